@@ -1,0 +1,36 @@
+# What `cmake --install` puts where. A daemon ships no headers and no library.
+#
+# The unit, the user and the folders go where systemd looks for them below the prefix; a packager
+# who wants them elsewhere sets SYSTEMD_UNIT_DIR, SYSUSERS_DIR and TMPFILES_DIR.
+set(SYSTEMD_UNIT_DIR "lib/systemd/system" CACHE STRING "where unit files go, below the prefix")
+set(SYSUSERS_DIR "lib/sysusers.d" CACHE STRING "where sysusers.d files go, below the prefix")
+set(TMPFILES_DIR "lib/tmpfiles.d" CACHE STRING "where tmpfiles.d files go, below the prefix")
+
+if(TARGET owui-spoa)
+    install(TARGETS owui-spoa RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+
+configure_file(packaging/systemd/owui-spoa.service.in
+               "${CMAKE_CURRENT_BINARY_DIR}/packaging/owui-spoa.service" @ONLY)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/packaging/owui-spoa.service"
+              packaging/systemd/owui-spoa.socket
+        DESTINATION "${SYSTEMD_UNIT_DIR}")
+install(FILES packaging/systemd/owui-spoa.sysusers.conf
+        DESTINATION "${SYSUSERS_DIR}" RENAME owui-spoa.conf)
+install(FILES packaging/systemd/owui-spoa.tmpfiles.conf
+        DESTINATION "${TMPFILES_DIR}" RENAME owui-spoa.conf)
+install(FILES LICENSE README.md NEWS.md SECURITY.md docs/ARCHITECTURE.md
+              docs/CONFIGURATION.md haproxy/haproxy.cfg haproxy/owui.spoe.cfg
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(FILES docs/schema/owui-spoa.schema.json docs/schema/tenants.schema.json
+        DESTINATION "${CMAKE_INSTALL_DATADIR}/owui-spoa")
+
+# Whatever the prefix: this is where the program looks. A file that is there already is the admin's.
+configure_file(packaging/config/owui-spoa.json.in
+               "${CMAKE_CURRENT_BINARY_DIR}/packaging/owui-spoa.json" @ONLY)
+install(DIRECTORY DESTINATION "/etc/owui-spoa/tenants.d")
+install(CODE "
+    if(NOT EXISTS \"\$ENV{DESTDIR}/etc/owui-spoa/owui-spoa.json\")
+        file(INSTALL \"${CMAKE_CURRENT_BINARY_DIR}/packaging/owui-spoa.json\"
+             DESTINATION \"/etc/owui-spoa\")
+    endif()")
