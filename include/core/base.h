@@ -1,0 +1,23 @@
+/* Attributes and helpers that every file may use. Includes libc only. */
+#pragma once
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The caller must look at the result. */
+#define MUST_CHECK __attribute__((warn_unused_result))
+/* FORMAT and FIRST are the 1-based positions of the format string and of its first argument. */
+#define PRINTF_LIKE(FORMAT, FIRST) __attribute__((format(printf, FORMAT, FIRST)))
+
+#define COUNT_OF(ARRAY) (sizeof(ARRAY) / sizeof((ARRAY)[0]))
+
+/* The structure of type TYPE whose member MEMBER is at POINTER. */
+#define CONTAINER_OF(POINTER, TYPE, MEMBER) \
+    ((TYPE *)(void *)((char *)(POINTER)-offsetof(TYPE, MEMBER)))
+
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}

@@ -1,0 +1,32 @@
+/* IP addresses and networks as values: parsing, printing, matching. */
+#pragma once
+
+#include "core/slice.h"
+
+enum ip_family { IP_NONE, IP_V4, IP_V6 };
+
+/* An IPv4 address uses the first 4 bytes; the others are zero, so that memcmp compares. */
+struct ip {
+    uint8_t bytes[16];
+    uint8_t family; /* enum ip_family */
+};
+
+struct ip_network {
+    struct ip ip; /* host bits are zero */
+    uint8_t prefix_bits;
+};
+
+enum { IP_TEXT_SIZE = 46 };
+
+/* Strict: dotted quad or RFC 4291 text without brackets, zone or port. An IPv4-mapped IPv6 address
+ * (::ffff:a.b.c.d) becomes IPv4, so that no list can be dodged by spelling. */
+MUST_CHECK bool ip_parse(struct slice text, struct ip *ip);
+/* From 4 or 16 raw bytes; maps like ip_parse(). False for another size. */
+MUST_CHECK bool ip_from_bytes(struct slice bytes, struct ip *ip);
+/* Writes at most IP_TEXT_SIZE bytes with the NUL and returns `text`. */
+const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE]);
+bool ip_equal(const struct ip *a, const struct ip *b);
+
+/* "10.0.0.0/8", "2001:db8::/32", or an address alone. Host bits must be zero. */
+MUST_CHECK bool ip_network_parse(struct slice text, struct ip_network *network);
+bool ip_network_contains(const struct ip_network *network, const struct ip *ip);

@@ -1,0 +1,21 @@
+/* Allocation for boot, configuration and the publisher: no result to check, because these end the
+ * program when memory runs out. The hot path allocates nothing; code that must survive a failed
+ * allocation (ACME jobs, connections) calls malloc() itself and reports ERROR_NO_MEMORY. */
+#pragma once
+
+#include "core/slice.h"
+
+#include <stdarg.h>
+
+void *memory_new(size_t size) __attribute__((malloc, returns_nonnull)); /* zeroed */
+/* The same at a multiple of `alignment`, a power of two. */
+void *memory_new_aligned(size_t alignment, size_t size) __attribute__((malloc, returns_nonnull));
+void *memory_resize(void *block, size_t count, size_t size) __attribute__((returns_nonnull));
+char *memory_copy_text(struct slice text) __attribute__((malloc, returns_nonnull)); /* adds a NUL */
+/* printf into a new block that the caller frees. */
+char *memory_format(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((returns_nonnull));
+char *memory_format_list(const char *format, va_list arguments) PRINTF_LIKE(1, 0)
+    __attribute__((returns_nonnull));
+
+/* Overwrites a secret in a way that the compiler keeps. */
+void memory_wipe(void *block, size_t size);

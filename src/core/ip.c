@@ -1,0 +1,110 @@
+/* IP addresses and networks as values: see core/ip.h. */
+#include "core/ip.h"
+
+#include <arpa/inet.h>
+
+static const uint8_t MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+bool ip_from_bytes(struct slice bytes, struct ip *ip)
+{
+    *ip = (struct ip){0};
+    if (bytes.size == 4) {
+        ip->family = IP_V4;
+        memcpy(ip->bytes, bytes.data, 4);
+        return true;
+    }
+    if (bytes.size != 16)
+        return false;
+    if (memcmp(bytes.data, MAPPED_PREFIX, sizeof(MAPPED_PREFIX)) == 0)
+        return ip_from_bytes(slice_skip(bytes, sizeof(MAPPED_PREFIX)), ip);
+    ip->family = IP_V6;
+    memcpy(ip->bytes, bytes.data, 16);
+    return true;
+}
+
+bool ip_parse(struct slice text, struct ip *ip)
+{
+    char terminated[IP_TEXT_SIZE];
+    uint8_t raw[16];
+
+    *ip = (struct ip){0};
+    if (text.size == 0 || text.size >= sizeof(terminated))
+        return false;
+    if (memchr(text.data, '\0', text.size) != NULL)
+        return false;
+    memcpy(terminated, text.data, text.size);
+    terminated[text.size] = '\0';
+    if (inet_pton(AF_INET, terminated, raw) == 1)
+        return ip_from_bytes(slice_from(raw, 4), ip);
+    if (inet_pton(AF_INET6, terminated, raw) == 1)
+        return ip_from_bytes(slice_from(raw, 16), ip);
+    return false;
+}
+
+const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE])
+{
+    int family = ip->family == IP_V4 ? AF_INET : AF_INET6;
+    if (ip->family == IP_NONE || inet_ntop(family, ip->bytes, text, IP_TEXT_SIZE) == NULL)
+        strcpy(text, "-");
+    return text;
+}
+
+bool ip_equal(const struct ip *a, const struct ip *b)
+{
+    return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+bool ip_network_contains(const struct ip_network *network, const struct ip *ip)
+{
+    if (network->ip.family != ip->family)
+        return false;
+    size_t whole = network->prefix_bits / 8;
+    if (memcmp(network->ip.bytes, ip->bytes, whole) != 0)
+        return false;
+    unsigned rest = network->prefix_bits % 8;
+    if (rest == 0)
+        return true;
+    return (network->ip.bytes[whole] ^ ip->bytes[whole]) >> (8 - rest) == 0;
+}
+
+/* True when nothing beyond the prefix is set. */
+static bool host_bits_are_zero(const struct ip_network *network)
+{
+    struct ip_network other = *network;
+    unsigned rest = network->prefix_bits % 8;
+    size_t from = network->prefix_bits / 8;
+    if (rest != 0) {
+        other.ip.bytes[from] &= (uint8_t)(0xff << (8 - rest));
+        from++;
+    }
+    memset(other.ip.bytes + from, 0, sizeof(other.ip.bytes) - from);
+    return ip_equal(&other.ip, &network->ip);
+}
+
+bool ip_network_parse(struct slice text, struct ip_network *network)
+{
+    *network = (struct ip_network){0};
+    const char *slash = text.size > 0 ? memchr(text.data, '/', text.size) : NULL;
+    struct slice address = text;
+    if (slash != NULL)
+        address = slice_head(text, (size_t)(slash - text.data));
+    if (!ip_parse(address, &network->ip))
+        return false;
+    unsigned limit = network->ip.family == IP_V4 ? 32 : 128;
+    unsigned bits = limit;
+    if (slash != NULL) {
+        struct slice digits = slice_skip(text, address.size + 1);
+        if (digits.size == 0 || digits.size > 3)
+            return false;
+        bits = 0;
+        for (size_t i = 0; i < digits.size; i++) {
+            if (digits.data[i] < '0' || digits.data[i] > '9')
+                return false;
+            bits = bits * 10 + (unsigned)(digits.data[i] - '0');
+        }
+    }
+    if (bits > limit)
+        return false;
+    network->prefix_bits = (uint8_t)bits;
+    return host_bits_are_zero(network);
+}

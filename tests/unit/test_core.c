@@ -1,0 +1,102 @@
+/* core: cursors, addresses, log lines. */
+#include "core/cursor.h"
+#include "core/ip.h"
+#include "core/log.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+Test(cursor, a_failed_read_is_sticky_and_yields_zero)
+{
+    struct reader reader = reader_of(SLICE("\x01\x02\x03"));
+    cr_assert(eq(u8, reader_u8(&reader), 1));
+    cr_assert(eq(u32, reader_u32(&reader), 0));
+    cr_assert(reader.failed);
+    cr_assert(eq(u8, reader_u8(&reader), 0));
+    cr_assert(eq(sz, reader_bytes(&reader, 1).size, 0));
+}
+
+Test(cursor, a_length_from_the_peer_cannot_overflow)
+{
+    struct reader reader = reader_of(SLICE("abc"));
+    reader_bytes(&reader, UINT64_MAX);
+    cr_assert(reader.failed);
+}
+
+Test(cursor, a_write_that_does_not_fit_writes_nothing)
+{
+    uint8_t buffer[4] = {0};
+    struct writer writer = writer_of(buffer, sizeof(buffer));
+    writer_bytes(&writer, SLICE("abc"));
+    writer_bytes(&writer, SLICE("de"));
+    cr_assert(writer.failed);
+    cr_assert(eq(sz, writer_used(&writer), 3));
+    cr_assert(eq(u8, buffer[3], 0));
+}
+
+static bool network_holds(const char *network_text, const char *ip_text)
+{
+    struct ip_network network;
+    struct ip ip;
+    cr_assert(ip_network_parse(slice_of(network_text), &network), "%s", network_text);
+    cr_assert(ip_parse(slice_of(ip_text), &ip), "%s", ip_text);
+    return ip_network_contains(&network, &ip);
+}
+
+Test(ip, networks_hold_what_they_should)
+{
+    cr_assert(network_holds("10.0.0.0/8", "10.255.1.2"));
+    cr_assert_not(network_holds("10.0.0.0/8", "11.0.0.0"));
+    cr_assert(network_holds("0.0.0.0/0", "1.2.3.4"));
+    cr_assert_not(network_holds("0.0.0.0/0", "::1"));
+    cr_assert(network_holds("fd00:20::/28", "fd00:2f:1::9"));
+    cr_assert_not(network_holds("fd00:20::/28", "fd00:30::"));
+    cr_assert(network_holds("127.0.0.0/8", "::ffff:127.0.0.1"));
+    cr_assert(network_holds("192.0.2.7", "192.0.2.7"));
+    cr_assert(network_holds("192.0.2.128/25", "192.0.2.200"));
+    cr_assert_not(network_holds("192.0.2.128/25", "192.0.2.100"));
+}
+
+Test(ip, what_is_not_an_address_is_refused)
+{
+    const char *bad[] = {"",      "1.2.3",      "1.2.3.4.5", "01.2.3.4", "fe80::1%eth0",
+                         "[::1]", "1.2.3.4:80", "unknown",   "::g",      "1.2.3.4 "};
+    struct ip ip;
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        cr_expect_not(ip_parse(slice_of(bad[i]), &ip), "%s", bad[i]);
+    const char *bad_networks[] = {"10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8x",
+                                  "::/129"};
+    struct ip_network network;
+    for (size_t i = 0; i < COUNT_OF(bad_networks); i++)
+        cr_expect_not(ip_network_parse(slice_of(bad_networks[i]), &network), "%s", bad_networks[i]);
+}
+
+Test(log, a_line_cannot_be_forged)
+{
+    char line[256];
+    const struct log_field fields[] = {LOG_TEXT("path", "/x\ny z=\"1\""), LOG_NUMBER("n", 5), {0}};
+    size_t length = log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, false, 1763920800123,
+                                    LOG_INFO, "probe", fields);
+    line[length] = '\0';
+    cr_assert(
+        eq(str, line, "2025-11-23T18:00:00.123Z info probe path=\"/x\\x0ay z=\\\"1\\\"\" n=5\n"));
+    length = log_format_line(line, sizeof(line), LOG_FORMAT_JSON, false, 1763920800123, LOG_INFO,
+                             "probe", fields);
+    line[length] = '\0';
+    cr_assert(eq(str, line,
+                 "{\"time\":\"2025-11-23T18:00:00.123Z\",\"level\":\"info\",\"event\":\"probe\","
+                 "\"path\":\"/x\\u000ay z=\\\"1\\\"\",\"n\":5}\n"));
+}
+
+Test(log, a_pair_that_does_not_fit_is_left_out_whole)
+{
+    char line[80];
+    char huge[200];
+    memset(huge, 'x', sizeof(huge) - 1);
+    huge[sizeof(huge) - 1] = '\0';
+    const struct log_field fields[] = {LOG_TEXT("huge", huge), LOG_NUMBER("n", 5), {0}};
+    size_t length =
+        log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, true, 0, LOG_ERROR, "probe", fields);
+    line[length] = '\0';
+    cr_assert(eq(str, line, "<3>error probe n=5\n"));
+}
