@@ -1,0 +1,190 @@
+/* SPOP frames: see spop/spop_frame.h. */
+#include "spop/spop_frame.h"
+
+/* First byte of a typed value: the type in the low nibble, flags in the high one. */
+enum { TYPE_MASK = 0x0f, FLAGS_MASK = 0xf0, FLAG_TRUE = 0x10 };
+
+/* SET-VAR and its three arguments: scope, name, value. */
+enum { ACTION_SET_VAR = 1, ACTION_SET_VAR_ARGUMENTS = 3 };
+
+uint64_t spop_read_varint(struct reader *reader)
+{
+    uint64_t value = reader_u8(reader);
+    if (value < 240)
+        return value;
+    /* The first byte carries 4 bits, then come 7 at a time: the tenth byte has shift 60. Bytes are
+     * added, not or-ed, because the encoder subtracts 240 and then 128 at each step. */
+    for (unsigned shift = 4; shift <= 60; shift += 7) {
+        uint64_t byte = reader_u8(reader);
+        uint64_t part = byte << shift;
+        if (part >> shift != byte || __builtin_add_overflow(value, part, &value))
+            break;
+        if (byte < 128)
+            return reader->failed ? 0 : value;
+    }
+    reader->failed = true;
+    return 0;
+}
+
+void spop_write_varint(struct writer *writer, uint64_t value)
+{
+    if (value < 240) {
+        writer_u8(writer, (uint8_t)value);
+        return;
+    }
+    writer_u8(writer, (uint8_t)(value | 0xf0));
+    value = (value - 240) >> 4;
+    while (value >= 128) {
+        writer_u8(writer, (uint8_t)(value | 0x80));
+        value = (value - 128) >> 7;
+    }
+    writer_u8(writer, (uint8_t)value);
+}
+
+struct slice spop_read_string(struct reader *reader)
+{
+    return reader_bytes(reader, spop_read_varint(reader));
+}
+
+void spop_write_string(struct writer *writer, struct slice text)
+{
+    spop_write_varint(writer, text.size);
+    writer_bytes(writer, text);
+}
+
+struct spop_value spop_read_value(struct reader *reader)
+{
+    struct spop_value value = {0};
+    uint8_t head = reader_u8(reader);
+    value.type = head & TYPE_MASK;
+    switch (value.type) {
+    case SPOP_NULL: break;
+    case SPOP_BOOLEAN: value.boolean = (head & FLAG_TRUE) != 0; break;
+    case SPOP_INT32:
+    case SPOP_UINT32:
+    case SPOP_INT64:
+    case SPOP_UINT64: value.integer = (int64_t)spop_read_varint(reader); break;
+    case SPOP_IPV4: value.bytes = reader_bytes(reader, 4); break;
+    case SPOP_IPV6: value.bytes = reader_bytes(reader, 16); break;
+    case SPOP_STRING:
+        if ((head & FLAGS_MASK) != 0)
+            value.type = SPOP_BINARY;
+        value.bytes = spop_read_string(reader);
+        break;
+    case SPOP_BINARY: value.bytes = spop_read_string(reader); break;
+    default: reader->failed = true; break;
+    }
+    return reader->failed ? (struct spop_value){0} : value;
+}
+
+bool spop_frame_parse(struct slice bytes, struct spop_frame *frame)
+{
+    struct reader reader = reader_of(bytes);
+    frame->type = reader_u8(&reader);
+    frame->flags = reader_u32(&reader);
+    frame->stream_id = spop_read_varint(&reader);
+    frame->frame_id = spop_read_varint(&reader);
+    frame->payload = reader_bytes(&reader, reader_left(&reader));
+    return !reader.failed;
+}
+
+void spop_frame_begin(struct writer *writer, enum spop_frame_type type, uint64_t stream_id,
+                      uint64_t frame_id)
+{
+    writer_u32(writer, 0);
+    writer_u8(writer, (uint8_t)type);
+    writer_u32(writer, SPOP_FLAG_FINAL);
+    spop_write_varint(writer, stream_id);
+    spop_write_varint(writer, frame_id);
+}
+
+void spop_frame_end(struct writer *writer, uint8_t *start)
+{
+    if (writer->failed)
+        return;
+    size_t length = (size_t)(writer->position - start) - SPOP_LENGTH_BYTES;
+    struct writer patch = writer_of(start, SPOP_LENGTH_BYTES);
+    writer_u32(&patch, (uint32_t)length);
+}
+
+bool spop_message_next(struct reader *messages, struct spop_message *message)
+{
+    *message = (struct spop_message){0};
+    if (reader_left(messages) == 0)
+        return false;
+    message->name = spop_read_string(messages);
+    message->arguments_left = reader_u8(messages);
+    message->arguments = *messages;
+    return !messages->failed;
+}
+
+bool spop_argument_next(struct spop_message *message, struct slice *name, struct spop_value *value)
+{
+    if (message->arguments_left == 0 || message->arguments.failed)
+        return false;
+    message->arguments_left--;
+    *name = spop_read_string(&message->arguments);
+    *value = spop_read_value(&message->arguments);
+    return !message->arguments.failed;
+}
+
+bool spop_message_skip(struct spop_message *message, struct reader *messages)
+{
+    struct slice name;
+    struct spop_value value;
+    while (spop_argument_next(message, &name, &value))
+        ;
+    *messages = message->arguments;
+    return !messages->failed;
+}
+
+static void write_set_var(struct writer *writer, enum spop_scope scope, struct slice name)
+{
+    if (name.size > SPOP_NAME_MAX_BYTES)
+        writer->failed = true;
+    writer_u8(writer, ACTION_SET_VAR);
+    writer_u8(writer, ACTION_SET_VAR_ARGUMENTS);
+    writer_u8(writer, (uint8_t)scope);
+    spop_write_string(writer, name);
+}
+
+void spop_write_set_boolean(struct writer *writer, enum spop_scope scope, struct slice name,
+                            bool value)
+{
+    write_set_var(writer, scope, name);
+    writer_u8(writer, value ? SPOP_BOOLEAN | FLAG_TRUE : SPOP_BOOLEAN);
+}
+
+void spop_write_set_integer(struct writer *writer, enum spop_scope scope, struct slice name,
+                            int64_t value)
+{
+    write_set_var(writer, scope, name);
+    writer_u8(writer, SPOP_INT64);
+    spop_write_varint(writer, (uint64_t)value);
+}
+
+void spop_write_set_string(struct writer *writer, enum spop_scope scope, struct slice name,
+                           struct slice value)
+{
+    write_set_var(writer, scope, name);
+    writer_u8(writer, SPOP_STRING);
+    spop_write_string(writer, value);
+}
+
+void spop_write_set_binary(struct writer *writer, enum spop_scope scope, struct slice name,
+                           struct slice value)
+{
+    write_set_var(writer, scope, name);
+    writer_u8(writer, SPOP_BINARY);
+    spop_write_string(writer, value);
+}
+
+void spop_write_set_ip(struct writer *writer, enum spop_scope scope, struct slice name,
+                       struct slice bytes)
+{
+    if (bytes.size != 4 && bytes.size != 16)
+        writer->failed = true;
+    write_set_var(writer, scope, name);
+    writer_u8(writer, bytes.size == 4 ? SPOP_IPV4 : SPOP_IPV6);
+    writer_bytes(writer, bytes);
+}

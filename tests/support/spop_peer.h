@@ -1,0 +1,19 @@
+/* HAProxy's side of SPOP: what tests, fuzz targets and the benchmark send to an agent. */
+#pragma once
+
+#include "spop/spop_frame.h"
+
+/* Any frame, with flags and type of the caller's choice. */
+void peer_write_frame(struct writer *writer, uint8_t type, uint32_t flags, uint64_t stream_id,
+                      uint64_t frame_id, struct slice payload);
+
+/* A HELLO as HAProxy 2.6 writes it; a health check has no engine-id. */
+void peer_write_hello(struct writer *writer, uint32_t max_frame_bytes, bool health_check);
+void peer_write_disconnect(struct writer *writer, uint32_t status);
+
+/* The parts of a NOTIFY's payload: a message's head, then one call per argument. */
+void peer_write_message(struct writer *writer, struct slice name, uint8_t arguments);
+void peer_write_boolean(struct writer *writer, struct slice name, bool value);
+void peer_write_string(struct writer *writer, struct slice name, struct slice value);
+/* `bytes` holds 4 or 16 raw bytes. */
+void peer_write_ip(struct writer *writer, struct slice name, struct slice bytes);
