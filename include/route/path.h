@@ -1,0 +1,20 @@
+/* The path of a request in normal form (RFC 3986 6.2.2), so that a rule sees what the upstream will
+ * see. Duplicate slashes and "/./" are folded and encoded unreserved characters decoded; whatever
+ * could mean two things to two parsers (encoded slash, backslash, NUL or dot segment, double
+ * encoding of these, "..") is refused. The query is not looked at and never changed. */
+#pragma once
+
+#include "route/host.h"
+
+enum {
+    /* A path that had to be changed is told to HAProxy in the ACK, so it must be short. */
+    PATH_CHANGED_MAX_BYTES = 256,
+};
+
+/* `*normal` is `raw` itself when nothing had to be changed, else it is in `buffer`. "*" (OPTIONS)
+ * and "" (an absolute URI without a path: "/") are accepted. */
+MUST_CHECK enum refusal path_normalise(struct slice raw, char buffer[static PATH_CHANGED_MAX_BYTES],
+                                       struct slice *normal);
+
+/* How many segments `prefix` ("/a/b" or "/a/b/") has; the empty prefix and "/" have none. */
+unsigned path_segments(struct slice prefix);

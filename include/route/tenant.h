@@ -1,0 +1,97 @@
+/* A tenant: one Open WebUI instance, the hosts and paths that lead to it, and what its requests
+ * carry. Built from configuration, immutable once it is in a table, freed by the registry when no
+ * snapshot can see it any more. */
+#pragma once
+
+#include "route/header.h"
+#include "route/host.h"
+
+enum { TENANT_NAME_MAX_BYTES = 63 };
+
+/* Where a piece of configuration stands, for messages and `explain`. `file` is borrowed from a
+ * table that lives as long as the process. */
+struct place {
+    const char *file;
+    uint32_t line;
+    uint32_t column;
+};
+
+enum upstream_scheme { UPSTREAM_HTTP, UPSTREAM_HTTPS, UPSTREAM_HTTPS_NO_VERIFY };
+
+/* The value of txn.owui.via: "http", "https", "https-noverify". */
+const char *upstream_scheme_via(enum upstream_scheme scheme);
+
+struct upstream {
+    struct ip address; /* IP_NONE while the name is not resolved */
+    bool per_label;    /* the address depends on the wildcard's label */
+    uint16_t port;
+    enum upstream_scheme scheme;
+    char *host; /* a name or an address, without brackets; NULL when `per_label` */
+    struct template host_template; /* for `per_label`: "{1}.internal" */
+    char *server_name;             /* for TLS: what is sent as SNI and verified */
+};
+
+struct tenant_host {
+    char *name; /* without "*." */
+    bool wildcard;
+    struct place place;
+};
+
+enum path_mode {
+    PATH_REDIRECT, /* to the tenant's first host, without the prefix */
+    PATH_STRIP,    /* the upstream sees the path without the prefix: for API clients */
+    PATH_KEEP,     /* the upstream sees the path as it is */
+};
+
+struct path_rule {
+    char *host; /* exact host or, with `wildcard`, the part behind "*." */
+    bool wildcard;
+    char *prefix; /* "/a/b": leading slash, no trailing one; never "/" */
+    uint8_t segments;
+    enum path_mode mode;
+    char **only; /* if any: what may follow the prefix ("/api/"); else everything */
+    size_t only_count;
+    struct place place;
+};
+
+struct label_pattern; /* compiled; see route/label.h */
+
+/* What every decision reads comes first, in few cache lines: with many tenants, what a request
+ * costs is how much of its tenant has to come from memory. */
+struct tenant {
+    /* What every ACK of this tenant carries, encoded once by the agent layer: with one variable per
+     * header for HAProxy before 3.4, and without headers for those that take all in one value. */
+    uint8_t *prepared_slots;
+    uint8_t *prepared_plain;
+    /* All headers in HAProxy's set-headers-bin form when none of them is dynamic. */
+    uint8_t *prepared_headers;
+    uint16_t prepared_slots_size;
+    uint16_t prepared_plain_size;
+    uint16_t prepared_headers_size;
+    bool dynamic_headers; /* prepared: some of its headers depend on the request */
+
+    bool https_redirect; /* plain HTTP is sent to https:// with 308 */
+    char *backend;       /* use_backend owui_<backend>; NULL: the address in `upstream` */
+    struct upstream upstream;
+    struct label_pattern *label; /* NULL: any host label */
+    struct header *headers;      /* the global ones that apply and its own */
+    size_t header_count;
+
+    char *name; /* [a-z0-9] and inner [a-z0-9._-]; is the file's key */
+    struct place place;
+    uint64_t
+        content_hash; /* of the tenant's JSON text in canonical form, and its upstream address */
+    struct tenant_host *hosts;
+    size_t host_count;
+    struct path_rule *paths;
+    size_t path_count;
+
+    const struct tenant *instance_of; /* a label's own instance of a per_label tenant; not owned */
+};
+
+/* Zeroed, at the start of a cache line. */
+struct tenant *tenant_new(void) __attribute__((malloc, returns_nonnull));
+/* A deep copy, to be changed and put in the original's place; it is not prepared. */
+struct tenant *tenant_clone(const struct tenant *tenant);
+void tenant_free(struct tenant *tenant); /* NULL is fine */
+MUST_CHECK bool tenant_name_valid(struct slice name);

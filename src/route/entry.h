@@ -1,0 +1,67 @@
+/* What a table holds: entries, found by key in an open-addressing hash.
+ *
+ * An entry is immutable once it was in a built table; only the registry makes and frees them. */
+#pragma once
+
+#include "core/slice.h"
+
+struct tenant;
+struct tenant_host;
+struct path_rule;
+struct claims;
+
+enum key_kind {
+    KEY_HOST,     /* "chat.example.com", with "/prefix" behind it for a path rule */
+    KEY_WILDCARD, /* "*.ai.example.com", likewise */
+    KEY_TENANT,   /* "=acme" */
+};
+
+struct key {
+    enum key_kind kind;
+    struct slice name; /* without "*." or "=" */
+    struct slice prefix;
+};
+
+/* A key's hash is made in two steps, so that all prefixes of a path share the first. */
+uint64_t key_hash_name(enum key_kind kind, struct slice name);
+uint64_t key_hash_prefix(uint64_t name_hash, struct slice prefix);
+uint64_t key_hash(const struct key *key);
+
+struct entry {
+    const struct tenant *tenant;    /* NULL: the host has path rules only */
+    const struct tenant_host *host; /* the pattern that leads here, or */
+    const struct path_rule *path;   /* the rule; neither for KEY_TENANT */
+    struct claims *claims;          /* the registry's; not for readers of tables */
+    uint8_t kind;                   /* enum key_kind */
+    uint8_t max_segments;           /* of the path rules that this host has; 0: none */
+    uint16_t name_size;
+    uint16_t prefix_size;
+    char text[]; /* the key as it is written: for messages, and compared with */
+};
+
+struct entry *entry_new(const struct key *key);
+void entry_free(struct entry *entry);
+struct slice entry_text(const struct entry *entry);
+struct key entry_key(const struct entry *entry);
+
+struct slot {
+    uint64_t hash;
+    const struct entry *entry; /* NULL: free */
+};
+
+/* Linear probing; a removal shifts back what follows, so there are no tombstones and a copy is as
+ * good as one built anew. */
+struct slots {
+    struct slot *slots;
+    size_t mask; /* capacity - 1; the capacity is a power of two */
+    size_t count;
+};
+
+void slots_init(struct slots *slots);
+void slots_fini(struct slots *slots); /* the entries stay */
+void slots_copy(const struct slots *slots, struct slots *copy);
+const struct entry *slots_find(const struct slots *slots, const struct key *key, uint64_t hash);
+/* Adds the entry, or puts it in the place of the one with its key. */
+void slots_put(struct slots *slots, const struct entry *entry);
+/* The entry must be there. */
+void slots_remove(struct slots *slots, const struct entry *entry);

@@ -1,0 +1,210 @@
+/* The Host header, validated: see route/host.h. */
+#include "route/host.h"
+
+#include "core/cursor.h"
+#include "idn.h"
+
+#include <stdio.h>
+
+enum {
+    PORT_MAX_DIGITS = 5,
+    RAW_MAX_BYTES = HOST_MAX_BYTES + 1 + 1 + PORT_MAX_DIGITS, /* a trailing dot, ":65535" */
+};
+
+static const char *const REFUSAL_NAMES[] = {
+#define X(NAME, TEXT) [REFUSAL_##NAME] = TEXT,
+    REFUSAL_TABLE(X)
+#undef X
+};
+static_assert(COUNT_OF(REFUSAL_NAMES) == REFUSAL__MAX, "a refusal has no name");
+
+const char *refusal_name(enum refusal refusal)
+{
+    assert(refusal < REFUSAL__MAX);
+    return REFUSAL_NAMES[refusal];
+}
+
+/* Letters, digits, hyphen, and the underscore that container names have. */
+static bool is_label_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/* `text` is what follows the name: nothing, or ":" and a port without leading zeroes, so that the
+ * canonical form of what is accepted is the text itself. */
+static bool parse_port(struct slice text, uint16_t *port)
+{
+    *port = 0;
+    if (text.size == 0)
+        return true;
+    if (text.size < 2 || text.size > 1 + PORT_MAX_DIGITS || text.data[0] != ':' ||
+        text.data[1] == '0')
+        return false;
+    uint32_t value = 0;
+    for (size_t i = 1; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint32_t)(text.data[i] - '0');
+    }
+    *port = (uint16_t)value;
+    return value <= UINT16_MAX;
+}
+
+/* Takes the address, if it is one, in its canonical spelling. */
+static bool take_address(struct slice text, struct host *host)
+{
+    struct ip ip;
+    if (!ip_parse(text, &ip))
+        return false;
+    static_assert(IP_TEXT_SIZE <= HOST_MAX_BYTES + 1, "an address fits");
+    ip_print(&ip, host->name);
+    host->name_size = (uint8_t)strlen(host->name);
+    host->is_address = true;
+    return true;
+}
+
+/* Whether a URL parser would read a name that ends in this label as an IPv4 address: decimal or
+ * hexadecimal digits alone (WHATWG URL, "ends in a number"). */
+static bool is_number(struct slice label)
+{
+    bool hexadecimal = slice_starts_with(label, SLICE("0x"));
+    for (size_t i = hexadecimal ? 2 : 0; i < label.size; i++) {
+        char c = label.data[i];
+        if (!(c >= '0' && c <= '9') && !(hexadecimal && c >= 'a' && c <= 'f'))
+            return false;
+    }
+    return true;
+}
+
+/* Checks the labels of a lower-case name; `*last` gets the last one. */
+static bool check_labels(struct slice name, struct slice *last)
+{
+    size_t start = 0;
+    for (size_t i = 0; i <= name.size; i++) {
+        if (i < name.size && name.data[i] != '.') {
+            if (!is_label_byte(name.data[i]))
+                return false;
+            continue;
+        }
+        *last = slice_from(name.data + start, i - start);
+        if (last->size == 0 || last->size > LABEL_MAX_BYTES)
+            return false;
+        if (last->data[0] == '-' || last->data[last->size - 1] == '-')
+            return false;
+        start = i + 1;
+    }
+    return true;
+}
+
+static enum refusal parse_name(struct slice raw, struct host *host)
+{
+    struct slice text = raw;
+    if (text.size > 0 && text.data[text.size - 1] == '.')
+        text.size--;
+    if (text.size == 0)
+        return REFUSAL_HOST_SYNTAX;
+    if (text.size > HOST_MAX_BYTES)
+        return REFUSAL_HOST_TOO_LONG;
+    for (size_t i = 0; i < text.size; i++)
+        host->name[i] = ascii_lower(text.data[i]);
+    host->name[text.size] = '\0';
+    host->name_size = (uint8_t)text.size;
+
+    struct slice last;
+    if (!check_labels(host_name(host), &last))
+        return REFUSAL_HOST_SYNTAX;
+    if (is_number(last) && !take_address(host_name(host), host))
+        return REFUSAL_HOST_SYNTAX;
+    return REFUSAL_NONE;
+}
+
+/* "[" IPv6 "]", without the brackets; RFC 6874 zones have no meaning to a server. */
+static enum refusal parse_literal(struct slice text, struct host *host)
+{
+    if (memchr(text.data, ':', text.size) == NULL || !take_address(text, host))
+        return REFUSAL_HOST_SYNTAX;
+    return REFUSAL_NONE;
+}
+
+enum refusal host_parse(struct slice raw, struct host *host)
+{
+    enum refusal refusal;
+    struct slice name, rest;
+
+    host->name_size = 0;
+    host->name[0] = '\0';
+    host->port = 0;
+    host->is_address = false;
+    host->changed = false;
+    if (raw.size == 0)
+        return REFUSAL_HOST_MISSING;
+    if (raw.size > RAW_MAX_BYTES)
+        return REFUSAL_HOST_TOO_LONG;
+    if (raw.data[0] == '[') {
+        const char *bracket = memchr(raw.data, ']', raw.size);
+        if (bracket == NULL)
+            return REFUSAL_HOST_SYNTAX;
+        size_t literal_size = (size_t)(bracket + 1 - raw.data);
+        name = slice_head(raw, literal_size);
+        rest = slice_skip(raw, literal_size);
+        refusal = parse_literal(slice_from(name.data + 1, literal_size - 2), host);
+    } else {
+        const char *colon = memchr(raw.data, ':', raw.size);
+        name = slice_head(raw, colon != NULL ? (size_t)(colon - raw.data) : raw.size);
+        rest = slice_skip(raw, name.size);
+        refusal = parse_name(name, host);
+    }
+    if (refusal != REFUSAL_NONE)
+        return refusal;
+    if (!parse_port(rest, &host->port))
+        return rest.data[0] == ':' ? REFUSAL_HOST_PORT : REFUSAL_HOST_SYNTAX;
+    if (raw.data[0] == '[' && memchr(host->name, ':', host->name_size) != NULL)
+        name = slice_from(name.data + 1, name.size - 2);
+    host->changed = !slice_equal(name, host_name(host));
+    return REFUSAL_NONE;
+}
+
+void host_write(const struct host *host, struct writer *writer)
+{
+    struct slice name = host_name(host);
+    bool brackets = host->is_address && memchr(name.data, ':', name.size) != NULL;
+    char port[2 + PORT_MAX_DIGITS];
+
+    if (brackets)
+        writer_u8(writer, '[');
+    writer_bytes(writer, name);
+    if (brackets)
+        writer_u8(writer, ']');
+    if (host->port == 0)
+        return;
+    snprintf(port, sizeof(port), ":%u", host->port);
+    writer_bytes(writer, slice_of(port));
+}
+
+static bool is_ascii(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if ((uint8_t)text.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+bool host_pattern_parse(struct slice text, char name[static HOST_MAX_BYTES + 1], bool *wildcard)
+{
+    char ascii[HOST_MAX_BYTES + 1];
+    struct host host;
+
+    *wildcard = slice_starts_with(text, SLICE("*."));
+    struct slice plain = slice_skip(text, *wildcard ? 2 : 0);
+    if (!is_ascii(plain)) {
+        if (!idn_to_ascii(plain, ascii))
+            return false;
+        plain = slice_of(ascii);
+    }
+    if (host_parse(plain, &host) != REFUSAL_NONE || host.port != 0)
+        return false;
+    if (*wildcard && host.is_address)
+        return false;
+    memcpy(name, host.name, host.name_size + 1u);
+    return true;
+}

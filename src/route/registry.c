@@ -1,0 +1,385 @@
+/* The registry: tenants, who claims which key, and the objects that older tables still see. See
+ * route/table.h.
+ *
+ * The registry has a hash of its own, of the same kind as a table's, and edits it in place;
+ * building a table is a copy of it. Entries that a built table may hold are never changed: a new
+ * one takes their place, and they are retired.
+ */
+#include "core/hash.h"
+#include "core/memory.h"
+#include "table_int.h"
+
+#include <stdlib.h>
+
+/* One tenant's wish for a key. */
+struct claim {
+    struct claim *next;
+    const struct tenant *tenant;
+    const struct tenant_host *host; /* or */
+    const struct path_rule *path;
+};
+
+/* All wishes for one key, in the order they were made: the first one has it. A host's own key also
+ * counts the path rules below it, and is there as long as it has some. */
+struct claims {
+    struct claim *first;
+    const struct entry *entry; /* in the hash now */
+    uint32_t path_keys;
+    uint8_t max_segments; /* of those; may be more than needed until all are gone */
+};
+
+/* What tables up to `generation` may see. */
+struct retired {
+    struct retired *next;
+    uint64_t generation;
+    struct tenant *tenant; /* or */
+    struct entry *entry;
+};
+
+struct route_registry {
+    struct slots slots;
+    size_t tenant_count;
+    uint64_t content_hash;
+    uint64_t generation; /* of the last table built */
+    struct retired *oldest, *newest;
+    size_t retired_count;
+};
+
+struct route_registry *route_registry_new(void)
+{
+    struct route_registry *registry = memory_new(sizeof(*registry));
+    slots_init(&registry->slots);
+    return registry;
+}
+
+static void retire(struct route_registry *registry, struct tenant *tenant, struct entry *entry)
+{
+    struct retired *retired = memory_new(sizeof(*retired));
+    *retired =
+        (struct retired){.generation = registry->generation, .tenant = tenant, .entry = entry};
+    if (registry->newest != NULL)
+        registry->newest->next = retired;
+    else
+        registry->oldest = retired;
+    registry->newest = retired;
+    registry->retired_count++;
+}
+
+static void free_oldest(struct route_registry *registry)
+{
+    struct retired *retired = registry->oldest;
+    registry->oldest = retired->next;
+    if (registry->oldest == NULL)
+        registry->newest = NULL;
+    registry->retired_count--;
+    tenant_free(retired->tenant);
+    entry_free(retired->entry);
+    free(retired);
+}
+
+/* The tables' entries are const to everybody but their owner, which is here. */
+static struct entry *own_entry(const struct entry *entry)
+{
+    return (struct entry *)(uintptr_t)entry;
+}
+
+static struct tenant *own_tenant(const struct tenant *tenant)
+{
+    return (struct tenant *)(uintptr_t)tenant;
+}
+
+/* An entry's share of the content hash: a sum of these does not depend on the order. A label's own
+ * instance has none: which labels were asked for says nothing about the configuration. */
+static uint64_t entry_content(const struct entry *entry)
+{
+    if (entry == NULL || entry->tenant == NULL || entry->tenant->instance_of != NULL)
+        return 0;
+    return hash_content(entry_text(entry), entry->tenant->content_hash);
+}
+
+/* Puts `entry` in the hash in the place of `old`; either may be NULL. */
+static void replace_entry(struct route_registry *registry, const struct entry *old,
+                          const struct entry *entry)
+{
+    registry->content_hash += entry_content(entry) - entry_content(old);
+    if (entry != NULL)
+        slots_put(&registry->slots, entry);
+    else
+        slots_remove(&registry->slots, old);
+    if (old != NULL)
+        retire(registry, NULL, own_entry(old));
+}
+
+static const struct entry *find_entry(const struct route_registry *registry, const struct key *key)
+{
+    return slots_find(&registry->slots, key, key_hash(key));
+}
+
+static struct key host_key(const char *name, bool wildcard)
+{
+    return (struct key){.kind = wildcard ? KEY_WILDCARD : KEY_HOST, .name = slice_of(name)};
+}
+
+static struct key path_key(const struct path_rule *path)
+{
+    struct key key = host_key(path->host, path->wildcard);
+    key.prefix = slice_of(path->prefix);
+    return key;
+}
+
+/* Makes the hash agree with the claims, which are freed when nothing is left of them. */
+static void refresh(struct route_registry *registry, struct claims *claims, const struct key *key)
+{
+    static const struct claim NOBODY;
+    const struct entry *old = claims->entry;
+    const struct claim *keeper = claims->first != NULL ? claims->first : &NOBODY;
+
+    if (claims->first == NULL && claims->path_keys == 0) {
+        if (old != NULL)
+            replace_entry(registry, old, NULL);
+        free(claims);
+        return;
+    }
+    if (old != NULL && old->tenant == keeper->tenant && old->host == keeper->host &&
+        old->path == keeper->path && old->max_segments == claims->max_segments)
+        return;
+    struct entry *entry = entry_new(key);
+    entry->tenant = keeper->tenant;
+    entry->host = keeper->host;
+    entry->path = keeper->path;
+    entry->max_segments = claims->max_segments;
+    entry->claims = claims;
+    replace_entry(registry, old, entry);
+    claims->entry = entry;
+}
+
+static struct claims *find_claims(const struct route_registry *registry, const struct key *key)
+{
+    const struct entry *entry = find_entry(registry, key);
+    return entry != NULL ? entry->claims : NULL;
+}
+
+static struct claims *get_claims(const struct route_registry *registry, const struct key *key)
+{
+    struct claims *claims = find_claims(registry, key);
+    return claims != NULL ? claims : memory_new(sizeof(*claims));
+}
+
+/* A first rule for a path makes its host's key look for paths that deep. */
+static void count_path(struct route_registry *registry, const struct path_rule *path)
+{
+    struct key key = host_key(path->host, path->wildcard);
+    struct claims *claims = get_claims(registry, &key);
+    claims->path_keys++;
+    if (path->segments > claims->max_segments)
+        claims->max_segments = path->segments;
+    refresh(registry, claims, &key);
+}
+
+static void discount_path(struct route_registry *registry, const struct path_rule *path)
+{
+    struct key key = host_key(path->host, path->wildcard);
+    struct claims *claims = find_claims(registry, &key);
+    assert(claims != NULL && claims->path_keys > 0);
+    if (--claims->path_keys == 0)
+        claims->max_segments = 0;
+    refresh(registry, claims, &key);
+}
+
+struct put {
+    struct route_registry *registry;
+    const struct tenant *tenant;
+    const struct tenant *old; /* the tenant in whose place it comes, or NULL */
+    route_conflict_fn *on_conflict;
+    void *context;
+};
+
+static struct place claim_place(const struct claim *claim)
+{
+    return claim->path != NULL ? claim->path->place : claim->host->place;
+}
+
+/* The tenant's own place in the queue, if its former self or an earlier entry of its list has one;
+ * else a new one at the end. */
+static struct claim *get_claim(const struct put *put, struct claims *claims, bool *repeated)
+{
+    struct claim **end = &claims->first;
+    *repeated = false;
+    for (; *end != NULL; end = &(*end)->next) {
+        *repeated = (*end)->tenant == put->tenant;
+        if (*repeated || (put->old != NULL && (*end)->tenant == put->old))
+            return *end;
+    }
+    *end = memory_new(sizeof(**end));
+    return *end;
+}
+
+static void make_claim(const struct put *put, const struct key *key, const struct tenant_host *host,
+                       const struct path_rule *path)
+{
+    struct claims *claims = get_claims(put->registry, key);
+    bool is_new = claims->entry == NULL;
+    bool repeated;
+    struct claim *claim = get_claim(put, claims, &repeated);
+    if (repeated)
+        return;
+    claim->tenant = put->tenant;
+    claim->host = host;
+    claim->path = path;
+    refresh(put->registry, claims, key);
+    if (is_new && path != NULL)
+        count_path(put->registry, path);
+    if (claims->first == claim || put->on_conflict == NULL)
+        return;
+    const struct route_conflict conflict = {
+        .kept = claims->first->tenant,
+        .ignored = put->tenant,
+        .kept_place = claim_place(claims->first),
+        .ignored_place = claim_place(claim),
+        .key = entry_text(claims->entry),
+    };
+    put->on_conflict(put->context, &conflict);
+}
+
+static void drop_claim(struct route_registry *registry, const struct tenant *tenant,
+                       const struct key *key, const struct path_rule *path)
+{
+    struct claims *claims = find_claims(registry, key);
+    struct claim **link = claims != NULL ? &claims->first : NULL;
+    while (link != NULL && *link != NULL && (*link)->tenant != tenant)
+        link = &(*link)->next;
+    if (link == NULL || *link == NULL)
+        return; /* its successor has it, or the key was in the tenant's list twice */
+    struct claim *claim = *link;
+    *link = claim->next;
+    free(claim);
+    bool last = claims->first == NULL;
+    refresh(registry, claims, key);
+    if (last && path != NULL)
+        discount_path(registry, path);
+}
+
+static void drop_claims(struct route_registry *registry, const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        struct key key = host_key(tenant->hosts[i].name, tenant->hosts[i].wildcard);
+        drop_claim(registry, tenant, &key, NULL);
+    }
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        struct key key = path_key(&tenant->paths[i]);
+        drop_claim(registry, tenant, &key, &tenant->paths[i]);
+    }
+}
+
+static struct key tenant_key(struct slice name)
+{
+    return (struct key){.kind = KEY_TENANT, .name = name};
+}
+
+void route_registry_put(struct route_registry *registry, struct tenant *tenant,
+                        route_conflict_fn *on_conflict, void *context)
+{
+    struct key name = tenant_key(slice_of(tenant->name));
+    const struct entry *old = find_entry(registry, &name);
+    const struct put put = {registry, tenant, old != NULL ? old->tenant : NULL, on_conflict,
+                            context};
+
+    /* Claims are made before old ones are dropped, so that a tenant that comes in its own place
+     * keeps its place in every queue. */
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        struct key key = host_key(tenant->hosts[i].name, tenant->hosts[i].wildcard);
+        make_claim(&put, &key, &tenant->hosts[i], NULL);
+    }
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        struct key key = path_key(&tenant->paths[i]);
+        make_claim(&put, &key, NULL, &tenant->paths[i]);
+    }
+    if (put.old != NULL)
+        drop_claims(registry, put.old);
+
+    struct entry *entry = entry_new(&name);
+    entry->tenant = tenant;
+    replace_entry(registry, old, entry);
+    if (put.old != NULL)
+        retire(registry, own_tenant(put.old), NULL);
+    else
+        registry->tenant_count++;
+}
+
+bool route_registry_remove(struct route_registry *registry, struct slice name)
+{
+    struct key key = tenant_key(name);
+    const struct entry *entry = find_entry(registry, &key);
+    if (entry == NULL)
+        return false;
+    drop_claims(registry, entry->tenant);
+    replace_entry(registry, entry, NULL);
+    retire(registry, own_tenant(entry->tenant), NULL);
+    registry->tenant_count--;
+    return true;
+}
+
+const struct tenant *route_registry_find(const struct route_registry *registry, struct slice name)
+{
+    struct key key = tenant_key(name);
+    const struct entry *entry = find_entry(registry, &key);
+    return entry != NULL ? entry->tenant : NULL;
+}
+
+size_t route_registry_count(const struct route_registry *registry)
+{
+    return registry->tenant_count;
+}
+
+struct route_table *route_registry_build(struct route_registry *registry, uint64_t generation)
+{
+    assert(generation > registry->generation);
+    registry->generation = generation;
+    struct route_table *table = memory_new(sizeof(*table));
+    slots_copy(&registry->slots, &table->slots);
+    table->tenant_count = registry->tenant_count;
+    table->content_hash = registry->content_hash;
+    return table;
+}
+
+void route_registry_reclaim(struct route_registry *registry, uint64_t oldest_generation_in_use)
+{
+    while (registry->oldest != NULL && registry->oldest->generation < oldest_generation_in_use)
+        free_oldest(registry);
+}
+
+size_t route_registry_retired(const struct route_registry *registry)
+{
+    return registry->retired_count;
+}
+
+static void free_claims(struct claims *claims)
+{
+    if (claims == NULL)
+        return;
+    while (claims->first != NULL) {
+        struct claim *claim = claims->first;
+        claims->first = claim->next;
+        free(claim);
+    }
+    free(claims);
+}
+
+void route_registry_free(struct route_registry *registry)
+{
+    if (registry == NULL)
+        return;
+    for (size_t i = 0; i <= registry->slots.mask; i++) {
+        const struct entry *entry = registry->slots.slots[i].entry;
+        if (entry == NULL)
+            continue;
+        if (entry->kind == KEY_TENANT)
+            tenant_free(own_tenant(entry->tenant));
+        free_claims(entry->claims);
+        entry_free(own_entry(entry));
+    }
+    while (registry->oldest != NULL)
+        free_oldest(registry);
+    slots_fini(&registry->slots);
+    free(registry);
+}

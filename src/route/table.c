@@ -1,0 +1,186 @@
+/* Lookups in a table: see route/table.h. Runs for every request: no lock, no allocation. */
+#include "table_int.h"
+
+#include "route/label.h"
+
+#include <stdlib.h>
+
+/* The first `segments` segments of a path, without a slash behind them; fewer if it has fewer. */
+static struct slice leading_segments(struct slice path, unsigned segments)
+{
+    size_t size = 0;
+    for (; segments > 0 && size < path.size && path.data[size] == '/'; segments--) {
+        const char *start = path.data + size + 1;
+        size_t left = path.size - size - 1;
+        const char *slash = left > 0 ? memchr(start, '/', left) : NULL;
+        size_t segment_size = slash != NULL ? (size_t)(slash - start) : left;
+        if (segment_size == 0)
+            break;
+        size += 1 + segment_size;
+    }
+    return slice_head(path, size);
+}
+
+/* The prefix without its last segment. */
+static struct slice parent_prefix(struct slice prefix)
+{
+    const char *slash = memrchr(prefix.data, '/', prefix.size);
+    return slice_head(prefix, (size_t)(slash - prefix.data));
+}
+
+/* Whether the rule takes a path with `rest` behind its prefix. */
+static bool serves(const struct path_rule *rule, struct slice rest)
+{
+    if (rest.size == 0)
+        rest = SLICE("/");
+    for (size_t i = 0; i < rule->only_count; i++) {
+        struct slice only = slice_of(rule->only[i]);
+        if (!slice_starts_with(rest, only))
+            continue;
+        if (only.size == 0 || only.data[only.size - 1] == '/' || rest.size == only.size ||
+            rest.data[only.size] == '/')
+            return true;
+    }
+    return rule->only_count == 0;
+}
+
+/* Makes the entry the match, unless its tenant's pattern refuses the label. */
+static bool take(const struct entry *entry, struct slice label, struct route_match *match)
+{
+    const struct tenant *tenant = entry->tenant;
+    if (tenant == NULL)
+        return false;
+    if (entry->kind == KEY_WILDCARD && tenant->label != NULL &&
+        !label_pattern_matches(tenant->label, label)) {
+        match->label_refused = true;
+        return false;
+    }
+    match->tenant = tenant;
+    match->host = entry->host;
+    match->path = entry->path;
+    match->label = label;
+    match->label_refused = false;
+    return true;
+}
+
+/* Who wants to know what is tried; `on_try` NULL: nobody. */
+struct listener {
+    route_try_fn *on_try;
+    void *context;
+};
+
+static bool tell(const struct listener *listener, const struct key *key, const struct entry *entry,
+                 bool won)
+{
+    if (listener->on_try == NULL)
+        return won;
+    const struct route_try attempt = {
+        .host = key->name,
+        .wildcard = key->kind == KEY_WILDCARD,
+        .prefix = key->prefix,
+        .claimant = entry != NULL ? entry->tenant : NULL,
+        .path = entry != NULL ? entry->path : NULL,
+        .host_rule = entry != NULL ? entry->host : NULL,
+        .won = won,
+    };
+    listener->on_try(listener->context, &attempt);
+    return won;
+}
+
+/* The longest prefix that has a rule, of the host with this key. */
+static bool find_path(const struct route_table *table, struct key key, unsigned max_segments,
+                      struct slice path, struct slice label, struct route_match *match,
+                      const struct listener *listener)
+{
+    uint64_t name_hash = key_hash_name(key.kind, key.name);
+    key.prefix = leading_segments(path, max_segments);
+    while (key.prefix.size > 0) {
+        uint64_t hash = key_hash_prefix(name_hash, key.prefix);
+        const struct entry *entry = slots_find(&table->slots, &key, hash);
+        bool won = entry != NULL && serves(entry->path, slice_skip(path, key.prefix.size)) &&
+                   take(entry, label, match);
+        if (tell(listener, &key, entry, won))
+            return true;
+        key.prefix = parent_prefix(key.prefix);
+    }
+    return false;
+}
+
+static bool find_host(const struct route_table *table, enum key_kind kind, struct slice name,
+                      struct slice path, struct slice label, struct route_match *match,
+                      const struct listener *listener)
+{
+    const struct key key = {.kind = kind, .name = name};
+    const struct entry *entry = slots_find(&table->slots, &key, key_hash(&key));
+    if (entry == NULL)
+        return tell(listener, &key, NULL, false);
+    match->host_known = true;
+    if (entry->max_segments > 0 &&
+        find_path(table, key, entry->max_segments, path, label, match, listener))
+        return true;
+    return tell(listener, &key, entry, take(entry, label, match));
+}
+
+static void find(const struct route_table *table, struct slice host, struct slice path,
+                 struct route_match *match, const struct listener *listener)
+{
+    *match = (struct route_match){0};
+    if (find_host(table, KEY_HOST, host, path, (struct slice){0}, match, listener))
+        return;
+    const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
+    if (dot == NULL)
+        return;
+    struct slice label = slice_head(host, (size_t)(dot - host.data));
+    struct slice suffix = slice_skip(host, label.size + 1);
+    find_host(table, KEY_WILDCARD, suffix, path, label, match, listener);
+}
+
+void route_table_find(const struct route_table *table, struct slice host, struct slice path,
+                      struct route_match *match)
+{
+    static const struct listener NOBODY;
+    find(table, host, path, match, &NOBODY);
+}
+
+void route_table_find_told(const struct route_table *table, struct slice host, struct slice path,
+                           struct route_match *match, route_try_fn *on_try, void *context)
+{
+    const struct listener listener = {on_try, context};
+    find(table, host, path, match, &listener);
+}
+
+const struct tenant *route_table_tenant(const struct route_table *table, struct slice name)
+{
+    const struct key key = {.kind = KEY_TENANT, .name = name};
+    const struct entry *entry = slots_find(&table->slots, &key, key_hash(&key));
+    return entry != NULL ? entry->tenant : NULL;
+}
+
+size_t route_table_tenant_count(const struct route_table *table)
+{
+    return table->tenant_count;
+}
+
+uint64_t route_table_content_hash(const struct route_table *table)
+{
+    return table->content_hash;
+}
+
+void route_table_each_tenant(const struct route_table *table,
+                             void (*visit)(void *context, const struct tenant *tenant),
+                             void *context)
+{
+    for (size_t i = 0; i <= table->slots.mask; i++) {
+        const struct entry *entry = table->slots.slots[i].entry;
+        if (entry != NULL && entry->kind == KEY_TENANT)
+            visit(context, entry->tenant);
+    }
+}
+
+void route_table_free(struct route_table *table)
+{
+    if (table == NULL)
+        return;
+    slots_fini(&table->slots);
+    free(table);
+}

@@ -1,0 +1,133 @@
+/* Tenants as values: see route/tenant.h. */
+#include "route/tenant.h"
+
+#include "core/memory.h"
+#include "route/label.h"
+
+#include <stdlib.h>
+
+enum { CACHE_LINE_BYTES = 64 };
+static_assert(offsetof(struct tenant, upstream.host) <= CACHE_LINE_BYTES,
+              "what decisions read is spread over cache lines");
+
+static const char *const SCHEME_NAMES[] = {
+    [UPSTREAM_HTTP] = "http",
+    [UPSTREAM_HTTPS] = "https",
+    [UPSTREAM_HTTPS_NO_VERIFY] = "https-noverify",
+};
+
+const char *upstream_scheme_via(enum upstream_scheme scheme)
+{
+    assert(scheme < COUNT_OF(SCHEME_NAMES));
+    return SCHEME_NAMES[scheme];
+}
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool tenant_name_valid(struct slice name)
+{
+    if (name.size == 0 || name.size > TENANT_NAME_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool inner = i > 0 && i < name.size - 1 && (c == '.' || c == '_' || c == '-');
+        if (!is_alphanumeric(c) && !inner)
+            return false;
+    }
+    return true;
+}
+
+static char *copy_text(const char *text)
+{
+    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
+}
+
+/* Room for `count` things, or NULL for none, as an empty list is. */
+static void *new_list(size_t count, size_t size)
+{
+    return count > 0 ? memory_resize(NULL, count, size) : NULL;
+}
+
+static void copy_path(const struct path_rule *rule, struct path_rule *copy)
+{
+    *copy = *rule;
+    copy->host = copy_text(rule->host);
+    copy->prefix = copy_text(rule->prefix);
+    copy->only = new_list(rule->only_count, sizeof(*copy->only));
+    for (size_t i = 0; i < rule->only_count; i++)
+        copy->only[i] = copy_text(rule->only[i]);
+}
+
+static void copy_lists(const struct tenant *tenant, struct tenant *copy)
+{
+    copy->hosts = new_list(tenant->host_count, sizeof(*copy->hosts));
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        copy->hosts[i] = tenant->hosts[i];
+        copy->hosts[i].name = copy_text(tenant->hosts[i].name);
+    }
+    copy->paths = new_list(tenant->path_count, sizeof(*copy->paths));
+    for (size_t i = 0; i < tenant->path_count; i++)
+        copy_path(&tenant->paths[i], &copy->paths[i]);
+    copy->headers = new_list(tenant->header_count, sizeof(*copy->headers));
+    for (size_t i = 0; i < tenant->header_count; i++)
+        header_copy(&tenant->headers[i], &copy->headers[i]);
+}
+
+struct tenant *tenant_new(void)
+{
+    return memory_new_aligned(CACHE_LINE_BYTES, sizeof(struct tenant));
+}
+
+struct tenant *tenant_clone(const struct tenant *tenant)
+{
+    struct tenant *copy = tenant_new();
+    *copy = *tenant;
+    copy->name = copy_text(tenant->name);
+    copy_lists(tenant, copy);
+    copy->label = label_pattern_ref(tenant->label);
+    copy->backend = copy_text(tenant->backend);
+    copy->upstream.host = copy_text(tenant->upstream.host);
+    copy->upstream.server_name = copy_text(tenant->upstream.server_name);
+    template_copy(&tenant->upstream.host_template, &copy->upstream.host_template);
+    copy->prepared_plain = copy->prepared_slots = copy->prepared_headers = NULL;
+    copy->prepared_plain_size = copy->prepared_slots_size = copy->prepared_headers_size = 0;
+    copy->dynamic_headers = false;
+    return copy;
+}
+
+static void free_path(struct path_rule *rule)
+{
+    free(rule->host);
+    free(rule->prefix);
+    for (size_t i = 0; i < rule->only_count; i++)
+        free(rule->only[i]);
+    free(rule->only);
+}
+
+void tenant_free(struct tenant *tenant)
+{
+    if (tenant == NULL)
+        return;
+    for (size_t i = 0; i < tenant->host_count; i++)
+        free(tenant->hosts[i].name);
+    for (size_t i = 0; i < tenant->path_count; i++)
+        free_path(&tenant->paths[i]);
+    for (size_t i = 0; i < tenant->header_count; i++)
+        header_fini(&tenant->headers[i]);
+    free(tenant->hosts);
+    free(tenant->paths);
+    free(tenant->headers);
+    free(tenant->name);
+    label_pattern_unref(tenant->label);
+    free(tenant->backend);
+    free(tenant->upstream.host);
+    free(tenant->upstream.server_name);
+    template_fini(&tenant->upstream.host_template);
+    free(tenant->prepared_slots);
+    free(tenant->prepared_plain);
+    free(tenant->prepared_headers);
+    free(tenant);
+}
