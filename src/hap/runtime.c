@@ -1,0 +1,385 @@
+/* The Runtime API's certificate commands: see hap/runtime.h. */
+#include "hap/runtime.h"
+
+#include <stdio.h>
+
+static bool name_byte_allowed(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("/._-+@:,=", c) != NULL);
+}
+
+static bool has_dot_dot(struct slice name)
+{
+    for (size_t i = 0; i + 2 < name.size; i++) {
+        struct slice rest = slice_skip(name, i);
+        if (slice_starts_with(rest, SLICE("/..")) && (rest.size == 3 || rest.data[3] == '/'))
+            return true;
+    }
+    return false;
+}
+
+enum error runtime_name_check(struct slice name, struct error_text *text)
+{
+    if (name.size == 0 || name.data[0] != '/')
+        return error_set(text, ERROR_INVALID,
+                         "a certificate's file name must be absolute, not %.*s", SLICE_PRINT(name));
+    if (name.size > RUNTIME_NAME_MAX_BYTES)
+        return error_set(text, ERROR_TOO_BIG, "a certificate's file name has %zu bytes, at most %d",
+                         name.size, RUNTIME_NAME_MAX_BYTES);
+    for (size_t i = 0; i < name.size; i++)
+        if (!name_byte_allowed(name.data[i]))
+            return error_set(text, ERROR_INVALID,
+                             "byte 0x%02x of a certificate's file name cannot be part of a command",
+                             (uint8_t)name.data[i]);
+    if (has_dot_dot(name))
+        return error_set(text, ERROR_INVALID, "a certificate's file name must not contain \"..\"");
+    return ERROR_OK;
+}
+
+enum error runtime_payload_check(struct slice pem, struct error_text *text)
+{
+    if (pem.size == 0 || pem.data[pem.size - 1] != '\n')
+        return error_set(text, ERROR_INVALID, "the PEM does not end with a newline");
+    if (pem.size > RUNTIME_COMMAND_MAX_BYTES - RUNTIME_NAME_MAX_BYTES - 32)
+        return error_set(
+            text, ERROR_TOO_BIG,
+            "the PEM has %zu bytes; HAProxy takes at most %d with the command: use fewer "
+            "names or an ECDSA key",
+            pem.size, RUNTIME_COMMAND_MAX_BYTES);
+    bool line_is_empty = true;
+    for (size_t i = 0; i < pem.size; i++) {
+        char c = pem.data[i];
+        if (c == '\r' || c == '\0')
+            return error_set(text, ERROR_INVALID, "byte 0x%02x at offset %zu of the PEM",
+                             (uint8_t)c, i);
+        if (c == '\n' && line_is_empty)
+            return error_set(text, ERROR_INVALID,
+                             "a blank line at offset %zu of the PEM would end the payload", i);
+        line_is_empty = c == '\n';
+    }
+    return ERROR_OK;
+}
+
+/* Takes one line off `text`; false when none is left. */
+static bool next_line(struct slice *text, struct slice *line)
+{
+    if (text->size == 0)
+        return false;
+    const char *end = memchr(text->data, '\n', text->size);
+    size_t length = end != NULL ? (size_t)(end - text->data) : text->size;
+    *line = slice_head(*text, length);
+    *text = slice_skip(*text, end != NULL ? length + 1 : length);
+    return true;
+}
+
+bool runtime_has_line(struct slice answer, struct slice wanted)
+{
+    struct slice line;
+    while (next_line(&answer, &line))
+        if (slice_equal(line, wanted))
+            return true;
+    return false;
+}
+
+struct slice runtime_value(struct slice answer, const char *key)
+{
+    struct slice name = slice_of(key);
+    struct slice line;
+    while (next_line(&answer, &line)) {
+        if (!slice_starts_with(line, name))
+            continue;
+        struct slice rest = slice_skip(line, name.size);
+        if (slice_starts_with(rest, SLICE(":")))
+            return slice_trim(slice_skip(rest, 1));
+    }
+    return (struct slice){0};
+}
+
+bool runtime_parse_certificate(struct slice answer, struct runtime_certificate *certificate)
+{
+    *certificate = (struct runtime_certificate){
+        .status = runtime_value(answer, "Status"),
+        .serial = runtime_value(answer, "Serial"),
+        .not_after = runtime_value(answer, "notAfter"),
+        .names = runtime_value(answer, "Subject Alternative Name"),
+        .fingerprint = runtime_value(answer, "SHA1 FingerPrint"),
+    };
+    return certificate->status.size > 0;
+}
+
+/* --- writing commands ------------------------------------------------------------------------ */
+
+static enum runtime_step send_command(struct runtime_swap *swap, struct writer *command,
+                                      enum runtime_swap_state state, const char *words,
+                                      struct slice first, struct slice second)
+{
+    writer_bytes(command, swap->prefix);
+    writer_bytes(command, slice_of(words));
+    if (first.size > 0) {
+        writer_u8(command, ' ');
+        writer_bytes(command, first);
+    }
+    if (second.size > 0) {
+        writer_u8(command, ' ');
+        writer_bytes(command, second);
+    }
+    if (state == SWAP_SET) {
+        writer_bytes(command, SLICE(" <<\n"));
+        writer_bytes(command, swap->pem);
+    }
+    writer_u8(command, '\n');
+    swap->state = state;
+    if (!command->failed)
+        return RUNTIME_SEND;
+    swap->error = error_set(&swap->reason, ERROR_TOO_BIG, "the command for %.*s does not fit",
+                            SLICE_PRINT(swap->file));
+    swap->state = SWAP_END;
+    return RUNTIME_FAILED;
+}
+
+static const struct slice NOTHING = {0};
+
+/* The first line of an answer, for messages. */
+static struct slice first_line(struct slice answer)
+{
+    struct slice line;
+    while (next_line(&answer, &line))
+        if (line.size > 0)
+            return line;
+    return SLICE("no answer");
+}
+
+static bool contains(struct slice answer, struct slice words)
+{
+    return answer.size > 0 && memmem(answer.data, answer.size, words.data, words.size) != NULL;
+}
+
+/* What HAProxy said where something else was expected. */
+static void set_reason(struct runtime_swap *swap, const char *step, struct slice answer)
+{
+    struct slice said = first_line(answer);
+    bool locked = contains(answer, SLICE("currently locked"));
+    swap->error = answer.size == 0 ? ERROR_CLOSED : locked ? ERROR_BUSY : ERROR_REFUSED;
+    error_set(&swap->reason, swap->error, "%s of %.*s: HAProxy answered \"%.*s\"", step,
+              SLICE_PRINT(swap->file), (int)size_min(said.size, 200), said.data);
+}
+
+static enum runtime_step fail(struct runtime_swap *swap, const char *step, struct slice answer)
+{
+    set_reason(swap, step, answer);
+    swap->state = SWAP_END;
+    return RUNTIME_FAILED;
+}
+
+/* Fails, but first takes back the transaction that may be open under our name. */
+static enum runtime_step fail_and_abort(struct runtime_swap *swap, const char *step,
+                                        struct slice answer, struct writer *command)
+{
+    set_reason(swap, step, answer);
+    return send_command(swap, command, SWAP_ABORT, "abort ssl cert", swap->file, NOTHING);
+}
+
+/* --- reading answers ---------------------------------------------------------------------------
+ */
+
+/* Whether a line of `answer` is `before`, the file's name, `after`. */
+static bool says(const struct runtime_swap *swap, struct slice answer, const char *before,
+                 const char *after)
+{
+    char wanted[RUNTIME_NAME_MAX_BYTES + 64];
+    int length =
+        snprintf(wanted, sizeof(wanted), "%s%.*s%s", before, SLICE_PRINT(swap->file), after);
+    return length > 0 && (size_t)length < sizeof(wanted) &&
+           runtime_has_line(answer, slice_from(wanted, (size_t)length));
+}
+
+/* The name of an open transaction in `show ssl cert`: the line that begins with "*". */
+static struct slice open_transaction(struct slice answer)
+{
+    struct slice line;
+    while (next_line(&answer, &line))
+        if (line.size > 1 && line.data[0] == '*')
+            return slice_skip(line, 1);
+    return NOTHING;
+}
+
+static enum runtime_step ask_for_list(struct runtime_swap *swap, struct writer *command)
+{
+    return send_command(swap, command, SWAP_LIST, "show ssl cert", NOTHING, NOTHING);
+}
+
+static enum runtime_step after_list(struct runtime_swap *swap, struct slice answer,
+                                    struct writer *command)
+{
+    /* Without a single certificate the answer is an empty line. */
+    if (!runtime_has_line(answer, SLICE("# filename")) && !slice_equal(answer, SLICE("\n")))
+        return fail(swap, "show ssl cert", answer);
+    struct slice leftover = open_transaction(answer);
+    if (leftover.size > 0 && swap->cleared_leftover)
+        return fail(swap, "abort of a leftover transaction before the change", answer);
+    if (leftover.size > 0) {
+        swap->cleared_leftover = true;
+        return send_command(swap, command, SWAP_CLEAR, "abort ssl cert", leftover, NOTHING);
+    }
+    return send_command(swap, command, SWAP_KNOWN, "show ssl cert", swap->file, NOTHING);
+}
+
+static enum runtime_step after_known(struct runtime_swap *swap, struct slice answer,
+                                     struct writer *command)
+{
+    struct runtime_certificate known;
+    swap->existed = runtime_parse_certificate(answer, &known);
+    if (!swap->existed && !contains(answer, SLICE("Not found")))
+        return fail(swap, "show ssl cert", answer);
+    if (swap->removing && !swap->existed) {
+        swap->state = SWAP_END;
+        return RUNTIME_DONE;
+    }
+    if (swap->removing && swap->list.size > 0)
+        return send_command(swap, command, SWAP_UNLIST, "del ssl crt-list", swap->list, swap->file);
+    if (swap->removing)
+        return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
+    if (swap->existed && slice_equal(known.status, SLICE("Used")) &&
+        slice_equal_nocase(known.fingerprint, swap->fingerprint)) {
+        swap->unchanged = true;
+        swap->state = SWAP_END;
+        return RUNTIME_DONE;
+    }
+    if (!swap->existed)
+        return send_command(swap, command, SWAP_NEW, "new ssl cert", swap->file, NOTHING);
+    return send_command(swap, command, SWAP_SET, "set ssl cert", swap->file, NOTHING);
+}
+
+static enum runtime_step after_new(struct runtime_swap *swap, struct slice answer,
+                                   struct writer *command)
+{
+    if (!says(swap, answer, "New empty certificate store '", "'!"))
+        return fail(swap, "new ssl cert", answer);
+    return send_command(swap, command, SWAP_SET, "set ssl cert", swap->file, NOTHING);
+}
+
+/* "updated" means that a transaction was open already. Ours is the only one after SWAP_LIST, so
+ * somebody else has begun one since: with 2.6 its content is now ours under its name, or the other
+ * way round. Nothing of that may be committed. */
+static enum runtime_step after_set(struct runtime_swap *swap, struct slice answer,
+                                   struct writer *command)
+{
+    if (!says(swap, answer, "Transaction created for certificate ", "!"))
+        return fail_and_abort(swap, "set ssl cert", answer, command);
+    return send_command(swap, command, SWAP_COMMIT, "commit ssl cert", swap->file, NOTHING);
+}
+
+static enum runtime_step verify(struct runtime_swap *swap, struct writer *command)
+{
+    return send_command(swap, command, SWAP_VERIFY, "show ssl cert", swap->file, NOTHING);
+}
+
+static enum runtime_step after_commit(struct runtime_swap *swap, struct slice answer,
+                                      struct writer *command)
+{
+    if (!runtime_has_line(answer, SLICE("Success!")))
+        return fail_and_abort(swap, "commit ssl cert", answer, command);
+    return verify(swap, command);
+}
+
+static enum runtime_step after_add(struct runtime_swap *swap, struct slice answer,
+                                   struct writer *command)
+{
+    if (!runtime_has_line(answer, SLICE("Success!")))
+        return fail(swap, "add ssl crt-list", answer);
+    swap->added = true;
+    return verify(swap, command);
+}
+
+static enum runtime_step after_verify(struct runtime_swap *swap, struct slice answer,
+                                      struct writer *command)
+{
+    struct runtime_certificate held;
+    if (!runtime_parse_certificate(answer, &held))
+        return fail(swap, "show ssl cert", answer);
+    if (!slice_equal_nocase(held.fingerprint, swap->fingerprint)) {
+        swap->error = error_set(&swap->reason, ERROR_PROTOCOL,
+                                "HAProxy holds another certificate under %.*s: fingerprint %.*s, "
+                                "expected %.*s",
+                                SLICE_PRINT(swap->file), SLICE_PRINT(held.fingerprint),
+                                SLICE_PRINT(swap->fingerprint));
+        swap->state = SWAP_END;
+        return RUNTIME_FAILED;
+    }
+    if (slice_equal(held.status, SLICE("Unused")) && swap->list.size > 0 && !swap->added)
+        return send_command(swap, command, SWAP_ADD, "add ssl crt-list", swap->list, swap->file);
+    swap->state = SWAP_END;
+    return RUNTIME_DONE;
+}
+
+static enum runtime_step after_unlist(struct runtime_swap *swap, struct slice answer,
+                                      struct writer *command)
+{
+    if (!contains(answer, SLICE("deleted in crtlist")) && !contains(answer, SLICE("Can't find")))
+        return fail(swap, "del ssl crt-list", answer);
+    return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
+}
+
+static enum runtime_step after_delete(struct runtime_swap *swap, struct slice answer)
+{
+    if (!says(swap, answer, "Certificate '", "' deleted!"))
+        return fail(swap, "del ssl cert", answer);
+    swap->state = SWAP_END;
+    return RUNTIME_DONE;
+}
+
+static enum runtime_step start(struct runtime_swap *swap, bool removing, struct writer *command)
+{
+    swap->removing = removing;
+    swap->existed = false;
+    swap->cleared_leftover = false;
+    swap->added = false;
+    swap->unchanged = false;
+    swap->error = runtime_name_check(swap->file, &swap->reason);
+    if (swap->error == ERROR_OK && swap->list.size > 0)
+        swap->error = runtime_name_check(swap->list, &swap->reason);
+    if (swap->error == ERROR_OK && !removing)
+        swap->error = runtime_payload_check(swap->pem, &swap->reason);
+    if (swap->error == ERROR_OK)
+        return ask_for_list(swap, command);
+    swap->state = SWAP_END;
+    return RUNTIME_FAILED;
+}
+
+enum runtime_step runtime_swap_start(struct runtime_swap *swap, struct writer *command)
+{
+    return start(swap, false, command);
+}
+
+enum runtime_step runtime_remove_start(struct runtime_swap *swap, struct writer *command)
+{
+    return start(swap, true, command);
+}
+
+enum runtime_step runtime_swap_answer(struct runtime_swap *swap, struct slice answer,
+                                      struct writer *command)
+{
+    switch (swap->state) {
+    case SWAP_LIST: return after_list(swap, answer, command);
+    case SWAP_CLEAR: return ask_for_list(swap, command);
+    case SWAP_KNOWN: return after_known(swap, answer, command);
+    case SWAP_NEW: return after_new(swap, answer, command);
+    case SWAP_SET: return after_set(swap, answer, command);
+    case SWAP_COMMIT: return after_commit(swap, answer, command);
+    case SWAP_ADD: return after_add(swap, answer, command);
+    case SWAP_VERIFY: return after_verify(swap, answer, command);
+    case SWAP_UNLIST: return after_unlist(swap, answer, command);
+    case SWAP_DELETE: return after_delete(swap, answer);
+    case SWAP_ABORT: /* the reason of the failure is kept, whatever the abort says */
+    case SWAP_END: break;
+    }
+    swap->state = SWAP_END;
+    return RUNTIME_FAILED;
+}
+
+bool runtime_swap_has_enough(const struct runtime_swap *swap, struct slice answer)
+{
+    /* The open transaction, if any, stands before this line. */
+    return swap->state == SWAP_LIST && contains(answer, SLICE("# filename\n"));
+}

@@ -1,0 +1,239 @@
+/* hap: the text of haproxy.cfg and of the SPOE file. That HAProxy accepts and obeys it is shown by
+ * tests/integration. */
+#include "hap/config.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *http[] = {"*:80"};
+static char *https[] = {"*:443"};
+static char *agents[] = {"unix:/var/lib/haproxy/agent.sock", "unix:@owui", "tcp:12345",
+                         "tcp:[::1]:12345"};
+
+static struct hap_config smallest(void)
+{
+    return (struct hap_config){.http = http,
+                               .http_count = 1,
+                               .https = https,
+                               .https_count = 1,
+                               .agents = agents,
+                               .agent_count = COUNT_OF(agents)};
+}
+
+static bool holds(const char *text, const char *part)
+{
+    return strstr(text, part) != NULL;
+}
+
+Test(hap_config, agents_are_named_as_haproxy_sees_them)
+{
+    struct hap_config config = smallest();
+    config.chroot = "/var/lib/haproxy";
+    struct error_text error;
+    char *text = hap_config_write(&config, HAP_ANY, (struct slice){0}, &error);
+    cr_assert(ne(ptr, text, NULL), "%s", error.text);
+    cr_expect(holds(text, "    chroot /var/lib/haproxy\n"));
+    cr_expect(holds(text, "    server agent1 unix@/agent.sock check"));
+    cr_expect(holds(text, "    server agent2 abns@owui check"));
+    cr_expect(holds(text, "    server agent3 127.0.0.1:12345 check"));
+    cr_expect(holds(text, "    server agent4 [::1]:12345 check"));
+    free(text);
+}
+
+Test(hap_config, the_master_socket_is_not_the_workers_to_open)
+{
+    static char *sockets[] = {"master:/run/master.sock", "/run/a.sock", "/run/b.sock"};
+    struct hap_config config = smallest();
+    config.runtime = sockets;
+    config.runtime_count = 3;
+    char *text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, "    stats socket /run/a.sock mode 660"));
+    free(text);
+    config.runtime_count = 1;
+    text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect_not(holds(text, "stats socket"));
+    free(text);
+}
+
+Test(hap_config, timeouts_are_told_in_their_longest_unit)
+{
+    struct hap_config config = smallest();
+    config.timeouts =
+        (struct hap_timeouts){.connect_ms = 1500, .server_ms = 90000, .tunnel_ms = 86400000};
+    char *text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, "    timeout connect 1500ms\n"));
+    cr_expect(holds(text, "    timeout server 90s\n"));
+    cr_expect(holds(text, "    timeout tunnel 24h\n"));
+    cr_expect(holds(text, "    timeout client 1m\n"));
+    free(text);
+    config.timeouts.agent_ms = 90;
+    text = hap_spoe_write(&config, HAP_ANY);
+    cr_expect(holds(text, "    timeout processing 90ms\n"));
+    free(text);
+}
+
+Test(hap_config, a_socket_outside_the_chroot_is_refused)
+{
+    const char *const outside[] = {"unix:/run/agent.sock", "unix:/var/lib/haproxy",
+                                   "unix:/var/lib/haproxy2/agent.sock", "unix:agent.sock"};
+    for (size_t i = 0; i < COUNT_OF(outside); i++) {
+        struct error_text error;
+        char *address = hap_agent_address(slice_of(outside[i]), "/var/lib/haproxy/", &error);
+        cr_expect(eq(ptr, address, NULL), "%s", outside[i]);
+        free(address);
+    }
+    char *address = hap_agent_address(SLICE("unix:/run/agent.sock"), NULL, NULL);
+    cr_assert(eq(str, address, "unix@/run/agent.sock"));
+    free(address);
+}
+
+Test(hap_config, a_version_gets_its_own_forms_and_no_guards)
+{
+    static const struct {
+        enum hap_version version;
+        const char *mode;
+        bool headers_at_once;
+    } rows[] = {{HAP_2_6, "    mode tcp\n", false},
+                {HAP_3_0, "    mode tcp\n", false},
+                {HAP_3_2, "    mode spop\n    retries 0\n", false},
+                {HAP_3_4, "    mode spop\n    retries 0\n", true}};
+    struct hap_header header = {"X-Team", "h_x_team"};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct hap_config config = smallest();
+        config.agents = &agents[2];
+        config.agent_count = 1;
+        config.headers = &header;
+        config.header_count = 1;
+        char *text = hap_config_write(&config, rows[i].version, (struct slice){0}, NULL);
+        char *spoe = hap_spoe_write(&config, rows[i].version);
+        cr_expect(holds(text, rows[i].mode), "%zu", i);
+        cr_expect_not(holds(text, ".if "), "%zu", i);
+        cr_expect_not(holds(spoe, ".if "), "%zu", i);
+        cr_expect(eq(int, holds(text, "set-headers-bin"), rows[i].headers_at_once), "%zu", i);
+        cr_expect(eq(int, holds(text, "txn.owui.h_x_team"), !rows[i].headers_at_once), "%zu", i);
+        cr_expect(eq(int, holds(spoe, "hb=bool(true)"), rows[i].headers_at_once), "%zu", i);
+        cr_expect(holds(text, "    http-request del-header X-Team\n"), "%zu", i);
+        free(text);
+        free(spoe);
+    }
+}
+
+Test(hap_config, of_several_agents_the_next_is_tried)
+{
+    struct hap_config config = smallest();
+    char *text = hap_config_write(&config, HAP_3_2, (struct slice){0}, NULL);
+    cr_expect(holds(text, "    mode spop\n    retries 2\n    option redispatch 1\n"));
+    cr_expect_not(holds(text, "mode spop\n    retries 0"));
+    free(text);
+}
+
+Test(hap_config, headers_of_proxies_are_asked_for_only_when_some_are_trusted)
+{
+    struct hap_config config = smallest();
+    char *spoe = hap_spoe_write(&config, HAP_ANY);
+    cr_expect_not(holds(spoe, "xff"));
+    cr_expect_not(holds(spoe, "xfp"));
+    free(spoe);
+    config.sources[HAP_SOURCE_CF_CONNECTING_IP] = true;
+    spoe = hap_spoe_write(&config, HAP_ANY);
+    cr_expect(holds(spoe, "    args cfi1=req.fhdr(CF-Connecting-IP,-1) "
+                          "cfin=req.fhdr_cnt(CF-Connecting-IP)\n"));
+    cr_expect_not(holds(spoe, "xff"));
+    cr_expect(holds(spoe, " xfp=req.fhdr(X-Forwarded-Proto) rid=req.fhdr(X-Request-ID)\n"));
+    free(spoe);
+}
+
+Test(hap_config, no_value_can_write_a_line_of_its_own)
+{
+    char *const bad[] = {"*:80\nbackend x", "*:80 accept-proxy", "", "\"*:80\"", "*:80#", "$HOME"};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        char *value = bad[i];
+        struct hap_backend backend = {.name = value};
+        struct hap_header header = {value, value};
+        struct hap_config configs[8];
+        for (size_t j = 0; j < COUNT_OF(configs); j++)
+            configs[j] = smallest();
+        configs[0].http = &value;
+        configs[1].runtime = &value;
+        configs[1].runtime_count = 1;
+        configs[2].strip_headers = &value;
+        configs[2].strip_header_count = 1;
+        configs[3].headers = &header;
+        configs[3].header_count = 1;
+        configs[4].backends = &backend;
+        configs[4].backend_count = 1;
+        configs[5].crt_dir = value;
+        configs[6].spoe_path = value;
+        configs[7].agents = &value;
+        configs[7].agent_count = 1;
+        for (size_t j = 0; j < COUNT_OF(configs); j++) {
+            struct error_text error = {{0}};
+            char *text = hap_config_write(&configs[j], HAP_ANY, (struct slice){0}, &error);
+            cr_expect(eq(ptr, text, NULL), "%zu %zu", i, j);
+            cr_expect(ne(chr, error.text[0], '\0'), "%zu %zu", i, j);
+            free(text);
+        }
+    }
+}
+
+Test(hap_config, a_named_backend_cannot_take_one_of_ours)
+{
+    char *names[] = {"agents", "http", "acme"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct hap_backend backend = {.name = names[i]};
+        struct hap_config config = smallest();
+        config.backends = &backend;
+        config.backend_count = 1;
+        cr_expect(eq(int, hap_config_check(&config, NULL), ERROR_INVALID), "%s", names[i]);
+    }
+}
+
+Test(hap_config, own_lines_survive_the_next_writing)
+{
+    struct hap_config config = smallest();
+    char *first = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    char *mark = strstr(first, "# own lines, defaults");
+    cr_assert(ne(ptr, mark, NULL));
+    size_t before = (size_t)(strchr(mark, '\n') + 1 - first);
+    char *edited = malloc(strlen(first) + 100);
+    sprintf(edited, "%.*s    timeout queue 7s\n    # mine\n%s", (int)before, first, first + before);
+
+    char *second = hap_config_write(&config, HAP_ANY, slice_of(edited), NULL);
+    cr_expect(eq(str, second, edited));
+    char *third = hap_config_write(&config, HAP_2_6, slice_of(second), NULL);
+    cr_expect(holds(third, "    timeout queue 7s\n    # mine\n    # end of own lines\n"));
+    char *cut = hap_config_write(&config, HAP_ANY, slice_head(slice_of(edited), before + 4), NULL);
+    cr_expect(eq(str, cut, first));
+    free(cut);
+    free(third);
+    free(second);
+    free(edited);
+    free(first);
+}
+
+Test(hap_config, versions_are_known_by_name)
+{
+    enum hap_version version;
+    cr_assert(hap_version_parse(SLICE("3.2"), &version));
+    cr_assert(eq(int, (int)version, HAP_3_2));
+    cr_assert_not(hap_version_parse(SLICE("3.20"), &version));
+    cr_assert_not(hap_version_parse(SLICE(""), &version));
+}
+
+Test(hap_config, with_a_thumbprint_haproxy_answers_challenges_by_itself)
+{
+    struct hap_config config = smallest();
+    char *text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect_not(holds(text, "stateless"));
+    free(text);
+    config.thumbprint = "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ";
+    text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, "[path,field(4,/)].LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ\""));
+    cr_expect(holds(text, "acme-challenge/[A-Za-z0-9_-]{16,128}$"));
+    free(text);
+    struct error_text why;
+    config.thumbprint = "LPJNul.\"";
+    cr_expect(eq(ptr, hap_config_write(&config, HAP_ANY, (struct slice){0}, &why), NULL));
+}
