@@ -1,0 +1,23 @@
+/* A whole configuration, read once: what `check`, `explain` and `haproxy-config` work with. */
+#pragma once
+
+#include "conf/configuration.h"
+
+struct whole {
+    struct configuration *configuration; /* NULL: the global file cannot serve */
+    struct route_registry *registry;
+    struct route_table *table; /* what the registry holds, as generation 1 */
+    size_t file_count;         /* of tenants, read or not */
+    size_t tenant_count;       /* good ones */
+    size_t broken_count;       /* left out: wrong, or in a file that cannot be parsed */
+};
+
+/* Makes a tenant ready for a table: answer_prepare() of the agent layer. */
+typedef enum error whole_prepare_fn(struct tenant *tenant, struct error_text *text);
+
+/* Reads the global file and all tenants' files in the order of their names, puts the tenants into a
+ * registry, and looks at what only the whole can show. True when there was no error; what is good
+ * is there in any case. `prepare` may be NULL. */
+bool whole_load(const char *path, whole_prepare_fn *prepare, struct whole *whole,
+                struct diagnostics *diagnostics);
+void whole_fini(struct whole *whole);

@@ -1,0 +1,238 @@
+/* Loading files of the configuration: see conf/configuration.h. */
+#include "load.h"
+
+#include "core/memory.h"
+#include "file.h"
+#include "global_read.h"
+#include "headers.h"
+#include "tenant_read.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/* -- The global file -- */
+
+struct configuration *configuration_read(const char *path, struct tenant_file *inline_tenants,
+                                         struct diagnostics *diagnostics, bool *usable)
+{
+    struct document document;
+    struct configuration *configuration = NULL;
+    struct node tenants;
+
+    *inline_tenants = (struct tenant_file){.path = memory_copy_text(slice_of(path))};
+    size_t errors = diagnostics->errors;
+    *usable = false;
+    if (!document_open(&document, path, diagnostics)) {
+        inline_tenants->unreadable = true;
+        goto out;
+    }
+    struct node root = document_root(&document);
+    configuration = memory_new(sizeof(*configuration));
+    configuration_set_defaults(configuration, path);
+    global_read(&root, configuration);
+    *usable = diagnostics->errors == errors;
+    if (node_member(&root, "tenants", &tenants)) {
+        *usable = node_is(&tenants, JSON_TYPE_OBJECT) && *usable;
+        tenants_read(&tenants, configuration, inline_tenants);
+    }
+out:
+    document_close(&document);
+    return configuration;
+}
+
+struct configuration *configuration_load(const char *path, struct tenant_file *inline_tenants,
+                                         struct diagnostics *diagnostics)
+{
+    bool usable;
+    struct configuration *configuration =
+        configuration_read(path, inline_tenants, diagnostics, &usable);
+    if (usable)
+        return configuration;
+    configuration_free(configuration);
+    tenant_file_fini(inline_tenants);
+    inline_tenants->unreadable = true;
+    return NULL;
+}
+
+static void free_texts(char **items, size_t count)
+{
+    struct texts texts = {items, count};
+    texts_fini(&texts);
+}
+
+static void free_headers(struct header *items, size_t count)
+{
+    struct header_section section = {.set = {items, count}};
+    header_section_fini(&section);
+}
+
+static void acme_settings_fini(struct acme_settings *acme)
+{
+    free(acme->directory);
+    free(acme->staging);
+    free(acme->ca_file);
+    free_texts(acme->contacts, acme->contact_count);
+    free(acme->state_dir);
+    free(acme->webroot);
+    free(acme->certbot_live);
+    free(acme->group);
+    free(acme->profile);
+    free(acme->preferred_chain);
+    free(acme->external_kid);
+    free(acme->external_secret_file);
+}
+
+void configuration_free(struct configuration *configuration)
+{
+    if (configuration == NULL)
+        return;
+    free(configuration->path);
+    free(configuration->tenants_dir);
+    free_texts(configuration->listen, configuration->listen_count);
+    free_texts(configuration->network_files, configuration->network_file_count);
+    free(configuration->listen_group);
+    free_texts(configuration->nameservers, configuration->nameserver_count);
+    free(configuration->admin_socket);
+    settings_free(configuration->settings);
+    hap_config_fini(&configuration->haproxy);
+    acme_settings_fini(&configuration->acme);
+    free_headers(configuration->default_headers, configuration->default_header_count);
+    free_headers(configuration->fixed_headers, configuration->fixed_header_count);
+    free(configuration);
+}
+
+static int compare_headers(const void *a, const void *b)
+{
+    return strcasecmp(((const struct hap_header *)a)->name, ((const struct hap_header *)b)->name);
+}
+
+static bool header_is_known(const struct hap_config *haproxy, const char *name)
+{
+    for (size_t i = 0; i < haproxy->header_count; i++)
+        if (strcasecmp(haproxy->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+void configuration_add_header_names(struct configuration *configuration,
+                                    const struct tenant *tenant)
+{
+    struct hap_config *haproxy = &configuration->haproxy;
+    for (size_t i = 0; i < tenant->header_count; i++) {
+        const struct header *header = &tenant->headers[i];
+        if (header_is_known(haproxy, header->name))
+            continue;
+        haproxy->headers =
+            memory_resize(haproxy->headers, haproxy->header_count + 1, sizeof(*haproxy->headers));
+        haproxy->headers[haproxy->header_count++] =
+            (struct hap_header){.name = memory_copy_text(slice_of(header->name)),
+                                .variable = memory_copy_text(slice_of(header->variable))};
+        qsort(haproxy->headers, haproxy->header_count, sizeof(*haproxy->headers), compare_headers);
+    }
+}
+
+/* -- Tenants' files -- */
+
+static void read_schema(const struct node *node, void *target)
+{
+    unsigned version;
+    (void)target;
+    node_unsigned(node, 1, 1, &version);
+}
+
+static void read_schema_url(const struct node *node, void *target)
+{
+    struct slice text;
+    (void)target;
+    (void)!node_text(node, &text);
+}
+
+static void read_nothing(const struct node *node, void *target)
+{
+    (void)node;
+    (void)target;
+}
+
+void tenant_file_load(const char *path, const struct configuration *configuration,
+                      struct tenant_file *file, struct diagnostics *diagnostics)
+{
+    tenant_file_load_news(path, configuration, NULL, file, diagnostics);
+}
+
+void tenant_file_load_news(const char *path, const struct configuration *configuration,
+                           const struct known_tenants *known, struct tenant_file *file,
+                           struct diagnostics *diagnostics)
+{
+    static const struct option OPTIONS[] = {
+        {"$schema", read_schema_url},
+        {"schema", read_schema},
+        {"tenants", read_nothing},
+    };
+    struct document document;
+    struct node tenants;
+
+    *file = (struct tenant_file){.path = memory_copy_text(slice_of(path))};
+    if (document_open_news(&document, path, known, diagnostics)) {
+        struct node root = document_root(&document);
+        options_read(&root, OPTIONS, COUNT_OF(OPTIONS), NULL);
+        if (node_member(&root, "tenants", &tenants))
+            tenants_read(&tenants, configuration, file);
+        else
+            node_report(&root, JSON_PART_VALUE, CODE_MISSING_KEY,
+                        memory_format("{\"tenants\": {\"NAME\": {...}}}"),
+                        "a tenants file needs \"tenants\"");
+    } else {
+        file->unreadable = true;
+    }
+    document_close(&document);
+}
+
+void tenant_file_fini(struct tenant_file *file)
+{
+    for (size_t i = 0; i < file->tenant_count; i++)
+        tenant_free(file->tenants[i]);
+    free(file->tenants);
+    free_texts(file->broken, file->broken_count);
+    for (size_t i = 0; i < file->text_count; i++)
+        free(file->texts[i].name);
+    free(file->texts);
+    free(file->path);
+    *file = (struct tenant_file){0};
+}
+
+bool tenant_file_name(const char *name)
+{
+    struct slice text = slice_of(name);
+    return text.size > 5 && text.data[0] != '.' && slice_ends_with(text, SLICE(".json"));
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+enum error tenant_files_list(const char *folder, char ***paths, size_t *count,
+                             struct error_text *text)
+{
+    size_t capacity = 0;
+    *paths = NULL;
+    *count = 0;
+    DIR *opened = opendir(folder);
+    if (opened == NULL)
+        return error_set_errno(text, "cannot open the folder %s", folder);
+    for (const struct dirent *entry = readdir(opened); entry != NULL; entry = readdir(opened)) {
+        if (!tenant_file_name(entry->d_name))
+            continue;
+        if (*count == capacity) {
+            capacity = capacity * 2 + 16;
+            *paths = memory_resize(*paths, capacity, sizeof(**paths));
+        }
+        (*paths)[(*count)++] = memory_format("%s/%s", folder, entry->d_name);
+    }
+    closedir(opened);
+    if (*count > 0)
+        qsort(*paths, *count, sizeof(**paths), compare_texts);
+    return ERROR_OK;
+}

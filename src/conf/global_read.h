@@ -1,0 +1,17 @@
+/* The global file's sections. */
+#pragma once
+
+#include "conf/configuration.h"
+#include "value.h"
+
+/* Reads all but "tenants" into a configuration that holds the defaults. */
+void global_read(const struct node *root, struct configuration *configuration);
+/* What a configuration is before anything was read. */
+void configuration_set_defaults(struct configuration *configuration, const char *path);
+
+void haproxy_read(const struct node *node, void *configuration);
+void acme_read(const struct node *node, void *configuration);
+void trusted_proxies_read(const struct node *node, void *configuration);
+
+/* What the sections mean together, and what is taken from one for another. */
+void haproxy_complete(const struct node *root, struct configuration *configuration);

@@ -1,0 +1,337 @@
+/* The section "haproxy": see global_read.h. */
+#include "global_read.h"
+
+#include "address.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+static struct configuration *configuration_of(void *target)
+{
+    return target;
+}
+
+/* An array of texts into a pair of fields; what was there is freed. */
+static void read_list(const struct node *node, node_check_fn *check, char ***items, size_t *count)
+{
+    struct texts texts = {*items, *count};
+    node_texts(node, check, &texts);
+    *items = texts.items;
+    *count = texts.count;
+}
+
+static void require_some(const struct node *node, const char *what)
+{
+    if (json_type_of(node->value) != JSON_TYPE_ARRAY || json_count(node->value) > 0)
+        return;
+    char *name = node_name(node);
+    node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL, "\"%s\" must list %s at least",
+                name, what);
+    free(name);
+}
+
+/* -- "haproxy" -- */
+
+static void read_http(const struct node *node, void *target)
+{
+    struct hap_config *haproxy = &configuration_of(target)->haproxy;
+    read_list(node, check_bind, &haproxy->http, &haproxy->http_count);
+    require_some(node, "one bind, where ACME challenges arrive,");
+}
+
+static void read_https(const struct node *node, void *target)
+{
+    struct hap_config *haproxy = &configuration_of(target)->haproxy;
+    read_list(node, check_bind, &haproxy->https, &haproxy->https_count);
+}
+
+static void read_https_port(const struct node *node, void *target)
+{
+    unsigned port;
+    if (node_unsigned(node, 1, UINT16_MAX, &port))
+        configuration_of(target)->settings->https_port = port == 443 ? 0 : (uint16_t)port;
+}
+
+static void read_runtime(const struct node *node, void *target)
+{
+    struct hap_config *haproxy = &configuration_of(target)->haproxy;
+    read_list(node, check_runtime, &haproxy->runtime, &haproxy->runtime_count);
+}
+
+static void read_agents(const struct node *node, void *target)
+{
+    struct hap_config *haproxy = &configuration_of(target)->haproxy;
+    read_list(node, check_agent, &haproxy->agents, &haproxy->agent_count);
+    require_some(node, "one agent");
+}
+
+static void read_crt_dir(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->haproxy.crt_dir);
+}
+
+static void read_spoe_file(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->haproxy.spoe_path);
+}
+
+static void read_upstream_ca_file(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->haproxy.upstream_ca_file);
+}
+
+/* null: none, where the default is some. */
+static bool take_null(const struct node *node, char **text)
+{
+    if (json_type_of(node->value) != JSON_TYPE_NULL)
+        return false;
+    free(*text);
+    *text = NULL;
+    return true;
+}
+
+static void read_chroot(const struct node *node, void *target)
+{
+    char **chroot = &configuration_of(target)->haproxy.chroot;
+    if (!take_null(node, chroot))
+        node_file_name(node, chroot);
+}
+
+static void read_user(const struct node *node, void *target)
+{
+    char **user = &configuration_of(target)->haproxy.user;
+    if (!take_null(node, user))
+        node_plain_name(node, user);
+}
+
+static void read_group(const struct node *node, void *target)
+{
+    char **group = &configuration_of(target)->haproxy.group;
+    if (!take_null(node, group))
+        node_plain_name(node, group);
+}
+
+static char *check_network(const struct node *element, struct slice text)
+{
+    struct ip_network network;
+    return node_network(element, &network) ? memory_copy_text(text) : NULL;
+}
+
+static void read_from(const struct node *node, void *target)
+{
+    struct hap_config *haproxy = &configuration_of(target)->haproxy;
+    read_list(node, check_network, &haproxy->proxy_protocol_from,
+              &haproxy->proxy_protocol_from_count);
+}
+
+static void read_proxy_protocol(const struct node *node, void *target)
+{
+    static const struct option OPTIONS[] = {{"from", read_from}};
+    if (node_is(node, JSON_TYPE_OBJECT))
+        options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
+}
+
+/* -- "haproxy.timeouts" -- */
+
+enum { TIMEOUT_MAX_MS = 7 * 86400000, AGENT_TIMEOUT_MIN_MS = 10, AGENT_TIMEOUT_MAX_MS = 10000 };
+
+static void read_timeout(const struct node *node, unsigned *timeout_ms)
+{
+    node_duration(node, 1, TIMEOUT_MAX_MS, timeout_ms);
+}
+
+static void read_connect(const struct node *node, void *target)
+{
+    read_timeout(node, &((struct hap_timeouts *)target)->connect_ms);
+}
+
+static void read_http_request(const struct node *node, void *target)
+{
+    read_timeout(node, &((struct hap_timeouts *)target)->http_request_ms);
+}
+
+static void read_keep_alive(const struct node *node, void *target)
+{
+    read_timeout(node, &((struct hap_timeouts *)target)->keep_alive_ms);
+}
+
+static void read_client(const struct node *node, void *target)
+{
+    read_timeout(node, &((struct hap_timeouts *)target)->client_ms);
+}
+
+static void read_server(const struct node *node, void *target)
+{
+    read_timeout(node, &((struct hap_timeouts *)target)->server_ms);
+}
+
+static void read_tunnel(const struct node *node, void *target)
+{
+    read_timeout(node, &((struct hap_timeouts *)target)->tunnel_ms);
+}
+
+static void read_agent(const struct node *node, void *target)
+{
+    node_duration(node, AGENT_TIMEOUT_MIN_MS, AGENT_TIMEOUT_MAX_MS,
+                  &((struct hap_timeouts *)target)->agent_ms);
+}
+
+static void read_timeouts(const struct node *node, void *target)
+{
+    static const struct option OPTIONS[] = {
+        {"connect", read_connect},       {"http_request", read_http_request},
+        {"keep_alive", read_keep_alive}, {"client", read_client},
+        {"server", read_server},         {"tunnel", read_tunnel},
+        {"agent", read_agent},
+    };
+    if (node_is(node, JSON_TYPE_OBJECT))
+        options_read(node, OPTIONS, COUNT_OF(OPTIONS), &configuration_of(target)->haproxy.timeouts);
+}
+
+/* -- "haproxy.backends" -- */
+
+static void read_servers(const struct node *node, void *target)
+{
+    struct hap_backend *backend = target;
+    read_list(node, check_server, &backend->servers, &backend->server_count);
+}
+
+static void read_check(const struct node *node, void *target)
+{
+    struct hap_backend *backend = target;
+    struct slice text;
+    if (!node_text(node, &text))
+        return;
+    bool good = slice_starts_with(text, SLICE("/")) && text.size <= 128;
+    for (size_t i = 0; good && i < text.size; i++) {
+        char c = ascii_lower(text.data[i]);
+        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("/._-~", c) != NULL;
+    }
+    if (good)
+        node_copy_text(node, &backend->check_path);
+    else
+        node_report(node, JSON_PART_VALUE, CODE_PATH_PREFIX, NULL, "\"%.*s\" is not a plain path",
+                    SLICE_PRINT(text));
+}
+
+static void read_backend(const struct node *node, struct hap_config *haproxy)
+{
+    static const struct option OPTIONS[] = {
+        {"servers", read_servers},
+        {"check", read_check},
+    };
+    bool good = node->key.size > 0 && node->key.size <= 40;
+    for (size_t i = 0; good && i < node->key.size; i++) {
+        char c = node->key.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    }
+    if (!good) {
+        node_report(node, JSON_PART_KEY, CODE_BAD_NAME, NULL,
+                    "\"%.*s\" is not a name for a backend: up to 40 of a-z, 0-9, \"_\", \"-\"",
+                    SLICE_PRINT(node->key));
+        return;
+    }
+    if (!node_is(node, JSON_TYPE_OBJECT))
+        return;
+    struct hap_backend *backend = &haproxy->backends[haproxy->backend_count++];
+    *backend = (struct hap_backend){.name = memory_copy_text(node->key)};
+    options_read(node, OPTIONS, COUNT_OF(OPTIONS), backend);
+}
+
+static void read_backends(const struct node *node, void *target)
+{
+    struct hap_config *haproxy = &configuration_of(target)->haproxy;
+    if (!node_is(node, JSON_TYPE_OBJECT))
+        return;
+    haproxy->backends = memory_new(json_count(node->value) * sizeof(*haproxy->backends));
+    for (struct node_iterator i = node_children(node); node_next(&i);)
+        read_backend(&i.node, haproxy);
+}
+
+void haproxy_read(const struct node *node, void *configuration)
+{
+    static const struct option OPTIONS[] = {
+        {"http", read_http},
+        {"https", read_https},
+        {"https_port", read_https_port},
+        {"runtime", read_runtime},
+        {"agents", read_agents},
+        {"crt_dir", read_crt_dir},
+        {"spoe_file", read_spoe_file},
+        {"upstream_ca_file", read_upstream_ca_file},
+        {"chroot", read_chroot},
+        {"user", read_user},
+        {"group", read_group},
+        {"proxy_protocol", read_proxy_protocol},
+        {"backends", read_backends},
+        {"timeouts", read_timeouts},
+    };
+    if (node_is(node, JSON_TYPE_OBJECT))
+        options_read(node, OPTIONS, COUNT_OF(OPTIONS), configuration);
+}
+
+/* -- Together -- */
+
+static void complete_agents(struct configuration *configuration)
+{
+    struct hap_config *haproxy = &configuration->haproxy;
+    struct texts agents = {0};
+    if (haproxy->agents != NULL)
+        return;
+    for (size_t i = 0; i < configuration->listen_count; i++) {
+        struct slice listen = slice_of(configuration->listen[i]);
+        struct slice address = listen;
+        struct socket_address parsed;
+        if (slice_starts_with(listen, SLICE("systemd:")))
+            continue; /* where that is, only the socket unit knows */
+        if (slice_starts_with(listen, SLICE("tcp:")))
+            address = slice_skip(listen, 4);
+        if (socket_address_parse(address, &parsed) && parsed.any)
+            texts_add(&agents, memory_format("tcp:127.0.0.1:%u", parsed.port));
+        else
+            texts_add(&agents, memory_copy_text(listen));
+    }
+    haproxy->agents = agents.items;
+    haproxy->agent_count = agents.count;
+}
+
+/* HAProxy resolves a socket file inside its chroot. */
+static void check_agents(const struct node *root, const struct configuration *configuration)
+{
+    const struct hap_config *haproxy = &configuration->haproxy;
+    struct node culprit = *root, section, member;
+    struct error_text why;
+    if (node_member(root, "haproxy", &section) && node_member(&section, "agents", &member))
+        culprit = member;
+    else if (node_member(root, "listen", &member))
+        culprit = member;
+    for (size_t i = 0; i < haproxy->agent_count; i++) {
+        char *address = hap_agent_address(slice_of(haproxy->agents[i]), haproxy->chroot, &why);
+        if (address == NULL)
+            node_report(&culprit, JSON_PART_VALUE, CODE_BAD_ADDRESS, NULL, "%s", why.text);
+        free(address);
+    }
+    if (haproxy->agent_count == 0)
+        node_report(&culprit, JSON_PART_VALUE, CODE_MISSING_KEY,
+                    memory_format("add \"haproxy\": {\"agents\": [\"unix:@owui-spoa\"]}"),
+                    "nothing tells where HAProxy finds the agent");
+}
+
+void haproxy_complete(const struct node *root, struct configuration *configuration)
+{
+    struct hap_config *haproxy = &configuration->haproxy;
+    struct settings *settings = configuration->settings;
+    struct socket_address bind;
+    struct node section, port;
+    size_t errors = root->document->diagnostics->errors;
+    complete_agents(configuration);
+    if (errors == 0)
+        check_agents(root, configuration);
+    bool is_port_told =
+        node_member(root, "haproxy", &section) && node_member(&section, "https_port", &port);
+    if (!is_port_told && haproxy->https_count > 0 &&
+        socket_address_parse(slice_of(haproxy->https[0]), &bind) && bind.port != 443)
+        settings->https_port = bind.port;
+    for (size_t i = 0; i < settings->trusted_proxies.group_count; i++)
+        haproxy->sources[settings->trusted_proxies.groups[i].source] = true;
+}

@@ -1,0 +1,407 @@
+/* Tenants as they stand in a file: see tenant_read.h. */
+#include "tenant_read.h"
+
+#include "core/hash.h"
+#include "core/memory.h"
+#include "headers.h"
+#include "route/label.h"
+#include "upstream.h"
+#include "value.h"
+
+#include <stdlib.h>
+
+enum { HOSTS_MAX = 1000 };
+
+/* A tenant as far as it has been read. */
+struct draft {
+    const struct configuration *configuration;
+    struct tenant *tenant;
+    struct upstream_tls tls;
+    struct header_section headers;
+    bool upstream_given; /* and whether it is good or not */
+};
+
+/* -- Single keys -- */
+
+static bool host_is_listed(const struct tenant *tenant, const char *name, bool wildcard)
+{
+    for (size_t i = 0; i < tenant->host_count; i++)
+        if (tenant->hosts[i].wildcard == wildcard && strcmp(tenant->hosts[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void read_hosts(const struct node *node, void *target)
+{
+    struct tenant *tenant = ((struct draft *)target)->tenant;
+    if (!node_is(node, JSON_TYPE_ARRAY))
+        return;
+    size_t count = json_count(node->value);
+    if (count > HOSTS_MAX) {
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "%zu hosts, and at most %d are possible", count, HOSTS_MAX);
+        return;
+    }
+    tenant->hosts = memory_new(count * sizeof(*tenant->hosts));
+    for (struct node_iterator i = node_children_placed(node); node_next(&i);) {
+        struct tenant_host host = {.place = node_value_place(&i.node)};
+        if (!host_pattern_read(&i.node, &host.name, &host.wildcard))
+            continue;
+        if (host_is_listed(tenant, host.name, host.wildcard)) {
+            node_report(&i.node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
+                        "host \"%s%s\" is in the list already", host.wildcard ? "*." : "",
+                        host.name);
+            free(host.name);
+            continue;
+        }
+        tenant->hosts[tenant->host_count++] = host;
+    }
+}
+
+static void read_paths(const struct node *node, void *target)
+{
+    paths_read(node, ((struct draft *)target)->tenant);
+}
+
+static void read_upstream(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    draft->upstream_given = true;
+    upstream_read(node, draft->configuration, &draft->tenant->upstream);
+}
+
+static void read_upstream_tls(const struct node *node, void *target)
+{
+    upstream_tls_read(node, &((struct draft *)target)->tls);
+}
+
+static void read_backend(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    const struct hap_config *haproxy = &draft->configuration->haproxy;
+    if (!node_plain_name(node, &draft->tenant->backend))
+        return;
+    for (size_t i = 0; i < haproxy->backend_count; i++)
+        if (strcmp(haproxy->backends[i].name, draft->tenant->backend) == 0)
+            return;
+    struct slice name = slice_of(draft->tenant->backend);
+    const char *nearest =
+        nearest_name(name, haproxy->backends, haproxy->backend_count, sizeof(*haproxy->backends));
+    node_report(node, JSON_PART_VALUE, CODE_BACKEND_UNKNOWN,
+                nearest != NULL
+                    ? memory_format("did you mean \"%s\"?", nearest)
+                    : memory_format("add it to \"haproxy\": {\"backends\": ...}: HAProxy "
+                                    "silently uses its default backend otherwise"),
+                "backend \"%s\" is not in the global file", draft->tenant->backend);
+}
+
+static void read_label(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    struct slice source;
+    struct error_text why;
+    if (!node_text(node, &source))
+        return;
+    draft->tenant->label = label_pattern_new(source, &why);
+    if (draft->tenant->label == NULL)
+        node_report(node, JSON_PART_VALUE, CODE_LABEL_PATTERN, NULL,
+                    "\"%.*s\" is not a regular expression: %s", SLICE_PRINT(source), why.text);
+}
+
+bool https_read(const struct node *node, bool *redirect)
+{
+    static const struct choice CHOICES[] = {{"redirect", true}, {"off", false}};
+    int value;
+    if (!node_choice(node, CHOICES, COUNT_OF(CHOICES), &value))
+        return false;
+    *redirect = value;
+    return true;
+}
+
+static void read_https(const struct node *node, void *target)
+{
+    https_read(node, &((struct draft *)target)->tenant->https_redirect);
+}
+
+static void read_headers(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    const struct configuration *configuration = draft->configuration;
+    struct header_rules rules = {
+        .fixed = configuration->fixed_headers,
+        .fixed_count = configuration->fixed_header_count,
+        .tenant_id_header = configuration->haproxy.tenant_header,
+        .may_remove = true,
+    };
+    headers_read(node, &rules, &draft->headers);
+}
+
+static const struct option OPTIONS[] = {
+    {"hosts", read_hosts},       {"paths", read_paths},
+    {"upstream", read_upstream}, {"upstream_tls", read_upstream_tls},
+    {"backend", read_backend},   {"label", read_label},
+    {"https", read_https},       {"headers", read_headers},
+};
+
+/* -- What keys mean together -- */
+
+/* Whether an unknown key was probably meant to be `key`: that it is missing is then no news. */
+static bool is_misspelt(const struct node *node, const char *key)
+{
+    for (struct node_iterator i = node_children(node); node_next(&i);) {
+        const char *meant = nearest_name(i.node.key, OPTIONS, COUNT_OF(OPTIONS), sizeof(*OPTIONS));
+        if (meant != NULL && strcmp(meant, key) == 0 && !slice_equal(i.node.key, slice_of(key)))
+            return true;
+    }
+    return false;
+}
+
+static void require_one_upstream(const struct node *node)
+{
+    struct node upstream, backend;
+    bool has_upstream = node_member(node, "upstream", &upstream);
+    bool has_backend = node_member(node, "backend", &backend);
+    if (has_upstream && has_backend)
+        node_report(&backend, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
+                    memory_format("remove one of the two"),
+                    "requests cannot go to an \"upstream\" and to a \"backend\"");
+    if (!has_upstream && !has_backend && !is_misspelt(node, "upstream") &&
+        !is_misspelt(node, "backend"))
+        node_report(node, JSON_PART_KEY, CODE_NO_UPSTREAM,
+                    memory_format("add \"upstream\": \"http://127.0.0.1:3000\""),
+                    "it has neither an \"upstream\" nor a \"backend\"");
+}
+
+/* Whether the key is there with anything but an empty list. */
+static bool is_given(const struct node *node, const char *key)
+{
+    struct node member;
+    return node_member(node, key, &member) &&
+           (json_type_of(member.value) != JSON_TYPE_ARRAY || json_count(member.value) > 0);
+}
+
+static void require_way_in(const struct node *node)
+{
+    if (!is_given(node, "hosts") && !is_given(node, "paths") && !is_misspelt(node, "hosts") &&
+        !is_misspelt(node, "paths"))
+        node_report(node, JSON_PART_KEY, CODE_NO_WAY_IN,
+                    memory_format("add \"hosts\": [\"chat.example.com\"]"),
+                    "neither a host nor a path leads to it");
+}
+
+static void check_tls(const struct node *node, struct draft *draft)
+{
+    struct node upstream, tls;
+    bool has_upstream = node_member(node, "upstream", &upstream);
+    if (node_member(node, "upstream_tls", &tls) &&
+        (!has_upstream || draft->tenant->upstream.scheme == UPSTREAM_HTTP))
+        node_report(&tls, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
+                    memory_format("remove it, or write https:// in \"upstream\""),
+                    "\"upstream_tls\" has no meaning without an https upstream");
+    else if (has_upstream)
+        upstream_apply_tls(&upstream, &draft->tls, &draft->tenant->upstream);
+}
+
+static bool is_wildcard_only(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->host_count; i++)
+        if (!tenant->hosts[i].wildcard)
+            return false;
+    for (size_t i = 0; i < tenant->path_count; i++)
+        if (!tenant->paths[i].wildcard)
+            return false;
+    return true;
+}
+
+static bool has_wildcard(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->host_count; i++)
+        if (tenant->hosts[i].wildcard)
+            return true;
+    for (size_t i = 0; i < tenant->path_count; i++)
+        if (tenant->paths[i].wildcard)
+            return true;
+    return false;
+}
+
+static void check_redirects(const struct node *node, const struct tenant *tenant)
+{
+    struct node paths;
+    bool has_target = tenant->host_count > 0 && !tenant->hosts[0].wildcard;
+    for (size_t i = 0; !has_target && i < tenant->path_count; i++) {
+        if (tenant->paths[i].mode != PATH_REDIRECT || !node_member(node, "paths", &paths))
+            continue;
+        node_report(&paths, JSON_PART_VALUE, CODE_REDIRECT_WITHOUT_HOST,
+                    memory_format("put a name without \"*\" first in \"hosts\""),
+                    "path mode \"redirect\" leads to the tenant's first host, and it has none");
+        return;
+    }
+}
+
+static void check_label_upstream(const struct node *node, const struct draft *draft)
+{
+    const struct tenant *tenant = draft->tenant;
+    struct node upstream;
+    if (!tenant->upstream.per_label || !node_member(node, "upstream", &upstream))
+        return;
+    if (!is_wildcard_only(tenant))
+        node_report(&upstream, JSON_PART_VALUE, CODE_LABEL_WITHOUT_WILDCARD,
+                    memory_format("only hosts such as \"*.example.com\" yield a label: give the "
+                                  "others a tenant of their own"),
+                    "the upstream uses {1}, and not every host has a label");
+    else if (tenant->label == NULL)
+        node_report(&upstream, JSON_PART_VALUE, CODE_UPSTREAM_FROM_CLIENT,
+                    memory_format("add a pattern, such as \"label\": "
+                                  "\"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\""),
+                    "the upstream's name is whatever a client asks for");
+}
+
+static void check_label_headers(const struct node *node, const struct draft *draft)
+{
+    const struct tenant *tenant = draft->tenant;
+    struct node headers, header;
+    if (!node_member(node, "headers", &headers))
+        return;
+    for (size_t i = 0; i < draft->headers.set.count; i++) {
+        const struct header *set = &draft->headers.set.items[i];
+        bool label = template_uses(&set->value, HEADER_LABEL);
+        if ((!label && !template_uses(&set->value, HEADER_HOST)) ||
+            !node_member(&headers, set->name, &header))
+            continue;
+        if (label && !has_wildcard(tenant))
+            node_report(&header, JSON_PART_VALUE, CODE_LABEL_WITHOUT_WILDCARD, NULL,
+                        "header \"%s\" uses {label}, and no host such as \"*.example.com\" yields "
+                        "one",
+                        set->name);
+        else if (has_wildcard(tenant) && tenant->label == NULL)
+            node_report(&header, JSON_PART_VALUE, CODE_HEADER_FROM_CLIENT,
+                        memory_format("add a \"label\" pattern, and do not take the value for an "
+                                      "identity"),
+                        "header \"%s\" takes what a client puts in front of the wildcard",
+                        set->name);
+    }
+}
+
+static void check_label(const struct node *node, const struct draft *draft)
+{
+    struct node label;
+    if (node_member(node, "label", &label) && !has_wildcard(draft->tenant))
+        node_report(&label, JSON_PART_KEY, CODE_LABEL_WITHOUT_WILDCARD, NULL,
+                    "\"label\" has no meaning without a host such as \"*.example.com\"");
+    check_label_upstream(node, draft);
+    check_label_headers(node, draft);
+}
+
+/* Fixed ones, defaults that the tenant neither sets nor drops, its own. */
+static void join_headers(struct draft *draft)
+{
+    const struct configuration *configuration = draft->configuration;
+    struct header_section *own = &draft->headers;
+    struct header_list all = {0};
+    for (size_t i = 0; i < configuration->fixed_header_count; i++)
+        header_list_add_copy(&all, &configuration->fixed_headers[i]);
+    for (size_t i = 0; i < configuration->default_header_count; i++) {
+        const struct header *inherited = &configuration->default_headers[i];
+        bool changed = false;
+        for (size_t j = 0; j < own->set.count; j++)
+            changed = changed || header_is_named(inherited, slice_of(own->set.items[j].name));
+        for (size_t j = 0; j < own->removed.count; j++)
+            changed = changed || header_is_named(inherited, slice_of(own->removed.items[j]));
+        if (!changed)
+            header_list_add_copy(&all, inherited);
+    }
+    for (size_t i = 0; i < own->set.count; i++)
+        header_list_add(&all, own->set.items[i]);
+    own->set.count = 0; /* they have moved */
+    draft->tenant->headers = all.items;
+    draft->tenant->header_count = all.count;
+}
+
+/* -- A tenant -- */
+
+static void read_members(const struct node *node, struct draft *draft)
+{
+    struct diagnostics *diagnostics = node->document->diagnostics;
+    size_t errors = diagnostics->errors;
+    options_read(node, OPTIONS, COUNT_OF(OPTIONS), draft);
+    require_one_upstream(node);
+    require_way_in(node);
+    /* What does not fit together because a part was wrong is not worth a second message. */
+    if (diagnostics->errors != errors)
+        return;
+    check_tls(node, draft);
+    check_redirects(node, draft->tenant);
+    check_label(node, draft);
+}
+
+/* NULL when something is wrong with it. */
+static struct tenant *read_tenant(const struct node *node,
+                                  const struct configuration *configuration)
+{
+    struct diagnostics *diagnostics = node->document->diagnostics;
+    size_t errors = diagnostics->errors;
+    if (!node_is(node, JSON_TYPE_OBJECT))
+        return NULL;
+    struct tenant *tenant = tenant_new();
+    struct draft draft = {.configuration = configuration, .tenant = tenant};
+    tenant->name = memory_copy_text(node->key);
+    tenant->place = node_key_place(node);
+    tenant->https_redirect = configuration->default_https_redirect;
+    read_members(node, &draft);
+    join_headers(&draft);
+    tenant->content_hash =
+        hash_content(node->key, node_content_hash(node->value) ^ configuration->inherited_hash);
+    header_section_fini(&draft.headers);
+    free(draft.tls.server_name);
+    if (diagnostics->errors == errors)
+        return tenant;
+    tenant_free(tenant);
+    return NULL;
+}
+
+/* NULL when it is wrong, which its name alone can be. */
+static struct tenant *read_named_tenant(const struct node *node,
+                                        const struct configuration *configuration)
+{
+    struct document *document = node->document;
+    if (!tenant_name_valid(node->key)) {
+        node_report(node, JSON_PART_KEY, CODE_TENANT_NAME,
+                    memory_format("up to 63 of a-z, 0-9 and, inside, \".\", \"_\", \"-\""),
+                    "\"%.*s\" is not a name for a tenant", SLICE_PRINT(node->key));
+        return NULL;
+    }
+    char *subject = memory_format("tenant \"%.*s\"", SLICE_PRINT(node->key));
+    document->subject = subject;
+    struct tenant *tenant = read_tenant(node, configuration);
+    document->subject = NULL;
+    free(subject);
+    return tenant;
+}
+
+void tenants_read(const struct node *tenants, const struct configuration *configuration,
+                  struct tenant_file *file)
+{
+    const struct news *news = tenants->document->news;
+    size_t count = json_count(tenants->value);
+    if (!node_is(tenants, JSON_TYPE_OBJECT))
+        return;
+    file->tenants = memory_new(count * sizeof(*file->tenants));
+    file->broken = memory_new(count * sizeof(*file->broken));
+    file->texts = memory_new(count * sizeof(*file->texts));
+    for (struct node_iterator i = node_children_placed(tenants); node_next(&i);) {
+        const struct news_member *member =
+            news != NULL && i.node.index < news->count ? &news->members[i.node.index] : NULL;
+        struct tenant_text *text = &file->texts[file->text_count++];
+        text->name = memory_copy_text(i.node.key);
+        text->hash = member != NULL ? member->text_hash : 0;
+        if (member != NULL && member->is_known)
+            continue;
+        struct tenant *tenant = read_named_tenant(&i.node, configuration);
+        if (tenant != NULL) {
+            file->tenants[file->tenant_count++] = tenant;
+        } else {
+            file->broken[file->broken_count++] = memory_copy_text(i.node.key);
+            text->hash = 0;
+        }
+    }
+}

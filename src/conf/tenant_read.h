@@ -1,0 +1,18 @@
+/* Tenants as they stand in a file. */
+#pragma once
+
+#include "conf/configuration.h"
+#include "node.h"
+
+/* Reads the members of a "tenants" object but those that the document's news leave out. */
+void tenants_read(const struct node *tenants, const struct configuration *configuration,
+                  struct tenant_file *file);
+
+/* "paths" of a tenant. */
+void paths_read(const struct node *node, struct tenant *tenant);
+
+/* "https": "redirect" or "off". */
+bool https_read(const struct node *node, bool *redirect);
+
+/* A host or wildcard; reports what is neither. The caller frees `*name`. */
+bool host_pattern_read(const struct node *node, char **name, bool *wildcard);

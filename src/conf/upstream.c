@@ -1,0 +1,276 @@
+/* "upstream": see upstream.h. */
+#include "upstream.h"
+
+#include "address.h"
+#include "core/memory.h"
+#include "headers.h"
+
+#include <stdlib.h>
+
+static bool syntax_error(const struct node *node, struct slice url, const char *problem, char *hint)
+{
+    if (hint == NULL)
+        hint = memory_format("for example \"http://127.0.0.1:3000\" or \"https://chat.internal\"");
+    node_report(node, JSON_PART_VALUE, CODE_UPSTREAM_SYNTAX, hint, "upstream \"%.*s\": %s",
+                SLICE_PRINT(url), problem);
+    return false;
+}
+
+/* -- host:port -- */
+
+struct authority {
+    struct slice host; /* without brackets */
+    struct slice port; /* empty: the scheme's */
+    bool brackets;
+};
+
+static bool split_authority(struct slice text, struct authority *authority)
+{
+    *authority = (struct authority){.host = text};
+    if (slice_starts_with(text, SLICE("["))) {
+        const char *end = memchr(text.data, ']', text.size);
+        if (end == NULL)
+            return false;
+        size_t size = (size_t)(end - text.data);
+        authority->brackets = true;
+        authority->host = slice_head(slice_skip(text, 1), size - 1);
+        text = slice_skip(text, size + 1);
+        if (text.size == 0)
+            return true;
+        authority->port = slice_skip(text, 1);
+        return text.data[0] == ':';
+    }
+    const char *colon = text.size > 0 ? memchr(text.data, ':', text.size) : NULL;
+    if (colon == NULL)
+        return true;
+    size_t size = (size_t)(colon - text.data);
+    authority->host = slice_head(text, size);
+    authority->port = slice_skip(text, size + 1);
+    return authority->port.size > 0;
+}
+
+/* "{1}.internal": every part must be what a host name may hold. */
+static bool read_host_template(const struct node *node, struct slice url, struct slice host,
+                               struct upstream *upstream)
+{
+    struct error_text why;
+    struct template *template = &upstream->host_template;
+    if (template_parse(host, template, &why) != ERROR_OK)
+        return syntax_error(node, url, why.text, NULL);
+    char sample[HOST_MAX_BYTES + 1];
+    size_t used = 0;
+    for (size_t i = 0; i < template->part_count; i++) {
+        const struct template_part *part = &template->parts[i];
+        if (part->placeholder >= 0 && part->placeholder != HEADER_LABEL)
+            return syntax_error(node, url, "only {1}, the wildcard's label, can be filled in",
+                                NULL);
+        if (used + part->literal_size + 1 > HOST_MAX_BYTES)
+            return syntax_error(node, url, "the host is too long", NULL);
+        memcpy(sample + used, part->literal, part->literal_size);
+        used += part->literal_size;
+        if (part->placeholder >= 0)
+            sample[used++] = 'a';
+    }
+    /* The label may make it an address (10.0.0.{1}): whoever fills it in checks what comes out. */
+    if (!server_name_valid(slice_from(sample, used)))
+        return syntax_error(node, url, "the host is not a name", NULL);
+    upstream->per_label = true;
+    return true;
+}
+
+static bool read_host_name(const struct node *node, struct slice url, struct authority *authority,
+                           struct upstream *upstream)
+{
+    bool address = ip_parse(authority->host, &upstream->address);
+    bool colon = memchr(authority->host.data, ':', authority->host.size) != NULL;
+    if (address && colon != authority->brackets)
+        return syntax_error(node, url, "an IPv6 address stands in brackets, and nothing else does",
+                            NULL);
+    if (!address && (authority->brackets || !server_name_valid(authority->host)))
+        return syntax_error(node, url, "the host is neither a name nor an address", NULL);
+    upstream->host = memory_copy_text(authority->host);
+    for (char *c = upstream->host; *c != '\0'; c++)
+        *c = ascii_lower(*c);
+    return true;
+}
+
+static bool read_host(const struct node *node, struct slice url, struct slice text,
+                      struct upstream *upstream)
+{
+    struct authority authority;
+    upstream->port = upstream->scheme == UPSTREAM_HTTP ? 80 : 443;
+    if (!split_authority(text, &authority) ||
+        (authority.port.size > 0 && !port_parse(authority.port, &upstream->port)))
+        return syntax_error(node, url, "the port must be a number from 1 to 65535", NULL);
+    if (authority.host.size == 0)
+        return syntax_error(node, url, "the host is missing", NULL);
+    if (memchr(authority.host.data, '{', authority.host.size) != NULL)
+        return read_host_template(node, url, authority.host, upstream);
+    return read_host_name(node, url, &authority, upstream);
+}
+
+/* -- Addresses that a tenant may not have (SSRF): what this program itself or HAProxy listens on,
+ * and what is outside "upstream_allow" -- */
+
+static bool is_loopback(const struct ip *ip)
+{
+    static const struct ip LOOPBACK_V6 = {.bytes = {[15] = 1}, .family = IP_V6};
+    return ip->family == IP_V4 ? ip->bytes[0] == 127 : ip_equal(ip, &LOOPBACK_V6);
+}
+
+static bool reaches(const struct ip *ip, uint16_t port, struct slice address)
+{
+    struct socket_address listening = {0};
+    if (slice_starts_with(address, SLICE("tcp:")))
+        address = slice_skip(address, 4);
+    if (port_parse(address, &listening.port))
+        return listening.port == port && is_loopback(ip);
+    if (!socket_address_parse(address, &listening) || listening.port != port)
+        return false;
+    return listening.any ? is_loopback(ip) : ip_equal(&listening.ip, ip);
+}
+
+static const char *reached(const struct ip *ip, uint16_t port, char *const *addresses, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (reaches(ip, port, slice_of(addresses[i])))
+            return addresses[i];
+    return NULL;
+}
+
+static bool check_loop(const struct node *node, const struct configuration *configuration,
+                       const struct upstream *upstream)
+{
+    const struct hap_config *haproxy = &configuration->haproxy;
+    struct {
+        const char *what;
+        char *const *addresses;
+        size_t count;
+    } own[] = {
+        {"haproxy.http", haproxy->http, haproxy->http_count},
+        {"haproxy.https", haproxy->https, haproxy->https_count},
+        {"haproxy.runtime", haproxy->runtime, haproxy->runtime_count},
+        {"haproxy.agents", haproxy->agents, haproxy->agent_count},
+        {"listen", configuration->listen, configuration->listen_count},
+        {"acme.challenge_listen", &haproxy->challenge_listen, haproxy->challenge_listen != NULL},
+    };
+    struct ip ip = upstream->address;
+    if (upstream->host != NULL && strcmp(upstream->host, "localhost") == 0)
+        ip = (struct ip){.bytes = {127, 0, 0, 1}, .family = IP_V4};
+    for (size_t i = 0; i < COUNT_OF(own); i++) {
+        const char *address = reached(&ip, upstream->port, own[i].addresses, own[i].count);
+        if (address == NULL)
+            continue;
+        node_report(node, JSON_PART_VALUE, CODE_UPSTREAM_LOOP,
+                    memory_format("Open WebUI must listen somewhere else"),
+                    "the upstream is \"%s\" of this configuration's \"%s\"", address, own[i].what);
+        return false;
+    }
+    return true;
+}
+
+static bool check_allowed(const struct node *node, const struct configuration *configuration,
+                          const struct upstream *upstream)
+{
+    char text[IP_TEXT_SIZE];
+    if (upstream->address.family == IP_NONE ||
+        settings_upstream_allowed(configuration->settings, &upstream->address))
+        return true;
+    node_report(node, JSON_PART_VALUE, CODE_UPSTREAM_REFUSED,
+                memory_format("\"upstream_allow\" of the global file lists the networks that "
+                              "tenants may use;\nlink-local, multicast, broadcast and unspecified "
+                              "addresses are never allowed"),
+                "no tenant may have an upstream at %s", ip_print(&upstream->address, text));
+    return false;
+}
+
+/* -- The URL -- */
+
+bool upstream_read(const struct node *node, const struct configuration *configuration,
+                   struct upstream *upstream)
+{
+    struct slice url;
+    if (!node_text(node, &url))
+        return false;
+    struct slice rest;
+    if (slice_starts_with(url, SLICE("http://"))) {
+        upstream->scheme = UPSTREAM_HTTP;
+        rest = slice_skip(url, 7);
+    } else if (slice_starts_with(url, SLICE("https://"))) {
+        upstream->scheme = UPSTREAM_HTTPS;
+        rest = slice_skip(url, 8);
+    } else {
+        char *hint = NULL;
+        if (url.size > 0 && memchr(url.data, '/', url.size) == NULL)
+            hint = memory_format("did you mean \"http://%.*s\"?", SLICE_PRINT(url));
+        return syntax_error(node, url, "it must begin with http:// or https://", hint);
+    }
+    if (slice_ends_with(rest, SLICE("/")))
+        rest.size--;
+    for (size_t i = 0; i < rest.size; i++) {
+        if (strchr("/?#", rest.data[i]) != NULL)
+            return syntax_error(node, url, "it must end behind the port",
+                                memory_format("Open WebUI has no base path (open-webui#25971)"));
+        if (rest.data[i] == '@')
+            return syntax_error(node, url, "it cannot hold a user name", NULL);
+    }
+    return read_host(node, url, rest, upstream) && check_loop(node, configuration, upstream) &&
+           check_allowed(node, configuration, upstream);
+}
+
+/* -- "upstream_tls" -- */
+
+static void read_server_name(const struct node *node, void *target)
+{
+    struct upstream_tls *tls = target;
+    struct slice name;
+    if (!node_text(node, &name))
+        return;
+    if (!server_name_valid(name)) {
+        node_report(node, JSON_PART_VALUE, CODE_TLS_NAME, NULL, "\"%.*s\" is not a host name",
+                    SLICE_PRINT(name));
+        return;
+    }
+    tls->server_name = memory_copy_text(name);
+    for (char *c = tls->server_name; *c != '\0'; c++)
+        *c = ascii_lower(*c);
+}
+
+static void read_verify(const struct node *node, void *target)
+{
+    struct upstream_tls *tls = target;
+    bool verify;
+    if (node_bool(node, &verify))
+        tls->no_verify = !verify;
+}
+
+void upstream_tls_read(const struct node *node, struct upstream_tls *tls)
+{
+    static const struct option OPTIONS[] = {
+        {"server_name", read_server_name},
+        {"verify", read_verify},
+    };
+    if (node_is(node, JSON_TYPE_OBJECT))
+        options_read(node, OPTIONS, COUNT_OF(OPTIONS), tls);
+}
+
+void upstream_apply_tls(const struct node *url, struct upstream_tls *tls, struct upstream *upstream)
+{
+    if (upstream->scheme == UPSTREAM_HTTP)
+        return;
+    if (tls->no_verify)
+        upstream->scheme = UPSTREAM_HTTPS_NO_VERIFY;
+    upstream->server_name = tls->server_name;
+    tls->server_name = NULL;
+    if (upstream->server_name != NULL || upstream->per_label)
+        return;
+    if (upstream->address.family == IP_NONE) {
+        upstream->server_name = memory_copy_text(slice_of(upstream->host));
+    } else if (!tls->no_verify) {
+        node_report(url, JSON_PART_VALUE, CODE_TLS_NAME,
+                    memory_format("add \"upstream_tls\": {\"server_name\": \"...\"}, or "
+                                  "{\"verify\": false} to trust the network"),
+                    "an https upstream at an address has no name that its certificate could be "
+                    "verified for");
+    }
+}

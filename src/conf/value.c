@@ -1,0 +1,376 @@
+/* Typed reading of nodes: see value.h. */
+#include "value.h"
+
+#include "core/memory.h"
+#include "file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NEAREST_MAX_BYTES = 64 };
+
+/* -- Nearest names -- */
+
+/* How many single changes (a letter more, less, another, or two swapped) make `a` from `b`. */
+static size_t distance(struct slice a, struct slice b)
+{
+    size_t rows[3][NEAREST_MAX_BYTES + 1];
+    size_t *two_above = rows[0], *above = rows[1], *row = rows[2];
+    for (size_t j = 0; j <= b.size; j++)
+        above[j] = j;
+    for (size_t i = 1; i <= a.size; i++) {
+        row[0] = i;
+        for (size_t j = 1; j <= b.size; j++) {
+            bool same = ascii_lower(a.data[i - 1]) == ascii_lower(b.data[j - 1]);
+            size_t best = size_min(size_min(above[j], row[j - 1]) + 1, above[j - 1] + !same);
+            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] && a.data[i - 2] == b.data[j - 1])
+                best = size_min(best, two_above[j - 2] + 1);
+            row[j] = best;
+        }
+        size_t *reused = two_above;
+        two_above = above;
+        above = row;
+        row = reused;
+    }
+    return above[b.size];
+}
+
+static const char *candidate_at(const void *candidates, size_t index, size_t stride)
+{
+    const char *const *name = (const void *)((const char *)candidates + index * stride);
+    return *name;
+}
+
+const char *nearest_name(struct slice text, const void *candidates, size_t count, size_t stride)
+{
+    const char *nearest = NULL;
+    size_t nearest_distance = text.size / 3 + 2; /* what is further away is not meant */
+    if (text.size > NEAREST_MAX_BYTES)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct slice candidate = slice_of(candidate_at(candidates, i, stride));
+        if (candidate.size > NEAREST_MAX_BYTES)
+            continue;
+        bool abbreviated =
+            text.size >= 3 && text.size != candidate.size &&
+            (slice_starts_with(candidate, text) || slice_starts_with(text, candidate));
+        size_t found = abbreviated ? 1 : distance(text, candidate);
+        if (found < nearest_distance && found < candidate.size) {
+            nearest = candidate.data;
+            nearest_distance = found;
+        }
+    }
+    return nearest;
+}
+
+char *nearest_hint(struct slice text, const void *candidates, size_t count, size_t stride)
+{
+    const char *nearest = nearest_name(text, candidates, count, stride);
+    if (nearest != NULL)
+        return memory_format("did you mean \"%s\"?", nearest);
+    char *list = memory_copy_text(SLICE("known:"));
+    for (size_t i = 0; i < count; i++) {
+        char *longer = memory_format("%s%s \"%s\"", list, i > 0 ? "," : "",
+                                     candidate_at(candidates, i, stride));
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
+/* -- Objects -- */
+
+static const struct option *find_option(struct slice key, const struct option *options,
+                                        size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(key, slice_of(options[i].name)))
+            return &options[i];
+    return NULL;
+}
+
+void options_read(const struct node *object, const struct option *options, size_t count,
+                  void *target)
+{
+    for (struct node_iterator i = node_children(object); node_next(&i);) {
+        const struct option *option = find_option(i.node.key, options, count);
+        if (option == NULL) {
+            node_report(&i.node, JSON_PART_KEY, CODE_UNKNOWN_KEY,
+                        nearest_hint(i.node.key, options, count, sizeof(*options)),
+                        "unknown key \"%.*s\"", SLICE_PRINT(i.node.key));
+            continue;
+        }
+        option->read(&i.node, target);
+    }
+}
+
+/* -- Single values -- */
+
+static const char *with_article(enum json_type type)
+{
+    switch (type) {
+    case JSON_TYPE_TEXT: return "a string";
+    case JSON_TYPE_INTEGER: return "an integer";
+    case JSON_TYPE_REAL: return "a fraction";
+    case JSON_TYPE_ARRAY: return "a list [ ... ]";
+    case JSON_TYPE_OBJECT: return "an object { ... }";
+    case JSON_TYPE_BOOL: return "true or false";
+    case JSON_TYPE_NULL: return "null";
+    default: return "nothing";
+    }
+}
+
+static void report_type(const struct node *node, enum json_type wanted)
+{
+    char *name = node_name(node);
+    enum json_type found = json_type_of(node->value);
+    char *hint = NULL;
+    if (wanted == JSON_TYPE_ARRAY && found == JSON_TYPE_TEXT)
+        hint = memory_format("write [ ... ] around it");
+    node_report(node, JSON_PART_VALUE, CODE_WRONG_TYPE, hint, "\"%s\" must be %s, not %s", name,
+                with_article(wanted), with_article(found));
+    free(name);
+}
+
+bool node_is(const struct node *node, enum json_type type)
+{
+    if (json_type_of(node->value) == type)
+        return true;
+    report_type(node, type);
+    return false;
+}
+
+bool node_text(const struct node *node, struct slice *text)
+{
+    return node_is(node, JSON_TYPE_TEXT) && json_read_text(node->value, text);
+}
+
+bool node_copy_text(const struct node *node, char **text)
+{
+    struct slice value;
+    if (!node_text(node, &value))
+        return false;
+    free(*text);
+    *text = memory_copy_text(value);
+    return true;
+}
+
+bool node_bool(const struct node *node, bool *boolean)
+{
+    return node_is(node, JSON_TYPE_BOOL) && json_read_bool(node->value, boolean);
+}
+
+bool node_unsigned(const struct node *node, unsigned minimum, unsigned maximum, unsigned *number)
+{
+    int64_t value;
+    if (!node_is(node, JSON_TYPE_INTEGER) || !json_read_integer(node->value, &value))
+        return false;
+    if (value < minimum || value > maximum) {
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "%lld is out of range: from %u to %u", (long long)value, minimum, maximum);
+        return false;
+    }
+    *number = (unsigned)value;
+    return true;
+}
+
+/* The longest unit that divides it: "90s", not "90000ms". */
+static char *duration_text(unsigned duration_ms)
+{
+    static const struct {
+        const char *unit;
+        unsigned ms;
+    } UNITS[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t i = 0;
+    while (i + 1 < COUNT_OF(UNITS) && duration_ms % UNITS[i].ms != 0)
+        i++;
+    return memory_format("%u%s", duration_ms / UNITS[i].ms, UNITS[i].unit);
+}
+
+static bool duration_parse(struct slice text, uint64_t *duration_ms)
+{
+    uint64_t number = 0;
+    size_t digits = 0;
+    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
+        number = number * 10 + (uint64_t)(text.data[digits++] - '0');
+    if (digits == 0 || digits > 9)
+        return false;
+    struct slice unit = slice_skip(text, digits);
+    uint64_t ms = slice_equal(unit, SLICE("ms"))  ? 1
+                  : slice_equal(unit, SLICE("s")) ? 1000
+                  : slice_equal(unit, SLICE("m")) ? 60000
+                  : slice_equal(unit, SLICE("h")) ? 3600000
+                  : slice_equal(unit, SLICE("d")) ? 86400000
+                                                  : 0;
+    *duration_ms = number * ms;
+    return ms != 0;
+}
+
+bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximum_ms,
+                   unsigned *duration_ms)
+{
+    struct slice text;
+    uint64_t value;
+    if (!node_text(node, &text))
+        return false;
+    if (!duration_parse(text, &value)) {
+        node_report(node, JSON_PART_VALUE, CODE_BAD_DURATION,
+                    memory_format("a number and ms, s, m, h or d: \"500ms\", \"30s\", \"10m\""),
+                    "\"%.*s\" is not a duration", SLICE_PRINT(text));
+        return false;
+    }
+    if (value < minimum_ms || value > maximum_ms) {
+        char *minimum = duration_text(minimum_ms), *maximum = duration_text(maximum_ms);
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "\"%.*s\" is out of range: from %s to %s", SLICE_PRINT(text), minimum, maximum);
+        free(minimum);
+        free(maximum);
+        return false;
+    }
+    *duration_ms = (unsigned)value;
+    return true;
+}
+
+static bool is_word_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+}
+
+bool node_plain_name(const struct node *node, char **name)
+{
+    struct slice text;
+    if (!node_text(node, &text))
+        return false;
+    bool good = text.size > 0 && text.size <= 63 && text.data[0] != '-' && text.data[0] != '.';
+    for (size_t i = 0; good && i < text.size; i++)
+        good = is_word_byte(text.data[i]);
+    if (!good) {
+        node_report(node, JSON_PART_VALUE, CODE_BAD_NAME, NULL,
+                    "\"%.*s\" is not a name: up to 63 letters, digits, \"_\", \"-\" and \".\"",
+                    SLICE_PRINT(text));
+        return false;
+    }
+    free(*name);
+    *name = memory_copy_text(text);
+    return true;
+}
+
+bool node_file_name(const struct node *node, char **name)
+{
+    struct slice text;
+    if (!node_text(node, &text))
+        return false;
+    bool good = text.size > 0 && text.size < 4096;
+    for (size_t i = 0; good && i < text.size; i++)
+        good = is_word_byte(text.data[i]) || strchr("/@+:,=~", text.data[i]) != NULL;
+    if (!good) {
+        node_report(node, JSON_PART_VALUE, CODE_BAD_FILE_NAME, NULL,
+                    "\"%.*s\" cannot be used as a file name: letters, digits and / . _ - @ + : , = "
+                    "~ only, because HAProxy's configuration quotes nothing else safely",
+                    SLICE_PRINT(text));
+        return false;
+    }
+    free(*name);
+    *name = file_name_beside(node->document->file, text);
+    return true;
+}
+
+/* What the network was probably meant to be: 10.0.0.1/8 with its host bits cleared. */
+static char *network_hint(struct slice text)
+{
+    struct ip_network network;
+    struct ip ip;
+    const char *slash = text.size > 0 ? memchr(text.data, '/', text.size) : NULL;
+    size_t address_size = slash != NULL ? (size_t)(slash - text.data) : text.size;
+    if (slash == NULL || !ip_parse(slice_head(text, address_size), &ip))
+        return memory_format("for example \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.7\"");
+    for (unsigned bit = ip.family == IP_V4 ? 32 : 128; bit-- > 0;) {
+        char address[IP_TEXT_SIZE];
+        ip.bytes[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+        char *candidate =
+            memory_format("%s%.*s", ip_print(&ip, address), (int)(text.size - address_size), slash);
+        if (ip_network_parse(slice_of(candidate), &network)) {
+            char *hint =
+                memory_format("bits behind the prefix are set: did you mean \"%s\"?", candidate);
+            free(candidate);
+            return hint;
+        }
+        free(candidate);
+    }
+    return memory_format("for example \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.7\"");
+}
+
+bool node_network(const struct node *node, struct ip_network *network)
+{
+    struct slice text;
+    struct ip_network parsed;
+    if (!node_text(node, &text))
+        return false;
+    if (!ip_network_parse(text, &parsed)) {
+        node_report(node, JSON_PART_VALUE, CODE_BAD_NETWORK, network_hint(text),
+                    "\"%.*s\" is not an IP network", SLICE_PRINT(text));
+        return false;
+    }
+    *network = parsed;
+    return true;
+}
+
+bool node_choice(const struct node *node, const struct choice *choices, size_t count, int *value)
+{
+    struct slice text;
+    if (!node_text(node, &text))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (slice_equal(text, slice_of(choices[i].name))) {
+            *value = choices[i].value;
+            return true;
+        }
+    }
+    char *name = node_name(node);
+    node_report(node, JSON_PART_VALUE, CODE_NOT_A_CHOICE,
+                nearest_hint(text, choices, count, sizeof(*choices)), "\"%s\" cannot be \"%.*s\"",
+                name, SLICE_PRINT(text));
+    free(name);
+    return false;
+}
+
+/* -- Lists -- */
+
+void texts_add(struct texts *texts, char *text)
+{
+    texts->items = memory_resize(texts->items, texts->count + 1, sizeof(*texts->items));
+    texts->items[texts->count++] = text;
+}
+
+void texts_fini(struct texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        free(texts->items[i]);
+    free(texts->items);
+    *texts = (struct texts){0};
+}
+
+bool node_texts(const struct node *node, node_check_fn *check, struct texts *texts)
+{
+    bool good = true;
+    if (!node_is(node, JSON_TYPE_ARRAY))
+        return false;
+    texts_fini(texts);
+    for (struct node_iterator i = node_children(node); node_next(&i);) {
+        struct slice text;
+        char *kept = node_text(&i.node, &text) ? check(&i.node, text) : NULL;
+        good = good && kept != NULL;
+        if (kept == NULL)
+            continue;
+        for (size_t j = 0; j < texts->count; j++) {
+            if (strcmp(texts->items[j], kept) == 0) {
+                node_report(&i.node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
+                            "\"%.*s\" is in the list already", SLICE_PRINT(text));
+                good = false;
+            }
+        }
+        texts_add(texts, kept);
+    }
+    return good;
+}

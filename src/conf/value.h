@@ -1,0 +1,54 @@
+/* Typed reading of nodes. Each reader reports what is wrong, says false, and then leaves the output
+ * as it was. */
+#pragma once
+
+#include "core/ip.h"
+#include "node.h"
+
+/* The keys of an object, each with the function that reads its value. Unknown keys are reported
+ * with the nearest known one. */
+struct option {
+    const char *name;
+    void (*read)(const struct node *node, void *target);
+};
+void options_read(const struct node *object, const struct option *options, size_t count,
+                  void *target);
+
+MUST_CHECK bool node_is(const struct node *node, enum json_type type);
+MUST_CHECK bool node_text(const struct node *node, struct slice *text);
+bool node_copy_text(const struct node *node, char **text); /* frees what was there */
+bool node_bool(const struct node *node, bool *boolean);
+bool node_unsigned(const struct node *node, unsigned minimum, unsigned maximum, unsigned *number);
+/* "500ms", "30s", "10m", "1h", "1d" */
+bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximum_ms,
+                   unsigned *duration_ms);
+bool node_network(const struct node *node, struct ip_network *network);
+/* Absolute, or beside the file that names it; fit to stand in haproxy.cfg. Frees what was there. */
+bool node_file_name(const struct node *node, char **name);
+/* Of a user, group, backend: letters, digits, "_", "-", "."; frees what was there. */
+bool node_plain_name(const struct node *node, char **name);
+
+struct choice {
+    const char *name;
+    int value;
+};
+bool node_choice(const struct node *node, const struct choice *choices, size_t count, int *value);
+
+/* A growing list of texts. */
+struct texts {
+    char **items;
+    size_t count;
+};
+void texts_add(struct texts *texts, char *text); /* takes it */
+void texts_fini(struct texts *texts);
+
+/* An array of strings. `check` gives the form in which an element is kept, or NULL when it has
+ * reported the element. Elements that are there twice are reported. */
+typedef char *node_check_fn(const struct node *element, struct slice text);
+bool node_texts(const struct node *node, node_check_fn *check, struct texts *texts);
+
+/* The candidate that `text` was probably meant to be, or NULL. Each candidate is followed by the
+ * next `stride` bytes later: rows of a table that begin with the name. */
+const char *nearest_name(struct slice text, const void *candidates, size_t count, size_t stride);
+/* "did you mean ...?", or all candidates when there is no near one. To be freed. */
+char *nearest_hint(struct slice text, const void *candidates, size_t count, size_t stride);

@@ -1,0 +1,181 @@
+/* A whole configuration: see conf/whole.h. */
+#include "conf/whole.h"
+
+#include "core/memory.h"
+#include "file.h"
+#include "load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* What is at hand while files are read. */
+struct loading {
+    struct whole *whole;
+    struct diagnostics *diagnostics;
+    whole_prepare_fn *prepare;
+};
+
+static void on_conflict(void *context, const struct route_conflict *conflict)
+{
+    diagnostics_add_conflict(context, conflict);
+}
+
+/* Takes the tenant. */
+static void put_tenant(struct loading *loading, struct tenant *tenant)
+{
+    struct whole *whole = loading->whole;
+    struct error_text why;
+    const struct tenant *other = route_registry_find(whole->registry, slice_of(tenant->name));
+    if (other != NULL) {
+        diagnostics_add_name_taken(loading->diagnostics, other, tenant);
+    } else if (loading->prepare != NULL && loading->prepare(tenant, &why) != ERROR_OK) {
+        diagnostics_add_code(loading->diagnostics, CODE_ANSWER_TOO_BIG, &tenant->place, NULL,
+                             "tenant \"%s\": %s", tenant->name, why.text);
+    } else {
+        configuration_add_header_names(whole->configuration, tenant);
+        route_registry_put(whole->registry, tenant, on_conflict, loading->diagnostics);
+        whole->tenant_count++;
+        return;
+    }
+    whole->broken_count++;
+    tenant_free(tenant);
+}
+
+static void take_tenants(struct loading *loading, struct tenant_file *file)
+{
+    for (size_t i = 0; i < file->tenant_count; i++) {
+        put_tenant(loading, file->tenants[i]);
+        file->tenants[i] = NULL;
+    }
+    loading->whole->broken_count += file->broken_count;
+}
+
+static void read_tenant_files(struct loading *loading)
+{
+    struct whole *whole = loading->whole;
+    const struct configuration *configuration = whole->configuration;
+    const char *folder = configuration->tenants_dir;
+    char **paths;
+    size_t count;
+    struct error_text why;
+    if (folder == NULL || (configuration->tenants_dir_optional && access(folder, F_OK) != 0))
+        return;
+    if (tenant_files_list(folder, &paths, &count, &why) != ERROR_OK) {
+        struct place place = {file_name_keep(folder), 0, 0};
+        diagnostics_add_code(loading->diagnostics, CODE_FILE_UNREADABLE, &place, NULL, "%s",
+                             why.text);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct tenant_file file;
+        tenant_file_load(paths[i], whole->configuration, &file, loading->diagnostics);
+        take_tenants(loading, &file);
+        tenant_file_fini(&file);
+        whole->file_count++;
+        free(paths[i]);
+    }
+    free(paths);
+}
+
+/* -- What only the whole can show -- */
+
+/* Tenants on one host share cookies, local storage and the service worker of a browser. */
+static void check_shared_origin(void *context, const struct tenant *tenant)
+{
+    struct loading *loading = context;
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        const struct path_rule *path = &tenant->paths[i];
+        struct route_match match;
+        if (path->mode == PATH_REDIRECT || path->wildcard)
+            continue;
+        route_table_find(loading->whole->table, slice_of(path->host), SLICE("/"), &match);
+        if (match.tenant == NULL || match.tenant == tenant)
+            continue;
+        diagnostics_add_code(loading->diagnostics, CODE_SHARED_ORIGIN, &path->place,
+                             "a page of one can act as the other's user: give each a host of its "
+                             "own",
+                             "tenant \"%s\": path \"%s%s\" is on the host of tenant \"%s\", so "
+                             "that both share cookies and storage in browsers",
+                             tenant->name, path->host, path->prefix, match.tenant->name);
+    }
+}
+
+static void check_unknown_host(struct loading *loading)
+{
+    const struct configuration *configuration = loading->whole->configuration;
+    const char *name = configuration->settings->unknown_host_tenant;
+    if (name != NULL && route_registry_find(loading->whole->registry, slice_of(name)) == NULL)
+        diagnostics_add_code(
+            loading->diagnostics, CODE_TENANT_UNKNOWN, &configuration->unknown_host_place, NULL,
+            "unknown hosts go to tenant \"%s\", which is not there or not good", name);
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *left = &((const struct diagnostic *)a)->place;
+    const struct place *right = &((const struct diagnostic *)b)->place;
+    int order = strcmp(left->file, right->file);
+    if (order != 0)
+        return order;
+    if (left->line != right->line)
+        return left->line < right->line ? -1 : 1;
+    return left->column < right->column ? -1 : left->column > right->column;
+}
+
+/* A table has no order, and what is said about it must have one. */
+static void check_shared_origins(struct loading *loading)
+{
+    struct diagnostics *diagnostics = loading->diagnostics;
+    size_t first = diagnostics->count;
+    route_table_each_tenant(loading->whole->table, check_shared_origin, loading);
+    if (diagnostics->count > first)
+        qsort(diagnostics->items + first, diagnostics->count - first, sizeof(*diagnostics->items),
+              compare_places);
+}
+
+static void check_together(struct loading *loading)
+{
+    struct whole *whole = loading->whole;
+    whole->table = route_registry_build(whole->registry, 1);
+    check_shared_origins(loading);
+    check_unknown_host(loading);
+    if (whole->tenant_count + whole->broken_count == 0 && loading->diagnostics->errors == 0) {
+        struct place place = {file_name_keep(whole->configuration->path), 0, 0};
+        diagnostics_add_code(loading->diagnostics, CODE_NO_TENANTS, &place,
+                             "\"tenants\": {\"chat\": {\"hosts\": [\"chat.example.com\"], "
+                             "\"upstream\": \"http://127.0.0.1:3000\"}}",
+                             "there is no tenant: every request is one for an unknown host");
+    }
+}
+
+bool whole_load(const char *path, whole_prepare_fn *prepare, struct whole *whole,
+                struct diagnostics *diagnostics)
+{
+    struct loading loading = {whole, diagnostics, prepare};
+    struct tenant_file inline_tenants;
+    bool usable;
+    size_t errors = diagnostics->errors;
+
+    *whole = (struct whole){.registry = route_registry_new()};
+    whole->configuration = configuration_read(path, &inline_tenants, diagnostics, &usable);
+    if (whole->configuration != NULL) {
+        take_tenants(&loading, &inline_tenants);
+        read_tenant_files(&loading);
+        check_together(&loading);
+    }
+    tenant_file_fini(&inline_tenants);
+    if (!usable) {
+        configuration_free(whole->configuration);
+        whole->configuration = NULL;
+    }
+    return diagnostics->errors == errors;
+}
+
+void whole_fini(struct whole *whole)
+{
+    route_table_free(whole->table);
+    route_registry_free(whole->registry);
+    configuration_free(whole->configuration);
+    *whole = (struct whole){0};
+}

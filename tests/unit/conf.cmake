@@ -1,0 +1,5 @@
+unit_test(conf_codes LAYER conf SOURCES unit/conf_fixture.c)
+unit_test(conf_diagnostics LAYER conf SOURCES unit/conf_fixture.c)
+unit_test(conf_global LAYER conf SOURCES unit/conf_fixture.c)
+unit_test(conf_tenants LAYER conf SOURCES unit/conf_fixture.c)
+unit_test(conf_news LAYER conf SOURCES unit/conf_fixture.c)

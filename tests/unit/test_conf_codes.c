@@ -1,0 +1,438 @@
+/* conf: each code that can be told is told for something, and every message stands in a table of
+ * what is wrong and what is said about it. */
+#include "conf_fixture.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define GOOD "\"hosts\": [\"a.test\"], \"upstream\": \"http://10.0.0.1:3000\""
+
+/* `tenant` holds the members of tenant "t"; `global` those of the global file. */
+static const struct row {
+    enum code code;
+    const char *global;
+    const char *tenant;
+    const char *said; /* a part of the message or hint */
+} ROWS[] = {
+    {CODE_FILE_UNREADABLE, "\"tenants_dir\": \"nowhere\"", GOOD, "nowhere is not a folder"},
+    {CODE_FILE_UNREADABLE, "\"trusted_proxies\": [{\"cidrs_file\": \"gone.txt\"}]", GOOD,
+     "No such file"},
+    {CODE_JSON_SYNTAX, "\"loops\": 1,", NULL, "no comma before"},
+    {CODE_JSON_SYNTAX, "\"loops\": 1 // one", NULL, "a key that starts with \"//\""},
+    {CODE_JSON_SYNTAX, "\"loops\" 1", NULL, "not valid JSON"},
+    {CODE_JSON_SYNTAX, "\"loops\": 1 \"trace\": 5", NULL, "a comma or colon is missing"},
+    {CODE_JSON_SYNTAX, "'loops': 1", NULL, "double quotes"},
+    {CODE_DUPLICATE_KEY, "\"loops\": 1, \"loops\": 2", NULL, "duplicate key \"loops\""},
+    {CODE_DUPLICATE_KEY, NULL, GOOD ", \"hosts\": [\"b.test\"]", "duplicate key \"hosts\""},
+    {CODE_WRONG_TYPE, "\"loops\": \"1\"", GOOD, "\"loops\" must be an integer, not a string"},
+    {CODE_WRONG_TYPE, "\"haproxy\": []", GOOD, "must be an object"},
+    {CODE_WRONG_TYPE, "\"haproxy\": {\"http\": \"*:80\"}", GOOD, "write [ ... ] around it"},
+    {CODE_WRONG_TYPE, NULL, "\"hosts\": [7], \"upstream\": \"http://h\"",
+     "\"tenants.t.hosts[0]\" must be a string"},
+    {CODE_WRONG_TYPE, NULL, "\"hosts\": \"a.test\", \"upstream\": \"http://h\"", "write [ ... ]"},
+    {CODE_OUT_OF_RANGE, "\"loops\": 0", GOOD, "0 is out of range: from 1 to 64"},
+    {CODE_OUT_OF_RANGE, "\"schema\": 2", GOOD, "2 is out of range"},
+    {CODE_OUT_OF_RANGE, "\"listen\": []", GOOD, "one address at least"},
+    {CODE_OUT_OF_RANGE, "\"resolver\": {\"interval\": \"500ms\"}", GOOD, "from 1s to 1d"},
+    {CODE_OUT_OF_RANGE, "\"resolver\": {\"nameservers\": []}", GOOD, "one address at least"},
+    {CODE_OUT_OF_RANGE, "\"upstream_allow\": []", GOOD, "one network at least"},
+    {CODE_OUT_OF_RANGE, "\"haproxy\": {\"http\": []}", GOOD, "must list one bind"},
+    {CODE_OUT_OF_RANGE, "\"haproxy\": {\"agents\": []}", GOOD, "must list one agent"},
+    {CODE_NOT_A_CHOICE, "\"log\": {\"level\": \"warn\"}", GOOD, "did you mean \"warning\"?"},
+    {CODE_NOT_A_CHOICE, "\"unknown_host\": {\"status\": 200}", GOOD, "status cannot be 200"},
+    {CODE_NOT_A_CHOICE, NULL, GOOD ", \"https\": \"on\"", "known: \"redirect\", \"off\""},
+    {CODE_NOT_A_CHOICE,
+     "\"trusted_proxies\": [{\"cidrs\": [], \"client_ip_header\": \"X-Forwarded\"}]", GOOD,
+     "did you mean"},
+    {CODE_UNKNOWN_KEY, "\"lopps\": 1", GOOD, "did you mean \"loops\"?"},
+    {CODE_UNKNOWN_KEY, "\"x\": 1", GOOD, "known: \"$schema\""},
+    {CODE_UNKNOWN_KEY, NULL, "\"host\": [\"a.test\"], \"upstream\": \"http://h\"",
+     "did you mean \"hosts\"?"},
+    {CODE_UNKNOWN_KEY, NULL, GOOD ", \"upsteam\": \"\"", "did you mean \"upstream\"?"},
+    {CODE_UNKNOWN_KEY, NULL, GOOD ", \"maintenance\": {}", "unknown key \"maintenance\""},
+    {CODE_MISSING_KEY, "\"unknown_host\": {\"action\": \"redirect\"}", GOOD, "needs \"to\""},
+    {CODE_MISSING_KEY, "\"trusted_proxies\": [{}]", GOOD, "needs \"cidrs\""},
+    {CODE_MISSING_KEY, NULL, GOOD ", \"paths\": [{\"host\": \"b.test\"}]", "needs a \"prefix\""},
+    {CODE_MISSING_KEY, "\"listen\": [\"systemd:spop\"]", GOOD, "where HAProxy finds the agent"},
+    {CODE_MEANINGLESS_KEY, "\"unknown_host\": {\"to\": \"https://a.test\"}", GOOD,
+     "\"to\" has no meaning"},
+    {CODE_MEANINGLESS_KEY, NULL, GOOD ", \"upstream_tls\": {}", "without an https upstream"},
+    {CODE_MEANINGLESS_KEY, "\"haproxy\": {\"backends\": {\"b\": {}}}", GOOD ", \"backend\": \"b\"",
+     "remove one of the two"},
+    {CODE_LISTED_TWICE, "\"listen\": [\"unix:@a\", \"unix:@a\"]", GOOD, "in the list already"},
+    {CODE_LISTED_TWICE, NULL,
+     "\"hosts\": [\"a.test\", \"A.test\"], \"upstream\": \"http://10.0.0.1\"",
+     "host \"a.test\" is in the list"},
+    {CODE_LISTED_TWICE, NULL,
+     GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/x\"}, {\"host\": \"b.test\", "
+          "\"prefix\": \"/x/\"}]",
+     "path \"b.test/x\" is there already"},
+    {CODE_LISTED_TWICE, NULL, GOOD ", \"headers\": {\"X-A\": \"1\", \"x-a\": \"2\"}",
+     "case does not count"},
+    {CODE_BAD_ADDRESS, "\"listen\": [\"localhost:1\"]", GOOD, "tcp:127.0.0.1:12345"},
+    {CODE_BAD_ADDRESS, "\"listen\": [\"tcp:example.com:1\"]", GOOD, "is not an address"},
+    {CODE_BAD_ADDRESS, "\"listen\": [\"unix:/run/owui-spoa/agent.sock\"]", GOOD, "chroot"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"http\": [\"80\"]}", GOOD, "\"*:443\""},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"runtime\": [\"admin.sock\"]}", GOOD, "master:"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"agents\": [\"systemd:x\"]}", GOOD, "unix:@name"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"http\": [\"*:80x\"]}", GOOD, "is not an address"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"http\": [\"[::1:80\"]}", GOOD, "is not an address"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"http\": [\"::1:80\"]}", GOOD, "is not an address"},
+    {CODE_BAD_ADDRESS, "\"listen\": [\"unix:@\"]", GOOD, "is not an address"},
+    {CODE_BAD_ADDRESS, "\"listen\": [\"unix:@a b\"]", GOOD, "is not an address"},
+    {CODE_BAD_ADDRESS, "\"listen\": [\"unix:relative\"]", GOOD, "is not an address"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"backends\": {\"b\": {\"servers\": [\"-a.test:1\"]}}}", GOOD,
+     "is not an address"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"backends\": {\"b\": {\"servers\": [\"a..test:1\"]}}}", GOOD,
+     "is not an address"},
+    {CODE_BAD_ADDRESS, "\"acme\": {\"challenge_listen\": \"*:8688\"}", GOOD, "127.0.0.1:8688"},
+    {CODE_BAD_ADDRESS, "\"haproxy\": {\"backends\": {\"b\": {\"servers\": [\"10.0.0.1\"]}}}", GOOD,
+     "10.0.0.1:8080"},
+    {CODE_BAD_NETWORK, "\"upstream_allow\": [\"10.0.0.1/8\"]", GOOD,
+     "did you mean \"10.0.0.0/8\"?"},
+    {CODE_BAD_NETWORK, "\"upstream_allow\": [\"fd00:1::/16\"]", GOOD,
+     "did you mean \"fd00::/16\"?"},
+    {CODE_BAD_NETWORK, "\"upstream_allow\": [\"example.com\"]", GOOD, "for example"},
+    {CODE_BAD_DURATION, "\"resolver\": {\"interval\": \"30\"}", GOOD, "\"500ms\", \"30s\""},
+    {CODE_BAD_FILE_NAME, "\"haproxy\": {\"crt_dir\": \"/etc/my certs\"}", GOOD, "file name"},
+    {CODE_BAD_FILE_NAME, "\"haproxy\": {\"crt_dir\": \"/etc/\\nglobal\"}", GOOD, "file name"},
+    {CODE_BAD_NAME, "\"listen_group\": \"no way\"", GOOD, "is not a name"},
+    {CODE_BAD_NAME, "\"haproxy\": {\"backends\": {\"A b\": {}}}", GOOD, "for a backend"},
+    {CODE_BAD_URL, "\"unknown_host\": {\"action\": \"redirect\", \"to\": \"https://a.test/x\"}",
+     GOOD, "scheme and host"},
+    {CODE_BAD_URL, "\"acme\": {\"directory\": \"http://ca.test/dir\"}", GOOD, "letsencrypt"},
+    {CODE_MISSING_KEY, "\"acme\": {\"external_account\": {\"kid\": \"k\"}}", GOOD,
+     "needs \"kid\" and \"secret_file\""},
+    {CODE_BAD_URL, "\"acme\": {\"contact\": [\"me@a.test\"]}", GOOD,
+     "did you mean \"mailto:me@a.test\"?"},
+    {CODE_BAD_MODE, "\"listen_mode\": \"0999\"", GOOD, "\"0660\""},
+    {CODE_HOST_SYNTAX, NULL, "\"hosts\": [\"https://a.test\"], \"upstream\": \"http://h\"",
+     "without scheme"},
+    {CODE_HOST_SYNTAX, NULL, "\"hosts\": [\"a.test:80\"], \"upstream\": \"http://h\"",
+     "without port"},
+    {CODE_HOST_SYNTAX, NULL, "\"hosts\": [\"a.*.test\"], \"upstream\": \"http://h\"",
+     "one label in front"},
+    {CODE_NO_WAY_IN, NULL, "\"upstream\": \"http://10.0.0.1\"", "neither a host nor a path"},
+    {CODE_NO_WAY_IN, NULL, "\"hosts\": [], \"upstream\": \"http://10.0.0.1\"", "neither a host"},
+    {CODE_NO_UPSTREAM, NULL, "\"hosts\": [\"a.test\"]", "add \"upstream\""},
+    {CODE_NO_UPSTREAM, NULL, "\"hosts\": [\"a.test\"], \"upstream_tls\": {}", "add \"upstream\""},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"10.0.0.1:3000\"",
+     "did you mean \"http://10.0.0.1:3000\"?"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://h/owui\"",
+     "no base path"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://u:p@h\"",
+     "user name"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://h:0\"", "port"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://h:99999\"",
+     "port"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://fd00::1\"",
+     "port"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://127.1:80\"",
+     "neither a name nor an address"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://0x7f000001\"",
+     "neither a name nor an address"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://\"", "missing"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://[::1\"", "port"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://[10.0.0.1]\"",
+     "stands in brackets"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"*.test\"], \"upstream\": \"http://{1}..i\"",
+     "not a name"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"*.test\"], \"upstream\": \"http://{2}.i\"",
+     "unknown placeholder"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"*.test\"], \"upstream\": \"http://{host}:1\"",
+     "only {1}"},
+    {CODE_UPSTREAM_REFUSED, NULL,
+     "\"hosts\": [\"a.test\"], \"upstream\": \"http://169.254.169.254\"", "169.254.169.254"},
+    {CODE_UPSTREAM_REFUSED, "\"upstream_allow\": [\"10.1.0.0/16\"]", GOOD, "upstream_allow"},
+    {CODE_UPSTREAM_REFUSED, NULL,
+     "\"hosts\": [\"a.test\"], \"upstream\": \"http://[::ffff:169.254.169.254]\"", "169.254"},
+    {CODE_UPSTREAM_LOOP, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://127.0.0.1:80\"",
+     "haproxy.http"},
+    {CODE_UPSTREAM_LOOP, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"https://localhost\"",
+     "haproxy.https"},
+    {CODE_UPSTREAM_LOOP, "\"listen\": [\"tcp:12345\"]",
+     "\"hosts\": [\"a.test\"], \"upstream\": \"http://127.0.0.1:12345\"", "haproxy.agents"},
+    {CODE_UPSTREAM_LOOP, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://127.0.0.1:8688\"",
+     "acme.challenge_listen"},
+    {CODE_BACKEND_UNKNOWN, "\"haproxy\": {\"backends\": {\"bigcorp\": {}}}",
+     "\"hosts\": [\"a.test\"], \"backend\": \"bigcrop\"", "did you mean \"bigcorp\"?"},
+    {CODE_BACKEND_UNKNOWN, NULL, "\"hosts\": [\"a.test\"], \"backend\": \"b\"",
+     "silently uses its default"},
+    {CODE_LABEL_PATTERN, NULL,
+     "\"hosts\": [\"*.test\"], \"label\": \"[a-\", \"upstream\": \"http://h\"",
+     "not a regular expression"},
+    {CODE_LABEL_WITHOUT_WILDCARD, NULL, GOOD ", \"label\": \"a\"", "no meaning without a host"},
+    {CODE_LABEL_WITHOUT_WILDCARD, NULL,
+     "\"hosts\": [\"a.test\", \"*.test\"], \"label\": \"a\", \"upstream\": \"http://{1}.i\"",
+     "not every host has a label"},
+    {CODE_LABEL_WITHOUT_WILDCARD, NULL, GOOD ", \"headers\": {\"X-L\": \"{label}\"}", "yields"},
+    {CODE_PATH_PREFIX, "\"haproxy\": {\"backends\": {\"b\": {\"check\": \"/a b\"}}}", GOOD,
+     "not a plain path"},
+    {CODE_PATH_PREFIX, NULL, GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"owui\"}]",
+     "not a path prefix"},
+    {CODE_PATH_PREFIX, NULL, GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/\"}]",
+     "belongs in \"hosts\""},
+    {CODE_PATH_PREFIX, NULL, GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a/../b\"}]",
+     "no \"..\""},
+    {CODE_PATH_PREFIX, NULL,
+     GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/1/2/3/4/5/6/7/8/9\"}]",
+     "at most 8 segments"},
+    {CODE_PATH_PREFIX, NULL,
+     GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a\", \"only\": [\"api\"]}]",
+     "not a path"},
+    {CODE_REDIRECT_WITHOUT_HOST, NULL,
+     "\"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a\"}], \"upstream\": \"http://h\"",
+     "first in \"hosts\""},
+    {CODE_REDIRECT_WITHOUT_HOST, NULL,
+     "\"hosts\": [\"*.test\"], \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a\"}], "
+     "\"upstream\": \"http://h\"",
+     "it has none"},
+    {CODE_HEADER_NAME, NULL, GOOD ", \"headers\": {\"Host\": \"x\"}", "Host"},
+    {CODE_HEADER_NAME, NULL, GOOD ", \"headers\": {\"X_Team\": \"x\"}", "X_Team"},
+    {CODE_HEADER_NAME, NULL, GOOD ", \"headers\": {\"x-tenant-id\": \"x\"}",
+     "not a tenant's to set"},
+    {CODE_HEADER_NAME, "\"tenant_id_header\": \"X-Owner\"",
+     GOOD ", \"headers\": {\"x-owner\": \"x\"}", "tells the tenant's name already"},
+    {CODE_HEADER_NAME, "\"strip_headers\": [\"X User\"]", GOOD, "not a header name"},
+    {CODE_HEADER_NAME, "\"strip_headers\": [\"Upgrade\"]", GOOD, "no request would work"},
+    {CODE_HEADER_NAME, "\"tenant_id_header\": \"Host\"", GOOD, "Host"},
+    {CODE_HEADER_VALUE, NULL, GOOD ", \"headers\": {\"X-A\": \"{clint_ip}\"}", "X-A"},
+    {CODE_HEADER_VALUE, NULL, GOOD ", \"headers\": {\"X-A\": \"a\\nb\"}", "X-A"},
+    {CODE_HEADER_FIXED, "\"headers\": {\"X-Site\": \"main\"}",
+     GOOD ", \"headers\": {\"x-site\": \"mine\"}", "belongs in \"defaults\""},
+    {CODE_TLS_NAME, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"https://10.0.0.1\"",
+     "add \"upstream_tls\""},
+    {CODE_TLS_NAME, NULL,
+     "\"hosts\": [\"a.test\"], \"upstream\": \"https://10.0.0.1\", \"upstream_tls\": "
+     "{\"server_name\": \"a b\"}",
+     "not a host name"},
+    {CODE_TENANT_UNKNOWN, "\"unknown_host\": {\"action\": \"tenant\", \"tenant\": \"nobody\"}",
+     GOOD, "which is not there"},
+    {CODE_PATH_STRIP, NULL,
+     GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a\", \"mode\": \"strip\"}]",
+     "open-webui#25971"},
+    {CODE_PATH_KEEP, NULL,
+     GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a\", \"mode\": \"keep\"}]",
+     "open-webui#25971"},
+    {CODE_HEADER_FROM_CLIENT, NULL,
+     "\"hosts\": [\"*.test\"], \"upstream\": \"http://10.0.0.1\", \"headers\": {\"X-L\": \"{1}\"}",
+     "add a \"label\" pattern"},
+    {CODE_UPSTREAM_FROM_CLIENT, NULL, "\"hosts\": [\"*.test\"], \"upstream\": \"http://{1}.i:80\"",
+     "whatever a client asks for"},
+    {CODE_TRUSTS_EVERYBODY, "\"trusted_proxies\": [{\"cidrs\": [\"0.0.0.0/0\"]}]", GOOD,
+     "any address as its own"},
+};
+
+/* Codes that need more than one tenant or file; each has a test below. */
+static const enum code ELSEWHERE[] = {
+    CODE_TENANT_NAME,    CODE_TENANT_TWICE, CODE_HOST_TAKEN,
+    CODE_ANSWER_TOO_BIG, CODE_NO_TENANTS,   CODE_SHARED_ORIGIN,
+};
+
+Test(conf_codes, each_mistake_is_told)
+{
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        const struct row *row = &ROWS[i];
+        const char *global = row->global != NULL ? row->global : "";
+        const char *comma = row->global != NULL && row->tenant != NULL ? ", " : "";
+        char *text = row->tenant != NULL ? memory_format("{%s%s\"tenants\": {\"t\": {%s}}}", global,
+                                                         comma, row->tenant)
+                                         : memory_format("{%s}", global);
+        struct fixture *fixture = fixture_of(text);
+        char *said = fixture_text(fixture);
+        cr_expect(fixture_said(fixture, row->code), "%s: E%d not told:\n%s", text, row->code, said);
+        cr_expect(strstr(said, row->said) != NULL, "%s: \"%s\" not in:\n%s", text, row->said, said);
+        cr_expect(eq(sz, fixture->diagnostics.count, 1), "%s: more than one:\n%s", text, said);
+        cr_expect(eq(int, fixture->good, row->code >= 500), "%s:\n%s", text, said);
+        free(said);
+        free(text);
+        fixture_free(fixture);
+    }
+}
+
+static bool is_tested(unsigned code)
+{
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        if (ROWS[i].code == code)
+            return true;
+    for (size_t i = 0; i < COUNT_OF(ELSEWHERE); i++)
+        if (ELSEWHERE[i] == code)
+            return true;
+    return false;
+}
+
+Test(conf_codes, every_code_is_tested)
+{
+#define X(NAME, NUMBER, SEVERITY, MEANING) \
+    cr_expect(is_tested(NUMBER), "E%d (" #NAME ") has no test", NUMBER);
+    CODE_TABLE(X)
+#undef X
+    cr_expect(code_meaning(1) == NULL);
+}
+
+Test(conf_codes, names_of_tenants)
+{
+    const char *bad[] = {"A", "a b", "-a", "a-", ".a", "\\u00e4", "a/b", ""};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        char *text = memory_format("{\"tenants\": {\"%s\": {" GOOD "}}}", bad[i]);
+        struct fixture *fixture = fixture_of(text);
+        cr_expect(fixture_said(fixture, CODE_TENANT_NAME), "%s", text);
+        cr_expect(eq(sz, fixture->whole.broken_count, 1));
+        fixture_free(fixture);
+        free(text);
+    }
+}
+
+#define TENANT(NAME, REST) "{\"tenants\": {\"" NAME "\": {\n" REST "}}}"
+
+Test(conf_codes, two_files_with_one_tenant)
+{
+    struct fixture *fixture = fixture_new();
+    fixture_write(fixture, "owui-spoa.json", "{}");
+    fixture_write(fixture, "tenants.d/a.json", TENANT("t", GOOD));
+    fixture_write(fixture, "tenants.d/b.json",
+                  TENANT("t", "\"hosts\": [\"b.test\"], \"upstream\": \"http://10.0.0.2\""));
+    fixture_load(fixture);
+    char *said = fixture_text(fixture);
+    cr_assert(eq(str, said,
+                 "tenants.d/b.json:1:14: error[E202]: tenant \"t\" is there already\n"
+                 "      = in tenants.d/a.json:1:14. Kept: that one. Ignored: this one\n"));
+    cr_assert(eq(sz, fixture->whole.tenant_count, 1));
+    cr_assert(eq(sz, fixture->whole.broken_count, 1));
+    cr_assert(eq(str, fixture_tenant(fixture, "t")->hosts[0].name, "a.test"));
+    free(said);
+    fixture_free(fixture);
+}
+
+Test(conf_codes, two_tenants_with_one_host)
+{
+    struct fixture *fixture = fixture_new();
+    fixture_write(fixture, "owui-spoa.json", "{}");
+    fixture_write(fixture, "tenants.d/acme.json", TENANT("acme", GOOD));
+    fixture_write(fixture, "tenants.d/beta.json", TENANT("beta", GOOD));
+    fixture_load(fixture);
+    char *said = fixture_text(fixture);
+    cr_assert(eq(str, said,
+                 "tenants.d/beta.json:2:11: error[E204]: tenant \"beta\": host \"a.test\" is "
+                 "already taken\n"
+                 "      = by tenant \"acme\" (tenants.d/acme.json:2:11). Kept: acme. Ignored: this "
+                 "host of beta\n"));
+    free(said);
+    fixture_free(fixture);
+}
+
+static enum error refuse(struct tenant *tenant, struct error_text *text)
+{
+    (void)tenant;
+    return error_set(text, ERROR_TOO_BIG, "600 bytes, and 512 are possible");
+}
+
+Test(conf_codes, a_tenant_that_cannot_be_prepared)
+{
+    struct fixture *fixture = fixture_new();
+    fixture_write(fixture, "owui-spoa.json", TENANT("t", GOOD));
+    char *path = memory_format("%s/owui-spoa.json", fixture->folder);
+    cr_assert_not(whole_load(path, refuse, &fixture->whole, &fixture->diagnostics));
+    cr_assert(fixture_said(fixture, CODE_ANSWER_TOO_BIG));
+    cr_assert(eq(sz, fixture->whole.tenant_count, 0));
+    free(path);
+    fixture_free(fixture);
+}
+
+/* A list of `count` elements, "a0", "a1", ... put into `format`. */
+static struct fixture *fixture_of_list(const char *start, const char *element, const char *end,
+                                       unsigned count)
+{
+    char *text = memory_format("%s", start);
+    for (unsigned i = 0; i < count; i++) {
+        char *longer = memory_format("%s%s", text, i > 0 ? "," : "");
+        free(text);
+        size_t mark = (size_t)(strchr(element, '#') - element);
+        text = memory_format("%s%.*s%u%s", longer, (int)mark, element, i, element + mark + 1);
+        free(longer);
+    }
+    char *whole = memory_format("%s%s", text, end);
+    struct fixture *fixture = fixture_of(whole);
+    free(whole);
+    free(text);
+    return fixture;
+}
+
+Test(conf_codes, lists_have_a_bound)
+{
+    static const struct {
+        const char *start, *element, *end;
+        unsigned most;
+    } LISTS[] = {
+        {"{\"tenants\": {\"t\": {\"upstream\": \"http://h\", \"hosts\": [", "\"a#.test\"", "]}}}",
+         1000},
+        {"{\"tenants\": {\"t\": {" GOOD ", \"paths\": [",
+         "{\"host\": \"b.test\", \"prefix\": \"/a#\"}", "]}}}", 64},
+        {"{\"tenants\": {\"t\": {" GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a\", "
+         "\"only\": [",
+         "\"/a#\"", "]}]}}}", 32},
+        {"{\"tenants\": {\"t\": {" GOOD "}}, \"trusted_proxies\": [", "{\"cidrs\": [\"10.0.0.#\"]}",
+         "]}", 64},
+    };
+    for (size_t i = 0; i < COUNT_OF(LISTS); i++) {
+        for (unsigned more = 0; more < 2; more++) {
+            struct fixture *fixture = fixture_of_list(LISTS[i].start, LISTS[i].element,
+                                                      LISTS[i].end, LISTS[i].most + more);
+            char *said = fixture_text(fixture);
+            cr_expect(eq(int, fixture->good, more == 0), "%s", said);
+            cr_expect(eq(int, fixture_said(fixture, CODE_OUT_OF_RANGE), more == 1), "%s", said);
+            free(said);
+            fixture_free(fixture);
+        }
+    }
+}
+
+Test(conf_codes, what_is_no_file_or_no_tenants_file)
+{
+    struct fixture *fixture = fixture_new();
+    fixture_write(fixture, "owui-spoa.json", "{}");
+    fixture_write(fixture, "tenants.d/a.json",
+                  "{\"tenant\": {}, \"schema\": 1, \"$schema\": \"x\"}");
+    char *path = memory_format("%s/tenants.d/b.json", fixture->folder);
+    cr_assert(eq(int, mkfifo(path, 0600), 0));
+    fixture_load(fixture);
+    char *said = fixture_text(fixture);
+    cr_assert(eq(str, said,
+                 "tenants.d/a.json:1:2: error[E107]: unknown key \"tenant\"\n"
+                 "    1 | {\"tenant\": {}, \"schema\": 1, \"$schema\": \"x\"}\n"
+                 "      |  ^~~~~~~~ did you mean \"tenants\"?\n"
+                 "tenants.d/a.json:1:1: error[E108]: a tenants file needs \"tenants\"\n"
+                 "    1 | {\"tenant\": {}, \"schema\": 1, \"$schema\": \"x\"}\n"
+                 "      | ^ {\"tenants\": {\"NAME\": {...}}}\n"
+                 "tenants.d/b.json: error[E101]: tenants.d/b.json is not a regular file\n"));
+    free(said);
+    free(path);
+    fixture_free(fixture);
+}
+
+Test(conf_codes, no_tenant_at_all)
+{
+    struct fixture *fixture = fixture_of("{}");
+    cr_assert(fixture->good);
+    cr_assert(fixture_said(fixture, CODE_NO_TENANTS));
+    fixture_free(fixture);
+}
+
+Test(conf_codes, a_path_on_the_host_of_another)
+{
+    struct fixture *fixture =
+        fixture_of("{\"tenants\": {\"a\": {" GOOD "}, \"b\": {\"upstream\": \"http://10.0.0.2\", "
+                   "\"paths\": [{\"host\": \"a.test\", \"prefix\": \"/api-b\", \"mode\": "
+                   "\"strip\", \"only\": [\"/api/\"]},\n{\"host\": \"a.test\", \"prefix\": "
+                   "\"/api-c\", \"mode\": \"strip\", \"only\": [\"/api/\"]}]}}}");
+    char *said = fixture_text(fixture);
+    cr_assert(fixture->good, "%s", said);
+    cr_assert(fixture_said(fixture, CODE_SHARED_ORIGIN), "%s", said);
+    cr_assert(strstr(said, "\"a.test/api-b\" is on the host of tenant \"a\"") != NULL, "%s", said);
+    cr_assert(eq(u32, fixture->diagnostics.items[0].place.line, 1));
+    cr_assert(eq(u32, fixture->diagnostics.items[1].place.line, 2));
+    free(said);
+    fixture_free(fixture);
+}
