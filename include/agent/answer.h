@@ -1,0 +1,130 @@
+/* One NOTIFY and a snapshot in, one answer out: the decision.
+ *
+ * HAProxy sends the message `route` (see haproxy/owui.spoe.cfg) with the arguments
+ *
+ *     src   address   the peer, or what a PROXY line of a listed sender says
+ *     tls   boolean   ssl_fc
+ *     host  string    the Host header
+ *     path  string    the path without the query
+ *     hb    boolean   true: headers are wanted in one binary value (set-headers-bin, HAProxy 3.4+)
+ *
+ * and, where trusted proxies are configured, the lines of their headers from the last to the first,
+ * with how many the request has: xff1..xff3 xffn (X-Forwarded-For), fwd1..fwd3 fwdn (Forwarded),
+ * xri1 xrin (X-Real-IP), cfi1 cfin (CF-Connecting-IP), tci1 tcin (True-Client-IP), then xfp
+ * (X-Forwarded-Proto) and rid (X-Request-ID). The order is free; unknown arguments are skipped.
+ *
+ * or the message `acme`, for a request below /.well-known/acme-challenge/, with the path alone.
+ *
+ * The answer sets variables of the transaction (HAProxy puts `owui.` in front):
+ *
+ *     ok       boolean  always true: without it HAProxy refuses the request
+ *     answer   string   absent: forward. "redirect": 308 to `to` + path + query, after the changes
+ *                       of `path` and `strip`. "deny": `status`, with `reason` in X-Refused
+ *     status   integer  400, 403, 404, 421, 503
+ *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
+ *                       upstream-unresolved
+ *     to       string   "https://chat.example.com" without a trailing slash
+ *     tenant   string   its name
+ *     ip       address  the client
+ *     proto    string   http or https
+ *     fport    integer  the public port
+ *     host     string   the canonical Host, only when it differs from what the client sent
+ *     path     string   the normal form, only when it differs
+ *     strip    integer  how many leading segments to cut (1..8), only when some
+ *     rid      string   a trusted proxy's request id, only when well-formed
+ *     backend  string   a named backend; else `via` (http, https, https-noverify), `dst` (address),
+ *                       `port` (integer), and `sni` for TLS
+ *     h_NAME   string   a tenant's header (hb false)
+ *     headers  binary   all of a tenant's headers (hb true): (name, value) pairs of varint-length
+ *                       strings, closed by two empty ones
+ *
+ * and to the message `acme`, of which nothing else is told:
+ *
+ *     acme     string   the key authorization (RFC 8555 8.1), only when the token is known
+ */
+#pragma once
+
+#include "agent/snapshot.h"
+#include "route/path.h"
+#include "spop/spop_frame.h"
+
+/* How a request was decided; counted, told by `explain`. */
+#define OUTCOME_TABLE(X)                           \
+    X(FORWARD, "forward")                          \
+    X(REDIRECT_HTTPS, "redirect-https")            \
+    X(REDIRECT_PATH, "redirect-path")              \
+    X(REDIRECT_UNKNOWN, "redirect-unknown-host")   \
+    X(DENY_UNKNOWN_HOST, "deny-unknown-host")      \
+    X(DENY_UNKNOWN_LABEL, "deny-unknown-label")    \
+    X(DENY_PATH, "deny-path")                      \
+    X(DENY_UNRESOLVED, "deny-upstream-unresolved") \
+    X(BAD_REQUEST, "bad-request")                  \
+    X(CHALLENGE, "acme-challenge")                 \
+    X(CHALLENGE_UNKNOWN, "acme-challenge-unknown")
+
+enum outcome {
+#define X(NAME, TEXT) OUTCOME_##NAME,
+    OUTCOME_TABLE(X)
+#undef X
+        OUTCOME__MAX,
+};
+
+const char *outcome_name(enum outcome outcome);
+
+/* The arguments of a message, decoded. Slices view the frame. */
+struct request {
+    struct client_question client;
+    struct slice host;
+    struct slice path;
+    bool headers_in_one; /* hb */
+};
+
+enum { LOCATION_MAX_BYTES = HOST_MAX_BYTES + 32 };
+
+/* The decision with everything that explains it. Slices view the request, the tenant or the
+ * decision itself, so it is not to be copied. */
+struct decision {
+    enum outcome outcome;
+    enum refusal refusal;
+    uint16_t status;
+    struct slice key_authorization; /* of a challenge; the table's */
+    struct host host;
+    struct slice path; /* normal form */
+    bool path_changed;
+    char path_buffer[PATH_CHANGED_MAX_BYTES];
+    struct client client;
+    struct route_match match;
+    /* Whose upstream and headers count: match.tenant, or its instance for the label (see
+     * agent/instance.h). NULL before one was found. */
+    const struct tenant *target;
+    unsigned strip_segments;
+    struct slice location; /* for redirects: scheme, host and port */
+    char location_buffer[LOCATION_MAX_BYTES];
+};
+
+/* False when the message is not `route` or lacks an argument. */
+MUST_CHECK bool request_decode(const struct spop_notify *notify, struct request *request);
+/* False when the message is not `acme` or lacks the path. */
+MUST_CHECK bool challenge_decode(const struct spop_notify *notify, struct slice *path);
+/* The decision about a challenge. */
+void decide_challenge(const struct snapshot *snapshot, struct slice path,
+                      struct decision *decision);
+/* Pure: same request and snapshot, same decision. */
+void decide(const struct snapshot *snapshot, const struct request *request,
+            struct decision *decision);
+/* The decision about a message that could not be decoded, or one that does not fit: 400. */
+void decide_refused(struct decision *decision, enum refusal refusal);
+/* The word that stands in X-Refused for a denial; never NULL. */
+const char *decision_reason(const struct decision *decision);
+/* Writes the decision's actions. False when they do not fit: `actions` is then as it was, and the
+ * answer to give is a refusal (REFUSAL_ANSWER_TOO_BIG), which always fits. */
+MUST_CHECK bool answer_write(const struct request *request, const struct decision *decision,
+                             struct writer *actions);
+/* All of the above: what a NOTIFY is answered with. `decision` tells how, for counters and traces;
+ * its slices end with those of `notify`. */
+void answer_notify(const struct snapshot *snapshot, const struct spop_notify *notify,
+                   struct decision *decision, struct writer *actions);
+
+/* Fills tenant->prepared_*; to be called before the tenant is put into a registry. An error when
+ * what it always carries leaves too little of an ACK for what depends on the request. */
+MUST_CHECK enum error answer_prepare(struct tenant *tenant, struct error_text *text);

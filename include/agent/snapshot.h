@@ -1,0 +1,28 @@
+/* What all decisions of one generation are made from. Built whole by the publisher, read by every
+ * loop, counted by reference; the publisher frees it when the last loop has moved on. */
+#pragma once
+
+#include "agent/challenge_table.h"
+#include "route/table.h"
+
+#include <stdatomic.h>
+
+struct snapshot {
+    atomic_uint references;
+    uint64_t generation;
+    uint64_t content_hash;
+    const struct settings *settings; /* kept by the publisher as long as a snapshot names it */
+    struct route_table
+        *table; /* of generation `table_generation`; may be an older snapshot's too */
+    uint64_t table_generation;
+    const struct challenge_table *challenges; /* NULL: none; may be an older snapshot's too */
+    struct snapshot *next;                    /* the publisher's list of live snapshots */
+};
+
+/* Called by a loop that lets go of it. Frees nothing: the publisher does, at its next turn. */
+static inline void snapshot_unref(struct snapshot *snapshot)
+{
+    unsigned before = atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_release);
+    assert(before > 0);
+    (void)before;
+}

@@ -1,0 +1,165 @@
+/* Decisions as SPOP actions: see agent/answer.h. */
+#include "action_write.h"
+
+enum { HOST_HEADER_MAX_BYTES = HOST_MAX_BYTES + 2 + 6 }; /* brackets and ":65535" */
+
+static void write_client(const struct decision *decision, struct writer *actions)
+{
+    action_set_ip(actions, SLICE("ip"), &decision->client.ip);
+}
+
+static void write_tenant(const struct decision *decision, struct writer *actions)
+{
+    if (decision->match.tenant != NULL)
+        action_set_text(actions, SLICE("tenant"), slice_of(decision->match.tenant->name));
+}
+
+/* What changes of the path that HAProxy has. */
+static void write_path(const struct decision *decision, struct writer *actions)
+{
+    if (decision->path_changed)
+        action_set_text(actions, SLICE("path"), decision->path);
+    if (decision->strip_segments > 0)
+        action_set_number(actions, SLICE("strip"), decision->strip_segments);
+}
+
+static void write_denial(const struct decision *decision, struct writer *actions)
+{
+    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
+    action_set_text(actions, SLICE("answer"), SLICE("deny"));
+    action_set_number(actions, SLICE("status"), decision->status);
+    action_set_text(actions, SLICE("reason"), slice_of(decision_reason(decision)));
+    write_tenant(decision, actions);
+    write_client(decision, actions);
+}
+
+static void write_redirect(const struct decision *decision, struct writer *actions)
+{
+    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
+    action_set_text(actions, SLICE("answer"), SLICE("redirect"));
+    action_set_text(actions, SLICE("to"), decision->location);
+    write_path(decision, actions);
+    write_tenant(decision, actions);
+    write_client(decision, actions);
+}
+
+static struct slice proto_of(const struct decision *decision)
+{
+    return decision->client.https ? SLICE("https") : SLICE("http");
+}
+
+/* What the placeholders of the tenant's headers stand for; `ip_text` is what a value views. */
+static void fill_values(const struct decision *decision, char ip_text[static IP_TEXT_SIZE],
+                        struct template_values *values)
+{
+    values->value[HEADER_CLIENT_IP] = slice_of(ip_print(&decision->client.ip, ip_text));
+    values->value[HEADER_PROTO] = proto_of(decision);
+    values->value[HEADER_HOST] = host_name(&decision->host);
+    values->value[HEADER_TENANT] = slice_of(decision->match.tenant->name);
+    values->value[HEADER_LABEL] = decision->match.label;
+}
+
+static void write_headers(const struct request *request, const struct decision *decision,
+                          struct writer *actions)
+{
+    const struct tenant *tenant = decision->target;
+    if (tenant->prepared_headers_size > 0) {
+        if (request->headers_in_one)
+            writer_bytes(actions,
+                         slice_from(tenant->prepared_headers, tenant->prepared_headers_size));
+        return;
+    }
+    if (!tenant->dynamic_headers)
+        return;
+    char ip_text[IP_TEXT_SIZE];
+    struct template_values values;
+    fill_values(decision, ip_text, &values);
+    if (request->headers_in_one)
+        action_set_headers(actions, tenant, &values);
+    else
+        action_set_header_slots(actions, tenant, true, &values);
+}
+
+static void write_host(const struct decision *decision, struct writer *actions)
+{
+    char buffer[HOST_HEADER_MAX_BYTES];
+    if (!decision->host.changed)
+        return;
+    struct writer host = writer_of(buffer, sizeof(buffer));
+    host_write(&decision->host, &host);
+    action_set_text(actions, SLICE("host"), writer_written(&host));
+}
+
+static int64_t public_port(const struct decision *decision)
+{
+    if (decision->host.port != 0)
+        return decision->host.port;
+    return decision->client.https ? 443 : 80;
+}
+
+static void write_forward(const struct request *request, const struct decision *decision,
+                          struct writer *actions)
+{
+    const struct tenant *tenant = decision->target;
+    if (request->headers_in_one)
+        writer_bytes(actions, slice_from(tenant->prepared_plain, tenant->prepared_plain_size));
+    else
+        writer_bytes(actions, slice_from(tenant->prepared_slots, tenant->prepared_slots_size));
+    write_client(decision, actions);
+    action_set_text(actions, SLICE("proto"), proto_of(decision));
+    action_set_number(actions, SLICE("fport"), public_port(decision));
+    write_host(decision, actions);
+    write_path(decision, actions);
+    write_headers(request, decision, actions);
+
+    /* Last, because an answer is complete without it: HAProxy then makes an id of its own. */
+    struct writer with_id = *actions;
+    action_set_text(&with_id, SLICE("rid"), decision->client.request_id);
+    if (!with_id.failed)
+        *actions = with_id;
+}
+
+bool answer_write(const struct request *request, const struct decision *decision,
+                  struct writer *actions)
+{
+    struct writer before = *actions;
+    switch (decision->outcome) {
+    case OUTCOME_FORWARD: write_forward(request, decision, actions); break;
+    case OUTCOME_REDIRECT_HTTPS:
+    case OUTCOME_REDIRECT_PATH:
+    case OUTCOME_REDIRECT_UNKNOWN: write_redirect(decision, actions); break;
+    case OUTCOME_CHALLENGE:
+        action_set_text(actions, SLICE("acme"), decision->key_authorization);
+        break;
+    case OUTCOME_CHALLENGE_UNKNOWN: break;
+    case OUTCOME_DENY_UNKNOWN_HOST:
+    case OUTCOME_DENY_UNKNOWN_LABEL:
+    case OUTCOME_DENY_PATH:
+    case OUTCOME_DENY_UNRESOLVED:
+    case OUTCOME_BAD_REQUEST:
+    case OUTCOME__MAX: write_denial(decision, actions); break;
+    }
+    if (!actions->failed)
+        return true;
+    *actions = before;
+    return false;
+}
+
+void answer_notify(const struct snapshot *snapshot, const struct spop_notify *notify,
+                   struct decision *decision, struct writer *actions)
+{
+    struct request request;
+    struct slice path;
+    if (request_decode(notify, &request))
+        decide(snapshot, &request, decision);
+    else if (challenge_decode(notify, &path))
+        decide_challenge(snapshot, path, decision);
+    else
+        decide_refused(decision, REFUSAL_MESSAGE);
+    if (answer_write(&request, decision, actions))
+        return;
+    decide_refused(decision, REFUSAL_ANSWER_TOO_BIG);
+    bool fits = answer_write(&request, decision, actions);
+    assert(fits);
+    (void)fits;
+}

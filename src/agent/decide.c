@@ -1,0 +1,220 @@
+/* The decision: see agent/answer.h. */
+#include "agent/instance.h"
+
+enum { HTTPS_PORT = 443, HTTP_PORT = 80 };
+
+const char *outcome_name(enum outcome outcome)
+{
+    static const char *const NAMES[] = {
+#define X(NAME, TEXT) [OUTCOME_##NAME] = TEXT,
+        OUTCOME_TABLE(X)
+#undef X
+    };
+    static_assert(COUNT_OF(NAMES) == OUTCOME__MAX, "an outcome has no name");
+    return outcome < OUTCOME__MAX ? NAMES[outcome] : "unknown";
+}
+
+const char *decision_reason(const struct decision *decision)
+{
+    switch (decision->outcome) {
+    case OUTCOME_DENY_UNKNOWN_HOST: return "unknown-host";
+    case OUTCOME_DENY_UNKNOWN_LABEL: return "unknown-label";
+    case OUTCOME_DENY_PATH: return "path-not-served";
+    case OUTCOME_DENY_UNRESOLVED: return "upstream-unresolved";
+    default: return refusal_name(decision->refusal);
+    }
+}
+
+/* The buffers are left as they are: clearing them for every request would cost more than the rest
+ * of the decision. */
+static void clear(struct decision *decision)
+{
+    decision->outcome = OUTCOME_FORWARD;
+    decision->refusal = REFUSAL_NONE;
+    decision->status = 0;
+    decision->host.name_size = 0;
+    decision->host.changed = false;
+    decision->path = (struct slice){0};
+    decision->path_changed = false;
+    decision->client = (struct client){0};
+    decision->match = (struct route_match){0};
+    decision->target = NULL;
+    decision->strip_segments = 0;
+    decision->location = (struct slice){0};
+}
+
+static void finish(struct decision *decision, enum outcome outcome, uint16_t status)
+{
+    decision->outcome = outcome;
+    decision->status = status;
+}
+
+void decide_refused(struct decision *decision, enum refusal refusal)
+{
+    clear(decision);
+    decision->refusal = refusal;
+    finish(decision, OUTCOME_BAD_REQUEST, 400);
+}
+
+/* Host and path in normal form, or a refusal. */
+static enum refusal validate(const struct request *request, struct decision *decision)
+{
+    enum refusal refusal = host_parse(request->host, &decision->host);
+    if (refusal != REFUSAL_NONE)
+        return refusal;
+    refusal = path_normalise(request->path, decision->path_buffer, &decision->path);
+    decision->path_changed = decision->path.data != request->path.data;
+    return refusal;
+}
+
+static void redirect(struct decision *decision, enum outcome outcome, struct slice scheme,
+                     const struct host *host)
+{
+    struct writer location = writer_of(decision->location_buffer, LOCATION_MAX_BYTES);
+    writer_bytes(&location, scheme);
+    host_write(host, &location);
+    assert(!location.failed);
+    decision->location = writer_written(&location);
+    finish(decision, outcome, 308);
+}
+
+static void decide_unknown_host(const struct snapshot *snapshot, struct decision *decision)
+{
+    const struct settings *settings = snapshot->settings;
+    uint16_t status = settings->unknown_host_status != 0 ? settings->unknown_host_status : 404;
+
+    switch (settings->unknown_host) {
+    case UNKNOWN_HOST_REDIRECT:
+        decision->location = slice_of(settings->unknown_host_location);
+        finish(decision, OUTCOME_REDIRECT_UNKNOWN, 308);
+        return;
+    case UNKNOWN_HOST_TENANT:
+        decision->match.tenant =
+            route_table_tenant(snapshot->table, slice_of(settings->unknown_host_tenant));
+        if (decision->match.tenant != NULL)
+            return;
+        break; /* it is broken or gone: nobody else may have its requests */
+    case UNKNOWN_HOST_DENY: break;
+    }
+    finish(decision, OUTCOME_DENY_UNKNOWN_HOST, status);
+}
+
+static void find_tenant(const struct snapshot *snapshot, struct decision *decision)
+{
+    struct route_match *match = &decision->match;
+    route_table_find(snapshot->table, host_name(&decision->host), decision->path, match);
+    if (match->tenant != NULL)
+        return;
+    if (match->label_refused)
+        finish(decision, OUTCOME_DENY_UNKNOWN_LABEL, 404);
+    else if (match->host_known)
+        finish(decision, OUTCOME_DENY_PATH, 404);
+    else
+        decide_unknown_host(snapshot, decision);
+}
+
+/* The first host that a browser can be sent to: a wildcard is one when its label is known. */
+static bool first_host(const struct decision *decision, struct host *host)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    const struct slice label = decision->match.label;
+    struct writer name = writer_of(host->name, HOST_MAX_BYTES);
+
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        const struct tenant_host *candidate = &tenant->hosts[i];
+        if (candidate->wildcard && label.size == 0)
+            continue;
+        if (candidate->wildcard) {
+            writer_bytes(&name, label);
+            writer_u8(&name, '.');
+        }
+        writer_bytes(&name, slice_of(candidate->name));
+        host->name_size = (uint8_t)writer_used(&name);
+        return !name.failed;
+    }
+    return false;
+}
+
+static bool wants_https(const struct decision *decision)
+{
+    return decision->match.tenant->https_redirect && !decision->client.https;
+}
+
+static uint16_t redirect_port(const struct snapshot *snapshot)
+{
+    uint16_t port = snapshot->settings->https_port;
+    return port == HTTPS_PORT ? 0 : port;
+}
+
+/* To the tenant's own host without the prefix; over HTTPS at once where that comes next anyway. */
+static void redirect_path(const struct snapshot *snapshot, struct decision *decision)
+{
+    struct host host = {.port = decision->host.port};
+    bool upgrade = wants_https(decision);
+    if (!first_host(decision, &host)) {
+        finish(decision, OUTCOME_DENY_PATH, 404);
+        return;
+    }
+    if (upgrade)
+        host.port = redirect_port(snapshot);
+    bool https = upgrade || decision->client.https;
+    redirect(decision, OUTCOME_REDIRECT_PATH, https ? SLICE("https://") : SLICE("http://"), &host);
+    decision->strip_segments = decision->match.path->segments;
+}
+
+static void redirect_https(const struct snapshot *snapshot, struct decision *decision)
+{
+    struct host host = decision->host;
+    host.port = redirect_port(snapshot);
+    redirect(decision, OUTCOME_REDIRECT_HTTPS, SLICE("https://"), &host);
+}
+
+/* Where the tenant's requests go, if that is known yet. */
+static void find_upstream(const struct snapshot *snapshot, struct decision *decision)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    if (tenant->backend == NULL && tenant->upstream.per_label) {
+        char name[INSTANCE_NAME_MAX_BYTES];
+        struct slice key = instance_name(tenant, decision->match.label, name);
+        tenant = key.size > 0 ? route_table_tenant(snapshot->table, key) : NULL;
+    }
+    decision->target = tenant;
+    if (tenant == NULL || (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE))
+        finish(decision, OUTCOME_DENY_UNRESOLVED, 503);
+}
+
+void decide(const struct snapshot *snapshot, const struct request *request,
+            struct decision *decision)
+{
+    clear(decision);
+    decision->refusal = validate(request, decision);
+    if (decision->refusal != REFUSAL_NONE) {
+        finish(decision, OUTCOME_BAD_REQUEST, 400);
+        return;
+    }
+    client_resolve(&snapshot->settings->trusted_proxies, &request->client, &decision->client);
+    find_tenant(snapshot, decision);
+    if (decision->match.tenant == NULL)
+        return;
+    const struct path_rule *rule = decision->match.path;
+    if (rule != NULL && rule->mode == PATH_REDIRECT) {
+        redirect_path(snapshot, decision);
+        return;
+    }
+    if (wants_https(decision)) {
+        redirect_https(snapshot, decision);
+        return;
+    }
+    if (rule != NULL && rule->mode == PATH_STRIP)
+        decision->strip_segments = rule->segments;
+    find_upstream(snapshot, decision);
+}
+
+void decide_challenge(const struct snapshot *snapshot, struct slice path, struct decision *decision)
+{
+    clear(decision);
+    decision->path = path;
+    decision->key_authorization = challenge_table_find(snapshot->challenges, path);
+    bool known = decision->key_authorization.size > 0;
+    finish(decision, known ? OUTCOME_CHALLENGE : OUTCOME_CHALLENGE_UNKNOWN, 0);
+}

@@ -1,0 +1,476 @@
+/* A decision told to people: see agent/explain.h. The parts are gathered as JSON, from which the
+ * text is printed: so the two forms cannot differ. */
+#include "agent/explain.h"
+
+#include "agent/actions.h"
+#include "core/memory.h"
+#include "json/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct explanation {
+    const struct snapshot *snapshot;
+    const struct request *request;
+    const struct hap_config *haproxy;
+    struct decision decision;
+    uint8_t action_bytes[SPOP_ACTIONS_MAX_BYTES];
+    struct slice actions;
+};
+
+struct explanation *explanation_new(const struct snapshot *snapshot, const struct request *request,
+                                    const struct hap_config *haproxy)
+{
+    struct explanation *explanation = memory_new(sizeof(*explanation));
+    explanation->snapshot = snapshot;
+    explanation->request = request;
+    explanation->haproxy = haproxy;
+    decide(snapshot, request, &explanation->decision);
+
+    struct writer actions = writer_of(explanation->action_bytes, SPOP_ACTIONS_MAX_BYTES);
+    if (!answer_write(request, &explanation->decision, &actions)) {
+        decide_refused(&explanation->decision, REFUSAL_ANSWER_TOO_BIG);
+        if (!answer_write(request, &explanation->decision, &actions))
+            assert(false);
+    }
+    explanation->actions = writer_written(&actions);
+    return explanation;
+}
+
+void explanation_free(struct explanation *explanation)
+{
+    free(explanation);
+}
+
+const struct decision *explanation_decision(const struct explanation *explanation)
+{
+    return &explanation->decision;
+}
+
+/* -- JSON ------------------------------------------------------------------------------------- */
+
+static void put_string(struct json *object, const char *key, const char *text)
+{
+    if (text != NULL)
+        json_put_text(object, key, slice_of(text));
+}
+
+static void put_place(struct json *object, const struct place *place)
+{
+    if (place->file == NULL)
+        return;
+    char *text = memory_format("%s:%u:%u", place->file, place->line, place->column);
+    json_put_text(object, "place", slice_of(text));
+    free(text);
+}
+
+static struct json *request_json(const struct explanation *explanation)
+{
+    const struct decision *decision = &explanation->decision;
+    struct json *object = json_new_object();
+    json_put_text(object, "host", explanation->request->host);
+    json_put_text(object, "path", explanation->request->path);
+    if (decision->outcome == OUTCOME_BAD_REQUEST)
+        return object;
+    if (decision->host.changed)
+        json_put_text(object, "host_told", host_name(&decision->host));
+    if (decision->path_changed)
+        json_put_text(object, "path_told", decision->path);
+    return object;
+}
+
+static const char *trust_text(const struct explanation *explanation)
+{
+    const struct decision *decision = &explanation->decision;
+    const struct trusted_proxies *trusted = &explanation->snapshot->settings->trusted_proxies;
+    if (decision->client.limits_exceeded)
+        return "the peer is a trusted proxy, but its header is too long to be believed";
+    if (decision->client.trusted_peer)
+        return "the peer is a trusted proxy";
+    return trusted->group_count > 0
+               ? "the peer is no trusted proxy: what it says about others is ignored"
+               : "no proxy is trusted: what a peer says about others is ignored";
+}
+
+static struct json *client_json(const struct explanation *explanation)
+{
+    const struct decision *decision = &explanation->decision;
+    const struct client_question *question = &explanation->request->client;
+    const struct proxy_group *group =
+        trusted_proxies_find(&explanation->snapshot->settings->trusted_proxies, &question->peer);
+    struct json *object = json_new_object();
+    char ip_text[IP_TEXT_SIZE];
+
+    put_string(object, "peer", ip_print(&question->peer, ip_text));
+    put_string(object, "ip", ip_print(&decision->client.ip, ip_text));
+    put_string(object, "proto", decision->client.https ? "https" : "http");
+    put_string(object, "trust", trust_text(explanation));
+    if (group != NULL) {
+        put_string(object, "group", group->name);
+        put_string(object, "header", client_source_header(group->source));
+    }
+    return object;
+}
+
+static void append_try(void *context, const struct route_try *attempt)
+{
+    struct json *object = json_new_object();
+    char *rule = memory_format("%s%.*s%.*s", attempt->wildcard ? "*." : "",
+                               SLICE_PRINT(attempt->host), SLICE_PRINT(attempt->prefix));
+    put_string(object, "rule", rule);
+    put_string(object, "tenant", attempt->claimant != NULL ? attempt->claimant->name : NULL);
+    json_put_bool(object, "won", attempt->won);
+    if (attempt->path != NULL)
+        put_place(object, &attempt->path->place);
+    else if (attempt->host_rule != NULL)
+        put_place(object, &attempt->host_rule->place);
+    json_append(context, object);
+    free(rule);
+}
+
+static struct json *tried_json(const struct explanation *explanation)
+{
+    const struct decision *decision = &explanation->decision;
+    struct json *list = json_new_array();
+    struct route_match match;
+    if (decision->outcome != OUTCOME_BAD_REQUEST)
+        route_table_find_told(explanation->snapshot->table, host_name(&decision->host),
+                              decision->path, &match, append_try, list);
+    return list;
+}
+
+static const char *mode_text(enum path_mode mode)
+{
+    switch (mode) {
+    case PATH_REDIRECT: return "redirect";
+    case PATH_STRIP: return "strip";
+    case PATH_KEEP: return "keep";
+    }
+    return "";
+}
+
+static struct json *tenant_json(const struct explanation *explanation)
+{
+    const struct route_match *match = &explanation->decision.match;
+    struct json *object = json_new_object();
+    put_string(object, "name", match->tenant->name);
+    put_place(object, &match->tenant->place);
+    if (match->label.size > 0)
+        json_put_text(object, "label", match->label);
+    if (match->path != NULL) {
+        put_string(object, "path_mode", mode_text(match->path->mode));
+        put_string(object, "prefix", match->path->prefix);
+    }
+    return object;
+}
+
+static char *upstream_text(const struct tenant *tenant)
+{
+    const struct upstream *upstream = &tenant->upstream;
+    char ip_text[IP_TEXT_SIZE];
+    struct ip literal;
+    if (tenant->backend != NULL)
+        return memory_format("backend owui_%s", tenant->backend);
+    const char *scheme = upstream->scheme == UPSTREAM_HTTP ? "http" : "https";
+    const char *address = ip_print(&upstream->address, ip_text);
+    bool brackets = upstream->address.family == IP_V6;
+    char *text = memory_format("%s://%s%s%s:%u", scheme, brackets ? "[" : "", address,
+                               brackets ? "]" : "", upstream->port);
+    if (upstream->host != NULL && !ip_parse(slice_of(upstream->host), &literal)) {
+        char *named = memory_format("%s (%s)", text, upstream->host);
+        free(text);
+        text = named;
+    }
+    if (upstream->scheme != UPSTREAM_HTTP) {
+        char *verified =
+            memory_format("%s%s%s", text,
+                          upstream->scheme == UPSTREAM_HTTPS ? ", verified as " : ", not verified",
+                          upstream->scheme == UPSTREAM_HTTPS ? upstream->server_name : "");
+        free(text);
+        text = verified;
+    }
+    return text;
+}
+
+static void put_value(struct json *object, const char *key, const struct spop_value *value)
+{
+    char ip_text[IP_TEXT_SIZE];
+    struct ip ip;
+    switch (value->type) {
+    case SPOP_BOOLEAN: json_put_bool(object, key, value->boolean); break;
+    case SPOP_STRING: json_put_text(object, key, value->bytes); break;
+    case SPOP_IPV4:
+    case SPOP_IPV6:
+        if (ip_from_bytes(value->bytes, &ip))
+            put_string(object, key, ip_print(&ip, ip_text));
+        break;
+    case SPOP_BINARY: json_put_integer(object, key, (int64_t)value->bytes.size); break;
+    default: json_put_integer(object, key, value->integer); break;
+    }
+}
+
+static struct json *variables_json(const struct explanation *explanation)
+{
+    struct json *object = json_new_object();
+    struct reader reader = reader_of(explanation->actions);
+    struct action action;
+    while (action_next(&reader, &action)) {
+        char *key = memory_copy_text(action.name);
+        put_value(object, key, &action.value);
+        free(key);
+    }
+    return object;
+}
+
+/* What of the answer becomes headers. */
+struct header_lists {
+    const struct explanation *explanation;
+    struct json *deleted;
+    struct json *set;
+};
+
+static bool find_variable(const struct explanation *explanation, const char *name,
+                          struct spop_value *value)
+{
+    struct reader reader = reader_of(explanation->actions);
+    struct action action;
+    while (action_next(&reader, &action)) {
+        if (slice_equal(action.name, slice_of(name))) {
+            *value = action.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void list_deleted(void *context, const char *name, bool is_prefix)
+{
+    const struct header_lists *lists = context;
+    char *text = memory_format("%s%s", name, is_prefix ? "*" : "");
+    json_append_text(lists->deleted, slice_of(text));
+    free(text);
+}
+
+static void put_host(struct json *set, const char *name, const struct host *host)
+{
+    char buffer[HOST_MAX_BYTES + 16];
+    struct writer writer = writer_of(buffer, sizeof(buffer));
+    host_write(host, &writer);
+    json_put_text(set, name, writer_written(&writer));
+}
+
+static void list_set(void *context, const char *name, const char *variable)
+{
+    const struct header_lists *lists = context;
+    struct spop_value value;
+    if (strcmp(variable, "host") == 0)
+        put_host(lists->set, name, &lists->explanation->decision.host);
+    else if (find_variable(lists->explanation, variable, &value))
+        put_value(lists->set, name, &value);
+    else if (strcmp(variable, "rid") == 0)
+        put_string(lists->set, name, "(made by HAProxy)");
+}
+
+/* The tenant's own, in whichever form the answer has them. */
+static void list_own(const struct header_lists *lists)
+{
+    const struct tenant *tenant = lists->explanation->decision.target;
+    struct spop_value value;
+    if (find_variable(lists->explanation, "headers", &value)) {
+        struct reader reader = reader_of(value.bytes);
+        struct slice name, text;
+        while (header_pair_next(&reader, &name, &text)) {
+            char *key = memory_copy_text(name);
+            json_put_text(lists->set, key, text);
+            free(key);
+        }
+        return;
+    }
+    for (size_t i = 0; i < tenant->header_count; i++)
+        if (find_variable(lists->explanation, tenant->headers[i].variable, &value))
+            put_value(lists->set, tenant->headers[i].name, &value);
+}
+
+static struct json *headers_json(const struct explanation *explanation)
+{
+    struct header_lists lists = {explanation, json_new_array(), json_new_object()};
+    const struct hap_header_visitor visitor = {list_deleted, list_set, &lists};
+    struct json *object = json_new_object();
+    hap_config_visit_headers(explanation->haproxy, &visitor);
+    if (explanation->decision.host.changed)
+        put_host(lists.set, "Host", &explanation->decision.host);
+    list_own(&lists);
+    json_put(object, "deleted", lists.deleted);
+    json_put(object, "set", lists.set);
+    return object;
+}
+
+struct json *explanation_json(const struct explanation *explanation)
+{
+    const struct decision *decision = &explanation->decision;
+    struct json *root = json_new_object();
+    put_string(root, "decision", outcome_name(decision->outcome));
+    if (decision->status != 0)
+        json_put_integer(root, "status", decision->status);
+    if (decision->status >= 400)
+        put_string(root, "reason", decision_reason(decision));
+    if (decision->location.size > 0)
+        json_put_text(root, "to", decision->location);
+    if (decision->strip_segments > 0)
+        json_put_integer(root, "strip_segments", decision->strip_segments);
+    if (decision->match.tenant != NULL)
+        json_put(root, "tenant", tenant_json(explanation));
+    if (decision->outcome == OUTCOME_FORWARD) {
+        char *upstream = upstream_text(decision->target);
+        put_string(root, "upstream", upstream);
+        free(upstream);
+    }
+    json_put(root, "request", request_json(explanation));
+    if (decision->outcome != OUTCOME_BAD_REQUEST)
+        json_put(root, "client", client_json(explanation));
+    json_put(root, "tried", tried_json(explanation));
+    if (decision->outcome == OUTCOME_FORWARD)
+        json_put(root, "headers", headers_json(explanation));
+    json_put(root, "variables", variables_json(explanation));
+    return root;
+}
+
+/* -- Text ------------------------------------------------------------------------------------- */
+
+static struct slice text_at(const struct json *object, const char *key)
+{
+    struct slice text = {0};
+    if (!json_read_text(json_get(object, key), &text))
+        return (struct slice){0};
+    return text;
+}
+
+static void print_scalar(FILE *out, const struct json *value)
+{
+    struct slice text;
+    int64_t integer;
+    bool boolean;
+    if (json_read_text(value, &text))
+        fprintf(out, "%.*s", SLICE_PRINT(text));
+    else if (json_read_integer(value, &integer))
+        fprintf(out, "%lld", (long long)integer);
+    else if (json_read_bool(value, &boolean))
+        fputs(boolean ? "true" : "false", out);
+}
+
+/* "label      text (place)": a part that is not there is left out. */
+static void print_line(FILE *out, const char *label, struct slice text, struct slice place)
+{
+    if (text.size == 0)
+        return;
+    fprintf(out, "%-11s%.*s", label, SLICE_PRINT(text));
+    if (place.size > 0)
+        fprintf(out, "  (%.*s)", SLICE_PRINT(place));
+    fputc('\n', out);
+}
+
+static void print_decision(FILE *out, const struct json *root)
+{
+    const struct json *tenant = json_get(root, "tenant");
+    fprintf(out, "%-11s%.*s", "decision", SLICE_PRINT(text_at(root, "decision")));
+    if (json_get(root, "status") != NULL) {
+        fputs(", status ", out);
+        print_scalar(out, json_get(root, "status"));
+    }
+    fputc('\n', out);
+    print_line(out, "reason", text_at(root, "reason"), (struct slice){0});
+    print_line(out, "to", text_at(root, "to"), (struct slice){0});
+    print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
+    print_line(out, "label", text_at(tenant, "label"), (struct slice){0});
+    print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));
+    print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
+}
+
+static void print_request(FILE *out, const struct json *root)
+{
+    const struct json *request = json_get(root, "request");
+    const struct json *client = json_get(root, "client");
+    fputc('\n', out);
+    print_line(out, "host", text_at(request, "host"), (struct slice){0});
+    print_line(out, "  told as", text_at(request, "host_told"), (struct slice){0});
+    print_line(out, "path", text_at(request, "path"), (struct slice){0});
+    print_line(out, "  told as", text_at(request, "path_told"), (struct slice){0});
+    print_line(out, "client", text_at(client, "ip"), text_at(client, "proto"));
+    print_line(out, "  because", text_at(client, "trust"), text_at(client, "header"));
+}
+
+static void print_tried(FILE *out, const struct json *tried)
+{
+    if (json_count(tried) > 0)
+        fputs("\nrules tried, in this order\n", out);
+    for (size_t i = 0; i < json_count(tried); i++) {
+        const struct json *item = json_at(tried, i);
+        struct slice tenant = text_at(item, "tenant");
+        struct slice place = text_at(item, "place");
+        bool won = false;
+        if (!json_read_bool(json_get(item, "won"), &won))
+            won = false;
+        fprintf(out, "  %s %-40.*s ", won ? "->" : "  ", SLICE_PRINT(text_at(item, "rule")));
+        if (tenant.size == 0)
+            fputs("no such rule\n", out);
+        else
+            fprintf(out, "%s%.*s  (%.*s)\n", won ? "" : "does not take it: ", SLICE_PRINT(tenant),
+                    SLICE_PRINT(place));
+    }
+}
+
+static void print_members(FILE *out, const char *title, const char *format,
+                          const struct json *object)
+{
+    fprintf(out, "\n%s\n", title);
+    for (struct json_member member = {0}; json_next(object, &member);) {
+        char *key = memory_copy_text(member.key);
+        fputs("  ", out);
+        fputs(key, out);
+        fputs(format, out);
+        print_scalar(out, member.value);
+        fputc('\n', out);
+        free(key);
+    }
+}
+
+static void print_headers(FILE *out, const struct json *headers)
+{
+    const struct json *deleted = json_get(headers, "deleted");
+    struct slice name;
+    if (headers == NULL)
+        return;
+    fputs("\nheaders deleted, whoever sent them\n ", out);
+    size_t width = 1;
+    for (size_t i = 0; i < json_count(deleted); i++) {
+        if (!json_read_text(json_at(deleted, i), &name))
+            continue;
+        if (width + name.size + 1 > 78) {
+            fputs("\n ", out);
+            width = 1;
+        }
+        fprintf(out, " %.*s", SLICE_PRINT(name));
+        width += name.size + 1;
+    }
+    fputc('\n', out);
+    print_members(out, "headers set", ": ", json_get(headers, "set"));
+}
+
+char *explanation_text(const struct explanation *explanation)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        abort(); /* out of memory */
+    struct json *root = explanation_json(explanation);
+    print_decision(out, root);
+    print_request(out, root);
+    print_tried(out, json_get(root, "tried"));
+    print_headers(out, json_get(root, "headers"));
+    print_members(out, "variables (txn.owui.)", " = ", json_get(root, "variables"));
+    json_free(root);
+    if (fclose(out) != 0)
+        abort(); /* out of memory */
+    return text;
+}

@@ -1,0 +1,85 @@
+/* Instances of a tenant, one per label: see agent/instance.h. */
+#include "agent/instance.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+struct slice instance_name(const struct tenant *parent, struct slice label,
+                           char name[static INSTANCE_NAME_MAX_BYTES])
+{
+    struct writer writer = writer_of(name, INSTANCE_NAME_MAX_BYTES);
+    if (label.size == 0)
+        return (struct slice){0};
+    writer_bytes(&writer, slice_of(parent->name));
+    writer_u8(&writer, '/');
+    writer_bytes(&writer, label);
+    return writer.failed ? (struct slice){0} : writer_written(&writer);
+}
+
+static bool is_host_name(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = ascii_lower(text.data[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_')
+            return false;
+    }
+    return text.size > 0 && text.data[0] != '.' && text.data[0] != '-';
+}
+
+char *instance_host(const struct tenant *parent, struct slice label)
+{
+    char text[HOST_MAX_BYTES];
+    struct writer writer = writer_of(text, sizeof(text));
+    const struct template_values values = {
+        .value = {[HEADER_LABEL] = label, [HEADER_TENANT] = slice_of(parent->name)}};
+    template_write(&parent->upstream.host_template, &values, &writer);
+    struct slice host = writer_written(&writer);
+    return !writer.failed && is_host_name(host) ? memory_copy_text(host) : NULL;
+}
+
+/* An instance is found by its name alone. */
+static void drop_hosts_and_paths(struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->host_count; i++)
+        free(tenant->hosts[i].name);
+    tenant->host_count = 0;
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        struct path_rule *path = &tenant->paths[i];
+        free(path->host);
+        free(path->prefix);
+        for (size_t j = 0; j < path->only_count; j++)
+            free(path->only[j]);
+        free(path->only);
+    }
+    tenant->path_count = 0;
+}
+
+struct tenant *instance_new(const struct tenant *parent, struct slice label, const char *host,
+                            const struct ip *address, struct error_text *text)
+{
+    char name[INSTANCE_NAME_MAX_BYTES];
+    struct slice key = instance_name(parent, label, name);
+    struct ip literal;
+    assert(key.size > 0);
+
+    struct tenant *instance = tenant_clone(parent);
+    free(instance->name);
+    instance->name = memory_copy_text(key);
+    instance->instance_of = parent;
+
+    struct upstream *upstream = &instance->upstream;
+    upstream->per_label = false;
+    free(upstream->host);
+    upstream->host = memory_copy_text(slice_of(host));
+    upstream->address = *address;
+    if (upstream->server_name == NULL && !ip_parse(slice_of(host), &literal))
+        upstream->server_name = memory_copy_text(slice_of(host));
+    /* While it still has the hosts that the size of an answer depends on. */
+    if (answer_prepare(instance, text) != ERROR_OK) {
+        tenant_free(instance);
+        return NULL;
+    }
+    drop_hosts_and_paths(instance);
+    return instance;
+}

@@ -1,0 +1,154 @@
+/* What every ACK of a tenant carries, encoded once: answer_prepare() of agent/answer.h. */
+#include "action_write.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+enum {
+    /* Set by every answer that forwards: the client's address, scheme and port. */
+    CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 6 + 2 + 5) + (3 + 6 + 1 + 3),
+    /* A cut prefix, and a path whose normal form is this long. A longer one that is not in normal
+     * form may find no room, and its request is then refused. */
+    STRIP_RESERVED_BYTES = 3 + 6 + 1 + 1,
+    PATH_RESERVED_BYTES = (3 + 5 + 2) + 64,
+    /* Around a changed Host: action, name, length, brackets and ":65535". */
+    HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
+};
+
+/* The longest name that a request of the tenant can have, from its hosts and paths. */
+static size_t longest_host(const struct tenant *tenant)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        size_t size = strlen(tenant->hosts[i].name);
+        if (tenant->hosts[i].wildcard)
+            size += LABEL_MAX_BYTES + 1;
+        longest = size > longest ? size : longest;
+    }
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        size_t size = strlen(tenant->paths[i].host);
+        if (tenant->paths[i].wildcard)
+            size += LABEL_MAX_BYTES + 1;
+        longest = size > longest ? size : longest;
+    }
+    return size_min(longest, HOST_MAX_BYTES);
+}
+
+static void write_upstream(const struct tenant *tenant, struct writer *actions)
+{
+    const struct upstream *upstream = &tenant->upstream;
+    if (tenant->backend != NULL) {
+        action_set_text(actions, SLICE("backend"), slice_of(tenant->backend));
+        return;
+    }
+    action_set_text(actions, SLICE("via"), slice_of(upstream_scheme_via(upstream->scheme)));
+    action_set_ip(actions, SLICE("dst"), &upstream->address);
+    action_set_number(actions, SLICE("port"), upstream->port);
+    if (upstream->scheme != UPSTREAM_HTTP)
+        action_set_text(actions, SLICE("sni"), slice_of(upstream->server_name));
+}
+
+/* An instance is told by its parent's name: its requests are the parent's. */
+static struct slice public_name(const struct tenant *tenant)
+{
+    return slice_of(tenant->instance_of != NULL ? tenant->instance_of->name : tenant->name);
+}
+
+static void write_plain(const struct tenant *tenant, struct writer *actions)
+{
+    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
+    action_set_text(actions, SLICE("tenant"), public_name(tenant));
+    write_upstream(tenant, actions);
+}
+
+static bool has_dynamic_headers(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->header_count; i++)
+        if (tenant->headers[i].value.dynamic)
+            return true;
+    return false;
+}
+
+/* How many bytes the headers take at most, in the larger of their two forms, which is the one with
+ * a variable for each. */
+static size_t largest_headers(const struct tenant *tenant, bool *too_big)
+{
+    static const char FILL[HOST_MAX_BYTES] = {0};
+    uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
+    struct writer actions = writer_of(buffer, sizeof(buffer));
+    const struct template_values largest = {.value = {
+                                                [HEADER_CLIENT_IP] = {FILL, IP_TEXT_SIZE - 1},
+                                                [HEADER_PROTO] = {FILL, sizeof("https") - 1},
+                                                [HEADER_HOST] = {FILL, longest_host(tenant)},
+                                                [HEADER_TENANT] = public_name(tenant),
+                                                [HEADER_LABEL] = {FILL, LABEL_MAX_BYTES},
+                                            }};
+    action_set_header_slots(&actions, tenant, false, &largest);
+    action_set_header_slots(&actions, tenant, true, &largest);
+    *too_big = actions.failed;
+    return writer_used(&actions);
+}
+
+static enum error check_size(const struct tenant *tenant, size_t plain_size,
+                             struct error_text *text)
+{
+    /* An address that is not known yet will take room too. */
+    if (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE)
+        plain_size += 3 + 4 + 1 + 16;
+    size_t reserved = CLIENT_RESERVED_BYTES + STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES +
+                      HOST_AROUND_BYTES + longest_host(tenant);
+    size_t left = plain_size + reserved < SPOP_ACTIONS_MAX_BYTES
+                      ? SPOP_ACTIONS_MAX_BYTES - plain_size - reserved
+                      : 0;
+    bool too_big;
+    size_t headers = largest_headers(tenant, &too_big);
+    if (too_big)
+        return error_set(text, ERROR_TOO_BIG,
+                         "the tenant's headers can take more than %d bytes of an answer, and there "
+                         "is room for %zu; have fewer headers, or shorter names and values",
+                         SPOP_ACTIONS_MAX_BYTES, left);
+    if (headers > left || plain_size + reserved > SPOP_ACTIONS_MAX_BYTES)
+        return error_set(text, ERROR_TOO_BIG,
+                         "the tenant's headers can take %zu bytes of an answer, and there is room "
+                         "for %zu; have fewer headers, or shorter names and values",
+                         headers, left);
+    return ERROR_OK;
+}
+
+static void keep(const struct writer *actions, uint8_t **bytes, uint16_t *size)
+{
+    struct slice written = writer_written(actions);
+    free(*bytes);
+    *bytes = NULL;
+    *size = (uint16_t)written.size;
+    if (written.size == 0)
+        return;
+    *bytes = memory_new(written.size);
+    memcpy(*bytes, written.data, written.size);
+}
+
+enum error answer_prepare(struct tenant *tenant, struct error_text *text)
+{
+    uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
+    const struct template_values values = {.value = {[HEADER_TENANT] = public_name(tenant)}};
+
+    struct writer plain = writer_of(buffer, sizeof(buffer));
+    write_plain(tenant, &plain);
+    if (plain.failed)
+        return error_set(text, ERROR_TOO_BIG, "the tenant's name and upstream are too long");
+    enum error error = check_size(tenant, writer_used(&plain), text);
+    if (error != ERROR_OK)
+        return error;
+    keep(&plain, &tenant->prepared_plain, &tenant->prepared_plain_size);
+    action_set_header_slots(&plain, tenant, false, &values);
+    keep(&plain, &tenant->prepared_slots, &tenant->prepared_slots_size);
+
+    struct writer headers = writer_of(buffer, sizeof(buffer));
+    tenant->dynamic_headers = has_dynamic_headers(tenant);
+    if (!tenant->dynamic_headers && tenant->header_count > 0)
+        action_set_headers(&headers, tenant, &values);
+    assert(!plain.failed && !headers.failed);
+    keep(&headers, &tenant->prepared_headers, &tenant->prepared_headers_size);
+    return ERROR_OK;
+}

@@ -1,0 +1,127 @@
+/* The arguments of the messages `route` and `acme`: see agent/answer.h. */
+#include "agent/answer.h"
+
+/* The arguments that must be there; HAProxy sends one that it cannot compute as NULL. */
+enum { HAVE_SRC = 1, HAVE_TLS = 2, HAVE_HOST = 4, HAVE_PATH = 8, HAVE_ALL = 15 };
+
+static const char SOURCE_PREFIXES[CLIENT_SOURCE__MAX][3] = {
+    [CLIENT_X_FORWARDED_FOR] = "xff",  [CLIENT_FORWARDED] = "fwd",      [CLIENT_X_REAL_IP] = "xri",
+    [CLIENT_CF_CONNECTING_IP] = "cfi", [CLIENT_TRUE_CLIENT_IP] = "tci",
+};
+
+static bool is(struct slice name, const char *text)
+{
+    return memcmp(name.data, text, name.size) == 0;
+}
+
+static struct slice text_of(const struct spop_value *value)
+{
+    return value->type == SPOP_STRING ? value->bytes : (struct slice){0};
+}
+
+static uint32_t count_of(const struct spop_value *value)
+{
+    if (value->type < SPOP_INT32 || value->type > SPOP_UINT64 || value->integer < 0)
+        return 0;
+    return value->integer > UINT32_MAX ? UINT32_MAX : (uint32_t)value->integer;
+}
+
+/* "xff1", "fwdn", ...: what trusted proxies tell. */
+static void take_source(struct client_question *client, struct slice name,
+                        const struct spop_value *value)
+{
+    for (unsigned source = 0; source < CLIENT_SOURCE__MAX; source++) {
+        if (memcmp(name.data, SOURCE_PREFIXES[source], sizeof(SOURCE_PREFIXES[source])) != 0)
+            continue;
+        char which = name.data[3];
+        if (which == 'n')
+            client->line_count[source] = count_of(value);
+        else if (which >= '1' && which <= '0' + CLIENT_MAX_LINES)
+            client->lines[source][which - '1'] = text_of(value);
+        return;
+    }
+}
+
+/* Returns the HAVE_ bit of the argument, or 0. */
+static unsigned take_argument(struct request *request, struct slice name,
+                              const struct spop_value *value)
+{
+    struct client_question *client = &request->client;
+    switch (name.size) {
+    case 2:
+        if (is(name, "hb"))
+            request->headers_in_one = value->boolean;
+        return 0;
+    case 3:
+        if (is(name, "src"))
+            return ip_from_bytes(value->bytes, &client->peer) ? HAVE_SRC : 0;
+        if (is(name, "tls")) {
+            client->peer_tls = value->boolean;
+            return HAVE_TLS;
+        }
+        if (is(name, "xfp"))
+            client->forwarded_proto = text_of(value);
+        else if (is(name, "rid"))
+            client->request_id = text_of(value);
+        return 0;
+    case 4:
+        if (is(name, "host")) {
+            request->host = text_of(value);
+            return HAVE_HOST;
+        }
+        if (is(name, "path")) {
+            request->path = text_of(value);
+            return HAVE_PATH;
+        }
+        take_source(client, name, value);
+        return 0;
+    default: return 0;
+    }
+}
+
+/* HAProxy numbers lines from the last one; the question has them in the order of the request. */
+static void order_lines(struct client_question *client)
+{
+    for (unsigned source = 0; source < CLIENT_SOURCE__MAX; source++) {
+        struct slice *lines = client->lines[source];
+        size_t count = size_min(client->line_count[source], CLIENT_MAX_LINES);
+        for (size_t i = 0; i < count / 2; i++) {
+            struct slice line = lines[i];
+            lines[i] = lines[count - 1 - i];
+            lines[count - 1 - i] = line;
+        }
+    }
+}
+
+bool request_decode(const struct spop_notify *notify, struct request *request)
+{
+    struct reader messages = reader_of(notify->messages);
+    struct spop_message message;
+    struct slice name;
+    struct spop_value value;
+    unsigned have = 0;
+
+    *request = (struct request){0};
+    if (!spop_message_next(&messages, &message) || !slice_equal(message.name, SLICE("route")))
+        return false;
+    while (spop_argument_next(&message, &name, &value))
+        have |= take_argument(request, name, &value);
+    order_lines(&request->client);
+    return !message.arguments.failed && have == HAVE_ALL;
+}
+
+bool challenge_decode(const struct spop_notify *notify, struct slice *path)
+{
+    struct reader messages = reader_of(notify->messages);
+    struct spop_message message;
+    struct slice name;
+    struct spop_value value;
+
+    *path = (struct slice){0};
+    if (!spop_message_next(&messages, &message) || !slice_equal(message.name, SLICE("acme")))
+        return false;
+    while (spop_argument_next(&message, &name, &value))
+        if (slice_equal(name, SLICE("path")))
+            *path = text_of(&value);
+    return !message.arguments.failed && path->size > 0;
+}

@@ -1,0 +1,1 @@
+unit_test(agent_answer LAYER agent SOURCES unit/allocations.c USES test_support)

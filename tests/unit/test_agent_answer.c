@@ -1,0 +1,645 @@
+/* agent/answer: requests in, decisions and the very actions out. */
+#include "agent/actions.h"
+#include "agent/answer.h"
+#include "agent/instance.h"
+#include "allocations.h"
+#include "core/memory.h"
+#include "route/label.h"
+#include "support/spop_peer.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* -- Tenants and a snapshot of them ----------------------------------------------------------- */
+
+/* "chat.acme.com", "*.ai.acme.com", "acme.com/owui" with the mode of a path rule. */
+static void add_key(struct tenant *tenant, const char *key, enum path_mode mode)
+{
+    bool wildcard = key[0] == '*';
+    const char *host = key + (wildcard ? 2 : 0);
+    const char *prefix = strchr(host, '/');
+    if (prefix == NULL) {
+        tenant->hosts =
+            memory_resize(tenant->hosts, tenant->host_count + 1, sizeof(*tenant->hosts));
+        tenant->hosts[tenant->host_count++] =
+            (struct tenant_host){memory_copy_text(slice_of(host)), wildcard, {0}};
+        return;
+    }
+    tenant->paths = memory_resize(tenant->paths, tenant->path_count + 1, sizeof(*tenant->paths));
+    tenant->paths[tenant->path_count++] = (struct path_rule){
+        .host = memory_copy_text(slice_from(host, (size_t)(prefix - host))),
+        .wildcard = wildcard,
+        .prefix = memory_copy_text(slice_of(prefix)),
+        .segments = (uint8_t)path_segments(slice_of(prefix)),
+        .mode = mode,
+    };
+}
+
+static void add_header(struct tenant *tenant, const char *name, const char *value)
+{
+    tenant->headers =
+        memory_resize(tenant->headers, tenant->header_count + 1, sizeof(*tenant->headers));
+    struct header *header = &tenant->headers[tenant->header_count++];
+    struct error_text why;
+    header->name = memory_copy_text(slice_of(name));
+    header_variable_name(slice_of(name), header->variable);
+    cr_assert(eq(int, template_parse(slice_of(value), &header->value, &why), ERROR_OK), "%s",
+              why.text);
+}
+
+static struct tenant *tenant_at(const char *name, const char *key, const char *address)
+{
+    struct tenant *tenant = tenant_new();
+    tenant->name = memory_copy_text(slice_of(name));
+    tenant->upstream.host = memory_copy_text(slice_of(address));
+    tenant->upstream.port = 3000;
+    if (!ip_parse(slice_of(address), &tenant->upstream.address))
+        tenant->upstream.address = (struct ip){0};
+    add_key(tenant, key, PATH_REDIRECT);
+    return tenant;
+}
+
+static struct route_registry *registry;
+static struct settings settings;
+static struct snapshot snapshot;
+static struct proxy_group group;
+static struct ip_network group_network;
+
+static void put(struct tenant *tenant)
+{
+    struct error_text why;
+    cr_assert(eq(int, answer_prepare(tenant, &why), ERROR_OK), "%s", why.text);
+    route_registry_put(registry, tenant, NULL, NULL);
+}
+
+/* The tenants that most tests ask for. */
+static void put_everybody(void)
+{
+    struct tenant *acme = tenant_at("acme", "chat.acme.com", "10.1.0.11");
+    acme->https_redirect = true;
+    add_key(acme, "acme.com/owui", PATH_REDIRECT);
+    add_key(acme, "acme.com/llm/v1", PATH_STRIP);
+    add_key(acme, "acme.com/kept", PATH_KEEP);
+    put(acme);
+
+    struct tenant *plain = tenant_at("plain", "plain.test", "2001:db8::7");
+    add_header(plain, "X-Team", "blue");
+    add_header(plain, "X-Tenant", "<{tenant}>");
+    put(plain);
+
+    struct tenant *fancy = tenant_at("fancy", "fancy.test", "10.1.0.12");
+    add_header(fancy, "X-Team", "red");
+    add_header(fancy, "X-From", "{client_ip} by {proto} to {host}");
+    put(fancy);
+
+    struct tenant *big = tenant_at("bigcorp", "ai.bigcorp.com", "10.1.0.13");
+    big->backend = memory_copy_text(SLICE("bigcorp"));
+    put(big);
+
+    struct tenant *secure = tenant_at("secure", "secure.test", "10.1.0.14");
+    secure->upstream.scheme = UPSTREAM_HTTPS;
+    secure->upstream.server_name = memory_copy_text(SLICE("owui.internal"));
+    put(secure);
+
+    put(tenant_at("pending", "pending.test", "not.resolved.yet"));
+
+    struct tenant *wild = tenant_at("wild", "*.ai.example.com", "10.1.0.15");
+    wild->label = label_pattern_new(SLICE("[a-z]+"), NULL);
+    add_header(wild, "X-Label", "{label}");
+    put(wild);
+
+    struct tenant *fleet = tenant_at("fleet", "*.fleet.example.com", "unused");
+    fleet->upstream.per_label = true;
+    cr_assert(eq(int, template_parse(SLICE("{1}.internal"), &fleet->upstream.host_template, NULL),
+                 ERROR_OK));
+    add_header(fleet, "X-Label", "{1}@{tenant}");
+    put(fleet);
+    struct ip address;
+    cr_assert(ip_parse(SLICE("10.9.0.1"), &address));
+    struct tenant *instance = instance_new(fleet, SLICE("known"), "known.internal", &address, NULL);
+    cr_assert_not_null(instance);
+    route_registry_put(registry, instance, NULL, NULL);
+}
+
+static void build_snapshot(void)
+{
+    route_table_free(snapshot.table);
+    snapshot.table = route_registry_build(registry, ++snapshot.generation);
+    snapshot.settings = &settings;
+}
+
+static void setup(void)
+{
+    registry = route_registry_new();
+    cr_assert(ip_network_parse(SLICE("10.0.0.0/8"), &group_network));
+    group = (struct proxy_group){
+        .source = CLIENT_X_FORWARDED_FOR, .networks = &group_network, .network_count = 1};
+    settings = (struct settings){.trusted_proxies = {&group, 1}, .unknown_host_status = 404};
+    put_everybody();
+    build_snapshot();
+}
+
+static void teardown(void)
+{
+    route_table_free(snapshot.table);
+    route_registry_free(registry);
+    snapshot.table = NULL;
+}
+
+TestSuite(answer, .init = setup, .fini = teardown);
+
+/* -- A request as HAProxy sends it, and its answer as text ------------------------------------ */
+
+struct question {
+    const char *src;
+    bool tls;
+    const char *host; /* NULL: HAProxy sends NULL */
+    const char *path;
+    bool hb;
+    const char *xff[3]; /* in the order of the request */
+    const char *xfp;
+    const char *rid;
+};
+
+static uint8_t message_bytes[16 * 1024];
+
+static void write_null(struct writer *writer, struct slice name)
+{
+    spop_write_string(writer, name);
+    writer_u8(writer, SPOP_NULL);
+}
+
+static void write_text(struct writer *writer, const char *name, const char *value)
+{
+    if (value == NULL)
+        write_null(writer, slice_of(name));
+    else
+        peer_write_string(writer, slice_of(name), slice_of(value));
+}
+
+static struct slice message_of(const struct question *question)
+{
+    struct writer writer = writer_of(message_bytes, sizeof(message_bytes));
+    struct ip src;
+    unsigned lines = 0;
+    cr_assert(ip_parse(slice_of(question->src), &src));
+    while (lines < 3 && question->xff[lines] != NULL)
+        lines++;
+
+    peer_write_message(&writer, SLICE("route"), 11);
+    peer_write_ip(&writer, SLICE("src"), slice_from(src.bytes, src.family == IP_V4 ? 4 : 16));
+    peer_write_boolean(&writer, SLICE("tls"), question->tls);
+    write_text(&writer, "host", question->host);
+    write_text(&writer, "path", question->path);
+    peer_write_boolean(&writer, SLICE("hb"), question->hb);
+    for (unsigned i = 0; i < 3; i++) {
+        char name[] = {'x', 'f', 'f', (char)('1' + i), '\0'};
+        write_text(&writer, name, i < lines ? question->xff[lines - 1 - i] : NULL);
+    }
+    spop_write_string(&writer, SLICE("xffn"));
+    writer_u8(&writer, SPOP_INT64);
+    spop_write_varint(&writer, lines);
+    write_text(&writer, "xfp", question->xfp);
+    write_text(&writer, "rid", question->rid);
+    cr_assert_not(writer.failed);
+    return writer_written(&writer);
+}
+
+static void append(char **end, const char *limit, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    *end += vsnprintf(*end, (size_t)(limit - *end), format, arguments);
+    va_end(arguments);
+    cr_assert(limit > *end);
+}
+
+static void print_headers(char **end, const char *limit, struct slice bytes)
+{
+    struct reader reader = reader_of(bytes);
+    struct slice name, value;
+    while (header_pair_next(&reader, &name, &value))
+        append(end, limit, "[%.*s: %.*s]", SLICE_PRINT(name), SLICE_PRINT(value));
+    cr_assert_not(reader.failed);
+    cr_assert(eq(sz, reader_left(&reader), 0));
+}
+
+/* "ok=true tenant=acme via=http dst=10.1.0.11 ..." */
+static const char *print_actions(struct slice bytes)
+{
+    static char text[2048];
+    char *end = text;
+    const char *limit = text + sizeof(text);
+    struct reader reader = reader_of(bytes);
+    struct action action;
+    char ip_text[IP_TEXT_SIZE];
+    struct ip ip;
+
+    text[0] = '\0';
+    while (action_next(&reader, &action)) {
+        cr_expect(eq(int, action.scope, SPOP_SCOPE_TRANSACTION));
+        append(&end, limit, "%s%.*s=", end > text ? " " : "", SLICE_PRINT(action.name));
+        switch (action.value.type) {
+        case SPOP_BOOLEAN:
+            append(&end, limit, "%s", action.value.boolean ? "true" : "false");
+            break;
+        case SPOP_STRING: append(&end, limit, "%.*s", SLICE_PRINT(action.value.bytes)); break;
+        case SPOP_BINARY: print_headers(&end, limit, action.value.bytes); break;
+        case SPOP_IPV4:
+        case SPOP_IPV6:
+            cr_assert(ip_from_bytes(action.value.bytes, &ip));
+            append(&end, limit, "%s", ip_print(&ip, ip_text));
+            break;
+        default: append(&end, limit, "%lld", (long long)action.value.integer); break;
+        }
+    }
+    cr_assert_not(reader.failed, "after: %s", text);
+    return text;
+}
+
+static struct decision decision;
+static uint8_t action_bytes[SPOP_ACTIONS_MAX_BYTES];
+
+static const char *answer(const struct question *question)
+{
+    struct writer actions = writer_of(action_bytes, sizeof(action_bytes));
+    const struct spop_notify notify = {1, 1, message_of(question)};
+    answer_notify(&snapshot, &notify, &decision, &actions);
+    cr_assert_not(actions.failed);
+    return print_actions(writer_written(&actions));
+}
+
+/* -- Tests ------------------------------------------------------------------------------------ */
+
+struct row {
+    struct question question;
+    enum outcome outcome;
+    const char *actions;
+};
+
+static void check_rows(const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct question *question = &rows[i].question;
+        const char *actions = answer(question);
+        cr_expect_str_eq(actions, rows[i].actions, "%s%s:\n  got  %s\n  want %s", question->host,
+                         question->path, actions, rows[i].actions);
+        cr_expect_str_eq(outcome_name(decision.outcome), outcome_name(rows[i].outcome), "%s%s",
+                         question->host, question->path);
+    }
+}
+
+#define V4 .src = "192.0.2.1"
+
+Test(answer, what_is_forwarded)
+{
+    const struct row rows[] = {
+        {{V4, .tls = true, .host = "chat.acme.com", .path = "/"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=acme via=http dst=10.1.0.11 port=3000 ip=192.0.2.1 proto=https fport=443"},
+        {{V4, .tls = true, .host = "Chat.ACME.com.:8443", .path = "//api/./x"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=acme via=http dst=10.1.0.11 port=3000 ip=192.0.2.1 proto=https fport=8443 "
+         "host=chat.acme.com:8443 path=/api/x"},
+        {{V4, .tls = true, .host = "acme.com", .path = "/llm/v1/models"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=acme via=http dst=10.1.0.11 port=3000 ip=192.0.2.1 proto=https fport=443 "
+         "strip=2"},
+        {{V4, .tls = true, .host = "acme.com", .path = "/kept/x"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=acme via=http dst=10.1.0.11 port=3000 ip=192.0.2.1 proto=https fport=443"},
+        {{.src = "2001:db8::99", .host = "plain.test", .path = "/"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=plain via=http dst=2001:db8::7 port=3000 h_x_team=blue h_x_tenant=<plain> "
+         "ip=2001:db8::99 proto=http fport=80"},
+        {{V4, .host = "plain.test", .path = "/", .hb = true},
+         OUTCOME_FORWARD,
+         "ok=true tenant=plain via=http dst=2001:db8::7 port=3000 ip=192.0.2.1 proto=http fport=80 "
+         "headers=[X-Team: blue][X-Tenant: <plain>]"},
+        {{V4, .host = "fancy.test:81", .path = "/"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=fancy via=http dst=10.1.0.12 port=3000 h_x_team=red ip=192.0.2.1 "
+         "proto=http fport=81 h_x_from=192.0.2.1 by http to fancy.test"},
+        {{V4, .host = "fancy.test", .path = "/", .hb = true},
+         OUTCOME_FORWARD,
+         "ok=true tenant=fancy via=http dst=10.1.0.12 port=3000 ip=192.0.2.1 proto=http fport=80 "
+         "headers=[X-Team: red][X-From: 192.0.2.1 by http to fancy.test]"},
+        {{V4, .host = "ai.bigcorp.com", .path = "/"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=bigcorp backend=bigcorp ip=192.0.2.1 proto=http fport=80"},
+        {{V4, .host = "secure.test", .path = "/"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=secure via=https dst=10.1.0.14 port=3000 sni=owui.internal ip=192.0.2.1 "
+         "proto=http fport=80"},
+        {{V4, .host = "bob.ai.example.com", .path = "/"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=wild via=http dst=10.1.0.15 port=3000 ip=192.0.2.1 proto=http fport=80 "
+         "h_x_label=bob"},
+        {{V4, .host = "known.fleet.example.com", .path = "/"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=fleet via=http dst=10.9.0.1 port=3000 ip=192.0.2.1 proto=http fport=80 "
+         "h_x_label=known@fleet"},
+    };
+    check_rows(rows, COUNT_OF(rows));
+}
+
+Test(answer, who_the_client_is)
+{
+    const struct row rows[] = {
+        {{V4, .host = "secure.test", .path = "/", .xff = {"6.6.6.6"}, .xfp = "https",
+          .rid = "spoofed-id-1"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=secure via=https dst=10.1.0.14 port=3000 sni=owui.internal ip=192.0.2.1 "
+         "proto=http fport=80"},
+        {{.src = "10.0.0.9",
+          .host = "secure.test",
+          .path = "/",
+          .xff = {"203.0.113.9"},
+          .xfp = "https",
+          .rid = "id-12345678"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=secure via=https dst=10.1.0.14 port=3000 sni=owui.internal ip=203.0.113.9 "
+         "proto=https fport=443 rid=id-12345678"},
+        {{.src = "10.0.0.9",
+          .host = "secure.test",
+          .path = "/",
+          .xff = {"6.6.6.6", "203.0.113.9", "10.0.0.2"}},
+         OUTCOME_FORWARD,
+         "ok=true tenant=secure via=https dst=10.1.0.14 port=3000 sni=owui.internal ip=203.0.113.9 "
+         "proto=http fport=80"},
+    };
+    check_rows(rows, COUNT_OF(rows));
+}
+
+Test(answer, what_is_redirected)
+{
+    const struct row rows[] = {
+        {{V4, .host = "chat.acme.com:8080", .path = "/x"},
+         OUTCOME_REDIRECT_HTTPS,
+         "ok=true answer=redirect to=https://chat.acme.com tenant=acme ip=192.0.2.1"},
+        {{V4, .host = "chat.acme.com", .path = "/x//y"},
+         OUTCOME_REDIRECT_HTTPS,
+         "ok=true answer=redirect to=https://chat.acme.com path=/x/y tenant=acme ip=192.0.2.1"},
+        {{V4, .tls = true, .host = "acme.com", .path = "/owui/a"},
+         OUTCOME_REDIRECT_PATH,
+         "ok=true answer=redirect to=https://chat.acme.com strip=1 tenant=acme ip=192.0.2.1"},
+        {{V4, .host = "acme.com", .path = "/owui"},
+         OUTCOME_REDIRECT_PATH,
+         "ok=true answer=redirect to=https://chat.acme.com strip=1 tenant=acme ip=192.0.2.1"},
+        {{V4, .tls = true, .host = "acme.com:8443", .path = "/owui"},
+         OUTCOME_REDIRECT_PATH,
+         "ok=true answer=redirect to=https://chat.acme.com:8443 strip=1 tenant=acme ip=192.0.2.1"},
+    };
+    check_rows(rows, COUNT_OF(rows));
+
+    settings.https_port = 8443;
+    const struct row ported[] = {
+        {{V4, .host = "chat.acme.com:8080", .path = "/x"},
+         OUTCOME_REDIRECT_HTTPS,
+         "ok=true answer=redirect to=https://chat.acme.com:8443 tenant=acme ip=192.0.2.1"},
+        {{V4, .host = "acme.com:8080", .path = "/owui"},
+         OUTCOME_REDIRECT_PATH,
+         "ok=true answer=redirect to=https://chat.acme.com:8443 strip=1 tenant=acme ip=192.0.2.1"},
+    };
+    check_rows(ported, COUNT_OF(ported));
+}
+
+Test(answer, what_is_refused)
+{
+    const struct row rows[] = {
+        {{V4, .host = "nobody.test", .path = "/"},
+         OUTCOME_DENY_UNKNOWN_HOST,
+         "ok=true answer=deny status=404 reason=unknown-host ip=192.0.2.1"},
+        {{V4, .host = "bob1.ai.example.com", .path = "/"},
+         OUTCOME_DENY_UNKNOWN_LABEL,
+         "ok=true answer=deny status=404 reason=unknown-label ip=192.0.2.1"},
+        {{V4, .host = "acme.com", .path = "/"},
+         OUTCOME_DENY_PATH,
+         "ok=true answer=deny status=404 reason=path-not-served ip=192.0.2.1"},
+        {{V4, .host = "pending.test", .path = "/"},
+         OUTCOME_DENY_UNRESOLVED,
+         "ok=true answer=deny status=503 reason=upstream-unresolved tenant=pending ip=192.0.2.1"},
+        {{V4, .host = "new.fleet.example.com", .path = "/"},
+         OUTCOME_DENY_UNRESOLVED,
+         "ok=true answer=deny status=503 reason=upstream-unresolved tenant=fleet ip=192.0.2.1"},
+        {{V4, .host = NULL, .path = "/"},
+         OUTCOME_BAD_REQUEST,
+         "ok=true answer=deny status=400 reason=host-missing"},
+        {{V4, .host = "a.tld/health?x=", .path = "/"},
+         OUTCOME_BAD_REQUEST,
+         "ok=true answer=deny status=400 reason=host-syntax"},
+        {{V4, .host = "chat.acme.com", .path = "/owui/../api"},
+         OUTCOME_BAD_REQUEST,
+         "ok=true answer=deny status=400 reason=path-traversal"},
+        {{V4, .host = "chat.acme.com", .path = "/owui%2Fapi"},
+         OUTCOME_BAD_REQUEST,
+         "ok=true answer=deny status=400 reason=path-encoding"},
+    };
+    check_rows(rows, COUNT_OF(rows));
+}
+
+Test(answer, unknown_hosts_go_where_the_settings_say)
+{
+    const struct question question = {V4, .tls = true, .host = "nobody.test", .path = "/x"};
+    settings.unknown_host_status = 421;
+    cr_expect_str_eq(answer(&question),
+                     "ok=true answer=deny status=421 reason=unknown-host ip=192.0.2.1");
+
+    char location[] = "https://example.com";
+    settings.unknown_host = UNKNOWN_HOST_REDIRECT;
+    settings.unknown_host_location = location;
+    cr_expect_str_eq(answer(&question),
+                     "ok=true answer=redirect to=https://example.com ip=192.0.2.1");
+    cr_expect(eq(int, decision.outcome, OUTCOME_REDIRECT_UNKNOWN));
+
+    char name[] = "secure";
+    settings.unknown_host = UNKNOWN_HOST_TENANT;
+    settings.unknown_host_tenant = name;
+    cr_expect_str_eq(answer(&question),
+                     "ok=true tenant=secure via=https dst=10.1.0.14 port=3000 sni=owui.internal "
+                     "ip=192.0.2.1 proto=https fport=443");
+    char gone[] = "gone";
+    settings.unknown_host_tenant = gone;
+    cr_expect_str_eq(answer(&question),
+                     "ok=true answer=deny status=421 reason=unknown-host ip=192.0.2.1");
+}
+
+static const char *answer_bytes(struct slice message)
+{
+    struct writer actions = writer_of(action_bytes, sizeof(action_bytes));
+    const struct spop_notify notify = {1, 1, message};
+    answer_notify(&snapshot, &notify, &decision, &actions);
+    return print_actions(writer_written(&actions));
+}
+
+Test(answer, a_message_that_lacks_an_argument_is_refused)
+{
+    static const char REFUSED[] = "ok=true answer=deny status=400 reason=message";
+    const struct question question = {V4, .host = "plain.test", .path = "/"};
+    struct slice whole = message_of(&question);
+    for (size_t size = 0; size < whole.size; size++)
+        cr_expect_str_eq(answer_bytes(slice_head(whole, size)), REFUSED, "%zu bytes", size);
+
+    struct writer writer = writer_of(message_bytes, sizeof(message_bytes));
+    peer_write_message(&writer, SLICE("other"), 0);
+    cr_expect_str_eq(answer_bytes(writer_written(&writer)), REFUSED);
+    cr_expect(eq(int, decision.refusal, REFUSAL_MESSAGE));
+}
+
+Test(answer, a_decision_that_does_not_fit_is_a_refusal)
+{
+    /* Room is reserved for a path of ordinary length; this one must be told in full. */
+    struct tenant *tight = tenant_at("tight", "tight.test", "10.1.0.16");
+    char value[181];
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    add_header(tight, "X-Long", value);
+    put(tight);
+    build_snapshot();
+
+    char path[240];
+    memset(path, 'p', sizeof(path));
+    path[0] = path[1] = '/';
+    path[sizeof(path) - 1] = '\0';
+    struct question question = {V4, .host = "tight.test", .path = path};
+    cr_expect_str_eq(answer(&question), "ok=true answer=deny status=400 reason=answer-too-big");
+    cr_expect(eq(int, decision.outcome, OUTCOME_BAD_REQUEST));
+    question.path = path + 1;
+    answer(&question);
+    cr_expect(eq(int, decision.outcome, OUTCOME_FORWARD));
+}
+
+Test(answer, headers_that_cannot_fit_are_an_error_when_they_are_read)
+{
+    struct error_text why;
+    struct tenant *tenant = tenant_at("huge", "huge.test", "10.1.0.17");
+    char value[161];
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    add_header(tenant, "X-One", value);
+    cr_expect(eq(int, answer_prepare(tenant, &why), ERROR_OK));
+    add_header(tenant, "X-Two", value);
+    cr_expect(eq(int, answer_prepare(tenant, &why), ERROR_TOO_BIG));
+    cr_expect_not_null(strstr(why.text, "there is room for"), "%s", why.text);
+    tenant_free(tenant);
+}
+
+/* Whatever is asked, the answer fits, parses, says ok, and takes no memory. */
+Test(answer, random_requests_are_answered_within_bounds_and_without_allocation)
+{
+    static const char *const HOSTS[] = {"chat.acme.com",
+                                        "acme.com",
+                                        "plain.test",
+                                        "fancy.test",
+                                        "nobody.test",
+                                        "x.ai.example.com",
+                                        "known.fleet.example.com"};
+    char host[300], path[600], xff[300];
+    unsigned seed = 20261123;
+
+    allocations_count();
+    for (int round = 0; round < 20000; round++) {
+        size_t path_size = (size_t)rand_r(&seed) % sizeof(path);
+        size_t xff_size = (size_t)rand_r(&seed) % sizeof(xff);
+        static const char BYTES[] = "abcXYZ019-._~%/:,; \"<>{}\\2fE";
+        for (size_t i = 0; i < path_size; i++)
+            path[i] = BYTES[(size_t)rand_r(&seed) % (sizeof(BYTES) - 1)];
+        path[0] = '/';
+        path[path_size > 0 ? path_size - 1 : 0] = '\0';
+        for (size_t i = 0; i < xff_size; i++)
+            xff[i] = "0123456789., :af"[rand_r(&seed) % 16];
+        xff[xff_size > 0 ? xff_size - 1 : 0] = '\0';
+        snprintf(host, sizeof(host), "%s%s", HOSTS[(size_t)rand_r(&seed) % COUNT_OF(HOSTS)],
+                 rand_r(&seed) % 4 ? "" : ".:65535");
+        const struct question question = {
+            .src = rand_r(&seed) % 2 ? "10.0.0.9" : "2001:db8::1",
+            .tls = rand_r(&seed) % 2,
+            .hb = rand_r(&seed) % 2,
+            .host = host,
+            .path = path,
+            .xff = {xff},
+            .rid = "0123456789012345678901234567890123456789",
+        };
+        const struct spop_notify notify = {1, 1, message_of(&question)};
+        struct writer actions = writer_of(action_bytes, sizeof(action_bytes));
+        size_t before = allocations_count();
+        answer_notify(&snapshot, &notify, &decision, &actions);
+        size_t after = allocations_count();
+        cr_assert(eq(sz, after, before));
+        cr_assert_not(actions.failed);
+        const char *text = print_actions(writer_written(&actions));
+        cr_assert(strncmp(text, "ok=true ", 8) == 0, "%s", text);
+    }
+}
+
+Test(answer, instances_are_named_after_their_labels)
+{
+    const struct tenant *fleet = route_registry_find(registry, SLICE("fleet"));
+    char name[INSTANCE_NAME_MAX_BYTES];
+    cr_expect(slice_equal(instance_name(fleet, SLICE("a"), name), SLICE("fleet/a")));
+    cr_expect(eq(sz, instance_name(fleet, (struct slice){0}, name).size, 0));
+    char *host = instance_host(fleet, SLICE("acme-7"));
+    cr_expect_str_eq(host, "acme-7.internal");
+    free(host);
+    cr_expect_null(instance_host(fleet, SLICE("a/b")));
+    cr_expect_null(instance_host(fleet, SLICE("-a")));
+}
+
+/* -- Challenges ------------------------------------------------------------------------------- */
+
+static const char *answer_challenge(const char *path)
+{
+    struct writer message = writer_of(message_bytes, sizeof(message_bytes));
+    struct writer actions = writer_of(action_bytes, sizeof(action_bytes));
+    peer_write_message(&message, SLICE("acme"), 1);
+    write_text(&message, "path", path);
+    const struct spop_notify notify = {1, 1, writer_written(&message)};
+    answer_notify(&snapshot, &notify, &decision, &actions);
+    cr_assert_not(actions.failed);
+    return print_actions(writer_written(&actions));
+}
+
+#define CHALLENGE "/.well-known/acme-challenge/"
+
+Test(answer, a_challenge_is_answered_from_the_table)
+{
+    char token[129] = "";
+    char authorization[257] = "";
+    memset(token, 'z', 128);
+    memset(authorization, 'a', 256);
+    const struct challenge_answer answers[] = {
+        {SLICE("bb"), SLICE("bb.print")},
+        {SLICE("b"), SLICE("b.print")},
+        {slice_of(token), slice_of(authorization)},
+        {SLICE("aaaa"), SLICE("aaaa.print")},
+    };
+    struct challenge_table *table = challenge_table_new(answers, COUNT_OF(answers));
+    snapshot.challenges = table;
+    cr_expect_str_eq(answer_challenge(CHALLENGE "aaaa"), "acme=aaaa.print");
+    cr_expect_str_eq(answer_challenge(CHALLENGE "b"), "acme=b.print");
+    cr_expect_str_eq(answer_challenge(CHALLENGE "bb"), "acme=bb.print");
+    cr_expect(eq(int, decision.outcome, OUTCOME_CHALLENGE));
+    char *path = memory_format(CHALLENGE "%s", token);
+    char *expected = memory_format("acme=%s", authorization);
+    cr_expect_str_eq(answer_challenge(path), expected);
+    free(path);
+    free(expected);
+
+    const char *const unknown[] = {
+        CHALLENGE, CHALLENGE "a", CHALLENGE "bbb", CHALLENGE "b/", CHALLENGE "zz", "/b", "b"};
+    for (size_t i = 0; i < COUNT_OF(unknown); i++) {
+        cr_expect_str_eq(answer_challenge(unknown[i]), "", "%s", unknown[i]);
+        cr_expect(eq(int, decision.outcome, OUTCOME_CHALLENGE_UNKNOWN), "%s", unknown[i]);
+    }
+    snapshot.challenges = NULL;
+    challenge_table_free(table);
+    cr_expect_str_eq(answer_challenge(CHALLENGE "b"), "");
+}
+
+Test(answer, a_challenge_without_a_path_is_a_bad_message)
+{
+    cr_expect_str_eq(answer_challenge(NULL), "ok=true answer=deny status=400 reason=message");
+}
