@@ -1,0 +1,259 @@
+/* Listening sockets: see net/listen_socket.h. */
+#include "net/listen_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 4096,
+    SOCKET_MODE = 0660,
+    FIRST_SYSTEMD_FD = 3,
+    SYSTEMD_FDS_MAX = 1024,
+    KEEPALIVE_IDLE_S = 60,
+    KEEPALIVE_INTERVAL_S = 10,
+    KEEPALIVE_PROBES = 3,
+};
+
+static void set_option(int fd, int level, int option, int value)
+{
+    setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* What accepted sockets inherit. ACKs are small and wanted at once. An idle connection is never
+ * closed by us, so a peer that vanished without a word is found by keepalive probes. */
+static void prepare_tcp(int fd)
+{
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+}
+
+static int open_socket(const struct listen_address *address, struct error_text *text)
+{
+    int family = address->socket.ss_family;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        error_set_errno(text, "cannot make a socket for %s", address->name);
+        return -1;
+    }
+    if (address->kind == LISTEN_TCP) {
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (family == AF_INET6)
+            set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+        prepare_tcp(fd);
+    }
+    return fd;
+}
+
+static enum error bind_socket(int fd, const struct listen_address *address)
+{
+    if (bind(fd, (const struct sockaddr *)&address->socket, address->socket_size) == 0)
+        return ERROR_OK;
+    return ERROR_SYSTEM;
+}
+
+/* Whether somebody accepts on the socket file. A full queue counts: its owner is only slow. */
+static bool is_answered(const struct listen_address *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true;
+    int result = connect(fd, (const struct sockaddr *)&address->socket, address->socket_size);
+    bool is_refused = result != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return !is_refused;
+}
+
+/* A process that was killed leaves its socket file behind, and bind() wants none. */
+static enum error remove_stale(const struct listen_address *address, struct error_text *text)
+{
+    struct stat status;
+    if (lstat(address->name, &status) != 0)
+        return errno == ENOENT ? ERROR_OK
+                               : error_set_errno(text, "cannot look at %s", address->name);
+    if (!S_ISSOCK(status.st_mode))
+        return error_set(text, ERROR_EXISTS, "%s exists and is no socket: move it out of the way",
+                         address->name);
+    if (is_answered(address))
+        return error_set(text, ERROR_BUSY,
+                         "another process listens on %s: stop it, or choose another path",
+                         address->name);
+    if (unlink(address->name) != 0 && errno != ENOENT)
+        return error_set_errno(text, "cannot remove %s, which nobody listens on", address->name);
+    return ERROR_OK;
+}
+
+static enum error find_group(const char *name, gid_t *gid, struct error_text *text)
+{
+    char buffer[4096];
+    struct group group;
+    struct group *found = NULL;
+    int error = getgrnam_r(name, &group, buffer, sizeof(buffer), &found);
+    if (found == NULL) {
+        errno = error;
+        return error != 0 ? error_set_errno(text, "cannot look up the group %s", name)
+                          : error_set(text, ERROR_NOT_FOUND, "there is no group %s", name);
+    }
+    *gid = group.gr_gid;
+    return ERROR_OK;
+}
+
+/* Nobody can connect before listen(), so that there is no moment with the wrong mode. */
+static enum error own_file(const struct listen_address *address,
+                           const struct listen_options *options, struct listen_sockets *sockets,
+                           struct error_text *text)
+{
+    struct stat status;
+    if (lstat(address->name, &status) != 0)
+        return error_set_errno(text, "%s is gone at once", address->name);
+    memcpy(sockets->path, address->name, sizeof(sockets->path));
+    sockets->device = status.st_dev;
+    sockets->inode = status.st_ino;
+    if (options->group != NULL) {
+        gid_t gid = 0;
+        enum error error = find_group(options->group, &gid, text);
+        if (error != ERROR_OK)
+            return error;
+        if (chown(address->name, (uid_t)-1, gid) != 0)
+            return error_set_errno(text, "cannot give %s to the group %s", address->name,
+                                   options->group);
+    }
+    if (chmod(address->name, options->mode != 0 ? options->mode : SOCKET_MODE) != 0)
+        return error_set_errno(text, "cannot set the mode of %s", address->name);
+    return ERROR_OK;
+}
+
+static enum error bind_any(int fd, const struct listen_address *address, struct error_text *text)
+{
+    enum error error = bind_socket(fd, address);
+    if (error != ERROR_OK && errno == EADDRINUSE && address->kind == LISTEN_UNIX) {
+        error = remove_stale(address, text);
+        if (error != ERROR_OK)
+            return error;
+        error = bind_socket(fd, address);
+    }
+    if (error != ERROR_OK)
+        return error_set_errno(text, "cannot bind %s", address->name);
+    return ERROR_OK;
+}
+
+static enum error open_one(const struct listen_address *address,
+                           const struct listen_options *options, struct listen_sockets *sockets,
+                           struct error_text *text)
+{
+    int fd = open_socket(address, text);
+    if (fd < 0)
+        return ERROR_SYSTEM;
+    sockets->fds[sockets->count++] = fd;
+    enum error error = bind_any(fd, address, text);
+    if (error == ERROR_OK && address->kind == LISTEN_UNIX)
+        error = own_file(address, options, sockets, text);
+    if (error == ERROR_OK && listen(fd, options->backlog > 0 ? options->backlog : BACKLOG) != 0)
+        error = error_set_errno(text, "cannot listen on %s", address->name);
+    return error;
+}
+
+/* How many descriptors the service manager passed to this very process: sd_listen_fds(3). */
+static int systemd_fd_count(void)
+{
+    const char *pid = getenv("LISTEN_PID");
+    const char *count = getenv("LISTEN_FDS");
+    if (pid == NULL || count == NULL || strtol(pid, NULL, 10) != (long)getpid())
+        return 0;
+    long value = strtol(count, NULL, 10);
+    return value < 0 || value > SYSTEMD_FDS_MAX ? 0 : (int)value;
+}
+
+/* Takes the next name off a list that is separated by colons. */
+static struct slice next_name(struct slice *names)
+{
+    const char *colon = names->size > 0 ? memchr(names->data, ':', names->size) : NULL;
+    struct slice name = *names;
+    if (colon != NULL)
+        name = slice_head(*names, (size_t)(colon - names->data));
+    *names = slice_skip(*names, colon != NULL ? name.size + 1 : name.size);
+    return name;
+}
+
+static enum error take_passed(int fd, const struct listen_address *address,
+                              struct listen_sockets *sockets, struct error_text *text)
+{
+    int is_listening = 0, type = 0;
+    socklen_t size = sizeof(is_listening);
+    struct sockaddr_storage bound = {0};
+    socklen_t bound_size = sizeof(bound);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &size) != 0 || !is_listening ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM ||
+        getsockname(fd, (struct sockaddr *)&bound, &bound_size) != 0)
+        return error_set(text, ERROR_INVALID,
+                         "systemd:%s is not a listening stream socket (ListenStream=, Accept=no)",
+                         address->name);
+    /* Passed descriptors survive an exec; one that does not was taken before. */
+    if ((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0)
+        return error_set(text, ERROR_EXISTS, "systemd:%s is used twice", address->name);
+    if (sockets->count == LISTEN_SOCKETS_MAX)
+        return error_set(text, ERROR_TOO_BIG, "systemd:%s has more than %d sockets", address->name,
+                         LISTEN_SOCKETS_MAX);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (bound.ss_family == AF_INET || bound.ss_family == AF_INET6)
+        prepare_tcp(fd);
+    sockets->fds[sockets->count++] = fd;
+    return ERROR_OK;
+}
+
+static enum error open_systemd(const struct listen_address *address, struct listen_sockets *sockets,
+                               struct error_text *text)
+{
+    struct slice wanted = slice_of(address->name);
+    struct slice names = slice_of(getenv("LISTEN_FDNAMES"));
+    int count = systemd_fd_count();
+
+    for (int i = 0; i < count; i++) {
+        if (!slice_equal(next_name(&names), wanted))
+            continue;
+        enum error error = take_passed(FIRST_SYSTEMD_FD + i, address, sockets, text);
+        if (error != ERROR_OK)
+            return error;
+    }
+    if (sockets->count == 0)
+        return error_set(text, ERROR_NOT_FOUND,
+                         "systemd passed no socket named %s: the socket unit needs "
+                         "FileDescriptorName=%s and has to be started",
+                         address->name, address->name);
+    return ERROR_OK;
+}
+
+enum error listen_sockets_open(const struct listen_address *address,
+                               const struct listen_options *options, struct listen_sockets *sockets,
+                               struct error_text *text)
+{
+    *sockets = (struct listen_sockets){0};
+    enum error error = address->kind == LISTEN_SYSTEMD ? open_systemd(address, sockets, text)
+                                                       : open_one(address, options, sockets, text);
+    if (error != ERROR_OK)
+        listen_sockets_close(sockets);
+    return error;
+}
+
+/* The file is removed while its socket still listens: a successor that has replaced it is then seen
+ * by its inode, which cannot have been used again. */
+void listen_sockets_close(struct listen_sockets *sockets)
+{
+    struct stat status;
+    if (sockets->path[0] != '\0' && lstat(sockets->path, &status) == 0 &&
+        status.st_dev == sockets->device && status.st_ino == sockets->inode)
+        unlink(sockets->path);
+    for (size_t i = 0; i < sockets->count; i++)
+        close(sockets->fds[i]);
+    *sockets = (struct listen_sockets){0};
+}
