@@ -1,0 +1,121 @@
+/* The certificates of a process: what is due is ordered, several at a time, and put into the store.
+ *
+ * Lives on the main loop of one thread (the sidecar's) and blocks only to sync files. The host
+ * brings challenges to where a CA can see them, and certificates to HAProxy.
+ */
+#pragma once
+
+#include "acme/acme_flow.h"
+#include "acme/schedule.h"
+#include "acme/store.h"
+#include "net/main_loop.h"
+
+/* Texts are borrowed for the life of the worker. */
+struct acme_ca_settings {
+    const char *directory_url; /* NULL: there is no such CA */
+    const char *ca_file;       /* roots for its HTTPS; NULL: the system's */
+    const char *const *contacts;
+    size_t contact_count;
+    const char *external_kid; /* NULL without external account binding */
+    const char *external_secret;
+    const char *profile;         /* NULL: the CA's default */
+    const char *preferred_chain; /* NULL: the CA's default */
+    int64_t timeout_ms;          /* of a request; 0: see acme/http_client.h */
+    /* Whether to stay below Let's Encrypt's limits (acme/budget.h). Other CAs have others or none,
+     * and are believed when they say "429". */
+    enum { ACME_LIMITS_BY_CA, ACME_LIMITS_ON, ACME_LIMITS_OFF } limits;
+};
+
+struct acme_challenge {
+    const char *host; /* which the CA will ask */
+    const char *token;
+    const char *key_authorization;
+};
+
+struct acme_worker_hooks {
+    /* Make all of these answer, then call acme_worker_published() with the ticket, now or later.
+     * Setting one twice is fine. Texts end with the call. */
+    void (*publish)(void *context, uint64_t ticket, const struct acme_challenge *challenges,
+                    size_t count);
+    void (*withdraw)(void *context, const char *token);
+    /* A new pair is in service in the store. */
+    void (*ready)(void *context, const char *name, const struct crypto_certificate *certificate);
+};
+
+struct acme_worker_settings {
+    struct acme_ca_settings cas[3]; /* by enum schedule_ca; the first must be there */
+    unsigned second_after;          /* failures until the second CA; 0 means 5 */
+    unsigned orders_at_once;        /* 0 means 20 */
+    struct acme_worker_hooks hooks;
+    void *context;
+};
+
+struct acme_worker;
+
+/* `store` must outlive the worker. */
+MUST_CHECK struct acme_worker *acme_worker_new(struct main_loop *loop, struct store *store,
+                                               const struct acme_worker_settings *settings,
+                                               struct error_text *why);
+/* Orders on their way are left as they are and resumed by the next worker. Not from a hook. */
+void acme_worker_free(struct acme_worker *worker);
+
+/* One certificate that is wanted: a file in the store and the names that it is for. */
+struct acme_wanted {
+    const char *name; /* of the file, see acme/store.h */
+    const char *const *hosts;
+    size_t host_count; /* 1 to ACME_HOSTS_MAX */
+    enum crypto_key_type key_type;
+};
+
+enum { ACME_HOSTS_MAX = 100 };
+
+/* Adds, or changes what is there. Copied. */
+MUST_CHECK enum error acme_worker_want(struct acme_worker *worker, const struct acme_wanted *wanted,
+                                       struct error_text *why);
+/* No more; the files stay. Not there is fine. */
+void acme_worker_unwant(struct acme_worker *worker, const char *name);
+/* As soon as the CA's limits allow, whatever the schedule says. */
+MUST_CHECK enum error acme_worker_renew(struct acme_worker *worker, const char *name);
+
+void acme_worker_published(struct acme_worker *worker, uint64_t ticket);
+/* The challenges do not answer, so that the CA need not be troubled. */
+void acme_worker_not_published(struct acme_worker *worker, uint64_t ticket, const char *reason);
+
+/* The end of a revocation or a key change; `problem` is NULL on success. */
+typedef void acme_done_fn(void *context, const struct acme_problem *problem);
+/* Revokes the certificate in service and orders another. */
+MUST_CHECK enum error acme_worker_revoke(struct acme_worker *worker, const char *name,
+                                         acme_done_fn *on_done, void *context,
+                                         struct error_text *why);
+/* A new key for the account at the first CA; written before the CA is told. */
+MUST_CHECK enum error acme_worker_change_key(struct acme_worker *worker, acme_done_fn *on_done,
+                                             void *context, struct error_text *why);
+
+/* What is known, for people and machines. Texts end with the call. */
+struct acme_host_status {
+    const char *host;
+    const struct acme_problem *problem; /* NULL: none; otherwise left out for now */
+    int64_t retry_in_ms;
+};
+struct acme_status {
+    const char *name;
+    const struct crypto_certificate *certificate; /* in service; NULL when there is none */
+    const struct acme_host_status *hosts;
+    size_t host_count;
+    const struct acme_problem *problem; /* the last one since the last success, or NULL */
+    unsigned failures;
+    enum schedule_alarm alarm;
+    const char *doing; /* what is being done now; NULL: waiting */
+    const char *why;   /* the next action, in words */
+    int64_t next_in_ms;
+    int64_t renewal_s; /* wall clock; 0 when there is nothing to renew */
+    const char *ca;    /* directory of the CA that issued it, as far as we know; may be "" */
+};
+typedef void acme_status_fn(void *context, const struct acme_status *status);
+void acme_worker_each(struct acme_worker *worker, acme_status_fn *found, void *context);
+/* False when there is no such certificate. */
+MUST_CHECK bool acme_worker_status(struct acme_worker *worker, const char *name,
+                                   acme_status_fn *found, void *context);
+size_t acme_worker_orders_running(const struct acme_worker *worker);
+/* The thumbprint of the account key at the first CA, for HAProxy's stateless answer. */
+const char *acme_worker_thumbprint(const struct acme_worker *worker);

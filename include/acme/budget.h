@@ -1,0 +1,46 @@
+/* How much a CA still lets us do: token buckets below its limits, per account, registered domain,
+ * set of names and failing name, so that a CA need not say 429. */
+#pragma once
+
+#include "acme/schedule.h"
+
+#define BUDGET_TABLE(X)                                                            \
+    /*  kind      tokens  refill of one, s    Let's Encrypt's limit */             \
+    X(ORDERS, 280, 38)   /* per account: 300 in 3 h */                             \
+    X(DOMAIN, 45, 12500) /* per registered domain: 50 in 7 d, one every 202 min */ \
+    X(SET, 4, 125000)    /* per exact set of names: 5 in 7 d, one every 34 h */    \
+    X(FAILURES, 4, 750)  /* per name and account: 5 in 1 h, one every 12 min */    \
+    X(ACCOUNTS, 8, 1100) /* per address: 10 in 3 h, one every 18 min */
+
+enum budget_kind {
+#define X(NAME, TOKENS, REFILL_S) BUDGET_##NAME,
+    BUDGET_TABLE(X)
+#undef X
+        BUDGET__MAX,
+};
+
+struct budget; /* of one CA account */
+
+struct budget *budget_new(void);
+void budget_free(struct budget *budget); /* NULL is fine */
+
+/* What an order takes. A renewal of the same names takes less, one in the CA's own window nothing.
+ */
+enum budget_order { BUDGET_NEW_NAMES, BUDGET_SAME_NAMES, BUDGET_IN_WINDOW };
+
+/* Takes what an order for these names needs, or nothing and returns how long to wait for it. */
+MUST_CHECK int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
+                                        const char *const *names, size_t name_count,
+                                        int64_t mono_ms);
+/* A name could not be validated. */
+void budget_note_failure(struct budget *budget, const char *name, int64_t mono_ms);
+MUST_CHECK int64_t budget_take_account_ms(struct budget *budget, int64_t mono_ms);
+size_t budget_size(const struct budget *budget); /* buckets that are not full */
+
+/* Across restarts. Buckets that have filled up again are left out. */
+struct json *budget_save(struct budget *budget, const struct schedule_now *now);
+void budget_load(struct budget *budget, const struct json *saved, const struct schedule_now *now);
+
+/* The name that a CA counts by: the part that was registered below a public suffix, or the whole
+ * name when that cannot be told. */
+void registered_domain(const char *name, char domain[static ACME_NAME_SIZE]);

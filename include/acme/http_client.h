@@ -1,0 +1,83 @@
+/* HTTPS requests without blocking, on the main loop of a thread. src/acme/http_client.c is the only
+ * file that includes curl headers.
+ *
+ * Whatever a server does, a request ends: https only, no redirects, no cookies, limits on time,
+ * speed and size. Several run at once, over as few connections as the server allows (HTTP/2 where
+ * it can).
+ */
+#pragma once
+
+#include "acme/acme_message.h"
+#include "net/main_loop.h"
+
+/* Zero means the default that the comment names. */
+struct http_client_settings {
+    const char *ca_file;       /* trusted roots; NULL: the system's */
+    int64_t timeout_ms;        /* 60000: for a whole exchange */
+    int64_t connect_ms;        /* 15000: of that for the connection */
+    size_t answer_max_bytes;   /* 256 KiB */
+    long connections_per_host; /* 4 */
+};
+
+struct http_client;
+struct http_exchange;
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST };
+
+struct http_request {
+    enum http_method method;
+    const char *url;
+    struct slice body; /* of a POST, application/jose+json; copied */
+};
+
+/* Called once, from the loop, never before http_client_send() returned. `answer` is gone when it
+ * returns; its status is 0 when none came, and `failure` tells why. */
+typedef void http_answer_fn(void *context, const struct acme_answer *answer);
+
+MUST_CHECK struct http_client *http_client_new(struct main_loop *loop,
+                                               const struct http_client_settings *settings,
+                                               struct error_text *why);
+/* Exchanges that have not ended are dropped without a call. NULL is fine. */
+void http_client_free(struct http_client *client);
+/* NULL when memory runs out. */
+MUST_CHECK struct http_exchange *http_client_send(struct http_client *client,
+                                                  const struct http_request *request,
+                                                  http_answer_fn *on_answer, void *context);
+/* Gives up without a call. NULL is fine. */
+void http_exchange_cancel(struct http_exchange *exchange);
+size_t http_client_running(const struct http_client *client);
+
+/* -- Looking at what a server on this machine does for a name -- */
+
+/* Whatever DNS says, `connect_to` ("127.0.0.1:80", "[::1]:443") is asked as if it were `host`. No
+ * certificate is trusted or refused: the caller looks at it. */
+struct http_probe {
+    const char *host;
+    const char *connect_to;
+    const char *path; /* what to GET without TLS; NULL: shake hands with SNI `host`, and no more */
+    enum { HTTP_PROBE_ANY_KEY, HTTP_PROBE_ECDSA, HTTP_PROBE_RSA } key; /* the client's choice */
+    bool proxy_line;                                                   /* begin with "PROXY ..." */
+};
+
+struct http_probe_answer {
+    /* HTTP_PROBE_ANSWERED: `status` and what goes with it, or `certificate`. */
+    enum {
+        HTTP_PROBE_ANSWERED,
+        HTTP_PROBE_REFUSED,   /* nobody listens there */
+        HTTP_PROBE_TIMED_OUT, /* somebody does, perhaps */
+        HTTP_PROBE_NO_TLS,    /* the handshake failed */
+        HTTP_PROBE_BROKEN,    /* the connection ended, or what came is not HTTP */
+    } result;
+    const char *failure; /* unless answered: in words */
+    int status;
+    struct slice body;
+    struct slice location;
+    struct slice certificate; /* PEM of the first one */
+};
+
+typedef void http_probed_fn(void *context, const struct http_probe_answer *answer);
+
+/* As http_client_send(), with the client's limits. */
+MUST_CHECK struct http_exchange *http_client_probe(struct http_client *client,
+                                                   const struct http_probe *probe,
+                                                   http_probed_fn *on_probed, void *context);

@@ -1,0 +1,95 @@
+/* When to act next for a certificate: pure, time is an argument.
+ *
+ * Waits run on the monotonic clock; the wall clock is for certificate dates and is looked at anew
+ * at least once an hour, so that a clock that jumps is noticed and does no more harm than that.
+ */
+#pragma once
+
+#include "acme/acme_problem.h"
+
+struct json;
+
+struct schedule_now {
+    int64_t mono_ms;
+    int64_t wall_s;
+};
+
+struct schedule_settings {
+    bool has_staging;      /* a directory for trying again what failed */
+    bool has_second;       /* another CA */
+    unsigned second_after; /* failures; 0 means 5 */
+};
+
+enum schedule_ca { SCHEDULE_CA_FIRST, SCHEDULE_CA_STAGING, SCHEDULE_CA_SECOND };
+
+/* All that is remembered of a certificate between two actions. */
+struct schedule_certificate {
+    uint32_t seed; /* spreads what would fall together; any number, kept for life */
+
+    /* Of the certificate in service, from the certificate itself; 0 when there is none. */
+    int64_t not_before_s;
+    int64_t not_after_s;
+
+    /* What the CA suggests (RFC 9773); 0 when it does not. */
+    bool can_poll; /* the CA has a renewalInfo and the certificate an id for it */
+    int64_t window_start_s;
+    int64_t window_end_s;
+    int64_t poll_mono_ms; /* not before then */
+
+    /* What went wrong. */
+    unsigned failures; /* in a row */
+    enum acme_class last_class;
+    int64_t retry_mono_ms; /* no order before then; 0: any time */
+    bool staging_passed;   /* since the last failure: now for real */
+    bool wanted_now;       /* somebody asked for a renewal, or names have changed */
+};
+
+enum schedule_action { SCHEDULE_ORDER, SCHEDULE_POLL, SCHEDULE_LOOK };
+
+struct schedule_decision {
+    enum schedule_action action; /* SCHEDULE_LOOK: decide anew */
+    int64_t due_mono_ms;         /* may be past */
+    const char *why;             /* a literal */
+    int64_t renewal_s;           /* wall clock: when a renewal is planned; 0: at once */
+    bool in_window;              /* a CA exempts an order now that `replaces` from its limits */
+};
+
+enum {
+    SCHEDULE_LOOK_MS = 3600 * 1000,
+    SCHEDULE_POLL_MIN_S = 60,
+    SCHEDULE_POLL_MAX_S = 24 * 3600,
+    SCHEDULE_POLL_DEFAULT_S = 6 * 3600,
+    SCHEDULE_DAY_S = 24 * 3600,
+    SCHEDULE_SHORT_LIFE_S = 10 * 24 * 3600, /* renewed at half of life instead of two thirds */
+};
+
+struct schedule_decision schedule_decide(const struct schedule_certificate *certificate,
+                                         const struct schedule_now *now);
+enum schedule_ca schedule_ca_of(const struct schedule_certificate *certificate,
+                                const struct schedule_settings *settings);
+
+/* What happened. */
+void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_before_s,
+                        int64_t not_after_s, bool can_poll);
+void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
+                     const struct schedule_now *now);
+void schedule_staging_succeeded(struct schedule_certificate *certificate);
+void schedule_window(struct schedule_certificate *certificate, int64_t start_s, int64_t end_s,
+                     int32_t retry_after_s, const struct schedule_now *now);
+/* No window could be had; the life of the certificate decides till one can. */
+void schedule_window_failed(struct schedule_certificate *certificate, int32_t retry_after_s,
+                            const struct schedule_now *now);
+
+/* How close the certificate in service is to its end. */
+enum schedule_alarm { SCHEDULE_FINE, SCHEDULE_EXPIRING, SCHEDULE_EXPIRED };
+/* EXPIRING: a quarter of life is left (a third for short ones), so renewals have failed for long.
+ */
+enum schedule_alarm schedule_alarm_of(const struct schedule_certificate *certificate,
+                                      int64_t wall_s);
+
+/* The part that must survive a restart: back-off and windows; dates come from the certificate. */
+struct json *schedule_save(const struct schedule_certificate *certificate,
+                           const struct schedule_now *now);
+/* Takes what makes sense. No wait outlives what it was, whatever the clock has done since. */
+void schedule_load(struct schedule_certificate *certificate, const struct json *saved,
+                   const struct schedule_now *now);

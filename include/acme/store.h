@@ -1,0 +1,125 @@
+/* Keys, certificates, accounts and memory on disk.
+ *
+ *     STATE/lock                           held while the store is open: one agent per folder
+ *     STATE/accounts/CA.key, CA.json       CA is a name made from the directory's URL
+ *     STATE/pending/NAME.key, NAME.json    an order on its way: its key, its URL
+ *     STATE/schedule/NAME.json             back-off and windows
+ *     STATE/facts/NAME.json                what was read from CERTS/NAME, and of which file
+ *     STATE/history/NAME/DATE-SERIAL.pem   what was in service before
+ *     STATE/trash/                         what could not be read, for people
+ *     CERTS/NAME                           key and chain, as HAProxy loads them
+ *     STAGING/                             where files for CERTS are written, then renamed
+ *
+ * NAME is a file name that HAProxy may load: "chat.example.com.pem", "x.pem.ecdsa", "x.pem.rsa".
+ * What is in service is known from CERTS alone; there is no flag that could say otherwise. Every
+ * file changes by a new one that is written, synced, renamed, and the folder synced. Mode 0600.
+ *
+ * A disk that is full or read-only costs nothing that was there: the reason names path and errno.
+ */
+#pragma once
+
+#include "acme/crypto.h"
+
+struct json;
+
+struct store_settings {
+    const char *state; /* made if missing, mode 0700 */
+    const char *certs; /* made if missing */
+    const char
+        *staging; /* NULL: `certs` with ".staging" behind it; on the file system of `certs` */
+    int owner;    /* of the files in `certs`; -1: ourselves */
+    int group;    /* -1: our own */
+    unsigned certs_mode; /* 0 means 0600 */
+    unsigned history;    /* pairs to keep per name; 0 means 3 */
+};
+
+struct store;
+
+enum { STORE_NAME_SIZE = 256, STORE_PEM_MAX_BYTES = 16000 /* what a Runtime API payload takes */ };
+
+/* Refuses a folder that another process has open, and a staging folder on another file system. */
+MUST_CHECK struct store *store_open(const struct store_settings *settings, struct error_text *why);
+void store_close(struct store *store); /* NULL is fine */
+
+/* Whether a name can be a file name here: letters in lower case, digits, ".", "-", "_", and no
+ * leading dot. */
+MUST_CHECK bool store_name_valid(struct slice name);
+
+/* -- Accounts -- */
+
+/* The account's key for a CA, made and written when there is none, or none that can be read. */
+MUST_CHECK struct crypto_key *store_account_key(struct store *store, const char *directory_url,
+                                                struct error_text *why);
+/* Puts `key` in place of the one that was there (key rollover). */
+MUST_CHECK enum error store_account_set_key(struct store *store, const char *directory_url,
+                                            const struct crypto_key *key, struct error_text *why);
+/* Sets a key that the CA refuses aside, so that the next call above makes a new one. */
+MUST_CHECK enum error store_account_burn(struct store *store, const char *directory_url,
+                                         struct error_text *why);
+/* The thumbprint of that key, without opening the store in `state`, which another process may have
+ * open. ERROR_NOT_FOUND when there is no key yet. */
+MUST_CHECK enum error store_account_thumbprint(const char *state, const char *directory_url,
+                                               char text[static CRYPTO_THUMBPRINT_LENGTH + 1],
+                                               struct error_text *why);
+/* What is known about the account; NULL when nothing is. For json_free(). */
+MUST_CHECK struct json *store_account_load(struct store *store, const char *directory_url);
+MUST_CHECK enum error store_account_save(struct store *store, const char *directory_url,
+                                         const struct json *account, struct error_text *why);
+/* What the CA's limits still allow; NULL when nothing is known. */
+MUST_CHECK struct json *store_budget_load(struct store *store, const char *directory_url);
+MUST_CHECK enum error store_budget_save(struct store *store, const char *directory_url,
+                                        const struct json *budget, struct error_text *why);
+
+/* -- Orders on their way -- */
+
+/* The key of the certificate to come: the one of an order that was interrupted, else a new one,
+ * which is on disk when this returns. */
+MUST_CHECK struct crypto_key *store_pending_key(struct store *store, const char *name,
+                                                enum crypto_key_type type, struct error_text *why);
+/* The same in two halves, for keys that are made elsewhere: NULL when there is none of this type.
+ */
+MUST_CHECK struct crypto_key *store_pending_key_find(struct store *store, const char *name,
+                                                     enum crypto_key_type type);
+MUST_CHECK enum error store_pending_key_put(struct store *store, const char *name,
+                                            const struct crypto_key *key, struct error_text *why);
+MUST_CHECK struct json *store_order_load(struct store *store, const char *name);
+MUST_CHECK enum error store_order_save(struct store *store, const char *name,
+                                       const struct json *order, struct error_text *why);
+/* The order came to nothing; its key will be used by the next one. */
+void store_order_forget(struct store *store, const char *name);
+/* The order and its key: both have done their work. */
+void store_pending_forget(struct store *store, const char *name);
+
+/* -- Certificates -- */
+
+/* Puts key and chain in service: the pair before goes to the history, the new one to CERTS, and
+ * what was pending is forgotten. */
+MUST_CHECK enum error store_install(struct store *store, const char *name,
+                                    const struct crypto_key *key, struct slice chain,
+                                    struct error_text *why);
+/* The file in service, whole. */
+MUST_CHECK enum error store_read(struct store *store, const char *name, struct bytes *pem,
+                                 struct error_text *why);
+/* The certificate in service; ERROR_NOT_FOUND when there is none, ERROR_UNSUPPORTED when its key
+ * cannot be read. One that nothing could load is set aside, because one bad file keeps HAProxy from
+ * starting. */
+MUST_CHECK enum error store_certificate(struct store *store, const char *name,
+                                        struct crypto_certificate *certificate,
+                                        struct error_text *why);
+/* Takes it out of service; the pair goes to the history. */
+MUST_CHECK enum error store_remove(struct store *store, const char *name, struct error_text *why);
+/* Puts the newest pair of the history back, and what was in service into the history. */
+MUST_CHECK enum error store_rollback(struct store *store, const char *name, struct error_text *why);
+/* The names in CERTS. */
+typedef void store_name_fn(void *context, const char *name);
+void store_each(struct store *store, store_name_fn *found, void *context);
+/* The path of a file in CERTS, which is its name for HAProxy's Runtime API too. For free(). */
+char *store_path(const struct store *store, const char *name);
+
+/* -- Memory -- */
+
+/* NULL when there is none, or none that can be read (it is then set aside). */
+MUST_CHECK struct json *store_schedule_load(struct store *store, const char *name);
+MUST_CHECK enum error store_schedule_save(struct store *store, const char *name,
+                                          const struct json *schedule, struct error_text *why);
+void store_schedule_forget(struct store *store, const char *name);

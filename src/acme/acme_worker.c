@@ -1,0 +1,443 @@
+/* The certificates of a process: see acme/acme_worker.h and worker.h. */
+#include "acme/acme_worker.h"
+
+#include "runner.h"
+#include "worker.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+enum { ORDERS_AT_ONCE = 20 };
+
+struct schedule_now worker_now(void)
+{
+    return (struct schedule_now){.mono_ms = clock_mono_ms(), .wall_s = clock_wall_s()};
+}
+
+void worker_set_problem(struct acme_problem **own, const struct acme_problem *problem)
+{
+    struct acme_problem *copy = NULL;
+    if (problem != NULL) {
+        copy = memory_new(sizeof(*copy));
+        *copy = *problem;
+    }
+    free(*own); /* last: `problem` may be it */
+    *own = copy;
+}
+
+/* -- What is due -- */
+
+bool worker_host_is_out(const struct host *host, const struct schedule_now *now)
+{
+    return host->hold.failures > 0 && host->hold.retry_mono_ms > now->mono_ms;
+}
+
+/* A host that should be covered by what is in service, and is not. */
+static bool lacks_host(const struct certificate *certificate, const struct schedule_now *now)
+{
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        const struct host *host = &certificate->hosts[i];
+        if (!worker_host_is_out(host, now) &&
+            !crypto_certificate_covers(&certificate->in_service, host->name))
+            return true;
+    }
+    return false;
+}
+
+/* When the first host that was left out is back; INT64_MAX when none is out. */
+static int64_t next_host_back(const struct certificate *certificate, const struct schedule_now *now,
+                              bool *all_out)
+{
+    int64_t first = INT64_MAX;
+    *all_out = true;
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        const struct host *host = &certificate->hosts[i];
+        if (!worker_host_is_out(host, now))
+            *all_out = false;
+        else if (host->hold.retry_mono_ms < first)
+            first = host->hold.retry_mono_ms;
+    }
+    return first;
+}
+
+struct schedule_decision worker_decide(const struct certificate *certificate,
+                                       const struct schedule_now *now)
+{
+    bool all_out;
+    struct schedule_certificate schedule = certificate->schedule;
+    int64_t back_mono_ms = next_host_back(certificate, now, &all_out);
+    if (lacks_host(certificate, now))
+        schedule.wanted_now = true;
+    struct schedule_decision decision = schedule_decide(&schedule, now);
+    if (schedule.wanted_now && !certificate->schedule.wanted_now &&
+        certificate->in_service.names != NULL && certificate->schedule.failures == 0 &&
+        decision.action == SCHEDULE_ORDER)
+        decision.why = "a host is not covered yet";
+    if (certificate->limited && decision.due_mono_ms > now->mono_ms)
+        decision.why = "the CA's limits are used up";
+    if (all_out || back_mono_ms < decision.due_mono_ms) {
+        decision.action = SCHEDULE_LOOK;
+        decision.due_mono_ms = back_mono_ms;
+        decision.why = "a host failed and is tried again";
+    }
+    return decision;
+}
+
+static struct certificate *certificate_of(struct queue_entry *entry)
+{
+    return CONTAINER_OF(entry, struct certificate, entry);
+}
+
+static size_t most_at_once(const struct acme_worker *worker)
+{
+    return worker->settings.orders_at_once > 0 ? worker->settings.orders_at_once : ORDERS_AT_ONCE;
+}
+
+/* Sets the timer for the first in the queue; while all hands are busy nothing need wake us. */
+static void arm(struct acme_worker *worker)
+{
+    const struct queue_entry *first = queue_first(&worker->queue);
+    if (first == NULL || worker->running >= most_at_once(worker)) {
+        main_timer_stop(worker->timer);
+        return;
+    }
+    int64_t delay_ms = first->due_ms - clock_mono_ms();
+    main_timer_once(worker->timer, delay_ms > 0 ? delay_ms : 0);
+}
+
+void worker_work_ended(struct acme_worker *worker)
+{
+    arm(worker);
+}
+
+void worker_plan(struct certificate *certificate)
+{
+    const struct schedule_now now = worker_now();
+    if (certificate->work != WORK_NONE)
+        return;
+    int64_t due_mono_ms = worker_decide(certificate, &now).due_mono_ms;
+    if (certificate->revoke_wanted)
+        due_mono_ms = now.mono_ms;
+    queue_put(&certificate->worker->queue, &certificate->entry, due_mono_ms);
+    arm(certificate->worker);
+}
+
+static void act(struct certificate *certificate)
+{
+    const struct schedule_now now = worker_now();
+    struct schedule_decision decision = worker_decide(certificate, &now);
+    if (certificate->revoke_wanted)
+        worker_revoke(certificate);
+    else if (decision.due_mono_ms > now.mono_ms || decision.action == SCHEDULE_LOOK)
+        worker_plan(certificate);
+    else if (decision.action == SCHEDULE_POLL)
+        worker_poll(certificate);
+    else
+        worker_order(certificate);
+}
+
+static void on_due(void *context)
+{
+    struct acme_worker *worker = context;
+    int64_t now_mono_ms = clock_mono_ms();
+    struct queue_entry *first;
+    while (worker->running < most_at_once(worker) &&
+           (first = queue_first(&worker->queue)) != NULL && first->due_ms <= now_mono_ms) {
+        queue_remove(&worker->queue, first);
+        act(certificate_of(first));
+    }
+    arm(worker);
+}
+
+/* A CA is ready, or is not: those who wait for it go on, or have failed. */
+static void on_ca_ready(void *context, struct ca *ca, const struct acme_problem *problem)
+{
+    struct acme_worker *worker = context;
+    for (struct certificate *certificate = worker->first; certificate != NULL;) {
+        struct certificate *next = certificate->next;
+        if (certificate->work == WORK_WAITS && &worker->cas[certificate->ca] == ca) {
+            if (problem != NULL) {
+                worker_ca_failed(certificate, problem);
+            } else {
+                certificate->work = WORK_NONE;
+                worker_plan(certificate);
+            }
+        }
+        certificate = next;
+    }
+}
+
+/* -- What is wanted -- */
+
+static void free_hosts(struct certificate *certificate)
+{
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        free(certificate->hosts[i].name);
+        free(certificate->hosts[i].problem);
+    }
+    free(certificate->hosts);
+}
+
+static void free_certificate(struct certificate *certificate)
+{
+    queue_remove(&certificate->worker->queue, &certificate->entry);
+    worker_drop_job(certificate);
+    free_hosts(certificate);
+    crypto_certificate_free(&certificate->in_service);
+    free(certificate->issuer_directory);
+    free(certificate->problem);
+    free(certificate->name);
+    free(certificate);
+}
+
+/* Takes the wanted hosts; those that were there keep what is remembered of them. */
+static void set_hosts(struct certificate *certificate, const struct acme_wanted *wanted)
+{
+    struct host *hosts = memory_new(wanted->host_count * sizeof(*hosts));
+    for (size_t i = 0; i < wanted->host_count; i++) {
+        for (size_t k = 0; k < certificate->host_count; k++)
+            if (strcmp(certificate->hosts[k].name, wanted->hosts[i]) == 0) {
+                hosts[i].hold = certificate->hosts[k].hold;
+                worker_set_problem(&hosts[i].problem, certificate->hosts[k].problem);
+            }
+        hosts[i].name = memory_copy_text(slice_of(wanted->hosts[i]));
+    }
+    free_hosts(certificate);
+    certificate->hosts = hosts;
+    certificate->host_count = wanted->host_count;
+}
+
+static bool same_as_before(const struct certificate *certificate, const struct acme_wanted *wanted)
+{
+    if (certificate->host_count != wanted->host_count || certificate->key_type != wanted->key_type)
+        return false;
+    for (size_t i = 0; i < wanted->host_count; i++)
+        if (strcmp(certificate->hosts[i].name, wanted->hosts[i]) != 0)
+            return false;
+    return true;
+}
+
+enum error acme_worker_want(struct acme_worker *worker, const struct acme_wanted *wanted,
+                            struct error_text *why)
+{
+    if (!store_name_valid(slice_of(wanted->name)))
+        return error_set(why, ERROR_INVALID, "%s cannot be the name of a certificate's file",
+                         wanted->name);
+    if (wanted->host_count == 0 || wanted->host_count > ACME_HOSTS_MAX)
+        return error_set(why, ERROR_INVALID, "%s: a certificate is for 1 to %d hosts", wanted->name,
+                         ACME_HOSTS_MAX);
+    struct certificate *certificate = worker_find(worker, wanted->name);
+    if (certificate != NULL && same_as_before(certificate, wanted))
+        return ERROR_OK;
+    bool is_new = certificate == NULL;
+    if (is_new) {
+        certificate = memory_new(sizeof(*certificate));
+        certificate->worker = worker;
+        certificate->name = memory_copy_text(slice_of(wanted->name));
+        worker_add(worker, certificate);
+    } else {
+        worker_drop_job(certificate); /* an order for other names is of no use */
+    }
+    certificate->key_type = wanted->key_type;
+    set_hosts(certificate, wanted);
+    if (is_new)
+        worker_load(certificate);
+    worker_plan(certificate);
+    return ERROR_OK;
+}
+
+void acme_worker_unwant(struct acme_worker *worker, const char *name)
+{
+    struct certificate *certificate = worker_find(worker, name);
+    if (certificate == NULL)
+        return;
+    worker_take_out(worker, certificate);
+    store_schedule_forget(worker->store, certificate->name);
+    free_certificate(certificate);
+}
+
+enum error acme_worker_renew(struct acme_worker *worker, const char *name)
+{
+    struct certificate *certificate = worker_find(worker, name);
+    if (certificate == NULL)
+        return ERROR_NOT_FOUND;
+    certificate->schedule.wanted_now = true;
+    certificate->schedule.retry_mono_ms = 0;
+    for (size_t i = 0; i < certificate->host_count; i++)
+        certificate->hosts[i].hold.retry_mono_ms = 0;
+    worker_plan(certificate);
+    return ERROR_OK;
+}
+
+enum error acme_worker_revoke(struct acme_worker *worker, const char *name, acme_done_fn *on_done,
+                              void *context, struct error_text *why)
+{
+    struct certificate *certificate = worker_find(worker, name);
+    if (certificate == NULL || certificate->in_service.names == NULL)
+        return error_set(why, ERROR_NOT_FOUND, "there is no certificate %s", name);
+    if (certificate->revoke_wanted || certificate->work != WORK_NONE)
+        return error_set(why, ERROR_BUSY, "%s is being worked on", name);
+    certificate->revoke_wanted = true;
+    certificate->on_revoked = on_done;
+    certificate->revoked_context = context;
+    worker_plan(certificate);
+    return ERROR_OK;
+}
+
+/* -- Challenges -- */
+
+/* The order with this ticket, if it is still under way. */
+static struct runner *by_ticket(const struct acme_worker *worker, uint64_t ticket)
+{
+    for (size_t i = 0; i < worker->running; i++)
+        if (worker->jobs[i]->ticket == ticket)
+            return worker->jobs[i]->runner;
+    return NULL;
+}
+
+void acme_worker_published(struct acme_worker *worker, uint64_t ticket)
+{
+    struct runner *runner = by_ticket(worker, ticket);
+    if (runner != NULL)
+        runner_resume(runner);
+}
+
+void acme_worker_not_published(struct acme_worker *worker, uint64_t ticket, const char *reason)
+{
+    struct runner *runner = by_ticket(worker, ticket);
+    struct acme_problem problem;
+    if (runner == NULL)
+        return;
+    acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", reason);
+    runner_fail(runner, &problem);
+}
+
+/* -- The account's key -- */
+
+enum error acme_worker_change_key(struct acme_worker *worker, acme_done_fn *on_done, void *context,
+                                  struct error_text *why)
+{
+    for (size_t i = 0; i < worker->running; i++)
+        if (worker->jobs[i]->certificate->work != WORK_POLL)
+            return error_set(why, ERROR_BUSY, "orders are under way");
+    return ca_change_key(&worker->cas[SCHEDULE_CA_FIRST], on_done, context, why);
+}
+
+/* -- Status -- */
+
+static const char *doing(const struct certificate *certificate)
+{
+    switch (certificate->work) {
+    case WORK_NONE: return NULL;
+    case WORK_WAITS: return "waiting for the CA's directory or account";
+    case WORK_ORDER:
+    case WORK_POLL:
+    case WORK_REVOKE:
+        if (certificate->job->runner == NULL)
+            return "making a key";
+        return acme_state_name(runner_flow(certificate->job->runner)->state);
+    }
+    return NULL;
+}
+
+static void tell(const struct certificate *certificate, acme_status_fn *found, void *context)
+{
+    const struct schedule_now now = worker_now();
+    const struct schedule_decision decision = worker_decide(certificate, &now);
+    struct acme_host_status *hosts = memory_new(certificate->host_count * sizeof(*hosts));
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        const struct host *host = &certificate->hosts[i];
+        bool out = worker_host_is_out(host, &now);
+        hosts[i] = (struct acme_host_status){
+            .host = host->name,
+            .problem = host->hold.failures > 0 ? host->problem : NULL,
+            .retry_in_ms = out ? host->hold.retry_mono_ms - now.mono_ms : 0};
+    }
+    const struct acme_status status = {
+        .name = certificate->name,
+        .certificate = certificate->in_service.names != NULL ? &certificate->in_service : NULL,
+        .hosts = hosts,
+        .host_count = certificate->host_count,
+        .problem = certificate->problem,
+        .failures = certificate->schedule.failures,
+        .alarm = schedule_alarm_of(&certificate->schedule, now.wall_s),
+        .doing = doing(certificate),
+        .why = decision.why,
+        .next_in_ms = decision.due_mono_ms - now.mono_ms,
+        .renewal_s = decision.renewal_s,
+        .ca = certificate->issuer_directory != NULL ? certificate->issuer_directory : ""};
+    found(context, &status);
+    free(hosts);
+}
+
+void acme_worker_each(struct acme_worker *worker, acme_status_fn *found, void *context)
+{
+    for (const struct certificate *c = worker->first; c != NULL; c = c->next)
+        tell(c, found, context);
+}
+
+bool acme_worker_status(struct acme_worker *worker, const char *name, acme_status_fn *found,
+                        void *context)
+{
+    const struct certificate *certificate = worker_find(worker, name);
+    if (certificate != NULL)
+        tell(certificate, found, context);
+    return certificate != NULL;
+}
+
+size_t acme_worker_orders_running(const struct acme_worker *worker)
+{
+    return worker->running;
+}
+
+const char *acme_worker_thumbprint(const struct acme_worker *worker)
+{
+    return worker->cas[SCHEDULE_CA_FIRST].thumbprint;
+}
+
+/* -- Life -- */
+
+struct acme_worker *acme_worker_new(struct main_loop *loop, struct store *store,
+                                    const struct acme_worker_settings *settings,
+                                    struct error_text *why)
+{
+    struct acme_worker *worker = memory_new(sizeof(*worker));
+    worker->loop = loop;
+    worker->store = store;
+    worker->settings = *settings;
+    worker->timer = main_timer_new(loop, on_due, worker);
+    worker->jobs = memory_new(most_at_once(worker) * sizeof(struct job *));
+    for (size_t i = 0; i < CA_COUNT; i++) {
+        const struct acme_ca_settings *own = &worker->settings.cas[i];
+        worker->has_ca[i] = own->directory_url != NULL;
+        if (worker->has_ca[i] &&
+            ca_init(&worker->cas[i], loop, store, own, on_ca_ready, worker, why) != ERROR_OK) {
+            acme_worker_free(worker);
+            return NULL;
+        }
+    }
+    assert(worker->has_ca[SCHEDULE_CA_FIRST]);
+    return worker;
+}
+
+void acme_worker_free(struct acme_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    while (worker->first != NULL) {
+        struct certificate *certificate = worker->first;
+        worker_take_out(worker, certificate);
+        free_certificate(certificate);
+    }
+    for (size_t i = 0; i < CA_COUNT; i++)
+        if (worker->has_ca[i])
+            ca_fini(&worker->cas[i]);
+    queue_fini(&worker->queue);
+    main_timer_free(worker->timer);
+    free(worker->jobs);
+    free(worker->index);
+    free(worker);
+}

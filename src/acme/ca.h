@@ -1,0 +1,70 @@
+/* One CA as the worker knows it: connections, nonces, directory, account, limits. */
+#pragma once
+
+#include "acme/acme_worker.h"
+#include "acme/budget.h"
+#include "acme/http_client.h"
+
+enum { CA_NONCES_MAX = 64, CA_NONCE_SIZE = 128 };
+
+struct runner;
+struct ca;
+
+/* The CA is ready for orders, or (with a problem) is not. */
+typedef void ca_ready_fn(void *context, struct ca *ca, const struct acme_problem *problem);
+
+struct ca {
+    const struct acme_ca_settings *settings;
+    struct main_loop *loop;
+    struct store *store;
+    struct http_client *client;
+    ca_ready_fn *on_ready;
+    void *context;
+
+    /* The newest at the end: nonces age at the CA. */
+    char nonces[CA_NONCES_MAX][CA_NONCE_SIZE];
+    size_t nonce_count;
+
+    bool has_directory;
+    int64_t directory_mono_ms; /* when it was read */
+    struct acme_directory directory;
+
+    struct crypto_key *key;
+    char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1];
+    char account_url[ACME_URL_SIZE]; /* "" until it is known */
+    bool key_burnt; /* once is enough: a CA that refuses every key is not to be flooded */
+
+    struct budget *budget;           /* NULL: no limits are known */
+    struct main_timer *budget_timer; /* runs while there is something to write */
+
+    struct runner *setup; /* NULL: not under way */
+
+    /* A new account key that the CA has to be told of. It is on disk, so that a change which was
+     * interrupted is finished: before any order, because either key may be the account's. */
+    struct crypto_key *new_key;
+    acme_done_fn *on_key_changed; /* NULL: nobody waits for it */
+    void *key_context;
+
+    int64_t clock_noted_mono_ms; /* when it was last told that our clocks differ */
+};
+
+MUST_CHECK enum error ca_init(struct ca *ca, struct main_loop *loop, struct store *store,
+                              const struct acme_ca_settings *settings, ca_ready_fn *on_ready,
+                              void *context, struct error_text *why);
+void ca_fini(struct ca *ca);
+
+/* Whether orders can go out now. If not, ca_prepare() will call on_ready, now or later. */
+MUST_CHECK bool ca_is_ready(const struct ca *ca);
+void ca_prepare(struct ca *ca);
+/* The CA does not know the account any more. */
+void ca_forget_account(struct ca *ca);
+struct acme_identity ca_identity(const struct ca *ca);
+/* Makes a new account key; the CA is told when it is next prepared. */
+MUST_CHECK enum error ca_change_key(struct ca *ca, acme_done_fn *on_done, void *context,
+                                    struct error_text *why);
+/* Takes note of what comes with every answer: nonce and date. */
+void ca_note_answer(struct ca *ca, const struct acme_answer *answer);
+/* To be called after the budget has changed. */
+void ca_budget_changed(struct ca *ca);
+
+MUST_CHECK bool ca_take_nonce(struct ca *ca, char nonce[static CA_NONCE_SIZE]);

@@ -1,0 +1,265 @@
+/* Files that are whole or not there: see acme/file.h. */
+#include "acme/file.h"
+
+#include "core/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void (*file_step)(const char *step);
+
+static void step(const char *name)
+{
+    if (file_step != NULL)
+        file_step(name);
+}
+
+/* Makes every folder on the way to `path`. */
+static bool make_folders(const char *path, unsigned mode)
+{
+    char partial[PATH_MAX];
+    size_t size = strlen(path);
+    if (size == 0 || size >= sizeof(partial)) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(partial, path, size + 1);
+    for (char *slash = strchr(partial + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(partial, 0755) < 0 && errno != EEXIST)
+            return false;
+        *slash = '/';
+    }
+    return mkdir(partial, mode) == 0 || errno == EEXIST;
+}
+
+enum error folder_open(struct folder *folder, const char *path, unsigned mode,
+                       struct error_text *why)
+{
+    *folder = (struct folder){.fd = -1};
+    if (!make_folders(path, mode))
+        return error_set_errno(why, "cannot make the folder %s", path);
+    folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder->fd < 0)
+        return error_set_errno(why, "cannot open the folder %s", path);
+    folder->path = memory_copy_text(slice_of(path));
+    return ERROR_OK;
+}
+
+void folder_close(struct folder *folder)
+{
+    if (folder->path == NULL)
+        return; /* never opened */
+    close(folder->fd);
+    free(folder->path);
+    *folder = (struct folder){.fd = -1};
+}
+
+static bool write_all(int fd, struct slice content)
+{
+    while (content.size > 0) {
+        ssize_t written = write(fd, content.data, content.size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        content = slice_skip(content, (size_t)written);
+    }
+    return true;
+}
+
+/* The owner is changed before the mode, because chown() may take mode bits away. */
+static bool set_mode(int fd, const struct file_mode *mode)
+{
+    if ((mode->owner >= 0 || mode->group >= 0) &&
+        fchown(fd, (uid_t)mode->owner, (gid_t)mode->group) < 0)
+        return false;
+    return fchmod(fd, mode->mode) == 0;
+}
+
+/* Writes a new file that nobody else can open yet. */
+static enum error write_temporary(const struct folder *staging, const char *name,
+                                  struct slice content, const struct file_mode *mode,
+                                  struct error_text *why)
+{
+    enum error error = ERROR_OK;
+    /* Left over from a run that was killed here. */
+    if (unlinkat(staging->fd, name, 0) < 0 && errno != ENOENT)
+        return error_set_errno(why, "cannot remove %s/%s", staging->path, name);
+    step("create");
+    int fd = openat(staging->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_set_errno(why, "cannot create %s/%s", staging->path, name);
+    step("write");
+    if (!write_all(fd, content))
+        error = error_set_errno(why, "cannot write %s/%s", staging->path, name);
+    else if (!set_mode(fd, mode))
+        error = error_set_errno(why, "cannot set owner and mode of %s/%s", staging->path, name);
+    step("sync");
+    if (error == ERROR_OK && !mode->lazy && fsync(fd) < 0)
+        error = error_set_errno(why, "cannot sync %s/%s", staging->path, name);
+    close(fd);
+    if (error != ERROR_OK)
+        unlinkat(staging->fd, name, 0);
+    return error;
+}
+
+static enum error sync_folder(const struct folder *folder, struct error_text *why)
+{
+    step("sync folder");
+    if (fsync(folder->fd) < 0)
+        return error_set_errno(why, "cannot sync the folder %s", folder->path);
+    return ERROR_OK;
+}
+
+enum error file_replace(const struct folder *folder, const struct folder *staging, const char *name,
+                        struct slice content, const struct file_mode *mode, struct error_text *why)
+{
+    char temporary[NAME_MAX + 1];
+    if (snprintf(temporary, sizeof(temporary), ".%s.new", name) >= (int)sizeof(temporary))
+        return error_set(why, ERROR_TOO_BIG, "the file name %.64s... is too long", name);
+    enum error error = write_temporary(staging, temporary, content, mode, why);
+    if (error != ERROR_OK)
+        return error;
+    step("rename");
+    if (renameat(staging->fd, temporary, folder->fd, name) < 0) {
+        error = error_set_errno(why, "cannot rename %s/%s to %s/%s", staging->path, temporary,
+                                folder->path, name);
+        unlinkat(staging->fd, temporary, 0);
+        return error;
+    }
+    return mode->lazy ? ERROR_OK : sync_folder(folder, why);
+}
+
+static enum error read_all(int fd, size_t limit, struct bytes *content)
+{
+    char buffer[16384];
+    for (;;) {
+        ssize_t count = read(fd, buffer, sizeof(buffer));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0) {
+            memory_wipe(buffer, sizeof(buffer)); /* it may have been a key */
+            return count < 0 ? ERROR_SYSTEM : ERROR_OK;
+        }
+        if (!bytes_append(content, slice_from(buffer, (size_t)count), limit)) {
+            memory_wipe(buffer, sizeof(buffer));
+            return ERROR_TOO_BIG;
+        }
+    }
+}
+
+enum error file_read(const struct folder *folder, const char *name, size_t limit,
+                     struct bytes *content, struct error_text *why)
+{
+    struct stat facts;
+    enum error error;
+    /* O_NONBLOCK: a FIFO in the way must not hang us. */
+    int fd = openat(folder->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT)
+        return error_set(why, ERROR_NOT_FOUND, "%s/%s is not there", folder->path, name);
+    if (fd < 0)
+        return error_set_errno(why, "cannot open %s/%s", folder->path, name);
+    bytes_free(content);
+    if (fstat(fd, &facts) < 0 || !S_ISREG(facts.st_mode)) {
+        error = error_set(why, ERROR_INVALID, "%s/%s is not a file", folder->path, name);
+    } else {
+        error = read_all(fd, limit, content);
+        if (error == ERROR_SYSTEM)
+            error_set_errno(why, "cannot read %s/%s", folder->path, name);
+        else if (error != ERROR_OK)
+            error_set(why, error, "%s/%s has more than %zu bytes", folder->path, name, limit);
+    }
+    if (error != ERROR_OK)
+        bytes_free(content);
+    close(fd);
+    return error;
+}
+
+enum error file_move(const struct folder *from, const char *name, const struct folder *to,
+                     const char *new_name, struct error_text *why)
+{
+    step("move");
+    if (renameat(from->fd, name, to->fd, new_name) < 0)
+        return error_set_errno(why, "cannot move %s/%s to %s/%s", from->path, name, to->path,
+                               new_name);
+    enum error error = sync_folder(to, why);
+    return error == ERROR_OK && from->fd != to->fd ? sync_folder(from, why) : error;
+}
+
+enum error file_remove(const struct folder *folder, const char *name, struct error_text *why)
+{
+    step("remove");
+    if (unlinkat(folder->fd, name, 0) < 0 && errno != ENOENT)
+        return error_set_errno(why, "cannot remove %s/%s", folder->path, name);
+    return ERROR_OK;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static DIR *open_entries(const struct folder *folder)
+{
+    int fd = openat(folder->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
+    if (entries == NULL && fd >= 0)
+        close(fd);
+    return entries;
+}
+
+size_t folder_list(const struct folder *folder, char ***names)
+{
+    size_t count = 0;
+    DIR *entries = open_entries(folder);
+    *names = NULL;
+    if (entries == NULL)
+        return 0;
+    for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        *names = memory_resize(*names, count + 1, sizeof(**names));
+        (*names)[count++] = memory_copy_text(slice_of(entry->d_name));
+    }
+    closedir(entries);
+    if (count > 0)
+        qsort(*names, count, sizeof(**names), compare_texts);
+    return count;
+}
+
+void folder_sweep(const struct folder *folder)
+{
+    DIR *entries = open_entries(folder);
+    if (entries == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        struct slice name = slice_of(entry->d_name);
+        if (slice_starts_with(name, SLICE(".")) && slice_ends_with(name, SLICE(".new")))
+            unlinkat(folder->fd, entry->d_name, 0);
+    }
+    closedir(entries);
+}
+
+void folder_list_free(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+void folder_trim(const struct folder *folder, size_t keep)
+{
+    char **names;
+    size_t count = folder_list(folder, &names);
+    for (size_t i = 0; i + keep < count; i++)
+        if (file_remove(folder, names[i], NULL) != ERROR_OK)
+            break; /* more history than wanted does no harm */
+    folder_list_free(names, count);
+}

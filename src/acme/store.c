@@ -1,0 +1,616 @@
+/* Keys, certificates, accounts and memory on disk: see acme/store.h. */
+#include "acme/store.h"
+
+#include "store_facts.h"
+
+#include "acme/acme_time.h"
+#include "acme/file.h"
+#include "core/clock.h"
+#include "core/hash.h"
+#include "core/memory.h"
+#include "json/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    KEY_MAX_BYTES = 16 * 1024,
+    STATE_MAX_BYTES = 4 * 1024 * 1024,
+    FILE_MAX_BYTES = CRYPTO_CHAIN_MAX_BYTES,
+    HISTORY_DEFAULT = 3,
+    TRASH_MAX = 100, /* then the oldest go */
+};
+
+static const struct file_mode PRIVATE_MODE = {.mode = 0600, .owner = -1, .group = -1};
+/* Keys and certificates are synced, and accounts; what else there is can be found out again. */
+static const struct file_mode MEMORY_MODE = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
+
+struct store {
+    struct folder state, accounts, pending, schedule, facts, history, trash, certs, staging;
+    struct file_mode certs_mode;
+    unsigned history_count;
+    unsigned set_aside_count; /* two files may go within one millisecond */
+    int lock_fd;
+};
+
+/* -- Opening -- */
+
+bool store_name_valid(struct slice name)
+{
+    if (name.size == 0 || name.size > NAME_MAX - 16 || name.data[0] == '.')
+        return false;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '-' && c != '_')
+            return false;
+    }
+    return true;
+}
+
+static enum error open_below(struct folder *folder, const char *parent, const char *name,
+                             struct error_text *why)
+{
+    char *path = memory_format("%s/%s", parent, name);
+    enum error error = folder_open(folder, path, 0700, why);
+    free(path);
+    return error;
+}
+
+static enum error open_state(struct store *store, const char *path, struct error_text *why)
+{
+    enum error error = folder_open(&store->state, path, 0700, why);
+    const struct {
+        struct folder *folder;
+        const char *name;
+    } below[] = {{&store->accounts, "accounts"}, {&store->pending, "pending"},
+                 {&store->schedule, "schedule"}, {&store->facts, "facts"},
+                 {&store->history, "history"},   {&store->trash, "trash"}};
+    for (size_t i = 0; error == ERROR_OK && i < COUNT_OF(below); i++)
+        error = open_below(below[i].folder, path, below[i].name, why);
+    return error;
+}
+
+/* The kernel lets go of the lock when the process ends, however it ends: no lock can be stale. */
+static enum error lock(struct store *store, struct error_text *why)
+{
+    store->lock_fd = openat(store->state.fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (store->lock_fd < 0)
+        return error_set_errno(why, "cannot open %s/lock", store->state.path);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK
+                   ? error_set(why, ERROR_BUSY, "%s is in use by another process",
+                               store->state.path)
+                   : error_set_errno(why, "cannot lock %s/lock", store->state.path);
+    return ERROR_OK;
+}
+
+static enum error open_certs(struct store *store, const struct store_settings *settings,
+                             struct error_text *why)
+{
+    struct stat certs, staging;
+    char *path = settings->staging != NULL ? memory_copy_text(slice_of(settings->staging))
+                                           : memory_format("%s.staging", settings->certs);
+    enum error error = folder_open(&store->certs, settings->certs, 0755, why);
+    if (error == ERROR_OK)
+        error = folder_open(&store->staging, path, 0700, why);
+    free(path);
+    if (error != ERROR_OK)
+        return error;
+    if (fstat(store->certs.fd, &certs) < 0 || fstat(store->staging.fd, &staging) < 0)
+        return error_set_errno(why, "cannot look at %s", store->certs.path);
+    if (certs.st_dev != staging.st_dev)
+        return error_set(why, ERROR_INVALID,
+                         "%s and %s are on different file systems, so that files cannot be renamed "
+                         "from one to the other: choose another staging folder",
+                         store->staging.path, store->certs.path);
+    if (certs.st_ino == staging.st_ino)
+        return error_set(why, ERROR_INVALID,
+                         "%s is the folder for certificates too: HAProxy would load half-written "
+                         "files",
+                         store->staging.path);
+    return ERROR_OK;
+}
+
+static void tidy_up(struct store *store)
+{
+    const struct folder *all[] = {&store->accounts, &store->pending, &store->schedule,
+                                  &store->facts, &store->staging};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        folder_sweep(all[i]);
+    folder_trim(&store->trash, TRASH_MAX);
+}
+
+struct store *store_open(const struct store_settings *settings, struct error_text *why)
+{
+    struct store *store = memory_new(sizeof(*store));
+    store->lock_fd = -1;
+    store->certs_mode =
+        (struct file_mode){.mode = settings->certs_mode != 0 ? settings->certs_mode : 0600,
+                           .owner = settings->owner,
+                           .group = settings->group};
+    store->history_count = settings->history != 0 ? settings->history : HISTORY_DEFAULT;
+    if (open_state(store, settings->state, why) == ERROR_OK && lock(store, why) == ERROR_OK &&
+        open_certs(store, settings, why) == ERROR_OK) {
+        tidy_up(store);
+        return store;
+    }
+    store_close(store);
+    return NULL;
+}
+
+void store_close(struct store *store)
+{
+    if (store == NULL)
+        return;
+    struct folder *all[] = {&store->staging,  &store->certs,    &store->trash,
+                            &store->history,  &store->facts,    &store->pending,
+                            &store->schedule, &store->accounts, &store->state};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        folder_close(all[i]);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    free(store);
+}
+
+/* -- What every part needs -- */
+
+/* A file that cannot be used goes where people can look at it, and out of the way. From another
+ * file system it cannot be moved, and is removed: what is in it is of no use. */
+static void set_aside(struct store *store, const struct folder *folder, const char *name)
+{
+    char aside[NAME_MAX + 1];
+    snprintf(aside, sizeof(aside), "%lld-%06u-%.200s", (long long)clock_wall_ms(),
+             store->set_aside_count++ % 1000000, name);
+    if (file_move(folder, name, &store->trash, aside, NULL) != ERROR_OK &&
+        file_remove(folder, name, NULL) != ERROR_OK)
+        return; /* neither can be done: the next reader will say so again */
+}
+
+static struct json *load_json(struct store *store, const struct folder *folder, const char *name)
+{
+    struct bytes text = {0};
+    struct json *root = NULL;
+    enum error error = file_read(folder, name, STATE_MAX_BYTES, &text, NULL);
+    if (error == ERROR_OK)
+        root = json_parse(bytes_slice(&text), STATE_MAX_BYTES, NULL, NULL);
+    if (root == NULL && error != ERROR_NOT_FOUND)
+        set_aside(store, folder, name);
+    bytes_free(&text);
+    return root;
+}
+
+static enum error save_json(const struct folder *folder, const char *name, const struct json *value,
+                            const struct file_mode *mode, struct error_text *why)
+{
+    char *text = json_print(value, JSON_STYLE_INDENTED);
+    enum error error = file_replace(folder, folder, name, slice_of(text), mode, why);
+    free(text);
+    return error;
+}
+
+static struct crypto_key *load_key(struct store *store, const struct folder *folder,
+                                   const char *name)
+{
+    struct bytes pem = {0};
+    struct crypto_key *key = NULL;
+    enum error error = file_read(folder, name, KEY_MAX_BYTES, &pem, NULL);
+    if (error == ERROR_OK)
+        key = crypto_key_from_pem(bytes_slice(&pem), NULL);
+    if (key == NULL && error != ERROR_NOT_FOUND)
+        set_aside(store, folder, name);
+    bytes_free(&pem);
+    return key;
+}
+
+static enum error save_key(const struct folder *folder, const char *name,
+                           const struct crypto_key *key, struct error_text *why)
+{
+    struct bytes pem = {0};
+    enum error error = crypto_key_to_pem(key, &pem, why);
+    if (error == ERROR_OK)
+        error = file_replace(folder, folder, name, bytes_slice(&pem), &PRIVATE_MODE, why);
+    bytes_free(&pem);
+    return error;
+}
+
+/* Loads the key, or makes one of `type` and writes it before anybody uses it. */
+static struct crypto_key *load_or_make_key(struct store *store, const struct folder *folder,
+                                           const char *name, enum crypto_key_type type,
+                                           bool any_type, struct error_text *why)
+{
+    struct crypto_key *key = load_key(store, folder, name);
+    if (key != NULL && (any_type || crypto_key_type_of(key) == type))
+        return key;
+    crypto_key_free(key);
+    key = crypto_key_new(type, why);
+    if (key != NULL && save_key(folder, name, key, why) != ERROR_OK) {
+        crypto_key_free(key);
+        return NULL;
+    }
+    return key;
+}
+
+static void name_with(char file[static NAME_MAX + 1], const char *name, const char *suffix)
+{
+    snprintf(file, NAME_MAX + 1, "%.230s%s", name, suffix);
+}
+
+/* -- Accounts -- */
+
+/* "acme-v02.api.letsencrypt.org-1f3a..." for the directory's URL: readable and unique. */
+static void account_file(const char *url, const char *suffix, char file[static NAME_MAX + 1])
+{
+    char host[64] = "";
+    const char *start = strstr(url, "://");
+    start = start != NULL ? start + 3 : url;
+    for (size_t i = 0; i + 1 < sizeof(host) && start[i] != '\0' && start[i] != '/'; i++) {
+        char c = ascii_lower(start[i]);
+        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+        host[i] = plain ? c : '_';
+    }
+    snprintf(file, NAME_MAX + 1, "%s-%016llx%s", host,
+             (unsigned long long)hash_content(slice_of(url), 0), suffix);
+}
+
+struct crypto_key *store_account_key(struct store *store, const char *directory_url,
+                                     struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    account_file(directory_url, ".key", file);
+    return load_or_make_key(store, &store->accounts, file, CRYPTO_EC_P256, true, why);
+}
+
+enum error store_account_thumbprint(const char *state, const char *directory_url,
+                                    char text[static CRYPTO_THUMBPRINT_LENGTH + 1],
+                                    struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    struct bytes pem = {0};
+    struct crypto_key *key = NULL;
+    struct folder folder = {.path = memory_format("%s/accounts", state)};
+
+    account_file(directory_url, ".key", file);
+    folder.fd = open(folder.path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    enum error error = ERROR_NOT_FOUND;
+    if (folder.fd >= 0)
+        error = file_read(&folder, file, KEY_MAX_BYTES, &pem, why);
+    else if (errno != ENOENT)
+        error = error_set_errno(why, "cannot open %s", folder.path);
+    if (error == ERROR_OK) {
+        key = crypto_key_from_pem(bytes_slice(&pem), why);
+        error = key != NULL ? crypto_key_thumbprint(key, text, why) : ERROR_INVALID;
+    }
+    crypto_key_free(key);
+    bytes_free(&pem);
+    folder_close(&folder);
+    return error;
+}
+
+enum error store_account_set_key(struct store *store, const char *directory_url,
+                                 const struct crypto_key *key, struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    account_file(directory_url, ".key", file);
+    return save_key(&store->accounts, file, key, why);
+}
+
+enum error store_account_burn(struct store *store, const char *directory_url,
+                              struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    account_file(directory_url, ".json", file);
+    enum error error = file_remove(&store->accounts, file, why);
+    account_file(directory_url, ".key", file);
+    set_aside(store, &store->accounts, file);
+    return error;
+}
+
+struct json *store_budget_load(struct store *store, const char *directory_url)
+{
+    char file[NAME_MAX + 1];
+    account_file(directory_url, ".budget.json", file);
+    return load_json(store, &store->accounts, file);
+}
+
+enum error store_budget_save(struct store *store, const char *directory_url,
+                             const struct json *budget, struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    account_file(directory_url, ".budget.json", file);
+    return save_json(&store->accounts, file, budget, &MEMORY_MODE, why);
+}
+
+struct json *store_account_load(struct store *store, const char *directory_url)
+{
+    char file[NAME_MAX + 1];
+    account_file(directory_url, ".json", file);
+    return load_json(store, &store->accounts, file);
+}
+
+enum error store_account_save(struct store *store, const char *directory_url,
+                              const struct json *account, struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    account_file(directory_url, ".json", file);
+    return save_json(&store->accounts, file, account, &PRIVATE_MODE, why);
+}
+
+/* -- Orders on their way -- */
+
+struct crypto_key *store_pending_key(struct store *store, const char *name,
+                                     enum crypto_key_type type, struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".key");
+    return load_or_make_key(store, &store->pending, file, type, false, why);
+}
+
+struct crypto_key *store_pending_key_find(struct store *store, const char *name,
+                                          enum crypto_key_type type)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".key");
+    struct crypto_key *key = load_key(store, &store->pending, file);
+    if (key == NULL || crypto_key_type_of(key) == type)
+        return key;
+    crypto_key_free(key);
+    return NULL;
+}
+
+enum error store_pending_key_put(struct store *store, const char *name,
+                                 const struct crypto_key *key, struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".key");
+    return save_key(&store->pending, file, key, why);
+}
+
+struct json *store_order_load(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    return load_json(store, &store->pending, file);
+}
+
+enum error store_order_save(struct store *store, const char *name, const struct json *order,
+                            struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    return save_json(&store->pending, file, order, &MEMORY_MODE, why);
+}
+
+void store_order_forget(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    /* An order that stays is found to be of no use by the next try. */
+    if (file_remove(&store->pending, file, NULL) != ERROR_OK)
+        return;
+}
+
+void store_pending_forget(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    /* The order first: one without its key would be finalized with another. */
+    store_order_forget(store, name);
+    name_with(file, name, ".key");
+    if (file_remove(&store->pending, file, NULL) != ERROR_OK)
+        return; /* the next order would use the same key: no harm */
+}
+
+/* -- History -- */
+
+static enum error open_history(struct store *store, const char *name, struct folder *folder,
+                               struct error_text *why)
+{
+    return open_below(folder, store->history.path, name, why);
+}
+
+/* Copies what is in service into the history; not there is fine. */
+static enum error keep_in_history(struct store *store, const char *name, struct error_text *why)
+{
+    struct bytes pem = {0};
+    struct crypto_certificate facts;
+    struct folder folder;
+    char file[NAME_MAX + 1], date[ACME_TIME_TEXT_SIZE];
+    enum error error = file_read(&store->certs, name, FILE_MAX_BYTES, &pem, why);
+    if (error == ERROR_NOT_FOUND)
+        return ERROR_OK;
+    if (error != ERROR_OK)
+        return error;
+    if (crypto_certificate_read(bytes_slice(&pem), &facts, NULL) != ERROR_OK) {
+        bytes_free(&pem);
+        return ERROR_OK; /* not worth keeping */
+    }
+    snprintf(file, sizeof(file), "%s-%s.pem", acme_time_print(facts.not_before_s, date),
+             facts.serial);
+    crypto_certificate_free(&facts);
+    error = open_history(store, name, &folder, why);
+    if (error == ERROR_OK) {
+        error = file_replace(&folder, &folder, file, bytes_slice(&pem), &PRIVATE_MODE, why);
+        folder_trim(&folder, store->history_count);
+        folder_close(&folder);
+    }
+    bytes_free(&pem);
+    return error;
+}
+
+/* -- Certificates -- */
+
+static enum error put_in_service(struct store *store, const char *name, struct slice pem,
+                                 struct error_text *why)
+{
+    if (pem.size > STORE_PEM_MAX_BYTES)
+        return error_set(why, ERROR_TOO_BIG,
+                         "%s: key and chain are %zu bytes, and HAProxy's Runtime API takes %d",
+                         name, pem.size, STORE_PEM_MAX_BYTES);
+    return file_replace(&store->certs, &store->staging, name, pem, &store->certs_mode, why);
+}
+
+enum error store_install(struct store *store, const char *name, const struct crypto_key *key,
+                         struct slice chain, struct error_text *why)
+{
+    struct bytes pem = {0}, tidy = {0};
+    /* Encoded anew, so that no byte of a stranger reaches HAProxy's command line. */
+    enum error error = crypto_chain_tidy(chain, key, &tidy, NULL, why);
+    if (error == ERROR_OK)
+        error = crypto_key_to_pem(key, &pem, why);
+    if (error == ERROR_OK && !bytes_append(&pem, bytes_slice(&tidy), FILE_MAX_BYTES))
+        error = error_set(why, ERROR_TOO_BIG, "%s: the chain is too long", name);
+    if (error == ERROR_OK)
+        error = keep_in_history(store, name, why);
+    if (error == ERROR_OK)
+        error = put_in_service(store, name, bytes_slice(&pem), why);
+    bytes_free(&pem);
+    bytes_free(&tidy);
+    if (error == ERROR_OK)
+        store_pending_forget(store, name);
+    return error;
+}
+
+enum error store_read(struct store *store, const char *name, struct bytes *pem,
+                      struct error_text *why)
+{
+    return file_read(&store->certs, name, FILE_MAX_BYTES, pem, why);
+}
+
+/* Key and certificate of one file; `unusable` tells that nothing could load it. A file without a
+ * key that we can read may be somebody else's: HAProxy also takes keys from a file beside it. */
+static enum error read_pair(struct slice pem, struct crypto_certificate *certificate,
+                            bool *unusable, struct error_text *why)
+{
+    struct bytes chain = {0};
+    struct crypto_key *key = crypto_key_from_pem(pem, why);
+    if (key == NULL) {
+        *unusable = crypto_certificate_read(pem, certificate, NULL) != ERROR_OK;
+        if (!*unusable)
+            crypto_certificate_free(certificate);
+        return *unusable ? ERROR_INVALID : ERROR_UNSUPPORTED;
+    }
+    enum error error = crypto_chain_tidy(pem, key, &chain, certificate, why);
+    *unusable = error != ERROR_OK;
+    crypto_key_free(key);
+    bytes_free(&chain);
+    return error;
+}
+
+/* Reads the pair; when it is good, what was found is remembered with the file's identity. A file
+ * that changes while it is read is remembered by what it was before, so that it is read again. */
+static enum error read_and_remember(struct store *store, const char *name, const struct stat *file,
+                                    struct crypto_certificate *certificate, struct error_text *why)
+{
+    char facts[NAME_MAX + 1];
+    struct bytes pem = {0};
+    bool unusable = false;
+    enum error error = store_read(store, name, &pem, why);
+    if (error == ERROR_OK)
+        error = read_pair(bytes_slice(&pem), certificate, &unusable, why);
+    if (unusable)
+        set_aside(store, &store->certs, name);
+    bytes_free(&pem);
+    if (error != ERROR_OK)
+        return error;
+    struct json *saved = store_facts_to_json(certificate, file);
+    name_with(facts, name, ".json");
+    bool is_saved = save_json(&store->facts, facts, saved, &MEMORY_MODE, NULL) == ERROR_OK;
+    (void)is_saved; /* if not, it is read again the next time */
+    json_free(saved);
+    return ERROR_OK;
+}
+
+enum error store_certificate(struct store *store, const char *name,
+                             struct crypto_certificate *certificate, struct error_text *why)
+{
+    char facts[NAME_MAX + 1];
+    struct stat file;
+    if (fstatat(store->certs.fd, name, &file, 0) < 0)
+        return errno == ENOENT
+                   ? error_set(why, ERROR_NOT_FOUND, "%s/%s is not there", store->certs.path, name)
+                   : error_set_errno(why, "cannot look at %s/%s", store->certs.path, name);
+    name_with(facts, name, ".json");
+    struct json *saved = load_json(store, &store->facts, facts);
+    bool known = store_facts_from_json(saved, &file, certificate);
+    json_free(saved);
+    return known ? ERROR_OK : read_and_remember(store, name, &file, certificate, why);
+}
+
+enum error store_remove(struct store *store, const char *name, struct error_text *why)
+{
+    enum error error = keep_in_history(store, name, why);
+    if (error == ERROR_OK)
+        error = file_remove(&store->certs, name, why);
+    return error;
+}
+
+enum error store_rollback(struct store *store, const char *name, struct error_text *why)
+{
+    struct folder folder;
+    struct bytes pem = {0};
+    char **names;
+    enum error error = open_history(store, name, &folder, why);
+    if (error != ERROR_OK)
+        return error;
+    size_t count = folder_list(&folder, &names);
+    if (count == 0)
+        error = error_set(why, ERROR_NOT_FOUND, "%s has no history", name);
+    else
+        error = file_read(&folder, names[count - 1], FILE_MAX_BYTES, &pem, why);
+    if (error == ERROR_OK)
+        error = keep_in_history(store, name, why);
+    if (error == ERROR_OK)
+        error = put_in_service(store, name, bytes_slice(&pem), why);
+    /* What is in service again is no history; a second rollback undoes the first. */
+    if (error == ERROR_OK)
+        error = file_remove(&folder, names[count - 1], why);
+    folder_list_free(names, count);
+    folder_close(&folder);
+    bytes_free(&pem);
+    return error;
+}
+
+void store_each(struct store *store, store_name_fn *found, void *context)
+{
+    char **names;
+    size_t count = folder_list(&store->certs, &names);
+    for (size_t i = 0; i < count; i++)
+        if (store_name_valid(slice_of(names[i])))
+            found(context, names[i]);
+    folder_list_free(names, count);
+}
+
+char *store_path(const struct store *store, const char *name)
+{
+    return memory_format("%s/%s", store->certs.path, name);
+}
+
+/* -- Memory -- */
+
+struct json *store_schedule_load(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    return load_json(store, &store->schedule, file);
+}
+
+enum error store_schedule_save(struct store *store, const char *name, const struct json *schedule,
+                               struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    return save_json(&store->schedule, file, schedule, &MEMORY_MODE, why);
+}
+
+void store_schedule_forget(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    if (file_remove(&store->schedule, file, NULL) != ERROR_OK)
+        return; /* it will be overwritten when the name comes back */
+}

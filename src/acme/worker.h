@@ -1,0 +1,126 @@
+/* What the parts of the worker share: acme_worker.c (what is wanted, what is due), worker_job.c
+ * (the work), worker_memory.c (what is written down).
+ *
+ * A certificate is in the queue until it is due, waits for a CA to be ready, or is at work. Every
+ * event ends in worker_plan(), which puts it where it belongs.
+ */
+#pragma once
+
+#include "acme/queue.h"
+#include "ca.h"
+#include "key_maker.h"
+
+enum { CA_COUNT = 3 };
+
+/* A name of a certificate. One that a CA will not certify is left out of orders until its own
+ * back-off has passed, so that it does not keep the others waiting. */
+struct host {
+    char *name;
+    struct schedule_certificate hold; /* its failures; out until `retry_mono_ms` */
+    struct acme_problem *problem;     /* NULL: none */
+};
+
+enum work { WORK_NONE, WORK_WAITS, WORK_ORDER, WORK_POLL, WORK_REVOKE };
+
+/* Work under way. Of 100,000 certificates few are at work, so this is kept apart. */
+struct job {
+    struct certificate *certificate;
+    uint64_t ticket;
+    int64_t started_mono_ms;
+    struct runner *runner; /* NULL until it starts */
+    /* The account as it was when the work began: the CA's may change meanwhile. */
+    struct crypto_key *account_key;
+    char account_url[ACME_URL_SIZE];
+    char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1];
+    struct key_maker *maker;  /* makes the next one; NULL when there is no need */
+    struct crypto_key *key;   /* of the certificate to come */
+    const char **order_names; /* of the certificate's hosts */
+    size_t order_count;
+    char order_url[ACME_URL_SIZE]; /* as written down */
+    char resumed_url[ACME_URL_SIZE];
+    char info_url[ACME_URL_SIZE + 128];
+    struct bytes der; /* of the certificate to be revoked */
+};
+
+struct certificate {
+    struct queue_entry entry;
+    struct certificate *next, *previous; /* of all */
+    struct certificate *next_alike;      /* of those in the same slot of the index */
+    struct acme_worker *worker;
+    char *name;
+    struct host *hosts;
+    size_t host_count;
+    enum crypto_key_type key_type;
+
+    struct schedule_certificate schedule;
+    struct crypto_certificate in_service; /* `names` is NULL when there is none */
+    char *issuer_directory;               /* NULL when it is not known */
+    struct acme_problem *problem;         /* NULL: none since the last success */
+    bool limited; /* it waits for the CA's limits, not for a failure to pass */
+
+    enum work work;
+    enum work waits_to;     /* do, in WORK_WAITS */
+    enum schedule_ca ca;    /* of the work */
+    struct job *job;        /* NULL in WORK_NONE and WORK_WAITS */
+    unsigned registrations; /* for this order */
+
+    bool revoke_wanted;
+    acme_done_fn *on_revoked;
+    void *revoked_context;
+};
+
+struct acme_worker {
+    struct main_loop *loop;
+    struct store *store;
+    struct acme_worker_settings settings;
+    struct ca cas[CA_COUNT];
+    bool has_ca[CA_COUNT];
+    struct certificate *first;
+    struct certificate **index; /* by name: `index_size` chains, a power of two */
+    size_t index_size;
+    size_t count;
+    struct queue queue;
+    struct main_timer *timer;
+    uint64_t last_ticket;
+    struct job **jobs; /* room for as many as may run at once */
+    size_t running;
+};
+
+/* acme_worker.c */
+struct schedule_now worker_now(void);
+void worker_plan(struct certificate *certificate);
+/* What is to be done now; takes hosts into account that are missing from what is in service. */
+struct schedule_decision worker_decide(const struct certificate *certificate,
+                                       const struct schedule_now *now);
+bool worker_host_is_out(const struct host *host, const struct schedule_now *now);
+/* A certificate has stopped working: others may begin. */
+void worker_work_ended(struct acme_worker *worker);
+/* Takes over what was remembered of a problem; NULL for none. */
+void worker_set_problem(struct acme_problem **own, const struct acme_problem *problem);
+
+/* worker_index.c */
+struct certificate *worker_find(const struct acme_worker *worker, const char *name);
+void worker_add(struct acme_worker *worker, struct certificate *certificate);
+void worker_take_out(struct acme_worker *worker, struct certificate *certificate);
+
+/* worker_job.c */
+void worker_order(struct certificate *certificate);
+void worker_poll(struct certificate *certificate);
+void worker_revoke(struct certificate *certificate);
+void worker_drop_job(struct certificate *certificate);
+/* The order came to nothing. */
+void worker_failed(struct certificate *certificate, const struct acme_problem *problem);
+/* The CA for which the certificate waited is not to be had. */
+void worker_ca_failed(struct certificate *certificate, const struct acme_problem *problem);
+/* The CA that a certificate in service belongs to. */
+enum schedule_ca worker_issuer(const struct certificate *certificate);
+
+/* worker_memory.c */
+void worker_save(const struct certificate *certificate);
+/* Reads what is in service and what is remembered. */
+void worker_load(struct certificate *certificate);
+/* Takes what is in service from the store. */
+void worker_look(struct certificate *certificate);
+/* Finds the order on its way at the CA with this directory, if it is for the same names. */
+void worker_load_order(struct job *job, const char *directory_url);
+void worker_save_order(struct job *job, const char *directory_url, const char *order_url);

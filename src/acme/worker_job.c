@@ -1,0 +1,564 @@
+/* The worker's work: orders, renewal information, revocations. See worker.h. */
+#include "worker.h"
+
+#include "runner.h"
+
+#include "acme/acme_time.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { REGISTRATIONS_MAX = 2 }; /* for one order, before it counts as a failure */
+
+static struct ca *ca_of(const struct certificate *certificate)
+{
+    return &certificate->worker->cas[certificate->ca];
+}
+
+/* -- Beginning and ending -- */
+
+/* False when the CA is not ready: the certificate then waits for it. */
+static bool begin(struct certificate *certificate, enum work work)
+{
+    struct ca *ca = ca_of(certificate);
+    if (!ca_is_ready(ca)) {
+        certificate->work = WORK_WAITS;
+        certificate->waits_to = work;
+        ca_prepare(ca);
+        return false;
+    }
+    struct acme_worker *worker = certificate->worker;
+    struct job *job = memory_new(sizeof(*job));
+    job->certificate = certificate;
+    job->ticket = ++worker->last_ticket;
+    job->started_mono_ms = clock_mono_ms();
+    job->account_key = crypto_key_share(ca->key);
+    memcpy(job->account_url, ca->account_url, sizeof(job->account_url));
+    memcpy(job->thumbprint, ca->thumbprint, sizeof(job->thumbprint));
+    certificate->work = work;
+    certificate->job = job;
+    worker->jobs[worker->running++] = job;
+    return true;
+}
+
+static struct acme_identity identity_of(const struct job *job)
+{
+    return (struct acme_identity){
+        .key = job->account_key, .url = job->account_url, .thumbprint = job->thumbprint};
+}
+
+static void withdraw(const struct job *job)
+{
+    const struct acme_worker_settings *settings = &job->certificate->worker->settings;
+    const struct acme_flow *flow = runner_flow(job->runner);
+    for (size_t i = 0; i < flow->authorization_count; i++)
+        if (flow->authorizations[i].token[0] != '\0')
+            settings->hooks.withdraw(settings->context, flow->authorizations[i].token);
+}
+
+static void take_off_list(struct acme_worker *worker, const struct job *job)
+{
+    size_t at = 0;
+    while (worker->jobs[at] != job)
+        at++;
+    worker->jobs[at] = worker->jobs[--worker->running];
+}
+
+void worker_drop_job(struct certificate *certificate)
+{
+    struct acme_worker *worker = certificate->worker;
+    struct job *job = certificate->job;
+    certificate->work = WORK_NONE;
+    certificate->job = NULL;
+    if (job == NULL)
+        return;
+    take_off_list(worker, job);
+    if (job->runner != NULL)
+        withdraw(job);
+    runner_free(job->runner);
+    key_maker_free(job->maker);
+    crypto_key_free(job->account_key);
+    crypto_key_free(job->key);
+    free(job->order_names);
+    bytes_free(&job->der);
+    free(job);
+    worker_work_ended(worker);
+}
+
+/* -- Failure -- */
+
+static void log_failure(const struct certificate *certificate, const char *host,
+                        const struct acme_problem *problem, int64_t retry_mono_ms)
+{
+    char type[sizeof(problem->type)];
+    memcpy(type, problem->type, sizeof(type));
+    log_event(LOG_WARNING, "certificate_failed", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("host", host), LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
+              LOG_TEXT("class", acme_class_name(problem->class)),
+              LOG_TEXT("type", type[0] != '\0' ? type : NULL), LOG_TEXT("reason", problem->detail),
+              LOG_TEXT("see", problem->url[0] != '\0' ? problem->url : NULL),
+              LOG_NUMBER("retry_in_s", (retry_mono_ms - clock_mono_ms()) / 1000));
+}
+
+void worker_failed(struct certificate *certificate, const struct acme_problem *problem)
+{
+    const struct schedule_now now = worker_now();
+    worker_set_problem(&certificate->problem, problem);
+    certificate->registrations = 0;
+    schedule_failed(&certificate->schedule, certificate->problem, &now);
+    log_failure(certificate, NULL, certificate->problem, certificate->schedule.retry_mono_ms);
+    worker_drop_job(certificate);
+    worker_save(certificate);
+    worker_plan(certificate);
+}
+
+static struct host *find_host(struct certificate *certificate, const char *name)
+{
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (strcmp(certificate->hosts[i].name, name) == 0)
+            return &certificate->hosts[i];
+    return NULL;
+}
+
+/* Leaves out the names that failed, if that leaves any: those are ordered at once. */
+static bool split_off(struct certificate *certificate, const struct acme_flow *flow)
+{
+    const struct schedule_now now = worker_now();
+    size_t known = 0;
+    for (size_t i = 0; i < flow->failure_count; i++) {
+        const struct acme_failure *failure = &flow->failures[i];
+        if (ca_of(certificate)->budget != NULL)
+            budget_note_failure(ca_of(certificate)->budget, failure->name, now.mono_ms);
+        known += find_host(certificate, failure->name) != NULL;
+    }
+    ca_budget_changed(ca_of(certificate));
+    if (known == 0 || known >= certificate->job->order_count)
+        return false;
+    for (size_t i = 0; i < flow->failure_count; i++) {
+        struct host *host = find_host(certificate, flow->failures[i].name);
+        if (host == NULL)
+            continue;
+        if (host->hold.seed == 0)
+            crypto_random(&host->hold.seed, sizeof(host->hold.seed));
+        worker_set_problem(&host->problem, &flow->failures[i].problem);
+        schedule_failed(&host->hold, host->problem, &now);
+        log_failure(certificate, host->name, host->problem, host->hold.retry_mono_ms);
+    }
+    return true;
+}
+
+static void order_failed(struct certificate *certificate)
+{
+    struct acme_flow *flow = runner_flow(certificate->job->runner);
+    const struct acme_problem problem = flow->problem; /* dies with the runner */
+    if (problem.class == ACME_CLASS_ACCOUNT_GONE &&
+        certificate->registrations++ < REGISTRATIONS_MAX) {
+        /* Others may have noticed before, and the account be another by now. */
+        if (strcmp(certificate->job->account_url, ca_of(certificate)->account_url) == 0)
+            ca_forget_account(ca_of(certificate));
+        worker_drop_job(certificate);
+        worker_plan(certificate);
+    } else if (split_off(certificate, flow)) {
+        worker_drop_job(certificate);
+        worker_save(certificate);
+        worker_plan(certificate);
+    } else {
+        worker_failed(certificate, &problem);
+    }
+}
+
+/* -- Success -- */
+
+static void log_success(const struct certificate *certificate)
+{
+    char until[ACME_TIME_TEXT_SIZE];
+    const struct crypto_certificate *facts = &certificate->in_service;
+    log_event(LOG_INFO, "certificate", LOG_TEXT("certificate", certificate->name),
+              LOG_NUMBER("hosts", facts->name_count), LOG_TEXT("issuer", facts->issuer),
+              LOG_TEXT("serial", facts->serial),
+              LOG_TEXT("not_after", acme_time_print(facts->not_after_s, until)),
+              LOG_NUMBER("took_ms", clock_mono_ms() - certificate->job->started_mono_ms));
+}
+
+/* Takes the facts of the flow as those of what is now in service. */
+static void take_success(struct certificate *certificate, struct acme_flow *flow)
+{
+    const struct ca *ca = ca_of(certificate);
+    struct crypto_certificate *facts = &flow->certificate;
+    schedule_succeeded(&certificate->schedule, facts->not_before_s, facts->not_after_s,
+                       facts->ari_id[0] != '\0' && ca->directory.renewal_info[0] != '\0');
+    for (size_t i = 0; i < certificate->job->order_count; i++) {
+        struct host *host = find_host(certificate, certificate->job->order_names[i]);
+        host->hold = (struct schedule_certificate){.seed = host->hold.seed};
+        worker_set_problem(&host->problem, NULL);
+    }
+    crypto_certificate_free(&certificate->in_service);
+    certificate->in_service = *facts;
+    *facts = (struct crypto_certificate){0};
+    worker_set_problem(&certificate->problem, NULL);
+    certificate->registrations = 0;
+    free(certificate->issuer_directory);
+    certificate->issuer_directory = memory_copy_text(slice_of(ca->settings->directory_url));
+}
+
+static void order_done(struct certificate *certificate)
+{
+    struct acme_worker *worker = certificate->worker;
+    struct acme_flow *flow = runner_flow(certificate->job->runner);
+    struct error_text why = {0};
+    if (certificate->ca == SCHEDULE_CA_STAGING) {
+        /* Nobody trusts it; it showed that the way is mended. */
+        log_event(LOG_INFO, "certificate_staging_passed",
+                  LOG_TEXT("certificate", certificate->name));
+        schedule_staging_succeeded(&certificate->schedule);
+        store_order_forget(worker->store, certificate->name);
+        worker_drop_job(certificate);
+        worker_plan(certificate);
+        return;
+    }
+    if (store_install(worker->store, certificate->name, certificate->job->key,
+                      bytes_slice(&flow->chain), &why) != ERROR_OK) {
+        struct acme_problem problem;
+        acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", why.text);
+        worker_failed(certificate, &problem);
+        return;
+    }
+    take_success(certificate, flow);
+    log_success(certificate);
+    worker_drop_job(certificate);
+    worker_save(certificate);
+    worker_plan(certificate);
+    /* Last: the host may want no more of it. */
+    worker->settings.hooks.ready(worker->settings.context, certificate->name,
+                                 &certificate->in_service);
+}
+
+/* -- Orders -- */
+
+static void on_order_progress(void *context)
+{
+    struct job *job = context;
+    const struct acme_flow *flow = runner_flow(job->runner);
+    if (strcmp(flow->order_url, job->order_url) != 0)
+        worker_save_order(job, ca_of(job->certificate)->settings->directory_url, flow->order_url);
+}
+
+static void on_order_publish(void *context)
+{
+    struct job *job = context;
+    const struct acme_worker_settings *settings = &job->certificate->worker->settings;
+    const struct acme_flow *flow = runner_flow(job->runner);
+    size_t count = 0;
+    struct acme_challenge *challenges = memory_new(flow->authorization_count * sizeof(*challenges));
+    char(*texts)[ACME_KEY_AUTHORIZATION_SIZE] =
+        memory_new(flow->authorization_count * sizeof(*texts));
+    for (size_t i = 0; i < flow->authorization_count; i++) {
+        if (flow->authorizations[i].token[0] == '\0')
+            continue;
+        acme_flow_key_authorization(flow, i, texts[count]);
+        challenges[count] = (struct acme_challenge){.host = flow->authorizations[i].name,
+                                                    .token = flow->authorizations[i].token,
+                                                    .key_authorization = texts[count]};
+        count++;
+    }
+    settings->hooks.publish(settings->context, job->ticket, challenges, count);
+    free(challenges);
+    free(texts);
+}
+
+static void on_order_end(void *context, bool done)
+{
+    struct job *job = context;
+    if (done)
+        order_done(job->certificate);
+    else
+        order_failed(job->certificate);
+}
+
+static void choose_names(struct job *job)
+{
+    const struct certificate *certificate = job->certificate;
+    const struct schedule_now now = worker_now();
+    job->order_names = memory_new(certificate->host_count * sizeof(char *));
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (!worker_host_is_out(&certificate->hosts[i], &now))
+            job->order_names[job->order_count++] = certificate->hosts[i].name;
+}
+
+/* How many of the names are covered by what is in service. */
+static size_t count_covered(const struct job *job)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < job->order_count; i++)
+        count += crypto_certificate_covers(&job->certificate->in_service, job->order_names[i]);
+    return count;
+}
+
+/* The ARI id of the certificate that the order replaces, where this CA has issued it. */
+static const char *replaced(const struct job *job)
+{
+    const struct certificate *certificate = job->certificate;
+    const struct ca *ca = ca_of(certificate);
+    bool can_replace = certificate->in_service.ari_id[0] != '\0' &&
+                       ca->directory.renewal_info[0] != '\0' &&
+                       certificate->issuer_directory != NULL &&
+                       strcmp(certificate->issuer_directory, ca->settings->directory_url) == 0;
+    return can_replace && count_covered(job) > 0 ? certificate->in_service.ari_id : NULL;
+}
+
+/* How long the CA's limits want the order to wait; 0 when what it needs has been taken. */
+static int64_t take_from_budget(const struct job *job)
+{
+    const struct certificate *certificate = job->certificate;
+    const struct schedule_now now = worker_now();
+    struct ca *ca = ca_of(certificate);
+    /* Exactly the names that are in service count as a renewal. */
+    bool same_names = count_covered(job) == job->order_count &&
+                      certificate->in_service.name_count == job->order_count;
+    bool in_window = replaced(job) != NULL && worker_decide(certificate, &now).in_window;
+    enum budget_order kind = in_window    ? BUDGET_IN_WINDOW
+                             : same_names ? BUDGET_SAME_NAMES
+                                          : BUDGET_NEW_NAMES;
+    if (ca->budget == NULL || certificate->ca == SCHEDULE_CA_STAGING || job->resumed_url[0] != '\0')
+        return 0;
+    int64_t wait_ms =
+        budget_take_order_ms(ca->budget, kind, job->order_names, job->order_count, now.mono_ms);
+    ca_budget_changed(ca);
+    return wait_ms;
+}
+
+static void wait_for_limits(struct certificate *certificate, int64_t wait_ms)
+{
+    certificate->schedule.retry_mono_ms = clock_mono_ms() + wait_ms;
+    certificate->limited = true;
+    log_event(LOG_INFO, "certificate_limited", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
+              LOG_NUMBER("retry_in_s", wait_ms / 1000));
+    worker_drop_job(certificate);
+    worker_plan(certificate);
+}
+
+static void start_order(struct job *job)
+{
+    static const struct runner_hooks HOOKS = {
+        .on_progress = on_order_progress, .on_publish = on_order_publish, .on_end = on_order_end};
+    struct ca *ca = ca_of(job->certificate);
+    const struct acme_order_wish wish = {.account = identity_of(job),
+                                         .key = job->key,
+                                         .names = job->order_names,
+                                         .name_count = job->order_count,
+                                         .replaces = replaced(job),
+                                         .profile = ca->settings->profile,
+                                         .preferred_chain = ca->settings->preferred_chain,
+                                         .order_url = job->resumed_url};
+    memcpy(job->order_url, job->resumed_url, sizeof(job->order_url));
+    job->runner = runner_new(ca, &HOOKS, job);
+    acme_flow_order(runner_flow(job->runner), &ca->directory, &wish);
+    runner_start(job->runner);
+}
+
+static void fail_for_want_of_key(struct certificate *certificate, const char *reason)
+{
+    struct acme_problem problem;
+    acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", reason);
+    worker_failed(certificate, &problem);
+}
+
+static void on_key_made(void *context, struct crypto_key *key, const char *reason)
+{
+    struct job *job = context;
+    struct certificate *certificate = job->certificate;
+    struct error_text why = {0};
+    job->key = key;
+    if (key == NULL)
+        fail_for_want_of_key(certificate, reason);
+    else if (store_pending_key_put(certificate->worker->store, certificate->name, key, &why) !=
+             ERROR_OK)
+        fail_for_want_of_key(certificate, why.text);
+    else
+        start_order(job);
+}
+
+/* Starts the order when its key is on disk: the one of an order that was interrupted, or a new one.
+ */
+static void start_with_key(struct job *job)
+{
+    struct certificate *certificate = job->certificate;
+    struct acme_worker *worker = certificate->worker;
+    enum crypto_key_type type = certificate->key_type;
+    struct error_text why = {0};
+    if (crypto_key_type_is_ec(type))
+        job->key = store_pending_key(worker->store, certificate->name, type, &why);
+    else
+        job->key = store_pending_key_find(worker->store, certificate->name, type);
+    if (job->key != NULL) {
+        start_order(job);
+        return;
+    }
+    if (!crypto_key_type_is_ec(type))
+        job->maker = key_maker_new(worker->loop, type, on_key_made, job, &why);
+    if (job->maker == NULL)
+        fail_for_want_of_key(certificate, why.text);
+}
+
+void worker_order(struct certificate *certificate)
+{
+    const struct acme_worker *worker = certificate->worker;
+    const struct schedule_settings settings = {.has_staging = worker->has_ca[SCHEDULE_CA_STAGING],
+                                               .has_second = worker->has_ca[SCHEDULE_CA_SECOND],
+                                               .second_after = worker->settings.second_after};
+    certificate->ca = schedule_ca_of(&certificate->schedule, &settings);
+    if (!begin(certificate, WORK_ORDER))
+        return;
+    struct job *job = certificate->job;
+    choose_names(job);
+    worker_load_order(job, ca_of(certificate)->settings->directory_url);
+    int64_t wait_ms = take_from_budget(job);
+    if (wait_ms > 0) {
+        wait_for_limits(certificate, wait_ms);
+        return;
+    }
+    certificate->limited = false;
+    start_with_key(job);
+}
+
+/* -- Renewal information -- */
+
+enum schedule_ca worker_issuer(const struct certificate *certificate)
+{
+    const struct acme_worker *worker = certificate->worker;
+    for (size_t i = 0; i < CA_COUNT; i++)
+        if (worker->has_ca[i] && certificate->issuer_directory != NULL &&
+            strcmp(worker->cas[i].settings->directory_url, certificate->issuer_directory) == 0)
+            return (enum schedule_ca)i;
+    return SCHEDULE_CA_FIRST; /* as good a guess as any for a certificate from elsewhere */
+}
+
+/* Without a window the life of the certificate decides. */
+static void poll_failed(struct certificate *certificate, const struct acme_problem *problem)
+{
+    const struct schedule_now now = worker_now();
+    schedule_window_failed(&certificate->schedule, problem->retry_after_s, &now);
+    log_event(LOG_INFO, "certificate_window_unknown", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("reason", problem->detail));
+}
+
+static void poll_done(struct certificate *certificate, const struct acme_flow *flow)
+{
+    const struct schedule_now now = worker_now();
+    const struct acme_renewal_info *info = &flow->renewal_info;
+    bool moved = info->start_s != certificate->schedule.window_start_s;
+    schedule_window(&certificate->schedule, info->start_s, info->end_s, flow->retry_after_s, &now);
+    if (moved && info->explanation_url[0] != '\0')
+        log_event(LOG_NOTICE, "certificate_window", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("see", info->explanation_url));
+}
+
+static void on_poll_end(void *context, bool done)
+{
+    struct job *job = context;
+    struct certificate *certificate = job->certificate;
+    const struct acme_flow *flow = runner_flow(job->runner);
+    if (done)
+        poll_done(certificate, flow);
+    else
+        poll_failed(certificate, &flow->problem);
+    worker_drop_job(certificate);
+    worker_save(certificate);
+    worker_plan(certificate);
+}
+
+void worker_poll(struct certificate *certificate)
+{
+    static const struct runner_hooks HOOKS = {.on_end = on_poll_end};
+    certificate->ca = worker_issuer(certificate);
+    if (!begin(certificate, WORK_POLL))
+        return;
+    struct ca *ca = ca_of(certificate);
+    struct slice base = slice_of(ca->directory.renewal_info);
+    if (base.size == 0) {
+        certificate->schedule.can_poll = false;
+        worker_drop_job(certificate);
+        worker_plan(certificate);
+        return;
+    }
+    struct job *job = certificate->job;
+    snprintf(job->info_url, sizeof(job->info_url), "%s%s%s", base.data,
+             slice_ends_with(base, SLICE("/")) ? "" : "/", certificate->in_service.ari_id);
+    job->runner = runner_new(ca, &HOOKS, job);
+    acme_flow_renewal_info(runner_flow(job->runner), job->info_url);
+    runner_start(job->runner);
+}
+
+/* -- Revocation -- */
+
+static void end_revocation(struct certificate *certificate, const struct acme_problem *problem)
+{
+    acme_done_fn *on_done = certificate->on_revoked;
+    void *context = certificate->revoked_context;
+    struct acme_problem copy;
+    if (problem != NULL)
+        copy = *problem;
+    certificate->revoke_wanted = false;
+    certificate->on_revoked = NULL;
+    log_event(LOG_NOTICE, problem == NULL ? "certificate_revoked" : "certificate_not_revoked",
+              LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("serial", certificate->in_service.serial),
+              LOG_TEXT("reason", problem != NULL ? problem->detail : NULL));
+    if (problem == NULL)
+        certificate->schedule.wanted_now = true;
+    worker_drop_job(certificate);
+    worker_plan(certificate);
+    if (on_done != NULL)
+        on_done(context, problem != NULL ? &copy : NULL);
+}
+
+static void on_revoke_end(void *context, bool done)
+{
+    struct job *job = context;
+    end_revocation(job->certificate, done ? NULL : &runner_flow(job->runner)->problem);
+}
+
+void worker_revoke(struct certificate *certificate)
+{
+    static const struct runner_hooks HOOKS = {.on_end = on_revoke_end};
+    struct bytes pem = {0};
+    struct error_text why = {0};
+    certificate->ca = worker_issuer(certificate);
+    if (!begin(certificate, WORK_REVOKE))
+        return;
+    struct ca *ca = ca_of(certificate);
+    struct job *job = certificate->job;
+    struct acme_identity identity = identity_of(job);
+    enum error error = store_read(certificate->worker->store, certificate->name, &pem, &why);
+    if (error == ERROR_OK)
+        error = crypto_certificate_der(bytes_slice(&pem), &job->der, &why);
+    bytes_free(&pem);
+    if (error != ERROR_OK) {
+        struct acme_problem problem;
+        acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", why.text);
+        end_revocation(certificate, &problem);
+        return;
+    }
+    job->runner = runner_new(ca, &HOOKS, job);
+    acme_flow_revoke(runner_flow(job->runner), &ca->directory, &identity, bytes_slice(&job->der));
+    runner_start(job->runner);
+}
+
+/* -- A CA that is not to be had -- */
+
+void worker_ca_failed(struct certificate *certificate, const struct acme_problem *problem)
+{
+    certificate->work = WORK_NONE;
+    switch (certificate->waits_to) {
+    case WORK_POLL:
+        poll_failed(certificate, problem);
+        worker_plan(certificate);
+        break;
+    case WORK_REVOKE: end_revocation(certificate, problem); break;
+    default: worker_failed(certificate, problem); break;
+    }
+}

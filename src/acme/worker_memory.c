@@ -1,0 +1,171 @@
+/* What the worker writes down about a certificate: see worker.h. */
+#include "worker.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "json/json.h"
+
+#include <stdlib.h>
+
+static struct json *problem_to_json(const struct acme_problem *problem)
+{
+    struct json *saved = json_new_object();
+    json_put_text(saved, "class", slice_of(acme_class_name(problem->class)));
+    json_put_integer(saved, "status", problem->status);
+    json_put_text(saved, "type", slice_of(problem->type));
+    json_put_text(saved, "detail", slice_of(problem->detail));
+    json_put_text(saved, "url", slice_of(problem->url));
+    return saved;
+}
+
+static void copy_text(const struct json *value, char *copy, size_t size)
+{
+    struct slice text;
+    if (!json_read_text(value, &text) || text.size >= size)
+        text = SLICE("");
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+}
+
+static void problem_from_json(const struct json *saved, struct acme_problem **own)
+{
+    struct slice class;
+    int64_t status = 0;
+    struct acme_problem problem = {.retry_after_s = -1};
+    if (!json_read_text(json_get(saved, "class"), &class) ||
+        !acme_class_parse(class, &problem.class) || problem.class == ACME_CLASS_NONE)
+        return;
+    if (json_read_integer(json_get(saved, "status"), &status) && status > 0 && status < 1000)
+        problem.status = (int)status;
+    copy_text(json_get(saved, "type"), problem.type, sizeof(problem.type));
+    copy_text(json_get(saved, "detail"), problem.detail, sizeof(problem.detail));
+    copy_text(json_get(saved, "url"), problem.url, sizeof(problem.url));
+    worker_set_problem(own, &problem);
+}
+
+static struct json *hosts_to_json(const struct certificate *certificate,
+                                  const struct schedule_now *now)
+{
+    struct json *held = json_new_object();
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        const struct host *host = &certificate->hosts[i];
+        if (host->hold.failures == 0)
+            continue;
+        struct json *saved = schedule_save(&host->hold, now);
+        if (host->problem != NULL)
+            json_put(saved, "problem", problem_to_json(host->problem));
+        json_put(held, host->name, saved);
+    }
+    return held;
+}
+
+void worker_save(const struct certificate *certificate)
+{
+    struct error_text why = {0};
+    const struct schedule_now now = worker_now();
+    struct json *saved = schedule_save(&certificate->schedule, &now);
+    if (certificate->issuer_directory != NULL)
+        json_put_text(saved, "issuer_directory", slice_of(certificate->issuer_directory));
+    if (certificate->problem != NULL)
+        json_put(saved, "problem", problem_to_json(certificate->problem));
+    json_put(saved, "held", hosts_to_json(certificate, &now));
+    if (store_schedule_save(certificate->worker->store, certificate->name, saved, &why) != ERROR_OK)
+        log_event(LOG_WARNING, "certificate_memory_not_saved",
+                  LOG_TEXT("certificate", certificate->name), LOG_TEXT("reason", why.text));
+    json_free(saved);
+}
+
+void worker_look(struct certificate *certificate)
+{
+    struct error_text why = {0};
+    struct crypto_certificate facts;
+    crypto_certificate_free(&certificate->in_service);
+    certificate->schedule.not_before_s = certificate->schedule.not_after_s = 0;
+    certificate->schedule.can_poll = false;
+    enum error error =
+        store_certificate(certificate->worker->store, certificate->name, &facts, &why);
+    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
+        log_event(LOG_WARNING, "certificate_unusable", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", why.text));
+    if (error != ERROR_OK)
+        return;
+    certificate->in_service = facts;
+    certificate->schedule.not_before_s = facts.not_before_s;
+    certificate->schedule.not_after_s = facts.not_after_s;
+    certificate->schedule.can_poll = facts.ari_id[0] != '\0';
+}
+
+void worker_load(struct certificate *certificate)
+{
+    const struct schedule_now now = worker_now();
+    struct json *saved = store_schedule_load(certificate->worker->store, certificate->name);
+    schedule_load(&certificate->schedule, saved, &now);
+    if (certificate->schedule.seed == 0)
+        crypto_random(&certificate->schedule.seed, sizeof(certificate->schedule.seed));
+    struct slice issuer;
+    free(certificate->issuer_directory);
+    certificate->issuer_directory =
+        json_read_text(json_get(saved, "issuer_directory"), &issuer) && issuer.size > 0
+            ? memory_copy_text(issuer)
+            : NULL;
+    problem_from_json(json_get(saved, "problem"), &certificate->problem);
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        struct host *host = &certificate->hosts[i];
+        const struct json *held = json_get(json_get(saved, "held"), host->name);
+        if (held == NULL)
+            continue;
+        schedule_load(&host->hold, held, &now);
+        problem_from_json(json_get(held, "problem"), &host->problem);
+    }
+    json_free(saved);
+    worker_look(certificate);
+}
+
+/* -- The order on its way -- */
+
+static bool same_names(const struct job *job, const struct json *names)
+{
+    struct slice text;
+    if (json_count(names) != job->order_count)
+        return false;
+    for (size_t i = 0; i < job->order_count; i++)
+        if (!json_read_text(json_at(names, i), &text) ||
+            !slice_equal(text, slice_of(job->order_names[i])))
+            return false;
+    return true;
+}
+
+void worker_load_order(struct job *job, const char *directory_url)
+{
+    const struct certificate *certificate = job->certificate;
+    struct json *saved = store_order_load(certificate->worker->store, certificate->name);
+    struct slice directory;
+    if (!json_read_text(json_get(saved, "directory"), &directory) ||
+        !slice_equal(directory, slice_of(directory_url)) ||
+        !same_names(job, json_get(saved, "names")) ||
+        !acme_url_copy(json_get(saved, "url"), job->resumed_url))
+        job->resumed_url[0] = '\0';
+    json_free(saved);
+}
+
+void worker_save_order(struct job *job, const char *directory_url, const char *order_url)
+{
+    const struct certificate *certificate = job->certificate;
+    struct error_text why = {0};
+    memcpy(job->order_url, order_url, strlen(order_url) + 1);
+    if (order_url[0] == '\0') {
+        store_order_forget(certificate->worker->store, certificate->name);
+        return;
+    }
+    struct json *saved = json_new_object(), *names = json_new_array();
+    json_put_text(saved, "directory", slice_of(directory_url));
+    json_put_text(saved, "url", slice_of(order_url));
+    for (size_t i = 0; i < job->order_count; i++)
+        json_append_text(names, slice_of(job->order_names[i]));
+    json_put(saved, "names", names);
+    if (store_order_save(certificate->worker->store, certificate->name, saved, &why) != ERROR_OK)
+        log_event(LOG_WARNING, "order_not_saved", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", why.text));
+    json_free(saved);
+}

@@ -1,0 +1,515 @@
+/* acme: when to act, how much a CA allows, what is due first. */
+#include "acme/budget.h"
+#include "acme/queue.h"
+#include "acme/schedule.h"
+#include "core/memory.h"
+#include "json/json.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { DAY = 86400, HOUR = 3600 };
+
+static const struct schedule_now START = {.mono_ms = 5000000, .wall_s = 1800000000};
+
+static struct schedule_now later(int64_t seconds)
+{
+    return (struct schedule_now){.mono_ms = START.mono_ms + seconds * 1000,
+                                 .wall_s = START.wall_s + seconds};
+}
+
+static struct schedule_certificate issued(int64_t life_s)
+{
+    struct schedule_certificate certificate = {.seed = 42};
+    schedule_succeeded(&certificate, START.wall_s, START.wall_s + life_s, true);
+    return certificate;
+}
+
+static struct acme_problem problem_of(enum acme_class class)
+{
+    struct acme_problem problem;
+    acme_problem_set(&problem, class, "x");
+    return problem;
+}
+
+Test(schedule, without_a_certificate_it_is_due_at_once)
+{
+    struct schedule_certificate certificate = {.seed = 1};
+    struct schedule_decision decision = schedule_decide(&certificate, &START);
+    cr_expect(eq(int, decision.action, SCHEDULE_ORDER));
+    cr_expect(eq(i64, decision.due_mono_ms, START.mono_ms));
+}
+
+/* Plays a certificate's life without a CA's window; returns when it is renewed. */
+static int64_t renewed_after_s(struct schedule_certificate *certificate, bool polls)
+{
+    certificate->can_poll = polls;
+    for (int64_t at_s = 0; at_s < 400 * (int64_t)DAY;) {
+        struct schedule_now now = later(at_s);
+        struct schedule_decision decision = schedule_decide(certificate, &now);
+        if (decision.action == SCHEDULE_ORDER)
+            return at_s;
+        cr_assert(le(i64, decision.due_mono_ms, now.mono_ms + SCHEDULE_LOOK_MS));
+        int64_t step_s = (decision.due_mono_ms - now.mono_ms + 999) / 1000;
+        at_s += step_s;
+        if (decision.action == SCHEDULE_POLL) {
+            now = later(at_s);
+            schedule_window_failed(certificate, -1, &now);
+        }
+    }
+    return -1;
+}
+
+Test(schedule, by_life_a_certificate_is_renewed_at_two_thirds_or_half)
+{
+    const struct {
+        int64_t life_s, least_s, most_s;
+    } cases[] = {
+        {90 * DAY, 58 * DAY, 60 * DAY},
+        {45 * DAY, 29 * DAY, 30 * DAY},
+        {160 * HOUR, 76 * HOUR, 80 * HOUR},
+        {300, 144, 150}, /* pebble, for tests */
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (uint32_t seed = 0; seed < 50; seed++) {
+            struct schedule_certificate certificate = issued(cases[i].life_s);
+            certificate.seed = seed;
+            int64_t at_s = renewed_after_s(&certificate, seed % 2 == 0);
+            cr_expect(ge(i64, at_s, cases[i].least_s), "%zu", i);
+            cr_expect(le(i64, at_s, cases[i].most_s + 1), "%zu", i);
+        }
+    }
+}
+
+Test(schedule, the_cas_window_is_met_inside_and_spread_over)
+{
+    int64_t first = INT64_MAX, last = 0;
+    for (uint32_t seed = 0; seed < 200; seed++) {
+        struct schedule_certificate certificate = issued(160 * HOUR);
+        certificate.seed = seed;
+        struct schedule_now now = later(60);
+        /* Let's Encrypt's window for 160 h: 3.2 h around the middle. */
+        int64_t start_s = START.wall_s + 80 * HOUR - 96 * 60;
+        schedule_window(&certificate, start_s, start_s + 192 * 60, 21600, &now);
+        struct schedule_decision decision = schedule_decide(&certificate, &now);
+        cr_assert(ge(i64, decision.renewal_s, start_s));
+        cr_assert(lt(i64, decision.renewal_s, start_s + 192 * 60));
+        first = decision.renewal_s < first ? decision.renewal_s : first;
+        last = decision.renewal_s > last ? decision.renewal_s : last;
+
+        now = later(decision.renewal_s - START.wall_s);
+        decision = schedule_decide(&certificate, &now);
+        cr_assert(eq(int, decision.action, SCHEDULE_ORDER));
+        cr_assert(decision.in_window);
+    }
+    cr_expect(gt(i64, last - first, 2 * HOUR));
+}
+
+Test(schedule, a_window_in_the_past_means_now)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    struct schedule_now now = later(DAY);
+    schedule_window(&certificate, START.wall_s - 2 * DAY, START.wall_s - DAY, -1, &now);
+    struct schedule_decision decision = schedule_decide(&certificate, &now);
+    cr_expect(eq(int, decision.action, SCHEDULE_ORDER));
+    cr_expect(eq(i64, decision.due_mono_ms, now.mono_ms));
+    cr_expect_not(decision.in_window);
+}
+
+Test(schedule, a_window_that_is_always_past_does_not_replace_what_is_new)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    schedule_window(&certificate, START.wall_s - 2 * DAY, START.wall_s - DAY, -1, &START);
+    struct schedule_decision decision = schedule_decide(&certificate, &START);
+    cr_expect(ne(int, decision.action, SCHEDULE_ORDER));
+    cr_expect(eq(i64, decision.renewal_s, START.wall_s + 6 * HOUR));
+    certificate = issued(160 * HOUR);
+    schedule_window(&certificate, START.wall_s - 2 * DAY, START.wall_s - DAY, -1, &START);
+    decision = schedule_decide(&certificate, &START);
+    cr_expect(eq(i64, decision.renewal_s, START.wall_s + 5760));
+}
+
+Test(schedule, a_window_too_late_is_not_believed)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    struct schedule_now now = later(DAY);
+    schedule_window(&certificate, START.wall_s + 400 * DAY, START.wall_s + 401 * DAY, -1, &now);
+    struct schedule_decision decision = schedule_decide(&certificate, &now);
+    cr_expect(lt(i64, decision.renewal_s, START.wall_s + 66 * DAY));
+}
+
+Test(schedule, the_window_is_asked_for_at_once_and_then_as_the_ca_says)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    struct schedule_decision decision = schedule_decide(&certificate, &START);
+    cr_expect(eq(int, decision.action, SCHEDULE_POLL));
+    cr_expect(eq(i64, decision.due_mono_ms, START.mono_ms));
+
+    const struct {
+        int32_t retry_after_s;
+        int64_t least_s, most_s;
+    } cases[] = {{21600, 21600, 23760},
+                 {0, 6 * HOUR, 7 * HOUR},
+                 {-1, 6 * HOUR, 7 * HOUR},
+                 {1, 60, 66},
+                 {ACME_RETRY_AFTER_MAX_S, DAY, 27 * HOUR}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        schedule_window(&certificate, START.wall_s + 59 * DAY, START.wall_s + 61 * DAY,
+                        cases[i].retry_after_s, &START);
+        int64_t wait_s = (certificate.poll_mono_ms - START.mono_ms) / 1000;
+        cr_expect(ge(i64, wait_s, cases[i].least_s), "%zu", i);
+        cr_expect(le(i64, wait_s, cases[i].most_s), "%zu", i);
+    }
+    certificate = issued(160 * HOUR);
+    schedule_window_failed(&certificate, -1, &START);
+    cr_expect(le(i64, certificate.poll_mono_ms - START.mono_ms, 2 * HOUR * 1000));
+}
+
+Test(schedule, back_off_grows_to_a_day)
+{
+    struct schedule_certificate certificate = {.seed = 7};
+    struct schedule_now now = START;
+    const struct acme_problem problem = problem_of(ACME_CLASS_VALIDATION);
+    const int64_t waits_s[] = {60, 600, 6000, 21600, 86400, 86400, 86400};
+    for (size_t i = 0; i < COUNT_OF(waits_s); i++) {
+        schedule_failed(&certificate, &problem, &now);
+        struct schedule_decision decision = schedule_decide(&certificate, &now);
+        int64_t wait_s = (decision.due_mono_ms - now.mono_ms) / 1000;
+        cr_expect(ge(i64, wait_s, waits_s[i]), "%zu", i);
+        cr_expect(le(i64, wait_s, waits_s[i] * 6 / 5), "%zu", i);
+        cr_expect(eq(int, decision.action, SCHEDULE_ORDER));
+        now = later((decision.due_mono_ms - START.mono_ms) / 1000);
+    }
+}
+
+Test(schedule, what_a_ca_refuses_is_asked_once_a_day)
+{
+    const enum acme_class classes[] = {ACME_CLASS_REFUSED, ACME_CLASS_PERSON};
+    for (size_t i = 0; i < COUNT_OF(classes); i++) {
+        struct schedule_certificate certificate = issued(160 * HOUR);
+        const struct acme_problem problem = problem_of(classes[i]);
+        schedule_failed(&certificate, &problem, &START);
+        cr_expect(ge(i64, certificate.retry_mono_ms, START.mono_ms + DAY * 1000LL));
+    }
+}
+
+Test(schedule, a_rate_limit_is_kept_to)
+{
+    struct schedule_certificate certificate = {.seed = 7};
+    struct acme_problem problem = problem_of(ACME_CLASS_RATE_LIMITED);
+    problem.retry_after_s = 5 * DAY;
+    schedule_failed(&certificate, &problem, &START);
+    cr_expect(ge(i64, certificate.retry_mono_ms, START.mono_ms + 5 * DAY * 1000LL));
+}
+
+Test(schedule, a_short_certificate_is_not_retried_daily_only)
+{
+    struct schedule_certificate certificate = issued(160 * HOUR);
+    struct schedule_now now = later(100 * HOUR);
+    const struct acme_problem problem = problem_of(ACME_CLASS_TRANSIENT);
+    for (int i = 0; i < 8; i++)
+        schedule_failed(&certificate, &problem, &now);
+    cr_expect(le(i64, certificate.retry_mono_ms - now.mono_ms, 10 * HOUR * 1000LL));
+}
+
+Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
+{
+    const struct schedule_settings both = {.has_staging = true, .has_second = true};
+    const struct schedule_settings second = {.has_second = true, .second_after = 3};
+    struct schedule_certificate certificate = {.seed = 7};
+    const struct acme_problem validation = problem_of(ACME_CLASS_VALIDATION);
+    const struct acme_problem down = problem_of(ACME_CLASS_TRANSIENT);
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_FIRST));
+    schedule_failed(&certificate, &validation, &START);
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_STAGING));
+    schedule_staging_succeeded(&certificate);
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_FIRST));
+    cr_expect(eq(i64, schedule_decide(&certificate, &START).due_mono_ms, START.mono_ms));
+
+    certificate = (struct schedule_certificate){.seed = 7};
+    const enum schedule_ca turns[] = {SCHEDULE_CA_FIRST,  SCHEDULE_CA_FIRST,  SCHEDULE_CA_SECOND,
+                                      SCHEDULE_CA_SECOND, SCHEDULE_CA_SECOND, SCHEDULE_CA_FIRST};
+    for (size_t i = 0; i < COUNT_OF(turns); i++) {
+        schedule_failed(&certificate, &down, &START);
+        cr_expect(eq(int, schedule_ca_of(&certificate, &second), turns[i]), "%zu", i);
+    }
+    schedule_succeeded(&certificate, START.wall_s, START.wall_s + DAY, true);
+    cr_expect(eq(int, schedule_ca_of(&certificate, &second), SCHEDULE_CA_FIRST));
+}
+
+Test(schedule, alarms)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    cr_expect(eq(int, schedule_alarm_of(&certificate, START.wall_s + 60 * DAY), SCHEDULE_FINE));
+    cr_expect(eq(int, schedule_alarm_of(&certificate, START.wall_s + 70 * DAY), SCHEDULE_EXPIRING));
+    cr_expect(eq(int, schedule_alarm_of(&certificate, START.wall_s + 90 * DAY), SCHEDULE_EXPIRED));
+    certificate = issued(160 * HOUR);
+    cr_expect(eq(int, schedule_alarm_of(&certificate, START.wall_s + 100 * HOUR), SCHEDULE_FINE));
+    cr_expect(
+        eq(int, schedule_alarm_of(&certificate, START.wall_s + 110 * HOUR), SCHEDULE_EXPIRING));
+    certificate = (struct schedule_certificate){0};
+    cr_expect(eq(int, schedule_alarm_of(&certificate, START.wall_s), SCHEDULE_FINE));
+}
+
+/* 12. The clock: forward a year, back, and a restart in between. */
+Test(schedule, a_clock_that_jumps_does_not_stretch_a_wait)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    const struct acme_problem problem = problem_of(ACME_CLASS_VALIDATION);
+    certificate.wanted_now = true;
+    schedule_failed(&certificate, &problem, &START);
+    int64_t retry_mono_ms = certificate.retry_mono_ms;
+
+    struct schedule_now jumped = {.mono_ms = START.mono_ms + 1000,
+                                  .wall_s = START.wall_s - 365 * DAY};
+    cr_expect(eq(i64, schedule_decide(&certificate, &jumped).due_mono_ms, retry_mono_ms));
+
+    struct json *saved = schedule_save(&certificate, &START);
+    struct schedule_certificate again = {0};
+    schedule_load(&again, saved, &jumped);
+    cr_expect(le(i64, again.retry_mono_ms - jumped.mono_ms, 74 * 1000));
+    cr_expect(ge(i64, again.retry_mono_ms - jumped.mono_ms, 60 * 1000));
+    jumped.wall_s = START.wall_s + 365 * DAY;
+    again = (struct schedule_certificate){0};
+    schedule_load(&again, saved, &jumped);
+    cr_expect(eq(i64, again.retry_mono_ms, 0));
+    json_free(saved);
+}
+
+Test(schedule, memory_survives_a_restart)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    const struct acme_problem problem = problem_of(ACME_CLASS_VALIDATION);
+    schedule_window(&certificate, START.wall_s + 59 * DAY, START.wall_s + 61 * DAY, 21600, &START);
+    schedule_failed(&certificate, &problem, &START);
+    schedule_failed(&certificate, &problem, &START);
+    struct json *saved = schedule_save(&certificate, &START);
+    char *text = json_print(saved, JSON_STYLE_COMPACT);
+    struct json *parsed = json_parse(slice_of(text), 10000, NULL, NULL);
+
+    struct schedule_now now = {.mono_ms = 77, .wall_s = START.wall_s + 100};
+    struct schedule_certificate again = {0};
+    schedule_load(&again, parsed, &now);
+    cr_expect(eq(u32, again.seed, 42));
+    cr_expect(eq(uint, again.failures, 2));
+    cr_expect(eq(int, again.last_class, ACME_CLASS_VALIDATION));
+    cr_expect(eq(i64, again.window_start_s, certificate.window_start_s));
+    int64_t left_ms = certificate.retry_mono_ms - START.mono_ms - 100000;
+    cr_expect(le(i64, llabs(again.retry_mono_ms - now.mono_ms - left_ms), 1000));
+    free(text);
+    json_free(saved);
+    json_free(parsed);
+}
+
+Test(schedule, nonsense_in_a_state_file_is_passed_over)
+{
+    static const char *const TEXTS[] = {
+        "{}",
+        "[]",
+        "{\"seed\":-1,\"failures\":-5,\"last_class\":\"x\",\"retry_in_s\":99999999999,"
+        "\"window_start_s\":9,\"window_end_s\":3,\"saved_s\":\"x\",\"poll_in_s\":1e99}",
+    };
+    for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
+        struct json *saved = json_parse(slice_of(TEXTS[i]), 10000, NULL, NULL);
+        struct schedule_certificate certificate = {0};
+        schedule_load(&certificate, saved, &START);
+        cr_expect(eq(uint, certificate.failures, 0));
+        cr_expect(eq(i64, certificate.retry_mono_ms, 0));
+        cr_expect(eq(i64, certificate.window_end_s, 0));
+        json_free(saved);
+    }
+    struct schedule_certificate certificate = {0};
+    schedule_load(&certificate, NULL, &START);
+    cr_expect(eq(int, schedule_decide(&certificate, &START).action, SCHEDULE_ORDER));
+}
+
+/* -- Budgets -- */
+
+static int64_t take(struct budget *budget, enum budget_order order, const char *name,
+                    int64_t mono_ms)
+{
+    const char *names[] = {name};
+    return budget_take_order_ms(budget, order, names, 1, mono_ms);
+}
+
+Test(budget, orders_of_an_account)
+{
+    struct budget *budget = budget_new();
+    size_t taken = 0;
+    char name[64];
+    for (; taken < 1000; taken++) {
+        snprintf(name, sizeof(name), "tenant-%zu.com", taken);
+        if (take(budget, BUDGET_NEW_NAMES, name, 0) > 0)
+            break;
+    }
+    cr_expect(eq(sz, taken, 280));
+    int64_t wait_ms = take(budget, BUDGET_NEW_NAMES, name, 0);
+    cr_expect(eq(i64, wait_ms, 38000));
+    cr_expect(eq(i64, take(budget, BUDGET_NEW_NAMES, name, wait_ms), 0));
+    cr_expect(gt(i64, take(budget, BUDGET_NEW_NAMES, "another.com", wait_ms), 0));
+    budget_free(budget);
+}
+
+Test(budget, never_more_than_the_limit_in_any_window)
+{
+    struct budget *budget = budget_new();
+    static int64_t times[2000];
+    size_t count = 0;
+    for (int64_t at = 0; at < 12 * HOUR * 1000LL; at += 1000) {
+        char name[64];
+        snprintf(name, sizeof(name), "t%zu.com", count);
+        if (count < COUNT_OF(times) && take(budget, BUDGET_NEW_NAMES, name, at) == 0)
+            times[count++] = at;
+    }
+    for (size_t i = 560; i < count; i++) /* 280 at once, then one each 38 s */
+        cr_assert(ge(i64, times[i] - times[i - 560], (int64_t)3 * HOUR * 1000 - 200000));
+    budget_free(budget);
+}
+
+Test(budget, registered_domains_and_sets)
+{
+    struct budget *budget = budget_new();
+    char name[64];
+    size_t taken = 0;
+    for (; taken < 100; taken++) {
+        snprintf(name, sizeof(name), "t%zu.example.co.uk", taken);
+        if (take(budget, BUDGET_NEW_NAMES, name, 0) > 0)
+            break;
+    }
+    cr_expect(eq(sz, taken, 45));
+    cr_expect(eq(i64, take(budget, BUDGET_NEW_NAMES, "t1.other.co.uk", 0), 0));
+
+    const char *names[] = {"a.org", "b.org"}, *turned[] = {"b.org", "a.org"};
+    for (int i = 0; i < 4; i++)
+        cr_expect(eq(i64, budget_take_order_ms(budget, BUDGET_SAME_NAMES, names, 2, 0), 0));
+    cr_expect(gt(i64, budget_take_order_ms(budget, BUDGET_SAME_NAMES, turned, 2, 0), DAY * 1000));
+    cr_expect(eq(i64, budget_take_order_ms(budget, BUDGET_IN_WINDOW, names, 2, 0), 0));
+    cr_expect(eq(i64, take(budget, BUDGET_NEW_NAMES, "a.org", 0), 0));
+    budget_free(budget);
+}
+
+Test(budget, what_is_refused_takes_nothing)
+{
+    struct budget *budget = budget_new();
+    for (int i = 0; i < 4; i++)
+        cr_assert(eq(i64, take(budget, BUDGET_SAME_NAMES, "a.org", 0), 0));
+    size_t size = budget_size(budget);
+    for (int i = 0; i < 100; i++)
+        cr_assert(gt(i64, take(budget, BUDGET_NEW_NAMES, "a.org", 0), 0));
+    cr_expect(eq(sz, budget_size(budget), size));
+    budget_free(budget);
+}
+
+Test(budget, a_failing_name_holds_its_orders_back)
+{
+    struct budget *budget = budget_new();
+    for (int i = 0; i < 4; i++) {
+        cr_expect(eq(i64, take(budget, BUDGET_IN_WINDOW, "a.org", 0), 0));
+        budget_note_failure(budget, "a.org", 0);
+    }
+    cr_expect(eq(i64, take(budget, BUDGET_IN_WINDOW, "a.org", 0), 750 * 1000));
+    cr_expect(eq(i64, take(budget, BUDGET_IN_WINDOW, "b.org", 0), 0));
+    budget_free(budget);
+}
+
+Test(budget, survives_a_restart_and_forgets_what_is_full)
+{
+    struct budget *budget = budget_new();
+    for (int i = 0; i < 4; i++)
+        cr_assert(eq(i64, take(budget, BUDGET_NEW_NAMES, "a.org", START.mono_ms), 0));
+    int64_t wait_ms = take(budget, BUDGET_NEW_NAMES, "a.org", START.mono_ms);
+    struct json *saved = budget_save(budget, &START);
+
+    struct budget *again = budget_new();
+    struct schedule_now now = {.mono_ms = 9, .wall_s = START.wall_s + HOUR};
+    budget_load(again, saved, &now);
+    int64_t left_ms = take(again, BUDGET_NEW_NAMES, "a.org", now.mono_ms);
+    cr_expect(le(i64, llabs(wait_ms - HOUR * 1000 - left_ms), 1000));
+    budget_free(again);
+
+    again = budget_new();
+    now.wall_s = START.wall_s + 60 * DAY;
+    budget_load(again, saved, &now);
+    cr_expect(eq(sz, budget_size(again), 0));
+    budget_free(again);
+
+    again = budget_new();
+    struct json *bad = json_parse(SLICE("{\"saved_s\":\"x\",\"full_in_s\":{\"9-1\":5,\"1-zz\":5,"
+                                        "\"1-0\":5,\"1-1x\":5,\"1-1\":\"5\",\"1-2\":-5,"
+                                        "\"1-3\":999999999999}}"),
+                                  1000, NULL, NULL);
+    budget_load(again, bad, &now);
+    cr_expect(eq(sz, budget_size(again), 0));
+    budget_free(again);
+    budget_free(budget);
+    json_free(saved);
+    json_free(bad);
+}
+
+Test(budget, many_tenants_fit)
+{
+    struct budget *budget = budget_new();
+    for (size_t i = 0; i < 20000; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "t%zu.com", i);
+        cr_assert(eq(i64, take(budget, BUDGET_SAME_NAMES, name, 0), 0));
+    }
+    cr_expect(eq(sz, budget_size(budget), 20000));
+    struct json *saved = budget_save(budget, &(struct schedule_now){.mono_ms = 1000 * DAY * 9LL});
+    cr_expect(eq(sz, budget_size(budget), 0));
+    json_free(saved);
+    budget_free(budget);
+}
+
+Test(budget, names_are_counted_by_what_was_registered)
+{
+    const char *cases[][2] = {
+        {"chat.example.com", "example.com"},
+        {"a.b.example.co.uk", "example.co.uk"},
+        {"*.example.com", "example.com"},
+        {"example.com", "example.com"},
+        {"me.github.io", "me.github.io"},
+        {"com", "com"},
+        {"192.0.2.1", "192.0.2.1"},
+        {"2001:db8::1", "2001:db8::1"},
+        {"chat.internal.test", "internal.test"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char domain[ACME_NAME_SIZE];
+        registered_domain(cases[i][0], domain);
+        cr_expect(eq(int, strcmp(domain, cases[i][1]), 0), "%s: %s", cases[i][0], domain);
+    }
+}
+
+/* -- The queue -- */
+
+Test(queue, gives_what_is_due_first)
+{
+    enum { COUNT = 2000 };
+    static struct queue_entry entries[COUNT];
+    struct queue queue = {0};
+    uint64_t random = 1;
+    for (size_t i = 0; i < COUNT; i++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        queue_put(&queue, &entries[i], (int64_t)(random >> 40));
+    }
+    for (size_t i = 0; i < COUNT; i += 3) { /* move some, remove some */
+        queue_put(&queue, &entries[i], entries[i].due_ms / 2);
+        if (i % 2 == 0)
+            queue_remove(&queue, &entries[i]);
+    }
+    int64_t last = -1;
+    size_t count = 0;
+    for (struct queue_entry *entry; (entry = queue_first(&queue)) != NULL; count++) {
+        cr_assert(ge(i64, entry->due_ms, last));
+        last = entry->due_ms;
+        queue_remove(&queue, entry);
+        queue_remove(&queue, entry);
+    }
+    cr_expect(eq(sz, count, COUNT - 334));
+    queue_put(&queue, &entries[0], 1);
+    queue_fini(&queue);
+    cr_expect(eq(sz, entries[0].place, 0));
+}
