@@ -1,0 +1,60 @@
+/* A small HTTP/1.1 server on an event loop of ours: for ACME challenges, and for the admin
+ * interface.
+ *
+ * The protocol is libmicrohttpd's business; this is its cover. Handlers answer at once and never
+ * block. Limits: 16 kB for a request's line and headers, `body_max_bytes` of body, 10 s without a
+ * byte, 512 connections.
+ */
+#pragma once
+
+#include "core/error.h"
+#include "core/slice.h"
+#include "net/main_loop.h"
+
+struct http_server;
+
+struct http_request {
+    struct slice method;
+    struct slice path;  /* as sent, not percent-decoded, without the query */
+    struct slice query; /* without "?" */
+    struct slice body;
+    void *internal; /* for http_request_header() */
+};
+
+/* The value of a header, by name in any case; empty when absent. Valid during the handler. */
+struct slice http_request_header(const struct http_request *request, const char *name);
+
+/* The connection, for SO_PEERCRED; not to be read or written. */
+int http_request_socket(const struct http_request *request);
+
+enum { HTTP_ANSWER_HEADERS_MAX = 8 };
+
+/* Texts are copied when the handler returns, so they may be on its stack's callers or static;
+ * `body` is freed with free() when `body_owned`. */
+struct http_answer {
+    unsigned status; /* 0 means 500 */
+    const char *content_type;
+    struct slice body;
+    bool body_owned;
+    struct {
+        const char *name;
+        const char *value;
+    } headers[HTTP_ANSWER_HEADERS_MAX];
+};
+
+typedef void http_handler_fn(void *context, const struct http_request *request,
+                             struct http_answer *answer);
+
+struct http_server_options {
+    size_t body_max_bytes; /* 0: any body is refused with 413 */
+    http_handler_fn *on_request;
+    void *context;
+};
+
+/* Serves what is accepted on `listen_fd` (listening, non-blocking; taken over, also on failure).
+ * All calls belong to the thread of `loop`. */
+MUST_CHECK struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
+                                               const struct http_server_options *options,
+                                               struct error_text *text);
+/* Stops accepting and ends what is under way. NULL is fine. */
+void http_server_free(struct http_server *server);

@@ -1,0 +1,169 @@
+/* admin: the real client against the real server, in two threads over a unix socket. */
+#include "admin/admin_client.h"
+#include "admin/admin_server.h"
+#include "core/memory.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct fixture {
+    char folder[32];
+    char *path;
+    struct main_loop *loop;
+    struct main_waker *done;
+    struct admin_server *server;
+    unsigned changes;
+
+    const char *method; /* what the client asks */
+    const char *target;
+    const struct json *sent;
+    struct json *answer;
+    unsigned status;
+    struct error_text why;
+};
+
+static void handle_list(void *context, const struct admin_request *request,
+                        struct admin_answer *answer)
+{
+    (void)context;
+    answer->body = json_new_object();
+    json_put_text(answer->body, "query", request->query);
+}
+
+static void handle_change(void *context, const struct admin_request *request,
+                          struct admin_answer *answer)
+{
+    struct fixture *fixture = context;
+    int64_t amount = 0;
+    if (!json_read_integer(json_get(request->body, "amount"), &amount)) {
+        admin_refuse(answer, 422, "\"amount\" is missing for %.*s", SLICE_PRINT(request->item));
+        return;
+    }
+    fixture->changes += (unsigned)amount;
+    answer->body = json_new_object();
+    json_put_text(answer->body, "item", request->item);
+}
+
+static const struct admin_operation OPERATIONS[] = {
+    {"GET", "/v1/things", handle_list, "lists"},
+    {"POST", "/v1/things/{}/change", handle_change, "changes"},
+    {0},
+};
+
+static void setup(struct fixture *fixture)
+{
+    *fixture = (struct fixture){.folder = "/tmp/owui-admin-XXXXXX"};
+    cr_assert(mkdtemp(fixture->folder) != NULL);
+    fixture->path = memory_format("%s/admin.sock", fixture->folder);
+    fixture->loop = main_loop_new(NULL);
+    fixture->server =
+        admin_server_new(fixture->loop, fixture->path, NULL, OPERATIONS, fixture, &fixture->why);
+    cr_assert(fixture->server != NULL, "%s", fixture->why.text);
+}
+
+static void teardown(struct fixture *fixture)
+{
+    admin_server_free(fixture->server);
+    main_loop_free(fixture->loop);
+    cr_expect(access(fixture->path, F_OK) != 0, "the socket file is left behind");
+    rmdir(fixture->folder);
+    free(fixture->path);
+}
+
+static void stop_loop(void *context)
+{
+    main_loop_stop(context);
+}
+
+static void *client_thread(void *context)
+{
+    struct fixture *fixture = context;
+    fixture->answer = admin_request(fixture->path, fixture->method, fixture->target, fixture->sent,
+                                    &fixture->status, &fixture->why);
+    main_waker_wake(fixture->done);
+    return NULL;
+}
+
+static void ask(struct fixture *fixture, const char *method, const char *target,
+                const struct json *sent)
+{
+    pthread_t thread;
+    fixture->method = method;
+    fixture->target = target;
+    fixture->sent = sent;
+    fixture->done = main_waker_new(fixture->loop, stop_loop, fixture->loop);
+    pthread_create(&thread, NULL, client_thread, fixture);
+    main_loop_run(fixture->loop);
+    pthread_join(thread, NULL);
+    main_waker_free(fixture->done);
+    cr_assert(fixture->answer != NULL, "%s", fixture->why.text);
+}
+
+static char *member(const struct fixture *fixture, const char *key)
+{
+    static char text[256];
+    struct slice value = {0};
+    cr_assert(json_read_text(json_get(fixture->answer, key), &value), "no %s", key);
+    snprintf(text, sizeof(text), "%.*s", SLICE_PRINT(value));
+    return text;
+}
+
+Test(admin, an_operation_gets_item_body_and_query)
+{
+    struct fixture fixture;
+    setup(&fixture);
+    struct stat about;
+    cr_assert(stat(fixture.path, &about) == 0 && (about.st_mode & 0777) == 0660);
+
+    ask(&fixture, "GET", "/v1/things?all=1", NULL);
+    cr_assert(fixture.status == 200);
+    cr_assert(eq(str, member(&fixture, "query"), "all=1"));
+    json_free(fixture.answer);
+
+    struct json *body = json_new_object();
+    json_put_integer(body, "amount", 3);
+    ask(&fixture, "POST", "/v1/things/acme/change", body);
+    cr_assert(fixture.status == 200);
+    cr_assert(eq(str, member(&fixture, "item"), "acme"));
+    cr_assert(fixture.changes == 3);
+    json_free(fixture.answer);
+    json_free(body);
+    teardown(&fixture);
+}
+
+Test(admin, what_cannot_be_done_is_told)
+{
+    const struct {
+        const char *method;
+        const char *target;
+        unsigned status;
+    } rows[] = {
+        {"GET", "/v1/nothing", 404},         {"GET", "/v1/things/acme/change", 405},
+        {"POST", "/v1/things", 405},         {"POST", "/v1/things/a/b/change", 404},
+        {"POST", "/v1/things//change", 404}, {"POST", "/v1/things/acme/change", 422},
+    };
+    struct fixture fixture;
+    setup(&fixture);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        ask(&fixture, rows[i].method, rows[i].target, NULL);
+        cr_expect(fixture.status == rows[i].status, "%s %s: %u", rows[i].method, rows[i].target,
+                  fixture.status);
+        cr_expect(strlen(member(&fixture, "error")) > 0);
+        json_free(fixture.answer);
+    }
+    cr_assert(fixture.changes == 0);
+    teardown(&fixture);
+}
+
+Test(admin, nobody_there_is_told_with_a_way_out)
+{
+    struct error_text why;
+    unsigned status;
+    cr_assert(admin_request("/nonexistent/admin.sock", "GET", "/", NULL, &status, &why) == NULL);
+    cr_assert(strstr(why.text, "is owui-spoa running") != NULL, "%s", why.text);
+}
