@@ -1,0 +1,73 @@
+/* The sidecar: the thread that owns the certificates.
+ *
+ * It is told which certificates are wanted, and sees to it that each is obtained, renewed, on disk,
+ * and in every HAProxy: it runs the ACME worker, answers challenges, is the only writer of the
+ * Runtime APIs, and serves the admin interface. HAProxys that were restarted or reloaded behind its
+ * back are noticed and set right.
+ *
+ *     main thread                           sidecar thread
+ *     sidecar_want(list)   -- mailbox -->   worker: orders, renewals; deployer: swaps
+ *     on_challenges(list)  <-- copies ---   what HAProxys are to answer
+ *     sidecar_challenges_out()        -->   the CA may look
+ *
+ * What is handed over are copies; nothing is shared.
+ */
+#pragma once
+
+#include "acme/acme_worker.h"
+#include "sidecar/runtime_client.h"
+
+struct sidecar;
+
+/* Texts are borrowed until sidecar_start() returns. */
+struct sidecar_settings {
+    struct acme_ca_settings
+        cas[3];              /* by enum schedule_ca; without a first one nothing is ordered */
+    unsigned orders_at_once; /* 0: the worker's default */
+    bool rsa;                /* RSA keys instead of ECDSA ones; both: two files per tenant */
+    bool ecdsa;              /* neither: ECDSA */
+    struct store_settings store;
+    const char *const *runtime; /* see runtime_target_parse() */
+    size_t runtime_count;
+    /* HAProxy's binds, where challenges and certificates are looked at as others see them, and the
+     * networks whose connections begin with a PROXY line. */
+    const char *const *http;
+    size_t http_count;
+    const char *const *https;
+    size_t https_count;
+    const char *const *proxy_protocol_from;
+    size_t proxy_protocol_from_count;
+    const char *challenge_listen; /* "127.0.0.1:8688" */
+    const char *webroot;          /* NULL: none */
+    const char *certbot_live;     /* another client's folder that is watched; NULL: none */
+    const char *admin_socket;     /* NULL: none */
+    const char *admin_group;      /* NULL: as it comes */
+    int64_t look_every_ms;        /* at the HAProxys; 0 means 5000 */
+
+    /* The challenges that are to be answered have changed: these are all. Called in the sidecar's
+     * thread, where texts end with the call; sidecar_challenges_out() tells when `number`, which
+     * grows, is in force. NULL: nobody but the sidecar answers. */
+    void (*on_challenges)(void *context, uint64_t number, const struct acme_challenge *challenges,
+                          size_t count);
+    void *context;
+};
+
+/* Opens sockets and folders and starts the thread. NULL with the reason when something is not to be
+ * had. */
+MUST_CHECK struct sidecar *sidecar_start(const struct sidecar_settings *settings,
+                                         struct error_text *text);
+/* Ends the thread; orders on their way are resumed by the next start. NULL is fine. */
+void sidecar_stop(struct sidecar *sidecar);
+
+/* One tenant's certificate: the hosts that it must cover. */
+struct sidecar_wish {
+    const char *tenant;
+    const char *const *hosts;
+    size_t host_count;
+};
+
+/* All that is wanted from now on; copied, the latest list wins. Any thread, one at a time. */
+void sidecar_want(struct sidecar *sidecar, const struct sidecar_wish *wishes, size_t count);
+
+/* Challenges are answered as told by on_challenges() with this number. Any thread. */
+void sidecar_challenges_out(struct sidecar *sidecar, uint64_t number);

@@ -1,0 +1,154 @@
+/* The certificates that are wanted: see certificate_list.h. */
+#include "certificate_list.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+static void certificate_free(struct certificate *certificate, size_t deployment_count)
+{
+    for (size_t i = 0; i < certificate->host_count; i++)
+        free(certificate->hosts[i]);
+    for (size_t i = 0; i < deployment_count; i++)
+        free(certificate->deployments[i].problem);
+    free(certificate->deployments);
+    free(certificate->service.alarm);
+    free(certificate->hosts);
+    free(certificate->name);
+    free(certificate->tenant);
+    free(certificate);
+}
+
+/* HAProxy takes "x.pem.rsa" and "x.pem.ecdsa" for one name with two keys; a single one needs no
+ * ending. */
+static struct certificate *certificate_new(const struct sidecar_wish *wish, const char *ending,
+                                           enum crypto_key_type key_type, size_t deployment_count)
+{
+    struct certificate *certificate = memory_new(sizeof(*certificate));
+    certificate->name = memory_format("%s.pem%s", wish->tenant, ending);
+    certificate->tenant = memory_copy_text(slice_of(wish->tenant));
+    certificate->hosts = memory_new(wish->host_count * sizeof(certificate->hosts[0]));
+    certificate->host_count = wish->host_count;
+    for (size_t i = 0; i < wish->host_count; i++)
+        certificate->hosts[i] = memory_copy_text(slice_of(wish->hosts[i]));
+    certificate->key_type = key_type;
+    certificate->deployments = memory_new(deployment_count * sizeof(struct deployment));
+    return certificate;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct certificate *const *first = a;
+    const struct certificate *const *second = b;
+    return strcmp((*first)->name, (*second)->name);
+}
+
+static void add(struct certificate_list *list, struct certificate *certificate)
+{
+    list->items[list->count++] = certificate;
+}
+
+struct certificate_list *certificate_list_new(const struct sidecar_wish *wishes, size_t count,
+                                              bool rsa, bool ecdsa, size_t deployment_count)
+{
+    struct certificate_list *list = memory_new(sizeof(*list));
+    bool both = rsa && ecdsa;
+    list->items = memory_new(2 * count * sizeof(struct certificate *));
+    list->deployment_count = deployment_count;
+    for (size_t i = 0; i < count; i++) {
+        if (!rsa || ecdsa)
+            add(list, certificate_new(&wishes[i], both ? ".ecdsa" : "", CRYPTO_EC_P256,
+                                      deployment_count));
+        if (rsa)
+            add(list,
+                certificate_new(&wishes[i], both ? ".rsa" : "", CRYPTO_RSA_2048, deployment_count));
+    }
+    qsort(list->items, list->count, sizeof(struct certificate *), by_name);
+    return list;
+}
+
+void certificate_list_free(struct certificate_list *list)
+{
+    if (list == NULL)
+        return;
+    for (size_t i = 0; i < list->count; i++)
+        certificate_free(list->items[i], list->deployment_count);
+    free(list->items);
+    free(list);
+}
+
+/* The place of the first name that is not before `name`; `count` when there is none. */
+static size_t place_of(const struct certificate_list *list, const char *name)
+{
+    size_t low = 0;
+    size_t high = list->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(list->items[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct certificate *certificate_list_find(const struct certificate_list *list, const char *name)
+{
+    size_t place = place_of(list, name);
+    if (place == list->count || strcmp(list->items[place]->name, name) != 0)
+        return NULL;
+    return list->items[place];
+}
+
+struct certificate *certificate_list_behind(const struct certificate_list *list, const char *name)
+{
+    size_t place = name != NULL ? place_of(list, name) : 0;
+    if (name != NULL && place < list->count && strcmp(list->items[place]->name, name) == 0)
+        place++;
+    return place < list->count ? list->items[place] : NULL;
+}
+
+static bool same_hosts(const struct certificate *a, const struct certificate *b)
+{
+    if (a->host_count != b->host_count)
+        return false;
+    for (size_t i = 0; i < a->host_count; i++)
+        if (strcmp(a->hosts[i], b->hosts[i]) != 0)
+            return false;
+    return true;
+}
+
+/* The deployments stay with the name: they are what HAProxy has, whatever is wished. */
+static void keep_deployments(struct certificate *from, struct certificate *to)
+{
+    struct deployment *deployments = from->deployments;
+    from->deployments = to->deployments;
+    to->deployments = deployments;
+    to->service = from->service;
+    from->service = (struct service){0};
+}
+
+void certificate_list_become(struct certificate_list *list, struct certificate_list *wished,
+                             const struct certificate_changes *changes)
+{
+    size_t before = 0;
+    for (size_t i = 0; i < wished->count; i++) {
+        struct certificate *wish = wished->items[i];
+        int order = 1;
+        while (before < list->count && (order = strcmp(list->items[before]->name, wish->name)) < 0)
+            changes->unwanted(changes->context, list->items[before++]);
+        if (before < list->count && order == 0) {
+            struct certificate *known = list->items[before++];
+            keep_deployments(known, wish);
+            if (same_hosts(known, wish))
+                continue;
+        }
+        changes->wanted(changes->context, wish);
+    }
+    while (before < list->count)
+        changes->unwanted(changes->context, list->items[before++]);
+    struct certificate_list old = *list;
+    *list = *wished;
+    *wished = old;
+    certificate_list_free(wished);
+}

@@ -1,0 +1,57 @@
+/* The certificates that are wanted, sorted by file name, and what each HAProxy holds of them. */
+#pragma once
+
+#include "acme/acme_worker.h"
+#include "sidecar/sidecar.h"
+
+/* What one HAProxy is known to have. */
+struct deployment {
+    bool deployed;     /* the certificate on disk was read back from it */
+    bool pending;      /* a job is on its way */
+    char *problem;     /* the last one's; NULL: none */
+    int64_t changed_s; /* wall clock: of the last success or problem */
+    int64_t took_us;
+};
+
+/* What browsers see of it: see handshake.h. */
+struct service {
+    bool swapped;     /* into some HAProxy, and not looked at since */
+    bool rolled_back; /* since it was last obtained */
+    char *alarm;      /* what is served instead; NULL: none is known of */
+};
+
+struct certificate {
+    char *name; /* of the file: "acme.pem", "acme.pem.rsa" */
+    char *tenant;
+    char **hosts;
+    size_t host_count;
+    enum crypto_key_type key_type;
+    struct deployment *deployments; /* one for each HAProxy */
+    struct service service;
+};
+
+struct certificate_list {
+    struct certificate **items; /* sorted by name */
+    size_t count;
+    size_t deployment_count;
+};
+
+struct certificate *certificate_list_find(const struct certificate_list *list, const char *name);
+/* The first one behind `name`, which need not be there (NULL: the first of all); NULL at the end.
+ */
+struct certificate *certificate_list_behind(const struct certificate_list *list, const char *name);
+
+/* What differs between the list and the wishes is told, and the list becomes what is wished. */
+struct certificate_changes {
+    void (*wanted)(void *context, const struct certificate *certificate); /* new, or other hosts */
+    void (*unwanted)(void *context, const struct certificate *certificate);
+    void *context;
+};
+
+/* A copy of all wishes, one certificate for each key type. */
+struct certificate_list *certificate_list_new(const struct sidecar_wish *wishes, size_t count,
+                                              bool rsa, bool ecdsa, size_t deployment_count);
+/* Takes over `wished`, which is freed. */
+void certificate_list_become(struct certificate_list *list, struct certificate_list *wished,
+                             const struct certificate_changes *changes);
+void certificate_list_free(struct certificate_list *list); /* NULL is fine */

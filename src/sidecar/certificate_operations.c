@@ -1,0 +1,256 @@
+/* The admin interface's operations on certificates. They run in the sidecar's thread. */
+#include "import.h"
+#include "sidecar_state.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct json *texts(char *const *items, size_t count)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < count; i++)
+        json_append_text(array, slice_of(items[i]));
+    return array;
+}
+
+/* The certificate on disk. */
+static void put_file(struct json *object, const struct crypto_certificate *about)
+{
+    json_put_text(object, "serial", slice_of(about->serial));
+    json_put_text(object, "issuer", slice_of(about->issuer));
+    json_put_integer(object, "not_before", about->not_before_s);
+    json_put_integer(object, "not_after", about->not_after_s);
+    json_put_text(object, "key", slice_of(crypto_key_type_name(about->key_type)));
+    json_put(object, "names", texts(about->names, about->name_count));
+}
+
+static void put_problem(struct json *object, const struct acme_problem *problem)
+{
+    struct json *told = json_new_object();
+    json_put_text(told, "class", slice_of(acme_class_name(problem->class)));
+    json_put_text(told, "type", slice_of(problem->type));
+    json_put_text(told, "detail", slice_of(problem->detail));
+    if (problem->url[0] != '\0')
+        json_put_text(told, "url", slice_of(problem->url));
+    json_put(object, "problem", told);
+}
+
+/* What the worker knows of it. */
+static void put_status(void *context, const struct acme_status *status)
+{
+    static const char *const ALARMS[] = {"fine", "expiring", "expired"};
+    struct json *object = context;
+    if (status->certificate != NULL)
+        put_file(object, status->certificate);
+    if (status->problem != NULL)
+        put_problem(object, status->problem);
+    struct json *left_out = json_new_array();
+    for (size_t i = 0; i < status->host_count; i++) {
+        if (status->hosts[i].problem == NULL)
+            continue;
+        struct json *host = json_new_object();
+        json_put_text(host, "host", slice_of(status->hosts[i].host));
+        put_problem(host, status->hosts[i].problem);
+        json_append(left_out, host);
+    }
+    json_put(object, "left_out", left_out);
+    json_put_integer(object, "failures", status->failures);
+    json_put_text(object, "alarm", slice_of(ALARMS[status->alarm]));
+    if (status->doing != NULL)
+        json_put_text(object, "doing", slice_of(status->doing));
+    json_put_text(object, "next", slice_of(status->why));
+    json_put_integer(object, "next_in_s", status->next_in_ms / 1000);
+    json_put_text(object, "ca", slice_of(status->ca));
+}
+
+static struct json *deployments(const struct sidecar *sidecar,
+                                const struct certificate *certificate)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < sidecar->haproxy_count; i++) {
+        const struct deployment *deployment = &certificate->deployments[i];
+        struct json *object = json_new_object();
+        json_put_text(object, "socket", slice_of(sidecar->haproxys[i].target.path));
+        json_put_bool(object, "served", deployment->deployed && sidecar->haproxys[i].pid != 0);
+        json_put_integer(object, "took_us", deployment->took_us);
+        if (deployment->problem != NULL)
+            json_put_text(object, "problem", slice_of(deployment->problem));
+        json_append(array, object);
+    }
+    return array;
+}
+
+/* Without a CA the file is all there is to tell. */
+static void put_unmanaged(const struct sidecar *sidecar, const struct certificate *certificate,
+                          struct json *object)
+{
+    struct crypto_certificate about;
+    json_put_text(object, "next",
+                  sidecar->worker == NULL
+                      ? SLICE("no CA is configured: put a certificate in place")
+                      : SLICE("waits for HAProxy, through which challenges are answered"));
+    json_put_text(object, "alarm", SLICE("fine"));
+    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
+        return;
+    put_file(object, &about);
+    if (about.not_after_s <= clock_wall_s())
+        json_put_text(object, "alarm", SLICE("expired"));
+    crypto_certificate_free(&about);
+}
+
+static struct json *describe(struct sidecar *sidecar, const struct certificate *certificate)
+{
+    struct json *object = json_new_object();
+    json_put_text(object, "name", slice_of(certificate->name));
+    json_put_text(object, "tenant", slice_of(certificate->tenant));
+    json_put(object, "hosts", texts(certificate->hosts, certificate->host_count));
+    if (sidecar->worker == NULL ||
+        !acme_worker_status(sidecar->worker, certificate->name, put_status, object))
+        put_unmanaged(sidecar, certificate, object);
+    if (certificate->service.alarm != NULL)
+        json_put_text(object, "served_wrong", slice_of(certificate->service.alarm));
+    json_put(object, "haproxys", deployments(sidecar, certificate));
+    return object;
+}
+
+static void list_certificates(void *context, const struct admin_request *request,
+                              struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    struct json *array = json_new_array();
+    (void)request;
+    for (size_t i = 0; i < sidecar->list->count; i++)
+        json_append(array, describe(sidecar, sidecar->list->items[i]));
+    answer->body = json_new_object();
+    json_put_integer(answer->body, "now", clock_wall_s());
+    json_put(answer->body, "certificates", array);
+}
+
+/* The certificate that the path names, by file or by tenant; answers 404 when there is none. */
+static struct certificate *find_asked(struct sidecar *sidecar, const struct admin_request *request,
+                                      struct admin_answer *answer)
+{
+    char name[ADMIN_ITEM_MAX_BYTES + 8];
+    snprintf(name, sizeof(name), "%.*s", SLICE_PRINT(request->item));
+    struct certificate *certificate = certificate_list_find(sidecar->list, name);
+    if (certificate == NULL) {
+        snprintf(name, sizeof(name), "%.*s.pem", SLICE_PRINT(request->item));
+        certificate = certificate_list_find(sidecar->list, name);
+    }
+    if (certificate == NULL)
+        admin_refuse(answer, 404, "no certificate \"%.*s\" is wanted; `owui-spoa certs` lists them",
+                     SLICE_PRINT(request->item));
+    return certificate;
+}
+
+static void show_certificate(void *context, const struct admin_request *request,
+                             struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    const struct certificate *certificate = find_asked(sidecar, request, answer);
+    if (certificate != NULL)
+        answer->body = describe(sidecar, certificate);
+}
+
+static bool has_worker(const struct sidecar *sidecar, struct admin_answer *answer)
+{
+    if (sidecar->worker == NULL)
+        admin_refuse(answer, 409, "no CA is configured: set \"acme\": {\"directory\": ...}");
+    return sidecar->worker != NULL;
+}
+
+static void renew_certificate(void *context, const struct admin_request *request,
+                              struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    const struct certificate *certificate = find_asked(sidecar, request, answer);
+    if (certificate == NULL || !has_worker(sidecar, answer))
+        return;
+    if (acme_worker_renew(sidecar->worker, certificate->name) != ERROR_OK)
+        admin_refuse(answer, 409, "%s cannot be renewed now", certificate->name);
+    else
+        answer->status = 202;
+}
+
+static void on_revoked(void *context, const struct acme_problem *problem)
+{
+    (void)context;
+    (void)problem; /* the worker keeps it for the status */
+}
+
+static void revoke_certificate(void *context, const struct admin_request *request,
+                               struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    struct error_text why;
+    const struct certificate *certificate = find_asked(sidecar, request, answer);
+    if (certificate == NULL || !has_worker(sidecar, answer))
+        return;
+    if (acme_worker_revoke(sidecar->worker, certificate->name, on_revoked, sidecar, &why) !=
+        ERROR_OK)
+        admin_refuse(answer, 409, "%s", why.text);
+    else
+        answer->status = 202;
+}
+
+static void deploy_certificate(void *context, const struct admin_request *request,
+                               struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    struct certificate *certificate = find_asked(sidecar, request, answer);
+    if (certificate == NULL)
+        return;
+    if (!sidecar_deploy(sidecar, certificate))
+        admin_refuse(answer, 409, "there is no certificate on disk for %s, or no HAProxy",
+                     certificate->name);
+    else
+        answer->status = 202;
+}
+
+static void roll_back_certificate(void *context, const struct admin_request *request,
+                                  struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    struct error_text why;
+    struct certificate *certificate = find_asked(sidecar, request, answer);
+    if (certificate == NULL)
+        return;
+    if (store_rollback(sidecar->store, certificate->name, &why) != ERROR_OK) {
+        admin_refuse(answer, 409, "%s", why.text);
+        return;
+    }
+    sidecar_deploy(sidecar, certificate);
+    answer->status = 202;
+}
+
+static void import_certificates(void *context, const struct admin_request *request,
+                                struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    struct error_text why;
+    struct slice folder;
+    if (request->body == NULL || !json_read_text(json_get(request->body, "folder"), &folder) ||
+        !slice_starts_with(folder, SLICE("/"))) {
+        admin_refuse(answer, 400, "the body must be {\"folder\": \"/absolute/path\"}");
+        return;
+    }
+    char *path = memory_copy_text(folder);
+    answer->body = import_folder(sidecar, path, &why);
+    if (answer->body == NULL)
+        admin_refuse(answer, 409, "%s", why.text);
+    free(path);
+}
+
+const struct admin_operation SIDECAR_OPERATIONS[] = {
+    {"GET", "/v1/certificates", list_certificates, "lists all certificates"},
+    {"GET", "/v1/certificates/{}", show_certificate, "tells about one"},
+    {"POST", "/v1/certificates/{}/renew", renew_certificate, "orders a new one now"},
+    {"POST", "/v1/certificates/{}/revoke", revoke_certificate, "revokes it, orders a new one"},
+    {"POST", "/v1/certificates/{}/deploy", deploy_certificate, "brings it to every HAProxy"},
+    {"POST", "/v1/certificates/{}/rollback", roll_back_certificate, "puts the one before back"},
+    {"POST", "/v1/import", import_certificates, "takes over another client's certificates"},
+    {0},
+};

@@ -1,0 +1,276 @@
+/* What is served, seen from outside: see handshake.h. */
+#include "handshake.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "sidecar/loopback.h"
+#include "sidecar_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TRIES = 4, /* before what is seen is believed: a reload may be under way */
+    RETRY_MS = 500,
+    PROBLEM_SIZE = 400,
+};
+
+/* One certificate, looked at on one bind after the other. */
+struct handshake {
+    struct handshakes *handshakes;
+    struct handshake *next;
+    char *name; /* of the certificate */
+    char *host;
+    size_t bind;
+    unsigned tries;
+    struct http_exchange *exchange;
+    struct main_timer *timer;
+};
+
+struct handshakes {
+    struct sidecar *sidecar;
+    char **binds;
+    bool *proxy_lines;
+    size_t bind_count;
+    struct handshake *first;
+};
+
+static void look(struct handshake *handshake);
+
+static void handshake_free(struct handshake *handshake)
+{
+    http_exchange_cancel(handshake->exchange);
+    main_timer_free(handshake->timer);
+    free(handshake->name);
+    free(handshake->host);
+    free(handshake);
+}
+
+static void end(struct handshake *handshake)
+{
+    struct handshake **link = &handshake->handshakes->first;
+    while (*link != handshake)
+        link = &(*link)->next;
+    *link = handshake->next;
+    handshake_free(handshake);
+}
+
+static const char *bind_of(const struct handshake *handshake)
+{
+    return handshake->handshakes->binds[handshake->bind];
+}
+
+/* -- What to make of it ------------------------------------------------------------------------ */
+
+static void set_alarm(struct certificate *certificate, const char *alarm)
+{
+    free(certificate->service.alarm);
+    certificate->service.alarm = alarm != NULL ? memory_copy_text(slice_of(alarm)) : NULL;
+}
+
+static void roll_back(struct sidecar *sidecar, struct certificate *certificate)
+{
+    struct error_text why;
+    if (certificate->service.rolled_back)
+        return;
+    certificate->service.rolled_back = true;
+    if (store_rollback(sidecar->store, certificate->name, &why) != ERROR_OK) {
+        log_event(LOG_ERROR, "not_rolled_back", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", why.text));
+        return;
+    }
+    log_event(LOG_WARNING, "rolled_back", LOG_TEXT("certificate", certificate->name));
+    sidecar_deploy(sidecar, certificate);
+}
+
+/* Fills `problem` with what is served instead; true when a browser would take it. */
+static bool describe_other(const struct handshake *handshake,
+                           const struct http_probe_answer *answer,
+                           char problem[static PROBLEM_SIZE])
+{
+    struct crypto_certificate other;
+    if (answer->result != HTTP_PROBE_ANSWERED) {
+        snprintf(problem, PROBLEM_SIZE, "no TLS handshake with %s for %s: %s", bind_of(handshake),
+                 handshake->host, answer->failure);
+        return false;
+    }
+    if (crypto_certificate_read(answer->certificate, &other, NULL) != ERROR_OK) {
+        snprintf(problem, PROBLEM_SIZE, "%s serves an unreadable certificate for %s",
+                 bind_of(handshake), handshake->host);
+        return false;
+    }
+    bool covers = crypto_certificate_covers(&other, handshake->host);
+    bool expired = other.not_after_s <= clock_wall_s();
+    snprintf(problem, PROBLEM_SIZE,
+             "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; is there another "
+             "file for it in %s?",
+             bind_of(handshake), handshake->host, other.serial, other.issuer,
+             covers ? "" : ", which is for other names", expired ? ", which has expired" : "",
+             handshake->handshakes->sidecar->crt_list);
+    crypto_certificate_free(&other);
+    return covers && !expired;
+}
+
+static void conclude_wrong(struct handshake *handshake, struct certificate *certificate,
+                           const struct http_probe_answer *answer)
+{
+    struct sidecar *sidecar = handshake->handshakes->sidecar;
+    char problem[PROBLEM_SIZE];
+    bool bearable = describe_other(handshake, answer, problem);
+    log_event(LOG_ERROR, "served_wrong", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("reason", problem));
+    set_alarm(certificate, problem);
+    end(handshake);
+    if (!bearable)
+        roll_back(sidecar, certificate);
+}
+
+static void conclude_unknown(struct handshake *handshake, const struct http_probe_answer *answer)
+{
+    log_event(LOG_WARNING, "handshake_impossible", LOG_TEXT("certificate", handshake->name),
+              LOG_TEXT("address", bind_of(handshake)), LOG_TEXT("reason", answer->failure));
+}
+
+/* -- Shaking hands ----------------------------------------------------------------------------- */
+
+static bool is_on_disk(const struct handshake *handshake, struct slice pem)
+{
+    struct crypto_certificate served, wanted;
+    const struct sidecar *sidecar = handshake->handshakes->sidecar;
+    if (crypto_certificate_read(pem, &served, NULL) != ERROR_OK)
+        return false;
+    bool same = false;
+    if (store_certificate(sidecar->store, handshake->name, &wanted, NULL) == ERROR_OK) {
+        same = memcmp(served.sha256, wanted.sha256, sizeof(served.sha256)) == 0;
+        crypto_certificate_free(&wanted);
+    }
+    crypto_certificate_free(&served);
+    return same;
+}
+
+static bool is_pending(const struct sidecar *sidecar, const struct certificate *certificate)
+{
+    for (size_t i = 0; i < sidecar->haproxy_count; i++)
+        if (certificate->deployments[i].pending)
+            return true;
+    return false;
+}
+
+static void next_bind(struct handshake *handshake)
+{
+    handshake->tries = 0;
+    if (++handshake->bind < handshake->handshakes->bind_count) {
+        look(handshake);
+        return;
+    }
+    end(handshake);
+}
+
+static void on_shaken(void *context, const struct http_probe_answer *answer)
+{
+    struct handshake *handshake = context;
+    const struct sidecar *sidecar = handshake->handshakes->sidecar;
+    struct certificate *certificate = certificate_list_find(sidecar->list, handshake->name);
+
+    handshake->exchange = NULL;
+    /* One that is on its way is looked at when it has arrived. */
+    if (certificate == NULL || is_pending(sidecar, certificate)) {
+        end(handshake);
+        return;
+    }
+    bool shaken = answer->result == HTTP_PROBE_ANSWERED;
+    if (shaken && is_on_disk(handshake, answer->certificate)) {
+        set_alarm(certificate, NULL);
+        next_bind(handshake);
+    } else if (++handshake->tries < TRIES) {
+        main_timer_once(handshake->timer, RETRY_MS);
+    } else if (shaken || answer->result == HTTP_PROBE_NO_TLS) {
+        conclude_wrong(handshake, certificate, answer);
+    } else {
+        conclude_unknown(handshake, answer);
+        next_bind(handshake);
+    }
+}
+
+static void look(struct handshake *handshake)
+{
+    const struct handshakes *handshakes = handshake->handshakes;
+    const struct sidecar *sidecar = handshakes->sidecar;
+    struct http_probe probe = {.host = handshake->host,
+                               .connect_to = bind_of(handshake),
+                               .proxy_line = handshakes->proxy_lines[handshake->bind]};
+    if (sidecar->rsa && sidecar->ecdsa)
+        probe.key = slice_ends_with(slice_of(handshake->name), SLICE(".rsa")) ? HTTP_PROBE_RSA
+                                                                              : HTTP_PROBE_ECDSA;
+    handshake->exchange = http_client_probe(sidecar->probes, &probe, on_shaken, handshake);
+    if (handshake->exchange == NULL)
+        end(handshake);
+}
+
+static void on_retry(void *context)
+{
+    look(context);
+}
+
+/* The first host that the certificate on disk is for: a dead one may have been left out. */
+static char *host_of(const struct sidecar *sidecar, const struct certificate *certificate)
+{
+    struct crypto_certificate about;
+    char *host = NULL;
+    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
+        return NULL;
+    for (size_t i = 0; host == NULL && i < certificate->host_count; i++)
+        if (crypto_certificate_covers(&about, certificate->hosts[i]))
+            host = memory_copy_text(slice_of(certificate->hosts[i]));
+    crypto_certificate_free(&about);
+    return host;
+}
+
+void handshakes_check(struct handshakes *handshakes, const struct certificate *certificate)
+{
+    char *host;
+    if (handshakes->bind_count == 0 || (host = host_of(handshakes->sidecar, certificate)) == NULL)
+        return;
+    struct handshake *handshake = memory_new(sizeof(*handshake));
+    handshake->handshakes = handshakes;
+    handshake->name = memory_copy_text(slice_of(certificate->name));
+    handshake->host = host;
+    handshake->timer = main_timer_new(handshakes->sidecar->loop, on_retry, handshake);
+    handshake->next = handshakes->first;
+    handshakes->first = handshake;
+    look(handshake);
+}
+
+struct handshakes *handshakes_new(struct sidecar *sidecar, const struct sidecar_settings *settings)
+{
+    struct handshakes *handshakes = memory_new(sizeof(*handshakes));
+    handshakes->sidecar = sidecar;
+    handshakes->binds = memory_new(settings->https_count * sizeof(handshakes->binds[0]));
+    handshakes->proxy_lines = memory_new(settings->https_count * sizeof(bool));
+    for (size_t i = 0; i < settings->https_count; i++) {
+        char *address = loopback_of_bind(slice_of(settings->https[i]));
+        if (address == NULL)
+            continue;
+        handshakes->proxy_lines[handshakes->bind_count] = loopback_needs_proxy_line(
+            address, settings->proxy_protocol_from, settings->proxy_protocol_from_count);
+        handshakes->binds[handshakes->bind_count++] = address;
+    }
+    return handshakes;
+}
+
+void handshakes_free(struct handshakes *handshakes)
+{
+    if (handshakes == NULL)
+        return;
+    for (struct handshake *handshake = handshakes->first, *next; handshake != NULL;
+         handshake = next) {
+        next = handshake->next;
+        handshake_free(handshake);
+    }
+    for (size_t i = 0; i < handshakes->bind_count; i++)
+        free(handshakes->binds[i]);
+    free(handshakes->binds);
+    free(handshakes->proxy_lines);
+    free(handshakes);
+}

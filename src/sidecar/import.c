@@ -1,0 +1,303 @@
+/* Certificates of another client: see import.h. */
+#include "import.h"
+
+#include "acme/file.h"
+#include "core/clock.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "sidecar_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINEAGE_FILE_MAX_BYTES = CRYPTO_CHAIN_MAX_BYTES };
+
+static const char *const FILES[] = {"fullchain.pem", "privkey.pem"};
+
+/* One lineage, read. */
+struct lineage {
+    const char *name;
+    struct bytes chain;
+    struct crypto_key *key;
+    struct crypto_certificate leaf;
+    bool read; /* `leaf` is there */
+};
+
+static void lineage_fini(struct lineage *lineage)
+{
+    bytes_free(&lineage->chain);
+    crypto_key_free(lineage->key);
+    if (lineage->read)
+        crypto_certificate_free(&lineage->leaf);
+}
+
+/* -- Reading ----------------------------------------------------------------------------------- */
+
+/* "FOLDER/live" if there, else the folder itself. */
+static enum error open_live(struct folder *live, const char *folder, struct error_text *why)
+{
+    live->path = memory_format("%s/live", folder);
+    live->fd = open(live->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (live->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        free(live->path);
+        live->path = memory_copy_text(slice_of(folder));
+        live->fd = open(live->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (live->fd >= 0)
+        return ERROR_OK;
+    enum error error = error_set_errno(
+        why, "cannot open %s (the daemon reads it, as the user that it runs as)", live->path);
+    free(live->path);
+    return error;
+}
+
+static enum error read_one(const struct folder *live, const char *lineage, const char *file,
+                           struct bytes *content, struct error_text *why)
+{
+    char *name = memory_format("%s/%s", lineage, file);
+    enum error error = file_read(live, name, LINEAGE_FILE_MAX_BYTES, content, why);
+    free(name);
+    return error;
+}
+
+/* Key and chain, which must belong together and be of use. */
+static enum error lineage_read(struct lineage *lineage, const struct folder *live,
+                               struct error_text *why)
+{
+    struct bytes chain = {0}, key = {0};
+    enum error error = read_one(live, lineage->name, FILES[0], &chain, why);
+    if (error == ERROR_OK)
+        error = read_one(live, lineage->name, FILES[1], &key, why);
+    if (error == ERROR_OK) {
+        lineage->key = crypto_key_from_pem(bytes_slice(&key), why);
+        error = lineage->key != NULL ? ERROR_OK : ERROR_INVALID;
+    }
+    if (error == ERROR_OK)
+        error = crypto_chain_tidy(bytes_slice(&chain), lineage->key, &lineage->chain,
+                                  &lineage->leaf, why);
+    lineage->read = error == ERROR_OK;
+    if (lineage->read && lineage->leaf.not_after_s <= clock_wall_s())
+        error = error_set(why, ERROR_INVALID, "it has expired");
+    bytes_free(&key);
+    bytes_free(&chain);
+    return error;
+}
+
+/* -- Whose it is ------------------------------------------------------------------------------- */
+
+static bool has_host(const struct certificate *certificate, const char *name)
+{
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (strcmp(certificate->hosts[i], name) == 0)
+            return true;
+    return false;
+}
+
+static size_t covered(const struct certificate *certificate, const struct crypto_certificate *by)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < certificate->host_count; i++)
+        count += crypto_certificate_covers(by, certificate->hosts[i]);
+    return count;
+}
+
+/* A tenant with two keys has a file for each. */
+static bool fits_key(const struct sidecar *sidecar, const struct certificate *certificate,
+                     const struct crypto_key *key)
+{
+    if (!sidecar->rsa || !sidecar->ecdsa)
+        return true;
+    return crypto_key_type_is_ec(certificate->key_type) ==
+           crypto_key_type_is_ec(crypto_key_type_of(key));
+}
+
+static struct certificate *owner_of(const struct sidecar *sidecar, const struct lineage *lineage)
+{
+    const struct certificate_list *list = sidecar->list;
+    for (size_t i = 0; i < lineage->leaf.name_count; i++)
+        for (size_t j = 0; j < list->count; j++)
+            if (has_host(list->items[j], lineage->leaf.names[i]) &&
+                fits_key(sidecar, list->items[j], lineage->key))
+                return list->items[j];
+    for (size_t j = 0; j < list->count; j++)
+        if (covered(list->items[j], &lineage->leaf) > 0 &&
+            fits_key(sidecar, list->items[j], lineage->key))
+            return list->items[j];
+    return NULL;
+}
+
+/* -- Taking over ------------------------------------------------------------------------------- */
+
+enum verdict { IMPORTED, UNCHANGED, SKIPPED };
+
+/* Whether the lineage is better than what is in service. */
+static enum verdict compare(const struct sidecar *sidecar, const struct certificate *certificate,
+                            const struct lineage *lineage, struct error_text *why)
+{
+    struct crypto_certificate present;
+    if (store_certificate(sidecar->store, certificate->name, &present, NULL) != ERROR_OK)
+        return IMPORTED;
+    enum verdict verdict = IMPORTED;
+    size_t now = covered(certificate, &present), then = covered(certificate, &lineage->leaf);
+    if (memcmp(present.sha256, lineage->leaf.sha256, sizeof(present.sha256)) == 0) {
+        verdict = UNCHANGED;
+    } else if (then < now) {
+        verdict = SKIPPED;
+        error_set(why, ERROR_EXISTS, "what is in service is for more of the hosts of %s",
+                  certificate->tenant);
+    } else if (then == now && lineage->leaf.not_after_s <= present.not_after_s) {
+        verdict = SKIPPED;
+        error_set(why, ERROR_EXISTS, "what is in service for %s lasts as long",
+                  certificate->tenant);
+    }
+    crypto_certificate_free(&present);
+    return verdict;
+}
+
+static enum verdict take_over(struct sidecar *sidecar, const struct lineage *lineage,
+                              struct certificate **owner, struct error_text *why)
+{
+    struct certificate *certificate = owner_of(sidecar, lineage);
+    *owner = certificate;
+    if (certificate == NULL) {
+        sidecar->certbot_unowned = true;
+        error_set(why, ERROR_NOT_FOUND, "no tenant has any of its names (%s%s)",
+                  lineage->leaf.name_count > 0 ? lineage->leaf.names[0] : "none",
+                  lineage->leaf.name_count > 1 ? ", ..." : "");
+        return SKIPPED;
+    }
+    enum verdict verdict = compare(sidecar, certificate, lineage, why);
+    if (verdict != IMPORTED)
+        return verdict;
+    if (store_install(sidecar->store, certificate->name, lineage->key, bytes_slice(&lineage->chain),
+                      why) != ERROR_OK)
+        return SKIPPED;
+    certificate->service.rolled_back = false;
+    sidecar_certificate_changed(sidecar, certificate);
+    return IMPORTED;
+}
+
+static void import_lineage(struct sidecar *sidecar, const struct folder *live, const char *name,
+                           struct json *const told[static 3])
+{
+    struct lineage lineage = {.name = name};
+    struct certificate *owner = NULL;
+    struct error_text why = {0};
+    enum verdict verdict = SKIPPED;
+    if (lineage_read(&lineage, live, &why) == ERROR_OK)
+        verdict = take_over(sidecar, &lineage, &owner, &why);
+    struct json *object = json_new_object();
+    json_put_text(object, "lineage", slice_of(name));
+    if (owner != NULL)
+        json_put_text(object, "certificate", slice_of(owner->name));
+    if (verdict == SKIPPED)
+        json_put_text(object, "reason", slice_of(why.text));
+    json_append(told[verdict], object);
+    if (verdict == IMPORTED)
+        log_event(LOG_INFO, "imported", LOG_TEXT("certificate", owner->name),
+                  LOG_TEXT("from", live->path), LOG_TEXT("lineage", name),
+                  LOG_TEXT("serial", lineage.leaf.serial));
+    lineage_fini(&lineage);
+}
+
+static bool is_lineage(const struct folder *live, const char *name)
+{
+    struct stat facts;
+    return fstatat(live->fd, name, &facts, 0) == 0 && S_ISDIR(facts.st_mode);
+}
+
+struct json *import_folder(struct sidecar *sidecar, const char *folder, struct error_text *why)
+{
+    struct folder live;
+    char **names;
+    struct json *const told[] = {json_new_array(), json_new_array(), json_new_array()};
+    struct json *answer = json_new_object();
+    json_put(answer, "imported", told[IMPORTED]);
+    json_put(answer, "unchanged", told[UNCHANGED]);
+    json_put(answer, "skipped", told[SKIPPED]);
+    if (open_live(&live, folder, why) != ERROR_OK) {
+        json_free(answer);
+        return NULL;
+    }
+    size_t count = folder_list(&live, &names);
+    for (size_t i = 0; i < count; i++)
+        if (is_lineage(&live, names[i]))
+            import_lineage(sidecar, &live, names[i], told);
+    folder_list_free(names, count);
+    folder_close(&live);
+    return answer;
+}
+
+/* -- The watched folder ------------------------------------------------------------------------ */
+
+/* Symbolic links into an archive are what changes, so files are looked at, not the folder. */
+static uint64_t stamp_of(const struct folder *live)
+{
+    uint64_t stamp = 1;
+    char **names;
+    size_t count = folder_list(live, &names);
+    for (size_t i = 0; i < count; i++) {
+        stamp = hash_content(slice_of(names[i]), stamp);
+        for (size_t j = 0; j < COUNT_OF(FILES); j++) {
+            struct stat facts;
+            char *name = memory_format("%s/%s", names[i], FILES[j]);
+            if (fstatat(live->fd, name, &facts, 0) == 0) {
+                const int64_t told[] = {(int64_t)facts.st_ino, facts.st_size, facts.st_mtim.tv_sec,
+                                        facts.st_mtim.tv_nsec};
+                stamp = hash_content(slice_from(told, sizeof(told)), stamp);
+            }
+            free(name);
+        }
+    }
+    folder_list_free(names, count);
+    return stamp;
+}
+
+static void import_watched(struct sidecar *sidecar)
+{
+    struct error_text why;
+    sidecar->certbot_unowned = false;
+    struct json *told = import_folder(sidecar, sidecar->certbot_live, &why);
+    if (told == NULL) {
+        log_event(LOG_WARNING, "not_imported", LOG_TEXT("reason", why.text));
+        return;
+    }
+    const struct json *skipped = json_get(told, "skipped");
+    for (size_t i = 0; i < json_count(skipped); i++) {
+        struct slice lineage = {0}, reason = {0};
+        if (json_read_text(json_get(json_at(skipped, i), "lineage"), &lineage) &&
+            json_read_text(json_get(json_at(skipped, i), "reason"), &reason))
+            log_event(LOG_NOTICE, "not_imported", LOG_SLICE("lineage", lineage),
+                      LOG_SLICE("reason", reason));
+    }
+    json_free(told);
+}
+
+void import_watch(struct sidecar *sidecar)
+{
+    struct folder live;
+    uint64_t stamp = 0;
+    if (sidecar->certbot_live == NULL || sidecar->list->count == 0)
+        return;
+    if (open_live(&live, sidecar->certbot_live, NULL) == ERROR_OK) {
+        stamp = stamp_of(&live);
+        folder_close(&live);
+    }
+    bool at_rest = stamp == sidecar->certbot_seen;
+    sidecar->certbot_seen = stamp;
+    if (!at_rest || stamp == sidecar->certbot_imported)
+        return;
+    sidecar->certbot_imported = stamp;
+    import_watched(sidecar);
+}
+
+void import_again(struct sidecar *sidecar)
+{
+    if (sidecar->certbot_unowned)
+        sidecar->certbot_imported = 0;
+}

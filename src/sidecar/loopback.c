@@ -1,0 +1,68 @@
+/* Ways to HAProxy's binds: see sidecar/loopback.h. */
+#include "sidecar/loopback.h"
+
+#include "core/ip.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+static bool is_port(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    return text.size > 0 && text.size <= 5;
+}
+
+static struct slice without_brackets(struct slice text)
+{
+    if (text.size < 2 || text.data[0] != '[' || text.data[text.size - 1] != ']')
+        return text;
+    return slice_head(slice_skip(text, 1), text.size - 2);
+}
+
+char *loopback_of_bind(struct slice bind)
+{
+    char text[IP_TEXT_SIZE];
+    struct ip ip;
+    bool six = slice_starts_with(bind, SLICE("ipv6@"));
+
+    if (six || slice_starts_with(bind, SLICE("ipv4@")))
+        bind = slice_skip(bind, 5);
+    const char *colon = bind.size > 0 ? memrchr(bind.data, ':', bind.size) : NULL;
+    if (colon == NULL)
+        return NULL;
+    struct slice host = slice_head(bind, (size_t)(colon - bind.data));
+    struct slice port = slice_skip(bind, host.size + 1);
+    if (!is_port(port))
+        return NULL;
+    host = without_brackets(host);
+    if (host.size == 0 || slice_equal(host, SLICE("*")))
+        host = six ? SLICE("::1") : SLICE("127.0.0.1");
+    else if (slice_equal(host, SLICE("0.0.0.0")))
+        host = SLICE("127.0.0.1");
+    else if (slice_equal(host, SLICE("::")))
+        host = SLICE("::1");
+    if (!ip_parse(host, &ip))
+        return NULL;
+    return memory_format(ip.family == IP_V6 ? "[%s]:%.*s" : "%s:%.*s", ip_print(&ip, text),
+                         SLICE_PRINT(port));
+}
+
+/* Who connects to an address of this machine comes from that address. */
+bool loopback_needs_proxy_line(const char *address, const char *const *networks, size_t count)
+{
+    struct slice host = slice_of(address);
+    const char *colon = strrchr(address, ':');
+    struct ip ip;
+    if (colon != NULL)
+        host = without_brackets(slice_head(host, (size_t)(colon - address)));
+    if (!ip_parse(host, &ip))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        struct ip_network network;
+        if (ip_network_parse(slice_of(networks[i]), &network) && ip_network_contains(&network, &ip))
+            return true;
+    }
+    return false;
+}

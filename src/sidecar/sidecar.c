@@ -1,0 +1,562 @@
+/* The sidecar's thread: see sidecar/sidecar.h. */
+#include "import.h"
+#include "sidecar_state.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    LOOK_EVERY_MS = 5000,
+    LOOK_SOON_MS = 500, /* while a HAProxy is not to be seen */
+    LOOK_TIMEOUT_MS = 3000,
+    PROBE_TIMEOUT_MS = 3000,
+    HOLD_MS = 30000,
+    AUDIT_LOOKS = 60, /* in so many looks every certificate is looked after once, */
+    AUDIT_MAX = 32,   /* unless there are too many */
+    LEAVING_MS = 10 * 60 * 1000,
+};
+
+/* -- Certificates into HAProxys ---------------------------------------------------------------- */
+
+static void sweep_next(struct sidecar *sidecar);
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void note_result(struct deployment *deployment, const struct deploy_result *result)
+{
+    deployment->pending = false;
+    deployment->deployed = result->error == ERROR_OK;
+    deployment->changed_s = clock_wall_s();
+    deployment->took_us = result->took_us;
+    free(deployment->problem);
+    deployment->problem =
+        result->reason != NULL ? memory_copy_text(slice_of(result->reason)) : NULL;
+}
+
+static void log_result(const struct deploy_result *result)
+{
+    const char *name = base_name(result->file);
+    if (result->error != ERROR_OK)
+        log_event(LOG_ERROR, "deploy_failed", LOG_TEXT("certificate", name),
+                  LOG_TEXT("haproxy", result->socket_path), LOG_TEXT("reason", result->reason));
+    else if (!result->unchanged)
+        log_event(LOG_INFO, "deployed", LOG_TEXT("certificate", name),
+                  LOG_TEXT("haproxy", result->socket_path),
+                  LOG_TEXT("as", result->removed   ? "removed"
+                                 : result->existed ? "renewed"
+                                                   : "new"),
+                  LOG_NUMBER("took_us", result->took_us));
+    if (result->cleared_leftover)
+        log_event(LOG_WARNING, "leftover_transaction", LOG_TEXT("haproxy", result->socket_path),
+                  LOG_TEXT("consequence", "somebody's open certificate transaction was aborted"));
+}
+
+static void note_deployment(struct sidecar *sidecar, struct certificate *certificate,
+                            const struct deploy_result *result, size_t left)
+{
+    note_result(&certificate->deployments[result->target], result);
+    if (result->error == ERROR_OK && !result->unchanged)
+        certificate->service.swapped = true;
+    if (left > 0 || !certificate->service.swapped)
+        return;
+    certificate->service.swapped = false;
+    handshakes_check(sidecar->handshakes, certificate);
+}
+
+static void on_deployed(void *context, const struct deploy_result *result, size_t left)
+{
+    struct sidecar *sidecar = context;
+    const char *name = base_name(result->file);
+    struct certificate *certificate = certificate_list_find(sidecar->list, name);
+
+    log_result(result);
+    if (certificate != NULL && !result->removed)
+        note_deployment(sidecar, certificate, result, left);
+    if (left == 0 && sidecar->sweeping && sidecar->swept != NULL &&
+        strcmp(sidecar->swept, name) == 0)
+        sweep_next(sidecar);
+}
+
+/* HAProxy prints fingerprints as upper-case hexadecimal digits. */
+static void print_fingerprint(const struct crypto_certificate *about,
+                              char text[static RUNTIME_FINGERPRINT_BYTES + 1])
+{
+    for (size_t i = 0; i < CRYPTO_SHA1_BYTES; i++)
+        snprintf(text + 2 * i, 3, "%02X", about->sha1[i]);
+}
+
+static void run_job(struct sidecar *sidecar, const char *name, const struct bytes *pem,
+                    const char *fingerprint)
+{
+    char *path = store_path(sidecar->store, name);
+    const struct deploy_job job = {
+        .file = slice_of(path),
+        .list = slice_of(sidecar->crt_list),
+        .pem = pem != NULL ? bytes_slice(pem) : (struct slice){0},
+        .fingerprint = slice_of(fingerprint),
+        .remove = pem == NULL,
+        .on_done = on_deployed,
+        .context = sidecar,
+    };
+    deployer_run(sidecar->deployer, &job);
+    free(path);
+}
+
+bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
+{
+    struct error_text why;
+    struct crypto_certificate about;
+    struct bytes pem = {0};
+    char fingerprint[RUNTIME_FINGERPRINT_BYTES + 1];
+
+    if (sidecar->haproxy_count == 0)
+        return false;
+    enum error error = store_certificate(sidecar->store, certificate->name, &about, &why);
+    if (error == ERROR_OK) {
+        print_fingerprint(&about, fingerprint);
+        crypto_certificate_free(&about);
+        error = store_read(sidecar->store, certificate->name, &pem, &why);
+    }
+    if (error == ERROR_OK) {
+        for (size_t i = 0; i < sidecar->haproxy_count; i++)
+            certificate->deployments[i].pending = true;
+        run_job(sidecar, certificate->name, &pem, fingerprint);
+    } else if (error != ERROR_NOT_FOUND) {
+        log_event(LOG_ERROR, "certificate_unreadable", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", why.text));
+    }
+    bytes_free(&pem);
+    return error == ERROR_OK;
+}
+
+static void sweep_next(struct sidecar *sidecar)
+{
+    for (;;) {
+        struct certificate *next = certificate_list_behind(sidecar->list, sidecar->swept);
+        free(sidecar->swept);
+        sidecar->swept = next != NULL ? memory_copy_text(slice_of(next->name)) : NULL;
+        if (next == NULL && !sidecar->sweep_again)
+            break;
+        if (next == NULL)
+            sidecar->sweep_again = false;
+        else if (sidecar_deploy(sidecar, next))
+            return; /* on_deployed() goes on */
+    }
+    sidecar->sweeping = false;
+}
+
+static void sweep(struct sidecar *sidecar)
+{
+    sidecar->sweep_again = sidecar->sweeping;
+    if (sidecar->sweeping)
+        return;
+    sidecar->sweeping = true;
+    sweep_next(sidecar);
+}
+
+/* -- HAProxys that come, go, and start again -------------------------------------------------- */
+
+static void on_wanted(void *context, const struct certificate *certificate);
+
+/* What was held back is ordered now. */
+static void let_go(struct sidecar *sidecar)
+{
+    if (!sidecar->holding)
+        return;
+    sidecar->holding = false;
+    for (size_t i = 0; i < sidecar->list->count; i++)
+        on_wanted(sidecar, sidecar->list->items[i]);
+}
+
+static void set_problem(struct haproxy_seen *haproxy, const char *problem)
+{
+    if (haproxy->problem[0] == '\0')
+        log_event(LOG_WARNING, "haproxy_unreachable", LOG_TEXT("haproxy", haproxy->target.path),
+                  LOG_TEXT("reason", problem));
+    snprintf(haproxy->problem, sizeof(haproxy->problem), "%s", problem);
+    haproxy->pid = 0;
+}
+
+/* A new process has what is on disk, or what was there when it began to read: whatever differs is
+ * set right. */
+static void on_seen(void *context, enum error error, const char *reason, struct slice answer)
+{
+    struct haproxy_seen *haproxy = context;
+    char text[24] = "";
+    haproxy->exchange = NULL;
+    struct slice pid = runtime_value(answer, "Pid");
+    if (error != ERROR_OK || pid.size == 0 || pid.size >= sizeof(text)) {
+        set_problem(haproxy, error != ERROR_OK ? reason : "\"show info\" names no process");
+        return;
+    }
+    memcpy(text, pid.data, pid.size);
+    long seen = strtol(text, NULL, 10);
+    if (seen == haproxy->pid)
+        return;
+    log_event(LOG_INFO, "haproxy_seen", LOG_TEXT("haproxy", haproxy->target.path),
+              LOG_NUMBER("haproxy_pid", seen), LOG_NUMBER("before", haproxy->pid));
+    haproxy->pid = seen;
+    haproxy->problem[0] = '\0';
+    let_go(haproxy->sidecar);
+    sweep(haproxy->sidecar);
+}
+
+static void drop_certificate(struct sidecar *sidecar, const char *name)
+{
+    struct error_text why;
+    run_job(sidecar, name, NULL, "");
+    enum error error = store_remove(sidecar->store, name, &why);
+    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
+        log_event(LOG_ERROR, "certificate_not_removed", LOG_TEXT("certificate", name),
+                  LOG_TEXT("reason", why.text));
+}
+
+static void drop_what_has_left(struct sidecar *sidecar)
+{
+    int64_t now_ms = clock_mono_ms();
+    size_t kept = 0;
+    for (size_t i = 0; i < sidecar->leaving_count; i++) {
+        struct leaving *leaving = &sidecar->leaving[i];
+        bool wanted_again = certificate_list_find(sidecar->list, leaving->name) != NULL;
+        if (!wanted_again && leaving->until_ms > now_ms) {
+            sidecar->leaving[kept++] = *leaving;
+            continue;
+        }
+        if (!wanted_again)
+            drop_certificate(sidecar, leaving->name);
+        free(leaving->name);
+    }
+    sidecar->leaving_count = kept;
+}
+
+static bool all_seen(const struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < sidecar->haproxy_count; i++)
+        if (sidecar->haproxys[i].pid == 0)
+            return false;
+    return true;
+}
+
+/* Somebody else may have put another certificate into the process that we know: a few at each look
+ * are compared with what is on disk. */
+static void audit(struct sidecar *sidecar)
+{
+    size_t left = sidecar->list->count / AUDIT_LOOKS + 1;
+    if (left > AUDIT_MAX)
+        left = AUDIT_MAX;
+    if (sidecar->sweeping || !all_seen(sidecar))
+        return;
+    for (; left > 0; left--) {
+        struct certificate *next = certificate_list_behind(sidecar->list, sidecar->audited);
+        free(sidecar->audited);
+        sidecar->audited = next != NULL ? memory_copy_text(slice_of(next->name)) : NULL;
+        if (next == NULL)
+            return;
+        sidecar_deploy(sidecar, next);
+    }
+}
+
+static void look(struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < sidecar->haproxy_count; i++) {
+        struct haproxy_seen *haproxy = &sidecar->haproxys[i];
+        char command[32];
+        if (haproxy->exchange != NULL)
+            continue;
+        int size = snprintf(command, sizeof(command), "%.*sshow info\n",
+                            SLICE_PRINT(haproxy->target.prefix));
+        haproxy->exchange =
+            runtime_exchange_new(sidecar->loop, &haproxy->target, slice_from(command, (size_t)size),
+                                 LOOK_TIMEOUT_MS, NULL, on_seen, haproxy);
+    }
+}
+
+static void on_look_timer(void *context)
+{
+    struct sidecar *sidecar = context;
+    drop_what_has_left(sidecar);
+    if (sidecar->hold_until_ms <= clock_mono_ms())
+        let_go(sidecar);
+    import_watch(sidecar);
+    audit(sidecar);
+    look(sidecar);
+    main_timer_once(sidecar->look_timer, all_seen(sidecar) || sidecar->look_every_ms < LOOK_SOON_MS
+                                             ? sidecar->look_every_ms
+                                             : LOOK_SOON_MS);
+}
+
+/* -- The worker's hooks ------------------------------------------------------------------------ */
+
+static void on_ready(void *context, const char *name, const struct crypto_certificate *about)
+{
+    (void)about;
+    struct sidecar *sidecar = context;
+    struct certificate *certificate = certificate_list_find(sidecar->list, name);
+    if (certificate == NULL)
+        return;
+    certificate->service.rolled_back = false;
+    sidecar_deploy(sidecar, certificate);
+}
+
+/* -- What is wanted ---------------------------------------------------------------------------- */
+
+static void on_wanted(void *context, const struct certificate *certificate)
+{
+    struct sidecar *sidecar = context;
+    struct error_text why;
+    const struct acme_wanted wanted = {
+        .name = certificate->name,
+        .hosts = (const char *const *)certificate->hosts,
+        .host_count = certificate->host_count,
+        .key_type = certificate->key_type,
+    };
+    if (sidecar->worker != NULL && !sidecar->holding &&
+        acme_worker_want(sidecar->worker, &wanted, &why) != ERROR_OK)
+        log_event(LOG_ERROR, "certificate_not_wanted", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", why.text));
+}
+
+void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate)
+{
+    if (sidecar->worker != NULL)
+        acme_worker_unwant(sidecar->worker, certificate->name);
+    on_wanted(sidecar, certificate);
+    sidecar_deploy(sidecar, certificate);
+}
+
+static void on_unwanted(void *context, const struct certificate *certificate)
+{
+    struct sidecar *sidecar = context;
+    if (sidecar->worker != NULL)
+        acme_worker_unwant(sidecar->worker, certificate->name);
+    sidecar->leaving =
+        memory_resize(sidecar->leaving, sidecar->leaving_count + 1, sizeof(sidecar->leaving[0]));
+    sidecar->leaving[sidecar->leaving_count++] = (struct leaving){
+        .name = memory_copy_text(slice_of(certificate->name)),
+        .until_ms = clock_mono_ms() + LEAVING_MS,
+    };
+}
+
+static void on_wake(void *context)
+{
+    struct sidecar *sidecar = context;
+    if (atomic_load(&sidecar->stopping)) {
+        main_loop_stop(sidecar->loop);
+        return;
+    }
+    publications_out(sidecar->publications, atomic_load(&sidecar->challenges_out));
+    struct certificate_list *wished = atomic_exchange(&sidecar->mailbox, NULL);
+    if (wished == NULL)
+        return;
+    const struct certificate_changes changes = {on_wanted, on_unwanted, sidecar};
+    certificate_list_become(sidecar->list, wished, &changes);
+    import_again(sidecar);
+    sweep(sidecar);
+}
+
+void sidecar_want(struct sidecar *sidecar, const struct sidecar_wish *wishes, size_t count)
+{
+    struct certificate_list *list =
+        certificate_list_new(wishes, count, sidecar->rsa, sidecar->ecdsa, sidecar->haproxy_count);
+    certificate_list_free(atomic_exchange(&sidecar->mailbox, list));
+    main_waker_wake(sidecar->waker);
+}
+
+void sidecar_challenges_out(struct sidecar *sidecar, uint64_t number)
+{
+    atomic_store(&sidecar->challenges_out, number);
+    main_waker_wake(sidecar->waker);
+}
+
+/* -- Starting and stopping --------------------------------------------------------------------- */
+
+static void *run_thread(void *context)
+{
+    struct sidecar *sidecar = context;
+    on_look_timer(sidecar);
+    main_loop_run(sidecar->loop);
+    return NULL;
+}
+
+static bool open_runtime(struct sidecar *sidecar, const struct sidecar_settings *settings,
+                         struct error_text *text)
+{
+    size_t count = settings->runtime_count;
+    struct runtime_target *targets = memory_new(count * sizeof(*targets));
+    bool good = true;
+    sidecar->haproxys = memory_new(count * sizeof(sidecar->haproxys[0]));
+    for (size_t i = 0; good && i < count; i++) {
+        struct haproxy_seen *haproxy = &sidecar->haproxys[sidecar->haproxy_count++];
+        struct slice name = slice_of(settings->runtime[i]);
+        haproxy->sidecar = sidecar;
+        good = runtime_target_parse(name, &haproxy->target, text) == ERROR_OK &&
+               runtime_target_parse(name, &targets[i], text) == ERROR_OK;
+    }
+    if (good)
+        sidecar->deployer = deployer_new(sidecar->loop, targets, count);
+    else
+        for (size_t i = 0; i < count; i++)
+            runtime_target_fini(&targets[i]);
+    free(targets);
+    return good;
+}
+
+static bool open_challenges(struct sidecar *sidecar, const struct sidecar_settings *settings,
+                            struct error_text *text)
+{
+    const struct listen_options options = {.backlog = 512};
+    struct listen_address address;
+    char *listen = memory_format("tcp:%s", settings->challenge_listen);
+    enum error error = listen_address_parse(slice_of(listen), &address, text);
+    free(listen);
+    if (error == ERROR_OK)
+        error = listen_sockets_open(&address, &options, &sidecar->challenge_sockets, text);
+    if (error != ERROR_OK)
+        return false;
+    sidecar->challenges = challenges_new();
+    sidecar->challenge_server =
+        challenge_server_new(sidecar->loop, sidecar->challenge_sockets.fds[0], sidecar->challenges,
+                             settings->webroot, text);
+    sidecar->challenge_sockets.fds[0] = -1; /* the server's now */
+    return sidecar->challenge_server != NULL;
+}
+
+static bool open_worker(struct sidecar *sidecar, const struct sidecar_settings *settings,
+                        struct error_text *text)
+{
+    struct acme_worker_settings worker = {
+        .orders_at_once = settings->orders_at_once,
+        .hooks = {.publish = publications_publish,
+                  .withdraw = publications_withdraw,
+                  .ready = on_ready},
+        .context = sidecar,
+    };
+    if (settings->cas[0].directory_url == NULL)
+        return true;
+    for (size_t i = 0; i < COUNT_OF(worker.cas); i++)
+        ca_settings_copy(&sidecar->cas[i], &settings->cas[i]);
+    memcpy(worker.cas, sidecar->cas, sizeof(worker.cas));
+    sidecar->worker = acme_worker_new(sidecar->loop, sidecar->store, &worker, text);
+    return sidecar->worker != NULL;
+}
+
+static bool open_all(struct sidecar *sidecar, const struct sidecar_settings *settings,
+                     struct error_text *text)
+{
+    if ((sidecar->loop = main_loop_new(text)) == NULL)
+        return false;
+    if ((sidecar->store = store_open(&settings->store, text)) == NULL)
+        return false;
+    const struct http_client_settings probes = {.timeout_ms = PROBE_TIMEOUT_MS};
+    if ((sidecar->probes = http_client_new(sidecar->loop, &probes, text)) == NULL)
+        return false;
+    sidecar->publications = publications_new(sidecar, settings);
+    sidecar->handshakes = handshakes_new(sidecar, settings);
+    if (!open_runtime(sidecar, settings, text) || !open_challenges(sidecar, settings, text) ||
+        !open_worker(sidecar, settings, text))
+        return false;
+    if (settings->admin_socket != NULL &&
+        (sidecar->admin =
+             admin_server_new(sidecar->loop, settings->admin_socket, settings->admin_group,
+                              SIDECAR_OPERATIONS, sidecar, text)) == NULL)
+        return false;
+    sidecar->look_every_ms = settings->look_every_ms > 0 ? settings->look_every_ms : LOOK_EVERY_MS;
+    sidecar->holding = sidecar->haproxy_count > 0;
+    sidecar->hold_until_ms = clock_mono_ms() + HOLD_MS;
+    sidecar->waker = main_waker_new(sidecar->loop, on_wake, sidecar);
+    sidecar->look_timer = main_timer_new(sidecar->loop, on_look_timer, sidecar);
+    return true;
+}
+
+/* Everything in reverse; what was never opened is NULL. */
+static void close_all(struct sidecar *sidecar)
+{
+    main_timer_free(sidecar->look_timer);
+    main_waker_free(sidecar->waker);
+    admin_server_free(sidecar->admin);
+    acme_worker_free(sidecar->worker);
+    for (size_t i = 0; i < COUNT_OF(sidecar->cas); i++)
+        ca_settings_fini(&sidecar->cas[i]);
+    challenge_server_free(sidecar->challenge_server);
+    listen_sockets_close(&sidecar->challenge_sockets);
+    publications_free(sidecar->publications);
+    handshakes_free(sidecar->handshakes);
+    http_client_free(sidecar->probes);
+    challenges_free(sidecar->challenges);
+    for (size_t i = 0; i < sidecar->haproxy_count; i++) {
+        runtime_exchange_free(sidecar->haproxys[i].exchange);
+        runtime_target_fini(&sidecar->haproxys[i].target);
+    }
+    free(sidecar->haproxys);
+    deployer_free(sidecar->deployer);
+    store_close(sidecar->store);
+    main_loop_free(sidecar->loop);
+    certificate_list_free(sidecar->list);
+    certificate_list_free(atomic_exchange(&sidecar->mailbox, NULL));
+    for (size_t i = 0; i < sidecar->leaving_count; i++)
+        free(sidecar->leaving[i].name);
+    free(sidecar->leaving);
+    free(sidecar->swept);
+    free(sidecar->audited);
+    free(sidecar->crt_list);
+    free(sidecar->certbot_live);
+    free(sidecar);
+}
+
+/* "/etc/haproxy/certs/" is "/etc/haproxy/certs" in HAProxy's commands. */
+static char *without_trailing_slashes(const char *folder)
+{
+    struct slice name = slice_of(folder);
+    while (name.size > 1 && name.data[name.size - 1] == '/')
+        name.size--;
+    return memory_copy_text(name);
+}
+
+struct sidecar *sidecar_start(const struct sidecar_settings *settings, struct error_text *text)
+{
+    struct sidecar *sidecar = memory_new(sizeof(*sidecar));
+    sidecar->rsa = settings->rsa;
+    sidecar->ecdsa = settings->ecdsa;
+    sidecar->crt_list = without_trailing_slashes(settings->store.certs);
+    if (settings->certbot_live != NULL)
+        sidecar->certbot_live = memory_copy_text(slice_of(settings->certbot_live));
+    if (!open_all(sidecar, settings, text)) {
+        close_all(sidecar);
+        return NULL;
+    }
+    sidecar->list =
+        certificate_list_new(NULL, 0, sidecar->rsa, sidecar->ecdsa, sidecar->haproxy_count);
+    /* Signals are the main thread's. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&sidecar->thread, NULL, run_thread, sidecar);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure != 0) {
+        error_set(text, ERROR_SYSTEM, "cannot start the sidecar's thread: %s", strerror(failure));
+        close_all(sidecar);
+        return NULL;
+    }
+    return sidecar;
+}
+
+void sidecar_stop(struct sidecar *sidecar)
+{
+    if (sidecar == NULL)
+        return;
+    atomic_store(&sidecar->stopping, true);
+    main_waker_wake(sidecar->waker);
+    pthread_join(sidecar->thread, NULL);
+    close_all(sidecar);
+}

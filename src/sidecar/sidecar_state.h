@@ -1,0 +1,85 @@
+/* What the sidecar's files share. All of it belongs to the sidecar's thread, but for the mailbox.
+ */
+#pragma once
+
+#include "acme/http_client.h"
+#include "admin/admin_server.h"
+#include "ca_settings.h"
+#include "certificate_list.h"
+#include "handshake.h"
+#include "net/listen_socket.h"
+#include "publication.h"
+#include "sidecar/challenges.h"
+#include "sidecar/deploy.h"
+#include "sidecar/sidecar.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* One HAProxy, as it was last seen. */
+struct haproxy_seen {
+    struct runtime_target target;
+    struct runtime_exchange *exchange; /* a look that is under way */
+    struct sidecar *sidecar;
+    long pid; /* 0: not seen, or gone */
+    char problem[256];
+};
+
+/* A certificate that nobody wants any more; kept for a while, because who removes a tenant may put
+ * it back, and a new order would count against the CA's limits. */
+struct leaving {
+    char *name;
+    int64_t until_ms; /* monotonic */
+};
+
+struct sidecar {
+    pthread_t thread;
+    struct main_loop *loop;
+    struct main_waker *waker;
+    struct main_timer *look_timer;
+    int64_t look_every_ms;
+    _Atomic(struct certificate_list *) mailbox;
+    _Atomic uint64_t challenges_out; /* the number of what is in force */
+    atomic_bool stopping;
+
+    struct store *store;
+    struct acme_ca_settings cas[3];
+    struct acme_worker *worker; /* NULL: no CA is configured */
+    struct deployer *deployer;
+    struct challenges *challenges;
+    struct publications *publications;
+    struct handshakes *handshakes;
+    struct http_client *probes; /* to our own HAProxys */
+    struct listen_sockets challenge_sockets;
+    struct challenge_server *challenge_server;
+    struct admin_server *admin;
+    struct haproxy_seen *haproxys;
+    size_t haproxy_count;
+    char *crt_list; /* what HAProxy calls the folder of the certificates */
+
+    char *certbot_live;        /* another client's folder, watched; NULL: none */
+    uint64_t certbot_seen;     /* its stamp at the last look, */
+    uint64_t certbot_imported; /* and when it was last imported from */
+    bool certbot_unowned;      /* something in it has no tenant yet */
+
+    bool rsa, ecdsa;
+    struct certificate_list *list;
+    struct leaving *leaving;
+    size_t leaving_count;
+    /* Until a HAProxy was seen, no order could be proved: the worker is told nothing. */
+    bool holding;
+    int64_t hold_until_ms; /* monotonic */
+    char *audited;         /* the name that was last looked after; NULL: begin with the first */
+    /* A sweep brings every certificate to every HAProxy, one after the other. */
+    bool sweeping;
+    bool sweep_again;
+    char *swept; /* the name in hand */
+};
+
+/* Brings what is on disk to every HAProxy. False when there is nothing on disk. */
+bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
+/* Somebody else has put another certificate in service: the worker looks at it anew, and it goes to
+ * every HAProxy. */
+void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate);
+/* The operations on certificates, for the admin interface. */
+extern const struct admin_operation SIDECAR_OPERATIONS[];

@@ -1,0 +1,3 @@
+unit_test(sidecar_challenges LAYER sidecar)
+unit_test(sidecar_deploy LAYER sidecar)
+unit_test(sidecar_loopback LAYER sidecar)

@@ -1,0 +1,275 @@
+/* sidecar/deploy against real HAProxys: added, renewed, removed, refused, restarted. */
+#include "acme/crypto.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "sidecar/deploy.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { HAPROXYS_MAX = 2 };
+
+/* HAProxys with an empty certificate folder, each on its own sockets, in a temporary folder. */
+struct stage {
+    char folder[32];
+    char *certs;
+    char *sockets[HAPROXYS_MAX];
+    pid_t pids[HAPROXYS_MAX];
+    size_t count;
+    struct main_loop *loop;
+    struct deployer *deployer;
+    struct deploy_result results[HAPROXYS_MAX];
+    char reason[512];
+    size_t told;
+};
+
+static void write_config(const char *path, const char *folder, const char *socket_path,
+                         size_t index)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert(file != NULL);
+    fprintf(file,
+            "global\n    stats socket %s mode 600 level admin\n"
+            "defaults\n    mode http\n    timeout connect 5s\n    timeout client 5s\n"
+            "    timeout server 5s\n"
+            "frontend tls\n    bind unix@%s/tls%zu.sock ssl crt %s/certs/ strict-sni\n"
+            "    http-request return status 200\n",
+            socket_path, folder, index, folder);
+    cr_assert(fclose(file) == 0);
+}
+
+static bool answers(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    bool connected = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+    close(fd);
+    return connected;
+}
+
+static void start_haproxy(struct stage *stage, size_t index)
+{
+    char *config = memory_format("%s/haproxy%zu.cfg", stage->folder, index);
+    write_config(config, stage->folder, stage->sockets[index], index);
+    stage->pids[index] = fork();
+    if (stage->pids[index] == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed assertion skips the teardown */
+        if (freopen("/dev/null", "w", stderr) == NULL)
+            _exit(126);
+        execlp("haproxy", "haproxy", "-db", "-f", config, NULL);
+        _exit(127);
+    }
+    for (int tries = 0; tries < 500 && !answers(stage->sockets[index]); tries++)
+        usleep(10000);
+    cr_assert(answers(stage->sockets[index]), "HAProxy does not start: is the package installed?");
+    free(config);
+}
+
+static void stop_haproxy(struct stage *stage, size_t index)
+{
+    kill(stage->pids[index], SIGKILL);
+    waitpid(stage->pids[index], NULL, 0);
+}
+
+static void setup(struct stage *stage, size_t count)
+{
+    *stage = (struct stage){.folder = "/tmp/owui-deploy-XXXXXX", .count = count};
+    cr_assert(mkdtemp(stage->folder) != NULL);
+    stage->certs = memory_format("%s/certs", stage->folder);
+    cr_assert(mkdir(stage->certs, 0700) == 0);
+    struct runtime_target targets[HAPROXYS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        stage->sockets[i] = memory_format("%s/run%zu.sock", stage->folder, i);
+        start_haproxy(stage, i);
+        cr_assert(runtime_target_parse(slice_of(stage->sockets[i]), &targets[i], NULL) == ERROR_OK);
+    }
+    stage->loop = main_loop_new(NULL);
+    stage->deployer = deployer_new(stage->loop, targets, count);
+}
+
+static void teardown(struct stage *stage)
+{
+    deployer_free(stage->deployer);
+    main_loop_free(stage->loop);
+    for (size_t i = 0; i < stage->count; i++) {
+        stop_haproxy(stage, i);
+        free(stage->sockets[i]);
+    }
+    char *command = memory_format("rm -r %s", stage->folder);
+    cr_expect(system(command) == 0);
+    free(command);
+    free(stage->certs);
+}
+
+static void on_done(void *context, const struct deploy_result *result, size_t left)
+{
+    struct stage *stage = context;
+    stage->results[stage->told++] = *result;
+    if (result->reason != NULL)
+        snprintf(stage->reason, sizeof(stage->reason), "%s", result->reason);
+    if (left == 0)
+        main_loop_stop(stage->loop);
+}
+
+/* A fresh key and certificate for `name` as HAProxy loads it, and its fingerprint. */
+static void make_certificate(const char *name, struct bytes *pem, char fingerprint[static 41])
+{
+    struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, NULL);
+    struct crypto_certificate about;
+    struct bytes key_pem = {0};
+    int64_t now_s = clock_wall_s();
+    cr_assert(crypto_self_signed(key, name, now_s - 60, now_s + 86400, pem, NULL) == ERROR_OK);
+    cr_assert(crypto_certificate_read(bytes_slice(pem), &about, NULL) == ERROR_OK);
+    for (size_t i = 0; i < CRYPTO_SHA1_BYTES; i++)
+        sprintf(fingerprint + 2 * i, "%02X", about.sha1[i]);
+    cr_assert(crypto_key_to_pem(key, &key_pem, NULL) == ERROR_OK);
+    cr_assert(bytes_append(pem, bytes_slice(&key_pem), RUNTIME_COMMAND_MAX_BYTES));
+    bytes_free(&key_pem);
+    crypto_certificate_free(&about);
+    crypto_key_free(key);
+}
+
+static void run(struct stage *stage, const char *file, const struct bytes *pem,
+                const char *fingerprint, bool remove)
+{
+    const struct deploy_job job = {
+        .file = slice_of(file),
+        .list = slice_of(stage->certs),
+        .pem = pem != NULL ? bytes_slice(pem) : (struct slice){0},
+        .fingerprint = slice_of(fingerprint),
+        .remove = remove,
+        .on_done = on_done,
+        .context = stage,
+    };
+    stage->told = 0;
+    stage->reason[0] = '\0';
+    deployer_run(stage->deployer, &job);
+    main_loop_run(stage->loop);
+    cr_assert(stage->told == stage->count);
+}
+
+Test(deploy, a_name_is_added_renewed_and_removed_in_every_haproxy)
+{
+    struct stage stage;
+    setup(&stage, 2);
+    char *file = memory_format("%s/a.test.pem", stage.certs);
+    for (int round = 0; round < 3; round++) {
+        struct bytes pem = {0};
+        char fingerprint[41];
+        make_certificate("a.test", &pem, fingerprint);
+        run(&stage, file, &pem, fingerprint, false);
+        for (size_t i = 0; i < 2; i++) {
+            cr_assert(stage.results[i].error == ERROR_OK, "%s", stage.reason);
+            cr_assert(stage.results[i].existed == (round > 0));
+        }
+        bytes_free(&pem);
+    }
+    run(&stage, file, NULL, "", true);
+    cr_assert(stage.results[0].error == ERROR_OK, "%s", stage.reason);
+    run(&stage, file, NULL, "", true);
+    cr_assert(stage.results[0].error == ERROR_OK, "%s", stage.reason);
+    free(file);
+    teardown(&stage);
+}
+
+/* A transaction that somebody left open: 2.6 would write our certificate into it. */
+Test(deploy, a_leftover_transaction_does_no_harm)
+{
+    struct stage stage;
+    setup(&stage, 1);
+    char *first = memory_format("%s/a.test.pem", stage.certs);
+    char *second = memory_format("%s/b.test.pem", stage.certs);
+    struct bytes pem_a = {0};
+    struct bytes pem_b = {0};
+    char fingerprint_a[41];
+    char fingerprint_b[41];
+    make_certificate("a.test", &pem_a, fingerprint_a);
+    make_certificate("b.test", &pem_b, fingerprint_b);
+    run(&stage, first, &pem_a, fingerprint_a, false);
+
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, stage.sockets[0]);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    cr_assert(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    dprintf(fd, "set ssl cert %s <<\n%.*s\n", first, SLICE_PRINT(bytes_slice(&pem_a)));
+    char said[256] = "";
+    cr_assert(recv(fd, said, sizeof(said) - 1, 0) > 0);
+    cr_assert(strstr(said, "Transaction created") != NULL, "%s", said);
+    close(fd);
+
+    run(&stage, second, &pem_b, fingerprint_b, false);
+    cr_assert(stage.results[0].error == ERROR_OK, "%s", stage.reason);
+    cr_assert(stage.results[0].cleared_leftover);
+    bytes_free(&pem_a);
+    bytes_free(&pem_b);
+    free(first);
+    free(second);
+    teardown(&stage);
+}
+
+Test(deploy, a_key_that_does_not_match_is_refused_and_leaves_no_transaction)
+{
+    struct stage stage;
+    setup(&stage, 1);
+    char *file = memory_format("%s/a.test.pem", stage.certs);
+    struct bytes pem = {0};
+    struct bytes other = {0};
+    struct bytes mixed = {0};
+    char fingerprint[41];
+    char other_fingerprint[41];
+    make_certificate("a.test", &pem, fingerprint);
+    make_certificate("a.test", &other, other_fingerprint);
+    run(&stage, file, &pem, fingerprint, false);
+
+    struct slice whole = bytes_slice(&other);
+    struct slice foreign = bytes_slice(&pem);
+    const char *key = memmem(foreign.data, foreign.size, "-----BEGIN PRIVATE", 18);
+    const char *end = memmem(whole.data, whole.size, "-----BEGIN PRIVATE", 18);
+    cr_assert(key != NULL && end != NULL);
+    cr_assert(bytes_append(&mixed, slice_from(whole.data, (size_t)(end - whole.data)),
+                           RUNTIME_COMMAND_MAX_BYTES));
+    cr_assert(bytes_append(&mixed, slice_from(key, foreign.size - (size_t)(key - foreign.data)),
+                           RUNTIME_COMMAND_MAX_BYTES));
+    run(&stage, file, &mixed, other_fingerprint, false);
+    cr_assert(stage.results[0].error == ERROR_REFUSED, "%s", stage.reason);
+    run(&stage, file, &other, other_fingerprint, false);
+    cr_assert(stage.results[0].error == ERROR_OK, "%s", stage.reason);
+    cr_assert_not(stage.results[0].cleared_leftover);
+    run(&stage, file, &other, other_fingerprint, false);
+    cr_assert(stage.results[0].unchanged);
+    bytes_free(&pem);
+    bytes_free(&other);
+    bytes_free(&mixed);
+    free(file);
+    teardown(&stage);
+}
+
+Test(deploy, a_haproxy_that_is_gone_is_told_with_its_socket)
+{
+    struct stage stage;
+    setup(&stage, 1);
+    char *file = memory_format("%s/a.test.pem", stage.certs);
+    struct bytes pem = {0};
+    char fingerprint[41];
+    make_certificate("a.test", &pem, fingerprint);
+    stop_haproxy(&stage, 0);
+    run(&stage, file, &pem, fingerprint, false);
+    cr_assert(stage.results[0].error == ERROR_SYSTEM);
+    cr_assert(strstr(stage.reason, stage.sockets[0]) != NULL, "%s", stage.reason);
+    start_haproxy(&stage, 0);
+    run(&stage, file, &pem, fingerprint, false);
+    cr_assert(stage.results[0].error == ERROR_OK, "%s", stage.reason);
+    bytes_free(&pem);
+    free(file);
+    teardown(&stage);
+}

@@ -1,0 +1,52 @@
+/* sidecar/loopback: where a bind can be reached. */
+#include "core/base.h"
+#include "sidecar/loopback.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+
+Test(loopback, of_binds)
+{
+    static const struct {
+        const char *bind;
+        const char *address; /* NULL: none */
+    } rows[] = {
+        {"*:80", "127.0.0.1:80"},
+        {":443", "127.0.0.1:443"},
+        {"0.0.0.0:80", "127.0.0.1:80"},
+        {"ipv4@*:80", "127.0.0.1:80"},
+        {"ipv6@:80", "[::1]:80"},
+        {"[::]:80", "[::1]:80"},
+        {":::80", "[::1]:80"},
+        {"192.0.2.7:8080", "192.0.2.7:8080"},
+        {"[2001:db8::1]:443", "[2001:db8::1]:443"},
+        {"/run/haproxy.sock", NULL},
+        {"unix@/run/x:80", NULL},
+        {"abns@x", NULL},
+        {"fd@3", NULL},
+        {"*:80-90", NULL},
+        {"*:", NULL},
+        {"name.test:80", NULL},
+        {"*:80,*:81", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char *address = loopback_of_bind(slice_of(rows[i].bind));
+        if (rows[i].address == NULL)
+            cr_expect(eq(ptr, address, NULL), "%s", rows[i].bind);
+        else
+            cr_expect(address != NULL && strcmp(address, rows[i].address) == 0, "%s: %s",
+                      rows[i].bind, address != NULL ? address : "none");
+        free(address);
+    }
+}
+
+Test(loopback, proxy_lines_are_for_listed_networks)
+{
+    const char *const networks[] = {"192.0.2.0/24", "::1"};
+    cr_expect(not(loopback_needs_proxy_line("127.0.0.1:80", networks, 2)));
+    cr_expect(loopback_needs_proxy_line("[::1]:80", networks, 2));
+    cr_expect(loopback_needs_proxy_line("192.0.2.9:80", networks, 2));
+    cr_expect(not(loopback_needs_proxy_line("[::1]:80", networks, 0)));
+}
