@@ -1,0 +1,27 @@
+/* From tenants to certificates: the sidecar's start, and what it is to want. Main thread only. */
+#pragma once
+
+#include "agent/snapshot.h"
+#include "conf/configuration.h"
+#include "net/main_loop.h"
+
+struct certificates;
+
+/* What they need of the daemon. */
+struct certificates_host {
+    /* The present tenants. */
+    const struct snapshot *(*snapshot)(void *context);
+    /* From now on challenges are answered from this table, which is taken over. */
+    void (*set_challenges)(void *context, const struct challenge_table *table);
+    void *context;
+};
+
+/* Starts the sidecar when the configuration has a CA. `*failed` tells "none is wanted" (NULL,
+ * false) from "cannot start" (NULL, true, with the reason). */
+struct certificates *certificates_start(struct main_loop *main_loop,
+                                        const struct configuration *configuration,
+                                        const struct certificates_host *host, bool *failed,
+                                        struct error_text *text);
+void certificates_stop(struct certificates *certificates); /* NULL is fine */
+/* The tenants have changed; the sidecar is told soon, once for many changes. NULL is fine. */
+void certificates_look(struct certificates *certificates);

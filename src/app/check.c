@@ -1,0 +1,83 @@
+/* `owui-spoa check`: everything that is wrong with the configuration, at once. */
+#include "agent/answer.h"
+#include "command.h"
+#include "conf/whole.h"
+#include "json/json.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_text(const struct whole *whole, const struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        char *text = diagnostic_print(&diagnostics->items[i]);
+        fputs(text, stdout);
+        free(text);
+    }
+    if (whole->configuration == NULL) {
+        printf("result: nothing can be served; %zu errors\n", diagnostics->errors);
+        return;
+    }
+    printf("result: %zu tenants good, %zu refused, in %zu files; %zu errors, %zu warnings\n",
+           whole->tenant_count, whole->broken_count, whole->file_count + 1, diagnostics->errors,
+           diagnostics->warnings);
+}
+
+static void print_json(const struct whole *whole, const struct diagnostics *diagnostics)
+{
+    struct json *root = json_new_object();
+    struct json *list = json_new_array();
+    json_put_bool(root, "usable", whole->configuration != NULL);
+    json_put_integer(root, "tenants", (int64_t)whole->tenant_count);
+    json_put_integer(root, "refused", (int64_t)whole->broken_count);
+    json_put_integer(root, "files", (int64_t)whole->file_count + 1);
+    json_put_integer(root, "errors", (int64_t)diagnostics->errors);
+    json_put_integer(root, "warnings", (int64_t)diagnostics->warnings);
+    json_put(root, "diagnostics", list);
+    for (size_t i = 0; i < diagnostics->count; i++)
+        json_append(list, diagnostic_json(&diagnostics->items[i]));
+    char *text = json_print(root, JSON_STYLE_INDENTED);
+    fputs(text, stdout);
+    free(text);
+    json_free(root);
+}
+
+static int check(const char *path, bool as_json)
+{
+    struct whole whole;
+    struct diagnostics diagnostics = {0};
+    bool is_good = whole_load(path, answer_prepare, &whole, &diagnostics);
+
+    if (as_json)
+        print_json(&whole, &diagnostics);
+    else
+        print_text(&whole, &diagnostics);
+    int code = is_good ? EXIT_GOOD : whole.configuration != NULL ? EXIT_BAD : EXIT_WRONG;
+    whole_fini(&whole);
+    diagnostics_fini(&diagnostics);
+    return code;
+}
+
+int check_command(int count, char **arguments)
+{
+    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *path = DEFAULT_CONFIGURATION;
+    bool as_json = false;
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': path = optarg; break;
+        case 'j': as_json = true; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    if (optind < count)
+        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    return check(path, as_json);
+}

@@ -1,0 +1,467 @@
+/* The running daemon: see daemon.h.
+ *
+ * The order of starting matters. Listeners are bound before anything else is promised, but nobody
+ * is accepted before the first snapshot is published; until then who connects waits in the kernel's
+ * queue. Only then is the service manager told. Stopping goes the other way round.
+ */
+#include "daemon.h"
+
+#include "certificates.h"
+#include "command.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/version.h"
+#include "net/listener.h"
+#include "publisher.h"
+#include "report.h"
+#include "responder.h"
+#include "service.h"
+#include "troubles.h"
+#include "watch.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    /* How long the first addresses of upstreams are waited for before serving without. */
+    FIRST_NAMES_MS = 500,
+    FIRST_NAMES_LOOK_MS = 5,
+    DRAIN_MS = 5000,
+};
+
+enum daemon_state { STATE_STARTING, STATE_SERVING, STATE_DRAINING };
+
+struct daemon {
+    enum daemon_state state;
+    struct main_loop *main_loop;
+    struct publisher *publisher;
+    struct watch *watch;
+    struct label_desk *desk;
+    struct listener **listeners;
+    size_t listener_count;
+    struct loops *loops;
+    struct responder **responders;
+    struct troubles *troubles;
+    struct certificates *certificates; /* NULL: none are looked after */
+    struct main_signal *signals[4];
+    struct main_timer *start_timer;
+    struct main_timer *alive_timer;
+    struct main_waker *stopped_waker;
+    int64_t start_limit_ms;
+    int exit_code;
+};
+
+/* -- Events ----------------------------------------------------------------------------------- */
+
+static void tell_ready(const struct daemon *daemon)
+{
+    char status[128];
+    const struct snapshot *snapshot = publisher_snapshot(daemon->publisher);
+    snprintf(status, sizeof(status), "generation %llu, %zu tenants",
+             (unsigned long long)snapshot->generation, route_table_tenant_count(snapshot->table));
+    service_ready(status);
+}
+
+static void on_reload_signal(void *context)
+{
+    struct daemon *daemon = context;
+    if (daemon->state != STATE_SERVING)
+        return;
+    service_reloading();
+    publisher_reload(daemon->publisher, "signal");
+    tell_ready(daemon);
+}
+
+static void on_dump_signal(void *context)
+{
+    struct daemon *daemon = context;
+    if (daemon->state != STATE_SERVING)
+        return;
+    troubles_tell_all(daemon->troubles);
+    for (unsigned i = 0; i < loops_count(daemon->loops); i++)
+        responder_want_dump(daemon->responders[i]);
+    publisher_repeat(daemon->publisher);
+}
+
+static void close_listeners(struct daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        listener_close(daemon->listeners[i]);
+    daemon->listener_count = 0;
+}
+
+/* The first time: no more connections, every request that has arrived is answered. The second time:
+ * at once. */
+static void on_stop_signal(void *context)
+{
+    struct daemon *daemon = context;
+    switch (daemon->state) {
+    case STATE_STARTING: main_loop_stop(daemon->main_loop); break;
+    case STATE_SERVING:
+        log_event(LOG_INFO, "drain",
+                  LOG_NUMBER("connections", loops_counter(daemon->loops, LOOP_CONNECTIONS_OPEN)));
+        service_stopping();
+        close_listeners(daemon);
+        loops_drain(daemon->loops, DRAIN_MS);
+        break;
+    case STATE_DRAINING: loops_stop(daemon->loops); break;
+    }
+    daemon->state = STATE_DRAINING;
+}
+
+/* In the thread of the last loop. */
+static void on_loops_stopped(void *context)
+{
+    const struct daemon *daemon = context;
+    main_waker_wake(daemon->stopped_waker);
+}
+
+static void on_stopped(void *context)
+{
+    const struct daemon *daemon = context;
+    main_loop_stop(daemon->main_loop);
+}
+
+static void on_alive_timer(void *context)
+{
+    (void)context;
+    service_alive();
+}
+
+static void on_global(void *context)
+{
+    const struct daemon *daemon = context;
+    publisher_global_changed(daemon->publisher);
+}
+
+static void on_files(void *context, char *const *paths, size_t count)
+{
+    const struct daemon *daemon = context;
+    publisher_files_changed(daemon->publisher, paths, count);
+}
+
+static void on_folder(void *context)
+{
+    const struct daemon *daemon = context;
+    publisher_folder_changed(daemon->publisher);
+}
+
+/* -- A changed global file -------------------------------------------------------------------- */
+
+static bool same_texts(char *const *a, size_t a_count, char *const *b, size_t b_count)
+{
+    for (size_t i = 0; i < a_count && i < b_count; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return false;
+    return a_count == b_count;
+}
+
+static void needs_restart(const char *key)
+{
+    log_event(LOG_WARNING, "restart_needed", LOG_TEXT("key", key),
+              LOG_TEXT("until_then", "the value at start stays in force"));
+}
+
+/* HAProxy's files are somebody else's to write and load. */
+static void tell_haproxy_differs(const struct configuration *before,
+                                 const struct configuration *now)
+{
+    char *old_text = hap_config_write(&before->haproxy, HAP_ANY, (struct slice){0}, NULL);
+    char *new_text = hap_config_write(&now->haproxy, HAP_ANY, (struct slice){0}, NULL);
+    if (old_text != NULL && new_text != NULL && strcmp(old_text, new_text) != 0)
+        log_event(LOG_WARNING, "haproxy_config_differs",
+                  LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
+    free(old_text);
+    free(new_text);
+}
+
+static void on_configuration(void *context, const struct configuration *before,
+                             const struct configuration *now)
+{
+    struct daemon *daemon = context;
+    log_setup(now->log_level, now->log_format);
+    if (!same_texts(before->listen, before->listen_count, now->listen, now->listen_count))
+        needs_restart("listen");
+    if (before->loops != now->loops)
+        needs_restart("loops");
+    if (before->trace_entries != now->trace_entries)
+        needs_restart("trace");
+    tell_haproxy_differs(before, now);
+    if (daemon->watch != NULL) {
+        watch_set_tenants_dir(daemon->watch, now->tenants_dir);
+        watch_set_parts(daemon->watch, now->network_files, now->network_file_count);
+    }
+}
+
+static void on_published(void *context)
+{
+    const struct daemon *daemon = context;
+    certificates_look(daemon->certificates);
+}
+
+/* -- Starting --------------------------------------------------------------------------------- */
+
+static void print_diagnostics(const struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        char *text = diagnostic_print(&diagnostics->items[i]);
+        fputs(text, stderr);
+        free(text);
+    }
+}
+
+static bool read_configuration(struct daemon *daemon, const char *path)
+{
+    struct diagnostics diagnostics = {0};
+    const struct publisher_options options = {
+        .path = path,
+        .on_configuration = on_configuration,
+        .on_published = on_published,
+        .context = daemon,
+    };
+    daemon->publisher = publisher_new(daemon->main_loop, &options, &diagnostics);
+    if (daemon->publisher == NULL) {
+        print_diagnostics(&diagnostics);
+        fprintf(stderr, "owui-spoa: %s cannot serve\n", path);
+        diagnostics_fini(&diagnostics);
+        return false;
+    }
+    const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    log_setup(configuration->log_level, configuration->log_format);
+    log_event(LOG_INFO, "start", LOG_TEXT("version", OWUI_SPOA_VERSION),
+              LOG_TEXT("configuration", path), LOG_NUMBER("pid", getpid()));
+    report_diagnostics(&diagnostics, "tenant_broken");
+    diagnostics_fini(&diagnostics);
+    return true;
+}
+
+/* HAProxy opens connections as it needs them: as many as the hard limit allows. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_event(LOG_WARNING, "descriptor_limit", LOG_NUMBER("wanted", limit.rlim_max));
+}
+
+static bool open_listener(struct daemon *daemon, const char *text,
+                          const struct listen_options *options)
+{
+    struct listen_address address;
+    struct error_text why;
+    struct listener *listener = NULL;
+    if (listen_address_parse(slice_of(text), &address, &why) == ERROR_OK)
+        listener = listener_open(&address, options, &why);
+    if (listener == NULL) {
+        log_event(LOG_ERROR, "cannot_listen", LOG_TEXT("address", text),
+                  LOG_TEXT("reason", why.text));
+        return false;
+    }
+    log_event(LOG_INFO, "listening", LOG_TEXT("address", text));
+    daemon->listeners[daemon->listener_count++] = listener;
+    return true;
+}
+
+static bool open_listeners(struct daemon *daemon)
+{
+    const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    const struct listen_options options = {.mode = configuration->listen_mode,
+                                           .group = configuration->listen_group};
+    daemon->listeners =
+        memory_resize(NULL, configuration->listen_count, sizeof(*daemon->listeners));
+    for (size_t i = 0; i < configuration->listen_count; i++)
+        if (!open_listener(daemon, configuration->listen[i], &options))
+            return false;
+    return true;
+}
+
+static bool make_loops(struct daemon *daemon)
+{
+    const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    const struct loops_settings settings = {.loop_count = configuration->loops,
+                                            .on_stopped = on_loops_stopped,
+                                            .stopped_context = daemon};
+    struct error_text why;
+    daemon->loops = loops_new(&settings, &RESPONDER_HANDLER, &why);
+    if (daemon->loops == NULL) {
+        log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
+        return false;
+    }
+    unsigned count = loops_count(daemon->loops);
+    daemon->desk = label_desk_new(daemon->main_loop, publisher_want_label, daemon->publisher);
+    daemon->responders = memory_new(count * sizeof(*daemon->responders));
+    for (unsigned i = 0; i < count; i++) {
+        struct loop *loop = loops_at(daemon->loops, i);
+        daemon->responders[i] = responder_new(loop, i, daemon->desk, configuration->trace_entries);
+        loop_set_context(loop, daemon->responders[i]);
+    }
+    daemon->troubles = troubles_new(daemon->main_loop, daemon->loops, daemon->responders);
+    return true;
+}
+
+/* A daemon that does not see changes by itself still obeys SIGHUP. */
+static void start_watching(struct daemon *daemon, const char *path)
+{
+    const struct watch_events events = {on_global, on_files, on_folder, daemon};
+    const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    struct error_text why;
+    daemon->watch = watch_new(daemon->main_loop, path, configuration->tenants_dir, &events, &why);
+    if (daemon->watch != NULL)
+        watch_set_parts(daemon->watch, configuration->network_files,
+                        configuration->network_file_count);
+    else
+        log_event(LOG_ERROR, "cannot_watch", LOG_TEXT("reason", why.text),
+                  LOG_TEXT("hint", "reload with SIGHUP after a change"));
+}
+
+static void set_challenges(void *context, const struct challenge_table *table)
+{
+    const struct daemon *daemon = context;
+    publisher_set_challenges(daemon->publisher, table);
+}
+
+static const struct snapshot *present_snapshot(void *context)
+{
+    const struct daemon *daemon = context;
+    return publisher_snapshot(daemon->publisher);
+}
+
+/* What is asked for and cannot be had ends the start: to run on without would be found out when
+ * the certificates have expired. */
+static bool start_certificates(struct daemon *daemon)
+{
+    struct error_text why;
+    bool failed;
+    const struct certificates_host host = {present_snapshot, set_challenges, daemon};
+    daemon->certificates = certificates_start(
+        daemon->main_loop, publisher_configuration(daemon->publisher), &host, &failed, &why);
+    if (failed)
+        log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
+    return !failed;
+}
+
+static void start_timers(struct daemon *daemon)
+{
+    int64_t alive_ms = service_watchdog_ms();
+    if (alive_ms <= 0)
+        return;
+    daemon->alive_timer = main_timer_new(daemon->main_loop, on_alive_timer, NULL);
+    main_timer_every(daemon->alive_timer, alive_ms);
+}
+
+static void fail(struct daemon *daemon)
+{
+    daemon->exit_code = EXIT_BAD;
+    main_loop_stop(daemon->main_loop);
+}
+
+static void serve(struct daemon *daemon)
+{
+    struct error_text why;
+    publisher_attach(daemon->publisher, daemon->loops);
+    if (loops_start(daemon->loops, &why) != ERROR_OK) {
+        log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
+        fail(daemon);
+        return;
+    }
+    daemon->state = STATE_SERVING;
+    for (size_t i = 0; i < daemon->listener_count; i++)
+        listener_start(daemon->listeners[i], daemon->main_loop, daemon->loops);
+    const struct snapshot *snapshot = publisher_snapshot(daemon->publisher);
+    log_event(LOG_INFO, "ready", LOG_NUMBER("generation", snapshot->generation),
+              LOG_NUMBER("tenants", route_table_tenant_count(snapshot->table)),
+              LOG_NUMBER("loops", loops_count(daemon->loops)));
+    tell_ready(daemon);
+}
+
+/* Serves when the first addresses are there, or when that takes too long. */
+static void on_start_timer(void *context)
+{
+    struct daemon *daemon = context;
+    if (publisher_pending(daemon->publisher) > 0 && clock_mono_ms() < daemon->start_limit_ms)
+        main_timer_once(daemon->start_timer, FIRST_NAMES_LOOK_MS);
+    else
+        serve(daemon);
+}
+
+static void watch_signals(struct daemon *daemon)
+{
+    struct main_loop *loop = daemon->main_loop;
+    signal(SIGPIPE, SIG_IGN);
+    daemon->signals[0] = main_signal_new(loop, SIGTERM, on_stop_signal, daemon);
+    daemon->signals[1] = main_signal_new(loop, SIGINT, on_stop_signal, daemon);
+    daemon->signals[2] = main_signal_new(loop, SIGHUP, on_reload_signal, daemon);
+    daemon->signals[3] = main_signal_new(loop, SIGUSR1, on_dump_signal, daemon);
+    daemon->stopped_waker = main_waker_new(loop, on_stopped, daemon);
+}
+
+static bool start(struct daemon *daemon, const char *path)
+{
+    struct error_text why;
+    daemon->main_loop = main_loop_new(&why);
+    if (daemon->main_loop == NULL) {
+        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        return false;
+    }
+    watch_signals(daemon);
+    if (!read_configuration(daemon, path))
+        return false;
+    raise_descriptor_limit();
+    if (!open_listeners(daemon) || !make_loops(daemon))
+        return false;
+    if (!start_certificates(daemon))
+        return false;
+    start_watching(daemon, path);
+    start_timers(daemon);
+    daemon->start_limit_ms = clock_mono_ms() + FIRST_NAMES_MS;
+    daemon->start_timer = main_timer_new(daemon->main_loop, on_start_timer, daemon);
+    main_timer_once(daemon->start_timer, 0);
+    return true;
+}
+
+/* Everything in reverse; parts that were never made are NULL. */
+static void stop(struct daemon *daemon)
+{
+    unsigned count = daemon->loops != NULL ? loops_count(daemon->loops) : 0;
+
+    close_listeners(daemon);
+    free(daemon->listeners);
+    watch_free(daemon->watch);
+    certificates_stop(daemon->certificates);
+    main_timer_free(daemon->start_timer);
+    main_timer_free(daemon->alive_timer);
+    troubles_free(daemon->troubles);
+    if (daemon->publisher != NULL)
+        publisher_detach(daemon->publisher);
+    if (daemon->loops != NULL)
+        loops_join(daemon->loops);
+    for (unsigned i = 0; daemon->responders != NULL && i < count; i++)
+        responder_free(daemon->responders[i]);
+    free(daemon->responders);
+    loops_free(daemon->loops);
+    label_desk_free(daemon->desk);
+    publisher_free(daemon->publisher);
+    for (size_t i = 0; i < COUNT_OF(daemon->signals); i++)
+        main_signal_free(daemon->signals[i]);
+    main_waker_free(daemon->stopped_waker);
+    main_loop_free(daemon->main_loop);
+}
+
+int daemon_run(const char *configuration_path)
+{
+    struct daemon daemon = {.state = STATE_STARTING, .exit_code = EXIT_GOOD};
+    if (start(&daemon, configuration_path)) {
+        main_loop_run(daemon.main_loop);
+        log_event(LOG_INFO, "stop");
+    } else {
+        daemon.exit_code = EXIT_WRONG;
+    }
+    stop(&daemon);
+    return daemon.exit_code;
+}

@@ -1,0 +1,305 @@
+/* `owui-spoa explain`: the decision about a request, and why. */
+#include "agent/explain.h"
+
+#include "agent/instance.h"
+#include "command.h"
+#include "conf/whole.h"
+#include "json/json.h"
+
+#include <getopt.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_HEADERS = 32 };
+
+struct inquiry {
+    const char *path; /* of the global file */
+    const char *url;
+    const char *from;
+    const char *sni;
+    const char *method;
+    const char *headers[MAX_HEADERS];
+    size_t header_count;
+    bool as_json;
+    struct request request;
+};
+
+/* -- The request ------------------------------------------------------------------------------ */
+
+static bool read_url(struct inquiry *inquiry)
+{
+    struct slice url = slice_of(inquiry->url);
+    struct request *request = &inquiry->request;
+    if (slice_starts_with(url, SLICE("https://"))) {
+        request->client.peer_tls = true;
+        url = slice_skip(url, sizeof("https://") - 1);
+    } else if (slice_starts_with(url, SLICE("http://"))) {
+        url = slice_skip(url, sizeof("http://") - 1);
+    } else {
+        return false;
+    }
+    size_t host_size = strcspn(url.data, "/?#");
+    request->host = slice_head(url, host_size);
+    url = slice_skip(url, host_size);
+    request->path = slice_head(url, strcspn(url.data, "?#"));
+    return true;
+}
+
+/* Lines come in the order of the request, the last ones count. */
+static void add_line(struct client_question *client, enum client_source source, struct slice value)
+{
+    struct slice *lines = client->lines[source];
+    uint32_t count = client->line_count[source]++;
+    if (count < CLIENT_MAX_LINES) {
+        lines[count] = value;
+        return;
+    }
+    memmove(lines, lines + 1, (CLIENT_MAX_LINES - 1) * sizeof(*lines));
+    lines[CLIENT_MAX_LINES - 1] = value;
+}
+
+static bool read_header(struct inquiry *inquiry, const char *line)
+{
+    const char *colon = strchr(line, ':');
+    if (colon == NULL || colon == line)
+        return false;
+    struct slice name = slice_from(line, (size_t)(colon - line));
+    struct slice value = slice_trim(slice_of(colon + 1));
+    struct client_question *client = &inquiry->request.client;
+    enum client_source source;
+    if (client_source_parse(name, &source))
+        add_line(client, source, value);
+    else if (slice_equal_nocase(name, SLICE("Host")))
+        inquiry->request.host = value;
+    else if (slice_equal_nocase(name, SLICE("X-Forwarded-Proto")))
+        client->forwarded_proto = value;
+    else if (slice_equal_nocase(name, SLICE("X-Request-ID")))
+        client->request_id = value;
+    return true;
+}
+
+static int read_request(struct inquiry *inquiry, const char *command)
+{
+    if (!read_url(inquiry))
+        return command_misused(command, "\"%s\" is no URL with http:// or https://", inquiry->url);
+    if (!ip_parse(slice_of(inquiry->from), &inquiry->request.client.peer))
+        return command_misused(command, "--from \"%s\" is no IP address", inquiry->from);
+    for (size_t i = 0; i < inquiry->header_count; i++)
+        if (!read_header(inquiry, inquiry->headers[i]))
+            return command_misused(command, "--header \"%s\": expected 'NAME: VALUE'",
+                                   inquiry->headers[i]);
+    if (strcmp(inquiry->method, "OPTIONS") == 0 && inquiry->request.path.size == 0)
+        inquiry->request.path = SLICE("*");
+    return EXIT_GOOD;
+}
+
+/* -- Addresses, which the daemon has found already ------------------------------------------- */
+
+static bool resolve(const char *host, const struct settings *settings, struct ip *address)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    bool is_found = false;
+    if (ip_parse(slice_of(host), address))
+        return settings_upstream_allowed(settings, address);
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return false;
+    for (const struct addrinfo *item = found; item != NULL && !is_found; item = item->ai_next) {
+        const void *bytes =
+            item->ai_family == AF_INET
+                ? (const void *)&((const struct sockaddr_in *)(const void *)item->ai_addr)->sin_addr
+                : (const void *)&((const struct sockaddr_in6 *)(const void *)item->ai_addr)
+                      ->sin6_addr;
+        is_found = ip_from_bytes(slice_from(bytes, item->ai_family == AF_INET ? 4 : 16), address) &&
+                   settings_upstream_allowed(settings, address);
+    }
+    freeaddrinfo(found);
+    return is_found;
+}
+
+/* Puts what the daemon would have by now in the registry: the tenant with its address, or the
+ * instance of the label. False when there is no address. */
+static bool add_address(struct whole *whole, const struct decision *decision)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    const struct settings *settings = whole->configuration->settings;
+    struct ip address;
+    if (tenant->upstream.per_label) {
+        struct slice label = decision->match.label;
+        char *host = label.size > 0 ? instance_host(tenant, label) : NULL;
+        struct tenant *instance = NULL;
+        if (host != NULL && resolve(host, settings, &address))
+            instance = instance_new(tenant, label, host, &address, NULL);
+        free(host);
+        if (instance != NULL)
+            route_registry_put(whole->registry, instance, NULL, NULL);
+        return instance != NULL;
+    }
+    if (!resolve(tenant->upstream.host, settings, &address))
+        return false;
+    struct tenant *moved = tenant_clone(tenant);
+    moved->upstream.address = address;
+    if (answer_prepare(moved, NULL) != ERROR_OK) {
+        tenant_free(moved);
+        return false;
+    }
+    route_registry_put(whole->registry, moved, NULL, NULL);
+    return true;
+}
+
+/* Completes and frees it. */
+static void print_request_json(const struct inquiry *inquiry, struct json *root)
+{
+    json_put_text(root, "url", slice_of(inquiry->url));
+    json_put_text(root, "method", slice_of(inquiry->method));
+    if (inquiry->sni != NULL)
+        json_put_text(root, "sni", slice_of(inquiry->sni));
+    char *text = json_print(root, JSON_STYLE_INDENTED);
+    fputs(text, stdout);
+    free(text);
+    json_free(root);
+}
+
+/* -- What the agent is not asked -------------------------------------------------------------- */
+
+static void print_shortcut_json(const struct inquiry *inquiry, enum hap_shortcut shortcut,
+                                const char *responder)
+{
+    struct json *root = json_new_object();
+    if (shortcut == HAP_TO_ACME) {
+        json_put_text(root, "decision", SLICE("acme"));
+        json_put_text(root, "upstream", slice_of(responder));
+    } else {
+        json_put_text(root, "decision", SLICE("method-refused"));
+        json_put_integer(root, "status", 405);
+    }
+    print_request_json(inquiry, root);
+}
+
+static void print_shortcut_text(const struct inquiry *inquiry, enum hap_shortcut shortcut,
+                                const char *responder)
+{
+    printf("%s %s from %s\n\n", inquiry->method, inquiry->url, inquiry->from);
+    if (shortcut == HAP_TO_ACME)
+        printf("decision   acme\n"
+               "upstream   %s, which answers ACME challenges\n"
+               "  because  the path is a challenge's, which is nobody's but the CA's\n",
+               responder);
+    else
+        printf("decision   method-refused, status 405\n"
+               "  because  HAProxy opens no tunnels: it does not ask the agent\n");
+}
+
+/* Returns the exit code. */
+static int tell_shortcut(const struct inquiry *inquiry, enum hap_shortcut shortcut,
+                         const char *responder)
+{
+    if (inquiry->as_json)
+        print_shortcut_json(inquiry, shortcut, responder);
+    else
+        print_shortcut_text(inquiry, shortcut, responder);
+    return shortcut == HAP_TO_ACME ? EXIT_GOOD : EXIT_BAD;
+}
+
+/* -- The answer ------------------------------------------------------------------------------- */
+
+static void print_json(const struct inquiry *inquiry, const struct explanation *explanation)
+{
+    print_request_json(inquiry, explanation_json(explanation));
+}
+
+static void print_text(const struct inquiry *inquiry, const struct explanation *explanation)
+{
+    const struct host *host = &explanation_decision(explanation)->host;
+    char *text = explanation_text(explanation);
+    printf("%s %s from %s\n\n%s", inquiry->method, inquiry->url, inquiry->from, text);
+    free(text);
+    if (inquiry->sni != NULL &&
+        !slice_equal_nocase(slice_of(inquiry->sni), slice_from(host->name, host->name_size)))
+        printf("\nnote: the certificate is chosen by the handshake's name %s, the tenant by Host\n",
+               inquiry->sni);
+}
+
+static int tell(const struct inquiry *inquiry, struct whole *whole)
+{
+    struct snapshot snapshot = {
+        .generation = 1, .settings = whole->configuration->settings, .table = whole->table};
+    const struct hap_config *haproxy = &whole->configuration->haproxy;
+    struct explanation *explanation = explanation_new(&snapshot, &inquiry->request, haproxy);
+    struct route_table *resolved = NULL;
+
+    if (explanation_decision(explanation)->outcome == OUTCOME_DENY_UNRESOLVED &&
+        add_address(whole, explanation_decision(explanation))) {
+        explanation_free(explanation);
+        resolved = snapshot.table = route_registry_build(whole->registry, ++snapshot.generation);
+        explanation = explanation_new(&snapshot, &inquiry->request, haproxy);
+    }
+    if (inquiry->as_json)
+        print_json(inquiry, explanation);
+    else
+        print_text(inquiry, explanation);
+    bool is_refused = explanation_decision(explanation)->status >= 400;
+    explanation_free(explanation);
+    route_table_free(resolved);
+    return is_refused ? EXIT_BAD : EXIT_GOOD;
+}
+
+static int explain(const struct inquiry *inquiry)
+{
+    struct whole whole;
+    struct diagnostics diagnostics = {0};
+    int code = EXIT_WRONG;
+    bool is_good = whole_load(inquiry->path, answer_prepare, &whole, &diagnostics);
+
+    if (!is_good)
+        for (size_t i = 0; i < diagnostics.count; i++) {
+            char *text = diagnostic_print(&diagnostics.items[i]);
+            fputs(text, stderr);
+            free(text);
+        }
+    enum hap_shortcut shortcut =
+        hap_config_shortcut(slice_of(inquiry->method), inquiry->request.path);
+    if (whole.configuration != NULL)
+        code =
+            shortcut == HAP_ASK_AGENT
+                ? tell(inquiry, &whole)
+                : tell_shortcut(inquiry, shortcut, whole.configuration->haproxy.challenge_listen);
+    whole_fini(&whole);
+    diagnostics_fini(&diagnostics);
+    return code;
+}
+
+int explain_command(int count, char **arguments)
+{
+    static const struct option OPTIONS[] = {
+        {"config", required_argument, NULL, 'c'}, {"from", required_argument, NULL, 'f'},
+        {"header", required_argument, NULL, 'H'}, {"sni", required_argument, NULL, 's'},
+        {"method", required_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {0}};
+    struct inquiry inquiry = {.path = DEFAULT_CONFIGURATION, .from = "192.0.2.1", .method = "GET"};
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:H:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': inquiry.path = optarg; break;
+        case 'f': inquiry.from = optarg; break;
+        case 'H':
+            if (inquiry.header_count == MAX_HEADERS)
+                return command_misused(arguments[0], "more than %d headers", MAX_HEADERS);
+            inquiry.headers[inquiry.header_count++] = optarg;
+            break;
+        case 's': inquiry.sni = optarg; break;
+        case 'm': inquiry.method = optarg; break;
+        case 'j': inquiry.as_json = true; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    if (optind + 1 != count)
+        return command_misused(arguments[0], "expected one URL");
+    inquiry.url = arguments[optind];
+    int code = read_request(&inquiry, arguments[0]);
+    return code != EXIT_GOOD ? code : explain(&inquiry);
+}

@@ -1,0 +1,265 @@
+/* `owui-spoa haproxy-config`: HAProxy's side of the configuration, printed or written. */
+#include "acme/store.h"
+#include "agent/answer.h"
+#include "command.h"
+#include "conf/whole.h"
+#include "core/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct wish {
+    const char *path;       /* of the global file */
+    const char *folder;     /* NULL: print */
+    const char *thumbprint; /* NULL: of the account's key, if there is one; "none": none */
+    enum hap_version version;
+    bool spoe;
+};
+
+static MUST_CHECK enum error read_all(int fd, char **text, size_t *size, struct error_text *why)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return error_set_errno(why, "cannot look at it");
+    *text = memory_new((size_t)status.st_size + 1);
+    *size = 0;
+    while (*size < (size_t)status.st_size) {
+        ssize_t got = read(fd, *text + *size, (size_t)status.st_size - *size);
+        if (got < 0)
+            return error_set_errno(why, "cannot read it");
+        if (got == 0)
+            break;
+        *size += (size_t)got;
+    }
+    return ERROR_OK;
+}
+
+/* The haproxy.cfg that is there already, "" if none is. */
+static MUST_CHECK enum error read_previous(const char *path, char **text, size_t *size,
+                                           struct error_text *why)
+{
+    *text = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? ERROR_OK : error_set_errno(why, "cannot open %s", path);
+    enum error error = read_all(fd, text, size, why);
+    close(fd);
+    return error;
+}
+
+static MUST_CHECK enum error write_all(int fd, const char *text, struct error_text *why)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        ssize_t written = write(fd, text, left);
+        if (written < 0)
+            return error_set_errno(why, "cannot write");
+        text += written;
+        left -= (size_t)written;
+    }
+    return fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync");
+}
+
+/* Aside, synced, renamed: HAProxy never reads half a file. */
+static MUST_CHECK enum error replace_file(const char *path, const char *text,
+                                          struct error_text *why)
+{
+    char *aside = memory_format("%s.new", path);
+    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    enum error error =
+        fd < 0 ? error_set_errno(why, "cannot create %s", aside) : write_all(fd, text, why);
+    if (fd >= 0)
+        close(fd);
+    if (error == ERROR_OK && rename(aside, path) != 0)
+        error = error_set_errno(why, "cannot rename %s to %s", aside, path);
+    if (error != ERROR_OK && fd >= 0)
+        unlink(aside);
+    free(aside);
+    return error;
+}
+
+/* The distribution's file, or an admin's own, is not ours to lose. */
+static MUST_CHECK enum error keep_foreign(const char *path, struct slice text,
+                                          struct error_text *why)
+{
+    if (text.size == 0 || hap_config_is_ours(text))
+        return ERROR_OK;
+    char *aside = memory_format("%s.before", path);
+    enum error error = ERROR_OK;
+    if (link(path, aside) == 0)
+        fprintf(stderr, "owui-spoa: the %s that was there is now %s\n", path, aside);
+    else if (errno == EEXIST)
+        error = error_set(why, ERROR_EXISTS,
+                          "%s was not written by this command, and %s is there already: move one "
+                          "of them out of the way",
+                          path, aside);
+    else
+        error = error_set_errno(why, "cannot keep %s as %s", path, aside);
+    free(aside);
+    return error;
+}
+
+static MUST_CHECK enum error sync_folder(const char *folder, struct error_text *why)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(why, "cannot open %s", folder);
+    enum error error = fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync %s", folder);
+    close(fd);
+    return error;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static enum error write_files(const struct wish *wish, const struct hap_config *config,
+                              struct error_text *why)
+{
+    char *config_path = memory_format("%s/haproxy.cfg", wish->folder);
+    char *spoe_path =
+        memory_format("%s/%s", wish->folder,
+                      config->spoe_path != NULL ? base_name(config->spoe_path) : "owui.spoe.cfg");
+    char *previous = NULL;
+    char *config_text = NULL;
+    char *spoe_text = NULL;
+    size_t previous_size;
+
+    enum error error = read_previous(config_path, &previous, &previous_size, why);
+    if (error != ERROR_OK)
+        goto out;
+    config_text = hap_config_write(config, wish->version, slice_from(previous, previous_size), why);
+    if (config_text == NULL) {
+        error = ERROR_INVALID;
+        goto out;
+    }
+    spoe_text = hap_spoe_write(config, wish->version);
+    error = keep_foreign(config_path, slice_from(previous, previous_size), why);
+    if (error == ERROR_OK)
+        error = replace_file(spoe_path, spoe_text, why);
+    if (error == ERROR_OK)
+        error = replace_file(config_path, config_text, why);
+    if (error == ERROR_OK)
+        error = sync_folder(wish->folder, why);
+    if (error == ERROR_OK)
+        printf("%s\n%s\n", config_path, spoe_path);
+out:
+    free(previous);
+    free(config_text);
+    free(spoe_text);
+    free(config_path);
+    free(spoe_path);
+    return error;
+}
+
+static enum error print_file(const struct wish *wish, const struct hap_config *config,
+                             struct error_text *why)
+{
+    char *text = hap_config_write(config, wish->version, (struct slice){0}, why);
+    if (text == NULL)
+        return ERROR_INVALID;
+    if (wish->spoe) {
+        free(text);
+        text = hap_spoe_write(config, wish->version);
+    }
+    fputs(text, stdout);
+    free(text);
+    return ERROR_OK;
+}
+
+/* With the thumbprint of the account's key, HAProxy answers challenges even when nobody else does.
+ * The key comes to be with the daemon's first start, and is root's to read. */
+static void find_thumbprint(const struct wish *wish, struct configuration *configuration)
+{
+    const struct acme_settings *acme = &configuration->acme;
+    char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1] = "";
+    struct error_text why;
+    enum error error = ERROR_NOT_FOUND;
+
+    if (wish->thumbprint != NULL) {
+        if (strcmp(wish->thumbprint, "none") != 0)
+            configuration->haproxy.thumbprint = memory_copy_text(slice_of(wish->thumbprint));
+        return;
+    }
+    if (acme->directory != NULL && acme->directory[0] != '\0' && acme->state_dir != NULL)
+        error = store_account_thumbprint(acme->state_dir, acme->directory, thumbprint, &why);
+    if (error == ERROR_OK)
+        configuration->haproxy.thumbprint = memory_copy_text(slice_of(thumbprint));
+    else if (error != ERROR_NOT_FOUND)
+        fprintf(stderr,
+                "owui-spoa: written without an answer to challenges by HAProxy itself: %s\n",
+                why.text);
+}
+
+/* Headers that a broken tenant sets are missing from HAProxy's side, so its errors count too. */
+static int write_or_print(const struct wish *wish)
+{
+    struct whole whole;
+    struct diagnostics diagnostics = {0};
+    struct error_text why;
+    int code = EXIT_GOOD;
+
+    if (!whole_load(wish->path, answer_prepare, &whole, &diagnostics))
+        code = EXIT_BAD;
+    for (size_t i = 0; i < diagnostics.count; i++) {
+        char *text = diagnostic_print(&diagnostics.items[i]);
+        if (diagnostics.items[i].severity == SEVERITY_ERROR)
+            fputs(text, stderr);
+        free(text);
+    }
+    if (whole.configuration == NULL) {
+        code = EXIT_WRONG;
+    } else {
+        const struct hap_config *config = &whole.configuration->haproxy;
+        find_thumbprint(wish, whole.configuration);
+        enum error error =
+            wish->folder != NULL ? write_files(wish, config, &why) : print_file(wish, config, &why);
+        if (error != ERROR_OK) {
+            fprintf(stderr, "owui-spoa: %s\n", why.text);
+            code = EXIT_WRONG;
+        }
+    }
+    whole_fini(&whole);
+    diagnostics_fini(&diagnostics);
+    return code;
+}
+
+int haproxy_config_command(int count, char **arguments)
+{
+    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
+                                            {"for", required_argument, NULL, 'f'},
+                                            {"out", required_argument, NULL, 'o'},
+                                            {"spoe", no_argument, NULL, 's'},
+                                            {"thumbprint", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct wish wish = {.path = DEFAULT_CONFIGURATION, .version = HAP_ANY};
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': wish.path = optarg; break;
+        case 'f':
+            if (!hap_version_parse(slice_of(optarg), &wish.version))
+                return command_misused(arguments[0], "--for %s: known are 2.6, 3.0, 3.2 and 3.4",
+                                       optarg);
+            break;
+        case 'o': wish.folder = optarg; break;
+        case 's': wish.spoe = true; break;
+        case 't': wish.thumbprint = optarg; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    if (optind < count)
+        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    return write_or_print(&wish);
+}

@@ -1,0 +1,196 @@
+/* owui-spoa: the subcommands and their help. */
+#include "command.h"
+#include "core/slice.h"
+#include "core/version.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const struct command {
+    const char *name;
+    command_fn *run;
+    const char *summary;
+    const char *help;
+} COMMANDS[] = {
+    {"run", run_command, "serve HAProxy, in the foreground",
+     "usage: owui-spoa run [-c FILE]\n"
+     "\n"
+     "Answers HAProxy's questions until SIGTERM, in the foreground; what happens is logged to\n"
+     "stderr. Changes of the configuration are seen by themselves.\n"
+     "\n"
+     "  -c, --config FILE   the global file (" DEFAULT_CONFIGURATION ")\n"
+     "\n"
+     "signals:\n"
+     "  SIGHUP              read everything again\n"
+     "  SIGUSR1             log counters, and recent decisions if \"trace\" is on\n"
+     "  SIGTERM, SIGINT     answer what has arrived, then stop; twice: stop at once\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa run -c owui-spoa.json\n"
+     "  kill -HUP $(pidof owui-spoa)\n"},
+    {"check", check_command, "look for mistakes in the configuration",
+     "usage: owui-spoa check [-c FILE] [--json]\n"
+     "\n"
+     "Reads the global file and all tenants' files, and prints everything that is wrong at once.\n"
+     "\n"
+     "  -c, --config FILE   the global file (" DEFAULT_CONFIGURATION ")\n"
+     "      --json          for programs\n"
+     "\n"
+     "exit code: 0 nothing is wrong (there may be warnings); 1 some tenants are wrong, the others\n"
+     "would be served; 2 nothing would be served\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa check && systemctl reload owui-spoa\n"
+     "  owui-spoa check -c owui-spoa.json --json | jq '.diagnostics[] | .message'\n"},
+    {"explain", explain_command, "tell where a request would go, and why",
+     "usage: owui-spoa explain [-c FILE] URL [--from IP] [--header 'NAME: VALUE']...\n"
+     "                         [--sni NAME] [--method METHOD] [--json]\n"
+     "\n"
+     "Decides about a request as the daemon would, and tells how: the rules that were tried and\n"
+     "the one that won, with the line it stands on, HAProxy's variables, and the headers that are\n"
+     "deleted and set.\n"
+     "\n"
+     "  -c, --config FILE   the global file (" DEFAULT_CONFIGURATION ")\n"
+     "      --from IP       who connects to HAProxy (192.0.2.1)\n"
+     "      --header LINE   a header of the request, such as 'X-Forwarded-For: 203.0.113.9'\n"
+     "      --sni NAME      the name asked for in the TLS handshake (the URL's host)\n"
+     "      --method METHOD GET, OPTIONS, ... (GET)\n"
+     "      --json          for programs\n"
+     "\n"
+     "exit code: 0 forwarded or redirected; 1 refused; 2 wrong usage or configuration\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa explain https://chat.example.com/\n"
+     "  owui-spoa explain http://example.com/owui/ --from 203.0.113.9\n"
+     "  owui-spoa explain https://chat.example.com/ --from 10.20.0.1 \\\n"
+     "      --header 'X-Forwarded-For: 203.0.113.9' --header 'Host: Chat.Example.COM:443'\n"},
+    {"haproxy-config", haproxy_config_command, "write HAProxy's side of the configuration",
+     "usage: owui-spoa haproxy-config [-c FILE] [--for VERSION] [--out DIR] [--spoe]\n"
+     "                                [--thumbprint T]\n"
+     "\n"
+     "Prints the haproxy.cfg that goes with the configuration, or writes it and the SPOE file to "
+     "a\n"
+     "folder. Lines of your own between the marks of an earlier haproxy.cfg in that folder are\n"
+     "kept; one that somebody else wrote becomes haproxy.cfg.before. HAProxy needs a reload\n"
+     "afterwards, not the agent.\n"
+     "\n"
+     "  -c, --config FILE   the global file (" DEFAULT_CONFIGURATION ")\n"
+     "      --for VERSION   2.6, 3.0, 3.2, 3.4; without it, one text for all from 2.6 on\n"
+     "      --out DIR       write DIR/haproxy.cfg and DIR/owui.spoe.cfg instead of printing\n"
+     "      --spoe          print the SPOE file instead of haproxy.cfg\n"
+     "      --thumbprint T  of the ACME account's key, so that HAProxy answers challenges when "
+     "the\n"
+     "                      agent is down; without it, from the key in acme.state_dir, if there "
+     "is\n"
+     "                      one that can be read; \"none\": no such answer\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa haproxy-config --out /etc/haproxy && haproxy -c -f /etc/haproxy/haproxy.cfg\n"
+     "  owui-spoa haproxy-config --for 3.4 | less\n"},
+    {"certs", certs_command, "show certificates, renew, revoke, roll back",
+     "usage: owui-spoa certs [NAME] [--check] [--json] [-c FILE] [--socket PATH]\n"
+     "       owui-spoa certs renew|revoke|deploy|rollback NAME\n"
+     "       owui-spoa certs import FOLDER\n"
+     "\n"
+     "Asks the running daemon over its admin socket. NAME is a tenant, or a certificate's file.\n"
+     "\n"
+     "  renew               order a new certificate now\n"
+     "  revoke              tell the CA that it is not to be trusted any more, order another\n"
+     "  deploy              bring what is on disk to every HAProxy again\n"
+     "  rollback            put the certificate before this one back in service\n"
+     "  import              take over certbot's certificates (/etc/letsencrypt): each goes to the\n"
+     "                      tenant that has its names; the daemon reads the folder\n"
+     "      --check         print only what is not fine; for monitoring\n"
+     "  -c, --config FILE   where the socket is told (" DEFAULT_CONFIGURATION ")\n"
+     "      --socket PATH   the admin socket itself\n"
+     "      --json          for programs\n"
+     "\n"
+     "exit code: 0 fine; 1 with --check: a certificate is missing, near its end or not served;\n"
+     "2 nobody answers\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa certs\n"
+     "  owui-spoa certs renew chat\n"
+     "  owui-spoa certs --check || mail -s certificates root\n"},
+};
+
+static int help(void)
+{
+    printf("owui-spoa: routes Open WebUI tenants behind HAProxy\n"
+           "\n"
+           "usage: owui-spoa COMMAND [OPTION...]\n"
+           "\n");
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++)
+        printf("  %-16s %s\n", COMMANDS[i].name, COMMANDS[i].summary);
+    printf("\n"
+           "  owui-spoa COMMAND --help tells more; owui-spoa --version which version this is.\n"
+           "\n"
+           "the shortest way from nothing to a tenant:\n"
+           "\n"
+           "  echo '{\"tenants\": {\"chat\": {\"hosts\": [\"chat.example.com\"],\n"
+           "         \"upstream\": \"http://127.0.0.1:3000\"}}}' >owui-spoa.json\n"
+           "  owui-spoa check -c owui-spoa.json\n"
+           "  owui-spoa explain -c owui-spoa.json https://chat.example.com/\n"
+           "  owui-spoa haproxy-config -c owui-spoa.json --out /etc/haproxy\n"
+           "  owui-spoa run -c owui-spoa.json\n");
+    return EXIT_GOOD;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++)
+        if (strcmp(COMMANDS[i].name, name) == 0)
+            return &COMMANDS[i];
+    return NULL;
+}
+
+int command_help(const char *name)
+{
+    const struct command *command = find_command(name);
+    assert(command != NULL);
+    fputs(command->help, stdout);
+    return EXIT_GOOD;
+}
+
+int command_misused(const char *name, const char *format, ...)
+{
+    if (format != NULL) { /* else getopt has said it */
+        va_list arguments;
+        va_start(arguments, format);
+        fputs("owui-spoa: ", stderr);
+        vfprintf(stderr, format, arguments);
+        fputc('\n', stderr);
+        va_end(arguments);
+    }
+    fprintf(stderr, "owui-spoa %s --help tells how it is used\n", name);
+    return EXIT_WRONG;
+}
+
+static bool is_one_of(const char *text, const char *a, const char *b)
+{
+    return strcmp(text, a) == 0 || strcmp(text, b) == 0;
+}
+
+int main(int count, char **arguments)
+{
+    if (count < 2) {
+        fputs("usage: owui-spoa COMMAND [OPTION...]; owui-spoa --help tells which there are\n",
+              stderr);
+        return EXIT_WRONG;
+    }
+    if (is_one_of(arguments[1], "--help", "-h") || strcmp(arguments[1], "help") == 0) {
+        const struct command *command = count > 2 ? find_command(arguments[2]) : NULL;
+        return command != NULL ? command_help(command->name) : help();
+    }
+    if (is_one_of(arguments[1], "--version", "-V")) {
+        puts("owui-spoa " OWUI_SPOA_VERSION);
+        return EXIT_GOOD;
+    }
+    const struct command *command = find_command(arguments[1]);
+    if (command == NULL) {
+        fprintf(stderr, "owui-spoa: no command \"%s\"; owui-spoa --help tells which there are\n",
+                arguments[1]);
+        return EXIT_WRONG;
+    }
+    return command->run(count - 1, arguments + 1);
+}

@@ -1,0 +1,515 @@
+/* The only one that makes snapshots: see publisher.h. */
+#include "publisher.h"
+
+#include "core/clock.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "instances.h"
+#include "report.h"
+#include "resolver.h"
+#include "sources.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    /* New addresses and labels are collected this long; longer while many are on the way. */
+    COLLECT_MS = 3,
+    COLLECT_MANY_MS = 100,
+    MANY_PENDING = 256,
+    RECLAIM_MS = 50,
+    HOUSEKEEPING_MS = 60 * 1000,
+};
+
+/* A configuration that has been replaced, and the first generation made without it. */
+struct retired {
+    struct configuration *configuration;
+    uint64_t generation;
+    struct retired *next;
+};
+
+struct publisher {
+    struct publisher_options options;
+    struct sources *sources;
+    struct resolver *resolver;
+    struct instances *instances;
+    struct loops *loops;        /* NULL: nobody to hand snapshots to */
+    struct snapshot *snapshots; /* alive, the latest first; the publisher has a reference on that */
+    struct retired *retired;
+    uint64_t generation;
+    const struct challenge_table *challenges; /* the latest snapshot's */
+    struct main_timer *collect_timer;
+    struct main_timer *reclaim_timer;
+    struct main_timer *housekeeping_timer;
+    struct main_timer *scan_timer;
+    bool collecting;
+    bool labels_changed; /* the registry has instances that no snapshot has */
+};
+
+/* -- Generations ------------------------------------------------------------------------------ */
+
+static void free_retired(struct publisher *publisher, uint64_t oldest_generation)
+{
+    struct retired **link = &publisher->retired;
+    while (*link != NULL) {
+        struct retired *retired = *link;
+        if (retired->generation > oldest_generation) {
+            link = &retired->next;
+            continue;
+        }
+        *link = retired->next;
+        configuration_free(retired->configuration);
+        free(retired);
+    }
+}
+
+/* Snapshots that differ in their challenges alone share a table, and the others share challenges:
+ * who goes last frees. */
+static void free_snapshot(struct publisher *publisher, struct snapshot *gone)
+{
+    bool table_used = false;
+    bool challenges_used = gone->challenges == publisher->challenges;
+    for (const struct snapshot *other = publisher->snapshots; other != NULL; other = other->next) {
+        table_used |= other->table == gone->table;
+        challenges_used |= other->challenges == gone->challenges;
+    }
+    if (!table_used)
+        route_table_free(gone->table);
+    if (!challenges_used)
+        challenge_table_free(gone->challenges);
+    free(gone);
+}
+
+/* Frees what no loop can see any more, and comes back while there is something left. */
+static void reclaim(struct publisher *publisher)
+{
+    uint64_t oldest_generation = publisher->generation;
+    uint64_t oldest_table = publisher->generation;
+    struct snapshot **link = &publisher->snapshots;
+    while (*link != NULL) {
+        struct snapshot *snapshot = *link;
+        if (atomic_load_explicit(&snapshot->references, memory_order_acquire) > 0) {
+            if (snapshot->generation < oldest_generation)
+                oldest_generation = snapshot->generation;
+            if (snapshot->table_generation < oldest_table)
+                oldest_table = snapshot->table_generation;
+            link = &snapshot->next;
+            continue;
+        }
+        *link = snapshot->next;
+        free_snapshot(publisher, snapshot);
+    }
+    route_registry_reclaim(sources_registry(publisher->sources), oldest_table);
+    free_retired(publisher, oldest_generation);
+    if (oldest_generation < publisher->generation)
+        main_timer_once(publisher->reclaim_timer, RECLAIM_MS);
+}
+
+static void on_reclaim(void *context)
+{
+    reclaim(context);
+}
+
+static uint64_t content_hash(const struct configuration *configuration,
+                             const struct route_table *table)
+{
+    uint64_t hash = route_table_content_hash(table);
+    return hash_content(slice_from(&hash, sizeof(hash)), configuration->content_hash);
+}
+
+static void hand_out(struct publisher *publisher, struct snapshot *snapshot)
+{
+    if (publisher->loops == NULL)
+        return;
+    unsigned count = loops_count(publisher->loops);
+    atomic_fetch_add_explicit(&snapshot->references, count, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++)
+        loop_publish(loops_at(publisher->loops, i), snapshot);
+}
+
+/* Makes it the present one. */
+static void put_out(struct publisher *publisher, struct snapshot *snapshot)
+{
+    struct snapshot *previous = publisher->snapshots;
+    snapshot->challenges = publisher->challenges;
+    atomic_store(&snapshot->references, 1);
+    snapshot->next = previous;
+    publisher->snapshots = snapshot;
+    hand_out(publisher, snapshot);
+    if (previous != NULL)
+        snapshot_unref(previous);
+    reclaim(publisher);
+}
+
+static void publish(struct publisher *publisher)
+{
+    const struct configuration *configuration = sources_configuration(publisher->sources);
+    struct snapshot *snapshot = memory_new(sizeof(*snapshot));
+
+    snapshot->generation = ++publisher->generation;
+    snapshot->settings = configuration->settings;
+    snapshot->table =
+        route_registry_build(sources_registry(publisher->sources), snapshot->generation);
+    snapshot->table_generation = snapshot->generation;
+    snapshot->content_hash = content_hash(configuration, snapshot->table);
+    publisher->labels_changed = false;
+    put_out(publisher, snapshot);
+    if (publisher->options.on_published != NULL)
+        publisher->options.on_published(publisher->options.context);
+}
+
+/* What is in the registry and not yet published stays so: the table is the present one. */
+void publisher_set_challenges(struct publisher *publisher, const struct challenge_table *table)
+{
+    const struct snapshot *present = publisher->snapshots;
+    struct snapshot *snapshot = memory_new(sizeof(*snapshot));
+
+    snapshot->generation = ++publisher->generation;
+    snapshot->settings = present->settings;
+    snapshot->table = present->table;
+    snapshot->table_generation = present->table_generation;
+    snapshot->content_hash = present->content_hash;
+    publisher->challenges = table;
+    put_out(publisher, snapshot);
+}
+
+static void retire(struct publisher *publisher, struct configuration *configuration)
+{
+    if (configuration == NULL)
+        return;
+    struct retired *retired = memory_new(sizeof(*retired));
+    retired->configuration = configuration;
+    retired->generation = publisher->generation + 1;
+    retired->next = publisher->retired;
+    publisher->retired = retired;
+}
+
+/* -- Addresses -------------------------------------------------------------------------------- */
+
+static bool is_allowed(void *context, const struct ip *address)
+{
+    const struct publisher *publisher = context;
+    const struct configuration *configuration = sources_configuration(publisher->sources);
+    return settings_upstream_allowed(configuration->settings, address);
+}
+
+static bool resolve(void *context, const char *host, struct ip *address)
+{
+    struct publisher *publisher = context;
+    return resolver_find(publisher->resolver, host, address) == RESOLVER_KNOWN;
+}
+
+static void collect(struct publisher *publisher)
+{
+    bool many = resolver_pending(publisher->resolver) > MANY_PENDING;
+    if (!publisher->collecting)
+        main_timer_once(publisher->collect_timer, many ? COLLECT_MANY_MS : COLLECT_MS);
+    publisher->collecting = true;
+}
+
+static void on_name_change(void *context, const char *name)
+{
+    (void)name;
+    collect(context);
+}
+
+static void on_name_failure(void *context, const char *name, const char *reason,
+                            const struct ip *lasting)
+{
+    char ip_text[IP_TEXT_SIZE];
+    (void)context;
+    log_event(LOG_WARNING, "resolve_failed", LOG_TEXT("name", name), LOG_TEXT("reason", reason),
+              LOG_TEXT("still", lasting->family != IP_NONE ? ip_print(lasting, ip_text) : NULL));
+}
+
+/* Tenants of the latest table whose address is not the one that is known now. */
+struct stale {
+    struct publisher *publisher;
+    const struct tenant **tenants;
+    size_t count;
+};
+
+static void find_stale(void *context, const struct tenant *tenant)
+{
+    struct stale *stale = context;
+    const struct upstream *upstream = &tenant->upstream;
+    struct ip address;
+    /* Instances have a keeper of their own. */
+    if (tenant->backend != NULL || tenant->instance_of != NULL || upstream->per_label ||
+        upstream->host == NULL || ip_parse(slice_of(upstream->host), &address))
+        return;
+    if (!resolve(stale->publisher, upstream->host, &address) ||
+        ip_equal(&address, &upstream->address))
+        return;
+    stale->tenants = memory_resize(stale->tenants, stale->count + 1, sizeof(*stale->tenants));
+    stale->tenants[stale->count++] = tenant;
+}
+
+/* Returns how many tenants changed. Looking for them touches every name that is in use. */
+static size_t apply_addresses(struct publisher *publisher)
+{
+    struct stale stale = {.publisher = publisher};
+    route_table_each_tenant(publisher->snapshots->table, find_stale, &stale);
+    for (size_t i = 0; i < stale.count; i++) {
+        struct ip address;
+        if (resolve(publisher, stale.tenants[i]->upstream.host, &address))
+            sources_put_address(publisher->sources, stale.tenants[i], &address);
+    }
+    free(stale.tenants);
+    struct diagnostics diagnostics = {0};
+    sources_settle_parked(publisher->sources, &diagnostics);
+    report_diagnostics(&diagnostics, "tenant_broken");
+    diagnostics_fini(&diagnostics);
+    return stale.count + sources_take_counts(publisher->sources).changed;
+}
+
+static void publish_addresses(struct publisher *publisher)
+{
+    size_t changed = apply_addresses(publisher);
+    bool labels_changed = instances_settle(publisher->instances) || publisher->labels_changed;
+    if (changed == 0 && !labels_changed)
+        return;
+    publish(publisher);
+    log_event(LOG_DEBUG, "addresses", LOG_NUMBER("generation", publisher->generation),
+              LOG_NUMBER("changed", changed),
+              LOG_NUMBER("instances", instances_count(publisher->instances)));
+}
+
+static void on_collect(void *context)
+{
+    struct publisher *publisher = context;
+    publisher->collecting = false;
+    publish_addresses(publisher);
+}
+
+static void on_housekeeping(void *context)
+{
+    struct publisher *publisher = context;
+    publish_addresses(publisher);
+    resolver_forget_unused(publisher->resolver);
+}
+
+void publisher_want_label(void *context, const struct label_request *request)
+{
+    struct publisher *publisher = context;
+    if (!instances_want(publisher->instances, request))
+        return;
+    publisher->labels_changed = true;
+    collect(publisher);
+}
+
+/* -- Reading ---------------------------------------------------------------------------------- */
+
+static void use_configuration(void *context, const struct configuration *configuration)
+{
+    struct publisher *publisher = context;
+    const struct resolver_options options = {
+        .interval_s = configuration->resolve_interval_s,
+        .nameservers = configuration->nameservers,
+        .nameserver_count = configuration->nameserver_count,
+    };
+    struct error_text why;
+    instances_set_settings(publisher->instances, configuration->settings);
+    if (resolver_configure(publisher->resolver, &options, &why) != ERROR_OK)
+        log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
+}
+
+static bool read_global(struct publisher *publisher, struct diagnostics *diagnostics)
+{
+    struct configuration *before;
+    if (!sources_read_global(publisher->sources, publisher->options.path, &before, diagnostics))
+        return false;
+    const struct configuration *now = sources_configuration(publisher->sources);
+    retire(publisher, before);
+    if (before != NULL && publisher->options.on_configuration != NULL)
+        publisher->options.on_configuration(publisher->options.context, before, now);
+    return true;
+}
+
+/* A global file that cannot serve leaves the one in force where it is. */
+static void reread_global(struct publisher *publisher, struct diagnostics *diagnostics)
+{
+    if (read_global(publisher, diagnostics))
+        return;
+    report_diagnostics(diagnostics, "configuration_broken");
+    diagnostics_fini(diagnostics);
+    *diagnostics = (struct diagnostics){0};
+}
+
+static bool settings_differ(const struct publisher *publisher)
+{
+    return publisher->snapshots->settings != sources_configuration(publisher->sources)->settings;
+}
+
+/* Publishes what was read, if it makes a difference, and tells. */
+static void conclude(struct publisher *publisher, const char *by, int64_t start_us,
+                     struct diagnostics *diagnostics)
+{
+    if (sources_want_global(publisher->sources))
+        reread_global(publisher, diagnostics);
+    struct sources_counts counts = sources_take_counts(publisher->sources);
+    bool has_news = counts.changed > 0 || settings_differ(publisher);
+    if (has_news) {
+        instances_settle(publisher->instances);
+        publish(publisher);
+    }
+    char hash[17];
+    snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)publisher->snapshots->content_hash);
+    report_diagnostics(diagnostics, "tenant_broken");
+    if (has_news || diagnostics->count > 0 || strcmp(by, "watch") != 0)
+        log_event(LOG_INFO, "reload", LOG_TEXT("by", by),
+                  LOG_NUMBER("generation", publisher->generation), LOG_TEXT("hash", hash),
+                  LOG_NUMBER("tenants", route_table_tenant_count(publisher->snapshots->table) -
+                                            instances_count(publisher->instances)),
+                  LOG_NUMBER("changed", counts.changed), LOG_NUMBER("kept", counts.kept),
+                  LOG_NUMBER("refused", counts.refused), LOG_NUMBER("parked", counts.parked),
+                  LOG_NUMBER("took_ms", (clock_mono_us() - start_us) / 1000));
+    diagnostics_fini(diagnostics);
+}
+
+void publisher_reload(struct publisher *publisher, const char *by)
+{
+    struct diagnostics diagnostics = {0};
+    struct error_text why;
+    int64_t start_us = clock_mono_us();
+    reread_global(publisher, &diagnostics);
+    sources_read_all(publisher->sources, &diagnostics);
+    if (resolver_restart(publisher->resolver, &why) != ERROR_OK)
+        log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
+    conclude(publisher, by, start_us, &diagnostics);
+}
+
+void publisher_global_changed(struct publisher *publisher)
+{
+    struct diagnostics diagnostics = {0};
+    int64_t start_us = clock_mono_us();
+    reread_global(publisher, &diagnostics);
+    conclude(publisher, "watch", start_us, &diagnostics);
+}
+
+void publisher_files_changed(struct publisher *publisher, char *const *paths, size_t count)
+{
+    struct diagnostics diagnostics = {0};
+    int64_t start_us = clock_mono_us();
+    for (size_t i = 0; i < count; i++)
+        sources_read_file(publisher->sources, paths[i], &diagnostics);
+    conclude(publisher, "watch", start_us, &diagnostics);
+}
+
+void publisher_folder_changed(struct publisher *publisher)
+{
+    struct diagnostics diagnostics = {0};
+    int64_t start_us = clock_mono_us();
+    if (sources_scan(publisher->sources, &diagnostics))
+        main_timer_once(publisher->scan_timer, SOURCES_PATIENCE_MS);
+    conclude(publisher, "watch", start_us, &diagnostics);
+}
+
+static void on_scan(void *context)
+{
+    publisher_folder_changed(context);
+}
+
+/* -- Life ------------------------------------------------------------------------------------- */
+
+static struct sources *new_sources(struct publisher *publisher)
+{
+    const struct sources_needs needs = {
+        .resolve = resolve,
+        .on_configuration = use_configuration,
+        .context = publisher,
+    };
+    return sources_new(&needs);
+}
+
+static struct resolver *new_resolver(struct publisher *publisher, struct main_loop *main_loop)
+{
+    const struct resolver_events events = {
+        .is_allowed = is_allowed,
+        .on_change = on_name_change,
+        .on_failure = on_name_failure,
+        .context = publisher,
+    };
+    return resolver_new(main_loop, &events);
+}
+
+struct publisher *publisher_new(struct main_loop *main_loop,
+                                const struct publisher_options *options,
+                                struct diagnostics *diagnostics)
+{
+
+    struct publisher *publisher = memory_new(sizeof(*publisher));
+    publisher->options = *options;
+    publisher->collect_timer = main_timer_new(main_loop, on_collect, publisher);
+    publisher->reclaim_timer = main_timer_new(main_loop, on_reclaim, publisher);
+    publisher->housekeeping_timer = main_timer_new(main_loop, on_housekeeping, publisher);
+    publisher->scan_timer = main_timer_new(main_loop, on_scan, publisher);
+    publisher->sources = new_sources(publisher);
+    publisher->resolver = new_resolver(publisher, main_loop);
+    publisher->instances = instances_new(sources_registry(publisher->sources), publisher->resolver);
+    if (!read_global(publisher, diagnostics)) {
+        publisher_free(publisher);
+        return NULL;
+    }
+    sources_take_counts(publisher->sources);
+    publish(publisher);
+    main_timer_every(publisher->housekeeping_timer, HOUSEKEEPING_MS);
+    return publisher;
+}
+
+void publisher_free(struct publisher *publisher)
+{
+    if (publisher == NULL)
+        return;
+    if (publisher->snapshots != NULL) {
+        snapshot_unref(publisher->snapshots);
+        while (publisher->snapshots != NULL) {
+            struct snapshot *snapshot = publisher->snapshots;
+            assert(atomic_load(&snapshot->references) == 0);
+            publisher->snapshots = snapshot->next;
+            free_snapshot(publisher, snapshot);
+        }
+    }
+    challenge_table_free(publisher->challenges);
+    instances_free(publisher->instances);
+    sources_free(publisher->sources);
+    resolver_free(publisher->resolver);
+    free_retired(publisher, UINT64_MAX);
+    main_timer_free(publisher->collect_timer);
+    main_timer_free(publisher->reclaim_timer);
+    main_timer_free(publisher->housekeeping_timer);
+    main_timer_free(publisher->scan_timer);
+    free(publisher);
+}
+
+const struct configuration *publisher_configuration(const struct publisher *publisher)
+{
+    return sources_configuration(publisher->sources);
+}
+
+size_t publisher_pending(const struct publisher *publisher)
+{
+    return resolver_pending(publisher->resolver);
+}
+
+const struct snapshot *publisher_snapshot(const struct publisher *publisher)
+{
+    return publisher->snapshots;
+}
+
+void publisher_attach(struct publisher *publisher, struct loops *loops)
+{
+    publisher->loops = loops;
+    hand_out(publisher, publisher->snapshots);
+}
+
+void publisher_detach(struct publisher *publisher)
+{
+    publisher->loops = NULL;
+}
+
+void publisher_repeat(struct publisher *publisher)
+{
+    hand_out(publisher, publisher->snapshots);
+}

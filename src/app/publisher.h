@@ -1,0 +1,61 @@
+/* The only one that makes snapshots: files and addresses in, generations out.
+ *
+ * It reads the configuration and what of it changes, keeps what is wrong at its last good version,
+ * and hands every loop a new snapshot when something has changed. Older snapshots, the tenants that
+ * only they can see and the settings that they name are freed when the last loop has moved on.
+ *
+ * Main thread only. Publishing is logged here, and so is what is wrong.
+ */
+#pragma once
+
+#include "agent/snapshot.h"
+#include "conf/configuration.h"
+#include "label_desk.h"
+#include "net/loop.h"
+
+struct publisher;
+
+struct publisher_options {
+    const char *path; /* of the global file */
+    /* The global file was read again and can serve; may be NULL. */
+    void (*on_configuration)(void *context, const struct configuration *before,
+                             const struct configuration *now);
+    /* There is a new snapshot; may be NULL. */
+    void (*on_published)(void *context);
+    void *context;
+};
+
+/* Reads everything. NULL when the global file cannot serve; all that is wrong is in `diagnostics`.
+ */
+MUST_CHECK struct publisher *publisher_new(struct main_loop *main_loop,
+                                           const struct publisher_options *options,
+                                           struct diagnostics *diagnostics);
+/* After the loops have let go of their snapshots. */
+void publisher_free(struct publisher *publisher);
+
+const struct configuration *publisher_configuration(const struct publisher *publisher);
+/* How many upstreams' names wait for their first address. */
+size_t publisher_pending(const struct publisher *publisher);
+
+/* From now on `loops` get every snapshot, the present one at once. */
+void publisher_attach(struct publisher *publisher, struct loops *loops);
+/* No more snapshots are handed out. */
+void publisher_detach(struct publisher *publisher);
+
+/* The present one, borrowed until the main loop's next turn. */
+const struct snapshot *publisher_snapshot(const struct publisher *publisher);
+/* Hands out the present snapshot again, so that every loop wakes up. */
+void publisher_repeat(struct publisher *publisher);
+
+/* Reads everything again: SIGHUP. */
+void publisher_reload(struct publisher *publisher, const char *by);
+/* What the watch saw: the global file changed, these files did, or there is no telling which. */
+void publisher_global_changed(struct publisher *publisher);
+void publisher_files_changed(struct publisher *publisher, char *const *paths, size_t count);
+void publisher_folder_changed(struct publisher *publisher);
+
+/* From now on challenges are answered from this table, which is taken over. */
+void publisher_set_challenges(struct publisher *publisher, const struct challenge_table *table);
+
+/* A loop asks for a label: label_request_fn. */
+void publisher_want_label(void *publisher, const struct label_request *request);

@@ -1,0 +1,33 @@
+/* What is wrong with the configuration, told in the log: see report.h. */
+#include "report.h"
+
+#include "core/log.h"
+
+#include <stdio.h>
+
+enum { PLACE_TEXT_SIZE = 512 };
+
+static const char *print_place(const struct place *place, char text[static PLACE_TEXT_SIZE])
+{
+    const char *file = place->file != NULL ? place->file : "-";
+    if (place->line == 0)
+        snprintf(text, PLACE_TEXT_SIZE, "%s", file);
+    else
+        snprintf(text, PLACE_TEXT_SIZE, "%s:%u:%u", file, place->line, place->column);
+    return text;
+}
+
+void report_diagnostics(const struct diagnostics *diagnostics, const char *error_event)
+{
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct diagnostic *item = &diagnostics->items[i];
+        char place[PLACE_TEXT_SIZE];
+        char code[8];
+        bool is_error = item->severity == SEVERITY_ERROR;
+        snprintf(code, sizeof(code), "%c%u", is_error ? 'E' : 'W', item->code);
+        log_event(is_error ? LOG_ERROR : LOG_WARNING,
+                  is_error ? error_event : "configuration_warning",
+                  LOG_TEXT("place", print_place(&item->place, place)), LOG_TEXT("code", code),
+                  LOG_TEXT("message", item->message), LOG_TEXT("hint", item->hint));
+    }
+}

@@ -1,0 +1,256 @@
+/* What a loop does with a NOTIFY: see responder.h. */
+#include "responder.h"
+
+#include "agent/instance.h"
+#include "core/clock.h"
+#include "core/hash.h"
+#include "core/memory.h"
+#include "label_desk.h"
+#include "trace.h"
+
+#include <stdlib.h>
+
+enum {
+    HELD_MAX = 128,            /* per loop; who comes when all are taken is answered at once */
+    HELD_MESSAGE_BYTES = 4096, /* the messages of a NOTIFY that can be held */
+    UNKNOWN_LABEL_SLOTS =
+        1024, /* labels that led nowhere; two that share a slot evict each other */
+};
+
+/* A request that waits for a snapshot, with its own copy of HAProxy's message. */
+struct held {
+    uint64_t connection;
+    uint64_t stream;
+    uint64_t frame;
+    int64_t deadline_ms;
+    uint16_t size;
+    uint8_t messages[HELD_MESSAGE_BYTES];
+};
+
+struct unknown_label {
+    uint64_t hash;
+    int64_t until_ms;
+};
+
+struct responder {
+    struct loop *loop;
+    unsigned index;
+    struct snapshot *snapshot; /* one reference; there before the first connection is */
+    struct label_desk *desk;
+    struct trace *trace; /* NULL: off */
+    atomic_bool dump_wanted;
+
+    /* Written by the loop's thread alone. */
+    _Atomic uint64_t outcomes[OUTCOME__MAX];
+    _Atomic uint64_t refusals[REFUSAL__MAX];
+    _Atomic uint64_t held_total;
+    _Atomic uint64_t held_in_vain;
+
+    unsigned held_count;
+    uint8_t held_order[HELD_MAX]; /* indices into `held`: those in use, oldest first, then free */
+    struct unknown_label unknown_labels[UNKNOWN_LABEL_SLOTS];
+    struct held held[HELD_MAX];
+};
+static_assert(HELD_MAX <= UINT8_MAX + 1, "an index does not fit");
+
+/* One writer, so that no locked instruction is needed. */
+static void count(_Atomic uint64_t *counter)
+{
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + 1, memory_order_relaxed);
+}
+
+static void note(struct responder *responder, uint64_t connection, uint64_t stream,
+                 const struct decision *decision)
+{
+    count(&responder->outcomes[decision->outcome]);
+    if (decision->refusal != REFUSAL_NONE)
+        count(&responder->refusals[decision->refusal]);
+    if (responder->trace != NULL)
+        trace_add(responder->trace, responder->snapshot->generation, connection, stream, decision);
+}
+
+/* A wildcard host's label without an instance: the main thread can make one. */
+static bool lacks_instance(const struct decision *decision)
+{
+    return decision->outcome == OUTCOME_DENY_UNRESOLVED && decision->target == NULL;
+}
+
+static uint64_t label_hash(const struct decision *decision)
+{
+    char name[INSTANCE_NAME_MAX_BYTES];
+    return hash_bytes(instance_name(decision->match.tenant, decision->match.label, name));
+}
+
+static struct unknown_label *unknown_slot(struct responder *responder, uint64_t hash)
+{
+    return &responder->unknown_labels[hash % UNKNOWN_LABEL_SLOTS];
+}
+
+/* True when the ACK will come later. */
+static bool hold(struct responder *responder, const struct spop_notify *notify,
+                 const struct decision *decision)
+{
+    int64_t now_ms = clock_mono_ms();
+    uint64_t hash = label_hash(decision);
+    const struct unknown_label *unknown = unknown_slot(responder, hash);
+    if (unknown->hash == hash && now_ms < unknown->until_ms)
+        return false;
+    if (responder->held_count == HELD_MAX || notify->messages.size > HELD_MESSAGE_BYTES)
+        return false;
+    if (!label_desk_ask(responder->desk, slice_of(decision->match.tenant->name),
+                        decision->match.label))
+        return false;
+
+    struct held *held = &responder->held[responder->held_order[responder->held_count++]];
+    held->connection = loop_current_connection(responder->loop);
+    held->stream = notify->stream_id;
+    held->frame = notify->frame_id;
+    held->deadline_ms = now_ms + HELD_WAIT_MS;
+    held->size = (uint16_t)notify->messages.size;
+    memcpy(held->messages, notify->messages.data, held->size);
+    count(&responder->held_total);
+    if (responder->held_count == 1)
+        loop_timer(responder->loop, HELD_WAIT_MS);
+    return true;
+}
+
+static enum spop_answer on_notify(void *context, const struct spop_notify *notify,
+                                  struct writer *actions)
+{
+    struct responder *responder = context;
+    struct decision decision;
+
+    answer_notify(responder->snapshot, notify, &decision, actions);
+    if (lacks_instance(&decision) && hold(responder, notify, &decision))
+        return SPOP_HELD;
+    uint64_t connection = responder->trace != NULL ? loop_current_connection(responder->loop) : 0;
+    note(responder, connection, notify->stream_id, &decision);
+    return SPOP_ANSWERED;
+}
+
+/* Decides a held request again. True when it has been answered, which it is at the latest when its
+ * time is up. */
+static bool settle(struct responder *responder, const struct held *held, int64_t now_ms)
+{
+    uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
+    struct writer actions = writer_of(buffer, sizeof(buffer));
+    const struct spop_notify notify = {held->stream, held->frame,
+                                       slice_from(held->messages, held->size)};
+    struct decision decision;
+
+    answer_notify(responder->snapshot, &notify, &decision, &actions);
+    if (lacks_instance(&decision)) {
+        if (now_ms < held->deadline_ms)
+            return false;
+        uint64_t hash = label_hash(&decision);
+        *unknown_slot(responder, hash) =
+            (struct unknown_label){.hash = hash, .until_ms = now_ms + LABEL_NEGATIVE_MS};
+        count(&responder->held_in_vain);
+    }
+    note(responder, held->connection, held->stream, &decision);
+    loop_answer(responder->loop, held->connection, held->stream, held->frame,
+                writer_written(&actions));
+    return true;
+}
+
+static void settle_all(struct responder *responder)
+{
+    uint8_t settled[HELD_MAX];
+    unsigned settled_count = 0;
+    unsigned kept_count = 0;
+    int64_t now_ms = clock_mono_ms();
+
+    for (unsigned i = 0; i < responder->held_count; i++) {
+        uint8_t index = responder->held_order[i];
+        if (settle(responder, &responder->held[index], now_ms))
+            settled[settled_count++] = index;
+        else
+            responder->held_order[kept_count++] = index;
+    }
+    memcpy(responder->held_order + kept_count, settled, settled_count);
+    responder->held_count = kept_count;
+    if (kept_count > 0)
+        loop_timer(responder->loop, responder->held[responder->held_order[0]].deadline_ms - now_ms);
+    else
+        loop_timer(responder->loop, -1);
+}
+
+static void on_timer(void *context)
+{
+    settle_all(context);
+}
+
+static void on_value(void *context, void *value)
+{
+    struct responder *responder = context;
+    struct snapshot *previous = responder->snapshot;
+
+    responder->snapshot = value;
+    if (responder->held_count > 0)
+        settle_all(responder);
+    if (previous != NULL)
+        snapshot_unref(previous);
+    if (atomic_exchange(&responder->dump_wanted, false) && responder->trace != NULL)
+        trace_dump(responder->trace, responder->index);
+}
+
+static void drop_value(void *value)
+{
+    snapshot_unref(value);
+}
+
+const struct loop_handler RESPONDER_HANDLER = {
+    .on_notify = on_notify,
+    .on_value = on_value,
+    .drop_value = drop_value,
+    .on_timer = on_timer,
+};
+
+struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
+                                unsigned trace_entries)
+{
+    struct responder *responder = memory_new(sizeof(*responder));
+    responder->loop = loop;
+    responder->index = index;
+    responder->desk = desk;
+    responder->trace = trace_new(trace_entries);
+    for (unsigned i = 0; i < HELD_MAX; i++)
+        responder->held_order[i] = (uint8_t)i;
+    return responder;
+}
+
+void responder_free(struct responder *responder)
+{
+    if (responder == NULL)
+        return;
+    if (responder->snapshot != NULL)
+        snapshot_unref(responder->snapshot);
+    trace_free(responder->trace);
+    free(responder);
+}
+
+void responder_want_dump(struct responder *responder)
+{
+    atomic_store(&responder->dump_wanted, true);
+}
+
+uint64_t responder_outcomes(const struct responder *responder, enum outcome outcome)
+{
+    return atomic_load_explicit(&responder->outcomes[outcome], memory_order_relaxed);
+}
+
+uint64_t responder_refusals(const struct responder *responder, enum refusal refusal)
+{
+    return atomic_load_explicit(&responder->refusals[refusal], memory_order_relaxed);
+}
+
+uint64_t responder_held(const struct responder *responder)
+{
+    return atomic_load_explicit(&responder->held_total, memory_order_relaxed);
+}
+
+uint64_t responder_held_in_vain(const struct responder *responder)
+{
+    return atomic_load_explicit(&responder->held_in_vain, memory_order_relaxed);
+}

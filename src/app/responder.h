@@ -1,0 +1,38 @@
+/* What a loop does with a NOTIFY: the decision, its counters, its trace, and the few answers that
+ * wait.
+ *
+ * A request for a label whose instance does not exist yet (agent/instance.h) is held: the loop asks
+ * the main thread through the label desk, keeps a copy of the request, and decides again whenever a
+ * new snapshot arrives. After HELD_WAIT_MS the answer is 503, and the label is not asked for again
+ * for a while.
+ *
+ * One responder per loop; everything but the reading of counters belongs to the loop's thread.
+ */
+#pragma once
+
+#include "agent/answer.h"
+#include "net/loop.h"
+
+#include <stdatomic.h>
+
+struct label_desk;
+struct responder;
+struct trace;
+
+enum { HELD_WAIT_MS = 300, LABEL_NEGATIVE_MS = 30 * 1000 };
+
+extern const struct loop_handler RESPONDER_HANDLER;
+
+/* `desk` is shared by all responders and outlives them. `trace_entries` 0: no trace. */
+struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
+                                unsigned trace_entries);
+/* After the loop has ended, or before it starts. */
+void responder_free(struct responder *responder);
+
+/* Any thread: the trace is dumped when the loop takes over the next published snapshot. */
+void responder_want_dump(struct responder *responder);
+uint64_t responder_outcomes(const struct responder *responder, enum outcome outcome);
+uint64_t responder_refusals(const struct responder *responder, enum refusal refusal);
+/* Requests that were held, and those of them that were answered with 503. */
+uint64_t responder_held(const struct responder *responder);
+uint64_t responder_held_in_vain(const struct responder *responder);

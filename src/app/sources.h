@@ -1,0 +1,71 @@
+/* Where tenants come from while the daemon runs: the global file and the files of tenants.d, the
+ * registry that they fill, and what of them is in force.
+ *
+ * A file that changed is read again, and of its tenants those that changed are put into the
+ * registry. A tenant that is there but wrong keeps its last good version, and so do all tenants of
+ * a file that is no JSON any more; a tenant that is gone, with its file or without, goes. A name
+ * belongs to the file that had it first; when that file gives it up, the next file gets it.
+ *
+ * Main thread only. Nothing here logs or publishes: what is wrong goes to the diagnostics, and see
+ * publisher.h.
+ */
+#pragma once
+
+#include "conf/configuration.h"
+#include "route/table.h"
+
+#include <sys/types.h>
+
+struct sources;
+
+enum { SOURCES_PATIENCE_MS = 50 };
+
+struct sources_needs {
+    /* Asks for the address of a host name. False when it is not known yet. */
+    bool (*resolve)(void *context, const char *host, struct ip *address);
+    /* A global file that means something else is in force now, its tenants are about to be read. */
+    void (*on_configuration)(void *context, const struct configuration *configuration);
+    void *context;
+};
+
+struct sources *sources_new(const struct sources_needs *needs);
+void sources_free(struct sources *sources);
+
+/* Reads the global file. When it can serve, its inline tenants count from now on. If it means
+ * something else than before, the configuration that it replaces is the caller's, to be freed when
+ * no snapshot names its settings any more; else `*replaced` is NULL, as it is the first time. False
+ * when the file cannot serve: everything stays. */
+MUST_CHECK bool sources_read_global(struct sources *sources, const char *path,
+                                    struct configuration **replaced,
+                                    struct diagnostics *diagnostics);
+/* Looks through tenants.d and reads every file again. */
+void sources_read_all(struct sources *sources, struct diagnostics *diagnostics);
+/* Looks through tenants.d for files that came, changed or went since they were last read. A file
+ * that is not there is given SOURCES_PATIENCE_MS to come back, because an editor may be about to
+ * write it anew: true when one is waited for, and the caller has to look again after that time. */
+MUST_CHECK bool sources_scan(struct sources *sources, struct diagnostics *diagnostics);
+/* One file of tenants.d that may have come, changed or gone. */
+void sources_read_file(struct sources *sources, const char *path, struct diagnostics *diagnostics);
+
+const struct configuration *sources_configuration(const struct sources *sources);
+struct route_registry *sources_registry(struct sources *sources);
+
+/* Puts a tenant whose address is known now in the place of `tenant`. */
+void sources_put_address(struct sources *sources, const struct tenant *tenant,
+                         const struct ip *address);
+
+/* Puts parked tenants whose addresses have become known. */
+void sources_settle_parked(struct sources *sources, struct diagnostics *diagnostics);
+
+/* Whether a tenant of the global file could be in force by now, if that were read again. */
+bool sources_want_global(const struct sources *sources);
+
+/* What the calls since the last sources_take_counts() did, and how things are. */
+struct sources_counts {
+    size_t changed; /* tenants that came, changed or went */
+    size_t kept;    /* tenants that are wrong now and in force as they last were right */
+    size_t refused; /* tenants that are wrong and were never right */
+    size_t parked;  /* tenants in force as they last were until an address is known */
+    size_t files;
+};
+struct sources_counts sources_take_counts(struct sources *sources);

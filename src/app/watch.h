@@ -1,0 +1,36 @@
+/* Watches the configuration's folders, so that a change is in force right after its file is closed.
+ *
+ * Folders are watched, not files: editors and deployments replace files by renaming, and Kubernetes
+ * swaps a symbolic link ("..data") under all of them at once. What is acted on:
+ *
+ *     a file closed after writing, or moved in      at once
+ *     one that went, or came without being written  a moment later, because an editor may be about
+ *                                                   to write it anew
+ *     anything else that came or went               the whole folder is looked through
+ *     more events than the kernel keeps             everything is looked through
+ *
+ * Main thread only.
+ */
+#pragma once
+
+#include "core/error.h"
+#include "net/main_loop.h"
+
+struct watch;
+
+struct watch_events {
+    void (*on_global)(void *context);
+    void (*on_files)(void *context, char *const *paths, size_t count);
+    void (*on_folder)(void *context);
+    void *context;
+};
+
+/* NULL with the reason when the kernel refuses. */
+MUST_CHECK struct watch *watch_new(struct main_loop *main_loop, const char *global_path,
+                                   const char *tenants_dir, const struct watch_events *events,
+                                   struct error_text *text);
+/* The files that the global one names: those beside it count as parts of it. */
+void watch_set_parts(struct watch *watch, char *const *paths, size_t count);
+/* From now on another folder of tenants; no-op when it is the same. */
+void watch_set_tenants_dir(struct watch *watch, const char *tenants_dir);
+void watch_free(struct watch *watch);
