@@ -1,0 +1,273 @@
+/* The configuration: whatever a file holds, reading it ends, tells each error with its place, and
+ * keeps out of HAProxy's configuration everything that could mean something there. */
+#include "conf/whole.h"
+#include "fuzz/fuzz.h"
+#include "json/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- What is good must stay good ---- */
+
+/* A blank or quote would end a word of haproxy.cfg, a line break a line. */
+static void check_word(const char *text)
+{
+    if (text == NULL)
+        return;
+    for (const char *c = text; *c != '\0'; c++)
+        FUZZ_REQUIRE(*c > ' ' && *c < 0x7f && strchr("\"'\\#$", *c) == NULL);
+    FUZZ_REQUIRE(text[0] != '\0');
+}
+
+static void check_words(char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        check_word(texts[i]);
+}
+
+static void check_haproxy(const struct hap_config *haproxy)
+{
+    FUZZ_REQUIRE(haproxy->http_count > 0 && haproxy->agent_count > 0);
+    check_words(haproxy->http, haproxy->http_count);
+    check_words(haproxy->https, haproxy->https_count);
+    check_words(haproxy->runtime, haproxy->runtime_count);
+    check_words(haproxy->agents, haproxy->agent_count);
+    check_words(haproxy->proxy_protocol_from, haproxy->proxy_protocol_from_count);
+    check_words(haproxy->strip_headers, haproxy->strip_header_count);
+    check_word(haproxy->crt_dir);
+    check_word(haproxy->user);
+    check_word(haproxy->group);
+    check_word(haproxy->chroot);
+    check_word(haproxy->challenge_listen);
+    check_word(haproxy->upstream_ca_file);
+    check_word(haproxy->tenant_header);
+    check_word(haproxy->spoe_path);
+    for (size_t i = 0; i < haproxy->backend_count; i++) {
+        check_word(haproxy->backends[i].name);
+        check_word(haproxy->backends[i].check_path);
+        check_words(haproxy->backends[i].servers, haproxy->backends[i].server_count);
+    }
+    for (size_t i = 0; i < haproxy->header_count; i++) {
+        check_word(haproxy->headers[i].name);
+        check_word(haproxy->headers[i].variable);
+    }
+}
+
+static void check_tenant(void *context, const struct tenant *tenant)
+{
+    const struct whole *whole = context;
+    FUZZ_REQUIRE(tenant_name_valid(slice_of(tenant->name)));
+    FUZZ_REQUIRE(tenant->host_count + tenant->path_count > 0);
+    FUZZ_REQUIRE(tenant->place.line > 0);
+    const struct upstream *upstream = &tenant->upstream;
+    if (tenant->backend == NULL) {
+        FUZZ_REQUIRE(upstream->port > 0);
+        FUZZ_REQUIRE((upstream->host != NULL) == !upstream->per_label);
+        check_word(upstream->host);
+        check_word(upstream->server_name);
+        FUZZ_REQUIRE(upstream->scheme != UPSTREAM_HTTPS || upstream->per_label ||
+                     upstream->server_name != NULL);
+    }
+    if (whole->configuration != NULL && upstream->address.family != IP_NONE)
+        FUZZ_REQUIRE(settings_upstream_allowed(whole->configuration->settings, &upstream->address));
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        struct route_match match;
+        if (tenant->hosts[i].wildcard)
+            continue;
+        route_table_find(whole->table, slice_of(tenant->hosts[i].name), SLICE("/"), &match);
+        FUZZ_REQUIRE(match.tenant != NULL);
+    }
+}
+
+static void check_diagnostics(const struct diagnostics *diagnostics)
+{
+    size_t errors = 0;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct diagnostic *item = &diagnostics->items[i];
+        FUZZ_REQUIRE(code_meaning(item->code) != NULL);
+        FUZZ_REQUIRE(item->message != NULL && item->message[0] != '\0');
+        FUZZ_REQUIRE(item->place.file != NULL);
+        FUZZ_REQUIRE(item->source == NULL || item->place.column >= item->source_column);
+        errors += item->severity == SEVERITY_ERROR;
+        char *text = diagnostic_print(item);
+        for (const char *c = text; *c != '\0'; c++)
+            FUZZ_REQUIRE((uint8_t)*c >= ' ' || *c == '\n' || *c == '\t');
+        free(text);
+        struct json *json = diagnostic_json(item);
+        json_free(json);
+    }
+    FUZZ_REQUIRE(errors == diagnostics->errors);
+}
+
+/* ---- One file ---- */
+
+static uint64_t load(const char *path)
+{
+    struct whole whole;
+    struct diagnostics diagnostics = {0};
+    uint64_t hash = 0;
+    bool good = whole_load(path, NULL, &whole, &diagnostics);
+    FUZZ_REQUIRE(good == (diagnostics.errors == 0));
+    FUZZ_REQUIRE(!good || whole.configuration != NULL);
+    FUZZ_REQUIRE(!good || whole.broken_count == 0);
+    check_diagnostics(&diagnostics);
+    if (whole.configuration != NULL) {
+        check_haproxy(&whole.configuration->haproxy);
+        hash = whole.configuration->content_hash ^ route_table_content_hash(whole.table);
+    }
+    if (whole.table != NULL)
+        route_table_each_tenant(whole.table, check_tenant, &whole);
+    whole_fini(&whole);
+    diagnostics_fini(&diagnostics);
+    return hash;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static int fd = -1;
+    static char path[64];
+    if (fd < 0) {
+        fd = memfd_create("configuration", MFD_CLOEXEC);
+        FUZZ_REQUIRE(fd >= 0);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    }
+    FUZZ_REQUIRE(ftruncate(fd, 0) == 0);
+    FUZZ_REQUIRE(pwrite(fd, data, size, 0) == (ssize_t)size);
+    uint64_t hash = load(path);
+    FUZZ_REQUIRE(hash == load(path));
+    return 0;
+}
+
+/* ---- Mutation: a string for another, so that the text stays JSON ---- */
+
+static const char *const WORDS[] = {
+    "schema",
+    "listen",
+    "loops",
+    "log",
+    "level",
+    "trusted_proxies",
+    "cidrs",
+    "client_ip_header",
+    "upstream_allow",
+    "unknown_host",
+    "action",
+    "status",
+    "to",
+    "tenant",
+    "strip_headers",
+    "headers",
+    "defaults",
+    "resolver",
+    "interval",
+    "haproxy",
+    "http",
+    "https",
+    "runtime",
+    "agents",
+    "crt_dir",
+    "chroot",
+    "user",
+    "backends",
+    "servers",
+    "check",
+    "acme",
+    "challenge_listen",
+    "tenants",
+    "hosts",
+    "paths",
+    "host",
+    "prefix",
+    "mode",
+    "only",
+    "upstream",
+    "upstream_tls",
+    "server_name",
+    "verify",
+    "backend",
+    "label",
+    "redirect",
+    "strip",
+    "keep",
+    "off",
+    "deny",
+    "a.test",
+    "*.a.test",
+    "*.*.test",
+    "10.0.0.0/8",
+    "10.0.0.1/8",
+    "::/0",
+    "fd00::1",
+    "http://h:80",
+    "https://10.0.0.1",
+    "http://{1}.i:80",
+    "https://[::1]:1",
+    "http://10.0.0.{1}",
+    "/a/",
+    "/a/b",
+    "/",
+    "//",
+    "/..",
+    "/%2e",
+    "X-A",
+    "Host",
+    "{label}",
+    "{client_ip}{tenant}",
+    "{{",
+    "{",
+    "*:80",
+    "tcp:1",
+    "unix:@a",
+    "unix:/var/lib/haproxy/a",
+    "master:/run/m",
+    "systemd:x",
+    "30s",
+    "1d",
+    "999999999d",
+    "0660",
+    "big",
+    "[a-z]+",
+    "(",
+    "// comment",
+    "_",
+    "",
+    "\\u0000",
+    "\\n",
+    "\\u001b[2J",
+    "\\\"",
+    "a b",
+    "$HOME",
+    "mailto:a@b",
+    "{1}",
+    "localhost",
+    "http://localhost:80",
+    "127.1",
+    "0x7f.1",
+};
+
+static bool find_string(const uint8_t *data, size_t size, size_t from, size_t *start, size_t *end)
+{
+    size_t i = from;
+    while (i < size && data[i] != '"')
+        i++;
+    *start = ++i;
+    while (i < size && data[i] != '"')
+        i += data[i] == '\\' ? 2 : 1;
+    *end = i;
+    return i < size;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    size_t start, end;
+    if (seed % 4 == 0 || size == 0 || !find_string(data, size, (seed / 4) % size, &start, &end))
+        return LLVMFuzzerMutate(data, size, max_size);
+    struct slice word = slice_of(WORDS[seed / 64 % COUNT_OF(WORDS)]);
+    if (size - (end - start) + word.size > max_size)
+        return LLVMFuzzerMutate(data, size, max_size);
+    memmove(data + start + word.size, data + end, size - end);
+    memcpy(data + start, word.data, word.size);
+    return size - (end - start) + word.size;
+}
