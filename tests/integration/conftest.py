@@ -1,0 +1,183 @@
+"""Fixtures: upstreams once per run, the common stack once per run, own stacks where a test needs
+to break something."""
+
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from support.acme import CHALLTESTSRV, PEBBLE, Pebble  # noqa: E402
+from support.certificates import Authority  # noqa: E402
+from support.certified import CertifiedStack  # noqa: E402
+from support.stack import BINARY, HAPROXY, Stack, Upstream  # noqa: E402
+from support import tenants  # noqa: E402
+
+_running = []  # stacks whose logs tell why a test failed
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the long forms too")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes minutes; runs with --slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
+    missing = [str(program) for program in (BINARY,) if not program.exists()]
+    if HAPROXY is None:
+        missing.append("haproxy")
+    if missing:
+        raise pytest.UsageError(f"missing: {', '.join(missing)}; tests/run integration builds it")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for stack in _running:
+            for name, log in stack.logs():
+                report.sections.append((f"{name} ({stack.directory})", log[-2500:]))
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """A short path: unix sockets have to fit into 108 bytes."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="owui."))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def authority(folder):
+    return Authority(folder)
+
+
+@pytest.fixture(scope="session")
+def upstreams(folder, authority):
+    """By name: three plain ones, one with TLS and one on IPv6."""
+    certificate = authority.issue(["secure.internal"], folder / "upstream.pem")
+    started = [
+        Upstream("alpha", folder, env={"WEBUI_AUTH_TRUSTED_EMAIL_HEADER": "X-User-Email"}),
+        Upstream("beta", folder),
+        Upstream("gamma", folder, env={"CORS_ALLOW_ORIGIN": "https://chat.gamma.test"}),
+        Upstream("secure", folder, certificate=certificate),
+        Upstream("six", folder, host="::1"),
+    ]
+    for upstream in started:
+        upstream.start()
+    for upstream in started:
+        upstream.wait()
+    yield {upstream.name: upstream for upstream in started}
+    for upstream in started:
+        upstream.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(folder, authority, upstreams):
+    """The stack of support/tenants.py, for tests that leave it as it was."""
+    common = Stack(
+        folder / "common",
+        upstreams,
+        authority,
+        changes=tenants.settings(),
+        haproxy_changes=tenants.haproxy_settings(upstreams),
+    )
+    common.write_tenants(tenants.tenants(upstreams))
+    for names in tenants.CERTIFICATES:
+        common.issue(*names)
+    _running.append(common)
+    try:
+        yield common.start()
+    finally:
+        _running.remove(common)
+        common.stop()
+
+
+@pytest.fixture
+def new_stack(folder, authority, upstreams, request):
+    """Makes stacks that a test may break: new_stack(**options), not started."""
+    made = []
+
+    def make(**options):
+        path = pathlib.Path(tempfile.mkdtemp(prefix="t.", dir=folder))
+        path.chmod(0o755)
+        one = Stack(path, upstreams, authority, **options)
+        made.append(one)
+        _running.append(one)
+        return one
+
+    yield make
+    for one in made:
+        _running.remove(one)
+        one.stop()
+
+
+@pytest.fixture
+def new_ca(folder, authority):
+    """Makes pebbles of one's own: new_ca(**options), started."""
+    made = []
+
+    def make(**options):
+        one = Pebble(pathlib.Path(tempfile.mkdtemp(prefix="ca.", dir=folder)), authority, **options)
+        made.append(one)
+        return one.start()
+
+    if PEBBLE is None or CHALLTESTSRV is None:
+        pytest.skip("needs pebble and pebble-challtestsrv")
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def ca(folder, authority):
+    """The pebble of most tests."""
+    if PEBBLE is None or CHALLTESTSRV is None:
+        pytest.skip("needs pebble and pebble-challtestsrv")
+    path = folder / "ca"
+    path.mkdir()
+    one = Pebble(path, authority).start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def new_certified(folder, authority, upstreams, ca):
+    """Makes stacks that get their certificates by themselves, not started. One at a time: they share
+    the port where the CA looks for challenges."""
+    made = []
+
+    def make(pebble=None, **options):
+        path = pathlib.Path(tempfile.mkdtemp(prefix="t.", dir=folder))
+        path.chmod(0o755)
+        one = CertifiedStack(path, upstreams, authority, pebble or ca, **options)
+        made.append(one)
+        _running.append(one)
+        return one
+
+    yield make
+    for one in made:
+        _running.remove(one)
+        one.stop()
+
+
+@pytest.fixture
+def http(stack):
+    return stack.http_port
+
+
+@pytest.fixture
+def https(stack):
+    return stack.https_port

@@ -1,0 +1,1 @@
+"""What the integration tests start, and what they talk to it with."""

@@ -1,0 +1,263 @@
+"""A certificate authority on this machine: pebble, its DNS, and HAProxy in front for faults; and the
+ACME worker alone (acme_host.c), driven line by line."""
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import threading
+import time
+import urllib.request
+import ssl
+
+from .processes import Process, accepts, free_port, sanitizer_report, wait_until
+from .stack import HAPROXY, REPOSITORY, SANITIZERS
+
+PEBBLE = shutil.which("pebble")
+CHALLTESTSRV = shutil.which("pebble-challtestsrv")
+ACME_HOST = REPOSITORY / "build/asan/tests/acme_host"
+
+
+class Pebble:
+    """pebble and its DNS; every name resolves to 127.0.0.1 unless told otherwise."""
+
+    def __init__(self, folder, authority, challenge_port=None, validity_s=3600, eab=None, env=None):
+        self.folder = folder
+        self.authority = authority
+        self.port, self.management_port = free_port(), free_port()
+        self.challenge_port = challenge_port or free_port()
+        self.dns_port, self.dns_management_port = free_port(), free_port()
+        self.ca_file = authority.path
+        self.directory = f"https://localhost:{self.port}/dir"
+        certificate = authority.issue(["localhost", "127.0.0.1"], folder / "pebble.pem")
+        settings = {
+            "listenAddress": f"127.0.0.1:{self.port}",
+            "managementListenAddress": f"127.0.0.1:{self.management_port}",
+            "certificate": str(certificate),
+            "privateKey": str(certificate),
+            "httpPort": self.challenge_port,
+            "tlsPort": free_port(),
+            "ocspResponderURL": "",
+            "externalAccountBindingRequired": eab is not None,
+            "externalAccountMACKeys": eab or {},
+            "domainBlocklist": ["blocked.example.test"],
+            "certificateValidityPeriod": validity_s,
+        }
+        (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
+        self.env = {
+            "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_WFE_NONCEREJECT": "5",
+            "PEBBLE_AUTHZREUSE": "0",
+            **(env or {}),
+        }
+        self.dns = Process(
+            "challtestsrv",
+            [CHALLTESTSRV, "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", ""]
+            + ["-dns01", f"127.0.0.1:{self.dns_port}"]
+            + ["-management", f"127.0.0.1:{self.dns_management_port}"],
+            folder,
+        )
+        self.process = self._new_process()
+
+    def _new_process(self):
+        return Process(
+            "pebble",
+            [PEBBLE, "-config", self.folder / "pebble.json"]
+            + ["-dnsserver", f"127.0.0.1:{self.dns_port}"],
+            self.folder,
+            self.env,
+        )
+
+    def start(self):
+        self.dns.start()
+        self.dns.wait_for(lambda: accepts(("127.0.0.1", self.dns_management_port)), "DNS")
+        self.process.start()
+        # Its roots are RSA keys, which take a while.
+        self.wait_until_up()
+        return self
+
+    def restart(self):
+        """It forgets every account and order."""
+        self.process.stop()
+        self.process = self._new_process()
+        self.process.start()
+        self.wait_until_up()
+
+    def stop(self):
+        self.process.stop()
+        self.dns.stop()
+
+    def resolve(self, host, address):
+        for command in ("clear-a", "add-a"):
+            body = json.dumps({"host": host + ".", "addresses": [address]}).encode()
+            url = f"http://127.0.0.1:{self.dns_management_port}/{command}"
+            urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()
+
+    def wait_until_up(self):
+        """The management port is opened on its own, and not always first."""
+        for port, what in ((self.port, "directory"), (self.management_port, "management")):
+            self.process.wait_for(lambda port=port: accepts(("127.0.0.1", port)), what, 60)
+
+    def manage(self, path):
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        url = f"https://localhost:{self.management_port}{path}"
+        with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+            return answer.read().decode()
+
+    def orders(self):
+        """How many orders it has taken since it started."""
+        return self.process.log().count("Added order ")
+
+
+# What HAProxy, in front of pebble, does to requests. The directory stays reachable.
+FAULTS = {
+    "none": [],
+    "503": [
+        "http-request return status 503 hdr Retry-After 1 content-type text/html "
+        'string "<html>overloaded</html>" if { rand(100) lt 20 } !{ path /dir }'
+    ],
+    "429": [
+        "http-request return status 429 hdr Retry-After 1 content-type application/problem+json "
+        'string "{\\"type\\":\\"urn:ietf:params:acme:error:rateLimited\\",'
+        '\\"detail\\":\\"too many\\",\\"status\\":429}" '
+        "if { path /order-plz } { rand(100) lt 40 }"
+    ],
+    "drop": ["http-request silent-drop if { rand(100) lt 5 } !{ path /dir }"],
+    "close": ["http-request reject if { rand(100) lt 20 } !{ path /dir }"],
+}
+
+
+class FaultyProxy:
+    """HAProxy in front of pebble. pebble makes its URLs from Host, so all requests come this way."""
+
+    def __init__(self, pebble, folder, rules):
+        self.pebble = pebble
+        self.folder = folder
+        self.port = free_port()
+        self.directory = f"https://localhost:{self.port}/dir"
+        self.certificate = pebble.authority.issue(["localhost"], folder / "proxy.pem")
+        self.set_rules(rules)
+        self.process = Process("faults", [HAPROXY, "-db", "-f", folder / "faults.cfg"], folder)
+
+    def set_rules(self, rules):
+        lines = ["    " + rule for rule in rules]
+        (self.folder / "faults.cfg").write_text(
+            "defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n"
+            "    timeout server 30s\nfrontend ca\n"
+            f"    bind 127.0.0.1:{self.port} ssl crt {self.certificate} alpn h2,http/1.1\n"
+            + "\n".join(lines)
+            + "\n    default_backend pebble\nbackend pebble\n"
+            f"    server pebble 127.0.0.1:{self.pebble.port} ssl verify none alpn h2,http/1.1\n"
+        )
+
+    def start(self):
+        self.process.start()
+        self.process.wait_for(lambda: accepts(("127.0.0.1", self.port)), "listening")
+        return self
+
+    def stop(self):
+        self.process.stop()
+
+
+class AcmeHost:
+    """acme_host on a folder; events are read as they come."""
+
+    def __init__(self, folder, cas, challenge_port, certificates=None, **settings):
+        self.folder = folder
+        self.certs = folder / "certs"
+        self.state = folder / "state"
+        self.settings = {
+            "state": str(self.state),
+            "certs": str(self.certs),
+            "challenge_port": challenge_port,
+            "cas": cas,
+            "certificates": certificates or {},
+            **settings,
+        }
+        self.child = None
+        self.events = None
+
+    def start(self, **changes):
+        path = self.folder / "acme_host.json"
+        path.write_text(json.dumps({**self.settings, **changes}))
+        self.log_path = self.folder / "acme_host.log"
+        with open(self.log_path, "ab") as log:
+            self.child = subprocess.Popen(
+                [str(ACME_HOST), str(path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **SANITIZERS},
+            )
+        self.events = queue.Queue()
+        threading.Thread(target=self._read, args=(self.child, self.events), daemon=True).start()
+        return self
+
+    @staticmethod
+    def _read(child, events):
+        for line in child.stdout:
+            events.put(json.loads(line))
+        events.put({"event": "ended"})
+
+    def say(self, *words):
+        self.child.stdin.write(" ".join(words) + "\n")
+        self.child.stdin.flush()
+
+    def wait(self, event, timeout_s=30, **members):
+        """The next such event; those before it are passed over."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                told = self.events.get(timeout=max(0.001, deadline - time.monotonic()))
+            except queue.Empty:
+                raise TimeoutError(f"no {event} {members} within {timeout_s} s\n{self.log()}")
+            if told["event"] == event and all(told.get(k) == v for k, v in members.items()):
+                return told
+            if told["event"] == "ended":
+                raise RuntimeError(f"acme_host ended, no {event} {members}\n{self.log()}")
+
+    def status(self, name):
+        self.say("status")
+        return self.wait("status", name=name)
+
+    def wait_status(self, name, condition, what, timeout_s=30):
+        return wait_until(
+            lambda: (lambda told: told if condition(told) else None)(self.status(name)),
+            f"{what}\n{self.log()}",
+            timeout_s,
+        )
+
+    def join(self, timeout_s=30):
+        """Waits for the process to end by itself; its exit status."""
+        self.child.wait(timeout_s)
+        self._close()
+        return self.child.returncode
+
+    def stop(self):
+        if self.child is None or self.child.stdin.closed:
+            return
+        if self.child.poll() is None:
+            self.child.stdin.close()
+            try:
+                self.child.wait(20)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        self._close()
+        report = sanitizer_report(self.log())
+        assert report is None, report
+        assert self.child.returncode == 0, self.log()
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+        self._close()
+
+    def _close(self):
+        if not self.child.stdin.closed:
+            self.child.stdin.close()
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")

@@ -1,0 +1,69 @@
+"""A certificate authority for the tests, and the certificates that it signs."""
+
+import datetime
+import ipaddress
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+_DAY = datetime.timedelta(days=1)
+
+
+def _name(common_name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _pem_key(key):
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def _alternative_name(name):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+class Authority:
+    def __init__(self, directory):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.certificate = self._sign(
+            _name("test authority"),
+            self.key.public_key(),
+            x509.BasicConstraints(ca=True, path_length=0),
+            None,
+        )
+        self.path = directory / "ca.pem"
+        self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _sign(self, subject, public_key, constraints, names):
+        now = datetime.datetime.utcnow()
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(_name("test authority"))
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)
+            .not_valid_after(now + 30 * _DAY)
+            .add_extension(constraints, critical=True)
+        )
+        if names:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_alternative_name(name) for name in names]), False
+            )
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue(self, names, path):
+        """Writes certificate and key of `names` to one file, as HAProxy reads it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        constraints = x509.BasicConstraints(ca=False, path_length=None)
+        certificate = self._sign(_name(names[0]), key.public_key(), constraints, names)
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + _pem_key(key))
+        return path

@@ -1,0 +1,102 @@
+"""Names and addresses that a test makes up: a name server that says what it is told to say, and
+upstreams that differ in their address alone."""
+
+import http.server
+import ipaddress
+import socket
+import struct
+import threading
+
+A, AAAA = 1, 28
+NO_ERROR, SERVER_FAILURE, NO_SUCH_NAME = 0, 2, 3
+
+
+class NameServer:
+    """Answers for the names in `records`: {"chat.internal": ["127.0.1.1"]}; denies all others."""
+
+    def __init__(self, ttl_s=1):
+        self.records = {}
+        self.ttl_s = ttl_s
+        self.failing = False  # every answer is SERVFAIL
+        self.silent = False
+        self.delay_s = 0.0
+        self.questions = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def stop(self):
+        self.socket.close()
+
+    def asked(self, name):
+        return sum(asked == name for asked, _ in self.questions)
+
+    def _serve(self):
+        while True:
+            try:
+                query, peer = self.socket.recvfrom(4096)
+                answer = self._answer(query)
+                if not self.silent:
+                    threading.Timer(self.delay_s, self.socket.sendto, (answer, peer)).start()
+            except OSError:
+                return
+
+    def _answer(self, query):
+        labels, at = [], 12
+        while query[at] != 0:
+            labels.append(query[at + 1 : at + 1 + query[at]].decode())
+            at += 1 + query[at]
+        question = query[12 : at + 5]
+        kind = struct.unpack(">H", query[at + 1 : at + 3])[0]
+        name = ".".join(labels).lower()
+        self.questions.append((name, kind))
+        addresses = [ipaddress.ip_address(text) for text in self.records.get(name, [])]
+        wanted = [one for one in addresses if (A if one.version == 4 else AAAA) == kind]
+        code = NO_ERROR if name in self.records else NO_SUCH_NAME
+        if self.failing:
+            code, wanted = SERVER_FAILURE, []
+        head = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(wanted), 0, 0)
+        records = b"".join(
+            b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, self.ttl_s, len(one.packed)) + one.packed
+            for one in wanted
+        )
+        return head + question + records
+
+
+class Places:
+    """HTTP servers on one port of several addresses, each answering with its address."""
+
+    def __init__(self, hosts):
+        with socket.socket() as probe:
+            probe.bind((hosts[0], 0))
+            self.port = probe.getsockname()[1]
+        self.servers = [self._serve(host) for host in hosts]
+
+    def stop(self):
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+
+    def _serve(self, host):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                body = host.encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *_):
+                pass  # HAProxy closes idle connections as it likes
+
+        server = Server((host, self.port), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server

@@ -1,0 +1,140 @@
+"""Programs under test: started with a log, awaited by condition, stopped by their own process id."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+_given_ports = set()
+
+
+def free_port(host="127.0.0.1"):
+    """A port that nobody listens on now, never given out twice in a run."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    while True:
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+            port = probe.getsockname()[1]
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
+
+
+def wait_until(condition, what, timeout_s=10.0):
+    """The first true value of `condition`; an error that names `what` when none comes in time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout_s} s")
+        time.sleep(0.01)
+
+
+def accepts(address):
+    """Whether somebody listens: (host, port) or the path of a unix socket."""
+    try:
+        if isinstance(address, tuple):
+            socket.create_connection(address, timeout=1).close()
+        else:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(1)
+                probe.connect(str(address))
+        return True
+    except OSError:
+        return False
+
+
+def _die_with_parent():
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Process:
+    """One child process, whose output goes to a log file."""
+
+    def __init__(self, name, command, log_dir, env=None, cwd=None):
+        self.name = name
+        self.command = [str(part) for part in command]
+        self.log_path = log_dir / f"{name}.log"
+        self.env = {**os.environ, **(env or {})}
+        self.cwd = cwd
+        self.pass_fds = ()
+        self.child = None
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.env,
+                cwd=self.cwd,
+                preexec_fn=_die_with_parent,
+                pass_fds=self.pass_fds,
+            )
+        return self
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def is_running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def wait_for(self, condition, what, timeout_s=15.0):
+        """Waits for `condition`, but not for a process that has ended."""
+
+        def ready_or_dead():
+            if not self.is_running():
+                raise RuntimeError(
+                    f"{self.name} ended with {self.child.returncode}:\n{self.log()[-4000:]}"
+                )
+            return condition()
+
+        try:
+            wait_until(ready_or_dead, f"{self.name}: {what}", timeout_s)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.log()[-4000:]}") from None
+        return self
+
+    def send_signal(self, number):
+        os.kill(self.child.pid, number)
+
+    def stop(self, number=signal.SIGTERM, timeout_s=10.0):
+        """Asks the process to end, then ends it; returns its exit status."""
+        if self.child is None:
+            return None
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+            try:
+                self.child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+        return self.child.returncode
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+
+SANITIZER_BANNERS = (
+    "ERROR: AddressSanitizer",
+    "ERROR: LeakSanitizer",
+    "WARNING: ThreadSanitizer",
+    "runtime error:",
+)
+
+
+def sanitizer_report(log):
+    """What a sanitizer wrote to a log, or None."""
+    for banner in SANITIZER_BANNERS:
+        at = log.find(banner)
+        if at >= 0:
+            return log[max(0, at - 200) : at + 4000]
+    return None

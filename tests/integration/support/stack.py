@@ -1,0 +1,265 @@
+"""The whole installation in a temporary folder: upstreams, agent, and HAProxy with the very
+configuration that `owui-spoa haproxy-config` writes for it."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+from . import processes
+from .certificates import Authority
+from .processes import Process, accepts, free_port, wait_until
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+REPOSITORY = HERE.parent.parent
+HAPROXY = os.environ.get("OWUI_HAPROXY") or shutil.which(
+    "haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+)
+
+
+def _haproxy_version():
+    """(2, 6) and so on; () without HAProxy."""
+    if HAPROXY is None:
+        return ()
+    told = subprocess.run([HAPROXY, "-v"], capture_output=True, text=True, timeout=10).stdout
+    major, minor = re.search(r"version (\d+)\.(\d+)", told).groups()
+    return int(major), int(minor)
+
+
+HAPROXY_VERSION = _haproxy_version()
+BINARY = pathlib.Path(
+    os.environ.get("OWUI_SPOA_BINARY", REPOSITORY / "build/asan/src/app/owui-spoa")
+)
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+}
+
+
+def run_agent_command(*arguments, **options):
+    """Runs a subcommand of the program to its end; the sanitizers have to be content."""
+    done = subprocess.run(
+        [str(BINARY), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={**os.environ, **SANITIZERS},
+        **options,
+    )
+    report = processes.sanitizer_report(done.stderr)
+    assert report is None, report
+    return done
+
+
+class Inheriting(Process):
+    """A process that gets a listening socket as systemd gives it."""
+
+    def __init__(self, stack, listener):
+        # LISTEN_PID has to be the agent's, so a shell sets it and becomes the agent.
+        script = (
+            f"exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=owui-spoa "
+            f"exec {BINARY} run -c {stack.config_path}"
+        )
+        super().__init__("agent1", ["/bin/bash", "-c", script], stack.directory, SANITIZERS)
+        self.pass_fds = (listener.fileno(),)
+
+
+class Upstream:
+    """One Open WebUI process."""
+
+    def __init__(self, name, log_dir, host="127.0.0.1", certificate=None, env=None):
+        self.name = name
+        self.host = host
+        self.port = free_port(host)
+        self.scheme = "https" if certificate else "http"
+        command = [sys.executable, "-m", "uvicorn", "upstream:app"]
+        command += ["--app-dir", HERE, "--host", host, "--port", self.port]
+        command += ["--forwarded-allow-ips", "*", "--log-level", "warning"]
+        if certificate:
+            command += ["--ssl-certfile", certificate, "--ssl-keyfile", certificate]
+        env = {"WEBUI_NAME": name, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+        self.process = Process(f"upstream-{name}", command, log_dir, env)
+
+    def start(self):
+        self.process.start()
+        return self
+
+    def wait(self):
+        self.process.wait_for(lambda: accepts((self.host, self.port)), "listening", 30)
+        return self
+
+    def stop(self):
+        # uvicorn waits for open WebSockets when asked politely.
+        self.process.stop(signal.SIGKILL)
+
+    @property
+    def address(self):
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self):
+        return f"{self.scheme}://{self.address}"
+
+
+class Stack:
+    """What an admin has: a configuration, tenants, an agent and a HAProxy.
+
+    `upstreams` may be shared between stacks. `changes` are laid over the configuration, key by key
+    of the top level; `haproxy_changes` over its "haproxy" object.
+    """
+
+    def __init__(
+        self, directory, upstreams, authority=None, changes=None, haproxy_changes=None, agents=1
+    ):
+        self.directory = pathlib.Path(directory)
+        self.upstreams = upstreams
+        self.tenants_dir = self.directory / "tenants.d"
+        self.haproxy_dir = self.directory / "haproxy"
+        self.crt_dir = self.haproxy_dir / "certs"
+        for folder in (self.tenants_dir, self.crt_dir):
+            folder.mkdir(parents=True)
+        self.authority = authority or Authority(self.directory)
+        self.http_port = free_port()
+        self.https_port = free_port()
+        self.challenge_port = free_port()
+        self.runtime_socket = self.haproxy_dir / "admin.sock"
+        self.sockets = [self.directory / f"agent{i + 1}.sock" for i in range(agents)]
+        self.config = {
+            "listen": [f"unix:{self.sockets[0]}"],
+            "admin_socket": str(self.directory / "admin.sock"),
+            "tenants_dir": str(self.tenants_dir),
+            "upstream_allow": ["127.0.0.0/8", "::1/128"],
+            "haproxy": {
+                "http": [f"127.0.0.1:{self.http_port}"],
+                "https": [f"127.0.0.1:{self.https_port}"],
+                "crt_dir": str(self.crt_dir),
+                "runtime": [str(self.runtime_socket)],
+                "agents": [f"unix:{path}" for path in self.sockets],
+                "spoe_file": str(self.haproxy_dir / "owui.spoe.cfg"),
+                "upstream_ca_file": str(self.authority.path),
+                "user": None,
+                "group": None,
+                "chroot": None,
+                **(haproxy_changes or {}),
+            },
+            "acme": {"challenge_listen": f"127.0.0.1:{self.challenge_port}"},
+            **(changes or {}),
+        }
+        self.config_path = self.directory / "owui-spoa.json"
+        self.agents = []
+        self.haproxy = None
+
+    # --- configuration -----------------------------------------------------------------------
+
+    def write_config(self):
+        self.config_path.write_text(json.dumps(self.config, indent=2))
+
+    def write_tenants(self, tenants, file="tenants.json"):
+        """Puts a tenants file in place as an editor does: beside, then renamed."""
+        path = self.tenants_dir / file
+        beside = self.tenants_dir / f".{file}.new"
+        beside.write_text(json.dumps({"tenants": tenants}, indent=2))
+        beside.rename(path)
+
+    def issue(self, *names):
+        """A certificate for HAProxy; to be called before it starts."""
+        self.authority.issue(list(names), self.crt_dir / f"{names[0].replace('*', '_')}.pem")
+
+    def write_haproxy_config(self, *arguments):
+        done = run_agent_command(
+            "haproxy-config", "-c", self.config_path, "--out", self.haproxy_dir, *arguments
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        return self.haproxy_dir / "haproxy.cfg"
+
+    # --- processes ---------------------------------------------------------------------------
+
+    def agent_config_path(self, index):
+        """The agents share one configuration but for the socket they listen on."""
+        if index == 0:
+            return self.config_path
+        path = self.directory / f"owui-spoa.{index + 1}.json"
+        config = {
+            **self.config,
+            "listen": [f"unix:{self.sockets[index]}"],
+            "admin_socket": str(self.directory / f"admin{index + 1}.sock"),
+        }
+        path.write_text(json.dumps(config, indent=2))
+        return path
+
+    def start_agent(self, index=0):
+        command = [BINARY, "run", "-c", self.agent_config_path(index)]
+        agent = Process(f"agent{index + 1}", command, self.directory, SANITIZERS)
+        if index < len(self.agents):
+            self.agents[index] = agent
+        else:
+            self.agents.append(agent)
+        agent.start()
+        return agent.wait_for(lambda: accepts(self.sockets[index]), "listening")
+
+    def start_haproxy(self, *arguments):
+        command = [HAPROXY, "-W", "-f", self.haproxy_dir / "haproxy.cfg", *arguments]
+        self.haproxy = Process("haproxy", command, self.directory).start()
+        port = self.http_port if self.config["haproxy"]["http"] else self.https_port
+        self.haproxy.wait_for(
+            lambda: accepts(("127.0.0.1", port)) and accepts(self.runtime_socket), "listening"
+        )
+        self.wait_for_agents(len(self.sockets))
+
+    def start(self, *haproxy_arguments):
+        self.write_config()
+        self.write_haproxy_config()
+        for index in range(len(self.sockets)):
+            self.start_agent(index)
+        self.start_haproxy(*haproxy_arguments)
+        return self
+
+    def stop(self):
+        """Ends everything; what the sanitizers said is an error."""
+        if self.haproxy is not None:
+            self.haproxy.stop(signal.SIGTERM, 5)
+        statuses = [agent.stop() for agent in self.agents]
+        for agent, status in zip(self.agents, statuses):
+            report = processes.sanitizer_report(agent.log())
+            assert report is None, report
+            assert status in (0, -signal.SIGKILL), f"{agent.name}: {status}\n{agent.log()[-4000:]}"
+
+    def logs(self):
+        for program in [self.haproxy, *self.agents]:
+            if program is not None:
+                yield program.name, program.log()
+
+    # --- looking in --------------------------------------------------------------------------
+
+    def runtime(self, command):
+        """One Runtime API command; its answer."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(str(self.runtime_socket))
+            sock.sendall(command.encode() + b"\n")
+            answer = b""
+            while chunk := sock.recv(65536):
+                answer += chunk
+        return answer.decode()
+
+    def agents_up(self):
+        rows = [line.split(",") for line in self.runtime("show stat").splitlines()]
+        return sum(
+            row[0] == "owui_agents" and row[1].startswith("agent") and row[17].startswith("UP")
+            for row in rows
+            if len(row) > 17
+        )
+
+    def wait_for_agents(self, count):
+        wait_until(lambda: self.agents_up() == count, f"{count} agents up in HAProxy")
+
+    def haproxy_workers(self):
+        """The process ids of HAProxy's workers, old ones included."""
+        path = f"/proc/{self.haproxy.pid}/task/{self.haproxy.pid}/children"
+        return pathlib.Path(path).read_text().split()

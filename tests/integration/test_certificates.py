@@ -1,0 +1,451 @@
+"""Certificates from a CA into HAProxy and to a client, with no reload and nobody's hand."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import subprocess
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from support.certified import names_of, read_pem
+from support.clients import request
+from support.processes import Process, accepts, free_port, wait_until
+from support.stack import HAPROXY
+
+HOST = "chat.example.test"
+NAME = "chat.pem"
+
+
+@pytest.fixture
+def chat(new_certified):
+    """One tenant, whose certificate is served."""
+    stack = new_certified()
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    return stack
+
+
+# --- the first certificate --------------------------------------------------------------------
+
+
+def test_a_tenants_file_is_all_it_takes(new_certified):
+    """HAProxy has started with an empty folder; its process stays the same."""
+    stack = new_certified().start()
+    workers = stack.haproxy_workers()
+    assert list(stack.crt_dir.iterdir()) == []
+    assert stack.served(HOST) is None
+    stack.want(("chat", HOST))
+    certificate = stack.wait_served(HOST)
+    assert names_of(certificate) == {HOST}
+    assert stack.get(HOST).json()["deployment_id"] == "alpha"
+    assert stack.served("other.example.test") is None
+    assert stack.haproxy_workers() == workers
+    assert stack.serial_on_disk(NAME) == certificate.serial_number
+
+
+def test_several_names_share_a_certificate(new_certified):
+    stack = new_certified()
+    names = [HOST, "www.example.test", "ai.example.test"]
+    stack.want(("chat", *names))
+    stack.start()
+    assert {names_of(stack.wait_served(name)) == set(names) for name in names} == {True}
+    assert len({stack.serial(name) for name in names}) == 1
+
+
+def test_a_name_that_is_added_gets_into_the_certificate(chat):
+    before = chat.serial(HOST)
+    chat.want(("chat", HOST, "new.example.test"))
+    assert names_of(chat.wait_served("new.example.test")) == {HOST, "new.example.test"}
+    assert chat.serial(HOST) != before
+
+
+def test_a_dead_name_is_split_off_and_told(new_certified, ca):
+    ca.resolve("dead.example.test", "127.0.0.9")
+    stack = new_certified()
+    stack.want(("chat", HOST, "dead.example.test", "www.example.test"))
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST, "www.example.test"}
+    told = stack.told(NAME)
+    (left_out,) = told["left_out"]
+    assert left_out["host"] == "dead.example.test"
+    assert "refused" in left_out["problem"]["detail"]
+    assert "dead.example.test" in stack.certs()
+
+
+def test_both_keys_each_to_whom_can_use_it(new_certified):
+    stack = new_certified(acme={"key": "both"})
+    stack.want(("chat", HOST))
+    stack.start()
+    for ciphers, key in (
+        ("ECDHE-ECDSA", ec.EllipticCurvePublicKey),
+        ("ECDHE-RSA", rsa.RSAPublicKey),
+    ):
+        context = stack.trust(f"{ciphers}-AES128-GCM-SHA256")
+        assert isinstance(stack.wait_served(HOST, context=context).public_key(), key)
+    assert {path.name for path in stack.crt_dir.iterdir()} == {"chat.pem.ecdsa", "chat.pem.rsa"}
+
+
+def test_rsa_alone(new_certified):
+    stack = new_certified(acme={"key": "rsa"})
+    stack.want(("chat", HOST))
+    stack.start()
+    assert isinstance(stack.wait_served(HOST).public_key(), rsa.RSAPublicKey)
+
+
+def test_an_external_account(new_certified, new_ca, tmp_path):
+    secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+    file = tmp_path / "secret"
+    file.write_text(secret + "\n")
+    pebble = new_ca(eab={"kid-1": secret})
+    account = {"kid": "kid-1", "secret_file": str(file)}
+    stack = new_certified(pebble, acme={"external_account": account})
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    assert secret not in stack.agent_log()
+
+
+def test_haproxy_may_come_later_than_the_agent(new_certified, ca):
+    """As when a machine boots: no order is lost to a port that nobody listens on yet."""
+    stack = new_certified()
+    stack.want(("chat", HOST))
+    stack.write_config()
+    stack.write_haproxy_config()
+    stack.start_agent()
+    wait_until(lambda: "haproxy_unreachable" in stack.agent_log(), "looked for HAProxy")
+    stack.start_haproxy()
+    stack.wait_served(HOST, timeout_s=20)
+
+
+# --- renewal, revocation, the end -------------------------------------------------------------
+
+
+def test_renewal_on_request(chat):
+    workers = chat.haproxy_workers()
+    before = chat.serial(HOST)
+    assert "under way" in chat.certs("renew", "chat")
+    after = chat.wait_served(HOST, but_not=before)
+    assert chat.serial_on_disk(NAME) == after.serial_number
+    assert chat.haproxy_workers() == workers
+
+
+def test_renewal_before_a_short_life_ends(new_certified, new_ca):
+    """Three certificates that live for 16 s, one after the other, and never an expired one."""
+    stack = new_certified(new_ca(validity_s=16))
+    stack.want(("chat", HOST))
+    stack.start()
+    serial = stack.wait_served(HOST).serial_number
+    for _ in range(2):
+        renewed = []
+
+        def look():
+            certificate = stack.served(HOST)
+            assert certificate is not None  # never a gap: an expired one would not verify
+            renewed.append(certificate.serial_number)
+            return certificate.serial_number != serial
+
+        wait_until(look, "renewed", 16)
+        serial = renewed[-1]
+
+
+def test_revocation_brings_another(chat, ca):
+    before = chat.serial(HOST)
+    chat.certs("revoke", "chat")
+    chat.wait_served(HOST, but_not=before)
+    wait_until(
+        lambda: '"Revoked"' in ca.manage(f"/cert-status-by-serial/{before:x}"), "revoked at the CA"
+    )
+
+
+def test_a_reload_of_the_configuration_leaves_the_ca_known(chat):
+    """What the CA is told, secrets and all, outlives the configuration that it was read from."""
+    before = chat.serial(HOST)
+    chat.agents[0].send_signal(signal.SIGHUP)
+    wait_until(lambda: "reload by=signal" in chat.agent_log(), "read again")
+    chat.certs("renew", "chat")
+    chat.wait_served(HOST, but_not=before)
+
+
+def test_the_one_before_comes_back(chat):
+    first = chat.serial(HOST)
+    chat.certs("renew", "chat")
+    second = chat.wait_served(HOST, but_not=first).serial_number
+    chat.certs("rollback", "chat")
+    assert chat.wait_served(HOST, but_not=second).serial_number == first
+    assert chat.serial_on_disk(NAME) == first
+
+
+def test_a_tenant_that_leaves_and_returns_keeps_its_certificate(chat, ca):
+    before, orders = chat.serial(HOST), ca.orders()
+    (chat.tenants_dir / "chat.json").unlink()
+    wait_until(lambda: json.loads(chat.certs("--json"))["certificates"] == [], "gone")
+    chat.want(("chat", HOST))
+    told = chat.wait_told(NAME, lambda told: told["haproxys"][0]["served"], "served")
+    assert "doing" not in told
+    assert (chat.serial(HOST), ca.orders()) == (before, orders)
+
+
+def test_a_ca_that_has_forgotten_everything(new_certified, new_ca):
+    pebble = new_ca()
+    stack = new_certified(pebble)
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    pebble.restart()
+    assert stack.served(HOST) is None  # it has another root now
+    stack.certs("renew", "chat")
+    stack.wait_served(HOST)
+    assert "acme_account_gone" in stack.agent_log()
+
+
+# --- HAProxy and what happens behind our back -------------------------------------------------
+
+
+def test_haproxy_restarted(chat):
+    before = chat.serial(HOST)
+    chat.haproxy.stop()
+    chat.start_haproxy()
+    assert chat.serial(HOST) == before  # from its folder, without any help
+    chat.certs("renew", "chat")
+    chat.wait_served(HOST, but_not=before)
+
+
+def test_haproxy_reloaded(chat):
+    before, workers = chat.serial(HOST), chat.haproxy_workers()
+    chat.haproxy.send_signal(signal.SIGUSR2)
+    wait_until(
+        lambda: len(found := chat.haproxy_workers()) == 1 and found != workers, "a new worker"
+    )
+    chat.wait_served(HOST)
+    assert chat.serial(HOST) == before
+    chat.certs("renew", "chat")
+    chat.wait_served(HOST, but_not=before)
+
+
+def test_haproxy_restarted_with_a_folder_of_yesterday(chat):
+    """It comes up with an older certificate than is on disk, as after a copy of the machine."""
+    first = chat.serial(HOST)
+    old = (chat.crt_dir / NAME).read_bytes()
+    chat.certs("renew", "chat")
+    second = chat.wait_served(HOST, but_not=first).serial_number
+    new = (chat.crt_dir / NAME).read_bytes()
+    chat.haproxy.stop()
+    (chat.crt_dir / NAME).write_bytes(old)
+    chat.start_haproxy()
+    (chat.crt_dir / NAME).write_bytes(new)
+    assert chat.wait_served(HOST, but_not=first, timeout_s=10).serial_number == second
+
+
+def test_a_certificate_put_in_by_hand_is_set_right(chat, authority, tmp_path):
+    """`set ssl cert` by somebody else: HAProxy's process is the same, what it serves is not."""
+    serial = chat.serial(HOST)
+    other = authority.issue([HOST], tmp_path / "other.pem").read_text()
+    path = chat.crt_dir / NAME
+    assert "created" in chat.runtime(f"set ssl cert {path} <<\n{other}\n")
+    assert "Success" in chat.runtime(f"commit ssl cert {path}")
+    assert chat.served(HOST) is None
+    assert chat.wait_served(HOST, timeout_s=15).serial_number == serial
+
+
+def test_two_haproxys(new_certified):
+    stack = new_certified()
+    stack.want(("chat", HOST))
+    first, second = stack.haproxy_dir / "admin.sock", stack.haproxy_dir / "admin2.sock"
+    stack.config["haproxy"]["runtime"] = [str(first), str(second)]
+    stack.write_config()
+    others = stack.write_haproxy_config().read_text().replace(str(first), str(second))
+    plain_port, port = free_port(), free_port()
+    for mine, its in ((stack.http_port, plain_port), (stack.https_port, port)):
+        others = others.replace(f"bind 127.0.0.1:{mine}", f"bind 127.0.0.1:{its}")
+    (stack.haproxy_dir / "second.cfg").write_text(others)
+    command = [HAPROXY, "-W", "-f", stack.haproxy_dir / "second.cfg"]
+    other = Process("second", command, stack.directory)
+    try:
+        other.start().wait_for(lambda: accepts(second), "listening")
+        stack.start_haproxy()
+        stack.start_agent()
+        serial = stack.wait_served(HOST).serial_number
+        assert stack.wait_served(HOST, port=port).serial_number == serial
+        assert [one["served"] for one in stack.told(NAME)["haproxys"]] == [True, True]
+
+        # One of them away: the other gets the new one; it, when it is back.
+        other.stop()
+        stack.certs("renew", "chat")
+        new = stack.wait_served(HOST, but_not=serial).serial_number
+        other = Process("second", command, stack.directory).start()
+        assert stack.wait_served(HOST, port=port).serial_number == new
+        stack.wait_told(
+            NAME, lambda told: all(one["served"] for one in told["haproxys"]), "served by both"
+        )
+    finally:
+        other.stop()
+
+
+def test_by_the_masters_socket(new_certified):
+    stack = new_certified()
+    master = stack.haproxy_dir / "master.sock"
+    stack.config["haproxy"]["runtime"] = [f"master:{master}"]
+    stack.want(("chat", HOST))
+    stack.start("-S", str(master))
+    before = stack.wait_served(HOST).serial_number
+    stack.certs("renew", "chat")
+    stack.wait_served(HOST, but_not=before)
+
+
+def test_a_leftover_transaction_is_cleared(chat, authority, tmp_path):
+    before = chat.serial(HOST)
+    other = authority.issue([HOST], tmp_path / "other.pem").read_text()
+    assert "created" in chat.runtime(f"set ssl cert {chat.crt_dir / NAME} <<\n{other}\n")
+    chat.certs("renew", "chat")
+    after = chat.wait_served(HOST, but_not=before)
+    assert after.serial_number == chat.serial_on_disk(NAME)
+    assert "leftover_transaction" in chat.agent_log()
+
+
+def test_many_certificates_are_gone_through_soon(new_certified, authority):
+    """HAProxy locks its certificates while it lists them: we must not wait for ourselves."""
+    stack = new_certified(acme={"directory": "none"})
+    stack.write_tenants(
+        {
+            f"t{number}": {"hosts": [f"t{number}.test"], "upstream": "http://127.0.0.1:1"}
+            for number in range(600)
+        }
+    )
+    for number in range(600):
+        authority.issue([f"t{number}.test"], stack.crt_dir / f"t{number}.pem")
+    stack.start()
+    wait_until(lambda: accepts(stack.config["admin_socket"]), "the sidecar is up")
+
+    def last_is_served():
+        status, text = stack.admin("GET", "/v1/certificates/t99")
+        return status == 200 and json.loads(text)["haproxys"][0]["served"]
+
+    wait_until(last_is_served, "all are known to be served", 12)
+    told = json.loads(stack.admin("GET", "/v1/certificates")[1])["certificates"]
+    assert len(told) == 600 and all(one["haproxys"][0]["served"] for one in told)
+
+
+def test_haproxy_in_its_chroot_as_its_own_user(new_certified):
+    """As the package runs it: the folder is read before the privileges are dropped."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to drop privileges")
+    stack = new_certified()
+    empty = stack.directory / "chroot"
+    empty.mkdir()
+    stack.sockets = [empty / "agent.sock"]
+    stack.config["listen"] = stack.config["haproxy"]["agents"] = [f"unix:{empty}/agent.sock"]
+    stack.config["listen_mode"] = "0666"
+    stack.config["haproxy"].update(chroot=str(empty), user="haproxy", group="haproxy")
+    stack.want(("chat", HOST))
+    stack.start()
+    before = stack.wait_served(HOST).serial_number
+    stack.certs("renew", "chat")
+    stack.wait_served(HOST, but_not=before)
+    assert stack.get(HOST).status == 200
+
+
+# --- for monitoring, and beside others --------------------------------------------------------
+
+
+def test_check_tells_monitoring(new_certified, ca):
+    ca.resolve("down.example.test", "127.0.0.9")
+    stack = new_certified()
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    stack.wait_told(NAME, lambda told: told["haproxys"][0]["served"], "served")
+    assert stack.certs_code("--check") == 0
+    stack.want(("down", "down.example.test"))
+    stack.wait_told("down.pem", lambda told: told["failures"] > 0, "failed")
+    assert stack.certs_code("--check") == 1
+    assert "refused" in stack.told("down.pem")["problem"]["detail"]
+    stack.agents[0].stop()
+    assert stack.certs_code("--check") == 2
+
+
+def test_certbot_beside_us(new_certified, ca, tmp_path):
+    """`certbot --webroot` into our folder; its challenges are answered where ours are."""
+    certbot = shutil.which("certbot")
+    if certbot is None:
+        pytest.skip("needs certbot")
+    webroot = tmp_path / "webroot"
+    (webroot / ".well-known/acme-challenge").mkdir(parents=True)
+    stack = new_certified(acme={"webroot": str(webroot)})
+    stack.want(("chat", HOST))
+    stack.start()
+    for _ in range(5):  # this CA refuses one good nonce in twenty, which certbot does not survive
+        done = subprocess.run(
+            [certbot, "certonly", "--webroot", "-w", webroot, "--server", ca.directory]
+            + ["-n", "--agree-tos", "-m", "a@example.test", "--no-eff-email"]
+            + ["-d", "own.example.test", "--config-dir", tmp_path / "etc"]
+            + ["--work-dir", tmp_path, "--logs-dir", tmp_path],
+            env={**os.environ, "REQUESTS_CA_BUNDLE": str(ca.ca_file)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert (tmp_path / "etc/live/own.example.test/fullchain.pem").exists()
+    stack.wait_served(HOST)
+
+
+# --- secrets ----------------------------------------------------------------------------------
+
+
+def private_files(stack):
+    folders = [stack.crt_dir, stack.state_dir]
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def key_lines(stack):
+    """The base64 lines of every private key that is on disk."""
+    lines = set()
+    for path in private_files(stack):
+        text = path.read_text(errors="replace")
+        for part in text.split("-----BEGIN PRIVATE KEY-----\n")[1:]:
+            lines.update(part.split("-----END")[0].split())
+    return lines
+
+
+def test_keys_are_nobodys_business(chat):
+    before = chat.serial(HOST)
+    chat.certs("renew", "chat")
+    chat.wait_served(HOST, but_not=before)
+    files = private_files(chat)
+    assert len(files) >= 3
+    for path in files:
+        if path.name != "lock":
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(chat.state_dir.stat().st_mode) == 0o700
+    lines = key_lines(chat)
+    assert len(lines) >= 6
+    said = chat.agent_log() + chat.haproxy.log() + chat.certs() + chat.certs("--json")
+    assert "PRIVATE" not in said
+    assert not [line for line in lines if line in said]
+    about = pathlib.Path(f"/proc/{chat.agents[0].pid}")
+    assert about.joinpath("cmdline").read_bytes().count(b"\0") == 4  # run -c FILE, no more
+
+
+def test_a_group_may_read(new_certified):
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give files away")
+    stack = new_certified(acme={"group": "haproxy"})
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    about = (stack.crt_dir / NAME).stat()
+    assert stat.S_IMODE(about.st_mode) == 0o640
+    import grp
+
+    assert about.st_gid == grp.getgrnam("haproxy").gr_gid
+    for path in stack.state_dir.rglob("*"):
+        if path.is_file():
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path

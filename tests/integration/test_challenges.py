@@ -1,0 +1,332 @@
+"""The three ways of an ACME challenge through HAProxy: the agent's variable, the challenge server, and
+HAProxy by itself; each alone is enough for a certificate."""
+
+import json
+import re
+
+import pytest
+from cryptography import x509
+
+from support.acme import CHALLTESTSRV, PEBBLE, Pebble
+from support.clients import request
+from support.processes import free_port, wait_until
+from support.stack import run_agent_command
+
+pytestmark = pytest.mark.skipif(
+    PEBBLE is None or CHALLTESTSRV is None, reason="needs pebble and pebble-challtestsrv"
+)
+
+HOST = "chat.example.test"
+PATH = "/.well-known/acme-challenge/"
+THUMBPRINT = "LPJNul-wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ"
+TOKEN = "x" * 43
+
+
+@pytest.fixture
+def issuing(new_stack, tmp_path, authority, upstreams):
+    """A stack whose HAProxy a pebble asks, with one tenant and no certificate yet."""
+    made = []
+
+    def make(edit=lambda text: text, start=True, **acme):
+        stack = new_stack()
+        folder = tmp_path / "pebble"
+        folder.mkdir()
+        pebble = Pebble(folder, authority, challenge_port=stack.http_port)
+        made.append(pebble.start())
+        stack.config["acme"] = {
+            "challenge_listen": f"127.0.0.1:{stack.challenge_port}",
+            "directory": pebble.directory,
+            "ca_file": str(pebble.ca_file),
+            "state_dir": str(stack.directory / "state"),
+            **acme,
+        }
+        stack.write_config()
+        stack.write_tenants({"chat": {"hosts": [HOST], "upstream": upstreams["alpha"].url}})
+        stack.start_agent()
+        path = stack.write_haproxy_config()
+        path.write_text(edit(path.read_text()))
+        if start:
+            stack.start_haproxy()
+        return stack
+
+    yield make
+    for pebble in made:
+        pebble.stop()
+
+
+def wait_for_certificate(stack):
+    path = stack.crt_dir / "chat.pem"
+    wait_until(path.exists, f"a certificate in {path}\n{stack.logs()}", 30)
+
+
+def elsewhere(text, stack_port):
+    """Nobody listens where HAProxy looks for the challenge server."""
+    changed = text.replace(
+        f"server acme 127.0.0.1:{stack_port}", f"server acme 127.0.0.1:{free_port()}"
+    )
+    assert changed != text
+    return changed
+
+
+def test_the_agents_answer_is_enough(issuing):
+    def edit(text):
+        port = re.search(r"server acme 127.0.0.1:(\d+)", text).group(1)
+        without = re.sub(r"(?m)^.*txn\.owui\.stateless.*\n", "", text)
+        return elsewhere(without, port)
+
+    wait_for_certificate(issuing(edit))
+
+
+def test_the_challenge_server_is_enough(issuing):
+    def edit(text):
+        changed = re.sub(r"(?m)^.*(txn\.owui\.stateless|txn\.owui\.acme).*\n", "", text)
+        assert changed != text
+        return changed
+
+    wait_for_certificate(issuing(edit))
+
+
+def test_haproxy_by_itself_is_enough(issuing):
+    """The account's key is there since the agent's start, and its thumbprint with it."""
+
+    def edit(text):
+        port = re.search(r"server acme 127.0.0.1:(\d+)", text).group(1)
+        without = re.sub(r"(?m)^.*txn\.owui\.acme\).*\n", "", text)
+        assert "txn.owui.stateless" in without
+        return elsewhere(without, port)
+
+    wait_for_certificate(issuing(edit))
+
+
+def test_without_an_agent_haproxy_answers_with_the_thumbprint(new_stack):
+    stack = new_stack()
+    stack.write_config()
+    stack.write_haproxy_config("--thumbprint", THUMBPRINT)
+    stack.write_tenants({})
+    agent = stack.start_agent()
+    stack.start_haproxy()
+    agent.stop()
+    answer = request(stack.http_port, PATH + TOKEN, HOST)
+    assert (answer.status, answer.body) == (200, f"{TOKEN}.{THUMBPRINT}".encode())
+    assert answer.header("Content-Type") == "application/octet-stream"
+    for wrong in ("short", "x" * 129, "x" * 20 + "/y", "x" * 20 + "%2e", "x" * 20 + "."):
+        answer = request(stack.http_port, PATH + wrong, HOST)
+        assert (answer.status, answer.body) == (503, b""), wrong
+
+
+def test_who_listens_at_the_challenge_backend_is_believed(new_stack):
+    """certbot --standalone, say: its answers pass, its errors too."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    import threading
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            known = self.path == PATH + TOKEN
+            self.send_response(200 if known else 503)
+            self.end_headers()
+            self.wfile.write(b"certbot's" if known else b"busy")
+
+        def log_message(self, *arguments):
+            pass
+
+    stack = new_stack()
+    stack.write_config()
+    stack.write_haproxy_config("--thumbprint", THUMBPRINT)
+    stack.write_tenants({})
+    stack.start_agent()
+    stack.start_haproxy()
+    server = HTTPServer(("127.0.0.1", stack.challenge_port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        answer = request(stack.http_port, PATH + TOKEN, HOST)
+        assert (answer.status, answer.body) == (200, b"certbot's")
+        answer = request(stack.http_port, PATH + "y" * 43, HOST)
+        assert (answer.status, answer.body) == (503, b"busy")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_thumbprint_comes_from_the_accounts_key(new_stack, tmp_path):
+    stack = new_stack()
+    state = stack.directory / "state"
+    stack.config["acme"] |= {"directory": "https://ca.test/dir", "state_dir": str(state)}
+    stack.write_config()
+    stack.write_tenants({})
+    done = run_agent_command("haproxy-config", "-c", stack.config_path)
+    assert done.returncode == 0 and "stateless" not in done.stdout
+    stack.start_agent()
+    wait_until(lambda: list((state / "accounts").glob("*.key")), "an account's key", 10)
+    done = run_agent_command("haproxy-config", "-c", stack.config_path)
+    found = re.search(r"field\(4,/\)\]\.([A-Za-z0-9_-]{43})\"", done.stdout)
+    assert found, done.stdout
+    done = run_agent_command("haproxy-config", "-c", stack.config_path, "--thumbprint", "none")
+    assert "stateless" not in done.stdout
+    done = run_agent_command("haproxy-config", "-c", stack.config_path, "--thumbprint", 'a"b')
+    assert done.returncode != 0 and "thumbprint" in done.stderr
+
+
+# --- What the CA would not find is found out before it is asked ---------------------------------
+
+
+def refused_because(stack):
+    def problem():
+        done = run_agent_command("certs", "chat", "-c", stack.config_path, "--json")
+        return json.loads(done.stdout).get("problem") if done.returncode == 0 else None
+
+    return wait_until(problem, "a problem", 20)
+
+
+def test_an_order_waits_for_haproxy(issuing):
+    stack = issuing(start=False)
+    agent = stack.agents[0]
+    wait_until(lambda: "haproxy_unreachable" in agent.log(), "a look for HAProxy", 20)
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+    assert "certificate_failed" not in agent.log()
+
+
+@pytest.mark.parametrize(
+    "rule, words",
+    [
+        (
+            "http-request redirect scheme https code 301",
+            f"redirects the challenge to https://{HOST}",
+        ),
+        ("http-request deny deny_status 401", "answered with 401"),
+        ('http-request return status 200 content-type text/plain string "hello\\n"', '"hello'),
+        ("http-request silent-drop", "no answer through HAProxy"),
+    ],
+)
+def test_a_rule_in_the_way_is_told(issuing, rule, words):
+    def edit(text):
+        changed = text.replace("    acl acme path_beg", f"    {rule}\n    acl acme path_beg")
+        assert changed != text
+        return changed
+
+    stack = issuing(edit)
+    problem = refused_because(stack)
+    assert problem["class"] == "local"
+    assert words in problem["detail"] and HOST in problem["detail"], problem
+    assert not (stack.crt_dir / "chat.pem").exists()
+
+
+def test_a_bind_elsewhere_is_told(issuing):
+    port = free_port()
+    stack = issuing(start=False)
+    path = stack.haproxy_dir / "haproxy.cfg"
+    path.write_text(
+        path.read_text().replace(f"bind 127.0.0.1:{stack.http_port}", f"bind 127.0.0.1:{port}")
+    )
+    configured, stack.http_port = stack.http_port, port
+    stack.start_haproxy()
+    assert f"connection refused by 127.0.0.1:{configured}" in refused_because(stack)["detail"]
+
+
+def test_without_preflight_the_ca_is_asked_all_the_same(issuing):
+    stack = issuing(start=False, preflight=False)
+    path = stack.haproxy_dir / "haproxy.cfg"
+    path.write_text(
+        path.read_text().replace(
+            "    acl acme path_beg",
+            "    http-request deny deny_status 401 if { req.hdr(User-Agent) -m beg owui-spoa }\n"
+            "    acl acme path_beg",
+        )
+    )
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+
+
+def test_a_proxy_line_is_sent_where_haproxy_expects_one(issuing):
+    stack = issuing(start=False)
+    stack.agents[0].stop()
+    stack.config["haproxy"]["proxy_protocol"] = {"from": ["127.0.0.0/8"]}
+    stack.write_config()
+    stack.write_haproxy_config()
+    # pebble sends no PROXY line, so it comes in by a bind of its own.
+    path = stack.haproxy_dir / "haproxy.cfg"
+    bind, other = f"bind 127.0.0.1:{stack.http_port}", free_port()
+    rule = "tcp-request connection expect-proxy layer4 if"
+    text = path.read_text()
+    assert bind in text and rule in text
+    stack.config["haproxy"]["http"] = [f"127.0.0.1:{other}"]
+    stack.write_config()
+    text = text.replace(bind, f"{bind}\n    bind 127.0.0.1:{other}")
+    path.write_text(text.replace(rule, f"{rule} {{ dst_port {other} }}"))
+    stack.start_agent()
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+
+
+# --- After a swap, a handshake tells what is served -----------------------------------------------
+
+
+def status_of(stack):
+    done = run_agent_command("certs", "chat", "-c", stack.config_path, "--json")
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
+def edited_https(stack, bind):
+    path = stack.haproxy_dir / "haproxy.cfg"
+    pattern = rf"(?m)^    bind 127.0.0.1:{stack.https_port} ssl.*$"
+    text, count = re.subn(pattern, lambda found: bind(found.group(0)), path.read_text())
+    assert count == 1
+    path.write_text(text)
+
+
+def test_a_swap_that_is_served_is_fine(issuing):
+    stack = issuing()
+    wait_for_certificate(stack)
+    agent = stack.agents[0]
+    wait_until(lambda: "deployed certificate=chat.pem" in agent.log(), "the swap", 10)
+    first = wait_until(lambda: status_of(stack).get("serial"), "a serial", 10)
+    done = run_agent_command("certs", "renew", "chat", "-c", stack.config_path)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: status_of(stack).get("serial") not in (None, first), "a renewal", 20)
+    wait_until(
+        lambda: run_agent_command("certs", "--check", "-c", stack.config_path).returncode == 0,
+        "everything to be fine",
+        10,
+    )
+    assert "served_wrong" not in agent.log() and "rolled_back" not in agent.log()
+
+
+def test_what_browsers_would_refuse_is_rolled_back(issuing, authority):
+    """HAProxy's Runtime API says yes, but who connects sees a certificate for another name."""
+    stack = issuing(start=False)
+    other = stack.directory / "other.pem"
+    authority.issue(["other.example.test"], other)
+    edited_https(stack, lambda line: f"{line}\n    bind 127.0.0.1:{free_port()} ssl crt {other}")
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+    agent = stack.agents[0]
+    wait_until(lambda: "deployed certificate=chat.pem" in agent.log(), "the swap", 10)
+    first = wait_until(lambda: status_of(stack).get("serial"), "a serial", 10)
+    stack.haproxy.stop()
+    # From now on the bind that the agent looks at shows the other certificate, whatever is swapped.
+    edited_https(stack, lambda line: line.replace(str(stack.https_port), str(free_port()), 1))
+    path = stack.haproxy_dir / "haproxy.cfg"
+    path.write_text(
+        re.sub(
+            rf"bind 127.0.0.1:\d+ ssl crt {other}",
+            f"bind 127.0.0.1:{stack.https_port} ssl crt {other}",
+            path.read_text(),
+        )
+    )
+    stack.start_haproxy()
+    done = run_agent_command("certs", "renew", "chat", "-c", stack.config_path)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: "rolled_back certificate=chat.pem" in agent.log(), "the roll-back", 30)
+    wait_until(lambda: stack_serial(stack) == int(first, 16), "the first one on disk", 10)
+    told = wait_until(lambda: status_of(stack).get("served_wrong"), "an alarm", 10)
+    assert "which is for other names" in told and HOST in told
+    done = run_agent_command("certs", "--check", "-c", stack.config_path)
+    assert done.returncode == 1 and "served:" in done.stdout
+    # Once, and not again and again.
+    wait_until(lambda: agent.log().count("served_wrong") == 2, "the second look", 20)
+    assert agent.log().count("rolled_back") == 1
+
+
+def stack_serial(stack):
+    pem = (stack.crt_dir / "chat.pem").read_bytes()
+    return x509.load_pem_x509_certificate(pem).serial_number

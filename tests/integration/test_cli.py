@@ -1,0 +1,243 @@
+"""The program's commands as a script sees them: output, exit code, files."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from support.stack import HAPROXY, run_agent_command
+
+GOOD = {"hosts": ["chat.test"], "upstream": "http://10.0.0.1:3000"}
+BAD = {"hosts": ["chat.test"], "upstrem": "http://10.0.0.1:3000"}
+COMMANDS = ["run", "check", "explain", "haproxy-config"]
+
+
+@pytest.fixture
+def configuration(tmp_path):
+    """Writes a global file, and one file of tenants; gives the path."""
+
+    def write(tenants=None, text=None, **changes):
+        (tmp_path / "tenants.d").mkdir(exist_ok=True)
+        if tenants is not None:
+            file = tmp_path / "tenants.d" / "all.json"
+            file.write_text(json.dumps({"tenants": tenants}, indent=2))
+        path = tmp_path / "owui-spoa.json"
+        settings = {
+            "listen": [f"unix:{tmp_path}/agent.sock"],
+            "haproxy": {
+                "http": ["127.0.0.1:8080"],
+                "https": [],
+                "runtime": [],
+                "chroot": None,
+                "user": None,
+                "group": None,
+                "spoe_file": str(tmp_path / "out" / "owui.spoe.cfg"),
+            },
+            **changes,
+        }
+        path.write_text(text if text is not None else json.dumps(settings, indent=2))
+        return path
+
+    return write
+
+
+def run(*arguments):
+    return run_agent_command(*arguments)
+
+
+def test_the_version_is_that_of_the_project():
+    assert re.fullmatch(r"owui-spoa \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+def test_help_shows_every_command_by_example():
+    done = run("--help")
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert f"\n  {command} " in done.stdout
+        helped = run(command, "--help")
+        assert helped.returncode == 0 and helped.stderr == ""
+        assert helped.stdout.startswith(f"usage: owui-spoa {command}")
+        assert "\nexamples:\n  " in helped.stdout
+        assert run("help", command).stdout == helped.stdout
+        assert max(map(len, helped.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["serve"],
+        ["check", "--jsn"],
+        ["check", "more"],
+        ["run", "-c"],
+        ["explain"],
+        ["explain", "chat.test"],
+        ["explain", "http://chat.test/", "--from", "chat.test"],
+        ["explain", "http://chat.test/", "--header", "X-Forwarded-For"],
+        ["haproxy-config", "--for", "1.8"],
+    ],
+)
+def test_wrong_usage_is_told_on_stderr(arguments):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "owui-spoa" in done.stderr and "--help" in done.stderr
+
+
+# --- check ----------------------------------------------------------------------------------------
+
+
+def test_check_is_content(configuration):
+    done = run("check", "-c", configuration({"a": GOOD}))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("result: 1 tenants good, 0 refused, in 2 files; 0 errors, 0 warnings\n")
+
+
+def test_check_tells_partly_from_not_at_all(configuration):
+    partly = run("check", "-c", configuration({"a": GOOD, "b": BAD}))
+    assert partly.returncode == 1
+    assert 'all.json:13:7: error[E107]: tenant "b": unknown key "upstrem"' in partly.stdout
+    assert 'did you mean "upstream"?' in partly.stdout
+    assert partly.stdout.splitlines()[-1].startswith("result: 1 tenants good, 1 refused")
+
+    nothing = run("check", "-c", configuration(loops=0))
+    assert nothing.returncode == 2
+    assert "error[E105]" in nothing.stdout and "nothing can be served" in nothing.stdout
+    assert run("check", "-c", "/nowhere.json").returncode == 2
+
+
+def test_check_for_programs(configuration):
+    done = run("check", "--json", "-c", configuration({"a": GOOD, "b": BAD}))
+    told = json.loads(done.stdout)
+    assert (told["usable"], told["tenants"], told["refused"]) == (True, 1, 1)
+    assert told["errors"] == len(told["diagnostics"]) > 0
+    first = told["diagnostics"][0]
+    assert first["code"] == "E107" and first["severity"] == "error"
+    assert (first["line"], first["column"]) == (13, 7)
+    assert first["file"].endswith("tenants.d/all.json")
+
+
+def test_check_finds_answers_that_would_not_fit(configuration):
+    headers = {f"X-H{number}": "v" * 60 for number in range(9)}
+    done = run("check", "-c", configuration({"a": {**GOOD, "headers": headers}}))
+    assert done.returncode == 1 and "error[E219]" in done.stdout
+
+
+# --- explain --------------------------------------------------------------------------------------
+
+
+def explain(path, *arguments):
+    done = run("explain", "-c", path, "--json", *arguments)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_explain_tells_the_rule_and_its_line(configuration):
+    path = configuration({"a": {**GOOD, "https": "off"}})
+    code, told = explain(path, "http://Chat.TEST.:81/x//y?q=1")
+    assert code == 0
+    assert told["decision"] == "forward" and told["upstream"] == "http://10.0.0.1:3000"
+    assert told["request"] == {
+        "host": "Chat.TEST.:81",
+        "path": "/x//y",
+        "host_told": "chat.test",
+        "path_told": "/x/y",
+    }
+    assert told["tenant"]["place"].endswith("all.json:3:5")
+    assert told["tried"] == [
+        {
+            "rule": "chat.test",
+            "tenant": "a",
+            "won": True,
+            "place": told["tried"][0]["place"],
+        }
+    ]
+    assert told["tried"][0]["place"].endswith("all.json:5:9")
+    assert told["headers"]["set"]["Host"] == "chat.test:81"
+    assert "X-Forwarded-*" in told["headers"]["deleted"]
+
+
+def test_explain_answers_with_its_exit_code(configuration):
+    path = configuration({"a": GOOD})
+    assert explain(path, "http://chat.test/")[0] == 0  # a redirect
+    assert explain(path, "https://chat.test/")[0] == 0
+    code, told = explain(path, "https://nobody.test/")
+    assert (code, told["status"], told["reason"]) == (1, 404, "unknown-host")
+    assert run("explain", "-c", "/nowhere.json", "https://chat.test/").returncode == 2
+
+
+def test_explain_finds_addresses_of_names(configuration):
+    path = configuration(
+        {
+            "named": {**GOOD, "hosts": ["n.test"], "upstream": "http://localhost:3000"},
+            "fleet": {**GOOD, "hosts": ["*.f.test"], "upstream": "http://{1}:3000"},
+        }
+    )
+    for host in ("n.test", "localhost.f.test"):
+        code, told = explain(path, f"https://{host}/")
+        assert code == 0 and told["upstream"].endswith(":3000 (localhost)"), told
+    code, told = explain(path, "https://no-such-host.f.test/")
+    assert (code, told["reason"]) == (1, "upstream-unresolved")
+
+
+def test_explain_for_people(configuration):
+    done = run("explain", "-c", configuration({"a": GOOD}), "https://chat.test/", "--sni", "b.test")
+    assert done.stdout.startswith("GET https://chat.test/ from 192.0.2.1\n\ndecision   forward\n")
+    assert "  -> chat.test " in done.stdout
+    assert "  X-Forwarded-For: 192.0.2.1\n" in done.stdout
+    assert "handshake's name b.test" in done.stdout
+
+
+# --- haproxy-config -------------------------------------------------------------------------------
+
+
+def test_haproxy_config_is_printed_or_written(configuration, tmp_path):
+    path = configuration({"a": {**GOOD, "headers": {"X-Team": "red"}}})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    printed = run("haproxy-config", "-c", path)
+    assert printed.returncode == 0 and "set-header X-Team" in printed.stdout
+    written = run("haproxy-config", "-c", path, "--out", folder)
+    assert written.returncode == 0
+    assert written.stdout == f"{folder}/haproxy.cfg\n{folder}/owui.spoe.cfg\n"
+    assert (folder / "haproxy.cfg").read_text() == printed.stdout
+    spoe = run("haproxy-config", "-c", path, "--spoe").stdout
+    assert (folder / "owui.spoe.cfg").read_text() == spoe
+    assert sorted(os.listdir(folder)) == ["haproxy.cfg", "owui.spoe.cfg"]
+    subprocess.run([HAPROXY, "-c", "-q", "-f", folder / "haproxy.cfg"], check=True)
+
+
+def test_lines_of_ones_own_survive(configuration, tmp_path):
+    path = configuration({"a": GOOD})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    run("haproxy-config", "-c", path, "--out", folder)
+    file = folder / "haproxy.cfg"
+    mark = "# own lines, defaults"
+    text = file.read_text()
+    at = text.index("\n", text.index(mark)) + 1
+    file.write_text(text[:at] + "    option splice-auto\n" + text[at:])
+    assert run("haproxy-config", "-c", path, "--out", folder).returncode == 0
+    assert "    option splice-auto\n" in file.read_text()
+
+
+def test_what_cannot_be_written_leaves_what_was_there(configuration, tmp_path):
+    path = configuration({"a": GOOD})
+    done = run("haproxy-config", "-c", path, "--out", tmp_path / "nowhere")
+    assert done.returncode == 2 and "nowhere" in done.stderr
+
+
+# --- run ------------------------------------------------------------------------------------------
+
+
+def test_run_ends_with_everything_that_is_wrong(configuration):
+    done = run("run", "-c", configuration(loops=0, lopps=2))
+    assert done.returncode == 2
+    assert "error[E105]" in done.stderr and "error[E107]" in done.stderr
+    assert done.stderr.endswith("owui-spoa.json cannot serve\n")
+
+
+def test_run_does_not_start_where_it_cannot_listen(configuration):
+    done = run("run", "-c", configuration(listen=["unix:/nowhere/agent.sock"]))
+    assert done.returncode == 2
+    assert "cannot_listen address=unix:/nowhere/agent.sock" in done.stderr

@@ -1,0 +1,189 @@
+"""What `owui-spoa haproxy-config` writes: the reference pair, other versions, an admin's lines."""
+
+import os
+import pathlib
+import pwd
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from support.clients import Http2, echo, request
+from support.processes import Process, accepts
+from support.stack import HAPROXY, REPOSITORY, Stack, run_agent_command
+
+REFERENCE = REPOSITORY / "haproxy"
+CONFIG = REFERENCE / "owui-spoa.json"
+
+
+def check_config(path):
+    done = subprocess.run(
+        [HAPROXY, "-c", "-f", str(path)], capture_output=True, text=True, timeout=20
+    )
+    warnings = [
+        line
+        for line in done.stderr.splitlines()
+        if "[WARNING]" in line and "no SSL certificate specified" not in line
+    ]
+    return done.returncode, warnings, done.stderr
+
+
+def generate(config, directory, *arguments):
+    done = run_agent_command("haproxy-config", "-c", config, "--out", directory, *arguments)
+    assert done.returncode == 0, done.stderr
+    return (directory / "haproxy.cfg").read_text(), (directory / "owui.spoe.cfg").read_text()
+
+
+def test_the_reference_files_are_the_generators_output(tmp_path):
+    """To renew them: owui-spoa haproxy-config -c haproxy/owui-spoa.json --out haproxy"""
+    haproxy, spoe = generate(CONFIG, tmp_path)
+    assert haproxy == (REFERENCE / "haproxy.cfg").read_text()
+    assert spoe == (REFERENCE / "owui.spoe.cfg").read_text()
+
+
+def test_haproxy_accepts_what_is_written_for_it(stack):
+    status, warnings, output = check_config(stack.haproxy_dir / "haproxy.cfg")
+    assert (status, warnings) == (0, []), output
+
+
+@pytest.mark.parametrize("version", ["2.6", "3.0", "3.2", "3.4"])
+def test_every_version_has_its_own_form(stack, tmp_path, version):
+    haproxy, spoe = generate(stack.config_path, tmp_path, "--for", version)
+    assert ".if" not in haproxy and ".if" not in spoe
+    assert ("mode spop" in haproxy) == (version >= "3.2")
+    assert ("set-headers-bin" in haproxy) == ("hb=bool(true)" in spoe) == (version >= "3.4")
+    if version == "2.6":
+        status, warnings, output = check_config(tmp_path / "haproxy.cfg")
+        assert (status, warnings) == (0, []), output
+
+
+def test_an_unknown_version_is_refused(stack, tmp_path):
+    done = run_agent_command(
+        "haproxy-config", "-c", stack.config_path, "--for", "1.8", "--out", tmp_path
+    )
+    assert done.returncode != 0 and "1.8" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_own_lines_are_kept(stack, tmp_path):
+    haproxy, _ = generate(stack.config_path, tmp_path)
+    mark = "    # own lines, defaults (kept when this file is written again)\n"
+    assert mark in haproxy
+    mine = haproxy.replace(mark, mark + "    timeout queue 7s\n")
+    (tmp_path / "haproxy.cfg").write_text(mine)
+    assert generate(stack.config_path, tmp_path)[0] == mine
+    assert check_config(tmp_path / "haproxy.cfg")[0] == 0
+
+
+def test_somebody_elses_file_is_kept_aside(stack, tmp_path):
+    """The distribution's, or one that was written by hand."""
+    (tmp_path / "haproxy.cfg").write_text("# mine\n")
+    haproxy, _ = generate(stack.config_path, tmp_path)
+    assert "frontend owui" in haproxy
+    assert (tmp_path / "haproxy.cfg.before").read_text() == "# mine\n"
+    (tmp_path / "haproxy.cfg").write_text("# mine again\n")
+    done = run_agent_command("haproxy-config", "-c", stack.config_path, "--out", tmp_path)
+    assert done.returncode == 2 and "haproxy.cfg.before" in done.stderr, done.stderr
+    assert (tmp_path / "haproxy.cfg").read_text() == "# mine again\n"
+
+
+def test_a_socket_that_haproxy_cannot_reach_is_an_error(new_stack, tmp_path):
+    stack = new_stack(haproxy_changes={"chroot": "/var/lib/haproxy"})
+    stack.write_config()
+    done = run_agent_command("haproxy-config", "-c", stack.config_path, "--out", tmp_path)
+    assert done.returncode != 0
+    assert "chroot" in done.stderr, done.stderr
+
+
+@pytest.fixture
+def packaged(upstreams, authority):
+    """The reference pair as Debian's packages run it: HAProxy starts as root, then is the user
+    haproxy in a chroot; only addresses and folders are put in the place of the reference's."""
+    if os.getuid() != 0 or not any(entry.pw_name == "haproxy" for entry in pwd.getpwall()):
+        pytest.skip("needs root and the user haproxy")
+    top = pathlib.Path(tempfile.mkdtemp(prefix="owui."))
+    top.chmod(0o755)
+    stack = Stack(top / "s", upstreams, authority)
+    chroot = top / "chroot"
+    (chroot / "owui-spoa").mkdir(parents=True)
+    haproxy = pwd.getpwnam("haproxy")
+    os.chown(chroot / "owui-spoa", 0, haproxy.pw_gid)
+    (chroot / "owui-spoa").chmod(0o750)
+    stack.sockets = [chroot / "owui-spoa" / "agent.sock"]
+    replaced = {
+        "*:80": f"127.0.0.1:{stack.http_port}",
+        "*:443": f"127.0.0.1:{stack.https_port}",
+        "/var/lib/haproxy": str(chroot),
+        "/etc/haproxy/certs": str(stack.crt_dir),
+        "/etc/haproxy/owui.spoe.cfg": str(stack.haproxy_dir / "owui.spoe.cfg"),
+        "/run/haproxy/admin.sock": str(stack.runtime_socket),
+        "127.0.0.1:8688": f"127.0.0.1:{stack.challenge_port}",
+    }
+
+    def place(source, target):
+        text = source.read_text()
+        for reference, value in replaced.items():
+            text = text.replace(reference, value)
+        target.write_text(text)
+
+    place(CONFIG, stack.config_path)
+    place(REFERENCE / "haproxy.cfg", stack.haproxy_dir / "haproxy.cfg")
+    place(REFERENCE / "owui.spoe.cfg", stack.haproxy_dir / "owui.spoe.cfg")
+    yield stack
+    stack.stop()
+    shutil.rmtree(top)
+
+
+def test_the_reference_pair_works_as_the_packages_run_it(packaged, upstreams):
+    host = "chat.alpha.test"
+    packaged.issue(host)
+    packaged.write_tenants({"alpha": {"hosts": [host], "upstream": upstreams["alpha"].url}})
+    packaged.start_agent()
+    packaged.start_haproxy()
+
+    answer = request(packaged.http_port, "/x", host)
+    assert answer.status == 308
+    assert answer.header("Location") == f"https://{host}:{packaged.https_port}/x"
+    seen = echo(packaged.https_port, host, tls_name=host, headers=[("X-User-Email", "me@x")])
+    assert (seen.name, seen.scheme, seen.header("X-User-Email")) == ("alpha", "https", None)
+    with Http2(packaged.https_port, host) as client:
+        assert client.request("/health").json() == {"status": True}
+
+    workers = packaged.haproxy_workers()
+    owner = pathlib.Path(f"/proc/{workers[0]}").stat().st_uid
+    assert owner == pwd.getpwnam("haproxy").pw_uid
+    root = os.readlink(f"/proc/{workers[0]}/root")
+    assert root.endswith(str(packaged.sockets[0].parent.parent))
+
+
+def test_an_abstract_socket_needs_no_folder(new_stack, upstreams):
+    name = f"owui-test-{os.getpid()}"
+    stack = new_stack(
+        changes={"listen": [f"unix:@{name}"]},
+        haproxy_changes={"agents": [f"unix:@{name}"]},
+    )
+    host = "chat.alpha.test"
+    stack.write_tenants(
+        {"alpha": {"hosts": [host], "upstream": upstreams["alpha"].url, "https": "off"}}
+    )
+    stack.sockets = [f"\0{name}".ljust(108, "\0")]
+    stack.start()
+    assert echo(stack.http_port, host).name == "alpha"
+
+
+def test_tcp_agents_work(new_stack, upstreams):
+    from support.processes import free_port
+
+    port = free_port()
+    stack = new_stack(
+        changes={"listen": [f"tcp:127.0.0.1:{port}"]},
+        haproxy_changes={"agents": [f"tcp:{port}"]},
+    )
+    host = "chat.alpha.test"
+    stack.write_tenants(
+        {"alpha": {"hosts": [host], "upstream": upstreams["alpha"].url, "https": "off"}}
+    )
+    stack.sockets = [("127.0.0.1", port)]
+    stack.start()
+    assert echo(stack.http_port, host).name == "alpha"

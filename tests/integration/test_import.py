@@ -1,0 +1,163 @@
+"""Certificates that certbot obtained: taken over once, or deployed at each renewal."""
+
+import datetime
+import json
+import os
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from support.processes import wait_until
+from support.stack import run_agent_command
+
+HOST = "chat.example.test"
+
+
+class Letsencrypt:
+    """A folder as certbot keeps it: live/NAME/*.pem are links into archive/NAME."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.serials = {}
+
+    def renew(self, lineage, names, days=60, key=None):
+        number = self.serials.get(lineage, 0) + 1
+        self.serials[lineage] = number
+        archive, live = (self.folder / kind / lineage for kind in ("archive", "live"))
+        archive.mkdir(parents=True, exist_ok=True)
+        live.mkdir(parents=True, exist_ok=True)
+        own = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.utcnow()
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an issuer of tests")])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(own.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=max(1, 1 - days)))
+            .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+            .sign(own, hashes.SHA256())
+        )
+        pem = (key or own).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        files = {"privkey": pem, "fullchain": certificate.public_bytes(serialization.Encoding.PEM)}
+        for kind, content in files.items():
+            (archive / f"{kind}{number}.pem").write_bytes(content)
+            link = live / f".{kind}.new"
+            os.symlink(f"../../archive/{lineage}/{kind}{number}.pem", link)
+            link.rename(live / f"{kind}.pem")
+        return certificate.serial_number
+
+
+@pytest.fixture
+def certbot(tmp_path):
+    folder = Letsencrypt(tmp_path / "letsencrypt")
+    (folder.folder / "live").mkdir(parents=True)
+    (folder.folder / "live" / "README").write_text("certbot puts one here")
+    return folder
+
+
+@pytest.fixture
+def unmanaged(new_stack, upstreams):
+    """A stack that brings certificates to HAProxy and orders none."""
+
+    def make(**acme):
+        stack = new_stack()
+        stack.config["acme"] |= {
+            "directory": "none",
+            "state_dir": str(stack.directory / "state"),
+            **acme,
+        }
+        stack.write_config()
+        stack.write_tenants({"chat": {"hosts": [HOST], "upstream": upstreams["alpha"].url}})
+        stack.write_haproxy_config()
+        stack.start_agent()
+        stack.start_haproxy()
+        wait_until(lambda: status(stack), "the tenant's certificate to be wanted", 10)
+        return stack
+
+    return make
+
+
+def certs(stack, *words):
+    return run_agent_command("certs", *words, "-c", stack.config_path)
+
+
+def status(stack):
+    done = certs(stack, "chat", "--json")
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def served(stack):
+    told = status(stack)
+    if not told or not all(one["served"] for one in told["haproxys"]) or "serial" not in told:
+        return None
+    return int(told["serial"], 16)
+
+
+def test_import_gives_each_lineage_to_its_tenant(unmanaged, certbot):
+    stack = unmanaged()
+    serial = certbot.renew("chat", ["www.other.test", HOST])
+    certbot.renew("nobody", ["nobody.test"])
+    certbot.renew("mixed", [HOST], key=ec.generate_private_key(ec.SECP256R1()))
+    certbot.renew("old", [HOST], days=-1)
+    (certbot.folder / "live" / "empty").mkdir()
+    done = certs(stack, "import", certbot.folder, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["imported"] == [{"lineage": "chat", "certificate": "chat.pem"}]
+    reasons = {one["lineage"]: one["reason"] for one in told["skipped"]}
+    assert set(reasons) == {"empty", "mixed", "nobody", "old"}
+    assert "nobody.test" in reasons["nobody"] and "expired" in reasons["old"]
+    assert "fullchain.pem is not there" in reasons["empty"]
+    wait_until(lambda: served(stack) == serial, "HAProxy to serve it", 15)
+    assert "served_wrong" not in stack.agents[0].log()
+
+    done = certs(stack, "import", certbot.folder / "live")
+    assert "unchanged" in done.stdout and "imported" not in done.stdout
+
+
+def test_a_shorter_or_narrower_one_stays_out(unmanaged, certbot):
+    stack = unmanaged()
+    serial = certbot.renew("chat", [HOST], days=60)
+    certs(stack, "import", certbot.folder)
+    certbot.renew("chat", [HOST], days=30)
+    done = certs(stack, "import", certbot.folder, "--json")
+    assert "lasts as long" in json.loads(done.stdout)["skipped"][0]["reason"]
+    wait_until(lambda: served(stack) == serial, "HAProxy to serve the longer one", 15)
+
+
+def test_a_folder_that_is_not_there_is_told(unmanaged, tmp_path):
+    stack = unmanaged()
+    done = certs(stack, "import", tmp_path / "missing")
+    assert done.returncode == 1 and "missing" in done.stderr
+    assert certs(stack, "import").returncode == 2
+
+
+def test_renewals_in_a_watched_folder_are_deployed(unmanaged, certbot):
+    first = certbot.renew("chat", [HOST], days=30)
+    stack = unmanaged(certbot_live=str(certbot.folder))
+    wait_until(lambda: served(stack) == first, "HAProxy to serve the first one", 30)
+    workers = stack.haproxy_workers()
+    second = certbot.renew("chat", [HOST], days=60)
+    wait_until(lambda: served(stack) == second, "HAProxy to serve the renewal", 30)
+    assert stack.haproxy_workers() == workers
+    # A tenant that comes later gets what waits for it.
+    later = certbot.renew("later", ["later.example.test"])
+    agent = stack.agents[0]
+    wait_until(lambda: "lineage=later" in agent.log(), "a word about what nobody has", 30)
+    stack.write_tenants(
+        {"later": {"hosts": ["later.example.test"], "upstream": "http://127.0.0.1:9"}},
+        "later.json",
+    )
+    path = stack.crt_dir / "later.pem"
+    wait_until(path.exists, "the later tenant's certificate", 30)
+    assert later

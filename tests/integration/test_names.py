@@ -1,0 +1,245 @@
+"""Upstreams given by name: found, followed, kept when asking fails, and never where they may not
+point; and upstreams that depend on a wildcard's label."""
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from support.clients import request
+from support.names import NameServer, Places
+from support.processes import wait_until
+
+HERE, THERE, FORBIDDEN = "127.0.1.1", "127.0.1.2", "127.0.9.9"
+HOST = "chat.test"
+
+
+@pytest.fixture
+def names():
+    server = NameServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def places():
+    servers = Places([HERE, THERE, FORBIDDEN])
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def named_stack(new_stack, names, places):
+    """A stack that asks `names`; upstreams may be in 127.0.1.0/24."""
+
+    def make(tenants, **changes):
+        stack = new_stack(
+            changes={
+                "resolver": {"nameservers": [names.address], "interval": "1m"},
+                "upstream_allow": ["127.0.1.0/24"],
+                **changes,
+            }
+        )
+        stack.write_tenants(tenants)
+        return stack.start()
+
+    return make
+
+
+def tenant(places, upstream, host=HOST, **more):
+    return {"hosts": [host], "upstream": f"http://{upstream}:{places.port}", "https": "off", **more}
+
+
+def ask(stack, host=HOST):
+    """Where the request went, or why it did not go."""
+    answer = request(stack.http_port, "/", host)
+    return answer.body.decode() if answer.status == 200 else answer.header("X-Refused")
+
+
+def reload(stack):
+    stack.agents[0].send_signal(signal.SIGHUP)
+
+
+def await_place(stack, place, host=HOST, timeout_s=5.0):
+    wait_until(lambda: ask(stack, host) == place, f"{host} at {place}", timeout_s)
+
+
+def test_the_first_request_after_the_start_finds_its_upstream(named_stack, names, places):
+    names.records["a.internal"] = [HERE]
+    stack = named_stack({"a": tenant(places, "a.internal")})
+    assert ask(stack) == HERE
+
+
+def test_a_name_is_followed_when_its_time_to_live_is_over(named_stack, names, places):
+    names.records["a.internal"] = [HERE]
+    stack = named_stack({"a": tenant(places, "a.internal")})
+    assert ask(stack) == HERE
+    names.records["a.internal"] = [THERE]
+    await_place(stack, THERE, timeout_s=10)  # 5 s is the shortest that an answer is kept
+
+
+def test_the_address_in_use_stays_while_it_is_among_the_answers(named_stack, names, places):
+    names.records["a.internal"] = [THERE]
+    stack = named_stack({"a": tenant(places, "a.internal")})
+    names.records["a.internal"] = [HERE, THERE]
+    asked = names.asked("a.internal")
+    reload(stack)
+    wait_until(lambda: names.asked("a.internal") >= asked + 2, "asked again")
+    assert {ask(stack) for _ in range(20)} == {THERE}
+
+
+@pytest.mark.parametrize("how", ["failing", "silent", "gone"])
+def test_when_asking_fails_the_last_address_stays(named_stack, names, places, how):
+    names.records["a.internal"] = [HERE]
+    stack = named_stack({"a": tenant(places, "a.internal")})
+    if how == "gone":
+        del names.records["a.internal"]
+    else:
+        setattr(names, how, True)
+    reload(stack)
+    if how != "silent":
+        told = "resolve_failed name=a.internal"
+        wait_until(lambda: told in stack.agents[0].log(), "the failure is told", 15)
+        assert f"still={HERE}" in stack.agents[0].log()
+    assert ask(stack) == HERE
+
+
+def test_a_name_cannot_be_bound_to_where_it_may_not_point(named_stack, names, places):
+    """DNS rebinding: the address is looked at after each answer."""
+    names.records["a.internal"] = [HERE]
+    names.records["b.internal"] = [FORBIDDEN, "169.254.169.254"]
+    stack = named_stack(
+        {"a": tenant(places, "a.internal"), "b": tenant(places, "b.internal", "b.test")}
+    )
+    assert ask(stack, "b.test") == "upstream-unresolved"
+    names.records["a.internal"] = [FORBIDDEN]
+    reload(stack)
+    told = "resolve_failed name=a.internal"
+    wait_until(lambda: told in stack.agents[0].log(), "the refusal is told", 15)
+    assert ask(stack) == HERE
+    names.records["b.internal"] = [FORBIDDEN, THERE]
+    reload(stack)
+    await_place(stack, THERE, "b.test")
+
+
+def test_a_tenant_moves_to_a_new_name_when_that_has_an_address(named_stack, names, places):
+    names.records["a.internal"] = [HERE]
+    stack = named_stack({"a": tenant(places, "a.internal")})
+    stack.write_tenants({"a": tenant(places, "new.internal")})
+    wait_until(lambda: names.asked("new.internal") > 0, "asked for")
+    assert {ask(stack) for _ in range(20)} == {HERE}
+    names.records["new.internal"] = [THERE]
+    reload(stack)
+    await_place(stack, THERE)
+
+
+def test_a_narrowed_list_of_addresses_counts_for_those_who_are_there(named_stack, names, places):
+    names.records["a.internal"] = [HERE]
+    stack = named_stack(
+        {"a": tenant(places, "a.internal"), "b": tenant(places, HERE, "b.test")},
+    )
+    assert (ask(stack), ask(stack, "b.test")) == (HERE, HERE)
+    stack.config["upstream_allow"] = [f"{THERE}/32"]
+    stack.write_config()
+    wait_until(lambda: ask(stack) == "upstream-unresolved", "the name is refused")
+    wait_until(lambda: ask(stack, "b.test") == "unknown-host", "the tenant is gone")
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fleet(named_stack, places):
+    return named_stack(
+        {
+            "fleet": tenant(
+                places,
+                "{1}.internal",
+                "*.fleet.test",
+                label="[a-z0-9]{1,8}",
+                headers={"X-Label": "{label}"},
+            ),
+            "other": tenant(places, HERE, "fixed.fleet.test"),
+        }
+    )
+
+
+def test_the_first_request_of_a_label_waits_for_its_address(fleet, names):
+    names.records["acme.internal"] = [HERE]
+    names.records["globex.internal"] = [THERE]
+    assert ask(fleet, "acme.fleet.test") == HERE
+    assert ask(fleet, "globex.fleet.test") == THERE
+    assert ask(fleet, "acme.fleet.test") == HERE
+    assert ask(fleet, "fixed.fleet.test") == HERE
+    assert names.asked("acme.internal") == 2  # A and AAAA, once
+    assert ask(fleet, "not-one.fleet.test") == "unknown-label"
+
+
+def test_a_label_that_leads_nowhere_is_refused_and_not_asked_for_again(fleet, names):
+    started = time.monotonic()
+    assert ask(fleet, "nobody.fleet.test") == "upstream-unresolved"
+    assert time.monotonic() - started < 1.0
+    asked = names.asked("nobody.internal")
+    assert asked > 0
+    started = time.monotonic()
+    assert {ask(fleet, "nobody.fleet.test") for _ in range(20)} == {"upstream-unresolved"}
+    assert time.monotonic() - started < 1.0
+    assert names.asked("nobody.internal") == asked
+
+
+def test_a_label_without_an_answer_is_refused_in_time(fleet, names):
+    names.silent = True
+    started = time.monotonic()
+    assert ask(fleet, "acme.fleet.test") == "upstream-unresolved"
+    assert 0.2 < time.monotonic() - started < 1.5
+    names.records["acme.internal"] = [HERE]
+    names.silent = False
+    # The question is asked again by itself; who waits for it longer than its request is served.
+    await_place(fleet, HERE, "acme.fleet.test", 40)
+
+
+def test_labels_follow_their_parent(fleet, names, places):
+    names.records["acme.internal"] = [HERE]
+    assert ask(fleet, "acme.fleet.test") == HERE
+    names.records["acme.new"] = [THERE]
+    fleet.write_tenants({"fleet": tenant(places, "{1}.new", "*.fleet.test")})
+    await_place(fleet, THERE, "acme.fleet.test")
+    fleet.write_tenants({"fleet": tenant(places, HERE, "*.fleet.test")})
+    await_place(fleet, HERE, "acme.fleet.test")
+    fleet.write_tenants({})
+    await_place(fleet, "unknown-host", "acme.fleet.test")
+
+
+def test_many_new_labels_at_once(fleet, names):
+    """More than a connection's window and than questions are asked at a time: all are held, and
+    answered as their addresses come."""
+    names.delay_s = 0.05
+    places = [HERE, THERE]
+    labels = [f"t{number}" for number in range(60)]
+    for number, label in enumerate(labels):
+        names.records[f"{label}.internal"] = [places[number % 2]]
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda label: ask(fleet, f"{label}.fleet.test"), labels))
+    assert answers == [places[number % 2] for number in range(60)]
+    fleet.agents[0].send_signal(signal.SIGUSR1)
+    wait_until(lambda: "requests_held=" in fleet.agents[0].log(), "the counters")
+    assert "requests_held_in_vain" not in fleet.agents[0].log()
+
+
+def test_more_labels_than_can_be_held(named_stack, names, places):
+    """Who finds no room is refused at once, like one without an address; nobody waits for ever."""
+    labels = [f"t{number}" for number in range(400)]
+    for label in labels:
+        names.records[f"{label}.internal"] = [HERE]
+    stack = named_stack({"fleet": tenant(places, "{1}.internal", "*.fleet.test")}, loops=2)
+    names.silent = True
+    with ThreadPoolExecutor(200) as pool:
+        answers = set(pool.map(lambda label: ask(stack, f"{label}.fleet.test"), labels))
+    assert answers <= {"upstream-unresolved", "no-agent"}, answers
+    names.silent = False
+    wait_until(
+        lambda: {ask(stack, f"t{number}.fleet.test") for number in range(0, 400, 37)} == {HERE},
+        "every label at its place",
+        60,
+    )

@@ -1,0 +1,426 @@
+"""The published JSON Schemas say what the program says: documents that both take or both refuse,
+and the keys of every object, which both must know."""
+
+import copy
+import json
+import re
+
+import jsonschema
+import pytest
+
+from support.stack import REPOSITORY, run_agent_command
+
+FOLDER = REPOSITORY / "docs/schema"
+SCHEMAS = {
+    name: json.loads((FOLDER / f"{name}.schema.json").read_text())
+    for name in ("owui-spoa", "tenants")
+}
+TENANT = {"hosts": ["chat.example.com"], "upstream": "http://10.0.0.1:3000"}
+PATH = {"host": "example.com", "prefix": "/owui/"}
+
+
+def validator(name):
+    store = {schema["$id"]: schema for schema in SCHEMAS.values()}
+    resolver = jsonschema.RefResolver(SCHEMAS[name]["$id"], SCHEMAS[name], store=store)
+    return jsonschema.Draft7Validator(SCHEMAS[name], resolver=resolver)
+
+
+def check(folder, document):
+    path = folder / "owui-spoa.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return run_agent_command("check", "-c", path)
+
+
+def refused(done):
+    """1: some tenants are wrong; 2: nothing can be served."""
+    return done.returncode in (1, 2) and "error[E" in done.stdout + done.stderr
+
+
+def with_global(**keys):
+    return {**keys, "tenants": {"chat": TENANT}}
+
+
+def with_tenant(**keys):
+    tenant = {key: value for key, value in {**TENANT, **keys}.items() if value is not ...}
+    return {"haproxy": {"backends": {"big": {}}}, "tenants": {"chat": tenant}}
+
+
+def with_haproxy(**keys):
+    return with_global(haproxy=keys)
+
+
+def with_path(**keys):
+    path = {key: value for key, value in {**PATH, **keys}.items() if value is not ...}
+    return with_tenant(paths=[path])
+
+
+GOOD = [
+    {},
+    {"tenants": {}},
+    {"tenants": {"chat": TENANT}},
+    with_global(schema=1, **{"$schema": "https://example.com/x", "// note": 1, "_x": {"y": 2}}),
+    with_global(listen=["unix:@a", "unix:/var/lib/haproxy/a.sock", "tcp:12345", "tcp:[::1]:1"]),
+    with_global(listen=["tcp:127.0.0.1:1", "systemd:spop"]),
+    with_global(listen_group="haproxy", listen_mode="0600", loops=64, trace=0),
+    with_global(log={"level": "debug", "format": "json", "// c": 1}),
+    with_global(trusted_proxies=[{"cidrs": ["10.0.0.0/8", "fd00::/8"], "name": "lb"}]),
+    with_global(trusted_proxies=[{"cidrs": [], "client_ip_header": "cf-connecting-ip"}]),
+    with_global(upstream_allow=["10.0.0.0/8", "::1", "192.0.2.7"]),
+    with_global(unknown_host={}),
+    with_global(unknown_host={"action": "deny", "status": 421}),
+    with_global(unknown_host={"status": 403}),
+    with_global(unknown_host={"action": "redirect", "to": "https://example.com"}),
+    with_global(unknown_host={"action": "tenant", "tenant": "chat"}),
+    with_global(strip_headers=["X-User-Email"], tenant_id_header="X-Owner"),
+    with_global(tenant_id_header="X-Tenant-ID"),
+    with_global(headers={"X-Site": "main", "// c": 5}),
+    with_global(defaults={"https": "off", "headers": {"X-Ip": "{client_ip}"}}),
+    with_global(resolver={"interval": "10m"}),
+    with_global(resolver={"nameservers": ["10.0.0.2", "127.0.0.1:8600", "[::1]", "[::1]:53"]}),
+    with_haproxy(),
+    with_haproxy(http=["*:80", ":81", "127.0.0.1:82", "[::1]:83"], https=[], https_port=8443),
+    with_haproxy(runtime=["/run/h.sock", "master:/run/m.sock"], agents=["tcp:1"]),
+    with_haproxy(crt_dir="/etc/certs", spoe_file="/etc/o.cfg", upstream_ca_file="/etc/ca.pem"),
+    with_haproxy(chroot=None, user=None, group=None),
+    with_haproxy(user="h", group="h-1", proxy_protocol={"from": ["10.0.0.0/8"]}),
+    with_haproxy(backends={"big": {"servers": ["10.0.0.1:80", "b.test:80"], "check": "/ready"}}),
+    with_haproxy(timeouts={"server": "30m", "tunnel": "1d", "agent": "200ms"}),
+    with_global(acme={"challenge_listen": "127.0.0.1:8688"}),
+    with_global(acme={"directory": "https://ca.test/dir", "contact": ["mailto:a@b.test"]}),
+    with_tenant(hosts=["*.example.com", "a.example.com", "Bücher.example"]),
+    with_tenant(upstream="https://chat.internal:8443/"),
+    with_tenant(upstream="http://[fd00::1]:3000"),
+    with_tenant(upstream="http://open_webui:8080"),
+    with_tenant(hosts=["*.a.test"], label="[a-z]+", upstream="http://{1}.internal:80"),
+    with_tenant(hosts=["*.a.test"], label="[a-z]+", upstream="https://x-{label}"),
+    with_tenant(upstream="https://10.0.0.1", upstream_tls={"verify": False}),
+    with_tenant(upstream="https://10.0.0.1", upstream_tls={"server_name": "a.test"}),
+    with_tenant(upstream=..., backend="big"),
+    with_tenant(https="off", headers={"X-Team": "{tenant}", "X-Drop": None, "_": []}),
+    with_path(),
+    with_path(mode="redirect", prefix="/a/b"),
+    with_path(mode="strip", only=["/api/", "/openai/v1"]),
+    with_path(mode="keep"),
+    with_tenant(hosts=..., paths=[{**PATH, "mode": "strip", "only": ["/api/"]}]),
+]
+
+# Both refuse.
+BAD = [
+    [],
+    with_global(nope=1),
+    with_global(schema=2),
+    with_global(schema="1"),
+    with_global(**{"$schema": 1}),
+    with_global(listen=[]),
+    with_global(listen="unix:@a"),
+    with_global(listen=["unix:@a", "unix:@a"]),
+    with_global(listen=["/run/a.sock"]),
+    with_global(listen=["tcp:localhost:1"]),
+    with_global(listen_mode="660x"),
+    with_global(listen_mode=660),
+    with_global(listen_group="a b"),
+    with_global(loops=0),
+    with_global(loops=65),
+    with_global(loops=1.5),
+    with_global(trace=-1),
+    with_global(log={"level": "loud"}),
+    with_global(log={"colour": True}),
+    with_global(tenants_dir="a b"),
+    with_global(trusted_proxies=[{"name": "x"}]),
+    with_global(trusted_proxies=[{"cidrs": ["example.com"]}]),
+    with_global(trusted_proxies=[{"cidrs": [], "client_ip_header": "X-Ip"}]),
+    with_global(trusted_proxies={"cidrs": []}),
+    with_global(upstream_allow=[]),
+    with_global(upstream_allow=["10.0.0.0/x"]),
+    with_global(unknown_host={"action": "drop"}),
+    with_global(unknown_host={"status": 200}),
+    with_global(unknown_host={"action": "redirect"}),
+    with_global(unknown_host={"action": "tenant"}),
+    with_global(unknown_host={"to": "https://example.com"}),
+    with_global(unknown_host={"action": "redirect", "to": "https://example.com/x"}),
+    with_global(unknown_host={"action": "redirect", "to": "https://a.test", "status": 404}),
+    with_global(strip_headers=["X User"]),
+    with_global(strip_headers=["X-A", "X-A"]),
+    with_global(tenant_id_header="X_Owner"),
+    with_global(tenant_id_header="Host"),
+    with_global(headers={"X_Site": "a"}),
+    with_global(headers={"Connection": "a"}),
+    with_global(headers={"x-forwarded-for": "a"}),
+    with_global(headers={"X-Site": None}),
+    with_global(headers={"X-Site": 5}),
+    with_global(headers={"X-Site": "x" * 201}),
+    with_global(defaults={"https": "on"}),
+    with_global(defaults={"upstream": "http://h"}),
+    with_global(resolver={"interval": "30"}),
+    with_global(resolver={"interval": 30}),
+    with_global(resolver={"nameservers": []}),
+    with_global(resolver={"nameservers": ["dns.test"]}),
+    with_global(resolver={"nameservers": ["::1"]}),
+    with_haproxy(http=[]),
+    with_haproxy(http=["80"]),
+    with_haproxy(https=["example.com:443"]),
+    with_haproxy(https_port=65536),
+    with_haproxy(runtime=["tcp:1"]),
+    with_haproxy(agents=[]),
+    with_haproxy(agents=["systemd:x"]),
+    with_haproxy(crt_dir="/etc/my certs"),
+    with_haproxy(crt_dir=""),
+    with_haproxy(user="a b"),
+    with_haproxy(proxy_protocol={"from": ["x"]}),
+    with_haproxy(proxy_protocol={"to": []}),
+    with_haproxy(backends={"Big": {}}),
+    with_haproxy(backends={"big": {"servers": ["10.0.0.1"]}}),
+    with_haproxy(backends={"big": {"check": "ready"}}),
+    with_haproxy(backends={"big": {"weight": 1}}),
+    with_haproxy(timeouts={"server": 600}),
+    with_haproxy(timeouts={"queue": "1s"}),
+    with_haproxy(port=1),
+    with_global(acme={"challenge_listen": "8688"}),
+    with_global(acme={"directory": "http://ca.test"}),
+    with_global(acme={"contact": ["a@b.test"]}),
+    with_global(acme={"email": "a@b.test"}),
+    {"tenants": []},
+    {"tenants": {"Chat": TENANT}},
+    {"tenants": {"-": TENANT}},
+    {"tenants": {"a" * 64: TENANT}},
+    {"tenants": {"chat": []}},
+    with_tenant(hosts=...),
+    with_tenant(hosts=[]),
+    with_tenant(hosts="chat.example.com"),
+    with_tenant(hosts=["a.test", "a.test"]),
+    with_tenant(hosts=["https://a.test"]),
+    with_tenant(hosts=["a.test:80"]),
+    with_tenant(hosts=["a.*.test"]),
+    with_tenant(hosts=["*"]),
+    with_tenant(hosts=["a b"]),
+    with_tenant(hosts=[5]),
+    with_tenant(upstream=...),
+    with_tenant(backend="big"),
+    with_tenant(upstream="10.0.0.1:3000"),
+    with_tenant(upstream="http://h/owui"),
+    with_tenant(upstream="http://h?x"),
+    with_tenant(upstream="http://u:p@h"),
+    with_tenant(upstream="http://h:0"),
+    with_tenant(upstream="http://"),
+    with_tenant(upstream="ftp://h"),
+    with_tenant(upstream=["http://h"]),
+    with_tenant(upstream_tls={}),
+    with_tenant(upstream=..., backend="big", upstream_tls={}),
+    with_tenant(upstream="https://h", upstream_tls={"server_name": "a b"}),
+    with_tenant(upstream="https://h", upstream_tls={"ca": "x"}),
+    with_tenant(label=5),
+    with_tenant(https=True),
+    with_tenant(headers={"Host": "x"}),
+    with_tenant(headers={"X A": "x"}),
+    with_tenant(headers={"X-" + "a" * 37: "x"}),
+    with_tenant(headers=[]),
+    with_tenant(maintenance={}),
+    with_path(host=...),
+    with_path(prefix=...),
+    with_path(prefix="owui"),
+    with_path(prefix="/"),
+    with_path(prefix="/a?b"),
+    with_path(prefix="//a"),
+    with_path(prefix="/1/2/3/4/5/6/7/8/9"),
+    with_path(mode="proxy"),
+    with_path(only=[]),
+    with_path(only=["api"]),
+    with_path(strip=True),
+    with_tenant(paths=PATH),
+]
+
+# What a schema cannot see: the program alone refuses.
+BEYOND_SCHEMA = {
+    "two tenants with one host": {"tenants": {"a": TENANT, "b": TENANT}},
+    "one host in two spellings": with_tenant(hosts=["a.test", "A.test"]),
+    "an unknown backend": with_tenant(upstream=..., backend="bigg"),
+    "an unknown tenant": with_global(unknown_host={"action": "tenant", "tenant": "nobody"}),
+    "bits behind the prefix": with_global(upstream_allow=["10.0.0.1/8"]),
+    "no such octet": with_global(upstream_allow=["10.0.0.256"]),
+    "an address outside upstream_allow": with_global(upstream_allow=["10.1.0.0/16"]),
+    "link-local": with_tenant(upstream="http://169.254.169.254"),
+    "a loop": with_tenant(upstream="http://127.0.0.1:80"),
+    "an address in disguise": with_tenant(upstream="http://127.1"),
+    "a label without a wildcard": with_tenant(label="a"),
+    "a template without a wildcard": with_tenant(upstream="http://{1}.i"),
+    "not a regular expression": with_tenant(hosts=["*.test"], label="["),
+    "an unknown placeholder": with_tenant(headers={"X-A": "{ip}"}),
+    "a line break": with_tenant(headers={"X-A": "a\r\nb"}),
+    "one header twice": with_tenant(headers={"X-A": "1", "x-a": "2"}),
+    "a redirect to nowhere": with_tenant(hosts=["*.a.test"], paths=[PATH]),
+    "dots in a path": with_path(prefix="/a/../b"),
+    "a name that cannot be verified": with_tenant(upstream="https://10.0.0.1"),
+    "no agent is that slow": with_haproxy(timeouts={"agent": "1m"}),
+    "too short": with_global(resolver={"interval": "10ms"}),
+    "a port beyond 65535": with_tenant(upstream="http://h:65536"),
+    "a socket outside the chroot": with_global(listen=["unix:/run/a.sock"]),
+    "a folder that is not there": with_global(tenants_dir="nowhere"),
+    "a file that is not there": with_global(trusted_proxies=[{"cidrs_file": "nowhere"}]),
+    "a header of everybody": with_global(strip_headers=["Upgrade"]),
+}
+
+
+def name_of(document):
+    return json.dumps(document, ensure_ascii=False)[:60]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_schemas_are_schemas(name):
+    jsonschema.Draft7Validator.check_schema(SCHEMAS[name])
+
+
+@pytest.mark.parametrize("document", GOOD, ids=name_of)
+def test_both_take(tmp_path, document):
+    done = check(tmp_path, document)
+    assert done.returncode == 0, done.stdout + done.stderr
+    validator("owui-spoa").validate(document)
+
+
+@pytest.mark.parametrize("document", BAD, ids=name_of)
+def test_both_refuse(tmp_path, document):
+    done = check(tmp_path, document)
+    assert refused(done), done.stdout + done.stderr
+    assert not validator("owui-spoa").is_valid(document)
+
+
+@pytest.mark.parametrize("reason", BEYOND_SCHEMA)
+def test_the_program_sees_more(tmp_path, reason):
+    done = check(tmp_path, BEYOND_SCHEMA[reason])
+    assert refused(done), done.stdout + done.stderr
+    assert validator("owui-spoa").is_valid(BEYOND_SCHEMA[reason])
+
+
+def test_duplicate_keys_are_refused(tmp_path):
+    done = check(tmp_path, '{"loops": 1, "loops": 2}')
+    assert refused(done)
+    assert "E103" in done.stdout + done.stderr
+
+
+def test_a_tenants_file(tmp_path):
+    (tmp_path / "tenants.d").mkdir()
+    path = tmp_path / "tenants.d/a.json"
+    for document, good in [
+        ({"tenants": {"chat": TENANT}}, True),
+        ({"schema": 1, "// c": 0, "$schema": "x", "tenants": {}}, True),
+        ({}, False),
+        ({"tenants": {"chat": TENANT}, "loops": 1}, False),
+        ({"chat": TENANT}, False),
+    ]:
+        path.write_text(json.dumps(document))
+        assert (check(tmp_path, {}).returncode == 0) == good, document
+        assert validator("tenants").is_valid(document) == good, document
+
+
+def test_reserved_headers_are_the_same(tmp_path):
+    """Taken from the source, so that a name that is added there is added here too."""
+    source = (REPOSITORY / "src/route/header.c").read_text()
+    block = re.search(r"RESERVED_NAMES\[\] = \{(.*?)\};", source, re.DOTALL)[1]
+    names = re.findall(r'"([^"]+)"', block)
+    assert "Host" in names and len(names) > 20
+    for name in names:
+        full = name + "Any" if name.endswith("-") else name
+        document = with_tenant(headers={full.swapcase(): "x"})
+        assert not validator("owui-spoa").is_valid(document), full
+        assert refused(check(tmp_path, document)), full
+    pattern = SCHEMAS["tenants"]["definitions"]["reserved_header"]["pattern"]
+    assert pattern.count("|") + 1 == len(names)
+
+
+GUIDE = (REPOSITORY / "docs/CONFIGURATION.md").read_text()
+
+
+def all_keys(schema):
+    for name, inner in schema.get("properties", {}).items():
+        if inner is not False:
+            yield name
+    for inner in schema.values():
+        if isinstance(inner, dict):
+            yield from all_keys(inner)
+        elif isinstance(inner, list):
+            for part in inner:
+                if isinstance(part, dict):
+                    yield from all_keys(part)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_guide_names_every_key(name):
+    missing = {
+        key for key in all_keys(SCHEMAS[name]) if not re.search(rf"\W{re.escape(key)}\W", GUIDE)
+    }
+    assert missing == set()
+
+
+def test_the_guide_lists_every_code():
+    source = (REPOSITORY / "include/conf/codes.h").read_text().replace("\\\n", " ")
+    rows = re.findall(r'X\(\w+,\s*(\d+),\s*(\w+),\s*"((?:[^"\\]|\\.)*)"\)', source)
+    assert len(rows) == source.count("X(") - 1 and len(rows) > 40
+    for number, severity, meaning in rows:
+        code = ("E" if severity == "ERROR" else "W") + number
+        assert f"| {code} | {meaning} |".replace('\\"', '"') in GUIDE
+
+
+STRANGER = "zzzzzzzzzzzzzzzz"
+OBJECTS = {
+    "": ({}, ["owui-spoa"]),
+    "log": (with_global(log={}), ["owui-spoa", "log"]),
+    "trusted_proxies": (
+        with_global(trusted_proxies=[{"cidrs": []}]),
+        ["owui-spoa", "trusted_proxies", 0],
+    ),
+    "unknown_host": (with_global(unknown_host={}), ["owui-spoa", "unknown_host"]),
+    "defaults": (with_global(defaults={}), ["owui-spoa", "defaults"]),
+    "resolver": (with_global(resolver={}), ["owui-spoa", "resolver"]),
+    "haproxy": (with_haproxy(), ["owui-spoa", "haproxy"]),
+    "proxy_protocol": (
+        with_haproxy(proxy_protocol={}),
+        ["owui-spoa", "haproxy", "proxy_protocol"],
+    ),
+    "timeouts": (with_haproxy(timeouts={}), ["owui-spoa", "haproxy", "timeouts"]),
+    "backend": (with_haproxy(backends={"b": {}}), ["owui-spoa", "haproxy", "backends", "b"]),
+    "acme": (with_global(acme={}), ["owui-spoa", "acme"]),
+    "tenant": (with_tenant(), ["owui-spoa", "tenants", "chat"]),
+    "upstream_tls": (
+        with_tenant(upstream="https://h", upstream_tls={}),
+        ["owui-spoa", "tenants", "chat", "upstream_tls"],
+    ),
+    "path": (with_path(), ["owui-spoa", "tenants", "chat", "paths", 0]),
+}
+
+
+def resolve(schema, document):
+    """The schema that a reference stands for, and the document that further ones are relative to."""
+    while "$ref" in schema:
+        file, _, pointer = schema["$ref"].partition("#")
+        document = SCHEMAS[file.removesuffix(".schema.json")] if file else document
+        schema = document
+        for part in pointer.strip("/").split("/"):
+            schema = schema[part]
+    return schema, document
+
+
+def properties_at(way):
+    document = schema = SCHEMAS[way[0]]
+    for step in way[1:]:
+        if isinstance(step, int):
+            schema = schema["items"]
+        elif step in schema.get("properties", {}):
+            schema = schema["properties"][step]
+        else:
+            patterns = schema["patternProperties"].items()
+            schema = next(inner for pattern, inner in patterns if re.search(pattern, step))
+        schema, document = resolve(schema, document)
+    return set(schema["properties"])
+
+
+@pytest.mark.parametrize("place", OBJECTS)
+def test_both_know_the_same_keys(tmp_path, place):
+    document, way = OBJECTS[place]
+    document = copy.deepcopy(document)
+    target = document
+    for step in way[1:]:
+        target = target[step]
+    target[STRANGER] = 1
+    done = check(tmp_path, document)
+    known = re.search(r"known: (.*)", done.stdout + done.stderr)
+    assert known, done.stdout + done.stderr
+    assert set(re.findall(r'"([^"]+)"', known[1])) == properties_at(way)

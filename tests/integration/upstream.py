@@ -1,0 +1,208 @@
+"""An upstream with Open WebUI's routes, built on the server stack that Open WebUI itself runs on.
+
+One process is one tenant:
+
+    WEBUI_NAME=acme python3 -m uvicorn upstream:app --port 3000 --forwarded-allow-ips '*'
+
+It answers what a reverse proxy can break: absolute redirects made from Host and scheme, a client
+address read from X-Forwarded-For, sign-in by trusted header, tokens that arrive over Socket.IO,
+server-sent events, big uploads, and a single-page application that answers 200 to any path.
+`/api/echo` tells what reached the application; every answer carries X-Upstream with the name.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+import uuid
+
+import jwt
+import socketio
+from fastapi import FastAPI, Request, UploadFile
+from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+
+NAME = os.environ.get("WEBUI_NAME", "Open WebUI")
+SECRET = os.environ.get("WEBUI_SECRET_KEY", "t0p-s3cr3t")
+TRUSTED_EMAIL_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "")
+TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
+CORS_ALLOW_ORIGIN = os.environ.get("CORS_ALLOW_ORIGIN", "*").split(";")
+TOKENS = ["The", " quick", " brown", " fox", "."]
+SHELL = f"<!doctype html><title>{NAME}</title><div id=app></div>"
+
+app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+sio = socketio.AsyncServer(
+    async_mode="asgi",
+    cors_allowed_origins="*" if CORS_ALLOW_ORIGIN == ["*"] else CORS_ALLOW_ORIGIN,
+    transports=["websocket"],
+)
+# Starlette 0.26 hands a mounted application the path without the mount's own prefix.
+app.mount("/ws", socketio.ASGIApp(sio, socketio_path="socket.io"))
+
+users = {}  # socket id -> user id
+handshakes = {}  # socket id -> the headers that the handshake carried
+
+
+def create_token(user_id):
+    now = int(time.time())
+    claims = {"id": user_id, "jti": str(uuid.uuid4()), "iat": now, "exp": now + 3600}
+    return jwt.encode(claims, SECRET, algorithm="HS256")
+
+
+@app.middleware("http")
+async def name_the_upstream(request: Request, call_next):
+    response = await call_next(request)
+    response.headers["X-Upstream"] = NAME
+    response.headers["X-Upstream-Path"] = request.scope["raw_path"].decode("latin-1")
+    return response
+
+
+@app.get("/health")
+async def health():
+    return {"status": True}
+
+
+@app.get("/ready")
+async def ready():
+    return {"status": True}
+
+
+@app.get("/api/config")
+async def config():
+    return {"status": True, "name": NAME, "version": "0.11.0", "features": {"auth": True}}
+
+
+@app.get("/api/version")
+async def version():
+    return {"version": "0.11.0", "deployment_id": NAME}
+
+
+@app.api_route("/api/echo", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+async def echo(request: Request):
+    scope = request.scope
+    return {
+        "name": NAME,
+        "method": scope["method"],
+        "path": scope["raw_path"].decode("latin-1"),
+        "query": scope["query_string"].decode("latin-1"),
+        "scheme": scope["scheme"],
+        "client": scope["client"][0] if scope["client"] else None,
+        "headers": [[k.decode("latin-1"), v.decode("latin-1")] for k, v in scope["headers"]],
+        "body_bytes": len(await request.body()),
+    }
+
+
+@app.post("/api/v1/auths/signin")
+async def signin(request: Request):
+    if TRUSTED_EMAIL_HEADER:
+        email = request.headers.get(TRUSTED_EMAIL_HEADER)
+        if not email:
+            return JSONResponse({"detail": "invalid trusted header"}, status_code=400)
+        role = request.headers.get(TRUSTED_ROLE_HEADER, "user") if TRUSTED_ROLE_HEADER else "user"
+    else:
+        email, role = (await request.json())["email"], "user"
+    user_id = str(uuid.uuid5(uuid.NAMESPACE_URL, email))
+    token = create_token(user_id)
+    answer = JSONResponse({"id": user_id, "email": email, "role": role, "token": token})
+    answer.set_cookie("token", token, httponly=True, samesite="lax")
+    return answer
+
+
+async def tell_tokens(user_id, body):
+    message = {"chat_id": body["chat_id"], "message_id": body["id"]}
+    for token in TOKENS:
+        data = {"type": "chat:message:delta", "data": {"content": token}}
+        await sio.emit("events", {**message, "data": data}, room=f"user:{user_id}")
+        await asyncio.sleep(0.01)
+    data = {"type": "chat:completion", "data": {"done": True}}
+    await sio.emit("events", {**message, "data": data}, room=f"user:{user_id}")
+
+
+async def stream_tokens(pause_s):
+    for token in TOKENS:
+        delta = {"choices": [{"delta": {"content": token}}], "sent_at": time.monotonic()}
+        yield f"data: {json.dumps(delta)}\n\n"
+        await asyncio.sleep(pause_s)
+    yield "data: [DONE]\n\n"
+
+
+@app.post("/api/chat/completions")
+async def chat_completions(request: Request):
+    """The web interface gets task ids here and its tokens over Socket.IO; API clients stream."""
+    body = await request.json()
+    if body.get("session_id") and body.get("chat_id"):
+        user_id = users.get(body["session_id"])
+        if user_id is None:
+            return JSONResponse({"detail": "unknown session"}, status_code=400)
+        asyncio.get_running_loop().create_task(tell_tokens(user_id, body))
+        return {"status": True, "task_ids": [str(uuid.uuid4())]}
+    if body.get("stream"):
+        pause_s = float(body.get("pause_s", 0.1))
+        return StreamingResponse(stream_tokens(pause_s), media_type="text/event-stream")
+    return {"choices": [{"message": {"role": "assistant", "content": "".join(TOKENS)}}]}
+
+
+@app.post("/api/v1/files/")
+async def upload(file: UploadFile):
+    digest, size = hashlib.sha256(), 0
+    while chunk := await file.read(1 << 20):
+        digest.update(chunk)
+        size += len(chunk)
+    return {
+        "id": str(uuid.uuid4()),
+        "filename": file.filename,
+        "size": size,
+        "sha256": digest.hexdigest(),
+    }
+
+
+@app.get("/oauth/{provider}/login")
+async def oauth_login(provider: str, request: Request):
+    """Open WebUI makes the redirect_uri from Host and scheme, as the proxy let them through."""
+    uri = request.url_for("oauth_callback", provider=provider)
+    location = f"https://id.example.com/authorize?client_id={provider}&redirect_uri={uri}"
+    return RedirectResponse(location, status_code=302)
+
+
+@app.get("/oauth/{provider}/login/callback")
+async def oauth_callback(provider: str):
+    return {"provider": provider}
+
+
+@app.get("/api/sockets/{session_id}")
+async def socket_headers(session_id: str):
+    """The headers that a Socket.IO handshake arrived with, for the tests."""
+    return {"headers": handshakes.get(session_id, [])}
+
+
+@app.api_route("/{path:path}", methods=["GET", "HEAD"])
+async def single_page_application(path: str):
+    if path.endswith(".js"):
+        return PlainTextResponse("Not Found", status_code=404)
+    return StreamingResponse(iter([SHELL]), media_type="text/html")
+
+
+@sio.event
+async def connect(session_id, environ, auth):
+    token = (auth or {}).get("token")
+    try:
+        claims = jwt.decode(token or "", SECRET, algorithms=["HS256"])
+    except jwt.InvalidTokenError:
+        raise socketio.exceptions.ConnectionRefusedError("unauthorized")
+    users[session_id] = claims["id"]
+    scope = environ["asgi.scope"]
+    handshakes[session_id] = [
+        [k.decode("latin-1"), v.decode("latin-1")] for k, v in scope["headers"]
+    ]
+    sio.enter_room(session_id, f"user:{claims['id']}")
+
+
+@sio.event
+async def disconnect(session_id):
+    users.pop(session_id, None)
+    handshakes.pop(session_id, None)
+
+
+@sio.on("whoami")
+async def whoami(session_id):
+    return {"name": NAME, "user": users.get(session_id)}
