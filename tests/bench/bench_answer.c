@@ -1,0 +1,157 @@
+/* What the agent's own code costs per NOTIFY: bytes in, decision, bytes out, without any socket.
+ *
+ *     bench_answer [TENANTS...]        default: 10 1000 100000
+ *
+ * Bursts of 20 NOTIFYs for random tenants go through a SPOP session and come back as ACKs. Told are
+ * the fastest and the median of 100 rounds: other programs can only make a round slower. What more
+ * tenants add is the wait for memory.
+ */
+#include "agent/answer.h"
+#include "core/memory.h"
+#include "spop/spop_session.h"
+#include "support/spop_peer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    BURST = 20,
+    BURSTS = 512,
+    BURST_BYTES = BURST * 160,
+    ANSWER_BYTES = BURST * SPOP_ACK_MAX_BYTES,
+    ROUNDS = 100,
+};
+
+struct bursts {
+    uint8_t bytes[BURSTS][BURST_BYTES];
+    size_t size[BURSTS];
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static struct tenant *make_tenant(unsigned number)
+{
+    struct tenant *tenant = tenant_new();
+    tenant->name = memory_format("t%06u", number);
+    tenant->https_redirect = true;
+    tenant->hosts = memory_new(sizeof(*tenant->hosts));
+    tenant->hosts[0].name = memory_format("t%06u.example.test", number);
+    tenant->host_count = 1;
+    tenant->upstream.host = memory_copy_text(SLICE("127.0.0.1"));
+    tenant->upstream.port = 3000;
+    require(ip_parse(SLICE("127.0.0.1"), &tenant->upstream.address));
+    require(answer_prepare(tenant, NULL) == ERROR_OK);
+    return tenant;
+}
+
+static void write_notify(struct writer *writer, uint64_t stream_id, unsigned tenant)
+{
+    char host[32];
+    snprintf(host, sizeof(host), "t%06u.example.test", tenant);
+    uint8_t *start = writer->position;
+    spop_frame_begin(writer, SPOP_FRAME_NOTIFY, stream_id, 1);
+    peer_write_message(writer, SLICE("route"), 5);
+    peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
+    peer_write_boolean(writer, SLICE("tls"), true);
+    peer_write_string(writer, SLICE("host"), slice_of(host));
+    peer_write_string(writer, SLICE("path"), SLICE("/api/v1/chats/"));
+    peer_write_boolean(writer, SLICE("hb"), false);
+    spop_frame_end(writer, start);
+}
+
+static struct bursts *make_bursts(unsigned tenants)
+{
+    struct bursts *bursts = memory_new(sizeof(*bursts));
+    for (unsigned i = 0; i < BURSTS; i++) {
+        struct writer writer = writer_of(bursts->bytes[i], BURST_BYTES);
+        for (unsigned n = 0; n < BURST; n++)
+            write_notify(&writer, 2 * n + 1, 1 + (unsigned)random() % tenants);
+        require(!writer.failed);
+        bursts->size[i] = writer_used(&writer);
+    }
+    return bursts;
+}
+
+static enum spop_answer on_notify(void *context, const struct spop_notify *notify,
+                                  struct writer *actions)
+{
+    struct decision decision;
+    answer_notify(context, notify, &decision, actions);
+    require(decision.outcome == OUTCOME_FORWARD);
+    return SPOP_ANSWERED;
+}
+
+static void feed(struct spop_session *session, struct snapshot *snapshot, const uint8_t *bytes,
+                 size_t size)
+{
+    static uint8_t answers[ANSWER_BYTES];
+    struct writer out = writer_of(answers, sizeof(answers));
+    size_t used =
+        spop_session_feed(session, slice_from(bytes, size), &out, on_notify, snapshot, NULL);
+    require(used == size);
+}
+
+static double round_ns(struct spop_session *session, struct snapshot *snapshot,
+                       const struct bursts *bursts)
+{
+    int64_t start_ns = now_ns();
+    for (unsigned i = 0; i < BURSTS; i++)
+        feed(session, snapshot, bursts->bytes[i], bursts->size[i]);
+    return (double)(now_ns() - start_ns) / (BURSTS * BURST);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(unsigned tenants)
+{
+    static struct settings settings;
+    double ns[ROUNDS];
+    uint8_t hello[256];
+    struct writer writer = writer_of(hello, sizeof(hello));
+    struct route_registry *registry = route_registry_new();
+    for (unsigned i = 1; i <= tenants; i++)
+        route_registry_put(registry, make_tenant(i), NULL, NULL);
+    struct snapshot snapshot = {.settings = &settings, .generation = 1};
+    snapshot.table = route_registry_build(registry, 1);
+    struct bursts *bursts = make_bursts(tenants);
+
+    struct spop_session session;
+    spop_session_init(&session);
+    peer_write_hello(&writer, SPOP_MAX_FRAME_BYTES, false);
+    feed(&session, &snapshot, hello, writer_used(&writer));
+    for (unsigned i = 0; i < ROUNDS; i++)
+        ns[i] = round_ns(&session, &snapshot, bursts);
+    qsort(ns, ROUNDS, sizeof(ns[0]), compare);
+    printf("%8u tenants: %6.0f ns per NOTIFY at best, %6.0f median\n", tenants, ns[0],
+           ns[ROUNDS / 2]);
+    free(bursts);
+    route_table_free(snapshot.table);
+    route_registry_free(registry);
+}
+
+int main(int count, char **arguments)
+{
+    static const unsigned DEFAULTS[] = {10, 1000, 100000};
+    for (int i = 1; i < count; i++)
+        measure((unsigned)atoi(arguments[i]));
+    for (size_t i = 0; count == 1 && i < COUNT_OF(DEFAULTS); i++)
+        measure(DEFAULTS[i]);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,17 @@
+# The load generator and the floor that it measures against; bench/run drives both.
+if(FUZZ OR SANITIZE)
+    return()
+endif()
+foreach(name IN ITEMS bench_spop bench_null)
+    add_executable(${name} bench/${name}.c bench/bench_socket.c)
+    target_link_libraries(${name} PRIVATE spop test_support project_flags)
+endforeach()
+target_sources(bench_spop PRIVATE bench/bench_cpu.c)
+add_executable(bench_answer bench/bench_answer.c)
+target_link_libraries(bench_answer PRIVATE agent test_support project_flags)
+
+if(TARGET owui-spoa)
+    add_custom_target(bench USES_TERMINAL VERBATIM
+        COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/bench/run" --build "${PROJECT_BINARY_DIR}"
+        DEPENDS bench_spop bench_null bench_answer owui-spoa)
+endif()
