@@ -27,7 +27,7 @@
 
 #include "acme/acme_directory.h"
 #include "acme/acme_problem.h"
-#include "acme/crypto.h"
+#include "crypto/crypto.h"
 
 #define ACME_STATE_TABLE(X)                \
     X(DIRECTORY, "directory")              \

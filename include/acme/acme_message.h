@@ -2,7 +2,7 @@
  * which signs and sends. */
 #pragma once
 
-#include "acme/bytes.h"
+#include "crypto/bytes.h"
 
 struct crypto_key;
 

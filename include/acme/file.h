@@ -1,7 +1,7 @@
 /* Files that are whole or not there: temp, sync, rename, sync of the folder. */
 #pragma once
 
-#include "acme/bytes.h"
+#include "crypto/bytes.h"
 
 struct file_mode {
     unsigned mode; /* permission bits */

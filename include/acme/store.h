@@ -18,7 +18,7 @@
  */
 #pragma once
 
-#include "acme/crypto.h"
+#include "crypto/crypto.h"
 
 struct json;
 

@@ -1,8 +1,8 @@
 /* The flow's engine, and the conversations of one or two requests: see acme/acme_flow.h. */
 #include "acme_state.h"
 
-#include "acme/base64url.h"
 #include "acme/jws.h"
+#include "crypto/base64url.h"
 #include "json/json.h"
 
 #include <stdarg.h>

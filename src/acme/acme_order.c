@@ -7,8 +7,8 @@
 #include "acme_state.h"
 
 #include "acme/acme_time.h"
-#include "acme/base64url.h"
 #include "core/ip.h"
+#include "crypto/base64url.h"
 #include "json/json.h"
 
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* Signed requests: see acme/jws.h. */
 #include "acme/jws.h"
 
-#include "acme/base64url.h"
-#include "acme/crypto.h"
+#include "crypto/base64url.h"
+#include "crypto/crypto.h"
 #include "json/json.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * own, so that nobody waits for them but the order that needs one. */
 #pragma once
 
-#include "acme/crypto.h"
+#include "crypto/crypto.h"
 #include "net/main_loop.h"
 
 struct key_maker;

@@ -1,7 +1,7 @@
 /* What is known of a certificate in service without reading it again: see store_facts.c. */
 #pragma once
 
-#include "acme/crypto.h"
+#include "crypto/crypto.h"
 
 #include <sys/stat.h>
 

@@ -9,8 +9,8 @@
 #include "acme/acme_directory.h"
 #include "acme/acme_flow.h"
 #include "acme/acme_time.h"
-#include "acme/base64url.h"
 #include "acme/schedule.h"
+#include "crypto/base64url.h"
 #include "fuzz/fuzz.h"
 #include "json/json.h"
 

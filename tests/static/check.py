@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RANKS = [
     {"core"},
     {"spop", "json", "route", "hap"},
+    {"crypto"},
     {"conf"},
     {"agent"},
     {"net"},

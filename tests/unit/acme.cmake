@@ -1,7 +1,3 @@
-# The acme layer. Its crypto test checks signatures with OpenSSL itself.
-pkg_check_modules(TEST_LIBCRYPTO REQUIRED IMPORTED_TARGET libcrypto)
-unit_test(acme_bytes LAYER acme)
-unit_test(acme_crypto LAYER acme USES PkgConfig::TEST_LIBCRYPTO)
 unit_test(acme_jws LAYER acme)
 unit_test(acme_problem LAYER acme)
 unit_test(acme_flow LAYER acme)

@@ -2,8 +2,8 @@
  * done to a real client. */
 #include "acme/acme_flow.h"
 
-#include "acme/base64url.h"
 #include "core/memory.h"
+#include "crypto/base64url.h"
 #include "json/json.h"
 
 #include <criterion/criterion.h>

@@ -1,7 +1,7 @@
 /* sidecar/deploy against real HAProxys: added, renewed, removed, refused, restarted. */
-#include "acme/crypto.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "crypto/crypto.h"
 #include "sidecar/deploy.h"
 
 #include <criterion/criterion.h>

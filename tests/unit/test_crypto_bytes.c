@@ -1,5 +1,5 @@
-/* acme: owned bytes and base64url. */
-#include "acme/base64url.h"
+/* crypto: owned bytes and base64url. */
+#include "crypto/base64url.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>

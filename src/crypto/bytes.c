@@ -1,5 +1,5 @@
-/* Bytes that somebody owns: see acme/bytes.h. */
-#include "acme/bytes.h"
+/* Bytes that somebody owns: see crypto/bytes.h. */
+#include "crypto/bytes.h"
 
 #include "core/memory.h"
 

@@ -1,7 +1,7 @@
-/* acme: keys, signatures, requests, certificates. */
-#include "acme/crypto.h"
+/* crypto: keys, signatures, requests, certificates. */
+#include "crypto/crypto.h"
 
-#include "acme/base64url.h"
+#include "crypto/base64url.h"
 #include "json/json.h"
 
 #include <criterion/criterion.h>

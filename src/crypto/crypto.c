@@ -1,14 +1,14 @@
-/* Keys, signatures, requests and certificates: see acme/crypto.h. The only file that includes
+/* Keys, signatures, requests and certificates: see crypto/crypto.h. The only file that includes
  * openssl headers.
  *
  * OpenSSL's error queue is per thread and is emptied by whoever reports from it, so that a later
  * failure cannot be told with an earlier reason.
  */
-#include "acme/crypto.h"
+#include "crypto/crypto.h"
 
-#include "acme/base64url.h"
 #include "core/ip.h"
 #include "core/memory.h"
+#include "crypto/base64url.h"
 #include "json/json.h"
 
 #include <openssl/core_names.h>

@@ -1,11 +1,11 @@
 /* Keys, signatures, certificate requests and certificates, over OpenSSL 3's provider interface.
- * src/acme/crypto.c is the only file that includes openssl headers.
+ * src/crypto/crypto.c is the only file that includes openssl headers.
  *
  * Nothing here reads files or clocks. Times are seconds since the epoch.
  */
 #pragma once
 
-#include "acme/bytes.h"
+#include "crypto/bytes.h"
 
 struct json;
 

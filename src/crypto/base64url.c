@@ -1,5 +1,5 @@
-/* Base64url: see acme/base64url.h. */
-#include "acme/base64url.h"
+/* Base64url: see crypto/base64url.h. */
+#include "crypto/base64url.h"
 
 static const char ALPHABET[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
