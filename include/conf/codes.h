@@ -41,6 +41,8 @@
     X(TLS_NAME, 218, ERROR, "an https upstream has no name that could be verified")             \
     X(ANSWER_TOO_BIG, 219, ERROR, "a tenant's headers do not fit into the agent's answer")      \
     X(TENANT_UNKNOWN, 220, ERROR, "a tenant is named that does not exist")                      \
+    X(VERSION_SPLIT, 230, ERROR, "two versions cannot share a tenant's requests")               \
+    X(VERSION_UNKNOWN, 231, ERROR, "the active version is none of the versions")                \
     X(PATH_STRIP, 501, WARNING, "path mode \"strip\" breaks browsers")                          \
     X(PATH_KEEP, 502, WARNING, "path mode \"keep\" cannot work with Open WebUI")                \
     X(HEADER_FROM_CLIENT, 503, WARNING, "a header takes a value that the client chooses")       \

@@ -31,6 +31,10 @@ struct upstream {
     char *server_name;             /* for TLS: what is sent as SNI and verified */
 };
 
+/* Writes a copy of all that `upstream` owns to `copy`. */
+void upstream_copy(const struct upstream *upstream, struct upstream *copy);
+void upstream_fini(struct upstream *upstream);
+
 struct tenant_host {
     char *name; /* without "*." */
     bool wildcard;
@@ -85,6 +89,11 @@ struct tenant {
     size_t host_count;
     struct path_rule *paths;
     size_t path_count;
+
+    /* Blue and green: their names, and whose upstream `upstream` is; NULL: there is but one. */
+    char **versions;
+    size_t version_count;
+    char *active_version;
 
     const struct tenant *instance_of; /* a label's own instance of a per_label tenant; not owned */
 };

@@ -157,6 +157,7 @@ static struct json *tenant_json(const struct explanation *explanation)
     put_place(object, &match->tenant->place);
     if (match->label.size > 0)
         json_put_text(object, "label", match->label);
+    put_string(object, "version", match->tenant->active_version);
     if (match->path != NULL) {
         put_string(object, "path_mode", mode_text(match->path->mode));
         put_string(object, "prefix", match->path->prefix);
@@ -383,6 +384,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
     print_line(out, "label", text_at(tenant, "label"), (struct slice){0});
     print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));
+    print_line(out, "version", text_at(tenant, "version"), (struct slice){0});
     print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
 }
 

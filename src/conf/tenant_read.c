@@ -7,6 +7,7 @@
 #include "route/label.h"
 #include "upstream.h"
 #include "value.h"
+#include "versions.h"
 
 #include <stdlib.h>
 
@@ -18,7 +19,7 @@ struct draft {
     struct tenant *tenant;
     struct upstream_tls tls;
     struct header_section headers;
-    bool upstream_given; /* and whether it is good or not */
+    struct versions versions;
 };
 
 /* -- Single keys -- */
@@ -66,13 +67,23 @@ static void read_paths(const struct node *node, void *target)
 static void read_upstream(const struct node *node, void *target)
 {
     struct draft *draft = target;
-    draft->upstream_given = true;
     upstream_read(node, draft->configuration, &draft->tenant->upstream);
 }
 
 static void read_upstream_tls(const struct node *node, void *target)
 {
     upstream_tls_read(node, &((struct draft *)target)->tls);
+}
+
+static void read_versions(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    versions_read(node, draft->configuration, &draft->versions);
+}
+
+static void read_active(const struct node *node, void *target)
+{
+    versions_read_active(node, &((struct draft *)target)->versions);
 }
 
 static void read_backend(const struct node *node, void *target)
@@ -141,6 +152,7 @@ static const struct option OPTIONS[] = {
     {"upstream", read_upstream}, {"upstream_tls", read_upstream_tls},
     {"backend", read_backend},   {"label", read_label},
     {"https", read_https},       {"headers", read_headers},
+    {"versions", read_versions}, {"active", read_active},
 };
 
 /* -- What keys mean together -- */
@@ -156,17 +168,33 @@ static bool is_misspelt(const struct node *node, const char *key)
     return false;
 }
 
+/* Where requests can go: one of these. */
+static const struct way_out {
+    const char *key;
+    const char *called;
+} WAYS_OUT[] = {
+    {"upstream", "an \"upstream\""},
+    {"backend", "a \"backend\""},
+    {"versions", "\"versions\""},
+};
+
 static void require_one_upstream(const struct node *node)
 {
-    struct node upstream, backend;
-    bool has_upstream = node_member(node, "upstream", &upstream);
-    bool has_backend = node_member(node, "backend", &backend);
-    if (has_upstream && has_backend)
-        node_report(&backend, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
-                    memory_format("remove one of the two"),
-                    "requests cannot go to an \"upstream\" and to a \"backend\"");
-    if (!has_upstream && !has_backend && !is_misspelt(node, "upstream") &&
-        !is_misspelt(node, "backend"))
+    const struct way_out *first = NULL;
+    bool is_misspelt_one = false;
+    for (size_t i = 0; i < COUNT_OF(WAYS_OUT); i++) {
+        struct node member;
+        is_misspelt_one |= is_misspelt(node, WAYS_OUT[i].key);
+        if (!node_member(node, WAYS_OUT[i].key, &member))
+            continue;
+        if (first != NULL)
+            node_report(&member, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
+                        memory_format("remove one of the two"),
+                        "requests cannot go to %s and to %s", first->called, WAYS_OUT[i].called);
+        else
+            first = &WAYS_OUT[i];
+    }
+    if (first == NULL && !is_misspelt_one)
         node_report(node, JSON_PART_KEY, CODE_NO_UPSTREAM,
                     memory_format("add \"upstream\": \"http://127.0.0.1:3000\""),
                     "it has neither an \"upstream\" nor a \"backend\"");
@@ -189,17 +217,19 @@ static void require_way_in(const struct node *node)
                     "neither a host nor a path leads to it");
 }
 
-static void check_tls(const struct node *node, struct draft *draft)
+static void apply_upstream(const struct node *node, struct draft *draft)
 {
     struct node upstream, tls;
     bool has_upstream = node_member(node, "upstream", &upstream);
-    if (node_member(node, "upstream_tls", &tls) &&
-        (!has_upstream || draft->tenant->upstream.scheme == UPSTREAM_HTTP))
+    bool uses_https = (has_upstream && draft->tenant->upstream.scheme != UPSTREAM_HTTP) ||
+                      versions_use_https(&draft->versions);
+    if (node_member(node, "upstream_tls", &tls) && !uses_https)
         node_report(&tls, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
                     memory_format("remove it, or write https:// in \"upstream\""),
                     "\"upstream_tls\" has no meaning without an https upstream");
     else if (has_upstream)
         upstream_apply_tls(&upstream, &draft->tls, &draft->tenant->upstream);
+    versions_apply(node, &draft->tls, &draft->versions, draft->tenant);
 }
 
 static bool is_wildcard_only(const struct tenant *tenant)
@@ -329,7 +359,7 @@ static void read_members(const struct node *node, struct draft *draft)
     /* What does not fit together because a part was wrong is not worth a second message. */
     if (diagnostics->errors != errors)
         return;
-    check_tls(node, draft);
+    apply_upstream(node, draft);
     check_redirects(node, draft->tenant);
     check_label(node, draft);
 }
@@ -352,6 +382,7 @@ static struct tenant *read_tenant(const struct node *node,
     tenant->content_hash =
         hash_content(node->key, node_content_hash(node->value) ^ configuration->inherited_hash);
     header_section_fini(&draft.headers);
+    versions_fini(&draft.versions);
     free(draft.tls.server_name);
     if (diagnostics->errors == errors)
         return tenant;

@@ -254,14 +254,15 @@ void upstream_tls_read(const struct node *node, struct upstream_tls *tls)
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), tls);
 }
 
-void upstream_apply_tls(const struct node *url, struct upstream_tls *tls, struct upstream *upstream)
+void upstream_apply_tls(const struct node *url, const struct upstream_tls *tls,
+                        struct upstream *upstream)
 {
     if (upstream->scheme == UPSTREAM_HTTP)
         return;
     if (tls->no_verify)
         upstream->scheme = UPSTREAM_HTTPS_NO_VERIFY;
-    upstream->server_name = tls->server_name;
-    tls->server_name = NULL;
+    if (tls->server_name != NULL)
+        upstream->server_name = memory_copy_text(slice_of(tls->server_name));
     if (upstream->server_name != NULL || upstream->per_label)
         return;
     if (upstream->address.family == IP_NONE) {

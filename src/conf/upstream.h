@@ -13,6 +13,6 @@ struct upstream_tls {
     bool no_verify;
 };
 void upstream_tls_read(const struct node *node, struct upstream_tls *tls);
-/* Puts the two together. `url` is the node of "upstream". */
-void upstream_apply_tls(const struct node *url, struct upstream_tls *tls,
+/* Puts the two together. `url` is the node that `upstream` was read from. */
+void upstream_apply_tls(const struct node *url, const struct upstream_tls *tls,
                         struct upstream *upstream);

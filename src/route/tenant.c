@@ -61,6 +61,21 @@ static void copy_path(const struct path_rule *rule, struct path_rule *copy)
         copy->only[i] = copy_text(rule->only[i]);
 }
 
+void upstream_copy(const struct upstream *upstream, struct upstream *copy)
+{
+    *copy = *upstream;
+    copy->host = copy_text(upstream->host);
+    copy->server_name = copy_text(upstream->server_name);
+    template_copy(&upstream->host_template, &copy->host_template);
+}
+
+void upstream_fini(struct upstream *upstream)
+{
+    free(upstream->host);
+    free(upstream->server_name);
+    template_fini(&upstream->host_template);
+}
+
 static void copy_lists(const struct tenant *tenant, struct tenant *copy)
 {
     copy->hosts = new_list(tenant->host_count, sizeof(*copy->hosts));
@@ -74,6 +89,9 @@ static void copy_lists(const struct tenant *tenant, struct tenant *copy)
     copy->headers = new_list(tenant->header_count, sizeof(*copy->headers));
     for (size_t i = 0; i < tenant->header_count; i++)
         header_copy(&tenant->headers[i], &copy->headers[i]);
+    copy->versions = new_list(tenant->version_count, sizeof(*copy->versions));
+    for (size_t i = 0; i < tenant->version_count; i++)
+        copy->versions[i] = copy_text(tenant->versions[i]);
 }
 
 struct tenant *tenant_new(void)
@@ -89,9 +107,8 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy_lists(tenant, copy);
     copy->label = label_pattern_ref(tenant->label);
     copy->backend = copy_text(tenant->backend);
-    copy->upstream.host = copy_text(tenant->upstream.host);
-    copy->upstream.server_name = copy_text(tenant->upstream.server_name);
-    template_copy(&tenant->upstream.host_template, &copy->upstream.host_template);
+    copy->active_version = copy_text(tenant->active_version);
+    upstream_copy(&tenant->upstream, &copy->upstream);
     copy->prepared_plain = copy->prepared_slots = copy->prepared_headers = NULL;
     copy->prepared_plain_size = copy->prepared_slots_size = copy->prepared_headers_size = 0;
     copy->dynamic_headers = false;
@@ -117,15 +134,17 @@ void tenant_free(struct tenant *tenant)
         free_path(&tenant->paths[i]);
     for (size_t i = 0; i < tenant->header_count; i++)
         header_fini(&tenant->headers[i]);
+    for (size_t i = 0; i < tenant->version_count; i++)
+        free(tenant->versions[i]);
+    free(tenant->versions);
+    free(tenant->active_version);
     free(tenant->hosts);
     free(tenant->paths);
     free(tenant->headers);
     free(tenant->name);
     label_pattern_unref(tenant->label);
     free(tenant->backend);
-    free(tenant->upstream.host);
-    free(tenant->upstream.server_name);
-    template_fini(&tenant->upstream.host_template);
+    upstream_fini(&tenant->upstream);
     free(tenant->prepared_slots);
     free(tenant->prepared_plain);
     free(tenant->prepared_headers);

@@ -16,6 +16,7 @@ SCHEMAS = {
     for name in ("owui-spoa", "tenants")
 }
 TENANT = {"hosts": ["chat.example.com"], "upstream": "http://10.0.0.1:3000"}
+VERSIONS = {"blue": "http://10.0.0.1:3000", "green": "https://green.internal"}
 PATH = {"host": "example.com", "prefix": "/owui/"}
 
 
@@ -97,6 +98,8 @@ GOOD = [
     with_tenant(upstream="https://10.0.0.1", upstream_tls={"server_name": "a.test"}),
     with_tenant(upstream=..., backend="big"),
     with_tenant(https="off", headers={"X-Team": "{tenant}", "X-Drop": None, "_": []}),
+    with_tenant(upstream=..., versions=VERSIONS, active="green"),
+    with_tenant(upstream=..., versions={**VERSIONS, "_": 1}, active="blue", upstream_tls={}),
     with_path(),
     with_path(mode="redirect", prefix="/a/b"),
     with_path(mode="strip", only=["/api/", "/openai/v1"]),
@@ -215,6 +218,14 @@ BAD = [
     with_tenant(headers={"X-" + "a" * 37: "x"}),
     with_tenant(headers=[]),
     with_tenant(maintenance={}),
+    with_tenant(versions=VERSIONS, active="blue"),
+    with_tenant(active="blue"),
+    with_tenant(upstream=..., versions=VERSIONS),
+    with_tenant(upstream=..., versions=VERSIONS, active={"blue": 90, "green": 10}),
+    with_tenant(upstream=..., versions={"blue": {"weight": 9}}, active="blue"),
+    with_tenant(upstream=..., versions={"Blue": "http://h"}, active="Blue"),
+    with_tenant(upstream=..., versions={"blue": "http://{1}.i"}, active="blue"),
+    with_tenant(upstream=..., versions={"blue": "http://h"}, active="blue", upstream_tls={}),
     with_path(host=...),
     with_path(prefix=...),
     with_path(prefix="owui"),
@@ -243,6 +254,7 @@ BEYOND_SCHEMA = {
     "an address in disguise": with_tenant(upstream="http://127.1"),
     "a label without a wildcard": with_tenant(label="a"),
     "a template without a wildcard": with_tenant(upstream="http://{1}.i"),
+    "no such version": with_tenant(upstream=..., versions=VERSIONS, active="red"),
     "not a regular expression": with_tenant(hosts=["*.test"], label="["),
     "an unknown placeholder": with_tenant(headers={"X-A": "{ip}"}),
     "a line break": with_tenant(headers={"X-A": "a\r\nb"}),
