@@ -6,6 +6,7 @@
  *     tls   boolean   ssl_fc
  *     host  string    the Host header
  *     path  string    the path without the query
+ *     up    string    the Upgrade header
  *     hb    boolean   true: headers are wanted in one binary value (set-headers-bin, HAProxy 3.4+)
  *
  * and, where trusted proxies are configured, the lines of their headers from the last to the first,
@@ -24,6 +25,7 @@
  *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
  *                       upstream-unresolved
  *     to       string   "https://chat.example.com" without a trailing slash
+ *     hsts     string   the value of Strict-Transport-Security, only on https
  *     tenant   string   its name
  *     ip       address  the client
  *     proto    string   http or https
@@ -53,6 +55,7 @@
     X(FORWARD, "forward")                          \
     X(REDIRECT_HTTPS, "redirect-https")            \
     X(REDIRECT_PATH, "redirect-path")              \
+    X(REDIRECT_CANONICAL, "redirect-canonical")    \
     X(REDIRECT_UNKNOWN, "redirect-unknown-host")   \
     X(DENY_UNKNOWN_HOST, "deny-unknown-host")      \
     X(DENY_UNKNOWN_LABEL, "deny-unknown-label")    \
@@ -76,6 +79,7 @@ struct request {
     struct client_question client;
     struct slice host;
     struct slice path;
+    struct slice upgrade;
     bool headers_in_one; /* hb */
 };
 

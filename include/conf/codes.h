@@ -43,6 +43,7 @@
     X(TENANT_UNKNOWN, 220, ERROR, "a tenant is named that does not exist")                      \
     X(VERSION_SPLIT, 230, ERROR, "two versions cannot share a tenant's requests")               \
     X(VERSION_UNKNOWN, 231, ERROR, "the active version is none of the versions")                \
+    X(HSTS_PRELOAD, 240, ERROR, "HSTS lacks what preload lists demand")                         \
     X(PATH_STRIP, 501, WARNING, "path mode \"strip\" breaks browsers")                          \
     X(PATH_KEEP, 502, WARNING, "path mode \"keep\" cannot work with Open WebUI")                \
     X(HEADER_FROM_CLIENT, 503, WARNING, "a header takes a value that the client chooses")       \

@@ -65,6 +65,8 @@ struct configuration {
 
     /* What tenants inherit. */
     bool default_https_redirect;
+    bool default_canonical_host;
+    char *default_hsts;             /* the header's value; NULL: none */
     struct header *default_headers; /* a tenant may change or drop these */
     size_t default_header_count;
     struct header *fixed_headers; /* and not these */

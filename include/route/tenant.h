@@ -72,14 +72,16 @@ struct tenant {
     uint16_t prepared_slots_size;
     uint16_t prepared_plain_size;
     uint16_t prepared_headers_size;
-    bool dynamic_headers; /* prepared: some of its headers depend on the request */
+    bool dynamic_headers : 1; /* prepared: some of its headers depend on the request */
 
-    bool https_redirect; /* plain HTTP is sent to https:// with 308 */
-    char *backend;       /* use_backend owui_<backend>; NULL: the address in `upstream` */
+    bool https_redirect : 1; /* plain HTTP is sent to https:// with 308 */
+    bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
+    char *backend;           /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
     struct label_pattern *label; /* NULL: any host label */
     struct header *headers;      /* the global ones that apply and its own */
     size_t header_count;
+    char *hsts; /* the value of Strict-Transport-Security on its own hosts; NULL: none */
 
     char *name; /* [a-z0-9] and inner [a-z0-9._-]; is the file's key */
     struct place place;

@@ -14,6 +14,15 @@ static void write_tenant(const struct decision *decision, struct writer *actions
         action_set_text(actions, SLICE("tenant"), slice_of(decision->match.tenant->name));
 }
 
+/* RFC 6797 7.2: never on plain HTTP. A host that the tenant has a path of is not its own to speak
+ * for. */
+static void write_hsts(const struct decision *decision, struct writer *actions)
+{
+    const struct route_match *match = &decision->match;
+    if (decision->client.https && match->host != NULL && match->tenant->hsts != NULL)
+        action_set_text(actions, SLICE("hsts"), slice_of(match->tenant->hsts));
+}
+
 /* What changes of the path that HAProxy has. */
 static void write_path(const struct decision *decision, struct writer *actions)
 {
@@ -31,6 +40,7 @@ static void write_denial(const struct decision *decision, struct writer *actions
     action_set_text(actions, SLICE("reason"), slice_of(decision_reason(decision)));
     write_tenant(decision, actions);
     write_client(decision, actions);
+    write_hsts(decision, actions);
 }
 
 static void write_redirect(const struct decision *decision, struct writer *actions)
@@ -41,6 +51,7 @@ static void write_redirect(const struct decision *decision, struct writer *actio
     write_path(decision, actions);
     write_tenant(decision, actions);
     write_client(decision, actions);
+    write_hsts(decision, actions);
 }
 
 static struct slice proto_of(const struct decision *decision)
@@ -110,6 +121,7 @@ static void write_forward(const struct request *request, const struct decision *
     action_set_number(actions, SLICE("fport"), public_port(decision));
     write_host(decision, actions);
     write_path(decision, actions);
+    write_hsts(decision, actions);
     write_headers(request, decision, actions);
 
     /* Last, because an answer is complete without it: HAProxy then makes an id of its own. */
@@ -127,6 +139,7 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_FORWARD: write_forward(request, decision, actions); break;
     case OUTCOME_REDIRECT_HTTPS:
     case OUTCOME_REDIRECT_PATH:
+    case OUTCOME_REDIRECT_CANONICAL:
     case OUTCOME_REDIRECT_UNKNOWN: write_redirect(decision, actions); break;
     case OUTCOME_CHALLENGE:
         action_set_text(actions, SLICE("acme"), decision->key_authorization);

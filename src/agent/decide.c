@@ -135,6 +135,19 @@ static bool first_host(const struct decision *decision, struct host *host)
     return false;
 }
 
+/* RFC 6455: a browser does not follow the redirect of a handshake. */
+static bool is_websocket(const struct request *request)
+{
+    return slice_equal_nocase(request->upgrade, SLICE("websocket"));
+}
+
+/* What monitors ask for, by whatever name and port they know. */
+static bool is_health_path(struct slice path)
+{
+    return slice_equal(path, SLICE("/health")) || slice_equal(path, SLICE("/ready")) ||
+           slice_equal(path, SLICE("/health/db"));
+}
+
 static bool wants_https(const struct decision *decision)
 {
     return decision->match.tenant->https_redirect && !decision->client.https;
@@ -169,6 +182,40 @@ static void redirect_https(const struct snapshot *snapshot, struct decision *dec
     redirect(decision, OUTCOME_REDIRECT_HTTPS, SLICE("https://"), &host);
 }
 
+/* From one of the tenant's hosts to its first, over HTTPS at once where that comes next anyway:
+ * unless it is by HTTPS that the host has to be heard of first, for its HSTS (RFC 6797 8.1). */
+static bool redirect_canonical(const struct snapshot *snapshot, struct decision *decision)
+{
+    struct host host = {.port = decision->host.port};
+    bool upgrade = wants_https(decision);
+    if (decision->match.host == NULL || (upgrade && decision->match.tenant->hsts != NULL) ||
+        !first_host(decision, &host) || slice_equal(host_name(&host), host_name(&decision->host)))
+        return false;
+    if (upgrade)
+        host.port = redirect_port(snapshot);
+    bool https = upgrade || decision->client.https;
+    redirect(decision, OUTCOME_REDIRECT_CANONICAL, https ? SLICE("https://") : SLICE("http://"),
+             &host);
+    return true;
+}
+
+/* To where the request should have been sent. A handshake on another host is served as it is: no
+ * browser would follow, and who has a page open there would lose its socket. Without TLS it is
+ * refused by this very redirect, which tells why: its token would travel in the clear. */
+static bool redirect_elsewhere(const struct snapshot *snapshot, const struct request *request,
+                               struct decision *decision)
+{
+    if (is_health_path(decision->path))
+        return false;
+    if (decision->match.tenant->canonical_host && !is_websocket(request) &&
+        redirect_canonical(snapshot, decision))
+        return true;
+    if (!wants_https(decision))
+        return false;
+    redirect_https(snapshot, decision);
+    return true;
+}
+
 /* Where the tenant's requests go, if that is known yet. */
 static void find_upstream(const struct snapshot *snapshot, struct decision *decision)
 {
@@ -201,10 +248,8 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         redirect_path(snapshot, decision);
         return;
     }
-    if (wants_https(decision)) {
-        redirect_https(snapshot, decision);
+    if (redirect_elsewhere(snapshot, request, decision))
         return;
-    }
     if (rule != NULL && rule->mode == PATH_STRIP)
         decision->strip_segments = rule->segments;
     find_upstream(snapshot, decision);

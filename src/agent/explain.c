@@ -317,6 +317,9 @@ struct json *explanation_json(const struct explanation *explanation)
         put_string(root, "reason", decision_reason(decision));
     if (decision->location.size > 0)
         json_put_text(root, "to", decision->location);
+    struct spop_value hsts;
+    if (find_variable(explanation, "hsts", &hsts))
+        json_put_text(root, "hsts", hsts.bytes);
     if (decision->strip_segments > 0)
         json_put_integer(root, "strip_segments", decision->strip_segments);
     if (decision->match.tenant != NULL)
@@ -381,6 +384,7 @@ static void print_decision(FILE *out, const struct json *root)
     fputc('\n', out);
     print_line(out, "reason", text_at(root, "reason"), (struct slice){0});
     print_line(out, "to", text_at(root, "to"), (struct slice){0});
+    print_line(out, "hsts", text_at(root, "hsts"), (struct slice){0});
     print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
     print_line(out, "label", text_at(tenant, "label"), (struct slice){0});
     print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));

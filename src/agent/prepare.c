@@ -90,6 +90,11 @@ static size_t largest_headers(const struct tenant *tenant, bool *too_big)
     return writer_used(&actions);
 }
 
+static size_t hsts_size(const struct tenant *tenant)
+{
+    return tenant->hsts != NULL ? (3 + 5 + 2) + strlen(tenant->hsts) : 0;
+}
+
 static enum error check_size(const struct tenant *tenant, size_t plain_size,
                              struct error_text *text)
 {
@@ -97,7 +102,7 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
     if (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE)
         plain_size += 3 + 4 + 1 + 16;
     size_t reserved = CLIENT_RESERVED_BYTES + STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES +
-                      HOST_AROUND_BYTES + longest_host(tenant);
+                      HOST_AROUND_BYTES + longest_host(tenant) + hsts_size(tenant);
     size_t left = plain_size + reserved < SPOP_ACTIONS_MAX_BYTES
                       ? SPOP_ACTIONS_MAX_BYTES - plain_size - reserved
                       : 0;

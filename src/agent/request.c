@@ -51,6 +51,8 @@ static unsigned take_argument(struct request *request, struct slice name,
     case 2:
         if (is(name, "hb"))
             request->headers_in_one = value->boolean;
+        else if (is(name, "up"))
+            request->upgrade = text_of(value);
         return 0;
     case 3:
         if (is(name, "src"))

@@ -73,6 +73,8 @@ static bool read_header(struct inquiry *inquiry, const char *line)
         add_line(client, source, value);
     else if (slice_equal_nocase(name, SLICE("Host")))
         inquiry->request.host = value;
+    else if (slice_equal_nocase(name, SLICE("Upgrade")))
+        inquiry->request.upgrade = value;
     else if (slice_equal_nocase(name, SLICE("X-Forwarded-Proto")))
         client->forwarded_proto = value;
     else if (slice_equal_nocase(name, SLICE("X-Request-ID")))

@@ -98,6 +98,7 @@ void configuration_free(struct configuration *configuration)
     settings_free(configuration->settings);
     hap_config_fini(&configuration->haproxy);
     acme_settings_fini(&configuration->acme);
+    free(configuration->default_hsts);
     free_headers(configuration->default_headers, configuration->default_header_count);
     free_headers(configuration->fixed_headers, configuration->fixed_header_count);
     free(configuration);

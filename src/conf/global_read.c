@@ -385,6 +385,16 @@ static void read_default_https(const struct node *node, void *target)
     https_read(node, &configuration_of(target)->default_https_redirect);
 }
 
+static void read_default_canonical_host(const struct node *node, void *target)
+{
+    node_bool(node, &configuration_of(target)->default_canonical_host);
+}
+
+static void read_default_hsts(const struct node *node, void *target)
+{
+    hsts_read(node, &configuration_of(target)->default_hsts);
+}
+
 static void read_headers(const struct node *node, const struct configuration *configuration,
                          struct header **items, size_t *count)
 {
@@ -419,6 +429,8 @@ static void read_defaults(const struct node *node, void *target)
 {
     static const struct option OPTIONS[] = {
         {"https", read_default_https},
+        {"canonical_host", read_default_canonical_host},
+        {"hsts", read_default_hsts},
         {"headers", read_default_headers},
     };
     if (node_is(node, JSON_TYPE_OBJECT))

@@ -131,7 +131,21 @@ bool https_read(const struct node *node, bool *redirect)
 
 static void read_https(const struct node *node, void *target)
 {
-    https_read(node, &((struct draft *)target)->tenant->https_redirect);
+    bool redirect;
+    if (https_read(node, &redirect))
+        ((struct draft *)target)->tenant->https_redirect = redirect;
+}
+
+static void read_canonical_host(const struct node *node, void *target)
+{
+    bool canonical;
+    if (node_bool(node, &canonical))
+        ((struct draft *)target)->tenant->canonical_host = canonical;
+}
+
+static void read_hsts(const struct node *node, void *target)
+{
+    hsts_read(node, &((struct draft *)target)->tenant->hsts);
 }
 
 static void read_headers(const struct node *node, void *target)
@@ -151,7 +165,8 @@ static const struct option OPTIONS[] = {
     {"hosts", read_hosts},       {"paths", read_paths},
     {"upstream", read_upstream}, {"upstream_tls", read_upstream_tls},
     {"backend", read_backend},   {"label", read_label},
-    {"https", read_https},       {"headers", read_headers},
+    {"https", read_https},       {"canonical_host", read_canonical_host},
+    {"hsts", read_hsts},         {"headers", read_headers},
     {"versions", read_versions}, {"active", read_active},
 };
 
@@ -312,6 +327,18 @@ static void check_label_headers(const struct node *node, const struct draft *dra
     }
 }
 
+/* Preload lists take a host that redirects to https alone; it may be the defaults' "hsts" that is
+ * meant. */
+static void check_hsts(const struct node *node, const struct tenant *tenant)
+{
+    struct node hsts;
+    if (tenant->hsts == NULL || tenant->https_redirect || !hsts_is_preloaded(tenant->hsts))
+        return;
+    node_report(node_member(node, "hsts", &hsts) ? &hsts : node, JSON_PART_KEY, CODE_HSTS_PRELOAD,
+                memory_format("remove \"preload\", or write \"https\": \"redirect\""),
+                "preload lists want plain HTTP to be redirected, and \"https\" is \"off\"");
+}
+
 static void check_label(const struct node *node, const struct draft *draft)
 {
     struct node label;
@@ -361,6 +388,7 @@ static void read_members(const struct node *node, struct draft *draft)
         return;
     apply_upstream(node, draft);
     check_redirects(node, draft->tenant);
+    check_hsts(node, draft->tenant);
     check_label(node, draft);
 }
 
@@ -377,6 +405,9 @@ static struct tenant *read_tenant(const struct node *node,
     tenant->name = memory_copy_text(node->key);
     tenant->place = node_key_place(node);
     tenant->https_redirect = configuration->default_https_redirect;
+    tenant->canonical_host = configuration->default_canonical_host;
+    if (configuration->default_hsts != NULL)
+        tenant->hsts = memory_copy_text(slice_of(configuration->default_hsts));
     read_members(node, &draft);
     join_headers(&draft);
     tenant->content_hash =

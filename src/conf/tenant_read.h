@@ -14,5 +14,10 @@ void paths_read(const struct node *node, struct tenant *tenant);
 /* "https": "redirect" or "off". */
 bool https_read(const struct node *node, bool *redirect);
 
+/* "hsts" as the header's value, NULL for null. Frees what was there. */
+void hsts_read(const struct node *node, char **value);
+/* Whether browsers may build in what the value says. */
+bool hsts_is_preloaded(const char *value);
+
 /* A host or wildcard; reports what is neither. The caller frees `*name`. */
 bool host_pattern_read(const struct node *node, char **name, bool *wildcard);

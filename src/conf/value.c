@@ -175,7 +175,7 @@ bool node_unsigned(const struct node *node, unsigned minimum, unsigned maximum, 
 }
 
 /* The longest unit that divides it: "90s", not "90000ms". */
-static char *duration_text(unsigned duration_ms)
+static char *duration_text(uint64_t duration_ms)
 {
     static const struct {
         const char *unit;
@@ -184,7 +184,7 @@ static char *duration_text(unsigned duration_ms)
     size_t i = 0;
     while (i + 1 < COUNT_OF(UNITS) && duration_ms % UNITS[i].ms != 0)
         i++;
-    return memory_format("%u%s", duration_ms / UNITS[i].ms, UNITS[i].unit);
+    return memory_format("%llu%s", (unsigned long long)(duration_ms / UNITS[i].ms), UNITS[i].unit);
 }
 
 static bool duration_parse(struct slice text, uint64_t *duration_ms)
@@ -206,8 +206,8 @@ static bool duration_parse(struct slice text, uint64_t *duration_ms)
     return ms != 0;
 }
 
-bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximum_ms,
-                   unsigned *duration_ms)
+bool node_long_duration(const struct node *node, uint64_t minimum_ms, uint64_t maximum_ms,
+                        uint64_t *duration_ms)
 {
     struct slice text;
     uint64_t value;
@@ -227,6 +227,16 @@ bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximu
         free(maximum);
         return false;
     }
+    *duration_ms = value;
+    return true;
+}
+
+bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximum_ms,
+                   unsigned *duration_ms)
+{
+    uint64_t value;
+    if (!node_long_duration(node, minimum_ms, maximum_ms, &value))
+        return false;
     *duration_ms = (unsigned)value;
     return true;
 }

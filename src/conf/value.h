@@ -23,6 +23,9 @@ bool node_unsigned(const struct node *node, unsigned minimum, unsigned maximum, 
 bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximum_ms,
                    unsigned *duration_ms);
 bool node_network(const struct node *node, struct ip_network *network);
+/* The same, for what may be longer than a number of 32 bits can tell. */
+bool node_long_duration(const struct node *node, uint64_t minimum_ms, uint64_t maximum_ms,
+                        uint64_t *duration_ms);
 /* Absolute, or beside the file that names it; fit to stand in haproxy.cfg. Frees what was there. */
 bool node_file_name(const struct node *node, char **name);
 /* Of a user, group, backend: letters, digits, "_", "-", "."; frees what was there. */

@@ -338,6 +338,8 @@ static void put_question(const struct page *page)
         "    http-request set-var(txn.owui.rid) unique-id unless { var(txn.owui.rid) -m found }\n"
         "    http-after-response set-header X-Request-ID %%[var(txn.owui.rid)] if "
         "{ var(txn.owui.rid) -m found }\n"
+        "    http-after-response set-header Strict-Transport-Security %%[var(txn.owui.hsts)] if "
+        "{ var(txn.owui.hsts) -m found }\n"
         "    http-request return status 503 content-type text/plain hdr Retry-After 2 "
         "hdr X-Refused no-agent string \"Service unavailable\\n\" unless "
         "{ var(txn.owui.ok) -m bool }\n");
@@ -690,7 +692,7 @@ static void put_arguments(const struct page *page)
     const bool *sources = page->config->sources;
     bool trusted = false;
 
-    put(page, "    args src=src tls=ssl_fc host=req.fhdr(host) path=path\n");
+    put(page, "    args src=src tls=ssl_fc host=req.fhdr(host) path=path up=req.fhdr(upgrade)\n");
     for (size_t i = 0; i < COUNT_OF(SOURCES); i++) {
         if (!sources[i])
             continue;

@@ -109,6 +109,7 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->backend = copy_text(tenant->backend);
     copy->active_version = copy_text(tenant->active_version);
     upstream_copy(&tenant->upstream, &copy->upstream);
+    copy->hsts = copy_text(tenant->hsts);
     copy->prepared_plain = copy->prepared_slots = copy->prepared_headers = NULL;
     copy->prepared_plain_size = copy->prepared_slots_size = copy->prepared_headers_size = 0;
     copy->dynamic_headers = false;
@@ -145,6 +146,7 @@ void tenant_free(struct tenant *tenant)
     label_pattern_unref(tenant->label);
     free(tenant->backend);
     upstream_fini(&tenant->upstream);
+    free(tenant->hsts);
     free(tenant->prepared_slots);
     free(tenant->prepared_plain);
     free(tenant->prepared_headers);

@@ -100,6 +100,11 @@ GOOD = [
     with_tenant(https="off", headers={"X-Team": "{tenant}", "X-Drop": None, "_": []}),
     with_tenant(upstream=..., versions=VERSIONS, active="green"),
     with_tenant(upstream=..., versions={**VERSIONS, "_": 1}, active="blue", upstream_tls={}),
+    with_global(defaults={"canonical_host": True, "hsts": {"max_age": "365d"}}),
+    with_tenant(canonical_host=False, hsts=None),
+    with_global(defaults={"hsts": None}),
+    with_tenant(hsts={"max_age": "0s", "subdomains": False, "// c": 1}),
+    with_tenant(hsts={"max_age": "730d", "subdomains": True, "preload": True}),
     with_path(),
     with_path(mode="redirect", prefix="/a/b"),
     with_path(mode="strip", only=["/api/", "/openai/v1"]),
@@ -213,6 +218,13 @@ BAD = [
     with_tenant(upstream="https://h", upstream_tls={"ca": "x"}),
     with_tenant(label=5),
     with_tenant(https=True),
+    with_tenant(canonical_host="chat.example.com"),
+    with_tenant(hsts="365d"),
+    with_tenant(hsts={}),
+    with_tenant(hsts={"max_age": 31536000}),
+    with_tenant(hsts={"max_age": "1y"}),
+    with_tenant(hsts={"max_age": "365d", "includeSubDomains": True}),
+    with_tenant(hsts={"max_age": "365d", "preload": True}),
     with_tenant(headers={"Host": "x"}),
     with_tenant(headers={"X A": "x"}),
     with_tenant(headers={"X-" + "a" * 37: "x"}),
@@ -268,6 +280,13 @@ BEYOND_SCHEMA = {
     "a socket outside the chroot": with_global(listen=["unix:/run/a.sock"]),
     "a folder that is not there": with_global(tenants_dir="nowhere"),
     "a file that is not there": with_global(trusted_proxies=[{"cidrs_file": "nowhere"}]),
+    "a preload that is too short": with_tenant(
+        hsts={"max_age": "30d", "subdomains": True, "preload": True}
+    ),
+    "a preload without https": with_tenant(
+        https="off", hsts={"max_age": "365d", "subdomains": True, "preload": True}
+    ),
+    "an age beyond ten years": with_tenant(hsts={"max_age": "3651d"}),
     "a header of everybody": with_global(strip_headers=["Upgrade"]),
 }
 
@@ -394,6 +413,10 @@ OBJECTS = {
     "upstream_tls": (
         with_tenant(upstream="https://h", upstream_tls={}),
         ["owui-spoa", "tenants", "chat", "upstream_tls"],
+    ),
+    "hsts": (
+        with_tenant(hsts={"max_age": "1d"}),
+        ["owui-spoa", "tenants", "chat", "hsts"],
     ),
     "path": (with_path(), ["owui-spoa", "tenants", "chat", "paths", 0]),
 }

@@ -104,6 +104,19 @@ static void put_everybody(void)
     secure->upstream.server_name = memory_copy_text(SLICE("owui.internal"));
     put(secure);
 
+    struct tenant *strict = tenant_at("strict", "chat.strict.test", "10.1.0.18");
+    strict->https_redirect = true;
+    strict->canonical_host = true;
+    strict->hsts = memory_copy_text(SLICE("max-age=60"));
+    add_key(strict, "ai.strict.test", PATH_REDIRECT);
+    add_key(strict, "acme.com/strict", PATH_STRIP);
+    put(strict);
+
+    struct tenant *moved = tenant_at("moved", "*.new.test", "10.1.0.19");
+    moved->canonical_host = true;
+    add_key(moved, "*.old.test", PATH_REDIRECT);
+    put(moved);
+
     put(tenant_at("pending", "pending.test", "not.resolved.yet"));
 
     struct tenant *wild = tenant_at("wild", "*.ai.example.com", "10.1.0.15");
@@ -158,6 +171,7 @@ struct question {
     bool tls;
     const char *host; /* NULL: HAProxy sends NULL */
     const char *path;
+    const char *up;
     bool hb;
     const char *xff[3]; /* in the order of the request */
     const char *xfp;
@@ -189,11 +203,12 @@ static struct slice message_of(const struct question *question)
     while (lines < 3 && question->xff[lines] != NULL)
         lines++;
 
-    peer_write_message(&writer, SLICE("route"), 11);
+    peer_write_message(&writer, SLICE("route"), 12);
     peer_write_ip(&writer, SLICE("src"), slice_from(src.bytes, src.family == IP_V4 ? 4 : 16));
     peer_write_boolean(&writer, SLICE("tls"), question->tls);
     write_text(&writer, "host", question->host);
     write_text(&writer, "path", question->path);
+    write_text(&writer, "up", question->up);
     peer_write_boolean(&writer, SLICE("hb"), question->hb);
     for (unsigned i = 0; i < 3; i++) {
         char name[] = {'x', 'f', 'f', (char)('1' + i), '\0'};
@@ -405,6 +420,48 @@ Test(answer, what_is_redirected)
          "ok=true answer=redirect to=https://chat.acme.com:8443 strip=1 tenant=acme ip=192.0.2.1"},
     };
     check_rows(ported, COUNT_OF(ported));
+}
+
+Test(answer, what_is_sent_to_the_canonical_host)
+{
+    const struct row rows[] = {
+        {{V4, .tls = true, .host = "ai.strict.test", .path = "/x"},
+         OUTCOME_REDIRECT_CANONICAL,
+         "ok=true answer=redirect to=https://chat.strict.test tenant=strict ip=192.0.2.1 "
+         "hsts=max-age=60"},
+        {{V4, .host = "ai.strict.test", .path = "/x"},
+         OUTCOME_REDIRECT_HTTPS,
+         "ok=true answer=redirect to=https://ai.strict.test tenant=strict ip=192.0.2.1"},
+        {{V4, .tls = true, .host = "ai.strict.test", .path = "/ws/x", .up = "WebSocket"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=strict via=http dst=10.1.0.18 port=3000 ip=192.0.2.1 proto=https "
+         "fport=443 hsts=max-age=60"},
+        {{V4, .tls = true, .host = "ai.strict.test", .path = "/ws/x", .up = "h2c"},
+         OUTCOME_REDIRECT_CANONICAL,
+         "ok=true answer=redirect to=https://chat.strict.test tenant=strict ip=192.0.2.1 "
+         "hsts=max-age=60"},
+        {{V4, .host = "chat.strict.test", .path = "/ws/x", .up = "websocket"},
+         OUTCOME_REDIRECT_HTTPS,
+         "ok=true answer=redirect to=https://chat.strict.test tenant=strict ip=192.0.2.1"},
+        {{V4, .host = "ai.strict.test", .path = "//health"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=strict via=http dst=10.1.0.18 port=3000 ip=192.0.2.1 proto=http fport=80 "
+         "path=/health"},
+        {{V4, .host = "ai.strict.test", .path = "/healthy"},
+         OUTCOME_REDIRECT_HTTPS,
+         "ok=true answer=redirect to=https://ai.strict.test tenant=strict ip=192.0.2.1"},
+        {{V4, .tls = true, .host = "acme.com", .path = "/strict/x"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=strict via=http dst=10.1.0.18 port=3000 ip=192.0.2.1 proto=https "
+         "fport=443 strip=1"},
+        {{V4, .host = "a.old.test:81", .path = "/x"},
+         OUTCOME_REDIRECT_CANONICAL,
+         "ok=true answer=redirect to=http://a.new.test:81 tenant=moved ip=192.0.2.1"},
+        {{V4, .host = "a.new.test", .path = "/x"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=moved via=http dst=10.1.0.19 port=3000 ip=192.0.2.1 proto=http fport=80"},
+    };
+    check_rows(rows, COUNT_OF(rows));
 }
 
 Test(answer, what_is_refused)

@@ -55,6 +55,13 @@ static const struct row {
     {CODE_MISSING_KEY, "\"unknown_host\": {\"action\": \"redirect\"}", GOOD, "needs \"to\""},
     {CODE_MISSING_KEY, "\"trusted_proxies\": [{}]", GOOD, "needs \"cidrs\""},
     {CODE_MISSING_KEY, NULL, GOOD ", \"paths\": [{\"host\": \"b.test\"}]", "needs a \"prefix\""},
+    {CODE_MISSING_KEY, NULL, GOOD ", \"hsts\": {}", "needs a \"max_age\""},
+    {CODE_HSTS_PRELOAD, NULL, GOOD ", \"hsts\": {\"max_age\": \"365d\", \"preload\": true}",
+     "365d at least"},
+    {CODE_HSTS_PRELOAD, NULL,
+     GOOD ", \"https\": \"off\", \"hsts\": {\"max_age\": \"365d\", \"subdomains\": true, "
+          "\"preload\": true}",
+     "\"https\" is \"off\""},
     {CODE_MISSING_KEY, "\"listen\": [\"systemd:spop\"]", GOOD, "where HAProxy finds the agent"},
     {CODE_MEANINGLESS_KEY, "\"unknown_host\": {\"to\": \"https://a.test\"}", GOOD,
      "\"to\" has no meaning"},
