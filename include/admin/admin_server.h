@@ -1,8 +1,19 @@
 /* The admin interface: HTTP and JSON over a unix socket (mode 0660), for the command line, for
  * scripts (`curl --unix-socket`) and for monitoring.
  *
- * Operations are rows of a table; the server finds the row, checks the method, parses the body, and
- * logs who (peer credentials) changed what. GET never changes anything. A handler answers at once.
+ * Operations are rows of tables. A part of the program that has something to offer adds its table;
+ * one that lives in another thread adds it through a desk, whose handlers run in that thread:
+ *
+ *     the server's thread                    the desk's thread
+ *     request: its parts here, in order
+ *              the rest of it  -- inbox -->  its parts there
+ *     answer                  <-- outbox --
+ *
+ * What is handed over is the whole call; nobody else has it meanwhile. A request whose row is in
+ * several tables is made of parts: each adds to the answer, those of the server's thread first.
+ *
+ * The server finds the rows, checks the method, parses the body, and logs who (peer credentials)
+ * changed what. GET never changes anything. A handler answers at once and never blocks for long.
  */
 #pragma once
 
@@ -11,39 +22,71 @@
 #include "net/main_loop.h"
 #include "json/json.h"
 
+#include <sys/types.h>
+
 struct admin_server;
+struct admin_desk;
+
+/* Who asks, as the kernel tells it. */
+struct admin_peer {
+    uid_t uid;
+    pid_t pid;
+};
 
 struct admin_request {
     struct slice item; /* what "{}" of the row's path stands for; empty without one */
     struct slice query;
+    struct slice if_match;   /* the header, as sent; empty: none */
     const struct json *body; /* NULL: none was sent */
+    struct admin_peer peer;
 };
+
+enum { ADMIN_ETAG_SIZE = 24 };
 
 struct admin_answer {
-    unsigned status;   /* 0 means 200 */
-    struct json *body; /* freed by the server; NULL: {} */
+    unsigned status;            /* 0 means 200 */
+    struct json *body;          /* freed by the server; NULL: {} */
+    char etag[ADMIN_ETAG_SIZE]; /* with its quotes; empty: none */
+    /* Instead of `body`, anything else: text for free(), and its type, which is static. */
+    char *text;
+    const char *content_type;
 };
 
-/* The answer to a request that cannot be done: {"error": "..."}. */
+/* The answer to a request that cannot be done: {"error": "..."}. Later parts are not asked. */
 void admin_refuse(struct admin_answer *answer, unsigned status, const char *format, ...)
     PRINTF_LIKE(3, 4);
+/* The body to add to: an object, made by the first part that asks for it. */
+struct json *admin_answer_body(struct admin_answer *answer) __attribute__((returns_nonnull));
+/* The value of `key` in a query, "all=1&name=x", not decoded; empty when it is not there. */
+struct slice admin_query_value(struct slice query, const char *key);
 
 typedef void admin_handler_fn(void *context, const struct admin_request *request,
                               struct admin_answer *answer);
 
 struct admin_operation {
-    const char *method; /* "GET" or "POST" */
+    const char *method; /* "GET", "POST", "PUT", "PATCH" or "DELETE" */
     const char *path;   /* "/v1/certificates/{}/renew": one "{}" at most, a whole segment */
     admin_handler_fn *handle;
     const char *summary; /* what it does, in a few words */
 };
 
-enum { ADMIN_BODY_MAX_BYTES = 1024 * 1024, ADMIN_ITEM_MAX_BYTES = 255 };
+enum { ADMIN_BODY_MAX_BYTES = 1024 * 1024, ADMIN_ITEM_MAX_BYTES = 255, ADMIN_TABLES_MAX = 16 };
 
-/* Serves on `path`, owned by `group` (NULL: as it comes). `operations` ends with a row whose path
- * is NULL; it and `context` outlive the server. */
+/* Serves on `path`, owned by `group` (NULL: as it comes). */
 MUST_CHECK struct admin_server *admin_server_new(struct main_loop *loop, const char *path,
-                                                 const char *group,
-                                                 const struct admin_operation *operations,
-                                                 void *context, struct error_text *text);
-void admin_server_free(struct admin_server *server); /* NULL is fine */
+                                                 const char *group, struct error_text *text);
+/* Desks first. NULL is fine. */
+void admin_server_free(struct admin_server *server);
+
+/* Adds operations of the server's thread. `operations` ends with a row whose path is NULL; it and
+ * `context` outlive the server. A NULL server is fine: nobody can ask then. */
+void admin_server_add(struct admin_server *server, const struct admin_operation *operations,
+                      void *context);
+
+/* Adds operations of the thread that runs `loop`. To be called in the server's thread, before the
+ * other one runs. NULL for a NULL server. */
+struct admin_desk *admin_desk_new(struct admin_server *server, struct main_loop *loop,
+                                  const struct admin_operation *operations, void *context);
+/* In the server's thread, after the other one has ended; what was asked and not answered is refused
+ * with 503. NULL is fine. */
+void admin_desk_free(struct admin_desk *desk);

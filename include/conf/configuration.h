@@ -82,6 +82,7 @@ struct configuration {
 struct tenant_text {
     char *name;
     uint64_t hash; /* 0: the tenant is wrong, or tenant_file_load_news() was not asked */
+    bool is_broken;
 };
 
 /* The tenants of one file. */

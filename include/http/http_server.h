@@ -1,9 +1,9 @@
 /* A small HTTP/1.1 server on an event loop of ours: for ACME challenges, and for the admin
  * interface.
  *
- * The protocol is libmicrohttpd's business; this is its cover. Handlers answer at once and never
- * block. Limits: 16 kB for a request's line and headers, `body_max_bytes` of body, 10 s without a
- * byte, 512 connections.
+ * The protocol is libmicrohttpd's business; this is its cover. Handlers never block: they answer at
+ * once, or put the answer off until somebody else has it. Limits: 16 kB for a request's line and
+ * headers, `body_max_bytes` of body, 10 s without a byte, 512 connections.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct http_request {
     struct slice path;  /* as sent, not percent-decoded, without the query */
     struct slice query; /* without "?" */
     struct slice body;
-    void *internal; /* for http_request_header() */
+    void *internal; /* for the functions below */
 };
 
 /* The value of a header, by name in any case; empty when absent. Valid during the handler. */
@@ -27,11 +27,16 @@ struct slice http_request_header(const struct http_request *request, const char 
 /* The connection, for SO_PEERCRED; not to be read or written. */
 int http_request_socket(const struct http_request *request);
 
+/* Puts the answer off: the handler sets `held` in its answer, http_server_answer() follows. */
+struct http_held;
+struct http_held *http_request_hold(const struct http_request *request);
+
 enum { HTTP_ANSWER_HEADERS_MAX = 8 };
 
 /* Texts are copied when the handler returns, so they may be on its stack's callers or static;
  * `body` is freed with free() when `body_owned`. */
 struct http_answer {
+    bool held;       /* http_request_hold() was called: nothing else counts */
     unsigned status; /* 0 means 500 */
     const char *content_type;
     struct slice body;
@@ -56,5 +61,9 @@ struct http_server_options {
 MUST_CHECK struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
                                                const struct http_server_options *options,
                                                struct error_text *text);
-/* Stops accepting and ends what is under way. NULL is fine. */
+/* Answers a held request, in the thread of the loop but not from a handler. */
+void http_server_answer(struct http_server *server, struct http_held *held,
+                        const struct http_answer *answer);
+/* Stops accepting and ends what is under way; what was held has been answered before. NULL is fine.
+ */
 void http_server_free(struct http_server *server);

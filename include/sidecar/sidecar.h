@@ -2,8 +2,8 @@
  *
  * It is told which certificates are wanted, and sees to it that each is obtained, renewed, on disk,
  * and in every HAProxy: it runs the ACME worker, answers challenges, is the only writer of the
- * Runtime APIs, and serves the admin interface. HAProxys that were restarted or reloaded behind its
- * back are noticed and set right.
+ * Runtime APIs, and does what the admin interface is asked about certificates. HAProxys that were
+ * restarted or reloaded behind its back are noticed and set right.
  *
  *     main thread                           sidecar thread
  *     sidecar_want(list)   -- mailbox -->   worker: orders, renewals; deployer: swaps
@@ -15,6 +15,7 @@
 #pragma once
 
 #include "acme/acme_worker.h"
+#include "admin/admin_server.h"
 #include "sidecar/runtime_client.h"
 
 struct sidecar;
@@ -40,8 +41,7 @@ struct sidecar_settings {
     const char *challenge_listen; /* "127.0.0.1:8688" */
     const char *webroot;          /* NULL: none */
     const char *certbot_live;     /* another client's folder that is watched; NULL: none */
-    const char *admin_socket;     /* NULL: none */
-    const char *admin_group;      /* NULL: as it comes */
+    struct admin_server *admin;   /* of the caller's thread; outlives the sidecar; NULL: none */
     int64_t look_every_ms;        /* at the HAProxys; 0 means 5000 */
 
     /* The challenges that are to be answered have changed: these are all. Called in the sidecar's

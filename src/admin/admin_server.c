@@ -1,35 +1,30 @@
 /* The admin interface's server: see admin/admin_server.h. */
-#include "admin/admin_server.h"
+#include "admin_call.h"
 
 #include "core/log.h"
 #include "core/memory.h"
-#include "http/http_server.h"
 #include "net/listen_socket.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-struct admin_server {
+struct table {
     const struct admin_operation *operations;
     void *context;
-    struct listen_sockets sockets;
-    struct http_server *http;
+    struct admin_desk *desk;
 };
 
-void admin_refuse(struct admin_answer *answer, unsigned status, const char *format, ...)
-{
-    char reason[512];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(reason, sizeof(reason), format, arguments);
-    va_end(arguments);
-    json_free(answer->body);
-    answer->status = status;
-    answer->body = json_new_object();
-    json_put_text(answer->body, "error", slice_of(reason));
-}
+struct admin_server {
+    struct table tables[ADMIN_TABLES_MAX];
+    size_t table_count;
+    struct listen_sockets sockets;
+    struct http_server *http;
+    struct admin_box outbox;  /* calls that come back from desks */
+    struct main_waker *waker; /* when some have */
+};
+
+/* -- Which rows a request is for --------------------------------------------------------------- */
 
 /* Whether `path` is the row's, with `item` what stands for "{}". No percent-decoding: no name of
  * ours needs it. */
@@ -48,96 +43,233 @@ static bool path_matches(const char *row, struct slice path, struct slice *item)
     return item->size <= ADMIN_ITEM_MAX_BYTES && memchr(item->data, '/', item->size) == NULL;
 }
 
-/* The row for a request; `*path_known` tells a wrong method from a wrong path. */
-static const struct admin_operation *find_operation(const struct admin_server *server,
-                                                    const struct http_request *request,
-                                                    struct slice *item, bool *path_known)
+/* The table's row for a request; NULL when it has none. `*path_known` is set when it has one for
+ * another method. */
+static const struct admin_operation *find_row(const struct table *table,
+                                              const struct http_request *request,
+                                              struct slice *item, bool *path_known)
 {
-    *path_known = false;
-    for (const struct admin_operation *row = server->operations; row->path != NULL; row++) {
-        if (!path_matches(row->path, request->path, item))
+    for (const struct admin_operation *row = table->operations; row->path != NULL; row++) {
+        struct slice found;
+        if (!path_matches(row->path, request->path, &found))
             continue;
         *path_known = true;
-        if (slice_equal(request->method, slice_of(row->method)))
-            return row;
+        if (!slice_equal(request->method, slice_of(row->method)))
+            continue;
+        *item = found;
+        return row;
     }
     return NULL;
 }
 
-static void log_change(const struct http_request *request, unsigned status)
+/* Those of the server's thread first, then those of desks, each in the order of the tables. */
+static void find_parts(const struct admin_server *server, const struct http_request *request,
+                       struct admin_call *call, struct slice *item, bool *path_known)
+{
+    for (int at_desks = 0; at_desks < 2; at_desks++) {
+        for (size_t i = 0; i < server->table_count; i++) {
+            const struct table *table = &server->tables[i];
+            if ((table->desk != NULL) != at_desks)
+                continue;
+            const struct admin_operation *row = find_row(table, request, item, path_known);
+            if (row != NULL)
+                call->parts[call->part_count++] =
+                    (struct admin_part){row, table->context, table->desk};
+        }
+    }
+}
+
+/* -- One call ---------------------------------------------------------------------------------- */
+
+static struct admin_peer peer_of(const struct http_request *request)
 {
     struct ucred peer = {.uid = (uid_t)-1, .gid = (gid_t)-1};
     socklen_t size = sizeof(peer);
     getsockopt(http_request_socket(request), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    log_event(LOG_NOTICE, "admin", LOG_SLICE("method", request->method),
-              LOG_SLICE("path", request->path), LOG_NUMBER("uid", (int64_t)peer.uid),
-              LOG_NUMBER("pid", peer.pid), LOG_NUMBER("status", status));
+    return (struct admin_peer){peer.uid, peer.pid};
 }
 
-static void perform(const struct admin_server *server, const struct admin_operation *operation,
-                    const struct http_request *request, struct slice item,
-                    struct admin_answer *answer)
+static struct admin_call *new_call(const struct http_request *request, struct slice item)
+{
+    struct admin_call *call = memory_new(sizeof(*call));
+    call->method = memory_copy_text(request->method);
+    call->path = memory_copy_text(request->path);
+    call->query = memory_copy_text(request->query);
+    call->item = memory_copy_text(item);
+    call->if_match = memory_copy_text(http_request_header(request, "If-Match"));
+    call->is_change = !slice_equal(request->method, SLICE("GET"));
+    call->request = (struct admin_request){
+        .item = slice_of(call->item),
+        .query = slice_of(call->query),
+        .if_match = slice_of(call->if_match),
+        .peer = peer_of(request),
+    };
+    return call;
+}
+
+/* False when there is a body that cannot be read. */
+static bool read_body(struct admin_call *call, const struct http_request *request)
 {
     struct error_text why;
-    struct json *body = NULL;
-    if (request->body.size > 0) {
-        body = json_parse(request->body, ADMIN_BODY_MAX_BYTES, NULL, &why);
-        if (body == NULL) {
-            admin_refuse(answer, 400, "the body is not JSON: %s", why.text);
-            return;
-        }
+    if (request->body.size == 0)
+        return true;
+    call->body = json_parse(request->body, ADMIN_BODY_MAX_BYTES, NULL, &why);
+    call->request.body = call->body;
+    if (call->body == NULL)
+        admin_refuse(&call->answer, 400, "the body is not JSON: %s", why.text);
+    return call->body != NULL;
+}
+
+static void log_change(const struct admin_call *call, unsigned status)
+{
+    log_event(LOG_NOTICE, "admin", LOG_TEXT("method", call->method), LOG_TEXT("path", call->path),
+              LOG_NUMBER("uid", (int64_t)call->request.peer.uid),
+              LOG_NUMBER("pid", call->request.peer.pid), LOG_NUMBER("status", status));
+}
+
+/* The call's answer as HTTP; `etag` has to outlive it. */
+static struct http_answer to_http(struct admin_call *call)
+{
+    struct admin_answer *answer = &call->answer;
+    struct http_answer http = {
+        .status = answer->status != 0 ? answer->status : 200,
+        .content_type = "application/json",
+        .body_owned = true,
+    };
+    if (answer->text != NULL && http.status < 400) {
+        http.content_type = answer->content_type;
+        http.body = slice_of(answer->text);
+        answer->text = NULL; /* the HTTP server's now */
+    } else {
+        http.body = slice_of(json_print(admin_answer_body(answer), JSON_STYLE_INDENTED));
     }
-    const struct admin_request asked = {.item = item, .query = request->query, .body = body};
-    operation->handle(server->context, &asked, answer);
-    json_free(body);
+    http.headers[0].name = "Cache-Control";
+    http.headers[0].value = "no-store";
+    if (answer->etag[0] != '\0') {
+        http.headers[1].name = "ETag";
+        http.headers[1].value = answer->etag;
+    }
+    if (call->is_change)
+        log_change(call, http.status);
+    return http;
+}
+
+void admin_server_finish(struct admin_server *server, struct admin_call *call)
+{
+    struct http_answer http = to_http(call);
+    http_server_answer(server->http, call->held, &http);
+    admin_call_free(call);
+}
+
+/* Does what can be done here. True when the call is done. */
+static bool advance(struct admin_call *call)
+{
+    admin_call_go_on(call, NULL);
+    return admin_call_desk(call) == NULL;
 }
 
 static void on_request(void *context, const struct http_request *request,
                        struct http_answer *http_answer)
 {
+    static _Thread_local char etag[ADMIN_ETAG_SIZE];
     const struct admin_server *server = context;
-    struct admin_answer answer = {0};
-    struct slice item;
-    bool path_known;
-    const struct admin_operation *operation = find_operation(server, request, &item, &path_known);
+    struct slice item = {0};
+    bool path_known = false;
+    struct admin_call probe = {.part_count = 0};
 
-    if (operation != NULL)
-        perform(server, operation, request, item, &answer);
-    else if (path_known)
-        admin_refuse(&answer, 405, "%.*s is not for %.*s", SLICE_PRINT(request->method),
-                     SLICE_PRINT(request->path));
-    else
-        admin_refuse(&answer, 404, "there is no %.*s", SLICE_PRINT(request->path));
-    if (answer.body == NULL)
-        answer.body = json_new_object();
-    http_answer->status = answer.status != 0 ? answer.status : 200;
-    http_answer->content_type = "application/json";
-    http_answer->body = slice_of(json_print(answer.body, JSON_STYLE_INDENTED));
-    http_answer->body_owned = true;
-    json_free(answer.body);
-    if (!slice_equal(request->method, SLICE("GET")))
-        log_change(request, http_answer->status);
+    find_parts(server, request, &probe, &item, &path_known);
+    struct admin_call *call = new_call(request, item);
+    memcpy(call->parts, probe.parts, sizeof(call->parts));
+    call->part_count = probe.part_count;
+    if (call->part_count == 0 && path_known)
+        admin_refuse(&call->answer, 405, "%s is not for %s", call->method, call->path);
+    else if (call->part_count == 0)
+        admin_refuse(&call->answer, 404, "there is no %s", call->path);
+    else if (!read_body(call, request))
+        call->part_count = 0;
+    if (!advance(call)) {
+        http_answer->held = true;
+        call->held = http_request_hold(request);
+        admin_desk_put(admin_call_desk(call), call);
+        return;
+    }
+    *http_answer = to_http(call);
+    memcpy(etag, call->answer.etag, sizeof(etag));
+    if (http_answer->headers[1].name != NULL)
+        http_answer->headers[1].value = etag;
+    admin_call_free(call);
 }
 
-struct admin_server *admin_server_new(struct main_loop *loop, const char *path, const char *group,
-                                      const struct admin_operation *operations, void *context,
-                                      struct error_text *text)
+static void on_outbox(void *context)
+{
+    struct admin_server *server = context;
+    struct admin_call *call = admin_box_take(&server->outbox);
+    while (call != NULL) {
+        struct admin_call *next = call->next;
+        if (admin_call_desk(call) != NULL)
+            admin_desk_put(admin_call_desk(call), call);
+        else
+            admin_server_finish(server, call);
+        call = next;
+    }
+}
+
+struct admin_box *admin_server_outbox(struct admin_server *server, struct main_waker **waker)
+{
+    *waker = server->waker;
+    return &server->outbox;
+}
+
+/* -- Tables ------------------------------------------------------------------------------------ */
+
+void admin_server_add_table(struct admin_server *server, const struct admin_operation *operations,
+                            void *context, struct admin_desk *desk)
+{
+    assert(server->table_count < ADMIN_TABLES_MAX);
+    server->tables[server->table_count++] = (struct table){operations, context, desk};
+}
+
+void admin_server_add(struct admin_server *server, const struct admin_operation *operations,
+                      void *context)
+{
+    if (server != NULL)
+        admin_server_add_table(server, operations, context, NULL);
+}
+
+void admin_server_remove_desk(struct admin_server *server, const struct admin_desk *desk)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < server->table_count; i++)
+        if (server->tables[i].desk != desk)
+            server->tables[kept++] = server->tables[i];
+    server->table_count = kept;
+    on_outbox(server); /* what the desk had done already */
+}
+
+/* -- Life -------------------------------------------------------------------------------------- */
+
+static bool listen_on(struct admin_server *server, const char *path, const char *group,
+                      struct error_text *text)
 {
     char *address_text = memory_format("unix:%s", path);
     struct listen_address address;
     const struct listen_options options = {.mode = 0660, .group = group, .backlog = 128};
-    struct admin_server *server = memory_new(sizeof(*server));
-    server->operations = operations;
-    server->context = context;
-
     enum error error = listen_address_parse(slice_of(address_text), &address, text);
     if (error == ERROR_OK)
         error = listen_sockets_open(&address, &options, &server->sockets, text);
     free(address_text);
-    if (error != ERROR_OK) {
+    return error == ERROR_OK;
+}
+
+struct admin_server *admin_server_new(struct main_loop *loop, const char *path, const char *group,
+                                      struct error_text *text)
+{
+    struct admin_server *server = memory_new(sizeof(*server));
+    if (!listen_on(server, path, group, text)) {
         free(server);
         return NULL;
     }
+    server->waker = main_waker_new(loop, on_outbox, server);
     const struct http_server_options http = {
         .body_max_bytes = ADMIN_BODY_MAX_BYTES, .on_request = on_request, .context = server};
     server->http = http_server_new(loop, server->sockets.fds[0], &http, text);
@@ -153,6 +285,7 @@ void admin_server_free(struct admin_server *server)
 {
     if (server == NULL)
         return;
+    main_waker_free(server->waker);
     http_server_free(server->http);
     listen_sockets_close(&server->sockets);
     free(server);

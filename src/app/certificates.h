@@ -1,6 +1,7 @@
 /* From tenants to certificates: the sidecar's start, and what it is to want. Main thread only. */
 #pragma once
 
+#include "admin/admin_server.h"
 #include "agent/snapshot.h"
 #include "conf/configuration.h"
 #include "net/main_loop.h"
@@ -14,6 +15,7 @@ struct certificates_host {
     /* From now on challenges are answered from this table, which is taken over. */
     void (*set_challenges)(void *context, const struct challenge_table *table);
     void *context;
+    struct admin_server *admin; /* NULL: nobody can ask about certificates */
 };
 
 /* Starts the sidecar when the configuration has a CA. `*failed` tells "none is wanted" (NULL,

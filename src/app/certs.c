@@ -1,29 +1,12 @@
 /* `owui-spoa certs`: the running daemon's certificates, shown and acted upon. */
-#include "admin/admin_client.h"
+#include "ask.h"
 #include "command.h"
-#include "conf/configuration.h"
-#include "conf/diagnostics.h"
-#include "core/memory.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { DAY_S = 86400, PATH_SIZE = 512 };
-
-static struct slice text_of(const struct json *object, const char *key)
-{
-    struct slice text = {0};
-    if (!json_read_text(json_get(object, key), &text))
-        return SLICE("");
-    return text;
-}
-
-static int64_t number_of(const struct json *object, const char *key)
-{
-    int64_t number = 0;
-    return json_read_integer(json_get(object, key), &number) ? number : 0;
-}
 
 /* "1/2": how many HAProxys serve what is on disk. */
 static void print_served(const struct json *certificate, char *text, size_t size)
@@ -40,7 +23,7 @@ static void print_served(const struct json *certificate, char *text, size_t size
 
 static void print_expiry(const struct json *certificate, int64_t now_s, char *text, size_t size)
 {
-    int64_t left_s = number_of(certificate, "not_after") - now_s;
+    int64_t left_s = ask_number(certificate, "not_after") - now_s;
     if (json_get(certificate, "not_after") == NULL)
         snprintf(text, size, "none yet");
     else if (left_s <= 0)
@@ -53,11 +36,11 @@ static void print_expiry(const struct json *certificate, int64_t now_s, char *te
 
 static void print_problem(const struct json *problem, const char *about)
 {
-    struct slice detail = text_of(problem, "detail");
-    struct slice type = text_of(problem, "type");
+    struct slice detail = ask_text(problem, "detail");
+    struct slice type = ask_text(problem, "type");
     printf("    %s: %.*s%s%.*s\n", about, SLICE_PRINT(type), type.size > 0 ? ": " : "",
            SLICE_PRINT(detail));
-    struct slice url = text_of(problem, "url");
+    struct slice url = ask_text(problem, "url");
     if (url.size > 0)
         printf("    see %.*s\n", SLICE_PRINT(url));
 }
@@ -66,7 +49,7 @@ static void print_row(const struct json *certificate, int64_t now_s)
 {
     char expiry[24];
     char served[24];
-    struct slice name = text_of(certificate, "name");
+    struct slice name = ask_text(certificate, "name");
     struct slice first = {0};
     const struct json *hosts = json_get(certificate, "hosts");
     const struct json *left_out = json_get(certificate, "left_out");
@@ -76,8 +59,8 @@ static void print_row(const struct json *certificate, int64_t now_s)
         first = SLICE("-");
     print_expiry(certificate, now_s, expiry, sizeof(expiry));
     print_served(certificate, served, sizeof(served));
-    struct slice doing = text_of(certificate, "doing");
-    struct slice next = doing.size > 0 ? doing : text_of(certificate, "next");
+    struct slice doing = ask_text(certificate, "doing");
+    struct slice next = doing.size > 0 ? doing : ask_text(certificate, "next");
     printf("%-24.*s %-32.*s %-9s %-7s %.*s\n", SLICE_PRINT(name), SLICE_PRINT(first), expiry,
            served, SLICE_PRINT(next));
     if (json_count(hosts) > 1)
@@ -87,24 +70,17 @@ static void print_row(const struct json *certificate, int64_t now_s)
     for (size_t i = 0; i < json_count(left_out); i++) {
         const struct json *host = json_at(left_out, i);
         char about[300];
-        snprintf(about, sizeof(about), "left out %.*s", SLICE_PRINT(text_of(host, "host")));
+        snprintf(about, sizeof(about), "left out %.*s", SLICE_PRINT(ask_text(host, "host")));
         print_problem(json_get(host, "problem"), about);
     }
-    struct slice served_wrong = text_of(certificate, "served_wrong");
+    struct slice served_wrong = ask_text(certificate, "served_wrong");
     if (served_wrong.size > 0)
         printf("    served: %.*s\n", SLICE_PRINT(served_wrong));
     for (size_t i = 0; i < json_count(haproxys); i++) {
-        struct slice problem = text_of(json_at(haproxys, i), "problem");
+        struct slice problem = ask_text(json_at(haproxys, i), "problem");
         if (problem.size > 0)
             printf("    HAProxy: %.*s\n", SLICE_PRINT(problem));
     }
-}
-
-static void print_json(const struct json *answer)
-{
-    char *text = json_print(answer, JSON_STYLE_INDENTED);
-    fputs(text, stdout);
-    free(text);
 }
 
 /* For monitoring: whether every certificate is there, not near its end, and served everywhere. */
@@ -112,7 +88,7 @@ static bool is_fine(const struct json *certificate)
 {
     const struct json *haproxys = json_get(certificate, "haproxys");
     bool fine = json_get(certificate, "not_after") != NULL &&
-                slice_equal(text_of(certificate, "alarm"), SLICE("fine")) &&
+                slice_equal(ask_text(certificate, "alarm"), SLICE("fine")) &&
                 json_get(certificate, "served_wrong") == NULL;
     for (size_t i = 0; i < json_count(haproxys); i++) {
         bool served = false;
@@ -124,7 +100,7 @@ static bool is_fine(const struct json *certificate)
 static int show_list(const struct json *answer, bool check)
 {
     const struct json *list = json_get(answer, "certificates");
-    int64_t now_s = number_of(answer, "now");
+    int64_t now_s = ask_number(answer, "now");
     size_t bad = 0;
     if (!check)
         printf("%-24s %-32s %-9s %-7s %s\n", "CERTIFICATE", "FOR", "EXPIRES", "SERVED", "NEXT");
@@ -153,32 +129,11 @@ static void print_lineages(const struct json *list, const char *what)
 {
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json *one = json_at(list, i);
-        struct slice reason = text_of(one, "reason");
-        struct slice certificate = text_of(one, "certificate");
-        printf("%-10s %-32.*s %.*s\n", what, SLICE_PRINT(text_of(one, "lineage")),
+        struct slice reason = ask_text(one, "reason");
+        struct slice certificate = ask_text(one, "certificate");
+        printf("%-10s %-32.*s %.*s\n", what, SLICE_PRINT(ask_text(one, "lineage")),
                SLICE_PRINT(reason.size > 0 ? reason : certificate));
     }
-}
-
-/* The daemon's answer; NULL when there is none or it is a refusal, which is then told, with the
- * exit code in `*code`. */
-static struct json *ask(const char *socket, const char *method, const char *path,
-                        const struct json *body, int *code)
-{
-    struct error_text why;
-    unsigned status = 0;
-    struct json *answer = admin_request(socket, method, path, body, &status, &why);
-    *code = EXIT_GOOD;
-    if (answer == NULL) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
-        *code = EXIT_WRONG;
-    } else if (status >= 400) {
-        fprintf(stderr, "owui-spoa: %.*s\n", SLICE_PRINT(text_of(answer, "error")));
-        *code = EXIT_BAD;
-        json_free(answer);
-        answer = NULL;
-    }
-    return answer;
 }
 
 /* The daemon reads the folder, so that keys do not travel. */
@@ -194,7 +149,7 @@ static int import(const struct wish *wish, const char *socket)
     if (answer == NULL)
         return code;
     if (wish->json) {
-        print_json(answer);
+        ask_print_json(answer);
     } else {
         print_lineages(json_get(answer, "imported"), "imported");
         print_lineages(json_get(answer, "unchanged"), "unchanged");
@@ -220,7 +175,7 @@ static int perform(const struct wish *wish, const char *socket)
     if (answer == NULL)
         return code;
     if (wish->json || (wish->name != NULL && wish->action == NULL)) {
-        print_json(answer);
+        ask_print_json(answer);
     } else if (wish->action != NULL) {
         printf("%s: %s is under way; `owui-spoa certs` tells how it goes\n", wish->name,
                wish->action);
@@ -233,21 +188,9 @@ static int perform(const struct wish *wish, const char *socket)
 
 static int perform_on_configured_socket(const struct wish *wish)
 {
-    struct diagnostics diagnostics = {0};
-    struct tenant_file tenants = {0};
-    if (wish->socket != NULL)
-        return perform(wish, wish->socket);
-    struct configuration *configuration =
-        configuration_load(wish->configuration, &tenants, &diagnostics);
-    int code = EXIT_WRONG;
-    if (configuration != NULL)
-        code = perform(wish, configuration->admin_socket);
-    else
-        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
-                wish->configuration);
-    configuration_free(configuration);
-    tenant_file_fini(&tenants);
-    diagnostics_fini(&diagnostics);
+    char *socket = ask_socket(wish->socket, wish->configuration);
+    int code = socket != NULL ? perform(wish, socket) : EXIT_WRONG;
+    free(socket);
     return code;
 }
 

@@ -20,6 +20,9 @@ command_fn check_command;
 command_fn explain_command;
 command_fn haproxy_config_command;
 command_fn certs_command;
+command_fn status_command;
+command_fn tenants_command;
+command_fn reload_command;
 
 /* Says on stderr what is wrong with the way the command was called; returns EXIT_WRONG. */
 int command_misused(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);

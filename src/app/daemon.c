@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/version.h"
+#include "live.h"
 #include "net/listener.h"
 #include "publisher.h"
 #include "report.h"
@@ -46,6 +47,8 @@ struct daemon {
     struct loops *loops;
     struct responder **responders;
     struct troubles *troubles;
+    struct admin_server *admin; /* NULL: its socket cannot be opened */
+    struct live live;
     struct certificates *certificates; /* NULL: none are looked after */
     struct main_signal *signals[4];
     struct main_timer *start_timer;
@@ -111,6 +114,7 @@ static void on_stop_signal(void *context)
     case STATE_DRAINING: loops_stop(daemon->loops); break;
     }
     daemon->state = STATE_DRAINING;
+    daemon->live.serving = false;
 }
 
 /* In the thread of the last loop. */
@@ -338,12 +342,45 @@ static bool start_certificates(struct daemon *daemon)
 {
     struct error_text why;
     bool failed;
-    const struct certificates_host host = {present_snapshot, set_challenges, daemon};
+    const struct certificates_host host = {present_snapshot, set_challenges, daemon, daemon->admin};
     daemon->certificates = certificates_start(
         daemon->main_loop, publisher_configuration(daemon->publisher), &host, &failed, &why);
     if (failed)
         log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
+    else if (daemon->certificates == NULL)
+        admin_server_add(daemon->admin, NO_CERTIFICATES_OPERATIONS, NULL);
     return !failed;
+}
+
+/* Everything that the daemon can be asked, but for what the sidecar adds. */
+static void offer_operations(struct daemon *daemon)
+{
+    static const struct admin_operation *const TABLES[] = {
+        STATUS_OPERATIONS,
+        TENANT_OPERATIONS,
+    };
+    for (size_t i = 0; i < COUNT_OF(TABLES); i++)
+        admin_server_add(daemon->admin, TABLES[i], &daemon->live);
+}
+
+/* To serve is worth more than to be asked: without its socket the daemon runs on. */
+static void start_admin(struct daemon *daemon)
+{
+    const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    struct error_text why;
+    daemon->live.publisher = daemon->publisher;
+    daemon->live.loops = daemon->loops;
+    daemon->live.responders = daemon->responders;
+    daemon->live.start_wall_s = clock_wall_s();
+    daemon->live.start_mono_ms = clock_mono_ms();
+    daemon->admin = admin_server_new(daemon->main_loop, configuration->admin_socket,
+                                     configuration->listen_group, &why);
+    if (daemon->admin != NULL)
+        offer_operations(daemon);
+    else
+        log_event(LOG_WARNING, "cannot_be_asked", LOG_TEXT("reason", why.text),
+                  LOG_TEXT("hint", "\"admin_socket\" names a socket in a folder that is there and "
+                                   "can be written"));
 }
 
 static void start_timers(struct daemon *daemon)
@@ -371,6 +408,7 @@ static void serve(struct daemon *daemon)
         return;
     }
     daemon->state = STATE_SERVING;
+    daemon->live.serving = true;
     for (size_t i = 0; i < daemon->listener_count; i++)
         listener_start(daemon->listeners[i], daemon->main_loop, daemon->loops);
     const struct snapshot *snapshot = publisher_snapshot(daemon->publisher);
@@ -415,6 +453,7 @@ static bool start(struct daemon *daemon, const char *path)
     raise_descriptor_limit();
     if (!open_listeners(daemon) || !make_loops(daemon))
         return false;
+    start_admin(daemon);
     if (!start_certificates(daemon))
         return false;
     start_watching(daemon, path);
@@ -434,6 +473,7 @@ static void stop(struct daemon *daemon)
     free(daemon->listeners);
     watch_free(daemon->watch);
     certificates_stop(daemon->certificates);
+    admin_server_free(daemon->admin);
     main_timer_free(daemon->start_timer);
     main_timer_free(daemon->alive_timer);
     troubles_free(daemon->troubles);

@@ -488,6 +488,16 @@ const struct configuration *publisher_configuration(const struct publisher *publ
     return sources_configuration(publisher->sources);
 }
 
+const struct sources *publisher_sources(const struct publisher *publisher)
+{
+    return publisher->sources;
+}
+
+const struct instances *publisher_instances(const struct publisher *publisher)
+{
+    return publisher->instances;
+}
+
 size_t publisher_pending(const struct publisher *publisher)
 {
     return resolver_pending(publisher->resolver);

@@ -54,6 +54,12 @@ void publisher_global_changed(struct publisher *publisher);
 void publisher_files_changed(struct publisher *publisher, char *const *paths, size_t count);
 void publisher_folder_changed(struct publisher *publisher);
 
+struct sources;
+struct instances;
+/* For those who tell what is in force. */
+const struct sources *publisher_sources(const struct publisher *publisher);
+const struct instances *publisher_instances(const struct publisher *publisher);
+
 /* From now on challenges are answered from this table, which is taken over. */
 void publisher_set_challenges(struct publisher *publisher, const struct challenge_table *table);
 

@@ -32,6 +32,7 @@ struct source {
     struct names shadowed; /* of these, the ones that another file has */
     size_t kept;
     size_t refused;
+    bool unreadable;          /* as a whole, when it was last read */
     bool seen;                /* by the scan that is under way */
     int64_t missing_since_ms; /* 0: it was there when it was last looked for */
     unsigned read_with;       /* configuration_number at the last reading */
@@ -50,6 +51,8 @@ struct sources {
     struct tenant **parked;       /* few: their addresses are on the way */
     size_t parked_count;
     struct sources_counts counts;
+    char **changed; /* names of tenants, for whoever tells what changed */
+    size_t changed_count;
 };
 
 static int compare_names(const void *a, const void *b)
@@ -132,6 +135,9 @@ void sources_free(struct sources *sources)
     for (size_t i = 0; i < sources->parked_count; i++)
         tenant_free(sources->parked[i]);
     free(sources->parked);
+    for (size_t i = 0; i < sources->changed_count; i++)
+        free(sources->changed[i]);
+    free(sources->changed);
     route_registry_free(sources->registry);
     configuration_free(sources->configuration);
     free(sources);
@@ -160,6 +166,25 @@ struct sources_counts sources_take_counts(struct sources *sources)
     }
     sources->counts = (struct sources_counts){0};
     return counts;
+}
+
+static void note_change(struct sources *sources, const char *name)
+{
+    sources->counts.changed++;
+    if (sources->changed_count == SOURCES_CHANGED_MAX)
+        return;
+    if (sources->changed == NULL)
+        sources->changed = memory_new(SOURCES_CHANGED_MAX * sizeof(*sources->changed));
+    sources->changed[sources->changed_count++] = memory_copy_text(slice_of(name));
+}
+
+size_t sources_take_changed(struct sources *sources, char ***names)
+{
+    size_t count = sources->changed_count;
+    *names = sources->changed;
+    sources->changed = NULL;
+    sources->changed_count = 0;
+    return count;
 }
 
 /* -- One tenant ------------------------------------------------------------------------------- */
@@ -256,8 +281,10 @@ void sources_settle_parked(struct sources *sources, struct diagnostics *diagnost
         if (!resolve(sources, tenant))
             continue;
         sources->parked[i] = sources->parked[--sources->parked_count];
+        char *name = memory_copy_text(slice_of(tenant->name));
         if (put(sources, tenant, diagnostics))
-            sources->counts.changed++;
+            note_change(sources, name);
+        free(name);
     }
 }
 
@@ -315,10 +342,11 @@ static void take_tenant(struct sources *sources, struct source *source, struct t
     }
     struct tenant_text *text = names_find(&source->names, tenant->name);
     if (put(sources, tenant, diagnostics)) {
-        sources->counts.changed++;
+        note_change(sources, text->name);
     } else {
         keep_last_good(sources, source, text->name);
         text->hash = 0;
+        text->is_broken = true;
     }
 }
 
@@ -334,13 +362,14 @@ static void remove_name(struct sources *sources, struct source *source, const ch
         return;
     route_registry_remove(sources->registry, slice_of(name));
     drop_parked(sources, name);
-    sources->counts.changed++;
+    note_change(sources, name);
     load_shadow(sources, source, name, diagnostics);
 }
 
 static void apply(struct sources *sources, struct source *source, struct tenant_file *file,
                   struct diagnostics *diagnostics)
 {
+    source->unreadable = file->unreadable;
     if (file->unreadable) {
         source->kept = 0;
         for (size_t i = 0; i < source->names.count; i++) {
@@ -592,6 +621,101 @@ bool sources_want_global(const struct sources *sources)
     return sources->wants_global;
 }
 
+/* -- What is in force ------------------------------------------------------------------------- */
+
+const char *sources_state_name(enum sources_state state)
+{
+    static const char *const NAMES[] = {
+#define X(NAME, TEXT) [SOURCES_##NAME] = (TEXT),
+        SOURCES_STATE_TABLE(X)
+#undef X
+    };
+    return NAMES[state];
+}
+
+static bool is_parked(const struct sources *sources, const char *name)
+{
+    for (size_t i = 0; i < sources->parked_count; i++)
+        if (strcmp(sources->parked[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+static struct sources_entry entry_of(const struct sources *sources, const struct source *source,
+                                     const struct tenant_text *text)
+{
+    const struct tenant *tenant = route_registry_find(sources->registry, slice_of(text->name));
+    struct sources_entry entry = {text->name, source->path, SOURCES_LIVE, tenant};
+    if (tenant != NULL && !is_from(tenant, source)) {
+        entry.state = text->is_broken ? SOURCES_BROKEN : SOURCES_SHADOWED;
+        entry.tenant = NULL;
+    } else if (tenant == NULL) {
+        entry.state = SOURCES_BROKEN;
+    } else if (text->is_broken || source->unreadable) {
+        entry.state = SOURCES_KEPT;
+    } else if (is_parked(sources, text->name)) {
+        entry.state = SOURCES_PARKED;
+    } else if (!can_serve(tenant)) {
+        entry.state = SOURCES_UNRESOLVED;
+    }
+    return entry;
+}
+
+static void visit_names(const struct sources *sources, const struct source *source,
+                        sources_visit_fn *visit, void *context)
+{
+    for (size_t i = 0; source != NULL && i < source->names.count; i++) {
+        struct sources_entry entry = entry_of(sources, source, &source->names.items[i]);
+        visit(context, &entry);
+    }
+}
+
+void sources_each(const struct sources *sources, sources_visit_fn *visit, void *context)
+{
+    visit_names(sources, sources->inline_source, visit, context);
+    for (size_t i = 0; i < sources->file_count; i++)
+        visit_names(sources, sources->files[i], visit, context);
+}
+
+bool sources_find(const struct sources *sources, const char *name, struct sources_entry *entry)
+{
+    bool found = false;
+    for (size_t i = 0; i <= sources->file_count; i++) {
+        const struct source *source = i > 0 ? sources->files[i - 1] : sources->inline_source;
+        const struct tenant_text *text = source != NULL ? names_find(&source->names, name) : NULL;
+        if (text == NULL)
+            continue;
+        struct sources_entry one = entry_of(sources, source, text);
+        if (!found || one.tenant != NULL)
+            *entry = one;
+        found = true;
+    }
+    return found;
+}
+
+static bool is_right(void *context, struct slice name, uint64_t text_hash)
+{
+    const struct source *source = context;
+    char *key = memory_copy_text(name);
+    const struct tenant_text *text = names_find(&source->names, key);
+    free(key);
+    return text != NULL && text->hash == text_hash;
+}
+
+void sources_complain(const struct sources *sources, const char *file,
+                      struct diagnostics *diagnostics)
+{
+    struct source *source = find_source(sources, file);
+    struct tenant_file loaded = {0};
+    if (source != NULL) {
+        const struct known_tenants known = {is_right, source};
+        tenant_file_load_news(file, sources->configuration, &known, &loaded, diagnostics);
+    } else if (sources->inline_source != NULL && strcmp(sources->inline_source->path, file) == 0) {
+        configuration_free(configuration_load(file, &loaded, diagnostics));
+    }
+    tenant_file_fini(&loaded);
+}
+
 /* -- The global file -------------------------------------------------------------------------- */
 
 /* A tenant that is wrong now keeps its last good version, but not past a list of addresses that has
@@ -607,7 +731,7 @@ static void drop_forbidden(struct sources *sources, struct source *source)
             tenant->upstream.address.family == IP_NONE ||
             settings_upstream_allowed(settings, &tenant->upstream.address))
             continue;
-        sources->counts.changed++;
+        note_change(sources, tenant->name);
         if (has_name_upstream(tenant)) {
             sources_put_address(sources, tenant, &NO_ADDRESS);
             continue;

@@ -69,3 +69,42 @@ struct sources_counts {
     size_t files;
 };
 struct sources_counts sources_take_counts(struct sources *sources);
+
+/* -- What of the files is in force: for people ------------------------------------------------- */
+
+#define SOURCES_STATE_TABLE(X)                                                                \
+    X(LIVE, "live")             /* as its file says */                                        \
+    X(UNRESOLVED, "unresolved") /* the same, but its upstream's name has no address yet */    \
+    X(PARKED, "parked")         /* as it was before, until the new upstream has an address */ \
+    X(KEPT, "kept")             /* as it last was right: it is wrong now */                   \
+    X(BROKEN, "broken")         /* not at all: it is wrong, and was never right */            \
+    X(SHADOWED, "shadowed")     /* not at all: another file has a tenant of its name */
+
+enum sources_state {
+#define X(NAME, TEXT) SOURCES_##NAME,
+    SOURCES_STATE_TABLE(X)
+#undef X
+        SOURCES_STATE__MAX,
+};
+const char *sources_state_name(enum sources_state state);
+
+/* One tenant of one file; borrowed until a file is read again. */
+struct sources_entry {
+    const char *name;
+    const char *file;
+    enum sources_state state;
+    const struct tenant *tenant; /* what is in force; NULL when nothing is */
+};
+typedef void sources_visit_fn(void *context, const struct sources_entry *entry);
+/* Every tenant of every file, right or wrong, in the order of files and names. */
+void sources_each(const struct sources *sources, sources_visit_fn *visit, void *context);
+/* The one that is in force, else one that is not; false when no file has that name. */
+MUST_CHECK bool sources_find(const struct sources *sources, const char *name,
+                             struct sources_entry *entry);
+/* Reads what is wrong in a file once more, and says so. */
+void sources_complain(const struct sources *sources, const char *file,
+                      struct diagnostics *diagnostics);
+/* The names of tenants that came, changed or went since the last call; the first so many of them.
+ * For free(), each and all. */
+enum { SOURCES_CHANGED_MAX = 100 };
+size_t sources_take_changed(struct sources *sources, char ***names);

@@ -1,12 +1,7 @@
 /* Files of the configuration: their bytes and their names. */
 #pragma once
 
-#include "core/error.h"
-#include "core/slice.h"
-
-/* Reads a regular file of at most JSON_MAX_TEXT_BYTES; the caller frees `*block`. */
-MUST_CHECK enum error text_file_read(const char *path, char **block, struct slice *bytes,
-                                     struct error_text *text);
+#include "conf/text_file.h"
 
 /* A copy of the name that lives as long as the process, the same one for the same name. For the
  * thread that reads configuration. */

@@ -464,6 +464,7 @@ void tenants_read(const struct node *tenants, const struct configuration *config
         } else {
             file->broken[file->broken_count++] = memory_copy_text(i.node.key);
             text->hash = 0;
+            text->is_broken = true;
         }
     }
 }

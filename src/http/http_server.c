@@ -28,21 +28,40 @@ struct exchange {
     char *body;
     size_t body_size;
     bool body_too_big;
+    struct MHD_Connection *connection;
+    bool answered; /* after having been held, with: */
+    unsigned status;
+    struct MHD_Response *response; /* NULL: no memory for it */
 };
+
+static const struct exchange *exchange_of(const struct http_request *request)
+{
+    return request->internal;
+}
 
 struct slice http_request_header(const struct http_request *request, const char *name)
 {
-    return slice_of(MHD_lookup_connection_value(request->internal, MHD_HEADER_KIND, name));
+    return slice_of(
+        MHD_lookup_connection_value(exchange_of(request)->connection, MHD_HEADER_KIND, name));
 }
 
 int http_request_socket(const struct http_request *request)
 {
-    return MHD_get_connection_info(request->internal, MHD_CONNECTION_INFO_CONNECTION_FD)
+    return MHD_get_connection_info(exchange_of(request)->connection,
+                                   MHD_CONNECTION_INFO_CONNECTION_FD)
         ->connect_fd;
 }
 
-static enum MHD_Result send_answer(struct MHD_Connection *connection,
-                                   const struct http_answer *answer)
+/* A held request is its exchange, which lasts until it is answered: while its connection is
+ * suspended, libmicrohttpd does not look at it. */
+struct http_held *http_request_hold(const struct http_request *request)
+{
+    MHD_suspend_connection(exchange_of(request)->connection);
+    return request->internal;
+}
+
+/* NULL when memory has run out. */
+static struct MHD_Response *make_response(const struct http_answer *answer)
 {
     /* The const is libmicrohttpd's: a buffer that it must copy is only read. */
     struct MHD_Response *response = MHD_create_response_from_buffer(
@@ -50,15 +69,39 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection,
     if (answer->body_owned)
         free((void *)(uintptr_t)answer->body.data);
     if (response == NULL)
-        return MHD_NO;
+        return NULL;
     if (answer->content_type != NULL)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->content_type);
     for (size_t i = 0; i < COUNT_OF(answer->headers) && answer->headers[i].name != NULL; i++)
         MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
-    enum MHD_Result queued =
-        MHD_queue_response(connection, answer->status != 0 ? answer->status : 500, response);
+    return response;
+}
+
+static unsigned status_of(const struct http_answer *answer)
+{
+    return answer->status != 0 ? answer->status : MHD_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* Takes the response. */
+static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status,
+                                     struct MHD_Response *response)
+{
+    if (response == NULL)
+        return MHD_NO;
+    enum MHD_Result queued = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
     return queued;
+}
+
+void http_server_answer(struct http_server *server, struct http_held *held,
+                        const struct http_answer *answer)
+{
+    struct exchange *exchange = (void *)held;
+    exchange->response = make_response(answer);
+    exchange->status = status_of(answer);
+    exchange->answered = true;
+    MHD_resume_connection(exchange->connection);
+    main_timer_once(server->timer, 0);
 }
 
 /* Keeps what came of the body. A body over the limit is read to its end all the same and answered
@@ -80,10 +123,11 @@ static void gather_body(const struct http_server *server, struct exchange *excha
 static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection)
 {
     (void)context;
-    (void)connection;
     struct exchange *exchange = calloc(1, sizeof(*exchange));
-    if (exchange != NULL)
-        exchange->uri = strdup(uri);
+    if (exchange == NULL)
+        return NULL;
+    exchange->uri = strdup(uri);
+    exchange->connection = connection;
     return exchange;
 }
 
@@ -98,6 +142,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         free(exchange->uri);
         memory_wipe(exchange->body, exchange->body_size);
         free(exchange->body);
+        if (exchange->response != NULL)
+            MHD_destroy_response(exchange->response);
     }
     free(exchange);
     *state = NULL;
@@ -123,6 +169,11 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 
     if (exchange == NULL || exchange->uri == NULL)
         return MHD_NO; /* out of memory in on_uri() */
+    if (exchange->answered) {
+        struct MHD_Response *response = exchange->response;
+        exchange->response = NULL;
+        return send_response(connection, exchange->status, response);
+    }
     if (!exchange->begun) {
         exchange->begun = true; /* libmicrohttpd's first call: only the headers are there */
         return MHD_YES;
@@ -135,7 +186,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
     if (exchange->body_too_big) {
         answer.status = MHD_HTTP_CONTENT_TOO_LARGE;
         answer.body = SLICE("the request's body is too large\n");
-        return send_answer(connection, &answer);
+        return send_response(connection, status_of(&answer), make_response(&answer));
     }
     const char *query = strchr(exchange->uri, '?');
     size_t path_size = query != NULL ? (size_t)(query - exchange->uri) : strlen(exchange->uri);
@@ -144,10 +195,12 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
         .path = slice_from(exchange->uri, path_size),
         .query = slice_of(query != NULL ? query + 1 : NULL),
         .body = slice_from(exchange->body, exchange->body_size),
-        .internal = connection,
+        .internal = exchange,
     };
     server->options.on_request(server->options.context, &request, &answer);
-    return send_answer(connection, &answer);
+    if (answer.held)
+        return MHD_YES;
+    return send_response(connection, status_of(&answer), make_response(&answer));
 }
 
 /* Runs what is due and sets the timer for what is not: libmicrohttpd names its next time-out. */
@@ -170,9 +223,9 @@ struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
     struct http_server *server = memory_new(sizeof(*server));
     server->options = *options;
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL, 0, NULL, NULL, on_access, server, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, server,
+        MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent,
         NULL, MHD_OPTION_END);

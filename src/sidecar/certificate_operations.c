@@ -116,6 +116,83 @@ static struct json *describe(struct sidecar *sidecar, const struct certificate *
     return object;
 }
 
+/* -- The sidecar's part of the status ---------------------------------------------------------- */
+
+#define HEALTH_TABLE(X)         \
+    X(FINE, "fine")             \
+    X(MISSING, "missing")       \
+    X(EXPIRING, "expiring")     \
+    X(EXPIRED, "expired")       \
+    X(NOT_SERVED, "not_served") \
+    X(SERVED_WRONG, "served_wrong")
+
+enum health {
+#define X(NAME, TEXT) HEALTH_##NAME,
+    HEALTH_TABLE(X)
+#undef X
+        HEALTH__MAX,
+};
+
+/* The worst that can be said of a certificate, from what describe() says. */
+static enum health health_of(const struct json *certificate)
+{
+    struct slice alarm = {0};
+    const struct json *haproxys = json_get(certificate, "haproxys");
+    if (json_get(certificate, "not_after") == NULL)
+        return HEALTH_MISSING;
+    if (json_read_text(json_get(certificate, "alarm"), &alarm) &&
+        !slice_equal(alarm, SLICE("fine")))
+        return slice_equal(alarm, SLICE("expired")) ? HEALTH_EXPIRED : HEALTH_EXPIRING;
+    if (json_get(certificate, "served_wrong") != NULL)
+        return HEALTH_SERVED_WRONG;
+    for (size_t i = 0; i < json_count(haproxys); i++) {
+        bool served = false;
+        if (!json_read_bool(json_get(json_at(haproxys, i), "served"), &served) || !served)
+            return HEALTH_NOT_SERVED;
+    }
+    return HEALTH_FINE;
+}
+
+static void put_health(struct sidecar *sidecar, struct json *object)
+{
+    static const char *const NAMES[] = {
+#define X(NAME, TEXT) [HEALTH_##NAME] = (TEXT),
+        HEALTH_TABLE(X)
+#undef X
+    };
+    size_t counts[HEALTH__MAX] = {0};
+    struct json *health = json_new_object();
+    for (size_t i = 0; i < sidecar->list->count; i++) {
+        struct json *certificate = describe(sidecar, sidecar->list->items[i]);
+        counts[health_of(certificate)]++;
+        json_free(certificate);
+    }
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        json_put_integer(health, NAMES[i], (int64_t)counts[i]);
+    json_put(object, "certificates", health);
+}
+
+static void show_status(void *context, const struct admin_request *request,
+                        struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    struct json *haproxys = json_new_array();
+    (void)request;
+    for (size_t i = 0; i < sidecar->haproxy_count; i++) {
+        const struct haproxy_seen *seen = &sidecar->haproxys[i];
+        struct json *one = json_new_object();
+        json_put_text(one, "socket", slice_of(seen->target.path));
+        json_put_integer(one, "pid", seen->pid);
+        if (seen->problem[0] != '\0')
+            json_put_text(one, "problem", slice_of(seen->problem));
+        json_append(haproxys, one);
+    }
+    json_put(admin_answer_body(answer), "haproxys", haproxys);
+    put_health(sidecar, admin_answer_body(answer));
+}
+
+/* -- Certificates ------------------------------------------------------------------------------ */
+
 static void list_certificates(void *context, const struct admin_request *request,
                               struct admin_answer *answer)
 {
@@ -245,6 +322,7 @@ static void import_certificates(void *context, const struct admin_request *reque
 }
 
 const struct admin_operation SIDECAR_OPERATIONS[] = {
+    {"GET", "/v1/status", show_status, "adds HAProxys and certificates"},
     {"GET", "/v1/certificates", list_certificates, "lists all certificates"},
     {"GET", "/v1/certificates/{}", show_certificate, "tells about one"},
     {"POST", "/v1/certificates/{}/renew", renew_certificate, "orders a new one now"},

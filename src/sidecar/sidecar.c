@@ -465,11 +465,7 @@ static bool open_all(struct sidecar *sidecar, const struct sidecar_settings *set
     if (!open_runtime(sidecar, settings, text) || !open_challenges(sidecar, settings, text) ||
         !open_worker(sidecar, settings, text))
         return false;
-    if (settings->admin_socket != NULL &&
-        (sidecar->admin =
-             admin_server_new(sidecar->loop, settings->admin_socket, settings->admin_group,
-                              SIDECAR_OPERATIONS, sidecar, text)) == NULL)
-        return false;
+    sidecar->desk = admin_desk_new(settings->admin, sidecar->loop, SIDECAR_OPERATIONS, sidecar);
     sidecar->look_every_ms = settings->look_every_ms > 0 ? settings->look_every_ms : LOOK_EVERY_MS;
     sidecar->holding = sidecar->haproxy_count > 0;
     sidecar->hold_until_ms = clock_mono_ms() + HOLD_MS;
@@ -483,7 +479,7 @@ static void close_all(struct sidecar *sidecar)
 {
     main_timer_free(sidecar->look_timer);
     main_waker_free(sidecar->waker);
-    admin_server_free(sidecar->admin);
+    admin_desk_free(sidecar->desk);
     acme_worker_free(sidecar->worker);
     for (size_t i = 0; i < COUNT_OF(sidecar->cas); i++)
         ca_settings_fini(&sidecar->cas[i]);

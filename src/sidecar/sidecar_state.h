@@ -52,7 +52,7 @@ struct sidecar {
     struct http_client *probes; /* to our own HAProxys */
     struct listen_sockets challenge_sockets;
     struct challenge_server *challenge_server;
-    struct admin_server *admin;
+    struct admin_desk *desk; /* NULL: nobody can ask */
     struct haproxy_seen *haproxys;
     size_t haproxy_count;
     char *crt_list; /* what HAProxy calls the folder of the certificates */

@@ -16,6 +16,7 @@ endfunction()
 
 race_test(publish SOURCES support/net_peer.c LAYERS net)
 race_test(churn SOURCES support/net_peer.c LAYERS net)
+race_test(admin_desk LAYERS admin net)
 race_test(key_maker LAYERS acme net)
 if(TARGET race_key_maker)
     target_include_directories(race_key_maker PRIVATE "${PROJECT_SOURCE_DIR}/src/acme")

@@ -61,9 +61,9 @@ static void setup(struct fixture *fixture)
     cr_assert(mkdtemp(fixture->folder) != NULL);
     fixture->path = memory_format("%s/admin.sock", fixture->folder);
     fixture->loop = main_loop_new(NULL);
-    fixture->server =
-        admin_server_new(fixture->loop, fixture->path, NULL, OPERATIONS, fixture, &fixture->why);
+    fixture->server = admin_server_new(fixture->loop, fixture->path, NULL, &fixture->why);
     cr_assert(fixture->server != NULL, "%s", fixture->why.text);
+    admin_server_add(fixture->server, OPERATIONS, fixture);
 }
 
 static void teardown(struct fixture *fixture)
@@ -166,4 +166,130 @@ Test(admin, nobody_there_is_told_with_a_way_out)
     unsigned status;
     cr_assert(admin_request("/nonexistent/admin.sock", "GET", "/", NULL, &status, &why) == NULL);
     cr_assert(strstr(why.text, "is owui-spoa running") != NULL, "%s", why.text);
+}
+
+/* -- Parts and desks --------------------------------------------------------------------------- */
+
+static void put_one(void *context, const struct admin_request *request, struct admin_answer *answer)
+{
+    (void)request;
+    json_put_integer(admin_answer_body(answer), context, 1);
+}
+
+static void refuse(void *context, const struct admin_request *request, struct admin_answer *answer)
+{
+    (void)context;
+    (void)request;
+    admin_refuse(answer, 409, "not now");
+}
+
+static void answer_text(void *context, const struct admin_request *request,
+                        struct admin_answer *answer)
+{
+    (void)context;
+    (void)request;
+    answer->body = json_new_object();
+    json_put_text(answer->body, "x", SLICE("y"));
+    snprintf(answer->etag, sizeof(answer->etag), "\"1\"");
+}
+
+static const struct admin_operation HERE[] = {
+    {"GET", "/v1/sum", put_one, "adds one"},
+    {"GET", "/v1/no", refuse, "refuses"},
+    {"GET", "/v1/tagged", answer_text, "has an ETag"},
+    {0},
+};
+static const struct admin_operation THERE[] = {
+    {"GET", "/v1/sum", put_one, "adds another"},
+    {"GET", "/v1/no", put_one, "is never asked"},
+    {"POST", "/v1/there", put_one, "is done there alone"},
+    {0},
+};
+
+struct other {
+    struct main_loop *loop;
+    pthread_t thread;
+    struct main_waker *stop;
+};
+
+static void *other_thread(void *context)
+{
+    main_loop_run(context);
+    return NULL;
+}
+
+Test(admin, a_request_is_made_of_parts_in_several_threads)
+{
+    struct fixture fixture;
+    struct other other = {.loop = main_loop_new(NULL)};
+    setup(&fixture);
+    admin_server_add(fixture.server, HERE, (void *)"here");
+    struct admin_desk *desk = admin_desk_new(fixture.server, other.loop, THERE, (void *)"there");
+    other.stop = main_waker_new(other.loop, stop_loop, other.loop);
+    pthread_create(&other.thread, NULL, other_thread, other.loop);
+
+    ask(&fixture, "GET", "/v1/sum", NULL);
+    cr_expect(fixture.status == 200 && json_count(fixture.answer) == 2);
+    cr_expect(json_get(fixture.answer, "here") != NULL);
+    cr_expect(json_get(fixture.answer, "there") != NULL);
+    json_free(fixture.answer);
+
+    struct json *body = json_new_object();
+    ask(&fixture, "POST", "/v1/there", body);
+    cr_expect(fixture.status == 200 && json_get(fixture.answer, "there") != NULL);
+    json_free(fixture.answer);
+    json_free(body);
+
+    ask(&fixture, "GET", "/v1/no", NULL);
+    cr_expect(fixture.status == 409 && json_count(fixture.answer) == 1, "the next part was asked");
+    json_free(fixture.answer);
+    ask(&fixture, "GET", "/v1/tagged", NULL);
+    cr_expect(fixture.status == 200);
+    json_free(fixture.answer);
+
+    main_waker_wake(other.stop);
+    pthread_join(other.thread, NULL);
+    admin_desk_free(desk);
+    ask(&fixture, "POST", "/v1/there", NULL);
+    cr_expect(fixture.status == 404, "a desk that is gone is asked");
+    json_free(fixture.answer);
+    teardown(&fixture);
+    main_waker_free(other.stop);
+    main_loop_free(other.loop);
+}
+
+/* Who waits when the other thread ends is told so. */
+Test(admin, what_no_desk_will_answer_is_refused)
+{
+    struct fixture fixture;
+    struct other other = {.loop = main_loop_new(NULL)};
+    setup(&fixture);
+    struct admin_desk *desk = admin_desk_new(fixture.server, other.loop, THERE, (void *)"there");
+    pthread_t thread;
+    fixture.method = "GET";
+    fixture.target = "/v1/sum";
+    fixture.done = main_waker_new(fixture.loop, stop_loop, fixture.loop);
+    struct main_timer *patience = main_timer_new(fixture.loop, stop_loop, fixture.loop);
+    main_timer_once(patience, 200);
+    pthread_create(&thread, NULL, client_thread, &fixture);
+    main_loop_run(fixture.loop); /* nobody runs the desk's loop */
+    admin_desk_free(desk);
+    main_loop_run(fixture.loop);
+    pthread_join(thread, NULL);
+    cr_expect(fixture.answer != NULL && fixture.status == 503, "%u", fixture.status);
+    json_free(fixture.answer);
+    main_timer_free(patience);
+    main_waker_free(fixture.done);
+    teardown(&fixture);
+    main_loop_free(other.loop);
+}
+
+Test(admin, values_of_a_query)
+{
+    struct slice query = SLICE("a=1&state=live&ab=&b");
+    cr_expect(slice_equal(admin_query_value(query, "a"), SLICE("1")));
+    cr_expect(slice_equal(admin_query_value(query, "state"), SLICE("live")));
+    cr_expect(admin_query_value(query, "ab").size == 0);
+    cr_expect(admin_query_value(query, "b").size == 0);
+    cr_expect(admin_query_value(query, "tate").size == 0);
 }

@@ -1,0 +1,151 @@
+/* A request on its way: see admin_call.h. */
+#include "admin_call.h"
+
+#include "core/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void admin_refuse(struct admin_answer *answer, unsigned status, const char *format, ...)
+{
+    char reason[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof(reason), format, arguments);
+    va_end(arguments);
+    json_free(answer->body);
+    answer->status = status;
+    answer->body = json_new_object();
+    json_put_text(answer->body, "error", slice_of(reason));
+}
+
+struct json *admin_answer_body(struct admin_answer *answer)
+{
+    if (answer->body == NULL)
+        answer->body = json_new_object();
+    return answer->body;
+}
+
+struct slice admin_query_value(struct slice query, const char *key)
+{
+    struct slice name = slice_of(key);
+    while (query.size > 0) {
+        const char *end = memchr(query.data, '&', query.size);
+        struct slice pair = end != NULL ? slice_head(query, (size_t)(end - query.data)) : query;
+        query = slice_skip(query, pair.size + (end != NULL));
+        if (pair.size > name.size && slice_starts_with(pair, name) && pair.data[name.size] == '=')
+            return slice_skip(pair, name.size + 1);
+    }
+    return (struct slice){0};
+}
+
+/* A part that refuses is the last one. */
+void admin_call_go_on(struct admin_call *call, const struct admin_desk *desk)
+{
+    while (call->done < call->part_count && call->parts[call->done].desk == desk) {
+        const struct admin_part *part = &call->parts[call->done++];
+        part->operation->handle(part->context, &call->request, &call->answer);
+        if (call->answer.status >= 400)
+            call->done = call->part_count;
+    }
+}
+
+struct admin_desk *admin_call_desk(const struct admin_call *call)
+{
+    return call->done < call->part_count ? call->parts[call->done].desk : NULL;
+}
+
+void admin_call_free(struct admin_call *call)
+{
+    free(call->method);
+    free(call->path);
+    free(call->query);
+    free(call->if_match);
+    free(call->item);
+    free(call->answer.text);
+    json_free(call->body);
+    json_free(call->answer.body);
+    free(call);
+}
+
+/* -- Boxes: a stack that is taken as a whole, so that no ABA can happen. ----------------------- */
+
+void admin_box_put(struct admin_box *box, struct admin_call *call)
+{
+    call->next = atomic_load_explicit(&box->last, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&box->last, &call->next, call,
+                                                  memory_order_release, memory_order_relaxed))
+        continue;
+}
+
+struct admin_call *admin_box_take(struct admin_box *box)
+{
+    struct admin_call *last = atomic_exchange_explicit(&box->last, NULL, memory_order_acquire);
+    struct admin_call *first = NULL;
+    while (last != NULL) {
+        struct admin_call *before = last->next;
+        last->next = first;
+        first = last;
+        last = before;
+    }
+    return first;
+}
+
+/* -- Desks ------------------------------------------------------------------------------------- */
+
+struct admin_desk {
+    struct admin_server *server;
+    struct main_waker *waker; /* of the desk's thread */
+    struct admin_box inbox;
+};
+
+/* In the desk's thread. */
+static void on_calls(void *context)
+{
+    struct admin_desk *desk = context;
+    struct admin_call *call = admin_box_take(&desk->inbox);
+    while (call != NULL) {
+        struct admin_call *next = call->next;
+        struct main_waker *waker;
+        struct admin_box *outbox = admin_server_outbox(desk->server, &waker);
+        admin_call_go_on(call, desk);
+        admin_box_put(outbox, call);
+        main_waker_wake(waker);
+        call = next;
+    }
+}
+
+void admin_desk_put(struct admin_desk *desk, struct admin_call *call)
+{
+    admin_box_put(&desk->inbox, call);
+    main_waker_wake(desk->waker);
+}
+
+struct admin_desk *admin_desk_new(struct admin_server *server, struct main_loop *loop,
+                                  const struct admin_operation *operations, void *context)
+{
+    if (server == NULL)
+        return NULL;
+    struct admin_desk *desk = memory_new(sizeof(*desk));
+    desk->server = server;
+    desk->waker = main_waker_new(loop, on_calls, desk);
+    admin_server_add_table(server, operations, context, desk);
+    return desk;
+}
+
+void admin_desk_free(struct admin_desk *desk)
+{
+    if (desk == NULL)
+        return;
+    struct admin_call *call = admin_box_take(&desk->inbox);
+    admin_server_remove_desk(desk->server, desk);
+    while (call != NULL) {
+        struct admin_call *next = call->next;
+        admin_refuse(&call->answer, 503, "the daemon is stopping");
+        admin_server_finish(desk->server, call);
+        call = next;
+    }
+    main_waker_free(desk->waker);
+    free(desk);
+}

@@ -1,0 +1,128 @@
+/* The admin interface: how the daemon is, and reading everything again. */
+#include "live.h"
+
+#include "core/clock.h"
+#include "core/version.h"
+#include "instances.h"
+#include "responder.h"
+#include "sources.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static void count_state(void *context, const struct sources_entry *entry)
+{
+    size_t *counts = context;
+    counts[entry->state]++;
+}
+
+static void put_tenants(struct json *object, const struct live *live)
+{
+    size_t counts[SOURCES_STATE__MAX] = {0};
+    struct json *tenants = json_new_object();
+    sources_each(publisher_sources(live->publisher), count_state, counts);
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        json_put_integer(tenants, sources_state_name((enum sources_state)i), (int64_t)counts[i]);
+    json_put_integer(tenants, "instances",
+                     (int64_t)instances_count(publisher_instances(live->publisher)));
+    json_put(object, "tenants", tenants);
+}
+
+static void put_decisions(struct json *object, const struct live *live)
+{
+    struct json *outcomes = json_new_object();
+    struct json *refusals = json_new_object();
+    uint64_t held = 0;
+    uint64_t held_in_vain = 0;
+    for (unsigned loop = 0; loop < loops_count(live->loops); loop++) {
+        held += responder_held(live->responders[loop]);
+        held_in_vain += responder_held_in_vain(live->responders[loop]);
+    }
+    for (unsigned i = 0; i < OUTCOME__MAX; i++) {
+        uint64_t count = 0;
+        for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
+            count += responder_outcomes(live->responders[loop], (enum outcome)i);
+        json_put_integer(outcomes, outcome_name((enum outcome)i), (int64_t)count);
+    }
+    for (unsigned i = REFUSAL_NONE + 1; i < REFUSAL__MAX; i++) {
+        uint64_t count = 0;
+        for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
+            count += responder_refusals(live->responders[loop], (enum refusal)i);
+        if (count > 0)
+            json_put_integer(refusals, refusal_name((enum refusal)i), (int64_t)count);
+    }
+    json_put(object, "decisions", outcomes);
+    json_put(object, "refusals", refusals);
+    json_put_integer(object, "held", (int64_t)held);
+    json_put_integer(object, "held_in_vain", (int64_t)held_in_vain);
+}
+
+static void put_generation(struct json *object, const struct live *live)
+{
+    const struct snapshot *snapshot = publisher_snapshot(live->publisher);
+    char hash[17];
+    snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)snapshot->content_hash);
+    json_put_integer(object, "generation", (int64_t)snapshot->generation);
+    json_put_text(object, "hash", slice_of(hash));
+}
+
+static void show_status(void *context, const struct admin_request *request,
+                        struct admin_answer *answer)
+{
+    const struct live *live = context;
+    struct json *body = admin_answer_body(answer);
+    (void)request;
+    json_put_text(body, "version", SLICE(OWUI_SPOA_VERSION));
+    json_put_integer(body, "pid", getpid());
+    json_put_bool(body, "serving", live->serving);
+    json_put_text(body, "configuration", slice_of(publisher_configuration(live->publisher)->path));
+    json_put_integer(body, "started", live->start_wall_s);
+    json_put_integer(body, "uptime_s", (clock_mono_ms() - live->start_mono_ms) / 1000);
+    put_generation(body, live);
+    put_tenants(body, live);
+    json_put_integer(body, "loops", loops_count(live->loops));
+    json_put_integer(body, "connections",
+                     (int64_t)loops_counter(live->loops, LOOP_CONNECTIONS_OPEN));
+    put_decisions(body, live);
+}
+
+static void reload(void *context, const struct admin_request *request, struct admin_answer *answer)
+{
+    const struct live *live = context;
+    (void)request;
+    if (!live->serving) {
+        admin_refuse(answer, 503, "the daemon is starting or stopping");
+        return;
+    }
+    publisher_reload(live->publisher, "admin");
+    put_generation(admin_answer_body(answer), live);
+    put_tenants(admin_answer_body(answer), live);
+}
+
+const struct admin_operation STATUS_OPERATIONS[] = {
+    {"GET", "/v1/status", show_status, "tells how the daemon is"},
+    {"POST", "/v1/reload", reload, "reads the configuration again"},
+    {0},
+};
+
+/* -- Without certificates ---------------------------------------------------------------------- */
+
+static void refuse_certificates(void *context, const struct admin_request *request,
+                                struct admin_answer *answer)
+{
+    (void)context;
+    (void)request;
+    admin_refuse(answer, 409,
+                 "no certificates are looked after: set \"acme\": {\"directory\": ...}");
+}
+
+const struct admin_operation NO_CERTIFICATES_OPERATIONS[] = {
+    {"GET", "/v1/certificates", refuse_certificates, "tells that there are none"},
+    {"GET", "/v1/certificates/{}", refuse_certificates, "the same"},
+    {"POST", "/v1/certificates/{}/renew", refuse_certificates, "the same"},
+    {"POST", "/v1/certificates/{}/revoke", refuse_certificates, "the same"},
+    {"POST", "/v1/certificates/{}/deploy", refuse_certificates, "the same"},
+    {"POST", "/v1/certificates/{}/rollback", refuse_certificates, "the same"},
+    {"POST", "/v1/import", refuse_certificates, "the same"},
+    {0},
+};

@@ -1,0 +1,251 @@
+/* The admin interface: tenants as they are in their files and in force. */
+#include "live.h"
+
+#include "conf/text_file.h"
+#include "core/hash.h"
+#include "core/memory.h"
+#include "sources.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { LIST_MAX = 1000 };
+
+/* -- One tenant -------------------------------------------------------------------------------- */
+
+static struct json *hosts_json(const struct tenant *tenant)
+{
+    struct json *hosts = json_new_array();
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        char *text =
+            memory_format("%s%s", tenant->hosts[i].wildcard ? "*." : "", tenant->hosts[i].name);
+        json_append_text(hosts, slice_of(text));
+        free(text);
+    }
+    return hosts;
+}
+
+static struct json *paths_json(const struct tenant *tenant)
+{
+    struct json *paths = json_new_array();
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        const struct path_rule *path = &tenant->paths[i];
+        char *text = memory_format("%s%s%s", path->wildcard ? "*." : "", path->host, path->prefix);
+        json_append_text(paths, slice_of(text));
+        free(text);
+    }
+    return paths;
+}
+
+static void put_upstream(struct json *object, const struct tenant *tenant)
+{
+    const struct upstream *upstream = &tenant->upstream;
+    char ip_text[IP_TEXT_SIZE];
+    if (tenant->backend != NULL) {
+        json_put_text(object, "backend", slice_of(tenant->backend));
+        return;
+    }
+    const char *host = upstream->host != NULL ? upstream->host : "(by label)";
+    char *text = memory_format(strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
+                               upstream->scheme == UPSTREAM_HTTP ? "http" : "https", host,
+                               (unsigned)upstream->port);
+    json_put_text(object, "upstream", slice_of(text));
+    free(text);
+    if (upstream->address.family != IP_NONE)
+        json_put_text(object, "address", slice_of(ip_print(&upstream->address, ip_text)));
+}
+
+static struct json *entry_json(const struct sources_entry *entry)
+{
+    struct json *object = json_new_object();
+    json_put_text(object, "name", slice_of(entry->name));
+    json_put_text(object, "state", slice_of(sources_state_name(entry->state)));
+    json_put_text(object, "file", slice_of(entry->file));
+    if (entry->tenant != NULL) {
+        json_put(object, "hosts", hosts_json(entry->tenant));
+        json_put(object, "paths", paths_json(entry->tenant));
+        put_upstream(object, entry->tenant);
+    }
+    return object;
+}
+
+/* -- What is wrong ----------------------------------------------------------------------------- */
+
+/* Messages about a tenant begin with its name; others are about its file. */
+static bool is_about(const struct diagnostic *item, const char *name)
+{
+    char *start = memory_format("tenant \"%s\"", name);
+    bool is = slice_starts_with(slice_of(item->message), slice_of(start)) ||
+              !slice_starts_with(slice_of(item->message), SLICE("tenant \""));
+    free(start);
+    return is && item->severity == SEVERITY_ERROR;
+}
+
+static void put_shadow(const struct live *live, const struct sources_entry *entry,
+                       struct json *problems)
+{
+    struct sources_entry other;
+    if (entry->state != SOURCES_SHADOWED ||
+        !sources_find(publisher_sources(live->publisher), entry->name, &other))
+        return;
+    struct json *problem = json_new_object();
+    char *text = memory_format("%s has a tenant of this name, which counts", other.file);
+    json_put_text(problem, "message", slice_of(text));
+    json_append(problems, problem);
+    free(text);
+}
+
+/* `diagnostics` is of the entry's file. */
+static void put_problems(const struct live *live, const struct sources_entry *entry,
+                         const struct diagnostics *diagnostics, struct json *object)
+{
+    struct json *problems = json_new_array();
+    put_shadow(live, entry, problems);
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (is_about(&diagnostics->items[i], entry->name))
+            json_append(problems, diagnostic_json(&diagnostics->items[i]));
+    json_put(object, "problems", problems);
+}
+
+static bool is_wrong(enum sources_state state)
+{
+    return state == SOURCES_KEPT || state == SOURCES_BROKEN || state == SOURCES_SHADOWED;
+}
+
+/* -- The list: sorted by name, so that it can be asked for page by page -------------------------
+ */
+
+struct list {
+    struct sources_entry *entries;
+    size_t count;
+    size_t capacity;
+    struct slice state; /* empty: any */
+    struct slice after;
+};
+
+static int compare_slices(struct slice a, struct slice b)
+{
+    size_t common = size_min(a.size, b.size);
+    int order = common > 0 ? memcmp(a.data, b.data, common) : 0;
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static void collect(void *context, const struct sources_entry *entry)
+{
+    struct list *list = context;
+    if ((list->state.size > 0 &&
+         !slice_equal(list->state, slice_of(sources_state_name(entry->state)))) ||
+        compare_slices(slice_of(entry->name), list->after) <= 0)
+        return;
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity * 2 + 64;
+        list->entries = memory_resize(list->entries, list->capacity, sizeof(*list->entries));
+    }
+    list->entries[list->count++] = *entry;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct sources_entry *left = a;
+    const struct sources_entry *right = b;
+    int order = strcmp(left->name, right->name);
+    return order != 0 ? order : strcmp(left->file, right->file);
+}
+
+/* Reads each file once, however many of its tenants are wrong. */
+static void put_list_problems(const struct live *live, const struct list *list, size_t index,
+                              struct diagnostics *diagnostics, const char **read, struct json *one)
+{
+    const struct sources_entry *entry = &list->entries[index];
+    if (*read == NULL || strcmp(*read, entry->file) != 0) {
+        diagnostics_fini(diagnostics);
+        *diagnostics = (struct diagnostics){0};
+        sources_complain(publisher_sources(live->publisher), entry->file, diagnostics);
+        *read = entry->file;
+    }
+    put_problems(live, entry, diagnostics, one);
+}
+
+static void list_tenants(void *context, const struct admin_request *request,
+                         struct admin_answer *answer)
+{
+    const struct live *live = context;
+    struct json *array = json_new_array();
+    struct list list = {.state = admin_query_value(request->query, "state"),
+                        .after = admin_query_value(request->query, "after")};
+    struct diagnostics diagnostics = {0};
+    const char *read = NULL;
+    sources_each(publisher_sources(live->publisher), collect, &list);
+    if (list.count > 0)
+        qsort(list.entries, list.count, sizeof(*list.entries), compare_entries);
+    /* A page ends between names, not between two tenants of one name. */
+    size_t shown = size_min(list.count, LIST_MAX);
+    while (shown < list.count &&
+           strcmp(list.entries[shown - 1].name, list.entries[shown].name) == 0)
+        shown++;
+    for (size_t i = 0; i < shown; i++) {
+        struct json *one = entry_json(&list.entries[i]);
+        if (is_wrong(list.entries[i].state))
+            put_list_problems(live, &list, i, &diagnostics, &read, one);
+        json_append(array, one);
+    }
+    struct json *body = admin_answer_body(answer);
+    json_put_integer(body, "generation", (int64_t)publisher_snapshot(live->publisher)->generation);
+    json_put(body, "tenants", array);
+    if (shown < list.count)
+        json_put_text(body, "after", slice_of(list.entries[shown - 1].name));
+    diagnostics_fini(&diagnostics);
+    free(list.entries);
+}
+
+/* -- One of them ------------------------------------------------------------------------------- */
+
+/* What stands in the file: the ETag is of that, so that a change by hand counts too. */
+static void put_definition(const struct sources_entry *entry, struct json *object,
+                           struct admin_answer *answer)
+{
+    char *block = NULL;
+    struct slice text;
+    struct json_position place;
+    struct error_text why;
+    char *pointer = memory_format("/tenants/%s", entry->name);
+    if (text_file_read(entry->file, &block, &text, &why) == ERROR_OK &&
+        json_locate(text, slice_of(pointer), JSON_PART_VALUE, &place)) {
+        struct slice value = slice_from(text.data + place.offset, place.size);
+        struct json *definition = json_parse(value, value.size, NULL, &why);
+        if (definition != NULL)
+            json_put(object, "definition", definition);
+        json_put_integer(object, "line", (int64_t)place.line);
+        snprintf(answer->etag, sizeof(answer->etag), "\"%016llx\"",
+                 (unsigned long long)hash_content(value, 0));
+        json_put_text(object, "etag", slice_of(answer->etag));
+    }
+    free(pointer);
+    free(block);
+}
+
+static void show_tenant(void *context, const struct admin_request *request,
+                        struct admin_answer *answer)
+{
+    const struct live *live = context;
+    struct sources_entry entry;
+    struct diagnostics diagnostics = {0};
+    char *name = memory_copy_text(request->item);
+    if (sources_find(publisher_sources(live->publisher), name, &entry)) {
+        answer->body = entry_json(&entry);
+        put_definition(&entry, answer->body, answer);
+        sources_complain(publisher_sources(live->publisher), entry.file, &diagnostics);
+        put_problems(live, &entry, &diagnostics, answer->body);
+    } else {
+        admin_refuse(answer, 404, "there is no tenant \"%s\"; `owui-spoa tenants` lists them",
+                     name);
+    }
+    diagnostics_fini(&diagnostics);
+    free(name);
+}
+
+const struct admin_operation TENANT_OPERATIONS[] = {
+    {"GET", "/v1/tenants", list_tenants, "lists all tenants"},
+    {"GET", "/v1/tenants/{}", show_tenant, "tells about one"},
+    {0},
+};

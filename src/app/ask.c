@@ -1,0 +1,76 @@
+/* Asking the daemon: see ask.h. */
+#include "ask.h"
+
+#include "admin/admin_client.h"
+#include "command.h"
+#include "conf/configuration.h"
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+char *ask_socket(const char *socket, const char *configuration_path)
+{
+    struct diagnostics diagnostics = {0};
+    struct tenant_file tenants = {0};
+    char *path = NULL;
+    if (socket != NULL)
+        return memory_copy_text(slice_of(socket));
+    struct configuration *configuration =
+        configuration_load(configuration_path, &tenants, &diagnostics);
+    if (configuration != NULL)
+        path = memory_copy_text(slice_of(configuration->admin_socket));
+    else
+        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
+                configuration_path);
+    configuration_free(configuration);
+    tenant_file_fini(&tenants);
+    diagnostics_fini(&diagnostics);
+    return path;
+}
+
+struct json *ask(const char *socket, const char *method, const char *path, const struct json *body,
+                 int *code)
+{
+    struct error_text why;
+    unsigned status = 0;
+    struct json *answer = admin_request(socket, method, path, body, &status, &why);
+    *code = EXIT_GOOD;
+    if (answer == NULL) {
+        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        *code = EXIT_WRONG;
+    } else if (status >= 400) {
+        fprintf(stderr, "owui-spoa: %.*s\n", SLICE_PRINT(ask_text(answer, "error")));
+        *code = EXIT_BAD;
+        json_free(answer);
+        answer = NULL;
+    }
+    return answer;
+}
+
+bool ask_item_valid(const char *name)
+{
+    static const char GOOD[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*";
+    return name[0] != '\0' && strspn(name, GOOD) == strlen(name);
+}
+
+struct slice ask_text(const struct json *object, const char *key)
+{
+    struct slice text = {0};
+    if (!json_read_text(json_get(object, key), &text))
+        return SLICE("");
+    return text;
+}
+
+int64_t ask_number(const struct json *object, const char *key)
+{
+    int64_t number = 0;
+    return json_read_integer(json_get(object, key), &number) ? number : 0;
+}
+
+void ask_print_json(const struct json *answer)
+{
+    char *text = json_print(answer, JSON_STYLE_INDENTED);
+    fputs(text, stdout);
+    free(text);
+}

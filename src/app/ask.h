@@ -1,0 +1,19 @@
+/* What the subcommands that talk to the daemon share: where its socket is, one question, and the
+ * reading and printing of answers. */
+#pragma once
+
+#include "json/json.h"
+
+/* The admin socket: `socket` if told, else that of the configuration. NULL, told on stderr, when
+ * there is no telling; for free(). */
+char *ask_socket(const char *socket, const char *configuration);
+/* The daemon's answer; NULL when there is none or it is a refusal, which is then told on stderr,
+ * with the exit code in `*code`. */
+struct json *ask(const char *socket, const char *method, const char *path, const struct json *body,
+                 int *code);
+/* An item in a path: no name of ours needs percent-encoding, and others must not become one. */
+MUST_CHECK bool ask_item_valid(const char *name);
+
+struct slice ask_text(const struct json *object, const char *key); /* empty when not there */
+int64_t ask_number(const struct json *object, const char *key);    /* 0 when not there */
+void ask_print_json(const struct json *answer);

@@ -1,0 +1,26 @@
+/* What the main thread's operations of the admin interface work with, and their tables.
+ *
+ * To add operations: write a table like these, with `struct live` as its context, and name it in
+ * daemon.c's offer_operations(). What belongs to the sidecar goes to its table instead.
+ */
+#pragma once
+
+#include "admin/admin_server.h"
+#include "net/loop.h"
+#include "publisher.h"
+
+struct responder;
+
+struct live {
+    struct publisher *publisher;
+    struct loops *loops;
+    struct responder *const *responders; /* one for each loop */
+    int64_t start_wall_s;
+    int64_t start_mono_ms;
+    bool serving; /* false while the daemon starts and while it drains */
+};
+
+extern const struct admin_operation STATUS_OPERATIONS[];
+extern const struct admin_operation TENANT_OPERATIONS[];
+/* Instead of the sidecar's, when no certificates are looked after. */
+extern const struct admin_operation NO_CERTIFICATES_OPERATIONS[];

@@ -1,0 +1,171 @@
+/* `owui-spoa status` and `owui-spoa reload`. */
+#include "ask.h"
+#include "command.h"
+#include "core/memory.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_uptime(int64_t uptime_s)
+{
+    enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+    if (uptime_s >= DAY)
+        printf("%lldd %lldh", (long long)(uptime_s / DAY), (long long)(uptime_s % DAY / HOUR));
+    else if (uptime_s >= HOUR)
+        printf("%lldh %lldm", (long long)(uptime_s / HOUR), (long long)(uptime_s % HOUR / MINUTE));
+    else
+        printf("%lldm %llds", (long long)(uptime_s / MINUTE), (long long)(uptime_s % MINUTE));
+}
+
+/* "label   12 live, 1 broken": the members of an object that are not 0. */
+static void print_counts(const char *label, const struct json *counts)
+{
+    int64_t total = 0;
+    bool any = false;
+    for (struct json_member member = {0}; json_next(counts, &member);) {
+        int64_t count = 0;
+        if (json_read_integer(member.value, &count))
+            total += count;
+    }
+    printf("%-13s", label);
+    for (struct json_member member = {0}; json_next(counts, &member);) {
+        int64_t count = 0;
+        if (!json_read_integer(member.value, &count) || count == 0)
+            continue;
+        printf("%s%lld %.*s", any ? ", " : "", (long long)count, SLICE_PRINT(member.key));
+        any = true;
+    }
+    puts(total == 0 ? "none" : "");
+}
+
+static void print_haproxys(const struct json *haproxys)
+{
+    for (size_t i = 0; i < json_count(haproxys); i++) {
+        const struct json *one = json_at(haproxys, i);
+        int64_t pid = ask_number(one, "pid");
+        printf("%-13s%.*s: ", i == 0 ? "haproxy" : "", SLICE_PRINT(ask_text(one, "socket")));
+        if (pid > 0)
+            printf("pid %lld\n", (long long)pid);
+        else
+            printf("not there: %.*s\n", SLICE_PRINT(ask_text(one, "problem")));
+    }
+}
+
+static void print_status(const struct json *status)
+{
+    bool serving = false;
+    if (!json_read_bool(json_get(status, "serving"), &serving))
+        serving = false;
+    printf("owui-spoa %.*s, pid %lld, up ", SLICE_PRINT(ask_text(status, "version")),
+           (long long)ask_number(status, "pid"));
+    print_uptime(ask_number(status, "uptime_s"));
+    printf("%s\n\n", serving ? "" : ", NOT SERVING: it is starting or stopping");
+    printf("%-13s%.*s\n", "from", SLICE_PRINT(ask_text(status, "configuration")));
+    printf("%-13s%lld, hash %.*s\n", "generation", (long long)ask_number(status, "generation"),
+           SLICE_PRINT(ask_text(status, "hash")));
+    print_counts("tenants", json_get(status, "tenants"));
+    printf("%-13s%lld, with %lld connections from HAProxy\n", "loops",
+           (long long)ask_number(status, "loops"), (long long)ask_number(status, "connections"));
+    print_counts("decisions", json_get(status, "decisions"));
+    print_counts("refusals", json_get(status, "refusals"));
+    print_haproxys(json_get(status, "haproxys"));
+    if (json_get(status, "certificates") != NULL)
+        print_counts("certificates", json_get(status, "certificates"));
+}
+
+/* Whether nothing needs somebody to look at it. */
+static bool is_fine(const struct json *status)
+{
+    static const char *const WRONG_TENANTS[] = {"kept", "broken", "shadowed"};
+    const struct json *certificates = json_get(status, "certificates");
+    const struct json *haproxys = json_get(status, "haproxys");
+    bool fine = true;
+    for (size_t i = 0; i < COUNT_OF(WRONG_TENANTS); i++)
+        fine = fine && ask_number(json_get(status, "tenants"), WRONG_TENANTS[i]) == 0;
+    for (struct json_member member = {0}; json_next(certificates, &member);) {
+        int64_t count = 0;
+        fine = fine && (slice_equal(member.key, SLICE("fine")) ||
+                        (json_read_integer(member.value, &count) && count == 0));
+    }
+    for (size_t i = 0; i < json_count(haproxys); i++)
+        fine = fine && ask_number(json_at(haproxys, i), "pid") > 0;
+    return fine;
+}
+
+struct wish {
+    const char *configuration;
+    const char *socket;
+    bool json;
+};
+
+static int show_status(const char *socket, bool as_json)
+{
+    int code;
+    struct json *status = ask(socket, "GET", "/v1/status", NULL, &code);
+    if (status == NULL)
+        return code;
+    if (as_json)
+        ask_print_json(status);
+    else
+        print_status(status);
+    code = is_fine(status) ? EXIT_GOOD : EXIT_BAD;
+    json_free(status);
+    return code;
+}
+
+static int reload(const char *socket, bool as_json)
+{
+    int code;
+    struct json *answer = ask(socket, "POST", "/v1/reload", NULL, &code);
+    if (answer == NULL)
+        return code;
+    if (as_json) {
+        ask_print_json(answer);
+    } else {
+        printf("%-13s%lld, hash %.*s\n", "generation", (long long)ask_number(answer, "generation"),
+               SLICE_PRINT(ask_text(answer, "hash")));
+        print_counts("tenants", json_get(answer, "tenants"));
+    }
+    code = is_fine(answer) ? EXIT_GOOD : EXIT_BAD;
+    json_free(answer);
+    return code;
+}
+
+/* Both take the same options and no argument. */
+static int perform(int count, char **arguments, int (*act)(const char *socket, bool as_json))
+{
+    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
+                                            {"socket", required_argument, NULL, 's'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': wish.configuration = optarg; break;
+        case 's': wish.socket = optarg; break;
+        case 'j': wish.json = true; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    if (optind < count)
+        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    char *socket = ask_socket(wish.socket, wish.configuration);
+    int code = socket != NULL ? act(socket, wish.json) : EXIT_WRONG;
+    free(socket);
+    return code;
+}
+
+int status_command(int count, char **arguments)
+{
+    return perform(count, arguments, show_status);
+}
+
+int reload_command(int count, char **arguments)
+{
+    return perform(count, arguments, reload);
+}

@@ -1,0 +1,193 @@
+/* `owui-spoa tenants`: what is in force, and what is wrong. */
+#include "ask.h"
+#include "command.h"
+#include "core/memory.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct wish {
+    const char *configuration;
+    const char *socket;
+    const char *name;  /* NULL: all */
+    const char *state; /* NULL: any */
+    bool json;
+};
+
+static bool is_wrong(const struct json *tenant)
+{
+    struct slice state = ask_text(tenant, "state");
+    return slice_equal(state, SLICE("kept")) || slice_equal(state, SLICE("broken")) ||
+           slice_equal(state, SLICE("shadowed"));
+}
+
+static void print_problems(const struct json *tenant)
+{
+    const struct json *problems = json_get(tenant, "problems");
+    for (size_t i = 0; i < json_count(problems); i++) {
+        const struct json *one = json_at(problems, i);
+        struct slice hint = ask_text(one, "hint");
+        fputs("    ", stdout);
+        if (json_get(one, "line") != NULL)
+            printf("%.*s:%lld:%lld: ", SLICE_PRINT(ask_text(one, "file")),
+                   (long long)ask_number(one, "line"), (long long)ask_number(one, "column"));
+        printf("%.*s\n", SLICE_PRINT(ask_text(one, "message")));
+        if (hint.size > 0)
+            printf("        %.*s\n", SLICE_PRINT(hint));
+    }
+}
+
+static void print_row(const struct json *tenant)
+{
+    struct slice first = SLICE("-");
+    const struct json *hosts = json_get(tenant, "hosts");
+    const struct json *ways = json_count(hosts) > 0 ? hosts : json_get(tenant, "paths");
+    struct slice upstream = ask_text(tenant, "upstream");
+    struct slice backend = ask_text(tenant, "backend");
+    if (!json_read_text(json_at(ways, 0), &first))
+        first = SLICE("-");
+    printf("%-24.*s %-10.*s %-32.*s %s%.*s\n", SLICE_PRINT(ask_text(tenant, "name")),
+           SLICE_PRINT(ask_text(tenant, "state")), SLICE_PRINT(first),
+           backend.size > 0 ? "backend " : "", SLICE_PRINT(backend.size > 0 ? backend : upstream));
+    print_problems(tenant);
+}
+
+/* One page; the name after which the next one begins is left in `after`, empty at the end. */
+static int ask_page(const struct wish *wish, const char *socket, char **after, struct json *all,
+                    bool *wrong)
+{
+    int code;
+    char *path =
+        memory_format("/v1/tenants?after=%s%s%s", *after, wish->state != NULL ? "&state=" : "",
+                      wish->state != NULL ? wish->state : "");
+    struct json *answer = ask(socket, "GET", path, NULL, &code);
+    free(path);
+    if (answer == NULL)
+        return code;
+    const struct json *list = json_get(answer, "tenants");
+    for (size_t i = 0; i < json_count(list); i++) {
+        *wrong = *wrong || is_wrong(json_at(list, i));
+        if (wish->json)
+            json_append(all, json_clone(json_at(list, i)));
+        else
+            print_row(json_at(list, i));
+    }
+    free(*after);
+    *after = memory_copy_text(ask_text(answer, "after"));
+    json_free(answer);
+    return EXIT_GOOD;
+}
+
+static int show_all(const struct wish *wish, const char *socket)
+{
+    char *after = memory_copy_text(SLICE(""));
+    struct json *root = json_new_object();
+    struct json *all = json_new_array();
+    bool wrong = false;
+    int code;
+    json_put(root, "tenants", all);
+    if (!wish->json)
+        printf("%-24s %-10s %-32s %s\n", "TENANT", "STATE", "FOR", "UPSTREAM");
+    do
+        code = ask_page(wish, socket, &after, all, &wrong);
+    while (code == EXIT_GOOD && after[0] != '\0');
+    if (code == EXIT_GOOD && wish->json)
+        ask_print_json(root);
+    json_free(root);
+    free(after);
+    return code == EXIT_GOOD && wrong ? EXIT_BAD : code;
+}
+
+static void print_list(const char *label, const struct json *list)
+{
+    struct slice text;
+    for (size_t i = 0; i < json_count(list); i++)
+        if (json_read_text(json_at(list, i), &text))
+            printf("%-11s%.*s\n", i == 0 ? label : "", SLICE_PRINT(text));
+}
+
+static void print_line(const char *label, struct slice text)
+{
+    if (text.size > 0)
+        printf("%-11s%.*s\n", label, SLICE_PRINT(text));
+}
+
+static void print_tenant(const struct json *tenant)
+{
+    const struct json *definition = json_get(tenant, "definition");
+    print_line("tenant", ask_text(tenant, "name"));
+    print_line("state", ask_text(tenant, "state"));
+    printf("%-11s%.*s:%lld\n", "file", SLICE_PRINT(ask_text(tenant, "file")),
+           (long long)ask_number(tenant, "line"));
+    print_list("hosts", json_get(tenant, "hosts"));
+    print_list("paths", json_get(tenant, "paths"));
+    print_line("upstream", ask_text(tenant, "upstream"));
+    print_line("address", ask_text(tenant, "address"));
+    print_line("backend", ask_text(tenant, "backend"));
+    if (json_count(json_get(tenant, "problems")) > 0) {
+        puts("problems");
+        print_problems(tenant);
+    }
+    if (definition != NULL) {
+        puts("\nin its file");
+        ask_print_json(definition);
+    }
+}
+
+static int show_one(const struct wish *wish, const char *socket)
+{
+    int code;
+    char *path = memory_format("/v1/tenants/%s", wish->name);
+    struct json *tenant = ask(socket, "GET", path, NULL, &code);
+    free(path);
+    if (tenant == NULL)
+        return code;
+    if (wish->json)
+        ask_print_json(tenant);
+    else
+        print_tenant(tenant);
+    code = is_wrong(tenant) ? EXIT_BAD : EXIT_GOOD;
+    json_free(tenant);
+    return code;
+}
+
+static int perform(const struct wish *wish)
+{
+    char *socket = ask_socket(wish->socket, wish->configuration);
+    int code = socket == NULL       ? EXIT_WRONG
+               : wish->name != NULL ? show_one(wish, socket)
+                                    : show_all(wish, socket);
+    free(socket);
+    return code;
+}
+
+int tenants_command(int count, char **arguments)
+{
+    static const struct option OPTIONS[] = {
+        {"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
+        {"state", required_argument, NULL, 't'},  {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {0}};
+    struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': wish.configuration = optarg; break;
+        case 's': wish.socket = optarg; break;
+        case 't': wish.state = optarg; break;
+        case 'j': wish.json = true; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    if (optind < count)
+        wish.name = arguments[optind++];
+    if (optind < count)
+        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    if ((wish.name != NULL && !ask_item_valid(wish.name)) ||
+        (wish.state != NULL && !ask_item_valid(wish.state)))
+        return command_misused(arguments[0], "\"%s\" is no name",
+                               wish.name != NULL ? wish.name : wish.state);
+    return perform(&wish);
+}
