@@ -29,6 +29,9 @@ struct loops;
 struct loop_handler {
     /* Answers a NOTIFY, see spop_session.h. loop_current_connection() names the connection. */
     spop_notify_fn *on_notify;
+    /* Called before the frames of a receive are answered, with all that has arrived: a chance to
+     * look ahead. May be NULL. */
+    void (*on_input)(void *context, struct slice frames);
     /* Takes over a published value; what it replaces is the application's to release. */
     void (*on_value)(void *context, void *value);
     /* Releases a value that was replaced before it was delivered, or never delivered. Runs in the

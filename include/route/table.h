@@ -28,6 +28,13 @@ struct route_match {
 /* `host` is a normalised name, `path` a normalised path. No lock, no allocation. */
 void route_table_find(const struct route_table *table, struct slice host, struct slice path,
                       struct route_match *match);
+/* Whether the table is too large for the processor's nearer caches. */
+bool route_table_is_large(const struct route_table *table);
+/* Begins to bring what lookups of these hosts will read, their tenants included, into the cache,
+ * all of them at once; hosts of at least one tenant's own come back in `tenants` (room for
+ * `count`). Wildcards are not looked for. Returns how many tenants. */
+size_t route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
+                         const struct tenant **tenants);
 /* One key that a lookup tried. */
 struct route_try {
     struct slice host; /* without "*." */

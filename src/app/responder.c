@@ -1,6 +1,7 @@
 /* What a loop does with a NOTIFY: see responder.h. */
 #include "responder.h"
 
+#include "agent/ahead.h"
 #include "agent/instance.h"
 #include "core/clock.h"
 #include "core/hash.h"
@@ -129,6 +130,12 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
     return SPOP_ANSWERED;
 }
 
+static void on_input(void *context, struct slice frames)
+{
+    const struct responder *responder = context;
+    answer_ahead(responder->snapshot, frames);
+}
+
 /* Decides a held request again. True when it has been answered, which it is at the latest when its
  * time is up. */
 static bool settle(struct responder *responder, const struct held *held, int64_t now_ms)
@@ -202,6 +209,7 @@ static void drop_value(void *value)
 
 const struct loop_handler RESPONDER_HANDLER = {
     .on_notify = on_notify,
+    .on_input = on_input,
     .on_value = on_value,
     .drop_value = drop_value,
     .on_timer = on_timer,

@@ -245,6 +245,8 @@ static void conn_serve(struct conn *conn, struct slice input)
     const char *reason = NULL;
     bool is_full;
 
+    if (set->handler->on_input != NULL)
+        set->handler->on_input(set->context, input);
     do {
         struct writer out = writer_of(set->send_buffer, SEND_BYTES);
         uint32_t notifies = conn->session.notifies;

@@ -117,6 +117,20 @@ const struct entry *slots_find(const struct slots *slots, const struct key *key,
     }
 }
 
+void slots_prefetch(const struct slots *slots, uint64_t hash)
+{
+    __builtin_prefetch(&slots->slots[hash & slots->mask]);
+}
+
+const struct entry *slots_find_likely(const struct slots *slots, uint64_t hash)
+{
+    for (size_t i = hash & slots->mask;; i = (i + 1) & slots->mask) {
+        const struct slot *slot = &slots->slots[i];
+        if (slot->entry == NULL || slot->hash == hash)
+            return slot->entry;
+    }
+}
+
 /* The slot with the entry's key, or the free one where it belongs. */
 static struct slot *place_of(struct slots *slots, const struct key *key, uint64_t hash)
 {

@@ -61,6 +61,10 @@ void slots_init(struct slots *slots);
 void slots_fini(struct slots *slots); /* the entries stay */
 void slots_copy(const struct slots *slots, struct slots *copy);
 const struct entry *slots_find(const struct slots *slots, const struct key *key, uint64_t hash);
+/* Begins to bring the slot into the cache where the hash is looked for first. */
+void slots_prefetch(const struct slots *slots, uint64_t hash);
+/* The entry with this hash, whose key may be another. Reads nothing but slots. */
+const struct entry *slots_find_likely(const struct slots *slots, uint64_t hash);
 /* Adds the entry, or puts it in the place of the one with its key. */
 void slots_put(struct slots *slots, const struct entry *entry);
 /* The entry must be there. */

@@ -5,6 +5,12 @@
 
 #include <stdlib.h>
 
+enum {
+    /* 8 bytes of key and 8 of pointer each: from here on most lookups leave the second cache. */
+    LARGE_FROM_SLOTS = 16384,
+    AHEAD_AT_ONCE = 64,
+};
+
 /* The first `segments` segments of a path, without a slash behind them; fewer if it has fewer. */
 static struct slice leading_segments(struct slice path, unsigned segments)
 {
@@ -147,6 +153,40 @@ void route_table_find_told(const struct route_table *table, struct slice host, s
 {
     const struct listener listener = {on_try, context};
     find(table, host, path, match, &listener);
+}
+
+bool route_table_is_large(const struct route_table *table)
+{
+    return table->slots.mask >= LARGE_FROM_SLOTS;
+}
+
+/* Each pass waits for what the pass before has asked for. */
+size_t route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
+                         const struct tenant **tenants)
+{
+    uint64_t hashes[AHEAD_AT_ONCE];
+    const struct entry *entries[AHEAD_AT_ONCE];
+    size_t entry_count = 0, tenant_count = 0;
+    count = size_min(count, AHEAD_AT_ONCE);
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = key_hash_name(KEY_HOST, hosts[i]);
+        slots_prefetch(&table->slots, hashes[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        entries[entry_count] = slots_find_likely(&table->slots, hashes[i]);
+        if (entries[entry_count] == NULL)
+            continue;
+        __builtin_prefetch(entries[entry_count]);
+        entry_count++;
+    }
+    for (size_t i = 0; i < entry_count; i++) {
+        const struct tenant *tenant = entries[i]->tenant;
+        if (tenant == NULL)
+            continue;
+        __builtin_prefetch(tenant); /* what decisions read is in its first cache line */
+        tenants[tenant_count++] = tenant;
+    }
+    return tenant_count;
 }
 
 const struct tenant *route_table_tenant(const struct route_table *table, struct slice name)

@@ -6,6 +6,7 @@
  * the fastest and the median of 100 rounds: other programs can only make a round slower. What more
  * tenants add is the wait for memory.
  */
+#include "agent/ahead.h"
 #include "agent/answer.h"
 #include "core/memory.h"
 #include "spop/spop_session.h"
@@ -98,6 +99,7 @@ static void feed(struct spop_session *session, struct snapshot *snapshot, const 
 {
     static uint8_t answers[ANSWER_BYTES];
     struct writer out = writer_of(answers, sizeof(answers));
+    answer_ahead(snapshot, slice_from(bytes, size));
     size_t used =
         spop_session_feed(session, slice_from(bytes, size), &out, on_notify, snapshot, NULL);
     require(used == size);

@@ -1,0 +1,110 @@
+/* agent/ahead: what is asked of memory before a burst is answered. */
+#include "agent/ahead.h"
+#include "agent/answer.h"
+#include "core/memory.h"
+#include "support/guard.h"
+#include "support/spop_peer.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MANY = 20000, FEW = 100, BURST_BYTES = 64 * 128 };
+
+static struct route_registry *registry;
+static struct settings settings;
+static struct snapshot snapshot;
+static uint8_t burst[BURST_BYTES];
+
+static void serve(unsigned tenants)
+{
+    registry = route_registry_new();
+    for (unsigned i = 0; i < tenants; i++) {
+        struct tenant *tenant = tenant_new();
+        tenant->name = memory_format("t%u", i);
+        tenant->hosts = memory_new(sizeof(*tenant->hosts));
+        tenant->hosts[0].name = memory_format("t%u.example.test", i);
+        tenant->host_count = 1;
+        tenant->upstream.host = memory_copy_text(SLICE("10.0.0.1"));
+        tenant->upstream.port = 3000;
+        cr_assert(ip_parse(SLICE("10.0.0.1"), &tenant->upstream.address));
+        cr_assert(eq(int, answer_prepare(tenant, NULL), ERROR_OK));
+        route_registry_put(registry, tenant, NULL, NULL);
+    }
+    snapshot = (struct snapshot){.settings = &settings, .generation = 1};
+    snapshot.table = route_registry_build(registry, 1);
+}
+
+static void close_down(void)
+{
+    route_table_free(snapshot.table);
+    route_registry_free(registry);
+}
+
+static void ask(struct writer *writer, const char *host)
+{
+    uint8_t *start = writer->position;
+    spop_frame_begin(writer, SPOP_FRAME_NOTIFY, 1, 1);
+    peer_write_message(writer, SLICE("route"), 2);
+    peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
+    peer_write_string(writer, SLICE("host"), slice_of(host));
+    spop_frame_end(writer, start);
+}
+
+static struct slice ask_all(const char *const *hosts, size_t count)
+{
+    struct writer writer = writer_of(burst, sizeof(burst));
+    for (size_t i = 0; i < count; i++)
+        ask(&writer, hosts[i]);
+    cr_assert(not(writer.failed));
+    return writer_written(&writer);
+}
+
+Test(agent_ahead, a_burst_is_looked_up, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "t19999.example.test:8443", "nobody.test",
+                                 "t7.example.test"};
+    serve(MANY);
+    cr_assert(eq(sz, answer_ahead(&snapshot, ask_all(hosts, COUNT_OF(hosts))), 3));
+}
+
+Test(agent_ahead, one_request_alone_is_not, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test"};
+    serve(MANY);
+    cr_assert(eq(sz, answer_ahead(&snapshot, ask_all(hosts, 1)), 0));
+}
+
+Test(agent_ahead, nor_is_anything_in_a_small_table, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "t2.example.test"};
+    serve(FEW);
+    cr_assert(eq(sz, answer_ahead(&snapshot, ask_all(hosts, 2)), 0));
+}
+
+Test(agent_ahead, more_than_it_looks_at_at_once_is_no_harm, .fini = close_down)
+{
+    const char *hosts[64];
+    serve(MANY);
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        hosts[i] = "t3.example.test";
+    size_t looked_at = answer_ahead(&snapshot, ask_all(hosts, COUNT_OF(hosts)));
+    cr_assert(gt(sz, looked_at, 1));
+    cr_assert(le(sz, looked_at, COUNT_OF(hosts)));
+}
+
+/* Cut short anywhere, at an unreadable page. */
+Test(agent_ahead, a_part_of_a_frame_is_left_for_later, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "t2.example.test", "t3.example.test"};
+    serve(MANY);
+    struct slice whole = ask_all(hosts, COUNT_OF(hosts));
+    size_t before = 0;
+    for (size_t size = 0; size <= whole.size; size++) {
+        size_t found = answer_ahead(&snapshot, guard_copy(slice_head(whole, size)));
+        cr_assert(ge(sz, found, before));
+        before = found;
+    }
+    cr_assert(eq(sz, before, 3));
+}
