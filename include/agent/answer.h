@@ -12,7 +12,8 @@
  * and, where trusted proxies are configured, the lines of their headers from the last to the first,
  * with how many the request has: xff1..xff3 xffn (X-Forwarded-For), fwd1..fwd3 fwdn (Forwarded),
  * xri1 xrin (X-Real-IP), cfi1 cfin (CF-Connecting-IP), tci1 tcin (True-Client-IP), then xfp
- * (X-Forwarded-Proto) and rid (X-Request-ID). The order is free; unknown arguments are skipped.
+ * (X-Forwarded-Proto) and rid (X-Request-ID). The order is free, though agent/ahead.h finds a host
+ * soonest that comes first; unknown arguments are skipped.
  *
  * or the message `acme`, for a request below /.well-known/acme-challenge/, with the path alone.
  *

@@ -692,7 +692,7 @@ static void put_arguments(const struct page *page)
     const bool *sources = page->config->sources;
     bool trusted = false;
 
-    put(page, "    args src=src tls=ssl_fc host=req.fhdr(host) path=path up=req.fhdr(upgrade)\n");
+    put(page, "    args host=req.fhdr(host) path=path src=src tls=ssl_fc up=req.fhdr(upgrade)\n");
     for (size_t i = 0; i < COUNT_OF(SOURCES); i++) {
         if (!sources[i])
             continue;

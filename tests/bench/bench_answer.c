@@ -64,10 +64,10 @@ static void write_notify(struct writer *writer, uint64_t stream_id, unsigned ten
     uint8_t *start = writer->position;
     spop_frame_begin(writer, SPOP_FRAME_NOTIFY, stream_id, 1);
     peer_write_message(writer, SLICE("route"), 5);
-    peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
-    peer_write_boolean(writer, SLICE("tls"), true);
     peer_write_string(writer, SLICE("host"), slice_of(host));
     peer_write_string(writer, SLICE("path"), SLICE("/api/v1/chats/"));
+    peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
+    peer_write_boolean(writer, SLICE("tls"), true);
     peer_write_boolean(writer, SLICE("hb"), false);
     spop_frame_end(writer, start);
 }
