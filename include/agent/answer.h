@@ -9,6 +9,11 @@
  *     up    string    the Upgrade header
  *     hb    boolean   true: headers are wanted in one binary value (set-headers-bin, HAProxy 3.4+)
  *
+ * and, where some tenant needs it (see route/policy.h and hap/config.h),
+ *
+ *     org   string    the Origin header
+ *     sni   string    the name of the TLS handshake
+ *
  * and, where trusted proxies are configured, the lines of their headers from the last to the first,
  * with how many the request has: xff1..xff3 xffn (X-Forwarded-For), fwd1..fwd3 fwdn (Forwarded),
  * xri1 xrin (X-Real-IP), cfi1 cfin (CF-Connecting-IP), tci1 tcin (True-Client-IP), then xfp
@@ -24,7 +29,7 @@
  *                       of `path` and `strip`. "deny": `status`, with `reason` in X-Refused
  *     status   integer  400, 403, 404, 421, 503
  *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
- *                       upstream-unresolved
+ *                       upstream-unresolved, origin, sni
  *     to       string   "https://chat.example.com" without a trailing slash
  *     hsts     string   the value of Strict-Transport-Security, only on https
  *     tenant   string   its name
@@ -62,6 +67,8 @@
     X(DENY_UNKNOWN_LABEL, "deny-unknown-label")    \
     X(DENY_PATH, "deny-path")                      \
     X(DENY_UNRESOLVED, "deny-upstream-unresolved") \
+    X(DENY_ORIGIN, "deny-origin")                  \
+    X(DENY_SNI, "deny-sni")                        \
     X(BAD_REQUEST, "bad-request")                  \
     X(CHALLENGE, "acme-challenge")                 \
     X(CHALLENGE_UNKNOWN, "acme-challenge-unknown")
@@ -82,6 +89,8 @@ struct request {
     struct slice path;
     struct slice upgrade;
     bool headers_in_one; /* hb */
+    struct slice origin;
+    struct slice sni;
 };
 
 enum { LOCATION_MAX_BYTES = HOST_MAX_BYTES + 32 };

@@ -67,6 +67,7 @@ struct configuration {
     bool default_https_redirect;
     bool default_canonical_host;
     char *default_hsts;             /* the header's value; NULL: none */
+    struct policy *default_policy;  /* NULL: nothing said */
     struct header *default_headers; /* a tenant may change or drop these */
     size_t default_header_count;
     struct header *fixed_headers; /* and not these */
@@ -130,6 +131,9 @@ MUST_CHECK enum error tenant_files_list(const char *folder, char ***paths, size_
 /* HAProxy's side needs to know every header that some tenant sets. */
 void configuration_add_header_names(struct configuration *configuration,
                                     const struct tenant *tenant);
+
+/* And what the agent must be told about requests to decide for it. */
+void configuration_add_arguments(struct configuration *configuration, const struct tenant *tenant);
 
 /* The two JSON Schemas (global file, tenants file) as text: what editors complete from, and what a
  * test holds against the parser. */

@@ -41,6 +41,19 @@ enum hap_source {
         HAP_SOURCE__MAX,
 };
 
+/* What the agent is told only where some tenant needs it, in the order of route's enum policy_need:
+ * name, arguments of the message. */
+#define HAP_ARGUMENT_TABLE(X)                   \
+    X(ORIGIN, "origin", "org=req.fhdr(origin)") \
+    X(SNI, "sni", "sni=ssl_fc_sni")
+
+enum hap_argument {
+#define X(NAME, TEXT, ARGUMENTS) HAP_ARGUMENT_##NAME,
+    HAP_ARGUMENT_TABLE(X)
+#undef X
+        HAP_ARGUMENT__MAX,
+};
+
 /* A header that tenants may get, and the variable that carries its value: "X-Team", "h_x_team". */
 struct hap_header {
     char *name;
@@ -96,7 +109,8 @@ struct hap_config {
     struct hap_header *headers; /* every header that some tenant adds */
     size_t header_count;
     bool sources[HAP_SOURCE__MAX]; /* what groups of trusted proxies use; none: no such proxies */
-    char *spoe_path;               /* NULL: "/etc/haproxy/owui.spoe.cfg" */
+    unsigned arguments; /* a bit (1 << enum hap_argument) for each that some tenant needs */
+    char *spoe_path;    /* NULL: "/etc/haproxy/owui.spoe.cfg" */
     struct hap_timeouts timeouts;
 };
 

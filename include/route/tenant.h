@@ -5,6 +5,7 @@
 
 #include "route/header.h"
 #include "route/host.h"
+#include "route/policy.h"
 
 enum { TENANT_NAME_MAX_BYTES = 63 };
 
@@ -73,6 +74,7 @@ struct tenant {
     uint16_t prepared_plain_size;
     uint16_t prepared_headers_size;
     bool dynamic_headers : 1; /* prepared: some of its headers depend on the request */
+    bool has_policy : 1;      /* `policy` is there */
 
     bool https_redirect : 1; /* plain HTTP is sent to https:// with 308 */
     bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
@@ -81,7 +83,8 @@ struct tenant {
     struct label_pattern *label; /* NULL: any host label */
     struct header *headers;      /* the global ones that apply and its own */
     size_t header_count;
-    char *hsts; /* the value of Strict-Transport-Security on its own hosts; NULL: none */
+    char *hsts;            /* the value of Strict-Transport-Security on its own hosts; NULL: none */
+    struct policy *policy; /* NULL: what policy.h says of it; shared with other tenants */
 
     char *name; /* [a-z0-9] and inner [a-z0-9._-]; is the file's key */
     struct place place;

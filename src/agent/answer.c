@@ -149,6 +149,8 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_DENY_UNKNOWN_LABEL:
     case OUTCOME_DENY_PATH:
     case OUTCOME_DENY_UNRESOLVED:
+    case OUTCOME_DENY_ORIGIN:
+    case OUTCOME_DENY_SNI:
     case OUTCOME_BAD_REQUEST:
     case OUTCOME__MAX: write_denial(decision, actions); break;
     }

@@ -1,5 +1,6 @@
 /* The decision: see agent/answer.h. */
 #include "agent/instance.h"
+#include "screen.h"
 
 enum { HTTPS_PORT = 443, HTTP_PORT = 80 };
 
@@ -21,6 +22,8 @@ const char *decision_reason(const struct decision *decision)
     case OUTCOME_DENY_UNKNOWN_LABEL: return "unknown-label";
     case OUTCOME_DENY_PATH: return "path-not-served";
     case OUTCOME_DENY_UNRESOLVED: return "upstream-unresolved";
+    case OUTCOME_DENY_ORIGIN: return "origin";
+    case OUTCOME_DENY_SNI: return "sni";
     default: return refusal_name(decision->refusal);
     }
 }
@@ -241,7 +244,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     }
     client_resolve(&snapshot->settings->trusted_proxies, &request->client, &decision->client);
     find_tenant(snapshot, decision);
-    if (decision->match.tenant == NULL)
+    if (decision->match.tenant == NULL || !screen_passes(snapshot, request, decision))
         return;
     const struct path_rule *rule = decision->match.path;
     if (rule != NULL && rule->mode == PATH_REDIRECT) {

@@ -65,6 +65,10 @@ static unsigned take_argument(struct request *request, struct slice name,
             client->forwarded_proto = text_of(value);
         else if (is(name, "rid"))
             client->request_id = text_of(value);
+        else if (is(name, "org"))
+            request->origin = text_of(value);
+        else if (is(name, "sni"))
+            request->sni = text_of(value);
         return 0;
     case 4:
         if (is(name, "host")) {

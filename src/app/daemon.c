@@ -170,17 +170,20 @@ static void needs_restart(const char *key)
               LOG_TEXT("until_then", "the value at start stays in force"));
 }
 
-/* HAProxy's files are somebody else's to write and load. */
 static void tell_haproxy_differs(const struct configuration *before,
                                  const struct configuration *now)
 {
     char *old_text = hap_config_write(&before->haproxy, HAP_ANY, (struct slice){0}, NULL);
     char *new_text = hap_config_write(&now->haproxy, HAP_ANY, (struct slice){0}, NULL);
-    if (old_text != NULL && new_text != NULL && strcmp(old_text, new_text) != 0)
-        log_event(LOG_WARNING, "haproxy_config_differs",
-                  LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
+    char *old_spoe = hap_spoe_write(&before->haproxy, HAP_ANY);
+    char *new_spoe = hap_spoe_write(&now->haproxy, HAP_ANY);
+    if (old_text != NULL && new_text != NULL &&
+        (strcmp(old_text, new_text) != 0 || strcmp(old_spoe, new_spoe) != 0))
+        report_haproxy_differs();
     free(old_text);
     free(new_text);
+    free(old_spoe);
+    free(new_spoe);
 }
 
 static void on_configuration(void *context, const struct configuration *before,

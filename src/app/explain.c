@@ -23,6 +23,7 @@ struct inquiry {
     const char *headers[MAX_HEADERS];
     size_t header_count;
     bool as_json;
+    struct slice url_host; /* without a port */
     struct request request;
 };
 
@@ -42,6 +43,7 @@ static bool read_url(struct inquiry *inquiry)
     }
     size_t host_size = strcspn(url.data, "/?#");
     request->host = slice_head(url, host_size);
+    inquiry->url_host = slice_head(url, strcspn(url.data, "/?#:"));
     url = slice_skip(url, host_size);
     request->path = slice_head(url, strcspn(url.data, "?#"));
     return true;
@@ -79,6 +81,10 @@ static bool read_header(struct inquiry *inquiry, const char *line)
         client->forwarded_proto = value;
     else if (slice_equal_nocase(name, SLICE("X-Request-ID")))
         client->request_id = value;
+    else if (slice_equal_nocase(name, SLICE("Upgrade")))
+        inquiry->request.upgrade = value;
+    else if (slice_equal_nocase(name, SLICE("Origin")))
+        inquiry->request.origin = value;
     return true;
 }
 
@@ -92,6 +98,9 @@ static int read_request(struct inquiry *inquiry, const char *command)
         if (!read_header(inquiry, inquiry->headers[i]))
             return command_misused(command, "--header \"%s\": expected 'NAME: VALUE'",
                                    inquiry->headers[i]);
+    /* A client's handshake names the host of the URL. */
+    struct slice url_host = inquiry->url_host;
+    inquiry->request.sni = inquiry->sni != NULL ? slice_of(inquiry->sni) : url_host;
     if (strcmp(inquiry->method, "OPTIONS") == 0 && inquiry->request.path.size == 0)
         inquiry->request.path = SLICE("*");
     return EXIT_GOOD;

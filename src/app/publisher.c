@@ -357,6 +357,8 @@ static void conclude(struct publisher *publisher, const char *by, int64_t start_
     char hash[17];
     snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)publisher->snapshots->content_hash);
     report_diagnostics(diagnostics, "tenant_broken");
+    if (counts.wants_arguments)
+        report_haproxy_differs();
     if (has_news || diagnostics->count > 0 || strcmp(by, "watch") != 0)
         log_event(LOG_INFO, "reload", LOG_TEXT("by", by),
                   LOG_NUMBER("generation", publisher->generation), LOG_TEXT("hash", hash),

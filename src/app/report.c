@@ -31,3 +31,9 @@ void report_diagnostics(const struct diagnostics *diagnostics, const char *error
                   LOG_TEXT("message", item->message), LOG_TEXT("hint", item->hint));
     }
 }
+
+void report_haproxy_differs(void)
+{
+    log_event(LOG_WARNING, "haproxy_config_differs",
+              LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
+}

@@ -5,3 +5,6 @@
 
 /* Errors are logged as `error_event`, a literal. */
 void report_diagnostics(const struct diagnostics *diagnostics, const char *error_event);
+/* HAProxy's files, which are somebody else's to write and load, are no longer what the
+ * configuration asks for. */
+void report_haproxy_differs(void);

@@ -53,6 +53,7 @@ struct sources {
     struct sources_counts counts;
     char **changed; /* names of tenants, for whoever tells what changed */
     size_t changed_count;
+    unsigned arguments; /* of messages, that are known to be wanted */
 };
 
 static int compare_names(const void *a, const void *b)
@@ -266,6 +267,9 @@ static bool put(struct sources *sources, struct tenant *tenant, struct diagnosti
         tenant_free(tenant);
         return false;
     }
+    unsigned needs = policy_needs(tenant->policy);
+    sources->counts.wants_arguments |= (needs & ~sources->arguments) != 0;
+    sources->arguments |= needs;
     drop_parked(sources, tenant->name);
     if (!is_resolved && existing != NULL && can_serve(existing))
         park(sources, tenant);
@@ -757,6 +761,7 @@ bool sources_read_global(struct sources *sources, const char *path, struct confi
     sources->wants_global = false;
     if (means_else) {
         sources->configuration = fresh;
+        sources->arguments |= fresh->haproxy.arguments;
         sources->configuration_number++;
         sources->needs.on_configuration(sources->needs.context, fresh);
         *replaced = before;

@@ -67,6 +67,7 @@ struct sources_counts {
     size_t refused; /* tenants that are wrong and were never right */
     size_t parked;  /* tenants in force as they last were until an address is known */
     size_t files;
+    bool wants_arguments; /* a tenant wants to be told what HAProxy's configuration does not tell */
 };
 struct sources_counts sources_take_counts(struct sources *sources);
 

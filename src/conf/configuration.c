@@ -99,6 +99,7 @@ void configuration_free(struct configuration *configuration)
     hap_config_fini(&configuration->haproxy);
     acme_settings_fini(&configuration->acme);
     free(configuration->default_hsts);
+    policy_unref(configuration->default_policy);
     free_headers(configuration->default_headers, configuration->default_header_count);
     free_headers(configuration->fixed_headers, configuration->fixed_header_count);
     free(configuration);
@@ -132,6 +133,11 @@ void configuration_add_header_names(struct configuration *configuration,
                                 .variable = memory_copy_text(slice_of(header->variable))};
         qsort(haproxy->headers, haproxy->header_count, sizeof(*haproxy->headers), compare_headers);
     }
+}
+
+void configuration_add_arguments(struct configuration *configuration, const struct tenant *tenant)
+{
+    configuration->haproxy.arguments |= policy_needs(tenant->policy);
 }
 
 /* -- Tenants' files -- */

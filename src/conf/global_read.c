@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "file.h"
 #include "headers.h"
+#include "policy_read.h"
 #include "tenant_read.h"
 
 #include <stdlib.h>
@@ -425,13 +426,17 @@ static void read_fixed_headers(const struct node *node, void *target)
                  &configuration->fixed_header_count);
 }
 
+static void read_default_policy(const struct node *node, void *target)
+{
+    policy_part_read(node, &configuration_of(target)->default_policy);
+}
+
 static void read_defaults(const struct node *node, void *target)
 {
     static const struct option OPTIONS[] = {
-        {"https", read_default_https},
-        {"canonical_host", read_default_canonical_host},
-        {"hsts", read_default_hsts},
-        {"headers", read_default_headers},
+        {"https", read_default_https},    {"canonical_host", read_default_canonical_host},
+        {"hsts", read_default_hsts},      {"headers", read_default_headers},
+        POLICY_KEYS(read_default_policy),
     };
     if (node_is(node, JSON_TYPE_OBJECT))
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);

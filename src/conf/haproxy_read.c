@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 
+static_assert(POLICY_NEEDS_ORIGIN == 1 << HAP_ARGUMENT_ORIGIN, "not in one order");
+static_assert(POLICY_NEEDS_SNI == 1 << HAP_ARGUMENT_SNI, "not in one order");
+
 static struct configuration *configuration_of(void *target)
 {
     return target;
@@ -248,6 +251,28 @@ static void read_backends(const struct node *node, void *target)
         read_backend(&i.node, haproxy);
 }
 
+/* What HAProxy is to tell before some tenant needs it, so that no reload is due when one does. */
+static void read_tell(const struct node *node, void *target)
+{
+    static const struct choice CHOICES[] = {
+#define X(NAME, TEXT, ARGUMENTS) {TEXT, HAP_ARGUMENT_##NAME},
+        HAP_ARGUMENT_TABLE(X)
+#undef X
+    };
+    int argument;
+    if (!node_is(node, JSON_TYPE_ARRAY))
+        return;
+    unsigned *arguments = &configuration_of(target)->haproxy.arguments;
+    for (struct node_iterator i = node_children(node); node_next(&i);) {
+        if (!node_choice(&i.node, CHOICES, COUNT_OF(CHOICES), &argument))
+            continue;
+        if ((*arguments >> argument & 1) != 0)
+            node_report(&i.node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
+                        "\"%s\" is in the list already", CHOICES[argument].name);
+        *arguments |= 1u << argument;
+    }
+}
+
 void haproxy_read(const struct node *node, void *configuration)
 {
     static const struct option OPTIONS[] = {
@@ -265,6 +290,7 @@ void haproxy_read(const struct node *node, void *configuration)
         {"proxy_protocol", read_proxy_protocol},
         {"backends", read_backends},
         {"timeouts", read_timeouts},
+        {"tell", read_tell},
     };
     if (node_is(node, JSON_TYPE_OBJECT))
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), configuration);
@@ -334,4 +360,5 @@ void haproxy_complete(const struct node *root, struct configuration *configurati
         settings->https_port = bind.port;
     for (size_t i = 0; i < settings->trusted_proxies.group_count; i++)
         haproxy->sources[settings->trusted_proxies.groups[i].source] = true;
+    haproxy->arguments |= policy_needs(configuration->default_policy);
 }

@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "headers.h"
+#include "policy_read.h"
 #include "route/label.h"
 #include "upstream.h"
 #include "value.h"
@@ -161,6 +162,11 @@ static void read_headers(const struct node *node, void *target)
     headers_read(node, &rules, &draft->headers);
 }
 
+static void read_policy(const struct node *node, void *target)
+{
+    policy_part_read(node, &((struct draft *)target)->tenant->policy);
+}
+
 static const struct option OPTIONS[] = {
     {"hosts", read_hosts},       {"paths", read_paths},
     {"upstream", read_upstream}, {"upstream_tls", read_upstream_tls},
@@ -168,6 +174,7 @@ static const struct option OPTIONS[] = {
     {"https", read_https},       {"canonical_host", read_canonical_host},
     {"hsts", read_hsts},         {"headers", read_headers},
     {"versions", read_versions}, {"active", read_active},
+    POLICY_KEYS(read_policy),
 };
 
 /* -- What keys mean together -- */
@@ -408,7 +415,9 @@ static struct tenant *read_tenant(const struct node *node,
     tenant->canonical_host = configuration->default_canonical_host;
     if (configuration->default_hsts != NULL)
         tenant->hsts = memory_copy_text(slice_of(configuration->default_hsts));
+    tenant->policy = policy_ref(configuration->default_policy);
     read_members(node, &draft);
+    tenant->has_policy = tenant->policy != NULL;
     join_headers(&draft);
     tenant->content_hash =
         hash_content(node->key, node_content_hash(node->value) ^ configuration->inherited_hash);

@@ -34,6 +34,7 @@ static void put_tenant(struct loading *loading, struct tenant *tenant)
                              "tenant \"%s\": %s", tenant->name, why.text);
     } else {
         configuration_add_header_names(whole->configuration, tenant);
+        configuration_add_arguments(whole->configuration, tenant);
         route_registry_put(whole->registry, tenant, on_conflict, loading->diagnostics);
         whole->tenant_count++;
         return;

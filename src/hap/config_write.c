@@ -65,6 +65,12 @@ static const struct source {
 };
 static_assert(COUNT_OF(SOURCES) == HAP_SOURCE__MAX, "a source has no row");
 
+static const char *const ARGUMENTS[] = {
+#define X(NAME, TEXT, ARGUMENTS) [HAP_ARGUMENT_##NAME] = ARGUMENTS,
+    HAP_ARGUMENT_TABLE(X)
+#undef X
+};
+
 static const char *or_else(const char *value, const char *otherwise)
 {
     return value != NULL ? value : otherwise;
@@ -415,7 +421,7 @@ static void put_stripping(const struct page *page)
     put(page,
         "\n"
         "    # the only upgrade is to WebSocket; Connection must not name a header set below\n"
-        "    acl websocket req.fhdr(upgrade) -i websocket\n"
+        "    acl websocket req.fhdr(upgrade,-1) -i websocket\n"
         "    http-request set-header Upgrade websocket if websocket\n"
         "    http-request set-header Connection upgrade if websocket\n"
         "    http-request del-header Upgrade unless websocket\n"
@@ -692,7 +698,11 @@ static void put_arguments(const struct page *page)
     const bool *sources = page->config->sources;
     bool trusted = false;
 
-    put(page, "    args host=req.fhdr(host) path=path src=src tls=ssl_fc up=req.fhdr(upgrade)\n");
+    put(page, "    args host=req.fhdr(host) path=path src=src tls=ssl_fc "
+              "up=req.fhdr(upgrade,-1)\n");
+    for (size_t i = 0; i < COUNT_OF(ARGUMENTS); i++)
+        if ((page->config->arguments >> i & 1) != 0)
+            put(page, "    args %s\n", ARGUMENTS[i]);
     for (size_t i = 0; i < COUNT_OF(SOURCES); i++) {
         if (!sources[i])
             continue;

@@ -106,6 +106,7 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->name = copy_text(tenant->name);
     copy_lists(tenant, copy);
     copy->label = label_pattern_ref(tenant->label);
+    copy->policy = policy_ref(tenant->policy);
     copy->backend = copy_text(tenant->backend);
     copy->active_version = copy_text(tenant->active_version);
     upstream_copy(&tenant->upstream, &copy->upstream);
@@ -144,6 +145,7 @@ void tenant_free(struct tenant *tenant)
     free(tenant->headers);
     free(tenant->name);
     label_pattern_unref(tenant->label);
+    policy_unref(tenant->policy);
     free(tenant->backend);
     upstream_fini(&tenant->upstream);
     free(tenant->hsts);

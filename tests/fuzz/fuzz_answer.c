@@ -129,8 +129,10 @@ static void read_global(const char *path)
     struct diagnostics diagnostics = {0};
     struct configuration *configuration = configuration_load(path, &tenants, &diagnostics);
     if (configuration != NULL) {
-        for (size_t i = 0; i < tenants.tenant_count; i++)
+        for (size_t i = 0; i < tenants.tenant_count; i++) {
             configuration_add_header_names(configuration, tenants.tenants[i]);
+            configuration_add_arguments(configuration, tenants.tenants[i]);
+        }
         write_haproxy(&configuration->haproxy, HAP_ANY);
         write_haproxy(&configuration->haproxy, HAP_3_4);
     }

@@ -105,9 +105,7 @@ def stack(folder, authority, upstreams):
         common.stop()
 
 
-@pytest.fixture
-def new_stack(folder, authority, upstreams, request):
-    """Makes stacks that a test may break: new_stack(**options), not started."""
+def _stacks(folder, authority, upstreams):
     made = []
 
     def make(**options):
@@ -122,6 +120,18 @@ def new_stack(folder, authority, upstreams, request):
     for one in made:
         _running.remove(one)
         one.stop()
+
+
+@pytest.fixture
+def new_stack(folder, authority, upstreams):
+    """Makes stacks that a test may break: new_stack(**options), not started."""
+    yield from _stacks(folder, authority, upstreams)
+
+
+@pytest.fixture(scope="module")
+def new_module_stack(folder, authority, upstreams):
+    """The same for stacks that a file's tests share."""
+    yield from _stacks(folder, authority, upstreams)
 
 
 @pytest.fixture

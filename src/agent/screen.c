@@ -1,0 +1,86 @@
+/* A tenant's policy, applied: see screen.h. */
+#include "screen.h"
+
+#include "route/origin.h"
+
+static bool refuse(struct decision *decision, enum outcome outcome, uint16_t status)
+{
+    decision->outcome = outcome;
+    decision->status = status;
+    return false;
+}
+
+/* Whether `name` leads to the instance that the request is for. */
+static bool is_same_instance(const struct snapshot *snapshot, const struct decision *decision,
+                             struct slice name)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    struct route_match match;
+    if (slice_equal(name, host_name(&decision->host)))
+        return true;
+    route_table_find(snapshot->table, name, decision->path, &match);
+    return match.tenant == tenant && (tenant->backend != NULL || !tenant->upstream.per_label ||
+                                      slice_equal(match.label, decision->match.label));
+}
+
+/* -- The name of the TLS handshake ------------------------------------------------------------ */
+
+/* A browser sends requests for any host that the certificate of an open HTTP/2 connection has (RFC
+ * 9113 9.1.1); after 421 it opens one of its own. */
+static bool sni_matches(const struct snapshot *snapshot, const struct request *request,
+                        const struct decision *decision)
+{
+    struct host host;
+    return !request->client.peer_tls || (host_parse(request->sni, &host) == REFUSAL_NONE &&
+                                         is_same_instance(snapshot, decision, host_name(&host)));
+}
+
+/* -- Origin ----------------------------------------------------------------------------------- */
+
+/* The page may be on any host of the tenant, at the usual port or at the request's: what listens at
+ * others may be somebody else's. A page that came without TLS may have been changed on its way. */
+static bool is_own_page(const struct snapshot *snapshot, const struct decision *decision,
+                        const struct origin *origin)
+{
+    return origin_is_web(origin, !decision->client.https) &&
+           (origin->host.port == 0 || origin->host.port == decision->host.port) &&
+           is_same_instance(snapshot, decision, host_name(&origin->host));
+}
+
+static bool is_listed(const struct policy *policy, const struct origin *origin)
+{
+    char buffer[ORIGIN_MAX_BYTES];
+    struct slice canonical = origin_canonical(origin, buffer);
+    for (size_t i = 0; i < policy->origin_count; i++)
+        if (slice_equal(canonical, slice_of(policy->origins[i])))
+            return true;
+    return false;
+}
+
+static bool origin_passes(const struct snapshot *snapshot, const struct request *request,
+                          const struct decision *decision, const struct policy *policy)
+{
+    struct origin origin;
+    enum origin_check check = policy != NULL ? policy->origin_check : ORIGIN_CHECKED;
+    if (check == ORIGIN_IGNORED || !slice_equal_nocase(request->upgrade, SLICE("websocket")))
+        return true;
+    if (request->origin.size == 0)
+        return check == ORIGIN_CHECKED;
+    return origin_parse(request->origin, &origin) &&
+           (is_own_page(snapshot, decision, &origin) ||
+            (policy != NULL && is_listed(policy, &origin)));
+}
+
+/* -- All ------------------------------------------------------------------------------------- */
+
+bool screen_passes(const struct snapshot *snapshot, const struct request *request,
+                   struct decision *decision)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    const struct policy *policy = tenant->has_policy ? tenant->policy : NULL;
+    if (policy != NULL && policy->require_sni_match && !sni_matches(snapshot, request, decision))
+        return refuse(decision, OUTCOME_DENY_SNI, 421);
+    if (request->upgrade.size > 0 && !origin_passes(snapshot, request, decision, policy))
+        return refuse(decision, OUTCOME_DENY_ORIGIN, 403);
+    return true;
+}

@@ -1,0 +1,73 @@
+/* What a tenant lets through: see policy_read.h. */
+#include "policy_read.h"
+
+#include "core/memory.h"
+#include "route/origin.h"
+#include "value.h"
+
+enum { ORIGINS_MAX = 64 };
+
+static struct policy *own(struct policy **policy)
+{
+    struct policy *shared = *policy;
+    if (shared == NULL)
+        *policy = policy_new();
+    else if (shared->references > 1)
+        *policy = policy_clone(shared);
+    if (shared != *policy)
+        policy_unref(shared);
+    return *policy;
+}
+
+/* -- Who may open a WebSocket ----------------------------------------------------------------- */
+
+static char *check_origin(const struct node *element, struct slice text)
+{
+    char buffer[ORIGIN_MAX_BYTES];
+    struct origin origin;
+    if (origin_parse(text, &origin))
+        return memory_copy_text(origin_canonical(&origin, buffer));
+    node_report(element, JSON_PART_VALUE, CODE_BAD_URL,
+                memory_format("scheme and host without a path: \"https://portal.example.com\""),
+                "\"%.*s\" is not an origin", SLICE_PRINT(text));
+    return NULL;
+}
+
+static void read_origins(const struct node *node, void *target)
+{
+    struct policy *policy = target;
+    struct texts texts = {policy->origins, policy->origin_count};
+    if (node_texts(node, check_origin, &texts) && texts.count > ORIGINS_MAX)
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "%zu origins, and at most %d are possible", texts.count, ORIGINS_MAX);
+    policy->origins = texts.items;
+    policy->origin_count = texts.count;
+}
+
+static void read_origin_check(const struct node *node, void *target)
+{
+    static const struct choice CHOICES[] = {
+        {"on", ORIGIN_CHECKED}, {"required", ORIGIN_REQUIRED}, {"off", ORIGIN_IGNORED}};
+    int check;
+    if (node_choice(node, CHOICES, COUNT_OF(CHOICES), &check))
+        ((struct policy *)target)->origin_check = (enum origin_check)check;
+}
+
+static void read_require_sni_match(const struct node *node, void *target)
+{
+    node_bool(node, &((struct policy *)target)->require_sni_match);
+}
+
+/* -- All -------------------------------------------------------------------------------------- */
+
+void policy_part_read(const struct node *node, struct policy **policy)
+{
+    static const struct option PARTS[] = {
+        {"origins", read_origins},
+        {"origin_check", read_origin_check},
+        {"require_sni_match", read_require_sni_match},
+    };
+    for (size_t i = 0; i < COUNT_OF(PARTS); i++)
+        if (slice_equal(node->key, slice_of(PARTS[i].name)))
+            PARTS[i].read(node, own(policy));
+}

@@ -1,0 +1,16 @@
+/* What a tenant lets through, as it stands in a tenant and in "defaults". */
+#pragma once
+
+#include "node.h"
+#include "route/policy.h"
+
+/* The keys, for tables of options: each is read by policy_part_read(). */
+#define POLICY_KEYS(READ)                      \
+    {"origins", READ}, {"origin_check", READ}, \
+    {                                          \
+        "require_sni_match", READ              \
+    }
+
+/* Reads the member of a tenant or of "defaults" that has one of the keys. `*policy`, which may be
+ * NULL or shared with others, becomes one of its own. */
+void policy_part_read(const struct node *node, struct policy **policy);

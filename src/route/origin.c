@@ -1,0 +1,53 @@
+/* Origins: see route/origin.h. */
+#include "route/origin.h"
+
+#include "core/cursor.h"
+
+enum { HTTP_PORT = 80, HTTPS_PORT = 443 };
+
+static bool is_scheme(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = ascii_lower(text.data[i]);
+        bool letter = c >= 'a' && c <= 'z';
+        bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (!letter && (i == 0 || !other))
+            return false;
+    }
+    return text.size > 0 && text.size <= ORIGIN_SCHEME_MAX_BYTES;
+}
+
+bool origin_is_web(const struct origin *origin, bool plain_too)
+{
+    return slice_equal_nocase(origin->scheme, SLICE("https")) ||
+           (plain_too && slice_equal_nocase(origin->scheme, SLICE("http")));
+}
+
+bool origin_parse(struct slice text, struct origin *origin)
+{
+    const char *end = text.size > 0 ? memchr(text.data, ':', text.size) : NULL;
+    if (end == NULL)
+        return false;
+    origin->scheme = slice_head(text, (size_t)(end - text.data));
+    struct slice rest = slice_skip(text, origin->scheme.size);
+    if (!is_scheme(origin->scheme) || !slice_starts_with(rest, SLICE("://")) ||
+        host_parse(slice_skip(rest, 3), &origin->host) != REFUSAL_NONE)
+        return false;
+    uint16_t usual = origin_is_web(origin, false)  ? HTTPS_PORT
+                     : origin_is_web(origin, true) ? HTTP_PORT
+                                                   : 0;
+    if (origin->host.port == usual)
+        origin->host.port = 0;
+    return true;
+}
+
+struct slice origin_canonical(const struct origin *origin, char buffer[static ORIGIN_MAX_BYTES])
+{
+    struct writer writer = writer_of(buffer, ORIGIN_MAX_BYTES);
+    for (size_t i = 0; i < origin->scheme.size; i++)
+        writer_u8(&writer, (uint8_t)ascii_lower(origin->scheme.data[i]));
+    writer_bytes(&writer, SLICE("://"));
+    host_write(&origin->host, &writer);
+    assert(!writer.failed);
+    return writer_written(&writer);
+}
