@@ -26,10 +26,12 @@
  *
  *     ok       boolean  always true: without it HAProxy refuses the request
  *     answer   string   absent: forward. "redirect": 308 to `to` + path + query, after the changes
- *                       of `path` and `strip`. "deny": `status`, with `reason` in X-Refused
- *     status   integer  400, 403, 404, 421, 503
+ *                       of `path` and `strip`. "deny": `status` in a word, with `reason` in
+ *                       X-Refused; "json": the same as JSON; "page": the same as a page for people
+ *     status   integer  400, 402, 403, 404, 421, 503
  *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
- *                       upstream-unresolved, origin, sni
+ *                       upstream-unresolved, origin, sni, suspended, maintenance
+ *     retry    integer  Retry-After in seconds, only when the agent knows better than HAProxy
  *     to       string   "https://chat.example.com" without a trailing slash
  *     hsts     string   the value of Strict-Transport-Security, only on https
  *     tenant   string   its name
@@ -69,6 +71,8 @@
     X(DENY_UNRESOLVED, "deny-upstream-unresolved") \
     X(DENY_ORIGIN, "deny-origin")                  \
     X(DENY_SNI, "deny-sni")                        \
+    X(SUSPENDED, "suspended")                      \
+    X(MAINTENANCE, "maintenance")                  \
     X(BAD_REQUEST, "bad-request")                  \
     X(CHALLENGE, "acme-challenge")                 \
     X(CHALLENGE_UNKNOWN, "acme-challenge-unknown")
@@ -88,10 +92,14 @@ struct request {
     struct slice host;
     struct slice path;
     struct slice upgrade;
+    int64_t wall_s;      /* the time that the decision is about; 0: now */
     bool headers_in_one; /* hb */
     struct slice origin;
     struct slice sni;
 };
+
+/* How a refusal is told. */
+enum answer_form { FORM_TEXT, FORM_JSON, FORM_PAGE };
 
 enum { LOCATION_MAX_BYTES = HOST_MAX_BYTES + 32 };
 
@@ -101,6 +109,9 @@ struct decision {
     enum outcome outcome;
     enum refusal refusal;
     uint16_t status;
+    enum answer_form form;
+    uint32_t retry_after_s;         /* 0: HAProxy's own */
+    bool admitted;                  /* maintenance holds, and the client is let through */
     struct slice key_authorization; /* of a challenge; the table's */
     struct host host;
     struct slice path; /* normal form */
@@ -123,7 +134,7 @@ MUST_CHECK bool challenge_decode(const struct spop_notify *notify, struct slice 
 /* The decision about a challenge. */
 void decide_challenge(const struct snapshot *snapshot, struct slice path,
                       struct decision *decision);
-/* Pure: same request and snapshot, same decision. */
+/* Pure: same request and snapshot, same decision, at the same time. */
 void decide(const struct snapshot *snapshot, const struct request *request,
             struct decision *decision);
 /* The decision about a message that could not be decoded, or one that does not fit: 400. */

@@ -16,5 +16,7 @@ enum {
 MUST_CHECK enum refusal path_normalise(struct slice raw, char buffer[static PATH_CHANGED_MAX_BYTES],
                                        struct slice *normal);
 
+/* What follows the first `segments` segments of a path in normal form; "/" when nothing does. */
+struct slice path_behind(struct slice path, unsigned segments);
 /* How many segments `prefix` ("/a/b" or "/a/b/") has; the empty prefix and "/" have none. */
 unsigned path_segments(struct slice prefix);

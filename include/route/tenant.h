@@ -5,6 +5,7 @@
 
 #include "route/header.h"
 #include "route/host.h"
+#include "route/outage.h"
 #include "route/policy.h"
 
 enum { TENANT_NAME_MAX_BYTES = 63 };
@@ -77,12 +78,15 @@ struct tenant {
     bool has_policy : 1;      /* `policy` is there */
 
     bool https_redirect : 1; /* plain HTTP is sent to https:// with 308 */
+    bool may_be_out : 1;     /* `maintenance` or `suspended` is there */
     bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
     char *backend;           /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
     struct label_pattern *label; /* NULL: any host label */
     struct header *headers;      /* the global ones that apply and its own */
     size_t header_count;
+    struct maintenance *maintenance; /* NULL: none is planned */
+    struct suspension *suspended;    /* NULL: it is not */
     char *hsts;            /* the value of Strict-Transport-Security on its own hosts; NULL: none */
     struct policy *policy; /* NULL: what policy.h says of it; shared with other tenants */
 

@@ -2,7 +2,7 @@
 #include "acme/acme_directory.h"
 
 #include "acme/acme_problem.h"
-#include "acme/acme_time.h"
+#include "core/time_text.h"
 #include "json/json.h"
 
 /* Whether a member that may be absent is fine: absent, or a URL. */
@@ -61,7 +61,7 @@ static bool read_time(const struct json *window, const char *member, int64_t *se
 {
     struct slice text;
     return json_read_text(json_get(window, member), &text) &&
-           acme_time_parse_rfc3339(text, seconds);
+           time_text_parse_rfc3339(text, seconds);
 }
 
 enum error acme_renewal_info_parse(struct slice body, struct acme_renewal_info *info,

@@ -6,8 +6,8 @@
  */
 #include "acme_state.h"
 
-#include "acme/acme_time.h"
 #include "core/ip.h"
+#include "core/time_text.h"
 #include "crypto/base64url.h"
 #include "json/json.h"
 
@@ -563,7 +563,7 @@ static bool is_usable(const struct acme_flow *flow, const struct acme_answer *an
                       const struct crypto_certificate *leaf, struct error_text *why)
 {
     int64_t now_s;
-    if (!acme_time_parse_http(answer->date, &now_s))
+    if (!time_text_parse_http(answer->date, &now_s))
         now_s = answer->received_s;
     for (size_t i = 0; i < flow->order.name_count; i++) {
         if (!crypto_certificate_covers(leaf, flow->order.names[i])) {

@@ -1,7 +1,7 @@
 /* Problems of a CA: see acme/acme_problem.h. */
 #include "acme/acme_problem.h"
 
-#include "acme/acme_time.h"
+#include "core/time_text.h"
 #include "json/json.h"
 
 #include <stdarg.h>
@@ -102,8 +102,8 @@ int32_t acme_retry_after(const struct acme_answer *answer)
     int64_t seconds = 0, at, now;
     if (text.size == 0)
         return -1;
-    if (acme_time_parse_http(text, &at)) {
-        if (!acme_time_parse_http(answer->date, &now))
+    if (time_text_parse_http(text, &at)) {
+        if (!time_text_parse_http(answer->date, &now))
             now = answer->received_s;
         seconds = at - now;
     } else {

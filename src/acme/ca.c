@@ -3,11 +3,11 @@
 
 #include "runner.h"
 
-#include "acme/acme_time.h"
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/time_text.h"
 #include "json/json.h"
 
 #include <stdio.h>
@@ -404,7 +404,7 @@ static void compare_clocks(struct ca *ca, const struct acme_answer *answer)
     int64_t theirs_s, now_mono_ms = clock_mono_ms();
     bool noted_lately =
         ca->clock_noted_mono_ms > 0 && now_mono_ms - ca->clock_noted_mono_ms < CLOCK_NOTE_EVERY_MS;
-    if (noted_lately || !acme_time_parse_http(answer->date, &theirs_s) ||
+    if (noted_lately || !time_text_parse_http(answer->date, &theirs_s) ||
         llabs(theirs_s - answer->received_s) < CLOCK_TOLERANCE_S)
         return;
     ca->clock_noted_mono_ms = now_mono_ms;

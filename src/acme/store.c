@@ -3,11 +3,11 @@
 
 #include "store_facts.h"
 
-#include "acme/acme_time.h"
 #include "acme/file.h"
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/memory.h"
+#include "core/time_text.h"
 #include "json/json.h"
 
 #include <errno.h>
@@ -419,7 +419,7 @@ static enum error keep_in_history(struct store *store, const char *name, struct 
     struct bytes pem = {0};
     struct crypto_certificate facts;
     struct folder folder;
-    char file[NAME_MAX + 1], date[ACME_TIME_TEXT_SIZE];
+    char file[NAME_MAX + 1], date[TIME_TEXT_SIZE];
     enum error error = file_read(&store->certs, name, FILE_MAX_BYTES, &pem, why);
     if (error == ERROR_NOT_FOUND)
         return ERROR_OK;
@@ -429,7 +429,7 @@ static enum error keep_in_history(struct store *store, const char *name, struct 
         bytes_free(&pem);
         return ERROR_OK; /* not worth keeping */
     }
-    snprintf(file, sizeof(file), "%s-%s.pem", acme_time_print(facts.not_before_s, date),
+    snprintf(file, sizeof(file), "%s-%s.pem", time_text_print(facts.not_before_s, date),
              facts.serial);
     crypto_certificate_free(&facts);
     error = open_history(store, name, &folder, why);

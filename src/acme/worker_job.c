@@ -3,10 +3,10 @@
 
 #include "runner.h"
 
-#include "acme/acme_time.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/time_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,12 +174,12 @@ static void order_failed(struct certificate *certificate)
 
 static void log_success(const struct certificate *certificate)
 {
-    char until[ACME_TIME_TEXT_SIZE];
+    char until[TIME_TEXT_SIZE];
     const struct crypto_certificate *facts = &certificate->in_service;
     log_event(LOG_INFO, "certificate", LOG_TEXT("certificate", certificate->name),
               LOG_NUMBER("hosts", facts->name_count), LOG_TEXT("issuer", facts->issuer),
               LOG_TEXT("serial", facts->serial),
-              LOG_TEXT("not_after", acme_time_print(facts->not_after_s, until)),
+              LOG_TEXT("not_after", time_text_print(facts->not_after_s, until)),
               LOG_NUMBER("took_ms", clock_mono_ms() - certificate->job->started_mono_ms));
 }
 

@@ -32,11 +32,23 @@ static void write_path(const struct decision *decision, struct writer *actions)
         action_set_number(actions, SLICE("strip"), decision->strip_segments);
 }
 
+static struct slice form_name(enum answer_form form)
+{
+    switch (form) {
+    case FORM_TEXT: break;
+    case FORM_JSON: return SLICE("json");
+    case FORM_PAGE: return SLICE("page");
+    }
+    return SLICE("deny");
+}
+
 static void write_denial(const struct decision *decision, struct writer *actions)
 {
     spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
-    action_set_text(actions, SLICE("answer"), SLICE("deny"));
+    action_set_text(actions, SLICE("answer"), form_name(decision->form));
     action_set_number(actions, SLICE("status"), decision->status);
+    if (decision->retry_after_s > 0)
+        action_set_number(actions, SLICE("retry"), decision->retry_after_s);
     action_set_text(actions, SLICE("reason"), slice_of(decision_reason(decision)));
     write_tenant(decision, actions);
     write_client(decision, actions);
@@ -151,6 +163,8 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_DENY_UNRESOLVED:
     case OUTCOME_DENY_ORIGIN:
     case OUTCOME_DENY_SNI:
+    case OUTCOME_SUSPENDED:
+    case OUTCOME_MAINTENANCE:
     case OUTCOME_BAD_REQUEST:
     case OUTCOME__MAX: write_denial(decision, actions); break;
     }

@@ -1,5 +1,6 @@
 /* The decision: see agent/answer.h. */
 #include "agent/instance.h"
+#include "outage.h"
 #include "screen.h"
 
 enum { HTTPS_PORT = 443, HTTP_PORT = 80 };
@@ -24,6 +25,8 @@ const char *decision_reason(const struct decision *decision)
     case OUTCOME_DENY_UNRESOLVED: return "upstream-unresolved";
     case OUTCOME_DENY_ORIGIN: return "origin";
     case OUTCOME_DENY_SNI: return "sni";
+    case OUTCOME_SUSPENDED: return "suspended";
+    case OUTCOME_MAINTENANCE: return "maintenance";
     default: return refusal_name(decision->refusal);
     }
 }
@@ -35,6 +38,9 @@ static void clear(struct decision *decision)
     decision->outcome = OUTCOME_FORWARD;
     decision->refusal = REFUSAL_NONE;
     decision->status = 0;
+    decision->form = FORM_TEXT;
+    decision->retry_after_s = 0;
+    decision->admitted = false;
     decision->host.name_size = 0;
     decision->host.changed = false;
     decision->path = (struct slice){0};
@@ -252,6 +258,8 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         return;
     }
     if (redirect_elsewhere(snapshot, request, decision))
+        return;
+    if (decision->match.tenant->may_be_out && outage_decide(request, decision))
         return;
     if (rule != NULL && rule->mode == PATH_STRIP)
         decision->strip_segments = rule->segments;

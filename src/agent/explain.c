@@ -4,6 +4,7 @@
 
 #include "agent/actions.h"
 #include "core/memory.h"
+#include "explain_outage.h"
 #include "json/json.h"
 
 #include <stdio.h>
@@ -317,6 +318,7 @@ struct json *explanation_json(const struct explanation *explanation)
         put_string(root, "reason", decision_reason(decision));
     if (decision->location.size > 0)
         json_put_text(root, "to", decision->location);
+    explain_outage(explanation->request, decision, root);
     struct spop_value hsts;
     if (find_variable(explanation, "hsts", &hsts))
         json_put_text(root, "hsts", hsts.bytes);
@@ -384,6 +386,9 @@ static void print_decision(FILE *out, const struct json *root)
     fputc('\n', out);
     print_line(out, "reason", text_at(root, "reason"), (struct slice){0});
     print_line(out, "to", text_at(root, "to"), (struct slice){0});
+    print_line(out, "outage", text_at(root, "outage"), (struct slice){0});
+    print_line(out, "form", text_at(root, "form"), (struct slice){0});
+    print_line(out, "page", text_at(root, "page"), (struct slice){0});
     print_line(out, "hsts", text_at(root, "hsts"), (struct slice){0});
     print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
     print_line(out, "label", text_at(tenant, "label"), (struct slice){0});

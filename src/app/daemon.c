@@ -14,6 +14,7 @@
 #include "core/version.h"
 #include "live.h"
 #include "net/listener.h"
+#include "pages.h"
 #include "publisher.h"
 #include "report.h"
 #include "responder.h"
@@ -50,6 +51,7 @@ struct daemon {
     struct admin_server *admin; /* NULL: its socket cannot be opened */
     struct live live;
     struct certificates *certificates; /* NULL: none are looked after */
+    struct pages *pages;
     struct main_signal *signals[4];
     struct main_timer *start_timer;
     struct main_timer *alive_timer;
@@ -197,6 +199,8 @@ static void on_configuration(void *context, const struct configuration *before,
         needs_restart("loops");
     if (before->trace_entries != now->trace_entries)
         needs_restart("trace");
+    if (strcmp(before->haproxy.pages_listen, now->haproxy.pages_listen) != 0)
+        needs_restart("pages_listen");
     tell_haproxy_differs(before, now);
     if (daemon->watch != NULL) {
         watch_set_tenants_dir(daemon->watch, now->tenants_dir);
@@ -386,6 +390,13 @@ static void start_admin(struct daemon *daemon)
                                    "can be written"));
 }
 
+static void start_pages(struct daemon *daemon)
+{
+    const struct pages_host host = {present_snapshot, daemon};
+    const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    daemon->pages = pages_new(daemon->main_loop, configuration->haproxy.pages_listen, &host);
+}
+
 static void start_timers(struct daemon *daemon)
 {
     int64_t alive_ms = service_watchdog_ms();
@@ -459,6 +470,7 @@ static bool start(struct daemon *daemon, const char *path)
     start_admin(daemon);
     if (!start_certificates(daemon))
         return false;
+    start_pages(daemon);
     start_watching(daemon, path);
     start_timers(daemon);
     daemon->start_limit_ms = clock_mono_ms() + FIRST_NAMES_MS;
@@ -477,6 +489,7 @@ static void stop(struct daemon *daemon)
     watch_free(daemon->watch);
     certificates_stop(daemon->certificates);
     admin_server_free(daemon->admin);
+    pages_free(daemon->pages);
     main_timer_free(daemon->start_timer);
     main_timer_free(daemon->alive_timer);
     troubles_free(daemon->troubles);

@@ -4,6 +4,7 @@
 #include "agent/instance.h"
 #include "command.h"
 #include "conf/whole.h"
+#include "core/time_text.h"
 #include "json/json.h"
 
 #include <getopt.h>
@@ -20,6 +21,7 @@ struct inquiry {
     const char *from;
     const char *sni;
     const char *method;
+    const char *at; /* NULL: now */
     const char *headers[MAX_HEADERS];
     size_t header_count;
     bool as_json;
@@ -101,6 +103,10 @@ static int read_request(struct inquiry *inquiry, const char *command)
     /* A client's handshake names the host of the URL. */
     struct slice url_host = inquiry->url_host;
     inquiry->request.sni = inquiry->sni != NULL ? slice_of(inquiry->sni) : url_host;
+    if (inquiry->at != NULL &&
+        !time_text_parse_rfc3339(slice_of(inquiry->at), &inquiry->request.wall_s))
+        return command_misused(command, "--at \"%s\" is no time such as 2026-12-01T02:00:00Z",
+                               inquiry->at);
     if (strcmp(inquiry->method, "OPTIONS") == 0 && inquiry->request.path.size == 0)
         inquiry->request.path = SLICE("*");
     return EXIT_GOOD;
@@ -284,11 +290,15 @@ static int explain(const struct inquiry *inquiry)
 
 int explain_command(int count, char **arguments)
 {
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"from", required_argument, NULL, 'f'},
-        {"header", required_argument, NULL, 'H'}, {"sni", required_argument, NULL, 's'},
-        {"method", required_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {0}};
+    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"header", required_argument, NULL, 'H'},
+                                            {"sni", required_argument, NULL, 's'},
+                                            {"method", required_argument, NULL, 'm'},
+                                            {"at", required_argument, NULL, 'a'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     struct inquiry inquiry = {.path = DEFAULT_CONFIGURATION, .from = "192.0.2.1", .method = "GET"};
     int option;
 
@@ -303,6 +313,7 @@ int explain_command(int count, char **arguments)
             break;
         case 's': inquiry.sni = optarg; break;
         case 'm': inquiry.method = optarg; break;
+        case 'a': inquiry.at = optarg; break;
         case 'j': inquiry.as_json = true; break;
         case 'h': return command_help(arguments[0]);
         default: return command_misused(arguments[0], NULL);

@@ -44,7 +44,7 @@ static const struct command {
      "  owui-spoa check -c owui-spoa.json --json | jq '.diagnostics[] | .message'\n"},
     {"explain", explain_command, "tell where a request would go, and why",
      "usage: owui-spoa explain [-c FILE] URL [--from IP] [--header 'NAME: VALUE']...\n"
-     "                         [--sni NAME] [--method METHOD] [--json]\n"
+     "                         [--sni NAME] [--method METHOD] [--at TIME] [--json]\n"
      "\n"
      "Decides about a request as the daemon would, and tells how: the rules that were tried and\n"
      "the one that won, with the line it stands on, HAProxy's variables, and the headers that are\n"
@@ -55,6 +55,7 @@ static const struct command {
      "      --header LINE   a header of the request, such as 'X-Forwarded-For: 203.0.113.9'\n"
      "      --sni NAME      the name asked for in the TLS handshake (the URL's host)\n"
      "      --method METHOD GET, OPTIONS, ... (GET)\n"
+     "      --at TIME       when it comes, as 2026-12-01T02:00:00Z: for maintenance (now)\n"
      "      --json          for programs\n"
      "\n"
      "exit code: 0 forwarded or redirected; 1 refused; 2 wrong usage or configuration\n"

@@ -44,6 +44,7 @@ static void set_default_texts(struct configuration *configuration)
     haproxy->group = memory_copy_text(SLICE("haproxy"));
     haproxy->chroot = memory_copy_text(SLICE("/var/lib/haproxy"));
     haproxy->challenge_listen = memory_copy_text(SLICE("127.0.0.1:8688"));
+    haproxy->pages_listen = memory_copy_text(SLICE("127.0.0.1:8689"));
     haproxy->tenant_header = memory_copy_text(SLICE("X-Tenant-ID"));
     configuration->acme.state_dir = memory_copy_text(SLICE("/var/lib/owui-spoa"));
     configuration->admin_socket = memory_copy_text(SLICE("/run/owui-spoa/admin.sock"));
@@ -160,6 +161,17 @@ static void read_trace(const struct node *node, void *target)
 static void read_admin_socket(const struct node *node, void *target)
 {
     node_file_name(node, &configuration_of(target)->admin_socket);
+}
+
+static void read_pages_listen(const struct node *node, void *target)
+{
+    struct slice text;
+    char **address = &configuration_of(target)->haproxy.pages_listen;
+    char *checked = node_text(node, &text) ? check_local_address(node, text) : NULL;
+    if (checked == NULL)
+        return;
+    free(*address);
+    *address = checked;
 }
 
 static void read_tenant_id_header(const struct node *node, void *target)
@@ -495,6 +507,7 @@ void global_read(const struct node *root, struct configuration *configuration)
         {"log", read_log},
         {"trace", read_trace},
         {"admin_socket", read_admin_socket},
+        {"pages_listen", read_pages_listen},
         {"trusted_proxies", trusted_proxies_read},
         {"upstream_allow", read_upstream_allow},
         {"unknown_host", read_unknown_host},

@@ -144,6 +144,16 @@ static void read_canonical_host(const struct node *node, void *target)
         ((struct draft *)target)->tenant->canonical_host = canonical;
 }
 
+static void read_maintenance(const struct node *node, void *target)
+{
+    maintenance_read(node, ((struct draft *)target)->tenant);
+}
+
+static void read_suspended(const struct node *node, void *target)
+{
+    suspended_read(node, ((struct draft *)target)->tenant);
+}
+
 static void read_hsts(const struct node *node, void *target)
 {
     hsts_read(node, &((struct draft *)target)->tenant->hsts);
@@ -168,12 +178,20 @@ static void read_policy(const struct node *node, void *target)
 }
 
 static const struct option OPTIONS[] = {
-    {"hosts", read_hosts},       {"paths", read_paths},
-    {"upstream", read_upstream}, {"upstream_tls", read_upstream_tls},
-    {"backend", read_backend},   {"label", read_label},
-    {"https", read_https},       {"canonical_host", read_canonical_host},
-    {"hsts", read_hsts},         {"headers", read_headers},
-    {"versions", read_versions}, {"active", read_active},
+    {"hosts", read_hosts},
+    {"paths", read_paths},
+    {"upstream", read_upstream},
+    {"upstream_tls", read_upstream_tls},
+    {"backend", read_backend},
+    {"label", read_label},
+    {"https", read_https},
+    {"canonical_host", read_canonical_host},
+    {"hsts", read_hsts},
+    {"headers", read_headers},
+    {"maintenance", read_maintenance},
+    {"suspended", read_suspended},
+    {"versions", read_versions},
+    {"active", read_active},
     POLICY_KEYS(read_policy),
 };
 

@@ -11,6 +11,10 @@ void tenants_read(const struct node *tenants, const struct configuration *config
 /* "paths" of a tenant. */
 void paths_read(const struct node *node, struct tenant *tenant);
 
+/* "maintenance" and "suspended". */
+void maintenance_read(const struct node *node, struct tenant *tenant);
+void suspended_read(const struct node *node, struct tenant *tenant);
+
 /* "https": "redirect" or "off". */
 bool https_read(const struct node *node, bool *redirect);
 

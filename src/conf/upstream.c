@@ -153,6 +153,7 @@ static bool check_loop(const struct node *node, const struct configuration *conf
         {"haproxy.agents", haproxy->agents, haproxy->agent_count},
         {"listen", configuration->listen, configuration->listen_count},
         {"acme.challenge_listen", &haproxy->challenge_listen, haproxy->challenge_listen != NULL},
+        {"pages_listen", &haproxy->pages_listen, haproxy->pages_listen != NULL},
     };
     struct ip ip = upstream->address;
     if (upstream->host != NULL && strcmp(upstream->host, "localhost") == 0)

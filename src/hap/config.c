@@ -54,6 +54,7 @@ void hap_config_fini(struct hap_config *config)
     free(config->group);
     free(config->chroot);
     free(config->challenge_listen);
+    free(config->pages_listen);
     free(config->thumbprint);
     free(config->upstream_ca_file);
     free(config->tenant_header);
@@ -219,6 +220,7 @@ enum error hap_config_check(const struct hap_config *config, struct error_text *
         {"group", &config->group, 1, byte_is_name},
         {"chroot", &config->chroot, 1, byte_is_plain},
         {"challenge_listen", &config->challenge_listen, 1, byte_is_plain},
+        {"pages_listen", &config->pages_listen, 1, byte_is_plain},
         {"the thumbprint", &config->thumbprint, 1, byte_is_base64url},
         {"upstream_ca_file", &config->upstream_ca_file, 1, byte_is_plain},
         {"the SPOE file's path", &config->spoe_path, 1, byte_is_plain},

@@ -50,8 +50,18 @@ static const struct answer {
     int status;
     const char *text;
 } ANSWERS[] = {
-    {400, "Bad request"},         {403, "Forbidden"},           {404, "Not found"},
-    {421, "Misdirected request"}, {503, "Service unavailable"},
+    {400, "Bad request"}, {402, "Payment required"},    {403, "Forbidden"},
+    {404, "Not found"},   {421, "Misdirected request"}, {503, "Service unavailable"},
+};
+
+/* What a tenant that does not serve answers with, and what programs are told. */
+static const struct outage {
+    int status;
+    const char *detail;
+} OUTAGES[] = {
+    {402, "This service is suspended"},
+    {403, "This service is suspended"},
+    {503, "This service is under maintenance"},
 };
 
 static const struct source {
@@ -514,22 +524,78 @@ static void put_choice(const struct page *page)
               "    default_backend owui_refuse\n");
 }
 
+/* HAProxy's own errors alone become this page: what the agent's server says is left as it is. */
+static void put_page_of_last_resort(const struct page *page)
+{
+    static const int ERRORS[] = {502, 503, 504};
+    for (size_t i = 0; i < COUNT_OF(ERRORS); i++)
+        put(page,
+            "    http-error status %d content-type text/html lf-string "
+            "\"<!doctype html><meta name=viewport content='width=device-width'>"
+            "<meta name=color-scheme content='light dark'>"
+            "<meta http-equiv=refresh content=30><title>%%[var(txn.owui.reason)]</title>"
+            "<h1>%%[var(txn.owui.reason)]</h1><p>Please try again later.\\n\"\n",
+            ERRORS[i]);
+}
+
+/* Suspension and maintenance: a page for people, JSON for programs. */
+static void put_outages(const struct page *page)
+{
+    put(page,
+        "    # suspension and maintenance: people get a page, from the agent's HTTP server, or\n"
+        "    # from below when it does not answer; programs get JSON\n"
+        "    acl page var(txn.owui.answer) -m str page\n"
+        "    http-request set-uri /%%[var(txn.owui.reason)]/%%[var(txn.owui.tenant)] if page "
+        "METH_GET\n"
+        "    http-request del-header Cookie if page\n"
+        "    http-request del-header Authorization if page\n"
+        "    http-request allow if page METH_GET\n");
+    for (size_t i = 0; i < COUNT_OF(OUTAGES); i++)
+        put(page,
+            "    http-request return status %d content-type application/json "
+            "hdr X-Refused %%[var(txn.owui.reason)]%s string \"{\\\"detail\\\":\\\"%s\\\"}\" if "
+            "{ var(txn.owui.answer) -m str json } { var(txn.owui.status) -m int eq %d }\n",
+            OUTAGES[i].status,
+            OUTAGES[i].status == 503 ? " hdr Retry-After %[var(txn.owui.retry)]" : "",
+            OUTAGES[i].detail, OUTAGES[i].status);
+    for (size_t i = 0; i < COUNT_OF(OUTAGES); i++)
+        put(page,
+            "    http-after-response set-status %d if page { var(txn.owui.status) -m int eq %d }\n",
+            OUTAGES[i].status, OUTAGES[i].status);
+    put(page, "    http-after-response set-header X-Refused %%[var(txn.owui.reason)] if page\n"
+              "    http-after-response set-header Retry-After %%[var(txn.owui.retry)] if page "
+              "{ var(txn.owui.status) -m int eq 503 }\n"
+              "    http-after-response set-header Cache-Control no-store unless "
+              "{ var(txn.owui.answer) -m str redirect }\n");
+    put_page_of_last_resort(page);
+}
+
 static void put_answers(const struct page *page)
 {
     put(page, "\n"
               "# the agent's own answers\n"
               "backend owui_answer\n"
+              "    retries 0\n"
+              "    timeout connect 1s\n"
+              "    timeout server 5s\n"
               "    http-request redirect prefix %%[var(txn.owui.to)] code 308 if "
-              "{ var(txn.owui.answer) -m str redirect }\n");
+              "{ var(txn.owui.answer) -m str redirect }\n"
+              "    http-request set-var(txn.owui.retry) int(5) unless "
+              "{ var(txn.owui.retry) -m found }\n");
+    put_outages(page);
     for (size_t i = 0; i < COUNT_OF(ANSWERS); i++)
         put(page,
             "    http-request return status %d content-type text/plain "
             "hdr X-Refused %%[var(txn.owui.reason)]%s string \"%s\\n\" if "
             "{ var(txn.owui.status) -m int eq %d }\n",
-            ANSWERS[i].status, ANSWERS[i].status == 503 ? " hdr Retry-After 5" : "",
+            ANSWERS[i].status,
+            ANSWERS[i].status == 503 ? " hdr Retry-After %[var(txn.owui.retry)]" : "",
             ANSWERS[i].text, ANSWERS[i].status);
-    put(page, "    http-request deny deny_status 503\n"
-              "\n"
+    put(page,
+        "    http-request deny deny_status 503\n"
+        "    server pages %s\n",
+        or_else(page->config->pages_listen, "127.0.0.1:8689"));
+    put(page, "\n"
               "# no upstream that can be reached\n"
               "backend owui_refuse\n"
               "    http-request return status 503 content-type text/plain hdr Retry-After 5 "

@@ -233,3 +233,12 @@ unsigned path_segments(struct slice prefix)
             count++;
     return count;
 }
+
+struct slice path_behind(struct slice path, unsigned segments)
+{
+    for (; segments > 0 && path.size > 0; segments--) {
+        const char *slash = path.size > 1 ? memchr(path.data + 1, '/', path.size - 1) : NULL;
+        path = slash != NULL ? slice_skip(path, (size_t)(slash - path.data)) : (struct slice){0};
+    }
+    return path.size > 0 ? path : SLICE("/");
+}

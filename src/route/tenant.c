@@ -111,6 +111,8 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->active_version = copy_text(tenant->active_version);
     upstream_copy(&tenant->upstream, &copy->upstream);
     copy->hsts = copy_text(tenant->hsts);
+    copy->maintenance = maintenance_copy(tenant->maintenance);
+    copy->suspended = suspension_copy(tenant->suspended);
     copy->prepared_plain = copy->prepared_slots = copy->prepared_headers = NULL;
     copy->prepared_plain_size = copy->prepared_slots_size = copy->prepared_headers_size = 0;
     copy->dynamic_headers = false;
@@ -149,6 +151,8 @@ void tenant_free(struct tenant *tenant)
     free(tenant->backend);
     upstream_fini(&tenant->upstream);
     free(tenant->hsts);
+    maintenance_free(tenant->maintenance);
+    suspension_free(tenant->suspended);
     free(tenant->prepared_slots);
     free(tenant->prepared_plain);
     free(tenant->prepared_headers);

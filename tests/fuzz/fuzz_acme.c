@@ -8,8 +8,8 @@
  */
 #include "acme/acme_directory.h"
 #include "acme/acme_flow.h"
-#include "acme/acme_time.h"
 #include "acme/schedule.h"
+#include "core/time_text.h"
 #include "crypto/base64url.h"
 #include "fuzz/fuzz.h"
 #include "json/json.h"
@@ -141,7 +141,7 @@ static void check_texts(struct slice text)
     FUZZ_REQUIRE(problem.retry_after_s >= -1 && problem.retry_after_s <= ACME_RETRY_AFTER_MAX_S);
     for (const char *c = problem.detail; *c != '\0'; c++)
         FUZZ_REQUIRE((uint8_t)*c >= ' ' && *c != 0x7f);
-    if (acme_time_parse_rfc3339(text, &seconds) || acme_time_parse_http(text, &seconds))
+    if (time_text_parse_rfc3339(text, &seconds) || time_text_parse_http(text, &seconds))
         FUZZ_REQUIRE(seconds > -2 * 86400);
 }
 

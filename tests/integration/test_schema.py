@@ -109,6 +109,16 @@ GOOD = [
     with_tenant(origins=[], origin_check="required", require_sni_match=True),
     with_global(defaults={"origins": ["https://a.test"], "origin_check": "off"}),
     with_haproxy(tell=["origin", "sni"]),
+    with_global(pages_listen="[::1]:8700"),
+    with_tenant(maintenance={"on": False, "retry_after": "1d", "allow_ips": ["::1", "10.0.0.0/8"]}),
+    with_tenant(maintenance={"on": True, "_": 0}, suspended={}),
+    with_tenant(maintenance={"window": {"from": "2026-12-01T02:00Z", "to": "2026-12-01T03:00Z"}}),
+    with_tenant(
+        maintenance={
+            "window": {"from": "2026-12-01T02:00:30.5+02:00", "to": "2027-01-01T00:00-01:00"}
+        }
+    ),
+    with_tenant(suspended={"status": 403, "// c": 1}),
     with_path(),
     with_path(mode="redirect", prefix="/a/b"),
     with_path(mode="strip", only=["/api/", "/openai/v1"]),
@@ -233,7 +243,19 @@ BAD = [
     with_tenant(headers={"X A": "x"}),
     with_tenant(headers={"X-" + "a" * 37: "x"}),
     with_tenant(headers=[]),
+    with_global(pages_listen="*:8689"),
     with_tenant(maintenance={}),
+    with_tenant(maintenance=True),
+    with_tenant(maintenance={"on": "yes"}),
+    with_tenant(maintenance={"on": True, "retry_after": 120}),
+    with_tenant(maintenance={"on": True, "allow_ips": ["admin"]}),
+    with_tenant(maintenance={"on": True, "page": "my page.html"}),
+    with_tenant(maintenance={"window": {"from": "2026-12-01T02:00Z"}}),
+    with_tenant(maintenance={"window": {"from": "2026-12-01", "to": "2026-12-02"}}),
+    with_tenant(maintenance={"window": {"from": "2026-12-01T02:00", "to": "2026-12-01T03:00"}}),
+    with_tenant(suspended=True),
+    with_tenant(suspended={"status": 503}),
+    with_tenant(suspended={"since": "2026-12-01T02:00Z"}),
     with_tenant(versions=VERSIONS, active="blue"),
     with_tenant(active="blue"),
     with_tenant(upstream=..., versions=VERSIONS),
@@ -299,6 +321,14 @@ BEYOND_SCHEMA = {
         https="off", hsts={"max_age": "365d", "subdomains": True, "preload": True}
     ),
     "an age beyond ten years": with_tenant(hsts={"max_age": "3651d"}),
+    "a window that ends first": with_tenant(
+        maintenance={"window": {"from": "2026-12-01T03:00Z", "to": "2026-12-01T03:00Z"}}
+    ),
+    "an hour that is none": with_tenant(
+        maintenance={"window": {"from": "2026-12-01T24:00Z", "to": "2026-12-02T03:00Z"}}
+    ),
+    "a retry that is too long": with_tenant(maintenance={"on": True, "retry_after": "2d"}),
+    "the agent's own pages": with_tenant(upstream="http://127.0.0.1:8689"),
     "a header of everybody": with_global(strip_headers=["Upgrade"]),
 }
 
@@ -430,6 +460,17 @@ OBJECTS = {
         with_tenant(hsts={"max_age": "1d"}),
         ["owui-spoa", "tenants", "chat", "hsts"],
     ),
+    "maintenance": (
+        with_tenant(maintenance={"on": True}),
+        ["owui-spoa", "tenants", "chat", "maintenance"],
+    ),
+    "window": (
+        with_tenant(
+            maintenance={"window": {"from": "2026-12-01T02:00Z", "to": "2026-12-02T03:00Z"}}
+        ),
+        ["owui-spoa", "tenants", "chat", "maintenance", "window"],
+    ),
+    "suspended": (with_tenant(suspended={}), ["owui-spoa", "tenants", "chat", "suspended"]),
     "path": (with_path(), ["owui-spoa", "tenants", "chat", "paths", 0]),
 }
 

@@ -1,5 +1,6 @@
 unit_test(route_host LAYER route)
 unit_test(route_path LAYER route)
+unit_test(route_outage LAYER route)
 unit_test(route_client LAYER route)
 unit_test(route_origin LAYER route)
 unit_test(route_table LAYER route SOURCES unit/allocations.c)

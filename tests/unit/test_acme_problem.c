@@ -1,17 +1,17 @@
 /* acme: times, Retry-After, problem documents, directories, renewal windows. */
 #include "acme/acme_directory.h"
 #include "acme/acme_problem.h"
-#include "acme/acme_time.h"
+#include "core/time_text.h"
 #include "json/json.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 
-Test(acme_time, http_dates)
+Test(time_text, http_dates)
 {
     int64_t seconds = 0;
-    cr_expect(acme_time_parse_http(SLICE("Sun, 06 Nov 1994 08:49:37 GMT"), &seconds));
+    cr_expect(time_text_parse_http(SLICE("Sun, 06 Nov 1994 08:49:37 GMT"), &seconds));
     cr_expect(eq(i64, seconds, 784111777));
     const char *bad[] = {"",
                          "Sun, 06 Nov 1994 08:49:37",
@@ -22,10 +22,10 @@ Test(acme_time, http_dates)
                          "Sun, 06 Nov 1994 24:49:37 GMT",
                          "120"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        cr_expect_not(acme_time_parse_http(slice_of(bad[i]), &seconds), "%s", bad[i]);
+        cr_expect_not(time_text_parse_http(slice_of(bad[i]), &seconds), "%s", bad[i]);
 }
 
-Test(acme_time, rfc3339)
+Test(time_text, rfc3339)
 {
     const struct {
         const char *text;
@@ -36,7 +36,7 @@ Test(acme_time, rfc3339)
                 {"2025-01-02t04:00:00z", 1735790400}};
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         int64_t seconds = 0;
-        cr_expect(acme_time_parse_rfc3339(slice_of(good[i].text), &seconds), "%s", good[i].text);
+        cr_expect(time_text_parse_rfc3339(slice_of(good[i].text), &seconds), "%s", good[i].text);
         cr_expect(eq(i64, seconds, good[i].seconds), "%s", good[i].text);
     }
     const char *bad[] = {"",
@@ -48,12 +48,12 @@ Test(acme_time, rfc3339)
                          "2025-01-02T04:00:00Zx"};
     int64_t seconds;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        cr_expect_not(acme_time_parse_rfc3339(slice_of(bad[i]), &seconds), "%s", bad[i]);
+        cr_expect_not(time_text_parse_rfc3339(slice_of(bad[i]), &seconds), "%s", bad[i]);
 
-    char text[ACME_TIME_TEXT_SIZE];
-    cr_expect(eq(int, strcmp(acme_time_print(1735790400, text), "2025-01-02T04:00:00Z"), 0));
-    cr_expect(eq(int, strcmp(acme_time_print(INT64_MAX, text), "9999-12-31T23:59:59Z"), 0));
-    cr_expect(eq(int, strcmp(acme_time_print(-1, text), "1970-01-01T00:00:00Z"), 0));
+    char text[TIME_TEXT_SIZE];
+    cr_expect(eq(int, strcmp(time_text_print(1735790400, text), "2025-01-02T04:00:00Z"), 0));
+    cr_expect(eq(int, strcmp(time_text_print(INT64_MAX, text), "9999-12-31T23:59:59Z"), 0));
+    cr_expect(eq(int, strcmp(time_text_print(-1, text), "1970-01-01T00:00:00Z"), 0));
 }
 
 Test(acme_problem, retry_after_in_both_forms)

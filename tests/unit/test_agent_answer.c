@@ -117,6 +117,24 @@ static void put_everybody(void)
     add_key(moved, "*.old.test", PATH_REDIRECT);
     put(moved);
 
+    struct tenant *down = tenant_at("down", "down.test", "10.1.0.20");
+    down->may_be_out = true;
+    down->maintenance = memory_new(sizeof(*down->maintenance));
+    *down->maintenance = (struct maintenance){.on = true, .retry_after_s = 60, .allow_count = 1};
+    down->maintenance->allow = memory_new(sizeof(*down->maintenance->allow));
+    cr_assert(ip_network_parse(SLICE("203.0.113.0/24"), &down->maintenance->allow[0]));
+    add_key(down, "acme.com/down", PATH_STRIP);
+    put(down);
+
+    struct tenant *unpaid = tenant_at("unpaid", "unpaid.test", "not.resolved.yet");
+    unpaid->may_be_out = true;
+    unpaid->suspended = memory_new(sizeof(*unpaid->suspended));
+    unpaid->suspended->status = 402;
+    unpaid->maintenance = memory_new(sizeof(*unpaid->maintenance));
+    unpaid->maintenance->has_window = true;
+    unpaid->maintenance->to_s = INT64_MAX;
+    put(unpaid);
+
     put(tenant_at("pending", "pending.test", "not.resolved.yet"));
 
     struct tenant *wild = tenant_at("wild", "*.ai.example.com", "10.1.0.15");
@@ -464,6 +482,34 @@ Test(answer, what_is_sent_to_the_canonical_host)
     check_rows(rows, COUNT_OF(rows));
 }
 
+Test(answer, who_does_not_serve)
+{
+    const struct row rows[] = {
+        {{V4, .host = "down.test", .path = "/c/1"},
+         OUTCOME_MAINTENANCE,
+         "ok=true answer=page status=503 retry=60 reason=maintenance tenant=down ip=192.0.2.1"},
+        {{V4, .host = "down.test", .path = "/api/config"},
+         OUTCOME_MAINTENANCE,
+         "ok=true answer=json status=503 retry=60 reason=maintenance tenant=down ip=192.0.2.1"},
+        {{V4, .host = "acme.com", .path = "/down/api/config"},
+         OUTCOME_MAINTENANCE,
+         "ok=true answer=json status=503 retry=60 reason=maintenance tenant=down ip=192.0.2.1"},
+        {{V4, .host = "down.test", .path = "/api/v1/terminals/a", .up = "websocket"},
+         OUTCOME_MAINTENANCE,
+         "ok=true answer=deny status=503 retry=60 reason=maintenance tenant=down ip=192.0.2.1"},
+        {{.src = "10.0.0.9", .host = "down.test", .path = "/c/1", .xff = {"203.0.113.9"}},
+         OUTCOME_FORWARD,
+         "ok=true tenant=down via=http dst=10.1.0.20 port=3000 ip=203.0.113.9 proto=http fport=80"},
+        {{V4, .host = "down.test", .path = "/c/1", .xff = {"203.0.113.9"}},
+         OUTCOME_MAINTENANCE,
+         "ok=true answer=page status=503 retry=60 reason=maintenance tenant=down ip=192.0.2.1"},
+        {{V4, .host = "unpaid.test", .path = "/"},
+         OUTCOME_SUSPENDED,
+         "ok=true answer=page status=402 reason=suspended tenant=unpaid ip=192.0.2.1"},
+    };
+    check_rows(rows, COUNT_OF(rows));
+}
+
 Test(answer, what_is_refused)
 {
     const struct row rows[] = {
@@ -587,13 +633,11 @@ Test(answer, headers_that_cannot_fit_are_an_error_when_they_are_read)
 /* Whatever is asked, the answer fits, parses, says ok, and takes no memory. */
 Test(answer, random_requests_are_answered_within_bounds_and_without_allocation)
 {
-    static const char *const HOSTS[] = {"chat.acme.com",
-                                        "acme.com",
-                                        "plain.test",
-                                        "fancy.test",
-                                        "nobody.test",
-                                        "x.ai.example.com",
-                                        "known.fleet.example.com"};
+    static const char *const HOSTS[] = {"chat.acme.com",    "acme.com",
+                                        "plain.test",       "fancy.test",
+                                        "down.test",        "unpaid.test",
+                                        "ai.strict.test",   "nobody.test",
+                                        "x.ai.example.com", "known.fleet.example.com"};
     char host[300], path[600], xff[300];
     unsigned seed = 20261123;
 

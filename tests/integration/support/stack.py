@@ -128,11 +128,13 @@ class Stack:
         self.http_port = free_port()
         self.https_port = free_port()
         self.challenge_port = free_port()
+        self.pages_port = free_port()
         self.runtime_socket = self.haproxy_dir / "admin.sock"
         self.sockets = [self.directory / f"agent{i + 1}.sock" for i in range(agents)]
         self.config = {
             "listen": [f"unix:{self.sockets[0]}"],
             "admin_socket": str(self.directory / "admin.sock"),
+            "pages_listen": f"127.0.0.1:{self.pages_port}",
             "tenants_dir": str(self.tenants_dir),
             "upstream_allow": ["127.0.0.0/8", "::1/128"],
             "haproxy": {

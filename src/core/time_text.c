@@ -1,5 +1,5 @@
-/* The two spellings of time: see acme/acme_time.h. */
-#include "acme/acme_time.h"
+/* The two spellings of time: see core/time_text.h. */
+#include "core/time_text.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -54,7 +54,7 @@ static bool month_name(struct slice *text, int *month)
     return false;
 }
 
-bool acme_time_parse_http(struct slice text, int64_t *seconds)
+bool time_text_parse_http(struct slice text, int64_t *seconds)
 {
     int year, month, day, hour, minute, second;
     text = slice_trim(text);
@@ -95,7 +95,7 @@ static bool offset(struct slice *text, int *seconds)
     return true;
 }
 
-bool acme_time_parse_rfc3339(struct slice text, int64_t *seconds)
+bool time_text_parse_rfc3339(struct slice text, int64_t *seconds)
 {
     int year, month, day, hour, minute, second, shift;
     if (!digits(&text, 4, &year) || !literal(&text, "-") || !digits(&text, 2, &month) ||
@@ -109,12 +109,12 @@ bool acme_time_parse_rfc3339(struct slice text, int64_t *seconds)
     return true;
 }
 
-const char *acme_time_print(int64_t seconds, char text[static ACME_TIME_TEXT_SIZE])
+const char *time_text_print(int64_t seconds, char text[static TIME_TEXT_SIZE])
 {
     const int64_t last = 253402300799; /* 9999-12-31T23:59:59Z */
     time_t time = (time_t)(seconds > last ? last : seconds < 0 ? 0 : seconds);
     struct tm parts;
     gmtime_r(&time, &parts);
-    strftime(text, ACME_TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    strftime(text, TIME_TEXT_SIZE, "%Y-%m-%dT%H:%M:%SZ", &parts);
     return text;
 }

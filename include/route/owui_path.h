@@ -1,0 +1,16 @@
+/* What Open WebUI has at a path of its own root. It has no base path, so these are also the paths
+ * that it takes from a host that it shares. */
+#pragma once
+
+#include "core/slice.h"
+
+enum owui_path {
+    OWUI_PAGE,   /* of its single-page application: what people see */
+    OWUI_API,    /* JSON for programs, its own page among them */
+    OWUI_ASSET,  /* scripts, pictures, manifests */
+    OWUI_SOCKET, /* WebSockets */
+    OWUI_OTHER,  /* none of its known paths; it answers with its start page */
+};
+
+/* `path` is in normal form. */
+enum owui_path owui_path_kind(struct slice path);

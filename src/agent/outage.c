@@ -1,0 +1,58 @@
+/* Suspension and maintenance: see outage.h. */
+#include "outage.h"
+
+#include "core/clock.h"
+#include "route/owui_path.h"
+
+/* People get a page; programs JSON, which Open WebUI's own page shows as its error; what is neither
+ * read nor shown, a word. The path is the one that the tenant would see. */
+static enum answer_form form_of(const struct request *request, const struct decision *decision)
+{
+    const struct path_rule *rule = decision->match.path;
+    struct slice path = decision->path;
+    if (rule != NULL)
+        path = path_behind(path, rule->segments);
+    if (request->upgrade.size > 0)
+        return FORM_TEXT;
+    switch (owui_path_kind(path)) {
+    case OWUI_API: return FORM_JSON;
+    case OWUI_SOCKET:
+    case OWUI_ASSET: return FORM_TEXT;
+    case OWUI_PAGE:
+    case OWUI_OTHER: break;
+    }
+    return FORM_PAGE;
+}
+
+static void refuse(const struct request *request, struct decision *decision, enum outcome outcome,
+                   uint16_t status)
+{
+    decision->outcome = outcome;
+    decision->status = status;
+    decision->form = form_of(request, decision);
+}
+
+bool outage_decide(const struct request *request, struct decision *decision)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    const struct maintenance *maintenance = tenant->maintenance;
+    if (tenant->suspended != NULL) {
+        refuse(request, decision, OUTCOME_SUSPENDED, tenant->suspended->status);
+        return true;
+    }
+    if (maintenance == NULL)
+        return false;
+    /* The clock is looked at for those alone who have a window, and replaced by who replays. */
+    int64_t now_s = request->wall_s != 0      ? request->wall_s
+                    : maintenance->has_window ? clock_wall_s()
+                                              : 0;
+    if (!maintenance_holds(maintenance, now_s))
+        return false;
+    if (maintenance_admits(maintenance, &decision->client.ip)) {
+        decision->admitted = true;
+        return false;
+    }
+    refuse(request, decision, OUTCOME_MAINTENANCE, 503);
+    decision->retry_after_s = maintenance_retry_after_s(maintenance, now_s);
+    return true;
+}

@@ -1,0 +1,82 @@
+/* When a tenant does not serve: see route/outage.h. */
+#include "route/outage.h"
+
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+enum { RETRY_AFTER_S = 120, RETRY_AFTER_MAX_S = 86400 };
+
+static bool in_window(const struct maintenance *maintenance, int64_t now_s)
+{
+    return maintenance->has_window && now_s >= maintenance->from_s && now_s < maintenance->to_s;
+}
+
+bool maintenance_holds(const struct maintenance *maintenance, int64_t now_s)
+{
+    return maintenance->on || in_window(maintenance, now_s);
+}
+
+bool maintenance_admits(const struct maintenance *maintenance, const struct ip *client)
+{
+    for (size_t i = 0; i < maintenance->allow_count; i++)
+        if (ip_network_contains(&maintenance->allow[i], client))
+            return true;
+    return false;
+}
+
+uint32_t maintenance_retry_after_s(const struct maintenance *maintenance, int64_t now_s)
+{
+    if (maintenance->retry_after_s > 0)
+        return maintenance->retry_after_s;
+    if (maintenance->on || !in_window(maintenance, now_s))
+        return RETRY_AFTER_S;
+    int64_t left_s = maintenance->to_s - now_s;
+    return left_s < RETRY_AFTER_MAX_S ? (uint32_t)left_s : RETRY_AFTER_MAX_S;
+}
+
+static char *copy_text(const char *text)
+{
+    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
+}
+
+struct maintenance *maintenance_copy(const struct maintenance *maintenance)
+{
+    if (maintenance == NULL)
+        return NULL;
+    struct maintenance *copy = memory_new(sizeof(*copy));
+    *copy = *maintenance;
+    copy->allow = NULL;
+    if (maintenance->allow_count > 0) {
+        copy->allow = memory_resize(NULL, maintenance->allow_count, sizeof(*copy->allow));
+        memcpy(copy->allow, maintenance->allow, maintenance->allow_count * sizeof(*copy->allow));
+    }
+    copy->page = copy_text(maintenance->page);
+    return copy;
+}
+
+void maintenance_free(struct maintenance *maintenance)
+{
+    if (maintenance == NULL)
+        return;
+    free(maintenance->allow);
+    free(maintenance->page);
+    free(maintenance);
+}
+
+struct suspension *suspension_copy(const struct suspension *suspension)
+{
+    if (suspension == NULL)
+        return NULL;
+    struct suspension *copy = memory_new(sizeof(*copy));
+    *copy = (struct suspension){suspension->status, copy_text(suspension->page)};
+    return copy;
+}
+
+void suspension_free(struct suspension *suspension)
+{
+    if (suspension == NULL)
+        return;
+    free(suspension->page);
+    free(suspension);
+}
