@@ -19,7 +19,7 @@ install(FILES packaging/systemd/owui-spoa.sysusers.conf
         DESTINATION "${SYSUSERS_DIR}" RENAME owui-spoa.conf)
 install(FILES packaging/systemd/owui-spoa.tmpfiles.conf
         DESTINATION "${TMPFILES_DIR}" RENAME owui-spoa.conf)
-install(FILES LICENSE README.md NEWS.md SECURITY.md docs/ARCHITECTURE.md
+install(FILES LICENSE README.md NEWS.md SECURITY.md docs/ADMIN.md docs/ARCHITECTURE.md
               docs/CONFIGURATION.md haproxy/haproxy.cfg haproxy/owui.spoe.cfg
         DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES docs/schema/owui-spoa.schema.json docs/schema/tenants.schema.json

@@ -10,3 +10,8 @@
 MUST_CHECK struct json *admin_request(const char *socket_path, const char *method, const char *path,
                                       const struct json *body, unsigned *status,
                                       struct error_text *text);
+/* The same with If-Match; NULL: without. */
+MUST_CHECK struct json *admin_request_if(const char *socket_path, const char *method,
+                                         const char *path, const char *if_match,
+                                         const struct json *body, unsigned *status,
+                                         struct error_text *text);

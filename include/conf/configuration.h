@@ -119,6 +119,11 @@ struct known_tenants {
 void tenant_file_load_news(const char *path, const struct configuration *configuration,
                            const struct known_tenants *known, struct tenant_file *file,
                            struct diagnostics *diagnostics);
+/* The same of a text that is not in its file yet. */
+void tenant_text_load_news(const char *path, struct slice text,
+                           const struct configuration *configuration,
+                           const struct known_tenants *known, struct tenant_file *file,
+                           struct diagnostics *diagnostics);
 void tenant_file_fini(struct tenant_file *file);
 
 /* Whether a name in tenants.d is read at all: ends in ".json", no leading dot. */

@@ -95,7 +95,8 @@ void json_append_integer(struct json *array, int64_t integer);
 /* A deep copy to be put elsewhere. */
 struct json *json_clone(const struct json *value) __attribute__((returns_nonnull));
 
-enum json_style { JSON_STYLE_COMPACT, JSON_STYLE_INDENTED };
+/* LINE is one line with blanks, for people. */
+enum json_style { JSON_STYLE_COMPACT, JSON_STYLE_LINE, JSON_STYLE_INDENTED };
 /* The text, for free(); JSON_STYLE_INDENTED ends with a newline. Members keep their order. */
 char *json_print(const struct json *value, enum json_style style) __attribute__((returns_nonnull));
 

@@ -92,13 +92,22 @@ static struct json *parse_answer(struct slice answer, unsigned *status, struct e
 struct json *admin_request(const char *socket_path, const char *method, const char *path,
                            const struct json *body, unsigned *status, struct error_text *text)
 {
+    return admin_request_if(socket_path, method, path, NULL, body, status, text);
+}
+
+struct json *admin_request_if(const char *socket_path, const char *method, const char *path,
+                              const char *if_match, const struct json *body, unsigned *status,
+                              struct error_text *text)
+{
     struct json *answer = NULL;
     char *received = NULL;
     size_t size;
     char *payload =
         body != NULL ? json_print(body, JSON_STYLE_COMPACT) : memory_copy_text(SLICE(""));
-    char *head = memory_format("%s %s HTTP/1.0\r\nHost: owui-spoa\r\nContent-Length: %zu\r\n\r\n",
-                               method, path, strlen(payload));
+    char *head =
+        memory_format("%s %s HTTP/1.0\r\nHost: owui-spoa\r\nContent-Length: %zu\r\n%s%s%s\r\n",
+                      method, path, strlen(payload), if_match != NULL ? "If-Match: " : "",
+                      if_match != NULL ? if_match : "", if_match != NULL ? "\r\n" : "");
     int fd = connect_to(socket_path, text);
 
     if (fd >= 0 && send_all(fd, slice_of(head)) && send_all(fd, slice_of(payload)))

@@ -2,12 +2,15 @@
 #include "live.h"
 
 #include "core/clock.h"
+#include "core/memory.h"
 #include "core/version.h"
 #include "instances.h"
 #include "responder.h"
 #include "sources.h"
 
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void count_state(void *context, const struct sources_entry *entry)
@@ -57,7 +60,7 @@ static void put_decisions(struct json *object, const struct live *live)
     json_put_integer(object, "held_in_vain", (int64_t)held_in_vain);
 }
 
-static void put_generation(struct json *object, const struct live *live)
+void live_put_generation(struct json *object, const struct live *live)
 {
     const struct snapshot *snapshot = publisher_snapshot(live->publisher);
     char hash[17];
@@ -78,7 +81,7 @@ static void show_status(void *context, const struct admin_request *request,
     json_put_text(body, "configuration", slice_of(publisher_configuration(live->publisher)->path));
     json_put_integer(body, "started", live->start_wall_s);
     json_put_integer(body, "uptime_s", (clock_mono_ms() - live->start_mono_ms) / 1000);
-    put_generation(body, live);
+    live_put_generation(body, live);
     put_tenants(body, live);
     json_put_integer(body, "loops", loops_count(live->loops));
     json_put_integer(body, "connections",
@@ -86,16 +89,29 @@ static void show_status(void *context, const struct admin_request *request,
     put_decisions(body, live);
 }
 
+char *live_who(const struct admin_peer *peer)
+{
+    char buffer[4096];
+    struct passwd about;
+    struct passwd *found = NULL;
+    if (getpwuid_r(peer->uid, &about, buffer, sizeof(buffer), &found) != 0)
+        found = NULL;
+    return memory_format("%s (uid %lld, pid %d)", found != NULL ? found->pw_name : "somebody",
+                         (long long)peer->uid, (int)peer->pid);
+}
+
 static void reload(void *context, const struct admin_request *request, struct admin_answer *answer)
 {
     const struct live *live = context;
-    (void)request;
     if (!live->serving) {
         admin_refuse(answer, 503, "the daemon is starting or stopping");
         return;
     }
-    publisher_reload(live->publisher, "admin");
-    put_generation(admin_answer_body(answer), live);
+    char *who = live_who(&request->peer);
+    const struct origin origin = {.by = "admin", .who = who, .what = "reload"};
+    publisher_reload(live->publisher, &origin);
+    free(who);
+    live_put_generation(admin_answer_body(answer), live);
     put_tenants(admin_answer_body(answer), live);
 }
 

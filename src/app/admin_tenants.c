@@ -1,12 +1,10 @@
 /* The admin interface: tenants as they are in their files and in force. */
 #include "live.h"
 
-#include "conf/text_file.h"
-#include "core/hash.h"
 #include "core/memory.h"
 #include "sources.h"
+#include "tenant_edit.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { LIST_MAX = 1000 };
@@ -204,24 +202,13 @@ static void list_tenants(void *context, const struct admin_request *request,
 static void put_definition(const struct sources_entry *entry, struct json *object,
                            struct admin_answer *answer)
 {
-    char *block = NULL;
-    struct slice text;
-    struct json_position place;
-    struct error_text why;
-    char *pointer = memory_format("/tenants/%s", entry->name);
-    if (text_file_read(entry->file, &block, &text, &why) == ERROR_OK &&
-        json_locate(text, slice_of(pointer), JSON_PART_VALUE, &place)) {
-        struct slice value = slice_from(text.data + place.offset, place.size);
-        struct json *definition = json_parse(value, value.size, NULL, &why);
-        if (definition != NULL)
-            json_put(object, "definition", definition);
-        json_put_integer(object, "line", (int64_t)place.line);
-        snprintf(answer->etag, sizeof(answer->etag), "\"%016llx\"",
-                 (unsigned long long)hash_content(value, 0));
-        json_put_text(object, "etag", slice_of(answer->etag));
-    }
-    free(pointer);
-    free(block);
+    size_t line = 0;
+    struct json *definition = tenant_definition(entry->file, entry->name, answer->etag, &line);
+    if (definition == NULL)
+        return;
+    json_put(object, "definition", definition);
+    json_put_integer(object, "line", (int64_t)line);
+    json_put_text(object, "etag", slice_of(answer->etag));
 }
 
 static void show_tenant(void *context, const struct admin_request *request,

@@ -29,18 +29,37 @@ char *ask_socket(const char *socket, const char *configuration_path)
     return path;
 }
 
+/* Why a change was refused, beyond its first reason; and how to mend each. */
+static void print_problems(const struct json *problems)
+{
+    for (size_t i = 0; i < json_count(problems); i++) {
+        struct slice hint = ask_text(json_at(problems, i), "hint");
+        if (i > 0)
+            fprintf(stderr, "  %.*s\n", SLICE_PRINT(ask_text(json_at(problems, i), "message")));
+        if (hint.size > 0)
+            fprintf(stderr, "    %.*s\n", SLICE_PRINT(hint));
+    }
+}
+
 struct json *ask(const char *socket, const char *method, const char *path, const struct json *body,
                  int *code)
 {
+    return ask_if(socket, method, path, NULL, body, code);
+}
+
+struct json *ask_if(const char *socket, const char *method, const char *path, const char *if_match,
+                    const struct json *body, int *code)
+{
     struct error_text why;
     unsigned status = 0;
-    struct json *answer = admin_request(socket, method, path, body, &status, &why);
+    struct json *answer = admin_request_if(socket, method, path, if_match, body, &status, &why);
     *code = EXIT_GOOD;
     if (answer == NULL) {
         fprintf(stderr, "owui-spoa: %s\n", why.text);
         *code = EXIT_WRONG;
     } else if (status >= 400) {
         fprintf(stderr, "owui-spoa: %.*s\n", SLICE_PRINT(ask_text(answer, "error")));
+        print_problems(json_get(answer, "problems"));
         *code = EXIT_BAD;
         json_free(answer);
         answer = NULL;

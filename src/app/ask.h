@@ -11,6 +11,9 @@ char *ask_socket(const char *socket, const char *configuration);
  * with the exit code in `*code`. */
 struct json *ask(const char *socket, const char *method, const char *path, const struct json *body,
                  int *code);
+/* The same, only if what is there has this ETag; NULL: in any case. */
+struct json *ask_if(const char *socket, const char *method, const char *path, const char *if_match,
+                    const struct json *body, int *code);
 /* An item in a path: no name of ours needs percent-encoding, and others must not become one. */
 MUST_CHECK bool ask_item_valid(const char *name);
 

@@ -23,6 +23,9 @@ command_fn certs_command;
 command_fn status_command;
 command_fn tenants_command;
 command_fn reload_command;
+command_fn suspend_command;
+command_fn maintenance_command;
+command_fn switch_command;
 
 /* Says on stderr what is wrong with the way the command was called; returns EXIT_WRONG. */
 int command_misused(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);

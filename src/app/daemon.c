@@ -76,8 +76,9 @@ static void on_reload_signal(void *context)
     struct daemon *daemon = context;
     if (daemon->state != STATE_SERVING)
         return;
+    static const struct origin SIGNAL = {.by = "signal"};
     service_reloading();
-    publisher_reload(daemon->publisher, "signal");
+    publisher_reload(daemon->publisher, &SIGNAL);
     tell_ready(daemon);
 }
 
@@ -365,6 +366,7 @@ static void offer_operations(struct daemon *daemon)
     static const struct admin_operation *const TABLES[] = {
         STATUS_OPERATIONS,
         TENANT_OPERATIONS,
+        TENANT_CHANGE_OPERATIONS,
     };
     for (size_t i = 0; i < COUNT_OF(TABLES); i++)
         admin_server_add(daemon->admin, TABLES[i], &daemon->live);

@@ -20,7 +20,13 @@ struct live {
     bool serving; /* false while the daemon starts and while it drains */
 };
 
+/* "alice (uid 1000, pid 4711)", for free(). */
+char *live_who(const struct admin_peer *peer) __attribute__((returns_nonnull));
+/* The generation in force and its hash. */
+void live_put_generation(struct json *object, const struct live *live);
+
 extern const struct admin_operation STATUS_OPERATIONS[];
 extern const struct admin_operation TENANT_OPERATIONS[];
+extern const struct admin_operation TENANT_CHANGE_OPERATIONS[];
 /* Instead of the sidecar's, when no certificates are looked after. */
 extern const struct admin_operation NO_CERTIFICATES_OPERATIONS[];

@@ -342,10 +342,30 @@ static bool settings_differ(const struct publisher *publisher)
     return publisher->snapshots->settings != sources_configuration(publisher->sources)->settings;
 }
 
+static void free_names(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+static void tell_reading(struct publisher *publisher, struct reading *reading)
+{
+    char **tenants;
+    size_t count = sources_take_changed(publisher->sources, &tenants);
+    reading->generation = publisher->generation;
+    reading->tenants = tenants;
+    reading->tenant_count = count;
+    if (publisher->options.on_reading != NULL)
+        publisher->options.on_reading(publisher->options.context, reading);
+    free_names(tenants, count);
+}
+
 /* Publishes what was read, if it makes a difference, and tells. */
-static void conclude(struct publisher *publisher, const char *by, int64_t start_us,
+static void conclude(struct publisher *publisher, struct reading *reading, int64_t start_us,
                      struct diagnostics *diagnostics)
 {
+    const char *by = reading->origin->by;
     if (sources_want_global(publisher->sources))
         reread_global(publisher, diagnostics);
     struct sources_counts counts = sources_take_counts(publisher->sources);
@@ -368,10 +388,15 @@ static void conclude(struct publisher *publisher, const char *by, int64_t start_
                   LOG_NUMBER("refused", counts.refused), LOG_NUMBER("parked", counts.parked),
                   LOG_NUMBER("took_ms", (clock_mono_us() - start_us) / 1000));
     diagnostics_fini(diagnostics);
+    reading->published = has_news;
+    tell_reading(publisher, reading);
 }
 
-void publisher_reload(struct publisher *publisher, const char *by)
+static const struct origin WATCH = {.by = "watch"};
+
+void publisher_reload(struct publisher *publisher, const struct origin *origin)
 {
+    struct reading reading = {.origin = origin};
     struct diagnostics diagnostics = {0};
     struct error_text why;
     int64_t start_us = clock_mono_us();
@@ -379,33 +404,42 @@ void publisher_reload(struct publisher *publisher, const char *by)
     sources_read_all(publisher->sources, &diagnostics);
     if (resolver_restart(publisher->resolver, &why) != ERROR_OK)
         log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
-    conclude(publisher, by, start_us, &diagnostics);
+    conclude(publisher, &reading, start_us, &diagnostics);
 }
 
 void publisher_global_changed(struct publisher *publisher)
 {
+    struct reading reading = {.origin = &WATCH};
     struct diagnostics diagnostics = {0};
     int64_t start_us = clock_mono_us();
     reread_global(publisher, &diagnostics);
-    conclude(publisher, "watch", start_us, &diagnostics);
+    conclude(publisher, &reading, start_us, &diagnostics);
 }
 
 void publisher_files_changed(struct publisher *publisher, char *const *paths, size_t count)
 {
+    publisher_files_written(publisher, paths, count, &WATCH);
+}
+
+void publisher_files_written(struct publisher *publisher, char *const *paths, size_t count,
+                             const struct origin *origin)
+{
+    struct reading reading = {.origin = origin, .paths = paths, .path_count = count};
     struct diagnostics diagnostics = {0};
     int64_t start_us = clock_mono_us();
     for (size_t i = 0; i < count; i++)
         sources_read_file(publisher->sources, paths[i], &diagnostics);
-    conclude(publisher, "watch", start_us, &diagnostics);
+    conclude(publisher, &reading, start_us, &diagnostics);
 }
 
 void publisher_folder_changed(struct publisher *publisher)
 {
+    struct reading reading = {.origin = &WATCH};
     struct diagnostics diagnostics = {0};
     int64_t start_us = clock_mono_us();
     if (sources_scan(publisher->sources, &diagnostics))
         main_timer_once(publisher->scan_timer, SOURCES_PATIENCE_MS);
-    conclude(publisher, "watch", start_us, &diagnostics);
+    conclude(publisher, &reading, start_us, &diagnostics);
 }
 
 static void on_scan(void *context)
@@ -454,6 +488,9 @@ struct publisher *publisher_new(struct main_loop *main_loop,
         publisher_free(publisher);
         return NULL;
     }
+    char **names;
+    size_t count = sources_take_changed(publisher->sources, &names);
+    free_names(names, count); /* of all tenants: nobody has changed them */
     sources_take_counts(publisher->sources);
     publish(publisher);
     main_timer_every(publisher->housekeeping_timer, HOUSEKEEPING_MS);

@@ -15,6 +15,26 @@
 
 struct publisher;
 
+/* Whose doing a change is. */
+struct origin {
+    const char *by;   /* "signal", "watch", "admin": a word for the log */
+    const char *who;  /* a person: "alice (uid 1000, pid 4711)"; NULL: whoever wrote the files */
+    const char *what; /* "suspend tenant chat"; NULL: nobody said */
+};
+
+/* Files were read, and this came of it. */
+struct reading {
+    const struct origin *origin;
+    uint64_t generation; /* in force now */
+    bool published;      /* it is a new one */
+    /* The files; NULL: any may have changed. */
+    char *const *paths;
+    size_t path_count;
+    /* Tenants that came, changed or went; the first SOURCES_CHANGED_MAX. */
+    char *const *tenants;
+    size_t tenant_count;
+};
+
 struct publisher_options {
     const char *path; /* of the global file */
     /* The global file was read again and can serve; may be NULL. */
@@ -22,6 +42,8 @@ struct publisher_options {
                              const struct configuration *now);
     /* There is a new snapshot; may be NULL. */
     void (*on_published)(void *context);
+    /* Files were read; may be NULL. */
+    void (*on_reading)(void *context, const struct reading *reading);
     void *context;
 };
 
@@ -48,11 +70,14 @@ const struct snapshot *publisher_snapshot(const struct publisher *publisher);
 void publisher_repeat(struct publisher *publisher);
 
 /* Reads everything again: SIGHUP. */
-void publisher_reload(struct publisher *publisher, const char *by);
+void publisher_reload(struct publisher *publisher, const struct origin *origin);
 /* What the watch saw: the global file changed, these files did, or there is no telling which. */
 void publisher_global_changed(struct publisher *publisher);
 void publisher_files_changed(struct publisher *publisher, char *const *paths, size_t count);
 void publisher_folder_changed(struct publisher *publisher);
+/* Files of tenants that somebody has written for whom `origin` tells. */
+void publisher_files_written(struct publisher *publisher, char *const *paths, size_t count,
+                             const struct origin *origin);
 
 struct sources;
 struct instances;

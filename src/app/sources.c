@@ -285,10 +285,8 @@ void sources_settle_parked(struct sources *sources, struct diagnostics *diagnost
         if (!resolve(sources, tenant))
             continue;
         sources->parked[i] = sources->parked[--sources->parked_count];
-        char *name = memory_copy_text(slice_of(tenant->name));
         if (put(sources, tenant, diagnostics))
-            note_change(sources, name);
-        free(name);
+            sources->counts.changed++; /* its name was noted when it was parked */
     }
 }
 

@@ -1,7 +1,8 @@
-/* `owui-spoa tenants`: what is in force, and what is wrong. */
+/* `owui-spoa tenants`: what is in force, what is wrong, and changes. */
 #include "ask.h"
 #include "command.h"
 #include "core/memory.h"
+#include "tenants_change.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -167,8 +168,10 @@ int tenants_command(int count, char **arguments)
     static const struct option OPTIONS[] = {
         {"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
         {"state", required_argument, NULL, 't'},  {"json", no_argument, NULL, 'j'},
+        {"file", required_argument, NULL, 'f'},   {"if-match", required_argument, NULL, 'i'},
         {"help", no_argument, NULL, 'h'},         {0}};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
+    struct tenants_change change = {0};
     int option;
 
     while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
@@ -176,10 +179,19 @@ int tenants_command(int count, char **arguments)
         case 'c': wish.configuration = optarg; break;
         case 's': wish.socket = optarg; break;
         case 't': wish.state = optarg; break;
+        case 'f': change.file = optarg; break;
+        case 'i': change.if_match = optarg; break;
         case 'j': wish.json = true; break;
         case 'h': return command_help(arguments[0]);
         default: return command_misused(arguments[0], NULL);
         }
+    }
+    if (optind < count && tenants_change_is_action(arguments[optind])) {
+        change.configuration = wish.configuration;
+        change.socket = wish.socket;
+        change.json = wish.json;
+        return tenants_change(&change, arguments[optind], count - optind - 1,
+                              arguments + optind + 1);
     }
     if (optind < count)
         wish.name = arguments[optind++];

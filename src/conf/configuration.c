@@ -168,21 +168,18 @@ void tenant_file_load(const char *path, const struct configuration *configuratio
     tenant_file_load_news(path, configuration, NULL, file, diagnostics);
 }
 
-void tenant_file_load_news(const char *path, const struct configuration *configuration,
-                           const struct known_tenants *known, struct tenant_file *file,
-                           struct diagnostics *diagnostics)
+/* Takes what was opened, and closes it. */
+static void load_document(struct document *document, bool is_open,
+                          const struct configuration *configuration, struct tenant_file *file)
 {
     static const struct option OPTIONS[] = {
         {"$schema", read_schema_url},
         {"schema", read_schema},
         {"tenants", read_nothing},
     };
-    struct document document;
     struct node tenants;
-
-    *file = (struct tenant_file){.path = memory_copy_text(slice_of(path))};
-    if (document_open_news(&document, path, known, diagnostics)) {
-        struct node root = document_root(&document);
+    if (is_open) {
+        struct node root = document_root(document);
         options_read(&root, OPTIONS, COUNT_OF(OPTIONS), NULL);
         if (node_member(&root, "tenants", &tenants))
             tenants_read(&tenants, configuration, file);
@@ -193,7 +190,28 @@ void tenant_file_load_news(const char *path, const struct configuration *configu
     } else {
         file->unreadable = true;
     }
-    document_close(&document);
+    document_close(document);
+}
+
+void tenant_file_load_news(const char *path, const struct configuration *configuration,
+                           const struct known_tenants *known, struct tenant_file *file,
+                           struct diagnostics *diagnostics)
+{
+    struct document document;
+    *file = (struct tenant_file){.path = memory_copy_text(slice_of(path))};
+    bool is_open = document_open_news(&document, path, known, diagnostics);
+    load_document(&document, is_open, configuration, file);
+}
+
+void tenant_text_load_news(const char *path, struct slice text,
+                           const struct configuration *configuration,
+                           const struct known_tenants *known, struct tenant_file *file,
+                           struct diagnostics *diagnostics)
+{
+    struct document document;
+    *file = (struct tenant_file){.path = memory_copy_text(slice_of(path))};
+    bool is_open = document_open_text(&document, path, text, known, diagnostics);
+    load_document(&document, is_open, configuration, file);
 }
 
 void tenant_file_fini(struct tenant_file *file)

@@ -160,11 +160,8 @@ bool document_open(struct document *document, const char *path, struct diagnosti
 }
 
 /* The short text tells whether the whole is right, but not where it is wrong. */
-bool document_open_news(struct document *document, const char *path,
-                        const struct known_tenants *known, struct diagnostics *diagnostics)
+static bool parse_news(struct document *document, const struct known_tenants *known)
 {
-    if (!read_text(document, path, diagnostics))
-        return false;
     struct news news;
     if (known != NULL && news_find(document->text, known, &news)) {
         struct slice short_text = slice_from(news.short_text, news.short_size);
@@ -177,6 +174,20 @@ bool document_open_news(struct document *document, const char *path,
         news_fini(&news);
     }
     return parse_text(document);
+}
+
+bool document_open_news(struct document *document, const char *path,
+                        const struct known_tenants *known, struct diagnostics *diagnostics)
+{
+    return read_text(document, path, diagnostics) && parse_news(document, known);
+}
+
+bool document_open_text(struct document *document, const char *path, struct slice text,
+                        const struct known_tenants *known, struct diagnostics *diagnostics)
+{
+    *document =
+        (struct document){.file = file_name_keep(path), .text = text, .diagnostics = diagnostics};
+    return parse_news(document, known);
 }
 
 void document_close(struct document *document)

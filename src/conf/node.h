@@ -43,6 +43,10 @@ MUST_CHECK bool document_open(struct document *document, const char *path,
 MUST_CHECK bool document_open_news(struct document *document, const char *path,
                                    const struct known_tenants *known,
                                    struct diagnostics *diagnostics);
+/* The same of a text, borrowed, that is not in its file yet. */
+MUST_CHECK bool document_open_text(struct document *document, const char *path, struct slice text,
+                                   const struct known_tenants *known,
+                                   struct diagnostics *diagnostics);
 void document_close(struct document *document);
 struct node document_root(struct document *document);
 

@@ -311,9 +311,13 @@ struct json *json_clone(const struct json *value)
 
 char *json_print(const struct json *value, enum json_style style)
 {
-    size_t flags = JSON_ENCODE_ANY | (style == JSON_STYLE_COMPACT ? JSON_COMPACT : JSON_INDENT(2));
-    char *text = must(json_dumps(in(value), flags));
-    if (style == JSON_STYLE_COMPACT)
+    static const size_t FLAGS[] = {
+        [JSON_STYLE_COMPACT] = JSON_COMPACT,
+        [JSON_STYLE_LINE] = 0,
+        [JSON_STYLE_INDENTED] = JSON_INDENT(2),
+    };
+    char *text = must(json_dumps(in(value), JSON_ENCODE_ANY | FLAGS[style]));
+    if (style != JSON_STYLE_INDENTED)
         return text;
     size_t size = strlen(text);
     text = memory_resize(text, size + 2, 1);

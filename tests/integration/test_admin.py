@@ -3,12 +3,16 @@
 import http.client
 import json
 import os
+import signal
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.processes import accepts, wait_until
-from support.stack import run_agent_command
+from support.processes import Process, accepts, wait_until
+from support.spop import Asker
+from support.stack import BINARY, SANITIZERS, run_agent_command
+from test_certificates_disk import SmallDisk, may_mount
 
 
 class Admin:
@@ -29,7 +33,8 @@ class Admin:
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
-        return answer.status, json.loads(text) if text else None, answer.headers
+        is_json = answer.headers["Content-Type"] == "application/json"
+        return answer.status, json.loads(text) if is_json else text, answer.headers
 
     def run(self, *arguments):
         """A subcommand: exit code, stdout, stderr."""
@@ -99,7 +104,7 @@ def test_a_daemon_serves_without_its_admin_socket(new_stack):
     stack.write_tenants({"a": tenant(1)})
     stack.write_config()
     stack.start_agent()
-    assert "cannot_be_asked" in stack.agents[0].log()
+    wait_until(lambda: "cannot_be_asked" in stack.agents[0].log(), "told")
 
 
 # --- tenants --------------------------------------------------------------------------------------
@@ -181,3 +186,285 @@ def test_a_bad_body_is_refused(agent, body):
     stack = agent({"a": tenant(1)})
     status, told, _ = stack.admin.http("POST", "/v1/reload", body)
     assert status == 400 and "the body is not JSON" in told["error"]
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+BY_HAND = """{
+    "//": "of the sales department; ask Jo before you touch it",
+    "tenants": {
+        "one":   {"hosts": ["one.test"], "upstream": "http://10.0.0.1:3000", "https": "off"},
+        "two": {
+            "_note": "the old machine",
+            "hosts":    ["two.test"],
+            "upstream": "http://10.0.0.2:3000",
+            "https":    "off"
+        }
+    }
+}
+"""
+
+
+@pytest.fixture
+def by_hand(agent):
+    """An agent with a file that somebody wrote with care."""
+
+    def make(**changes):
+        stack = agent({}, **changes)
+        stack.file = stack.tenants_dir / "sales.json"
+        stack.file.write_text(BY_HAND)
+        wait_until(lambda: {"one", "two"} <= set(tenants(stack)), "read")
+        stack.asker = Asker(stack.sockets[0])
+        return stack
+
+    return make
+
+
+def place(stack, host):
+    """The last number of the upstream's address, or why there is none."""
+    variables = stack.asker.ask(host)
+    return int(variables["dst"].split(".")[3]) if "dst" in variables else variables["reason"]
+
+
+def test_a_change_leaves_the_rest_of_the_file_as_it_is(by_hand):
+    stack = by_hand()
+    stack.file.chmod(0o604)
+    code, out, error = stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    assert (code, error) == (0, "") and out.startswith("two: changed in ")
+    assert place(stack, "two.test") == 9
+    assert stack.file.read_text() == BY_HAND.replace("10.0.0.2", "10.0.0.9")
+    assert stack.file.stat().st_mode & 0o7777 == 0o604
+    assert os.listdir(stack.tenants_dir).count("sales.json") == 1
+    assert not [name for name in os.listdir(stack.tenants_dir) if name.startswith(".")]
+
+
+def test_a_tenant_is_added_changed_and_removed(by_hand):
+    stack = by_hand()
+    hosts = 'hosts=["new.test"]'
+    pairs = [hosts, "upstream=http://10.0.0.3:3000", "https=off"]
+    code, told = stack.admin.json("tenants", "add", "new", *pairs)
+    assert code == 0 and told["state"] == "live" and told["changed"] is True
+    file = stack.tenants_dir / "new.json"
+    assert json.loads(file.read_text())["tenants"]["new"]["hosts"] == ["new.test"]
+    assert place(stack, "new.test") == 3
+    assert stack.admin.run("tenants", "add", "new", *pairs)[0] == 1
+    assert stack.admin.run("tenants", "set", "new", "https=")[0] == 0
+    assert "https" not in json.loads(file.read_text())["tenants"]["new"]
+    assert stack.admin.run("tenants", "remove", "new")[0] == 0
+    assert place(stack, "new.test") == "unknown-host" and not file.exists()
+    assert stack.admin.run("tenants", "remove", "new")[0] == 1
+    assert stack.file.read_text() == BY_HAND
+
+
+def test_a_tenant_is_added_to_a_file_and_leaves_it_as_it_was(by_hand, tmp_path):
+    stack = by_hand()
+    wish = tmp_path / "wish.json"
+    wish.write_text(json.dumps(tenant(4, "four.test", headers={"X-Team": "red, green and blue"})))
+    assert stack.admin.run("tenants", "add", "four", wish, "--file", "sales.json")[0] == 0
+    text = stack.file.read_text()
+    assert text.startswith(BY_HAND[: BY_HAND.index('"https":    "off"')])
+    assert '\n        "four": {\n' in text and place(stack, "four.test") == 4
+    assert stack.admin.run("tenants", "remove", "four")[0] == 0
+    assert stack.file.read_text() == BY_HAND
+
+
+def test_what_would_be_wrong_is_not_written(by_hand):
+    stack = by_hand()
+    refused = [
+        (["set", "two", "upsteam=http://10.0.0.9:3000"], 'did you mean "upstream"?'),
+        (["set", "two", "upstream=http://192.0.2.1:3000"], "192.0.2.1"),
+        (["set", "two", 'hosts=["one.test"]'], 'one.test belongs to tenant "one"'),
+        (["add", "x", 'hosts=["one.test"]', "upstream=http://10.0.0.3:3000"], "belongs to tenant"),
+        (["add", "x", "upstream=http://10.0.0.3:3000"], "neither a host nor a path"),
+        (["set", "nobody", "https=off"], 'no tenant "nobody"'),
+    ]
+    for arguments, reason in refused:
+        code, _, error = stack.admin.run("tenants", *arguments)
+        assert code == 1 and reason in error, error
+    assert stack.file.read_text() == BY_HAND and os.listdir(stack.tenants_dir).count("x.json") == 0
+    assert tenants(stack) == {"one": "live", "two": "live"}
+
+
+def test_names_do_not_lead_out_of_the_folder(by_hand):
+    stack = by_hand()
+    body = tenant(3, "evil.test")
+    for name in ["../x", "..%2fx", "%2e%2e", "..", ".hidden", "UPPER", "a%00b", "x" * 64]:
+        status = stack.admin.http("POST", f"/v1/tenants/{name}", body)[0]
+        assert status in (400, 404), name
+    for file in ["../x.json", "..%2fx.json", ".x.json", "x", "/tmp/x.json", "a/b.json"]:
+        status = stack.admin.http("POST", f"/v1/tenants/evil?file={file}", body)[0]
+        assert status == 400, file
+    assert not list(stack.directory.glob("**/x.json")) and place(stack, "evil.test") != 3
+    assert stack.admin.run("tenants", "add", "../x", "https=off")[0] == 2
+
+
+def test_bodies_that_are_no_tenant_are_refused(by_hand):
+    stack = by_hand()
+    for body in [None, [], [1], {}, {"hosts": 1}, {"hosts": ["n.test"], "upstream": None}]:
+        assert stack.admin.http("POST", "/v1/tenants/new", body)[0] in (400, 422), body
+        assert stack.admin.http("PUT", "/v1/tenants/two", body)[0] in (400, 422), body
+    for body in [None, [], {"on": 1}, {"to": "x"}, {"to": 1}]:
+        for word in ["maintenance", "switch"]:
+            assert stack.admin.http("POST", f"/v1/tenants/two/{word}", body)[0] in (400, 422)
+    assert stack.admin.http("PATCH", "/v1/tenants/two", b"{" * 2000000)[0] == 413
+    assert stack.file.read_text() == BY_HAND
+
+
+def test_only_what_was_looked_at_is_changed(by_hand):
+    stack = by_hand()
+    status, told, headers = stack.admin.http("GET", "/v1/tenants/two")
+    etag = headers["ETag"]
+    assert status == 200 and told["etag"] == etag
+    stack.file.write_text(BY_HAND.replace("the old machine", "the new machine"))
+    change = {"upstream": "http://10.0.0.9:3000"}
+    status, told, _ = stack.admin.http("PATCH", "/v1/tenants/two", change, If_Match=etag)
+    assert status == 412 and "since you looked" in told["error"]
+    assert stack.admin.http("DELETE", "/v1/tenants/two", If_Match=etag)[0] == 412
+    etag = stack.admin.http("GET", "/v1/tenants/two")[2]["ETag"]
+    status, told, headers = stack.admin.http("PATCH", "/v1/tenants/two", change, If_Match=etag)
+    assert status == 200 and headers["ETag"] == told["etag"] != etag
+    status, told, headers = stack.admin.http("PATCH", "/v1/tenants/two", change)
+    assert status == 200 and told["changed"] is False and place(stack, "two.test") == 9
+
+
+def test_blue_and_green_by_one_command(by_hand):
+    stack = by_hand()
+    versions = {"blue": "http://10.0.0.11:3000", "green": "http://10.0.0.12:3000"}
+    body = {"upstream": None, "versions": versions, "active": "blue"}
+    assert stack.admin.http("PATCH", "/v1/tenants/two", body)[0] == 200
+    assert place(stack, "two.test") == 11
+    assert stack.admin.run("switch", "two", "green")[0] == 0
+    assert place(stack, "two.test") == 12
+    code, _, error = stack.admin.run("switch", "two", "red")
+    assert code == 1 and "red" in error and place(stack, "two.test") == 12
+    assert stack.admin.run("switch", "two", "blue")[0] == 0
+    assert place(stack, "two.test") == 11
+
+
+def test_two_admins_at_once_lose_nothing(by_hand):
+    stack = by_hand()
+
+    def add(number):
+        body = tenant(number, f"t{number}.test")
+        return stack.admin.http("POST", f"/v1/tenants/t{number}?file=sales.json", body)[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(add, range(10, 50))) == {201}
+    held = json.loads(stack.file.read_text())["tenants"]
+    assert len(held) == 42 and set(tenants(stack).values()) == {"live"}
+    with ThreadPoolExecutor(8) as pool:
+        remove = lambda n: stack.admin.http("DELETE", f"/v1/tenants/t{n}")[0]  # noqa: E731
+        assert set(pool.map(remove, range(10, 50))) == {200}
+    assert stack.file.read_text() == BY_HAND
+
+
+def test_who_changed_what_is_logged(by_hand):
+    stack = by_hand()
+    assert stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")[0] == 0
+    log = stack.agents[0].log()
+    assert f"admin method=PATCH path=/v1/tenants/two uid={os.getuid()} pid=" in log
+    assert "reload by=admin" in log
+
+
+def test_a_killed_agent_leaves_a_whole_file(by_hand):
+    stack = by_hand()
+    for _ in range(3):
+        before = {one: f"http://10.0.0.{one}:3000" for one in range(20, 30)}
+
+        def change(number):
+            for _ in range(20):
+                try:
+                    body = {"upstream": before[number], "_filler": "x" * 200000}
+                    stack.admin.http("PATCH", "/v1/tenants/two", body)
+                except OSError:
+                    return
+
+        with ThreadPoolExecutor(4) as pool:
+            done = [pool.submit(change, number) for number in (20, 21, 22, 23)]
+            wait_until(lambda: "10.0.0.2" in stack.file.read_text(), "a change")
+            stack.agents[0].stop(signal.SIGKILL)
+            for one in done:
+                one.exception()
+        held = json.loads(stack.file.read_text())["tenants"]
+        assert held["one"]["hosts"] == ["one.test"] and held["two"]["hosts"] == ["two.test"]
+        stack.start_agent()
+        wait_until(lambda: accepts(stack.config["admin_socket"]), "the admin socket is there")
+    assert set(tenants(stack).values()) == {"live"}
+
+
+@pytest.mark.skipif(not may_mount(), reason="needs to mount in a namespace of its own")
+def test_a_full_disk_changes_nothing(new_stack):
+    stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"]})
+    disk = SmallDisk(stack, stack.tenants_dir)
+    try:
+        file = disk.seen(stack.tenants_dir / "sales.json")
+        file.write_text(BY_HAND)
+        stack.write_config()
+        disk.start_agent()
+        wait_until(lambda: accepts(stack.config["admin_socket"]), "the admin socket is there")
+        admin = Admin(stack)
+        disk.fill()
+        change = {"_filler": "x" * 20000, "upstream": "http://10.0.0.9:3000"}
+        status, told, _ = admin.http("PATCH", "/v1/tenants/two", change)
+        assert status == 507 and told["error"].startswith("nothing is changed: ")
+        assert "No space left" in told["error"]
+        assert file.read_text() == BY_HAND
+        assert sorted(os.listdir(file.parent)) == ["filler", "sales.json"]
+        disk.free()
+        assert admin.http("PATCH", "/v1/tenants/two", change)[0] == 200
+        assert json.loads(file.read_text())["tenants"]["two"]["upstream"] == change["upstream"]
+    finally:
+        stack.agents[0].stop()
+        disk.holder.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives the agent another user")
+def test_a_folder_that_may_not_be_written_is_told_with_its_remedy(new_stack):
+    stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"]})
+    stack.write_tenants({"a": tenant(1)})
+    stack.write_config()
+    stack.directory.chmod(0o777)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(BINARY)]
+    agent = Process("agent1", [*command, "run", "-c", stack.config_path], stack.directory)
+    agent.env = SANITIZERS
+    stack.agents.append(agent.start())
+    wait_until(lambda: accepts(stack.config["admin_socket"]), "the admin socket is there")
+    code, _, error = Admin(stack).run("tenants", "set", "a", "upstream=http://10.0.0.2:3000")
+    assert code == 1 and "Permission denied" in error
+    assert f"chmod 2770 {stack.tenants_dir}" in error
+
+
+def test_a_link_and_the_global_file_are_left_alone(by_hand, tmp_path):
+    stack = by_hand(tenants={"inlined": tenant(7, "inlined.test")})
+    elsewhere = tmp_path / "linked.json"
+    elsewhere.write_text(json.dumps({"tenants": {"linked": tenant(5, "linked.test")}}))
+    (stack.tenants_dir / "linked.json").symlink_to(elsewhere)
+    wait_until(lambda: "linked" in tenants(stack), "the link is read")
+    code, _, error = stack.admin.run("tenants", "set", "linked", "https=redirect")
+    assert code == 1 and "is a link" in error and elsewhere.read_text().count("off") == 1
+    code, _, error = stack.admin.run("tenants", "set", "inlined", "https=redirect")
+    assert code == 1 and "stands in the global file" in error
+
+
+def test_suspended_and_resumed_by_one_command(by_hand):
+    stack = by_hand()
+    assert stack.admin.run("suspend", "two", "status=403")[0] == 0
+    assert place(stack, "two.test") == "suspended"
+    assert json.loads(stack.file.read_text())["tenants"]["two"]["suspended"] == {"status": 403}
+    code, _, error = stack.admin.run("suspend", "two", "status=200")
+    assert code == 1 and "status" in error
+    assert stack.admin.run("suspend", "two", "--off")[0] == 0
+    assert stack.file.read_text() == BY_HAND and place(stack, "two.test") == 2
+
+
+def test_maintenance_keeps_what_stands_there(by_hand):
+    stack = by_hand()
+    allowed = 'allow_ips=["203.0.113.0/24"]'
+    assert stack.admin.run("maintenance", "two", allowed, "retry_after=30m")[0] == 0
+    assert place(stack, "two.test") == "maintenance"
+    assert stack.admin.run("maintenance", "two", "--off")[0] == 0
+    assert place(stack, "two.test") == 2
+    held = json.loads(stack.file.read_text())["tenants"]["two"]["maintenance"]
+    assert held == {"allow_ips": ["203.0.113.0/24"], "retry_after": "30m", "on": False}
+    assert stack.admin.run("maintenance", "two")[0] == 0
+    assert place(stack, "two.test") == "maintenance"

@@ -1,0 +1,93 @@
+/* Writing files of tenants: see tenant_edit.h. */
+#include "tenant_edit.h"
+
+#include "acme/file.h"
+#include "core/memory.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NEW_FILE_MODE = 0640 };
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? memory_copy_text(SLICE("."))
+                         : memory_copy_text(slice_from(path, (size_t)(slash - path)));
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+void tenant_file_write_hint(const char *path, struct error_text *why)
+{
+    char *folder = folder_of(path);
+    int problem = access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    const struct passwd *user = getpwuid(geteuid());
+    const char *name = user != NULL ? user->pw_name : "the service's user";
+    char reason[sizeof(why->text)];
+    snprintf(reason, sizeof(reason), "%.250s", why->text);
+    if (problem == EROFS)
+        error_set(why, ERROR_SYSTEM,
+                  "%s; the service sees the folder read-only: `systemctl edit owui-spoa`, and add "
+                  "under [Service] the line ReadWritePaths=%s",
+                  reason, folder);
+    else if (problem != 0)
+        error_set(why, ERROR_SYSTEM,
+                  "%s; %s has to be able to write the folder: `chgrp %s %s && chmod 2770 %s`",
+                  reason, name, name, folder, folder);
+    free(folder);
+}
+
+/* A service without privileges cannot give files away: then it owns what it writes, and the group
+ * says who may read it. */
+static struct file_mode mode_of(const char *path, const struct folder *folder)
+{
+    struct stat about;
+    struct file_mode mode = {.mode = NEW_FILE_MODE, .owner = -1, .group = -1};
+    if (lstat(path, &about) == 0) {
+        mode.mode = about.st_mode & 07777;
+        mode.group = (int)about.st_gid;
+        if (geteuid() == 0)
+            mode.owner = (int)about.st_uid;
+    } else if (fstat(folder->fd, &about) == 0 && (about.st_mode & S_ISGID) != 0) {
+        mode.group = (int)about.st_gid;
+    }
+    return mode;
+}
+
+enum error tenant_file_write(const char *path, struct slice text, struct error_text *why)
+{
+    struct stat about;
+    struct folder folder = {.fd = -1};
+    char *folder_path = folder_of(path);
+    enum error error;
+    if (lstat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
+        error = error_set(why, ERROR_UNSUPPORTED,
+                          "%s is a link or no file at all: who made it has to change it", path);
+    } else if (access(folder_path, F_OK) != 0) {
+        error = error_set_errno(why, "the folder %s", folder_path);
+    } else {
+        error = folder_open(&folder, folder_path, 0750, why);
+        struct file_mode mode = mode_of(path, &folder);
+        if (error == ERROR_OK)
+            error = file_replace(&folder, &folder, name_of(path), text, &mode, why);
+        if (error == ERROR_SYSTEM && mode.group >= 0 && geteuid() != 0) {
+            /* Not a member of the file's group. */
+            mode.group = -1;
+            error = file_replace(&folder, &folder, name_of(path), text, &mode, why);
+        }
+        folder_close(&folder);
+    }
+    if (error == ERROR_SYSTEM)
+        tenant_file_write_hint(path, why);
+    free(folder_path);
+    return error;
+}
