@@ -145,22 +145,6 @@ static enum error bind_any(int fd, const struct listen_address *address, struct 
     return ERROR_OK;
 }
 
-static enum error open_one(const struct listen_address *address,
-                           const struct listen_options *options, struct listen_sockets *sockets,
-                           struct error_text *text)
-{
-    int fd = open_socket(address, text);
-    if (fd < 0)
-        return ERROR_SYSTEM;
-    sockets->fds[sockets->count++] = fd;
-    enum error error = bind_any(fd, address, text);
-    if (error == ERROR_OK && address->kind == LISTEN_UNIX)
-        error = own_file(address, options, sockets, text);
-    if (error == ERROR_OK && listen(fd, options->backlog > 0 ? options->backlog : BACKLOG) != 0)
-        error = error_set_errno(text, "cannot listen on %s", address->name);
-    return error;
-}
-
 /* How many descriptors the service manager passed to this very process: sd_listen_fds(3). */
 static int systemd_fd_count(void)
 {
@@ -195,13 +179,15 @@ static enum error take_passed(int fd, const struct listen_address *address,
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM ||
         getsockname(fd, (struct sockaddr *)&bound, &bound_size) != 0)
         return error_set(text, ERROR_INVALID,
-                         "systemd:%s is not a listening stream socket (ListenStream=, Accept=no)",
+                         "%s: the socket that was passed is not a listening stream socket "
+                         "(ListenStream=, Accept=no)",
                          address->name);
     /* Passed descriptors survive an exec; one that does not was taken before. */
     if ((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0)
-        return error_set(text, ERROR_EXISTS, "systemd:%s is used twice", address->name);
+        return error_set(text, ERROR_EXISTS, "%s: the socket that was passed is used twice",
+                         address->name);
     if (sockets->count == LISTEN_SOCKETS_MAX)
-        return error_set(text, ERROR_TOO_BIG, "systemd:%s has more than %d sockets", address->name,
+        return error_set(text, ERROR_TOO_BIG, "%s: more than %d sockets were passed", address->name,
                          LISTEN_SOCKETS_MAX);
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
@@ -209,6 +195,45 @@ static enum error take_passed(int fd, const struct listen_address *address,
         prepare_tcp(fd);
     sockets->fds[sockets->count++] = fd;
     return ERROR_OK;
+}
+
+/* Whether the service manager passed a socket that is bound to the very file. Then the socket is
+ * the manager's: it stays open while the process restarts, and its file is not ours to remove. */
+static bool is_bound_to(int fd, const struct listen_address *address)
+{
+    struct sockaddr_un bound = {0};
+    const struct sockaddr_un *wanted = (const void *)&address->socket;
+    socklen_t size = sizeof(bound);
+    return getsockname(fd, (struct sockaddr *)&bound, &size) == 0 && bound.sun_family == AF_UNIX &&
+           strncmp(bound.sun_path, wanted->sun_path, sizeof(bound.sun_path)) == 0;
+}
+
+static int find_passed(const struct listen_address *address)
+{
+    int count = address->kind == LISTEN_UNIX ? systemd_fd_count() : 0;
+    for (int i = 0; i < count; i++)
+        if (is_bound_to(FIRST_SYSTEMD_FD + i, address))
+            return FIRST_SYSTEMD_FD + i;
+    return -1;
+}
+
+static enum error open_one(const struct listen_address *address,
+                           const struct listen_options *options, struct listen_sockets *sockets,
+                           struct error_text *text)
+{
+    int fd = find_passed(address);
+    if (fd >= 0)
+        return take_passed(fd, address, sockets, text);
+    fd = open_socket(address, text);
+    if (fd < 0)
+        return ERROR_SYSTEM;
+    sockets->fds[sockets->count++] = fd;
+    enum error error = bind_any(fd, address, text);
+    if (error == ERROR_OK && address->kind == LISTEN_UNIX)
+        error = own_file(address, options, sockets, text);
+    if (error == ERROR_OK && listen(fd, options->backlog > 0 ? options->backlog : BACKLOG) != 0)
+        error = error_set_errno(text, "cannot listen on %s", address->name);
+    return error;
 }
 
 static enum error open_systemd(const struct listen_address *address, struct listen_sockets *sockets,

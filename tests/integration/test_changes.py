@@ -410,10 +410,12 @@ def test_the_service_manager_is_told(agent, manager, monkeypatch):
     until("STOPPING=1")
 
 
-def test_a_socket_of_the_service_manager_is_taken_over(new_stack):
+@pytest.mark.parametrize("by", ["name", "path"])
+def test_a_socket_of_the_service_manager_is_taken_over(new_stack, by):
     """And outlives the agent: who connects while there is none waits for the next."""
     stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"]})
-    stack.config["listen"] = ["systemd:owui-spoa"]
+    if by == "name":
+        stack.config["listen"] = ["systemd:owui-spoa"]
     stack.write_tenants({"a": tenant(1)})
     stack.write_config()
     with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor(1) as pool:
