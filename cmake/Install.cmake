@@ -5,6 +5,8 @@
 set(SYSTEMD_UNIT_DIR "lib/systemd/system" CACHE STRING "where unit files go, below the prefix")
 set(SYSUSERS_DIR "lib/sysusers.d" CACHE STRING "where sysusers.d files go, below the prefix")
 set(TMPFILES_DIR "lib/tmpfiles.d" CACHE STRING "where tmpfiles.d files go, below the prefix")
+set(ZSH_COMPLETIONS_DIR "share/zsh/site-functions" CACHE STRING "where zsh looks, below the prefix")
+set(PACKAGE "" CACHE STRING "the kind of package that is made: deb, rpm or none")
 
 if(TARGET owui-spoa)
     install(TARGETS owui-spoa RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
@@ -19,9 +21,17 @@ install(FILES packaging/systemd/owui-spoa.sysusers.conf
         DESTINATION "${SYSUSERS_DIR}" RENAME owui-spoa.conf)
 install(FILES packaging/systemd/owui-spoa.tmpfiles.conf
         DESTINATION "${TMPFILES_DIR}" RENAME owui-spoa.conf)
-install(FILES LICENSE README.md NEWS.md SECURITY.md docs/ADMIN.md docs/ARCHITECTURE.md
+install(FILES README.md NEWS.md SECURITY.md docs/ADMIN.md docs/ARCHITECTURE.md
               docs/CONFIGURATION.md haproxy/haproxy.cfg haproxy/owui.spoe.cfg
         DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+# The changelogs' day: reproducible builds set SOURCE_DATE_EPOCH.
+string(TIMESTAMP package_date_debian "%a, %d %b %Y %H:%M:%S +0000" UTC)
+string(TIMESTAMP package_date_rpm "%a %b %d %Y" UTC)
+if(PACKAGE STREQUAL "deb")
+    include(Debian)
+else()
+    install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+endif()
 install(FILES docs/schema/owui-spoa.schema.json docs/schema/tenants.schema.json
         DESTINATION "${CMAKE_INSTALL_DATADIR}/owui-spoa")
 

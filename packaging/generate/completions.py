@@ -1,0 +1,153 @@
+#!/usr/bin/python3
+"""Writes the shells' completions: completions.py PROGRAM OUTPUT_FOLDER
+
+owui-spoa.bash, _owui-spoa (zsh) and owui-spoa.fish, from what the program's --help texts say.
+"""
+
+import pathlib
+import sys
+
+import commands
+
+FILES = {"FILE", "PATH"}
+FOLDERS = {"DIR", "FOLDER"}
+HEAD = "# Completion of owui-spoa, made from its --help texts: packaging/generate/completions.py\n"
+
+
+def quoted(text):
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+# --- bash -----------------------------------------------------------------------------------------
+
+
+def bash(program):
+    every = list(commands.read(program))
+    cases, files, folders, other = [], set(), set(), set()
+    for command in every:
+        words = command.verbs + [option.long for option in command.options]
+        cases.append(f"    {command.name}) words={quoted(' '.join(words))} ;;")
+        for option in command.options:
+            if option.value:
+                target = files if option.value in FILES else other
+                target = folders if option.value in FOLDERS else target
+                target.update(filter(None, (option.short, option.long)))
+    other -= files | folders
+    names = " ".join(command.name for command in every) + " help --help --version"
+    values = []
+    for options, action in (
+        (files, 'mapfile -t COMPREPLY < <(compgen -f -- "$word")'),
+        (folders, 'mapfile -t COMPREPLY < <(compgen -d -- "$word")'),
+        (other, ":"),
+    ):
+        if options:
+            pattern = " | ".join(sorted(options))
+            values.append(f"    {pattern})\n        {action}\n        return\n        ;;")
+    return f"""# shellcheck shell=bash
+{HEAD}
+_owui_spoa()
+{{
+    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}} words=''
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W {quoted(names)} -- "$word")
+        return
+    fi
+    case $before in
+{chr(10).join(values)}
+    esac
+    case ${{COMP_WORDS[1]}} in
+{chr(10).join(cases)}
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+    [ ${{#COMPREPLY[@]}} -gt 0 ] || mapfile -t COMPREPLY < <(compgen -f -- "$word")
+}}
+complete -o filenames -F _owui_spoa owui-spoa
+"""
+
+
+# --- zsh ------------------------------------------------------------------------------------------
+
+
+def zsh_text(text):
+    for mark in "\\[]:":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("'", "'\\''")
+
+
+def zsh_option(option):
+    value = ""
+    if option.value:
+        action = "_files" if option.value in FILES else "_files -/"
+        action = action if option.value in FILES | FOLDERS else " "
+        value = f":{option.value}:{action}"
+    text = f"[{zsh_text(option.text)}]{value}"
+    if option.short:
+        return f"'({option.short} {option.long})'{{{option.short},{option.long}}}'{text}'"
+    return f"'{option.long}{text}'"
+
+
+def zsh(program):
+    every = list(commands.read(program))
+    names = "\n".join(f"        '{c.name}:{zsh_text(c.summary)}'" for c in every)
+    cases = []
+    for command in every:
+        lines = [zsh_option(option) for option in command.options]
+        if command.verbs:
+            lines.append(f"'1::verb:({' '.join(command.verbs)})'")
+        lines.append("'*:argument:_files'")
+        body = " \\\n            ".join(lines)
+        cases.append(
+            f"    {command.name})\n        _arguments -s \\\n            {body}\n        ;;"
+        )
+    return f"""#compdef owui-spoa
+{HEAD}
+local -a commands
+if (( CURRENT == 2 )); then
+    commands=(
+{names}
+        'help:tell how a command is used'
+    )
+    _describe command commands
+    return
+fi
+shift words
+(( CURRENT-- ))
+case $words[1] in
+{chr(10).join(cases)}
+esac
+"""
+
+
+# --- fish -----------------------------------------------------------------------------------------
+
+
+def fish(program):
+    lines = [HEAD, "complete -c owui-spoa -f"]
+    for command in commands.read(program):
+        seen = f"-n '__fish_seen_subcommand_from {command.name}'"
+        lines.append(
+            f"complete -c owui-spoa -n __fish_use_subcommand -a {command.name}"
+            f" -d {quoted(command.summary)}"
+        )
+        for verb in command.verbs:
+            lines.append(f"complete -c owui-spoa {seen} -a {verb}")
+        for option in command.options:
+            line = f"complete -c owui-spoa {seen} -l {option.long[2:]}"
+            line += f" -s {option.short[1]}" if option.short else ""
+            if option.value in FILES | FOLDERS:
+                line += " -r -F"
+            elif option.value:
+                line += " -x"
+            lines.append(f"{line} -d {quoted(option.text)}")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    (folder / "owui-spoa.bash").write_text(bash(program))
+    (folder / "_owui-spoa").write_text(zsh(program))
+    (folder / "owui-spoa.fish").write_text(fish(program))
+
+
+main()

@@ -1,0 +1,137 @@
+"""What is made from the program's own words: man pages and completions. They cannot drift from the
+program, and they are complete."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from support.stack import BINARY, REPOSITORY
+
+GENERATE = REPOSITORY / "packaging" / "generate"
+sys.path.insert(0, str(GENERATE))
+import commands  # noqa: E402
+
+# The subcommands' sources: each calls getopt_long() with its table of options.
+TABLE = re.compile(r"struct option OPTIONS\[\] = \{(.*?)\{0\}\};", re.S)
+
+
+@pytest.fixture(scope="module")
+def docs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("docs")
+    for script, arguments in (("man.py", ["1.2.3", "2026-01-31"]), ("completions.py", [])):
+        subprocess.run(
+            [sys.executable, GENERATE / script, BINARY, *arguments, folder], check=True, timeout=60
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def every_command():
+    return list(commands.read(str(BINARY)))
+
+
+def test_help_tells_every_option_that_is_taken(every_command):
+    """An option without help, or help without an option, is a mistake in one of the two."""
+    taken = {}
+    for path in (REPOSITORY / "src/app").glob("*.c"):
+        for table in TABLE.findall(path.read_text()):
+            options = set(re.findall(r'\{"([a-z-]+)",', table))
+            taken[frozenset("--" + name for name in options)] = path.name
+    for command in every_command:
+        told = frozenset(option.long for option in command.options)
+        assert told in taken, f"{command.name}: {sorted(told)} is no table of src/app"
+
+
+def test_the_page_of_the_program_has_every_option(docs, every_command):
+    page = (docs / "owui-spoa.8").read_text()
+    assert every_command
+    for command in every_command:
+        part = page.split(f".Ss {command.name}\n")[1].split(".Ss ")[0]
+        for option in command.options:
+            if option.long != "--help":
+                assert option.long in part, f"{command.name} {option.long}"
+    assert "this is version 1.2.3" in page and "January 31, 2026" in page
+
+
+def keys_of(schema):
+    for name, value in schema.get("properties", {}).items():
+        yield name
+        if isinstance(value, dict):
+            yield from keys_of(value)
+    for part in schema.get("definitions", {}).values():
+        yield from keys_of(part)
+
+
+def test_the_page_of_the_configuration_has_every_key(docs):
+    page = (docs / "owui-spoa.json.5").read_text()
+    listed = set(re.findall(r"^\.It Ic (\S+)", page.split(".Sh ALL KEYS")[1], re.M))
+    names = {path.split(".")[-1].removesuffix("[]") for path in listed}
+    for name in ("owui-spoa.schema.json", "tenants.schema.json"):
+        schema = json.loads((REPOSITORY / "docs/schema" / name).read_text())
+        missing = set(keys_of(schema)) - names - {"$schema"}
+        assert not missing, f"{name}: {missing}"
+
+
+@pytest.mark.parametrize("page", ["owui-spoa.8", "owui-spoa.json.5"])
+def test_the_pages_are_well_formed(docs, page):
+    if not shutil.which("mandoc"):
+        pytest.skip("needs mandoc")
+    done = subprocess.run(
+        ["mandoc", "-T", "lint", "-W", "warning", docs / page], capture_output=True, text=True
+    )
+    # Where a sentence ends is a guess, of ours and of mandoc's.
+    said = [line for line in done.stdout.splitlines() if "new sentence" not in line]
+    assert said == []
+
+
+def complete_in_bash(docs, *words):
+    script = f"""
+        . {docs}/owui-spoa.bash
+        COMP_WORDS=({' '.join(f"'{word}'" for word in words)})
+        COMP_CWORD={len(words) - 1}
+        _owui_spoa
+        printf '%s\\n' "${{COMPREPLY[@]}}" """
+    done = subprocess.run(
+        ["bash", "-euc", script], capture_output=True, text=True, cwd=docs, timeout=20
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_bash_completes_commands_verbs_options_and_files(docs, every_command):
+    names = {command.name for command in every_command}
+    assert names <= set(complete_in_bash(docs, "owui-spoa", ""))
+    assert complete_in_bash(docs, "owui-spoa", "certs", "rol") == ["rollback"]
+    for command in every_command:
+        offered = set(complete_in_bash(docs, "owui-spoa", command.name, "--"))
+        assert offered == {option.long for option in command.options}
+    assert complete_in_bash(docs, "owui-spoa", "check", "-c", "owui-spoa.f") == ["owui-spoa.fish"]
+
+
+def test_fish_completes(docs, every_command):
+    if not shutil.which("fish"):
+        pytest.skip("needs fish")
+    for command in every_command:
+        done = subprocess.run(
+            ["fish", "--no-config", "-c"]
+            + [f"source owui-spoa.fish; complete -C 'owui-spoa {command.name} --'"],
+            capture_output=True,
+            text=True,
+            cwd=docs,
+        )
+        assert done.stderr == ""
+        offered = {line.split("\t")[0] for line in done.stdout.splitlines()}
+        assert {option.long for option in command.options} <= offered
+
+
+def test_zsh_takes_its_completion(docs, every_command):
+    if not shutil.which("zsh"):
+        pytest.skip("needs zsh")
+    done = subprocess.run(["zsh", "-n", docs / "_owui-spoa"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (docs / "_owui-spoa").read_text()
+    assert all(f"    {command.name})\n" in text for command in every_command)
