@@ -5,6 +5,7 @@ import re
 import subprocess
 
 OPTION = re.compile(r"^  (?:(-\w), |    )(--[a-z][a-z-]*)(?: ([A-Z]+))?(?:\s{2,}|\s|$)(.*)$")
+USAGE_OPTION = re.compile(r"\[(--[a-z][a-z-]*)(?: ([A-Z]+)[^\]]*)?\]")
 COMMAND = re.compile(r"^  ([a-z][a-z-]*) {2,}(.+)$")
 
 
@@ -35,6 +36,11 @@ def _options(text):
         if match and match[2] not in seen:
             seen.add(match[2])
             yield Option(match[1], match[2], match[3], match[4].strip())
+    # An option of one verb may stand in the usage only.
+    for long, value in USAGE_OPTION.findall(text):
+        if long not in seen:
+            seen.add(long)
+            yield Option(None, long, value or None, "")
     yield Option("-h", "--help", None, "tell how it is used")
 
 
