@@ -20,6 +20,14 @@
  * (X-Forwarded-Proto) and rid (X-Request-ID). The order is free, though agent/ahead.h finds a host
  * soonest that comes first; unknown arguments are skipped.
  *
+ * Where tenants ask who the user is, there are also
+ *
+ *     strip     string  "/x_user_email/x_user_name/": headers that no client can send, as the names
+ *                       of their variables have them
+ *     cert      binary  DER of the client certificate, when HAProxy has verified one
+ *     jh_NAME   string  the last header NAME, and jhn_NAME: how many there are
+ *     jc_NAME   string  the last cookie NAME, and jcn_NAME: how many there are
+ *
  * or the message `acme`, for a request below /.well-known/acme-challenge/, with the path alone.
  *
  * The answer sets variables of the transaction (HAProxy puts `owui.` in front):
@@ -27,10 +35,12 @@
  *     ok       boolean  always true: without it HAProxy refuses the request
  *     answer   string   absent: forward. "redirect": 308 to `to` + path + query, after the changes
  *                       of `path` and `strip`. "deny": `status` in a word, with `reason` in
- *                       X-Refused; "json": the same as JSON; "page": the same as a page for people
- *     status   integer  400, 402, 403, 404, 421, 503
+ *                       X-Refused; "json": the same as JSON; "page": the same as a page for people.
+ *                       "login": 302 to `to` as it is
+ *     status   integer  400, 401, 402, 403, 404, 421, 503
  *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
- *                       upstream-unresolved, origin, sni, suspended, maintenance
+ *                       upstream-unresolved, origin, sni, suspended, maintenance,
+ *                       identity-required, email-domain, header-not-stripped
  *     retry    integer  Retry-After in seconds, only when the agent knows better than HAProxy
  *     to       string   "https://chat.example.com" without a trailing slash
  *     hsts     string   the value of Strict-Transport-Security, only on https
@@ -44,6 +54,7 @@
  *     rid      string   a trusted proxy's request id, only when well-formed
  *     backend  string   a named backend; else `via` (http, https, https-noverify), `dst` (address),
  *                       `port` (integer), and `sni` for TLS
+ *     spent    boolean  Authorization told the identity, and is not for the upstream
  *     h_NAME   string   a tenant's header (hb false)
  *     headers  binary   all of a tenant's headers (hb true): (name, value) pairs of varint-length
  *                       strings, closed by two empty ones
@@ -55,6 +66,7 @@
 #pragma once
 
 #include "agent/snapshot.h"
+#include "identity/verifier.h"
 #include "route/path.h"
 #include "spop/spop_frame.h"
 
@@ -73,6 +85,10 @@
     X(DENY_SNI, "deny-sni")                        \
     X(SUSPENDED, "suspended")                      \
     X(MAINTENANCE, "maintenance")                  \
+    X(REDIRECT_LOGIN, "redirect-login")            \
+    X(DENY_IDENTITY, "deny-identity")              \
+    X(DENY_EMAIL_DOMAIN, "deny-email-domain")      \
+    X(DENY_UNSTRIPPED, "deny-header-not-stripped") \
     X(BAD_REQUEST, "bad-request")                  \
     X(CHALLENGE, "acme-challenge")                 \
     X(CHALLENGE_UNKNOWN, "acme-challenge-unknown")
@@ -96,6 +112,8 @@ struct request {
     bool headers_in_one; /* hb */
     struct slice origin;
     struct slice sni;
+    struct identity_question identity;
+    struct verifier *verifier; /* the loop's; NULL: nobody's identity can be verified */
 };
 
 /* How a refusal is told. */
@@ -122,6 +140,10 @@ struct decision {
     /* Whose upstream and headers count: match.tenant, or its instance for the label (see
      * agent/instance.h). NULL before one was found. */
     const struct tenant *target;
+    /* Of a tenant that asks who the user is; the verifier's, until it is asked again. */
+    const struct identity *identity;
+    enum identity_refusal identity_refusal;
+    const struct tenant *led_from; /* whose host the user's address led away from; or NULL */
     unsigned strip_segments;
     struct slice location; /* for redirects: scheme, host and port */
     char location_buffer[LOCATION_MAX_BYTES];
@@ -134,7 +156,8 @@ MUST_CHECK bool challenge_decode(const struct spop_notify *notify, struct slice 
 /* The decision about a challenge. */
 void decide_challenge(const struct snapshot *snapshot, struct slice path,
                       struct decision *decision);
-/* Pure: same request and snapshot, same decision, at the same time. */
+/* Pure: same request and snapshot, same decision, at the same time; but for what a verifier finds
+ * in its time. */
 void decide(const struct snapshot *snapshot, const struct request *request,
             struct decision *decision);
 /* The decision about a message that could not be decoded, or one that does not fit: 400. */
@@ -147,8 +170,9 @@ MUST_CHECK bool answer_write(const struct request *request, const struct decisio
                              struct writer *actions);
 /* All of the above: what a NOTIFY is answered with. `decision` tells how, for counters and traces;
  * its slices end with those of `notify`. */
-void answer_notify(const struct snapshot *snapshot, const struct spop_notify *notify,
-                   struct decision *decision, struct writer *actions);
+void answer_notify(const struct snapshot *snapshot, struct verifier *verifier,
+                   const struct spop_notify *notify, struct decision *decision,
+                   struct writer *actions);
 
 /* Fills tenant->prepared_*; to be called before the tenant is put into a registry. An error when
  * what it always carries leaves too little of an ACK for what depends on the request. */

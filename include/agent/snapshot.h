@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/challenge_table.h"
+#include "identity/jwk_set.h"
 #include "route/table.h"
 
 #include <stdatomic.h>
@@ -16,7 +17,8 @@ struct snapshot {
         *table; /* of generation `table_generation`; may be an older snapshot's too */
     uint64_t table_generation;
     const struct challenge_table *challenges; /* NULL: none; may be an older snapshot's too */
-    struct snapshot *next;                    /* the publisher's list of live snapshots */
+    struct jwk_table *keys; /* of those who issue tokens; NULL: none; may be an older snapshot's */
+    struct snapshot *next;  /* the publisher's list of live snapshots */
 };
 
 /* Called by a loop that lets go of it. Frees nothing: the publisher does, at its next turn. */

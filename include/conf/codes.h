@@ -45,6 +45,9 @@
     X(VERSION_UNKNOWN, 231, ERROR, "the active version is none of the versions")                \
     X(HSTS_PRELOAD, 240, ERROR, "HSTS lacks what preload lists demand")                         \
     X(BAD_TIME, 241, ERROR, "not a point in time such as \"2026-12-01T02:00Z\"")                \
+    X(IDENTITY_HEADER, 244, ERROR, "not a header for an identity or a token")                   \
+    X(IDENTITY_SOURCE, 245, ERROR, "an identity that nobody verifies")                          \
+    X(IDENTITY_DOMAIN, 246, ERROR, "not a domain, or not a tenant, for users by e-mail")        \
     X(PATH_STRIP, 501, WARNING, "path mode \"strip\" breaks browsers")                          \
     X(PATH_KEEP, 502, WARNING, "path mode \"keep\" cannot work with Open WebUI")                \
     X(HEADER_FROM_CLIENT, 503, WARNING, "a header takes a value that the client chooses")       \
@@ -52,7 +55,8 @@
     X(TRUSTS_EVERYBODY, 505, WARNING, "everybody may say who the client is")                    \
     X(NO_TENANTS, 507, WARNING, "there is no tenant")                                           \
     X(SHARED_ORIGIN, 508, WARNING, "two tenants share one browser origin")                      \
-    X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")
+    X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
+    X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")
 
 enum code {
 #define X(NAME, NUMBER, SEVERITY, MEANING) CODE_##NAME = (NUMBER),

@@ -36,6 +36,13 @@ struct acme_settings {
     unsigned orders_at_once; /* 0: the default */
 };
 
+/* The "jwks" section: how the keys of those who issue tokens are fetched. */
+struct jwks_settings {
+    char *ca_file;   /* what they are verified with; NULL: the system's */
+    char *cache_dir; /* where the last good ones are kept */
+    unsigned refresh_ms;
+};
+
 /* What the daemon needs of the global file besides what decisions need. File names are absolute, or
  * relative to where the process was when it read them: a relative name in the file is one beside
  * the file. */
@@ -62,6 +69,7 @@ struct configuration {
     struct settings *settings;
     struct hap_config haproxy; /* what `haproxy-config` writes from */
     struct acme_settings acme;
+    struct jwks_settings jwks;
 
     /* What tenants inherit. */
     bool default_https_redirect;

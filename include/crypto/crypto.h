@@ -1,5 +1,5 @@
 /* Keys, signatures, certificate requests and certificates, over OpenSSL 3's provider interface.
- * src/crypto/crypto.c is the only file that includes openssl headers.
+ * This layer is the only one that includes openssl headers.
  *
  * Nothing here reads files or clocks. Times are seconds since the epoch.
  */

@@ -60,6 +60,14 @@ struct hap_header {
     char *variable;
 };
 
+/* Where tokens come from that some tenant believes: a header or a cookie, and the name of the
+ * argument that tells it ("jh_authorization"; "jn_authorization" tells how many there are). */
+struct hap_token {
+    char *name;
+    char *argument;
+    bool is_cookie;
+};
+
 /* A named backend: `use_backend owui_NAME`, with health checks, a cookie that keeps a browser on
  * its replica, and statistics by HAProxy. Without servers it is only known by name, and the admin
  * writes the section. */
@@ -109,11 +117,19 @@ struct hap_config {
     size_t strip_header_count;
     struct hap_header *headers; /* every header that some tenant adds */
     size_t header_count;
+    char **identity_headers; /* that tell some tenant who a user is; never accepted from a client */
+    size_t identity_header_count;
+    struct hap_token *tokens;
+    size_t token_count;
+    char *client_ca_file;     /* whose client certificates are believed; NULL: none is asked for */
+    bool client_certificates; /* some tenant wants them */
     bool sources[HAP_SOURCE__MAX]; /* what groups of trusted proxies use; none: no such proxies */
     unsigned arguments; /* a bit (1 << enum hap_argument) for each that some tenant needs */
     char *spoe_path;    /* NULL: "/etc/haproxy/owui.spoe.cfg" */
     struct hap_timeouts timeouts;
 };
+
+enum { HAP_TOKENS_MAX = 4, HAP_IDENTITY_HEADERS_MAX = 32 };
 
 void hap_config_fini(struct hap_config *config);
 

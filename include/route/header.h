@@ -6,12 +6,16 @@
 #include "core/cursor.h"
 #include "core/error.h"
 
-#define HEADER_PLACEHOLDER_TABLE(X)                                \
-    X(CLIENT_IP, "client_ip")                                      \
-    X(PROTO, "proto")   /* http or https, as the client sees it */ \
-    X(HOST, "host")     /* the public host, without port */        \
-    X(TENANT, "tenant") /* the tenant's name */                    \
-    X(LABEL, "label")   /* what "*" of a wildcard host matched; {1} means the same */
+#define HEADER_PLACEHOLDER_TABLE(X)                                                   \
+    X(CLIENT_IP, "client_ip")                                                         \
+    X(PROTO, "proto")   /* http or https, as the client sees it */                    \
+    X(HOST, "host")     /* the public host, without port */                           \
+    X(TENANT, "tenant") /* the tenant's name */                                       \
+    X(LABEL, "label")   /* what "*" of a wildcard host matched; {1} means the same */ \
+    X(EMAIL, "email")   /* these four of a verified identity */                       \
+    X(NAME, "name")                                                                   \
+    X(GROUPS, "groups")                                                               \
+    X(ROLE, "role")
 
 enum header_placeholder {
 #define X(NAME, TEXT) HEADER_##NAME,
@@ -39,8 +43,9 @@ struct template
 {
     struct template_part *parts;
     size_t part_count;
-    bool dynamic;   /* has a placeholder other than {tenant} */
-    bool has_label; /* uses {label} or {1} */
+    bool dynamic;      /* has a placeholder other than {tenant} */
+    bool has_label;    /* uses {label} or {1} */
+    bool has_identity; /* uses what only a verified identity tells */
 };
 
 struct header {
@@ -58,6 +63,10 @@ struct template_values {
  * errors, told in `text`. */
 MUST_CHECK enum error template_parse(struct slice source, struct template *template,
                                      struct error_text *text);
+/* Whether the values say something for each placeholder of an identity: without one of them,
+ * nothing is to be sent. */
+MUST_CHECK bool template_is_known(const struct template *template,
+                                  const struct template_values *values);
 /* Bytes of a value that could end a header line (CR, LF, NUL) are written as "?". */
 void template_write(const struct template *template, const struct template_values *values,
                     struct writer *writer);

@@ -5,6 +5,7 @@
 
 #include "route/header.h"
 #include "route/host.h"
+#include "route/identity.h"
 #include "route/outage.h"
 #include "route/policy.h"
 
@@ -89,6 +90,8 @@ struct tenant {
     struct suspension *suspended;    /* NULL: it is not */
     char *hsts;            /* the value of Strict-Transport-Security on its own hosts; NULL: none */
     struct policy *policy; /* NULL: what policy.h says of it; shared with other tenants */
+
+    struct identity_rule *identity; /* NULL: nothing is known of users */
 
     char *name; /* [a-z0-9] and inner [a-z0-9._-]; is the file's key */
     struct place place;

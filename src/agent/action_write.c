@@ -34,7 +34,7 @@ void action_set_header_slots(struct writer *actions, const struct tenant *tenant
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
     for (size_t i = 0; i < tenant->header_count; i++) {
         const struct header *header = &tenant->headers[i];
-        if (header->value.dynamic != dynamic)
+        if (header->value.dynamic != dynamic || !template_is_known(&header->value, values))
             continue;
         struct writer value = expand(&header->value, values, buffer);
         actions->failed |= value.failed;
@@ -50,11 +50,15 @@ void action_set_headers(struct writer *actions, const struct tenant *tenant,
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
     struct writer list = writer_of(list_buffer, sizeof(list_buffer));
     for (size_t i = 0; i < tenant->header_count; i++) {
+        if (!template_is_known(&tenant->headers[i].value, values))
+            continue;
         struct writer value = expand(&tenant->headers[i].value, values, buffer);
         list.failed |= value.failed;
         spop_write_string(&list, slice_of(tenant->headers[i].name));
         spop_write_string(&list, writer_written(&value));
     }
+    if (writer_used(&list) == 0 && !list.failed)
+        return;
     spop_write_string(&list, (struct slice){0});
     spop_write_string(&list, (struct slice){0});
     actions->failed |= list.failed;

@@ -66,6 +66,16 @@ static void write_redirect(const struct decision *decision, struct writer *actio
     write_hsts(decision, actions);
 }
 
+/* Elsewhere, and not to what was asked for. */
+static void write_login(const struct decision *decision, struct writer *actions)
+{
+    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
+    action_set_text(actions, SLICE("answer"), SLICE("login"));
+    action_set_text(actions, SLICE("to"), decision->location);
+    write_tenant(decision, actions);
+    write_client(decision, actions);
+}
+
 static struct slice proto_of(const struct decision *decision)
 {
     return decision->client.https ? SLICE("https") : SLICE("http");
@@ -80,6 +90,9 @@ static void fill_values(const struct decision *decision, char ip_text[static IP_
     values->value[HEADER_HOST] = host_name(&decision->host);
     values->value[HEADER_TENANT] = slice_of(decision->match.tenant->name);
     values->value[HEADER_LABEL] = decision->match.label;
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
+        values->value[HEADER_EMAIL + i] =
+            decision->identity != NULL ? identity_text(decision->identity, i) : (struct slice){0};
 }
 
 static void write_headers(const struct request *request, const struct decision *decision,
@@ -101,6 +114,16 @@ static void write_headers(const struct request *request, const struct decision *
         action_set_headers(actions, tenant, &values);
     else
         action_set_header_slots(actions, tenant, true, &values);
+}
+
+/* An identity provider's token is nothing that Open WebUI knows. */
+static void write_spent(const struct decision *decision, struct writer *actions)
+{
+    const struct tenant *asked =
+        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
+    if (decision->identity != NULL && asked->identity->from == IDENTITY_FROM_JWT &&
+        strcmp(asked->identity->token_argument, "jh_authorization") == 0)
+        spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("spent"), true);
 }
 
 static void write_host(const struct decision *decision, struct writer *actions)
@@ -134,6 +157,7 @@ static void write_forward(const struct request *request, const struct decision *
     write_host(decision, actions);
     write_path(decision, actions);
     write_hsts(decision, actions);
+    write_spent(decision, actions);
     write_headers(request, decision, actions);
 
     /* Last, because an answer is complete without it: HAProxy then makes an id of its own. */
@@ -153,6 +177,7 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_REDIRECT_PATH:
     case OUTCOME_REDIRECT_CANONICAL:
     case OUTCOME_REDIRECT_UNKNOWN: write_redirect(decision, actions); break;
+    case OUTCOME_REDIRECT_LOGIN: write_login(decision, actions); break;
     case OUTCOME_CHALLENGE:
         action_set_text(actions, SLICE("acme"), decision->key_authorization);
         break;
@@ -165,6 +190,9 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_DENY_SNI:
     case OUTCOME_SUSPENDED:
     case OUTCOME_MAINTENANCE:
+    case OUTCOME_DENY_IDENTITY:
+    case OUTCOME_DENY_EMAIL_DOMAIN:
+    case OUTCOME_DENY_UNSTRIPPED:
     case OUTCOME_BAD_REQUEST:
     case OUTCOME__MAX: write_denial(decision, actions); break;
     }
@@ -174,12 +202,15 @@ bool answer_write(const struct request *request, const struct decision *decision
     return false;
 }
 
-void answer_notify(const struct snapshot *snapshot, const struct spop_notify *notify,
-                   struct decision *decision, struct writer *actions)
+void answer_notify(const struct snapshot *snapshot, struct verifier *verifier,
+                   const struct spop_notify *notify, struct decision *decision,
+                   struct writer *actions)
 {
     struct request request;
     struct slice path;
-    if (request_decode(notify, &request))
+    bool is_route = request_decode(notify, &request);
+    request.verifier = verifier;
+    if (is_route)
         decide(snapshot, &request, decision);
     else if (challenge_decode(notify, &path))
         decide_challenge(snapshot, path, decision);

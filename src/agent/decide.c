@@ -1,5 +1,6 @@
 /* The decision: see agent/answer.h. */
 #include "agent/instance.h"
+#include "identify.h"
 #include "outage.h"
 #include "screen.h"
 
@@ -27,6 +28,9 @@ const char *decision_reason(const struct decision *decision)
     case OUTCOME_DENY_SNI: return "sni";
     case OUTCOME_SUSPENDED: return "suspended";
     case OUTCOME_MAINTENANCE: return "maintenance";
+    case OUTCOME_DENY_IDENTITY: return "identity-required";
+    case OUTCOME_DENY_EMAIL_DOMAIN: return "email-domain";
+    case OUTCOME_DENY_UNSTRIPPED: return "header-not-stripped";
     default: return refusal_name(decision->refusal);
     }
 }
@@ -48,6 +52,9 @@ static void clear(struct decision *decision)
     decision->client = (struct client){0};
     decision->match = (struct route_match){0};
     decision->target = NULL;
+    decision->identity = NULL;
+    decision->identity_refusal = IDENTITY_REFUSAL_NONE;
+    decision->led_from = NULL;
     decision->strip_segments = 0;
     decision->location = (struct slice){0};
 }
@@ -263,6 +270,8 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         return;
     if (rule != NULL && rule->mode == PATH_STRIP)
         decision->strip_segments = rule->segments;
+    if (!identify(snapshot, request, decision))
+        return;
     find_upstream(snapshot, decision);
 }
 

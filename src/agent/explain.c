@@ -140,6 +140,31 @@ static struct json *tried_json(const struct explanation *explanation)
     return list;
 }
 
+/* Who the user is, or why nobody knows. */
+static struct json *identity_json(const struct explanation *explanation)
+{
+    static const char *const FROM[] = {"client_cert", "jwt", "shared"};
+    const struct decision *decision = &explanation->decision;
+    const struct tenant *asked =
+        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
+    const struct identity_rule *rule = asked->identity;
+    struct json *object = json_new_object();
+    put_string(object, "from", FROM[rule->from]);
+    put_string(object, "by", asked->name);
+    put_string(object, "token", rule->token_name);
+    json_put_bool(object, "required", rule->required);
+    if (decision->identity == NULL) {
+        put_string(object, "refused", identity_refusal_name(decision->identity_refusal));
+        return object;
+    }
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++) {
+        struct slice text = identity_text(decision->identity, i);
+        if (text.size > 0)
+            json_put_text(object, identity_value_name(i), text);
+    }
+    return object;
+}
+
 static const char *mode_text(enum path_mode mode)
 {
     switch (mode) {
@@ -334,6 +359,9 @@ struct json *explanation_json(const struct explanation *explanation)
     json_put(root, "request", request_json(explanation));
     if (decision->outcome != OUTCOME_BAD_REQUEST)
         json_put(root, "client", client_json(explanation));
+    if (decision->match.tenant != NULL && decision->match.tenant->identity != NULL &&
+        decision->outcome != OUTCOME_REDIRECT_HTTPS && decision->outcome != OUTCOME_REDIRECT_PATH)
+        json_put(root, "identity", identity_json(explanation));
     json_put(root, "tried", tried_json(explanation));
     if (decision->outcome == OUTCOME_FORWARD)
         json_put(root, "headers", headers_json(explanation));
@@ -410,6 +438,23 @@ static void print_request(FILE *out, const struct json *root)
     print_line(out, "  because", text_at(client, "trust"), text_at(client, "header"));
 }
 
+static void print_identity(FILE *out, const struct json *identity)
+{
+    if (identity == NULL)
+        return;
+    struct slice refused = text_at(identity, "refused");
+    if (refused.size > 0) {
+        print_line(out, "user", SLICE("nobody"), refused);
+        return;
+    }
+    print_line(out, "user", text_at(identity, "email"), text_at(identity, "from"));
+    for (unsigned i = IDENTITY_NAME; i < IDENTITY_VALUE__MAX; i++) {
+        char *label = memory_format("  %s", identity_value_name(i));
+        print_line(out, label, text_at(identity, identity_value_name(i)), (struct slice){0});
+        free(label);
+    }
+}
+
 static void print_tried(FILE *out, const struct json *tried)
 {
     if (json_count(tried) > 0)
@@ -477,6 +522,7 @@ char *explanation_text(const struct explanation *explanation)
     struct json *root = explanation_json(explanation);
     print_decision(out, root);
     print_request(out, root);
+    print_identity(out, json_get(root, "identity"));
     print_tried(out, json_get(root, "tried"));
     print_headers(out, json_get(root, "headers"));
     print_members(out, "variables (txn.owui.)", " = ", json_get(root, "variables"));

@@ -14,7 +14,14 @@ enum {
     PATH_RESERVED_BYTES = (3 + 5 + 2) + 64,
     /* Around a changed Host: action, name, length, brackets and ":65535". */
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
+    SPENT_RESERVED_BYTES = 3 + 6 + 1,
 };
+
+/* How long what is told of a user is reckoned to be beside a changed host and path. Longer values,
+ * up to what an identity may hold, fit where host and path are as the client sent them, which is
+ * the rule. */
+static const size_t USUAL_BYTES[IDENTITY_VALUE__MAX] = {
+    [IDENTITY_EMAIL] = 56, [IDENTITY_NAME] = 32, [IDENTITY_GROUPS] = 40, [IDENTITY_ROLE] = 8};
 
 /* The longest name that a request of the tenant can have, from its hosts and paths. */
 static size_t longest_host(const struct tenant *tenant)
@@ -72,18 +79,22 @@ static bool has_dynamic_headers(const struct tenant *tenant)
 
 /* How many bytes the headers take at most, in the larger of their two forms, which is the one with
  * a variable for each. */
-static size_t largest_headers(const struct tenant *tenant, bool *too_big)
+static size_t largest_headers(const struct tenant *tenant,
+                              const size_t identity_bytes[static IDENTITY_VALUE__MAX],
+                              bool *too_big)
 {
     static const char FILL[HOST_MAX_BYTES] = {0};
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
     struct writer actions = writer_of(buffer, sizeof(buffer));
-    const struct template_values largest = {.value = {
-                                                [HEADER_CLIENT_IP] = {FILL, IP_TEXT_SIZE - 1},
-                                                [HEADER_PROTO] = {FILL, sizeof("https") - 1},
-                                                [HEADER_HOST] = {FILL, longest_host(tenant)},
-                                                [HEADER_TENANT] = public_name(tenant),
-                                                [HEADER_LABEL] = {FILL, LABEL_MAX_BYTES},
-                                            }};
+    struct template_values largest = {.value = {
+                                          [HEADER_CLIENT_IP] = {FILL, IP_TEXT_SIZE - 1},
+                                          [HEADER_PROTO] = {FILL, sizeof("https") - 1},
+                                          [HEADER_HOST] = {FILL, longest_host(tenant)},
+                                          [HEADER_TENANT] = public_name(tenant),
+                                          [HEADER_LABEL] = {FILL, LABEL_MAX_BYTES},
+                                      }};
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
+        largest.value[HEADER_EMAIL + i] = slice_from(FILL, identity_bytes[i]);
     action_set_header_slots(&actions, tenant, false, &largest);
     action_set_header_slots(&actions, tenant, true, &largest);
     *too_big = actions.failed;
@@ -95,30 +106,42 @@ static size_t hsts_size(const struct tenant *tenant)
     return tenant->hsts != NULL ? (3 + 5 + 2) + strlen(tenant->hsts) : 0;
 }
 
-static enum error check_size(const struct tenant *tenant, size_t plain_size,
+static enum error check_room(const struct tenant *tenant, size_t used,
+                             const size_t identity_bytes[static IDENTITY_VALUE__MAX],
                              struct error_text *text)
 {
-    /* An address that is not known yet will take room too. */
-    if (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE)
-        plain_size += 3 + 4 + 1 + 16;
-    size_t reserved = CLIENT_RESERVED_BYTES + STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES +
-                      HOST_AROUND_BYTES + longest_host(tenant) + hsts_size(tenant);
-    size_t left = plain_size + reserved < SPOP_ACTIONS_MAX_BYTES
-                      ? SPOP_ACTIONS_MAX_BYTES - plain_size - reserved
-                      : 0;
+    size_t left = used < SPOP_ACTIONS_MAX_BYTES ? SPOP_ACTIONS_MAX_BYTES - used : 0;
     bool too_big;
-    size_t headers = largest_headers(tenant, &too_big);
+    size_t headers = largest_headers(tenant, identity_bytes, &too_big);
     if (too_big)
         return error_set(text, ERROR_TOO_BIG,
                          "the tenant's headers can take more than %d bytes of an answer, and there "
                          "is room for %zu; have fewer headers, or shorter names and values",
                          SPOP_ACTIONS_MAX_BYTES, left);
-    if (headers > left || plain_size + reserved > SPOP_ACTIONS_MAX_BYTES)
+    if (headers > left || used > SPOP_ACTIONS_MAX_BYTES)
         return error_set(text, ERROR_TOO_BIG,
                          "the tenant's headers can take %zu bytes of an answer, and there is room "
                          "for %zu; have fewer headers, or shorter names and values",
                          headers, left);
     return ERROR_OK;
+}
+
+static enum error check_size(const struct tenant *tenant, size_t plain_size,
+                             struct error_text *text)
+{
+    size_t largest[IDENTITY_VALUE__MAX];
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
+        largest[i] = identity_value_max_bytes((enum identity_value)i);
+    /* An address that is not known yet will take room too. */
+    if (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE)
+        plain_size += 3 + 4 + 1 + 16;
+    size_t used = plain_size + CLIENT_RESERVED_BYTES + hsts_size(tenant);
+    if (tenant->identity != NULL)
+        used += SPENT_RESERVED_BYTES;
+    size_t changed =
+        STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES + HOST_AROUND_BYTES + longest_host(tenant);
+    enum error error = check_room(tenant, used + changed, USUAL_BYTES, text);
+    return error != ERROR_OK ? error : check_room(tenant, used, largest, text);
 }
 
 static void keep(const struct writer *actions, uint8_t **bytes, uint16_t *size)

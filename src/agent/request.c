@@ -42,6 +42,37 @@ static void take_source(struct client_question *client, struct slice name,
     }
 }
 
+/* "jh_authorization", "jc_token": a token; "jhn_...", "jcn_...": how many headers or cookies have
+ * its name. The count comes behind the token. */
+static void take_token(struct identity_question *question, struct slice name,
+                       const struct spop_value *value)
+{
+    struct slice base = slice_skip(name, 2);
+    if (base.data[0] == 'n') {
+        for (size_t i = 0; i < question->token_count; i++) {
+            struct identity_token *token = &question->tokens[i];
+            if (token->argument.data[1] == name.data[1] &&
+                slice_equal(slice_skip(token->argument, 2), slice_skip(base, 1)))
+                token->is_repeated = count_of(value) > 1;
+        }
+    } else if (base.data[0] == '_' && question->token_count < IDENTITY_TOKENS_MAX) {
+        question->tokens[question->token_count++] =
+            (struct identity_token){.argument = name, .text = text_of(value)};
+    }
+}
+
+/* What may tell who the user is. */
+static void take_identity(struct identity_question *question, struct slice name,
+                          const struct spop_value *value)
+{
+    if (name.size == 4 && is(name, "cert"))
+        question->certificate = value->type == SPOP_BINARY ? value->bytes : (struct slice){0};
+    else if (name.size == 5 && is(name, "strip"))
+        question->stripped = text_of(value);
+    else if (name.size > 3 && name.data[0] == 'j' && (name.data[1] == 'h' || name.data[1] == 'c'))
+        take_token(question, name, value);
+}
+
 /* Returns the HAVE_ bit of the argument, or 0. */
 static unsigned take_argument(struct request *request, struct slice name,
                               const struct spop_value *value)
@@ -80,9 +111,11 @@ static unsigned take_argument(struct request *request, struct slice name,
             return HAVE_PATH;
         }
         take_source(client, name, value);
-        return 0;
-    default: return 0;
+        break;
+    default: break;
     }
+    take_identity(&request->identity, name, value);
+    return 0;
 }
 
 /* HAProxy numbers lines from the last one; the question has them in the order of the request. */

@@ -12,6 +12,8 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/version.h"
+#include "haproxy_needs.h"
+#include "key_keeper.h"
 #include "live.h"
 #include "net/listener.h"
 #include "pages.h"
@@ -52,6 +54,8 @@ struct daemon {
     struct live live;
     struct certificates *certificates; /* NULL: none are looked after */
     struct pages *pages;
+    struct key_keeper *keys;
+    struct haproxy_needs *needs;
     struct main_signal *signals[4];
     struct main_timer *start_timer;
     struct main_timer *alive_timer;
@@ -203,6 +207,8 @@ static void on_configuration(void *context, const struct configuration *before,
     if (strcmp(before->haproxy.pages_listen, now->haproxy.pages_listen) != 0)
         needs_restart("pages_listen");
     tell_haproxy_differs(before, now);
+    if (daemon->keys != NULL)
+        key_keeper_configure(daemon->keys, &now->jwks);
     if (daemon->watch != NULL) {
         watch_set_tenants_dir(daemon->watch, now->tenants_dir);
         watch_set_parts(daemon->watch, now->network_files, now->network_file_count);
@@ -213,6 +219,8 @@ static void on_published(void *context)
 {
     const struct daemon *daemon = context;
     certificates_look(daemon->certificates);
+    key_keeper_look(daemon->keys, false);
+    haproxy_needs_look(daemon->needs);
 }
 
 /* -- Starting --------------------------------------------------------------------------------- */
@@ -344,6 +352,22 @@ static const struct snapshot *present_snapshot(void *context)
     return publisher_snapshot(daemon->publisher);
 }
 
+static void set_keys(void *context, struct jwk_table *keys)
+{
+    const struct daemon *daemon = context;
+    publisher_set_keys(daemon->publisher, keys);
+}
+
+/* What is on disk is there before the first request is. */
+static void start_keys(struct daemon *daemon)
+{
+    const struct key_keeper_host host = {present_snapshot, set_keys, daemon};
+    daemon->needs = haproxy_needs_new(daemon->main_loop, present_snapshot, daemon);
+    daemon->keys = key_keeper_new(daemon->main_loop, &host);
+    key_keeper_configure(daemon->keys, &publisher_configuration(daemon->publisher)->jwks);
+    key_keeper_look(daemon->keys, true);
+}
+
 /* What is asked for and cannot be had ends the start: to run on without would be found out when
  * the certificates have expired. */
 static bool start_certificates(struct daemon *daemon)
@@ -473,6 +497,7 @@ static bool start(struct daemon *daemon, const char *path)
     if (!start_certificates(daemon))
         return false;
     start_pages(daemon);
+    start_keys(daemon);
     start_watching(daemon, path);
     start_timers(daemon);
     daemon->start_limit_ms = clock_mono_ms() + FIRST_NAMES_MS;
@@ -490,6 +515,8 @@ static void stop(struct daemon *daemon)
     free(daemon->listeners);
     watch_free(daemon->watch);
     certificates_stop(daemon->certificates);
+    key_keeper_free(daemon->keys);
+    haproxy_needs_free(daemon->needs);
     admin_server_free(daemon->admin);
     pages_free(daemon->pages);
     main_timer_free(daemon->start_timer);

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "conf/whole.h"
 #include "core/time_text.h"
+#include "explain_identity.h"
 #include "json/json.h"
 
 #include <getopt.h>
@@ -239,10 +240,15 @@ static void print_text(const struct inquiry *inquiry, const struct explanation *
                inquiry->sni);
 }
 
-static int tell(const struct inquiry *inquiry, struct whole *whole)
+static int tell(struct inquiry *inquiry, struct whole *whole)
 {
-    struct snapshot snapshot = {
-        .generation = 1, .settings = whole->configuration->settings, .table = whole->table};
+    struct explain_identity known;
+    explain_identity_init(&known, whole, inquiry->headers, inquiry->header_count,
+                          &inquiry->request);
+    struct snapshot snapshot = {.generation = 1,
+                                .settings = whole->configuration->settings,
+                                .table = whole->table,
+                                .keys = known.keys};
     const struct hap_config *haproxy = &whole->configuration->haproxy;
     struct explanation *explanation = explanation_new(&snapshot, &inquiry->request, haproxy);
     struct route_table *resolved = NULL;
@@ -260,10 +266,11 @@ static int tell(const struct inquiry *inquiry, struct whole *whole)
     bool is_refused = explanation_decision(explanation)->status >= 400;
     explanation_free(explanation);
     route_table_free(resolved);
+    explain_identity_fini(&known);
     return is_refused ? EXIT_BAD : EXIT_GOOD;
 }
 
-static int explain(const struct inquiry *inquiry)
+static int explain(struct inquiry *inquiry)
 {
     struct whole whole;
     struct diagnostics diagnostics = {0};

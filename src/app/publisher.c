@@ -39,6 +39,7 @@ struct publisher {
     struct retired *retired;
     uint64_t generation;
     const struct challenge_table *challenges; /* the latest snapshot's */
+    struct jwk_table *keys;                   /* the same */
     struct main_timer *collect_timer;
     struct main_timer *reclaim_timer;
     struct main_timer *housekeeping_timer;
@@ -70,14 +71,18 @@ static void free_snapshot(struct publisher *publisher, struct snapshot *gone)
 {
     bool table_used = false;
     bool challenges_used = gone->challenges == publisher->challenges;
+    bool keys_used = gone->keys == publisher->keys;
     for (const struct snapshot *other = publisher->snapshots; other != NULL; other = other->next) {
         table_used |= other->table == gone->table;
         challenges_used |= other->challenges == gone->challenges;
+        keys_used |= other->keys == gone->keys;
     }
     if (!table_used)
         route_table_free(gone->table);
     if (!challenges_used)
         challenge_table_free(gone->challenges);
+    if (!keys_used)
+        jwk_table_free(gone->keys);
     free(gone);
 }
 
@@ -133,6 +138,7 @@ static void put_out(struct publisher *publisher, struct snapshot *snapshot)
 {
     struct snapshot *previous = publisher->snapshots;
     snapshot->challenges = publisher->challenges;
+    snapshot->keys = publisher->keys;
     atomic_store(&snapshot->references, 1);
     snapshot->next = previous;
     publisher->snapshots = snapshot;
@@ -160,7 +166,7 @@ static void publish(struct publisher *publisher)
 }
 
 /* What is in the registry and not yet published stays so: the table is the present one. */
-void publisher_set_challenges(struct publisher *publisher, const struct challenge_table *table)
+static void publish_same(struct publisher *publisher)
 {
     const struct snapshot *present = publisher->snapshots;
     struct snapshot *snapshot = memory_new(sizeof(*snapshot));
@@ -170,8 +176,19 @@ void publisher_set_challenges(struct publisher *publisher, const struct challeng
     snapshot->table = present->table;
     snapshot->table_generation = present->table_generation;
     snapshot->content_hash = present->content_hash;
-    publisher->challenges = table;
     put_out(publisher, snapshot);
+}
+
+void publisher_set_challenges(struct publisher *publisher, const struct challenge_table *table)
+{
+    publisher->challenges = table;
+    publish_same(publisher);
+}
+
+void publisher_set_keys(struct publisher *publisher, struct jwk_table *keys)
+{
+    publisher->keys = keys;
+    publish_same(publisher);
 }
 
 static void retire(struct publisher *publisher, struct configuration *configuration)
@@ -511,6 +528,7 @@ void publisher_free(struct publisher *publisher)
         }
     }
     challenge_table_free(publisher->challenges);
+    jwk_table_free(publisher->keys);
     instances_free(publisher->instances);
     sources_free(publisher->sources);
     resolver_free(publisher->resolver);

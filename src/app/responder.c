@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/memory.h"
+#include "identity_log.h"
 #include "label_desk.h"
 #include "trace.h"
 
@@ -38,6 +39,8 @@ struct responder {
     unsigned index;
     struct snapshot *snapshot; /* one reference; there before the first connection is */
     struct label_desk *desk;
+    struct verifier *verifier;
+    struct identity_log identity_log;
     struct trace *trace; /* NULL: off */
     atomic_bool dump_wanted;
 
@@ -65,6 +68,7 @@ static void note(struct responder *responder, uint64_t connection, uint64_t stre
                  const struct decision *decision)
 {
     count(&responder->outcomes[decision->outcome]);
+    identity_log_add(&responder->identity_log, decision);
     if (decision->refusal != REFUSAL_NONE)
         count(&responder->refusals[decision->refusal]);
     if (responder->trace != NULL)
@@ -122,7 +126,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
     struct responder *responder = context;
     struct decision decision;
 
-    answer_notify(responder->snapshot, notify, &decision, actions);
+    answer_notify(responder->snapshot, responder->verifier, notify, &decision, actions);
     if (lacks_instance(&decision) && hold(responder, notify, &decision))
         return SPOP_HELD;
     uint64_t connection = responder->trace != NULL ? loop_current_connection(responder->loop) : 0;
@@ -146,7 +150,7 @@ static bool settle(struct responder *responder, const struct held *held, int64_t
                                        slice_from(held->messages, held->size)};
     struct decision decision;
 
-    answer_notify(responder->snapshot, &notify, &decision, &actions);
+    answer_notify(responder->snapshot, responder->verifier, &notify, &decision, &actions);
     if (lacks_instance(&decision)) {
         if (now_ms < held->deadline_ms)
             return false;
@@ -222,6 +226,7 @@ struct responder *responder_new(struct loop *loop, unsigned index, struct label_
     responder->loop = loop;
     responder->index = index;
     responder->desk = desk;
+    responder->verifier = verifier_new(clock_wall_s);
     responder->trace = trace_new(trace_entries);
     for (unsigned i = 0; i < HELD_MAX; i++)
         responder->held_order[i] = (uint8_t)i;
@@ -234,6 +239,7 @@ void responder_free(struct responder *responder)
         return;
     if (responder->snapshot != NULL)
         snapshot_unref(responder->snapshot);
+    verifier_free(responder->verifier);
     trace_free(responder->trace);
     free(responder);
 }

@@ -98,11 +98,62 @@ void configuration_free(struct configuration *configuration)
     settings_free(configuration->settings);
     hap_config_fini(&configuration->haproxy);
     acme_settings_fini(&configuration->acme);
+    free(configuration->jwks.ca_file);
+    free(configuration->jwks.cache_dir);
     free(configuration->default_hsts);
     policy_unref(configuration->default_policy);
     free_headers(configuration->default_headers, configuration->default_header_count);
     free_headers(configuration->fixed_headers, configuration->fixed_header_count);
     free(configuration);
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int compare_tokens(const void *a, const void *b)
+{
+    return strcmp(((const struct hap_token *)a)->argument, ((const struct hap_token *)b)->argument);
+}
+
+/* As the agent compares it: the variable's name without "h_". */
+static void add_identity_header(struct hap_config *haproxy, const struct header *header)
+{
+    const char *name = header->variable + 2;
+    for (size_t i = 0; i < haproxy->identity_header_count; i++)
+        if (strcmp(haproxy->identity_headers[i], name) == 0)
+            return;
+    struct texts texts = {haproxy->identity_headers, haproxy->identity_header_count};
+    texts_add(&texts, memory_copy_text(slice_of(name)));
+    haproxy->identity_headers = texts.items;
+    haproxy->identity_header_count = texts.count;
+    qsort(texts.items, texts.count, sizeof(*texts.items), compare_texts);
+}
+
+static void add_token(struct hap_config *haproxy, const struct identity_rule *rule)
+{
+    for (size_t i = 0; i < haproxy->token_count; i++)
+        if (strcmp(haproxy->tokens[i].argument, rule->token_argument) == 0)
+            return;
+    haproxy->tokens =
+        memory_resize(haproxy->tokens, haproxy->token_count + 1, sizeof(*haproxy->tokens));
+    haproxy->tokens[haproxy->token_count++] =
+        (struct hap_token){.name = memory_copy_text(slice_of(rule->token_name)),
+                           .argument = memory_copy_text(slice_of(rule->token_argument)),
+                           .is_cookie = rule->token_is_cookie};
+    qsort(haproxy->tokens, haproxy->token_count, sizeof(*haproxy->tokens), compare_tokens);
+}
+
+static void add_identity(struct hap_config *haproxy, const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->header_count; i++)
+        if (tenant->headers[i].value.has_identity)
+            add_identity_header(haproxy, &tenant->headers[i]);
+    if (tenant->identity->from == IDENTITY_FROM_JWT)
+        add_token(haproxy, tenant->identity);
+    if (tenant->identity->from == IDENTITY_FROM_CLIENT_CERT)
+        haproxy->client_certificates = true;
 }
 
 static int compare_headers(const void *a, const void *b)
@@ -122,6 +173,8 @@ void configuration_add_header_names(struct configuration *configuration,
                                     const struct tenant *tenant)
 {
     struct hap_config *haproxy = &configuration->haproxy;
+    if (tenant->identity != NULL)
+        add_identity(haproxy, tenant);
     for (size_t i = 0; i < tenant->header_count; i++) {
         const struct header *header = &tenant->headers[i];
         if (header_is_known(haproxy, header->name))
@@ -231,11 +284,6 @@ bool tenant_file_name(const char *name)
 {
     struct slice text = slice_of(name);
     return text.size > 5 && text.data[0] != '.' && slice_ends_with(text, SLICE(".json"));
-}
-
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 enum error tenant_files_list(const char *folder, char ***paths, size_t *count,

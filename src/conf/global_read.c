@@ -17,6 +17,7 @@ enum {
     TRACE_ENTRIES_MAX = 1000000,
     RESOLVE_INTERVAL_MIN_MS = 1000,
     RESOLVE_INTERVAL_MAX_MS = 86400000,
+    JWKS_REFRESH_MS = 3600000,
 };
 
 /* -- Defaults -- */
@@ -47,6 +48,8 @@ static void set_default_texts(struct configuration *configuration)
     haproxy->pages_listen = memory_copy_text(SLICE("127.0.0.1:8689"));
     haproxy->tenant_header = memory_copy_text(SLICE("X-Tenant-ID"));
     configuration->acme.state_dir = memory_copy_text(SLICE("/var/lib/owui-spoa"));
+    configuration->jwks.cache_dir = memory_copy_text(SLICE("/var/lib/owui-spoa/jwks"));
+    configuration->jwks.refresh_ms = JWKS_REFRESH_MS;
     configuration->admin_socket = memory_copy_text(SLICE("/run/owui-spoa/admin.sock"));
 }
 
@@ -516,6 +519,7 @@ void global_read(const struct node *root, struct configuration *configuration)
         {"tenant_id_header", read_tenant_id_header},
         {"haproxy", haproxy_read},
         {"acme", acme_read},
+        {"jwks", jwks_read},
         {"headers", read_nothing}, /* these three are read in their own time */
         {"defaults", read_nothing},
         {"tenants", read_nothing},

@@ -83,6 +83,11 @@ static void read_upstream_ca_file(const struct node *node, void *target)
     node_file_name(node, &configuration_of(target)->haproxy.upstream_ca_file);
 }
 
+static void read_client_ca_file(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->haproxy.client_ca_file);
+}
+
 /* null: none, where the default is some. */
 static bool take_null(const struct node *node, char **text)
 {
@@ -284,6 +289,7 @@ void haproxy_read(const struct node *node, void *configuration)
         {"crt_dir", read_crt_dir},
         {"spoe_file", read_spoe_file},
         {"upstream_ca_file", read_upstream_ca_file},
+        {"client_ca_file", read_client_ca_file},
         {"chroot", read_chroot},
         {"user", read_user},
         {"group", read_group},

@@ -79,6 +79,15 @@ static void read_value(const struct node *node, struct header_section *section)
                     SLICE_PRINT(node->key), why.text);
         return;
     }
+    if (header.value.has_identity) {
+        node_report(node, JSON_PART_VALUE, CODE_HEADER_VALUE,
+                    memory_format("\"identity\": {\"set\": {\"%.*s\": ...}}, where it is told who "
+                                  "verifies it",
+                                  SLICE_PRINT(node->key)),
+                    "header \"%.*s\" tells who the user is", SLICE_PRINT(node->key));
+        template_fini(&header.value);
+        return;
+    }
     header.name = memory_copy_text(node->key);
     header_variable_name(node->key, header.variable);
     header_list_add(&section->set, header);

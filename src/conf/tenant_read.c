@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "headers.h"
+#include "identity_read.h"
 #include "policy_read.h"
 #include "route/label.h"
 #include "upstream.h"
@@ -21,6 +22,7 @@ struct draft {
     struct upstream_tls tls;
     struct header_section headers;
     struct versions versions;
+    struct header_list identity_headers;
 };
 
 /* -- Single keys -- */
@@ -177,22 +179,21 @@ static void read_policy(const struct node *node, void *target)
     policy_part_read(node, &((struct draft *)target)->tenant->policy);
 }
 
+static void read_identity(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    draft->tenant->identity = identity_read(node, draft->configuration, &draft->identity_headers);
+}
+
 static const struct option OPTIONS[] = {
-    {"hosts", read_hosts},
-    {"paths", read_paths},
-    {"upstream", read_upstream},
-    {"upstream_tls", read_upstream_tls},
-    {"backend", read_backend},
-    {"label", read_label},
-    {"https", read_https},
-    {"canonical_host", read_canonical_host},
-    {"hsts", read_hsts},
-    {"headers", read_headers},
-    {"maintenance", read_maintenance},
-    {"suspended", read_suspended},
-    {"versions", read_versions},
-    {"active", read_active},
-    POLICY_KEYS(read_policy),
+    {"hosts", read_hosts},         {"paths", read_paths},
+    {"upstream", read_upstream},   {"upstream_tls", read_upstream_tls},
+    {"backend", read_backend},     {"label", read_label},
+    {"https", read_https},         {"canonical_host", read_canonical_host},
+    {"hsts", read_hsts},           {"headers", read_headers},
+    {"identity", read_identity},   {"maintenance", read_maintenance},
+    {"suspended", read_suspended}, {"versions", read_versions},
+    {"active", read_active},       POLICY_KEYS(read_policy),
 };
 
 /* -- What keys mean together -- */
@@ -248,10 +249,11 @@ static bool is_given(const struct node *node, const char *key)
            (json_type_of(member.value) != JSON_TYPE_ARRAY || json_count(member.value) > 0);
 }
 
-static void require_way_in(const struct node *node)
+static void require_way_in(const struct node *node, const struct tenant *tenant)
 {
-    if (!is_given(node, "hosts") && !is_given(node, "paths") && !is_misspelt(node, "hosts") &&
-        !is_misspelt(node, "paths"))
+    bool is_shared = tenant->identity != NULL && tenant->identity->from == IDENTITY_FROM_SHARED;
+    if (!is_shared && !is_given(node, "hosts") && !is_given(node, "paths") &&
+        !is_misspelt(node, "hosts") && !is_misspelt(node, "paths"))
         node_report(node, JSON_PART_KEY, CODE_NO_WAY_IN,
                     memory_format("add \"hosts\": [\"chat.example.com\"]"),
                     "neither a host nor a path leads to it");
@@ -374,6 +376,23 @@ static void check_label(const struct node *node, const struct draft *draft)
     check_label_headers(node, draft);
 }
 
+/* A header that tells who somebody is cannot tell something else too. */
+static void check_identity_headers(const struct node *node, const struct draft *draft)
+{
+    struct node headers, header;
+    if (!node_member(node, "headers", &headers))
+        return;
+    for (size_t i = 0; i < draft->headers.set.count; i++) {
+        const struct header *own = &draft->headers.set.items[i];
+        for (size_t j = 0; j < draft->identity_headers.count; j++)
+            if (header_is_named(own, slice_of(draft->identity_headers.items[j].name)) &&
+                node_member(&headers, own->name, &header))
+                node_report(&header, JSON_PART_KEY, CODE_LISTED_TWICE,
+                            memory_format("remove one of the two"),
+                            "header \"%s\" is set by \"identity\" already", own->name);
+    }
+}
+
 /* Fixed ones, defaults that the tenant neither sets nor drops, its own. */
 static void join_headers(struct draft *draft)
 {
@@ -389,12 +408,18 @@ static void join_headers(struct draft *draft)
             changed = changed || header_is_named(inherited, slice_of(own->set.items[j].name));
         for (size_t j = 0; j < own->removed.count; j++)
             changed = changed || header_is_named(inherited, slice_of(own->removed.items[j]));
+        for (size_t j = 0; j < draft->identity_headers.count; j++)
+            changed = changed ||
+                      header_is_named(inherited, slice_of(draft->identity_headers.items[j].name));
         if (!changed)
             header_list_add_copy(&all, inherited);
     }
     for (size_t i = 0; i < own->set.count; i++)
         header_list_add(&all, own->set.items[i]);
     own->set.count = 0; /* they have moved */
+    for (size_t i = 0; i < draft->identity_headers.count; i++)
+        header_list_add(&all, draft->identity_headers.items[i]);
+    free(draft->identity_headers.items);
     draft->tenant->headers = all.items;
     draft->tenant->header_count = all.count;
 }
@@ -407,7 +432,7 @@ static void read_members(const struct node *node, struct draft *draft)
     size_t errors = diagnostics->errors;
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), draft);
     require_one_upstream(node);
-    require_way_in(node);
+    require_way_in(node, draft->tenant);
     /* What does not fit together because a part was wrong is not worth a second message. */
     if (diagnostics->errors != errors)
         return;
@@ -415,6 +440,7 @@ static void read_members(const struct node *node, struct draft *draft)
     check_redirects(node, draft->tenant);
     check_hsts(node, draft->tenant);
     check_label(node, draft);
+    check_identity_headers(node, draft);
 }
 
 /* NULL when something is wrong with it. */
@@ -439,6 +465,9 @@ static struct tenant *read_tenant(const struct node *node,
     join_headers(&draft);
     tenant->content_hash =
         hash_content(node->key, node_content_hash(node->value) ^ configuration->inherited_hash);
+    if (tenant->identity != NULL) /* what comes from another file is no text of this one */
+        tenant->content_hash =
+            hash_content(slice_of(tenant->identity->issuer_pem), tenant->content_hash);
     header_section_fini(&draft.headers);
     versions_fini(&draft.versions);
     free(draft.tls.server_name);

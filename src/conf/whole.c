@@ -14,6 +14,7 @@ struct loading {
     struct whole *whole;
     struct diagnostics *diagnostics;
     whole_prepare_fn *prepare;
+    unsigned believes_all; /* tenants that take client certificates of any authority */
 };
 
 static void on_conflict(void *context, const struct route_conflict *conflict)
@@ -102,6 +103,46 @@ static void check_shared_origin(void *context, const struct tenant *tenant)
     }
 }
 
+/* Users by the domain of their address go to tenants that expect them. */
+static void check_domains(void *context, const struct tenant *tenant)
+{
+    struct loading *loading = context;
+    const struct identity_rule *rule = tenant->identity;
+    for (size_t i = 0; rule != NULL && i < rule->domain_count; i++) {
+        const char *name = rule->domains[i].tenant;
+        const struct tenant *target = route_registry_find(loading->whole->registry, slice_of(name));
+        if (target == NULL)
+            diagnostics_add_code(loading->diagnostics, CODE_IDENTITY_DOMAIN, &tenant->place, NULL,
+                                 "tenant \"%s\": users of \"%s\" belong to tenant \"%s\", which is "
+                                 "not there or not good",
+                                 tenant->name, rule->domains[i].domain, name);
+        else if (target->identity == NULL || target->identity->from != IDENTITY_FROM_SHARED)
+            diagnostics_add_code(
+                loading->diagnostics, CODE_IDENTITY_DOMAIN, &tenant->place,
+                "give it \"identity\": {\"from\": \"shared\", \"set\": {...}}: it "
+                "then believes what this tenant has verified",
+                "tenant \"%s\": users of \"%s\" belong to tenant \"%s\", which does "
+                "not share its identities",
+                tenant->name, rule->domains[i].domain, name);
+    }
+}
+
+/* Two tenants that believe the same certificates are one to whoever signs them. */
+static void check_authority(void *context, const struct tenant *tenant)
+{
+    struct loading *loading = context;
+    const struct identity_rule *rule = tenant->identity;
+    if (rule == NULL || rule->from != IDENTITY_FROM_CLIENT_CERT || rule->issuer_pem != NULL)
+        return;
+    if (loading->believes_all++ == 1)
+        diagnostics_add_code(loading->diagnostics, CODE_ANY_AUTHORITY, &tenant->place,
+                             "add \"issuer_file\" to each identity, unless one authority signs for "
+                             "all of them",
+                             "tenant \"%s\" is not the only one that believes every authority of "
+                             "haproxy.client_ca_file: each of these can sign for the users of all",
+                             tenant->name);
+}
+
 static void check_unknown_host(struct loading *loading)
 {
     const struct configuration *configuration = loading->whole->configuration;
@@ -125,11 +166,13 @@ static int compare_places(const void *a, const void *b)
 }
 
 /* A table has no order, and what is said about it must have one. */
-static void check_shared_origins(struct loading *loading)
+static void check_tenants(struct loading *loading)
 {
     struct diagnostics *diagnostics = loading->diagnostics;
     size_t first = diagnostics->count;
     route_table_each_tenant(loading->whole->table, check_shared_origin, loading);
+    route_table_each_tenant(loading->whole->table, check_domains, loading);
+    route_table_each_tenant(loading->whole->table, check_authority, loading);
     if (diagnostics->count > first)
         qsort(diagnostics->items + first, diagnostics->count - first, sizeof(*diagnostics->items),
               compare_places);
@@ -139,7 +182,7 @@ static void check_together(struct loading *loading)
 {
     struct whole *whole = loading->whole;
     whole->table = route_registry_build(whole->registry, 1);
-    check_shared_origins(loading);
+    check_tenants(loading);
     check_unknown_host(loading);
     if (whole->tenant_count + whole->broken_count == 0 && loading->diagnostics->errors == 0) {
         struct place place = {file_name_keep(whole->configuration->path), 0, 0};
@@ -153,7 +196,7 @@ static void check_together(struct loading *loading)
 bool whole_load(const char *path, whole_prepare_fn *prepare, struct whole *whole,
                 struct diagnostics *diagnostics)
 {
-    struct loading loading = {whole, diagnostics, prepare};
+    struct loading loading = {.whole = whole, .diagnostics = diagnostics, .prepare = prepare};
     struct tenant_file inline_tenants;
     bool usable;
     size_t errors = diagnostics->errors;

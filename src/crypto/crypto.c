@@ -1,5 +1,4 @@
-/* Keys, signatures, requests and certificates: see crypto/crypto.h. The only file that includes
- * openssl headers.
+/* Keys, signatures, requests and certificates: see crypto/crypto.h.
  *
  * OpenSSL's error queue is per thread and is emptied by whoever reports from it, so that a later
  * failure cannot be told with an earlier reason.

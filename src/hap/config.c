@@ -49,6 +49,13 @@ void hap_config_fini(struct hap_config *config)
         free(config->headers[i].variable);
     }
     free(config->headers);
+    free_texts(config->identity_headers, config->identity_header_count);
+    for (size_t i = 0; i < config->token_count; i++) {
+        free(config->tokens[i].name);
+        free(config->tokens[i].argument);
+    }
+    free(config->tokens);
+    free(config->client_ca_file);
     free(config->crt_dir);
     free(config->user);
     free(config->group);
@@ -195,6 +202,25 @@ static enum error check_headers(const struct hap_config *config, struct error_te
         if (error != ERROR_OK)
             return error;
     }
+    for (size_t i = 0; i < config->token_count; i++) {
+        enum error error =
+            check_value("a token's name", config->tokens[i].name, byte_is_name, text);
+        if (error == ERROR_OK)
+            error =
+                check_value("a token's argument", config->tokens[i].argument, byte_is_name, text);
+        if (error != ERROR_OK)
+            return error;
+    }
+    if (config->token_count > HAP_TOKENS_MAX)
+        return error_set(text, ERROR_TOO_BIG,
+                         "tenants take tokens from %zu headers and cookies of different names; at "
+                         "most %d are possible",
+                         config->token_count, HAP_TOKENS_MAX);
+    if (config->identity_header_count > HAP_IDENTITY_HEADERS_MAX)
+        return error_set(text, ERROR_TOO_BIG,
+                         "tenants are told identities in %zu headers of different names; at most "
+                         "%d are possible",
+                         config->identity_header_count, HAP_IDENTITY_HEADERS_MAX);
     if (config->tenant_header != NULL && config->tenant_header[0] != '\0')
         return check_value("the tenant header", config->tenant_header, byte_is_name, text);
     return ERROR_OK;
@@ -223,6 +249,9 @@ enum error hap_config_check(const struct hap_config *config, struct error_text *
         {"pages_listen", &config->pages_listen, 1, byte_is_plain},
         {"the thumbprint", &config->thumbprint, 1, byte_is_base64url},
         {"upstream_ca_file", &config->upstream_ca_file, 1, byte_is_plain},
+        {"client_ca_file", &config->client_ca_file, 1, byte_is_plain},
+        {"an identity's header", config->identity_headers, config->identity_header_count,
+         byte_is_name},
         {"the SPOE file's path", &config->spoe_path, 1, byte_is_plain},
     };
     if (config->http_count + config->https_count == 0)

@@ -50,8 +50,9 @@ static const struct answer {
     int status;
     const char *text;
 } ANSWERS[] = {
-    {400, "Bad request"}, {402, "Payment required"},    {403, "Forbidden"},
-    {404, "Not found"},   {421, "Misdirected request"}, {503, "Service unavailable"},
+    {400, "Bad request"},         {401, "Sign in first"}, {402, "Payment required"},
+    {403, "Forbidden"},           {404, "Not found"},     {421, "Misdirected request"},
+    {503, "Service unavailable"},
 };
 
 /* What a tenant that does not serve answers with, and what programs are told. */
@@ -276,8 +277,15 @@ static void put_listeners(const struct page *page)
     put(page, "\n"
               "frontend owui\n");
     put_binds(page, config->http, config->http_count, "");
-    char *options = memory_format(" ssl crt %s strict-sni alpn h2,http/1.1",
-                                  or_else(config->crt_dir, "/etc/haproxy/certs"));
+    /* Whose certificate is not good is a stranger, not a reason to hang up. */
+    char *clients = config->client_ca_file != NULL
+                        ? memory_format(" ca-file %s verify optional ca-ignore-err all "
+                                        "crt-ignore-err all",
+                                        config->client_ca_file)
+                        : memory_copy_text(SLICE(""));
+    char *options = memory_format(" ssl crt %s strict-sni alpn h2,http/1.1%s",
+                                  or_else(config->crt_dir, "/etc/haproxy/certs"), clients);
+    free(clients);
     put_binds(page, config->https, config->https_count, options);
     free(options);
     if (config->proxy_protocol_from_count > 0) {
@@ -349,6 +357,11 @@ static void put_question(const struct page *page)
         "string \"Loop detected\\n\" if { req.fhdr_cnt(X-Owui-Hop) ge %d }\n",
         HOPS_MAX);
     put_own_lines(page, "    ", "frontend before the agent is asked");
+    if (page->config->client_certificates)
+        put(page, "\n"
+                  "    # a client certificate that was verified, for tenants that believe it\n"
+                  "    http-request set-var(txn.owui_cert) ssl_c_der if { ssl_c_used } "
+                  "{ ssl_c_verify 0 } { ssl_c_err 0 } { ssl_c_ca_err 0 }\n");
     put_tries(page);
     put(page,
         "    http-request set-var(txn.owui.rid) unique-id unless { var(txn.owui.rid) -m found }\n"
@@ -471,6 +484,14 @@ static void put_tenant_headers(const struct page *page)
     free(slots);
 }
 
+static bool has_authorization(const struct hap_config *config)
+{
+    for (size_t i = 0; i < config->token_count; i++)
+        if (strcmp(config->tokens[i].argument, "jh_authorization") == 0)
+            return true;
+    return false;
+}
+
 static void put_headers(const struct page *page)
 {
     const char *tenant_name = tenant_header(page->config);
@@ -486,6 +507,9 @@ static void put_headers(const struct page *page)
                 told->variable);
     }
     put(page, "    http-request add-header X-Owui-Hop 1\n");
+    if (has_authorization(page->config))
+        put(page, "    # an identity provider's token, which has been verified\n"
+                  "    http-request del-header Authorization if { var(txn.owui.spent) -m bool }\n");
     if (tenant_name[0] != '\0')
         put(page, "    http-request set-header %s %%[var(txn.owui.tenant)]\n", tenant_name);
     put_tenant_headers(page);
@@ -570,6 +594,14 @@ static void put_outages(const struct page *page)
     put_page_of_last_resort(page);
 }
 
+/* What belongs to a status besides its text. */
+static const char *header_of(int status)
+{
+    return status == 503   ? " hdr Retry-After %[var(txn.owui.retry)]"
+           : status == 401 ? " hdr WWW-Authenticate Bearer"
+                           : "";
+}
+
 static void put_answers(const struct page *page)
 {
     put(page, "\n"
@@ -581,16 +613,16 @@ static void put_answers(const struct page *page)
               "    http-request redirect prefix %%[var(txn.owui.to)] code 308 if "
               "{ var(txn.owui.answer) -m str redirect }\n"
               "    http-request set-var(txn.owui.retry) int(5) unless "
-              "{ var(txn.owui.retry) -m found }\n");
+              "{ var(txn.owui.retry) -m found }\n"
+              "    http-request redirect location %%[var(txn.owui.to)] code 302 if "
+              "{ var(txn.owui.answer) -m str login }\n");
     put_outages(page);
     for (size_t i = 0; i < COUNT_OF(ANSWERS); i++)
         put(page,
             "    http-request return status %d content-type text/plain "
             "hdr X-Refused %%[var(txn.owui.reason)]%s string \"%s\\n\" if "
             "{ var(txn.owui.status) -m int eq %d }\n",
-            ANSWERS[i].status,
-            ANSWERS[i].status == 503 ? " hdr Retry-After %[var(txn.owui.retry)]" : "",
-            ANSWERS[i].text, ANSWERS[i].status);
+            ANSWERS[i].status, header_of(ANSWERS[i].status), ANSWERS[i].text, ANSWERS[i].status);
     put(page,
         "    http-request deny deny_status 503\n"
         "    server pages %s\n",
@@ -759,6 +791,26 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
 /* --- the SPOE file ------------------------------------------------------------------------------
  */
 
+/* What tells who the user is, and that nobody but the agent says so. */
+static void put_identity_arguments(const struct page *page)
+{
+    const struct hap_config *config = page->config;
+    for (size_t i = 0; i < config->token_count; i++) {
+        const struct hap_token *token = &config->tokens[i];
+        const char *fetch = token->is_cookie ? "cook" : "fhdr";
+        put(page, "    args %s=req.%s(%s) %.2sn%s=req.%s_cnt(%s)\n", token->argument, fetch,
+            token->name, token->argument, token->argument + 2, fetch, token->name);
+    }
+    if (config->client_certificates)
+        put(page, "    args cert=var(txn.owui_cert)\n");
+    if (config->identity_header_count == 0)
+        return;
+    put(page, "    args strip=str(/");
+    for (size_t i = 0; i < config->identity_header_count; i++)
+        put(page, "%s/", config->identity_headers[i]);
+    put(page, ")\n");
+}
+
 static void put_arguments(const struct page *page)
 {
     const bool *sources = page->config->sources;
@@ -780,6 +832,7 @@ static void put_arguments(const struct page *page)
     }
     if (trusted)
         put(page, "    args xfp=req.fhdr(X-Forwarded-Proto) rid=req.fhdr(X-Request-ID)\n");
+    put_identity_arguments(page);
     put_since(page, HAP_3_4, "3.4", "    args hb=bool(true)\n", "");
 }
 

@@ -43,6 +43,7 @@ static enum error add_part(struct template *template, struct pending *pending, i
     };
     template->dynamic |= placeholder >= 0 && placeholder != HEADER_TENANT;
     template->has_label |= placeholder == HEADER_LABEL;
+    template->has_identity |= placeholder >= HEADER_EMAIL;
     pending->size = 0;
     return ERROR_OK;
 }
@@ -112,6 +113,16 @@ static void write_value(struct slice value, struct writer *writer)
     writer_bytes(writer, slice_head(value, clean));
     for (size_t i = clean; i < value.size; i++)
         writer_u8(writer, ends_header(value.data[i]) ? '?' : (uint8_t)value.data[i]);
+}
+
+bool template_is_known(const struct template *template, const struct template_values *values)
+{
+    for (size_t i = 0; template->has_identity && i < template->part_count; i++) {
+        int placeholder = template->parts[i].placeholder;
+        if (placeholder >= HEADER_EMAIL && values->value[placeholder].size == 0)
+            return false;
+    }
+    return true;
 }
 
 void template_write(const struct template *template, const struct template_values *values,

@@ -105,6 +105,7 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     *copy = *tenant;
     copy->name = copy_text(tenant->name);
     copy_lists(tenant, copy);
+    copy->identity = identity_rule_copy(tenant->identity);
     copy->label = label_pattern_ref(tenant->label);
     copy->policy = policy_ref(tenant->policy);
     copy->backend = copy_text(tenant->backend);
@@ -146,6 +147,7 @@ void tenant_free(struct tenant *tenant)
     free(tenant->paths);
     free(tenant->headers);
     free(tenant->name);
+    identity_rule_free(tenant->identity);
     label_pattern_unref(tenant->label);
     policy_unref(tenant->policy);
     free(tenant->backend);

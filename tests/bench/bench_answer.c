@@ -89,7 +89,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
                                   struct writer *actions)
 {
     struct decision decision;
-    answer_notify(context, notify, &decision, actions);
+    answer_notify(context, NULL, notify, &decision, actions);
     require(decision.outcome == OUTCOME_FORWARD);
     return SPOP_ANSWERED;
 }

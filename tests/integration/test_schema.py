@@ -50,6 +50,27 @@ def with_haproxy(**keys):
     return with_global(haproxy=keys)
 
 
+JWT = {
+    "from": "jwt",
+    "issuer": "https://id.test",
+    "audience": "owui",
+    "jwks": "https://id.test/jwks",
+    "set": {"X-User-Email": "{email}"},
+}
+CERT = {"from": "client_cert", "set": {"X-User-Email": "{email}"}}
+
+
+def with_identity(base=JWT, **keys):
+    identity = {key: value for key, value in {**base, **keys}.items() if value is not ...}
+    document = with_tenant(identity=identity)
+    document["haproxy"]["client_ca_file"] = "/etc/haproxy/clients.pem"
+    document["tenants"]["other"] = {
+        "upstream": "http://10.0.0.2:3000",
+        "identity": {"from": "shared", "set": {"X-User-Email": "{email}"}},
+    }
+    return document
+
+
 def with_path(**keys):
     path = {key: value for key, value in {**PATH, **keys}.items() if value is not ...}
     return with_tenant(paths=[path])
@@ -119,6 +140,17 @@ GOOD = [
         }
     ),
     with_tenant(suspended={"status": 403, "// c": 1}),
+    with_global(jwks={"ca_file": "/etc/ca.pem", "cache_dir": "/var/x", "refresh": "10m"}),
+    with_identity(),
+    with_identity(audience=["a", "b c"], algorithms=["ES256", "EdDSA"], leeway="0s"),
+    with_identity(header="Cf-Access-Jwt-Assertion", jwks="/etc/owui-spoa/jwks.json"),
+    with_identity(cookie="idp.token", required=True, login="https://id.test/start?a=b"),
+    with_identity(email="upn", name="https://id.test/name", groups="g", role="r"),
+    with_identity(set=..., email_domains={"example.com": "other", "*": "other", "// c": 1}),
+    with_identity(set={"X-Forwarded-Email": "{email}", "Remote-User": "<{name}>", "_": 0}),
+    with_identity(CERT),
+    with_identity(CERT, email="subject_cn", name="subject_email", groups="subject_ou"),
+    with_identity(CERT, set=..., required=True, **{"// c": 1}),
     with_path(),
     with_path(mode="redirect", prefix="/a/b"),
     with_path(mode="strip", only=["/api/", "/openai/v1"]),
@@ -129,6 +161,43 @@ GOOD = [
 # Both refuse.
 BAD = [
     [],
+    with_global(jwks={"refresh": "often"}),
+    with_global(jwks=[]),
+    with_identity({}),
+    with_identity(**{"from": "basic"}),
+    with_identity(issuer=...),
+    with_identity(audience=...),
+    with_identity(audience=[]),
+    with_identity(audience=["a", "a"]),
+    with_identity(audience=" a"),
+    with_identity(jwks=...),
+    with_identity(jwks="http://id.test/jwks"),
+    with_identity(algorithms=[]),
+    with_identity(algorithms=["HS256"]),
+    with_identity(algorithms=["none"]),
+    with_identity(header="X_Y"),
+    with_identity(cookie="a;b"),
+    with_identity(header="X-A", cookie="a"),
+    with_identity(leeway=30),
+    with_identity(required="yes"),
+    with_identity(login="https://id.test/"),
+    with_identity(required=True, login="/login"),
+    with_identity(set=...),
+    with_identity(set={"X-User-Email": "root"}),
+    with_identity(set={"Authorization": "{email}"}),
+    with_identity(set={"X-Api-Key": "{email}"}),
+    with_identity(set={"X-Forwarded-For": "{email}"}),
+    with_identity(set={"X-User-Email": 1}),
+    with_identity(email_domains={}),
+    with_identity(email_domains={"Example.com": "other"}),
+    with_identity(email_domains={"example.com": 1}),
+    with_identity(issuer_file="/etc/ca.pem"),
+    with_identity(CERT, issuer="x"),
+    with_identity(CERT, email="email"),
+    with_identity(CERT, role="subject_ou"),
+    with_identity({"from": "shared", "set": {"X-A": "{email}"}}, email="a"),
+    with_identity({"from": "shared"}),
+    with_tenant(identity=[]),
     with_global(nope=1),
     with_global(schema=2),
     with_global(schema="1"),
@@ -329,6 +398,14 @@ BEYOND_SCHEMA = {
     ),
     "a retry that is too long": with_tenant(maintenance={"on": True, "retry_after": "2d"}),
     "the agent's own pages": with_tenant(upstream="http://127.0.0.1:8689"),
+    "a user in plain headers": with_tenant(headers={"X-User-Email": "{email}"}),
+    "a leeway of an hour": with_identity(leeway="1h"),
+    "an identity header twice": with_identity(set={"X-A": "{email}", "x-a": "{name}"}),
+    "one header for two things": with_tenant(identity=JWT, headers={"x-user-email": "root"}),
+    "domain of nobody": with_identity(email_domains={"a.test": "nobody"}),
+    "domain of a tenant that is not shared": with_identity(email_domains={"a.test": "chat"}),
+    "certificates without an authority": with_tenant(identity=CERT),
+    "a missing issuer file": with_identity(CERT, issuer_file="nowhere.pem"),
     "a header of everybody": with_global(strip_headers=["Upgrade"]),
 }
 
@@ -471,6 +548,8 @@ OBJECTS = {
         ["owui-spoa", "tenants", "chat", "maintenance", "window"],
     ),
     "suspended": (with_tenant(suspended={}), ["owui-spoa", "tenants", "chat", "suspended"]),
+    "jwks": (with_global(jwks={}), ["owui-spoa", "jwks"]),
+    "identity": (with_identity(), ["owui-spoa", "tenants", "chat", "identity"]),
     "path": (with_path(), ["owui-spoa", "tenants", "chat", "paths", 0]),
 }
 

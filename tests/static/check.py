@@ -26,6 +26,7 @@ RANKS = [
     {"core"},
     {"spop", "json", "route", "hap"},
     {"crypto"},
+    {"identity"},
     {"conf"},
     {"agent"},
     {"net"},
@@ -37,9 +38,10 @@ RANKS = [
 RANK = {layer: rank for rank, layers in enumerate(RANKS) for layer in layers}
 
 # Where a library's headers may be included. One .c file is the rule; a library whose types are part
-# of our own structures may name the layers that may see it instead.
+# of our own structures, or that has a layer to itself, may name the layers that may see it instead.
 LIBRARIES = {
     "ev.h": {"net", "app"},
+    "openssl": {"crypto"},
 }
 # The C library and the kernel: not third-party.
 SYSTEM_HEADER = re.compile(

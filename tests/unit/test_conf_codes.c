@@ -9,6 +9,10 @@
 
 #define GOOD "\"hosts\": [\"a.test\"], \"upstream\": \"http://10.0.0.1:3000\""
 
+#define JWT                                                                              \
+    "\"from\": \"jwt\", \"issuer\": \"i\", \"audience\": \"a\", \"jwks\": \"/k.json\", " \
+    "\"required\": true"
+
 /* `tenant` holds the members of tenant "t"; `global` those of the global file. */
 static const struct row {
     enum code code;
@@ -238,6 +242,25 @@ static const struct row {
      "\"hosts\": [\"a.test\"], \"upstream\": \"https://10.0.0.1\", \"upstream_tls\": "
      "{\"server_name\": \"a b\"}",
      "not a host name"},
+    {CODE_IDENTITY_HEADER, NULL, GOOD ", \"identity\": {" JWT ", \"header\": \"X_Y\"}",
+     "is not a name that a token can be found by"},
+    {CODE_IDENTITY_HEADER, NULL,
+     GOOD ", \"identity\": {\"from\": \"shared\", \"set\": {\"Cookie\": \"{email}\"}}",
+     "deleted from every request"},
+    {CODE_IDENTITY_SOURCE, NULL,
+     GOOD ", \"identity\": {\"from\": \"client_cert\", \"required\": true}", "client_ca_file"},
+    {CODE_IDENTITY_DOMAIN, NULL,
+     GOOD ", \"identity\": {" JWT ", \"email_domains\": {\"@a.test\": \"t\"}}", "without \"@\""},
+    {CODE_IDENTITY_DOMAIN, NULL,
+     GOOD ", \"identity\": {" JWT ", \"email_domains\": {\"a.test\": \"nobody\"}}",
+     "not there or not good"},
+    {CODE_IDENTITY_DOMAIN, NULL,
+     GOOD ", \"identity\": {" JWT ", \"email_domains\": {\"a.test\": \"t\"}}",
+     "does not share its identities"},
+    {CODE_NOT_A_CHOICE, NULL, GOOD ", \"identity\": {" JWT ", \"algorithms\": [\"HS256\"]}",
+     "can forge with it"},
+    {CODE_HEADER_VALUE, NULL, GOOD ", \"headers\": {\"X-User-Email\": \"{email}\"}",
+     "who verifies it"},
     {CODE_TENANT_UNKNOWN, "\"unknown_host\": {\"action\": \"tenant\", \"tenant\": \"nobody\"}",
      GOOD, "which is not there"},
     {CODE_PATH_STRIP, NULL,
@@ -257,8 +280,8 @@ static const struct row {
 
 /* Codes that need more than one tenant or file; each has a test below. */
 static const enum code ELSEWHERE[] = {
-    CODE_TENANT_NAME,    CODE_TENANT_TWICE, CODE_HOST_TAKEN,
-    CODE_ANSWER_TOO_BIG, CODE_NO_TENANTS,   CODE_SHARED_ORIGIN,
+    CODE_TENANT_NAME, CODE_TENANT_TWICE,  CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
+    CODE_NO_TENANTS,  CODE_SHARED_ORIGIN, CODE_ANY_AUTHORITY,
 };
 
 Test(conf_codes, each_mistake_is_told)
@@ -351,6 +374,27 @@ Test(conf_codes, two_tenants_with_one_host)
                  "host of beta\n"));
     free(said);
     fixture_free(fixture);
+}
+
+/* One tenant that believes every authority is what most have; two are one to each authority. */
+Test(conf_codes, two_tenants_that_believe_every_authority)
+{
+#define BELIEVES(HOST)                                                              \
+    "{\"hosts\": [\"" HOST "\"], \"upstream\": \"http://10.0.0.1\", \"identity\": " \
+    "{\"from\": \"client_cert\", \"required\": true}}"
+    static const char START[] = "{\"haproxy\": {\"client_ca_file\": \"/ca.pem\"}, \"tenants\": {";
+    char *one = memory_format("%s\"a\": %s}}", START, BELIEVES("a.test"));
+    char *two =
+        memory_format("%s\"a\": %s, \"b\": %s}}", START, BELIEVES("a.test"), BELIEVES("b.test"));
+    struct fixture *fixture = fixture_of(one);
+    cr_expect_not(fixture_said(fixture, CODE_ANY_AUTHORITY));
+    fixture_free(fixture);
+    fixture = fixture_of(two);
+    cr_expect(fixture_said(fixture, CODE_ANY_AUTHORITY));
+    cr_expect(eq(sz, fixture->diagnostics.count, 1));
+    fixture_free(fixture);
+    free(two);
+    free(one);
 }
 
 static enum error refuse(struct tenant *tenant, struct error_text *text)

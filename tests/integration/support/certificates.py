@@ -60,6 +60,29 @@ class Authority:
             )
         return builder.sign(self.key, hashes.SHA256())
 
+    def issue_client(self, path, common_name, emails=(), units=(), days=30):
+        """Writes certificate and key of a person to one file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.utcnow()
+        attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+        attributes += [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name(attributes))
+            .issuer_name(self.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 60 * _DAY)
+            .not_valid_after(now + days * _DAY)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        )
+        if emails:
+            names = [x509.RFC822Name(email) for email in emails]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + _pem_key(key))
+        return path
+
     def issue(self, names, path):
         """Writes certificate and key of `names` to one file, as HAProxy reads it."""
         key = ec.generate_private_key(ec.SECP256R1())

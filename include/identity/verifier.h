@@ -1,0 +1,48 @@
+/* Who a request is from, remembered: the verification of tokens and certificates behind a cache.
+ *
+ * A table of fixed size, one per loop, holds what was found out about the last tokens, each with
+ * all of its bytes: what is looked up is compared with these, so that no hash has to be trusted. A
+ * hit costs one hash and one comparison and allocates nothing. On a miss the token is verified
+ * where it is asked for; OpenSSL and the JSON parser then allocate. Two tokens whose hashes meet in
+ * a slot evict each other.
+ *
+ * Nothing in it outlives the keys: it is emptied, slot by slot, as the table's generation changes.
+ */
+#pragma once
+
+#include "identity/jwt.h"
+
+/* What HAProxy tells of a request's identity. Slices view the frame. */
+enum { IDENTITY_TOKENS_MAX = 4 };
+
+struct identity_token {
+    struct slice argument; /* "jh_authorization" */
+    struct slice text;     /* the last header or cookie of the name */
+    bool is_repeated;      /* there are more */
+};
+
+struct identity_question {
+    struct slice certificate; /* DER of a verified client certificate */
+    struct slice stripped;    /* "/x-user-email/x-user-name/": what clients cannot send */
+    struct identity_token tokens[IDENTITY_TOKENS_MAX];
+    uint8_t token_count;
+};
+
+struct verifier;
+
+/* `clock` tells the wall time in seconds. */
+struct verifier *verifier_new(int64_t (*clock)(void)) __attribute__((returns_nonnull));
+void verifier_free(struct verifier *verifier); /* NULL is fine */
+
+/* `tenant` tells rules apart that are not the same object: a hash of the tenant's content. `keys`
+ * may be NULL. `*identity` is the verifier's until the next call; NULL unless the refusal is NONE.
+ */
+MUST_CHECK enum identity_refusal verifier_ask(struct verifier *verifier,
+                                              const struct identity_rule *rule, uint64_t tenant,
+                                              struct jwk_table *keys,
+                                              const struct identity_question *question,
+                                              const struct identity **identity);
+
+/* How often a token or certificate was known, and how often it had to be verified. */
+uint64_t verifier_hits(const struct verifier *verifier);
+uint64_t verifier_misses(const struct verifier *verifier);

@@ -1,0 +1,146 @@
+/* Values of an identity: see identity/identity.h. */
+#include "identity/identity.h"
+
+#include "core/cursor.h"
+
+static const char *const REFUSAL_NAMES[] = {
+#define X(NAME, TEXT) [IDENTITY_REFUSAL_##NAME] = TEXT,
+    IDENTITY_REFUSAL_TABLE(X)
+#undef X
+};
+static_assert(COUNT_OF(REFUSAL_NAMES) == IDENTITY_REFUSAL__MAX, "a refusal has no name");
+
+const char *identity_refusal_name(enum identity_refusal refusal)
+{
+    return refusal < IDENTITY_REFUSAL__MAX ? REFUSAL_NAMES[refusal] : "unknown";
+}
+
+/* RFC 5322 allows more; whoever has a quoted local part has to live without single sign-on. */
+static bool is_email_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr(".!#$%&'*+/=?^_`{|}~-", c) != NULL);
+}
+
+static bool is_domain_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+}
+
+bool identity_set_email(struct identity *identity, struct slice email)
+{
+    char *text = identity->text[IDENTITY_EMAIL];
+    size_t at = 0, at_count = 0;
+    identity->size[IDENTITY_EMAIL] = 0;
+    if (email.size > identity_value_max_bytes(IDENTITY_EMAIL))
+        return false;
+    for (size_t i = 0; i < email.size; i++) {
+        text[i] = ascii_lower(email.data[i]);
+        if (text[i] == '@') {
+            at = i;
+            at_count++;
+        } else if (at_count == 0 ? !is_email_byte(text[i]) : !is_domain_byte(text[i])) {
+            return false;
+        }
+    }
+    if (at_count != 1 || at == 0 || at + 1 == email.size)
+        return false;
+    identity->size[IDENTITY_EMAIL] = (uint8_t)email.size;
+    return true;
+}
+
+static bool is_plain(char c)
+{
+    return (uint8_t)c >= 0x20 && (uint8_t)c < 0x7f && c != '%' && c != ',';
+}
+
+/* One byte, or "%E9" for one that is not plain; false when it does not fit. */
+static bool put_encoded(struct writer *writer, char c)
+{
+    static const char DIGITS[] = "0123456789ABCDEF";
+    if (is_plain(c)) {
+        writer_u8(writer, (uint8_t)c);
+    } else {
+        const char encoded[] = {'%', DIGITS[(uint8_t)c >> 4], DIGITS[(uint8_t)c & 15]};
+        writer_bytes(writer, slice_from(encoded, sizeof(encoded)));
+    }
+    return !writer->failed;
+}
+
+static bool has_control(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if ((uint8_t)text.data[i] < 0x20 || text.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* The bytes of the UTF-8 character at the start of a text that is valid as a whole. */
+static size_t character_bytes(struct slice text)
+{
+    size_t size = 1;
+    while (size < text.size && ((uint8_t)text.data[size] & 0xc0) == 0x80)
+        size++;
+    return size;
+}
+
+static bool put_character(struct writer *writer, struct slice character)
+{
+    struct writer attempt = *writer;
+    for (size_t i = 0; i < character.size; i++)
+        if (!put_encoded(&attempt, character.data[i]))
+            return false;
+    *writer = attempt;
+    return true;
+}
+
+bool identity_set_name(struct identity *identity, struct slice name)
+{
+    struct writer writer =
+        writer_of(identity->text[IDENTITY_NAME], identity_value_max_bytes(IDENTITY_NAME));
+    identity->size[IDENTITY_NAME] = 0;
+    name = slice_trim(name);
+    if (has_control(name))
+        return false;
+    while (name.size > 0) {
+        size_t size = character_bytes(name);
+        if (!put_character(&writer, slice_head(name, size)))
+            break;
+        name = slice_skip(name, size);
+    }
+    identity->size[IDENTITY_NAME] = (uint8_t)writer_used(&writer);
+    return true;
+}
+
+/* Whole or not at all: half a group is another group. Open WebUI does not decode these. */
+bool identity_add_group(struct identity *identity, struct slice group)
+{
+    size_t used = identity->size[IDENTITY_GROUPS];
+    struct writer writer =
+        writer_of(identity->text[IDENTITY_GROUPS], identity_value_max_bytes(IDENTITY_GROUPS));
+    writer.position += used;
+    if (group.size == 0 || has_control(group) || memchr(group.data, ',', group.size) != NULL)
+        return false;
+    if (used > 0)
+        writer_u8(&writer, ',');
+    writer_bytes(&writer, group);
+    if (writer.failed)
+        return false;
+    identity->size[IDENTITY_GROUPS] = (uint8_t)writer_used(&writer);
+    return true;
+}
+
+bool identity_set_role(struct identity *identity, struct slice role)
+{
+    identity->size[IDENTITY_ROLE] = 0;
+    if (role.size == 0 || role.size > identity_value_max_bytes(IDENTITY_ROLE))
+        return false;
+    for (size_t i = 0; i < role.size; i++) {
+        char c = ascii_lower(role.data[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
+            return false;
+    }
+    memcpy(identity->text[IDENTITY_ROLE], role.data, role.size);
+    identity->size[IDENTITY_ROLE] = (uint8_t)role.size;
+    return true;
+}

@@ -1,0 +1,572 @@
+"""Who the user is: tokens and client certificates that were verified become headers, whatever was
+not becomes nothing."""
+
+import json
+import socket
+import ssl
+import time
+
+import pytest
+
+from support.clients import (
+    Echo,
+    Http2,
+    echo,
+    read_answer,
+    request,
+    request_bytes,
+    tls_context,
+)
+from support.identity import (
+    AUDIENCE,
+    ISSUER,
+    Key,
+    Provider,
+    claims,
+    key_set,
+    unsigned_token,
+)
+from support.processes import wait_until
+from support.stack import HAPROXY_VERSION, run_agent_command
+
+SET = {
+    "X-User-Email": "{email}",
+    "X-User-Name": "{name}",
+    "X-User-Groups": "{groups}",
+    "X-User-Role": "{role}",
+}
+OPEN, CLOSED, PAGES = "open.id.test", "closed.id.test", "pages.id.test"
+CERTS, SHARED, COOKIE = "certs.id.test", "shared.id.test", "cookie.id.test"
+LOGIN = "https://id.test/start?client=owui"
+
+
+def jwt(jwks, **more):
+    about = {"from": "jwt", "issuer": ISSUER, "audience": AUDIENCE, "jwks": str(jwks), "set": SET}
+    about.update(more)
+    return {key: value for key, value in about.items() if value is not ...}
+
+
+def bearer(token):
+    return [("Authorization", f"Bearer {token}")]
+
+
+class Identities:
+    """A stack whose tenants ask who the user is, and the keys of those who may tell."""
+
+    def __init__(self, stack, upstreams, authority):
+        self.stack = stack
+        self.keys = {
+            name: Key(name, kid=f"k-{name}") for name in ("RS256", "PS256", "ES256", "EdDSA")
+        }
+        self.key = self.keys["ES256"]
+        self.jwks = stack.directory / "jwks.json"
+        self.jwks.write_text(key_set(*self.keys.values()))
+        self.clients = stack.directory / "clients.pem"
+        self.clients.write_bytes(authority.path.read_bytes())
+        self.authority = authority
+        stack.config["haproxy"]["client_ca_file"] = str(self.clients)
+        stack.config["log"] = {"format": "json"}
+        stack.issue(OPEN, CLOSED, PAGES, CERTS, SHARED, COOKIE)
+        alpha, beta, gamma = (upstreams[name].url for name in ("alpha", "beta", "gamma"))
+        domains = {"example.com": "staff", "guests.test": "guests"}
+        stack.write_tenants(
+            {
+                "open": self.tenant(OPEN, alpha, jwt(self.jwks)),
+                "closed": self.tenant(CLOSED, alpha, jwt(self.jwks, required=True)),
+                "pages": self.tenant(PAGES, alpha, jwt(self.jwks, required=True, login=LOGIN)),
+                "cookie": self.tenant(COOKIE, alpha, jwt(self.jwks, cookie="idp.token")),
+                "certs": self.tenant(
+                    CERTS, alpha, {"from": "client_cert", "groups": "subject_ou", "set": SET}
+                ),
+                "shared": self.tenant(
+                    SHARED, alpha, jwt(self.jwks, set=..., required=True, email_domains=domains)
+                ),
+                "staff": {"upstream": beta, "identity": {"from": "shared", "set": SET}},
+                "guests": {
+                    "upstream": gamma,
+                    "identity": {"from": "shared", "set": {"X-Guest": "{email}"}},
+                },
+                "plain": {"hosts": ["plain.id.test"], "upstream": alpha, "https": "off"},
+            }
+        )
+
+    @staticmethod
+    def tenant(host, upstream, identity):
+        return {"hosts": [host], "upstream": upstream, "https": "off", "identity": identity}
+
+    @property
+    def http(self):
+        return self.stack.http_port
+
+    def refusals(self):
+        lines = self.stack.agents[0].log().splitlines()
+        events = [json.loads(line) for line in lines if line.startswith("{")]
+        return [event["reason"] for event in events if event.get("event") == "identity_refused"]
+
+
+@pytest.fixture(scope="module")
+def identities(folder, authority, upstreams):
+    from support.stack import Stack
+
+    stack = Stack(folder / "identities", upstreams, authority)
+    made = Identities(stack, upstreams, authority)
+    stack.start()
+    yield made
+    stack.stop()
+
+
+def assert_nobody(seen):
+    for name in [*SET, "X-Guest"]:
+        assert seen.header(name) is None, seen.headers
+
+
+# --- tokens -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
+def test_a_verified_token_becomes_headers(identities, algorithm):
+    told = claims(name="Jörg Müller", groups=["staff", "r d"], role="user")
+    seen = echo(identities.http, OPEN, headers=bearer(identities.keys[algorithm].token(told)))
+    assert seen.header("X-User-Email") == "ann@example.com"
+    assert seen.header("X-User-Name") == "J%C3%B6rg M%C3%BCller"
+    assert seen.header("X-User-Groups") == "staff,r d"
+    assert seen.header("X-User-Role") == "user"
+    # The provider's token would only have Open WebUI refuse the request.
+    assert seen.header("Authorization") is None
+
+
+def test_open_webui_signs_the_user_in(identities):
+    headers = bearer(identities.key.token())
+    answer = request(identities.http, "/api/v1/auths/signin", OPEN, "POST", headers, b"{}")
+    assert answer.json()["email"] == "ann@example.com"
+    assert request(identities.http, "/api/v1/auths/signin", OPEN, "POST", [], b"{}").status == 400
+
+
+def test_what_a_token_does_not_say_is_not_told(identities):
+    seen = echo(identities.http, OPEN, headers=bearer(identities.key.token()))
+    assert seen.header("X-User-Email") == "ann@example.com"
+    for name in ("X-User-Name", "X-User-Groups", "X-User-Role"):
+        assert seen.header(name) is None
+
+
+def test_the_longest_values_fit(identities):
+    told = claims(
+        email="a" * 60 + "@" + "b" * 15 + ".com", name="n" * 200, groups=["g" * 80], role="r" * 12
+    )
+    seen = echo(identities.http, OPEN, headers=bearer(identities.key.token(told)))
+    assert len(seen.header("X-User-Email")) == 80
+    assert seen.header("X-User-Name") == "n" * 48
+    assert seen.header("X-User-Groups") == "g" * 80
+    assert seen.header("X-User-Role") == "r" * 12
+
+
+def test_without_a_token_the_user_is_nobody(identities):
+    spoof = [(name, "root@evil.test") for name in SET]
+    assert_nobody(echo(identities.http, OPEN, headers=spoof))
+    own = [("Authorization", "Bearer sk-0123456789abcdef0123456789abcdef")]
+    seen = echo(identities.http, OPEN, headers=own + spoof)
+    assert_nobody(seen)
+    assert seen.header("Authorization") == own[0][1]
+
+
+def test_a_token_counts_for_its_own_tenant_only(identities):
+    seen = echo(identities.http, "plain.id.test", headers=bearer(identities.key.token()))
+    assert_nobody(seen)
+    assert seen.header("Authorization") is not None
+
+
+def test_a_required_identity(identities):
+    good = bearer(identities.key.token())
+    assert echo(identities.http, CLOSED, headers=good).header("X-User-Email") == "ann@example.com"
+    for path in ("/", "/api/echo", "/ws/socket.io/"):
+        answer = request(identities.http, path, CLOSED)
+        assert answer.status == 401 and answer.header("X-Upstream") is None
+        assert answer.header("X-Refused") == "identity-required"
+        assert answer.header("WWW-Authenticate") == "Bearer"
+
+
+def test_pages_lead_to_the_sign_in(identities):
+    answer = request(identities.http, "/c/1?x=y", PAGES)
+    assert answer.status == 302 and answer.header("Location") == LOGIN
+    assert request(identities.http, "/api/echo", PAGES).status == 401
+    assert request(identities.http, "/ws/socket.io/", PAGES).status == 401
+    assert echo(identities.http, PAGES, headers=bearer(identities.key.token())).name == "alpha"
+
+
+def test_a_token_in_a_cookie(identities):
+    token = identities.key.token()
+    seen = echo(identities.http, COOKIE, headers=[("Cookie", f"token=x; idp.token={token}; a=b")])
+    assert seen.header("X-User-Email") == "ann@example.com"
+    twice = [("Cookie", f"idp.token={token}; idp.token={token}")]
+    assert_nobody(echo(identities.http, COOKIE, headers=twice))
+    assert_nobody(echo(identities.http, COOKIE, headers=bearer(token)))
+
+
+def test_over_http2(identities):
+    with Http2(identities.stack.https_port, OPEN) as client:
+        headers = [("authorization", f"Bearer {identities.key.token()}")]
+        told = client.request("/api/echo", headers=headers).json()
+        assert ["x-user-email", "ann@example.com"] in told["headers"]
+
+
+# --- attacks ------------------------------------------------------------------------------------
+
+
+def _now(offset):
+    return int(time.time()) + offset
+
+
+# Name: the token, made from the provider's keys, and the reason that the log tells.
+ATTACKS = {
+    "alg none": (
+        lambda k: unsigned_token(claims(), {"alg": "none", "kid": "k-ES256"}),
+        "algorithm-not-allowed",
+    ),
+    "alg nOnE": (lambda k: unsigned_token(claims(), {"alg": "nOnE"}), "algorithm-not-allowed"),
+    "no signature": (
+        lambda k: unsigned_token(claims(), {"alg": "ES256", "kid": "k-ES256"}),
+        "signature-invalid",
+    ),
+    "public key as HMAC secret": (
+        lambda k: unsigned_token(
+            claims(), {"alg": "HS256", "kid": "k-RS256"}, k["RS256"].public_pem()
+        ),
+        "algorithm-not-allowed",
+    ),
+    "HMAC that calls itself RS256": (
+        lambda k: unsigned_token(
+            claims(), {"alg": "RS256", "kid": "k-RS256"}, k["RS256"].public_pem()
+        ),
+        "signature-invalid",
+    ),
+    "another kind of key": (
+        lambda k: k["ES256"].token(header={"alg": "ES256", "kid": "k-RS256"}),
+        "key-of-another-kind",
+    ),
+    "kid of nobody": (
+        lambda k: k["ES256"].token(header={"alg": "ES256", "kid": "nobody"}),
+        "unknown-key",
+    ),
+    "kid as a path": (
+        lambda k: unsigned_token(claims(), {"alg": "ES256", "kid": "../../../dev/null"}),
+        "unknown-key",
+    ),
+    "kid that is no text": (
+        lambda k: k["ES256"].token(header={"alg": "ES256", "kid": ["k-ES256"]}),
+        "token-header-invalid",
+    ),
+    "own key in the header": (
+        lambda k: (lambda o: o.token(header={"alg": "ES256", "kid": "k-ES256", "jwk": o.jwk()}))(
+            Key("ES256")
+        ),
+        "signature-invalid",
+    ),
+    "own key elsewhere": (
+        lambda k: Key("ES256").token(
+            header={"alg": "ES256", "kid": "x", "jku": "https://evil.test/jwks"}
+        ),
+        "unknown-key",
+    ),
+    "expired": (lambda k: k["ES256"].token(claims(exp=_now(-60))), "expired"),
+    "never expires": (lambda k: k["ES256"].token(claims(exp=...)), "claims-invalid"),
+    "from tomorrow": (lambda k: k["ES256"].token(claims(nbf=_now(86400))), "not-yet-valid"),
+    "another audience": (lambda k: k["ES256"].token(claims(aud="grafana")), "audience-wrong"),
+    "no audience": (lambda k: k["ES256"].token(claims(aud=...)), "audience-wrong"),
+    "another issuer": (lambda k: k["ES256"].token(claims(iss="https://evil.test")), "issuer-wrong"),
+    "unknown crit": (
+        lambda k: k["ES256"].token(header={"alg": "ES256", "kid": "k-ES256", "crit": ["x"]}),
+        "critical-extension",
+    ),
+    "unencoded payload": (
+        lambda k: k["ES256"].token(header={"alg": "ES256", "kid": "k-ES256", "b64": False}),
+        "critical-extension",
+    ),
+    "huge": (lambda k: k["ES256"].token(claims(x="x" * 7000)), "token-too-big"),
+    "nested": (
+        lambda k: k["ES256"].token(
+            k["ES256"].token(), header={"alg": "ES256", "kid": "k-ES256", "cty": "JWT"}
+        ),
+        "token-type",
+    ),
+    "deep": (
+        lambda k: k["ES256"].token(json.dumps(claims())[:-1] + ',"x":' + "[" * 99 + "]" * 99 + "}"),
+        "claims-invalid",
+    ),
+    "duplicate claim": (
+        lambda k: k["ES256"].token(json.dumps(claims())[:-1] + ',"email":"root@evil.test"}'),
+        "claims-invalid",
+    ),
+    "duplicate header": (
+        lambda k: k["ES256"].token(header='{"alg":"ES256","kid":"k-ES256","alg":"none"}'),
+        "token-header-invalid",
+    ),
+    "logout token": (
+        lambda k: k["ES256"].token(header={"alg": "ES256", "kid": "k-ES256", "typ": "logout+jwt"}),
+        "token-type",
+    ),
+    "encrypted": (lambda k: k["ES256"].token() + ".x.y", "not-a-token"),
+    "unverified address": (
+        lambda k: k["ES256"].token(claims(email_verified=False)),
+        "email-unverified",
+    ),
+    "header injection": (
+        lambda k: k["ES256"].token(claims(email="a@b.test\r\nX-User-Role: admin")),
+        "email-missing",
+    ),
+    "group injection": (lambda k: k["ES256"].token(claims(groups=["a,admin"])), "value-unfit"),
+}
+
+
+def test_attacks_with_tokens(identities):
+    """Each is refused with its reason in the log, of which the reply tells nothing."""
+    expected = [
+        "algorithm-not-allowed", "signature-invalid", "key-of-another-kind", "unknown-key",
+        "token-header-invalid", "expired", "claims-invalid", "not-yet-valid", "audience-wrong",
+        "issuer-wrong", "critical-extension", "token-too-big", "token-type", "not-a-token",
+        "email-unverified", "email-missing", "value-unfit",
+    ]  # fmt: skip
+    assert {reason for _, reason in ATTACKS.values()} == set(expected)
+    replies = set()
+    for name, (make, _) in ATTACKS.items():
+        token = make(identities.keys)
+        spoof = bearer(token) + [("X-User-Email", "root@evil.test"), ("X-User-Role", "admin")]
+        answer = request(identities.http, "/api/echo", CLOSED, headers=spoof)
+        assert answer.status == 401, (name, answer)
+        replies.add((answer.header("X-Refused"), answer.body))
+        assert_nobody(echo(identities.http, OPEN, headers=spoof))
+    assert replies == {("identity-required", b"Sign in first\n")}
+
+    # One line for each reason in ten seconds: earlier tests may have had theirs.
+    def all_told():
+        for make, _ in ATTACKS.values():
+            request(identities.http, "/", CLOSED, headers=bearer(make(identities.keys)))
+        return set(expected) <= set(identities.refusals())
+
+    wait_until(all_told, "every reason in the log", 40)
+    log = identities.stack.agents[0].log()
+    assert "eyJ" not in log and "evil.test" not in log
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_explain_tells_why_a_token_is_refused(identities, name):
+    make, reason = ATTACKS[name]
+    command = ["explain", "-c", identities.stack.config_path, "--json", f"http://{OPEN}/"]
+    header = f"Authorization: Bearer {make(identities.keys)}"
+    told = json.loads(run_agent_command(*command, "--header", header).stdout)
+    assert told["identity"]["refused"] == reason
+    assert not [key for key in told["headers"]["set"] if key in SET]
+
+
+def test_two_tokens_are_none(identities):
+    headers = bearer(identities.key.token()) * 2
+    assert request(identities.http, "/api/echo", CLOSED, headers=headers).status == 401
+
+
+# --- client certificates ------------------------------------------------------------------------
+
+
+def with_certificate(identities, path, host=CERTS):
+    context = tls_context()
+    if path is not None:
+        context.load_cert_chain(path)
+    return echo(identities.stack.https_port, host, tls_name=host, tls=context)
+
+
+def test_a_verified_certificate_becomes_headers(identities, tmp_path):
+    path = identities.authority.issue_client(
+        tmp_path / "ann.pem", "Ann Ö", ["Ann@Example.com"], ["staff", "ops"]
+    )
+    seen = with_certificate(identities, path)
+    assert seen.header("X-User-Email") == "ann@example.com"
+    assert seen.header("X-User-Name") == "Ann %C3%96"
+    assert seen.header("X-User-Groups") == "staff,ops"
+    assert_nobody(with_certificate(identities, path, OPEN))
+
+
+def test_no_certificate_is_nobody(identities):
+    assert_nobody(with_certificate(identities, None))
+
+
+def test_a_certificate_of_a_stranger_is_nobody(identities, tmp_path):
+    from support.certificates import Authority
+
+    stranger = Authority(tmp_path)
+    assert_nobody(
+        with_certificate(
+            identities, stranger.issue_client(tmp_path / "x.pem", "x", ["root@evil.test"])
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "emails, days", [(["a@b.test", "c@d.test"], 30), ([], 30), (["a@b.test"], -1)]
+)
+def test_certificates_that_are_not_good_enough(identities, tmp_path, emails, days):
+    path = identities.authority.issue_client(tmp_path / "c.pem", "c", emails, days=days)
+    assert_nobody(with_certificate(identities, path))
+
+
+def test_a_resumed_session_is_still_the_user(identities, tmp_path):
+    path = identities.authority.issue_client(tmp_path / "r.pem", "r", ["r@example.com"])
+    context = tls_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(path)
+    session, seen = None, []
+    for _ in range(2):
+        raw = socket.create_connection(("127.0.0.1", identities.stack.https_port), timeout=10)
+        with context.wrap_socket(raw, server_hostname=CERTS, session=session) as sock:
+            sock.sendall(request_bytes("GET", "/api/echo", CERTS))
+            told = Echo(read_answer(sock)).header("X-User-Email")
+            seen.append((sock.session_reused, told))
+            session = sock.session
+    assert seen == [(False, "r@example.com"), (True, "r@example.com")]
+
+
+# --- users of a shared host ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "email, upstream, header", [
+        ("ann@example.com", "beta", "X-User-Email"),
+        ("Bob@Guests.TEST", "gamma", "X-Guest"),
+    ],
+)  # fmt: skip
+def test_the_address_leads_to_the_tenant(identities, email, upstream, header):
+    seen = echo(identities.http, SHARED, headers=bearer(identities.key.token(claims(email))))
+    assert seen.name == upstream
+    assert seen.header(header) == email.lower()
+    assert seen.header("X-Tenant-ID") == {"beta": "staff", "gamma": "guests"}[upstream]
+
+
+def test_an_address_of_nobodys_domain(identities):
+    for email in ("x@evil.test", "x@sub.example.com", "x@example.com.evil.test"):
+        answer = request(
+            identities.http, "/", SHARED, headers=bearer(identities.key.token(claims(email)))
+        )
+        assert answer.status == 403 and answer.header("X-Refused") == "email-domain", email
+    assert request(identities.http, "/", SHARED).status == 401
+
+
+# --- keys that change ---------------------------------------------------------------------------
+
+
+def test_a_changed_file_of_keys_counts(new_stack, upstreams, authority):
+    stack = new_stack()
+    made = Identities(stack, upstreams, authority)
+    stack.start()
+    other = Key("ES256", "k-2")
+    assert_nobody(echo(made.http, OPEN, headers=bearer(other.token())))
+    beside = stack.directory / "jwks.new"
+    beside.write_text(key_set(other))
+    beside.rename(made.jwks)
+    wait_until(
+        lambda: echo(made.http, OPEN, headers=bearer(other.token())).header("X-User-Email"),
+        "the new key",
+    )
+    assert_nobody(echo(made.http, OPEN, headers=bearer(made.key.token())))
+    made.jwks.write_text("{}")  # nonsense changes nothing
+    wait_until(lambda: "jwks_failed" in stack.agents[0].log(), "a complaint")
+    seen = echo(made.http, OPEN, headers=bearer(other.token()))
+    assert seen.header("X-User-Email") == "ann@example.com"
+
+
+@pytest.fixture
+def provider(authority, tmp_path):
+    one = Provider(authority, tmp_path)
+    yield one
+    one.stop()
+
+
+def test_keys_are_fetched_kept_and_rotated(new_stack, upstreams, authority, provider):
+    first, second = Key("ES256", "k-1"), Key("RS256", "k-2")
+    provider.body = key_set(first)
+    stack = new_stack()
+    cache = stack.directory / "jwks"
+    stack.config["jwks"] = {"ca_file": str(authority.path), "cache_dir": str(cache)}
+    stack.config["jwks"]["refresh"] = "2s"
+    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url))
+    stack.write_tenants({"open": tenant})
+    stack.issue(OPEN)
+    stack.start()
+
+    def email(key):
+        return echo(stack.http_port, OPEN, headers=bearer(key.token())).header("X-User-Email")
+
+    wait_until(lambda: email(first), "the first key")
+    assert [path.stat().st_mode & 0o777 for path in cache.iterdir()] == [0o600]
+    # Rotation: a token with an unknown key id has the provider asked again.
+    provider.body = key_set(first, second)
+    assert email(second) is None
+    wait_until(lambda: email(second), "the second key")
+    # A provider that is out of order changes nothing.
+    provider.status = 500
+    wait_until(lambda: "jwks_failed" in stack.agents[0].log(), "a complaint")
+    assert email(first) and email(second)
+    # Nor does a restart meanwhile.
+    stack.agents[0].stop()
+    stack.start_agent()
+    stack.wait_for_agents(1)
+    assert email(first) and email(second)
+    # A key that is taken back is gone.
+    provider.status, provider.body = 200, key_set(second)
+    wait_until(lambda: email(first) is None, "the end of the first key")
+    assert email(second)
+
+
+def test_a_provider_is_verified_too(new_stack, upstreams, authority, provider, tmp_path):
+    from support.certificates import Authority
+
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    stack = new_stack()
+    stack.config["jwks"] = {
+        "ca_file": str(Authority(stranger).path),
+        "cache_dir": str(stack.directory / "jwks"),
+    }
+    key = Key("ES256")
+    provider.body = key_set(key)
+    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url, required=True))
+    stack.write_tenants({"open": tenant})
+    stack.issue(OPEN)
+    stack.start()
+    wait_until(lambda: "jwks_failed" in stack.agents[0].log(), "a complaint")
+    assert request(stack.http_port, "/", OPEN, headers=bearer(key.token())).status == 401
+    assert provider.requests == 0
+
+
+# --- HAProxy's configuration --------------------------------------------------------------------
+
+
+def test_a_header_that_haproxy_does_not_strip_is_not_believed(new_stack, upstreams, authority):
+    """A tenant whose header is of a new name is live at once, haproxy.cfg is not."""
+    stack = new_stack()
+    made = Identities(stack, upstreams, authority)
+    stack.start()
+    identity = jwt(made.jwks, set={"X-New-Email": "{email}"})
+    late = Identities.tenant("late.id.test", upstreams["alpha"].url, identity)
+    stack.write_tenants({"late": late}, file="late.json")
+    wait_until(lambda: request(made.http, "/", "late.id.test").status == 503, "the new tenant")
+    for headers in ([], [("X-New-Email", "root@evil.test")], bearer(made.key.token())):
+        answer = request(made.http, "/", "late.id.test", headers=headers)
+        assert answer.status == 503 and answer.header("X-Refused") == "header-not-stripped"
+    wait_until(lambda: "haproxy_config_differs" in stack.agents[0].log(), "the hint")
+    assert "header-not-stripped" in made.refusals()
+    # The others go on.
+    assert echo(made.http, OPEN, headers=bearer(made.key.token())).header("X-User-Email")
+    stack.write_haproxy_config()
+    stack.haproxy.stop()
+    stack.start_haproxy()
+    seen = echo(made.http, "late.id.test", headers=bearer(made.key.token()))
+    assert seen.header("X-New-Email") == "ann@example.com"
+    seen = echo(made.http, "late.id.test", headers=[("X-New-Email", "root@evil.test")])
+    assert seen.header("X-New-Email") is None
+
+
+def test_every_trusted_header_is_stripped(identities):
+    text = (identities.stack.haproxy_dir / "haproxy.cfg").read_text()
+    for name in [*SET, "X-Guest"]:
+        assert text.count(f"http-request del-header {name}\n") == 1
+    spoe = (identities.stack.haproxy_dir / "owui.spoe.cfg").read_text()
+    stripped = "/x_guest/x_user_email/x_user_groups/x_user_name/x_user_role/"
+    assert f"strip=str({stripped})" in spoe
+    assert HAPROXY_VERSION >= (2, 6)

@@ -1,0 +1,2 @@
+unit_test(identity_jwt LAYER identity USES jwt_maker)
+unit_test(identity_verifier LAYER identity SOURCES unit/allocations.c USES jwt_maker)

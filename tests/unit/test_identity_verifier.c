@@ -1,0 +1,165 @@
+/* identity: what is remembered, and for how long. */
+#include "identity/verifier.h"
+
+#include "allocations.h"
+#include "core/memory.h"
+#include "support/jwt_maker.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+
+static int64_t now_s = 1800000000;
+
+static int64_t clock_s(void)
+{
+    return now_s;
+}
+
+struct fixture {
+    struct maker_key *key;
+    struct identity_rule *rule;
+    struct jwk_table *table;
+    struct verifier *verifier;
+    char *token;
+    struct identity_question question;
+};
+
+static char *copy(const char *text)
+{
+    return memory_copy_text(slice_of(text));
+}
+
+static struct jwk_table *table_of(const struct maker_key *key, const char *kid, uint64_t generation)
+{
+    char name[] = "keys";
+    char *text = maker_jwk_set(key, kid, NULL);
+    struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
+    const struct jwk_source source = {name, set};
+    struct jwk_table *table = jwk_table_new(&source, 1, generation);
+    jwk_set_unref(set);
+    free(text);
+    return table;
+}
+
+static struct fixture fixture_new(void)
+{
+    struct fixture f = {.key = maker_key_new(MAKER_P256), .rule = identity_rule_new()};
+    f.rule->from = IDENTITY_FROM_JWT;
+    f.rule->issuer = copy("i");
+    f.rule->audiences[f.rule->audience_count++] = copy("a");
+    f.rule->keys = copy("keys");
+    f.rule->algorithms = 1u << CRYPTO_ES256;
+    f.rule->token_argument = copy("jh_authorization");
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
+        f.rule->field[i] = copy(identity_value_name(i));
+    f.table = table_of(f.key, "k1", 1);
+    f.verifier = verifier_new(clock_s);
+    f.token = maker_token(
+        f.key, "ES256", NULL, "{\"alg\":\"ES256\",\"kid\":\"k1\"}",
+        "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1800000100,\"email\":\"ann@example.com\"}");
+    f.question.token_count = 1;
+    f.question.tokens[0].argument = SLICE("jh_authorization");
+    f.question.tokens[0].text = slice_of(f.token);
+    now_s = 1800000000;
+    return f;
+}
+
+static void fixture_free(struct fixture *f)
+{
+    free(f->token);
+    verifier_free(f->verifier);
+    jwk_table_free(f->table);
+    identity_rule_free(f->rule);
+    maker_key_free(f->key);
+}
+
+static const char *ask(struct fixture *f, uint64_t tenant)
+{
+    const struct identity *identity;
+    enum identity_refusal refusal =
+        verifier_ask(f->verifier, f->rule, tenant, f->table, &f->question, &identity);
+    cr_expect(eq(int, identity != NULL, refusal == IDENTITY_REFUSAL_NONE));
+    return identity_refusal_name(refusal);
+}
+
+Test(verifier, knows_a_token_again_without_allocating)
+{
+    struct fixture f = fixture_new();
+    cr_assert_str_eq(ask(&f, 7), "none");
+    free(memory_new(1 + allocations_count()));
+    cr_assert_gt(allocations_count(), 0u, "allocations are not counted");
+    size_t before = allocations_count();
+    for (int i = 0; i < 100; i++)
+        cr_expect_str_eq(ask(&f, 7), "none");
+    cr_expect(eq(sz, allocations_count(), before));
+    cr_expect(eq(u64, verifier_misses(f.verifier), 1));
+    cr_expect(eq(u64, verifier_hits(f.verifier), 100));
+    fixture_free(&f);
+}
+
+Test(verifier, remembers_for_one_tenant)
+{
+    struct fixture f = fixture_new();
+    cr_assert_str_eq(ask(&f, 7), "none");
+    char *issuer = f.rule->issuer;
+    f.rule->issuer = copy("other");
+    cr_expect_str_eq(ask(&f, 8), "issuer-wrong");
+    cr_expect_str_eq(ask(&f, 8), "issuer-wrong");
+    free(f.rule->issuer);
+    f.rule->issuer = issuer;
+    cr_expect_str_eq(ask(&f, 7), "none");
+    fixture_free(&f);
+}
+
+Test(verifier, forgets_in_time)
+{
+    struct fixture f = fixture_new();
+    cr_assert_str_eq(ask(&f, 7), "none");
+    now_s = 1800000099;
+    cr_expect_str_eq(ask(&f, 7), "none");
+    now_s = 1800000100;
+    cr_expect_str_eq(ask(&f, 7), "expired");
+    cr_expect(eq(u64, verifier_misses(f.verifier), 2));
+    fixture_free(&f);
+}
+
+/* Rotation: a key that is gone is gone at once, and one that came is known at once. */
+Test(verifier, follows_the_keys)
+{
+    struct fixture f = fixture_new();
+    struct maker_key *other = maker_key_new(MAKER_P256);
+    struct jwk_table *first = f.table;
+    cr_assert_str_eq(ask(&f, 7), "none");
+    cr_expect_not(atomic_load(&first->key_missed));
+    f.table = table_of(other, "k2", 2);
+    cr_expect_str_eq(ask(&f, 7), "unknown-key");
+    cr_expect(atomic_load(&f.table->key_missed));
+    jwk_table_free(f.table);
+    f.table = table_of(f.key, "k1", 3);
+    cr_expect_str_eq(ask(&f, 7), "none");
+    jwk_table_free(f.table);
+    f.table = NULL;
+    cr_expect_str_eq(ask(&f, 7), "no-keys");
+    f.table = first;
+    maker_key_free(other);
+    fixture_free(&f);
+}
+
+Test(verifier, one_token_by_one_name)
+{
+    struct fixture f = fixture_new();
+    f.question.tokens[0].is_repeated = true;
+    cr_expect_str_eq(ask(&f, 7), "token-repeated");
+    f.question.tokens[0].is_repeated = false;
+    f.question.tokens[0].argument = SLICE("jc_authorization");
+    cr_expect_str_eq(ask(&f, 7), "absent");
+    f.question.token_count = 0;
+    f.question.certificate = slice_of(f.token);
+    cr_expect_str_eq(ask(&f, 7), "absent");
+    f.rule->from = IDENTITY_FROM_CLIENT_CERT;
+    cr_expect_str_eq(ask(&f, 7), "certificate-invalid");
+    f.rule->from = IDENTITY_FROM_SHARED;
+    cr_expect_str_eq(ask(&f, 7), "absent");
+    fixture_free(&f);
+}
