@@ -14,6 +14,7 @@
 #include "core/version.h"
 #include "haproxy_needs.h"
 #include "key_keeper.h"
+#include "history.h"
 #include "live.h"
 #include "net/listener.h"
 #include "pages.h"
@@ -223,6 +224,12 @@ static void on_published(void *context)
     haproxy_needs_look(daemon->needs);
 }
 
+static void on_reading(void *context, const struct reading *reading)
+{
+    const struct daemon *daemon = context;
+    history_look(daemon->live.history, reading);
+}
+
 /* -- Starting --------------------------------------------------------------------------------- */
 
 static void print_diagnostics(const struct diagnostics *diagnostics)
@@ -241,6 +248,7 @@ static bool read_configuration(struct daemon *daemon, const char *path)
         .path = path,
         .on_configuration = on_configuration,
         .on_published = on_published,
+        .on_reading = on_reading,
         .context = daemon,
     };
     daemon->publisher = publisher_new(daemon->main_loop, &options, &diagnostics);
@@ -391,6 +399,7 @@ static void offer_operations(struct daemon *daemon)
         STATUS_OPERATIONS,
         TENANT_OPERATIONS,
         TENANT_CHANGE_OPERATIONS,
+        HISTORY_OPERATIONS,
     };
     for (size_t i = 0; i < COUNT_OF(TABLES); i++)
         admin_server_add(daemon->admin, TABLES[i], &daemon->live);
@@ -421,6 +430,16 @@ static void start_pages(struct daemon *daemon)
     const struct pages_host host = {present_snapshot, daemon};
     const struct configuration *configuration = publisher_configuration(daemon->publisher);
     daemon->pages = pages_new(daemon->main_loop, configuration->haproxy.pages_listen, &host);
+}
+
+/* Who cannot go back can still go on. */
+static void start_history(struct daemon *daemon)
+{
+    struct error_text why;
+    const char *folder = publisher_configuration(daemon->publisher)->acme.state_dir;
+    daemon->live.history = history_open(folder, &daemon->live, &why);
+    if (daemon->live.history == NULL)
+        log_event(LOG_NOTICE, "history_off", LOG_TEXT("reason", why.text));
 }
 
 static void start_timers(struct daemon *daemon)
@@ -498,6 +517,7 @@ static bool start(struct daemon *daemon, const char *path)
         return false;
     start_pages(daemon);
     start_keys(daemon);
+    start_history(daemon);
     start_watching(daemon, path);
     start_timers(daemon);
     daemon->start_limit_ms = clock_mono_ms() + FIRST_NAMES_MS;
@@ -518,6 +538,7 @@ static void stop(struct daemon *daemon)
     key_keeper_free(daemon->keys);
     haproxy_needs_free(daemon->needs);
     admin_server_free(daemon->admin);
+    history_close(daemon->live.history);
     pages_free(daemon->pages);
     main_timer_free(daemon->start_timer);
     main_timer_free(daemon->alive_timer);

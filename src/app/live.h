@@ -9,12 +9,14 @@
 #include "net/loop.h"
 #include "publisher.h"
 
+struct history;
 struct responder;
 
 struct live {
     struct publisher *publisher;
     struct loops *loops;
     struct responder *const *responders; /* one for each loop */
+    struct history *history;             /* NULL: none is kept */
     int64_t start_wall_s;
     int64_t start_mono_ms;
     bool serving; /* false while the daemon starts and while it drains */
@@ -28,5 +30,6 @@ void live_put_generation(struct json *object, const struct live *live);
 extern const struct admin_operation STATUS_OPERATIONS[];
 extern const struct admin_operation TENANT_OPERATIONS[];
 extern const struct admin_operation TENANT_CHANGE_OPERATIONS[];
+extern const struct admin_operation HISTORY_OPERATIONS[];
 /* Instead of the sidecar's, when no certificates are looked after. */
 extern const struct admin_operation NO_CERTIFICATES_OPERATIONS[];

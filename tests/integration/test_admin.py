@@ -60,7 +60,7 @@ def agent(new_stack):
         stack.write_tenants(filed)
         stack.write_config()
         stack.start_agent()
-        wait_until(lambda: accepts(stack.config["admin_socket"]), "the admin socket is there")
+        wait_until(lambda: " ready " in stack.agents[0].log(), "everything is read")
         stack.admin = Admin(stack)
         return stack
 
@@ -212,7 +212,9 @@ def by_hand(agent):
     def make(**changes):
         stack = agent({}, **changes)
         stack.file = stack.tenants_dir / "sales.json"
-        stack.file.write_text(BY_HAND)
+        beside = stack.directory / "sales.new"
+        beside.write_text(BY_HAND)
+        beside.rename(stack.file)
         wait_until(lambda: {"one", "two"} <= set(tenants(stack)), "read")
         stack.asker = Asker(stack.sockets[0])
         return stack
@@ -468,3 +470,111 @@ def test_maintenance_keeps_what_stands_there(by_hand):
     assert held == {"allow_ips": ["203.0.113.0/24"], "retry_after": "30m", "on": False}
     assert stack.admin.run("maintenance", "two")[0] == 0
     assert place(stack, "two.test") == "maintenance"
+
+
+# --- history and rollback -------------------------------------------------------------------------
+
+
+def history(stack):
+    """The latest first."""
+    return stack.admin.json("history")[1]["history"]
+
+
+def test_every_change_is_told_with_who_and_what(by_hand):
+    stack = by_hand()
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    stack.file.write_text(stack.file.read_text().replace("10.0.0.1:", "10.0.0.8:"))
+    wait_until(lambda: place(stack, "one.test") == 8, "read")
+    by_file, by_admin, first = history(stack)
+    assert (by_file["by"], by_file["tenants"]) == ("watch", ["one"])
+    assert (by_admin["by"], by_admin["what"]) == ("admin", "change tenant two")
+    assert f"(uid {os.getuid()}, pid " in by_admin["who"]
+    assert sorted(first["tenants"]) == ["one", "two"] and first["by"] == "watch"
+    assert [file["name"] for file in by_file["files"]] == ["sales.json"]
+    told = stack.admin.json("history", by_admin["id"])[1]["differences"]
+    assert [one["tenant"] for one in told] == ["two"]
+    assert told[0]["before"]["upstream"] == "http://10.0.0.2:3000"
+    assert told[0]["after"]["upstream"] == "http://10.0.0.9:3000"
+    code, text, _ = stack.admin.run("history")
+    assert code == 0 and "change tenant two" in text
+    assert stack.admin.run("history", 99)[0] == 1
+
+
+def test_a_rollback_writes_the_files_back(by_hand):
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.file.chmod(0o640)
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    body = tenant(3, "new.test")
+    assert stack.admin.http("POST", "/v1/tenants/new", body)[0] == 201
+    stack.file.write_text(stack.file.read_text().replace("10.0.0.1:", "10.0.0.8:"))
+    wait_until(lambda: place(stack, "one.test") == 8, "read")
+    after = history(stack)[0]["id"]
+    code, told = stack.admin.json("rollback", base)
+    assert code == 0 and len(told["files"]) == 2
+    assert stack.file.read_text() == BY_HAND and stack.file.stat().st_mode & 0o777 == 0o640
+    assert not (stack.tenants_dir / "new.json").exists()
+    assert [place(stack, f"{host}.test") for host in ("one", "two")] == [1, 2]
+    assert place(stack, "new.test") == "unknown-host"
+    latest = history(stack)[0]
+    assert latest["what"] == f"roll back to {base}" and latest["id"] == after + 1
+    assert stack.admin.run("rollback", after)[0] == 0
+    assert [place(stack, f"{host}.test") for host in ("one", "two", "new")] == [8, 9, 3]
+    assert stack.admin.run("rollback", 999)[0] == 1
+    assert stack.admin.run("rollback", latest["id"])[0] == 0
+    assert stack.file.read_text() == BY_HAND
+
+
+def test_a_rollback_does_not_overwrite_what_nobody_has_seen(by_hand):
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    # Written without being closed: the daemon has not heard of it.
+    with open(stack.file, "a") as unseen:
+        unseen.write("\n\n")
+        unseen.flush()
+        code, _, error = stack.admin.run("rollback", base)
+        assert code == 1 and "in the meantime" in error
+        assert stack.file.read_text().endswith("\n\n\n")
+        assert stack.admin.run("rollback", base, "--force")[0] == 0
+        assert stack.file.read_text() == BY_HAND
+
+
+def test_the_history_outlives_the_daemon(by_hand):
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    assert stack.agents[0].stop() == 0
+    stack.file.write_text(stack.file.read_text().replace("10.0.0.1:", "10.0.0.8:"))
+    stack.start_agent()
+    wait_until(lambda: accepts(stack.config["admin_socket"]), "the admin socket is there")
+    stack.asker = Asker(stack.sockets[0])
+    assert [one["by"] for one in history(stack)[:2]] == ["start", "admin"]
+    assert stack.admin.run("rollback", base)[0] == 0
+    assert stack.file.read_text() == BY_HAND and place(stack, "one.test") == 1
+
+
+def test_the_history_is_of_a_limited_length(by_hand):
+    stack = by_hand()
+    for number in range(60):
+        status = stack.admin.http("PATCH", "/v1/tenants/two", {"_n": number})[0]
+        assert status == 200
+    told = history(stack)
+    assert len(told) == 50 and told[0]["id"] == 61
+    assert len(os.listdir(stack.directory / "state/history")) == 51  # the shadow too
+    assert stack.admin.run("rollback", told[-1]["id"] - 1)[0] == 0
+    assert json.loads(stack.file.read_text())["tenants"]["two"]["_n"] == 9
+    assert stack.admin.run("rollback", 5)[0] == 1
+
+
+def test_two_daemons_do_not_share_a_history(by_hand, new_stack):
+    stack = by_hand()
+    acme = {**stack.config["acme"]}
+    other = new_stack(changes={"acme": acme})
+    other.write_tenants({"a": tenant(1)})
+    other.write_config()
+    other.start_agent()
+    wait_until(lambda: "history_off" in other.agents[0].log(), "told")
+    wait_until(lambda: accepts(other.config["admin_socket"]), "the admin socket is there")
+    code, _, error = Admin(other).run("history")
+    assert code == 1 and "state_dir" in error

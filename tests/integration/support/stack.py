@@ -150,7 +150,10 @@ class Stack:
                 "chroot": None,
                 **(haproxy_changes or {}),
             },
-            "acme": {"challenge_listen": f"127.0.0.1:{self.challenge_port}"},
+            "acme": {
+                "challenge_listen": f"127.0.0.1:{self.challenge_port}",
+                "state_dir": str(self.directory / "state"),
+            },
             **(changes or {}),
         }
         self.config_path = self.directory / "owui-spoa.json"
