@@ -20,4 +20,13 @@ typedef enum error whole_prepare_fn(struct tenant *tenant, struct error_text *te
  * is there in any case. `prepare` may be NULL. */
 bool whole_load(const char *path, whole_prepare_fn *prepare, struct whole *whole,
                 struct diagnostics *diagnostics);
+/* What is to be instead of what the global file says; NULL: that. */
+struct whole_changes {
+    const char *tenants_dir;
+    const char
+        *file; /* in the place of the file of this name in the folder, or beside the others */
+};
+bool whole_load_changed(const char *path, const struct whole_changes *changes,
+                        whole_prepare_fn *prepare, struct whole *whole,
+                        struct diagnostics *diagnostics);
 void whole_fini(struct whole *whole);

@@ -229,6 +229,26 @@ static const struct command {
      "\n"
      "examples:\n"
      "  owui-spoa history && owui-spoa rollback 11\n"},
+    {"diff", diff_command, "tell what a change does before it is made",
+     "usage: owui-spoa diff FILE|FOLDER [-c FILE] [--json]\n"
+     "       owui-spoa diff --to-config FILE [-c FILE] [--json]\n"
+     "\n"
+     "Compares behaviour, not text: asks the configuration as it is, and as it would be, about "
+     "every\n"
+     "host and path of the tenants that are not the same, and tells which decisions, upstreams "
+     "and\n"
+     "headers differ. FILE takes the place of the file of its name in tenants.d, or is added;\n"
+     "FOLDER takes the place of tenants.d. Names of upstreams are not looked up.\n"
+     "\n"
+     "  -c, --config FILE      the configuration as it is (" DEFAULT_CONFIGURATION ")\n"
+     "      --to-config FILE   as it would be: another global file\n"
+     "      --json             for programs\n"
+     "\n"
+     "exit code: 0 nothing differs; 1 something does; 2 wrong usage or configuration\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa diff /tmp/sales.json\n"
+     "  owui-spoa diff --to-config owui-spoa.json.new\n"},
     {"certs", certs_command, "show certificates, renew, revoke, roll back",
      "usage: owui-spoa certs [NAME] [--check] [--json] [-c FILE] [--socket PATH]\n"
      "       owui-spoa certs renew|revoke|deploy|rollback NAME\n"

@@ -15,6 +15,7 @@ struct loading {
     struct diagnostics *diagnostics;
     whole_prepare_fn *prepare;
     unsigned believes_all; /* tenants that take client certificates of any authority */
+    struct whole_changes changes;
 };
 
 static void on_conflict(void *context, const struct route_conflict *conflict)
@@ -53,15 +54,36 @@ static void take_tenants(struct loading *loading, struct tenant_file *file)
     loading->whole->broken_count += file->broken_count;
 }
 
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Puts the changed file where its name stands; at the end when there is none of it. */
+static void change_file(char ***paths, size_t *count, const char *file)
+{
+    size_t place = 0;
+    while (place < *count && strcmp(name_of((*paths)[place]), name_of(file)) != 0)
+        place++;
+    if (place == *count)
+        *paths = memory_resize(*paths, ++*count, sizeof(**paths));
+    else
+        free((*paths)[place]);
+    (*paths)[place] = memory_copy_text(slice_of(file));
+}
+
 static void read_tenant_files(struct loading *loading)
 {
     struct whole *whole = loading->whole;
     const struct configuration *configuration = whole->configuration;
-    const char *folder = configuration->tenants_dir;
+    const char *folder = loading->changes.tenants_dir != NULL ? loading->changes.tenants_dir
+                                                              : configuration->tenants_dir;
     char **paths;
     size_t count;
     struct error_text why;
-    if (folder == NULL || (configuration->tenants_dir_optional && access(folder, F_OK) != 0))
+    if (folder == NULL || (configuration->tenants_dir_optional && loading->changes.file == NULL &&
+                           access(folder, F_OK) != 0))
         return;
     if (tenant_files_list(folder, &paths, &count, &why) != ERROR_OK) {
         struct place place = {file_name_keep(folder), 0, 0};
@@ -69,6 +91,8 @@ static void read_tenant_files(struct loading *loading)
                              why.text);
         return;
     }
+    if (loading->changes.file != NULL)
+        change_file(&paths, &count, loading->changes.file);
     for (size_t i = 0; i < count; i++) {
         struct tenant_file file;
         tenant_file_load(paths[i], whole->configuration, &file, loading->diagnostics);
@@ -196,7 +220,16 @@ static void check_together(struct loading *loading)
 bool whole_load(const char *path, whole_prepare_fn *prepare, struct whole *whole,
                 struct diagnostics *diagnostics)
 {
-    struct loading loading = {.whole = whole, .diagnostics = diagnostics, .prepare = prepare};
+    static const struct whole_changes NONE;
+    return whole_load_changed(path, &NONE, prepare, whole, diagnostics);
+}
+
+bool whole_load_changed(const char *path, const struct whole_changes *changes,
+                        whole_prepare_fn *prepare, struct whole *whole,
+                        struct diagnostics *diagnostics)
+{
+    struct loading loading = {
+        .whole = whole, .diagnostics = diagnostics, .prepare = prepare, .changes = *changes};
     struct tenant_file inline_tenants;
     bool usable;
     size_t errors = diagnostics->errors;

@@ -578,3 +578,46 @@ def test_two_daemons_do_not_share_a_history(by_hand, new_stack):
     wait_until(lambda: accepts(other.config["admin_socket"]), "the admin socket is there")
     code, _, error = Admin(other).run("history")
     assert code == 1 and "state_dir" in error
+
+
+# --- diff -----------------------------------------------------------------------------------------
+
+
+def test_diff_tells_behaviour_and_not_text(by_hand, tmp_path):
+    stack = by_hand()
+    changed = tmp_path / "sales.json"
+    changed.write_text(json.dumps(json.loads(BY_HAND)))
+    code, told = stack.admin.json("diff", changed)
+    assert (code, told["differ"], told["differences"]) == (0, 0, [])
+    text = BY_HAND.replace("10.0.0.2", "10.0.0.9").replace('"one.test"', '"uno.test"')
+    changed.write_text(text)
+    code, told = stack.admin.json("diff", changed)
+    assert code == 1 and sorted(told["changed"]) == ["one", "two"]
+    by_url = {one["url"]: one["difference"] for one in told["differences"]}
+    moved = by_url["https://two.test/"]["upstream"]
+    assert moved == {"before": "http://10.0.0.2:3000", "after": "http://10.0.0.9:3000"}
+    assert set(by_url["https://two.test/"]) == {"upstream"}
+    gone = by_url["http://one.test/api/config"]
+    assert gone["decision"] == {"before": "forward", "after": "deny-unknown-host"}
+    assert by_url["http://uno.test/"]["tenant"] == {"after": "one"}
+    assert stack.file.read_text() == BY_HAND and place(stack, "two.test") == 2
+    code, text, _ = stack.admin.run("diff", changed)
+    assert code == 1 and text.endswith(f"{told['differ']} of {told['decided']} decisions differ\n")
+
+
+def test_diff_of_a_folder_and_of_a_global_file(by_hand, tmp_path):
+    stack = by_hand()
+    folder = tmp_path / "tenants.d"
+    folder.mkdir()
+    fleet = {"hosts": ["*.fleet.test"], "upstream": "http://{1}.internal:3000", "https": "off"}
+    (folder / "all.json").write_text(json.dumps({"tenants": {"fleet": fleet}}))
+    code, told = stack.admin.json("diff", folder)
+    assert code == 1 and (told["added"], sorted(told["removed"])) == (["fleet"], ["one", "two"])
+    by_url = {one["url"]: one["difference"] for one in told["differences"]}
+    assert "any.internal" in by_url["https://any.fleet.test/"]["upstream"]["after"]
+    other = tmp_path / "owui-spoa.json"
+    other.write_text(json.dumps({**stack.config, "headers": {"X-Site": "north"}}))
+    code, told = stack.admin.json("diff", "--to-config", other)
+    by_url = {one["url"]: one["difference"] for one in told["differences"]}
+    assert code == 1 and by_url["http://one.test/"]["header X-Site"] == {"after": "north"}
+    assert stack.admin.run("diff")[0] == 2 and stack.admin.run("diff", "/nowhere")[0] == 2

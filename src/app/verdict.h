@@ -1,0 +1,24 @@
+/* A decision as a flat list of what it means for the client and for the upstream, so that two can
+ * be told apart: for `diff` and `replay`. */
+#pragma once
+
+#include "agent/answer.h"
+#include "conf/whole.h"
+#include "json/json.h"
+
+/* Loads a configuration for decisions without looking names up: every upstream that has a name, and
+ * one instance of each that has its label in it, is at one and the same address. False when it
+ * cannot serve; all that is wrong is printed to stderr. */
+MUST_CHECK bool verdict_load(const char *path, const struct whole_changes *changes,
+                             struct whole *whole);
+
+/* What the label of wildcard hosts is then. */
+#define VERDICT_LABEL "any"
+
+/* Names and texts: "decision", "tenant", "upstream", "header X-Team"; for json_free(). */
+struct json *verdict_of(const struct whole *whole, const struct request *request);
+
+/* The members that are not the same: {"KEY": {"before": "...", "after": "..."}}; NULL when all are.
+ */
+struct json *verdict_compare(const struct json *before, const struct json *after);
+void verdict_print_difference(const struct json *difference);
