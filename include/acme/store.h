@@ -35,7 +35,7 @@ struct store_settings {
 
 struct store;
 
-enum { STORE_NAME_SIZE = 256, STORE_PEM_MAX_BYTES = 16000 /* what a Runtime API payload takes */ };
+enum { STORE_NAME_SIZE = 256, STORE_PEM_MAX_BYTES = 15700 /* what a Runtime API payload takes */ };
 
 /* Refuses a folder that another process has open, and a staging folder on another file system. */
 MUST_CHECK struct store *store_open(const struct store_settings *settings, struct error_text *why);

@@ -17,6 +17,8 @@ enum {
      * keeps well away on every version. */
     RUNTIME_COMMAND_MAX_BYTES = 16000,
     RUNTIME_NAME_MAX_BYTES = 255,
+    /* What that leaves for a payload, whatever the name and the words around it. */
+    RUNTIME_PEM_MAX_BYTES = RUNTIME_COMMAND_MAX_BYTES - RUNTIME_NAME_MAX_BYTES - 32,
     /* The SHA-1 fingerprint as HAProxy prints it: 40 upper-case hexadecimal digits. */
     RUNTIME_FINGERPRINT_BYTES = 40,
 };

@@ -41,12 +41,11 @@ enum error runtime_payload_check(struct slice pem, struct error_text *text)
 {
     if (pem.size == 0 || pem.data[pem.size - 1] != '\n')
         return error_set(text, ERROR_INVALID, "the PEM does not end with a newline");
-    if (pem.size > RUNTIME_COMMAND_MAX_BYTES - RUNTIME_NAME_MAX_BYTES - 32)
-        return error_set(
-            text, ERROR_TOO_BIG,
-            "the PEM has %zu bytes; HAProxy takes at most %d with the command: use fewer "
-            "names or an ECDSA key",
-            pem.size, RUNTIME_COMMAND_MAX_BYTES);
+    if (pem.size > RUNTIME_PEM_MAX_BYTES)
+        return error_set(text, ERROR_TOO_BIG,
+                         "the PEM has %zu bytes; HAProxy takes at most %d: use fewer names or an "
+                         "ECDSA key",
+                         pem.size, RUNTIME_PEM_MAX_BYTES);
     bool line_is_empty = true;
     for (size_t i = 0; i < pem.size; i++) {
         char c = pem.data[i];

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static_assert((int)STORE_PEM_MAX_BYTES <= (int)RUNTIME_PEM_MAX_BYTES,
+              "a certificate could be put in place that HAProxy cannot be given");
+
 enum {
     LOOK_EVERY_MS = 5000,
     LOOK_SOON_MS = 500, /* while a HAProxy is not to be seen */
