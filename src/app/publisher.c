@@ -530,8 +530,8 @@ void publisher_free(struct publisher *publisher)
     challenge_table_free(publisher->challenges);
     jwk_table_free(publisher->keys);
     instances_free(publisher->instances);
+    resolver_free(publisher->resolver); /* its last answers still ask what is allowed */
     sources_free(publisher->sources);
-    resolver_free(publisher->resolver);
     free_retired(publisher, UINT64_MAX);
     main_timer_free(publisher->collect_timer);
     main_timer_free(publisher->reclaim_timer);

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.clients import request
-from support.names import NameServer, Places
+from support.names import AAAA, NameServer, Places
 from support.processes import wait_until
 
 HERE, THERE, FORBIDDEN = "127.0.1.1", "127.0.1.2", "127.0.9.9"
@@ -69,6 +69,15 @@ def test_the_first_request_after_the_start_finds_its_upstream(named_stack, names
     names.records["a.internal"] = [HERE]
     stack = named_stack({"a": tenant(places, "a.internal")})
     assert ask(stack) == HERE
+
+
+def test_the_end_comes_between_two_answers(named_stack, names, places):
+    """c-ares hands out what it has when it is told to end: one kind of address of two."""
+    names.silent_about = AAAA
+    names.records["a.internal"] = [HERE]
+    stack = named_stack({"a": tenant(places, "a.internal")})
+    wait_until(lambda: len(names.questions) >= 2, "both kinds have been asked for")
+    assert stack.agents[0].stop() == 0
 
 
 def test_a_name_is_followed_when_its_time_to_live_is_over(named_stack, names, places):

@@ -19,6 +19,7 @@ class NameServer:
         self.ttl_s = ttl_s
         self.failing = False  # every answer is SERVFAIL
         self.silent = False
+        self.silent_about = None  # one kind of record
         self.delay_s = 0.0
         self.questions = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -38,7 +39,7 @@ class NameServer:
             try:
                 query, peer = self.socket.recvfrom(4096)
                 answer = self._answer(query)
-                if not self.silent:
+                if not self.silent and self.questions[-1][1] != self.silent_about:
                     threading.Timer(self.delay_s, self.socket.sendto, (answer, peer)).start()
             except OSError:
                 return
