@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _DAY = datetime.timedelta(days=1)
+_OF_NO_MEANING = x509.ObjectIdentifier("1.3.6.1.4.1.55555.1")
 
 
 def _name(common_name):
@@ -31,33 +32,39 @@ def _alternative_name(name):
 
 
 class Authority:
-    def __init__(self, directory):
+    """One that signed itself, or that its parent signed."""
+
+    def __init__(self, directory, parent=None):
+        self.name = _name("test intermediate" if parent else "test authority")
         self.key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = self._sign(
-            _name("test authority"),
+        self.certificate = (parent or self)._sign(
+            self.name,
             self.key.public_key(),
-            x509.BasicConstraints(ca=True, path_length=0),
+            x509.BasicConstraints(ca=True, path_length=0 if parent else 1),
             None,
         )
         self.path = directory / "ca.pem"
         self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def _sign(self, subject, public_key, constraints, names):
+    def _sign(self, subject, public_key, constraints, names, days=30, extra_bytes=0):
         now = datetime.datetime.utcnow()
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(_name("test authority"))
+            .issuer_name(self.name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _DAY)
-            .not_valid_after(now + 30 * _DAY)
+            .not_valid_after(now + days * _DAY)
             .add_extension(constraints, critical=True)
         )
         if names:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_alternative_name(name) for name in names]), False
             )
+        if extra_bytes:
+            extra = x509.UnrecognizedExtension(_OF_NO_MEANING, bytes(extra_bytes))
+            builder = builder.add_extension(extra, False)
         return builder.sign(self.key, hashes.SHA256())
 
     def issue_client(self, path, common_name, emails=(), units=(), days=30):
@@ -83,10 +90,11 @@ class Authority:
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + _pem_key(key))
         return path
 
-    def issue(self, names, path):
-        """Writes certificate and key of `names` to one file, as HAProxy reads it."""
+    def issue(self, names, path, **options):
+        """Writes certificate and key of `names` to one file, as HAProxy reads it. Options: `days` to
+        live, `extra_bytes` that mean nothing."""
         key = ec.generate_private_key(ec.SECP256R1())
         constraints = x509.BasicConstraints(ca=False, path_length=None)
-        certificate = self._sign(_name(names[0]), key.public_key(), constraints, names)
+        certificate = self._sign(_name(names[0]), key.public_key(), constraints, names, **options)
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + _pem_key(key))
         return path
