@@ -25,10 +25,13 @@ struct json;
 struct store_settings {
     const char *state; /* made if missing, mode 0700 */
     const char *certs; /* made if missing */
-    const char
-        *staging; /* NULL: `certs` with ".staging" behind it; on the file system of `certs` */
-    int owner;    /* of the files in `certs`; -1: ourselves */
-    int group;    /* -1: our own */
+    /* On the file system of `certs`. NULL: ".staging" below it, where HAProxy, which does not go
+     * into folders, looks no more than anywhere else. A folder beside it would not do: a service
+     * that systemd confines has each writable path as a mount of its own, and nothing can be
+     * renamed from one to the other. */
+    const char *staging;
+    int owner;           /* of the files in `certs`; -1: ourselves */
+    int group;           /* -1: our own */
     unsigned certs_mode; /* 0 means 0600 */
     unsigned history;    /* pairs to keep per name; 0 means 3 */
 };

@@ -95,7 +95,7 @@ static enum error open_certs(struct store *store, const struct store_settings *s
 {
     struct stat certs, staging;
     char *path = settings->staging != NULL ? memory_copy_text(slice_of(settings->staging))
-                                           : memory_format("%s.staging", settings->certs);
+                                           : memory_format("%s/.staging", settings->certs);
     enum error error = folder_open(&store->certs, settings->certs, 0755, why);
     if (error == ERROR_OK)
         error = folder_open(&store->staging, path, 0700, why);

@@ -1,6 +1,7 @@
 /* From tenants to certificates: see certificates.h. */
 #include "certificates.h"
 
+#include "core/log.h"
 #include "core/memory.h"
 #include "sidecar/sidecar.h"
 
@@ -10,6 +11,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { LOOK_AFTER_MS = 100, SECRET_MAX_BYTES = 4096 };
@@ -264,6 +267,16 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
     return sidecar;
 }
 
+/* From now on there are private keys in memory, which is nobody else's to read: not in a core dump,
+ * nor by another process of this user. The limit alone would not do: a core dump that goes to a
+ * program (systemd-coredump) is not held by it. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0};
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+        log_event(LOG_WARNING, "memory_not_private", LOG_TEXT("reason", strerror(errno)));
+}
+
 /* The sidecar first, because it may still have something to tell. */
 void certificates_stop(struct certificates *certificates)
 {
@@ -291,6 +304,7 @@ struct certificates *certificates_start(struct main_loop *main_loop,
     certificates->host = *host;
     certificates->timer = main_timer_new(main_loop, on_look, certificates);
     certificates->challenges_waker = main_waker_new(main_loop, on_challenge_news, certificates);
+    keep_memory_private();
     certificates->sidecar = start_sidecar(certificates, configuration, text);
     if (certificates->sidecar == NULL) {
         *failed = true;

@@ -10,6 +10,7 @@
 #include "crypto/base64url.h"
 #include "json/json.h"
 
+#include <malloc.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
@@ -45,10 +46,38 @@ enum {
     PEM_MAX_BYTES = CRYPTO_CHAIN_MAX_BYTES,
 };
 
-/* By default OpenSSL takes itself apart when the process exits, and a key that is just being made
- * in another thread (key_maker.c) with it. There is nothing that needs to be given back then. */
-__attribute__((constructor)) static void keep_until_the_end(void)
+/* OpenSSL wipes a key when it is freed, but not what its decoders and encoders have made of it on
+ * the way: text, DER, copies of DER. So every block of its memory is wiped. */
+static void free_wiped(void *block, const char *file, int line)
 {
+    (void)file, (void)line;
+    memory_wipe(block, malloc_usable_size(block));
+    free(block);
+}
+
+static void *allocate(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return size > 0 ? malloc(size) : NULL;
+}
+
+static void *resize_wiped(void *block, size_t size, const char *file, int line)
+{
+    void *resized = allocate(size, file, line);
+    if (resized != NULL && block != NULL)
+        memcpy(resized, block, size_min(size, malloc_usable_size(block)));
+    if (resized != NULL || size == 0)
+        free_wiped(block, file, line);
+    return resized;
+}
+
+/* Before OpenSSL's first allocation; where another library came first, what OpenSSL wipes by itself
+ * has to do. And by default it takes itself apart when the process exits,
+ * and a key that is just being made in another thread (key_maker.c) with it. There is nothing that
+ * needs to be given back then. */
+__attribute__((constructor)) static void set_openssl_up(void)
+{
+    (void)CRYPTO_set_mem_functions(allocate, resize_wiped, free_wiped);
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 

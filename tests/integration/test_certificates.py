@@ -3,12 +3,14 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from support.certified import names_of, read_pem
@@ -18,6 +20,8 @@ from support.stack import HAPROXY
 
 HOST = "chat.example.test"
 NAME = "chat.pem"
+CHUNK_BYTES = 1 << 20
+SHADOW_BYTES = 1 << 40
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def test_a_tenants_file_is_all_it_takes(new_certified):
     """HAProxy has started with an empty folder; its process stays the same."""
     stack = new_certified().start()
     workers = stack.haproxy_workers()
-    assert list(stack.crt_dir.iterdir()) == []
+    assert stack.files() == set()
     assert stack.served(HOST) is None
     stack.want(("chat", HOST))
     certificate = stack.wait_served(HOST)
@@ -87,7 +91,7 @@ def test_both_keys_each_to_whom_can_use_it(new_certified):
     ):
         context = stack.trust(f"{ciphers}-AES128-GCM-SHA256")
         assert isinstance(stack.wait_served(HOST, context=context).public_key(), key)
-    assert {path.name for path in stack.crt_dir.iterdir()} == {"chat.pem.ecdsa", "chat.pem.rsa"}
+    assert stack.files() == {"chat.pem.ecdsa", "chat.pem.rsa"}
 
 
 def test_rsa_alone(new_certified):
@@ -145,7 +149,9 @@ def test_renewal_before_a_short_life_ends(new_certified, new_ca):
 
         def look():
             certificate = stack.served(HOST)
-            assert certificate is not None  # never a gap: an expired one would not verify
+            assert (
+                certificate is not None
+            )  # never a gap: an expired one would not verify
             renewed.append(certificate.serial_number)
             return certificate.serial_number != serial
 
@@ -158,7 +164,8 @@ def test_revocation_brings_another(chat, ca):
     chat.certs("revoke", "chat")
     chat.wait_served(HOST, but_not=before)
     wait_until(
-        lambda: '"Revoked"' in ca.manage(f"/cert-status-by-serial/{before:x}"), "revoked at the CA"
+        lambda: '"Revoked"' in ca.manage(f"/cert-status-by-serial/{before:x}"),
+        "revoked at the CA",
     )
 
 
@@ -219,7 +226,8 @@ def test_haproxy_reloaded(chat):
     before, workers = chat.serial(HOST), chat.haproxy_workers()
     chat.haproxy.send_signal(signal.SIGUSR2)
     wait_until(
-        lambda: len(found := chat.haproxy_workers()) == 1 and found != workers, "a new worker"
+        lambda: len(found := chat.haproxy_workers()) == 1 and found != workers,
+        "a new worker",
     )
     chat.wait_served(HOST)
     assert chat.serial(HOST) == before
@@ -280,7 +288,9 @@ def test_two_haproxys(new_certified):
         other = Process("second", command, stack.directory).start()
         assert stack.wait_served(HOST, port=port).serial_number == new
         stack.wait_told(
-            NAME, lambda told: all(one["served"] for one in told["haproxys"]), "served by both"
+            NAME,
+            lambda told: all(one["served"] for one in told["haproxys"]),
+            "served by both",
         )
     finally:
         other.stop()
@@ -300,7 +310,9 @@ def test_by_the_masters_socket(new_certified):
 def test_a_leftover_transaction_is_cleared(chat, authority, tmp_path):
     before = chat.serial(HOST)
     other = authority.issue([HOST], tmp_path / "other.pem").read_text()
-    assert "created" in chat.runtime(f"set ssl cert {chat.crt_dir / NAME} <<\n{other}\n")
+    assert "created" in chat.runtime(
+        f"set ssl cert {chat.crt_dir / NAME} <<\n{other}\n"
+    )
     chat.certs("renew", "chat")
     after = chat.wait_served(HOST, but_not=before)
     assert after.serial_number == chat.serial_on_disk(NAME)
@@ -312,7 +324,10 @@ def test_many_certificates_are_gone_through_soon(new_certified, authority):
     stack = new_certified(acme={"directory": "none"})
     stack.write_tenants(
         {
-            f"t{number}": {"hosts": [f"t{number}.test"], "upstream": "http://127.0.0.1:1"}
+            f"t{number}": {
+                "hosts": [f"t{number}.test"],
+                "upstream": "http://127.0.0.1:1",
+            }
             for number in range(600)
         }
     )
@@ -338,7 +353,9 @@ def test_haproxy_in_its_chroot_as_its_own_user(new_certified):
     empty = stack.directory / "chroot"
     empty.mkdir()
     stack.sockets = [empty / "agent.sock"]
-    stack.config["listen"] = stack.config["haproxy"]["agents"] = [f"unix:{empty}/agent.sock"]
+    stack.config["listen"] = stack.config["haproxy"]["agents"] = [
+        f"unix:{empty}/agent.sock"
+    ]
     stack.config["listen_mode"] = "0666"
     stack.config["haproxy"].update(chroot=str(empty), user="haproxy", group="haproxy")
     stack.want(("chat", HOST))
@@ -378,7 +395,9 @@ def test_certbot_beside_us(new_certified, ca, tmp_path):
     stack = new_certified(acme={"webroot": str(webroot)})
     stack.want(("chat", HOST))
     stack.start()
-    for _ in range(5):  # this CA refuses one good nonce in twenty, which certbot does not survive
+    for _ in range(
+        5
+    ):  # this CA refuses one good nonce in twenty, which certbot does not survive
         done = subprocess.run(
             [certbot, "certonly", "--webroot", "-w", webroot, "--server", ca.directory]
             + ["-n", "--agree-tos", "-m", "a@example.test", "--no-eff-email"]
@@ -431,7 +450,73 @@ def test_keys_are_nobodys_business(chat):
     assert "PRIVATE" not in said
     assert not [line for line in lines if line in said]
     about = pathlib.Path(f"/proc/{chat.agents[0].pid}")
-    assert about.joinpath("cmdline").read_bytes().count(b"\0") == 4  # run -c FILE, no more
+    assert (
+        about.joinpath("cmdline").read_bytes().count(b"\0") == 4
+    )  # run -c FILE, no more
+
+
+def test_no_key_is_left_in_memory(chat):
+    """What was written, sent or read and is needed no more has been wiped: no file's text, and not
+    the number that makes a certificate's key. (The sanitizers keep freed memory as it was.)
+    """
+    before = chat.serial(HOST)
+    chat.certs("renew", "chat")
+    chat.wait_served(HOST, but_not=before)
+    chat.wait_told(NAME, lambda told: "doing" not in told, "at rest")
+    secrets = {line.encode() for line in key_lines(chat) if len(line) > 20}
+    for path in [chat.crt_dir / NAME, *(chat.state_dir / "history").glob("*/*.pem")]:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+        number = key.private_numbers().private_value.to_bytes(32, "big")
+        secrets |= {number, number[::-1]}
+    assert len(secrets) >= 8
+    memory = memory_of(chat.agents[0].pid)
+    assert HOST.encode() in memory  # it is the right process
+    assert [secret for secret in secrets if secret in memory] == []
+
+
+def memory_of(pid):
+    """All that a process has written to its memory; but not AddressSanitizer's shadow, which is many
+    terabytes of address space and no copy of anything."""
+    memory = bytearray()
+    page = os.sysconf("SC_PAGE_SIZE")
+    about = pathlib.Path(f"/proc/{pid}")
+    try:
+        with open(about / "mem", "rb", 0) as file, open(
+            about / "pagemap", "rb", 0
+        ) as pages:
+            for line in (about / "maps").read_text().splitlines():
+                places, mode = line.split()[:2]
+                start, end = (int(place, 16) for place in places.split("-"))
+                if not mode.startswith("rw") or end - start > SHADOW_BYTES:
+                    continue
+                for at in range(start, end, CHUNK_BYTES):
+                    size = min(CHUNK_BYTES, end - at)
+                    pages.seek(at // page * 8)
+                    if any(pages.read(size // page * 8)):
+                        file.seek(at)
+                        memory += file.read(size)
+    except PermissionError:
+        pytest.skip("needs root to read another process's memory")
+    return memory
+
+
+def test_no_core_dump_and_no_other_process(new_certified):
+    """The kernel gives the files of such a process in /proc to root, whoever it runs as."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to be somebody else")
+    stack = new_certified(acme={"directory": "none"})
+    stack.write_config()
+    stack.write_haproxy_config()
+    nobody = 65534
+    for path in [stack.directory, *stack.directory.rglob("*")]:
+        os.chown(path, nobody, nobody)
+    agent = stack.start_agent(user=nobody)
+    assert " 65534 " in pathlib.Path(f"/proc/{agent.pid}/status").read_text().replace(
+        "\t", " "
+    )
+    assert os.stat(f"/proc/{agent.pid}/mem").st_uid == 0
+    limits = pathlib.Path(f"/proc/{agent.pid}/limits").read_text()
+    assert re.search(r"Max core file size +0 +0 ", limits)
 
 
 def test_a_group_may_read(new_certified):

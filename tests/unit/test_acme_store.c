@@ -141,7 +141,7 @@ Test(store, a_pair_is_put_in_service)
     cr_expect(eq(uint, mode_of(root, "haproxy/certs/" NAME), 0600));
     cr_expect(eq(uint, mode_of(root, "state"), 0700));
     cr_expect(eq(sz, count_files(root, "state/pending"), 0));
-    cr_expect(eq(sz, count_files(root, "haproxy/certs.staging"), 0));
+    cr_expect(eq(sz, count_files(root, "haproxy/certs/.staging"), 0));
     cr_assert(eq(int, store_read(store, NAME, &pem, &why), ERROR_OK));
     cr_expect(eq(ptr, strstr(pem.data, "\n\n"), NULL)); /* blank lines are commands to HAProxy */
     cr_expect(slice_starts_with(bytes_slice(&pem), SLICE("-----BEGIN PRIVATE KEY-----\n")));
@@ -442,7 +442,7 @@ Test(store, a_full_disk_costs_nothing_that_was_there)
     cr_expect(strstr(why.text, root) != NULL, "%s", why.text);
     cr_expect(strstr(why.text, strerror(EFBIG)) != NULL, "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S));
-    cr_expect(eq(sz, count_files(root, "haproxy/certs.staging"), 0));
+    cr_expect(eq(sz, count_files(root, "haproxy/certs/.staging"), 0));
     cr_assert(eq(int, store_install(store, NAME, key, bytes_slice(&chain), &why), ERROR_OK));
     cr_expect(eq(i64, served_from(store), NOW_S + 1));
     bytes_free(&chain);
@@ -505,7 +505,7 @@ Test(store, a_kill_at_any_step_leaves_the_old_or_the_new)
         cr_assert(now == old || now == next, "step %d", step);
         cr_assert(eq(sz, count_files(root, "haproxy/certs"), 1), "step %d", step);
         cr_assert(eq(sz, count_files(root, "state/trash"), 0), "step %d", step);
-        cr_assert(eq(sz, count_files(root, "haproxy/certs.staging"), 0), "step %d", step);
+        cr_assert(eq(sz, count_files(root, "haproxy/certs/.staging"), 0), "step %d", step);
         cr_assert(le(sz, count_files(root, "state/pending"), 2), "step %d", step);
         struct crypto_key *after = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
         if (now == old)

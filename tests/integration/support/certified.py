@@ -146,6 +146,10 @@ class CertifiedStack(Stack):
         self.wait_for_agents(1)
         return request(self.https_port, target, host, tls_name=host, tls=self.trust())
 
+    def files(self):
+        """What HAProxy would load."""
+        return {path.name for path in self.crt_dir.iterdir() if path.is_file()}
+
     def serial_on_disk(self, name):
         return read_pem(self.crt_dir / name)[0].serial_number
 

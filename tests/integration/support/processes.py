@@ -64,6 +64,7 @@ class Process:
         self.env = {**os.environ, **(env or {})}
         self.cwd = cwd
         self.pass_fds = ()
+        self.user = None  # another user's id to run as
         self.child = None
 
     def start(self):
@@ -77,6 +78,9 @@ class Process:
                 cwd=self.cwd,
                 preexec_fn=_die_with_parent,
                 pass_fds=self.pass_fds,
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else [],
             )
         return self
 

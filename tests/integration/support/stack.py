@@ -198,9 +198,10 @@ class Stack:
         path.write_text(json.dumps(config, indent=2))
         return path
 
-    def start_agent(self, index=0):
+    def start_agent(self, index=0, user=None):
         command = [BINARY, "run", "-c", self.agent_config_path(index)]
         agent = Process(f"agent{index + 1}", command, self.directory, SANITIZERS)
+        agent.user = user
         if index < len(self.agents):
             self.agents[index] = agent
         else:
