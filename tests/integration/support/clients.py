@@ -286,13 +286,14 @@ class LoopbackResolver(aiohttp.abc.AbstractResolver):
 class Browser:
     """One Open WebUI tab: signs in, keeps a Socket.IO connection, gets its tokens there."""
 
-    def __init__(self, url):
+    def __init__(self, url, tls=None):
         self.url = url
+        self.tls = tls or False  # what verifies the server; nothing unless told
         self.events = []
         self.disconnects = 0
 
     async def __aenter__(self):
-        connector = aiohttp.TCPConnector(resolver=LoopbackResolver(), ssl=False)
+        connector = aiohttp.TCPConnector(resolver=LoopbackResolver(), ssl=self.tls)
         self.http = aiohttp.ClientSession(connector=connector)
         self.socket = socketio.AsyncClient(http_session=self.http, reconnection=False)
         self.socket.on("events", self.events.append)
