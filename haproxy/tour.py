@@ -40,10 +40,7 @@ def row(first, second, third="", widths=(36, 6)):
 
 
 def step(name, started, text):
-    print(
-        f"  {name:<12} {time.monotonic() - started:4.0f} s  {DIM}{text}{OFF}",
-        flush=True,
-    )
+    print(f"  {name:<12} {time.monotonic() - started:4.0f} s  {DIM}{text}{OFF}", flush=True)
 
 
 class Load:
@@ -87,9 +84,7 @@ class Demo:
         (folder / "ca").mkdir()
         authority = Authority(folder)
         self.ca = Pebble(folder / "ca", authority)
-        self.stack = CertifiedStack(
-            folder / "stack", self.upstreams, authority, self.ca
-        )
+        self.stack = CertifiedStack(folder / "stack", self.upstreams, authority, self.ca)
         self.stack.config["strip_headers"] = ["X-User-Email", "X-User-Role"]
 
     def start(self):
@@ -105,9 +100,7 @@ class Demo:
         self.tls = self.stack.trust()
         self.roots = self.stack.directory / "roots.pem"
         self.roots.write_text(self.ca.manage("/roots/0"))
-        version = subprocess.run(
-            [HAPROXY, "-v"], capture_output=True, text=True
-        ).stdout.split()[2]
+        version = subprocess.run([HAPROXY, "-v"], capture_output=True, text=True).stdout.split()[2]
         place = f"127.0.0.1:{self.stack.https_port}"
         version = version.split("-")[0]
         step(
@@ -173,10 +166,7 @@ class Demo:
             await browser.sign_in()
             await browser.open_socket()
             socket_id = browser.socket.get_sid()
-            row(
-                "a browser at acme",
-                f"wss, Socket.IO, {await self.tokens(browser)} arrive",
-            )
+            row("a browser at acme", f"wss, Socket.IO, {await self.tokens(browser)} arrive")
             await asyncio.to_thread(self.change_tenants)
             await asyncio.to_thread(self.rotate)
             tokens = await self.tokens(browser)
@@ -186,17 +176,12 @@ class Demo:
             row("HAProxy", f"same process as before ({workers[0]}), no reload")
 
     def change_tenants(self):
-        self.tenants["initech"] = {
-            **self.tenants["globex"],
-            "hosts": ["initech.localhost"],
-        }
+        self.tenants["initech"] = {**self.tenants["globex"], "hosts": ["initech.localhost"]}
         took_ms = self.change("initech.localhost", 200)
         row("initech is added", f"answers {took_ms:.0f} ms after the file was written")
         started = time.monotonic()
         self.stack.wait_served("initech.localhost", context=self.tls)
-        row(
-            "", f"has its own certificate after {time.monotonic() - started:.1f} s more"
-        )
+        row("", f"has its own certificate after {time.monotonic() - started:.1f} s more")
         del self.tenants["globex"]
         took_ms = self.change("globex.localhost", 404)
         row("globex is removed", f"gone after {took_ms:.0f} ms")
@@ -207,22 +192,13 @@ class Demo:
         with Load(self) as load:
             time.sleep(LOAD_S)
             self.stack.certs("renew", "acme")
-            after = self.stack.wait_served(
-                "acme.localhost", but_not=before, context=self.tls
-            )
+            after = self.stack.wait_served("acme.localhost", but_not=before, context=self.tls)
             time.sleep(LOAD_S)
-        swap = json.loads(self.stack.admin("GET", "/v1/certificates/acme")[1])[
-            "haproxys"
-        ][0]
+        swap = json.loads(self.stack.admin("GET", "/v1/certificates/acme")[1])["haproxys"][0]
         assert load.failures == [], f"requests failed: {load.failures[:3]}"
-        row(
-            "acme's certificate is renewed",
-            f"serial {before:x} -> {after.serial_number:x}",
-        )
+        row("acme's certificate is renewed", f"serial {before:x} -> {after.serial_number:x}")
         row("", f"put into HAProxy in {swap['took_us'] / 1000:.0f} ms")
-        row(
-            "", f"{load.answered} HTTPS requests meanwhile, {len(load.failures)} failed"
-        )
+        row("", f"{load.answered} HTTPS requests meanwhile, {len(load.failures)} failed")
 
     async def tokens(self, browser):
         """A chat whose answer comes over the socket."""
@@ -253,9 +229,7 @@ class Demo:
         title("It runs until you press Ctrl-C. Try:")
         for host in ("acme.localhost", "initech.localhost"):
             print(f"  curl --cacert {self.roots} {self.url(host)}/api/echo")
-        print(
-            f"  $EDITOR {self.stack.tenants_dir}/tenants.json    {DIM}(saved is live){OFF}"
-        )
+        print(f"  $EDITOR {self.stack.tenants_dir}/tenants.json    {DIM}(saved is live){OFF}")
         with_config = f"-c {self.stack.config_path}"
         print(f"  {self.binary()} certs {with_config}")
         print(f"  {self.binary()} certs {with_config} renew acme")
@@ -296,9 +270,7 @@ def main():
     finally:
         demo.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    print(
-        f"\n{DIM}Stopped and cleaned up. haproxy/demo --keep leaves it running for you.{OFF}"
-    )
+    print(f"\n{DIM}Stopped and cleaned up. haproxy/demo --keep leaves it running for you.{OFF}")
     return 0
 
 

@@ -3,7 +3,7 @@
 
 #include "acme/acme_message.h"
 
-enum { ACME_PROFILES_MAX = 16, ACME_PROFILE_SIZE = 64 };
+enum { ACME_PROFILES_MAX = 16, ACME_PROFILE_SIZE = 64, ACME_CAA_IDENTITIES_MAX = 8 };
 
 struct acme_directory {
     char new_nonce[ACME_URL_SIZE];
@@ -15,6 +15,9 @@ struct acme_directory {
     char terms_of_service[ACME_URL_SIZE];
     char profiles[ACME_PROFILES_MAX][ACME_PROFILE_SIZE];
     size_t profile_count;
+    /* What CAA records call this CA; none when it does not say. */
+    char caa_identities[ACME_CAA_IDENTITIES_MAX][ACME_NAME_SIZE];
+    size_t caa_identity_count;
     bool external_account_required;
 };
 

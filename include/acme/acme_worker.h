@@ -32,7 +32,18 @@ struct acme_challenge {
     const char *key_authorization;
 };
 
+/* Names that are about to be ordered, and what has to do with who may certify them. */
+struct acme_examination {
+    const char *const *names;
+    size_t name_count;
+    const struct acme_directory *ca;
+    const char *account_url;
+};
+
 struct acme_worker_hooks {
+    /* See whether the CA need be asked at all, then call acme_worker_examined() with the ticket,
+     * now or later. Texts end with the call. NULL: the CA is asked at once. */
+    void (*examine)(void *context, uint64_t ticket, const struct acme_examination *examination);
     /* Make all of these answer, then call acme_worker_published() with the ticket, now or later.
      * Setting one twice is fine. Texts end with the call. */
     void (*publish)(void *context, uint64_t ticket, const struct acme_challenge *challenges,
@@ -77,6 +88,10 @@ void acme_worker_unwant(struct acme_worker *worker, const char *name);
 /* As soon as the CA's limits allow, whatever the schedule says. */
 MUST_CHECK enum error acme_worker_renew(struct acme_worker *worker, const char *name);
 
+/* These names need not be ordered now: they are left out, as if the CA had refused them, and are
+ * looked at again within minutes. */
+void acme_worker_examined(struct acme_worker *worker, uint64_t ticket,
+                          const struct acme_failure *refused, size_t count);
 void acme_worker_published(struct acme_worker *worker, uint64_t ticket);
 /* The challenges do not answer, so that the CA need not be troubled. */
 void acme_worker_not_published(struct acme_worker *worker, uint64_t ticket, const char *reason);

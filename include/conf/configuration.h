@@ -26,8 +26,9 @@ struct acme_settings {
     char *state_dir;    /* keys, accounts, history */
     char *webroot;      /* holds ".well-known", for other clients' challenges; NULL: none */
     char *certbot_live; /* another client's folder, whose renewals are deployed; NULL: none */
-    bool no_preflight;  /* HAProxy cannot be reached by its binds from here */
-    char *group;        /* of the certificates' files: HAProxy's; NULL: the process's */
+    bool no_haproxy_preflight; /* HAProxy cannot be reached by its binds from here */
+    bool no_dns_preflight;     /* what DNS tells here is not what it tells the CA */
+    char *group;               /* of the certificates' files: HAProxy's; NULL: the process's */
     enum acme_keys keys;
     char *profile;         /* NULL: the CA's default */
     char *preferred_chain; /* common name of a root; NULL: the CA's default */

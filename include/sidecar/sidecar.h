@@ -38,6 +38,10 @@ struct sidecar_settings {
     size_t https_count;
     const char *const *proxy_protocol_from;
     size_t proxy_protocol_from_count;
+    /* Whether DNS is looked at before an order, and who is asked; nobody: the system's. */
+    bool look_at_dns;
+    const char *const *nameservers;
+    size_t nameserver_count;
     const char *challenge_listen; /* "127.0.0.1:8688" */
     const char *webroot;          /* NULL: none */
     const char *certbot_live;     /* another client's folder that is watched; NULL: none */

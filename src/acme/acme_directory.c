@@ -12,12 +12,26 @@ static void copy_optional(const struct json *root, const char *member, char url[
         url[0] = '\0';
 }
 
+static void copy_caa_identities(const struct json *identities, struct acme_directory *directory)
+{
+    for (size_t i = 0; i < json_count(identities); i++) {
+        struct slice text;
+        if (!json_read_text(json_at(identities, i), &text) || text.size == 0 ||
+            text.size >= ACME_NAME_SIZE || directory->caa_identity_count == ACME_CAA_IDENTITIES_MAX)
+            continue;
+        char *copy = directory->caa_identities[directory->caa_identity_count++];
+        memcpy(copy, text.data, text.size);
+        copy[text.size] = '\0';
+    }
+}
+
 static void copy_meta(const struct json *meta, struct acme_directory *directory)
 {
     copy_optional(meta, "termsOfService", directory->terms_of_service);
     if (!json_read_bool(json_get(meta, "externalAccountRequired"),
                         &directory->external_account_required))
         directory->external_account_required = false;
+    copy_caa_identities(json_get(meta, "caaIdentities"), directory);
     for (struct json_member m = {0}; json_next(json_get(meta, "profiles"), &m);) {
         if (m.key.size >= ACME_PROFILE_SIZE || directory->profile_count == ACME_PROFILES_MAX)
             continue;

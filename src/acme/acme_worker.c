@@ -290,12 +290,26 @@ enum error acme_worker_revoke(struct acme_worker *worker, const char *name, acme
 /* -- Challenges -- */
 
 /* The order with this ticket, if it is still under way. */
-static struct runner *by_ticket(const struct acme_worker *worker, uint64_t ticket)
+static struct job *find_job(const struct acme_worker *worker, uint64_t ticket)
 {
     for (size_t i = 0; i < worker->running; i++)
         if (worker->jobs[i]->ticket == ticket)
-            return worker->jobs[i]->runner;
+            return worker->jobs[i];
     return NULL;
+}
+
+static struct runner *by_ticket(const struct acme_worker *worker, uint64_t ticket)
+{
+    const struct job *job = find_job(worker, ticket);
+    return job != NULL ? job->runner : NULL;
+}
+
+void acme_worker_examined(struct acme_worker *worker, uint64_t ticket,
+                          const struct acme_failure *refused, size_t count)
+{
+    struct job *job = find_job(worker, ticket);
+    if (job != NULL)
+        worker_examined(job, refused, count);
 }
 
 void acme_worker_published(struct acme_worker *worker, uint64_t ticket)
@@ -336,6 +350,8 @@ static const char *doing(const struct certificate *certificate)
     case WORK_ORDER:
     case WORK_POLL:
     case WORK_REVOKE:
+        if (certificate->job->examining)
+            return "looking at DNS";
         if (certificate->job->runner == NULL)
             return "making a key";
         return acme_state_name(runner_flow(certificate->job->runner)->state);

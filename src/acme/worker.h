@@ -32,6 +32,7 @@ struct job {
     struct crypto_key *account_key;
     char account_url[ACME_URL_SIZE];
     char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1];
+    bool examining;           /* the names are being looked at, before the CA is asked */
     struct key_maker *maker;  /* makes the next one; NULL when there is no need */
     struct crypto_key *key;   /* of the certificate to come */
     const char **order_names; /* of the certificate's hosts */
@@ -105,6 +106,8 @@ void worker_take_out(struct acme_worker *worker, struct certificate *certificate
 
 /* worker_job.c */
 void worker_order(struct certificate *certificate);
+/* The names have been looked at; none need be refused. */
+void worker_examined(struct job *job, const struct acme_failure *refused, size_t count);
 void worker_poll(struct certificate *certificate);
 void worker_revoke(struct certificate *certificate);
 void worker_drop_job(struct certificate *certificate);

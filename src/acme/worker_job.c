@@ -11,7 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REGISTRATIONS_MAX = 2 }; /* for one order, before it counts as a failure */
+enum {
+    REGISTRATIONS_MAX = 2, /* for one order, before it counts as a failure */
+    /* What our own look at DNS has refused is looked at again so soon: that costs the CA nothing,
+     * and who has mended a record waits for it. */
+    EXAMINE_AGAIN_MS = 10 * 60 * 1000,
+};
 
 static struct ca *ca_of(const struct certificate *certificate)
 {
@@ -103,16 +108,24 @@ static void log_failure(const struct certificate *certificate, const char *host,
               LOG_NUMBER("retry_in_s", (retry_mono_ms - clock_mono_ms()) / 1000));
 }
 
-void worker_failed(struct certificate *certificate, const struct acme_problem *problem)
+static void fail(struct certificate *certificate, const struct acme_problem *problem,
+                 int64_t longest_wait_ms)
 {
     const struct schedule_now now = worker_now();
     worker_set_problem(&certificate->problem, problem);
     certificate->registrations = 0;
     schedule_failed(&certificate->schedule, certificate->problem, &now);
+    if (certificate->schedule.retry_mono_ms - now.mono_ms > longest_wait_ms)
+        certificate->schedule.retry_mono_ms = now.mono_ms + longest_wait_ms;
     log_failure(certificate, NULL, certificate->problem, certificate->schedule.retry_mono_ms);
     worker_drop_job(certificate);
     worker_save(certificate);
     worker_plan(certificate);
+}
+
+void worker_failed(struct certificate *certificate, const struct acme_problem *problem)
+{
+    fail(certificate, problem, INT64_MAX);
 }
 
 static struct host *find_host(struct certificate *certificate, const char *name)
@@ -123,28 +136,35 @@ static struct host *find_host(struct certificate *certificate, const char *name)
     return NULL;
 }
 
+static void note_failures_in_budget(const struct certificate *certificate,
+                                    const struct acme_flow *flow)
+{
+    struct ca *ca = ca_of(certificate);
+    for (size_t i = 0; ca->budget != NULL && i < flow->failure_count; i++)
+        budget_note_failure(ca->budget, flow->failures[i].name, clock_mono_ms());
+    ca_budget_changed(ca);
+}
+
 /* Leaves out the names that failed, if that leaves any: those are ordered at once. */
-static bool split_off(struct certificate *certificate, const struct acme_flow *flow)
+static bool split_off(struct certificate *certificate, const struct acme_failure *failures,
+                      size_t count, int64_t longest_wait_ms)
 {
     const struct schedule_now now = worker_now();
     size_t known = 0;
-    for (size_t i = 0; i < flow->failure_count; i++) {
-        const struct acme_failure *failure = &flow->failures[i];
-        if (ca_of(certificate)->budget != NULL)
-            budget_note_failure(ca_of(certificate)->budget, failure->name, now.mono_ms);
-        known += find_host(certificate, failure->name) != NULL;
-    }
-    ca_budget_changed(ca_of(certificate));
+    for (size_t i = 0; i < count; i++)
+        known += find_host(certificate, failures[i].name) != NULL;
     if (known == 0 || known >= certificate->job->order_count)
         return false;
-    for (size_t i = 0; i < flow->failure_count; i++) {
-        struct host *host = find_host(certificate, flow->failures[i].name);
+    for (size_t i = 0; i < count; i++) {
+        struct host *host = find_host(certificate, failures[i].name);
         if (host == NULL)
             continue;
         if (host->hold.seed == 0)
             crypto_random(&host->hold.seed, sizeof(host->hold.seed));
-        worker_set_problem(&host->problem, &flow->failures[i].problem);
+        worker_set_problem(&host->problem, &failures[i].problem);
         schedule_failed(&host->hold, host->problem, &now);
+        if (host->hold.retry_mono_ms - now.mono_ms > longest_wait_ms)
+            host->hold.retry_mono_ms = now.mono_ms + longest_wait_ms;
         log_failure(certificate, host->name, host->problem, host->hold.retry_mono_ms);
     }
     return true;
@@ -161,7 +181,10 @@ static void order_failed(struct certificate *certificate)
             ca_forget_account(ca_of(certificate));
         worker_drop_job(certificate);
         worker_plan(certificate);
-    } else if (split_off(certificate, flow)) {
+        return;
+    }
+    note_failures_in_budget(certificate, flow);
+    if (split_off(certificate, flow->failures, flow->failure_count, INT64_MAX)) {
         worker_drop_job(certificate);
         worker_save(certificate);
         worker_plan(certificate);
@@ -404,6 +427,50 @@ static void start_with_key(struct job *job)
         fail_for_want_of_key(certificate, why.text);
 }
 
+/* Nothing stands in the way of the names any more. */
+static void go_to_ca(struct job *job)
+{
+    struct certificate *certificate = job->certificate;
+    int64_t wait_ms = take_from_budget(job);
+    if (wait_ms > 0) {
+        wait_for_limits(certificate, wait_ms);
+        return;
+    }
+    certificate->limited = false;
+    start_with_key(job);
+}
+
+void worker_examined(struct job *job, const struct acme_failure *refused, size_t count)
+{
+    struct certificate *certificate = job->certificate;
+    if (!job->examining)
+        return;
+    job->examining = false;
+    if (count == 0) {
+        go_to_ca(job);
+    } else if (split_off(certificate, refused, count, EXAMINE_AGAIN_MS)) {
+        worker_drop_job(certificate);
+        worker_save(certificate);
+        worker_plan(certificate);
+    } else {
+        fail(certificate, &refused[0].problem, EXAMINE_AGAIN_MS);
+    }
+}
+
+static void examine(struct job *job)
+{
+    const struct certificate *certificate = job->certificate;
+    const struct acme_worker_settings *settings = &certificate->worker->settings;
+    const struct acme_examination examination = {
+        .names = job->order_names,
+        .name_count = job->order_count,
+        .ca = &ca_of(certificate)->directory,
+        .account_url = job->account_url,
+    };
+    job->examining = true;
+    settings->hooks.examine(settings->context, job->ticket, &examination);
+}
+
 void worker_order(struct certificate *certificate)
 {
     const struct acme_worker *worker = certificate->worker;
@@ -416,13 +483,11 @@ void worker_order(struct certificate *certificate)
     struct job *job = certificate->job;
     choose_names(job);
     worker_load_order(job, ca_of(certificate)->settings->directory_url);
-    int64_t wait_ms = take_from_budget(job);
-    if (wait_ms > 0) {
-        wait_for_limits(certificate, wait_ms);
-        return;
-    }
-    certificate->limited = false;
-    start_with_key(job);
+    /* An order that was interrupted has passed already. */
+    if (worker->settings.hooks.examine != NULL && job->resumed_url[0] == '\0')
+        examine(job);
+    else
+        go_to_ca(job);
 }
 
 /* -- Renewal information -- */

@@ -1,21 +1,18 @@
-/* Addresses of upstreams that are given by name: see resolver.h. The only file that knows c-ares.
- *
- * The library is driven from the main loop: it says which sockets it waits for and when it wants to
- * be called again. Its callbacks may come before the call that asked has returned.
+/* Addresses of upstreams that are given by name: see resolver.h. Answers may come before the call
+ * that asked has returned.
  */
 #include "resolver.h"
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "dns/dns_client.h"
 
-#include <ares.h>
-#include <netinet/in.h>
 #include <search.h>
 #include <stdlib.h>
 
 enum {
     MAX_IN_FLIGHT = 64,
-    QUESTION_TIMEOUT_MS = 1000, /* of the first try; the library doubles it */
+    QUESTION_TRY_MS = 1000,
     QUESTION_TRIES = 3,
     SWEEP_MS = 1000, /* how often names whose time is up are looked for */
 };
@@ -35,23 +32,14 @@ struct name {
     struct name *next_queued;
 };
 
-struct socket_watch {
-    struct resolver *resolver;
-    struct main_watch *watch;
-    ares_socket_t fd;
-    int events;
-    struct socket_watch *next;
-};
-
 struct resolver {
     struct main_loop *main_loop;
     struct resolver_events events;
     unsigned interval_s;
-    char *nameservers; /* as the library takes them: "127.0.0.1:8600,[::1]:53"; "": the system's */
-    ares_channel channel; /* NULL while it is being replaced */
-    struct main_timer *library_timer;
+    char **nameservers; /* none: the system's */
+    size_t nameserver_count;
+    struct dns_client *client; /* NULL while it is being replaced */
     struct main_timer *sweep_timer;
-    struct socket_watch *sockets;
     void *tree; /* names by text */
     struct name *names;
     struct name *queue_head;
@@ -60,109 +48,12 @@ struct resolver {
     size_t pending;
 };
 
-/* -- The library and the main loop ------------------------------------------------------------ */
-
-static void arm_library_timer(struct resolver *resolver)
-{
-    struct timeval room;
-    struct timeval *next =
-        resolver->channel != NULL ? ares_timeout(resolver->channel, NULL, &room) : NULL;
-    if (next == NULL)
-        main_timer_stop(resolver->library_timer);
-    else
-        main_timer_once(resolver->library_timer, next->tv_sec * 1000 + next->tv_usec / 1000 + 1);
-}
-
-static void on_library_timer(void *context)
-{
-    struct resolver *resolver = context;
-    ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    arm_library_timer(resolver);
-}
-
-static void on_socket(void *context)
-{
-    const struct socket_watch *socket = context;
-    struct resolver *resolver = socket->resolver;
-    ares_socket_t writable = (socket->events & MAIN_WRITE) != 0 ? socket->fd : ARES_SOCKET_BAD;
-    ares_process_fd(resolver->channel, socket->fd, writable);
-    arm_library_timer(resolver); /* `socket` may be gone */
-}
-
-/* The library opened a socket, waits for something else on it, or is about to close it. */
-static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable)
-{
-    struct resolver *resolver = context;
-    struct socket_watch **link = &resolver->sockets;
-    while (*link != NULL && (*link)->fd != fd)
-        link = &(*link)->next;
-    struct socket_watch *socket = *link;
-    int events = (readable ? MAIN_READ : 0) | (writable ? MAIN_WRITE : 0);
-
-    if (events == 0) {
-        if (socket == NULL)
-            return;
-        *link = socket->next;
-        main_watch_free(socket->watch);
-        free(socket);
-        return;
-    }
-    if (socket == NULL) {
-        socket = memory_new(sizeof(*socket));
-        socket->resolver = resolver;
-        socket->fd = fd;
-        socket->watch = main_watch_new(resolver->main_loop, fd, events, on_socket, socket);
-        *link = socket;
-    }
-    socket->events = events;
-    main_watch_set(socket->watch, events);
-}
-
-static enum error open_channel(struct resolver *resolver, struct error_text *text)
-{
-    struct ares_options options = {
-        .timeout = QUESTION_TIMEOUT_MS,
-        .tries = QUESTION_TRIES,
-        .sock_state_cb = on_socket_state,
-        .sock_state_cb_data = resolver,
-    };
-    int status = ares_init_options(&resolver->channel, &options,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-    if (status != ARES_SUCCESS) {
-        resolver->channel = NULL;
-        return error_set(text, ERROR_SYSTEM, "cannot set up name resolution: %s",
-                         ares_strerror(status));
-    }
-    if (resolver->nameservers[0] == '\0')
-        return ERROR_OK;
-    status = ares_set_servers_ports_csv(resolver->channel, resolver->nameservers);
-    if (status == ARES_SUCCESS)
-        return ERROR_OK;
-    return error_set(text, ERROR_INVALID, "not a list of name servers: \"%s\": %s",
-                     resolver->nameservers, ares_strerror(status));
-}
-
 /* -- Questions and answers -------------------------------------------------------------------- */
 
 static void name_free(struct name *name)
 {
     free(name->text);
     free(name);
-}
-
-static bool address_of(const struct ares_addrinfo_node *node, struct ip *address)
-{
-    if (node->ai_family == AF_INET) {
-        struct sockaddr_in socket;
-        memcpy(&socket, node->ai_addr, sizeof(socket));
-        return ip_from_bytes(slice_from(&socket.sin_addr, 4), address);
-    }
-    if (node->ai_family == AF_INET6) {
-        struct sockaddr_in6 socket;
-        memcpy(&socket, node->ai_addr, sizeof(socket));
-        return ip_from_bytes(slice_from(&socket.sin6_addr, 16), address);
-    }
-    return false;
 }
 
 /* The order in which addresses are preferred: IPv4 first, then by their bytes. */
@@ -174,23 +65,22 @@ static bool comes_before(const struct ip *a, const struct ip *b)
 }
 
 /* Chooses among the answers; `*ttl_s` is the shortest of all. False when none may be used. */
-static bool choose(const struct name *name, const struct ares_addrinfo *answers, struct ip *chosen,
+static bool choose(const struct name *name, const struct dns_addresses *answers, struct ip *chosen,
                    int *ttl_s)
 {
     const struct resolver_events *events = &name->resolver->events;
     bool found = false;
     *ttl_s = INT32_MAX;
-    for (const struct ares_addrinfo_node *node = answers->nodes; node != NULL;
-         node = node->ai_next) {
-        struct ip address;
-        if (!address_of(node, &address) || !events->is_allowed(events->context, &address))
+    for (size_t i = 0; i < answers->count; i++) {
+        const struct ip *address = &answers->items[i].ip;
+        if (!events->is_allowed(events->context, address))
             continue;
-        if (node->ai_ttl < *ttl_s)
-            *ttl_s = node->ai_ttl;
-        bool is_in_use = ip_equal(&address, &name->address);
+        if (answers->items[i].ttl_s < *ttl_s)
+            *ttl_s = answers->items[i].ttl_s;
+        bool is_in_use = ip_equal(address, &name->address);
         if (!found || is_in_use ||
-            (!ip_equal(chosen, &name->address) && comes_before(&address, chosen)))
-            *chosen = address;
+            (!ip_equal(chosen, &name->address) && comes_before(address, chosen)))
+            *chosen = *address;
         found = true;
     }
     return found;
@@ -226,46 +116,41 @@ static void take_success(struct name *name, const struct ip *address, int ttl_s)
     events->on_change(events->context, name->text);
 }
 
-static void on_answer(void *context, int status, int timeouts, struct ares_addrinfo *answers)
+static void on_answer(void *context, const struct dns_addresses *answers)
 {
     struct name *name = context;
     struct resolver *resolver = name->resolver;
     struct ip address = {0};
     int ttl_s;
-    (void)timeouts;
 
     name->in_flight = false;
     resolver->in_flight--;
     if (name->forgotten) {
         if (!name->answered)
             resolver->pending--;
-        ares_freeaddrinfo(answers);
         name_free(name);
         return;
     }
-    if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
-        return; /* the channel is being replaced: the name is asked for again */
+    if (answers->status == DNS_CANCELLED)
+        return; /* others are to be asked: the name is asked for again */
     bool is_first = !name->answered;
     name->answered = true;
     if (is_first)
         resolver->pending--;
-    if (status != ARES_SUCCESS)
-        take_failure(name, ares_strerror(status), is_first);
+    if (answers->status != DNS_FOUND)
+        take_failure(name, answers->reason, is_first);
     else if (!choose(name, answers, &address, &ttl_s))
         take_failure(name, "none of its addresses is in upstream_allow", is_first);
     else
         take_success(name, &address, ttl_s);
-    ares_freeaddrinfo(answers);
     start_queued(resolver);
 }
 
 static void ask(struct name *name)
 {
-    const struct ares_addrinfo_hints hints = {
-        .ai_family = AF_UNSPEC, .ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM};
     name->in_flight = true;
     name->resolver->in_flight++;
-    ares_getaddrinfo(name->resolver->channel, name->text, NULL, &hints, on_answer, name);
+    dns_client_addresses(name->resolver->client, name->text, DNS_ANY_FAMILY, on_answer, name);
 }
 
 static void enqueue(struct name *name)
@@ -286,7 +171,7 @@ static void enqueue(struct name *name)
  * the questions in flight. */
 static void start_queued(struct resolver *resolver)
 {
-    while (resolver->channel != NULL && resolver->queue_head != NULL &&
+    while (resolver->client != NULL && resolver->queue_head != NULL &&
            resolver->in_flight < MAX_IN_FLIGHT) {
         struct name *name = resolver->queue_head;
         resolver->queue_head = name->next_queued;
@@ -311,7 +196,6 @@ static void on_sweep(void *context)
         if (name->answered && now_ms >= name->due_ms)
             enqueue(name);
     start_queued(resolver);
-    arm_library_timer(resolver);
 }
 
 /* -- Names ------------------------------------------------------------------------------------ */
@@ -345,7 +229,6 @@ enum resolver_answer resolver_find(struct resolver *resolver, const char *text, 
     if (found == NULL) {
         enqueue(name);
         start_queued(resolver);
-        arm_library_timer(resolver);
     }
     if (!name->answered)
         return RESOLVER_PENDING;
@@ -389,45 +272,61 @@ void resolver_forget_unused(struct resolver *resolver)
     }
 }
 
-static void close_channel(struct resolver *resolver)
+static void close_client(struct resolver *resolver)
 {
-    ares_channel channel = resolver->channel;
-    resolver->channel = NULL; /* so that nothing is asked from within the callbacks */
-    if (channel != NULL)
-        ares_destroy(channel);
+    struct dns_client *client = resolver->client;
+    resolver->client = NULL; /* so that nothing is asked from within the callbacks */
+    dns_client_free(client);
 }
 
 enum error resolver_restart(struct resolver *resolver, struct error_text *text)
 {
-    close_channel(resolver);
+    const struct dns_client_settings settings = {
+        .nameservers = (const char *const *)resolver->nameservers,
+        .nameserver_count = resolver->nameserver_count,
+        .try_ms = QUESTION_TRY_MS,
+        .tries = QUESTION_TRIES,
+    };
+    close_client(resolver);
     for (struct name *name = resolver->names; name != NULL; name = name->next)
         enqueue(name);
-    enum error error = open_channel(resolver, text);
+    resolver->client = dns_client_new(resolver->main_loop, &settings, text);
     start_queued(resolver);
-    arm_library_timer(resolver);
-    return error;
+    return resolver->client != NULL ? ERROR_OK : ERROR_INVALID;
 }
 
-static char *join(char *const *texts, size_t count)
+static bool same_nameservers(const struct resolver *resolver,
+                             const struct resolver_options *options)
 {
-    char *joined = memory_copy_text(SLICE(""));
-    for (size_t i = 0; i < count; i++) {
-        char *longer = memory_format("%s%s%s", joined, i > 0 ? "," : "", texts[i]);
-        free(joined);
-        joined = longer;
-    }
-    return joined;
+    if (resolver->nameserver_count != options->nameserver_count)
+        return false;
+    for (size_t i = 0; i < options->nameserver_count; i++)
+        if (strcmp(resolver->nameservers[i], options->nameservers[i]) != 0)
+            return false;
+    return true;
+}
+
+static void free_nameservers(struct resolver *resolver)
+{
+    for (size_t i = 0; i < resolver->nameserver_count; i++)
+        free(resolver->nameservers[i]);
+    free(resolver->nameservers);
+    resolver->nameservers = NULL;
+    resolver->nameserver_count = 0;
 }
 
 enum error resolver_configure(struct resolver *resolver, const struct resolver_options *options,
                               struct error_text *text)
 {
-    char *nameservers = join(options->nameservers, options->nameserver_count);
-    bool asks_others = resolver->channel == NULL || strcmp(nameservers, resolver->nameservers) != 0;
-    free(resolver->nameservers);
-    resolver->nameservers = nameservers;
     resolver->interval_s = options->interval_s;
-    return asks_others ? resolver_restart(resolver, text) : ERROR_OK;
+    if (resolver->client != NULL && same_nameservers(resolver, options))
+        return ERROR_OK;
+    free_nameservers(resolver);
+    resolver->nameserver_count = options->nameserver_count;
+    resolver->nameservers = memory_new(options->nameserver_count * sizeof(char *));
+    for (size_t i = 0; i < options->nameserver_count; i++)
+        resolver->nameservers[i] = memory_copy_text(slice_of(options->nameservers[i]));
+    return resolver_restart(resolver, text);
 }
 
 struct resolver *resolver_new(struct main_loop *main_loop, const struct resolver_events *events)
@@ -436,11 +335,8 @@ struct resolver *resolver_new(struct main_loop *main_loop, const struct resolver
     resolver->main_loop = main_loop;
     resolver->events = *events;
     resolver->interval_s = RESOLVE_MIN_S;
-    resolver->nameservers = memory_copy_text(SLICE(""));
-    resolver->library_timer = main_timer_new(main_loop, on_library_timer, resolver);
     resolver->sweep_timer = main_timer_new(main_loop, on_sweep, resolver);
     main_timer_every(resolver->sweep_timer, SWEEP_MS);
-    ares_library_init(ARES_LIB_INIT_ALL); /* does nothing, and cannot fail, on Unix */
     return resolver;
 }
 
@@ -453,8 +349,7 @@ void resolver_free(struct resolver *resolver)
 {
     if (resolver == NULL)
         return;
-    close_channel(resolver);
-    ares_library_cleanup();
+    close_client(resolver);
     tdestroy(resolver->tree, leave_in_place);
     while (resolver->queue_head != NULL) {
         struct name *name = resolver->queue_head;
@@ -467,8 +362,7 @@ void resolver_free(struct resolver *resolver)
         resolver->names = name->next;
         name_free(name);
     }
-    main_timer_free(resolver->library_timer);
     main_timer_free(resolver->sweep_timer);
-    free(resolver->nameservers);
+    free_nameservers(resolver);
     free(resolver);
 }

@@ -119,11 +119,33 @@ static void read_certbot_live(const struct node *node, void *target)
     node_file_name(node, &acme_of(target)->certbot_live);
 }
 
+static void read_haproxy_preflight(const struct node *node, void *target)
+{
+    bool wanted;
+    if (node_bool(node, &wanted))
+        acme_of(target)->no_haproxy_preflight = !wanted;
+}
+
+static void read_dns_preflight(const struct node *node, void *target)
+{
+    bool wanted;
+    if (node_bool(node, &wanted))
+        acme_of(target)->no_dns_preflight = !wanted;
+}
+
+/* One answer to both, or one to each. */
 static void read_preflight(const struct node *node, void *target)
 {
-    bool preflight;
-    if (node_bool(node, &preflight))
-        acme_of(target)->no_preflight = !preflight;
+    static const struct option OPTIONS[] = {
+        {"haproxy", read_haproxy_preflight},
+        {"dns", read_dns_preflight},
+    };
+    if (json_type_of(node->value) == JSON_TYPE_OBJECT) {
+        options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
+        return;
+    }
+    read_haproxy_preflight(node, target);
+    acme_of(target)->no_dns_preflight = acme_of(target)->no_haproxy_preflight;
 }
 
 static void read_group(const struct node *node, void *target)

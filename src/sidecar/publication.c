@@ -107,8 +107,8 @@ static void judge(const struct look *look, const struct http_probe_answer *answe
     case HTTP_PROBE_REFUSED:
         snprintf(reason, REASON_SIZE,
                  "%s: connection refused by %s, where HAProxy should listen: start HAProxy, "
-                 "correct haproxy.http, or set acme.preflight to false if it is not to be reached "
-                 "from here",
+                 "correct haproxy.http, or set acme.preflight.haproxy to false if it is not to be "
+                 "reached from here",
                  look->host, http);
         return;
     default:

@@ -439,13 +439,17 @@ static bool open_worker(struct sidecar *sidecar, const struct sidecar_settings *
 {
     struct acme_worker_settings worker = {
         .orders_at_once = settings->orders_at_once,
-        .hooks = {.publish = publications_publish,
+        .hooks = {.examine = settings->look_at_dns ? examinations_begin : NULL,
+                  .publish = publications_publish,
                   .withdraw = publications_withdraw,
                   .ready = on_ready},
         .context = sidecar,
     };
     if (settings->cas[0].directory_url == NULL)
         return true;
+    if (settings->look_at_dns &&
+        (sidecar->examinations = examinations_new(sidecar, settings, text)) == NULL)
+        return false;
     for (size_t i = 0; i < COUNT_OF(worker.cas); i++)
         ca_settings_copy(&sidecar->cas[i], &settings->cas[i]);
     memcpy(worker.cas, sidecar->cas, sizeof(worker.cas));
@@ -484,6 +488,7 @@ static void close_all(struct sidecar *sidecar)
     main_waker_free(sidecar->waker);
     admin_desk_free(sidecar->desk);
     acme_worker_free(sidecar->worker);
+    examinations_free(sidecar->examinations);
     for (size_t i = 0; i < COUNT_OF(sidecar->cas); i++)
         ca_settings_fini(&sidecar->cas[i]);
     challenge_server_free(sidecar->challenge_server);

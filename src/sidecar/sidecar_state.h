@@ -6,6 +6,7 @@
 #include "admin/admin_server.h"
 #include "ca_settings.h"
 #include "certificate_list.h"
+#include "examination.h"
 #include "handshake.h"
 #include "net/listen_socket.h"
 #include "publication.h"
@@ -48,6 +49,7 @@ struct sidecar {
     struct deployer *deployer;
     struct challenges *challenges;
     struct publications *publications;
+    struct examinations *examinations; /* NULL: the CA looks by itself */
     struct handshakes *handshakes;
     struct http_client *probes; /* to our own HAProxys */
     struct listen_sockets challenge_sockets;

@@ -149,9 +149,7 @@ def test_renewal_before_a_short_life_ends(new_certified, new_ca):
 
         def look():
             certificate = stack.served(HOST)
-            assert (
-                certificate is not None
-            )  # never a gap: an expired one would not verify
+            assert certificate is not None  # never a gap: an expired one would not verify
             renewed.append(certificate.serial_number)
             return certificate.serial_number != serial
 
@@ -164,8 +162,7 @@ def test_revocation_brings_another(chat, ca):
     chat.certs("revoke", "chat")
     chat.wait_served(HOST, but_not=before)
     wait_until(
-        lambda: '"Revoked"' in ca.manage(f"/cert-status-by-serial/{before:x}"),
-        "revoked at the CA",
+        lambda: '"Revoked"' in ca.manage(f"/cert-status-by-serial/{before:x}"), "revoked at the CA"
     )
 
 
@@ -226,8 +223,7 @@ def test_haproxy_reloaded(chat):
     before, workers = chat.serial(HOST), chat.haproxy_workers()
     chat.haproxy.send_signal(signal.SIGUSR2)
     wait_until(
-        lambda: len(found := chat.haproxy_workers()) == 1 and found != workers,
-        "a new worker",
+        lambda: len(found := chat.haproxy_workers()) == 1 and found != workers, "a new worker"
     )
     chat.wait_served(HOST)
     assert chat.serial(HOST) == before
@@ -288,9 +284,7 @@ def test_two_haproxys(new_certified):
         other = Process("second", command, stack.directory).start()
         assert stack.wait_served(HOST, port=port).serial_number == new
         stack.wait_told(
-            NAME,
-            lambda told: all(one["served"] for one in told["haproxys"]),
-            "served by both",
+            NAME, lambda told: all(one["served"] for one in told["haproxys"]), "served by both"
         )
     finally:
         other.stop()
@@ -310,9 +304,7 @@ def test_by_the_masters_socket(new_certified):
 def test_a_leftover_transaction_is_cleared(chat, authority, tmp_path):
     before = chat.serial(HOST)
     other = authority.issue([HOST], tmp_path / "other.pem").read_text()
-    assert "created" in chat.runtime(
-        f"set ssl cert {chat.crt_dir / NAME} <<\n{other}\n"
-    )
+    assert "created" in chat.runtime(f"set ssl cert {chat.crt_dir / NAME} <<\n{other}\n")
     chat.certs("renew", "chat")
     after = chat.wait_served(HOST, but_not=before)
     assert after.serial_number == chat.serial_on_disk(NAME)
@@ -324,10 +316,7 @@ def test_many_certificates_are_gone_through_soon(new_certified, authority):
     stack = new_certified(acme={"directory": "none"})
     stack.write_tenants(
         {
-            f"t{number}": {
-                "hosts": [f"t{number}.test"],
-                "upstream": "http://127.0.0.1:1",
-            }
+            f"t{number}": {"hosts": [f"t{number}.test"], "upstream": "http://127.0.0.1:1"}
             for number in range(600)
         }
     )
@@ -353,9 +342,7 @@ def test_haproxy_in_its_chroot_as_its_own_user(new_certified):
     empty = stack.directory / "chroot"
     empty.mkdir()
     stack.sockets = [empty / "agent.sock"]
-    stack.config["listen"] = stack.config["haproxy"]["agents"] = [
-        f"unix:{empty}/agent.sock"
-    ]
+    stack.config["listen"] = stack.config["haproxy"]["agents"] = [f"unix:{empty}/agent.sock"]
     stack.config["listen_mode"] = "0666"
     stack.config["haproxy"].update(chroot=str(empty), user="haproxy", group="haproxy")
     stack.want(("chat", HOST))
@@ -395,9 +382,7 @@ def test_certbot_beside_us(new_certified, ca, tmp_path):
     stack = new_certified(acme={"webroot": str(webroot)})
     stack.want(("chat", HOST))
     stack.start()
-    for _ in range(
-        5
-    ):  # this CA refuses one good nonce in twenty, which certbot does not survive
+    for _ in range(5):  # this CA refuses one good nonce in twenty, which certbot does not survive
         done = subprocess.run(
             [certbot, "certonly", "--webroot", "-w", webroot, "--server", ca.directory]
             + ["-n", "--agree-tos", "-m", "a@example.test", "--no-eff-email"]
@@ -450,9 +435,7 @@ def test_keys_are_nobodys_business(chat):
     assert "PRIVATE" not in said
     assert not [line for line in lines if line in said]
     about = pathlib.Path(f"/proc/{chat.agents[0].pid}")
-    assert (
-        about.joinpath("cmdline").read_bytes().count(b"\0") == 4
-    )  # run -c FILE, no more
+    assert about.joinpath("cmdline").read_bytes().count(b"\0") == 4  # run -c FILE, no more
 
 
 def test_no_key_is_left_in_memory(chat):
@@ -463,6 +446,7 @@ def test_no_key_is_left_in_memory(chat):
     chat.certs("renew", "chat")
     chat.wait_served(HOST, but_not=before)
     chat.wait_told(NAME, lambda told: "doing" not in told, "at rest")
+    wait_until(lambda: "as=renewed" in chat.agent_log(), "HAProxy needs no more of it")
     secrets = {line.encode() for line in key_lines(chat) if len(line) > 20}
     for path in [chat.crt_dir / NAME, *(chat.state_dir / "history").glob("*/*.pem")]:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
@@ -481,9 +465,7 @@ def memory_of(pid):
     page = os.sysconf("SC_PAGE_SIZE")
     about = pathlib.Path(f"/proc/{pid}")
     try:
-        with open(about / "mem", "rb", 0) as file, open(
-            about / "pagemap", "rb", 0
-        ) as pages:
+        with open(about / "mem", "rb", 0) as file, open(about / "pagemap", "rb", 0) as pages:
             for line in (about / "maps").read_text().splitlines():
                 places, mode = line.split()[:2]
                 start, end = (int(place, 16) for place in places.split("-"))
@@ -511,9 +493,7 @@ def test_no_core_dump_and_no_other_process(new_certified):
     for path in [stack.directory, *stack.directory.rglob("*")]:
         os.chown(path, nobody, nobody)
     agent = stack.start_agent(user=nobody)
-    assert " 65534 " in pathlib.Path(f"/proc/{agent.pid}/status").read_text().replace(
-        "\t", " "
-    )
+    assert " 65534 " in pathlib.Path(f"/proc/{agent.pid}/status").read_text().replace("\t", " ")
     assert os.stat(f"/proc/{agent.pid}/mem").st_uid == 0
     limits = pathlib.Path(f"/proc/{agent.pid}/limits").read_text()
     assert re.search(r"Max core file size +0 +0 ", limits)

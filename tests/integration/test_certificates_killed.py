@@ -23,9 +23,7 @@ def kill_after(stack, seconds):
     stack.agents[0].stop(signal.SIGKILL)
 
 
-def test_killed_at_any_moment_of_the_first_certificate(
-    new_certified, ca, record_property
-):
+def test_killed_at_any_moment_of_the_first_certificate(new_certified, ca, record_property):
     moments = random.Random(SEED)
     stack = new_certified().start()
     twice = finished = 0
@@ -77,9 +75,7 @@ def test_killed_at_any_moment_of_a_swap(new_certified, ca):
         assert served is not None  # the old one or the new one
         outcomes.add(served == on_disk)
         stack.start_agent()
-        wait_until(
-            lambda: stack.serial(host) == on_disk, "what is on disk is served", 15
-        )
+        wait_until(lambda: stack.serial(host) == on_disk, "what is on disk is served", 15)
         stack.wait_told(name, lambda told: told["haproxys"][0]["served"], "served")
         assert stack.serial_on_disk(name) == on_disk
     assert outcomes == {True, False}
@@ -110,9 +106,7 @@ def test_killed_in_a_renewal(new_certified, ca):
             "at rest",
             30,
         )
-        wait_until(
-            lambda: stack.serial(host) == stack.serial_on_disk(name), "served", 15
-        )
+        wait_until(lambda: stack.serial(host) == stack.serial_on_disk(name), "served", 15)
         if done:
             assert ca.orders() == orders_then
         assert ca.orders() - orders <= 2

@@ -33,6 +33,7 @@ def issuing(new_stack, tmp_path, authority, upstreams):
         folder.mkdir()
         pebble = Pebble(folder, authority, challenge_port=stack.http_port)
         made.append(pebble.start())
+        stack.config["resolver"] = {"nameservers": [f"127.0.0.1:{pebble.dns_port}"]}
         stack.config["acme"] = {
             "challenge_listen": f"127.0.0.1:{stack.challenge_port}",
             "directory": pebble.directory,

@@ -30,7 +30,7 @@ RANKS = [
     {"conf"},
     {"agent"},
     {"net"},
-    {"acme", "http"},
+    {"acme", "dns", "http"},
     {"admin"},
     {"sidecar"},
     {"app"},

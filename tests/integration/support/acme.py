@@ -88,11 +88,15 @@ class Pebble:
         self.process.stop()
         self.dns.stop()
 
+    def set_dns(self, command, **members):
+        """A command of pebble-challtestsrv's: "add-a", "add-caa", "set-servfail"..."""
+        url = f"http://127.0.0.1:{self.dns_management_port}/{command}"
+        body = json.dumps(members).encode()
+        urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()
+
     def resolve(self, host, address):
-        for command in ("clear-a", "add-a"):
-            body = json.dumps({"host": host + ".", "addresses": [address]}).encode()
-            url = f"http://127.0.0.1:{self.dns_management_port}/{command}"
-            urllib.request.urlopen(urllib.request.Request(url, body), timeout=10).close()
+        self.set_dns("clear-a", host=host + ".")
+        self.set_dns("add-a", host=host + ".", addresses=[address])
 
     def wait_until_up(self):
         """The management port is opened on its own, and not always first."""

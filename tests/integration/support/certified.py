@@ -26,6 +26,8 @@ class CertifiedStack(Stack):
         self.config["haproxy"].update(
             http=[f"127.0.0.1:{self.http_port}"], https_port=self.https_port
         )
+        if getattr(pebble, "dns_port", None):
+            self.config["resolver"] = {"nameservers": [f"127.0.0.1:{pebble.dns_port}"]}
         self.config["acme"] = {
             "directory": pebble.directory,
             "ca_file": str(pebble.ca_file),

@@ -1,0 +1,270 @@
+/* Questions to name servers: see dns/dns_client.h. The only file that knows c-ares.
+ *
+ * The library is driven from the main loop: it says which sockets it waits for and when it wants to
+ * be called again. Its callbacks may come before the call that asked has returned.
+ */
+#include "dns/dns_client.h"
+
+#include "core/memory.h"
+
+#include <ares.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+enum {
+    CLASS_INTERNET = 1,
+    TYPE_CAA = 257,
+    RECORDS_MAX = 64, /* of one answer; those behind are passed over */
+};
+
+struct socket_watch {
+    struct dns_client *client;
+    struct main_watch *watch;
+    ares_socket_t fd;
+    int events;
+    struct socket_watch *next;
+};
+
+struct dns_client {
+    struct main_loop *main_loop;
+    ares_channel channel;
+    struct main_timer *timer;
+    struct socket_watch *sockets;
+};
+
+struct address_question {
+    dns_addresses_fn *on_answer;
+    void *context;
+};
+
+struct caa_question {
+    dns_caas_fn *on_answer;
+    void *context;
+};
+
+/* -- The library and the main loop ------------------------------------------------------------ */
+
+static void arm_timer(struct dns_client *client)
+{
+    struct timeval room;
+    struct timeval *next = ares_timeout(client->channel, NULL, &room);
+    if (next == NULL)
+        main_timer_stop(client->timer);
+    else
+        main_timer_once(client->timer, next->tv_sec * 1000 + next->tv_usec / 1000 + 1);
+}
+
+static void on_timer(void *context)
+{
+    struct dns_client *client = context;
+    ares_process_fd(client->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    arm_timer(client);
+}
+
+static void on_socket(void *context)
+{
+    const struct socket_watch *socket = context;
+    struct dns_client *client = socket->client;
+    ares_socket_t writable = (socket->events & MAIN_WRITE) != 0 ? socket->fd : ARES_SOCKET_BAD;
+    ares_process_fd(client->channel, socket->fd, writable);
+    arm_timer(client); /* `socket` may be gone */
+}
+
+/* The library opened a socket, waits for something else on it, or is about to close it. */
+static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable)
+{
+    struct dns_client *client = context;
+    struct socket_watch **link = &client->sockets;
+    while (*link != NULL && (*link)->fd != fd)
+        link = &(*link)->next;
+    struct socket_watch *socket = *link;
+    int events = (readable ? MAIN_READ : 0) | (writable ? MAIN_WRITE : 0);
+
+    if (events == 0) {
+        if (socket == NULL)
+            return;
+        *link = socket->next;
+        main_watch_free(socket->watch);
+        free(socket);
+        return;
+    }
+    if (socket == NULL) {
+        socket = memory_new(sizeof(*socket));
+        socket->client = client;
+        socket->fd = fd;
+        socket->watch = main_watch_new(client->main_loop, fd, events, on_socket, socket);
+        socket->next = client->sockets;
+        client->sockets = socket;
+    }
+    socket->events = events;
+    main_watch_set(socket->watch, events);
+}
+
+static char *join(const char *const *texts, size_t count)
+{
+    char *joined = memory_copy_text(SLICE(""));
+    for (size_t i = 0; i < count; i++) {
+        char *longer = memory_format("%s%s%s", joined, i > 0 ? "," : "", texts[i]);
+        free(joined);
+        joined = longer;
+    }
+    return joined;
+}
+
+static enum error open_channel(struct dns_client *client,
+                               const struct dns_client_settings *settings, struct error_text *why)
+{
+    struct ares_options options = {
+        .timeout = settings->try_ms,
+        .tries = (int)settings->tries,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = client,
+    };
+    int set = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+    if (settings->whole_names)
+        set |= ARES_OPT_DOMAINS; /* to none */
+    int status = ares_init_options(&client->channel, &options, set);
+    if (status != ARES_SUCCESS) {
+        client->channel = NULL;
+        return error_set(why, ERROR_SYSTEM, "cannot set up name resolution: %s",
+                         ares_strerror(status));
+    }
+    if (settings->nameserver_count == 0)
+        return ERROR_OK;
+    char *nameservers = join(settings->nameservers, settings->nameserver_count);
+    status = ares_set_servers_ports_csv(client->channel, nameservers);
+    enum error error = ERROR_OK;
+    if (status != ARES_SUCCESS)
+        error = error_set(why, ERROR_INVALID, "not a list of name servers: \"%s\": %s", nameservers,
+                          ares_strerror(status));
+    free(nameservers);
+    return error;
+}
+
+struct dns_client *dns_client_new(struct main_loop *main_loop,
+                                  const struct dns_client_settings *settings,
+                                  struct error_text *why)
+{
+    struct dns_client *client = memory_new(sizeof(*client));
+    client->main_loop = main_loop;
+    client->timer = main_timer_new(main_loop, on_timer, client);
+    ares_library_init(ARES_LIB_INIT_ALL); /* does nothing, and cannot fail, on Unix */
+    if (open_channel(client, settings, why) == ERROR_OK)
+        return client;
+    dns_client_free(client);
+    return NULL;
+}
+
+void dns_client_free(struct dns_client *client)
+{
+    if (client == NULL)
+        return;
+    if (client->channel != NULL)
+        ares_destroy(client->channel);
+    ares_library_cleanup();
+    main_timer_free(client->timer);
+    free(client);
+}
+
+static enum dns_status status_of(int status)
+{
+    switch (status) {
+    case ARES_SUCCESS: return DNS_FOUND;
+    case ARES_ENODATA:
+    case ARES_ENOTFOUND: return DNS_NOTHING;
+    case ARES_EDESTRUCTION:
+    case ARES_ECANCELLED: return DNS_CANCELLED;
+    default: return DNS_TROUBLE;
+    }
+}
+
+/* -- Addresses --------------------------------------------------------------------------------- */
+
+static bool address_of(const struct ares_addrinfo_node *node, struct ip *address)
+{
+    if (node->ai_family == AF_INET) {
+        struct sockaddr_in socket;
+        memcpy(&socket, node->ai_addr, sizeof(socket));
+        return ip_from_bytes(slice_from(&socket.sin_addr, 4), address);
+    }
+    if (node->ai_family == AF_INET6) {
+        struct sockaddr_in6 socket;
+        memcpy(&socket, node->ai_addr, sizeof(socket));
+        return ip_from_bytes(slice_from(&socket.sin6_addr, 16), address);
+    }
+    return false;
+}
+
+static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *answers)
+{
+    struct address_question *question = context;
+    struct dns_address items[RECORDS_MAX];
+    size_t count = 0;
+    (void)timeouts;
+    const struct ares_addrinfo_node *node = answers != NULL ? answers->nodes : NULL;
+    for (; node != NULL && count < COUNT_OF(items); node = node->ai_next) {
+        items[count].ttl_s = node->ai_ttl;
+        count += address_of(node, &items[count].ip);
+    }
+    if (status == ARES_SUCCESS && count == 0)
+        status = ARES_ENODATA;
+    const struct dns_addresses told = {.status = status_of(status),
+                                       .reason = ares_strerror(status),
+                                       .items = items,
+                                       .count = count};
+    question->on_answer(question->context, &told);
+    ares_freeaddrinfo(answers);
+    free(question);
+}
+
+void dns_client_addresses(struct dns_client *client, const char *name, enum dns_family family,
+                          dns_addresses_fn *on_answer, void *context)
+{
+    static const int FAMILIES[] = {
+        [DNS_ANY_FAMILY] = AF_UNSPEC, [DNS_IPV4] = AF_INET, [DNS_IPV6] = AF_INET6};
+    const struct ares_addrinfo_hints hints = {
+        .ai_family = FAMILIES[family], .ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM};
+    struct address_question *question = memory_new(sizeof(*question));
+    *question = (struct address_question){on_answer, context};
+    ares_getaddrinfo(client->channel, name, NULL, &hints, on_addresses, question);
+    arm_timer(client);
+}
+
+/* -- CAA --------------------------------------------------------------------------------------- */
+
+static void on_caas(void *context, int status, int timeouts, unsigned char *answer, int size)
+{
+    struct caa_question *question = context;
+    struct ares_caa_reply *first = NULL;
+    struct dns_caa items[RECORDS_MAX];
+    size_t count = 0;
+    (void)timeouts;
+    if (status == ARES_SUCCESS)
+        status = ares_parse_caa_reply(answer, size, &first);
+    for (const struct ares_caa_reply *record = first; record != NULL && count < COUNT_OF(items);
+         record = record->next)
+        items[count++] = (struct dns_caa){
+            .critical = (record->critical & 0x80) != 0,
+            .tag = slice_from(record->property, record->plength),
+            .value = slice_from(record->value, record->length),
+        };
+    if (status == ARES_SUCCESS && count == 0)
+        status = ARES_ENODATA;
+    const struct dns_caas told = {.status = status_of(status),
+                                  .reason = ares_strerror(status),
+                                  .items = items,
+                                  .count = count};
+    question->on_answer(question->context, &told);
+    if (first != NULL)
+        ares_free_data(first);
+    free(question);
+}
+
+void dns_client_caa(struct dns_client *client, const char *name, dns_caas_fn *on_answer,
+                    void *context)
+{
+    struct caa_question *question = memory_new(sizeof(*question));
+    *question = (struct caa_question){on_answer, context};
+    ares_query(client->channel, name, CLASS_INTERNET, TYPE_CAA, on_caas, question);
+    arm_timer(client);
+}

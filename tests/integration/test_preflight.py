@@ -1,0 +1,187 @@
+"""DNS is looked at before an order: what must fail is told, and the CA is not asked."""
+
+import json
+
+import pytest
+
+from support.acme import FaultyProxy
+from support.certified import names_of
+from support.processes import free_port, wait_until
+
+HOST = "chat.example.test"
+NAME = "chat.pem"
+
+
+@pytest.fixture
+def lonely_ca(new_ca):
+    """A CA and a DNS in which only HOST has an address."""
+    ca = new_ca()
+    ca.set_dns("add-a", host=HOST + ".", addresses=["127.0.0.1"])
+    ca.set_dns("set-default-ipv4", ip="")
+    return ca
+
+
+@pytest.fixture
+def named_ca(new_ca, folder, tmp_path):
+    """A CA that says what CAA records call it: pebble's own directory does not."""
+    ca = new_ca()
+    proxy = FaultyProxy(ca, tmp_path, [])
+    base = f"https://localhost:{proxy.port}"
+    places = {"newNonce": "nonce-plz", "newAccount": "sign-me-up", "newOrder": "order-plz"}
+    directory = {name: f"{base}/{place}" for name, place in places.items()}
+    directory["meta"] = {"caaIdentities": ["pebble.example", "ca.example"]}
+    text = json.dumps(directory).replace('"', '\\"')
+    proxy.set_rules(
+        [f'http-request return content-type application/json string "{text}" if {{ path /dir }}']
+    )
+    ca.directory = proxy.start().directory
+    yield ca
+    proxy.stop()
+
+
+def left_out(stack, host):
+    def told():
+        about = stack.told(NAME)
+        mine = [one for one in (about or {}).get("left_out", []) if one["host"] == host]
+        return mine[0]["problem"] if mine else None
+
+    return wait_until(told, f"{host} is left out", 20)
+
+
+def refused(stack):
+    return stack.wait_told(NAME, lambda told: "problem" in told, "refused")["problem"]
+
+
+# --- addresses --------------------------------------------------------------------------------
+
+
+def test_a_name_without_any_address_is_not_ordered(new_certified, lonely_ca):
+    stack = new_certified(lonely_ca)
+    stack.want(("chat", "nowhere.example.test"))
+    stack.start()
+    problem = refused(stack)
+    assert problem["type"] == "dns"
+    assert "nowhere.example.test has no address in DNS" in problem["detail"]
+    told = stack.told(NAME)
+    assert told["next"] == "the last try failed" and told["next_in_s"] <= 600
+    assert "nowhere.example.test has no address" in stack.certs()
+    assert "certificate_failed" in stack.agent_log()
+    assert lonely_ca.orders() == 0
+    # Somebody puts the record in.
+    lonely_ca.set_dns("add-a", host="nowhere.example.test.", addresses=["127.0.0.1"])
+    stack.certs("renew", "chat")
+    stack.wait_served("nowhere.example.test")
+
+
+def test_it_is_split_off_a_bundle(new_certified, lonely_ca):
+    stack = new_certified(lonely_ca)
+    stack.want(("chat", HOST, "nowhere.example.test"))
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST}
+    assert left_out(stack, "nowhere.example.test")["type"] == "dns"
+    assert lonely_ca.orders() == 1
+
+
+def test_an_address_of_somebody_else_is_as_good(new_certified, new_ca):
+    """Behind split DNS, or a proxy: the address is not ours, and only the CA knows what it sees."""
+    ca = new_ca()
+    ours = new_ca()  # another DNS, which has IPv6 only
+    ours.set_dns("set-default-ipv4", ip="")
+    ours.set_dns("add-aaaa", host=HOST + ".", addresses=["2001:db8::7"])
+    stack = new_certified(ca)
+    stack.config["resolver"] = {"nameservers": [f"127.0.0.1:{ours.dns_port}"]}
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+
+
+# --- name servers in trouble --------------------------------------------------------------------
+
+
+def test_a_resolver_that_is_away_refuses_nothing(new_certified, ca):
+    stack = new_certified()
+    stack.config["resolver"] = {"nameservers": [f"127.0.0.1:{free_port()}"]}
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    assert f"preflight_dns_unknown host={HOST}" in stack.agent_log()
+
+
+def test_nor_does_one_that_fails(new_certified, new_ca):
+    """SERVFAIL for one name of two: both are ordered, and the CA, which sees the same, decides."""
+    ca = new_ca()
+    ca.set_dns("set-servfail", host="broken.example.test.")
+    stack = new_certified(ca)
+    stack.want(("chat", HOST, "broken.example.test"))
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST}
+    assert left_out(stack, "broken.example.test")["type"] != ""
+    assert "preflight_dns_unknown host=broken.example.test" in stack.agent_log()
+    assert ca.orders() == 2
+
+
+def test_without_it_the_ca_is_asked(new_certified, lonely_ca):
+    stack = new_certified(lonely_ca, acme={"preflight": {"dns": False}})
+    stack.want(("chat", "nowhere.example.test"))
+    stack.start()
+    assert refused(stack)["type"] != "dns" or lonely_ca.orders() == 1
+    assert lonely_ca.orders() == 1
+
+
+# --- CAA --------------------------------------------------------------------------------------
+
+
+def test_caa_that_names_others_keeps_the_name_out(new_certified, named_ca):
+    policies = [
+        {"tag": "issue", "value": "letsencrypt.org"},
+        {"tag": "iodef", "value": "mailto:a@b"},
+    ]
+    named_ca.set_dns("add-caa", host="locked.example.test.", policies=policies)
+    stack = new_certified(named_ca)
+    stack.want(("chat", HOST, "locked.example.test", "www.locked.example.test"))
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST}
+    for host in ("locked.example.test", "www.locked.example.test"):
+        problem = left_out(stack, host)
+        assert problem["type"] == "caa"
+        # The second is under the first: the tree is climbed.
+        assert "the CAA records of locked.example.test do not let" in problem["detail"]
+        assert 'CAA 0 issue "pebble.example"' in problem["detail"]
+    assert named_ca.orders() == 1
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        [{"tag": "issue", "value": "ca.example; validationmethods=http-01"}],
+        [{"tag": "issue", "value": ";"}, {"tag": "issue", "value": "PEBBLE.example"}],
+        [{"tag": "issuewild", "value": ";"}],
+    ],
+    ids=["named", "one of two", "wildcards only"],
+)
+def test_caa_that_lets_the_ca_issue(new_certified, named_ca, policies):
+    named_ca.set_dns("add-caa", host="example.test.", policies=policies)
+    stack = new_certified(named_ca)
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+
+
+def test_a_name_has_its_own_caa_before_that_above_it(new_certified, named_ca):
+    named_ca.set_dns("add-caa", host="example.test.", policies=[{"tag": "issue", "value": ";"}])
+    own = [{"tag": "issue", "value": "pebble.example"}]
+    named_ca.set_dns("add-caa", host=HOST + ".", policies=own)
+    stack = new_certified(named_ca)
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+
+
+def test_caa_that_forbids_everybody_needs_no_name(new_certified, new_ca):
+    ca = new_ca()
+    ca.set_dns("add-caa", host="example.test.", policies=[{"tag": "issue", "value": ";"}])
+    stack = new_certified(ca)
+    stack.want(("chat", HOST))
+    stack.start()
+    assert refused(stack)["type"] == "caa"
+    assert ca.orders() == 0
