@@ -95,8 +95,9 @@ struct hap_config {
     size_t http_count;
     char **https;
     size_t https_count;
-    char *crt_dir;  /* NULL: "/etc/haproxy/certs" */
-    char **runtime; /* Runtime API sockets; HAProxy opens the first that is not "master:/path" */
+    char *crt_dir;    /* NULL: "/etc/haproxy/certs" */
+    bool placeholder; /* names without a certificate are shown hap_placeholder_path() */
+    char **runtime;   /* Runtime API sockets; HAProxy opens the first that is not "master:/path" */
     size_t runtime_count;
     char **agents; /* as in net/listener.h: "unix:/path", "unix:@name", "tcp:127.0.0.1:12345" */
     size_t agent_count;
@@ -132,6 +133,10 @@ struct hap_config {
 enum { HAP_TOKENS_MAX = 4, HAP_IDENTITY_HEADERS_MAX = 32 };
 
 void hap_config_fini(struct hap_config *config);
+
+/* The file of the certificate for names that have none. It lies in a folder below `crt_dir`, which
+ * its owner may write to, and which HAProxy does not go into by itself. The caller frees it. */
+char *hap_placeholder_path(const struct hap_config *config);
 
 /* Whether all values can stand in the file and every agent is within HAProxy's reach. */
 MUST_CHECK enum error hap_config_check(const struct hap_config *config, struct error_text *text);

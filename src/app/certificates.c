@@ -1,6 +1,8 @@
 /* From tenants to certificates: see certificates.h. */
 #include "certificates.h"
 
+#include "acme/placeholder.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "sidecar/sidecar.h"
@@ -212,6 +214,27 @@ static const char *text_or_null(const char *text)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* Of the certificates' files. */
+static struct file_mode mode_for(int group)
+{
+    return (struct file_mode){.mode = group >= 0 ? 0640 : 0600, .owner = -1, .group = group};
+}
+
+enum error certificates_placeholder(const struct configuration *configuration,
+                                    struct error_text *text)
+{
+    int group;
+    if (!configuration->haproxy.placeholder)
+        return ERROR_OK;
+    if (!find_group(configuration->acme.group, &group, text))
+        return ERROR_NOT_FOUND;
+    const struct file_mode mode = mode_for(group);
+    char *path = hap_placeholder_path(&configuration->haproxy);
+    enum error error = placeholder_ensure(path, &mode, clock_wall_s(), text);
+    free(path);
+    return error;
+}
+
 static struct sidecar *start_sidecar(struct certificates *certificates,
                                      const struct configuration *configuration,
                                      struct error_text *text)
@@ -223,7 +246,8 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
     if (acme->external_secret_file != NULL &&
         !read_secret(acme->external_secret_file, secret, text))
         return NULL;
-    if (!find_group(acme->group, &group, text))
+    if (!find_group(acme->group, &group, text) ||
+        certificates_placeholder(configuration, text) != ERROR_OK)
         return NULL;
     const struct acme_ca_settings ca = {
         .directory_url = text_or_null(acme->directory),
@@ -246,7 +270,7 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
                   .certs = haproxy->crt_dir != NULL ? haproxy->crt_dir : "/etc/haproxy/certs",
                   .owner = -1,
                   .group = group,
-                  .certs_mode = group >= 0 ? 0640 : 0600},
+                  .certs_mode = mode_for(group).mode},
         .runtime = (const char *const *)haproxy->runtime,
         .runtime_count = haproxy->runtime_count,
         .http = (const char *const *)haproxy->http,

@@ -8,6 +8,10 @@
 
 struct certificates;
 
+/* Sees to it that the certificate for names that have none is there, if it is wanted. */
+MUST_CHECK enum error certificates_placeholder(const struct configuration *configuration,
+                                               struct error_text *text);
+
 /* What they need of the daemon. */
 struct certificates_host {
     /* The present tenants. */

@@ -1,6 +1,7 @@
 /* `owui-spoa haproxy-config`: HAProxy's side of the configuration, printed or written. */
 #include "acme/store.h"
 #include "agent/answer.h"
+#include "certificates.h"
 #include "command.h"
 #include "conf/whole.h"
 #include "core/memory.h"
@@ -199,6 +200,16 @@ static void find_thumbprint(const struct wish *wish, struct configuration *confi
                 why.text);
 }
 
+/* HAProxy does not start without it. It may run on another machine, though, where the service makes
+ * it. */
+static void make_placeholder(const struct configuration *configuration)
+{
+    struct error_text why;
+    if (certificates_placeholder(configuration, &why) != ERROR_OK)
+        fprintf(stderr, "owui-spoa: %s; HAProxy starts when the service has made the placeholder\n",
+                why.text);
+}
+
 /* Headers that a broken tenant sets are missing from HAProxy's side, so its errors count too. */
 static int write_or_print(const struct wish *wish)
 {
@@ -222,6 +233,8 @@ static int write_or_print(const struct wish *wish)
         find_thumbprint(wish, whole.configuration);
         enum error error =
             wish->folder != NULL ? write_files(wish, config, &why) : print_file(wish, config, &why);
+        if (wish->folder != NULL)
+            make_placeholder(whole.configuration);
         if (error != ERROR_OK) {
             fprintf(stderr, "owui-spoa: %s\n", why.text);
             code = EXIT_WRONG;

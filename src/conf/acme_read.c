@@ -148,6 +148,11 @@ static void read_preflight(const struct node *node, void *target)
     acme_of(target)->no_dns_preflight = acme_of(target)->no_haproxy_preflight;
 }
 
+static void read_placeholder(const struct node *node, void *target)
+{
+    node_bool(node, &((struct configuration *)target)->haproxy.placeholder);
+}
+
 static void read_group(const struct node *node, void *target)
 {
     node_plain_name(node, &acme_of(target)->group);
@@ -215,6 +220,7 @@ void acme_read(const struct node *node, void *configuration)
         {"webroot", read_webroot},
         {"certbot_live", read_certbot_live},
         {"preflight", read_preflight},
+        {"placeholder", read_placeholder},
         {"group", read_group},
         {"key", read_key},
         {"profile", read_profile},

@@ -270,6 +270,37 @@ static void put_defaults(const struct page *page)
     put_own_lines(page, "    ", "defaults");
 }
 
+char *hap_placeholder_path(const struct hap_config *config)
+{
+    return memory_format("%s/.placeholder/placeholder.pem",
+                         or_else(config->crt_dir, "/etc/haproxy/certs"));
+}
+
+/* Without a certificate for a name the handshake is refused; or the first certificate that is named
+ * here is shown, which must then be nobody's. */
+static void put_https(const struct page *page)
+{
+    const struct hap_config *config = page->config;
+    const char *folder = or_else(config->crt_dir, "/etc/haproxy/certs");
+    char *placeholder = hap_placeholder_path(config);
+    /* Whose certificate is not good is a stranger, not a reason to hang up. */
+    char *clients = config->client_ca_file != NULL
+                        ? memory_format(" ca-file %s verify optional ca-ignore-err all "
+                                        "crt-ignore-err all",
+                                        config->client_ca_file)
+                        : memory_copy_text(SLICE(""));
+    char *options =
+        config->placeholder
+            ? memory_format(" ssl crt %s crt %s alpn h2,http/1.1%s", placeholder, folder, clients)
+            : memory_format(" ssl crt %s strict-sni alpn h2,http/1.1%s", folder, clients);
+    if (config->placeholder && config->https_count > 0)
+        put(page, "    # the first certificate is for names that have none of their own\n");
+    put_binds(page, config->https, config->https_count, options);
+    free(options);
+    free(clients);
+    free(placeholder);
+}
+
 static void put_listeners(const struct page *page)
 {
     const struct hap_config *config = page->config;
@@ -277,17 +308,7 @@ static void put_listeners(const struct page *page)
     put(page, "\n"
               "frontend owui\n");
     put_binds(page, config->http, config->http_count, "");
-    /* Whose certificate is not good is a stranger, not a reason to hang up. */
-    char *clients = config->client_ca_file != NULL
-                        ? memory_format(" ca-file %s verify optional ca-ignore-err all "
-                                        "crt-ignore-err all",
-                                        config->client_ca_file)
-                        : memory_copy_text(SLICE(""));
-    char *options = memory_format(" ssl crt %s strict-sni alpn h2,http/1.1%s",
-                                  or_else(config->crt_dir, "/etc/haproxy/certs"), clients);
-    free(clients);
-    put_binds(page, config->https, config->https_count, options);
-    free(options);
+    put_https(page);
     if (config->proxy_protocol_from_count > 0) {
         put(page, "    # these senders, and no others, begin with a PROXY line\n"
                   "    tcp-request connection expect-proxy layer4 if { src");

@@ -1,0 +1,67 @@
+/* The placeholder is replaced before it ends, and nobody else's certificate is. */
+#include "acme/placeholder.h"
+#include "core/memory.h"
+#include "crypto/crypto.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const int64_t NOW_S = 1800000000;
+static const int64_t YEAR_S = INT64_C(365) * 86400;
+static const struct file_mode MODE = {.mode = 0600, .owner = -1, .group = -1};
+
+static char *read_file(const char *folder)
+{
+    struct folder opened;
+    struct bytes content = {0};
+    struct error_text why = {0};
+    cr_assert(eq(int, folder_open(&opened, folder, 0700, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, file_read(&opened, "p.pem", 64 * 1024, &content, &why), ERROR_OK), "%s",
+              why.text);
+    char *text = memory_copy_text(bytes_slice(&content));
+    bytes_free(&content);
+    folder_close(&opened);
+    return text;
+}
+
+static void ensure(const char *path, int64_t now_s)
+{
+    struct error_text why = {0};
+    cr_assert(eq(int, placeholder_ensure(path, &MODE, now_s, &why), ERROR_OK), "%s", why.text);
+}
+
+Test(placeholder, lasts_and_is_renewed_in_time)
+{
+    char root[] = "/tmp/placeholder-XXXXXX";
+    cr_assert(ne(ptr, mkdtemp(root), NULL));
+    char *folder = memory_format("%s/below", root), *path = memory_format("%s/p.pem", folder);
+    ensure(path, NOW_S);
+    char *first = read_file(folder);
+    struct crypto_certificate facts;
+    cr_assert(eq(int, crypto_certificate_read(slice_of(first), &facts, NULL), ERROR_OK));
+    cr_expect(eq(str, facts.names[0], "placeholder.invalid"));
+    crypto_certificate_free(&facts);
+    ensure(path, NOW_S + 8 * YEAR_S);
+    char *same = read_file(folder);
+    cr_expect(eq(str, same, first));
+    ensure(path, NOW_S + 9 * YEAR_S + 10);
+    char *next = read_file(folder);
+    cr_expect(ne(str, next, first));
+    struct stat about;
+    cr_expect(eq(int, stat(path, &about), 0));
+    cr_expect(eq(uint, about.st_mode & 0777, 0600));
+    unlink(path);
+    rmdir(folder);
+    rmdir(root);
+    free(first), free(same), free(next), free(folder), free(path);
+}
+
+Test(placeholder, the_reason_names_the_place)
+{
+    struct error_text why = {0};
+    cr_expect(ne(int, placeholder_ensure("/proc/none/p.pem", &MODE, NOW_S, &why), ERROR_OK));
+    cr_expect(strstr(why.text, "/proc/none") != NULL, "%s", why.text);
+}
