@@ -20,8 +20,10 @@
  * The flow repeats by itself what passes within a minute or two: bad nonces, lost connections, 5xx,
  * short Retry-Afters. All that is longer fails with what the scheduler needs to know.
  *
- * An order survives a crash: whenever flow->order_url changes, write it down before the next
- * request, and give it back in the wish. An order that can be of no more use empties it.
+ * An order survives a crash: write down that one is about to be made, and whenever flow->order_url
+ * changes, that, before the next request; and give it back in the wish. An order that can be of no
+ * more use empties it. One whose URL could not be written down in time is looked for, where the CA
+ * lists an account's orders: ACCOUNT_READ -> ORDER_LIST -> ORDER_FIND -> ORDER_READ or ORDER_NEW.
  */
 #pragma once
 
@@ -37,6 +39,9 @@
     X(KEY_CHECK, "key check")              \
     X(REVOKE, "revocation")                \
     X(RENEWAL_INFO, "renewal information") \
+    X(ACCOUNT_READ, "account")             \
+    X(ORDER_LIST, "list of orders")        \
+    X(ORDER_FIND, "looking for an order")  \
     X(ORDER_NEW, "new order")              \
     X(ORDER_READ, "order")                 \
     X(AUTHORIZATION, "authorization")      \
@@ -113,6 +118,7 @@ struct acme_order_wish {
     const char *profile;         /* NULL for the CA's default. Dropped if the CA has it no more. */
     const char *preferred_chain; /* common name of the root; NULL for the CA's default */
     const char *order_url;       /* to resume; NULL for a new order */
+    bool may_exist; /* an order for these names may have been made, whose URL is not known */
 };
 
 struct acme_flow {
@@ -152,6 +158,10 @@ struct acme_flow {
     size_t index; /* of the authorization or alternate in hand */
     bool order_invalid;
     struct acme_problem challenge_refusal;
+    char page_url[ACME_URL_SIZE]; /* of the account's list of orders */
+    char (*found)[ACME_URL_SIZE]; /* what is listed; those behind `found_count` have been read */
+    size_t found_count;
+    unsigned pages, reads;
     char finalize_url[ACME_URL_SIZE];
     char certificate_url[ACME_URL_SIZE];
     char alternates[ACME_LINKS_MAX][ACME_URL_SIZE];

@@ -114,6 +114,28 @@ struct json *acme_answer_json(const struct acme_answer *answer)
     return json_parse(answer->body, ACME_ANSWER_MAX_BYTES, NULL, NULL);
 }
 
+bool acme_answer_link(const struct acme_answer *answer, size_t index, const char *relation,
+                      char url[static ACME_URL_SIZE])
+{
+    char quoted[32];
+    char plain[32];
+    struct slice link = slice_trim(answer->links[index]);
+    const char *end = link.size > 0 ? memchr(link.data, '>', link.size) : NULL;
+    if (end == NULL || link.data[0] != '<')
+        return false;
+    struct slice target = {link.data + 1, (size_t)(end - link.data) - 1};
+    struct slice rest = slice_skip(link, target.size + 2);
+    snprintf(quoted, sizeof(quoted), "rel=\"%s\"", relation);
+    snprintf(plain, sizeof(plain), "rel=%s", relation);
+    if (!acme_url_is_good(target) ||
+        (memmem(rest.data, rest.size, quoted, strlen(quoted)) == NULL &&
+         memmem(rest.data, rest.size, plain, strlen(plain)) == NULL))
+        return false;
+    memcpy(url, target.data, target.size);
+    url[target.size] = '\0';
+    return true;
+}
+
 void acme_flow_payload(struct acme_flow *flow, struct json *object, struct acme_request *request)
 {
     char *text = json_print(object, JSON_STYLE_COMPACT);
@@ -349,6 +371,8 @@ static const struct acme_state_row OWN_ROWS[ACME_STATE__MAX] = {
 
 static const struct acme_state_row *row_of(enum acme_state state)
 {
+    if (ACME_SEARCH_ROWS[state].ask != NULL)
+        return &ACME_SEARCH_ROWS[state];
     return OWN_ROWS[state].ask != NULL ? &OWN_ROWS[state] : &ACME_ORDER_ROWS[state];
 }
 
@@ -376,7 +400,9 @@ void acme_flow_order(struct acme_flow *flow, const struct acme_directory *direct
                      const struct acme_order_wish *wish)
 {
     bool resumes = wish->order_url != NULL && acme_url_is_good(slice_of(wish->order_url));
-    begin(flow, resumes ? ACME_STATE_ORDER_READ : ACME_STATE_ORDER_NEW);
+    begin(flow, resumes           ? ACME_STATE_ORDER_READ
+                : wish->may_exist ? ACME_STATE_ACCOUNT_READ
+                                  : ACME_STATE_ORDER_NEW);
     flow->directory = directory;
     flow->order = *wish;
     if (resumes)
@@ -416,6 +442,7 @@ void acme_flow_fini(struct acme_flow *flow)
     crypto_certificate_free(&flow->certificate);
     free(flow->authorizations);
     free(flow->failures);
+    free(flow->found);
     *flow = (struct acme_flow){.state = ACME_STATE_FAILED};
 }
 

@@ -1,8 +1,8 @@
 /* An order, from its names to a chain: see acme/acme_flow.h.
  *
- * Every answer that tells the order's status goes through follow_order(), whatever the question
- * was, so that an order that is ahead of us (resumed after a crash, authorized by an earlier one,
- * finalized by an answer that was lost) is taken where it stands.
+ * Every answer that tells the order's status goes through acme_follow_order(), whatever the
+ * question was, so that an order that is ahead of us (resumed after a crash, authorized by an
+ * earlier one, finalized by an answer that was lost) is taken where it stands.
  */
 #include "acme_state.h"
 
@@ -240,7 +240,7 @@ static void order_anew(struct acme_flow *flow)
     acme_flow_move(flow, ACME_STATE_ORDER_NEW);
 }
 
-static void follow_order(struct acme_flow *flow, const struct acme_answer *answer)
+void acme_follow_order(struct acme_flow *flow, const struct acme_answer *answer)
 {
     struct json *order = acme_answer_json(answer);
     const struct json *status = json_get(order, "status");
@@ -279,7 +279,7 @@ static void order_new_hear(struct acme_flow *flow, const struct acme_answer *ans
     flow->order_url[answer->location.size] = '\0';
     /* From here a doubtful answer is asked for again by reading, never by ordering twice. */
     acme_flow_move(flow, ACME_STATE_ORDER_READ);
-    follow_order(flow, answer);
+    acme_follow_order(flow, answer);
 }
 
 static void order_ask(struct acme_flow *flow, struct acme_request *request)
@@ -541,7 +541,7 @@ static void finalize_hear(struct acme_flow *flow, const struct acme_answer *answ
     flow->polls = 0;
     /* The answer should be the order; where it is not, the order is read. */
     acme_flow_move(flow, ACME_STATE_ORDER_POLL);
-    follow_order(flow, answer);
+    acme_follow_order(flow, answer);
 }
 
 static void finalize_refused(struct acme_flow *flow, const struct acme_problem *problem)
@@ -603,24 +603,11 @@ static bool take_chain(struct acme_flow *flow, const struct acme_answer *answer,
     return true;
 }
 
-/* <https://...>;rel="alternate" (RFC 8555 7.4.2). */
 static void take_alternates(struct acme_flow *flow, const struct acme_answer *answer)
 {
-    for (size_t i = 0; i < answer->link_count; i++) {
-        struct slice link = slice_trim(answer->links[i]);
-        const char *end = link.size > 0 ? memchr(link.data, '>', link.size) : NULL;
-        if (end == NULL || link.data[0] != '<')
-            continue;
-        struct slice url = {link.data + 1, (size_t)(end - link.data) - 1};
-        struct slice rest = slice_skip(link, url.size + 2);
-        if (!acme_url_is_good(url) ||
-            (memmem(rest.data, rest.size, "rel=\"alternate\"", 15) == NULL &&
-             memmem(rest.data, rest.size, "rel=alternate", 13) == NULL))
-            continue;
-        char *copy = flow->alternates[flow->alternate_count++];
-        memcpy(copy, url.data, url.size);
-        copy[url.size] = '\0';
-    }
+    for (size_t i = 0; i < answer->link_count; i++)
+        flow->alternate_count +=
+            acme_answer_link(answer, i, "alternate", flow->alternates[flow->alternate_count]);
 }
 
 static void download_hear(struct acme_flow *flow, const struct acme_answer *answer)
@@ -662,10 +649,10 @@ static void alternate_refused(struct acme_flow *flow, const struct acme_problem 
 
 const struct acme_state_row ACME_ORDER_ROWS[ACME_STATE__MAX] = {
     [ACME_STATE_ORDER_NEW] = {order_new_ask, order_new_hear, order_new_refused},
-    [ACME_STATE_ORDER_READ] = {order_ask, follow_order, order_read_refused},
+    [ACME_STATE_ORDER_READ] = {order_ask, acme_follow_order, order_read_refused},
     [ACME_STATE_AUTHORIZATION] = {authorization_ask, authorization_hear, order_gone},
     [ACME_STATE_CHALLENGE] = {challenge_ask, challenge_hear, challenge_refused},
-    [ACME_STATE_ORDER_POLL] = {order_ask, follow_order, order_gone},
+    [ACME_STATE_ORDER_POLL] = {order_ask, acme_follow_order, order_gone},
     [ACME_STATE_AUTOPSY] = {authorization_ask, autopsy_hear, order_gone},
     [ACME_STATE_FINALIZE] = {finalize_ask, finalize_hear, finalize_refused},
     [ACME_STATE_DOWNLOAD] = {download_ask, download_hear, order_gone},

@@ -1,5 +1,5 @@
-/* What the two halves of the flow share: acme_flow.c (engine, account, single requests) and
- * acme_order.c (orders). */
+/* What the parts of the flow share: acme_flow.c (engine, account, single requests), acme_order.c
+ * (orders) and acme_search.c (finding one again). */
 #pragma once
 
 #include "acme/acme_flow.h"
@@ -16,6 +16,7 @@ struct acme_state_row {
 };
 
 extern const struct acme_state_row ACME_ORDER_ROWS[ACME_STATE__MAX];
+extern const struct acme_state_row ACME_SEARCH_ROWS[ACME_STATE__MAX];
 
 void acme_flow_move(struct acme_flow *flow, enum acme_state state);
 void acme_flow_fail(struct acme_flow *flow, const struct acme_problem *problem);
@@ -29,6 +30,13 @@ void acme_flow_payload(struct acme_flow *flow, struct json *object, struct acme_
 /* The body as JSON; NULL when it is not (for free). */
 struct json *acme_answer_json(const struct acme_answer *answer);
 
+/* The target of a Link header (RFC 8555 7.4.2: <https://...>;rel="alternate"), if it is of this
+ * relation and a URL that is safe to request. */
+MUST_CHECK bool acme_answer_link(const struct acme_answer *answer, size_t index,
+                                 const char *relation, char url[static ACME_URL_SIZE]);
+
+/* Goes where the order stands, by an answer that is one. */
+void acme_follow_order(struct acme_flow *flow, const struct acme_answer *answer);
 /* Notes which names of an order a refusal is about: its subproblems, else the names that its detail
  * mentions. */
 void acme_order_note_names(struct acme_flow *flow, const struct acme_answer *answer,

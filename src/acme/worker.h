@@ -39,6 +39,7 @@ struct job {
     size_t order_count;
     char order_url[ACME_URL_SIZE]; /* as written down */
     char resumed_url[ACME_URL_SIZE];
+    bool may_exist; /* an order was about to be made when the process ended */
     char info_url[ACME_URL_SIZE + 128];
     struct bytes der; /* of the certificate to be revoked */
 };
@@ -124,6 +125,9 @@ void worker_save(const struct certificate *certificate);
 void worker_load(struct certificate *certificate);
 /* Takes what is in service from the store. */
 void worker_look(struct certificate *certificate);
-/* Finds the order on its way at the CA with this directory, if it is for the same names. */
+/* Finds the order on its way at the CA with this directory, if it is for the same names: its URL,
+ * or only that it was about to be made. */
 void worker_load_order(struct job *job, const char *directory_url);
+/* `order_url` NULL: it is about to be made. */
 void worker_save_order(struct job *job, const char *directory_url, const char *order_url);
+void worker_forget_order(struct job *job);

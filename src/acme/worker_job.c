@@ -184,6 +184,9 @@ static void order_failed(struct certificate *certificate)
         return;
     }
     note_failures_in_budget(certificate, flow);
+    /* Refused, so that there is none. Where the answer did not come, there may be one. */
+    if (flow->order_url[0] == '\0' && problem.status != 0)
+        worker_forget_order(certificate->job);
     if (split_off(certificate, flow->failures, flow->failure_count, INT64_MAX)) {
         worker_drop_job(certificate);
         worker_save(certificate);
@@ -265,7 +268,13 @@ static void on_order_progress(void *context)
 {
     struct job *job = context;
     const struct acme_flow *flow = runner_flow(job->runner);
-    if (strcmp(flow->order_url, job->order_url) != 0)
+    if (strcmp(flow->order_url, job->order_url) == 0)
+        return;
+    if (flow->state == ACME_STATE_ORDER_NEW) /* in place of one that was no good any more */
+        worker_save_order(job, ca_of(job->certificate)->settings->directory_url, NULL);
+    else if (flow->order_url[0] == '\0')
+        worker_forget_order(job);
+    else
         worker_save_order(job, ca_of(job->certificate)->settings->directory_url, flow->order_url);
 }
 
@@ -376,8 +385,11 @@ static void start_order(struct job *job)
                                          .replaces = replaced(job),
                                          .profile = ca->settings->profile,
                                          .preferred_chain = ca->settings->preferred_chain,
-                                         .order_url = job->resumed_url};
+                                         .order_url = job->resumed_url,
+                                         .may_exist = job->may_exist};
     memcpy(job->order_url, job->resumed_url, sizeof(job->order_url));
+    if (job->order_url[0] == '\0')
+        worker_save_order(job, ca->settings->directory_url, NULL);
     job->runner = runner_new(ca, &HOOKS, job);
     acme_flow_order(runner_flow(job->runner), &ca->directory, &wish);
     runner_start(job->runner);

@@ -136,16 +136,27 @@ static bool same_names(const struct job *job, const struct json *names)
     return true;
 }
 
+/* Another certificate for the same names (of another kind of key): its order looks the same. */
+static bool has_twin(const struct certificate *certificate)
+{
+    for (const struct certificate *c = certificate->worker->first; c != NULL; c = c->next)
+        if (c != certificate && c->host_count == certificate->host_count &&
+            strcmp(c->hosts[0].name, certificate->hosts[0].name) == 0)
+            return true;
+    return false;
+}
+
 void worker_load_order(struct job *job, const char *directory_url)
 {
     const struct certificate *certificate = job->certificate;
     struct json *saved = store_order_load(certificate->worker->store, certificate->name);
     struct slice directory;
-    if (!json_read_text(json_get(saved, "directory"), &directory) ||
-        !slice_equal(directory, slice_of(directory_url)) ||
-        !same_names(job, json_get(saved, "names")) ||
-        !acme_url_copy(json_get(saved, "url"), job->resumed_url))
-        job->resumed_url[0] = '\0';
+    job->resumed_url[0] = '\0';
+    bool about_to = json_read_text(json_get(saved, "directory"), &directory) &&
+                    slice_equal(directory, slice_of(directory_url)) &&
+                    same_names(job, json_get(saved, "names"));
+    if (about_to && !acme_url_copy(json_get(saved, "url"), job->resumed_url))
+        job->may_exist = !has_twin(certificate);
     json_free(saved);
 }
 
@@ -153,14 +164,12 @@ void worker_save_order(struct job *job, const char *directory_url, const char *o
 {
     const struct certificate *certificate = job->certificate;
     struct error_text why = {0};
-    memcpy(job->order_url, order_url, strlen(order_url) + 1);
-    if (order_url[0] == '\0') {
-        store_order_forget(certificate->worker->store, certificate->name);
-        return;
-    }
     struct json *saved = json_new_object(), *names = json_new_array();
     json_put_text(saved, "directory", slice_of(directory_url));
-    json_put_text(saved, "url", slice_of(order_url));
+    if (order_url != NULL)
+        json_put_text(saved, "url", slice_of(order_url));
+    order_url = order_url != NULL ? order_url : "";
+    memcpy(job->order_url, order_url, strlen(order_url) + 1);
     for (size_t i = 0; i < job->order_count; i++)
         json_append_text(names, slice_of(job->order_names[i]));
     json_put(saved, "names", names);
@@ -168,4 +177,10 @@ void worker_save_order(struct job *job, const char *directory_url, const char *o
         log_event(LOG_WARNING, "order_not_saved", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("reason", why.text));
     json_free(saved);
+}
+
+void worker_forget_order(struct job *job)
+{
+    job->order_url[0] = '\0';
+    store_order_forget(job->certificate->worker->store, job->certificate->name);
 }

@@ -414,8 +414,7 @@ def test_ten_of_ten_come_through_bad_nonces(new_pebble, new_host):
 
 def test_killed_at_every_step_and_resumed(pebble, new_host, tmp_path):
     """No second order, no second key, no half file; each run dies one file operation later. An order
-    whose URL was never written down is the one that cannot be found again."""
-    twice = 0
+    whose URL was not written down in time is found in the account's list."""
     for step in range(1, 60):
         folder = tmp_path / f"step-{step}"
         folder.mkdir()
@@ -440,11 +439,9 @@ def test_killed_at_every_step_and_resumed(pebble, new_host, tmp_path):
         for path, text in keys.items():
             assert text in in_service.read_text() or path.read_text() == text, path
         assert list((host.state / "trash").iterdir()) == []
-        made = pebble.orders() - orders
-        assert made in (1, 2), host.log()
-        twice += made == 2
+        assert pebble.orders() - orders == 1, host.log()
         host.stop()
-    assert step > 15 and twice <= 4  # create, write, sync, rename
+    assert step > 20
 
 
 def test_killed_while_the_ca_validates(new_pebble, new_host):

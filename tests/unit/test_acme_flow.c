@@ -516,6 +516,86 @@ Test(flow, a_crash_resumes_where_the_order_stands)
     end_play(play);
 }
 
+#define IDENTIFIED(STATUS, HOST)                                                              \
+    "{\"status\":\"" STATUS "\",\"identifiers\":[{\"type\":\"dns\",\"value\":\"" HOST "\"}]," \
+    "\"authorizations\":[\"https://ca/authz/1\"],\"finalize\":\"https://ca/fin/1\"}"
+
+/* The process died between the order and its URL: the account's list has it. */
+Test(flow, an_order_whose_url_was_lost_is_found_again)
+{
+    struct play *play = new_play();
+    play->wish.may_exist = true;
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    RUN(play, {"https://ca/acct/1", 200, "{\"orders\":\"https://ca/orders/1\"}", .sent = ""},
+        {"https://ca/orders/1", 200, "{\"orders\":[\"https://ca/order/8\",\"https://ca/order/7\"]}",
+         .link = "<https://ca/orders/1?page=2>;rel=\"next\""},
+        {"https://ca/orders/1?page=2", 200,
+         "{\"orders\":[\"https://ca/order/1\",\"http://x/\",\"https://ca/order/2\","
+         "\"https://ca/order/3\",\"https://ca/order/4\"]}"});
+    cr_expect(eq(str, play->flow.order_url, "")); /* nothing to be written down yet */
+    /* The newest first: gone, somebody else's, done long ago, and then ours. */
+    RUN(play, {"https://ca/order/4", 404, PROBLEM("malformed")},
+        {"https://ca/order/3", 200, IDENTIFIED("pending", "other.example.com")},
+        {"https://ca/order/2", 200, IDENTIFIED("valid", NAME)},
+        {"https://ca/order/1", 200, IDENTIFIED("pending", NAME)});
+    cr_expect(eq(str, play->flow.order_url, "https://ca/order/1"));
+    RUN(play, AUTHORIZED, READY, FINALIZED, DOWNLOADED);
+    expect_end(play, ACME_DONE);
+    end_play(play);
+}
+
+Test(flow, a_search_that_finds_nothing_is_no_hindrance)
+{
+#define ACCOUNT                                                          \
+    {                                                                    \
+        "https://ca/acct/1", 200, "{\"orders\":\"https://ca/orders/1\"}" \
+    }
+    static const struct step SEARCHES[][3] = {
+        {{"https://ca/acct/1", 200, "{\"status\":\"valid\"}"}}, /* as Let's Encrypt has it */
+        {{"https://ca/acct/1", 404, PROBLEM("malformed")}},
+        {{"https://ca/acct/1", 200, "{\"orders\":\"http://not.https/\"}"}},
+        {ACCOUNT, {"https://ca/orders/1", 404, PROBLEM("malformed")}},
+        {ACCOUNT, {"https://ca/orders/1", 200, "<html>"}},
+        {ACCOUNT,
+         {"https://ca/orders/1", 200, "{\"orders\":[]}", .link = "<https://ca/x>;rel=\"up\""}},
+        {ACCOUNT,
+         {"https://ca/orders/1", 200, "{\"orders\":[\"https://ca/order/5\"]}"},
+         {"https://ca/order/5", 200, IDENTIFIED("pending", "other.example.com")}},
+        {ACCOUNT,
+         {"https://ca/orders/1", 200, "{\"orders\":[\"https://ca/order/5\"]}"},
+         {"https://ca/order/5", 200, IDENTIFIED("invalid", NAME)}},
+    };
+    for (size_t i = 0; i < COUNT_OF(SEARCHES); i++) {
+        struct play *play = new_play();
+        size_t count = 0;
+        while (count < COUNT_OF(SEARCHES[i]) && SEARCHES[i][count].expect != NULL)
+            count++;
+        play->wish.may_exist = true;
+        acme_flow_order(&play->flow, &play->directory, &play->wish);
+        run_steps(play, SEARCHES[i], count);
+        RUN(play, ORDERED, AUTHORIZED, READY, FINALIZED, DOWNLOADED);
+        expect_end(play, ACME_DONE);
+        end_play(play);
+    }
+#undef ACCOUNT
+}
+
+/* A list without an end, or of orders that are all alike but for one name, is left alone. */
+Test(flow, a_search_ends)
+{
+    struct play *play = new_play();
+    play->wish.may_exist = true;
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    RUN(play, {"https://ca/acct/1", 200, "{\"orders\":\"https://ca/orders/1\"}"});
+    for (int i = 0; i < 200; i++)
+        RUN(play, {"https://ca/orders/1", 200, "{\"orders\":[\"https://ca/order/5\"]}",
+                   .link = "<https://ca/orders/1>;rel=\"next\""});
+    for (int i = 0; i < 20; i++)
+        RUN(play, {"https://ca/order/5", 200, IDENTIFIED("pending", "other.example.com")});
+    RUN(play, ORDERED);
+    end_play(play);
+}
+
 Test(flow, a_new_order_that_is_invalid_at_once_is_not_ordered_again)
 {
     struct play *play = new_play();
