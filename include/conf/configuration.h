@@ -34,6 +34,11 @@ struct acme_settings {
     char *preferred_chain; /* common name of a root; NULL: the CA's default */
     char *external_kid;    /* external account binding; NULL: none */
     char *external_secret_file;
+    /* Another CA, asked when the first has failed so often in a row. */
+    char *second_directory; /* NULL: none */
+    char *second_external_kid;
+    char *second_external_secret_file;
+    unsigned second_after;   /* 0: the default */
     unsigned orders_at_once; /* 0: the default */
 };
 

@@ -24,6 +24,7 @@ struct sidecar;
 struct sidecar_settings {
     struct acme_ca_settings
         cas[3];              /* by enum schedule_ca; without a first one nothing is ordered */
+    unsigned second_after;   /* failures in a row until the second CA; 0: the worker's default */
     unsigned orders_at_once; /* 0: the worker's default */
     bool rsa;                /* RSA keys instead of ECDSA ones; both: two files per tenant */
     bool ecdsa;              /* neither: ECDSA */

@@ -235,34 +235,73 @@ enum error certificates_placeholder(const struct configuration *configuration,
     return error;
 }
 
+/* Of external accounts. */
+struct secrets {
+    char first[SECRET_MAX_BYTES];
+    char second[SECRET_MAX_BYTES];
+};
+
+static bool read_secrets(const struct acme_settings *acme, struct secrets *secrets,
+                         struct error_text *text)
+{
+    return (acme->external_secret_file == NULL ||
+            read_secret(acme->external_secret_file, secrets->first, text)) &&
+           (acme->second_external_secret_file == NULL ||
+            read_secret(acme->second_external_secret_file, secrets->second, text));
+}
+
+static struct acme_ca_settings first_ca(const struct acme_settings *acme,
+                                        const struct secrets *secrets)
+{
+    return (struct acme_ca_settings){
+        .directory_url = text_or_null(acme->directory),
+        .ca_file = acme->ca_file,
+        .contacts = (const char *const *)acme->contacts,
+        .contact_count = acme->contact_count,
+        .external_kid = acme->external_kid,
+        .external_secret = text_or_null(secrets->first),
+        .profile = acme->profile,
+        .preferred_chain = acme->preferred_chain,
+    };
+}
+
+/* The first CA's twin, with accounts of its own. */
+static struct acme_ca_settings staging_ca(const struct acme_settings *acme,
+                                          const struct secrets *secrets)
+{
+    struct acme_ca_settings ca = first_ca(acme, secrets);
+    ca.directory_url = text_or_null(acme->staging);
+    return ca;
+}
+
+/* Profiles and chains are the first CA's words. */
+static struct acme_ca_settings second_ca(const struct acme_settings *acme,
+                                         const struct secrets *secrets)
+{
+    struct acme_ca_settings ca = first_ca(acme, secrets);
+    ca.directory_url = text_or_null(acme->second_directory);
+    ca.external_kid = acme->second_external_kid;
+    ca.external_secret = text_or_null(secrets->second);
+    ca.profile = ca.preferred_chain = NULL;
+    return ca;
+}
+
 static struct sidecar *start_sidecar(struct certificates *certificates,
                                      const struct configuration *configuration,
                                      struct error_text *text)
 {
     const struct acme_settings *acme = &configuration->acme;
     const struct hap_config *haproxy = &configuration->haproxy;
-    char secret[SECRET_MAX_BYTES] = "";
+    struct secrets secrets = {0};
     int group;
-    if (acme->external_secret_file != NULL &&
-        !read_secret(acme->external_secret_file, secret, text))
-        return NULL;
-    if (!find_group(acme->group, &group, text) ||
+    if (!read_secrets(acme, &secrets, text) || !find_group(acme->group, &group, text) ||
         certificates_placeholder(configuration, text) != ERROR_OK)
         return NULL;
-    const struct acme_ca_settings ca = {
-        .directory_url = text_or_null(acme->directory),
-        .ca_file = acme->ca_file,
-        .contacts = (const char *const *)acme->contacts,
-        .contact_count = acme->contact_count,
-        .external_kid = acme->external_kid,
-        .external_secret = text_or_null(secret),
-        .profile = acme->profile,
-        .preferred_chain = acme->preferred_chain,
-    };
-    struct acme_ca_settings staging = ca;
-    staging.directory_url = text_or_null(acme->staging);
     const struct sidecar_settings settings = {
-        .cas = {[SCHEDULE_CA_FIRST] = ca, [SCHEDULE_CA_STAGING] = staging},
+        .cas = {[SCHEDULE_CA_FIRST] = first_ca(acme, &secrets),
+                [SCHEDULE_CA_STAGING] = staging_ca(acme, &secrets),
+                [SCHEDULE_CA_SECOND] = second_ca(acme, &secrets)},
+        .second_after = acme->second_after,
         .orders_at_once = acme->orders_at_once,
         .rsa = acme->keys != ACME_KEYS_ECDSA,
         .ecdsa = acme->keys != ACME_KEYS_RSA,
@@ -290,7 +329,7 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
         .context = certificates,
     };
     struct sidecar *sidecar = sidecar_start(&settings, text);
-    memory_wipe(secret, sizeof(secret));
+    memory_wipe(&secrets, sizeof(secrets));
     return sidecar;
 }
 

@@ -1,12 +1,13 @@
 /* `owui-spoa certs`: the running daemon's certificates, shown and acted upon. */
 #include "ask.h"
 #include "command.h"
+#include "core/time_text.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DAY_S = 86400, PATH_SIZE = 512 };
+enum { DAY_S = 86400, NAMES_SHOWN = 6, PATH_SIZE = 512 };
 
 /* "1/2": how many HAProxys serve what is on disk. */
 static void print_served(const struct json *certificate, char *text, size_t size)
@@ -45,6 +46,36 @@ static void print_problem(const struct json *problem, const char *about)
         printf("    see %.*s\n", SLICE_PRINT(url));
 }
 
+/* The names behind the first. */
+static void print_names(const struct json *hosts)
+{
+    size_t count = json_count(hosts);
+    size_t shown = count > NAMES_SHOWN ? NAMES_SHOWN : count;
+    for (size_t i = 1; i < shown; i++) {
+        struct slice name = {0};
+        if (json_read_text(json_at(hosts, i), &name))
+            printf("%s%.*s", i == 1 ? "    and for " : ", ", SLICE_PRINT(name));
+    }
+    if (count > shown)
+        printf(" and %zu more", count - shown);
+    if (count > 1)
+        putchar('\n');
+}
+
+/* Whose the certificate is that is on disk. */
+static void print_origin(const struct json *certificate)
+{
+    char until[TIME_TEXT_SIZE];
+    struct slice serial = ask_text(certificate, "serial");
+    struct slice ca = ask_text(certificate, "ca");
+    if (serial.size == 0)
+        return;
+    time_text_print(ask_number(certificate, "not_after"), until);
+    printf("    %.*s, serial %.*s, until %s, from %.*s\n",
+           SLICE_PRINT(ask_text(certificate, "issuer")), SLICE_PRINT(serial), until,
+           SLICE_PRINT(ca.size > 0 ? ca : SLICE("a file")));
+}
+
 static void print_row(const struct json *certificate, int64_t now_s)
 {
     char expiry[24];
@@ -63,8 +94,8 @@ static void print_row(const struct json *certificate, int64_t now_s)
     struct slice next = doing.size > 0 ? doing : ask_text(certificate, "next");
     printf("%-24.*s %-32.*s %-9s %-7s %.*s\n", SLICE_PRINT(name), SLICE_PRINT(first), expiry,
            served, SLICE_PRINT(next));
-    if (json_count(hosts) > 1)
-        printf("    and %zu more names\n", json_count(hosts) - 1);
+    print_names(hosts);
+    print_origin(certificate);
     if (json_get(certificate, "problem") != NULL)
         print_problem(json_get(certificate, "problem"), "last problem");
     for (size_t i = 0; i < json_count(left_out); i++) {

@@ -187,20 +187,75 @@ static void read_secret_file(const struct node *node, void *target)
     node_file_name(node, &acme_of(target)->external_secret_file);
 }
 
+static void read_second_kid(const struct node *node, void *target)
+{
+    node_copy_text(node, &acme_of(target)->second_external_kid);
+}
+
+static void read_second_secret_file(const struct node *node, void *target)
+{
+    node_file_name(node, &acme_of(target)->second_external_secret_file);
+}
+
+static void need_both(const struct node *node, const char *kid, const char *secret_file)
+{
+    if (kid == NULL || secret_file == NULL)
+        node_report(node, JSON_PART_KEY, CODE_MISSING_KEY,
+                    memory_format("the CA gives both: an id, and a secret to be put in a file"),
+                    "\"external_account\" needs \"kid\" and \"secret_file\"");
+}
+
 static void read_external_account(const struct node *node, void *target)
 {
     static const struct option OPTIONS[] = {
         {"kid", read_kid},
         {"secret_file", read_secret_file},
     };
-    struct acme_settings *acme = acme_of(target);
+    const struct acme_settings *acme = acme_of(target);
     if (!node_is(node, JSON_TYPE_OBJECT))
         return;
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
-    if (acme->external_kid == NULL || acme->external_secret_file == NULL)
+    need_both(node, acme->external_kid, acme->external_secret_file);
+}
+
+static void read_second_external_account(const struct node *node, void *target)
+{
+    static const struct option OPTIONS[] = {
+        {"kid", read_second_kid},
+        {"secret_file", read_second_secret_file},
+    };
+    const struct acme_settings *acme = acme_of(target);
+    if (!node_is(node, JSON_TYPE_OBJECT))
+        return;
+    options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
+    need_both(node, acme->second_external_kid, acme->second_external_secret_file);
+}
+
+static void read_second_directory(const struct node *node, void *target)
+{
+    read_url(node, &acme_of(target)->second_directory);
+}
+
+static void read_second_after(const struct node *node, void *target)
+{
+    node_unsigned(node, 1, 100, &acme_of(target)->second_after);
+}
+
+static void read_second(const struct node *node, void *target)
+{
+    static const struct option OPTIONS[] = {
+        {"directory", read_second_directory},
+        {"after", read_second_after},
+        {"external_account", read_second_external_account},
+    };
+    struct node directory;
+    if (!node_is(node, JSON_TYPE_OBJECT))
+        return;
+    options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
+    if (!node_member(node, "directory", &directory))
         node_report(node, JSON_PART_KEY, CODE_MISSING_KEY,
-                    memory_format("the CA gives both: an id, and a secret to be put in a file"),
-                    "\"external_account\" needs \"kid\" and \"secret_file\"");
+                    memory_format("name the CA that is asked when the first one fails"),
+                    "\"second\" needs a \"directory\"");
 }
 
 static void read_orders_at_once(const struct node *node, void *target)
@@ -216,6 +271,7 @@ void acme_read(const struct node *node, void *configuration)
         {"contact", read_contact},
         {"challenge_listen", read_challenge_listen},
         {"staging", read_staging},
+        {"second", read_second},
         {"state_dir", read_state_dir},
         {"webroot", read_webroot},
         {"certbot_live", read_certbot_live},

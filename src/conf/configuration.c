@@ -82,6 +82,9 @@ static void acme_settings_fini(struct acme_settings *acme)
     free(acme->preferred_chain);
     free(acme->external_kid);
     free(acme->external_secret_file);
+    free(acme->second_directory);
+    free(acme->second_external_kid);
+    free(acme->second_external_secret_file);
 }
 
 void configuration_free(struct configuration *configuration)

@@ -101,6 +101,14 @@ static void put_unmanaged(const struct sidecar *sidecar, const struct certificat
     crypto_certificate_free(&about);
 }
 
+/* Where the certificate on disk comes from. */
+static void put_source(struct json *object)
+{
+    struct slice ca;
+    bool ordered = json_read_text(json_get(object, "ca"), &ca) && ca.size > 0;
+    json_put_text(object, "source", ordered ? SLICE("acme") : SLICE("file"));
+}
+
 static struct json *describe(struct sidecar *sidecar, const struct certificate *certificate)
 {
     struct json *object = json_new_object();
@@ -110,6 +118,8 @@ static struct json *describe(struct sidecar *sidecar, const struct certificate *
     if (sidecar->worker == NULL ||
         !acme_worker_status(sidecar->worker, certificate->name, put_status, object))
         put_unmanaged(sidecar, certificate, object);
+    if (json_get(object, "serial") != NULL)
+        put_source(object);
     if (certificate->service.alarm != NULL)
         json_put_text(object, "served_wrong", slice_of(certificate->service.alarm));
     json_put(object, "haproxys", deployments(sidecar, certificate));

@@ -438,6 +438,7 @@ static bool open_worker(struct sidecar *sidecar, const struct sidecar_settings *
                         struct error_text *text)
 {
     struct acme_worker_settings worker = {
+        .second_after = settings->second_after,
         .orders_at_once = settings->orders_at_once,
         .hooks = {.examine = settings->look_at_dns ? examinations_begin : NULL,
                   .publish = publications_publish,

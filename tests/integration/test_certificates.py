@@ -126,6 +126,25 @@ def test_haproxy_may_come_later_than_the_agent(new_certified, ca):
     stack.wait_served(HOST, timeout_s=20)
 
 
+def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
+    """The first one is there, and refuses the name."""
+    first = new_ca()
+    second = new_ca(challenge_port=first.challenge_port)
+    second.allow_all()
+    host = "blocked.example.test"  # at the first
+    stack = new_certified(first, acme={"second": {"directory": second.directory, "after": 1}})
+    stack.want(("chat", host))
+    stack.start()
+    told = stack.wait_told(NAME, lambda told: told["failures"] == 1, "refused")
+    assert told["problem"]["type"] == "rejectedIdentifier"
+    stack.certs("renew", "chat")
+    told = stack.wait_told(NAME, lambda told: "serial" in told, "issued")
+    assert told["ca"] == second.directory and told["source"] == "acme"
+    table = stack.certs()
+    assert f"serial {told['serial']}, until 20" in table and f"from {second.directory}" in table
+    assert told["issuer"] in table
+
+
 # --- renewal, revocation, the end -------------------------------------------------------------
 
 

@@ -111,6 +111,16 @@ GOOD = [
     with_global(acme={"directory": "https://ca.test/dir", "contact": ["mailto:a@b.test"]}),
     with_global(acme={"preflight": False}),
     with_global(acme={"placeholder": True}),
+    with_global(acme={"second": {"directory": "letsencrypt"}}),
+    with_global(
+        acme={
+            "second": {
+                "directory": "https://ca.test/dir",
+                "after": 2,
+                "external_account": {"kid": "k", "secret_file": "secret"},
+            }
+        }
+    ),
     with_global(acme={"preflight": {"haproxy": False, "_": "another container", "dns": True}}),
     with_global(acme={"preflight": {}}),
     with_tenant(hosts=["*.example.com", "a.example.com", "Bücher.example"]),
@@ -276,6 +286,10 @@ BAD = [
     with_global(acme={"email": "a@b.test"}),
     with_global(acme={"preflight": "dns"}),
     with_global(acme={"placeholder": "self-signed"}),
+    with_global(acme={"second": "letsencrypt"}),
+    with_global(acme={"second": {}}),
+    with_global(acme={"second": {"directory": "letsencrypt", "after": 0}}),
+    with_global(acme={"second": {"directory": "letsencrypt", "external_account": {"kid": "k"}}}),
     with_global(acme={"preflight": {"http": True}}),
     with_global(acme={"preflight": {"dns": "no"}}),
     {"tenants": []},
@@ -534,10 +548,7 @@ OBJECTS = {
         ["owui-spoa", "haproxy", "proxy_protocol"],
     ),
     "timeouts": (with_haproxy(timeouts={}), ["owui-spoa", "haproxy", "timeouts"]),
-    "backend": (
-        with_haproxy(backends={"b": {}}),
-        ["owui-spoa", "haproxy", "backends", "b"],
-    ),
+    "backend": (with_haproxy(backends={"b": {}}), ["owui-spoa", "haproxy", "backends", "b"]),
     "acme": (with_global(acme={}), ["owui-spoa", "acme"]),
     "tenant": (with_tenant(), ["owui-spoa", "tenants", "chat"]),
     "upstream_tls": (

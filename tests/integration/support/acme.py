@@ -103,6 +103,14 @@ class Pebble:
         for port, what in ((self.port, "directory"), (self.management_port, "management")):
             self.process.wait_for(lambda port=port: accepts(("127.0.0.1", port)), what, 60)
 
+    def allow_all(self):
+        """Names that it blocks by configuration are blocked no more; it forgets everything."""
+        path = self.folder / "pebble.json"
+        settings = json.loads(path.read_text())
+        settings["pebble"]["domainBlocklist"] = []
+        path.write_text(json.dumps(settings))
+        self.restart()
+
     def manage(self, path):
         context = ssl.create_default_context(cafile=str(self.ca_file))
         url = f"https://localhost:{self.management_port}{path}"
