@@ -336,6 +336,39 @@ def test_a_second_question_that_nobody_answers(relayed, version):
     assert stack.relay.questions >= 2
 
 
+@pytest.mark.parametrize("given_up", [False, True])
+def test_an_answer_that_comes_too_late(relayed, given_up):
+    """The time is over, or the client has gone, which newer versions notice while they wait. The
+    answer that comes then is for nobody, and the connection goes on being used."""
+    stack = relayed(Holding, own_lines("global", "nbthread 1"), agent_ms=300)
+    relay = stack.relay
+    assert ask(stack).status == 200
+    relay.size, relay.holding = ANSWER_MAX_BYTES, True
+    with connect(stack.http_port) as sock:
+        sock.sendall(request_bytes("GET", "/api/echo", HOST))
+        wait_until(lambda: relay.all() == 1, "it has been asked for")
+        if not given_up:
+            assert read_answer(sock).status == 503
+    links = len(relay.links)
+    relay.let_go()
+    assert {ask(stack).status for _ in range(5)} == {200}
+    assert len([link for link in relay.links[links:] if link.asked]) == 0
+
+
+def test_the_end_of_a_connection_is_no_event(new_stack, upstreams):
+    """2.6 and 3.0 say goodbye, newer versions reset the connection: an admin need not know."""
+    stack = new_stack()
+    tenant = {"hosts": [HOST], "upstream": upstreams["alpha"].url, "https": "off"}
+    stack.write_tenants({"alpha": tenant})
+    stack.start()
+    before = len(stack.agents[0].log())
+    assert ask(stack).status == 200
+    stack.haproxy.stop()
+    assert stack.agents[0].stop() == 0
+    told = stack.agents[0].log()[before:]
+    assert " warning " not in told and " error " not in told
+
+
 class Silent(Relay):
     def question(self, link, body):
         pass
