@@ -13,6 +13,10 @@
  *
  *     org   string    the Origin header
  *     sni   string    the name of the TLS handshake
+ *     meth  string    the method
+ *     ath   string    the first bytes of Authorization: "Bearer sk-"
+ *     tok   string    the first bytes of the cookie "token": "eyJ"
+ *     key   integer   how many X-Api-Key headers there are
  *
  * and, where trusted proxies are configured, the lines of their headers from the last to the first,
  * with how many the request has: xff1..xff3 xffn (X-Forwarded-For), fwd1..fwd3 fwdn (Forwarded),
@@ -39,8 +43,8 @@
  *                       "login": 302 to `to` as it is
  *     status   integer  400, 401, 402, 403, 404, 421, 503
  *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
- *                       upstream-unresolved, origin, sni, suspended, maintenance,
- *                       identity-required, email-domain, header-not-stripped
+ *                       upstream-unresolved, origin, sni, scanner, address, route, suspended,
+ *                       maintenance, identity-required, email-domain, header-not-stripped
  *     retry    integer  Retry-After in seconds, only when the agent knows better than HAProxy
  *     to       string   "https://chat.example.com" without a trailing slash
  *     hsts     string   the value of Strict-Transport-Security, only on https
@@ -89,6 +93,9 @@
     X(DENY_IDENTITY, "deny-identity")              \
     X(DENY_EMAIL_DOMAIN, "deny-email-domain")      \
     X(DENY_UNSTRIPPED, "deny-header-not-stripped") \
+    X(DENY_SCANNER, "deny-scanner")                \
+    X(DENY_ADDRESS, "deny-address")                \
+    X(DENY_ROUTE, "deny-route")                    \
     X(BAD_REQUEST, "bad-request")                  \
     X(CHALLENGE, "acme-challenge")                 \
     X(CHALLENGE_UNKNOWN, "acme-challenge-unknown")
@@ -114,6 +121,11 @@ struct request {
     struct slice sni;
     struct identity_question identity;
     struct verifier *verifier; /* the loop's; NULL: nobody's identity can be verified */
+    struct slice method;
+    bool credential_told;
+    struct slice bearer; /* the beginnings of Authorization and of the cookie "token" */
+    struct slice token;
+    uint32_t api_keys; /* X-Api-Key headers */
 };
 
 /* How a refusal is told. */
@@ -144,6 +156,7 @@ struct decision {
     const struct identity *identity;
     enum identity_refusal identity_refusal;
     const struct tenant *led_from; /* whose host the user's address led away from; or NULL */
+    const struct policy_rule *rule; /* of the tenant's policy; NULL: none matched */
     unsigned strip_segments;
     struct slice location; /* for redirects: scheme, host and port */
     char location_buffer[LOCATION_MAX_BYTES];
@@ -151,6 +164,8 @@ struct decision {
 
 /* False when the message is not `route` or lacks an argument. */
 MUST_CHECK bool request_decode(const struct spop_notify *notify, struct request *request);
+/* What it authenticates with. */
+enum credential request_credential(const struct request *request);
 /* False when the message is not `acme` or lacks the path. */
 MUST_CHECK bool challenge_decode(const struct spop_notify *notify, struct slice *path);
 /* The decision about a challenge. */

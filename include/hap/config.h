@@ -43,9 +43,14 @@ enum hap_source {
 
 /* What the agent is told only where some tenant needs it, in the order of route's enum policy_need:
  * name, arguments of the message. */
-#define HAP_ARGUMENT_TABLE(X)                   \
-    X(ORIGIN, "origin", "org=req.fhdr(origin)") \
-    X(SNI, "sni", "sni=ssl_fc_sni")
+#define HAP_ARGUMENT_TABLE(X)                                                     \
+    X(ORIGIN, "origin", "org=req.fhdr(origin)")                                   \
+    X(SNI, "sni", "sni=ssl_fc_sni")                                               \
+    X(METHOD, "method", "meth=method")                                            \
+    /* the kind, not the secret: "Bearer sk-", "sk-" or "eyJ", how many */        \
+    X(CREDENTIAL, "credential",                                                   \
+      "ath=req.fhdr(authorization,1),bytes(0,10) tok=req.cook(token),bytes(0,3) " \
+      "key=req.fhdr_cnt(x-api-key)")
 
 enum hap_argument {
 #define X(NAME, TEXT, ARGUMENTS) HAP_ARGUMENT_##NAME,

@@ -8,12 +8,15 @@
 #pragma once
 
 #include "core/ip.h"
+#include "route/place.h"
 
 /* What a policy must be told about a request beyond host and path, in the order of hap's
  * HAP_ARGUMENT_TABLE: HAProxy tells it only where some tenant needs it. */
 enum policy_need {
     POLICY_NEEDS_ORIGIN = 1 << 0, /* of a WebSocket */
     POLICY_NEEDS_SNI = 1 << 1,    /* the name of the TLS handshake */
+    POLICY_NEEDS_METHOD = 1 << 2,
+    POLICY_NEEDS_CREDENTIAL = 1 << 3,
 };
 enum { POLICY_NEEDS_DEFAULT = POLICY_NEEDS_ORIGIN };
 
@@ -23,12 +26,47 @@ enum origin_check {
     ORIGIN_IGNORED,
 };
 
+/* What a request authenticates with, as Open WebUI looks for it: Authorization: Bearer, then the
+ * cookie "token", then X-Api-Key. A bit each, so that a set is a number. */
+enum credential {
+    CREDENTIAL_UNTOLD = 0,
+    CREDENTIAL_NONE = 1 << 0,
+    CREDENTIAL_SESSION = 1 << 1, /* what a browser has after it signed in */
+    CREDENTIAL_API_KEY = 1 << 2, /* "sk-..." */
+};
+
+/* A bit for each known method, and one for all others; 0 for "", which is one that was not told. */
+unsigned policy_method(struct slice method);
+
+struct networks {
+    struct ip_network *items;
+    size_t count;
+};
+bool networks_contain(const struct networks *networks, const struct ip *ip);
+
+/* A rule of a tenant for some of its requests; the first that matches counts. */
+struct policy_rule {
+    char *path;           /* "/api/v1/scim": matches whole segments; NULL: every path */
+    unsigned methods;     /* of policy_method(); 0: every */
+    unsigned credentials; /* of enum credential; 0: every */
+    struct networks ip;   /* none: every address */
+    struct networks not_ip;
+    bool deny;
+    uint16_t status; /* of a denial: 403 or 404 */
+    struct place place;
+};
+
 struct policy {
     unsigned references;
     bool require_sni_match; /* the name of the handshake must be the same tenant's as Host */
+    bool let_scanners_in;   /* paths that scanners ask for are passed on: see path_is_scanners() */
     enum origin_check origin_check;
     char **origins; /* as origin_canonical() writes them: allowed besides the tenant's hosts */
     size_t origin_count;
+    struct networks allow_ips; /* none: every address */
+    struct networks deny_ips;
+    struct policy_rule *rules;
+    size_t rule_count;
 };
 
 struct policy *policy_new(void) __attribute__((malloc, returns_nonnull));
@@ -39,3 +77,18 @@ struct policy *policy_ref(struct policy *policy);
 void policy_unref(struct policy *policy);
 /* A set of enum policy_need; `policy` may be NULL. */
 unsigned policy_needs(const struct policy *policy);
+
+/* What rules look at. */
+struct policy_question {
+    struct slice path; /* in normal form, as the upstream sees it */
+    unsigned method;   /* of policy_method(); 0: not told */
+    enum credential credential;
+    struct ip ip; /* the client's */
+};
+
+/* The first rule that matches, or NULL. What was not told may be anything: then a rule that denies
+ * matches, and one that allows does not. */
+const struct policy_rule *policy_find_rule(const struct policy *policy,
+                                           const struct policy_question *question);
+/* Whether the address is one that the tenant's lists let in. */
+bool policy_allows_ip(const struct policy *policy, const struct ip *ip);

@@ -11,14 +11,6 @@
 
 enum { TENANT_NAME_MAX_BYTES = 63 };
 
-/* Where a piece of configuration stands, for messages and `explain`. `file` is borrowed from a
- * table that lives as long as the process. */
-struct place {
-    const char *file;
-    uint32_t line;
-    uint32_t column;
-};
-
 enum upstream_scheme { UPSTREAM_HTTP, UPSTREAM_HTTPS, UPSTREAM_HTTPS_NO_VERIFY };
 
 /* The value of txn.owui.via: "http", "https", "https-noverify". */

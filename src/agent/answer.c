@@ -193,6 +193,9 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_DENY_IDENTITY:
     case OUTCOME_DENY_EMAIL_DOMAIN:
     case OUTCOME_DENY_UNSTRIPPED:
+    case OUTCOME_DENY_SCANNER:
+    case OUTCOME_DENY_ADDRESS:
+    case OUTCOME_DENY_ROUTE:
     case OUTCOME_BAD_REQUEST:
     case OUTCOME__MAX: write_denial(decision, actions); break;
     }

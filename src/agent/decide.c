@@ -31,6 +31,9 @@ const char *decision_reason(const struct decision *decision)
     case OUTCOME_DENY_IDENTITY: return "identity-required";
     case OUTCOME_DENY_EMAIL_DOMAIN: return "email-domain";
     case OUTCOME_DENY_UNSTRIPPED: return "header-not-stripped";
+    case OUTCOME_DENY_SCANNER: return "scanner";
+    case OUTCOME_DENY_ADDRESS: return "address";
+    case OUTCOME_DENY_ROUTE: return "route";
     default: return refusal_name(decision->refusal);
     }
 }
@@ -55,6 +58,7 @@ static void clear(struct decision *decision)
     decision->identity = NULL;
     decision->identity_refusal = IDENTITY_REFUSAL_NONE;
     decision->led_from = NULL;
+    decision->rule = NULL;
     decision->strip_segments = 0;
     decision->location = (struct slice){0};
 }
@@ -271,6 +275,9 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     if (rule != NULL && rule->mode == PATH_STRIP)
         decision->strip_segments = rule->segments;
     if (!identify(snapshot, request, decision))
+        return;
+    /* What another tenant than the host's lets in is for that one to say. */
+    if (decision->led_from != NULL && !screen_passes(snapshot, request, decision))
         return;
     find_upstream(snapshot, decision);
 }

@@ -191,6 +191,32 @@ static struct json *tenant_json(const struct explanation *explanation)
     return object;
 }
 
+static const char *credential_text(enum credential credential)
+{
+    switch (credential) {
+    case CREDENTIAL_API_KEY: return "api_key";
+    case CREDENTIAL_SESSION: return "session";
+    case CREDENTIAL_NONE: return "none";
+    case CREDENTIAL_UNTOLD: break;
+    }
+    return NULL;
+}
+
+/* The rule of "routes" that matched. */
+static struct json *rule_json(const struct explanation *explanation)
+{
+    const struct decision *decision = &explanation->decision;
+    struct json *object = json_new_object();
+    assert(decision->match.tenant != NULL);
+    const struct policy *policy = decision->match.tenant->policy;
+    json_put_integer(object, "number", decision->rule - policy->rules + 1);
+    put_string(object, "action", decision->rule->deny ? "deny" : "allow");
+    put_string(object, "path", decision->rule->path);
+    put_string(object, "credential", credential_text(request_credential(explanation->request)));
+    put_place(object, &decision->rule->place);
+    return object;
+}
+
 static char *upstream_text(const struct tenant *tenant)
 {
     const struct upstream *upstream = &tenant->upstream;
@@ -351,6 +377,8 @@ struct json *explanation_json(const struct explanation *explanation)
         json_put_integer(root, "strip_segments", decision->strip_segments);
     if (decision->match.tenant != NULL)
         json_put(root, "tenant", tenant_json(explanation));
+    if (decision->rule != NULL)
+        json_put(root, "route", rule_json(explanation));
     if (decision->outcome == OUTCOME_FORWARD) {
         char *upstream = upstream_text(decision->target);
         put_string(root, "upstream", upstream);
@@ -403,6 +431,16 @@ static void print_line(FILE *out, const char *label, struct slice text, struct s
     fputc('\n', out);
 }
 
+static void print_rule(FILE *out, const struct json *rule)
+{
+    if (rule == NULL)
+        return;
+    fprintf(out, "%-11s", "route");
+    print_scalar(out, json_get(rule, "number"));
+    fprintf(out, ", %.*s  (%.*s)\n", SLICE_PRINT(text_at(rule, "action")),
+            SLICE_PRINT(text_at(rule, "place")));
+}
+
 static void print_decision(FILE *out, const struct json *root)
 {
     const struct json *tenant = json_get(root, "tenant");
@@ -422,6 +460,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "label", text_at(tenant, "label"), (struct slice){0});
     print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));
     print_line(out, "version", text_at(tenant, "version"), (struct slice){0});
+    print_rule(out, json_get(root, "route"));
     print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
 }
 

@@ -73,6 +73,19 @@ static void take_identity(struct identity_question *question, struct slice name,
         take_token(question, name, value);
 }
 
+static void take_credential(struct request *request, struct slice name,
+                            const struct spop_value *value)
+{
+    if (is(name, "ath")) {
+        request->bearer = text_of(value);
+        request->credential_told = true;
+    } else if (is(name, "tok")) {
+        request->token = text_of(value);
+    } else if (is(name, "key")) {
+        request->api_keys = count_of(value);
+    }
+}
+
 /* Returns the HAVE_ bit of the argument, or 0. */
 static unsigned take_argument(struct request *request, struct slice name,
                               const struct spop_value *value)
@@ -100,6 +113,8 @@ static unsigned take_argument(struct request *request, struct slice name,
             request->origin = text_of(value);
         else if (is(name, "sni"))
             request->sni = text_of(value);
+        else
+            take_credential(request, name, value);
         return 0;
     case 4:
         if (is(name, "host")) {
@@ -110,7 +125,10 @@ static unsigned take_argument(struct request *request, struct slice name,
             request->path = text_of(value);
             return HAVE_PATH;
         }
-        take_source(client, name, value);
+        if (is(name, "meth"))
+            request->method = text_of(value);
+        else
+            take_source(client, name, value);
         break;
     default: break;
     }

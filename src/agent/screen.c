@@ -2,6 +2,7 @@
 #include "screen.h"
 
 #include "route/origin.h"
+#include "route/scanner.h"
 
 static bool refuse(struct decision *decision, enum outcome outcome, uint16_t status)
 {
@@ -71,6 +72,51 @@ static bool origin_passes(const struct snapshot *snapshot, const struct request 
             (policy != NULL && is_listed(policy, &origin)));
 }
 
+/* -- Rules ------------------------------------------------------------------------------------ */
+
+/* In the order in which Open WebUI looks, which calls no scheme but Bearer its own. */
+enum credential request_credential(const struct request *request)
+{
+    struct slice bearer = request->bearer;
+    if (!request->credential_told)
+        return CREDENTIAL_UNTOLD;
+    if (bearer.size >= 7 && slice_equal_nocase(slice_head(bearer, 7), SLICE("bearer ")))
+        return slice_equal(slice_skip(bearer, 7), SLICE("sk-")) ? CREDENTIAL_API_KEY
+                                                                : CREDENTIAL_SESSION;
+    if (request->token.size > 0)
+        return slice_equal(request->token, SLICE("sk-")) ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION;
+    return request->api_keys > 0 ? CREDENTIAL_API_KEY : CREDENTIAL_NONE;
+}
+
+/* The path as the upstream sees it: without the prefix, where that is cut off. */
+static struct slice inner_path(const struct decision *decision)
+{
+    const struct path_rule *rule = decision->match.path;
+    struct slice path = decision->path;
+    if (rule == NULL || rule->mode == PATH_KEEP)
+        return path;
+    for (unsigned i = 0; i < rule->segments && path.size > 0; i++) {
+        const char *slash = memchr(path.data + 1, '/', path.size - 1);
+        path = slash != NULL ? slice_skip(path, (size_t)(slash - path.data)) : SLICE("");
+    }
+    return path.size > 0 ? path : SLICE("/");
+}
+
+static bool rules_pass(const struct request *request, struct decision *decision,
+                       const struct policy *policy, struct slice path)
+{
+    if (policy->rule_count == 0)
+        return true;
+    const struct policy_question question = {
+        .path = path,
+        .method = policy_method(request->method),
+        .credential = request_credential(request),
+        .ip = decision->client.ip,
+    };
+    decision->rule = policy_find_rule(policy, &question);
+    return decision->rule == NULL || !decision->rule->deny;
+}
+
 /* -- All ------------------------------------------------------------------------------------- */
 
 bool screen_passes(const struct snapshot *snapshot, const struct request *request,
@@ -78,8 +124,16 @@ bool screen_passes(const struct snapshot *snapshot, const struct request *reques
 {
     const struct tenant *tenant = decision->match.tenant;
     const struct policy *policy = tenant->has_policy ? tenant->policy : NULL;
+    decision->rule = NULL;
     if (policy != NULL && policy->require_sni_match && !sni_matches(snapshot, request, decision))
         return refuse(decision, OUTCOME_DENY_SNI, 421);
+    if (policy != NULL && !policy_allows_ip(policy, &decision->client.ip))
+        return refuse(decision, OUTCOME_DENY_ADDRESS, 403);
+    struct slice path = inner_path(decision);
+    if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(path))
+        return refuse(decision, OUTCOME_DENY_SCANNER, 404);
+    if (policy != NULL && !rules_pass(request, decision, policy, path))
+        return refuse(decision, OUTCOME_DENY_ROUTE, decision->rule->status);
     if (request->upgrade.size > 0 && !origin_passes(snapshot, request, decision, policy))
         return refuse(decision, OUTCOME_DENY_ORIGIN, 403);
     return true;

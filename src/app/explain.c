@@ -65,6 +65,25 @@ static void add_line(struct client_question *client, enum client_source source, 
     lines[CLIENT_MAX_LINES - 1] = value;
 }
 
+/* As HAProxy tells them: the beginning of the first Authorization, and of the cookie "token". */
+static void read_credential(struct request *request, struct slice name, struct slice value)
+{
+    if (slice_equal_nocase(name, SLICE("Authorization")) && request->bearer.size == 0) {
+        request->bearer = slice_head(value, size_min(value.size, 10));
+    } else if (slice_equal_nocase(name, SLICE("X-Api-Key"))) {
+        request->api_keys++;
+    } else if (slice_equal_nocase(name, SLICE("Cookie"))) {
+        while (value.size > 0) {
+            const char *end = memchr(value.data, ';', value.size);
+            struct slice pair = end != NULL ? slice_head(value, (size_t)(end - value.data)) : value;
+            value = slice_skip(value, pair.size + (end != NULL));
+            pair = slice_trim(pair);
+            if (slice_starts_with(pair, SLICE("token=")))
+                request->token = slice_head(slice_skip(pair, 6), size_min(pair.size - 6, 3));
+        }
+    }
+}
+
 static bool read_header(struct inquiry *inquiry, const char *line)
 {
     const char *colon = strchr(line, ':');
@@ -88,6 +107,8 @@ static bool read_header(struct inquiry *inquiry, const char *line)
         inquiry->request.upgrade = value;
     else if (slice_equal_nocase(name, SLICE("Origin")))
         inquiry->request.origin = value;
+    else
+        read_credential(&inquiry->request, name, value);
     return true;
 }
 
@@ -101,6 +122,8 @@ static int read_request(struct inquiry *inquiry, const char *command)
         if (!read_header(inquiry, inquiry->headers[i]))
             return command_misused(command, "--header \"%s\": expected 'NAME: VALUE'",
                                    inquiry->headers[i]);
+    inquiry->request.method = slice_of(inquiry->method);
+    inquiry->request.credential_told = true;
     /* A client's handshake names the host of the URL. */
     struct slice url_host = inquiry->url_host;
     inquiry->request.sni = inquiry->sni != NULL ? slice_of(inquiry->sni) : url_host;

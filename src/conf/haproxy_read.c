@@ -8,6 +8,8 @@
 
 static_assert(POLICY_NEEDS_ORIGIN == 1 << HAP_ARGUMENT_ORIGIN, "not in one order");
 static_assert(POLICY_NEEDS_SNI == 1 << HAP_ARGUMENT_SNI, "not in one order");
+static_assert(POLICY_NEEDS_METHOD == 1 << HAP_ARGUMENT_METHOD, "not in one order");
+static_assert(POLICY_NEEDS_CREDENTIAL == 1 << HAP_ARGUMENT_CREDENTIAL, "not in one order");
 
 static struct configuration *configuration_of(void *target)
 {

@@ -58,6 +58,25 @@ static void read_require_sni_match(const struct node *node, void *target)
     node_bool(node, &((struct policy *)target)->require_sni_match);
 }
 
+/* -- Who may ask for what --------------------------------------------------------------------- */
+
+static void read_allow_ips(const struct node *node, void *target)
+{
+    networks_read(node, &((struct policy *)target)->allow_ips);
+}
+
+static void read_deny_ips(const struct node *node, void *target)
+{
+    networks_read(node, &((struct policy *)target)->deny_ips);
+}
+
+static void read_refuse_scanners(const struct node *node, void *target)
+{
+    bool refuse;
+    if (node_bool(node, &refuse))
+        ((struct policy *)target)->let_scanners_in = !refuse;
+}
+
 /* -- All -------------------------------------------------------------------------------------- */
 
 void policy_part_read(const struct node *node, struct policy **policy)
@@ -66,6 +85,10 @@ void policy_part_read(const struct node *node, struct policy **policy)
         {"origins", read_origins},
         {"origin_check", read_origin_check},
         {"require_sni_match", read_require_sni_match},
+        {"allow_ips", read_allow_ips},
+        {"deny_ips", read_deny_ips},
+        {"refuse_scanners", read_refuse_scanners},
+        {"routes", rules_read},
     };
     for (size_t i = 0; i < COUNT_OF(PARTS); i++)
         if (slice_equal(node->key, slice_of(PARTS[i].name)))

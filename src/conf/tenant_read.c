@@ -186,14 +186,28 @@ static void read_identity(const struct node *node, void *target)
 }
 
 static const struct option OPTIONS[] = {
-    {"hosts", read_hosts},         {"paths", read_paths},
-    {"upstream", read_upstream},   {"upstream_tls", read_upstream_tls},
-    {"backend", read_backend},     {"label", read_label},
-    {"https", read_https},         {"canonical_host", read_canonical_host},
-    {"hsts", read_hsts},           {"headers", read_headers},
-    {"identity", read_identity},   {"maintenance", read_maintenance},
-    {"suspended", read_suspended}, {"versions", read_versions},
-    {"active", read_active},       POLICY_KEYS(read_policy),
+    {"hosts", read_hosts},
+    {"paths", read_paths},
+    {"upstream", read_upstream},
+    {"upstream_tls", read_upstream_tls},
+    {"backend", read_backend},
+    {"label", read_label},
+    {"https", read_https},
+    {"canonical_host", read_canonical_host},
+    {"hsts", read_hsts},
+    {"headers", read_headers},
+    {"identity", read_identity},
+    {"maintenance", read_maintenance},
+    {"suspended", read_suspended},
+    {"versions", read_versions},
+    {"active", read_active},
+    {"origins", read_policy},
+    {"origin_check", read_policy},
+    {"require_sni_match", read_policy},
+    {"allow_ips", read_policy},
+    {"deny_ips", read_policy},
+    {"refuse_scanners", read_policy},
+    {"routes", read_policy},
 };
 
 /* -- What keys mean together -- */

@@ -27,12 +27,38 @@ static void free_texts(char **texts, size_t count)
     free(texts);
 }
 
+static void copy_networks(const struct networks *networks, struct networks *copy)
+{
+    size_t size = networks->count * sizeof(*networks->items);
+    *copy = (struct networks){0};
+    if (networks->count == 0)
+        return;
+    copy->items = memory_new(size);
+    copy->count = networks->count;
+    memcpy(copy->items, networks->items, size);
+}
+
+static void copy_rule(const struct policy_rule *rule, struct policy_rule *copy)
+{
+    *copy = *rule;
+    copy->path = rule->path != NULL ? memory_copy_text(slice_of(rule->path)) : NULL;
+    copy_networks(&rule->ip, &copy->ip);
+    copy_networks(&rule->not_ip, &copy->not_ip);
+}
+
 struct policy *policy_clone(const struct policy *policy)
 {
     struct policy *copy = memory_new(sizeof(*copy));
     *copy = *policy;
     copy->references = 1;
     copy->origins = copy_texts(policy->origins, policy->origin_count);
+    copy_networks(&policy->allow_ips, &copy->allow_ips);
+    copy_networks(&policy->deny_ips, &copy->deny_ips);
+    copy->rules = policy->rule_count > 0
+                      ? memory_resize(NULL, policy->rule_count, sizeof(*copy->rules))
+                      : NULL;
+    for (size_t i = 0; i < policy->rule_count; i++)
+        copy_rule(&policy->rules[i], &copy->rules[i]);
     return copy;
 }
 
@@ -48,6 +74,14 @@ void policy_unref(struct policy *policy)
     if (policy == NULL || --policy->references > 0)
         return;
     free_texts(policy->origins, policy->origin_count);
+    free(policy->allow_ips.items);
+    free(policy->deny_ips.items);
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        free(policy->rules[i].path);
+        free(policy->rules[i].ip.items);
+        free(policy->rules[i].not_ip.items);
+    }
+    free(policy->rules);
     free(policy);
 }
 
@@ -58,5 +92,65 @@ unsigned policy_needs(const struct policy *policy)
     unsigned needs = policy->origin_check != ORIGIN_IGNORED ? POLICY_NEEDS_ORIGIN : 0;
     if (policy->require_sni_match)
         needs |= POLICY_NEEDS_SNI;
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        needs |= policy->rules[i].methods != 0 ? POLICY_NEEDS_METHOD : 0;
+        needs |= policy->rules[i].credentials != 0 ? POLICY_NEEDS_CREDENTIAL : 0;
+    }
     return needs;
+}
+
+unsigned policy_method(struct slice method)
+{
+    static const char *const METHODS[] = {"GET",   "HEAD",   "POST",   "PUT",
+                                          "PATCH", "DELETE", "OPTIONS"};
+    if (method.size == 0)
+        return 0;
+    for (unsigned i = 0; i < COUNT_OF(METHODS); i++)
+        if (slice_equal(method, slice_of(METHODS[i])))
+            return 1u << i;
+    return 1u << COUNT_OF(METHODS);
+}
+
+bool networks_contain(const struct networks *networks, const struct ip *ip)
+{
+    for (size_t i = 0; i < networks->count; i++)
+        if (ip_network_contains(&networks->items[i], ip))
+            return true;
+    return false;
+}
+
+bool policy_allows_ip(const struct policy *policy, const struct ip *ip)
+{
+    return (policy->allow_ips.count == 0 || networks_contain(&policy->allow_ips, ip)) &&
+           !networks_contain(&policy->deny_ips, ip);
+}
+
+/* "/a" matches "/a" and "/a/b", not "/ab". */
+static bool path_matches(const char *prefix, struct slice path)
+{
+    struct slice wanted = slice_of(prefix);
+    return slice_starts_with(path, wanted) &&
+           (path.size == wanted.size || path.data[wanted.size] == '/');
+}
+
+static bool set_matches(unsigned wanted, unsigned told, bool if_untold)
+{
+    if (wanted == 0)
+        return true;
+    return told == 0 ? if_untold : (wanted & told) != 0;
+}
+
+const struct policy_rule *policy_find_rule(const struct policy *policy,
+                                           const struct policy_question *question)
+{
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        if ((rule->path == NULL || path_matches(rule->path, question->path)) &&
+            set_matches(rule->methods, question->method, rule->deny) &&
+            set_matches(rule->credentials, question->credential, rule->deny) &&
+            (rule->ip.count == 0 || networks_contain(&rule->ip, &question->ip)) &&
+            !networks_contain(&rule->not_ip, &question->ip))
+            return rule;
+    }
+    return NULL;
 }

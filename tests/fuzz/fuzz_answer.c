@@ -52,6 +52,10 @@ static void ask(const struct snapshot *snapshot, struct slice host, struct slice
     struct request request = {.host = host, .path = path, .headers_in_one = headers_in_one};
     struct writer actions = writer_of(buffer, sizeof(buffer));
     request.client.peer_tls = true;
+    request.upgrade = SLICE("websocket");
+    request.origin = path;
+    request.method = SLICE("POST");
+    request.credential_told = headers_in_one;
     FUZZ_REQUIRE(ip_parse(SLICE("2001:db8:1111:2222:3333:4444:5555:6666"), &request.client.peer));
     decide(snapshot, &request, &decision);
     FUZZ_REQUIRE(decision.outcome < OUTCOME__MAX);

@@ -143,7 +143,6 @@ GOOD = [
     with_tenant(origins=["https://portal.test", "tauri://localhost", "http://[::1]:81"]),
     with_tenant(origins=[], origin_check="required", require_sni_match=True),
     with_global(defaults={"origins": ["https://a.test"], "origin_check": "off"}),
-    with_haproxy(tell=["origin", "sni"]),
     with_global(pages_listen="[::1]:8700"),
     with_tenant(maintenance={"on": False, "retry_after": "1d", "allow_ips": ["::1", "10.0.0.0/8"]}),
     with_tenant(maintenance={"on": True, "_": 0}, suspended={}),
@@ -165,6 +164,15 @@ GOOD = [
     with_identity(CERT),
     with_identity(CERT, email="subject_cn", name="subject_email", groups="subject_ou"),
     with_identity(CERT, set=..., required=True, **{"// c": 1}),
+    with_haproxy(tell=["origin", "sni", "method", "credential"]),
+    with_tenant(allow_ips=["10.0.0.0/8", "::1"], deny_ips=[], refuse_scanners=False),
+    with_global(defaults={"allow_ips": ["10.0.0.0/8"], "refuse_scanners": True}),
+    with_tenant(routes=[]),
+    with_tenant(routes=[{"match": {}}, {"match": {"path": "/"}, "action": "allow", "_": 1}]),
+    with_tenant(routes=[{"match": {"method": ["GET"]}, "action": "deny", "status": 404}]),
+    with_tenant(
+        routes=[{"match": {"path": "/a/", "credential": "none", "ip": ["::/0"], "not_ip": ["::1"]}}]
+    ),
     with_path(),
     with_path(mode="redirect", prefix="/a/b"),
     with_path(mode="strip", only=["/api/", "/openai/v1"]),
@@ -362,6 +370,23 @@ BAD = [
     with_tenant(require_sni_match="yes"),
     with_global(defaults={"origins": "https://a.test"}),
     with_haproxy(tell=["src"]),
+    with_tenant(allow_ips=["example.com"]),
+    with_tenant(deny_ips="10.0.0.0/8"),
+    with_tenant(refuse_scanners="no"),
+    with_tenant(routes={}),
+    with_tenant(routes=[{}]),
+    with_tenant(routes=[{"match": {"path": "api"}}]),
+    with_tenant(routes=[{"match": {"path": "/a b"}}]),
+    with_tenant(routes=[{"match": {"path": "/a%20b"}}]),
+    with_tenant(routes=[{"match": {"method": "GET"}}]),
+    with_tenant(routes=[{"match": {"method": ["BREW"]}}]),
+    with_tenant(routes=[{"match": {"method": []}}]),
+    with_tenant(routes=[{"match": {"credential": "cookie"}}]),
+    with_tenant(routes=[{"match": {"ip": []}}]),
+    with_tenant(routes=[{"match": {}, "action": "drop"}]),
+    with_tenant(routes=[{"match": {}, "action": "deny", "status": 200}]),
+    with_tenant(routes=[{"match": {}, "status": 404}]),
+    with_global(defaults={"routes": []}),
     with_haproxy(tell=["sni", "sni"]),
     with_path(host=...),
     with_path(prefix=...),
@@ -379,6 +404,7 @@ BAD = [
 
 # What a schema cannot see: the program alone refuses.
 BEYOND_SCHEMA = {
+    "dots in a route": with_tenant(routes=[{"match": {"path": "/a/../b"}}]),
     "two tenants with one host": {"tenants": {"a": TENANT, "b": TENANT}},
     "one host in two spellings": with_tenant(hosts=["a.test", "A.test"]),
     "an unknown backend": with_tenant(upstream=..., backend="bigg"),
@@ -572,6 +598,14 @@ OBJECTS = {
     "suspended": (with_tenant(suspended={}), ["owui-spoa", "tenants", "chat", "suspended"]),
     "jwks": (with_global(jwks={}), ["owui-spoa", "jwks"]),
     "identity": (with_identity(), ["owui-spoa", "tenants", "chat", "identity"]),
+    "route": (
+        with_tenant(routes=[{"match": {}}]),
+        ["owui-spoa", "tenants", "chat", "routes", 0],
+    ),
+    "match": (
+        with_tenant(routes=[{"match": {}}]),
+        ["owui-spoa", "tenants", "chat", "routes", 0, "match"],
+    ),
     "path": (with_path(), ["owui-spoa", "tenants", "chat", "paths", 0]),
 }
 

@@ -127,6 +127,39 @@ Test(screen, origin)
     }
 }
 
+/* As HAProxy tells them, and told as the rule for that kind would: it denies with 404. */
+Test(screen, credentials)
+{
+    static const struct {
+        const char *bearer, *token;
+        uint32_t api_keys;
+        enum credential credential;
+    } ROWS[] = {
+        {"", "", 0, CREDENTIAL_NONE},
+        {"Bearer sk-", "", 0, CREDENTIAL_API_KEY},
+        {"bEARER sk-", "eyJ", 0, CREDENTIAL_API_KEY},
+        {"Bearer eyJ", "", 0, CREDENTIAL_SESSION},
+        {"Bearer SK-", "", 0, CREDENTIAL_SESSION},
+        {"Bearer  sk", "", 0, CREDENTIAL_SESSION},
+        {"Basic sk-x", "", 0, CREDENTIAL_NONE},
+        {"Basic sk-x", "eyJ", 0, CREDENTIAL_SESSION},
+        {"", "eyJ", 0, CREDENTIAL_SESSION},
+        {"", "sk-", 0, CREDENTIAL_API_KEY},
+        {"", "", 1, CREDENTIAL_API_KEY},
+        {"", "eyJ", 1, CREDENTIAL_SESSION},
+        {"Bearer eyJ", "sk-", 1, CREDENTIAL_SESSION},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        const struct request request = {.credential_told = true,
+                                        .bearer = slice_of(ROWS[i].bearer),
+                                        .token = slice_of(ROWS[i].token),
+                                        .api_keys = ROWS[i].api_keys};
+        cr_expect(eq(u32, request_credential(&request), ROWS[i].credential), "row %zu", i);
+    }
+    const struct request untold = {0};
+    cr_expect(eq(u32, request_credential(&untold), CREDENTIAL_UNTOLD));
+}
+
 Test(screen, sni)
 {
     static const struct {

@@ -1,0 +1,187 @@
+/* "routes" of a tenant: rules for some of its requests. See policy_read.h. */
+#include "core/memory.h"
+#include "policy_read.h"
+#include "route/path.h"
+#include "value.h"
+
+enum { RULES_MAX = 64, PATH_MAX_BYTES = 128, METHODS_MAX = 7 };
+
+void networks_read(const struct node *node, struct networks *networks)
+{
+    if (!node_is(node, JSON_TYPE_ARRAY))
+        return;
+    size_t count = json_count(node->value);
+    if (count > NETWORKS_MAX) {
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "%zu networks, and at most %d are possible", count, NETWORKS_MAX);
+        return;
+    }
+    networks->items = memory_resize(networks->items, count + 1, sizeof(*networks->items));
+    networks->count = 0;
+    for (struct node_iterator i = node_children(node); node_next(&i);)
+        if (node_network(&i.node, &networks->items[networks->count]))
+            networks->count++;
+}
+
+/* -- "match" -- */
+
+/* Such bytes are never percent-encoded in a path in normal form, so that a rule cannot be dodged by
+ * another spelling. */
+static bool is_plain_path(struct slice text)
+{
+    char buffer[PATH_CHANGED_MAX_BYTES];
+    struct slice normal;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = ascii_lower(text.data[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
+            (c == '\0' || strchr("/-._~", c) == NULL))
+            return false;
+    }
+    return text.size > 0 && text.size <= PATH_MAX_BYTES && text.data[0] == '/' &&
+           path_normalise(text, buffer, &normal) == REFUSAL_NONE && slice_equal(text, normal);
+}
+
+static void read_path(const struct node *node, void *target)
+{
+    struct policy_rule *rule = target;
+    struct slice text;
+    if (!node_text(node, &text))
+        return;
+    if (!is_plain_path(text)) {
+        node_report(node, JSON_PART_VALUE, CODE_PATH_PREFIX,
+                    memory_format("for example \"/api/v1/scim/\": letters, digits and - . _ ~"),
+                    "\"%.*s\" is not a path prefix", SLICE_PRINT(text));
+        return;
+    }
+    if (text.data[text.size - 1] == '/')
+        text.size--;
+    rule->path = text.size > 0 ? memory_copy_text(text) : NULL;
+}
+
+static char *check_method(const struct node *element, struct slice text)
+{
+    static const struct choice METHODS[] = {{"GET", 0},   {"HEAD", 0},   {"POST", 0},   {"PUT", 0},
+                                            {"PATCH", 0}, {"DELETE", 0}, {"OPTIONS", 0}};
+    int value;
+    return node_choice(element, METHODS, COUNT_OF(METHODS), &value) ? memory_copy_text(text) : NULL;
+}
+
+static void read_method(const struct node *node, void *target)
+{
+    struct policy_rule *rule = target;
+    struct texts texts = {0};
+    if (node_texts(node, check_method, &texts) && texts.count == 0)
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE,
+                    memory_format("without this key, every method matches"),
+                    "\"method\" must list one method at least");
+    for (size_t i = 0; i < texts.count; i++)
+        rule->methods |= policy_method(slice_of(texts.items[i]));
+    texts_fini(&texts);
+}
+
+static void read_credential(const struct node *node, void *target)
+{
+    static const struct choice CREDENTIALS[] = {{"api_key", CREDENTIAL_API_KEY},
+                                                {"session", CREDENTIAL_SESSION},
+                                                {"none", CREDENTIAL_NONE}};
+    int credential;
+    if (node_choice(node, CREDENTIALS, COUNT_OF(CREDENTIALS), &credential))
+        ((struct policy_rule *)target)->credentials = (unsigned)credential;
+}
+
+/* An empty list would mean every address, which is not what it says. */
+static void read_some_networks(const struct node *node, struct networks *networks)
+{
+    networks_read(node, networks);
+    if (json_type_of(node->value) == JSON_TYPE_ARRAY && json_count(node->value) == 0)
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE,
+                    memory_format("without this key, every address matches"),
+                    "the list must have one network at least");
+}
+
+static void read_ip(const struct node *node, void *target)
+{
+    read_some_networks(node, &((struct policy_rule *)target)->ip);
+}
+
+static void read_not_ip(const struct node *node, void *target)
+{
+    read_some_networks(node, &((struct policy_rule *)target)->not_ip);
+}
+
+static void read_match(const struct node *node, void *target)
+{
+    static const struct option OPTIONS[] = {
+        {"path", read_path}, {"method", read_method}, {"credential", read_credential},
+        {"ip", read_ip},     {"not_ip", read_not_ip},
+    };
+    if (node_is(node, JSON_TYPE_OBJECT))
+        options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
+}
+
+/* -- A rule -- */
+
+static void read_action(const struct node *node, void *target)
+{
+    static const struct choice ACTIONS[] = {{"allow", false}, {"deny", true}};
+    int deny;
+    if (node_choice(node, ACTIONS, COUNT_OF(ACTIONS), &deny))
+        ((struct policy_rule *)target)->deny = deny != 0;
+}
+
+static void read_status(const struct node *node, void *target)
+{
+    unsigned status;
+    if (!node_unsigned(node, 0, 999, &status))
+        return;
+    if (status == 403 || status == 404)
+        ((struct policy_rule *)target)->status = (uint16_t)status;
+    else
+        node_report(node, JSON_PART_VALUE, CODE_NOT_A_CHOICE, memory_format("known: 403, 404"),
+                    "status cannot be %u", status);
+}
+
+static void check_meaning(const struct node *node, const char *key, bool has_meaning,
+                          const char *wanted)
+{
+    struct node member;
+    if (!has_meaning && node_member(node, key, &member))
+        node_report(&member, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
+                    memory_format("remove it, or write \"action\": \"%s\"", wanted),
+                    "\"%s\" has no meaning with this action", key);
+}
+
+static void read_rule(const struct node *node, struct policy *policy)
+{
+    static const struct option OPTIONS[] = {
+        {"match", read_match},
+        {"action", read_action},
+        {"status", read_status},
+    };
+    struct node member;
+    if (!node_is(node, JSON_TYPE_OBJECT))
+        return;
+    struct policy_rule *rule = &policy->rules[policy->rule_count++];
+    *rule = (struct policy_rule){.status = 403, .place = node_value_place(node)};
+    options_read(node, OPTIONS, COUNT_OF(OPTIONS), rule);
+    check_meaning(node, "status", rule->deny, "deny");
+    if (!node_member(node, "match", &member))
+        node_report(node, JSON_PART_VALUE, CODE_MISSING_KEY,
+                    memory_format("{} matches every request"), "a route needs a \"match\"");
+}
+
+void rules_read(const struct node *node, void *target)
+{
+    struct policy *policy = target;
+    if (!node_is(node, JSON_TYPE_ARRAY))
+        return;
+    size_t count = json_count(node->value);
+    if (count > RULES_MAX) {
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "%zu routes, and at most %d are possible", count, RULES_MAX);
+        return;
+    }
+    policy->rules = memory_new(count * sizeof(*policy->rules));
+    for (struct node_iterator i = node_children_placed(node); node_next(&i);)
+        read_rule(&i.node, policy);
+}
