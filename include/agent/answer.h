@@ -54,11 +54,18 @@
  *     fport    integer  the public port
  *     host     string   the canonical Host, only when it differs from what the client sent
  *     path     string   the normal form, only when it differs
+ *     more     boolean  true: HAProxy has to cut the path or to count; else absent
  *     strip    integer  how many leading segments to cut (1..8), only when some
  *     rid      string   a trusted proxy's request id, only when well-formed
  *     backend  string   a named backend; else `via` (http, https, https-noverify), `dst` (address),
  *                       `port` (integer), and `sni` for TLS
  *     spent    boolean  Authorization told the identity, and is not for the upstream
+ *     lk       string   what is counted under: the tenant's key; with `lo`, a route's number, that
+ *                       route's requests apart
+ *     lr lw    integer  requests in 10 s, open WebSockets
+ *     lb       integer  bytes of a body
+ *     si sn    integer  sign-ins in a minute from an address, from its subnet; on such paths only
+ *     ts tt    integer  timeouts in ms: of the server, of a tunnel
  *     h_NAME   string   a tenant's header (hb false)
  *     headers  binary   all of a tenant's headers (hb true): (name, value) pairs of varint-length
  *                       strings, closed by two empty ones
@@ -157,6 +164,7 @@ struct decision {
     enum identity_refusal identity_refusal;
     const struct tenant *led_from; /* whose host the user's address led away from; or NULL */
     const struct policy_rule *rule; /* of the tenant's policy; NULL: none matched */
+    bool is_sign_in;                /* and the tenant's policy limits how often */
     unsigned strip_segments;
     struct slice location; /* for redirects: scheme, host and port */
     char location_buffer[LOCATION_MAX_BYTES];

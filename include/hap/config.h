@@ -94,6 +94,14 @@ struct hap_timeouts {
     unsigned agent_ms;        /* 400 ms: for the agent's answer */
 };
 
+/* How many entries HAProxy's tables have; 0 is the default. */
+struct hap_tables {
+    unsigned
+        requests; /* 200000: a tenant with limits each, and its routes with limits of their own */
+    unsigned signin;     /* 200000: an address and a subnet each that signs in at a tenant */
+    unsigned websockets; /* 100000: a tenant with limits each */
+};
+
 /* Owns everything it points to. Zeroed, with a bind and an agent, it is a configuration. */
 struct hap_config {
     char **http; /* binds: "*:80", "[::1]:8080" */
@@ -133,6 +141,7 @@ struct hap_config {
     unsigned arguments; /* a bit (1 << enum hap_argument) for each that some tenant needs */
     char *spoe_path;    /* NULL: "/etc/haproxy/owui.spoe.cfg" */
     struct hap_timeouts timeouts;
+    struct hap_tables tables;
 };
 
 enum { HAP_TOKENS_MAX = 4, HAP_IDENTITY_HEADERS_MAX = 32 };

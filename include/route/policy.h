@@ -44,6 +44,17 @@ struct networks {
 };
 bool networks_contain(const struct networks *networks, const struct ip *ip);
 
+/* What HAProxy counts and how long it waits; 0: what holds for everybody. */
+struct limits {
+    unsigned requests_per_10s;
+    unsigned signin_per_minute_per_ip;
+    unsigned signin_per_minute_per_subnet; /* /24 or /64 */
+    unsigned websockets;                   /* open at one time */
+    uint64_t max_body_bytes;
+    unsigned server_timeout_ms;
+    unsigned tunnel_timeout_ms;
+};
+
 /* A rule of a tenant for some of its requests; the first that matches counts. */
 struct policy_rule {
     char *path;           /* "/api/v1/scim": matches whole segments; NULL: every path */
@@ -53,8 +64,14 @@ struct policy_rule {
     struct networks not_ip;
     bool deny;
     uint16_t status; /* of a denial: 403 or 404 */
+    /* Instead of the tenant's; LIMIT_INHERITED in a member stands for that one's value until
+     * policy_complete(). */
+    struct limits limits;
+    bool counts_apart; /* its requests_per_10s is its own, and so is the count */
     struct place place;
 };
+
+enum { LIMIT_INHERITED = -1 };
 
 struct policy {
     unsigned references;
@@ -65,6 +82,7 @@ struct policy {
     size_t origin_count;
     struct networks allow_ips; /* none: every address */
     struct networks deny_ips;
+    struct limits limits;
     struct policy_rule *rules;
     size_t rule_count;
 };
@@ -92,3 +110,11 @@ const struct policy_rule *policy_find_rule(const struct policy *policy,
                                            const struct policy_question *question);
 /* Whether the address is one that the tenant's lists let in. */
 bool policy_allows_ip(const struct policy *policy, const struct ip *ip);
+
+/* Once all is read: gives each rule the limits that it inherits. */
+void policy_complete(struct policy *policy);
+/* Whether it or one of its rules has any. */
+bool policy_has_limits(const struct policy *policy);
+bool policy_limits_sign_in(const struct policy *policy);
+/* Whether somebody signs in there: what guesses of passwords are sent to. */
+bool path_is_sign_in(struct slice path);

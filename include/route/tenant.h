@@ -55,6 +55,11 @@ struct path_rule {
 
 struct label_pattern; /* compiled; see route/label.h */
 
+struct prepared {
+    uint8_t *bytes;
+    uint16_t size;
+};
+
 /* What every decision reads comes first, in few cache lines: with many tenants, what a request
  * costs is how much of its tenant has to come from memory. */
 struct tenant {
@@ -82,6 +87,8 @@ struct tenant {
     struct suspension *suspended;    /* NULL: it is not */
     char *hsts;            /* the value of Strict-Transport-Security on its own hosts; NULL: none */
     struct policy *policy; /* NULL: what policy.h says of it; shared with other tenants */
+    struct prepared *prepared_limits; /* its own, then those of each rule; NULL: none has any */
+    size_t prepared_limit_count;
 
     struct identity_rule *identity; /* NULL: nothing is known of users */
 
@@ -106,5 +113,6 @@ struct tenant {
 struct tenant *tenant_new(void) __attribute__((malloc, returns_nonnull));
 /* A deep copy, to be changed and put in the original's place; it is not prepared. */
 struct tenant *tenant_clone(const struct tenant *tenant);
+void tenant_drop_prepared_limits(struct tenant *tenant);
 void tenant_free(struct tenant *tenant); /* NULL is fine */
 MUST_CHECK bool tenant_name_valid(struct slice name);

@@ -1,5 +1,6 @@
 /* Decisions as SPOP actions: see agent/answer.h. */
 #include "action_write.h"
+#include "limits.h"
 
 enum { HOST_HEADER_MAX_BYTES = HOST_MAX_BYTES + 2 + 6 }; /* brackets and ":65535" */
 
@@ -28,8 +29,10 @@ static void write_path(const struct decision *decision, struct writer *actions)
 {
     if (decision->path_changed)
         action_set_text(actions, SLICE("path"), decision->path);
-    if (decision->strip_segments > 0)
+    if (decision->strip_segments > 0) {
+        spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("more"), true);
         action_set_number(actions, SLICE("strip"), decision->strip_segments);
+    }
 }
 
 static struct slice form_name(enum answer_form form)
@@ -156,6 +159,9 @@ static void write_forward(const struct request *request, const struct decision *
     action_set_number(actions, SLICE("fport"), public_port(decision));
     write_host(decision, actions);
     write_path(decision, actions);
+    if (decision->strip_segments == 0 && limits_count(decision))
+        spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("more"), true);
+    limits_write(decision, actions);
     write_hsts(decision, actions);
     write_spent(decision, actions);
     write_headers(request, decision, actions);

@@ -59,6 +59,7 @@ static void clear(struct decision *decision)
     decision->identity_refusal = IDENTITY_REFUSAL_NONE;
     decision->led_from = NULL;
     decision->rule = NULL;
+    decision->is_sign_in = false;
     decision->strip_segments = 0;
     decision->location = (struct slice){0};
 }

@@ -5,6 +5,7 @@
 #include "agent/actions.h"
 #include "core/memory.h"
 #include "explain_outage.h"
+#include "limits.h"
 #include "json/json.h"
 
 #include <stdio.h>
@@ -217,6 +218,53 @@ static struct json *rule_json(const struct explanation *explanation)
     return object;
 }
 
+static bool find_variable(const struct explanation *explanation, const char *name,
+                          struct spop_value *value)
+{
+    struct reader reader = reader_of(explanation->actions);
+    struct action action;
+    while (action_next(&reader, &action)) {
+        if (slice_equal(action.name, slice_of(name))) {
+            *value = action.value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_some(struct json *object, const char *key, uint64_t value)
+{
+    if (value != 0)
+        json_put_integer(object, key, (int64_t)value);
+}
+
+/* What HAProxy is told to count and wait for; an empty object for nothing. */
+static struct json *limits_json(const struct explanation *explanation)
+{
+    const struct decision *decision = &explanation->decision;
+    const struct limits *limits = limits_of(decision);
+    struct json *object = json_new_object();
+    struct spop_value key, route;
+    if (find_variable(explanation, "lk", &key)) {
+        bool apart = find_variable(explanation, "lo", &route);
+        char *text =
+            apart ? memory_format("%.*s/%lld", SLICE_PRINT(key.bytes), (long long)route.integer)
+                  : memory_format("%.*s/", SLICE_PRINT(key.bytes));
+        put_string(object, "counted_as", text);
+        free(text);
+    }
+    put_some(object, "requests_per_10s", limits->requests_per_10s);
+    if (decision->is_sign_in) {
+        put_some(object, "signin_per_minute_per_ip", limits->signin_per_minute_per_ip);
+        put_some(object, "signin_per_minute_per_subnet", limits->signin_per_minute_per_subnet);
+    }
+    put_some(object, "websockets", limits->websockets);
+    put_some(object, "max_body_bytes", limits->max_body_bytes);
+    put_some(object, "server_timeout_ms", limits->server_timeout_ms);
+    put_some(object, "tunnel_timeout_ms", limits->tunnel_timeout_ms);
+    return object;
+}
+
 static char *upstream_text(const struct tenant *tenant)
 {
     const struct upstream *upstream = &tenant->upstream;
@@ -281,20 +329,6 @@ struct header_lists {
     struct json *deleted;
     struct json *set;
 };
-
-static bool find_variable(const struct explanation *explanation, const char *name,
-                          struct spop_value *value)
-{
-    struct reader reader = reader_of(explanation->actions);
-    struct action action;
-    while (action_next(&reader, &action)) {
-        if (slice_equal(action.name, slice_of(name))) {
-            *value = action.value;
-            return true;
-        }
-    }
-    return false;
-}
 
 static void list_deleted(void *context, const char *name, bool is_prefix)
 {
@@ -383,6 +417,7 @@ struct json *explanation_json(const struct explanation *explanation)
         char *upstream = upstream_text(decision->target);
         put_string(root, "upstream", upstream);
         free(upstream);
+        json_put(root, "limits", limits_json(explanation));
     }
     json_put(root, "request", request_json(explanation));
     if (decision->outcome != OUTCOME_BAD_REQUEST)
@@ -441,6 +476,31 @@ static void print_rule(FILE *out, const struct json *rule)
             SLICE_PRINT(text_at(rule, "place")));
 }
 
+static void print_limits(FILE *out, const struct json *limits)
+{
+    static const struct {
+        const char *key, *text;
+    } TEXTS[] = {
+        {"requests_per_10s", "requests in 10 s"},
+        {"signin_per_minute_per_ip", "sign-ins in a minute from an address (POST)"},
+        {"signin_per_minute_per_subnet", "sign-ins in a minute from a subnet (POST)"},
+        {"websockets", "open WebSockets"},
+        {"max_body_bytes", "bytes of a body"},
+        {"server_timeout_ms", "ms for the upstream to answer"},
+        {"tunnel_timeout_ms", "ms without a word on a WebSocket"},
+    };
+    const char *label = "limits";
+    for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
+        const struct json *value = json_get(limits, TEXTS[i].key);
+        if (value == NULL)
+            continue;
+        fprintf(out, "%-11s", label);
+        print_scalar(out, value);
+        fprintf(out, " %s\n", TEXTS[i].text);
+        label = "";
+    }
+}
+
 static void print_decision(FILE *out, const struct json *root)
 {
     const struct json *tenant = json_get(root, "tenant");
@@ -462,6 +522,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "version", text_at(tenant, "version"), (struct slice){0});
     print_rule(out, json_get(root, "route"));
     print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
+    print_limits(out, json_get(root, "limits"));
 }
 
 static void print_request(FILE *out, const struct json *root)

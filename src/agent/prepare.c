@@ -1,5 +1,6 @@
 /* What every ACK of a tenant carries, encoded once: answer_prepare() of agent/answer.h. */
 #include "action_write.h"
+#include "limits.h"
 
 #include "core/memory.h"
 
@@ -8,9 +9,9 @@
 enum {
     /* Set by every answer that forwards: the client's address, scheme and port. */
     CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 6 + 2 + 5) + (3 + 6 + 1 + 3),
-    /* A cut prefix, and a path whose normal form is this long. A longer one that is not in normal
-     * form may find no room, and its request is then refused. */
-    STRIP_RESERVED_BYTES = 3 + 6 + 1 + 1,
+    /* That there is more, a cut prefix, and a path whose normal form is this long. A longer one
+     * that is not in normal form may find no room, and its request is then refused. */
+    STRIP_RESERVED_BYTES = (3 + 5 + 1) + (3 + 6 + 1 + 1),
     PATH_RESERVED_BYTES = (3 + 5 + 2) + 64,
     /* Around a changed Host: action, name, length, brackets and ":65535". */
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
@@ -135,7 +136,7 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
     /* An address that is not known yet will take room too. */
     if (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE)
         plain_size += 3 + 4 + 1 + 16;
-    size_t used = plain_size + CLIENT_RESERVED_BYTES + hsts_size(tenant);
+    size_t used = plain_size + CLIENT_RESERVED_BYTES + hsts_size(tenant) + limits_largest(tenant);
     if (tenant->identity != NULL)
         used += SPENT_RESERVED_BYTES;
     size_t changed =
@@ -165,6 +166,7 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     write_plain(tenant, &plain);
     if (plain.failed)
         return error_set(text, ERROR_TOO_BIG, "the tenant's name and upstream are too long");
+    limits_prepare(tenant);
     enum error error = check_size(tenant, writer_used(&plain), text);
     if (error != ERROR_OK)
         return error;

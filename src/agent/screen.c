@@ -125,6 +125,7 @@ bool screen_passes(const struct snapshot *snapshot, const struct request *reques
     const struct tenant *tenant = decision->match.tenant;
     const struct policy *policy = tenant->has_policy ? tenant->policy : NULL;
     decision->rule = NULL;
+    decision->is_sign_in = false;
     if (policy != NULL && policy->require_sni_match && !sni_matches(snapshot, request, decision))
         return refuse(decision, OUTCOME_DENY_SNI, 421);
     if (policy != NULL && !policy_allows_ip(policy, &decision->client.ip))
@@ -132,6 +133,8 @@ bool screen_passes(const struct snapshot *snapshot, const struct request *reques
     struct slice path = inner_path(decision);
     if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(path))
         return refuse(decision, OUTCOME_DENY_SCANNER, 404);
+    if (policy != NULL && policy_limits_sign_in(policy))
+        decision->is_sign_in = path_is_sign_in(path);
     if (policy != NULL && !rules_pass(request, decision, policy, path))
         return refuse(decision, OUTCOME_DENY_ROUTE, decision->rule->status);
     if (request->upgrade.size > 0 && !origin_passes(snapshot, request, decision, policy))

@@ -449,9 +449,18 @@ static void read_default_policy(const struct node *node, void *target)
 static void read_defaults(const struct node *node, void *target)
 {
     static const struct option OPTIONS[] = {
-        {"https", read_default_https},    {"canonical_host", read_default_canonical_host},
-        {"hsts", read_default_hsts},      {"headers", read_default_headers},
-        POLICY_KEYS(read_default_policy),
+        {"https", read_default_https},
+        {"canonical_host", read_default_canonical_host},
+        {"hsts", read_default_hsts},
+        {"headers", read_default_headers},
+        {"origins", read_default_policy},
+        {"origin_check", read_default_policy},
+        {"require_sni_match", read_default_policy},
+        {"allow_ips", read_default_policy},
+        {"deny_ips", read_default_policy},
+        {"refuse_scanners", read_default_policy},
+        {"limits", read_default_policy},
+        {"timeouts", read_default_policy},
     };
     if (node_is(node, JSON_TYPE_OBJECT))
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);

@@ -198,6 +198,36 @@ static void read_timeouts(const struct node *node, void *target)
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), &configuration_of(target)->haproxy.timeouts);
 }
 
+/* -- "haproxy.tables" -- */
+
+enum { TABLE_MIN = 1000, TABLE_MAX = 100000000 };
+
+static void read_table_requests(const struct node *node, void *target)
+{
+    node_unsigned(node, TABLE_MIN, TABLE_MAX, &((struct hap_tables *)target)->requests);
+}
+
+static void read_table_signin(const struct node *node, void *target)
+{
+    node_unsigned(node, TABLE_MIN, TABLE_MAX, &((struct hap_tables *)target)->signin);
+}
+
+static void read_table_websockets(const struct node *node, void *target)
+{
+    node_unsigned(node, TABLE_MIN, TABLE_MAX, &((struct hap_tables *)target)->websockets);
+}
+
+static void read_tables(const struct node *node, void *target)
+{
+    static const struct option OPTIONS[] = {
+        {"requests", read_table_requests},
+        {"signin", read_table_signin},
+        {"websockets", read_table_websockets},
+    };
+    if (node_is(node, JSON_TYPE_OBJECT))
+        options_read(node, OPTIONS, COUNT_OF(OPTIONS), &configuration_of(target)->haproxy.tables);
+}
+
 /* -- "haproxy.backends" -- */
 
 static void read_servers(const struct node *node, void *target)
@@ -299,6 +329,7 @@ void haproxy_read(const struct node *node, void *configuration)
         {"backends", read_backends},
         {"timeouts", read_timeouts},
         {"tell", read_tell},
+        {"tables", read_tables},
     };
     if (node_is(node, JSON_TYPE_OBJECT))
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), configuration);

@@ -77,6 +77,18 @@ static void read_refuse_scanners(const struct node *node, void *target)
         ((struct policy *)target)->let_scanners_in = !refuse;
 }
 
+/* -- How much --------------------------------------------------------------------------------- */
+
+static void read_limits(const struct node *node, void *target)
+{
+    limits_read(node, &((struct policy *)target)->limits);
+}
+
+static void read_timeouts(const struct node *node, void *target)
+{
+    timeouts_read(node, &((struct policy *)target)->limits);
+}
+
 /* -- All -------------------------------------------------------------------------------------- */
 
 void policy_part_read(const struct node *node, struct policy **policy)
@@ -88,6 +100,8 @@ void policy_part_read(const struct node *node, struct policy **policy)
         {"allow_ips", read_allow_ips},
         {"deny_ips", read_deny_ips},
         {"refuse_scanners", read_refuse_scanners},
+        {"limits", read_limits},
+        {"timeouts", read_timeouts},
         {"routes", rules_read},
     };
     for (size_t i = 0; i < COUNT_OF(PARTS); i++)

@@ -4,20 +4,6 @@
 #include "node.h"
 #include "route/policy.h"
 
-/* The keys, for tables of options: each is read by policy_part_read(). */
-#define POLICY_KEYS(READ)                                                                        \
-    {"origins", READ}, {"origin_check", READ}, {"require_sni_match", READ}, {"allow_ips", READ}, \
-        {"deny_ips", READ},                                                                      \
-    {                                                                                            \
-        "refuse_scanners", READ                                                                  \
-    }
-/* And those of a tenant alone. */
-#define TENANT_POLICY_KEYS(READ) \
-    POLICY_KEYS(READ),           \
-    {                            \
-        "routes", READ           \
-    }
-
 /* Reads the member of a tenant or of "defaults" that has one of the keys. `*policy`, which may be
  * NULL or shared with others, becomes one of its own. */
 void policy_part_read(const struct node *node, struct policy **policy);
@@ -27,3 +13,7 @@ enum { NETWORKS_MAX = 256 };
 void networks_read(const struct node *node, struct networks *networks);
 /* "routes" into the policy that `target` is. */
 void rules_read(const struct node *node, void *target);
+/* "limits" of a tenant, of a route, and "timeouts" of both. */
+void limits_read(const struct node *node, struct limits *limits);
+void rule_limits_read(const struct node *node, struct limits *limits);
+void timeouts_read(const struct node *node, struct limits *limits);

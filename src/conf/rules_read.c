@@ -141,6 +141,23 @@ static void read_status(const struct node *node, void *target)
                     "status cannot be %u", status);
 }
 
+static void read_limits(const struct node *node, void *target)
+{
+    rule_limits_read(node, &((struct policy_rule *)target)->limits);
+}
+
+static void read_timeouts(const struct node *node, void *target)
+{
+    timeouts_read(node, &((struct policy_rule *)target)->limits);
+}
+
+static const struct limits INHERITED = {
+    .requests_per_10s = (unsigned)LIMIT_INHERITED,
+    .max_body_bytes = (uint64_t)LIMIT_INHERITED,
+    .server_timeout_ms = (unsigned)LIMIT_INHERITED,
+    .tunnel_timeout_ms = (unsigned)LIMIT_INHERITED,
+};
+
 static void check_meaning(const struct node *node, const char *key, bool has_meaning,
                           const char *wanted)
 {
@@ -154,17 +171,19 @@ static void check_meaning(const struct node *node, const char *key, bool has_mea
 static void read_rule(const struct node *node, struct policy *policy)
 {
     static const struct option OPTIONS[] = {
-        {"match", read_match},
-        {"action", read_action},
-        {"status", read_status},
+        {"match", read_match},   {"action", read_action},     {"status", read_status},
+        {"limits", read_limits}, {"timeouts", read_timeouts},
     };
     struct node member;
     if (!node_is(node, JSON_TYPE_OBJECT))
         return;
     struct policy_rule *rule = &policy->rules[policy->rule_count++];
-    *rule = (struct policy_rule){.status = 403, .place = node_value_place(node)};
+    *rule =
+        (struct policy_rule){.status = 403, .limits = INHERITED, .place = node_value_place(node)};
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), rule);
     check_meaning(node, "status", rule->deny, "deny");
+    check_meaning(node, "limits", !rule->deny, "allow");
+    check_meaning(node, "timeouts", !rule->deny, "allow");
     if (!node_member(node, "match", &member))
         node_report(node, JSON_PART_VALUE, CODE_MISSING_KEY,
                     memory_format("{} matches every request"), "a route needs a \"match\"");

@@ -207,6 +207,8 @@ static const struct option OPTIONS[] = {
     {"allow_ips", read_policy},
     {"deny_ips", read_policy},
     {"refuse_scanners", read_policy},
+    {"limits", read_policy},
+    {"timeouts", read_policy},
     {"routes", read_policy},
 };
 
@@ -476,6 +478,8 @@ static struct tenant *read_tenant(const struct node *node,
     tenant->policy = policy_ref(configuration->default_policy);
     read_members(node, &draft);
     tenant->has_policy = tenant->policy != NULL;
+    if (tenant->has_policy)
+        policy_complete(tenant->policy);
     join_headers(&draft);
     tenant->content_hash =
         hash_content(node->key, node_content_hash(node->value) ^ configuration->inherited_hash);

@@ -8,6 +8,7 @@
 #include "hap/config.h"
 
 #include "core/memory.h"
+#include "limits_write.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -539,9 +540,10 @@ static void put_headers(const struct page *page)
 
 static void put_prefix_cut(const struct page *page)
 {
-    put(page, "\n"
-              "    # cut a path tenant's prefix; for everybody else the rules end here\n"
-              "    http-request allow unless { var(txn.owui.strip) -m found }\n");
+    put(page,
+        "\n"
+        "    # a path tenant's prefix to cut, or limits; for everybody else the rules end here\n"
+        "    http-request allow unless { var(txn.owui.more) -m found }\n");
     for (int segments = 1; segments <= STRIP_MAX_SEGMENTS; segments++)
         put(page,
             "    http-request set-path /%%[path,field(%d,/,0)] if "
@@ -644,6 +646,7 @@ static void put_answers(const struct page *page)
             "hdr X-Refused %%[var(txn.owui.reason)]%s string \"%s\\n\" if "
             "{ var(txn.owui.status) -m int eq %d }\n",
             ANSWERS[i].status, header_of(ANSWERS[i].status), ANSWERS[i].text, ANSWERS[i].status);
+    limits_put_answers(page->out);
     put(page,
         "    http-request deny deny_status 503\n"
         "    server pages %s\n",
@@ -692,9 +695,10 @@ static void put_challenges(const struct page *page)
 static void put_upstreams(const struct page *page)
 {
     /* uvicorn closes a connection that was idle for 5 s: HAProxy lets go of it first. */
-    static const char *const SERVER = "    http-request set-dst var(txn.owui.dst)\n"
-                                      "    http-request set-dst-port var(txn.owui.port)\n"
-                                      "    server any 0.0.0.0:0 pool-purge-delay 2s";
+    static const char *const SERVER =
+        "    http-request set-dst var(txn.owui.dst)\n"
+        "    http-request set-dst-port var(txn.owui.port)\n" LIMITS_TIMEOUT_RULES
+        "    server any 0.0.0.0:0 pool-purge-delay 2s";
     put(page,
         "\n"
         "# upstreams, by the address that the agent tells; connections are kept per address\n"
@@ -722,7 +726,7 @@ static void put_named_backends(const struct page *page)
             "backend owui_%s\n"
             "    balance leastconn\n"
             "    cookie owui_replica insert indirect nocache httponly\n"
-            "    option httpchk GET %s\n",
+            "    option httpchk GET %s\n" LIMITS_TIMEOUT_RULES,
             backend->name, or_else(backend->check_path, "/health"));
         for (size_t j = 0; j < backend->server_count; j++)
             put(page, "    server replica%zu %s cookie %zu check inter 5s pool-purge-delay 2s\n",
@@ -798,8 +802,10 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
     put_rewriting(&page);
     put_headers(&page);
     put_prefix_cut(&page);
+    limits_put_counting(page.out);
     put_choice(&page);
     put_answers(&page);
+    limits_put_tables(page.out, config);
     put_challenges(&page);
     put_upstreams(&page);
     put_named_backends(&page);

@@ -154,3 +154,58 @@ const struct policy_rule *policy_find_rule(const struct policy *policy,
     }
     return NULL;
 }
+
+void policy_complete(struct policy *policy)
+{
+    const struct limits *all = &policy->limits;
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        struct limits *limits = &policy->rules[i].limits;
+        policy->rules[i].counts_apart =
+            limits->requests_per_10s != (unsigned)LIMIT_INHERITED && limits->requests_per_10s != 0;
+        if (limits->requests_per_10s == (unsigned)LIMIT_INHERITED)
+            limits->requests_per_10s = all->requests_per_10s;
+        if (limits->max_body_bytes == (uint64_t)LIMIT_INHERITED)
+            limits->max_body_bytes = all->max_body_bytes;
+        if (limits->server_timeout_ms == (unsigned)LIMIT_INHERITED)
+            limits->server_timeout_ms = all->server_timeout_ms;
+        if (limits->tunnel_timeout_ms == (unsigned)LIMIT_INHERITED)
+            limits->tunnel_timeout_ms = all->tunnel_timeout_ms;
+        limits->signin_per_minute_per_ip = all->signin_per_minute_per_ip;
+        limits->signin_per_minute_per_subnet = all->signin_per_minute_per_subnet;
+        limits->websockets = all->websockets;
+    }
+}
+
+static bool has_limits(const struct limits *limits)
+{
+    return limits->requests_per_10s != 0 || limits->signin_per_minute_per_ip != 0 ||
+           limits->signin_per_minute_per_subnet != 0 || limits->websockets != 0 ||
+           limits->max_body_bytes != 0 || limits->server_timeout_ms != 0 ||
+           limits->tunnel_timeout_ms != 0;
+}
+
+bool policy_has_limits(const struct policy *policy)
+{
+    bool any = has_limits(&policy->limits);
+    for (size_t i = 0; i < policy->rule_count; i++)
+        any |= has_limits(&policy->rules[i].limits);
+    return any;
+}
+
+bool policy_limits_sign_in(const struct policy *policy)
+{
+    return policy->limits.signin_per_minute_per_ip != 0 ||
+           policy->limits.signin_per_minute_per_subnet != 0;
+}
+
+bool path_is_sign_in(struct slice path)
+{
+    static const char *const PATHS[] = {"/api/v1/auths/signin", "/api/v1/auths/signup",
+                                        "/api/v1/auths/ldap", "/api/v1/auths/mfa"};
+    for (size_t i = 0; i < COUNT_OF(PATHS); i++)
+        if (path_matches(PATHS[i], path))
+            return true;
+    return slice_ends_with(path, SLICE("/token/exchange")) &&
+           (slice_starts_with(path, SLICE("/oauth/")) ||
+            slice_starts_with(path, SLICE("/api/v1/auths/oauth/")));
+}

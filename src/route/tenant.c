@@ -117,6 +117,8 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->prepared_plain = copy->prepared_slots = copy->prepared_headers = NULL;
     copy->prepared_plain_size = copy->prepared_slots_size = copy->prepared_headers_size = 0;
     copy->dynamic_headers = false;
+    copy->prepared_limits = NULL;
+    copy->prepared_limit_count = 0;
     return copy;
 }
 
@@ -127,6 +129,15 @@ static void free_path(struct path_rule *rule)
     for (size_t i = 0; i < rule->only_count; i++)
         free(rule->only[i]);
     free(rule->only);
+}
+
+void tenant_drop_prepared_limits(struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->prepared_limit_count; i++)
+        free(tenant->prepared_limits[i].bytes);
+    free(tenant->prepared_limits);
+    tenant->prepared_limits = NULL;
+    tenant->prepared_limit_count = 0;
 }
 
 void tenant_free(struct tenant *tenant)
@@ -150,6 +161,7 @@ void tenant_free(struct tenant *tenant)
     identity_rule_free(tenant->identity);
     label_pattern_unref(tenant->label);
     policy_unref(tenant->policy);
+    tenant_drop_prepared_limits(tenant);
     free(tenant->backend);
     upstream_fini(&tenant->upstream);
     free(tenant->hsts);

@@ -167,6 +167,21 @@ GOOD = [
     with_haproxy(tell=["origin", "sni", "method", "credential"]),
     with_tenant(allow_ips=["10.0.0.0/8", "::1"], deny_ips=[], refuse_scanners=False),
     with_global(defaults={"allow_ips": ["10.0.0.0/8"], "refuse_scanners": True}),
+    with_tenant(limits={}, timeouts={}),
+    with_tenant(limits={"requests_per_10s": 400, "max_body": "100MB", "websockets": 2000, "_": 1}),
+    with_tenant(
+        limits={"signin_per_minute_per_ip": 10, "signin_per_minute_per_subnet": 50},
+        timeouts={"server": "30m", "tunnel": "1h"},
+    ),
+    with_tenant(limits={"requests_per_10s": None, "max_body": None}, timeouts={"server": None}),
+    with_global(defaults={"limits": {"max_body": "1GB"}, "timeouts": {"tunnel": "1d"}}),
+    with_tenant(
+        routes=[
+            {"match": {}, "limits": {"requests_per_10s": 5}, "timeouts": {"server": "30m"}},
+            {"match": {}, "action": "allow", "limits": {"max_body": None}},
+        ]
+    ),
+    with_haproxy(tables={"requests": 1000, "signin": 1000000, "websockets": 5000}),
     with_tenant(routes=[]),
     with_tenant(routes=[{"match": {}}, {"match": {"path": "/"}, "action": "allow", "_": 1}]),
     with_tenant(routes=[{"match": {"method": ["GET"]}, "action": "deny", "status": 404}]),
@@ -373,6 +388,20 @@ BAD = [
     with_tenant(allow_ips=["example.com"]),
     with_tenant(deny_ips="10.0.0.0/8"),
     with_tenant(refuse_scanners="no"),
+    with_tenant(limits={"requests_per_10s": 0}),
+    with_tenant(limits={"requests_per_10s": "5"}),
+    with_tenant(limits={"requests": 5}),
+    with_tenant(limits={"max_body": 5}),
+    with_tenant(limits={"max_body": "5"}),
+    with_tenant(limits={"max_body": "5mb"}),
+    with_tenant(limits=[]),
+    with_tenant(timeouts={"server": 5}),
+    with_tenant(timeouts={"client": "5s"}),
+    with_tenant(routes=[{"match": {}, "limits": {"websockets": 5}}]),
+    with_tenant(routes=[{"match": {}, "action": "deny", "limits": {}}]),
+    with_tenant(routes=[{"match": {}, "action": "deny", "timeouts": {}}]),
+    with_haproxy(tables={"requests": 1}),
+    with_haproxy(tables={"ips": 1000}),
     with_tenant(routes={}),
     with_tenant(routes=[{}]),
     with_tenant(routes=[{"match": {"path": "api"}}]),
@@ -404,6 +433,9 @@ BAD = [
 
 # What a schema cannot see: the program alone refuses.
 BEYOND_SCHEMA = {
+    "no body at all": with_tenant(limits={"max_body": "0MB"}),
+    "a body beyond reason": with_tenant(limits={"max_body": "999999GB"}),
+    "a timeout too short": with_tenant(timeouts={"server": "1ms"}),
     "dots in a route": with_tenant(routes=[{"match": {"path": "/a/../b"}}]),
     "two tenants with one host": {"tenants": {"a": TENANT, "b": TENANT}},
     "one host in two spellings": with_tenant(hosts=["a.test", "A.test"]),
@@ -598,6 +630,16 @@ OBJECTS = {
     "suspended": (with_tenant(suspended={}), ["owui-spoa", "tenants", "chat", "suspended"]),
     "jwks": (with_global(jwks={}), ["owui-spoa", "jwks"]),
     "identity": (with_identity(), ["owui-spoa", "tenants", "chat", "identity"]),
+    "limits": (with_tenant(limits={}), ["owui-spoa", "tenants", "chat", "limits"]),
+    "timeouts of a tenant": (
+        with_tenant(timeouts={}),
+        ["owui-spoa", "tenants", "chat", "timeouts"],
+    ),
+    "tables": (with_haproxy(tables={}), ["owui-spoa", "haproxy", "tables"]),
+    "limits of a route": (
+        with_tenant(routes=[{"match": {}, "limits": {}}]),
+        ["owui-spoa", "tenants", "chat", "routes", 0, "limits"],
+    ),
     "route": (
         with_tenant(routes=[{"match": {}}]),
         ["owui-spoa", "tenants", "chat", "routes", 0],

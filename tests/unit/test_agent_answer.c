@@ -340,7 +340,7 @@ Test(answer, what_is_forwarded)
         {{V4, .tls = true, .host = "acme.com", .path = "/llm/v1/models"},
          OUTCOME_FORWARD,
          "ok=true tenant=acme via=http dst=10.1.0.11 port=3000 ip=192.0.2.1 proto=https fport=443 "
-         "strip=2"},
+         "more=true strip=2"},
         {{V4, .tls = true, .host = "acme.com", .path = "/kept/x"},
          OUTCOME_FORWARD,
          "ok=true tenant=acme via=http dst=10.1.0.11 port=3000 ip=192.0.2.1 proto=https fport=443"},
@@ -418,13 +418,16 @@ Test(answer, what_is_redirected)
          "ok=true answer=redirect to=https://chat.acme.com path=/x/y tenant=acme ip=192.0.2.1"},
         {{V4, .tls = true, .host = "acme.com", .path = "/owui/a"},
          OUTCOME_REDIRECT_PATH,
-         "ok=true answer=redirect to=https://chat.acme.com strip=1 tenant=acme ip=192.0.2.1"},
+         "ok=true answer=redirect to=https://chat.acme.com more=true strip=1 tenant=acme "
+         "ip=192.0.2.1"},
         {{V4, .host = "acme.com", .path = "/owui"},
          OUTCOME_REDIRECT_PATH,
-         "ok=true answer=redirect to=https://chat.acme.com strip=1 tenant=acme ip=192.0.2.1"},
+         "ok=true answer=redirect to=https://chat.acme.com more=true strip=1 tenant=acme "
+         "ip=192.0.2.1"},
         {{V4, .tls = true, .host = "acme.com:8443", .path = "/owui"},
          OUTCOME_REDIRECT_PATH,
-         "ok=true answer=redirect to=https://chat.acme.com:8443 strip=1 tenant=acme ip=192.0.2.1"},
+         "ok=true answer=redirect to=https://chat.acme.com:8443 more=true strip=1 tenant=acme "
+         "ip=192.0.2.1"},
     };
     check_rows(rows, COUNT_OF(rows));
 
@@ -435,7 +438,8 @@ Test(answer, what_is_redirected)
          "ok=true answer=redirect to=https://chat.acme.com:8443 tenant=acme ip=192.0.2.1"},
         {{V4, .host = "acme.com:8080", .path = "/owui"},
          OUTCOME_REDIRECT_PATH,
-         "ok=true answer=redirect to=https://chat.acme.com:8443 strip=1 tenant=acme ip=192.0.2.1"},
+         "ok=true answer=redirect to=https://chat.acme.com:8443 more=true strip=1 tenant=acme "
+         "ip=192.0.2.1"},
     };
     check_rows(ported, COUNT_OF(ported));
 }
@@ -471,7 +475,7 @@ Test(answer, what_is_sent_to_the_canonical_host)
         {{V4, .tls = true, .host = "acme.com", .path = "/strict/x"},
          OUTCOME_FORWARD,
          "ok=true tenant=strict via=http dst=10.1.0.18 port=3000 ip=192.0.2.1 proto=https "
-         "fport=443 strip=1"},
+         "fport=443 more=true strip=1"},
         {{V4, .host = "a.old.test:81", .path = "/x"},
          OUTCOME_REDIRECT_CANONICAL,
          "ok=true answer=redirect to=http://a.new.test:81 tenant=moved ip=192.0.2.1"},

@@ -136,6 +136,7 @@ static const struct row {
     {CODE_BAD_URL, "\"acme\": {\"contact\": [\"me@a.test\"]}", GOOD,
      "did you mean \"mailto:me@a.test\"?"},
     {CODE_BAD_MODE, "\"listen_mode\": \"0999\"", GOOD, "\"0660\""},
+    {CODE_BAD_SIZE, "\"defaults\": {\"limits\": {\"max_body\": \"100M\"}}", GOOD, "\"100MB\""},
     {CODE_HOST_SYNTAX, NULL, "\"hosts\": [\"https://a.test\"], \"upstream\": \"http://h\"",
      "without scheme"},
     {CODE_HOST_SYNTAX, NULL, "\"hosts\": [\"a.test:80\"], \"upstream\": \"http://h\"",

@@ -1,0 +1,18 @@
+/* The parts of haproxy.cfg that count: see agent/answer.h for the variables. */
+#pragma once
+
+#include "hap/config.h"
+
+#include <stdio.h>
+
+/* In each backend of upstreams: what is not told leaves the timeouts as they are. */
+#define LIMITS_TIMEOUT_RULES                                 \
+    "    http-request set-timeout server var(txn.owui.ts)\n" \
+    "    http-request set-timeout tunnel var(txn.owui.tt)\n"
+
+/* In the frontend, for requests that have limits; the acl `websocket` is known. */
+void limits_put_counting(FILE *out);
+/* In the backend owui_answer. */
+void limits_put_answers(FILE *out);
+/* The stick tables, each in a backend of its own. */
+void limits_put_tables(FILE *out, const struct hap_config *config);

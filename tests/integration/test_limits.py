@@ -1,0 +1,363 @@
+"""Limits and timeouts of tenants and routes through real HAProxy: what is over one is refused, and
+nobody else notices. HAProxy's tables are emptied before each test, so that none waits for a window
+to pass."""
+
+import contextlib
+import json
+import socket
+import time
+
+import pytest
+
+from support.clients import Http2, connect, read_answer, request, request_bytes
+from support.processes import wait_until
+from support.stack import run_agent_command
+from support.tenants import TRUSTED_PROXY
+from test_origin import SOCKET, UPGRADE
+
+SIGN_IN = "/api/v1/auths/signin"
+SIGN_IN_BODY = json.dumps({"email": "a@b.test", "password": "x"}).encode()
+JSON = ("Content-Type", "application/json")
+KB = 1024
+
+
+@pytest.fixture(scope="module")
+def limits_stack(new_module_stack, upstreams, silent):
+    stack = new_module_stack(
+        changes={
+            "trusted_proxies": [{"cidrs": ["127.0.7.0/24"]}],
+            "defaults": {"limits": {"max_body": "1MB"}, "timeouts": {"tunnel": "1h"}},
+        },
+    )
+    stack.issue("one.test")
+    alpha, beta = upstreams["alpha"].url, upstreams["beta"].url
+
+    def tenant(name, upstream=alpha, **keys):
+        return {"hosts": [f"{name}.test"], "upstream": upstream, "https": "off", **keys}
+
+    few = {"requests_per_10s": 5}
+    stack.write_tenants(
+        {
+            "one": tenant(
+                "one",
+                limits={**few, "websockets": 2},
+                routes=[
+                    {
+                        "match": {"path": "/api/config"},
+                        "limits": {"requests_per_10s": 2, "max_body": "4KB"},
+                    },
+                    {"match": {"path": "/api/version"}, "limits": {"requests_per_10s": None}},
+                ],
+            ),
+            "two": tenant("two", beta, limits=few),
+            "free": tenant("free", beta, limits={"max_body": None}),
+            "t" * 63: tenant("long", limits=few),
+            "signs": tenant(
+                "signs",
+                beta,
+                limits={"signin_per_minute_per_ip": 3, "signin_per_minute_per_subnet": 5},
+            ),
+            "signs2": tenant("signs2", beta, limits={"signin_per_minute_per_ip": 3}),
+            "body": tenant("body", limits={"max_body": "64KB"}),
+            "slow": tenant(
+                "slow",
+                f"http://127.0.0.1:{silent}",
+                timeouts={"server": "300ms"},
+                routes=[{"match": {"path": "/patient"}, "timeouts": {"server": "20s"}}],
+            ),
+            "sockets": tenant("sockets", timeouts={"tunnel": "400ms"}),
+            "fleet": {
+                "hosts": ["*.fleet.test"],
+                "label": "[a-z]+",
+                "upstream": f"http://{{1}}:{upstreams['alpha'].port}",
+                "https": "off",
+                "limits": few,
+            },
+            "prefix": {
+                "paths": [{"host": "apps.test", "prefix": "/llm/", "mode": "strip"}],
+                "upstream": alpha,
+                "https": "off",
+                "limits": few,
+            },
+        }
+    )
+    return stack.start()
+
+
+@pytest.fixture(scope="module")
+def silent():
+    """The port of a server that takes requests and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def limits(limits_stack):
+    for table in ("owui_requests", "owui_signin", "owui_websockets"):
+        limits_stack.runtime(f"clear table {table}")
+    return limits_stack
+
+
+def statuses(count, *arguments, **options):
+    return [request(*arguments, **options).status for _ in range(count)]
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+def test_requests_over_the_limit(limits):
+    port = limits.http_port
+    assert statuses(7, port, "/api/echo", "one.test") == [200] * 5 + [429] * 2
+    answer = request(port, "/api/echo", "one.test")
+    assert answer.header("X-Refused") == "requests"
+    assert answer.header("Retry-After") == "10"
+    assert answer.header("Content-Type") == "application/json"
+    assert answer.json() == {"detail": "Too many requests"}
+    page = request(port, "/", "one.test")
+    assert (page.status, page.header("Content-Type")) == (429, "text/plain")
+    # somebody else's are not touched, whoever asks
+    assert statuses(5, port, "/api/echo", "two.test") == [200] * 5
+    assert statuses(30, port, "/api/echo", "free.test") == [200] * 30
+
+
+def test_a_flood_leaves_the_limit_to_be_used(limits):
+    """What is refused does not count: when the window moves on, requests pass in spite of it."""
+    port = limits.http_port
+    assert statuses(60, port, "/api/echo", "two.test").count(200) == 5
+    table = limits.runtime("show table owui_requests")
+    assert "key=two/ " in table and "gpc0_rate(10000)=5" in table, table
+
+
+def test_a_route_counts_apart(limits):
+    port = limits.http_port
+    assert statuses(3, port, "/api/config", "one.test") == [200, 200, 429]
+    assert statuses(6, port, "/api/echo", "one.test") == [200] * 5 + [429]
+    # a route without the limit
+    assert statuses(10, port, "/api/version", "one.test") == [200] * 10
+    table = limits.runtime("show table owui_requests")
+    assert "key=one/ " in table and "key=one/1 " in table, table
+
+
+def test_labels_have_limits_of_their_own(limits):
+    port = limits.http_port
+    wait_until(
+        lambda: request(port, "/health", "localhost.fleet.test").status == 200,
+        "the label's address",
+    )
+    limits.runtime("clear table owui_requests")
+    assert statuses(6, port, "/api/echo", "localhost.fleet.test") == [200] * 5 + [429]
+    assert "key=fleet/localhost/ " in limits.runtime("show table owui_requests")
+
+
+def test_a_prefix_is_cut_as_ever(limits):
+    port = limits.http_port
+    assert statuses(6, port, "/llm/api/echo", "apps.test") == [200] * 5 + [429]
+    answer = request(port, "/llm/api/echo", "apps.test")
+    assert answer.header("Content-Type") == "application/json"
+
+
+def test_a_long_name_is_counted_by_its_hash(limits):
+    assert statuses(6, limits.http_port, "/api/echo", "long.test") == [200] * 5 + [429]
+    assert "key=~" in limits.runtime("show table owui_requests")
+
+
+def test_http2_counts_too(limits):
+    with Http2(limits.https_port, "one.test") as client:
+        assert [client.request("/api/echo").status for _ in range(6)] == [200] * 5 + [429]
+
+
+# --- signing in ---------------------------------------------------------------------------------
+
+
+def sign_in(stack, host, source, path=SIGN_IN, headers=(), method="POST"):
+    body = SIGN_IN_BODY if method == "POST" else b""
+    headers = [JSON, *headers]
+    answer = request(stack.http_port, path, host, method, headers, body, source=source)
+    return answer.status if answer.header("X-Refused") in (None, "signin") else answer
+
+
+def test_sign_ins_from_an_address(limits):
+    tried = [sign_in(limits, "signs.test", "127.1.1.1") for _ in range(4)]
+    assert tried == [200] * 3 + [429]
+    assert sign_in(limits, "signs.test", "127.1.2.1") == 200  # somebody else
+    assert sign_in(limits, "signs2.test", "127.1.1.1") == 200  # at somebody else's
+    # signing in is what is limited
+    assert sign_in(limits, "signs.test", "127.1.1.1", "/api/echo") == 200
+    assert sign_in(limits, "signs.test", "127.1.1.1", SIGN_IN, method="GET") == 200
+
+
+def test_sign_ins_from_a_subnet(limits):
+    tried = [sign_in(limits, "signs.test", f"127.1.1.{i + 1}") for i in range(6)]
+    assert tried == [200] * 5 + [429]
+    assert sign_in(limits, "signs.test", "127.1.2.1") == 200
+    table = limits.runtime("show table owui_signin")
+    assert "key=signs/127.1.1.0/net " in table and "key=signs/127.1.1.1 " in table, table
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/auths/signup",
+        "/api/v1/auths/ldap",
+        "/api/v1/auths/mfa/verify",
+        "/oauth/google/token/exchange",
+        "//api/v1/./auths/sign%69n",
+    ],
+)
+def test_every_way_to_sign_in(limits, path):
+    answers = [sign_in(limits, "signs2.test", "127.1.1.1", path) for _ in range(4)]
+    assert 429 not in answers[:3] and answers[3] == 429, answers
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP"])
+def test_no_header_moves_the_count(limits, header):
+    tried = [
+        sign_in(limits, "signs2.test", "127.1.1.1", headers=[(header, f"203.0.113.{i}")])
+        for i in range(5)
+    ]
+    assert tried == [200] * 3 + [429] * 2
+
+
+def test_behind_a_proxy_the_client_counts(limits):
+    def by_proxy(client):
+        headers = [("X-Forwarded-For", f"6.6.6.6, {client}")]
+        return sign_in(limits, "signs2.test", TRUSTED_PROXY, headers=headers)
+
+    assert [by_proxy("203.0.113.9") for _ in range(4)] == [200] * 3 + [429]
+    assert by_proxy("203.0.113.10") == 200
+    assert [by_proxy("2001:db8::9") for _ in range(4)] == [200] * 3 + [429]
+
+
+# --- bodies -------------------------------------------------------------------------------------
+
+
+def post(stack, host, body, path="/api/echo", headers=()):
+    return request(stack.http_port, path, host, "POST", headers, body)
+
+
+def chunked(stack, host, chunks):
+    head = f"POST /api/echo HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    with connect(stack.http_port) as sock:
+        sock.sendall(head.encode() + body)
+        return read_answer(sock)
+
+
+def test_a_body_over_the_limit(limits):
+    assert post(limits, "body.test", b"x" * 64 * KB).json()["body_bytes"] == 64 * KB
+    answer = post(limits, "body.test", b"x" * (64 * KB + 1))
+    assert (answer.status, answer.header("X-Refused")) == (413, "body")
+    assert answer.json() == {"detail": "Request body too large"}
+    # inherited, dropped, and a route's own
+    assert post(limits, "two.test", b"x" * 1024 * KB).status == 200
+    assert post(limits, "two.test", b"x" * 1025 * KB).status == 413
+    assert post(limits, "free.test", b"x" * 1025 * KB).status == 200
+    assert post(limits, "one.test", b"x" * 5 * KB, "/api/config").status == 413
+    assert request(limits.http_port, "/api/echo", "body.test").status == 200
+
+
+def test_a_body_of_unknown_length(limits):
+    """None can be cut off on its way, so its length has to be told."""
+    answer = chunked(limits, "body.test", [b"x" * 10])
+    assert (answer.status, answer.header("X-Refused")) == (411, "length")
+    assert chunked(limits, "body.test", []).status == 200  # no body at all
+    assert chunked(limits, "free.test", [b"x" * 10]).status == 200
+    with Http2(limits.https_port, "one.test") as client:
+        answer = client.request("/api/echo", method="POST", body=b"x" * 10)
+        assert answer.status == 411, answer
+        assert client.request("/api/echo", method="POST").status == 200
+        length = [("content-length", "10")]
+        answer = client.request("/api/echo", method="POST", body=b"x" * 10, headers=length)
+        assert answer.status == 200
+
+
+# --- WebSockets ---------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def websocket(stack, host):
+    with connect(stack.http_port) as sock:
+        sock.sendall(request_bytes("GET", SOCKET, host, UPGRADE))
+        yield read_answer(sock).status, sock
+
+
+def open_sockets(stack):
+    table = stack.runtime("show table owui_websockets")
+    return int(table.partition("conn_cur=")[2].split()[0]) if "key=one " in table else 0
+
+
+def test_open_websockets_are_counted_while_they_are_open(limits):
+    with websocket(limits, "one.test") as first, websocket(limits, "one.test") as second:
+        assert (first[0], second[0]) == (101, 101)
+        assert open_sockets(limits) == 2
+        with websocket(limits, "one.test") as third:
+            assert third[0] == 429
+        with websocket(limits, "free.test") as other:
+            assert other[0] == 101
+    wait_until(lambda: open_sockets(limits) == 0, "the sockets' end in the count")
+    limits.runtime("clear table owui_requests")
+    with websocket(limits, "one.test") as again:
+        assert again[0] == 101
+
+
+# --- timeouts -----------------------------------------------------------------------------------
+
+
+def test_how_long_a_server_may_take(limits):
+    start = time.monotonic()
+    assert request(limits.http_port, "/api/echo", "slow.test").status == 504
+    assert 0.2 < time.monotonic() - start < 5
+    with connect(limits.http_port) as sock:
+        sock.sendall(request_bytes("GET", "/patient", "slow.test"))
+        sock.settimeout(1)
+        with pytest.raises(TimeoutError):  # a route has a longer one
+            sock.recv(1)
+
+
+def test_how_long_a_tunnel_may_be_idle(limits):
+    start = time.monotonic()
+    with websocket(limits, "sockets.test") as (status, sock):
+        assert status == 101
+        while sock.recv(4096):  # what Engine.IO begins with, and then the end
+            pass
+    assert 0.3 < time.monotonic() - start < 5
+
+
+# --- telling ------------------------------------------------------------------------------------
+
+
+def test_explain_shows_limits(limits):
+    def told(url, *more):
+        done = run_agent_command("explain", "-c", limits.config_path, url, "--json", *more)
+        return json.loads(done.stdout)
+
+    one = told("http://one.test/api/echo")
+    assert one["limits"] == {
+        "counted_as": "one/",
+        "requests_per_10s": 5,
+        "websockets": 2,
+        "max_body_bytes": 1024 * KB,
+        "tunnel_timeout_ms": 3600000,
+    }
+    route = told("http://one.test/api/config")
+    assert route["limits"]["counted_as"] == "one/1"
+    assert route["limits"]["requests_per_10s"] == 2
+    assert route["route"]["number"] == 1
+    signs = told(f"http://signs.test{SIGN_IN}", "--method", "POST")
+    assert signs["limits"]["signin_per_minute_per_ip"] == 3
+    assert "signin_per_minute_per_ip" not in told("http://signs.test/")["limits"]
+    done = run_agent_command("explain", "-c", limits.config_path, "http://one.test/api/echo")
+    assert "5 requests in 10 s" in done.stdout
+
+
+def test_a_limit_is_live_without_a_new_haproxy_cfg(new_stack, upstreams):
+    stack = new_stack()
+    tenant = {"hosts": ["a.test"], "upstream": upstreams["alpha"].url, "https": "off"}
+    stack.write_tenants({"a": tenant})
+    stack.start()
+    assert statuses(3, stack.http_port, "/api/echo", "a.test") == [200] * 3
+    stack.write_tenants({"a": {**tenant, "limits": {"requests_per_10s": 1}}})
+    wait_until(
+        lambda: request(stack.http_port, "/api/echo", "a.test").status == 429, "the new limit"
+    )
+    assert "haproxy_config_differs" not in stack.agents[0].log()
