@@ -162,7 +162,7 @@ struct decision {
     /* Of a tenant that asks who the user is; the verifier's, until it is asked again. */
     const struct identity *identity;
     enum identity_refusal identity_refusal;
-    const struct tenant *led_from; /* whose host the user's address led away from; or NULL */
+    const struct tenant *led_from;  /* whose host the user's address led away from; or NULL */
     const struct policy_rule *rule; /* of the tenant's policy; NULL: none matched */
     bool is_sign_in;                /* and the tenant's policy limits how often */
     unsigned strip_segments;
