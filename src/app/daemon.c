@@ -207,6 +207,8 @@ static void on_configuration(void *context, const struct configuration *before,
         needs_restart("trace");
     if (strcmp(before->haproxy.pages_listen, now->haproxy.pages_listen) != 0)
         needs_restart("pages_listen");
+    if (certificates_need_restart(before, now))
+        needs_restart("acme");
     tell_haproxy_differs(before, now);
     if (daemon->keys != NULL)
         key_keeper_configure(daemon->keys, &now->jwks);

@@ -125,6 +125,7 @@ static void keep_deployments(struct certificate *from, struct certificate *to)
     from->deployments = to->deployments;
     to->deployments = deployments;
     to->service = from->service;
+    to->expiry = from->expiry;
     from->service = (struct service){0};
 }
 

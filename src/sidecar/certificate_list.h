@@ -20,6 +20,12 @@ struct service {
     char *alarm;      /* what is served instead; NULL: none is known of */
 };
 
+/* What the log has been told of its end: see expiry.h. */
+struct expiry {
+    enum schedule_alarm told;
+    int64_t told_mono_ms;
+};
+
 struct certificate {
     char *name; /* of the file: "acme.pem", "acme.pem.rsa" */
     char *tenant;
@@ -28,6 +34,7 @@ struct certificate {
     enum crypto_key_type key_type;
     struct deployment *deployments; /* one for each HAProxy */
     struct service service;
+    struct expiry expiry;
 };
 
 struct certificate_list {

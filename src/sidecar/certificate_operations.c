@@ -38,10 +38,15 @@ static void put_problem(struct json *object, const struct acme_problem *problem)
     json_put(object, "problem", told);
 }
 
+static const char *alarm_name(enum schedule_alarm alarm)
+{
+    static const char *const NAMES[] = {"fine", "expiring", "expired"};
+    return NAMES[alarm];
+}
+
 /* What the worker knows of it. */
 static void put_status(void *context, const struct acme_status *status)
 {
-    static const char *const ALARMS[] = {"fine", "expiring", "expired"};
     struct json *object = context;
     if (status->certificate != NULL)
         put_file(object, status->certificate);
@@ -58,7 +63,7 @@ static void put_status(void *context, const struct acme_status *status)
     }
     json_put(object, "left_out", left_out);
     json_put_integer(object, "failures", status->failures);
-    json_put_text(object, "alarm", slice_of(ALARMS[status->alarm]));
+    json_put_text(object, "alarm", slice_of(alarm_name(status->alarm)));
     if (status->doing != NULL)
         json_put_text(object, "doing", slice_of(status->doing));
     json_put_text(object, "next", slice_of(status->why));
@@ -96,8 +101,9 @@ static void put_unmanaged(const struct sidecar *sidecar, const struct certificat
     if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
         return;
     put_file(object, &about);
-    if (about.not_after_s <= clock_wall_s())
-        json_put_text(object, "alarm", SLICE("expired"));
+    const struct schedule_certificate dates = {.not_before_s = about.not_before_s,
+                                               .not_after_s = about.not_after_s};
+    json_put_text(object, "alarm", slice_of(alarm_name(schedule_alarm_of(&dates, clock_wall_s()))));
     crypto_certificate_free(&about);
 }
 

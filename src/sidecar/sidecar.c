@@ -1,4 +1,5 @@
 /* The sidecar's thread: see sidecar/sidecar.h. */
+#include "expiry.h"
 #include "import.h"
 #include "sidecar_state.h"
 
@@ -291,6 +292,7 @@ static void on_look_timer(void *context)
     if (sidecar->hold_until_ms <= clock_mono_ms())
         let_go(sidecar);
     import_watch(sidecar);
+    expiry_look(sidecar);
     audit(sidecar);
     look(sidecar);
     main_timer_once(sidecar->look_timer, all_seen(sidecar) || sidecar->look_every_ms < LOOK_SOON_MS
@@ -513,6 +515,7 @@ static void close_all(struct sidecar *sidecar)
     free(sidecar->leaving);
     free(sidecar->swept);
     free(sidecar->audited);
+    free(sidecar->expiry_seen);
     free(sidecar->crt_list);
     free(sidecar->certbot_live);
     free(sidecar);

@@ -71,6 +71,7 @@ struct sidecar {
     /* Until a HAProxy was seen, no order could be proved: the worker is told nothing. */
     bool holding;
     int64_t hold_until_ms; /* monotonic */
+    char *expiry_seen;     /* the name whose end was looked at last; NULL: begin with the first */
     char *audited;         /* the name that was last looked after; NULL: begin with the first */
     /* A sweep brings every certificate to every HAProxy, one after the other. */
     bool sweeping;
