@@ -126,6 +126,7 @@ struct request {
     bool headers_in_one; /* hb */
     struct slice origin;
     struct slice sni;
+    struct slice unique_id; /* uid: HAProxy's own, told only where decisions are recorded */
     struct identity_question identity;
     struct verifier *verifier; /* the loop's; NULL: nobody's identity can be verified */
     struct slice method;

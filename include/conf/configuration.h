@@ -64,6 +64,7 @@ struct configuration {
     enum log_level log_level;
     enum log_format log_format;
     unsigned trace_entries; /* ring of recent decisions per loop; 0: off */
+    char *trace_file;       /* where it is kept on disk; NULL: in memory alone */
     unsigned resolve_interval_s;
     char **nameservers; /* "10.0.0.2", "127.0.0.1:8600", "[::1]:53"; none: the system's */
     size_t nameserver_count;

@@ -138,6 +138,7 @@ struct hap_config {
     char *client_ca_file;     /* whose client certificates are believed; NULL: none is asked for */
     bool client_certificates; /* some tenant wants them */
     bool sources[HAP_SOURCE__MAX]; /* what groups of trusted proxies use; none: no such proxies */
+    bool tells_request_id;         /* the agent records decisions under it */
     unsigned arguments; /* a bit (1 << enum hap_argument) for each that some tenant needs */
     char *spoe_path;    /* NULL: "/etc/haproxy/owui.spoe.cfg" */
     struct hap_timeouts timeouts;

@@ -109,6 +109,8 @@ static unsigned take_argument(struct request *request, struct slice name,
             client->forwarded_proto = text_of(value);
         else if (is(name, "rid"))
             client->request_id = text_of(value);
+        else if (is(name, "uid"))
+            request->unique_id = text_of(value);
         else if (is(name, "org"))
             request->origin = text_of(value);
         else if (is(name, "sni"))

@@ -22,6 +22,7 @@
 #include "report.h"
 #include "responder.h"
 #include "service.h"
+#include "trace.h"
 #include "troubles.h"
 #include "watch.h"
 
@@ -51,6 +52,7 @@ struct daemon {
     struct loops *loops;
     struct responder **responders;
     struct troubles *troubles;
+    struct trace *trace;        /* NULL: nothing is recorded */
     struct admin_server *admin; /* NULL: its socket cannot be opened */
     struct live live;
     struct certificates *certificates; /* NULL: none are looked after */
@@ -172,6 +174,11 @@ static bool same_texts(char *const *a, size_t a_count, char *const *b, size_t b_
     return a_count == b_count;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 static void needs_restart(const char *key)
 {
     log_event(LOG_WARNING, "restart_needed", LOG_TEXT("key", key),
@@ -203,7 +210,8 @@ static void on_configuration(void *context, const struct configuration *before,
         needs_restart("listen");
     if (before->loops != now->loops)
         needs_restart("loops");
-    if (before->trace_entries != now->trace_entries)
+    if (before->trace_entries != now->trace_entries ||
+        !same_text(before->trace_file, now->trace_file))
         needs_restart("trace");
     if (strcmp(before->haproxy.pages_listen, now->haproxy.pages_listen) != 0)
         needs_restart("pages_listen");
@@ -311,6 +319,19 @@ static bool open_listeners(struct daemon *daemon)
     return true;
 }
 
+/* What is to be recorded and cannot be ends the start, as a socket does. */
+static bool open_trace(struct daemon *daemon, unsigned loops)
+{
+    const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    struct error_text why;
+    if (configuration->trace_entries == 0)
+        return true;
+    daemon->trace = trace_new(configuration->trace_entries, loops, configuration->trace_file, &why);
+    if (daemon->trace == NULL)
+        log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
+    return daemon->trace != NULL;
+}
+
 static bool make_loops(struct daemon *daemon)
 {
     const struct configuration *configuration = publisher_configuration(daemon->publisher);
@@ -325,10 +346,12 @@ static bool make_loops(struct daemon *daemon)
     }
     unsigned count = loops_count(daemon->loops);
     daemon->desk = label_desk_new(daemon->main_loop, publisher_want_label, daemon->publisher);
+    if (!open_trace(daemon, count))
+        return false;
     daemon->responders = memory_new(count * sizeof(*daemon->responders));
     for (unsigned i = 0; i < count; i++) {
         struct loop *loop = loops_at(daemon->loops, i);
-        daemon->responders[i] = responder_new(loop, i, daemon->desk, configuration->trace_entries);
+        daemon->responders[i] = responder_new(loop, i, daemon->desk, trace_ring(daemon->trace, i));
         loop_set_context(loop, daemon->responders[i]);
     }
     daemon->troubles = troubles_new(daemon->main_loop, daemon->loops, daemon->responders);
@@ -552,6 +575,7 @@ static void stop(struct daemon *daemon)
     for (unsigned i = 0; daemon->responders != NULL && i < count; i++)
         responder_free(daemon->responders[i]);
     free(daemon->responders);
+    trace_free(daemon->trace);
     loops_free(daemon->loops);
     label_desk_free(daemon->desk);
     publisher_free(daemon->publisher);

@@ -6,6 +6,7 @@
 #include "conf/whole.h"
 #include "core/time_text.h"
 #include "explain_identity.h"
+#include "explain_recorded.h"
 #include "json/json.h"
 
 #include <getopt.h>
@@ -22,7 +23,9 @@ struct inquiry {
     const char *from;
     const char *sni;
     const char *method;
-    const char *at; /* NULL: now */
+    const char *at;         /* NULL: now */
+    const char *request_id; /* of one that is in the trace; NULL: the URL */
+    struct recorded recorded;
     const char *headers[MAX_HEADERS];
     size_t header_count;
     bool as_json;
@@ -197,6 +200,8 @@ static void print_request_json(const struct inquiry *inquiry, struct json *root)
     json_put_text(root, "method", slice_of(inquiry->method));
     if (inquiry->sni != NULL)
         json_put_text(root, "sni", slice_of(inquiry->sni));
+    if (inquiry->recorded.entry != NULL)
+        json_put(root, "recorded", recorded_json(&inquiry->recorded));
     char *text = json_print(root, JSON_STYLE_INDENTED);
     fputs(text, stdout);
     free(text);
@@ -293,6 +298,23 @@ static int tell(struct inquiry *inquiry, struct whole *whole)
     return is_refused ? EXIT_BAD : EXIT_GOOD;
 }
 
+/* The request that is asked about is at hand, or in the trace. */
+static bool find_request(struct inquiry *inquiry, const struct configuration *configuration)
+{
+    if (inquiry->request_id == NULL)
+        return true;
+    if (!recorded_find(configuration, inquiry->request_id, &inquiry->recorded))
+        return false;
+    inquiry->request = inquiry->recorded.made.request;
+    inquiry->request.wall_s = 0;
+    inquiry->url = inquiry->recorded.url;
+    inquiry->from = inquiry->recorded.from;
+    inquiry->url_host = inquiry->request.host;
+    if (!inquiry->as_json)
+        recorded_print(&inquiry->recorded);
+    return true;
+}
+
 static int explain(struct inquiry *inquiry)
 {
     struct whole whole;
@@ -306,13 +328,15 @@ static int explain(struct inquiry *inquiry)
             fputs(text, stderr);
             free(text);
         }
+    bool is_known = whole.configuration != NULL && find_request(inquiry, whole.configuration);
     enum hap_shortcut shortcut =
         hap_config_shortcut(slice_of(inquiry->method), inquiry->request.path);
-    if (whole.configuration != NULL)
+    if (is_known)
         code =
             shortcut == HAP_ASK_AGENT
                 ? tell(inquiry, &whole)
                 : tell_shortcut(inquiry, shortcut, whole.configuration->haproxy.challenge_listen);
+    recorded_fini(&inquiry->recorded);
     whole_fini(&whole);
     diagnostics_fini(&diagnostics);
     return code;
@@ -326,6 +350,7 @@ int explain_command(int count, char **arguments)
                                             {"sni", required_argument, NULL, 's'},
                                             {"method", required_argument, NULL, 'm'},
                                             {"at", required_argument, NULL, 'a'},
+                                            {"request-id", required_argument, NULL, 'i'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
@@ -344,13 +369,16 @@ int explain_command(int count, char **arguments)
         case 's': inquiry.sni = optarg; break;
         case 'm': inquiry.method = optarg; break;
         case 'a': inquiry.at = optarg; break;
+        case 'i': inquiry.request_id = optarg; break;
         case 'j': inquiry.as_json = true; break;
         case 'h': return command_help(arguments[0]);
         default: return command_misused(arguments[0], NULL);
         }
     }
-    if (optind + 1 != count)
-        return command_misused(arguments[0], "expected one URL");
+    if (inquiry.request_id != NULL && optind == count)
+        return explain(&inquiry);
+    if (optind + 1 != count || inquiry.request_id != NULL)
+        return command_misused(arguments[0], "expected one URL, or --request-id");
     inquiry.url = arguments[optind];
     int code = read_request(&inquiry, arguments[0]);
     return code != EXIT_GOOD ? code : explain(&inquiry);

@@ -45,6 +45,7 @@ static const struct command {
     {"explain", explain_command, "tell where a request would go, and why",
      "usage: owui-spoa explain [-c FILE] URL [--from IP] [--header 'NAME: VALUE']...\n"
      "                         [--sni NAME] [--method METHOD] [--at TIME] [--json]\n"
+     "       owui-spoa explain [-c FILE] --request-id ID [--json]\n"
      "\n"
      "Decides about a request as the daemon would, and tells how: the rules that were tried and\n"
      "the one that won, with the line it stands on, HAProxy's variables, and the headers that are\n"
@@ -56,6 +57,9 @@ static const struct command {
      "      --sni NAME      the name asked for in the TLS handshake (the URL's host)\n"
      "      --method METHOD GET, OPTIONS, ... (GET)\n"
      "      --at TIME       when it comes, as 2026-12-01T02:00:00Z: for maintenance (now)\n"
+     "      --request-id ID a request that is still in the trace's file, by its X-Request-ID: "
+     "what\n"
+     "                      was decided then, and what would be now\n"
      "      --json          for programs\n"
      "\n"
      "exit code: 0 forwarded or redirected; 1 refused; 2 wrong usage or configuration\n"
@@ -249,6 +253,21 @@ static const struct command {
      "examples:\n"
      "  owui-spoa diff /tmp/sales.json\n"
      "  owui-spoa diff --to-config owui-spoa.json.new\n"},
+    {"replay", replay_command, "decide recorded requests by another configuration",
+     "usage: owui-spoa replay TRACE [-c FILE] [--json]\n"
+     "\n"
+     "Reads what \"trace\": {\"file\": ...} has recorded, decides each request as the "
+     "configuration\n"
+     "would, and lists what differs from what was decided: decision, tenant, upstream, redirect.\n"
+     "The daemon may be running. What depended on a token or a certificate is left out.\n"
+     "\n"
+     "  -c, --config FILE   the configuration (" DEFAULT_CONFIGURATION ")\n"
+     "      --json          for programs\n"
+     "\n"
+     "exit code: 0 nothing differs; 1 something does; 2 wrong usage, configuration or file\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa replay /var/lib/owui-spoa/trace -c owui-spoa.json.new\n"},
     {"certs", certs_command, "show certificates, renew, revoke, roll back",
      "usage: owui-spoa certs [NAME] [--check] [--json] [-c FILE] [--socket PATH]\n"
      "       owui-spoa certs renew|revoke|deploy|rollback NAME\n"

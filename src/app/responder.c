@@ -41,7 +41,7 @@ struct responder {
     struct label_desk *desk;
     struct verifier *verifier;
     struct identity_log identity_log;
-    struct trace *trace; /* NULL: off */
+    struct trace_ring *trace; /* NULL: off */
     atomic_bool dump_wanted;
 
     /* Written by the loop's thread alone. */
@@ -64,7 +64,7 @@ static void count(_Atomic uint64_t *counter)
     atomic_store_explicit(counter, value + 1, memory_order_relaxed);
 }
 
-static void note(struct responder *responder, uint64_t connection, uint64_t stream,
+static void note(struct responder *responder, uint64_t connection, const struct spop_notify *notify,
                  const struct decision *decision)
 {
     count(&responder->outcomes[decision->outcome]);
@@ -72,7 +72,7 @@ static void note(struct responder *responder, uint64_t connection, uint64_t stre
     if (decision->refusal != REFUSAL_NONE)
         count(&responder->refusals[decision->refusal]);
     if (responder->trace != NULL)
-        trace_add(responder->trace, responder->snapshot->generation, connection, stream, decision);
+        trace_add(responder->trace, responder->snapshot->generation, connection, notify, decision);
 }
 
 /* A wildcard host's label without an instance: the main thread can make one. */
@@ -130,7 +130,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
     if (lacks_instance(&decision) && hold(responder, notify, &decision))
         return SPOP_HELD;
     uint64_t connection = responder->trace != NULL ? loop_current_connection(responder->loop) : 0;
-    note(responder, connection, notify->stream_id, &decision);
+    note(responder, connection, notify, &decision);
     return SPOP_ANSWERED;
 }
 
@@ -159,7 +159,7 @@ static bool settle(struct responder *responder, const struct held *held, int64_t
             (struct unknown_label){.hash = hash, .until_ms = now_ms + LABEL_NEGATIVE_MS};
         count(&responder->held_in_vain);
     }
-    note(responder, held->connection, held->stream, &decision);
+    note(responder, held->connection, &notify, &decision);
     loop_answer(responder->loop, held->connection, held->stream, held->frame,
                 writer_written(&actions));
     return true;
@@ -220,14 +220,14 @@ const struct loop_handler RESPONDER_HANDLER = {
 };
 
 struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
-                                unsigned trace_entries)
+                                struct trace_ring *trace)
 {
     struct responder *responder = memory_new(sizeof(*responder));
     responder->loop = loop;
     responder->index = index;
     responder->desk = desk;
     responder->verifier = verifier_new(clock_wall_s);
-    responder->trace = trace_new(trace_entries);
+    responder->trace = trace;
     for (unsigned i = 0; i < HELD_MAX; i++)
         responder->held_order[i] = (uint8_t)i;
     return responder;
@@ -240,7 +240,6 @@ void responder_free(struct responder *responder)
     if (responder->snapshot != NULL)
         snapshot_unref(responder->snapshot);
     verifier_free(responder->verifier);
-    trace_free(responder->trace);
     free(responder);
 }
 

@@ -17,15 +17,15 @@
 
 struct label_desk;
 struct responder;
-struct trace;
+struct trace_ring;
 
 enum { HELD_WAIT_MS = 300, LABEL_NEGATIVE_MS = 30 * 1000 };
 
 extern const struct loop_handler RESPONDER_HANDLER;
 
-/* `desk` is shared by all responders and outlives them. `trace_entries` 0: no trace. */
+/* `desk` is shared by all responders and outlives them. `trace` NULL: no trace. */
 struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
-                                unsigned trace_entries);
+                                struct trace_ring *trace);
 /* After the loop has ended, or before it starts. */
 void responder_free(struct responder *responder);
 

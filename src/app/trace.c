@@ -4,50 +4,34 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "trace_entry.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
-enum { TRACE_HOST_BYTES = 80, TRACE_PATH_BYTES = 80, TRACE_LINE_BYTES = 1024 };
+enum { TRACE_LINE_BYTES = 2048, TRACE_FILE_MODE = 0640 };
 
-struct entry {
-    int64_t wall_ms;
-    uint64_t generation;
-    uint64_t connection;
-    uint64_t stream;
-    struct ip client;
-    uint16_t status;
-    uint8_t outcome; /* enum outcome */
-    bool https;
-    uint8_t host_size;
-    uint8_t path_size;
-    uint8_t tenant_size;
-    char reason[24];
-    char host[TRACE_HOST_BYTES];
-    char path[TRACE_PATH_BYTES];
-    char tenant[TENANT_NAME_MAX_BYTES];
-};
-
-struct trace {
+struct trace_ring {
+    struct trace_entry *entries;
     unsigned size;
     unsigned next;
     bool wrapped;
-    struct entry entries[];
+    bool on_disk;
 };
 
-struct trace *trace_new(unsigned entries)
-{
-    if (entries == 0)
-        return NULL;
-    struct trace *trace = memory_new(sizeof(*trace) + entries * sizeof(trace->entries[0]));
-    trace->size = entries;
-    return trace;
-}
+struct trace {
+    void *block; /* the file's mapping, or memory */
+    size_t size;
+    bool on_disk;
+    unsigned loops;
+    struct trace_ring rings[];
+};
 
-void trace_free(struct trace *trace)
-{
-    free(trace);
-}
+/* -- Recording --------------------------------------------------------------------------------- */
 
 /* Returns how much of `text` found room. */
 static uint8_t copy(char *room, size_t size, struct slice text)
@@ -58,34 +42,86 @@ static uint8_t copy(char *room, size_t size, struct slice text)
     return (uint8_t)length;
 }
 
-void trace_add(struct trace *trace, uint64_t generation, uint64_t connection, uint64_t stream,
-               const struct decision *decision)
+#define COPY(ENTRY, MEMBER, TEXT) \
+    ((ENTRY)->MEMBER##_size = copy((ENTRY)->MEMBER, sizeof((ENTRY)->MEMBER), TEXT))
+
+static void add_request(struct trace_entry *entry, const struct request *request,
+                        const struct decision *decision)
 {
-    struct entry *entry = &trace->entries[trace->next];
+    struct slice id = decision->client.request_id;
+    entry->peer = request->client.peer;
+    entry->flags = (uint8_t)(TRACE_ROUTE | (request->client.peer_tls ? TRACE_TLS : 0));
+    if (request->host.size > TRACE_HOST_BYTES || request->path.size > TRACE_PATH_BYTES)
+        entry->flags |= TRACE_CUT;
+    if (decision->identity != NULL || decision->identity_refusal != 0)
+        entry->flags |= TRACE_IDENTITY;
+    COPY(entry, host, request->host);
+    COPY(entry, path, request->path);
+    COPY(entry, sni, request->sni);
+    COPY(entry, origin, request->origin);
+    COPY(entry, upgrade, request->upgrade);
+    COPY(entry, id, id.size > 0 ? id : request->unique_id);
+}
+
+/* Of a challenge, or of what could not be read, there is only the decision. */
+static void add_rest(struct trace_entry *entry, const struct decision *decision)
+{
+    entry->peer = (struct ip){0};
+    entry->flags = 0;
+    COPY(entry, host, host_name(&decision->host));
+    COPY(entry, path, decision->path);
+    entry->sni_size = entry->origin_size = entry->upgrade_size = entry->id_size = 0;
+}
+
+void trace_entry_set_decision(struct trace_entry *entry, const struct decision *decision)
+{
     const struct tenant *tenant = decision->match.tenant;
+    const struct tenant *target = decision->target;
+    struct slice upstream = {0};
+    entry->client = decision->client.ip;
+    entry->status = decision->status;
+    entry->port = 0;
+    if (decision->client.https)
+        entry->flags |= TRACE_HTTPS;
+    if (decision->outcome == OUTCOME_FORWARD && target->backend != NULL) {
+        upstream = slice_of(target->backend); /* port 0 tells it from a host */
+    } else if (decision->outcome == OUTCOME_FORWARD) {
+        upstream = slice_of(target->upstream.host);
+        entry->port = target->upstream.port;
+    }
+    COPY(entry, decision, slice_of(outcome_name(decision->outcome)));
+    COPY(entry, reason, slice_of(decision->status >= 400 ? decision_reason(decision) : NULL));
+    COPY(entry, tenant, slice_of(tenant != NULL ? tenant->name : NULL));
+    COPY(entry, upstream, upstream);
+    COPY(entry, to, decision->location);
+}
+
+void trace_add(struct trace_ring *ring, uint64_t generation, uint64_t connection,
+               const struct spop_notify *notify, const struct decision *decision)
+{
+    struct trace_entry *entry = &ring->entries[ring->next];
+    struct request request;
 
     entry->wall_ms = clock_wall_ms();
     entry->generation = generation;
     entry->connection = connection;
-    entry->stream = stream;
-    entry->client = decision->client.ip;
-    entry->status = decision->status;
-    entry->outcome = (uint8_t)decision->outcome;
-    entry->https = decision->client.https;
-    entry->host_size = copy(entry->host, sizeof(entry->host), host_name(&decision->host));
-    entry->path_size = copy(entry->path, sizeof(entry->path), decision->path);
-    struct slice name = slice_of(tenant != NULL ? tenant->name : NULL);
-    entry->tenant_size = copy(entry->tenant, sizeof(entry->tenant), name);
-    struct slice reason = slice_of(decision->status >= 400 ? decision_reason(decision) : NULL);
-    entry->reason[copy(entry->reason, sizeof(entry->reason) - 1, reason)] = '\0';
-    if (++trace->next == trace->size) {
-        trace->next = 0;
-        trace->wrapped = true;
+    entry->stream = notify->stream_id;
+    if (request_decode(notify, &request))
+        add_request(entry, &request, decision);
+    else
+        add_rest(entry, decision);
+    trace_entry_set_decision(entry, decision);
+    entry->check = ring->on_disk ? trace_entry_check(entry) : 1;
+    if (++ring->next == ring->size) {
+        ring->next = 0;
+        ring->wrapped = true;
     }
 }
 
+/* -- Telling ----------------------------------------------------------------------------------- */
+
 /* Not through log_event(), which would count most of the lines instead of writing them. */
-static void dump_entry(const struct entry *entry, unsigned loop)
+static void dump_entry(const struct trace_entry *entry, unsigned loop)
 {
     char line[TRACE_LINE_BYTES];
     char ip_text[IP_TEXT_SIZE];
@@ -94,28 +130,122 @@ static void dump_entry(const struct entry *entry, unsigned loop)
         LOG_NUMBER("generation", entry->generation),
         LOG_NUMBER("connection", entry->connection),
         LOG_NUMBER("stream", entry->stream),
-        LOG_TEXT("outcome", outcome_name((enum outcome)entry->outcome)),
+        LOG_SLICE("outcome", slice_from(entry->decision, entry->decision_size)),
         LOG_NUMBER("status", entry->status),
-        LOG_TEXT("reason", entry->reason[0] != '\0' ? entry->reason : NULL),
+        LOG_TEXT("reason", NULL),
         LOG_SLICE("tenant", slice_from(entry->tenant, entry->tenant_size)),
         LOG_SLICE("host", slice_from(entry->host, entry->host_size)),
         LOG_SLICE("path", slice_from(entry->path, entry->path_size)),
         LOG_TEXT("client", ip_print(&entry->client, ip_text)),
-        LOG_TEXT("proto", entry->https ? "https" : "http"),
+        LOG_TEXT("proto", (entry->flags & TRACE_HTTPS) != 0 ? "https" : "http"),
         {0},
     };
+    struct log_field told[COUNT_OF(fields)];
+    memcpy(told, fields, sizeof(told));
+    if (entry->reason_size > 0)
+        told[6] = LOG_SLICE("reason", slice_from(entry->reason, entry->reason_size));
     bool journal = getenv("JOURNAL_STREAM") != NULL;
     size_t size = log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, journal, entry->wall_ms,
-                                  LOG_INFO, "trace", fields);
+                                  LOG_INFO, "trace", told);
     if (write(STDERR_FILENO, line, size) < 0)
         return; /* nobody is there to read it */
 }
 
-void trace_dump(const struct trace *trace, unsigned loop)
+void trace_dump(const struct trace_ring *ring, unsigned loop)
 {
-    if (trace->wrapped)
-        for (unsigned i = trace->next; i < trace->size; i++)
-            dump_entry(&trace->entries[i], loop);
-    for (unsigned i = 0; i < trace->next; i++)
-        dump_entry(&trace->entries[i], loop);
+    if (ring->wrapped)
+        for (unsigned i = ring->next; i < ring->size; i++)
+            dump_entry(&ring->entries[i], loop);
+    for (unsigned i = 0; i < ring->next; i++)
+        dump_entry(&ring->entries[i], loop);
+}
+
+/* -- Life -------------------------------------------------------------------------------------- */
+
+/* Allocated on the disk, so that a full one is told here and not by SIGBUS. */
+static void *map_file(const char *path, size_t size, struct error_text *why)
+{
+    void *block = MAP_FAILED;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, TRACE_FILE_MODE);
+    int failure = fd >= 0 ? posix_fallocate(fd, 0, (off_t)size) : 0;
+    if (fd >= 0 && failure == 0)
+        block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    else if (failure != 0)
+        errno = failure;
+    if (block == MAP_FAILED) {
+        error_set_errno(why, "the trace's file %s cannot be made, of %zu bytes", path, size);
+        if (fd >= 0)
+            unlink(path);
+    }
+    if (fd >= 0)
+        close(fd);
+    return block != MAP_FAILED ? block : NULL;
+}
+
+/* The new file is whole before it takes the name. */
+static void *open_file(const char *path, size_t size, const struct trace_header *header,
+                       struct error_text *why)
+{
+    char *fresh = memory_format("%s.new", path);
+    char *old = memory_format("%s.old", path);
+    void *block = map_file(fresh, size, why);
+    if (block != NULL) {
+        memset(block, 0, size); /* every page is there from now on */
+        memcpy(block, header, sizeof(*header));
+        if (rename(path, old) != 0 && errno != ENOENT) {
+            error_set_errno(why, "cannot rename %s to %s", path, old);
+        } else if (rename(fresh, path) == 0) {
+            free(fresh);
+            free(old);
+            return block;
+        } else {
+            error_set_errno(why, "cannot rename %s to %s", fresh, path);
+        }
+        munmap(block, size);
+        unlink(fresh);
+    }
+    free(fresh);
+    free(old);
+    return NULL;
+}
+
+struct trace *trace_new(unsigned entries, unsigned loops, const char *path, struct error_text *why)
+{
+    const struct trace_header header = {
+        .magic = TRACE_MAGIC,
+        .entry_bytes = sizeof(struct trace_entry),
+        .loops = loops,
+        .entries = entries,
+    };
+    struct trace *trace = memory_new(sizeof(*trace) + loops * sizeof(trace->rings[0]));
+    trace->size = TRACE_HEADER_BYTES + (size_t)loops * entries * sizeof(struct trace_entry);
+    trace->loops = loops;
+    trace->on_disk = path != NULL;
+    trace->block =
+        path != NULL ? open_file(path, trace->size, &header, why) : memory_new(trace->size);
+    if (trace->block == NULL) {
+        free(trace);
+        return NULL;
+    }
+    struct trace_entry *first = (void *)((char *)trace->block + TRACE_HEADER_BYTES);
+    for (unsigned i = 0; i < loops; i++)
+        trace->rings[i] = (struct trace_ring){
+            .entries = first + (size_t)i * entries, .size = entries, .on_disk = path != NULL};
+    return trace;
+}
+
+void trace_free(struct trace *trace)
+{
+    if (trace == NULL)
+        return;
+    if (trace->on_disk)
+        munmap(trace->block, trace->size);
+    else
+        free(trace->block);
+    free(trace);
+}
+
+struct trace_ring *trace_ring(struct trace *trace, unsigned loop)
+{
+    return trace != NULL ? &trace->rings[loop] : NULL;
 }

@@ -1,15 +1,24 @@
-/* The trace: a ring of what a loop decided last, for `kill -USR1` and nothing else. One ring per
- * loop, written and dumped in the loop's thread alone. */
+/* The trace: a ring of what each loop decided last, for `kill -USR1`, and on disk, if it is to be,
+ * for `owui-spoa replay` and `explain --request-id`.
+ *
+ * A loop writes its own ring, by stores into memory: the file is mapped, all of it is allocated and
+ * touched before the first request comes, and the kernel writes it out in its time. So no call, no
+ * lock and no allocation is added to a decision. */
 #pragma once
 
 #include "agent/answer.h"
 
-struct trace;
+struct trace_ring; /* one loop's */
+struct trace;      /* all of them */
 
-struct trace *trace_new(unsigned entries); /* NULL for 0: off */
-void trace_free(struct trace *trace);
-/* Copies what tells about the decision, over the oldest entry. */
-void trace_add(struct trace *trace, uint64_t generation, uint64_t connection, uint64_t stream,
-               const struct decision *decision);
-/* Writes every entry to the log's stream, oldest first, one line each. */
-void trace_dump(const struct trace *trace, unsigned loop);
+/* `entries` for each of `loops` rings. `path` NULL: in memory alone. What is at `path` becomes
+ * path.old. NULL with the reason when the file cannot be had. */
+struct trace *trace_new(unsigned entries, unsigned loops, const char *path, struct error_text *why);
+void trace_free(struct trace *trace);                              /* NULL is fine */
+struct trace_ring *trace_ring(struct trace *trace, unsigned loop); /* NULL for no trace */
+
+/* In the loop's thread: copies what tells about the decision, over the oldest entry. */
+void trace_add(struct trace_ring *ring, uint64_t generation, uint64_t connection,
+               const struct spop_notify *notify, const struct decision *decision);
+/* In the loop's thread: writes every entry to the log's stream, oldest first, one line each. */
+void trace_dump(const struct trace_ring *ring, unsigned loop);

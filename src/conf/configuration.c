@@ -96,6 +96,7 @@ void configuration_free(struct configuration *configuration)
     free_texts(configuration->listen, configuration->listen_count);
     free_texts(configuration->network_files, configuration->network_file_count);
     free(configuration->listen_group);
+    free(configuration->trace_file);
     free_texts(configuration->nameservers, configuration->nameserver_count);
     free(configuration->admin_socket);
     settings_free(configuration->settings);

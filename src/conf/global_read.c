@@ -15,6 +15,7 @@
 enum {
     LOOPS_MAX = 64,
     TRACE_ENTRIES_MAX = 1000000,
+    TRACE_ENTRIES_DEFAULT = 10000,
     RESOLVE_INTERVAL_MIN_MS = 1000,
     RESOLVE_INTERVAL_MAX_MS = 86400000,
     JWKS_REFRESH_MS = 3600000,
@@ -156,9 +157,30 @@ static void read_loops(const struct node *node, void *target)
     node_unsigned(node, 1, LOOPS_MAX, &configuration_of(target)->loops);
 }
 
+static void read_trace_entries(const struct node *node, void *target)
+{
+    node_unsigned(node, 1, TRACE_ENTRIES_MAX, &configuration_of(target)->trace_entries);
+}
+
+static void read_trace_file(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->trace_file);
+}
+
+/* How many, in memory; or an object, which may say where on disk. */
 static void read_trace(const struct node *node, void *target)
 {
-    node_unsigned(node, 0, TRACE_ENTRIES_MAX, &configuration_of(target)->trace_entries);
+    static const struct option OPTIONS[] = {
+        {"entries", read_trace_entries},
+        {"file", read_trace_file},
+    };
+    struct configuration *configuration = configuration_of(target);
+    if (json_type_of(node->value) != JSON_TYPE_OBJECT) {
+        node_unsigned(node, 0, TRACE_ENTRIES_MAX, &configuration->trace_entries);
+        return;
+    }
+    configuration->trace_entries = TRACE_ENTRIES_DEFAULT;
+    options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
 }
 
 static void read_admin_socket(const struct node *node, void *target)

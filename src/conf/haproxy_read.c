@@ -400,4 +400,5 @@ void haproxy_complete(const struct node *root, struct configuration *configurati
     for (size_t i = 0; i < settings->trusted_proxies.group_count; i++)
         haproxy->sources[settings->trusted_proxies.groups[i].source] = true;
     haproxy->arguments |= policy_needs(configuration->default_policy);
+    haproxy->tells_request_id = configuration->trace_file != NULL;
 }

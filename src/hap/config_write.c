@@ -845,6 +845,8 @@ static void put_arguments(const struct page *page)
 
     put(page, "    args host=req.fhdr(host) path=path src=src tls=ssl_fc "
               "up=req.fhdr(upgrade,-1)\n");
+    if (page->config->tells_request_id)
+        put(page, "    args uid=unique-id\n");
     for (size_t i = 0; i < COUNT_OF(ARGUMENTS); i++)
         if ((page->config->arguments >> i & 1) != 0)
             put(page, "    args %s\n", ARGUMENTS[i]);

@@ -271,3 +271,16 @@ Test(conf_global, names_of_tenants_files)
     cr_assert_not(tenant_file_name("acme.json~"));
     cr_assert_not(tenant_file_name("acme.json.swp"));
 }
+
+Test(conf_global, a_trace_is_a_number_or_says_where_it_is_kept)
+{
+    struct fixture *fixture = fixture_of("{\"trace\": {\"entries\": 7, \"file\": \"/tmp/trace\"}}");
+    const struct configuration *configuration = load_good(fixture);
+    cr_assert(eq(uint, configuration->trace_entries, 7));
+    cr_assert(eq(str, configuration->trace_file, "/tmp/trace"));
+    cr_assert(configuration->haproxy.tells_request_id);
+    fixture_free(fixture);
+    fixture = fixture_of("{\"trace\": {\"file\": \"trace\"}}");
+    cr_assert(eq(uint, load_good(fixture)->trace_entries, 10000));
+    fixture_free(fixture);
+}

@@ -1,0 +1,103 @@
+/* A request that is in the trace: see explain_recorded.h. */
+#include "explain_recorded.h"
+
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const struct trace_entry *find(const struct trace_entry *entries, size_t count,
+                                      const char *id)
+{
+    for (size_t i = count; i-- > 0;)
+        if (slice_equal(slice_from(entries[i].id, entries[i].id_size), slice_of(id)))
+            return &entries[i];
+    return NULL;
+}
+
+bool recorded_find(const struct configuration *configuration, const char *id,
+                   struct recorded *recorded)
+{
+    struct error_text why;
+    size_t count = 0;
+    char ip_text[IP_TEXT_SIZE];
+    *recorded = (struct recorded){.entry = NULL};
+    if (configuration->trace_file == NULL) {
+        fprintf(stderr, "owui-spoa: decisions are not recorded: set \"trace\": {\"file\": ...}\n");
+        return false;
+    }
+    struct trace_entry *entries = trace_file_read(configuration->trace_file, &count, &why);
+    const struct trace_entry *found = entries != NULL ? find(entries, count, id) : NULL;
+    if (entries == NULL)
+        fprintf(stderr, "owui-spoa: %s\n", why.text);
+    else if (found == NULL)
+        fprintf(stderr, "owui-spoa: no request %s among the %zu in %s\n", id, count,
+                configuration->trace_file);
+    if (found != NULL) {
+        recorded->entry = memory_new(sizeof(*found));
+        *recorded->entry = *found;
+        trace_request_make(recorded->entry, configuration->settings, &recorded->made);
+        recorded->url =
+            memory_format("%s://%.*s%.*s", (found->flags & TRACE_HTTPS) != 0 ? "https" : "http",
+                          found->host_size, found->host, found->path_size, found->path);
+        recorded->from = memory_copy_text(slice_of(ip_print(&found->peer, ip_text)));
+    }
+    free(entries);
+    return found != NULL;
+}
+
+void recorded_fini(struct recorded *recorded)
+{
+    free(recorded->entry);
+    free(recorded->url);
+    free(recorded->from);
+    *recorded = (struct recorded){.entry = NULL};
+}
+
+static const char *print_time(const struct trace_entry *entry, char text[static 32])
+{
+    time_t time = (time_t)(entry->wall_ms / 1000);
+    struct tm parts;
+    gmtime_r(&time, &parts);
+    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+struct json *recorded_json(const struct recorded *recorded)
+{
+    const struct trace_entry *entry = recorded->entry;
+    struct json *object = json_new_object();
+    char time[32];
+    json_put_text(object, "when", slice_of(print_time(entry, time)));
+    json_put_integer(object, "generation", (int64_t)entry->generation);
+    json_put_text(object, "decision", slice_from(entry->decision, entry->decision_size));
+    if (entry->status != 0)
+        json_put_integer(object, "status", entry->status);
+    if (entry->reason_size > 0)
+        json_put_text(object, "reason", slice_from(entry->reason, entry->reason_size));
+    if (entry->tenant_size > 0)
+        json_put_text(object, "tenant", slice_from(entry->tenant, entry->tenant_size));
+    if (entry->upstream_size > 0)
+        json_put_text(object, "upstream", slice_from(entry->upstream, entry->upstream_size));
+    json_put_bool(object, "depends_on_identity", (entry->flags & TRACE_IDENTITY) != 0);
+    return object;
+}
+
+void recorded_print(const struct recorded *recorded)
+{
+    const struct trace_entry *entry = recorded->entry;
+    char time[32];
+    printf("recorded   %s, generation %llu: %.*s", print_time(entry, time),
+           (unsigned long long)entry->generation, entry->decision_size, entry->decision);
+    if (entry->reason_size > 0)
+        printf(", %.*s", entry->reason_size, entry->reason);
+    if (entry->tenant_size > 0)
+        printf(", tenant %.*s", entry->tenant_size, entry->tenant);
+    if (entry->upstream_size > 0)
+        printf(", upstream %.*s", entry->upstream_size, entry->upstream);
+    puts((entry->flags & TRACE_IDENTITY) != 0
+             ? "\n  but      it depended on who the user was, which is not recorded\n"
+             : "\n");
+    puts("as it would be decided now:\n");
+}

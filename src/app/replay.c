@@ -1,0 +1,221 @@
+/* `owui-spoa replay`: recorded requests decided by another configuration. */
+#include "command.h"
+#include "core/memory.h"
+#include "trace_request.h"
+#include "verdict.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { KINDS_MAX = 1000 };
+
+/* Requests of one host that differ in the same way. */
+struct kind {
+    char *key; /* host and difference */
+    struct json *told;
+    size_t count;
+};
+
+struct replay {
+    struct whole whole;
+    size_t compared;
+    size_t differ;
+    size_t skipped; /* depended on what is not recorded */
+    struct kind *kinds;
+    size_t kind_count;
+};
+
+/* What was decided, in the words of verdict_of(). */
+static struct json *recorded(const struct trace_entry *entry)
+{
+    struct json *verdict = json_new_object();
+    struct slice upstream = slice_from(entry->upstream, entry->upstream_size);
+    json_put_text(verdict, "decision", slice_from(entry->decision, entry->decision_size));
+    if (entry->status != 0) {
+        char status[8];
+        snprintf(status, sizeof(status), "%u", entry->status);
+        json_put_text(verdict, "status", slice_of(status));
+    }
+    if (entry->reason_size > 0)
+        json_put_text(verdict, "reason", slice_from(entry->reason, entry->reason_size));
+    if (entry->to_size > 0)
+        json_put_text(verdict, "to", slice_from(entry->to, entry->to_size));
+    if (entry->tenant_size > 0)
+        json_put_text(verdict, "tenant", slice_from(entry->tenant, entry->tenant_size));
+    if (upstream.size > 0) {
+        char *text = entry->port != 0 ? memory_format("%.*s:%u", SLICE_PRINT(upstream), entry->port)
+                                      : memory_format("backend %.*s", SLICE_PRINT(upstream));
+        json_put_text(verdict, "upstream", slice_of(text));
+        free(text);
+    }
+    return verdict;
+}
+
+/* The decision now, as an entry says it: of a name it is the name that counts, not its address. */
+static struct json *decided(const struct whole *whole, const struct request *request)
+{
+    const struct snapshot snapshot = {
+        .generation = 1, .settings = whole->configuration->settings, .table = whole->table};
+    struct trace_entry entry = {.check = 0};
+    struct decision decision;
+    decide(&snapshot, request, &decision);
+    trace_entry_set_decision(&entry, &decision);
+    return recorded(&entry);
+}
+
+/* A name's address is found at run time: a request that had to do without is as good as one that
+ * has it. What depends on a token or a certificate cannot be asked again. */
+static bool can_be_compared(const struct trace_entry *entry)
+{
+    return (entry->flags & TRACE_ROUTE) != 0 &&
+           (entry->flags & (TRACE_CUT | TRACE_IDENTITY)) == 0 &&
+           !slice_equal(slice_from(entry->decision, entry->decision_size),
+                        slice_of(outcome_name(OUTCOME_DENY_UNRESOLVED)));
+}
+
+static void add_kind(struct replay *replay, const struct trace_entry *entry,
+                     struct json *difference)
+{
+    char *text = json_print(difference, JSON_STYLE_COMPACT);
+    char *key = memory_format("%.*s %s", entry->host_size, entry->host, text);
+    free(text);
+    for (size_t i = 0; i < replay->kind_count; i++) {
+        if (strcmp(replay->kinds[i].key, key) != 0)
+            continue;
+        replay->kinds[i].count++;
+        free(key);
+        json_free(difference);
+        return;
+    }
+    if (replay->kind_count == KINDS_MAX) {
+        free(key);
+        json_free(difference);
+        return;
+    }
+    struct json *told = json_new_object();
+    char *url = memory_format("%s://%.*s%.*s", (entry->flags & TRACE_HTTPS) != 0 ? "https" : "http",
+                              entry->host_size, entry->host, entry->path_size, entry->path);
+    json_put_text(told, "url", slice_of(url));
+    json_put(told, "difference", difference);
+    free(url);
+    replay->kinds = memory_resize(replay->kinds, replay->kind_count + 1, sizeof(*replay->kinds));
+    replay->kinds[replay->kind_count++] = (struct kind){key, told, 1};
+}
+
+static void replay_entry(struct replay *replay, const struct trace_entry *entry)
+{
+    struct trace_request made;
+    if (!can_be_compared(entry)) {
+        replay->skipped++;
+        return;
+    }
+    trace_request_make(entry, replay->whole.configuration->settings, &made);
+    struct json *before = recorded(entry);
+    struct json *after = decided(&replay->whole, &made.request);
+    struct json *difference = verdict_compare(before, after);
+    replay->compared++;
+    if (difference != NULL) {
+        replay->differ++;
+        add_kind(replay, entry, difference);
+    }
+    json_free(before);
+    json_free(after);
+}
+
+/* -- Telling ----------------------------------------------------------------------------------- */
+
+static int compare_kinds(const void *a, const void *b)
+{
+    const struct kind *left = a;
+    const struct kind *right = b;
+    return (left->count < right->count) - (left->count > right->count);
+}
+
+static void print_text(const struct replay *replay)
+{
+    for (size_t i = 0; i < replay->kind_count; i++) {
+        struct slice url;
+        if (json_read_text(json_get(replay->kinds[i].told, "url"), &url))
+            printf("%zu times, as %.*s\n", replay->kinds[i].count, SLICE_PRINT(url));
+        verdict_print_difference(json_get(replay->kinds[i].told, "difference"));
+        putchar('\n');
+    }
+    printf("%zu of %zu decisions differ", replay->differ, replay->compared);
+    if (replay->skipped > 0)
+        printf("; %zu cannot be decided again from what is recorded", replay->skipped);
+    putchar('\n');
+}
+
+static void print_json(const struct replay *replay)
+{
+    struct json *root = json_new_object();
+    struct json *kinds = json_new_array();
+    json_put_integer(root, "decided", (int64_t)replay->compared);
+    json_put_integer(root, "differ", (int64_t)replay->differ);
+    json_put_integer(root, "skipped", (int64_t)replay->skipped);
+    for (size_t i = 0; i < replay->kind_count; i++) {
+        struct json *kind = json_clone(replay->kinds[i].told);
+        json_put_integer(kind, "count", (int64_t)replay->kinds[i].count);
+        json_append(kinds, kind);
+    }
+    json_put(root, "differences", kinds);
+    char *text = json_print(root, JSON_STYLE_INDENTED);
+    fputs(text, stdout);
+    free(text);
+    json_free(root);
+}
+
+static int replay(const char *file, const char *configuration, bool as_json)
+{
+    static const struct whole_changes NONE;
+    struct error_text why;
+    struct replay state = {.compared = 0};
+    size_t count;
+    struct trace_entry *entries = trace_file_read(file, &count, &why);
+    int code = EXIT_WRONG;
+    if (entries == NULL)
+        fprintf(stderr, "owui-spoa: %s\n", why.text);
+    if (entries != NULL && verdict_load(configuration, &NONE, &state.whole)) {
+        for (size_t i = 0; i < count; i++)
+            replay_entry(&state, &entries[i]);
+        if (state.kind_count > 1)
+            qsort(state.kinds, state.kind_count, sizeof(*state.kinds), compare_kinds);
+        if (as_json)
+            print_json(&state);
+        else
+            print_text(&state);
+        code = state.differ > 0 ? EXIT_BAD : EXIT_GOOD;
+    }
+    for (size_t i = 0; i < state.kind_count; i++) {
+        free(state.kinds[i].key);
+        json_free(state.kinds[i].told);
+    }
+    free(state.kinds);
+    free(entries);
+    whole_fini(&state.whole);
+    return code;
+}
+
+int replay_command(int count, char **arguments)
+{
+    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *configuration = DEFAULT_CONFIGURATION;
+    bool as_json = false;
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': configuration = optarg; break;
+        case 'j': as_json = true; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    if (optind + 1 != count)
+        return command_misused(arguments[0], "expected one file of recorded decisions");
+    return replay(arguments[optind], configuration, as_json);
+}

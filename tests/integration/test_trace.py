@@ -1,0 +1,169 @@
+"""Decisions recorded on disk through real HAProxy, decided again by another configuration, and
+explained by the id that the client got."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from support.clients import request
+from support.processes import wait_until
+from support.stack import run_agent_command
+
+SECRETS = ["s3cret-query", "s3cret-cookie", "s3cret-token", "s3cret-body"]
+
+
+@pytest.fixture
+def recording(new_stack, upstreams):
+    """A stack that records; stack.trace is the file."""
+
+    def make(**changes):
+        stack = new_stack(changes=changes)
+        stack.trace = stack.directory / "trace"
+        stack.config["trace"] = {"entries": 50, "file": str(stack.trace)}
+        alpha = upstreams["alpha"].url
+        stack.write_tenants(
+            {
+                "one": {"hosts": ["one.test"], "upstream": alpha, "https": "off"},
+                "two": {"hosts": ["two.test"], "upstream": alpha, "https": "off"},
+            }
+        )
+        return stack.start()
+
+    return make
+
+
+def get(stack, host, path="/api/config", **options):
+    return request(stack.http_port, path, host, **options)
+
+
+def replay(stack, *arguments):
+    config = arguments or ("-c", stack.config_path)
+    done = run_agent_command("replay", stack.trace, "--json", *config)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_recorded_decisions_are_decided_again(recording, tmp_path):
+    stack = recording()
+    for host in ["one.test", "one.test", "two.test", "nobody.test"]:
+        get(stack, host)
+    code, told = replay(stack)
+    assert (code, told["decided"], told["differ"]) == (0, 4, 0), told
+    other = tmp_path / "owui-spoa.json"
+    folder = tmp_path / "tenants.d"
+    folder.mkdir()
+    tenants = {"one": {"hosts": ["one.test"], "upstream": "http://127.0.0.9:3000", "https": "off"}}
+    (folder / "all.json").write_text(json.dumps({"tenants": tenants}))
+    other.write_text(json.dumps({**stack.config, "tenants_dir": str(folder)}))
+    code, told = replay(stack, "-c", other)
+    assert (code, told["decided"], told["differ"]) == (1, 4, 3)
+    by_url = {one["url"]: one for one in told["differences"]}
+    one = by_url["http://one.test/api/config"]
+    assert one["count"] == 2 and set(one["difference"]) == {"upstream"}
+    assert one["difference"]["upstream"]["after"] == "127.0.0.9:3000"
+    two = by_url["http://two.test/api/config"]["difference"]
+    assert two["decision"] == {"before": "forward", "after": "deny-unknown-host"}
+    text = run_agent_command("replay", stack.trace, "-c", other).stdout
+    assert text.endswith("3 of 4 decisions differ\n")
+
+
+def test_a_request_is_explained_by_its_id(recording):
+    stack = recording()
+    answer = get(stack, "one.test")
+    name = answer.header("X-Request-ID")
+    arguments = ["explain", "-c", stack.config_path, "--request-id", name]
+    done = run_agent_command(*arguments, "--json")
+    told = json.loads(done.stdout)
+    assert (told["recorded"]["decision"], told["recorded"]["tenant"]) == ("forward", "one")
+    assert (told["decision"], told["tenant"]["name"]) == ("forward", "one")
+    assert told["url"] == "http://one.test/api/config" and told["client"]["ip"] == "127.0.0.1"
+    text = run_agent_command(*arguments).stdout
+    assert text.startswith("recorded ") and "as it would be decided now:" in text
+    done = run_agent_command("explain", "-c", stack.config_path, "--request-id", "nobody")
+    assert done.returncode == 2 and "no request nobody among the 1" in done.stderr
+
+
+def test_who_the_client_was_is_known_when_it_is_decided_again(recording):
+    trusted = {"name": "lan", "cidrs": ["127.0.0.0/8"], "client_ip_header": "X-Forwarded-For"}
+    stack = recording(trusted_proxies=[trusted])
+    headers = [("X-Forwarded-For", "203.0.113.9"), ("X-Request-ID", "from-the-proxy-1")]
+    get(stack, "one.test", headers=headers)
+    arguments = ["--request-id", "from-the-proxy-1", "--json"]
+    done = run_agent_command("explain", "-c", stack.config_path, *arguments)
+    assert json.loads(done.stdout)["client"]["ip"] == "203.0.113.9"
+    assert replay(stack)[1]["differ"] == 0
+
+
+def test_no_secret_is_recorded(recording):
+    stack = recording()
+    headers = [
+        ("Cookie", f"token={SECRETS[1]}"),
+        ("Authorization", f"Bearer {SECRETS[2]}"),
+        ("X-Other", SECRETS[2]),
+    ]
+    get(stack, "one.test", f"/api/config?key={SECRETS[0]}", headers=headers)
+    get(stack, "one.test", "/api/x", method="POST", body=SECRETS[3].encode(), headers=headers)
+    data = stack.trace.read_bytes()
+    assert b"/api/config" in data and b"one.test" in data
+    assert not [secret for secret in SECRETS if secret.encode() in data]
+    assert stack.trace.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_file_is_a_ring_and_survives_a_kill(recording):
+    stack = recording()
+    size = stack.trace.stat().st_size
+    for number in range(60):
+        get(stack, "one.test", f"/api/{number}")
+    assert stack.trace.stat().st_size == size
+    stack.agents[0].stop(signal.SIGKILL)
+    code, told = replay(stack)
+    assert (code, told["decided"]) == (0, 50)
+    data = stack.trace.read_bytes()
+    assert b"/api/59" in data and b"/api/5\0" not in data
+    stack.start_agent()
+    wait_until(lambda: stack.trace.with_name("trace.old").exists(), "the old one is kept")
+    assert stack.trace.with_name("trace.old").read_bytes() == data
+    assert replay(stack)[1]["decided"] == 0
+
+
+def test_a_broken_file_is_told_and_a_broken_entry_left_out(recording, tmp_path):
+    stack = recording()
+    for host in ["one.test", "two.test"]:
+        get(stack, host)
+    data = bytearray(stack.trace.read_bytes())
+    at = data.index(b"two.test")
+    for cut in [0, 7, 40, 4095]:
+        broken = tmp_path / "broken"
+        broken.write_bytes(data[:cut])
+        done = run_agent_command("replay", broken, "-c", stack.config_path)
+        assert done.returncode == 2 and "is no trace" in done.stderr
+    data[at] ^= 1
+    stack.trace = tmp_path / "trace"
+    stack.trace.write_bytes(data)
+    assert replay(stack)[1]["decided"] == 1
+    for seed in range(40):
+        place = (seed * 79190) % len(data)
+        spoiled = bytearray(data)
+        spoiled[place] ^= 0xFF
+        stack.trace.write_bytes(spoiled[: len(data) - seed])
+        done = run_agent_command("replay", stack.trace, "-c", stack.config_path)
+        assert done.returncode in (0, 1, 2)
+
+
+def test_a_trace_that_cannot_be_written_ends_the_start(new_stack):
+    stack = new_stack(changes={"trace": {"file": "/nowhere/trace"}})
+    stack.write_config()
+    done = run_agent_command("run", "-c", stack.config_path)
+    assert done.returncode == 2 and "/nowhere/trace.new" in done.stderr
+
+
+def test_haproxy_tells_its_ids_only_where_they_are_recorded(recording, new_stack):
+    stack = recording()
+    assert "args uid=unique-id\n" in (stack.haproxy_dir / "owui.spoe.cfg").read_text()
+    plain = new_stack()
+    plain.write_config()
+    plain.write_haproxy_config()
+    assert "uid=" not in (plain.haproxy_dir / "owui.spoe.cfg").read_text()
+    assert os.path.exists(stack.trace)
