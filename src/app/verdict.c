@@ -101,9 +101,10 @@ static void put(struct json *verdict, const char *prefix, struct slice key,
 /* Variables that are told in other words, or are another one in each request. */
 static bool is_told_otherwise(struct slice name)
 {
-    static const char *const NAMES[] = {"ok",   "answer", "status", "reason", "to",  "tenant",
-                                        "via",  "dst",    "port",   "sni",    "rid", "backend",
-                                        "host", "path",   "strip",  "headers"};
+    static const char *const NAMES[] = {
+        "ok",  "answer", "status",  "reason", "to",   "tenant", "via",     "dst",  "port",
+        "sni", "rid",    "backend", "host",   "path", "strip",  "headers", "more", "lo",
+        "lk",  "lr",     "lw",      "lb",     "si",   "sn",     "ts",      "tt"};
     for (size_t i = 0; i < COUNT_OF(NAMES); i++)
         if (slice_equal(name, slice_of(NAMES[i])))
             return true;
@@ -126,6 +127,8 @@ struct json *verdict_of(const struct whole *whole, const struct request *request
     const struct json *headers = json_get(told, "headers");
     for (struct json_member m = {0}; json_next(json_get(headers, "set"), &m);)
         put(verdict, "header ", m.key, m.value);
+    for (struct json_member m = {0}; json_next(json_get(told, "limits"), &m);)
+        put(verdict, "limit ", m.key, m.value);
     put(verdict, "", SLICE("headers deleted"), json_get(headers, "deleted"));
     for (struct json_member m = {0}; json_next(json_get(told, "variables"), &m);)
         if (!is_told_otherwise(m.key))

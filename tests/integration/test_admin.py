@@ -605,6 +605,18 @@ def test_diff_tells_behaviour_and_not_text(by_hand, tmp_path):
     assert code == 1 and text.endswith(f"{told['differ']} of {told['decided']} decisions differ\n")
 
 
+def test_diff_tells_limits(by_hand, tmp_path):
+    stack = by_hand()
+    document = json.loads(BY_HAND)
+    document["tenants"]["two"]["limits"] = {"requests_per_10s": 7}
+    changed = tmp_path / "sales.json"
+    changed.write_text(json.dumps(document))
+    code, told = stack.admin.json("diff", changed)
+    assert code == 1 and told["changed"] == ["two"]
+    by_url = {one["url"]: one["difference"] for one in told["differences"]}
+    assert by_url["https://two.test/"]["limit requests_per_10s"] == {"after": "7"}
+
+
 def test_diff_of_a_folder_and_of_a_global_file(by_hand, tmp_path):
     stack = by_hand()
     folder = tmp_path / "tenants.d"

@@ -81,7 +81,12 @@ class Identities:
                 "shared": self.tenant(
                     SHARED, alpha, jwt(self.jwks, set=..., required=True, email_domains=domains)
                 ),
-                "staff": {"upstream": beta, "identity": {"from": "shared", "set": SET}},
+                "staff": {
+                    "upstream": beta,
+                    "identity": {"from": "shared", "set": SET},
+                    "limits": {"max_body": "1KB"},
+                    "routes": [{"match": {"path": "/api/v1/scim"}, "action": "deny"}],
+                },
                 "guests": {
                     "upstream": gamma,
                     "identity": {"from": "shared", "set": {"X-Guest": "{email}"}},
@@ -436,6 +441,18 @@ def test_the_address_leads_to_the_tenant(identities, email, upstream, header):
     assert seen.name == upstream
     assert seen.header(header) == email.lower()
     assert seen.header("X-Tenant-ID") == {"beta": "staff", "gamma": "guests"}[upstream]
+
+
+def test_the_tenant_that_it_leads_to_has_rules_of_its_own(identities):
+    def status(email, path, body=b""):
+        headers = bearer(identities.key.token(claims(email)))
+        method = "POST" if body else "GET"
+        return request(identities.http, path, SHARED, method, headers, body).status
+
+    assert status("ann@example.com", "/api/v1/scim/v2/Users") == 403
+    assert status("bob@guests.test", "/api/v1/scim/v2/Users") == 200
+    assert status("ann@example.com", "/api/echo", b"x" * 1025) == 413
+    assert status("bob@guests.test", "/api/echo", b"x" * 1025) == 200
 
 
 def test_an_address_of_nobodys_domain(identities):
