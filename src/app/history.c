@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -372,6 +373,25 @@ static void begin(struct history *history)
     differences_fini(&differences);
 }
 
+/* A history is of one configuration: to go back in another's would put its tenants among ours. */
+static bool is_of_this(const struct history *history, struct error_text *why)
+{
+    struct bytes of = {0};
+    const char *path = publisher_configuration(history->live->publisher)->path;
+    char *whole = realpath(path, NULL);
+    struct slice ours = slice_of(whole != NULL ? whole : path);
+    enum error error = file_read(&history->folder, "of", PATH_MAX, &of, why);
+    if (error == ERROR_NOT_FOUND)
+        error = file_replace(&history->folder, &history->folder, "of", ours, &KEPT, why);
+    else if (error == ERROR_OK && !slice_equal(bytes_slice(&of), ours))
+        error = error_set(why, ERROR_EXISTS,
+                          "%s is the history of %.*s: tell another \"state_dir\", or remove it",
+                          history->folder.path, SLICE_PRINT(bytes_slice(&of)));
+    bytes_free(&of);
+    free(whole);
+    return error == ERROR_OK;
+}
+
 static bool open_folders(struct history *history, const char *state_dir, struct error_text *why)
 {
     struct folder state;
@@ -385,6 +405,7 @@ static bool open_folders(struct history *history, const char *state_dir, struct 
         error_set_errno(why, "another daemon has %s", folder);
         good = false;
     }
+    good = good && is_of_this(history, why);
     free(shadow);
     free(folder);
     return good;

@@ -16,7 +16,7 @@ struct history;
 enum { HISTORY_KEPT = 50 };
 
 /* In the folder "history" of `state_dir`, which are made. NULL with the reason when it cannot be
- * written, or another daemon has it. `live` outlives it. */
+ * written, another daemon has it, or it is that of another configuration. `live` outlives it. */
 MUST_CHECK struct history *history_open(const char *state_dir, const struct live *live,
                                         struct error_text *why);
 void history_close(struct history *history); /* NULL is fine */

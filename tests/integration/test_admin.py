@@ -561,7 +561,7 @@ def test_the_history_is_of_a_limited_length(by_hand):
         assert status == 200
     told = history(stack)
     assert len(told) == 50 and told[0]["id"] == 61
-    assert len(os.listdir(stack.directory / "state/history")) == 51  # the shadow too
+    assert len(os.listdir(stack.directory / "state/history")) == 52  # and two of its own
     assert stack.admin.run("rollback", told[-1]["id"] - 1)[0] == 0
     assert json.loads(stack.file.read_text())["tenants"]["two"]["_n"] == 9
     assert stack.admin.run("rollback", 5)[0] == 1
@@ -578,6 +578,22 @@ def test_two_daemons_do_not_share_a_history(by_hand, new_stack):
     wait_until(lambda: accepts(other.config["admin_socket"]), "the admin socket is there")
     code, _, error = Admin(other).run("history")
     assert code == 1 and "state_dir" in error
+
+
+def test_a_history_is_of_one_configuration(by_hand, new_stack):
+    stack = by_hand()
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    stack.agents[0].stop()
+    other = new_stack(changes={"acme": {**stack.config["acme"]}})
+    other.write_tenants({"a": tenant(1)})
+    other.write_config()
+    other.start_agent()
+    wait_until(lambda: "history_off" in other.agents[0].log(), "told")
+    assert f"is the history of {stack.config_path.resolve()}" in other.agents[0].log()
+    other.agents[0].stop()
+    stack.start_agent()
+    wait_until(lambda: " ready " in stack.agents[0].log().rsplit(" start ", 1)[1], "read")
+    assert history(stack)[0]["what"] == "change tenant two"
 
 
 # --- diff -----------------------------------------------------------------------------------------
