@@ -54,7 +54,10 @@ size_t http_client_running(const struct http_client *client);
 struct http_probe {
     const char *host;
     const char *connect_to;
-    const char *path; /* what to GET without TLS; NULL: shake hands with SNI `host`, and no more */
+    const char *path;             /* what to GET; NULL: shake hands with SNI `host`, and no more */
+    bool tls;                     /* GET it over TLS */
+    const char *websocket_origin; /* ask for a WebSocket there, as a page of this origin does: the
+                                   * answer hoped for is 101 */
     enum { HTTP_PROBE_ANY_KEY, HTTP_PROBE_ECDSA, HTTP_PROBE_RSA } key; /* the client's choice */
     bool proxy_line;                                                   /* begin with "PROXY ..." */
 };

@@ -52,6 +52,8 @@ struct http_exchange {
     http_probed_fn *on_probed; /* of a probe, which has no on_answer */
     void *context;
     struct curl_slist *connect_to;
+    struct curl_slist *probe_headers;
+    bool upgraded; /* the answer to a probe is 101: what follows is not HTTP */
     struct bytes request_body;
     struct bytes body;
     size_t header_bytes;
@@ -179,7 +181,12 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
     while (line.size > 0 && (line.data[line.size - 1] == '\n' || line.data[line.size - 1] == '\r'))
         line.size--;
     take_header_line(exchange, line);
-    return size * count;
+    if (line.size == 0 && exchange->probe_headers != NULL) {
+        long status = 0;
+        curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+        exchange->upgraded = status == 101;
+    }
+    return exchange->upgraded ? 0 : size * count;
 }
 
 /* -- Exchanges -- */
@@ -200,6 +207,7 @@ static void free_exchange(struct http_exchange *exchange)
 {
     curl_easy_cleanup(exchange->easy);
     curl_slist_free_all(exchange->connect_to);
+    curl_slist_free_all(exchange->probe_headers);
     bytes_free(&exchange->request_body);
     bytes_free(&exchange->body);
     free(exchange);
@@ -268,7 +276,9 @@ static void tell_probe(struct http_exchange *exchange, CURLcode result)
     case CURLE_SSL_CONNECT_ERROR: answer.result = HTTP_PROBE_NO_TLS; break;
     default: break;
     }
-    if (result != CURLE_OK)
+    if (exchange->upgraded)
+        answer.result = HTTP_PROBE_ANSWERED;
+    else if (result != CURLE_OK)
         answer.failure = reason_of(exchange, result);
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
     answer.status = (int)status;
@@ -411,12 +421,40 @@ static bool set_key_choice(CURL *easy, const struct http_probe *probe)
            curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers) == CURLE_OK;
 }
 
+/* What a browser sends to open a WebSocket (RFC 6455 section 4.1); its key is as good as any. */
+static bool set_websocket(struct http_exchange *exchange, const struct http_probe *probe)
+{
+    char *origin = memory_format("Origin: %s", probe->websocket_origin);
+    const char *const LINES[] = {"Upgrade: websocket", "Connection: Upgrade",
+                                 "Sec-WebSocket-Version: 13",
+                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", origin};
+    bool set = true;
+    for (size_t i = 0; i < COUNT_OF(LINES) && set; i++) {
+        struct curl_slist *longer = curl_slist_append(exchange->probe_headers, LINES[i]);
+        set = longer != NULL;
+        exchange->probe_headers = set ? longer : exchange->probe_headers;
+    }
+    free(origin);
+    return set && curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->probe_headers) ==
+                      CURLE_OK;
+}
+
+static bool set_probe_tls(CURL *easy, const struct http_probe *probe)
+{
+    return (probe->path != NULL || curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK) &&
+           curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
+           set_key_choice(easy, probe);
+}
+
 static bool set_probe(struct http_exchange *exchange, const struct http_probe *probe)
 {
     CURL *easy = exchange->easy;
-    bool tls = probe->path == NULL;
-    char *url =
-        memory_format("%s://%s%s", tls ? "https" : "http", probe->host, tls ? "/" : probe->path);
+    bool tls = probe->tls || probe->path == NULL;
+    char *url = memory_format("%s://%s%s", tls ? "https" : "http", probe->host,
+                              probe->path != NULL ? probe->path : "/");
     char *connect_to = memory_format("::%s", probe->connect_to);
     const struct http_request request = {.method = HTTP_GET, .url = url};
     exchange->connect_to = curl_slist_append(NULL, connect_to);
@@ -435,12 +473,9 @@ static bool set_probe(struct http_exchange *exchange, const struct http_probe *p
                                   tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP) == CURLE_OK;
 #endif
     if (tls)
-        set = set && curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
-              set_key_choice(easy, probe);
+        set = set && set_probe_tls(easy, probe);
+    if (probe->websocket_origin != NULL)
+        set = set && set_websocket(exchange, probe);
     if (probe->proxy_line)
         set = set && curl_easy_setopt(easy, CURLOPT_HAPROXYPROTOCOL, 1L) == CURLE_OK;
     free(url);

@@ -15,6 +15,7 @@ enum exit_code {
 /* Each gets its own name as arguments[0]. */
 typedef int command_fn(int count, char **arguments);
 
+command_fn setup_command;
 command_fn run_command;
 command_fn check_command;
 command_fn explain_command;

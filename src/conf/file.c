@@ -44,12 +44,37 @@ static enum error read_all(int fd, size_t expected, char **block, struct slice *
     return ERROR_OK;
 }
 
+static _Thread_local struct {
+    const struct text_overlay *overlays;
+    size_t count;
+} shown;
+
+void text_file_overlay(const struct text_overlay *overlays, size_t count)
+{
+    shown.overlays = overlays;
+    shown.count = count;
+}
+
+static const char *find_overlay(const char *path)
+{
+    for (size_t i = 0; i < shown.count; i++)
+        if (strcmp(shown.overlays[i].path, path) == 0)
+            return shown.overlays[i].text;
+    return NULL;
+}
+
 enum error text_file_read(const char *path, char **block, struct slice *bytes,
                           struct error_text *text)
 {
     struct stat status;
+    const char *overlay = find_overlay(path);
     *block = NULL;
     *bytes = (struct slice){0};
+    if (overlay != NULL) {
+        *block = memory_copy_text(slice_of(overlay));
+        *bytes = slice_of(*block);
+        return ERROR_OK;
+    }
     /* A FIFO must not block the reader of the configuration. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)

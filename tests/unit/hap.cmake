@@ -1,2 +1,3 @@
 unit_test(hap_runtime LAYER hap)
 unit_test(hap_config LAYER hap)
+unit_test(hap_tutorial LAYER hap)

@@ -1,0 +1,46 @@
+/* Files that `setup` is about to write: shown before, backed up, replaced whole. */
+#pragma once
+
+#include "core/error.h"
+#include "core/slice.h"
+
+#include <sys/types.h>
+
+struct setup_file {
+    char *path;
+    char *text;
+    char *previous; /* NULL: there is none */
+    mode_t mode;    /* of a new file; one that is there keeps owner and mode */
+    const char *group;
+};
+
+struct setup_files {
+    struct setup_file *items;
+    size_t count;
+};
+
+/* Notes that `path` is to hold `text`; takes both. A previous file that cannot be read is an error,
+ * and then nothing is noted. */
+MUST_CHECK enum error setup_files_add(struct setup_files *files, char *path, char *text,
+                                      mode_t mode, const char *group, struct error_text *why);
+void setup_files_fini(struct setup_files *files);
+
+/* The file's text as it is on the disk: NULL (and no error) when there is none. For free(). */
+MUST_CHECK enum error setup_file_read(const char *path, char **text, struct error_text *why);
+
+MUST_CHECK bool setup_file_changes(const struct setup_file *file);
+size_t setup_files_changing(const struct setup_files *files);
+/* What would change, as a person reads it: new files whole, others as a difference; what is long
+ * only when `all` is asked for. */
+void setup_files_show(const struct setup_files *files, bool all);
+/* Writes those that change, each beside, synced and renamed; with `keep`, one that was there is
+ * kept as PATH.before-YYYYMMDD-HHMMSS. Prints a line for each. */
+MUST_CHECK enum error setup_files_write(const struct setup_files *files, bool keep,
+                                        struct error_text *why);
+
+/* A folder with this owner, unless something is there. Owner and group that the system does not
+ * know, and all of them without root, are left out. */
+MUST_CHECK enum error setup_folder(const char *path, mode_t mode, const char *owner,
+                                   const char *group, struct error_text *why);
+/* Gives a file to them, under the same conditions. */
+void setup_give(int fd, const char *owner, const char *group);

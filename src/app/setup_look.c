@@ -1,0 +1,311 @@
+/* Whether it works: see setup.h. The daemon tells about certificates; the rest is tried as a
+ * browser would, through HAProxy's binds on this machine, so that DNS has no say in it. */
+#include "acme/http_client.h"
+#include "admin/admin_client.h"
+#include "ask.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "crypto/crypto.h"
+#include "setup.h"
+#include "sidecar/loopback.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLL_MS = 500, TRY_MS = 10 * 1000, STATUS_SWITCHING = 101 };
+
+static void sleep_ms(long ms)
+{
+    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* -- Certificates ------------------------------------------------------------------------------ */
+
+static bool has_host(const struct json *certificate, const char *host)
+{
+    const struct json *hosts = json_get(certificate, "hosts");
+    for (size_t i = 0; i < json_count(hosts); i++) {
+        struct slice name;
+        if (json_read_text(json_at(hosts, i), &name) && slice_equal(name, slice_of(host)))
+            return true;
+    }
+    return false;
+}
+
+static const struct json *find_certificate(const struct json *answer, const char *host)
+{
+    const struct json *list = json_get(answer, "certificates");
+    for (size_t i = 0; i < json_count(list); i++)
+        if (has_host(json_at(list, i), host))
+            return json_at(list, i);
+    return NULL;
+}
+
+static bool is_served(const struct json *certificate)
+{
+    const struct json *haproxys = json_get(certificate, "haproxys");
+    bool served = json_count(haproxys) > 0 && json_get(certificate, "not_after") != NULL;
+    for (size_t i = 0; i < json_count(haproxys); i++) {
+        bool one = false;
+        served = served && json_read_bool(json_get(json_at(haproxys, i), "served"), &one) && one;
+    }
+    return served;
+}
+
+/* What a certificate waits for, in the daemon's words. For free(). */
+static char *state_of(const struct json *certificate, bool served)
+{
+    const struct json *problem = json_get(certificate, "problem");
+    struct slice doing = ask_text(certificate, "doing"), next = ask_text(certificate, "next");
+    if (certificate == NULL)
+        return memory_format("waiting for the daemon to see the tenant");
+    if (served)
+        return memory_format("served");
+    if (problem != NULL)
+        return memory_format("%.*s", SLICE_PRINT(ask_text(problem, "detail")));
+    return memory_format("%.*s", SLICE_PRINT(doing.size > 0 ? doing : next));
+}
+
+/* Looks once; prints what is new since the state before. */
+static bool look_at(const struct json *answer, const struct setup_tenant *tenant, char **before,
+                    int64_t started_ms)
+{
+    const struct json *certificate = find_certificate(answer, tenant->host);
+    bool served = certificate != NULL && is_served(certificate);
+    char *state = state_of(certificate, served);
+    if (*before == NULL || strcmp(*before, state) != 0) {
+        printf("  %5.1f s  %s: %s\n", (double)(clock_mono_ms() - started_ms) / 1000, tenant->host,
+               state);
+        fflush(stdout);
+        free(*before);
+        *before = state;
+    } else {
+        free(state);
+    }
+    return served;
+}
+
+bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
+{
+    const char *socket = plan->whole.configuration->admin_socket;
+    int64_t started_ms = clock_mono_ms();
+    char **states = memory_new((plan->tenant_count + 1) * sizeof(*states));
+    size_t served;
+    bool in_time;
+    puts("\nwaiting for certificates:");
+    do {
+        struct error_text why;
+        unsigned status = 0;
+        struct json *answer = admin_request(socket, "GET", "/v1/certificates", NULL, &status, &why);
+        served = 0;
+        for (size_t i = 0; i < plan->tenant_count; i++)
+            served += plan->tenants[i].host == NULL ||
+                      plan->whole.configuration->haproxy.https_count == 0 ||
+                      (answer != NULL && status == 200 &&
+                       look_at(answer, &plan->tenants[i], &states[i], started_ms));
+        json_free(answer);
+        in_time = clock_mono_ms() - started_ms < (int64_t)wait_s * 1000;
+        if (served < plan->tenant_count && in_time)
+            sleep_ms(POLL_MS);
+    } while (served < plan->tenant_count && in_time);
+    if (served < plan->tenant_count)
+        fprintf(stderr,
+                "owui-spoa: not all certificates are served after %u s; the daemon goes on trying "
+                "(`owui-spoa certs` tells how it goes)\n",
+                wait_s);
+    for (size_t i = 0; i < plan->tenant_count; i++)
+        free(states[i]);
+    free(states);
+    return served == plan->tenant_count;
+}
+
+/* -- What a browser would do ------------------------------------------------------------------- */
+
+/* One probe at a time, so the answer is written down here. */
+struct trial {
+    struct main_loop *loop;
+    struct http_client *client;
+    enum { NO_ANSWER = -1 } none;
+    int result;
+    int status;
+    char failure[160];
+    char location[300];
+    struct crypto_certificate certificate;
+    bool certified;
+};
+
+static void on_probed(void *context, const struct http_probe_answer *answer)
+{
+    struct trial *trial = context;
+    trial->result = answer->result;
+    trial->status = answer->status;
+    snprintf(trial->failure, sizeof(trial->failure), "%s",
+             answer->failure != NULL ? answer->failure : "");
+    snprintf(trial->location, sizeof(trial->location), "%.*s", SLICE_PRINT(answer->location));
+    if (answer->certificate.size > 0)
+        trial->certified =
+            crypto_certificate_read(answer->certificate, &trial->certificate, NULL) == ERROR_OK;
+    main_loop_stop(trial->loop);
+}
+
+static void forget(struct trial *trial)
+{
+    if (trial->certified)
+        crypto_certificate_free(&trial->certificate);
+    trial->certified = false;
+}
+
+/* The answer is in the trial afterwards. */
+static void try(struct trial *trial, const struct http_probe *probe)
+{
+    forget(trial);
+    trial->result = NO_ANSWER;
+    trial->status = 0;
+    snprintf(trial->failure, sizeof(trial->failure), "there is no memory for it");
+    if (http_client_probe(trial->client, probe, on_probed, trial) != NULL)
+        main_loop_run(trial->loop);
+}
+
+static bool row(const char *what, bool good, const char *detail)
+{
+    printf("    %-10s %-4s %s\n", what, good ? "ok" : "BAD", detail);
+    return good;
+}
+
+static bool look_at_http(struct trial *trial, const char *host, const char *address)
+{
+    char detail[512];
+    const struct http_probe probe = {.host = host, .connect_to = address, .path = "/"};
+    try(trial, &probe);
+    bool good =
+        trial->status == 308 && slice_starts_with(slice_of(trial->location), SLICE("https://"));
+    if (trial->result != HTTP_PROBE_ANSWERED)
+        snprintf(detail, sizeof(detail), "%s: %s", address, trial->failure);
+    else if (good)
+        snprintf(detail, sizeof(detail), "goes to %s", trial->location);
+    else
+        snprintf(detail, sizeof(detail), "%d, and not a redirect to https", trial->status);
+    return row("http", good, detail);
+}
+
+static bool look_at_certificate(struct trial *trial, const char *host, const char *address)
+{
+    char detail[512], day[32];
+    struct tm end;
+    const struct http_probe probe = {.host = host, .connect_to = address};
+    try(trial, &probe);
+    if (!trial->certified) {
+        snprintf(detail, sizeof(detail), "none is shown: %s", trial->failure);
+        return row("TLS", false, detail);
+    }
+    time_t not_after = (time_t)trial->certificate.not_after_s;
+    strftime(day, sizeof(day), "%Y-%m-%d", gmtime_r(&not_after, &end));
+    bool covers = crypto_certificate_covers(&trial->certificate, host);
+    bool valid = trial->certificate.not_after_s > clock_wall_s();
+    snprintf(detail, sizeof(detail), "certificate by \"%s\", until %s%s", trial->certificate.issuer,
+             day,
+             !covers  ? ", for another name"
+             : !valid ? ", which is over"
+                      : "");
+    return row("TLS", covers && valid, detail);
+}
+
+static bool look_at_https(struct trial *trial, const struct setup_tenant *tenant,
+                          const char *address)
+{
+    char detail[512];
+    const struct http_probe probe = {
+        .host = tenant->host, .connect_to = address, .path = "/health", .tls = true};
+    try(trial, &probe);
+    bool good = trial->status == 200;
+    if (good)
+        snprintf(detail, sizeof(detail), "/health of %s says 200", tenant->upstream);
+    else if (trial->result != HTTP_PROBE_ANSWERED)
+        snprintf(detail, sizeof(detail), "%s", trial->failure);
+    else
+        snprintf(detail, sizeof(detail), "%d: is Open WebUI running at %s?", trial->status,
+                 tenant->upstream);
+    return row("https", good, detail);
+}
+
+static bool look_at_websocket(struct trial *trial, const char *host, const char *address)
+{
+    char detail[512];
+    char *origin = memory_format("https://%s", host);
+    const struct http_probe probe = {.host = host,
+                                     .connect_to = address,
+                                     .path = "/ws/socket.io/?EIO=4&transport=websocket",
+                                     .tls = true,
+                                     .websocket_origin = origin};
+    try(trial, &probe);
+    bool good = trial->status == STATUS_SWITCHING;
+    if (good)
+        snprintf(detail, sizeof(detail), "opens, from pages of %s", origin);
+    else
+        snprintf(detail, sizeof(detail),
+                 "%d: chats would not answer; CORS_ALLOW_ORIGIN has to be %s", trial->status,
+                 origin);
+    free(origin);
+    return row("WebSocket", good, detail);
+}
+
+static bool look_at_tenant(struct trial *trial, const struct setup_tenant *tenant, const char *http,
+                           const char *https)
+{
+    bool good = true;
+    printf("\n  %s\n", tenant->host);
+    if (http != NULL && https != NULL)
+        good &= look_at_http(trial, tenant->host, http);
+    if (https != NULL) {
+        good &= look_at_certificate(trial, tenant->host, https);
+        good &= look_at_https(trial, tenant, https);
+        good &= look_at_websocket(trial, tenant->host, https);
+    }
+    /* Open WebUI echoes no header; what it is sent is the agent's decision, which explain shows. */
+    printf("    %-10s      Host %s, X-Forwarded-Proto https, X-Forwarded-For with the client's\n"
+           "    %-10s      address alone; a client's own are deleted (owui-spoa explain "
+           "https://%s/)\n",
+           "headers", tenant->host, "", tenant->host);
+    return good;
+}
+
+/* The first bind that can be reached from here. For free(). */
+static char *reachable(char *const *binds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *address = loopback_of_bind(slice_of(binds[i]));
+        if (address != NULL)
+            return address;
+    }
+    return NULL;
+}
+
+bool setup_look(const struct setup_plan *plan)
+{
+    const struct hap_config *haproxy = &plan->whole.configuration->haproxy;
+    const struct http_client_settings settings = {.timeout_ms = TRY_MS, .connect_ms = TRY_MS};
+    struct error_text why = {"there is no memory for it"};
+    struct trial trial = {.loop = main_loop_new(&why)};
+    bool good = trial.loop != NULL;
+    if (good)
+        trial.client = http_client_new(trial.loop, &settings, &why);
+    good = good && trial.client != NULL;
+    if (!good)
+        fprintf(stderr, "owui-spoa: %s\n", why.text);
+    char *http = reachable(haproxy->http, haproxy->http_count);
+    char *https = reachable(haproxy->https, haproxy->https_count);
+    if (good)
+        puts("\nwhat works:");
+    for (size_t i = 0; i < plan->tenant_count && trial.client != NULL; i++)
+        if (plan->tenants[i].host != NULL)
+            good &= look_at_tenant(&trial, &plan->tenants[i], http, https);
+    forget(&trial);
+    free(http);
+    free(https);
+    http_client_free(trial.client);
+    main_loop_free(trial.loop);
+    return good;
+}

@@ -1,0 +1,639 @@
+/* Carrying over the tutorial's haproxy.cfg: see hap/tutorial.h.
+ *
+ * Two passes over the lines: the first collects what is defined (ACLs, servers), because HAProxy
+ * lets a name be used before the line that a person reads as its definition; the second follows
+ * `use_backend` from conditions to servers. An ACL's lines are alternatives, the terms of a
+ * condition are not, and "or" stands between alternatives: so a condition is a list of groups.
+ */
+#include "hap/tutorial.h"
+
+#include "core/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    WORDS_MAX = 64,
+    LINES_MAX = 20000,
+    ITEMS_MAX = 1024, /* hosts or paths of a tenant, and all ACLs: nobody writes more by hand */
+    SLOW_REQUEST_S = 60,
+    SLOW_CONNECT_S = 30,
+};
+
+#define ACME_PATH "/.well-known/acme-challenge"
+
+/* A line, cut into words; quotes are taken off at the ends. */
+struct line {
+    unsigned number;
+    struct slice words[WORDS_MAX];
+    size_t count;
+};
+
+enum condition { ON_HOST, ON_HOST_END, ON_PATH, ON_OTHER };
+
+/* One `acl` line, or one { } in a condition. */
+struct acl {
+    struct slice name;
+    enum condition condition;
+    struct slice values[WORDS_MAX];
+    size_t value_count;
+};
+
+struct server {
+    struct slice backend;
+    struct slice address;
+    bool tls, no_verify;
+    size_t count; /* of the backend's server lines; the first one's values stand above */
+};
+
+struct reading {
+    struct slice text;
+    struct tutorial *tutorial;
+    struct acl *acls;
+    size_t acl_count;
+    struct server *servers;
+    size_t server_count;
+    bool has_redirect, has_default, has_tunnel, has_check, has_server, has_frontend;
+};
+
+/* -- Lines ------------------------------------------------------------------------------------- */
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* The next word of `rest`; false at the end or at a comment. */
+static bool next_word(struct slice *rest, struct slice *word)
+{
+    size_t i = 0;
+    char quote = '\0';
+    while (i < rest->size && is_blank(rest->data[i]))
+        i++;
+    *rest = slice_skip(*rest, i);
+    if (rest->size == 0 || rest->data[0] == '#')
+        return false;
+    for (i = 0; i < rest->size; i++) {
+        char c = rest->data[i];
+        if (quote != '\0')
+            quote = c == quote ? '\0' : quote;
+        else if (c == '"' || c == '\'')
+            quote = c;
+        else if (c == '\\' && i + 1 < rest->size)
+            i++;
+        else if (is_blank(c))
+            break;
+    }
+    *word = slice_head(*rest, i);
+    *rest = slice_skip(*rest, i);
+    if (word->size >= 2 && (word->data[0] == '"' || word->data[0] == '\'') &&
+        word->data[word->size - 1] == word->data[0])
+        *word = slice_from(word->data + 1, word->size - 2);
+    return true;
+}
+
+/* The next line with a word in it. */
+static bool next_line(struct slice *text, struct line *line)
+{
+    while (text->size > 0 && line->number < LINES_MAX) {
+        const char *end = memchr(text->data, '\n', text->size);
+        size_t size = end != NULL ? (size_t)(end - text->data) : text->size;
+        struct slice rest = slice_head(*text, size);
+        *text = slice_skip(*text, end != NULL ? size + 1 : size);
+        line->number++;
+        line->count = 0;
+        while (line->count < WORDS_MAX && next_word(&rest, &line->words[line->count]))
+            line->count++;
+        if (line->count > 0)
+            return true;
+    }
+    return false;
+}
+
+static struct slice word_at(const struct line *line, size_t index)
+{
+    return index < line->count ? line->words[index] : (struct slice){0};
+}
+
+static bool word_is(const struct line *line, size_t index, const char *text)
+{
+    return index < line->count && slice_equal(line->words[index], slice_of(text));
+}
+
+static bool word_is_nocase(const struct line *line, size_t index, const char *text)
+{
+    return index < line->count && slice_equal_nocase(line->words[index], slice_of(text));
+}
+
+static bool is_section(const struct line *line)
+{
+    static const char *const SECTIONS[] = {"global",   "defaults", "frontend",  "backend", "listen",
+                                           "userlist", "peers",    "resolvers", "program", "cache"};
+    for (size_t i = 0; i < COUNT_OF(SECTIONS); i++)
+        if (word_is(line, 0, SECTIONS[i]))
+            return true;
+    return false;
+}
+
+static void add_note(struct reading *reading, enum tutorial_note_kind kind, unsigned line,
+                     const char *format, ...) PRINTF_LIKE(4, 5);
+static void add_note(struct reading *reading, enum tutorial_note_kind kind, unsigned line,
+                     const char *format, ...)
+{
+    struct tutorial *tutorial = reading->tutorial;
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = memory_format_list(format, arguments);
+    va_end(arguments);
+    /* What is wrong with many lines in the same way is told once. */
+    for (size_t i = 0; i < tutorial->note_count; i++) {
+        if (strcmp(tutorial->notes[i].text, text) == 0) {
+            free(text);
+            return;
+        }
+    }
+    tutorial->notes =
+        memory_resize(tutorial->notes, tutorial->note_count + 1, sizeof(*tutorial->notes));
+    tutorial->notes[tutorial->note_count++] = (struct tutorial_note){kind, line, text};
+}
+
+/* -- First pass: ACLs and servers -------------------------------------------------------------- */
+
+/* What a fetch looks at: "hdr(host)", "req.hdr(Host),lower", "path_beg". */
+static enum condition condition_of(struct slice fetch)
+{
+    static const struct {
+        const char *name;
+        enum condition condition;
+    } FETCHES[] = {
+        {"hdr(host)", ON_HOST},
+        {"hdr_str(host)", ON_HOST},
+        {"hdr_dom(host)", ON_HOST},
+        {"req.hdr(host)", ON_HOST},
+        {"req.fhdr(host)", ON_HOST},
+        {"ssl_fc_sni", ON_HOST},
+        {"hdr_end(host)", ON_HOST_END},
+        {"ssl_fc_sni_end", ON_HOST_END},
+        {"path_beg", ON_PATH},
+        {"path_dir", ON_PATH},
+        {"path", ON_PATH},
+    };
+    const char *comma = fetch.size > 0 ? memchr(fetch.data, ',', fetch.size) : NULL;
+    if (comma != NULL)
+        fetch = slice_head(fetch, (size_t)(comma - fetch.data));
+    for (size_t i = 0; i < COUNT_OF(FETCHES); i++)
+        if (slice_equal_nocase(fetch, slice_of(FETCHES[i].name)))
+            return FETCHES[i].condition;
+    return ON_OTHER;
+}
+
+/* The criterion in words[first..end): fetch, flags, values. A file of values (-f) is not read. */
+static void read_criterion(const struct line *line, size_t first, size_t end, struct acl *acl)
+{
+    acl->condition = first < end ? condition_of(line->words[first]) : ON_OTHER;
+    acl->value_count = 0;
+    for (size_t i = first + 1; i < end; i++) {
+        if (word_is(line, i, "-i") || word_is(line, i, "--"))
+            continue;
+        if (word_is(line, i, "-m") && i + 1 < end) {
+            i++;
+            bool end_match = word_is(line, i, "end") && acl->condition == ON_HOST;
+            bool fits =
+                word_is(line, i, "str") || word_is(line, i, "dom") ||
+                (acl->condition == ON_PATH && (word_is(line, i, "beg") || word_is(line, i, "dir")));
+            acl->condition = end_match ? ON_HOST_END : fits ? acl->condition : ON_OTHER;
+            continue;
+        }
+        if (slice_starts_with(line->words[i], SLICE("-")))
+            acl->condition = ON_OTHER;
+        acl->values[acl->value_count++] = line->words[i];
+    }
+}
+
+static void take_acl(struct reading *reading, const struct line *line)
+{
+    if (line->count < 3 || reading->acl_count == ITEMS_MAX)
+        return;
+    reading->acls = memory_resize(reading->acls, reading->acl_count + 1, sizeof(*reading->acls));
+    struct acl *acl = &reading->acls[reading->acl_count++];
+    *acl = (struct acl){.name = line->words[1]};
+    read_criterion(line, 2, line->count, acl);
+}
+
+static struct server *find_server(const struct reading *reading, struct slice backend)
+{
+    for (size_t i = 0; i < reading->server_count; i++)
+        if (slice_equal(reading->servers[i].backend, backend))
+            return &reading->servers[i];
+    return NULL;
+}
+
+static void take_server(struct reading *reading, const struct line *line, struct slice backend)
+{
+    if (line->count < 3 || reading->server_count == ITEMS_MAX)
+        return;
+    struct server *server = find_server(reading, backend);
+    reading->has_server = true;
+    for (size_t i = 3; i < line->count; i++)
+        reading->has_check = reading->has_check || word_is(line, i, "check");
+    if (server != NULL) {
+        server->count++;
+        return;
+    }
+    reading->servers =
+        memory_resize(reading->servers, reading->server_count + 1, sizeof(*reading->servers));
+    server = &reading->servers[reading->server_count++];
+    *server = (struct server){.backend = backend, .address = line->words[2], .count = 1};
+    for (size_t i = 3; i < line->count; i++) {
+        server->tls = server->tls || word_is(line, i, "ssl");
+        server->no_verify =
+            server->no_verify || (word_is(line, i, "verify") && word_is(line, i + 1, "none"));
+    }
+}
+
+/* -- What was wrong ---------------------------------------------------------------------------- */
+
+/* "300s", "2m", "5000": in seconds; 0 when it is none of these. */
+static unsigned long seconds_of(struct slice text)
+{
+    unsigned long number = 0;
+    size_t i = 0;
+    for (; i < text.size && i < 9 && text.data[i] >= '0' && text.data[i] <= '9'; i++)
+        number = number * 10 + (unsigned long)(text.data[i] - '0');
+    struct slice unit = slice_skip(text, i);
+    if (slice_equal(unit, SLICE("s")))
+        return number;
+    if (slice_equal(unit, SLICE("m")))
+        return number * 60;
+    if (slice_equal(unit, SLICE("h")))
+        return number * 3600;
+    return unit.size == 0 || slice_equal(unit, SLICE("ms")) ? number / 1000 : 0;
+}
+
+static void judge_timeout(struct reading *reading, const struct line *line)
+{
+    if (line->count < 3)
+        return;
+    unsigned long seconds = seconds_of(line->words[2]);
+    if (word_is(line, 1, "tunnel"))
+        reading->has_tunnel = true;
+    else if (word_is(line, 1, "http-request") && seconds >= SLOW_REQUEST_S)
+        add_note(reading, TUTORIAL_MENDED, line->number,
+                 "timeout http-request: a client could hold a connection for %lu s without a "
+                 "request; now 10 s",
+                 seconds);
+    else if (word_is(line, 1, "connect") && seconds >= SLOW_CONNECT_S)
+        add_note(reading, TUTORIAL_MENDED, line->number,
+                 "timeout connect: %lu s until a dead Open WebUI was told; now 5 s", seconds);
+}
+
+static void judge_http_request(struct reading *reading, const struct line *line)
+{
+    if (word_is(line, 1, "redirect") && word_is(line, 2, "scheme"))
+        reading->has_redirect = true;
+    else if (word_is(line, 1, "add-header"))
+        add_note(reading, TUTORIAL_MENDED, line->number,
+                 "add-header %.*s left the client's own value in front; headers are set now, and "
+                 "the client's are deleted",
+                 SLICE_PRINT(word_at(line, 2)));
+    else if (word_is(line, 1, "set-header") && word_is_nocase(line, 2, "x-forwarded-proto"))
+        add_note(reading, TUTORIAL_MENDED, line->number,
+                 "X-Forwarded-Proto was set over TLS only: on port 80 a client could claim https; "
+                 "now it is always set");
+    else if (word_is(line, 1, "set-header") || word_is(line, 1, "del-header"))
+        add_note(reading, TUTORIAL_LEFT, line->number,
+                 "%.*s %.*s is not carried over: \"headers\" of a tenant sets headers, "
+                 "\"strip_headers\" deletes them",
+                 SLICE_PRINT(line->words[1]), SLICE_PRINT(word_at(line, 2)));
+}
+
+static void judge_bind(struct reading *reading, const struct line *line)
+{
+    for (size_t i = 2; i + 1 < line->count; i++)
+        if (word_is(line, i, "crt"))
+            add_note(reading, TUTORIAL_MENDED, line->number,
+                     "certificates were read from %.*s, wherever they had been put; now the agent "
+                     "puts them where HAProxy reads them",
+                     SLICE_PRINT(line->words[i + 1]));
+}
+
+static void judge(struct reading *reading, const struct line *line)
+{
+    if (word_is(line, 0, "timeout"))
+        judge_timeout(reading, line);
+    else if (word_is(line, 0, "http-request"))
+        judge_http_request(reading, line);
+    else if (word_is(line, 0, "redirect") && word_is(line, 1, "scheme"))
+        reading->has_redirect = true;
+    else if (word_is(line, 0, "bind"))
+        judge_bind(reading, line);
+    else if (word_is(line, 0, "option") && word_is(line, 1, "forwardfor"))
+        add_note(reading, TUTORIAL_MENDED, line->number,
+                 "option forwardfor kept what a client claimed in X-Forwarded-For; now there is "
+                 "one line with one address");
+    else if (word_is(line, 0, "option") &&
+             word_is(line, 1, "h2-workaround-bogus-websocket-clients"))
+        add_note(reading, TUTORIAL_MENDED, line->number,
+                 "h2-workaround-bogus-websocket-clients is no such option, and HAProxy does not "
+                 "start with it; WebSockets need no workaround");
+}
+
+static void judge_whole(struct reading *reading)
+{
+    if (!reading->has_frontend)
+        return;
+    if (!reading->has_redirect)
+        add_note(reading, TUTORIAL_MENDED, 0,
+                 "http was not redirected to https, so passwords went in clear text; now it is");
+    if (!reading->has_default)
+        add_note(reading, TUTORIAL_MENDED, 0,
+                 "a host that nobody has got 503; now 404 (\"unknown_host\" tells another answer)");
+    if (!reading->has_tunnel)
+        add_note(reading, TUTORIAL_MENDED, 0,
+                 "no timeout tunnel: WebSockets had a request's time; now 1 h of silence");
+    if (reading->has_server && !reading->has_check)
+        add_note(reading, TUTORIAL_MENDED, 0,
+                 "no server was checked, and a dead one cost a client 2 minutes; now 5 s, and "
+                 "\"backends\" with \"check\" watches");
+}
+
+/* -- Second pass: from conditions to tenants ----------------------------------------------------
+ */
+
+static struct tutorial_tenant *tenant_for(struct reading *reading, const struct server *server)
+{
+    struct tutorial *tutorial = reading->tutorial;
+    for (size_t i = 0; i < tutorial->tenant_count; i++)
+        if (slice_equal(slice_of(tutorial->tenants[i].backend), server->backend))
+            return &tutorial->tenants[i];
+    tutorial->tenants =
+        memory_resize(tutorial->tenants, tutorial->tenant_count + 1, sizeof(*tutorial->tenants));
+    struct tutorial_tenant *tenant = &tutorial->tenants[tutorial->tenant_count++];
+    *tenant = (struct tutorial_tenant){
+        .backend = memory_copy_text(server->backend),
+        .server = memory_copy_text(server->address),
+        .tls = server->tls,
+        .no_verify = server->no_verify,
+    };
+    return tenant;
+}
+
+/* "chat.example.com" for "Chat.example.com:443". */
+static char *host_text(struct slice value, bool ends)
+{
+    const char *colon = value.size > 0 ? memchr(value.data, ':', value.size) : NULL;
+    if (colon != NULL)
+        value = slice_head(value, (size_t)(colon - value.data));
+    if (ends && slice_starts_with(value, SLICE(".")))
+        value = slice_skip(value, 1);
+    char *text = memory_format("%s%.*s", ends ? "*." : "", SLICE_PRINT(value));
+    for (char *c = text; *c != '\0'; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+    return text;
+}
+
+static void add_host(struct tutorial_tenant *tenant, char *host)
+{
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        if (strcmp(tenant->hosts[i], host) == 0 || tenant->host_count == ITEMS_MAX) {
+            free(host);
+            return;
+        }
+    }
+    tenant->hosts = memory_resize(tenant->hosts, tenant->host_count + 1, sizeof(*tenant->hosts));
+    tenant->hosts[tenant->host_count++] = host;
+}
+
+static void add_path(struct tutorial_tenant *tenant, const char *host, struct slice prefix)
+{
+    if (tenant->path_count == ITEMS_MAX)
+        return;
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        const struct tutorial_path *path = &tenant->paths[i];
+        bool same_host =
+            host == NULL || path->host == NULL ? host == path->host : strcmp(host, path->host) == 0;
+        if (same_host && slice_equal(prefix, slice_of(path->prefix)))
+            return;
+    }
+    tenant->paths = memory_resize(tenant->paths, tenant->path_count + 1, sizeof(*tenant->paths));
+    tenant->paths[tenant->path_count++] = (struct tutorial_path){
+        host != NULL ? memory_copy_text(slice_of(host)) : NULL, memory_copy_text(prefix)};
+}
+
+/* The criteria of one term: an ACL's lines, or what stands in braces. */
+struct term {
+    struct acl found[16];
+    size_t count;
+};
+
+/* Reads the term at words[*at] and moves behind it; false for what cannot be carried over. */
+static bool read_term(const struct reading *reading, const struct line *line, size_t *at,
+                      struct term *term)
+{
+    struct slice word = line->words[*at];
+    term->count = 0;
+    if (slice_equal(word, SLICE("{"))) {
+        size_t end = *at + 1;
+        while (end < line->count && !word_is(line, end, "}"))
+            end++;
+        read_criterion(line, *at + 1, end, &term->found[0]);
+        term->count = 1;
+        *at = end + 1;
+    } else {
+        for (size_t i = 0; i < reading->acl_count && term->count < COUNT_OF(term->found); i++)
+            if (slice_equal(reading->acls[i].name, word))
+                term->found[term->count++] = reading->acls[i];
+        (*at)++;
+    }
+    bool good = term->count > 0;
+    for (size_t i = 0; i < term->count; i++)
+        good = good && term->found[i].condition != ON_OTHER && term->found[i].value_count > 0;
+    return good;
+}
+
+static void take_alternative(struct tutorial_tenant *tenant, const struct acl *acl)
+{
+    for (size_t i = 0; i < acl->value_count; i++) {
+        if (acl->condition == ON_PATH)
+            add_path(tenant, NULL, acl->values[i]);
+        else
+            add_host(tenant, host_text(acl->values[i], acl->condition == ON_HOST_END));
+    }
+}
+
+/* A host and a path that must both fit: the path of that host. */
+static void take_pair(struct tutorial_tenant *tenant, const struct term *hosts,
+                      const struct term *paths)
+{
+    for (size_t h = 0; h < hosts->count; h++) {
+        for (size_t i = 0; i < hosts->found[h].value_count; i++) {
+            char *host =
+                host_text(hosts->found[h].values[i], hosts->found[h].condition == ON_HOST_END);
+            for (size_t p = 0; p < paths->count; p++)
+                for (size_t j = 0; j < paths->found[p].value_count; j++)
+                    add_path(tenant, host, paths->found[p].values[j]);
+            free(host);
+        }
+    }
+}
+
+static bool is_all(const struct term *term, bool path)
+{
+    for (size_t i = 0; i < term->count; i++)
+        if ((term->found[i].condition == ON_PATH) != path)
+            return false;
+    return true;
+}
+
+static bool is_challenge(const struct term *term)
+{
+    return term->count == 1 && term->found[0].condition == ON_PATH &&
+           slice_starts_with(term->found[0].values[0], SLICE(ACME_PATH));
+}
+
+/* One group of terms, which end at "or" or at the line's end. */
+static bool take_group(struct reading *reading, const struct line *line, size_t *at,
+                       const struct server *server)
+{
+    struct term terms[2];
+    size_t count = 0;
+    bool good = true;
+    while (*at < line->count && !word_is(line, *at, "or") && !word_is(line, *at, "||")) {
+        struct term term;
+        good = read_term(reading, line, at, &term) && good && count < COUNT_OF(terms);
+        if (good)
+            terms[count++] = term;
+    }
+    if (!good || count == 0)
+        return false;
+    if (count == 1 && is_challenge(&terms[0])) {
+        add_note(reading, TUTORIAL_MENDED, line->number,
+                 "challenges went to certbot, which had to be run; the agent answers them, and "
+                 "renews without a restart");
+        return true;
+    }
+    if (count == 1) {
+        for (size_t i = 0; i < terms[0].count; i++)
+            take_alternative(tenant_for(reading, server), &terms[0].found[i]);
+        return true;
+    }
+    size_t host = is_all(&terms[0], false) ? 0 : 1;
+    if (!is_all(&terms[host], false) || !is_all(&terms[1 - host], true))
+        return false;
+    take_pair(tenant_for(reading, server), &terms[host], &terms[1 - host]);
+    return true;
+}
+
+static void take_use_backend(struct reading *reading, const struct line *line)
+{
+    const struct server *server = line->count > 1 ? find_server(reading, line->words[1]) : NULL;
+    size_t at = 3;
+    if (server == NULL || !word_is(line, 2, "if")) {
+        add_note(reading, TUTORIAL_LEFT, line->number, "use_backend is not carried over: %s",
+                 server == NULL ? "the backend has no server" : "it has no condition with \"if\"");
+        return;
+    }
+    if (server->count > 1) {
+        add_note(reading, TUTORIAL_LEFT, line->number,
+                 "backend %.*s is not carried over: it has %zu servers, which belong into "
+                 "\"haproxy\": {\"backends\": ...}",
+                 SLICE_PRINT(server->backend), server->count);
+        return;
+    }
+    while (at < line->count) {
+        if (!take_group(reading, line, &at, server))
+            add_note(reading, TUTORIAL_LEFT, line->number,
+                     "use_backend %.*s: a condition is not carried over, because it is not about "
+                     "host and path alone",
+                     SLICE_PRINT(server->backend));
+        while (at < line->count && !word_is(line, at, "or") && !word_is(line, at, "||"))
+            at++;
+        at++; /* "or" */
+    }
+}
+
+static void judge_routes(struct reading *reading, const struct line *line)
+{
+    if (word_is(line, 0, "acl") && line->count > 2) {
+        enum condition condition = condition_of(line->words[2]);
+        bool challenge =
+            line->count > 3 && slice_starts_with(line->words[line->count - 1], SLICE(ACME_PATH));
+        if (condition == ON_HOST)
+            add_note(
+                reading, TUTORIAL_MENDED, line->number,
+                "a host with a port or a dot behind it did not match and got 503; now it does");
+        else if (condition == ON_PATH && !challenge)
+            add_note(reading, TUTORIAL_MENDED, line->number,
+                     "Open WebUI has no base path (open-webui#25971): a path cannot serve its "
+                     "pages; now the path redirects to the tenant's host");
+    } else if (word_is(line, 0, "use_backend")) {
+        take_use_backend(reading, line);
+    } else if (word_is(line, 0, "default_backend") && line->count > 1) {
+        add_note(reading, TUTORIAL_LEFT, line->number,
+                 "default_backend %.*s is not carried over: hosts that nobody has get 404; "
+                 "\"unknown_host\" can name a tenant",
+                 SLICE_PRINT(line->words[1]));
+    }
+}
+
+static int compare_notes(const void *a, const void *b)
+{
+    const struct tutorial_note *left = a, *right = b;
+    return left->line < right->line ? -1 : left->line > right->line;
+}
+
+void tutorial_read(struct slice text, struct tutorial *tutorial)
+{
+    struct reading reading = {.text = text, .tutorial = tutorial};
+    struct line line = {0};
+    struct slice rest = text, section = {0};
+
+    *tutorial = (struct tutorial){0};
+    while (next_line(&rest, &line)) {
+        if (is_section(&line)) {
+            section = line.count > 1 ? line.words[1] : (struct slice){0};
+            reading.has_frontend |= word_is(&line, 0, "frontend") || word_is(&line, 0, "listen");
+        } else if (word_is(&line, 0, "acl")) {
+            take_acl(&reading, &line);
+        } else if (word_is(&line, 0, "server")) {
+            take_server(&reading, &line, section);
+        } else if (word_is(&line, 0, "default_backend")) {
+            reading.has_default = true;
+        }
+    }
+    rest = text;
+    line.number = 0;
+    while (next_line(&rest, &line)) {
+        judge(&reading, &line);
+        judge_routes(&reading, &line);
+    }
+    judge_whole(&reading);
+    if (tutorial->note_count > 0)
+        qsort(tutorial->notes, tutorial->note_count, sizeof(*tutorial->notes), compare_notes);
+    free(reading.acls);
+    free(reading.servers);
+}
+
+void tutorial_fini(struct tutorial *tutorial)
+{
+    for (size_t i = 0; i < tutorial->tenant_count; i++) {
+        struct tutorial_tenant *tenant = &tutorial->tenants[i];
+        for (size_t j = 0; j < tenant->host_count; j++)
+            free(tenant->hosts[j]);
+        for (size_t j = 0; j < tenant->path_count; j++) {
+            free(tenant->paths[j].host);
+            free(tenant->paths[j].prefix);
+        }
+        free(tenant->hosts);
+        free(tenant->paths);
+        free(tenant->backend);
+        free(tenant->server);
+    }
+    for (size_t i = 0; i < tutorial->note_count; i++)
+        free(tutorial->notes[i].text);
+    free(tutorial->tenants);
+    free(tutorial->notes);
+    *tutorial = (struct tutorial){0};
+}

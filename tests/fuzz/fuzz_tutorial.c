@@ -1,0 +1,27 @@
+/* A haproxy.cfg that somebody has: whatever stands in it, what is carried over is whole. Tenants
+ * have a server, and a host or a path, each from one line; notes are in order. */
+#include "fuzz/fuzz.h"
+#include "hap/tutorial.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct tutorial tutorial;
+    struct slice text = slice_from(data, size);
+    tutorial_read(text, &tutorial);
+    for (size_t i = 0; i < tutorial.tenant_count; i++) {
+        const struct tutorial_tenant *tenant = &tutorial.tenants[i];
+        FUZZ_REQUIRE(tenant->backend != NULL && tenant->server != NULL);
+        FUZZ_REQUIRE(tenant->host_count + tenant->path_count > 0);
+        for (size_t j = 0; j < tenant->path_count; j++)
+            FUZZ_REQUIRE(tenant->paths[j].prefix != NULL);
+        for (size_t j = 0; j < tenant->host_count; j++)
+            FUZZ_REQUIRE(memchr(tenant->hosts[j], '\n', strlen(tenant->hosts[j])) == NULL);
+        FUZZ_REQUIRE(strchr(tenant->server, '\n') == NULL);
+    }
+    for (size_t i = 0; i < tutorial.note_count; i++) {
+        FUZZ_REQUIRE(tutorial.notes[i].text[0] != '\0');
+        FUZZ_REQUIRE(i == 0 || tutorial.notes[i - 1].line <= tutorial.notes[i].line);
+    }
+    tutorial_fini(&tutorial);
+    return 0;
+}

@@ -1,0 +1,219 @@
+"""`owui-spoa setup`: what it writes and what it refuses. That it ends with HTTPS on a machine with
+systemd is shown by tests/package; here nothing is started."""
+
+import json
+
+import pytest
+
+from support.stack import REPOSITORY, run_agent_command
+
+HOST = "chat.example.test"
+UPSTREAM = ("--upstream", "127.0.0.1:3000")
+
+
+class Place:
+    """Everything that setup writes to, in one folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.haproxy = folder / "haproxy"
+        self.tenants = folder / "tenants.d"
+        self.config = folder / "owui-spoa.json"
+        (self.haproxy / "certs").mkdir(parents=True)
+        self.settings = {
+            "// mine": "stays",
+            "listen": [f"unix:{folder}/agent.sock"],
+            "admin_socket": f"{folder}/admin.sock",
+            "haproxy": {
+                "http": ["127.0.0.1:8080"],
+                "https": ["127.0.0.1:8443"],
+                "crt_dir": f"{self.haproxy}/certs",
+                "runtime": [f"{self.haproxy}/admin.sock"],
+                "spoe_file": f"{self.haproxy}/owui.spoe.cfg",
+                "chroot": None,
+                "user": None,
+                "group": None,
+            },
+            "acme": {"state_dir": f"{folder}/state"},
+        }
+        self.config.write_text(json.dumps(self.settings))
+
+    def run(self, *arguments, mode="--yes"):
+        return run_agent_command("setup", *arguments, "-c", self.config, "--no-start", mode)
+
+    def written(self):
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        }
+
+    def tenant(self, name=HOST):
+        return json.loads((self.tenants / f"{name}.json").read_text())["tenants"][name]
+
+    def global_file(self):
+        return json.loads(self.config.read_text())
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def test_what_is_written(place):
+    (place.haproxy / "haproxy.cfg").write_text("# somebody's\n")
+    done = place.run(HOST, *UPSTREAM, "--email", "me@example.test")
+    assert done.returncode == 0, done.stderr
+    assert place.tenant() == {"hosts": [HOST], "upstream": "http://127.0.0.1:3000"}
+    settings = place.global_file()
+    assert settings["acme"]["directory"] == "letsencrypt"
+    assert settings["acme"]["contact"] == ["mailto:me@example.test"]
+    # What was there stays, and is kept beside where it was changed.
+    assert settings["// mine"] == "stays" and settings["haproxy"] == place.settings["haproxy"]
+    (kept,) = place.folder.glob("owui-spoa.json.before-*")
+    assert json.loads(kept.read_text()) == place.settings
+    (kept,) = place.haproxy.glob("haproxy.cfg.before-*")
+    assert kept.read_text() == "# somebody's\n"
+    assert "frontend owui" in (place.haproxy / "haproxy.cfg").read_text()
+    assert run_agent_command("check", "-c", place.config).returncode == 0
+
+
+def test_twice_changes_nothing(place):
+    place.run(HOST, *UPSTREAM, "--email", "me@example.test")
+    before = place.written()
+    for arguments in (("--email", "me@example.test"), ()):
+        done = place.run(HOST.upper(), *UPSTREAM, *arguments)
+        assert done.returncode == 0, done.stderr
+        assert "nothing has to be written" in done.stdout
+        assert place.written() == before
+
+
+def test_a_second_host_is_a_second_tenant(place):
+    place.run(HOST, *UPSTREAM)
+    before = place.written()
+    done = place.run(
+        "team.example.test", "--upstream", "https://ai.internal:8443", "--name", "team"
+    )
+    assert done.returncode == 0, done.stderr
+    assert place.tenant("team")["upstream"] == "https://ai.internal:8443"
+    after = place.written()
+    assert {name: after[name] for name in before} == before and len(after) == len(before) + 1
+
+
+def test_staging_is_left_again(place):
+    place.run(HOST, *UPSTREAM, "--staging")
+    assert place.global_file()["acme"]["directory"] == "letsencrypt-staging"
+    place.run(HOST, *UPSTREAM)
+    assert place.global_file()["acme"]["directory"] == "letsencrypt"
+
+
+def test_another_ca_stays(place):
+    place.run(HOST, *UPSTREAM, "--directory", "https://ca.example.test/dir")
+    place.run(HOST, *UPSTREAM)
+    assert place.global_file()["acme"]["directory"] == "https://ca.example.test/dir"
+
+
+def test_a_look_changes_nothing(place):
+    before = place.written()
+    done = place.run(HOST, *UPSTREAM, mode="--dry-run")
+    assert place.written() == before
+    assert '+   "tenants": {' in done.stdout and '+       "directory"' not in done.stdout
+    assert "letsencrypt" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        ((), "which host?"),
+        ((HOST,), "where does Open WebUI listen?"),
+        ((HOST, *UPSTREAM, "--email", "me"), "is not an address"),
+        ((HOST, *UPSTREAM, "--staging", "--directory", "https://x/"), "does not go with"),
+        ((HOST, *UPSTREAM, "--ca-file", "/nowhere.pem"), "cannot be read"),
+        ((HOST, "--upstream", "127.0.0.1:99999"), "E207"),
+        ((HOST, "--upstream", "169.254.169.254:80"), "E208"),
+        (("bad host", *UPSTREAM), "E201"),
+        (("a_b..c", *UPSTREAM, "--name", "x"), "E203"),
+        ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
+        ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
+        ((HOST, *UPSTREAM, "more"), 'unexpected argument "more"'),
+        ((HOST, *UPSTREAM, "--wait", "long"), "--wait long"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_changes(place, arguments, told):
+    before = place.written()
+    done = place.run(*arguments)
+    assert done.returncode == 2 and told in done.stderr, done.stderr
+    assert place.written() == before
+
+
+def test_what_is_in_the_way_is_told(place):
+    place.run(HOST, *UPSTREAM)
+    before = place.written()
+    done = place.run(HOST, "--upstream", "127.0.0.1:3001")
+    assert done.returncode == 2 and f"{HOST}.json:3" in done.stderr
+    done = place.run("other.example.test", *UPSTREAM, "--name", HOST)
+    assert done.returncode == 2 and "take another --name" in done.stderr
+    assert place.written() == before
+
+
+def test_nobody_to_ask_means_no(place):
+    before = place.written()
+    done = run_agent_command("setup", HOST, *UPSTREAM, "-c", place.config, "--no-start")
+    assert done.returncode == 2 and "say --yes" in done.stderr
+    assert place.written() == before
+
+
+def test_haproxy_has_the_last_word(place):
+    """An admin's own line that HAProxy does not take: nothing is written."""
+    place.run(HOST, *UPSTREAM)
+    path = place.haproxy / "haproxy.cfg"
+    mark = "    # own lines, defaults (kept when this file is written again)\n"
+    assert mark in path.read_text()
+    path.write_text(path.read_text().replace(mark, mark + "    no such keyword\n"))
+    before = place.written()
+    done = place.run("team.example.test", *UPSTREAM)
+    assert done.returncode == 2 and "no such keyword" in done.stderr or "unknown" in done.stderr
+    assert place.written() == before
+
+
+def test_a_broken_tenant_of_somebody_else_is_not_in_the_way(place):
+    place.tenants.mkdir()
+    (place.tenants / "broken.json").write_text('{"tenants": {"b": {"hosts": ["b.test"]}}}')
+    done = place.run(HOST, *UPSTREAM)
+    assert done.returncode == 0 and "E206" in done.stderr
+    assert place.tenant()["hosts"] == [HOST]
+
+
+def test_the_tutorials_file_becomes_tenants(place, tmp_path):
+    source = REPOSITORY / "tests/package/tutorial.cfg"
+    (place.haproxy / "haproxy.cfg").write_text(source.read_text())
+    live = place.folder / "letsencrypt/live/example.test"
+    live.mkdir(parents=True)
+    (live / "fullchain.pem").write_text("")
+    done = place.run(
+        "--tutorial", place.haproxy / "haproxy.cfg", "--certbot", place.folder / "letsencrypt"
+    )
+    assert done.returncode == 0, done.stderr
+    assert place.tenant() == {
+        "hosts": [HOST],
+        "paths": [{"host": "example.test", "prefix": "/owui/"}],
+        "upstream": "http://127.0.0.1:3000",
+    }
+    assert place.tenant("team.example.test")["upstream"] == "http://127.0.0.1:3001"
+    assert "mended" in done.stdout and "line 35" in done.stdout
+    assert run_agent_command("check", "-c", place.config).returncode == 0
+    before = place.written()
+    place.run("--tutorial", place.haproxy / "haproxy.cfg")
+    assert place.written() == before
+
+
+def test_a_path_alone_needs_a_host(place, tmp_path):
+    source = tmp_path / "path.cfg"
+    source.write_text(
+        "frontend f\n  use_backend b if { path_beg /owui }\nbackend b\n  server s 127.0.0.1:3000\n"
+    )
+    done = place.run("--tutorial", source)
+    assert done.returncode == 2 and "a host of its own" in done.stderr
+    done = place.run(HOST, "--tutorial", source)
+    assert done.returncode == 0, done.stderr
+    assert place.tenant()["hosts"] == [HOST] and "/owui led to" in done.stderr

@@ -1,0 +1,234 @@
+"""`owui-spoa setup` on a machine with the package and HAProxy: one command from nothing to HTTPS, with
+a certificate of a CA on this machine; and from the tutorial's files to the same."""
+
+import asyncio
+import pathlib
+import shutil
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from support.acme import Pebble
+from support.certificates import Authority
+from support.clients import Browser, connect, echo, request
+from support.stack import Upstream
+
+HERE = pathlib.Path(__file__).resolve().parent
+HOST, TEAM = "chat.example.test", "team.example.test"
+CA_FILE = "/usr/local/share/ca.pem"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def pebble(tmp_path_factory, authority):
+    """It validates on port 80, as the real ones do."""
+    pebble = Pebble(tmp_path_factory.mktemp("pebble"), authority, challenge_port=80).start()
+    yield pebble
+    pebble.stop()
+
+
+@pytest.fixture(scope="module")
+def upstreams(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("upstreams")
+    running = {}
+    for name, host in (("chat", HOST), ("team", TEAM)):
+        env = {"CORS_ALLOW_ORIGIN": f"https://{host}"}
+        running[name] = Upstream(name, folder, env=env).start()
+    for upstream in running.values():
+        upstream.wait()
+    yield running
+    for upstream in running.values():
+        upstream.stop()
+
+
+@pytest.fixture
+def installed(machine, authority):
+    machine.install()
+    machine.path(CA_FILE).write_bytes(authority.path.read_bytes())
+    return machine
+
+
+def set_up(machine, pebble, *arguments, check=True):
+    command = ["owui-spoa setup", *arguments, "--email me@example.test"]
+    command += [f"--directory {pebble.directory} --ca-file {CA_FILE} --yes --wait 60"]
+    began = time.monotonic()
+    done = machine.run(" ".join(command), check=False)
+    done.seconds = time.monotonic() - began
+    print(f"$ {' '.join(command)}   # {done.seconds:.1f} s\n{done.stdout}{done.stderr}")
+    if check:
+        assert done.returncode == 0
+    return done
+
+
+def trust(pebble):
+    return ssl.create_default_context(cadata=pebble.manage("/roots/0"))
+
+
+def check_https(pebble, host, upstream):
+    """What a person would try: http, https with a certificate that verifies, headers, a chat."""
+    answer = request(80, "/c/1", host)
+    assert (answer.status, answer.header("Location")) == (308, f"https://{host}/c/1")
+    lies = [
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Client-IP", "6.6.6.6"),
+    ]
+    seen = echo(443, host, tls_name=host, tls=trust(pebble), headers=lies)
+    assert (seen.name, seen.scheme) == (upstream, "https")
+    assert seen.all("X-Forwarded-For") == ["127.0.0.1"]
+    assert seen.all("X-Client-IP") == ["127.0.0.1"]
+    assert seen.header("Host") == host
+
+    async def chat():
+        async with Browser(f"https://{host}") as browser:
+            await browser.sign_in()
+            await browser.open_socket(headers={"Origin": f"https://{host}"})
+            await browser.chat()
+            deadline = time.monotonic() + 10
+            while not browser.events and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+            assert browser.events and browser.disconnects == 0
+
+    asyncio.run(chat())
+
+
+def files_of(machine):
+    """Everything that setup may write, with its bytes."""
+    found = {}
+    for folder in ("/etc/owui-spoa", "/etc/haproxy"):
+        for path in machine.path(folder).rglob("*"):
+            if path.is_file() and path.suffix != ".pem":
+                found[str(path).split("/root", 1)[1]] = path.read_bytes()
+    return found
+
+
+def test_one_step_to_https(installed, pebble, upstreams, record_property):
+    machine = installed
+    done = set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
+    record_property("seconds", round(done.seconds, 1))
+    assert done.seconds < 60
+    for line in ("http       ok", "TLS        ok", "https      ok", "WebSocket  ok"):
+        assert line in done.stdout
+    for line in (
+        f"WEBUI_URL=https://{HOST}",
+        f"CORS_ALLOW_ORIGIN=https://{HOST}",
+        "WEBUI_AUTH_COOKIE_SECURE=true",
+        "WEBUI_SESSION_COOKIE_SECURE=true",
+        "FORWARDED_ALLOW_IPS=",
+    ):
+        assert f"  {line}" in done.stdout
+    check_https(pebble, HOST, "chat")
+    for unit in ("owui-spoa.service", "owui-spoa.socket", "haproxy.service"):
+        assert machine.run(f"systemctl is-active {unit}").stdout.strip() == "active"
+        assert machine.run(f"systemctl is-enabled {unit}").stdout.strip() == "enabled"
+    # The distribution's haproxy.cfg is kept.
+    assert list(machine.path("/etc/haproxy").glob("haproxy.cfg.before-*"))
+
+    # Again: nothing changes, nothing restarts, and it tells what works.
+    before, pids = files_of(machine), machine.run("pgrep -x 'haproxy|owui-spoa'").stdout
+    again = set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
+    assert "nothing has to be written" in again.stdout and "WebSocket  ok" in again.stdout
+    assert files_of(machine) == before
+    assert machine.run("pgrep -x 'haproxy|owui-spoa'").stdout == pids
+
+    # A second host is a second tenant; the sockets of the first one stay.
+    with connect(443, HOST, tls=trust(pebble)) as sock:
+        set_up(machine, pebble, TEAM, "--upstream", upstreams["team"].address)
+        sock.sendall(f"GET /health HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert sock.recv(20).startswith(b"HTTP/1.1 200")
+    check_https(pebble, TEAM, "team")
+    check_https(pebble, HOST, "chat")
+    assert machine.run("owui-spoa certs --check").returncode == 0
+
+
+def test_dry_run_changes_nothing(installed, pebble):
+    machine = installed
+    before = files_of(machine)
+    done = set_up(machine, pebble, HOST, "--upstream 127.0.0.1:3000 --dry-run")
+    assert files_of(machine) == before
+    assert "would be run:" in done.stdout and "systemctl restart haproxy.service" in done.stdout
+    assert f"new    /etc/owui-spoa/tenants.d/{HOST}.json" in done.stdout.replace("  new", "new")
+    state = machine.run("systemctl is-active owui-spoa", check=False).stdout.strip()
+    assert state == "inactive"
+
+
+def test_what_does_not_work_is_told(installed, pebble):
+    """Nothing listens at the upstream: everything else does work, and that one line is bad."""
+    done = set_up(installed, pebble, HOST, "--upstream 127.0.0.1:9", check=False)
+    assert done.returncode == 1
+    assert "TLS        ok" in done.stdout and "https      BAD" in done.stdout
+    assert "is Open WebUI running at http://127.0.0.1:9?" in done.stdout
+
+
+def certbot_folder(machine, authority, tmp_path):
+    """As certbot leaves it: archive, and links in live; for root alone."""
+    for name in (HOST, TEAM, "example.test"):
+        pem = authority.issue([name], tmp_path / f"{name}.pem").read_text()
+        end = pem.index("-----BEGIN", 10) if pem.startswith("-----BEGIN PRIV") else None
+        key, chain = (pem[:end], pem[end:]) if end else split_pem(pem)
+        archive = machine.path(f"/etc/letsencrypt/archive/{name}")
+        live = machine.path(f"/etc/letsencrypt/live/{name}")
+        archive.mkdir(parents=True)
+        live.mkdir(parents=True)
+        for file, text in (("fullchain", chain), ("privkey", key)):
+            (archive / f"{file}1.pem").write_text(text)
+            (live / f"{file}.pem").symlink_to(f"../../archive/{name}/{file}1.pem")
+    machine.run("chmod 0700 /etc/letsencrypt/archive /etc/letsencrypt/live")
+
+
+def split_pem(pem):
+    """(key, certificates)"""
+    parts = ["-----BEGIN" + part for part in pem.split("-----BEGIN")[1:]]
+    key = [part for part in parts if "PRIVATE KEY" in part.split("\n")[0]]
+    return "".join(key), "".join(part for part in parts if part not in key)
+
+
+def test_the_tutorial_is_carried_over(installed, pebble, upstreams, authority, tmp_path):
+    machine = installed
+    text = (HERE / "tutorial.cfg").read_text()
+    for port, name in (("3000", "chat"), ("3001", "team")):
+        text = text.replace(f"127.0.0.1:{port}", upstreams[name].address)
+    machine.path("/etc/haproxy/haproxy.cfg").write_text(text)
+    certbot_folder(machine, authority, tmp_path)
+    orders = pebble.orders()
+
+    done = set_up(machine, pebble, "--tutorial /etc/haproxy/haproxy.cfg")
+    assert machine.path("/etc/haproxy/haproxy.cfg").read_text() != text
+    (kept,) = machine.path("/etc/haproxy").glob("haproxy.cfg.before-*")
+    assert kept.read_text() == text
+
+    # certbot's certificates are served: nothing is ordered that is there.
+    for host in (HOST, TEAM):
+        assert f"taken over from certbot: {host}" in done.stdout
+    assert f"left to certbot: example.test" in done.stdout
+    assert not machine.path("/var/lib/owui-spoa/from-certbot").exists()
+    ours = ssl.create_default_context(cafile=str(authority.path))
+    for host, name in ((HOST, "chat"), (TEAM, "team")):
+        seen = echo(443, host, tls_name=host, tls=ours)
+        assert (seen.name, seen.scheme) == (name, "https")
+        # 2: a port or a dot behind the host is no 503; 8: http goes to https
+        for written in (f"{host}:80", f"{host}."):
+            assert request(80, "/", written).status == 308
+    assert pebble.orders() - orders <= 2  # begun before certbot's were there, at most
+    # 3, 4, 5: what a client claims is not believed
+    lies = [
+        ("X-CLIENT-IP", "6.6.6.6"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-For", "6.6.6.6"),
+    ]
+    seen = echo(443, HOST, tls_name=HOST, tls=ours, headers=lies)
+    assert seen.all("X-Client-IP") == seen.all("X-Forwarded-For") == ["127.0.0.1"]
+    # 1: the path leads to the host, where Open WebUI's pages work
+    answer = request(80, "/owui/c/1", "example.test")
+    assert (answer.status, answer.header("Location")) == (308, f"https://{HOST}/c/1")
+    # an unknown host is told so
+    assert request(80, "/", "nobody.test").status == 404
+
+    again = set_up(machine, pebble, "--tutorial /etc/haproxy/haproxy.cfg", check=False)
+    assert "nothing has to be written" in again.stdout

@@ -1,0 +1,181 @@
+/* hap: reading a haproxy.cfg that is to be carried over. What becomes of it on a machine is shown
+ * by tests/package. */
+#include "hap/tutorial.h"
+
+#include "core/memory.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* All tenants on one line each: "backend: host host /prefix host/prefix -> server [tls]
+ * [noverify]".
+ */
+static char *tenants_of(const struct tutorial *tutorial)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    for (size_t i = 0; i < tutorial->tenant_count; i++) {
+        const struct tutorial_tenant *tenant = &tutorial->tenants[i];
+        fprintf(out, "%s:", tenant->backend);
+        for (size_t j = 0; j < tenant->host_count; j++)
+            fprintf(out, " %s", tenant->hosts[j]);
+        for (size_t j = 0; j < tenant->path_count; j++)
+            fprintf(out, " %s%s", tenant->paths[j].host != NULL ? tenant->paths[j].host : "",
+                    tenant->paths[j].prefix);
+        fprintf(out, " -> %s%s%s\n", tenant->server, tenant->tls ? " tls" : "",
+                tenant->no_verify ? " noverify" : "");
+    }
+    fclose(out);
+    return text;
+}
+
+static size_t notes_with(const struct tutorial *tutorial, enum tutorial_note_kind kind,
+                         unsigned line, const char *words)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < tutorial->note_count; i++)
+        count += tutorial->notes[i].kind == kind && tutorial->notes[i].line == line &&
+                 strstr(tutorial->notes[i].text, words) != NULL;
+    return count;
+}
+
+#define BACKENDS                                  \
+    "backend a\n  server s 10.0.0.1:3000 check\n" \
+    "backend b\n  server s 10.0.0.2:8443 ssl verify none\n"
+
+Test(tutorial, what_leads_where)
+{
+    static const struct {
+        const char *lines;
+        const char *tenants;
+    } ROWS[] = {
+        {"acl x hdr(host) -i a.test\nuse_backend a if x", "a: a.test -> 10.0.0.1:3000\n"},
+        {"use_backend a if { hdr(host) -i a.test A.test:443 }", "a: a.test -> 10.0.0.1:3000\n"},
+        {"acl x hdr(host) -i a.test\nacl x path_beg /owui/\nuse_backend a if x",
+         "a: a.test /owui/ -> 10.0.0.1:3000\n"},
+        {"acl h hdr(host) a.test\nacl p path_beg /o\nuse_backend a if h p",
+         "a: a.test/o -> 10.0.0.1:3000\n"},
+        {"acl h hdr(host) a.test\nacl p path_beg /o\nuse_backend a if p h",
+         "a: a.test/o -> 10.0.0.1:3000\n"},
+        {"acl h hdr(host) a.test\nacl i hdr(host) i.test\nuse_backend b if h || i",
+         "b: a.test i.test -> 10.0.0.2:8443 tls noverify\n"},
+        {"use_backend a if { hdr(host) a.test } or { req.hdr(host),lower b.test }",
+         "a: a.test b.test -> 10.0.0.1:3000\n"},
+        {"use_backend a if { hdr_end(host) -i .a.test }", "a: *.a.test -> 10.0.0.1:3000\n"},
+        {"use_backend a if { hdr(host) -m end .a.test }", "a: *.a.test -> 10.0.0.1:3000\n"},
+        {"use_backend a if { ssl_fc_sni a.test }", "a: a.test -> 10.0.0.1:3000\n"},
+        {"acl x hdr(host) 'a.test' \"b.test\" # c.test\nuse_backend a if x",
+         "a: a.test b.test -> 10.0.0.1:3000\n"},
+        {"use_backend a if { path_beg /.well-known/acme-challenge/ }", ""},
+        /* what is not about host and path alone is never guessed at */
+        {"use_backend a if { src 10.0.0.0/8 }", ""},
+        {"use_backend a if { hdr(host) a.test } { src 10.0.0.0/8 }", ""},
+        {"acl h hdr(host) a.test\nuse_backend a if !h", ""},
+        {"acl h hdr(host) a.test\nuse_backend a unless h", ""},
+        {"acl h hdr_reg(host) a.test\nuse_backend a if h", ""},
+        {"acl h hdr(host) -f /etc/hosts.lst\nuse_backend a if h", ""},
+        {"acl h hdr(host)\nuse_backend a if h", ""},
+        {"use_backend a if nobody", ""},
+        {"use_backend nobody if { hdr(host) a.test }", ""},
+        {"use_backend a", ""},
+        {"use_backend", ""},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct tutorial tutorial;
+        char *text = memory_format("frontend web\n%s\n" BACKENDS, ROWS[i].lines);
+        tutorial_read(slice_of(text), &tutorial);
+        char *found = tenants_of(&tutorial);
+        cr_expect_str_eq(found, ROWS[i].tenants, "%s", ROWS[i].lines);
+        free(found);
+        free(text);
+        tutorial_fini(&tutorial);
+    }
+}
+
+Test(tutorial, what_is_left_behind_is_told_with_its_line)
+{
+    static const char TEXT[] = "frontend web\n"
+                               "  use_backend a if { src 10.0.0.0/8 }\n"
+                               "  use_backend many if { hdr(host) m.test }\n"
+                               "  http-request set-header X-Team red\n"
+                               "  default_backend a\n"
+                               "backend many\n"
+                               "  server s1 10.0.0.3:80\n"
+                               "  server s2 10.0.0.4:80\n" BACKENDS;
+    struct tutorial tutorial;
+    tutorial_read(slice_of(TEXT), &tutorial);
+    cr_expect(eq(sz, tutorial.tenant_count, 0));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 2, "not about host and path"), 1));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 3, "2 servers"), 1));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 4, "X-Team"), 1));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 5, "default_backend a"), 1));
+    tutorial_fini(&tutorial);
+}
+
+/* One defect of the tutorial each, in one file. */
+Test(tutorial, what_was_wrong_is_told)
+{
+    static const char TEXT[] = "defaults\n"
+                               "  option forwardfor\n"
+                               "  option h2-workaround-bogus-websocket-clients\n"
+                               "  timeout http-request 300s\n"
+                               "  timeout connect 2m\n"
+                               "frontend web\n"
+                               "  bind :443 ssl crt /path/to/ssl/folder/\n"
+                               "  acl acme path_beg /.well-known/acme-challenge/\n"
+                               "  use_backend acme if acme\n"
+                               "  acl chat hdr(host) -i chat.test\n"
+                               "  acl chat path_beg /owui/\n"
+                               "  use_backend chat if chat\n"
+                               "backend acme\n"
+                               "  server acme 127.0.0.1:8688\n"
+                               "backend chat\n"
+                               "  http-request add-header X-CLIENT-IP %[src]\n"
+                               "  http-request set-header X-Forwarded-Proto https if { ssl_fc }\n"
+                               "  server chat 127.0.0.1:3000\n";
+    static const struct {
+        unsigned line;
+        const char *words;
+    } ROWS[] = {
+        {11, "no base path"},
+        {10, "a port or a dot behind it"},
+        {16, "client's own value"},
+        {17, "a client could claim https"},
+        {2, "one line"},
+        {3, "no such option"},
+        {0, "not redirected"},
+        {0, "got 503; now 404"},
+        {4, "300 s"},
+        {5, "120 s"},
+        {0, "no timeout tunnel"},
+        {0, "no server was checked"},
+        {9, "certbot"},
+        {7, "/path/to/ssl/folder/"},
+    };
+    struct tutorial tutorial;
+    tutorial_read(slice_of(TEXT), &tutorial);
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_MENDED, ROWS[i].line, ROWS[i].words), 1),
+                  "%u: %s", ROWS[i].line, ROWS[i].words);
+    cr_expect(eq(sz, tutorial.note_count, COUNT_OF(ROWS)));
+    tutorial_fini(&tutorial);
+}
+
+Test(tutorial, what_is_right_is_not_complained_about)
+{
+    static const char TEXT[] = "defaults\n"
+                               "  timeout connect 5s\n"
+                               "  timeout http-request 10s\n"
+                               "  timeout tunnel 1h\n"
+                               "frontend web\n"
+                               "  http-request redirect scheme https unless { ssl_fc }\n"
+                               "  default_backend a\n" BACKENDS;
+    struct tutorial tutorial;
+    tutorial_read(slice_of(TEXT), &tutorial);
+    for (size_t i = 0; i < tutorial.note_count; i++)
+        cr_expect(eq(int, tutorial.notes[i].kind, TUTORIAL_LEFT), "%s", tutorial.notes[i].text);
+    tutorial_fini(&tutorial);
+}
