@@ -2,7 +2,8 @@
  *
  * A table of fixed size, one per loop, holds what was found out about the last tokens, each with
  * all of its bytes: what is looked up is compared with these, so that no hash has to be trusted. A
- * hit costs one hash and one comparison and allocates nothing. On a miss the token is verified
+ * hit costs one comparison and the hash of a token's end, where its signature is, and allocates
+ * nothing. On a miss the token is verified
  * where it is asked for; OpenSSL and the JSON parser then allocate. Two tokens whose hashes meet in
  * a slot evict each other.
  *
@@ -42,6 +43,12 @@ MUST_CHECK enum identity_refusal verifier_ask(struct verifier *verifier,
                                               struct jwk_table *keys,
                                               const struct identity_question *question,
                                               const struct identity **identity);
+
+/* A note that for this tenant all was well with what HAProxy strips; it holds as long as HAProxy
+ * tells the same. */
+MUST_CHECK bool verifier_has_seen(const struct verifier *verifier, uint64_t tenant,
+                                  struct slice stripped);
+void verifier_note_seen(struct verifier *verifier, uint64_t tenant, struct slice stripped);
 
 /* How often a token or certificate was known, and how often it had to be verified. */
 uint64_t verifier_hits(const struct verifier *verifier);

@@ -73,6 +73,8 @@ struct tenant {
     uint16_t prepared_plain_size;
     uint16_t prepared_headers_size;
     bool dynamic_headers : 1; /* prepared: some of its headers depend on the request */
+    bool headers_tell_ip : 1; /* prepared: some of these use {client_ip} */
+    bool asks_user : 1;       /* prepared: `identity` is there */
     bool has_policy : 1;      /* `policy` is there */
 
     bool https_redirect : 1; /* plain HTTP is sent to https:// with 308 */

@@ -88,7 +88,9 @@ static struct slice proto_of(const struct decision *decision)
 static void fill_values(const struct decision *decision, char ip_text[static IP_TEXT_SIZE],
                         struct template_values *values)
 {
-    values->value[HEADER_CLIENT_IP] = slice_of(ip_print(&decision->client.ip, ip_text));
+    values->value[HEADER_CLIENT_IP] = (struct slice){0};
+    if (decision->target->headers_tell_ip) /* it costs more than all the rest */
+        values->value[HEADER_CLIENT_IP] = slice_of(ip_print(&decision->client.ip, ip_text));
     values->value[HEADER_PROTO] = proto_of(decision);
     values->value[HEADER_HOST] = host_name(&decision->host);
     values->value[HEADER_TENANT] = slice_of(decision->match.tenant->name);

@@ -275,7 +275,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         return;
     if (rule != NULL && rule->mode == PATH_STRIP)
         decision->strip_segments = rule->segments;
-    if (!identify(snapshot, request, decision))
+    if (decision->match.tenant->asks_user && !identify(snapshot, request, decision))
         return;
     /* What another tenant than the host's lets in is for that one to say. */
     if (decision->led_from != NULL && !screen_passes(snapshot, request, decision))

@@ -28,7 +28,7 @@ static bool lists(struct slice list, struct slice name)
 
 /* HAProxy's configuration may be older than the tenant. As long as clients could send a header that
  * the tenant believes, it has no requests. */
-static bool is_safe(const struct tenant *tenant, struct slice stripped)
+static bool is_stripped(const struct tenant *tenant, struct slice stripped)
 {
     for (size_t i = 0; i < tenant->header_count; i++) {
         const struct header *header = &tenant->headers[i];
@@ -36,6 +36,20 @@ static bool is_safe(const struct tenant *tenant, struct slice stripped)
         if (header->value.has_identity && !lists(stripped, slice_skip(name, 2)))
             return false;
     }
+    return true;
+}
+
+/* HAProxy tells the same in every request, so that once is enough for each tenant. */
+static bool is_safe(const struct tenant *tenant, const struct request *request)
+{
+    struct slice stripped = request->identity.stripped;
+    if (request->verifier == NULL)
+        return is_stripped(tenant, stripped);
+    if (verifier_has_seen(request->verifier, tenant->content_hash, stripped))
+        return true;
+    if (!is_stripped(tenant, stripped))
+        return false;
+    verifier_note_seen(request->verifier, tenant->content_hash, stripped);
     return true;
 }
 
@@ -76,7 +90,7 @@ static bool lead_by_domain(const struct snapshot *snapshot, const struct request
     decision->match.label = (struct slice){0};
     if (tenant->may_be_out && outage_decide(request, decision))
         return false;
-    return is_safe(tenant, request->identity.stripped) || refuse_unstripped(decision);
+    return is_safe(tenant, request) || refuse_unstripped(decision);
 }
 
 bool identify(const struct snapshot *snapshot, const struct request *request,
@@ -84,9 +98,7 @@ bool identify(const struct snapshot *snapshot, const struct request *request,
 {
     const struct tenant *tenant = decision->match.tenant;
     const struct identity_rule *rule = tenant->identity;
-    if (rule == NULL)
-        return true;
-    if (!is_safe(tenant, request->identity.stripped))
+    if (!is_safe(tenant, request))
         return refuse_unstripped(decision);
     decision->identity_refusal = IDENTITY_REFUSAL_ABSENT;
     if (request->verifier != NULL)

@@ -78,6 +78,17 @@ static bool has_dynamic_headers(const struct tenant *tenant)
     return false;
 }
 
+static bool headers_tell_ip(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->header_count; i++) {
+        const struct template *value = &tenant->headers[i].value;
+        for (size_t part = 0; part < value->part_count; part++)
+            if (value->parts[part].placeholder == HEADER_CLIENT_IP)
+                return true;
+    }
+    return false;
+}
+
 /* How many bytes the headers take at most, in the larger of their two forms, which is the one with
  * a variable for each. */
 static size_t largest_headers(const struct tenant *tenant,
@@ -176,6 +187,8 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
 
     struct writer headers = writer_of(buffer, sizeof(buffer));
     tenant->dynamic_headers = has_dynamic_headers(tenant);
+    tenant->headers_tell_ip = headers_tell_ip(tenant);
+    tenant->asks_user = tenant->identity != NULL;
     if (!tenant->dynamic_headers && tenant->header_count > 0)
         action_set_headers(&headers, tenant, &values);
     assert(!plain.failed && !headers.failed);

@@ -10,6 +10,8 @@
 enum {
     SLOTS = 512, /* a power of two: 4.5 MB of address space, touched as it is used */
     CERTIFICATE_MAX_BYTES = JWT_MAX_BYTES,
+    NOTES = 256,
+    HASHED_BYTES = 64,  /* at the end, where a signature is as good as random */
     REFUSED_FOR_S = 60, /* what was refused is looked at again after this */
 };
 
@@ -26,6 +28,7 @@ struct slot {
 
 struct verifier {
     int64_t (*clock)(void);
+    uint64_t notes[NOTES];
     struct slot *slots; /* made when the first is needed: most loops never do */
     uint64_t hits;
     uint64_t misses;
@@ -54,6 +57,25 @@ uint64_t verifier_hits(const struct verifier *verifier)
 uint64_t verifier_misses(const struct verifier *verifier)
 {
     return verifier->misses;
+}
+
+/* -- Notes -- */
+
+static uint64_t note_of(uint64_t tenant, struct slice stripped)
+{
+    return (hash_bytes(stripped) ^ tenant) | 1;
+}
+
+bool verifier_has_seen(const struct verifier *verifier, uint64_t tenant, struct slice stripped)
+{
+    uint64_t note = note_of(tenant, stripped);
+    return verifier->notes[note >> 1 & (NOTES - 1)] == note;
+}
+
+void verifier_note_seen(struct verifier *verifier, uint64_t tenant, struct slice stripped)
+{
+    uint64_t note = note_of(tenant, stripped);
+    verifier->notes[note >> 1 & (NOTES - 1)] = note;
 }
 
 /* -- Certificates -- */
@@ -153,7 +175,8 @@ static const struct slot *look_up(struct verifier *verifier, struct slice bytes,
                                   struct jwk_table *keys)
 {
     uint64_t generation = keys != NULL ? keys->generation : 0;
-    uint64_t hash = (hash_bytes(bytes) ^ tenant) | 1;
+    struct slice end = slice_skip(bytes, bytes.size - size_min(bytes.size, HASHED_BYTES));
+    uint64_t hash = (hash_bytes(end) ^ tenant) | 1;
     int64_t now_s = verifier->clock();
     struct slot *slot = find_slot(verifier, hash >> 1);
     if (slot->hash == hash && slot->tenant == tenant && slot->generation == generation &&

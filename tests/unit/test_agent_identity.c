@@ -1,0 +1,285 @@
+/* agent: who the user is, in decisions and answers. */
+#include "agent/actions.h"
+#include "agent/answer.h"
+#include "allocations.h"
+#include "core/memory.h"
+#include "support/jwt_maker.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *copy(const char *text)
+{
+    return memory_copy_text(slice_of(text));
+}
+
+static int64_t clock_s(void)
+{
+    return 1800000000;
+}
+
+static struct identity_rule *rule_from(enum identity_from from)
+{
+    struct identity_rule *rule = identity_rule_new();
+    rule->from = from;
+    if (from != IDENTITY_FROM_JWT)
+        return rule;
+    rule->issuer = copy("i");
+    rule->audiences[rule->audience_count++] = copy("a");
+    rule->keys = copy("keys");
+    rule->algorithms = 1u << CRYPTO_ES256;
+    rule->token_argument = copy("jh_authorization");
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
+        rule->field[i] = copy(identity_value_name((enum identity_value)i));
+    return rule;
+}
+
+static void add_header(struct tenant *tenant, const char *name, const char *value)
+{
+    tenant->headers =
+        memory_resize(tenant->headers, tenant->header_count + 1, sizeof(*tenant->headers));
+    struct header *header = &tenant->headers[tenant->header_count++];
+    *header = (struct header){.name = copy(name)};
+    header_variable_name(slice_of(name), header->variable);
+    cr_assert(eq(int, template_parse(slice_of(value), &header->value, NULL), ERROR_OK));
+}
+
+static struct tenant *tenant_of(const char *name, const char *host, struct identity_rule *rule)
+{
+    struct tenant *tenant = tenant_new();
+    tenant->name = copy(name);
+    tenant->content_hash = (uint64_t)name[0];
+    if (host != NULL) {
+        tenant->hosts = memory_new(sizeof(*tenant->hosts));
+        tenant->hosts[tenant->host_count++].name = copy(host);
+    }
+    tenant->upstream.host = copy("10.0.0.1");
+    tenant->upstream.port = 3000;
+    cr_assert(ip_parse(SLICE("10.0.0.1"), &tenant->upstream.address));
+    tenant->identity = rule;
+    return tenant;
+}
+
+static struct maker_key *key;
+static struct route_registry *registry;
+static struct settings settings;
+static struct snapshot snapshot;
+static struct request request;
+static struct decision decision;
+static uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
+static struct slice answered;
+
+static void put(struct tenant *tenant)
+{
+    struct error_text why;
+    cr_assert(eq(int, answer_prepare(tenant, &why), ERROR_OK), "%s", why.text);
+    route_registry_put(registry, tenant, NULL, NULL);
+}
+
+static void add_domain(struct identity_rule *rule, const char *domain, const char *tenant)
+{
+    rule->domains = memory_resize(rule->domains, rule->domain_count + 1, sizeof(*rule->domains));
+    rule->domains[rule->domain_count++] = (struct identity_domain){copy(domain), copy(tenant)};
+}
+
+static void put_tenants(void)
+{
+    struct tenant *open = tenant_of("open", "open.test", rule_from(IDENTITY_FROM_JWT));
+    add_header(open, "X-User-Email", "{email}");
+    add_header(open, "X-User-Name", "{name} <{email}>");
+    put(open);
+    struct tenant *closed = tenant_of("closed", "closed.test", rule_from(IDENTITY_FROM_JWT));
+    closed->identity->required = true;
+    closed->identity->login = copy("https://id.test/start");
+    put(closed);
+    struct tenant *host = tenant_of("host", "host.test", rule_from(IDENTITY_FROM_JWT));
+    add_domain(host->identity, "example.com", "staff");
+    add_domain(host->identity, "alone.test", "open");
+    add_domain(host->identity, "gone.test", "gone");
+    put(host);
+    struct tenant *staff = tenant_of("staff", NULL, rule_from(IDENTITY_FROM_SHARED));
+    add_header(staff, "X-Staff", "{email}");
+    put(staff);
+}
+
+static void setup(void)
+{
+    char name[] = "keys";
+    key = maker_key_new(MAKER_P256);
+    char *text = maker_jwk_set(key, "k1", NULL);
+    struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
+    const struct jwk_source source = {name, set};
+    snapshot.keys = jwk_table_new(&source, 1, 1);
+    jwk_set_unref(set);
+    free(text);
+    registry = route_registry_new();
+    put_tenants();
+    snapshot.settings = &settings;
+    snapshot.table = route_registry_build(registry, 1);
+    request.verifier = verifier_new(clock_s);
+    request.identity.stripped = SLICE("/x_staff/x_user_email/x_user_name/");
+    request.identity.token_count = 1;
+    request.identity.tokens[0].argument = SLICE("jh_authorization");
+    cr_assert(ip_parse(SLICE("203.0.113.7"), &request.client.peer));
+}
+
+static void teardown(void)
+{
+    verifier_free(request.verifier);
+    jwk_table_free(snapshot.keys);
+    route_table_free(snapshot.table);
+    route_registry_free(registry);
+    maker_key_free(key);
+}
+
+static char *token_of(const char *email)
+{
+    char *payload =
+        memory_format("{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1800000100,\"email\":\"%s\"}", email);
+    char *token = maker_token(key, "ES256", NULL, "{\"alg\":\"ES256\",\"kid\":\"k1\"}", payload);
+    free(payload);
+    return token;
+}
+
+static const char *ask(const char *host, const char *path, const char *token)
+{
+    struct writer actions = writer_of(buffer, sizeof(buffer));
+    request.host = slice_of(host);
+    request.path = slice_of(path);
+    request.identity.tokens[0].text = slice_of(token);
+    decide(&snapshot, &request, &decision);
+    cr_assert(answer_write(&request, &decision, &actions));
+    answered = writer_written(&actions);
+    return outcome_name(decision.outcome);
+}
+
+/* "" when the variable is not set. */
+static const char *variable(const char *name)
+{
+    static char text[256];
+    struct reader reader = reader_of(answered);
+    struct action action;
+    text[0] = '\0';
+    while (action_next(&reader, &action)) {
+        if (!slice_equal(action.name, slice_of(name)))
+            continue;
+        if (action.value.type == SPOP_BOOLEAN)
+            return action.value.boolean ? "true" : "false";
+        snprintf(text, sizeof(text), "%.*s", SLICE_PRINT(action.value.bytes));
+    }
+    return text;
+}
+
+Test(identity, headers_of_a_verified_user, .init = setup, .fini = teardown)
+{
+    char *token = token_of("ann@example.com");
+    cr_expect_str_eq(ask("open.test", "/", token), "forward");
+    cr_expect_str_eq(variable("h_x_user_email"), "ann@example.com");
+    cr_expect_str_eq(variable("h_x_user_name"), "", "a name that is not known is not sent");
+    cr_expect_str_eq(variable("spent"), "true");
+    request.headers_in_one = true;
+    cr_expect_str_eq(ask("open.test", "/", token), "forward");
+    struct slice one = slice_of(variable("headers"));
+    cr_expect(memmem(one.data, one.size,
+                     "X-User-Email\x0f"
+                     "ann@example.com",
+                     28) != NULL);
+    request.headers_in_one = false;
+    free(token);
+}
+
+Test(identity, nobody, .init = setup, .fini = teardown)
+{
+    cr_expect_str_eq(ask("open.test", "/", ""), "forward");
+    cr_expect_str_eq(variable("h_x_user_email"), "");
+    cr_expect_str_eq(variable("spent"), "");
+    request.headers_in_one = true;
+    cr_expect_str_eq(ask("open.test", "/", "x.y.z"), "forward");
+    cr_expect_str_eq(variable("headers"), "");
+    request.headers_in_one = false;
+    request.verifier = (verifier_free(request.verifier), NULL);
+    char *token = token_of("ann@example.com");
+    cr_expect_str_eq(ask("open.test", "/", token), "forward");
+    cr_expect_str_eq(variable("h_x_user_email"), "", "nobody can verify, so nobody is believed");
+    free(token);
+}
+
+Test(identity, required, .init = setup, .fini = teardown)
+{
+    char *token = token_of("ann@example.com");
+    cr_expect_str_eq(ask("closed.test", "/api/config", ""), "deny-identity");
+    cr_expect(eq(int, decision.status, 401));
+    cr_expect_str_eq(variable("reason"), "identity-required");
+    cr_expect_str_eq(ask("closed.test", "/ws/socket.io/", "x"), "deny-identity");
+    cr_expect_str_eq(ask("closed.test", "/c/1", ""), "redirect-login");
+    cr_expect_str_eq(variable("answer"), "login");
+    cr_expect_str_eq(variable("to"), "https://id.test/start");
+    cr_expect_str_eq(ask("closed.test", "/c/1", token), "forward");
+    free(token);
+}
+
+Test(identity, what_haproxy_does_not_strip_is_not_believed, .init = setup, .fini = teardown)
+{
+    static const char *const LISTS[] = {"",
+                                        "/",
+                                        "/x_user_email/",
+                                        "/x_user_emails/x_user_name/",
+                                        "/ax_user_email/x_user_name/",
+                                        "x_user_email/x_user_name",
+                                        "/x_user_email/x_user_name"};
+    char *token = token_of("ann@example.com");
+    cr_expect_str_eq(ask("open.test", "/", token), "forward");
+    for (size_t i = 0; i < COUNT_OF(LISTS); i++) {
+        request.identity.stripped = slice_of(LISTS[i]);
+        cr_expect_str_eq(ask("open.test", "/", token), "deny-header-not-stripped", "%s", LISTS[i]);
+        cr_expect_str_eq(ask("open.test", "/", ""), "deny-header-not-stripped", "%s", LISTS[i]);
+        cr_expect(eq(int, decision.status, 503));
+        cr_expect_str_eq(ask("closed.test", "/", token), "forward", "it believes no header");
+    }
+    request.identity.stripped = SLICE("/x_user_name/y/x_user_email/");
+    cr_expect_str_eq(ask("open.test", "/", token), "forward");
+    cr_expect_str_eq(ask("host.test", "/", token), "deny-header-not-stripped",
+                     "staff's is missing");
+    free(token);
+}
+
+Test(identity, shared_hosts, .init = setup, .fini = teardown)
+{
+    static const struct {
+        const char *email, *outcome, *tenant;
+    } ROWS[] = {
+        {"ann@example.com", "forward", "staff"},
+        {"Ann@EXAMPLE.com", "forward", "staff"},
+        {"ann@sub.example.com", "deny-email-domain", "host"},
+        {"ann@example.com.evil.test", "deny-email-domain", "host"},
+        {"ann@alone.test", "deny-email-domain", "host"}, /* that tenant does not share */
+        {"ann@gone.test", "deny-email-domain", "host"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char *token = token_of(ROWS[i].email);
+        cr_expect_str_eq(ask("host.test", "/", token), ROWS[i].outcome, "%s", ROWS[i].email);
+        cr_expect_str_eq(variable("tenant"), ROWS[i].tenant, "%s", ROWS[i].email);
+        free(token);
+    }
+    cr_expect_str_eq(ask("host.test", "/", ""), "forward");
+    cr_expect_str_eq(variable("tenant"), "host");
+}
+
+Test(identity, a_known_user_costs_no_allocation, .init = setup, .fini = teardown)
+{
+    char *token = token_of("ann@example.com");
+    ask("open.test", "/", token);
+    ask("host.test", "/", token);
+    free(memory_new(1 + allocations_count()));
+    cr_assert_gt(allocations_count(), 0u, "allocations are not counted");
+    size_t before = allocations_count();
+    for (int i = 0; i < 10; i++) {
+        ask("open.test", "/", token);
+        ask("host.test", "/", token);
+        ask("closed.test", "/", "");
+    }
+    cr_expect(eq(sz, allocations_count(), before));
+    free(token);
+}
