@@ -7,6 +7,7 @@
  *     host  string    the Host header
  *     path  string    the path without the query
  *     up    string    the Upgrade header
+ *     ck    string    the cookie owui_tenant, where some tenant has a path of mode "takeover"
  *     hb    boolean   true: headers are wanted in one binary value (set-headers-bin, HAProxy 3.4+)
  *
  * and, where some tenant needs it (see route/policy.h and hap/config.h),
@@ -40,13 +41,18 @@
  *     answer   string   absent: forward. "redirect": 308 to `to` + path + query, after the changes
  *                       of `path` and `strip`. "deny": `status` in a word, with `reason` in
  *                       X-Refused; "json": the same as JSON; "page": the same as a page for people.
- *                       "login": 302 to `to` as it is
+ *                       "login": 302 to `to` as it is; "takeover": as "redirect", but 307, and
+ *                       with a cookie
  *     status   integer  400, 401, 402, 403, 404, 421, 503
  *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
  *                       upstream-unresolved, origin, sni, scanner, address, route, suspended,
- *                       maintenance, identity-required, email-domain, header-not-stripped
+ *                       maintenance, identity-required, email-domain, header-not-stripped,
+ *                       no-cookie-key
  *     retry    integer  Retry-After in seconds, only when the agent knows better than HAProxy
  *     to       string   "https://chat.example.com" without a trailing slash
+ *     cookie   string   with "takeover", what follows "owui_tenant=": value, Max-Age, Secure
+ *     forget   boolean  with "takeover", true when another tenant had the host's root: what it has
+ *                       left in the browser is to go
  *     hsts     string   the value of Strict-Transport-Security, only on https
  *     tenant   string   its name
  *     ip       address  the client
@@ -76,6 +82,7 @@
  */
 #pragma once
 
+#include "agent/seal.h"
 #include "agent/snapshot.h"
 #include "identity/verifier.h"
 #include "route/path.h"
@@ -94,6 +101,9 @@
     X(DENY_UNRESOLVED, "deny-upstream-unresolved") \
     X(DENY_ORIGIN, "deny-origin")                  \
     X(DENY_SNI, "deny-sni")                        \
+    X(TAKEOVER, "takeover-enter")                  \
+    X(TAKEOVER_LEAVE, "takeover-leave")            \
+    X(DENY_UNSEALED, "deny-no-cookie-key")         \
     X(SUSPENDED, "suspended")                      \
     X(MAINTENANCE, "maintenance")                  \
     X(REDIRECT_LOGIN, "redirect-login")            \
@@ -122,6 +132,7 @@ struct request {
     struct slice host;
     struct slice path;
     struct slice upgrade;
+    struct slice cookie; /* ck */
     int64_t wall_s;      /* the time that the decision is about; 0: now */
     bool headers_in_one; /* hb */
     struct slice origin;
@@ -139,7 +150,10 @@ struct request {
 /* How a refusal is told. */
 enum answer_form { FORM_TEXT, FORM_JSON, FORM_PAGE };
 
-enum { LOCATION_MAX_BYTES = HOST_MAX_BYTES + 32 };
+enum {
+    LOCATION_MAX_BYTES = HOST_MAX_BYTES + 32,
+    COOKIE_MAX_BYTES = SEAL_MAX_BYTES + 32,
+};
 
 /* The decision with everything that explains it. Slices view the request, the tenant or the
  * decision itself, so it is not to be copied. */
@@ -169,6 +183,11 @@ struct decision {
     unsigned strip_segments;
     struct slice location; /* for redirects: scheme, host and port */
     char location_buffer[LOCATION_MAX_BYTES];
+    const struct tenant *sealed; /* that the request's cookie names; NULL: none, or it is no good */
+    bool taken_over;             /* and by which it has the request */
+    bool forget;
+    struct slice cookie; /* to be set */
+    char cookie_buffer[COOKIE_MAX_BYTES];
 };
 
 /* False when the message is not `route` or lacks an argument. */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/challenge_table.h"
+#include "agent/seal.h"
 #include "identity/jwk_set.h"
 #include "route/table.h"
 
@@ -18,6 +19,7 @@ struct snapshot {
     uint64_t table_generation;
     const struct challenge_table *challenges; /* NULL: none; may be an older snapshot's too */
     struct jwk_table *keys; /* of those who issue tokens; NULL: none; may be an older snapshot's */
+    struct seal_keys seal;  /* what cookies are sealed with */
     struct snapshot *next;  /* the publisher's list of live snapshots */
 };
 

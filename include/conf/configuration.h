@@ -69,6 +69,7 @@ struct configuration {
     char **nameservers; /* "10.0.0.2", "127.0.0.1:8600", "[::1]:53"; none: the system's */
     size_t nameserver_count;
     char *admin_socket;
+    char *cookie_key_file; /* what the cookie of "takeover" is sealed with */
 
     char **network_files; /* that "trusted_proxies" are read from */
     size_t network_file_count;
@@ -148,7 +149,8 @@ bool tenant_file_name(const char *name);
 MUST_CHECK enum error tenant_files_list(const char *folder, char ***paths, size_t *count,
                                         struct error_text *text);
 
-/* HAProxy's side needs to know every header that some tenant sets. */
+/* HAProxy's side needs to know every header that some tenant sets, and whether one looks at the
+ * cookie of "takeover". */
 void configuration_add_header_names(struct configuration *configuration,
                                     const struct tenant *tenant);
 

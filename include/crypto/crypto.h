@@ -66,6 +66,13 @@ MUST_CHECK enum error crypto_sign(const struct crypto_key *key, struct slice mes
                                   struct bytes *signature, struct error_text *why);
 MUST_CHECK enum error crypto_hmac_sha256(struct slice secret, struct slice message,
                                          uint8_t mac[static CRYPTO_SHA256_BYTES]);
+/* AES-256-CMAC (NIST SP 800-38B), for who has to check often: beyond each thread's first call,
+ * nothing is allocated. */
+enum { CRYPTO_SEAL_KEY_BYTES = 32, CRYPTO_SEAL_BYTES = 16 };
+MUST_CHECK bool crypto_seal(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct slice message,
+                            uint8_t mac[static CRYPTO_SEAL_BYTES]);
+/* Takes as long for different bytes as for equal ones. */
+MUST_CHECK bool crypto_equal(const void *a, const void *b, size_t size);
 MUST_CHECK enum error crypto_sha256(struct slice message,
                                     uint8_t digest[static CRYPTO_SHA256_BYTES]);
 /* For tokens and jitter; ends the program when the system has no randomness. */

@@ -123,6 +123,7 @@ struct hap_config {
     size_t backend_count;
 
     char *challenge_listen; /* NULL: "127.0.0.1:8688"; where ACME challenges are answered */
+    bool takeover;          /* some tenant looks at the cookie owui_tenant */
     char *pages_listen;     /* NULL: "127.0.0.1:8689"; where pages for people are served */
     char *thumbprint; /* of the ACME account's key: answers when nobody listens there; or NULL */
     char *upstream_ca_file; /* NULL: the system's; what https upstreams are verified against */

@@ -12,5 +12,10 @@ enum owui_path {
     OWUI_OTHER,  /* none of its known paths; it answers with its start page */
 };
 
+/* The paths of one segment ("/api") that a host shares with Open WebUI, one after the other; empty
+ * behind the last. Its start page and health checks are not among them: these are the host's own.
+ */
+struct slice owui_path_shared(size_t index);
+
 /* `path` is in normal form. */
 enum owui_path owui_path_kind(struct slice path);

@@ -52,6 +52,8 @@ void route_table_find_told(const struct route_table *table, struct slice host, s
 /* By name; NULL if there is none. */
 const struct tenant *route_table_tenant(const struct route_table *table, struct slice name);
 size_t route_table_tenant_count(const struct route_table *table);
+/* How many of them take a host's root over by cookie. */
+size_t route_table_takeover_count(const struct route_table *table);
 /* Equal for equal content, in whatever order it was built. */
 uint64_t route_table_content_hash(const struct route_table *table);
 /* Calls `visit` for every tenant, in no particular order. */

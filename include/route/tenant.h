@@ -37,9 +37,11 @@ struct tenant_host {
 };
 
 enum path_mode {
-    PATH_REDIRECT, /* to the tenant's first host, without the prefix */
-    PATH_STRIP,    /* the upstream sees the path without the prefix: for API clients */
-    PATH_KEEP,     /* the upstream sees the path as it is */
+    PATH_REDIRECT,   /* to the tenant's first host, without the prefix */
+    PATH_STRIP,      /* the upstream sees the path without the prefix: for API clients */
+    PATH_TAKEOVER,   /* sets a cookie with which the host's root is the tenant's */
+    PATH_ROOT_SHARE, /* one of Open WebUI's own paths at the root of a host that is somebody's */
+    PATH_KEEP,       /* the upstream sees the path as it is */
 };
 
 struct path_rule {
@@ -78,6 +80,7 @@ struct tenant {
     bool has_policy : 1;      /* `policy` is there */
 
     bool https_redirect : 1; /* plain HTTP is sent to https:// with 308 */
+    bool takes_over : 1;     /* some path of it has the mode "takeover" */
     bool may_be_out : 1;     /* `maintenance` or `suspended` is there */
     bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
     char *backend;           /* use_backend owui_<backend>; NULL: the address in `upstream` */

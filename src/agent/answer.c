@@ -79,6 +79,19 @@ static void write_login(const struct decision *decision, struct writer *actions)
     write_client(decision, actions);
 }
 
+static void write_takeover(const struct decision *decision, struct writer *actions)
+{
+    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
+    action_set_text(actions, SLICE("answer"), SLICE("takeover"));
+    action_set_text(actions, SLICE("to"), decision->location);
+    action_set_text(actions, SLICE("cookie"), decision->cookie);
+    if (decision->forget)
+        spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("forget"), true);
+    write_path(decision, actions);
+    write_tenant(decision, actions);
+    write_client(decision, actions);
+}
+
 static struct slice proto_of(const struct decision *decision)
 {
     return decision->client.https ? SLICE("https") : SLICE("http");
@@ -186,6 +199,8 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_REDIRECT_CANONICAL:
     case OUTCOME_REDIRECT_UNKNOWN: write_redirect(decision, actions); break;
     case OUTCOME_REDIRECT_LOGIN: write_login(decision, actions); break;
+    case OUTCOME_TAKEOVER:
+    case OUTCOME_TAKEOVER_LEAVE: write_takeover(decision, actions); break;
     case OUTCOME_CHALLENGE:
         action_set_text(actions, SLICE("acme"), decision->key_authorization);
         break;
@@ -196,6 +211,7 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_DENY_UNRESOLVED:
     case OUTCOME_DENY_ORIGIN:
     case OUTCOME_DENY_SNI:
+    case OUTCOME_DENY_UNSEALED:
     case OUTCOME_SUSPENDED:
     case OUTCOME_MAINTENANCE:
     case OUTCOME_DENY_IDENTITY:

@@ -3,6 +3,7 @@
 #include "identify.h"
 #include "outage.h"
 #include "screen.h"
+#include "takeover.h"
 
 enum { HTTPS_PORT = 443, HTTP_PORT = 80 };
 
@@ -26,6 +27,7 @@ const char *decision_reason(const struct decision *decision)
     case OUTCOME_DENY_UNRESOLVED: return "upstream-unresolved";
     case OUTCOME_DENY_ORIGIN: return "origin";
     case OUTCOME_DENY_SNI: return "sni";
+    case OUTCOME_DENY_UNSEALED: return "no-cookie-key";
     case OUTCOME_SUSPENDED: return "suspended";
     case OUTCOME_MAINTENANCE: return "maintenance";
     case OUTCOME_DENY_IDENTITY: return "identity-required";
@@ -48,6 +50,10 @@ static void clear(struct decision *decision)
     decision->form = FORM_TEXT;
     decision->retry_after_s = 0;
     decision->admitted = false;
+    decision->sealed = NULL;
+    decision->taken_over = false;
+    decision->forget = false;
+    decision->cookie = (struct slice){0};
     decision->host.name_size = 0;
     decision->host.changed = false;
     decision->path = (struct slice){0};
@@ -120,10 +126,13 @@ static void decide_unknown_host(const struct snapshot *snapshot, struct decision
     finish(decision, OUTCOME_DENY_UNKNOWN_HOST, status);
 }
 
-static void find_tenant(const struct snapshot *snapshot, struct decision *decision)
+static void find_tenant(const struct snapshot *snapshot, const struct request *request,
+                        struct decision *decision)
 {
     struct route_match *match = &decision->match;
     route_table_find(snapshot->table, host_name(&decision->host), decision->path, match);
+    if (request->cookie.size > 0)
+        takeover_find(snapshot, request, decision);
     if (match->tenant != NULL)
         return;
     if (match->label_refused)
@@ -261,7 +270,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         return;
     }
     client_resolve(&snapshot->settings->trusted_proxies, &request->client, &decision->client);
-    find_tenant(snapshot, decision);
+    find_tenant(snapshot, request, decision);
     if (decision->match.tenant == NULL || !screen_passes(snapshot, request, decision))
         return;
     const struct path_rule *rule = decision->match.path;
@@ -273,6 +282,10 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         return;
     if (decision->match.tenant->may_be_out && outage_decide(request, decision))
         return;
+    if (rule != NULL && rule->mode == PATH_TAKEOVER) {
+        takeover_enter(snapshot, request, decision);
+        return;
+    }
     if (rule != NULL && rule->mode == PATH_STRIP)
         decision->strip_segments = rule->segments;
     if (decision->match.tenant->asks_user && !identify(snapshot, request, decision))

@@ -170,10 +170,21 @@ static const char *mode_text(enum path_mode mode)
 {
     switch (mode) {
     case PATH_REDIRECT: return "redirect";
+    case PATH_TAKEOVER: return "takeover";
+    case PATH_ROOT_SHARE: return "root-share";
     case PATH_STRIP: return "strip";
     case PATH_KEEP: return "keep";
     }
     return "";
+}
+
+/* What became of the cookie. */
+static const char *takeover_text(const struct decision *decision)
+{
+    if (decision->sealed == NULL)
+        return "the cookie is not good for this host, or its tenant takes nothing over here";
+    return decision->taken_over ? "the cookie gives the host's root to the tenant"
+                                : "the cookie is good, and this path is not its tenant's";
 }
 
 static struct json *tenant_json(const struct explanation *explanation)
@@ -404,6 +415,8 @@ struct json *explanation_json(const struct explanation *explanation)
     if (decision->location.size > 0)
         json_put_text(root, "to", decision->location);
     explain_outage(explanation->request, decision, root);
+    if (explanation->request->cookie.size > 0)
+        put_string(root, "takeover", takeover_text(decision));
     struct spop_value hsts;
     if (find_variable(explanation, "hsts", &hsts))
         json_put_text(root, "hsts", hsts.bytes);
@@ -512,6 +525,7 @@ static void print_decision(FILE *out, const struct json *root)
     fputc('\n', out);
     print_line(out, "reason", text_at(root, "reason"), (struct slice){0});
     print_line(out, "to", text_at(root, "to"), (struct slice){0});
+    print_line(out, "takeover", text_at(root, "takeover"), (struct slice){0});
     print_line(out, "outage", text_at(root, "outage"), (struct slice){0});
     print_line(out, "form", text_at(root, "form"), (struct slice){0});
     print_line(out, "page", text_at(root, "page"), (struct slice){0});

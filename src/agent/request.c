@@ -95,6 +95,8 @@ static unsigned take_argument(struct request *request, struct slice name,
     case 2:
         if (is(name, "hb"))
             request->headers_in_one = value->boolean;
+        else if (is(name, "ck"))
+            request->cookie = text_of(value);
         else if (is(name, "up"))
             request->upgrade = text_of(value);
         return 0;

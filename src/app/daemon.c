@@ -21,6 +21,7 @@
 #include "publisher.h"
 #include "report.h"
 #include "responder.h"
+#include "seals.h"
 #include "service.h"
 #include "trace.h"
 #include "troubles.h"
@@ -59,6 +60,7 @@ struct daemon {
     struct pages *pages;
     struct key_keeper *keys;
     struct haproxy_needs *needs;
+    struct seals *seals;
     struct main_signal *signals[4];
     struct main_timer *start_timer;
     struct main_timer *alive_timer;
@@ -232,6 +234,7 @@ static void on_published(void *context)
     certificates_look(daemon->certificates);
     key_keeper_look(daemon->keys, false);
     haproxy_needs_look(daemon->needs);
+    seals_look(daemon->seals);
 }
 
 static void on_reading(void *context, const struct reading *reading)
@@ -543,6 +546,7 @@ static bool start(struct daemon *daemon, const char *path)
     start_pages(daemon);
     start_keys(daemon);
     start_history(daemon);
+    daemon->seals = seals_new(daemon->main_loop, daemon->publisher);
     start_watching(daemon, path);
     start_timers(daemon);
     daemon->start_limit_ms = clock_mono_ms() + FIRST_NAMES_MS;
@@ -565,6 +569,7 @@ static void stop(struct daemon *daemon)
     admin_server_free(daemon->admin);
     history_close(daemon->live.history);
     pages_free(daemon->pages);
+    seals_free(daemon->seals);
     main_timer_free(daemon->start_timer);
     main_timer_free(daemon->alive_timer);
     troubles_free(daemon->troubles);

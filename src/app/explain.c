@@ -7,6 +7,7 @@
 #include "core/time_text.h"
 #include "explain_identity.h"
 #include "explain_recorded.h"
+#include "seal_file.h"
 #include "json/json.h"
 
 #include <getopt.h>
@@ -68,6 +69,22 @@ static void add_line(struct client_question *client, enum client_source source, 
     lines[CLIENT_MAX_LINES - 1] = value;
 }
 
+/* The value of owui_tenant among "a=b; c=d"; the last one, as HAProxy has it. */
+static struct slice cookie_value(struct slice cookies)
+{
+    static const struct slice NAME = {"owui_tenant=", 12};
+    struct slice value = {0};
+    while (cookies.size > 0) {
+        const char *end = memchr(cookies.data, ';', cookies.size);
+        size_t size = end != NULL ? (size_t)(end - cookies.data) : cookies.size;
+        struct slice cookie = slice_trim(slice_head(cookies, size));
+        if (slice_starts_with(cookie, NAME))
+            value = slice_skip(cookie, NAME.size);
+        cookies = slice_skip(cookies, size_min(size + 1, cookies.size));
+    }
+    return value;
+}
+
 /* As HAProxy tells them: the beginning of the first Authorization, and of the cookie "token". */
 static void read_credential(struct request *request, struct slice name, struct slice value)
 {
@@ -76,6 +93,7 @@ static void read_credential(struct request *request, struct slice name, struct s
     } else if (slice_equal_nocase(name, SLICE("X-Api-Key"))) {
         request->api_keys++;
     } else if (slice_equal_nocase(name, SLICE("Cookie"))) {
+        request->cookie = cookie_value(value);
         while (value.size > 0) {
             const char *end = memchr(value.data, ';', value.size);
             struct slice pair = end != NULL ? slice_head(value, (size_t)(end - value.data)) : value;
@@ -278,6 +296,10 @@ static int tell(struct inquiry *inquiry, struct whole *whole)
                                 .table = whole->table,
                                 .keys = known.keys};
     const struct hap_config *haproxy = &whole->configuration->haproxy;
+    struct error_text why;
+    if (haproxy->takeover &&
+        seal_file_read(whole->configuration->cookie_key_file, &snapshot.seal, &why) != ERROR_OK)
+        fprintf(stderr, "owui-spoa: no cookie can be looked at: %s\n", why.text);
     struct explanation *explanation = explanation_new(&snapshot, &inquiry->request, haproxy);
     struct route_table *resolved = NULL;
 

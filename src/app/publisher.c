@@ -40,6 +40,7 @@ struct publisher {
     uint64_t generation;
     const struct challenge_table *challenges; /* the latest snapshot's */
     struct jwk_table *keys;                   /* the same */
+    struct seal_keys seal;
     struct main_timer *collect_timer;
     struct main_timer *reclaim_timer;
     struct main_timer *housekeeping_timer;
@@ -83,6 +84,7 @@ static void free_snapshot(struct publisher *publisher, struct snapshot *gone)
         challenge_table_free(gone->challenges);
     if (!keys_used)
         jwk_table_free(gone->keys);
+    memory_wipe(&gone->seal, sizeof(gone->seal));
     free(gone);
 }
 
@@ -139,6 +141,7 @@ static void put_out(struct publisher *publisher, struct snapshot *snapshot)
     struct snapshot *previous = publisher->snapshots;
     snapshot->challenges = publisher->challenges;
     snapshot->keys = publisher->keys;
+    snapshot->seal = publisher->seal;
     atomic_store(&snapshot->references, 1);
     snapshot->next = previous;
     publisher->snapshots = snapshot;
@@ -188,6 +191,12 @@ void publisher_set_challenges(struct publisher *publisher, const struct challeng
 void publisher_set_keys(struct publisher *publisher, struct jwk_table *keys)
 {
     publisher->keys = keys;
+    publish_same(publisher);
+}
+
+void publisher_set_seal(struct publisher *publisher, const struct seal_keys *keys)
+{
+    publisher->seal = *keys;
     publish_same(publisher);
 }
 

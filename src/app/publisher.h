@@ -89,6 +89,8 @@ const struct instances *publisher_instances(const struct publisher *publisher);
 void publisher_set_challenges(struct publisher *publisher, const struct challenge_table *table);
 /* The same with the keys of those who issue tokens; takes the table. */
 void publisher_set_keys(struct publisher *publisher, struct jwk_table *keys);
+/* From now on cookies are sealed with these keys. */
+void publisher_set_seal(struct publisher *publisher, const struct seal_keys *keys);
 
 /* A loop asks for a label: label_request_fn. */
 void publisher_want_label(void *publisher, const struct label_request *request);

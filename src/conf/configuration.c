@@ -99,6 +99,7 @@ void configuration_free(struct configuration *configuration)
     free(configuration->trace_file);
     free_texts(configuration->nameservers, configuration->nameserver_count);
     free(configuration->admin_socket);
+    free(configuration->cookie_key_file);
     settings_free(configuration->settings);
     hap_config_fini(&configuration->haproxy);
     acme_settings_fini(&configuration->acme);
@@ -179,6 +180,7 @@ void configuration_add_header_names(struct configuration *configuration,
     struct hap_config *haproxy = &configuration->haproxy;
     if (tenant->identity != NULL)
         add_identity(haproxy, tenant);
+    haproxy->takeover |= tenant->takes_over;
     for (size_t i = 0; i < tenant->header_count; i++) {
         const struct header *header = &tenant->headers[i];
         if (header_is_known(haproxy, header->name))

@@ -199,6 +199,11 @@ static void read_pages_listen(const struct node *node, void *target)
     *address = checked;
 }
 
+static void read_cookie_key_file(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->cookie_key_file);
+}
+
 static void read_tenant_id_header(const struct node *node, void *target)
 {
     struct slice text;
@@ -542,6 +547,7 @@ void global_read(const struct node *root, struct configuration *configuration)
         {"trace", read_trace},
         {"admin_socket", read_admin_socket},
         {"pages_listen", read_pages_listen},
+        {"cookie_key_file", read_cookie_key_file},
         {"trusted_proxies", trusted_proxies_read},
         {"upstream_allow", read_upstream_allow},
         {"unknown_host", read_unknown_host},
@@ -557,6 +563,9 @@ void global_read(const struct node *root, struct configuration *configuration)
     };
     options_read(root, OPTIONS, COUNT_OF(OPTIONS), configuration);
     read_inherited(root, configuration);
+    if (configuration->cookie_key_file == NULL)
+        configuration->cookie_key_file =
+            memory_format("%s/cookie.key", configuration->acme.state_dir);
     haproxy_complete(root, configuration);
     configuration->content_hash =
         hash_networks(&configuration->settings->trusted_proxies, hash_without_tenants(root));

@@ -2,6 +2,7 @@
 #include "tenant_read.h"
 
 #include "core/memory.h"
+#include "route/owui_path.h"
 #include "route/path.h"
 #include "value.h"
 
@@ -87,8 +88,11 @@ static void read_prefix(const struct node *node, void *target)
 
 static void read_mode(const struct node *node, void *target)
 {
-    static const struct choice MODES[] = {
-        {"redirect", PATH_REDIRECT}, {"strip", PATH_STRIP}, {"keep", PATH_KEEP}};
+    static const struct choice MODES[] = {{"redirect", PATH_REDIRECT},
+                                          {"takeover", PATH_TAKEOVER},
+                                          {"root-share", PATH_ROOT_SHARE},
+                                          {"strip", PATH_STRIP},
+                                          {"keep", PATH_KEEP}};
     struct path_rule *path = target;
     int mode;
     if (node_choice(node, MODES, COUNT_OF(MODES), &mode))
@@ -118,7 +122,7 @@ static void read_only(const struct node *node, void *target)
 static void warn_about_mode(const struct node *node, const struct path_rule *path)
 {
     struct node mode;
-    if (path->mode == PATH_REDIRECT || !node_member(node, "mode", &mode))
+    if ((path->mode != PATH_KEEP && path->mode != PATH_STRIP) || !node_member(node, "mode", &mode))
         return;
     if (path->mode == PATH_KEEP)
         node_report(&mode, JSON_PART_VALUE, CODE_PATH_KEEP,
@@ -133,6 +137,50 @@ static void warn_about_mode(const struct node *node, const struct path_rule *pat
                                   "from the root and fail (open-webui#25971).\nUse \"redirect\", "
                                   "or add \"only\": [\"/api/\"] for API clients"),
                     "path mode \"strip\" for a browser");
+}
+
+/* Open WebUI's own paths, each as a rule: so that a lookup finds them like any other. */
+static void share_root(const struct node *node, struct tenant *tenant)
+{
+    static const char *const MEANINGLESS[] = {"prefix", "only"};
+    struct path_rule rule = tenant->paths[--tenant->path_count];
+    struct node member;
+    for (size_t i = 0; i < COUNT_OF(MEANINGLESS); i++)
+        if (node_member(node, MEANINGLESS[i], &member))
+            node_report(
+                &member, JSON_PART_KEY, CODE_MEANINGLESS_KEY, memory_format("remove it"),
+                "\"%s\" has no meaning with path mode \"root-share\": it is Open WebUI's own "
+                "paths that lead here",
+                MEANINGLESS[i]);
+    for (size_t i = 0; rule.host != NULL && owui_path_shared(i).size > 0; i++)
+        tenant->paths[tenant->path_count++] = (struct path_rule){
+            .host = memory_copy_text(slice_of(rule.host)),
+            .wildcard = rule.wildcard,
+            .prefix = memory_copy_text(owui_path_shared(i)),
+            .segments = 1,
+            .mode = PATH_ROOT_SHARE,
+            .place = rule.place,
+        };
+    free(rule.host);
+    free(rule.prefix);
+    for (size_t i = 0; i < rule.only_count; i++)
+        free(rule.only[i]);
+    free(rule.only);
+}
+
+/* The same host and path twice, of which the second is the last one read. */
+static void report_repeated(const struct node *node, const struct tenant *tenant)
+{
+    const struct path_rule *path = &tenant->paths[tenant->path_count - 1];
+    for (size_t i = 0; i + 1 < tenant->path_count; i++) {
+        const struct path_rule *other = &tenant->paths[i];
+        if (path->host != NULL && path->prefix != NULL && other->host != NULL &&
+            other->prefix != NULL && path->wildcard == other->wildcard &&
+            strcmp(path->host, other->host) == 0 && strcmp(path->prefix, other->prefix) == 0)
+            node_report(node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
+                        "path \"%s%s%s\" is there already", path->wildcard ? "*." : "", path->host,
+                        path->prefix);
+    }
 }
 
 static void read_path(const struct node *node, struct tenant *tenant)
@@ -150,20 +198,17 @@ static void read_path(const struct node *node, struct tenant *tenant)
     struct path_rule *path = &tenant->paths[tenant->path_count++];
     *path = (struct path_rule){.mode = PATH_REDIRECT, .place = node_value_place(node)};
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), path);
+    bool shares = path->mode == PATH_ROOT_SHARE;
     for (size_t i = 0; i < COUNT_OF(REQUIRED); i++)
-        if (!node_member(node, REQUIRED[i], &member))
+        if (!node_member(node, REQUIRED[i], &member) && !(shares && i > 0))
             node_report(node, JSON_PART_VALUE, CODE_MISSING_KEY, NULL, "a path needs a \"%s\"",
                         REQUIRED[i]);
     warn_about_mode(node, path);
-    for (size_t i = 0; i + 1 < tenant->path_count; i++) {
-        const struct path_rule *other = &tenant->paths[i];
-        if (path->host != NULL && path->prefix != NULL && other->host != NULL &&
-            other->prefix != NULL && path->wildcard == other->wildcard &&
-            strcmp(path->host, other->host) == 0 && strcmp(path->prefix, other->prefix) == 0)
-            node_report(node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
-                        "path \"%s%s%s\" is there already", path->wildcard ? "*." : "", path->host,
-                        path->prefix);
-    }
+    tenant->takes_over |= path->mode == PATH_TAKEOVER;
+    if (shares)
+        share_root(node, tenant);
+    if (tenant->path_count > 0)
+        report_repeated(node, tenant);
 }
 
 void paths_read(const struct node *node, struct tenant *tenant)
@@ -176,7 +221,10 @@ void paths_read(const struct node *node, struct tenant *tenant)
                     "%zu paths, and at most %d are possible", count, PATHS_MAX);
         return;
     }
-    tenant->paths = memory_new(count * sizeof(*tenant->paths));
+    size_t shared = 0;
+    while (owui_path_shared(shared).size > 0)
+        shared++;
+    tenant->paths = memory_new(count * shared * sizeof(*tenant->paths));
     for (struct node_iterator i = node_children_placed(node); node_next(&i);)
         read_path(&i.node, tenant);
 }

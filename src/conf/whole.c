@@ -106,6 +106,15 @@ static void read_tenant_files(struct loading *loading)
 
 /* -- What only the whole can show -- */
 
+/* Whether the rule is one more of those that one "root-share" stands for. */
+static bool is_same_key(const struct tenant *tenant, size_t index)
+{
+    const struct path_rule *paths = tenant->paths;
+    return index > 0 && paths[index].mode == PATH_ROOT_SHARE &&
+           paths[index].place.line == paths[index - 1].place.line &&
+           paths[index].place.column == paths[index - 1].place.column;
+}
+
 /* Tenants on one host share cookies, local storage and the service worker of a browser. */
 static void check_shared_origin(void *context, const struct tenant *tenant)
 {
@@ -113,7 +122,7 @@ static void check_shared_origin(void *context, const struct tenant *tenant)
     for (size_t i = 0; i < tenant->path_count; i++) {
         const struct path_rule *path = &tenant->paths[i];
         struct route_match match;
-        if (path->mode == PATH_REDIRECT || path->wildcard)
+        if (path->mode == PATH_REDIRECT || path->wildcard || is_same_key(tenant, i))
             continue;
         route_table_find(loading->whole->table, slice_of(path->host), SLICE("/"), &match);
         if (match.tenant == NULL || match.tenant == tenant)

@@ -585,6 +585,29 @@ static void put_page_of_last_resort(const struct page *page)
             ERRORS[i]);
 }
 
+/* The root of a host goes to a tenant by cookie; what the tenant before has left goes with it. */
+static void put_takeover(const struct page *page)
+{
+    static const char *const COOKIES[] = {"token", "oauth_id_token", "oauth_session_id",
+                                          "owui-session"};
+    if (!page->config->takeover)
+        return;
+    put(page,
+        "    # a path takes the host's root over: it sets the cookie that says so\n"
+        "    http-request redirect prefix %%[var(txn.owui.to)] code 307 if "
+        "{ var(txn.owui.answer) -m str takeover }\n"
+        "    http-after-response add-header Set-Cookie \"owui_tenant=%%[var(txn.owui.cookie)]; "
+        "Path=/; HttpOnly; SameSite=Lax\" if { var(txn.owui.cookie) -m found }\n"
+        "    # the next tenant's server is not to see what another has left in the browser\n"
+        "    http-after-response set-header Clear-Site-Data '\"storage\"' if "
+        "{ var(txn.owui.forget) -m bool }\n");
+    for (size_t i = 0; i < COUNT_OF(COOKIES); i++)
+        put(page,
+            "    http-after-response add-header Set-Cookie \"%s=; Path=/; Max-Age=0\" if "
+            "{ var(txn.owui.forget) -m bool }\n",
+            COOKIES[i]);
+}
+
 /* Suspension and maintenance: a page for people, JSON for programs. */
 static void put_outages(const struct page *page)
 {
@@ -639,6 +662,7 @@ static void put_answers(const struct page *page)
               "{ var(txn.owui.retry) -m found }\n"
               "    http-request redirect location %%[var(txn.owui.to)] code 302 if "
               "{ var(txn.owui.answer) -m str login }\n");
+    put_takeover(page);
     put_outages(page);
     for (size_t i = 0; i < COUNT_OF(ANSWERS); i++)
         put(page,
@@ -862,6 +886,8 @@ static void put_arguments(const struct page *page)
     if (trusted)
         put(page, "    args xfp=req.fhdr(X-Forwarded-Proto) rid=req.fhdr(X-Request-ID)\n");
     put_identity_arguments(page);
+    if (page->config->takeover)
+        put(page, "    args ck=req.cook(owui_tenant)\n");
     put_since(page, HAP_3_4, "3.4", "    args hb=bool(true)\n", "");
 }
 

@@ -1,50 +1,58 @@
 /* The paths of Open WebUI 0.11: see route/owui_path.h. */
 #include "route/owui_path.h"
 
-/* By their first segment: routers of its server, then routes of its web interface. */
+/* By their first segment: routers of its server, then routes of its web interface. What a host with
+ * a website of its own keeps comes last. */
 static const struct {
-    struct slice segment;
+    struct slice path;
     enum owui_path kind;
 } PATHS[] = {
-    {{"api", 3}, OWUI_API},
-    {{"openai", 6}, OWUI_API},
-    {{"ollama", 6}, OWUI_API},
-    {{"health", 6}, OWUI_API},
-    {{"ready", 5}, OWUI_API},
-    {{"ws", 2}, OWUI_SOCKET},
-    {{"_app", 4}, OWUI_ASSET},
-    {{"static", 6}, OWUI_ASSET},
-    {{"cache", 5}, OWUI_ASSET},
-    {{"pyodide", 7}, OWUI_ASSET},
-    {{"themes", 6}, OWUI_ASSET},
-    {{"audio", 5}, OWUI_ASSET},
-    {{"manifest.json", 13}, OWUI_ASSET},
-    {{"opensearch.xml", 14}, OWUI_ASSET},
-    {{"favicon.png", 11}, OWUI_ASSET},
-    {{"", 0}, OWUI_PAGE},
-    {{"auth", 4}, OWUI_PAGE},
-    {{"oauth", 5}, OWUI_PAGE},
-    {{"c", 1}, OWUI_PAGE},
-    {{"s", 1}, OWUI_PAGE},
-    {{"home", 4}, OWUI_PAGE},
-    {{"admin", 5}, OWUI_PAGE},
-    {{"notes", 5}, OWUI_PAGE},
-    {{"watch", 5}, OWUI_PAGE},
-    {{"error", 5}, OWUI_PAGE},
-    {{"channels", 8}, OWUI_PAGE},
-    {{"workspace", 9}, OWUI_PAGE},
-    {{"playground", 10}, OWUI_PAGE},
+    {{"/api", 4}, OWUI_API},
+    {{"/openai", 7}, OWUI_API},
+    {{"/ollama", 7}, OWUI_API},
+    {{"/ws", 3}, OWUI_SOCKET},
+    {{"/_app", 5}, OWUI_ASSET},
+    {{"/static", 7}, OWUI_ASSET},
+    {{"/cache", 6}, OWUI_ASSET},
+    {{"/pyodide", 8}, OWUI_ASSET},
+    {{"/themes", 7}, OWUI_ASSET},
+    {{"/audio", 6}, OWUI_ASSET},
+    {{"/manifest.json", 14}, OWUI_ASSET},
+    {{"/opensearch.xml", 15}, OWUI_ASSET},
+    {{"/favicon.png", 12}, OWUI_ASSET},
+    {{"/auth", 5}, OWUI_PAGE},
+    {{"/oauth", 6}, OWUI_PAGE},
+    {{"/c", 2}, OWUI_PAGE},
+    {{"/s", 2}, OWUI_PAGE},
+    {{"/home", 5}, OWUI_PAGE},
+    {{"/admin", 6}, OWUI_PAGE},
+    {{"/notes", 6}, OWUI_PAGE},
+    {{"/watch", 6}, OWUI_PAGE},
+    {{"/error", 6}, OWUI_PAGE},
+    {{"/channels", 9}, OWUI_PAGE},
+    {{"/workspace", 10}, OWUI_PAGE},
+    {{"/playground", 11}, OWUI_PAGE},
+    {{"/health", 7}, OWUI_API},
+    {{"/ready", 6}, OWUI_API},
+    {{"/", 1}, OWUI_PAGE},
 };
+
+enum { KEPT_BY_THE_HOST = 3 };
+
+struct slice owui_path_shared(size_t index)
+{
+    return index < COUNT_OF(PATHS) - KEPT_BY_THE_HOST ? PATHS[index].path : (struct slice){0};
+}
 
 enum owui_path owui_path_kind(struct slice path)
 {
     if (path.size == 0 || path.data[0] != '/')
         return OWUI_OTHER;
-    path = slice_skip(path, 1);
-    const char *slash = path.size > 0 ? memchr(path.data, '/', path.size) : NULL;
-    struct slice segment = slash != NULL ? slice_head(path, (size_t)(slash - path.data)) : path;
+    const char *slash = path.size > 1 ? memchr(path.data + 1, '/', path.size - 1) : NULL;
+    if (slash != NULL)
+        path = slice_head(path, (size_t)(slash - path.data));
     for (size_t i = 0; i < COUNT_OF(PATHS); i++)
-        if (slice_equal(segment, PATHS[i].segment))
+        if (slice_equal(path, PATHS[i].path))
             return PATHS[i].kind;
     return OWUI_OTHER;
 }

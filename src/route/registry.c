@@ -39,6 +39,7 @@ struct retired {
 struct route_registry {
     struct slots slots;
     size_t tenant_count;
+    size_t takeover_count;
     uint64_t content_hash;
     uint64_t generation; /* of the last table built */
     struct retired *oldest, *newest;
@@ -297,6 +298,8 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
     if (put.old != NULL)
         drop_claims(registry, put.old);
 
+    registry->takeover_count += tenant->takes_over;
+    registry->takeover_count -= put.old != NULL && put.old->takes_over;
     struct entry *entry = entry_new(&name);
     entry->tenant = tenant;
     replace_entry(registry, old, entry);
@@ -312,6 +315,7 @@ bool route_registry_remove(struct route_registry *registry, struct slice name)
     const struct entry *entry = find_entry(registry, &key);
     if (entry == NULL)
         return false;
+    registry->takeover_count -= entry->tenant->takes_over;
     drop_claims(registry, entry->tenant);
     replace_entry(registry, entry, NULL);
     retire(registry, own_tenant(entry->tenant), NULL);
@@ -338,6 +342,7 @@ struct route_table *route_registry_build(struct route_registry *registry, uint64
     struct route_table *table = memory_new(sizeof(*table));
     slots_copy(&registry->slots, &table->slots);
     table->tenant_count = registry->tenant_count;
+    table->takeover_count = registry->takeover_count;
     table->content_hash = registry->content_hash;
     return table;
 }

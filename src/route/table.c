@@ -201,6 +201,11 @@ size_t route_table_tenant_count(const struct route_table *table)
     return table->tenant_count;
 }
 
+size_t route_table_takeover_count(const struct route_table *table)
+{
+    return table->takeover_count;
+}
+
 uint64_t route_table_content_hash(const struct route_table *table)
 {
     return table->content_hash;

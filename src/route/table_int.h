@@ -7,5 +7,6 @@
 struct route_table {
     struct slots slots;
     size_t tenant_count;
+    size_t takeover_count;
     uint64_t content_hash;
 };

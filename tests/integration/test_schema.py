@@ -190,6 +190,9 @@ GOOD = [
     with_tenant(
         routes=[{"match": {"path": "/a/", "credential": "none", "ip": ["::/0"], "not_ip": ["::1"]}}]
     ),
+    with_path(mode="takeover"),
+    with_path(mode="root-share", prefix=...),
+    with_global(cookie_key_file="/etc/owui-spoa/cookie.key"),
     with_path(),
     with_path(mode="redirect", prefix="/a/b"),
     with_path(mode="strip", only=["/api/", "/openai/v1"]),
@@ -423,6 +426,10 @@ BAD = [
     with_tenant(routes=[{"match": {}, "status": 404}]),
     with_global(defaults={"routes": []}),
     with_haproxy(tell=["sni", "sni"]),
+    with_path(mode="root-share"),
+    with_path(mode="root-share", prefix=..., only=["/api/"]),
+    with_path(mode="takeover", prefix=...),
+    with_global(cookie_key_file="my key"),
     with_path(host=...),
     with_path(prefix=...),
     with_path(prefix="owui"),

@@ -28,7 +28,48 @@ TRUSTED_EMAIL_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "")
 TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
 CORS_ALLOW_ORIGIN = os.environ.get("CORS_ALLOW_ORIGIN", "*").split(";")
 TOKENS = ["The", " quick", " brown", " fox", "."]
-SHELL = f"<!doctype html><title>{NAME}</title><div id=app></div>"
+SHELL = (
+    f"<!doctype html><title>{NAME}</title><link rel=icon href=/static/favicon.png>"
+    "<div id=app></div><script src=/_app/immutable/entry.js></script>"
+)
+# What the web interface does, as its build is: every URL begins at the root of the host.
+ENTRY = """
+const state = {events: [], sid: null, closed: 0};
+function connect(token) {
+  const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  const socket = new WebSocket(
+    `${scheme}//${location.host}/ws/socket.io/?EIO=4&transport=websocket`);
+  socket.onmessage = ({data}) => {
+    if (data[0] === '0') socket.send('40' + JSON.stringify({token}));
+    else if (data[0] === '2') socket.send('3');
+    else if (data.startsWith('40')) state.sid = JSON.parse(data.slice(2)).sid;
+    else if (data.startsWith('42')) state.events.push(JSON.parse(data.slice(2))[1].data);
+  };
+  socket.onclose = () => { state.closed++; };
+}
+function call(path, options = {}) {
+  const headers = {'Content-Type': 'application/json'};
+  if (localStorage.token) headers.Authorization = `Bearer ${localStorage.token}`;
+  return fetch(path, {...options, headers});
+}
+async function signIn(email) {
+  const body = JSON.stringify({email});
+  const answer = await call('/api/v1/auths/signin', {method: 'POST', body});
+  localStorage.token = (await answer.json()).token;
+  connect(localStorage.token);
+}
+function ask() {
+  const body = JSON.stringify({session_id: state.sid, chat_id: 'c1', id: 'm1', messages: []});
+  return call('/api/chat/completions', {method: 'POST', body}).then(answer => answer.status);
+}
+function answer() {
+  return state.events.map(event => event.data.content || '').join('');
+}
+call('/api/config').then(answer => answer.json()).then(config => {
+  document.getElementById('app').textContent = config.name;
+});
+if (localStorage.token) connect(localStorage.token);
+"""
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 sio = socketio.AsyncServer(
@@ -154,6 +195,12 @@ async def upload(file: UploadFile):
         "size": size,
         "sha256": digest.hexdigest(),
     }
+
+
+@app.get("/_app/immutable/entry.js")
+async def entry():
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return PlainTextResponse(ENTRY, media_type="text/javascript", headers=headers)
 
 
 @app.get("/oauth/{provider}/login")

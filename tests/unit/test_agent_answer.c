@@ -135,6 +135,11 @@ static void put_everybody(void)
     unpaid->maintenance->to_s = INT64_MAX;
     put(unpaid);
 
+    struct tenant *taker = tenant_at("taker", "taker.test", "10.1.0.21");
+    taker->takes_over = true;
+    add_key(taker, "plain.test/owui", PATH_TAKEOVER);
+    put(taker);
+
     put(tenant_at("pending", "pending.test", "not.resolved.yet"));
 
     struct tenant *wild = tenant_at("wild", "*.ai.example.com", "10.1.0.15");
@@ -190,6 +195,7 @@ struct question {
     const char *host; /* NULL: HAProxy sends NULL */
     const char *path;
     const char *up;
+    const char *ck;
     bool hb;
     const char *xff[3]; /* in the order of the request */
     const char *xfp;
@@ -221,12 +227,13 @@ static struct slice message_of(const struct question *question)
     while (lines < 3 && question->xff[lines] != NULL)
         lines++;
 
-    peer_write_message(&writer, SLICE("route"), 12);
+    peer_write_message(&writer, SLICE("route"), 13);
     peer_write_ip(&writer, SLICE("src"), slice_from(src.bytes, src.family == IP_V4 ? 4 : 16));
     peer_write_boolean(&writer, SLICE("tls"), question->tls);
     write_text(&writer, "host", question->host);
     write_text(&writer, "path", question->path);
     write_text(&writer, "up", question->up);
+    write_text(&writer, "ck", question->ck);
     peer_write_boolean(&writer, SLICE("hb"), question->hb);
     for (unsigned i = 0; i < 3; i++) {
         char name[] = {'x', 'f', 'f', (char)('1' + i), '\0'};
@@ -512,6 +519,55 @@ Test(answer, who_does_not_serve)
          "ok=true answer=page status=402 reason=suspended tenant=unpaid ip=192.0.2.1"},
     };
     check_rows(rows, COUNT_OF(rows));
+}
+
+Test(answer, a_cookie_gives_the_root_of_a_host_away)
+{
+    memset(snapshot.seal.keys, 7, sizeof(snapshot.seal.keys));
+    snapshot.seal.count = 1;
+    struct question question = {V4, .host = "plain.test", .path = "/owui/c/1"};
+    const char *entered = answer(&question);
+    cr_assert(eq(int, decision.outcome, OUTCOME_TAKEOVER), "%s", entered);
+    char cookie[SEAL_MAX_BYTES + 1] = "";
+    cr_assert(eq(int, sscanf(strstr(entered, "cookie="), "cookie=%104[^;]", cookie), 1));
+    char *expected = memory_format("ok=true answer=takeover to=http://plain.test cookie=%s; "
+                                   "Max-Age=2592000 strip=1 tenant=taker ip=192.0.2.1",
+                                   cookie);
+    cr_expect_str_eq(answer(&question), expected);
+    free(expected);
+
+    static const char TAKEN[] = "ok=true tenant=taker via=http dst=10.1.0.21 port=3000 "
+                                "ip=192.0.2.1 proto=http fport=80";
+    static const char KEPT[] = "ok=true tenant=plain via=http dst=2001:db8::7 port=3000 "
+                               "ip=192.0.2.1 proto=http fport=80 "
+                               "headers=[X-Team: blue][X-Tenant: <plain>]";
+    const struct row rows[] = {
+        {{V4, .host = "plain.test", .path = "/api/x", .ck = cookie, .hb = true},
+         OUTCOME_FORWARD,
+         TAKEN},
+        {{V4, .host = "plain.test", .path = "/blog", .ck = cookie, .hb = true},
+         OUTCOME_FORWARD,
+         KEPT},
+        {{V4, .host = "plain.test", .path = "/api/x", .ck = cookie + 1, .hb = true},
+         OUTCOME_FORWARD,
+         KEPT},
+        {{V4, .host = "plain.test", .path = "/owui/leave", .ck = cookie},
+         OUTCOME_TAKEOVER_LEAVE,
+         "ok=true answer=takeover to=http://plain.test cookie=gone; Max-Age=0 forget=true path=/ "
+         "tenant=taker ip=192.0.2.1"},
+    };
+    check_rows(rows, COUNT_OF(rows));
+
+    size_t before = allocations_count();
+    struct question taken = rows[0].question;
+    for (int i = 0; i < 100; i++)
+        answer(&taken);
+    cr_expect(eq(sz, allocations_count(), before));
+
+    snapshot.seal.count = 0;
+    cr_expect_str_eq(answer(&question), "ok=true answer=deny status=503 reason=no-cookie-key "
+                                        "tenant=taker ip=192.0.2.1");
+    cr_expect_str_eq(answer(&taken), KEPT);
 }
 
 Test(answer, what_is_refused)

@@ -1,0 +1,102 @@
+/* A host's root by cookie: see takeover.h. */
+#include "takeover.h"
+
+#include "core/clock.h"
+#include "route/label.h"
+#include "route/owui_path.h"
+
+static int64_t now_of(const struct request *request)
+{
+    return request->wall_s != 0 ? request->wall_s : clock_wall_s();
+}
+
+/* The tenant's rule for this host; `label` gets what a wildcard stands for. */
+static const struct path_rule *rule_for(const struct tenant *tenant, struct slice host,
+                                        struct slice *label)
+{
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        const struct path_rule *rule = &tenant->paths[i];
+        struct slice name = slice_of(rule->host);
+        *label = (struct slice){0};
+        if (rule->mode != PATH_TAKEOVER)
+            continue;
+        if (!rule->wildcard && slice_equal(name, host))
+            return rule;
+        if (!rule->wildcard || host.size <= name.size + 1 || !slice_ends_with(host, name))
+            continue;
+        *label = slice_head(host, host.size - name.size - 1);
+        if (host.data[label->size] == '.' && memchr(label->data, '.', label->size) == NULL &&
+            (tenant->label == NULL || label_pattern_matches(tenant->label, *label)))
+            return rule;
+    }
+    return NULL;
+}
+
+void takeover_find(const struct snapshot *snapshot, const struct request *request,
+                   struct decision *decision)
+{
+    struct route_match *match = &decision->match;
+    struct slice host = host_name(&decision->host);
+    struct slice label = {0};
+    struct slice name = seal_read(&snapshot->seal, host, request->cookie, now_of(request));
+    const struct tenant *tenant = name.size > 0 ? route_table_tenant(snapshot->table, name) : NULL;
+    if (tenant == NULL || rule_for(tenant, host, &label) == NULL)
+        return;
+    decision->sealed = tenant;
+    bool is_root = match->path == NULL && match->host_known && !match->label_refused;
+    if (!is_root || (match->tenant != NULL && owui_path_kind(decision->path) == OWUI_OTHER))
+        return;
+    *match = (struct route_match){.tenant = tenant, .label = label, .host_known = true};
+    decision->taken_over = true;
+}
+
+static void write_location(struct decision *decision)
+{
+    struct writer location = writer_of(decision->location_buffer, LOCATION_MAX_BYTES);
+    writer_bytes(&location, decision->client.https ? SLICE("https://") : SLICE("http://"));
+    host_write(&decision->host, &location);
+    assert(!location.failed);
+    decision->location = writer_written(&location);
+}
+
+/* What one tenant's pages have left in the browser would be sent to the next one's server. */
+static bool must_forget(const struct decision *decision, bool leaving)
+{
+    return decision->sealed != NULL && (leaving || decision->sealed != decision->match.tenant);
+}
+
+void takeover_enter(const struct snapshot *snapshot, const struct request *request,
+                    struct decision *decision)
+{
+    const struct path_rule *rule = decision->match.path;
+    struct slice rest = path_behind(decision->path, rule->segments);
+    bool leaving = slice_equal(rest, SLICE("/leave"));
+    struct writer cookie = writer_of(decision->cookie_buffer, sizeof(decision->cookie_buffer));
+
+    if (leaving)
+        writer_bytes(&cookie, SLICE("gone; Max-Age=0"));
+    else if (!seal_write(&snapshot->seal, host_name(&decision->host),
+                         slice_of(decision->match.tenant->name), now_of(request) + SEAL_LIFE_S,
+                         &cookie)) {
+        decision->outcome = OUTCOME_DENY_UNSEALED;
+        decision->status = 503;
+        return;
+    } else {
+        writer_bytes(&cookie, SLICE("; Max-Age=2592000"));
+    }
+    static_assert(SEAL_LIFE_S == 2592000, "the cookie says otherwise");
+    if (decision->client.https)
+        writer_bytes(&cookie, SLICE("; Secure"));
+    assert(!cookie.failed);
+    write_location(decision);
+    decision->outcome = leaving ? OUTCOME_TAKEOVER_LEAVE : OUTCOME_TAKEOVER;
+    decision->status = 307;
+    decision->cookie = writer_written(&cookie);
+    decision->forget = must_forget(decision, leaving);
+    if (leaving) {
+        decision->path = SLICE("/");
+        decision->path_changed = true;
+    } else {
+        decision->strip_segments = rule->segments;
+    }
+}

@@ -1,0 +1,193 @@
+/* Keys of cookies on disk: see seal_file.h. */
+#include "seal_file.h"
+
+#include "core/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    KEY_LIFE_S = SEAL_LIFE_S,
+    KEY_HEX_BYTES = CRYPTO_SEAL_KEY_BYTES * 2,
+    LINE_MAX_BYTES = 20 + 1 + KEY_HEX_BYTES + 1,
+    FILE_MAX_BYTES = SEAL_KEYS * LINE_MAX_BYTES,
+};
+
+struct key_ring {
+    struct seal_keys keys;
+    int64_t made_s[SEAL_KEYS];
+};
+
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool read_key(struct slice hex, uint8_t key[static CRYPTO_SEAL_KEY_BYTES])
+{
+    if (hex.size != KEY_HEX_BYTES)
+        return false;
+    for (size_t i = 0; i < CRYPTO_SEAL_KEY_BYTES; i++) {
+        int high = digit_of(hex.data[2 * i]), low = digit_of(hex.data[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        key[i] = (uint8_t)(high * 16 + low);
+    }
+    return true;
+}
+
+static bool read_seconds(struct slice text, int64_t *seconds)
+{
+    *seconds = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *seconds = *seconds * 10 + (text.data[i] - '0');
+    }
+    return text.size > 0 && text.size <= 12;
+}
+
+static bool parse(struct slice text, struct key_ring *ring)
+{
+    *ring = (struct key_ring){0};
+    while (text.size > 0) {
+        unsigned i = ring->keys.count;
+        const char *end = memchr(text.data, '\n', text.size);
+        if (end == NULL || i == SEAL_KEYS)
+            return false;
+        struct slice line = slice_head(text, (size_t)(end - text.data));
+        const char *space = line.size > 0 ? memchr(line.data, ' ', line.size) : NULL;
+        if (space == NULL)
+            return false;
+        size_t before = (size_t)(space - line.data);
+        if (!read_seconds(slice_head(line, before), &ring->made_s[i]) ||
+            !read_key(slice_skip(line, before + 1), ring->keys.keys[i]))
+            return false;
+        ring->keys.count++;
+        text = slice_skip(text, line.size + 1);
+    }
+    return ring->keys.count > 0;
+}
+
+static enum error read_ring(const char *path, struct key_ring *ring, struct error_text *why)
+{
+    char text[FILE_MAX_BYTES + 1];
+    struct stat about;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? error_set(why, ERROR_NOT_FOUND, "%s is not there", path)
+                               : error_set_errno(why, "cannot open %s", path);
+    enum error error = ERROR_OK;
+    ssize_t size = -1;
+    if (fstat(fd, &about) != 0)
+        error = error_set_errno(why, "cannot look at %s", path);
+    else if (!S_ISREG(about.st_mode) || (about.st_mode & 077) != 0)
+        error =
+            error_set(why, ERROR_INVALID,
+                      "%s must be a file that its owner alone can read: chmod 600 it, or remove "
+                      "it to have another made",
+                      path);
+    else if ((size = read(fd, text, sizeof(text))) < 0)
+        error = error_set_errno(why, "cannot read %s", path);
+    close(fd);
+    if (error == ERROR_OK && !parse(slice_from(text, (size_t)size), ring))
+        error = error_set(why, ERROR_INVALID, "%s does not hold keys: remove it to have some made",
+                          path);
+    memory_wipe(text, sizeof(text));
+    return error;
+}
+
+/* Aside, synced, renamed: nobody reads half a key. */
+static enum error write_ring(const char *path, const struct key_ring *ring, struct error_text *why)
+{
+    char text[FILE_MAX_BYTES + 1];
+    size_t size = 0;
+    for (unsigned i = 0; i < ring->keys.count; i++) {
+        size +=
+            (size_t)snprintf(text + size, sizeof(text) - size, "%lld ", (long long)ring->made_s[i]);
+        for (size_t j = 0; j < CRYPTO_SEAL_KEY_BYTES; j++)
+            size +=
+                (size_t)snprintf(text + size, sizeof(text) - size, "%02x", ring->keys.keys[i][j]);
+        text[size++] = '\n';
+    }
+    char *aside = memory_format("%s.new", path);
+    enum error error = ERROR_OK;
+    unlink(aside); /* what an earlier try has left */
+    int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, text, size) != (ssize_t)size || fsync(fd) != 0)
+        error = error_set_errno(why, "cannot write %s", aside);
+    if (fd >= 0)
+        close(fd);
+    if (error == ERROR_OK && rename(aside, path) != 0)
+        error = error_set_errno(why, "cannot rename %s", aside);
+    memory_wipe(text, sizeof(text));
+    free(aside);
+    return error;
+}
+
+static void add_key(struct key_ring *ring, int64_t now_s)
+{
+    for (unsigned i = SEAL_KEYS - 1; i > 0; i--) {
+        memcpy(ring->keys.keys[i], ring->keys.keys[i - 1], CRYPTO_SEAL_KEY_BYTES);
+        ring->made_s[i] = ring->made_s[i - 1];
+    }
+    crypto_random(ring->keys.keys[0], CRYPTO_SEAL_KEY_BYTES);
+    ring->made_s[0] = now_s;
+    if (ring->keys.count < SEAL_KEYS)
+        ring->keys.count++;
+}
+
+static enum error renew_locked(const char *path, int64_t now_s, struct key_ring *ring,
+                               struct error_text *why)
+{
+    enum error error = read_ring(path, ring, why);
+    if (error == ERROR_NOT_FOUND)
+        *ring = (struct key_ring){0};
+    else if (error != ERROR_OK)
+        return error;
+    if (ring->keys.count > 0 && now_s - ring->made_s[0] < KEY_LIFE_S)
+        return ERROR_OK;
+    add_key(ring, now_s);
+    return write_ring(path, ring, why);
+}
+
+static void take(const struct key_ring *ring, enum error error, struct seal_keys *keys)
+{
+    *keys = error == ERROR_OK ? ring->keys : (struct seal_keys){0};
+}
+
+enum error seal_file_read(const char *path, struct seal_keys *keys, struct error_text *why)
+{
+    struct key_ring ring = {0};
+    enum error error = read_ring(path, &ring, why);
+    take(&ring, error, keys);
+    memory_wipe(&ring, sizeof(ring));
+    return error;
+}
+
+/* The lock is a file of its own, because a renamed one takes its lock away. */
+enum error seal_file_renew(const char *path, int64_t now_s, struct seal_keys *keys,
+                           struct error_text *why)
+{
+    struct key_ring ring = {0};
+    char *lock_path = memory_format("%s.lock", path);
+    int lock = open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    enum error error = ERROR_OK;
+    if (lock < 0 || flock(lock, LOCK_EX) != 0)
+        error = error_set_errno(why, "cannot lock %s", lock_path);
+    else
+        error = renew_locked(path, now_s, &ring, why);
+    if (lock >= 0)
+        close(lock);
+    take(&ring, error, keys);
+    memory_wipe(&ring, sizeof(ring));
+    free(lock_path);
+    return error;
+}

@@ -1,0 +1,17 @@
+/* The file with the keys that cookies are sealed with: the service's alone, and renewed by itself.
+ *
+ * A text of one line per key, the newest first: when it was made, and 64 hexadecimal digits. After
+ * thirty days, which is how long a cookie is good, a new one is made and the one before is kept for
+ * as long again. Several agents may share the file.
+ */
+#pragma once
+
+#include "agent/seal.h"
+
+/* Reads them. An error when the file is not there, anybody else can read it, or it holds something
+ * else. */
+MUST_CHECK enum error seal_file_read(const char *path, struct seal_keys *keys,
+                                     struct error_text *why);
+/* The same, but makes the file or a new key where that is due. */
+MUST_CHECK enum error seal_file_renew(const char *path, int64_t now_s, struct seal_keys *keys,
+                                      struct error_text *why);

@@ -1,0 +1,89 @@
+/* Keys of cookies: see seals.h. */
+#include "seals.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "net/main_loop.h"
+#include "seal_file.h"
+
+#include <stdlib.h>
+
+/* Another agent may have made a new key meanwhile. */
+enum { LOOK_EVERY_MS = 60 * 1000 };
+
+struct seals {
+    struct publisher *publisher;
+    struct main_timer *timer;
+    struct seal_keys keys; /* as published */
+    bool started;
+    bool used;
+    bool failed; /* and told */
+};
+
+/* What HAProxy was configured with at the start is taken to know. */
+static void tell_first_use(struct seals *seals)
+{
+    if (seals->started && !seals->used)
+        log_event(LOG_WARNING, "haproxy_config_differs",
+                  LOG_TEXT("reason", "a tenant takes a host's root over, by a cookie"),
+                  LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
+    seals->used = true;
+}
+
+static void renew(struct seals *seals)
+{
+    const struct configuration *configuration = publisher_configuration(seals->publisher);
+    struct seal_keys keys;
+    struct error_text why;
+    enum error error = seal_file_renew(configuration->cookie_key_file, clock_wall_s(), &keys, &why);
+    if (error != ERROR_OK && !seals->failed)
+        log_event(LOG_ERROR, "no_cookie_key", LOG_TEXT("reason", why.text),
+                  LOG_TEXT("until_then", "paths of mode \"takeover\" are refused"));
+    seals->failed = error != ERROR_OK;
+    if (memcmp(&keys, &seals->keys, sizeof(keys)) != 0) {
+        seals->keys = keys;
+        publisher_set_seal(seals->publisher, &keys);
+    }
+    memory_wipe(&keys, sizeof(keys));
+}
+
+static void look(struct seals *seals)
+{
+    const struct snapshot *snapshot = publisher_snapshot(seals->publisher);
+    if (snapshot == NULL || route_table_takeover_count(snapshot->table) == 0)
+        return;
+    tell_first_use(seals);
+    renew(seals);
+}
+
+void seals_look(struct seals *seals)
+{
+    if (seals != NULL && !seals->used)
+        look(seals);
+}
+
+static void on_timer(void *context)
+{
+    look(context);
+}
+
+struct seals *seals_new(struct main_loop *loop, struct publisher *publisher)
+{
+    struct seals *seals = memory_new(sizeof(*seals));
+    seals->publisher = publisher;
+    seals->timer = main_timer_new(loop, on_timer, seals);
+    main_timer_every(seals->timer, LOOK_EVERY_MS);
+    look(seals);
+    seals->started = true;
+    return seals;
+}
+
+void seals_free(struct seals *seals)
+{
+    if (seals == NULL)
+        return;
+    main_timer_free(seals->timer);
+    memory_wipe(seals, sizeof(*seals));
+    free(seals);
+}
