@@ -161,13 +161,14 @@ struct decision {
     enum outcome outcome;
     enum refusal refusal;
     uint16_t status;
+    bool admitted;     /* maintenance holds, and the client is let through */
+    bool path_changed; /* `path` is not what was asked for */
     enum answer_form form;
-    uint32_t retry_after_s;         /* 0: HAProxy's own */
-    bool admitted;                  /* maintenance holds, and the client is let through */
+    uint32_t retry_after_s; /* 0: HAProxy's own */
+    unsigned strip_segments;
     struct slice key_authorization; /* of a challenge; the table's */
     struct host host;
     struct slice path; /* normal form */
-    bool path_changed;
     char path_buffer[PATH_CHANGED_MAX_BYTES];
     struct client client;
     struct route_match match;
@@ -177,16 +178,15 @@ struct decision {
     /* Of a tenant that asks who the user is; the verifier's, until it is asked again. */
     const struct identity *identity;
     enum identity_refusal identity_refusal;
-    const struct tenant *led_from;  /* whose host the user's address led away from; or NULL */
+    bool taken_over;                /* the tenant has the request by the cookie */
+    bool forget;                    /* what another tenant has left in the browser is to go */
+    bool is_sign_in;                /* the tenant's policy limits how often */
     const struct policy_rule *rule; /* of the tenant's policy; NULL: none matched */
-    bool is_sign_in;                /* and the tenant's policy limits how often */
-    unsigned strip_segments;
-    struct slice location; /* for redirects: scheme, host and port */
+    const struct tenant *led_from;  /* whose host the user's address led away from; or NULL */
+    const struct tenant *sealed;    /* that the cookie names; NULL: none, or it is no good */
+    struct slice cookie;            /* to be set */
+    struct slice location;          /* for redirects: scheme, host and port */
     char location_buffer[LOCATION_MAX_BYTES];
-    const struct tenant *sealed; /* that the request's cookie names; NULL: none, or it is no good */
-    bool taken_over;             /* and by which it has the request */
-    bool forget;
-    struct slice cookie; /* to be set */
     char cookie_buffer[COOKIE_MAX_BYTES];
 };
 

@@ -29,7 +29,7 @@ static size_t count_names(const struct configuration *configuration)
 {
     const struct hap_config *haproxy = &configuration->haproxy;
     return haproxy->header_count + haproxy->identity_header_count + haproxy->token_count +
-           haproxy->client_certificates;
+           haproxy->client_certificates + haproxy->takeover;
 }
 
 static void look(struct haproxy_needs *needs, const struct snapshot *snapshot)
@@ -70,7 +70,7 @@ struct haproxy_needs *haproxy_needs_new(struct main_loop *main_loop,
     needs->snapshot = snapshot;
     needs->context = context;
     needs->timer = main_timer_new(main_loop, on_look, needs);
-    haproxy_needs_look(needs);
+    on_look(needs); /* at once: what HAProxy was started with is what is there now */
     return needs;
 }
 

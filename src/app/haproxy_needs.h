@@ -1,4 +1,5 @@
-/* What tenants need to stand in haproxy.cfg: names of headers, tokens, client certificates. A
+/* What tenants need to stand in haproxy.cfg: names of headers, tokens, client certificates,
+ * a cookie. A
  * change of tenants is in force at once, but HAProxy's files are somebody else's to write and load:
  * when what is needed has grown, it is told. */
 #pragma once

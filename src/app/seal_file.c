@@ -78,7 +78,7 @@ static bool parse(struct slice text, struct key_ring *ring)
 
 static enum error read_ring(const char *path, struct key_ring *ring, struct error_text *why)
 {
-    char text[FILE_MAX_BYTES + 1];
+    char text[FILE_MAX_BYTES + 1] = "";
     struct stat about;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)

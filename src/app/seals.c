@@ -16,20 +16,9 @@ struct seals {
     struct publisher *publisher;
     struct main_timer *timer;
     struct seal_keys keys; /* as published */
-    bool started;
     bool used;
     bool failed; /* and told */
 };
-
-/* What HAProxy was configured with at the start is taken to know. */
-static void tell_first_use(struct seals *seals)
-{
-    if (seals->started && !seals->used)
-        log_event(LOG_WARNING, "haproxy_config_differs",
-                  LOG_TEXT("reason", "a tenant takes a host's root over, by a cookie"),
-                  LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
-    seals->used = true;
-}
 
 static void renew(struct seals *seals)
 {
@@ -53,7 +42,7 @@ static void look(struct seals *seals)
     const struct snapshot *snapshot = publisher_snapshot(seals->publisher);
     if (snapshot == NULL || route_table_takeover_count(snapshot->table) == 0)
         return;
-    tell_first_use(seals);
+    seals->used = true;
     renew(seals);
 }
 
@@ -75,7 +64,6 @@ struct seals *seals_new(struct main_loop *loop, struct publisher *publisher)
     seals->timer = main_timer_new(loop, on_timer, seals);
     main_timer_every(seals->timer, LOOK_EVERY_MS);
     look(seals);
-    seals->started = true;
     return seals;
 }
 

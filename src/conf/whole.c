@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "file.h"
 #include "load.h"
+#include "taken_roots.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -204,6 +205,7 @@ static void check_tenants(struct loading *loading)
     struct diagnostics *diagnostics = loading->diagnostics;
     size_t first = diagnostics->count;
     route_table_each_tenant(loading->whole->table, check_shared_origin, loading);
+    taken_roots_check(loading->whole->table, diagnostics);
     route_table_each_tenant(loading->whole->table, check_domains, loading);
     route_table_each_tenant(loading->whole->table, check_authority, loading);
     if (diagnostics->count > first)

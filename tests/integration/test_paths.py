@@ -109,7 +109,7 @@ def test_with_the_cookie_open_webuis_paths_are_the_tenants(own):
     for path in ("/", "/c/42", "/auth", "/api/config", "/_app/version.json", "/static/x.png"):
         assert ask(own, "shared.test", path).header("X-Upstream") == "gamma", path
         assert ask(own, "shared.test", path, cookie).header("X-Upstream") == "beta", path
-    for path in ("/blog/", "/index.html", "/wp-admin/"):
+    for path in ("/blog/", "/index.html", "/about"):
         assert ask(own, "shared.test", path, cookie).header("X-Upstream") == "gamma", path
     answer = ask(own, "shared.test", "/api/echo", cookie)
     assert dict(answer.json()["headers"])["x-tenant-id"] == "first"
@@ -362,4 +362,22 @@ def test_check_warns_of_the_shared_origin_once_per_path(own):
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
     for tenant in ("first", "second", "guest"):
-        assert len(re.findall(rf'W508[^\n]*tenant "{tenant}"', text)) == 1, text
+        assert len(re.findall(rf'W508[^\n]*tenant "{tenant}": path[^\n]*is on the host', text)) == 1
+    taken = re.findall(r'tenant "(\w+)": path[^\n]*takes over too|that tenant "(\w+)" takes', text)
+    assert len(taken) == 2, text  # "first" and "second", "alone" and "down"
+
+
+def test_the_first_takeover_needs_another_haproxy_configuration(new_stack, upstreams):
+    stack = new_stack()
+    stack.config["cookie_key_file"] = str(stack.directory / "cookie.key")
+    site = {"site": tenants(upstreams)["site"]}
+    stack.write_tenants(site)
+    stack.start()
+    assert "haproxy_config_differs" not in stack.agents[0].log()
+    stack.write_tenants({**site, "first": tenants(upstreams)["first"]})
+    wait_until(lambda: "haproxy_config_differs" in stack.agents[0].log(), "told in the log")
+    stack.write_haproxy_config()
+    stack.haproxy.stop()
+    stack.start_haproxy()
+    _, cookie = enter(stack, "shared.test", "/owui/")
+    assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"

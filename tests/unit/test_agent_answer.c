@@ -531,7 +531,7 @@ Test(answer, a_cookie_gives_the_root_of_a_host_away)
     char cookie[SEAL_MAX_BYTES + 1] = "";
     cr_assert(eq(int, sscanf(strstr(entered, "cookie="), "cookie=%104[^;]", cookie), 1));
     char *expected = memory_format("ok=true answer=takeover to=http://plain.test cookie=%s; "
-                                   "Max-Age=2592000 strip=1 tenant=taker ip=192.0.2.1",
+                                   "Max-Age=2592000 more=true strip=1 tenant=taker ip=192.0.2.1",
                                    cookie);
     cr_expect_str_eq(answer(&question), expected);
     free(expected);
