@@ -322,6 +322,7 @@ class Browser:
             auth={"token": self.token},
             transports=["websocket"],
             socketio_path="ws/socket.io",
+            wait_timeout=TIMEOUT_S,
         )
 
     async def chat(self):
