@@ -103,7 +103,7 @@ def test_nothing_is_lost_while_certificates_change(
     print(f"\n{told} {swaps} swaps, {added} domains, median {took_ms[len(took_ms) // 2]:.1f} ms")
     assert told["failures"] == []
     assert told["requests"] > 20 * swaps / 3
-    assert told["serials"] > swaps / 3  # it has really seen them change
+    assert told["serials"] > swaps / 4  # it has really seen them change: a third are new ones
     assert (dropped, alive) == (0, sockets)
     assert tokens >= 6
     assert added >= domains
