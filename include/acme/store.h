@@ -92,6 +92,8 @@ MUST_CHECK enum error store_order_save(struct store *store, const char *name,
 void store_order_forget(struct store *store, const char *name);
 /* The order and its key: both have done their work. */
 void store_pending_forget(struct store *store, const char *name);
+/* Forgets them when the key is in service already: the process ended while store_install() did. */
+void store_pending_settle(struct store *store, const char *name);
 
 /* -- Certificates -- */
 

@@ -481,6 +481,23 @@ enum error store_read(struct store *store, const char *name, struct bytes *pem,
     return file_read(&store->certs, name, FILE_MAX_BYTES, pem, why);
 }
 
+void store_pending_settle(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    struct bytes pem = {0};
+    struct error_text why;
+    name_with(file, name, ".key");
+    struct crypto_key *pending = load_key(store, &store->pending, file);
+    struct crypto_key *served = NULL;
+    if (pending != NULL && store_read(store, name, &pem, &why) == ERROR_OK)
+        served = crypto_key_from_pem(bytes_slice(&pem), &why);
+    if (served != NULL && crypto_key_equal(pending, served))
+        store_pending_forget(store, name);
+    crypto_key_free(served);
+    crypto_key_free(pending);
+    bytes_free(&pem);
+}
+
 /* Key and certificate of one file; `unusable` tells that nothing could load it. A file without a
  * key that we can read may be somebody else's: HAProxy also takes keys from a file beside it. */
 static enum error read_pair(struct slice pem, struct crypto_certificate *certificate,

@@ -119,6 +119,7 @@ void worker_load(struct certificate *certificate)
         problem_from_json(json_get(held, "problem"), &host->problem);
     }
     json_free(saved);
+    store_pending_settle(certificate->worker->store, certificate->name);
     worker_look(certificate);
 }
 

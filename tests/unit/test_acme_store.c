@@ -541,3 +541,31 @@ Test(store, the_accounts_thumbprint_is_known_while_the_store_is_open)
     free(state);
     end_root(root);
 }
+
+Test(store, an_order_whose_key_is_in_service_is_over)
+{
+    struct error_text why = {0};
+    struct bytes pem = {0};
+    char *root = new_root();
+    struct store *store = must_open(root);
+    cr_assert(eq(int, issue(store, 1000, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, store_read(store, NAME, &pem, &why), ERROR_OK));
+    struct crypto_key *served = crypto_key_from_pem(bytes_slice(&pem), &why);
+    bytes_free(&pem);
+
+    /* As it is when the process ends before the last step. */
+    cr_assert(eq(int, store_pending_key_put(store, NAME, served, &why), ERROR_OK));
+    store_pending_settle(store, NAME);
+    cr_expect(eq(ptr, store_pending_key_find(store, NAME, CRYPTO_EC_P256), NULL));
+
+    struct crypto_key *next = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
+    store_pending_settle(store, NAME);
+    struct crypto_key *found = store_pending_key_find(store, NAME, CRYPTO_EC_P256);
+    cr_assert(ne(ptr, found, NULL));
+    cr_expect(crypto_key_equal(found, next));
+    crypto_key_free(found);
+    crypto_key_free(next);
+    crypto_key_free(served);
+    store_close(store);
+    end_root(root);
+}
