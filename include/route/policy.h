@@ -37,6 +37,8 @@ enum credential {
 
 /* A bit for each known method, and one for all others; 0 for "", which is one that was not told. */
 unsigned policy_method(struct slice method);
+/* One that policy_method() takes for the same; "" for 0. */
+struct slice policy_method_name(unsigned method);
 
 struct networks {
     struct ip_network *items;

@@ -60,6 +60,8 @@ static void add_request(struct trace_entry *entry, const struct request *request
     COPY(entry, sni, request->sni);
     COPY(entry, origin, request->origin);
     COPY(entry, upgrade, request->upgrade);
+    entry->method = (uint8_t)policy_method(request->method);
+    entry->credential = (uint8_t)request_credential(request);
     COPY(entry, id, id.size > 0 ? id : request->unique_id);
 }
 
@@ -70,6 +72,7 @@ static void add_rest(struct trace_entry *entry, const struct decision *decision)
     entry->flags = 0;
     COPY(entry, host, host_name(&decision->host));
     COPY(entry, path, decision->path);
+    entry->method = entry->credential = 0;
     entry->sni_size = entry->origin_size = entry->upgrade_size = entry->id_size = 0;
 }
 

@@ -59,6 +59,8 @@ struct trace_entry {
     uint8_t sni_size;
     uint8_t origin_size;
     uint8_t upgrade_size;
+    uint8_t method;     /* of policy_method(); 0: not told */
+    uint8_t credential; /* enum credential: its kind alone */
     uint8_t decision_size;
     uint8_t reason_size;
     char decision[TRACE_REASON_BYTES]; /* the outcome's name */

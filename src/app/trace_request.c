@@ -34,6 +34,13 @@ void trace_request_make(const struct trace_entry *entry, const struct settings *
     request->sni = slice_from(entry->sni, entry->sni_size);
     request->origin = slice_from(entry->origin, entry->origin_size);
     request->upgrade = slice_from(entry->upgrade, entry->upgrade_size);
+    request->method = policy_method_name(entry->method);
+    request->credential_told = entry->credential != CREDENTIAL_UNTOLD;
+    /* Any credential of the kind stands for it. */
+    if (entry->credential == CREDENTIAL_API_KEY)
+        request->token = SLICE("sk-");
+    else if (entry->credential == CREDENTIAL_SESSION)
+        request->token = SLICE("eyJ");
     request->wall_s = entry->wall_ms / 1000;
     request->client.peer = entry->peer;
     request->client.peer_tls = (entry->flags & TRACE_TLS) != 0;

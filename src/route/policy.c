@@ -99,10 +99,20 @@ unsigned policy_needs(const struct policy *policy)
     return needs;
 }
 
+static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+
+struct slice policy_method_name(unsigned method)
+{
+    if (method == 0)
+        return (struct slice){0};
+    for (unsigned i = 0; i < COUNT_OF(METHODS); i++)
+        if (method == 1u << i)
+            return slice_of(METHODS[i]);
+    return SLICE("OTHER");
+}
+
 unsigned policy_method(struct slice method)
 {
-    static const char *const METHODS[] = {"GET",   "HEAD",   "POST",   "PUT",
-                                          "PATCH", "DELETE", "OPTIONS"};
     if (method.size == 0)
         return 0;
     for (unsigned i = 0; i < COUNT_OF(METHODS); i++)

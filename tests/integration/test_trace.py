@@ -27,6 +27,15 @@ def recording(new_stack, upstreams):
             {
                 "one": {"hosts": ["one.test"], "upstream": alpha, "https": "off"},
                 "two": {"hosts": ["two.test"], "upstream": alpha, "https": "off"},
+                "rules": {
+                    "hosts": ["rules.test"],
+                    "upstream": alpha,
+                    "https": "off",
+                    "routes": [
+                        {"match": {"path": "/api", "credential": "api_key"}, "action": "deny"},
+                        {"match": {"path": "/api", "method": ["DELETE"]}, "action": "deny"},
+                    ],
+                },
             }
         )
         return stack.start()
@@ -94,6 +103,16 @@ def test_who_the_client_was_is_known_when_it_is_decided_again(recording):
     done = run_agent_command("explain", "-c", stack.config_path, *arguments)
     assert json.loads(done.stdout)["client"]["ip"] == "203.0.113.9"
     assert replay(stack)[1]["differ"] == 0
+
+
+def test_method_and_kind_of_credential_are_known_too(recording):
+    stack = recording()
+    for value, status in [("Bearer sk-0123", 403), ("Bearer eyJ0", 200), ("Basic eDp5", 200)]:
+        headers = [("Authorization", value)]
+        assert get(stack, "rules.test", "/api/echo", headers=headers).status == status
+    assert get(stack, "rules.test", "/api/echo", method="DELETE").status == 403
+    code, told = replay(stack)
+    assert (code, told["decided"], told["differ"]) == (0, 4, 0), told
 
 
 def test_no_secret_is_recorded(recording):

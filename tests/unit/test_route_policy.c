@@ -168,6 +168,17 @@ Test(policy, lists_of_addresses)
     policy_unref(policy);
 }
 
+Test(policy, methods_and_back)
+{
+    static const char *const ALL[] = {"",      "GET",    "HEAD",    "POST", "PUT",
+                                      "PATCH", "DELETE", "OPTIONS", "BREW"};
+    for (size_t i = 0; i < COUNT_OF(ALL); i++) {
+        unsigned method = policy_method(slice_of(ALL[i]));
+        cr_expect(eq(u32, policy_method(policy_method_name(method)), method), "%s", ALL[i]);
+        cr_expect(le(u32, method, UINT8_MAX));
+    }
+}
+
 Test(policy, needs)
 {
     struct policy *policy = policy_new();
