@@ -78,9 +78,19 @@ struct http_probe_answer {
     struct slice certificate; /* PEM of the first one */
 };
 
+/* What a server at an address answers a GET with, over HTTP or HTTPS: a health check. */
+struct http_look {
+    const char *url;        /* "http://10.2.0.11:8080/ready": Host, SNI, and the name to verify */
+    const char *connect_to; /* "10.2.0.11:8080": whatever DNS says of the URL's host */
+    bool no_verify;         /* any certificate will do */
+};
+
 typedef void http_probed_fn(void *context, const struct http_probe_answer *answer);
 
 /* As http_client_send(), with the client's limits. */
 MUST_CHECK struct http_exchange *http_client_probe(struct http_client *client,
                                                    const struct http_probe *probe,
                                                    http_probed_fn *on_probed, void *context);
+MUST_CHECK struct http_exchange *http_client_look(struct http_client *client,
+                                                  const struct http_look *look,
+                                                  http_probed_fn *on_probed, void *context);

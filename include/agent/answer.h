@@ -22,8 +22,14 @@
  * and, where trusted proxies are configured, the lines of their headers from the last to the first,
  * with how many the request has: xff1..xff3 xffn (X-Forwarded-For), fwd1..fwd3 fwdn (Forwarded),
  * xri1 xrin (X-Real-IP), cfi1 cfin (CF-Connecting-IP), tci1 tcin (True-Client-IP), then xfp
- * (X-Forwarded-Proto) and rid (X-Request-ID). The order is free, though agent/ahead.h finds a host
- * soonest that comes first; unknown arguments are skipped.
+ * (X-Forwarded-Proto) and rid (X-Request-ID). Where some tenant has replicas that need them, also
+ *
+ *     utk   string    the middle part of the JWT in the cookie `token`: its claims
+ *     uau   string    the same of Authorization
+ *     rep   string    the cookie owui_replica
+ *
+ * The order is free, though agent/ahead.h finds a host soonest that comes first; unknown arguments
+ * are skipped.
  *
  * Where tenants ask who the user is, there are also
  *
@@ -72,6 +78,7 @@
  *     lb       integer  bytes of a body
  *     si sn    integer  sign-ins in a minute from an address, from its subnet; on such paths only
  *     ts tt    integer  timeouts in ms: of the server, of a tunnel
+ *     stick    string   what the cookie owui_replica is to be set to, only when it is another
  *     h_NAME   string   a tenant's header (hb false)
  *     headers  binary   all of a tenant's headers (hb true): (name, value) pairs of varint-length
  *                       strings, closed by two empty ones
@@ -86,6 +93,7 @@
 #include "agent/snapshot.h"
 #include "identity/verifier.h"
 #include "route/path.h"
+#include "route/replica.h"
 #include "spop/spop_frame.h"
 
 /* How a request was decided; counted, told by `explain`. */
@@ -134,10 +142,13 @@ struct request {
     struct slice upgrade;
     struct slice cookie; /* ck */
     int64_t wall_s;      /* the time that the decision is about; 0: now */
-    bool headers_in_one; /* hb */
     struct slice origin;
     struct slice sni;
-    struct slice unique_id; /* uid: HAProxy's own, told only where decisions are recorded */
+    struct slice unique_id;    /* uid: HAProxy's own, told only where decisions are recorded */
+    bool headers_in_one;       /* hb */
+    struct slice token_claims; /* utk */
+    struct slice authorization_claims; /* uau */
+    struct slice replica_cookie;       /* rep */
     struct identity_question identity;
     struct verifier *verifier; /* the loop's; NULL: nobody's identity can be verified */
     struct slice method;
@@ -185,6 +196,7 @@ struct decision {
     const struct tenant *led_from;  /* whose host the user's address led away from; or NULL */
     const struct tenant *sealed;    /* that the cookie names; NULL: none, or it is no good */
     struct slice cookie;            /* to be set */
+    struct replica_choice replica;  /* of a target that has replicas */
     struct slice location;          /* for redirects: scheme, host and port */
     char location_buffer[LOCATION_MAX_BYTES];
     char cookie_buffer[COOKIE_MAX_BYTES];

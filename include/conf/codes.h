@@ -44,6 +44,7 @@
     X(TENANT_UNKNOWN, 220, ERROR, "a tenant is named that does not exist")                      \
     X(VERSION_SPLIT, 230, ERROR, "two versions cannot share a tenant's requests")               \
     X(VERSION_UNKNOWN, 231, ERROR, "the active version is none of the versions")                \
+    X(REPLICA_UNKNOWN, 232, ERROR, "a server drains that is none of the replicas")              \
     X(HSTS_PRELOAD, 240, ERROR, "HSTS lacks what preload lists demand")                         \
     X(BAD_TIME, 241, ERROR, "not a point in time such as \"2026-12-01T02:00Z\"")                \
     X(IDENTITY_HEADER, 244, ERROR, "not a header for an identity or a token")                   \

@@ -55,6 +55,17 @@ struct path_rule {
     struct place place;
 };
 
+/* How the health of a tenant's servers is looked at. */
+struct check_rule {
+    char *path;     /* "/ready" */
+    char *fallback; /* "/health", where the server does not know `path`; NULL: none */
+    unsigned every_ms;
+    unsigned rise; /* so many good answers bring it back */
+    unsigned fall; /* so many bad ones take it out */
+};
+
+struct replica_set; /* see route/replica.h */
+struct replica_health;
 struct label_pattern; /* compiled; see route/label.h */
 
 struct prepared {
@@ -85,8 +96,9 @@ struct tenant {
     bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
     char *backend;           /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
-    struct label_pattern *label; /* NULL: any host label */
-    struct header *headers;      /* the global ones that apply and its own */
+    struct replica_set *replicas; /* if any: requests go to one of these, and `upstream` is empty */
+    struct label_pattern *label;  /* NULL: any host label */
+    struct header *headers;       /* the global ones that apply and its own */
     size_t header_count;
     struct maintenance *maintenance; /* NULL: none is planned */
     struct suspension *suspended;    /* NULL: it is not */
@@ -111,11 +123,21 @@ struct tenant {
     size_t version_count;
     char *active_version;
 
+    struct check_rule *check;      /* NULL: nobody looks */
+    struct replica_health *health; /* of `upstream`, if it is checked: told, and not decided by */
+
     const struct tenant *instance_of; /* a label's own instance of a per_label tenant; not owned */
 };
 
 /* Zeroed, at the start of a cache line. */
 struct tenant *tenant_new(void) __attribute__((malloc, returns_nonnull));
+/* The upstreams whose addresses have to be known: its own or its replicas'; none where that is
+ * somebody else's business (a backend, a label's instance). */
+size_t tenant_upstream_count(const struct tenant *tenant);
+struct upstream *tenant_upstream_at(struct tenant *tenant, size_t index);
+const struct upstream *tenant_upstream_peek(const struct tenant *tenant, size_t index);
+/* Whether the upstream is given by a name, whose address is found at run time. */
+bool upstream_has_name(const struct upstream *upstream);
 /* A deep copy, to be changed and put in the original's place; it is not prepared. */
 struct tenant *tenant_clone(const struct tenant *tenant);
 void tenant_drop_prepared_limits(struct tenant *tenant);

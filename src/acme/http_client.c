@@ -493,6 +493,44 @@ struct http_exchange *http_client_probe(struct http_client *client, const struct
     return start(exchange, set_probe(exchange, probe));
 }
 
+/* One exchange on a connection of its own, with the address that the caller says. */
+static bool set_look(struct http_exchange *exchange, const struct http_look *look)
+{
+    CURL *easy = exchange->easy;
+    char *entry = memory_format("::%s", look->connect_to);
+    const struct http_request request = {.method = HTTP_GET, .url = look->url};
+    exchange->connect_to = curl_slist_append(NULL, entry);
+    free(entry);
+    bool set =
+        exchange->connect_to != NULL && set_request(exchange, &request) &&
+        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    set = set && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+#else
+    set = set &&
+          curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS) == CURLE_OK;
+#endif
+    if (look->no_verify)
+        set = set && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+              curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK;
+    return set;
+}
+
+struct http_exchange *http_client_look(struct http_client *client, const struct http_look *look,
+                                       http_probed_fn *on_probed, void *context)
+{
+    struct http_exchange *exchange = new_exchange(client, context);
+    if (exchange == NULL)
+        return NULL;
+    exchange->on_probed = on_probed;
+    return start(exchange, set_look(exchange, look));
+}
+
 size_t http_client_running(const struct http_client *client)
 {
     return client->running;

@@ -161,6 +161,17 @@ static int64_t public_port(const struct decision *decision)
     return decision->client.https ? 443 : 80;
 }
 
+static void write_replica(const struct replica_choice *choice, struct writer *actions)
+{
+    const struct replica *replica = choice->replica;
+    char cookie[REPLICA_COOKIE_BYTES];
+    writer_bytes(actions, slice_from(replica->prepared, replica->prepared_size));
+    if (!choice->set_cookie)
+        return;
+    replica_cookie(replica, cookie);
+    action_set_text(actions, SLICE("stick"), slice_from(cookie, sizeof(cookie)));
+}
+
 static void write_forward(const struct request *request, const struct decision *decision,
                           struct writer *actions)
 {
@@ -169,6 +180,8 @@ static void write_forward(const struct request *request, const struct decision *
         writer_bytes(actions, slice_from(tenant->prepared_plain, tenant->prepared_plain_size));
     else
         writer_bytes(actions, slice_from(tenant->prepared_slots, tenant->prepared_slots_size));
+    if (decision->replica.replica != NULL)
+        write_replica(&decision->replica, actions);
     write_client(decision, actions);
     action_set_text(actions, SLICE("proto"), proto_of(decision));
     action_set_number(actions, SLICE("fport"), public_port(decision));

@@ -1,5 +1,7 @@
 /* The decision: see agent/answer.h. */
+#include "agent/claim.h"
 #include "agent/instance.h"
+#include "core/hash.h"
 #include "identify.h"
 #include "outage.h"
 #include "screen.h"
@@ -66,6 +68,7 @@ static void clear(struct decision *decision)
     decision->led_from = NULL;
     decision->rule = NULL;
     decision->is_sign_in = false;
+    decision->replica = (struct replica_choice){0};
     decision->strip_segments = 0;
     decision->location = (struct slice){0};
 }
@@ -246,8 +249,36 @@ static bool redirect_elsewhere(const struct snapshot *snapshot, const struct req
     return true;
 }
 
+/* The user that the request's token names, which may be anybody's word: good for nothing but
+ * finding the replica. 0: none. Open WebUI looks at Authorization first, too. */
+static uint64_t find_user(const struct request *request)
+{
+    struct slice id;
+    char buffer[CLAIMS_MAX_BYTES];
+    if (!claim_find_id(request->authorization_claims, buffer, &id) &&
+        !claim_find_id(request->token_claims, buffer, &id))
+        return 0;
+    return hash_content(id, 0) | 1;
+}
+
+/* False when none of the replicas has an address yet. */
+static bool find_replica(const struct request *request, struct decision *decision)
+{
+    const struct replica_set *set = decision->target->replicas;
+    const struct ip *client = &decision->client.ip;
+    struct replica_question question = {
+        .client = hash_content(slice_from(client->bytes, sizeof(client->bytes)), client->family),
+        .cookie = request->replica_cookie,
+    };
+    if (replica_set_uses_user(set))
+        question.user = find_user(request);
+    replica_choose(set, &question, &decision->replica);
+    return decision->replica.replica != NULL;
+}
+
 /* Where the tenant's requests go, if that is known yet. */
-static void find_upstream(const struct snapshot *snapshot, struct decision *decision)
+static void find_upstream(const struct snapshot *snapshot, const struct request *request,
+                          struct decision *decision)
 {
     const struct tenant *tenant = decision->match.tenant;
     if (tenant->backend == NULL && tenant->upstream.per_label) {
@@ -256,7 +287,9 @@ static void find_upstream(const struct snapshot *snapshot, struct decision *deci
         tenant = key.size > 0 ? route_table_tenant(snapshot->table, key) : NULL;
     }
     decision->target = tenant;
-    if (tenant == NULL || (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE))
+    if (tenant != NULL && (tenant->backend != NULL || tenant->upstream.address.family != IP_NONE))
+        return;
+    if (tenant == NULL || tenant->replicas == NULL || !find_replica(request, decision))
         finish(decision, OUTCOME_DENY_UNRESOLVED, 503);
 }
 
@@ -293,7 +326,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     /* What another tenant than the host's lets in is for that one to say. */
     if (decision->led_from != NULL && !screen_passes(snapshot, request, decision))
         return;
-    find_upstream(snapshot, decision);
+    find_upstream(snapshot, request, decision);
 }
 
 void decide_challenge(const struct snapshot *snapshot, struct slice path, struct decision *decision)

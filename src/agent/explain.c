@@ -276,9 +276,11 @@ static struct json *limits_json(const struct explanation *explanation)
     return object;
 }
 
-static char *upstream_text(const struct tenant *tenant)
+static char *upstream_text(const struct decision *decision)
 {
-    const struct upstream *upstream = &tenant->upstream;
+    const struct tenant *tenant = decision->target;
+    const struct upstream *upstream =
+        tenant->replicas != NULL ? &decision->replica.replica->upstream : &tenant->upstream;
     char ip_text[IP_TEXT_SIZE];
     struct ip literal;
     if (tenant->backend != NULL)
@@ -302,6 +304,19 @@ static char *upstream_text(const struct tenant *tenant)
         text = verified;
     }
     return text;
+}
+
+/* Which of them, and why. What the checks say is known to the daemon alone. */
+static struct json *replica_json(const struct decision *decision)
+{
+    const struct replica_set *set = decision->target->replicas;
+    struct json *object = json_new_object();
+    char *text = memory_format("%td of %zu, %s", decision->replica.replica - set->items + 1,
+                               set->count, replica_sticky_name(set->sticky));
+    put_string(object, "which", text);
+    put_string(object, "because", replica_reason_name(decision->replica.reason));
+    free(text);
+    return object;
 }
 
 static void put_value(struct json *object, const char *key, const struct spop_value *value)
@@ -427,9 +442,11 @@ struct json *explanation_json(const struct explanation *explanation)
     if (decision->rule != NULL)
         json_put(root, "route", rule_json(explanation));
     if (decision->outcome == OUTCOME_FORWARD) {
-        char *upstream = upstream_text(decision->target);
+        char *upstream = upstream_text(decision);
         put_string(root, "upstream", upstream);
         free(upstream);
+        if (decision->target->replicas != NULL)
+            json_put(root, "replica", replica_json(decision));
         json_put(root, "limits", limits_json(explanation));
     }
     json_put(root, "request", request_json(explanation));
@@ -517,6 +534,7 @@ static void print_limits(FILE *out, const struct json *limits)
 static void print_decision(FILE *out, const struct json *root)
 {
     const struct json *tenant = json_get(root, "tenant");
+    const struct json *replica = json_get(root, "replica");
     fprintf(out, "%-11s%.*s", "decision", SLICE_PRINT(text_at(root, "decision")));
     if (json_get(root, "status") != NULL) {
         fputs(", status ", out);
@@ -536,6 +554,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "version", text_at(tenant, "version"), (struct slice){0});
     print_rule(out, json_get(root, "route"));
     print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
+    print_line(out, "replica", text_at(replica, "which"), text_at(replica, "because"));
     print_limits(out, json_get(root, "limits"));
 }
 

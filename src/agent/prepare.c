@@ -3,6 +3,7 @@
 #include "limits.h"
 
 #include "core/memory.h"
+#include "route/replica.h"
 
 #include <stdlib.h>
 
@@ -13,6 +14,8 @@ enum {
      * that is not in normal form may find no room, and its request is then refused. */
     STRIP_RESERVED_BYTES = (3 + 5 + 1) + (3 + 6 + 1 + 1),
     PATH_RESERVED_BYTES = (3 + 5 + 2) + 64,
+    /* The cookie that names a replica. */
+    STICK_RESERVED_BYTES = (3 + 6 + 2) + REPLICA_COOKIE_BYTES,
     /* Around a changed Host: action, name, length, brackets and ":65535". */
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
     SPENT_RESERVED_BYTES = 3 + 6 + 1,
@@ -43,13 +46,8 @@ static size_t longest_host(const struct tenant *tenant)
     return size_min(longest, HOST_MAX_BYTES);
 }
 
-static void write_upstream(const struct tenant *tenant, struct writer *actions)
+static void write_upstream(const struct upstream *upstream, struct writer *actions)
 {
-    const struct upstream *upstream = &tenant->upstream;
-    if (tenant->backend != NULL) {
-        action_set_text(actions, SLICE("backend"), slice_of(tenant->backend));
-        return;
-    }
     action_set_text(actions, SLICE("via"), slice_of(upstream_scheme_via(upstream->scheme)));
     action_set_ip(actions, SLICE("dst"), &upstream->address);
     action_set_number(actions, SLICE("port"), upstream->port);
@@ -67,7 +65,10 @@ static void write_plain(const struct tenant *tenant, struct writer *actions)
 {
     spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("tenant"), public_name(tenant));
-    write_upstream(tenant, actions);
+    if (tenant->backend != NULL)
+        action_set_text(actions, SLICE("backend"), slice_of(tenant->backend));
+    else if (tenant->replicas == NULL)
+        write_upstream(&tenant->upstream, actions);
 }
 
 static bool has_dynamic_headers(const struct tenant *tenant)
@@ -118,6 +119,28 @@ static size_t hsts_size(const struct tenant *tenant)
     return tenant->hsts != NULL ? (3 + 5 + 2) + strlen(tenant->hsts) : 0;
 }
 
+/* An address that is not known yet will take room too. */
+static size_t unwritten_address(const struct upstream *upstream)
+{
+    return upstream->address.family == IP_NONE ? 3 + 4 + 1 + 16 : 0;
+}
+
+/* What an answer will say of the upstream beyond what is in the tenant's part. */
+static size_t unwritten_upstream(const struct tenant *tenant)
+{
+    size_t largest = 0;
+    if (tenant->backend != NULL)
+        return 0;
+    if (tenant->replicas == NULL)
+        return unwritten_address(&tenant->upstream);
+    for (size_t i = 0; i < tenant->replicas->count; i++) {
+        const struct replica *replica = &tenant->replicas->items[i];
+        size_t size = replica->prepared_size + unwritten_address(&replica->upstream);
+        largest = size > largest ? size : largest;
+    }
+    return largest + (replica_set_uses_cookie(tenant->replicas) ? STICK_RESERVED_BYTES : 0);
+}
+
 static enum error check_room(const struct tenant *tenant, size_t used,
                              const size_t identity_bytes[static IDENTITY_VALUE__MAX],
                              struct error_text *text)
@@ -144,10 +167,8 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
     size_t largest[IDENTITY_VALUE__MAX];
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
         largest[i] = identity_value_max_bytes((enum identity_value)i);
-    /* An address that is not known yet will take room too. */
-    if (tenant->backend == NULL && tenant->upstream.address.family == IP_NONE)
-        plain_size += 3 + 4 + 1 + 16;
-    size_t used = plain_size + CLIENT_RESERVED_BYTES + hsts_size(tenant) + limits_largest(tenant);
+    size_t used = plain_size + unwritten_upstream(tenant) + CLIENT_RESERVED_BYTES +
+                  hsts_size(tenant) + limits_largest(tenant);
     if (tenant->identity != NULL)
         used += SPENT_RESERVED_BYTES;
     size_t changed =
@@ -168,6 +189,20 @@ static void keep(const struct writer *actions, uint8_t **bytes, uint16_t *size)
     memcpy(*bytes, written.data, written.size);
 }
 
+static enum error prepare_replicas(struct tenant *tenant, struct error_text *text)
+{
+    uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
+    for (size_t i = 0; tenant->replicas != NULL && i < tenant->replicas->count; i++) {
+        struct replica *replica = &tenant->replicas->items[i];
+        struct writer actions = writer_of(buffer, sizeof(buffer));
+        write_upstream(&replica->upstream, &actions);
+        if (actions.failed)
+            return error_set(text, ERROR_TOO_BIG, "a replica's name is too long");
+        keep(&actions, &replica->prepared, &replica->prepared_size);
+    }
+    return ERROR_OK;
+}
+
 enum error answer_prepare(struct tenant *tenant, struct error_text *text)
 {
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
@@ -178,7 +213,10 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     if (plain.failed)
         return error_set(text, ERROR_TOO_BIG, "the tenant's name and upstream are too long");
     limits_prepare(tenant);
-    enum error error = check_size(tenant, writer_used(&plain), text);
+    enum error error = prepare_replicas(tenant, text);
+    if (error != ERROR_OK)
+        return error;
+    error = check_size(tenant, writer_used(&plain), text);
     if (error != ERROR_OK)
         return error;
     keep(&plain, &tenant->prepared_plain, &tenant->prepared_plain_size);

@@ -117,6 +117,12 @@ static unsigned take_argument(struct request *request, struct slice name,
             request->origin = text_of(value);
         else if (is(name, "sni"))
             request->sni = text_of(value);
+        else if (is(name, "utk"))
+            request->token_claims = text_of(value);
+        else if (is(name, "uau"))
+            request->authorization_claims = text_of(value);
+        else if (is(name, "rep"))
+            request->replica_cookie = text_of(value);
         else
             take_credential(request, name, value);
         return 0;

@@ -2,6 +2,7 @@
 #include "live.h"
 
 #include "core/memory.h"
+#include "route/replica.h"
 #include "sources.h"
 #include "tenant_edit.h"
 
@@ -35,18 +36,61 @@ static struct json *paths_json(const struct tenant *tenant)
     return paths;
 }
 
+static char *url_of(const struct upstream *upstream)
+{
+    const char *host = upstream->host != NULL ? upstream->host : "(by label)";
+    return memory_format(strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
+                         upstream->scheme == UPSTREAM_HTTP ? "http" : "https", host,
+                         (unsigned)upstream->port);
+}
+
+/* "up", "down", "starting" or "no-address", as the checks and the resolver have it now. */
+static const char *replica_state(const struct replica *replica)
+{
+    if (replica->upstream.address.family == IP_NONE)
+        return "no-address";
+    unsigned share = replica_share(replica);
+    if (share == 0)
+        return "down";
+    return share < REPLICA_SHARE_FULL ? "starting" : "up";
+}
+
+static void put_replicas(struct json *object, const struct replica_set *set)
+{
+    struct json *list = json_new_array();
+    size_t up = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct replica *replica = &set->items[i];
+        struct json *item = json_new_object();
+        char *url = url_of(&replica->upstream);
+        up += replica->upstream.address.family != IP_NONE && replica_share(replica) > 0;
+        json_put_text(item, "url", slice_of(url));
+        json_put_text(item, "state", slice_of(replica_state(replica)));
+        json_put_bool(item, "draining", replica->draining);
+        json_append(list, item);
+        free(url);
+    }
+    char *text = memory_format("%zu replicas, %zu up", set->count, up);
+    json_put_text(object, "upstream", slice_of(text));
+    json_put(object, "replicas", list);
+    free(text);
+}
+
 static void put_upstream(struct json *object, const struct tenant *tenant)
 {
     const struct upstream *upstream = &tenant->upstream;
     char ip_text[IP_TEXT_SIZE];
+    if (tenant->active_version != NULL)
+        json_put_text(object, "version", slice_of(tenant->active_version));
+    if (tenant->replicas != NULL) {
+        put_replicas(object, tenant->replicas);
+        return;
+    }
     if (tenant->backend != NULL) {
         json_put_text(object, "backend", slice_of(tenant->backend));
         return;
     }
-    const char *host = upstream->host != NULL ? upstream->host : "(by label)";
-    char *text = memory_format(strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
-                               upstream->scheme == UPSTREAM_HTTP ? "http" : "https", host,
-                               (unsigned)upstream->port);
+    char *text = url_of(upstream);
     json_put_text(object, "upstream", slice_of(text));
     free(text);
     if (upstream->address.family != IP_NONE)

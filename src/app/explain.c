@@ -105,6 +105,31 @@ static void read_credential(struct request *request, struct slice name, struct s
     }
 }
 
+/* Of a token: what HAProxy tells of it, field(2,.). */
+static struct slice second_part(struct slice token)
+{
+    const char *dot = token.size > 0 ? memchr(token.data, '.', token.size) : NULL;
+    if (dot == NULL)
+        return (struct slice){0};
+    struct slice rest = slice_skip(token, (size_t)(dot - token.data) + 1);
+    const char *end = rest.size > 0 ? memchr(rest.data, '.', rest.size) : NULL;
+    return end != NULL ? slice_head(rest, (size_t)(end - rest.data)) : rest;
+}
+
+static void read_cookies(struct request *request, struct slice line)
+{
+    while (line.size > 0) {
+        const char *semicolon = memchr(line.data, ';', line.size);
+        size_t size = semicolon != NULL ? (size_t)(semicolon - line.data) : line.size;
+        struct slice cookie = slice_trim(slice_head(line, size));
+        if (slice_starts_with(cookie, SLICE("token=")))
+            request->token_claims = second_part(slice_skip(cookie, sizeof("token=") - 1));
+        else if (slice_starts_with(cookie, SLICE("owui_replica=")))
+            request->replica_cookie = slice_skip(cookie, sizeof("owui_replica=") - 1);
+        line = slice_skip(line, size_min(size + 1, line.size));
+    }
+}
+
 static bool read_header(struct inquiry *inquiry, const char *line)
 {
     const char *colon = strchr(line, ':');
@@ -130,6 +155,10 @@ static bool read_header(struct inquiry *inquiry, const char *line)
         inquiry->request.origin = value;
     else
         read_credential(&inquiry->request, name, value);
+    if (slice_equal_nocase(name, SLICE("Authorization")))
+        inquiry->request.authorization_claims = second_part(value);
+    else if (slice_equal_nocase(name, SLICE("Cookie")))
+        read_cookies(&inquiry->request, value);
     return true;
 }
 
@@ -199,11 +228,16 @@ static bool add_address(struct whole *whole, const struct decision *decision)
             route_registry_put(whole->registry, instance, NULL, NULL);
         return instance != NULL;
     }
-    if (!resolve(tenant->upstream.host, settings, &address))
-        return false;
     struct tenant *moved = tenant_clone(tenant);
-    moved->upstream.address = address;
-    if (answer_prepare(moved, NULL) != ERROR_OK) {
+    bool is_found = false;
+    for (size_t i = 0; i < tenant_upstream_count(moved); i++) {
+        struct upstream *upstream = tenant_upstream_at(moved, i);
+        if (resolve(upstream->host, settings, &address)) {
+            upstream->address = address;
+            is_found = true;
+        }
+    }
+    if (!is_found || answer_prepare(moved, NULL) != ERROR_OK) {
         tenant_free(moved);
         return false;
     }

@@ -5,6 +5,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "health.h"
 #include "instances.h"
 #include "report.h"
 #include "resolver.h"
@@ -34,6 +35,7 @@ struct publisher {
     struct sources *sources;
     struct resolver *resolver;
     struct instances *instances;
+    struct health *health;
     struct loops *loops;        /* NULL: nobody to hand snapshots to */
     struct snapshot *snapshots; /* alive, the latest first; the publisher has a reference on that */
     struct retired *retired;
@@ -226,6 +228,12 @@ static bool resolve(void *context, const char *host, struct ip *address)
     return resolver_find(publisher->resolver, host, address) == RESOLVER_KNOWN;
 }
 
+static void on_tenant(void *context, struct tenant *tenant)
+{
+    const struct publisher *publisher = context;
+    health_attach(publisher->health, tenant);
+}
+
 static void collect(struct publisher *publisher)
 {
     bool many = resolver_pending(publisher->resolver) > MANY_PENDING;
@@ -259,14 +267,17 @@ struct stale {
 static void find_stale(void *context, const struct tenant *tenant)
 {
     struct stale *stale = context;
-    const struct upstream *upstream = &tenant->upstream;
-    struct ip address;
+    bool is_stale = false;
     /* Instances have a keeper of their own. */
-    if (tenant->backend != NULL || tenant->instance_of != NULL || upstream->per_label ||
-        upstream->host == NULL || ip_parse(slice_of(upstream->host), &address))
+    if (tenant->instance_of != NULL)
         return;
-    if (!resolve(stale->publisher, upstream->host, &address) ||
-        ip_equal(&address, &upstream->address))
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++) {
+        const struct upstream *upstream = tenant_upstream_peek(tenant, i);
+        struct ip address;
+        if (upstream_has_name(upstream) && resolve(stale->publisher, upstream->host, &address))
+            is_stale |= !ip_equal(&address, &upstream->address);
+    }
+    if (!is_stale)
         return;
     stale->tenants = memory_resize(stale->tenants, stale->count + 1, sizeof(*stale->tenants));
     stale->tenants[stale->count++] = tenant;
@@ -277,11 +288,8 @@ static size_t apply_addresses(struct publisher *publisher)
 {
     struct stale stale = {.publisher = publisher};
     route_table_each_tenant(publisher->snapshots->table, find_stale, &stale);
-    for (size_t i = 0; i < stale.count; i++) {
-        struct ip address;
-        if (resolve(publisher, stale.tenants[i]->upstream.host, &address))
-            sources_put_address(publisher->sources, stale.tenants[i], &address);
-    }
+    for (size_t i = 0; i < stale.count; i++)
+        sources_refresh_addresses(publisher->sources, stale.tenants[i]);
     free(stale.tenants);
     struct diagnostics diagnostics = {0};
     sources_settle_parked(publisher->sources, &diagnostics);
@@ -314,6 +322,7 @@ static void on_housekeeping(void *context)
     struct publisher *publisher = context;
     publish_addresses(publisher);
     resolver_forget_unused(publisher->resolver);
+    health_forget_unused(publisher->health);
 }
 
 void publisher_want_label(void *context, const struct label_request *request)
@@ -337,6 +346,7 @@ static void use_configuration(void *context, const struct configuration *configu
     };
     struct error_text why;
     instances_set_settings(publisher->instances, configuration->settings);
+    health_set_ca_file(publisher->health, configuration->haproxy.upstream_ca_file);
     if (resolver_configure(publisher->resolver, &options, &why) != ERROR_OK)
         log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
 }
@@ -479,6 +489,7 @@ static struct sources *new_sources(struct publisher *publisher)
 {
     const struct sources_needs needs = {
         .resolve = resolve,
+        .on_tenant = on_tenant,
         .on_configuration = use_configuration,
         .context = publisher,
     };
@@ -509,6 +520,7 @@ struct publisher *publisher_new(struct main_loop *main_loop,
     publisher->scan_timer = main_timer_new(main_loop, on_scan, publisher);
     publisher->sources = new_sources(publisher);
     publisher->resolver = new_resolver(publisher, main_loop);
+    publisher->health = health_new(main_loop);
     publisher->instances = instances_new(sources_registry(publisher->sources), publisher->resolver);
     if (!read_global(publisher, diagnostics)) {
         publisher_free(publisher);
@@ -541,6 +553,7 @@ void publisher_free(struct publisher *publisher)
     instances_free(publisher->instances);
     resolver_free(publisher->resolver); /* its last answers still ask what is allowed */
     sources_free(publisher->sources);
+    health_free(publisher->health);
     free_retired(publisher, UINT64_MAX);
     main_timer_free(publisher->collect_timer);
     main_timer_free(publisher->reclaim_timer);

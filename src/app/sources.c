@@ -190,21 +190,18 @@ size_t sources_take_changed(struct sources *sources, char ***names)
 
 /* -- One tenant ------------------------------------------------------------------------------- */
 
-/* An upstream given by name: its address is found at run time. */
-static bool has_name_upstream(const struct tenant *tenant)
-{
-    struct ip literal;
-    return tenant->backend == NULL && !tenant->upstream.per_label &&
-           tenant->upstream.host != NULL && !ip_parse(slice_of(tenant->upstream.host), &literal);
-}
-
 /* A tenant's content hash is that of its text, xor this: so either can be had from the other. */
 static uint64_t address_hash(const struct tenant *tenant)
 {
-    const struct ip *address = &tenant->upstream.address;
-    if (!has_name_upstream(tenant) || address->family == IP_NONE)
-        return 0;
-    return hash_content(slice_from(address->bytes, sizeof(address->bytes)), address->family);
+    uint64_t hash = 0;
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++) {
+        const struct upstream *upstream = tenant_upstream_peek(tenant, i);
+        const struct ip *address = &upstream->address;
+        if (address->family != IP_NONE && upstream_has_name(upstream))
+            hash ^= hash_content(slice_from(address->bytes, sizeof(address->bytes)),
+                                 address->family + i * 4);
+    }
+    return hash;
 }
 
 static bool is_from(const struct tenant *tenant, const struct source *source)
@@ -212,24 +209,27 @@ static bool is_from(const struct tenant *tenant, const struct source *source)
     return tenant->place.file != NULL && strcmp(tenant->place.file, source->path) == 0;
 }
 
-/* False while the tenant's upstream is a name without an address. */
-static bool resolve(struct sources *sources, struct tenant *tenant)
-{
-    struct ip address;
-    if (!has_name_upstream(tenant))
-        return true;
-    if (!sources->needs.resolve(sources->needs.context, tenant->upstream.host, &address))
-        return false;
-    tenant->content_hash ^= address_hash(tenant);
-    tenant->upstream.address = address;
-    tenant->content_hash ^= address_hash(tenant);
-    return true;
-}
-
 static bool can_serve(const struct tenant *tenant)
 {
-    return tenant->backend != NULL || tenant->upstream.per_label ||
-           tenant->upstream.address.family != IP_NONE;
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++)
+        if (tenant_upstream_peek(tenant, i)->address.family != IP_NONE)
+            return true;
+    return tenant_upstream_count(tenant) == 0;
+}
+
+/* Takes the addresses that are known now. False while no upstream of the tenant has one. */
+static bool resolve(struct sources *sources, struct tenant *tenant)
+{
+    tenant->content_hash ^= address_hash(tenant);
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++) {
+        struct upstream *upstream = tenant_upstream_at(tenant, i);
+        struct ip address;
+        if (upstream_has_name(upstream) &&
+            sources->needs.resolve(sources->needs.context, upstream->host, &address))
+            upstream->address = address;
+    }
+    tenant->content_hash ^= address_hash(tenant);
+    return can_serve(tenant);
 }
 
 static void park(struct sources *sources, struct tenant *tenant)
@@ -267,10 +267,11 @@ static bool put(struct sources *sources, struct tenant *tenant, struct diagnosti
         tenant_free(tenant);
         return false;
     }
-    unsigned needs = policy_needs(tenant->policy);
+    unsigned needs = configuration_arguments_for(tenant);
     sources->counts.wants_arguments |= (needs & ~sources->arguments) != 0;
     sources->arguments |= needs;
     drop_parked(sources, tenant->name);
+    sources->needs.on_tenant(sources->needs.context, tenant);
     if (!is_resolved && existing != NULL && can_serve(existing))
         park(sources, tenant);
     else
@@ -290,21 +291,27 @@ void sources_settle_parked(struct sources *sources, struct diagnostics *diagnost
     }
 }
 
-void sources_put_address(struct sources *sources, const struct tenant *tenant,
-                         const struct ip *address)
+/* Puts a copy whose addresses are others in the place of the tenant it was made from. */
+static void put_moved(struct sources *sources, struct tenant *moved)
 {
-    struct tenant *moved = tenant_clone(tenant);
     struct error_text why;
-    moved->content_hash ^= address_hash(moved);
-    moved->upstream.address = *address;
-    moved->content_hash ^= address_hash(moved);
     if (answer_prepare(moved, &why) != ERROR_OK) {
         /* Room for an address was left when the tenant was first prepared. */
         assert(false);
         tenant_free(moved);
         return;
     }
+    sources->needs.on_tenant(sources->needs.context, moved);
     route_registry_put(sources->registry, moved, NULL, NULL);
+}
+
+void sources_refresh_addresses(struct sources *sources, const struct tenant *tenant)
+{
+    struct tenant *moved = tenant_clone(tenant);
+    if (!resolve(sources, moved))
+        tenant_free(moved);
+    else
+        put_moved(sources, moved);
 }
 
 /* -- One file --------------------------------------------------------------------------------- */
@@ -720,22 +727,55 @@ void sources_complain(const struct sources *sources, const char *file,
 
 /* -- The global file -------------------------------------------------------------------------- */
 
+/* What has become of a tenant's addresses under a list that has been narrowed. */
+enum addresses { ADDRESSES_ALLOWED, ADDRESSES_FORBIDDEN, ADDRESSES_NAMED };
+
+/* One with a name may get another address of it yet. */
+static enum addresses judge_addresses(const struct tenant *tenant, const struct settings *settings)
+{
+    enum addresses verdict = ADDRESSES_ALLOWED;
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++) {
+        const struct upstream *upstream = tenant_upstream_peek(tenant, i);
+        if (upstream->address.family == IP_NONE ||
+            settings_upstream_allowed(settings, &upstream->address))
+            continue;
+        if (!upstream_has_name(upstream))
+            return ADDRESSES_FORBIDDEN;
+        verdict = ADDRESSES_NAMED;
+    }
+    return verdict;
+}
+
+static void drop_addresses(struct sources *sources, const struct tenant *tenant)
+{
+    const struct settings *settings = sources->configuration->settings;
+    struct tenant *moved = tenant_clone(tenant);
+    moved->content_hash ^= address_hash(moved);
+    for (size_t i = 0; i < tenant_upstream_count(moved); i++) {
+        struct upstream *upstream = tenant_upstream_at(moved, i);
+        if (!settings_upstream_allowed(settings, &upstream->address))
+            upstream->address = (struct ip){0};
+    }
+    moved->content_hash ^= address_hash(moved);
+    put_moved(sources, moved);
+}
+
 /* A tenant that is wrong now keeps its last good version, but not past a list of addresses that has
- * been narrowed. One with a name may get another address of it yet. */
+ * been narrowed. */
 static void drop_forbidden(struct sources *sources, struct source *source)
 {
-    static const struct ip NO_ADDRESS;
     const struct settings *settings = sources->configuration->settings;
     for (size_t i = 0; i < source->names.count; i++) {
         struct slice name = slice_of(source->names.items[i].name);
         const struct tenant *tenant = route_registry_find(sources->registry, name);
-        if (tenant == NULL || !is_from(tenant, source) || tenant->backend != NULL ||
-            tenant->upstream.address.family == IP_NONE ||
-            settings_upstream_allowed(settings, &tenant->upstream.address))
+        if (tenant == NULL || !is_from(tenant, source))
+            continue;
+        enum addresses verdict = judge_addresses(tenant, settings);
+        if (verdict == ADDRESSES_ALLOWED)
             continue;
         note_change(sources, tenant->name);
-        if (has_name_upstream(tenant)) {
-            sources_put_address(sources, tenant, &NO_ADDRESS);
+        if (verdict == ADDRESSES_NAMED) {
+            drop_addresses(sources, tenant);
             continue;
         }
         route_registry_remove(sources->registry, name);

@@ -23,6 +23,8 @@ enum { SOURCES_PATIENCE_MS = 50 };
 struct sources_needs {
     /* Asks for the address of a host name. False when it is not known yet. */
     bool (*resolve)(void *context, const char *host, struct ip *address);
+    /* The tenant is about to be put in force. */
+    void (*on_tenant)(void *context, struct tenant *tenant);
     /* A global file that means something else is in force now, its tenants are about to be read. */
     void (*on_configuration)(void *context, const struct configuration *configuration);
     void *context;
@@ -50,9 +52,8 @@ void sources_read_file(struct sources *sources, const char *path, struct diagnos
 const struct configuration *sources_configuration(const struct sources *sources);
 struct route_registry *sources_registry(struct sources *sources);
 
-/* Puts a tenant whose address is known now in the place of `tenant`. */
-void sources_put_address(struct sources *sources, const struct tenant *tenant,
-                         const struct ip *address);
+/* Puts one with the addresses that are known now in the place of `tenant`. */
+void sources_refresh_addresses(struct sources *sources, const struct tenant *tenant);
 
 /* Puts parked tenants whose addresses have become known. */
 void sources_settle_parked(struct sources *sources, struct diagnostics *diagnostics);

@@ -108,6 +108,19 @@ static void print_list(const char *label, const struct json *list)
             printf("%-11s%.*s\n", i == 0 ? label : "", SLICE_PRINT(text));
 }
 
+static void print_replicas(const struct json *list)
+{
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *item = json_at(list, i);
+        bool draining = false;
+        if (!json_read_bool(json_get(item, "draining"), &draining))
+            draining = false;
+        printf("%-11s%-10.*s %.*s%s\n", i == 0 ? "replicas" : "",
+               SLICE_PRINT(ask_text(item, "state")), SLICE_PRINT(ask_text(item, "url")),
+               draining ? ", draining" : "");
+    }
+}
+
 static void print_line(const char *label, struct slice text)
 {
     if (text.size > 0)
@@ -123,7 +136,9 @@ static void print_tenant(const struct json *tenant)
            (long long)ask_number(tenant, "line"));
     print_list("hosts", json_get(tenant, "hosts"));
     print_list("paths", json_get(tenant, "paths"));
+    print_line("version", ask_text(tenant, "version"));
     print_line("upstream", ask_text(tenant, "upstream"));
+    print_replicas(json_get(tenant, "replicas"));
     print_line("address", ask_text(tenant, "address"));
     print_line("backend", ask_text(tenant, "backend"));
     if (json_count(json_get(tenant, "problems")) > 0) {

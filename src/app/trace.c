@@ -89,8 +89,10 @@ void trace_entry_set_decision(struct trace_entry *entry, const struct decision *
     if (decision->outcome == OUTCOME_FORWARD && target->backend != NULL) {
         upstream = slice_of(target->backend); /* port 0 tells it from a host */
     } else if (decision->outcome == OUTCOME_FORWARD) {
-        upstream = slice_of(target->upstream.host);
-        entry->port = target->upstream.port;
+        const struct replica *replica = decision->replica.replica;
+        const struct upstream *told = replica != NULL ? &replica->upstream : &target->upstream;
+        upstream = slice_of(told->host);
+        entry->port = told->port;
     }
     COPY(entry, decision, slice_of(outcome_name(decision->outcome)));
     COPY(entry, reason, slice_of(decision->status >= 400 ? decision_reason(decision) : NULL));

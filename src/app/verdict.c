@@ -13,10 +13,11 @@ static const struct ip SOMEWHERE = {.family = IP_V4, .bytes = {192, 0, 2, 1}};
 
 static enum error prepare(struct tenant *tenant, struct error_text *text)
 {
-    struct ip literal;
-    if (tenant->backend == NULL && !tenant->upstream.per_label && tenant->upstream.host != NULL &&
-        !ip_parse(slice_of(tenant->upstream.host), &literal))
-        tenant->upstream.address = SOMEWHERE;
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++) {
+        struct upstream *upstream = tenant_upstream_at(tenant, i);
+        if (upstream_has_name(upstream))
+            upstream->address = SOMEWHERE;
+    }
     return answer_prepare(tenant, text);
 }
 

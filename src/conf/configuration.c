@@ -5,6 +5,7 @@
 #include "file.h"
 #include "global_read.h"
 #include "headers.h"
+#include "route/replica.h"
 #include "tenant_read.h"
 
 #include <dirent.h>
@@ -194,9 +195,19 @@ void configuration_add_header_names(struct configuration *configuration,
     }
 }
 
+unsigned configuration_arguments_for(const struct tenant *tenant)
+{
+    unsigned arguments = policy_needs(tenant->policy);
+    if (tenant->replicas != NULL && replica_set_uses_user(tenant->replicas))
+        arguments |= 1u << HAP_ARGUMENT_USER;
+    if (tenant->replicas != NULL && replica_set_uses_cookie(tenant->replicas))
+        arguments |= 1u << HAP_ARGUMENT_REPLICA;
+    return arguments;
+}
+
 void configuration_add_arguments(struct configuration *configuration, const struct tenant *tenant)
 {
-    configuration->haproxy.arguments |= policy_needs(tenant->policy);
+    configuration->haproxy.arguments |= configuration_arguments_for(tenant);
 }
 
 /* -- Tenants' files -- */

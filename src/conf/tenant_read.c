@@ -6,6 +6,7 @@
 #include "headers.h"
 #include "identity_read.h"
 #include "policy_read.h"
+#include "replicas.h"
 #include "route/label.h"
 #include "upstream.h"
 #include "value.h"
@@ -23,6 +24,9 @@ struct draft {
     struct header_section headers;
     struct versions versions;
     struct header_list identity_headers;
+    struct replica_set *replicas; /* good ones that the tenant does not have yet */
+    struct check_rule check;
+    bool check_off;
 };
 
 /* -- Single keys -- */
@@ -87,6 +91,18 @@ static void read_versions(const struct node *node, void *target)
 static void read_active(const struct node *node, void *target)
 {
     versions_read_active(node, &((struct draft *)target)->versions);
+}
+
+static void read_replicas(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    replicas_read(node, draft->configuration, &draft->replicas);
+}
+
+static void read_check(const struct node *node, void *target)
+{
+    struct draft *draft = target;
+    check_read(node, &draft->check, &draft->check_off);
 }
 
 static void read_backend(const struct node *node, void *target)
@@ -201,6 +217,8 @@ static const struct option OPTIONS[] = {
     {"suspended", read_suspended},
     {"versions", read_versions},
     {"active", read_active},
+    {"replicas", read_replicas},
+    {"check", read_check},
     {"origins", read_policy},
     {"origin_check", read_policy},
     {"require_sni_match", read_policy},
@@ -233,6 +251,7 @@ static const struct way_out {
     {"upstream", "an \"upstream\""},
     {"backend", "a \"backend\""},
     {"versions", "\"versions\""},
+    {"replicas", "\"replicas\""},
 };
 
 static void require_one_upstream(const struct node *node)
@@ -280,7 +299,7 @@ static void apply_upstream(const struct node *node, struct draft *draft)
     struct node upstream, tls;
     bool has_upstream = node_member(node, "upstream", &upstream);
     bool uses_https = (has_upstream && draft->tenant->upstream.scheme != UPSTREAM_HTTP) ||
-                      versions_use_https(&draft->versions);
+                      versions_use_https(&draft->versions) || replicas_use_https(draft->replicas);
     if (node_member(node, "upstream_tls", &tls) && !uses_https)
         node_report(&tls, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
                     memory_format("remove it, or write https:// in \"upstream\""),
@@ -288,6 +307,25 @@ static void apply_upstream(const struct node *node, struct draft *draft)
     else if (has_upstream)
         upstream_apply_tls(&upstream, &draft->tls, &draft->tenant->upstream);
     versions_apply(node, &draft->tls, &draft->versions, draft->tenant);
+    replicas_apply(node, &draft->tls, &draft->replicas, draft->tenant);
+}
+
+/* Replicas are checked unless told otherwise, a lone upstream only when told to: there is nothing
+ * to decide about it. */
+static void apply_check(const struct node *node, struct draft *draft)
+{
+    struct tenant *tenant = draft->tenant;
+    struct node check;
+    bool is_told = node_member(node, "check", &check);
+    if (is_told && tenant_upstream_count(tenant) == 0)
+        node_report(&check, JSON_PART_KEY, CODE_MEANINGLESS_KEY, NULL,
+                    "\"check\" has no meaning with a \"backend\", which HAProxy checks, or with "
+                    "{1} in the upstream");
+    if (draft->check_off || (!is_told && tenant->replicas == NULL))
+        return;
+    tenant->check = memory_new(sizeof(*tenant->check));
+    *tenant->check = draft->check;
+    draft->check = (struct check_rule){0};
 }
 
 static bool is_wildcard_only(const struct tenant *tenant)
@@ -453,6 +491,7 @@ static void read_members(const struct node *node, struct draft *draft)
     if (diagnostics->errors != errors)
         return;
     apply_upstream(node, draft);
+    apply_check(node, draft);
     check_redirects(node, draft->tenant);
     check_hsts(node, draft->tenant);
     check_label(node, draft);
@@ -471,6 +510,7 @@ static struct tenant *read_tenant(const struct node *node,
     struct draft draft = {.configuration = configuration, .tenant = tenant};
     tenant->name = memory_copy_text(node->key);
     tenant->place = node_key_place(node);
+    check_init(&draft.check);
     tenant->https_redirect = configuration->default_https_redirect;
     tenant->canonical_host = configuration->default_canonical_host;
     if (configuration->default_hsts != NULL)
@@ -488,6 +528,8 @@ static struct tenant *read_tenant(const struct node *node,
             hash_content(slice_of(tenant->identity->issuer_pem), tenant->content_hash);
     header_section_fini(&draft.headers);
     versions_fini(&draft.versions);
+    replica_set_free(draft.replicas);
+    check_fini(&draft.check);
     free(draft.tls.server_name);
     if (diagnostics->errors == errors)
         return tenant;

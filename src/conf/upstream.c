@@ -187,25 +187,10 @@ static bool check_allowed(const struct node *node, const struct configuration *c
 
 /* -- The URL -- */
 
-bool upstream_read(const struct node *node, const struct configuration *configuration,
-                   struct upstream *upstream)
+/* `rest` is what stands behind the scheme of `url`. */
+static bool read_behind_scheme(const struct node *node, struct slice url, struct slice rest,
+                               const struct configuration *configuration, struct upstream *upstream)
 {
-    struct slice url;
-    if (!node_text(node, &url))
-        return false;
-    struct slice rest;
-    if (slice_starts_with(url, SLICE("http://"))) {
-        upstream->scheme = UPSTREAM_HTTP;
-        rest = slice_skip(url, 7);
-    } else if (slice_starts_with(url, SLICE("https://"))) {
-        upstream->scheme = UPSTREAM_HTTPS;
-        rest = slice_skip(url, 8);
-    } else {
-        char *hint = NULL;
-        if (url.size > 0 && memchr(url.data, '/', url.size) == NULL)
-            hint = memory_format("did you mean \"http://%.*s\"?", SLICE_PRINT(url));
-        return syntax_error(node, url, "it must begin with http:// or https://", hint);
-    }
     if (slice_ends_with(rest, SLICE("/")))
         rest.size--;
     for (size_t i = 0; i < rest.size; i++) {
@@ -217,6 +202,54 @@ bool upstream_read(const struct node *node, const struct configuration *configur
     }
     return read_host(node, url, rest, upstream) && check_loop(node, configuration, upstream) &&
            check_allowed(node, configuration, upstream);
+}
+
+/* Takes the scheme; false when there is none. */
+static bool take_scheme(struct slice *url, struct upstream *upstream)
+{
+    bool is_http = slice_starts_with(*url, SLICE("http://"));
+    if (!is_http && !slice_starts_with(*url, SLICE("https://")))
+        return false;
+    upstream->scheme = is_http ? UPSTREAM_HTTP : UPSTREAM_HTTPS;
+    *url = slice_skip(*url, is_http ? 7 : 8);
+    return true;
+}
+
+bool upstream_read(const struct node *node, const struct configuration *configuration,
+                   struct upstream *upstream)
+{
+    struct slice url;
+    if (!node_text(node, &url))
+        return false;
+    struct slice rest = url;
+    if (!take_scheme(&rest, upstream)) {
+        char *hint = NULL;
+        if (url.size > 0 && memchr(url.data, '/', url.size) == NULL)
+            hint = memory_format("did you mean \"http://%.*s\"?", SLICE_PRINT(url));
+        return syntax_error(node, url, "it must begin with http:// or https://", hint);
+    }
+    return read_behind_scheme(node, url, rest, configuration, upstream);
+}
+
+static bool ends_with_port(struct slice text)
+{
+    size_t digits = 0;
+    while (digits < text.size && text.data[text.size - 1 - digits] >= '0' &&
+           text.data[text.size - 1 - digits] <= '9')
+        digits++;
+    return digits > 0 && digits < text.size && text.data[text.size - 1 - digits] == ':';
+}
+
+bool upstream_read_server(const struct node *node, struct slice text,
+                          const struct configuration *configuration, struct upstream *upstream)
+{
+    struct slice rest = text;
+    if (!take_scheme(&rest, upstream)) {
+        if (!ends_with_port(text))
+            return syntax_error(node, text, "it must be a URL, or a host and a port", NULL);
+        upstream->scheme = UPSTREAM_HTTP;
+    }
+    return read_behind_scheme(node, text, rest, configuration, upstream);
 }
 
 /* -- "upstream_tls" -- */

@@ -8,6 +8,10 @@
 bool upstream_read(const struct node *node, const struct configuration *configuration,
                    struct upstream *upstream);
 
+/* The same for a replica: "host:port" is one that speaks HTTP. */
+bool upstream_read_server(const struct node *node, struct slice text,
+                          const struct configuration *configuration, struct upstream *upstream);
+
 struct upstream_tls {
     char *server_name;
     bool no_verify;

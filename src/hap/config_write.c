@@ -551,6 +551,22 @@ static void put_prefix_cut(const struct page *page)
             segments + 2, segments);
 }
 
+/* Where a tenant's replicas are told apart by a cookie: set when the agent says so. */
+static void put_cookie(const struct page *page)
+{
+    if ((page->config->arguments >> HAP_ARGUMENT_REPLICA & 1) == 0)
+        return;
+    put(page, "\n"
+              "    # which replica the browser is to stay at\n"
+              "    acl stick var(txn.owui.stick) -m found\n"
+              "    acl stick_https var(txn.owui.proto) -m str https\n");
+    put(page, "    http-response add-header Set-Cookie \"" HAP_REPLICA_COOKIE
+              "=%%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax; Secure\" if stick "
+              "stick_https\n"
+              "    http-response add-header Set-Cookie \"" HAP_REPLICA_COOKIE
+              "=%%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax\" if stick !stick_https\n");
+}
+
 static void put_choice(const struct page *page)
 {
     put(page, "\n"
@@ -827,6 +843,7 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
     put_headers(&page);
     put_prefix_cut(&page);
     limits_put_counting(page.out);
+    put_cookie(&page);
     put_choice(&page);
     put_answers(&page);
     limits_put_tables(page.out, config);

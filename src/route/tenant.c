@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "route/label.h"
+#include "route/replica.h"
 
 #include <stdlib.h>
 
@@ -76,6 +77,51 @@ void upstream_fini(struct upstream *upstream)
     template_fini(&upstream->host_template);
 }
 
+bool upstream_has_name(const struct upstream *upstream)
+{
+    struct ip literal;
+    return upstream->host != NULL && !ip_parse(slice_of(upstream->host), &literal);
+}
+
+size_t tenant_upstream_count(const struct tenant *tenant)
+{
+    if (tenant->backend != NULL || tenant->upstream.per_label)
+        return 0;
+    return tenant->replicas != NULL ? tenant->replicas->count : 1;
+}
+
+const struct upstream *tenant_upstream_peek(const struct tenant *tenant, size_t index)
+{
+    assert(index < tenant_upstream_count(tenant));
+    return tenant->replicas != NULL ? &tenant->replicas->items[index].upstream : &tenant->upstream;
+}
+
+struct upstream *tenant_upstream_at(struct tenant *tenant, size_t index)
+{
+    assert(index < tenant_upstream_count(tenant));
+    return tenant->replicas != NULL ? &tenant->replicas->items[index].upstream : &tenant->upstream;
+}
+
+static struct check_rule *copy_check(const struct check_rule *check)
+{
+    if (check == NULL)
+        return NULL;
+    struct check_rule *copy = memory_new(sizeof(*copy));
+    *copy = *check;
+    copy->path = copy_text(check->path);
+    copy->fallback = copy_text(check->fallback);
+    return copy;
+}
+
+static void free_check(struct check_rule *check)
+{
+    if (check == NULL)
+        return;
+    free(check->path);
+    free(check->fallback);
+    free(check);
+}
+
 static void copy_lists(const struct tenant *tenant, struct tenant *copy)
 {
     copy->hosts = new_list(tenant->host_count, sizeof(*copy->hosts));
@@ -110,6 +156,10 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->policy = policy_ref(tenant->policy);
     copy->backend = copy_text(tenant->backend);
     copy->active_version = copy_text(tenant->active_version);
+    copy->check = copy_check(tenant->check);
+    copy->health = replica_health_ref(tenant->health);
+    if (tenant->replicas != NULL)
+        copy->replicas = replica_set_clone(tenant->replicas);
     upstream_copy(&tenant->upstream, &copy->upstream);
     copy->hsts = copy_text(tenant->hsts);
     copy->maintenance = maintenance_copy(tenant->maintenance);
@@ -167,6 +217,9 @@ void tenant_free(struct tenant *tenant)
     free(tenant->hsts);
     maintenance_free(tenant->maintenance);
     suspension_free(tenant->suspended);
+    free_check(tenant->check);
+    replica_health_unref(tenant->health);
+    replica_set_free(tenant->replicas);
     free(tenant->prepared_slots);
     free(tenant->prepared_plain);
     free(tenant->prepared_headers);

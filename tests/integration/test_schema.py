@@ -71,6 +71,12 @@ def with_identity(base=JWT, **keys):
     return document
 
 
+def with_replicas(_check=..., upstream=..., **keys):
+    replicas = {"servers": ["10.0.0.1:80", "10.0.0.2:80"], **keys}
+    replicas = {key: value for key, value in replicas.items() if value is not ...}
+    return with_tenant(upstream=upstream, replicas=replicas, check=_check)
+
+
 def with_path(**keys):
     path = {key: value for key, value in {**PATH, **keys}.items() if value is not ...}
     return with_tenant(paths=[path])
@@ -166,7 +172,7 @@ GOOD = [
     with_identity(CERT),
     with_identity(CERT, email="subject_cn", name="subject_email", groups="subject_ou"),
     with_identity(CERT, set=..., required=True, **{"// c": 1}),
-    with_haproxy(tell=["origin", "sni", "method", "credential"]),
+    with_haproxy(tell=["origin", "sni", "method", "credential", "user", "replica"]),
     with_tenant(allow_ips=["10.0.0.0/8", "::1"], deny_ips=[], refuse_scanners=False),
     with_global(defaults={"allow_ips": ["10.0.0.0/8"], "refuse_scanners": True}),
     with_tenant(limits={}, timeouts={}),
@@ -193,6 +199,12 @@ GOOD = [
     with_path(mode="takeover"),
     with_path(mode="root-share", prefix=...),
     with_global(cookie_key_file="/etc/owui-spoa/cookie.key"),
+    with_replicas(),
+    with_replicas(sticky="user", fallback="client", slow_start="0s", draining=["10.0.0.1:80"]),
+    with_replicas(servers=["https://a.test", "http://[::1]:81", "b_c:8080"], sticky="cookie"),
+    with_replicas(_check=False),
+    with_replicas(_check={"path": "/a?b", "fallback": None, "every": "1s", "rise": 1, "fall": 20}),
+    with_tenant(check={"// c": 1}),
     with_path(),
     with_path(mode="redirect", prefix="/a/b"),
     with_path(mode="strip", only=["/api/", "/openai/v1"]),
@@ -430,6 +442,28 @@ BAD = [
     with_path(mode="root-share", prefix=..., only=["/api/"]),
     with_path(mode="takeover", prefix=...),
     with_global(cookie_key_file="my key"),
+    with_replicas(servers=...),
+    with_replicas(servers=[]),
+    with_replicas(servers=["10.0.0.1"]),
+    with_replicas(servers=["10.0.0.1:80", "10.0.0.1:80"]),
+    with_replicas(servers=["http://{1}.test:80"]),
+    with_replicas(servers=[{"url": "http://h", "weight": 9}]),
+    with_replicas(draining="10.0.0.1:80"),
+    with_replicas(sticky="ip"),
+    with_replicas(sticky="cookie", fallback="client"),
+    with_replicas(fallback="user"),
+    with_replicas(slow_start=30),
+    with_replicas(weights={}),
+    with_replicas(_check=True, upstream="http://h"),
+    with_replicas(_check=[]),
+    with_replicas(_check={"path": "ready"}),
+    with_replicas(_check={"path": "/a b"}),
+    with_replicas(_check={"every": 5}),
+    with_replicas(_check={"rise": 0}),
+    with_replicas(_check={"fall": 21}),
+    with_replicas(_check={"status": 200}),
+    with_tenant(upstream=..., backend="big", check={}),
+    with_tenant(hosts=["*.a.test"], label="a", upstream="http://{1}.b", check={}),
     with_path(host=...),
     with_path(prefix=...),
     with_path(prefix="owui"),
@@ -463,6 +497,10 @@ BEYOND_SCHEMA = {
     "a label without a wildcard": with_tenant(label="a"),
     "a template without a wildcard": with_tenant(upstream="http://{1}.i"),
     "no such version": with_tenant(upstream=..., versions=VERSIONS, active="red"),
+    "a server that is not there": with_replicas(draining=["10.0.0.9:80"]),
+    "one server in two spellings": with_replicas(servers=["10.0.0.1:80", "http://10.0.0.1"]),
+    "a forbidden replica": with_replicas(servers=["10.0.0.1:80", "169.254.1.1:80"]),
+    "a check every moment": with_replicas(_check={"every": "1ms"}),
     "not a regular expression": with_tenant(hosts=["*.test"], label="["),
     "an unknown placeholder": with_tenant(headers={"X-A": "{ip}"}),
     "a line break": with_tenant(headers={"X-A": "a\r\nb"}),
@@ -661,6 +699,7 @@ OBJECTS = {
         with_tenant(routes=[{"match": {}}]),
         ["owui-spoa", "tenants", "chat", "routes", 0, "match"],
     ),
+    "replicas": (with_replicas(), ["owui-spoa", "tenants", "chat", "replicas"]),
     "path": (with_path(), ["owui-spoa", "tenants", "chat", "paths", 0]),
 }
 

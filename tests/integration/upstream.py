@@ -20,13 +20,20 @@ import uuid
 import jwt
 import socketio
 from fastapi import FastAPI, Request, UploadFile
-from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+)
 
 NAME = os.environ.get("WEBUI_NAME", "Open WebUI")
 SECRET = os.environ.get("WEBUI_SECRET_KEY", "t0p-s3cr3t")
 TRUSTED_EMAIL_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "")
 TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
 CORS_ALLOW_ORIGIN = os.environ.get("CORS_ALLOW_ORIGIN", "*").split(";")
+READY_FILE = os.environ.get("WEBUI_READY_FILE", "")
 TOKENS = ["The", " quick", " brown", " fox", "."]
 SHELL = (
     f"<!doctype html><title>{NAME}</title><link rel=icon href=/static/favicon.png>"
@@ -80,6 +87,7 @@ sio = socketio.AsyncServer(
 # Starlette 0.26 hands a mounted application the path without the mount's own prefix.
 app.mount("/ws", socketio.ASGIApp(sio, socketio_path="socket.io"))
 
+checks = {"/health": 0, "/ready": 0}  # how often they were asked for
 users = {}  # socket id -> user id
 handshakes = {}  # socket id -> the headers that the handshake carried
 
@@ -100,12 +108,29 @@ async def name_the_upstream(request: Request, call_next):
 
 @app.get("/health")
 async def health():
+    checks["/health"] += 1
     return {"status": True}
 
 
 @app.get("/ready")
 async def ready():
+    """As it is, unless the file of WEBUI_READY_FILE says else: a status, or "page" for what a
+    version without this route answers."""
+    checks["/ready"] += 1
+    told = ""
+    if READY_FILE and os.path.exists(READY_FILE):
+        with open(READY_FILE) as file:
+            told = file.read().strip()
+    if told == "page":
+        return HTMLResponse(SHELL)
+    if told:
+        return JSONResponse({"status": False}, status_code=int(told))
     return {"status": True}
+
+
+@app.get("/api/checks")
+async def told_checks():
+    return checks
 
 
 @app.get("/api/config")

@@ -1,0 +1,237 @@
+/* Which of several replicas a request goes to: see route/replica.h. */
+#include "route/replica.h"
+
+#include "core/hash.h"
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *replica_reason_name(enum replica_reason reason)
+{
+    static const char *const NAMES[] = {
+#define X(NAME, TEXT) [REPLICA_##NAME] = TEXT,
+        REPLICA_REASON_TABLE(X)
+#undef X
+    };
+    static_assert(COUNT_OF(NAMES) == REPLICA_REASON__MAX, "a reason has no name");
+    assert(reason < REPLICA_REASON__MAX);
+    return NAMES[reason];
+}
+
+const char *replica_sticky_name(enum replica_sticky sticky)
+{
+    static const char *const NAMES[] = {
+        [STICKY_USER] = "by user", [STICKY_COOKIE] = "by cookie", [STICKY_CLIENT] = "by client"};
+    assert(sticky < COUNT_OF(NAMES));
+    return NAMES[sticky];
+}
+
+/* -- Health ----------------------------------------------------------------------------------- */
+
+struct replica_health *replica_health_new(void)
+{
+    struct replica_health *health = memory_new(sizeof(*health));
+    atomic_init(&health->share, REPLICA_SHARE_FULL);
+    health->references = 1;
+    return health;
+}
+
+struct replica_health *replica_health_ref(struct replica_health *health)
+{
+    if (health != NULL)
+        health->references++;
+    return health;
+}
+
+void replica_health_unref(struct replica_health *health)
+{
+    if (health != NULL && --health->references == 0)
+        free(health);
+}
+
+/* -- Life ------------------------------------------------------------------------------------- */
+
+/* The name that was written, not the address that it has today: a server that moves keeps its
+ * users, and every agent gives them the same home. */
+void replica_name(struct replica *replica)
+{
+    const struct upstream *upstream = &replica->upstream;
+    char *url = memory_format("%s://%s:%u", upstream->scheme == UPSTREAM_HTTP ? "http" : "https",
+                              upstream->host, upstream->port);
+    replica->seed = hash_content(slice_of(url), 0);
+    free(url);
+}
+
+bool replica_set_uses_cookie(const struct replica_set *set)
+{
+    return set->sticky == STICKY_COOKIE ||
+           (set->sticky == STICKY_USER && set->fallback == STICKY_COOKIE);
+}
+
+bool replica_set_uses_user(const struct replica_set *set)
+{
+    return set->sticky == STICKY_USER;
+}
+
+struct replica_set *replica_set_clone(const struct replica_set *set)
+{
+    struct replica_set *copy = memory_new(sizeof(*copy));
+    *copy = *set;
+    copy->items = memory_new(set->count * sizeof(*copy->items));
+    for (size_t i = 0; i < set->count; i++) {
+        const struct replica *replica = &set->items[i];
+        struct replica *twin = &copy->items[i];
+        twin->seed = replica->seed;
+        twin->health = replica_health_ref(replica->health);
+        twin->draining = replica->draining;
+        upstream_copy(&replica->upstream, &twin->upstream);
+    }
+    return copy;
+}
+
+void replica_set_free(struct replica_set *set)
+{
+    if (set == NULL)
+        return;
+    for (size_t i = 0; i < set->count; i++) {
+        replica_health_unref(set->items[i].health);
+        upstream_fini(&set->items[i].upstream);
+        free(set->items[i].prepared);
+    }
+    free(set->items);
+    free(set);
+}
+
+/* -- Choosing --------------------------------------------------------------------------------- */
+
+/* The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit depends on every bit. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+static bool has_address(const struct replica *replica)
+{
+    return replica->upstream.address.family != IP_NONE;
+}
+
+unsigned replica_share(const struct replica *replica)
+{
+    if (replica->health == NULL)
+        return REPLICA_SHARE_FULL;
+    return atomic_load_explicit(&replica->health->share, memory_order_relaxed);
+}
+
+/* Whether a replica that has just come back takes the key that has this score: always the same keys
+ * first, so that each of them moves but once. */
+static bool share_covers(unsigned share, uint64_t score)
+{
+    return share >= REPLICA_SHARE_FULL || mix(score) >> 56 < share;
+}
+
+/* The best of those that may be chosen at each step of giving way. */
+struct ranking {
+    const struct replica *home;    /* of all that are up, those that drain too */
+    const struct replica *willing; /* up, takes new ones, and takes this key */
+    const struct replica *any;
+    uint64_t home_score, willing_score, any_score;
+};
+
+static void better(const struct replica **best, uint64_t *best_score, const struct replica *replica,
+                   uint64_t score)
+{
+    if (*best != NULL && score <= *best_score)
+        return;
+    *best = replica;
+    *best_score = score;
+}
+
+static void rank(const struct replica_set *set, uint64_t key, struct ranking *ranking)
+{
+    *ranking = (struct ranking){0};
+    for (size_t i = 0; i < set->count; i++) {
+        const struct replica *replica = &set->items[i];
+        uint64_t score = mix(key ^ replica->seed);
+        unsigned share = replica_share(replica);
+        if (!has_address(replica))
+            continue;
+        better(&ranking->any, &ranking->any_score, replica, score);
+        if (share == 0)
+            continue;
+        better(&ranking->home, &ranking->home_score, replica, score);
+        if (!replica->draining && share_covers(share, score))
+            better(&ranking->willing, &ranking->willing_score, replica, score);
+    }
+}
+
+static bool is_named(const struct replica *replica, struct slice cookie)
+{
+    char text[REPLICA_COOKIE_BYTES];
+    if (cookie.size != REPLICA_COOKIE_BYTES)
+        return false;
+    replica_cookie(replica, text);
+    return memcmp(text, cookie.data, REPLICA_COOKIE_BYTES) == 0;
+}
+
+/* The replica that the cookie names, while that is up. */
+static const struct replica *find_named(const struct replica_set *set, struct slice cookie)
+{
+    if (cookie.size != REPLICA_COOKIE_BYTES)
+        return NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct replica *replica = &set->items[i];
+        if (has_address(replica) && replica_share(replica) > 0 && is_named(replica, cookie))
+            return replica;
+    }
+    return NULL;
+}
+
+static void choose(struct replica_choice *choice, const struct replica *replica,
+                   enum replica_reason reason)
+{
+    choice->replica = replica;
+    choice->reason = reason;
+}
+
+static void choose_by_key(const struct replica_set *set, uint64_t key, struct slice cookie,
+                          struct replica_choice *choice)
+{
+    struct ranking ranking;
+    rank(set, key, &ranking);
+    /* A session that began before the draining did. */
+    if (ranking.home != NULL && ranking.home->draining && is_named(ranking.home, cookie))
+        choose(choice, ranking.home, REPLICA_COOKIE);
+    else if (ranking.willing != NULL)
+        choose(choice, ranking.willing,
+               ranking.willing == ranking.any ? REPLICA_HOME : REPLICA_NEXT);
+    else if (ranking.home != NULL)
+        choose(choice, ranking.home, REPLICA_LAST);
+    else
+        choose(choice, ranking.any, REPLICA_NONE_UP);
+}
+
+void replica_choose(const struct replica_set *set, const struct replica_question *question,
+                    struct replica_choice *choice)
+{
+    bool uses_cookie = replica_set_uses_cookie(set);
+    struct slice cookie = uses_cookie ? question->cookie : (struct slice){0};
+    bool by_user = set->sticky == STICKY_USER && question->user != 0;
+    const struct replica *named = by_user ? NULL : find_named(set, cookie);
+    if (named != NULL)
+        choose(choice, named, REPLICA_COOKIE);
+    else
+        choose_by_key(set, by_user ? question->user : question->client, cookie, choice);
+    choice->set_cookie =
+        uses_cookie && choice->replica != NULL && !is_named(choice->replica, cookie);
+}
+
+/* Half of the seed, which says nothing about the address that could not be guessed anyway. */
+void replica_cookie(const struct replica *replica, char text[static REPLICA_COOKIE_BYTES])
+{
+    static const char DIGITS[] = "0123456789abcdef";
+    for (unsigned i = 0; i < REPLICA_COOKIE_BYTES; i++)
+        text[i] = DIGITS[replica->seed >> (4 * i) & 15];
+}
