@@ -190,10 +190,30 @@ static int import(const struct wish *wish, const char *socket)
     return code;
 }
 
+static int roll_over(const char *socket)
+{
+    int code;
+    struct json *answer = ask(socket, "POST", "/v1/account/rollover", NULL, &code);
+    if (answer == NULL)
+        return code;
+    puts("The CA is asked to take a new key for the account; the log tells how it went.\n"
+         "haproxy.cfg may hold the thumbprint of the key before: when it is done, write it again\n"
+         "with `owui-spoa haproxy-config` and reload HAProxy.");
+    json_free(answer);
+    return code;
+}
+
+static bool is_rollover(const struct wish *wish)
+{
+    return wish->action != NULL && strcmp(wish->action, "rollover") == 0;
+}
+
 static int perform(const struct wish *wish, const char *socket)
 {
     if (wish->action != NULL && strcmp(wish->action, "import") == 0)
         return import(wish, socket);
+    if (is_rollover(wish))
+        return roll_over(socket);
     char path[PATH_SIZE];
     int code;
 
@@ -227,7 +247,8 @@ static int perform_on_configured_socket(const struct wish *wish)
 
 static bool is_action(const char *text)
 {
-    static const char *const ACTIONS[] = {"renew", "revoke", "deploy", "rollback", "import"};
+    static const char *const ACTIONS[] = {"renew",    "revoke", "deploy",
+                                          "rollback", "import", "rollover"};
     for (size_t i = 0; i < COUNT_OF(ACTIONS); i++)
         if (strcmp(text, ACTIONS[i]) == 0)
             return true;
@@ -255,13 +276,13 @@ int certs_command(int count, char **arguments)
     }
     if (optind < count && is_action(arguments[optind])) {
         wish.action = arguments[optind++];
-        if (optind == count)
+        if (optind == count && !is_rollover(&wish))
             return command_misused(arguments[0],
                                    strcmp(wish.action, "import") == 0 ? "%s: from which folder?"
                                                                       : "%s: of which certificate?",
                                    wish.action);
     }
-    if (optind < count)
+    if (optind < count && !is_rollover(&wish))
         wish.name = arguments[optind++];
     if (optind < count)
         return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);

@@ -3,6 +3,7 @@
 #include "sidecar_state.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/memory.h"
 
 #include <stdio.h>
@@ -289,6 +290,34 @@ static void revoke_certificate(void *context, const struct admin_request *reques
         answer->status = 202;
 }
 
+static void on_rolled_over(void *context, const struct acme_problem *problem)
+{
+    (void)context;
+    if (problem != NULL)
+        log_event(LOG_ERROR, "account_key_not_changed", LOG_TEXT("reason", problem->detail),
+                  LOG_TEXT("until_then", "the key before it stays in force"));
+    else
+        log_event(LOG_NOTICE, "account_key_changed",
+                  LOG_TEXT("hint",
+                           "haproxy.cfg may hold the thumbprint of the key before: write it "
+                           "with `owui-spoa haproxy-config`, reload HAProxy"));
+}
+
+/* RFC 8555 7.3.5 */
+static void roll_account_key_over(void *context, const struct admin_request *request,
+                                  struct admin_answer *answer)
+{
+    struct sidecar *sidecar = context;
+    struct error_text why;
+    (void)request;
+    if (!has_worker(sidecar, answer))
+        return;
+    if (acme_worker_change_key(sidecar->worker, on_rolled_over, sidecar, &why) != ERROR_OK)
+        admin_refuse(answer, 409, "%s", why.text);
+    else
+        answer->status = 202;
+}
+
 static void deploy_certificate(void *context, const struct admin_request *request,
                                struct admin_answer *answer)
 {
@@ -345,6 +374,7 @@ const struct admin_operation SIDECAR_OPERATIONS[] = {
     {"POST", "/v1/certificates/{}/revoke", revoke_certificate, "revokes it, orders a new one"},
     {"POST", "/v1/certificates/{}/deploy", deploy_certificate, "brings it to every HAProxy"},
     {"POST", "/v1/certificates/{}/rollback", roll_back_certificate, "puts the one before back"},
+    {"POST", "/v1/account/rollover", roll_account_key_over, "gives the account a new key"},
     {"POST", "/v1/import", import_certificates, "takes over another client's certificates"},
     {0},
 };

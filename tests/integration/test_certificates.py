@@ -157,6 +157,18 @@ def test_renewal_on_request(chat):
     assert chat.haproxy_workers() == workers
 
 
+def test_the_accounts_key_is_rolled_over(chat):
+    (key,) = chat.state_dir.glob("accounts/*.key")
+    before, serial = key.read_text(), chat.serial(HOST)
+    assert "haproxy-config" in chat.certs("rollover")
+    wait_until(lambda: "account_key_changed" in chat.agent_log(), "a new key", 20)
+    assert key.read_text() != before
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    chat.certs("renew", "chat")
+    chat.wait_served(HOST, but_not=serial)  # by the account that it was
+    assert "acme_account_gone" not in chat.agent_log()
+
+
 def test_renewal_before_a_short_life_ends(new_certified, new_ca):
     """Three certificates that live for 16 s, one after the other, and never an expired one."""
     stack = new_certified(new_ca(validity_s=16))

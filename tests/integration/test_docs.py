@@ -103,7 +103,7 @@ def complete_in_bash(docs, *words):
 def test_bash_completes_commands_verbs_options_and_files(docs, every_command):
     names = {command.name for command in every_command}
     assert names <= set(complete_in_bash(docs, "owui-spoa", ""))
-    assert complete_in_bash(docs, "owui-spoa", "certs", "rol") == ["rollback"]
+    assert complete_in_bash(docs, "owui-spoa", "certs", "rollb") == ["rollback"]
     for command in every_command:
         offered = set(complete_in_bash(docs, "owui-spoa", command.name, "--"))
         assert offered == {option.long for option in command.options}
