@@ -334,16 +334,23 @@ static unsigned agent_ms(const struct hap_config *config)
  * one is still to come: such a request would wait for ever. So there the second try has a timeout
  * that ends before the first one's would have, which takes an engine of its own, and is made only
  * when the first one failed early, or by its timeout. Errors below 256 are timeouts, and worth
- * another try only where there is another agent. */
+ * another try only where there is another agent.
+ *
+ * From 3.1 on a try may get an idle connection of an agent that has just died, and so may the next:
+ * the ends of its connections are noticed one by one. Where another agent could answer, two more
+ * tries outlast that; they fail at once or not at all, so that nobody waits for them. */
 static void put_tries(const struct page *page)
 {
+    static const char AGAIN[] =
+        "    http-request send-spoe-group owui route if "
+        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n";
     bool is_lone = page->config->agent_count == 1;
     const char *failed = is_lone ? "ge 256" : "gt 0";
     char *newer = memory_format(
         "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int %s }\n"
         "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int %s } "
-        "!{ var(txn.owui.ok) -m bool }\n",
-        failed, failed);
+        "!{ var(txn.owui.ok) -m bool }\n%s%s",
+        failed, failed, is_lone ? "" : AGAIN, is_lone ? "" : AGAIN);
     char *older = memory_format(
         "    http-request send-spoe-group owui-again route if { var(txn.owui.err) -m int ge 256 } "
         "{ var(txn.owui.ptime) -m int lt %u }\n%s",
