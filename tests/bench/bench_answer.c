@@ -1,6 +1,7 @@
 /* What the agent's own code costs per NOTIFY: bytes in, decision, bytes out, without any socket.
  *
  *     bench_answer [TENANTS...]        default: 10 1000 100000
+ *     bench_answer replicas            1000 tenants, plain and with replicas of each kind
  *
  * Bursts of 20 NOTIFYs for random tenants go through a SPOP session and come back as ACKs. Told are
  * the fastest and the median of 100 rounds: other programs can only make a round slower. What more
@@ -19,7 +20,7 @@
 enum {
     BURST = 20,
     BURSTS = 512,
-    BURST_BYTES = BURST * 160,
+    BURST_BYTES = BURST * 400,
     ANSWER_BYTES = BURST * SPOP_ACK_MAX_BYTES,
     ROUNDS = 100,
 };
@@ -42,6 +43,33 @@ static void require(bool condition)
         abort();
 }
 
+/* What the tenants are like, and so what HAProxy tells of each request. */
+static unsigned replica_count; /* 0: a lone upstream */
+static enum replica_sticky sticky;
+
+/* {"id":"5b1c2f86-6c0e-4b5a-9d0c-3a9d1f0e7c11","exp":1800000000,"jti":"..."}, as a token has it */
+#define CLAIMS                                                                               \
+    "eyJpZCI6IjViMWMyZjg2LTZjMGUtNGI1YS05ZDBjLTNhOWQxZjBlN2MxMSIsImV4cCI6MTgwMDAwMDAwMCwian" \
+    "RpIjoiMGQ0ZTE2YjAtN2Q1YS00YzM2LThhNTktMmI5ZjM2YjYzMDQxIn0"
+
+static struct replica_set *make_replicas(void)
+{
+    struct replica_set *set = memory_new(sizeof(*set));
+    set->sticky = sticky;
+    set->fallback = STICKY_COOKIE;
+    set->count = replica_count;
+    set->items = memory_new(replica_count * sizeof(*set->items));
+    for (unsigned i = 0; i < replica_count; i++) {
+        struct replica *replica = &set->items[i];
+        replica->upstream.host = memory_format("127.0.0.%u", i + 1);
+        replica->upstream.port = 3000;
+        require(ip_parse(slice_of(replica->upstream.host), &replica->upstream.address));
+        replica->health = replica_health_new();
+        replica_name(replica);
+    }
+    return set;
+}
+
 static struct tenant *make_tenant(unsigned number)
 {
     struct tenant *tenant = tenant_new();
@@ -50,9 +78,13 @@ static struct tenant *make_tenant(unsigned number)
     tenant->hosts = memory_new(sizeof(*tenant->hosts));
     tenant->hosts[0].name = memory_format("t%06u.example.test", number);
     tenant->host_count = 1;
-    tenant->upstream.host = memory_copy_text(SLICE("127.0.0.1"));
-    tenant->upstream.port = 3000;
-    require(ip_parse(SLICE("127.0.0.1"), &tenant->upstream.address));
+    if (replica_count > 0) {
+        tenant->replicas = make_replicas();
+    } else {
+        tenant->upstream.host = memory_copy_text(SLICE("127.0.0.1"));
+        tenant->upstream.port = 3000;
+        require(ip_parse(SLICE("127.0.0.1"), &tenant->upstream.address));
+    }
     require(answer_prepare(tenant, NULL) == ERROR_OK);
     return tenant;
 }
@@ -63,12 +95,18 @@ static void write_notify(struct writer *writer, uint64_t stream_id, unsigned ten
     snprintf(host, sizeof(host), "t%06u.example.test", tenant);
     uint8_t *start = writer->position;
     spop_frame_begin(writer, SPOP_FRAME_NOTIFY, stream_id, 1);
-    peer_write_message(writer, SLICE("route"), 5);
+    bool tells_user = replica_count > 0 && sticky == STICKY_USER;
+    bool tells_cookie = replica_count > 0 && sticky != STICKY_CLIENT;
+    peer_write_message(writer, SLICE("route"), (uint8_t)(5 + tells_user + tells_cookie));
     peer_write_string(writer, SLICE("host"), slice_of(host));
     peer_write_string(writer, SLICE("path"), SLICE("/api/v1/chats/"));
     peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
     peer_write_boolean(writer, SLICE("tls"), true);
     peer_write_boolean(writer, SLICE("hb"), false);
+    if (tells_user)
+        peer_write_string(writer, SLICE("utk"), SLICE(CLAIMS));
+    if (tells_cookie)
+        peer_write_string(writer, SLICE("rep"), SLICE("0123abcd"));
     spop_frame_end(writer, start);
 }
 
@@ -148,9 +186,29 @@ static void measure(unsigned tenants)
     route_registry_free(registry);
 }
 
+static void measure_replicas(void)
+{
+    static const enum replica_sticky KINDS[] = {STICKY_CLIENT, STICKY_COOKIE, STICKY_USER};
+    static const unsigned COUNTS[] = {3, 16};
+    printf("%-24s", "a lone upstream");
+    measure(1000);
+    for (size_t i = 0; i < COUNT_OF(KINDS); i++) {
+        for (size_t j = 0; j < COUNT_OF(COUNTS); j++) {
+            sticky = KINDS[i];
+            replica_count = COUNTS[j];
+            printf("%2u replicas, %-11s", replica_count, replica_sticky_name(sticky));
+            measure(1000);
+        }
+    }
+}
+
 int main(int count, char **arguments)
 {
     static const unsigned DEFAULTS[] = {10, 1000, 100000};
+    if (count == 2 && strcmp(arguments[1], "replicas") == 0) {
+        measure_replicas();
+        return EXIT_SUCCESS;
+    }
     for (int i = 1; i < count; i++)
         measure((unsigned)atoi(arguments[i]));
     for (size_t i = 0; count == 1 && i < COUNT_OF(DEFAULTS); i++)
