@@ -1,5 +1,4 @@
 /* conf: blue and green. */
-#include "conf/version_switch.h"
 #include "conf_fixture.h"
 
 #include <stdio.h>
@@ -80,55 +79,5 @@ Test(conf_versions, what_is_wrong)
         cr_expect(strstr(said, WRONG[i].said) != NULL, "%s", said);
         free(said);
         fixture_free(fixture);
-    }
-}
-
-#define FILE_TEXT(ACTIVE)                                                                       \
-    "{\n  \"// kept\": \"\xc3\xbc\", \"tenants\": {\n    \"other\": {\"active\": \"blue\"},\n"  \
-    "    \"t\": {\"versions\": {\"blue\": \"http://a\",\"green\": \"http://b\"}, \"active\" : " \
-    "\"" ACTIVE "\" }\n}}\n"
-
-Test(conf_versions, a_switch_changes_a_word_of_the_file)
-{
-    struct error_text why;
-    char *before = NULL;
-    char *text =
-        version_switch_text(SLICE(FILE_TEXT("blue")), SLICE("t"), SLICE("green"), &before, &why);
-    cr_assert_not_null(text, "%s", why.text);
-    cr_assert(eq(str, text, FILE_TEXT("green")));
-    cr_assert(eq(str, before, "blue"));
-
-    char *unused = NULL;
-    char *back = version_switch_text(slice_of(text), SLICE("t"), slice_of(before), &unused, &why);
-    cr_assert(eq(str, back, FILE_TEXT("blue")));
-    cr_assert(eq(str, unused, "green"));
-    free(text);
-    free(before);
-    free(back);
-    free(unused);
-}
-
-Test(conf_versions, a_switch_that_cannot_be)
-{
-    static const struct {
-        const char *text, *tenant, *version, *why;
-    } CASES[] = {
-        {FILE_TEXT("blue"), "u", "green", "no tenant \"u\""},
-        {FILE_TEXT("blue"), "t", "red", "no version \"red\""},
-        {FILE_TEXT("blue"), "other", "green", "no version \"green\""},
-        {FILE_TEXT("blue"), "t", "a\"b", "not a name"},
-        {"{\"tenants\": {\"t\": {\"versions\": {\"blue\": 1}}}}", "t", "blue", "no \"active\""},
-        {"{\"tenants\": {\"t\": {\"versions\": {\"blue\": 1}, \"active\": 1}}}", "t", "blue",
-         "is not a name"},
-        {"{\"tenants\": ", "t", "blue", ""},
-    };
-    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
-        struct error_text why = {0};
-        char *before = NULL;
-        char *text = version_switch_text(slice_of(CASES[i].text), slice_of(CASES[i].tenant),
-                                         slice_of(CASES[i].version), &before, &why);
-        cr_expect_null(text);
-        cr_expect_null(before);
-        cr_expect(strstr(why.text, CASES[i].why) != NULL, "%s", why.text);
     }
 }
