@@ -342,8 +342,8 @@ void history_look(struct history *history, const struct reading *reading)
         if (name != NULL)
             compare(history, name, &differences);
     }
-    /* A look at the whole folder passes over a file that may still be in the making, which a reading
-     * of its own then tells: what brought nothing is not a change yet. */
+    /* A look at the whole folder passes over a file that may still be in the making, which a
+     * reading of its own then tells: what brought nothing is not a change yet. */
     if (reading->paths == NULL && reading->published)
         compare_all(history, &differences);
     if (differences.count > 0)
