@@ -94,6 +94,7 @@ struct tenant {
     bool takes_over : 1;     /* some path of it has the mode "takeover" */
     bool may_be_out : 1;     /* `maintenance` or `suspended` is there */
     bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
+    bool has_hsts : 1;       /* prepared: `hsts` is there */
     char *backend;           /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
     struct replica_set *replicas; /* if any: requests go to one of these, and `upstream` is empty */

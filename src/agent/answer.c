@@ -20,7 +20,7 @@ static void write_tenant(const struct decision *decision, struct writer *actions
 static void write_hsts(const struct decision *decision, struct writer *actions)
 {
     const struct route_match *match = &decision->match;
-    if (decision->client.https && match->host != NULL && match->tenant->hsts != NULL)
+    if (decision->client.https && match->host != NULL && match->tenant->has_hsts)
         action_set_text(actions, SLICE("hsts"), slice_of(match->tenant->hsts));
 }
 

@@ -227,6 +227,7 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     tenant->dynamic_headers = has_dynamic_headers(tenant);
     tenant->headers_tell_ip = headers_tell_ip(tenant);
     tenant->asks_user = tenant->identity != NULL;
+    tenant->has_hsts = tenant->hsts != NULL;
     if (!tenant->dynamic_headers && tenant->header_count > 0)
         action_set_headers(&headers, tenant, &values);
     assert(!plain.failed && !headers.failed);
