@@ -199,7 +199,12 @@ class Stack:
         return path
 
     def start_agent(self, index=0, user=None):
-        command = [BINARY, "run", "-c", self.agent_config_path(index)]
+        binary = BINARY
+        if user is not None:
+            # The build may be where nobody else can look.
+            binary = self.directory / BINARY.name
+            shutil.copy(BINARY, binary)
+        command = [binary, "run", "-c", self.agent_config_path(index)]
         agent = Process(f"agent{index + 1}", command, self.directory, SANITIZERS)
         agent.user = user
         if index < len(self.agents):
