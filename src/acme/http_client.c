@@ -310,16 +310,26 @@ static void collect(struct http_client *client)
     }
 }
 
+enum allowed { ALLOW_HTTPS, ALLOW_HTTP, ALLOW_BOTH };
+
+/* libcurl speaks more than a URL from a stranger may ask for. */
+static bool allow_protocols(CURL *easy, enum allowed allowed)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    static const char *const PROTOCOLS[] = {"https", "http", "http,https"};
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, PROTOCOLS[allowed]) == CURLE_OK;
+#else
+    static const long PROTOCOLS[] = {CURLPROTO_HTTPS, CURLPROTO_HTTP,
+                                     CURLPROTO_HTTP | CURLPROTO_HTTPS};
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, PROTOCOLS[allowed]) == CURLE_OK;
+#endif
+}
+
 static bool set_limits(struct http_exchange *exchange)
 {
     const struct http_client_settings *settings = &exchange->client->settings;
     CURL *easy = exchange->easy;
-    bool set = true;
-#if LIBCURL_VERSION_NUM >= 0x075500
-    set = set && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
-#else
-    set = set && curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTPS) == CURLE_OK;
-#endif
+    bool set = allow_protocols(easy, ALLOW_HTTPS);
     set = set && curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
     set = set && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms) == CURLE_OK;
@@ -449,15 +459,15 @@ static bool set_probe_tls(CURL *easy, const struct http_probe *probe)
            set_key_choice(easy, probe);
 }
 
-static bool set_probe(struct http_exchange *exchange, const struct http_probe *probe)
+/* One GET on a connection of its own, to the address that the caller says. */
+static bool set_own_connection(struct http_exchange *exchange, const char *url,
+                               const char *connect_to)
 {
     CURL *easy = exchange->easy;
-    bool tls = probe->tls || probe->path == NULL;
-    char *url = memory_format("%s://%s%s", tls ? "https" : "http", probe->host,
-                              probe->path != NULL ? probe->path : "/");
-    char *connect_to = memory_format("::%s", probe->connect_to);
+    char *entry = memory_format("::%s", connect_to);
     const struct http_request request = {.method = HTTP_GET, .url = url};
-    exchange->connect_to = curl_slist_append(NULL, connect_to);
+    exchange->connect_to = curl_slist_append(NULL, entry);
+    free(entry);
     bool set =
         exchange->connect_to != NULL && set_request(exchange, &request) &&
         curl_easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&
@@ -466,12 +476,17 @@ static bool set_probe(struct http_exchange *exchange, const struct http_probe *p
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
         curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
     curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
-#if LIBCURL_VERSION_NUM >= 0x075500
-    set = set && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, tls ? "https" : "http") == CURLE_OK;
-#else
-    set = set && curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
-                                  tls ? CURLPROTO_HTTPS : CURLPROTO_HTTP) == CURLE_OK;
-#endif
+    return set;
+}
+
+static bool set_probe(struct http_exchange *exchange, const struct http_probe *probe)
+{
+    CURL *easy = exchange->easy;
+    bool tls = probe->tls || probe->path == NULL;
+    char *url = memory_format("%s://%s%s", tls ? "https" : "http", probe->host,
+                              probe->path != NULL ? probe->path : "/");
+    bool set = set_own_connection(exchange, url, probe->connect_to);
+    set = set && allow_protocols(easy, tls ? ALLOW_HTTPS : ALLOW_HTTP);
     if (tls)
         set = set && set_probe_tls(easy, probe);
     if (probe->websocket_origin != NULL)
@@ -479,7 +494,6 @@ static bool set_probe(struct http_exchange *exchange, const struct http_probe *p
     if (probe->proxy_line)
         set = set && curl_easy_setopt(easy, CURLOPT_HAPROXYPROTOCOL, 1L) == CURLE_OK;
     free(url);
-    free(connect_to);
     return set;
 }
 
@@ -493,28 +507,11 @@ struct http_exchange *http_client_probe(struct http_client *client, const struct
     return start(exchange, set_probe(exchange, probe));
 }
 
-/* One exchange on a connection of its own, with the address that the caller says. */
 static bool set_look(struct http_exchange *exchange, const struct http_look *look)
 {
     CURL *easy = exchange->easy;
-    char *entry = memory_format("::%s", look->connect_to);
-    const struct http_request request = {.method = HTTP_GET, .url = look->url};
-    exchange->connect_to = curl_slist_append(NULL, entry);
-    free(entry);
-    bool set =
-        exchange->connect_to != NULL && set_request(exchange, &request) &&
-        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
-#if LIBCURL_VERSION_NUM >= 0x075500
-    set = set && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
-#else
-    set = set &&
-          curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS) == CURLE_OK;
-#endif
+    bool set = set_own_connection(exchange, look->url, look->connect_to) &&
+               allow_protocols(easy, ALLOW_BOTH);
     if (look->no_verify)
         set = set && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
               curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK;
