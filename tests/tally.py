@@ -3,6 +3,8 @@
 
 A Criterion binary is one test to ctest; its own tests are counted, by the summary line that it
 prints. A binary that fails for another reason (a leak, a crash at exit) adds one failure.
+
+With --failures it prints what failed instead, each with the lines that say why.
 """
 
 import re
@@ -14,24 +16,47 @@ SYNTHESIS = re.compile(
 )
 
 
+COLOUR = re.compile(r"\x1b?\[[0-9;]*m")
+# What Criterion, pytest and the sanitizers put before the reason.
+REASON = re.compile(
+    r"Assertion|expression|\[FAIL\]|^E  |ERROR:|SUMMARY:|runtime error|Unexpected|CRASH"
+)
+REASON_MAX_LINES = 12
+
+
+def is_broken(case):
+    return case.find("failure") is not None or case.find("error") is not None
+
+
+def print_failure(case):
+    texts = [case.findtext(tag) or "" for tag in ("failure", "error", "system-out")]
+    lines = COLOUR.sub("", "\n".join(texts)).splitlines()
+    reasons = [line for line in lines if REASON.search(line)] or lines[-REASON_MAX_LINES:]
+    print(f"{case.get('classname')}: {case.get('name')}")
+    for line in reasons[:REASON_MAX_LINES]:
+        print(f"    {line[:400]}")
+
+
 def count(case):
     output = case.findtext("system-out") or ""
-    broken = case.find("failure") is not None or case.find("error") is not None
+    broken = is_broken(case)
     if case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
         return 0, 0, 1
-    synthesis = SYNTHESIS.search(re.sub(r"\x1b?\[[0-9;]*m", "", output))
+    synthesis = SYNTHESIS.search(COLOUR.sub("", output))
     if synthesis is None:
         return (0, 1, 0) if broken else (1, 0, 0)
     passed, failed = int(synthesis[2]), int(synthesis[3]) + int(synthesis[4])
     return passed, failed + (1 if broken and failed == 0 else 0), 0
 
 
-def main(paths):
-    totals = [0, 0, 0]
-    for path in paths:
-        for case in tree.parse(path).getroot().iter("testcase"):
-            totals = [total + new for total, new in zip(totals, count(case))]
-    print(*totals)
+def main(arguments):
+    paths = [path for path in arguments if path != "--failures"]
+    cases = [case for path in paths for case in tree.parse(path).getroot().iter("testcase")]
+    if "--failures" in arguments:
+        for case in filter(is_broken, cases):
+            print_failure(case)
+        return
+    print(*(sum(column) for column in zip((0, 0, 0), *map(count, cases))))
 
 
 main(sys.argv[1:])
