@@ -5,13 +5,22 @@ import pytest
 from support.browser import CHROMEDRIVER, CHROMIUM, Chromium
 from support.clients import request
 from support.processes import wait_until
-from support.stack import Stack
+from support.stack import Stack, run_agent_command
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None or CHROMEDRIVER is None, reason="needs chromium and chromium-driver"
 )
 
-HOSTS = ("shared.test", "site.test", "chat.moved.test", "moved.test", "down.test", "wrong.test")
+HOSTS = (
+    "shared.test",
+    "site.test",
+    "chat.moved.test",
+    "moved.test",
+    "down.test",
+    "wrong.test",
+    "versions.test",
+    "replicas.test",
+)
 TOKENS = "The quick brown fox."
 
 
@@ -37,6 +46,19 @@ def tenants(upstreams):
             "upstream": beta,
             "maintenance": {"on": True, "retry_after": "10s"},
         },
+        "versions": {
+            "hosts": ["versions.test"],
+            "versions": {"blue": beta, "green": delta},
+            "active": "blue",
+        },
+        "replicas": replicated([beta, delta]),
+    }
+
+
+def replicated(servers, draining=()):
+    return {
+        "hosts": ["replicas.test"],
+        "replicas": {"servers": servers, "draining": list(draining), "sticky": "cookie"},
     }
 
 
@@ -156,6 +178,82 @@ def test_strip_does_not_work_as_check_says(browser):
     assert browser.title == "beta"
     assert browser.run("typeof state") == "undefined"
     assert browser.run("fetch('/api/config').then(answer => answer.status)") == 404
+
+
+def answered_by(browser):
+    return browser.run(
+        "fetch('/api/version').then(answer => answer.json()).then(told => told.deployment_id)"
+    )
+
+
+def switch(own, browser, version, name):
+    """By the command; the next request of the page that is open is answered by the new version."""
+    done = run_agent_command("switch", "versions", version, "-c", own.config_path)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: answered_by(browser) == name, f"answered by {name}")
+
+
+def test_a_socket_across_a_switch_and_the_way_back(browser, own):
+    """The page that is open keeps its socket, and with it the version that it began with."""
+    workers = own.haproxy_workers()
+    browser.open(browser.at("versions.test", "/"))
+    shows(browser, "beta")
+    chat(browser, "one@example.com")
+    assert browser.run("whoami()")["name"] == "beta"
+    old = browser.tab
+    try:
+        switch(own, browser, "green", "delta")
+        assert browser.run("whoami()")["name"] == "beta" and browser.run("state.closed") == 0
+
+        browser.new_tab()
+        browser.open(browser.at("versions.test", "/"))
+        shows(browser, "delta")
+        browser.wait("state.sid !== null", "the new page's socket is open")
+        assert browser.run("whoami()")["name"] == "delta"
+        assert browser.run("ask()") == 200
+        browser.wait(f"answer() === '{TOKENS}'", "tokens come over the new page's socket")
+
+        switch(own, browser, "blue", "beta")
+        assert browser.run("whoami()")["name"] == "delta" and browser.run("state.closed") == 0
+        browser.go_to_tab(old)
+        assert browser.run("state.closed") == 0
+        assert browser.run("whoami()")["name"] == "beta"
+        assert browser.run("state.events = [], ask()") == 200  # as if there had been no switch
+        browser.wait(f"answer() === '{TOKENS}'", "tokens come over the old page's socket")
+        assert own.haproxy_workers() == workers
+    finally:
+        own.write_tenants(tenants(own.upstreams))
+
+
+def test_the_cookie_of_a_replica(browser, own):
+    """A browser stays where its cookie says, with all that a page does, also while that drains."""
+    browser.open(browser.at("replicas.test", "/"))
+    home = browser.title
+    shows(browser, home)
+    cookie = browser.cookies()["owui_replica"]
+    assert cookie["httpOnly"] and cookie["secure"] and cookie["sameSite"] == "Lax"
+    assert "expiry" not in cookie  # until the browser is closed
+    chat(browser, "one@example.com")
+    assert browser.run("whoami()")["name"] == home
+
+    servers = [own.upstreams[name].url for name in ("beta", "delta")]
+    changed = tenants(own.upstreams)
+    changed["replicas"] = replicated(servers, [own.upstreams[home].url])
+    own.write_tenants(changed)
+    try:
+        wait_until(
+            lambda: request(
+                own.https_port, "/api/version", "replicas.test", tls_name="replicas.test"
+            ).json()["deployment_id"]
+            != home,
+            "nobody new comes to the replica that drains",
+        )
+        browser.open(browser.at("replicas.test", "/c/42"))
+        shows(browser, home)
+        browser.wait("state.sid !== null", "the socket is open again")
+        assert browser.run("whoami()")["name"] == home
+    finally:
+        own.write_tenants(tenants(own.upstreams))
 
 
 def test_the_page_of_maintenance_comes_back_by_itself(browser, own):

@@ -46,11 +46,13 @@ function connect(token) {
   const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
   const socket = new WebSocket(
     `${scheme}//${location.host}/ws/socket.io/?EIO=4&transport=websocket`);
+  state.socket = socket;
   socket.onmessage = ({data}) => {
     if (data[0] === '0') socket.send('40' + JSON.stringify({token}));
     else if (data[0] === '2') socket.send('3');
     else if (data.startsWith('40')) state.sid = JSON.parse(data.slice(2)).sid;
     else if (data.startsWith('42')) state.events.push(JSON.parse(data.slice(2))[1].data);
+    else if (data.startsWith('430')) state.told(JSON.parse(data.slice(3))[0]);
   };
   socket.onclose = () => { state.closed++; };
 }
@@ -71,6 +73,12 @@ function ask() {
 }
 function answer() {
   return state.events.map(event => event.data.content || '').join('');
+}
+function whoami() {  // asked over the socket
+  return new Promise(resolve => {
+    state.told = resolve;
+    state.socket.send('420["whoami"]');
+  });
 }
 call('/api/config').then(answer => answer.json()).then(config => {
   document.getElementById('app').textContent = config.name;

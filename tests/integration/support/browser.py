@@ -104,6 +104,19 @@ class Chromium:
     def title(self):
         return self._do("GET", "title")
 
+    def new_tab(self):
+        """Another tab of the same profile, which is the one that is driven from now on; its name."""
+        tab = self._do("POST", "window/new", {"type": "tab"})["handle"]
+        self.go_to_tab(tab)
+        return tab
+
+    @property
+    def tab(self):
+        return self._do("GET", "window")
+
+    def go_to_tab(self, tab):
+        self._do("POST", "window", {"handle": tab})
+
     def cookies(self):
         """By name, those that scripts cannot see too."""
         return {cookie["name"]: cookie for cookie in self._do("GET", "cookie")}
