@@ -1,6 +1,7 @@
 /* The admin interface: what was changed by whom, and the way back. */
 #include "core/memory.h"
 #include "history_int.h"
+#include "rollback_check.h"
 #include "tenant_edit.h"
 
 #include <inttypes.h>
@@ -297,30 +298,40 @@ static void publish(const struct live *live, const struct way_back *way, uint64_
     free(who);
 }
 
+/* Before anything is written. */
+static bool may_be_written(const struct live *live, const struct way_back *way, bool force,
+                           struct admin_answer *answer)
+{
+    for (size_t i = 0; i < way->count; i++) {
+        const struct target *target = &way->items[i];
+        if (!force && !is_as_known(way->history, target)) {
+            admin_refuse(answer, 409,
+                         "%s has been changed by somebody in the meantime: look at it, or "
+                         "overwrite it with --force",
+                         target->path);
+            return false;
+        }
+        if (target->was_there &&
+            !rollback_check(live, target->path, bytes_slice(&target->content), answer))
+            return false;
+    }
+    return true;
+}
+
 static void perform(const struct live *live, struct way_back *way, uint64_t to, bool force,
                     const struct admin_request *request, struct admin_answer *answer)
 {
     struct error_text why;
-    struct json *files = json_new_array();
-    struct json *body;
-    for (size_t i = 0; i < way->count; i++) {
-        if (force || is_as_known(way->history, &way->items[i]))
-            continue;
-        admin_refuse(answer, 409,
-                     "%s has been changed by somebody in the meantime: look at it, or overwrite it "
-                     "with --force",
-                     way->items[i].path);
-        json_free(files);
+    if (!may_be_written(live, way, force, answer))
         return;
-    }
     if (!write_files(way, &why)) {
         admin_refuse(answer, 507, "nothing is changed: %s", why.text);
-        json_free(files);
         return;
     }
     if (way->count > 0)
         publish(live, way, to, &request->peer);
-    body = admin_answer_body(answer);
+    struct json *files = json_new_array();
+    struct json *body = admin_answer_body(answer);
     for (size_t i = 0; i < way->count; i++)
         json_append_text(files, slice_of(way->items[i].path));
     json_put_integer(body, "to", (int64_t)to);

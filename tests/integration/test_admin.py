@@ -540,6 +540,47 @@ def test_a_rollback_does_not_overwrite_what_nobody_has_seen(by_hand):
         assert stack.file.read_text() == BY_HAND
 
 
+def test_a_rollback_to_what_is_not_right_today_is_refused(by_hand):
+    """The files were good then; the global file has become stricter since."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.5.9:3000")
+    new = tenant(3, "new.test")
+    assert stack.admin.http("POST", "/v1/tenants/new", new)[0] == 201
+    change = {"upstream": "http://10.0.5.1:3000"}
+    assert stack.admin.http("PATCH", "/v1/tenants/one", change)[0] == 200
+    assert stack.admin.http("PATCH", "/v1/tenants/new", change)[0] == 200
+    stack.config["upstream_allow"] = ["10.0.5.0/24"]
+    stack.write_config()
+    assert stack.admin.run("reload")[0] == 0
+    before = {path.name: path.read_text() for path in stack.tenants_dir.iterdir()}
+    latest = history(stack)[0]["id"]
+    for more in ([], ["--force"]):
+        code, _, error = stack.admin.run("rollback", base, *more)
+        assert code == 1 and "nothing is changed" in error, error
+        assert f"{stack.file}:" in error and "error[E208]" in error and "10.0.0.1" in error
+    status, told, _ = stack.admin.http("POST", f"/v1/history/{base}/rollback")
+    assert status == 422 and [one["code"] for one in told["problems"]] == ["E208", "E208"]
+    assert {path.name: path.read_text() for path in stack.tenants_dir.iterdir()} == before
+    assert history(stack)[0]["id"] == latest and place(stack, "one.test") == 1
+
+
+def test_a_rollback_minds_no_tenant_that_is_wrong_all_the_time(by_hand):
+    stack = by_hand()
+    wrong = BY_HAND.replace("10.0.0.1:", "10.0.0.1:x")
+    stack.file.write_text(wrong)
+    wait_until(lambda: "tenant_broken" in stack.agents[0].log(), "told")
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    assert place(stack, "two.test") == 9
+    assert stack.admin.run("rollback", base)[0] == 0
+    assert stack.file.read_text() == wrong and place(stack, "two.test") == 2
+    stack.file.write_text(BY_HAND)
+    wait_until(lambda: history(stack)[0]["by"] == "watch", "recorded")
+    code, _, error = stack.admin.run("rollback", base)
+    assert code == 1 and "error[E" in error and stack.file.read_text() == BY_HAND
+
+
 def test_the_history_outlives_the_daemon(by_hand):
     stack = by_hand()
     base = history(stack)[0]["id"]
