@@ -23,7 +23,11 @@ enum {
     IDENTITY_TEXT_MAX_BYTES = 80, /* of the longest of them */
     IDENTITY_AUDIENCES_MAX = 8,
     IDENTITY_DOMAINS_MAX = 256,
+    IDENTITY_CLAIM_DEPTH_MAX = 8,
 };
+
+/* Between the names of a claim's path, none of which has a control byte. */
+#define IDENTITY_CLAIM_SEPARATOR '\n'
 
 /* "email"; never NULL. */
 const char *identity_value_name(enum identity_value value);
@@ -52,7 +56,7 @@ struct identity_rule {
     char *field[IDENTITY_VALUE__MAX];
     char *issuer_pem; /* who must have signed it; NULL: any authority that HAProxy believes */
 
-    /* A token: the claims' names are in `field`. */
+    /* A token: where its claims are is in `field`, the names on the way there separated. */
     char *token_name;     /* of the header or cookie */
     char *token_argument; /* of the message that HAProxy sends: "jh_authorization", "jc_token" */
     bool token_is_cookie;

@@ -141,6 +141,22 @@ static struct json *tried_json(const struct explanation *explanation)
     return list;
 }
 
+/* Where in the token each value is looked for: the names on the way. */
+static struct json *claims_json(const struct identity_rule *rule)
+{
+    struct json *object = json_new_object();
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++) {
+        struct json *names = json_new_array();
+        for (const char *rest = rule->field[i]; rest != NULL;) {
+            size_t size = strcspn(rest, (char[]){IDENTITY_CLAIM_SEPARATOR, '\0'});
+            json_append_text(names, slice_from(rest, size));
+            rest = rest[size] != '\0' ? rest + size + 1 : NULL;
+        }
+        json_put(object, identity_value_name(i), names);
+    }
+    return object;
+}
+
 /* Who the user is, or why nobody knows. */
 static struct json *identity_json(const struct explanation *explanation)
 {
@@ -163,6 +179,8 @@ static struct json *identity_json(const struct explanation *explanation)
         if (text.size > 0)
             json_put_text(object, identity_value_name(i), text);
     }
+    if (rule->from == IDENTITY_FROM_JWT)
+        json_put(object, "claims", claims_json(rule));
     return object;
 }
 
@@ -571,6 +589,21 @@ static void print_request(FILE *out, const struct json *root)
     print_line(out, "  because", text_at(client, "trust"), text_at(client, "header"));
 }
 
+/* "realm_access > roles" for a claim within others; "" for one that is not. */
+static char *path_of(const struct json *names)
+{
+    char *path = memory_copy_text((struct slice){0});
+    for (size_t i = 0; json_count(names) > 1 && i < json_count(names); i++) {
+        struct slice name = {0};
+        if (!json_read_text(json_at(names, i), &name))
+            continue;
+        char *longer = memory_format("%s%s%.*s", path, i > 0 ? " > " : "", SLICE_PRINT(name));
+        free(path);
+        path = longer;
+    }
+    return path;
+}
+
 static void print_identity(FILE *out, const struct json *identity)
 {
     if (identity == NULL)
@@ -583,7 +616,9 @@ static void print_identity(FILE *out, const struct json *identity)
     print_line(out, "user", text_at(identity, "email"), text_at(identity, "from"));
     for (unsigned i = IDENTITY_NAME; i < IDENTITY_VALUE__MAX; i++) {
         char *label = memory_format("  %s", identity_value_name(i));
-        print_line(out, label, text_at(identity, identity_value_name(i)), (struct slice){0});
+        char *path = path_of(json_get(json_get(identity, "claims"), identity_value_name(i)));
+        print_line(out, label, text_at(identity, identity_value_name(i)), slice_of(path));
+        free(path);
         free(label);
     }
 }

@@ -1,6 +1,7 @@
 /* "identity": see identity_read.h. */
 #include "identity_read.h"
 
+#include "claim_read.h"
 #include "core/memory.h"
 #include "crypto/client_certificate.h"
 #include "crypto/public_key.h"
@@ -238,7 +239,7 @@ static void read_issuer_file(const struct node *node, void *target)
 
 static void read_field(const struct node *node, void *target, enum identity_value value)
 {
-    read_plain(node, &rule_of(target)->field[value]);
+    claim_read(node, &rule_of(target)->field[value]);
 }
 
 static void read_email(const struct node *node, void *target)
@@ -497,8 +498,9 @@ static void check_field(const struct node *node, struct identity_rule *rule,
 #undef X
     };
     struct node member;
-    struct slice text = slice_of(rule->field[value]);
-    if (!node_member(node, identity_value_name(value), &member) || rule->field[value] == NULL)
+    struct slice text;
+    if (!node_member(node, identity_value_name(value), &member) || rule->field[value] == NULL ||
+        !node_text(&member, &text))
         return;
     for (size_t i = 0; i < COUNT_OF(FIELDS); i++)
         if (slice_equal(text, slice_of(FIELDS[i])))

@@ -2,6 +2,7 @@
 #include "identity/jwt.h"
 
 #include "crypto/base64url.h"
+#include "identity/claim_path.h"
 #include "json/json.h"
 
 enum {
@@ -198,20 +199,27 @@ static bool has_audience(const struct identity_rule *rule, const struct json *au
     return false;
 }
 
+/* The issuer does not say that the address in this object is nobody's word. */
+static bool may_be_verified(const struct json *object)
+{
+    const struct json *verified = json_get(object, "email_verified");
+    struct slice text;
+    bool is_verified;
+    if (verified == NULL || json_read_bool(verified, &is_verified))
+        return verified == NULL || is_verified;
+    return json_read_text(verified, &text) && slice_equal(text, SLICE("true")); /* some write so */
+}
+
 static enum identity_refusal read_email(const struct json *claims, const struct identity_rule *rule,
                                         struct identity *identity)
 {
-    const struct json *verified = json_get(claims, "email_verified");
+    const struct json *claim, *siblings;
     struct slice text;
-    bool is_verified;
-    if (!json_read_text(json_get(claims, rule->field[IDENTITY_EMAIL]), &text) ||
-        !identity_set_email(identity, text))
+    if (!claim_path_find(claims, rule->field[IDENTITY_EMAIL], &claim, &siblings) ||
+        !json_read_text(claim, &text) || !identity_set_email(identity, text))
         return IDENTITY_REFUSAL_EMAIL;
-    /* Some issuers write the words. */
-    if (verified != NULL && !json_read_bool(verified, &is_verified))
-        is_verified = json_read_text(verified, &text) && slice_equal(text, SLICE("true"));
-    return verified == NULL || is_verified ? IDENTITY_REFUSAL_NONE
-                                           : IDENTITY_REFUSAL_EMAIL_UNVERIFIED;
+    return may_be_verified(claims) && may_be_verified(siblings) ? IDENTITY_REFUSAL_NONE
+                                                                : IDENTITY_REFUSAL_EMAIL_UNVERIFIED;
 }
 
 static bool read_groups(const struct json *groups, struct identity *identity)
@@ -227,25 +235,19 @@ static bool read_groups(const struct json *groups, struct identity *identity)
     return true;
 }
 
-/* The claim of a value that need not be there: NULL when it is not, or is null. */
-static const struct json *optional(const struct json *claims, const struct identity_rule *rule,
-                                   enum identity_value value)
-{
-    const struct json *claim = json_get(claims, rule->field[value]);
-    return json_type_of(claim) == JSON_TYPE_NULL ? NULL : claim;
-}
-
 static enum identity_refusal read_values(const struct json *claims,
                                          const struct identity_rule *rule,
                                          struct identity *identity)
 {
     struct slice text;
-    const struct json *name = optional(claims, rule, IDENTITY_NAME);
-    const struct json *groups = optional(claims, rule, IDENTITY_GROUPS);
-    const struct json *role = optional(claims, rule, IDENTITY_ROLE);
+    const struct json *name, *groups, *role; /* which need not be there */
     enum identity_refusal refusal = read_email(claims, rule, identity);
     if (refusal != IDENTITY_REFUSAL_NONE)
         return refusal;
+    if (!claim_path_find(claims, rule->field[IDENTITY_NAME], &name, NULL) ||
+        !claim_path_find(claims, rule->field[IDENTITY_GROUPS], &groups, NULL) ||
+        !claim_path_find(claims, rule->field[IDENTITY_ROLE], &role, NULL))
+        return IDENTITY_REFUSAL_VALUE;
     if (name != NULL && !(json_read_text(name, &text) && identity_set_name(identity, text)))
         return IDENTITY_REFUSAL_VALUE;
     if (groups != NULL && !read_groups(groups, identity))

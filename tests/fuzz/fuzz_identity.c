@@ -31,6 +31,17 @@ static struct identity_rule *make_rule(void)
     return rule;
 }
 
+/* One whose values are within other claims. */
+static struct identity_rule *make_deep_rule(void)
+{
+    struct identity_rule *rule = make_rule();
+    free(rule->field[IDENTITY_EMAIL]);
+    rule->field[IDENTITY_EMAIL] = memory_copy_text(SLICE("user\nemail"));
+    free(rule->field[IDENTITY_GROUPS]);
+    rule->field[IDENTITY_GROUPS] = memory_copy_text(SLICE("resource_access\nopen.webui\nroles"));
+    return rule;
+}
+
 static void require_fit(const struct identity *identity)
 {
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++) {
@@ -102,16 +113,18 @@ static void set_values(struct slice text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct identity_rule *rule;
+    static struct identity_rule *rule, *deep;
     static struct jwk_set *usual;
     if (rule == NULL) {
         rule = make_rule();
+        deep = make_deep_rule();
         usual = jwk_set_parse(slice_of(KEYS), NULL);
         FUZZ_REQUIRE(usual != NULL);
     }
     struct slice input = slice_from(data, size);
     if (slice_starts_with(input, SLICE("{"))) {
         verify_signed(input, rule);
+        verify_signed(input, deep);
         return 0;
     }
     const char *newline = size > 0 ? memchr(data, '\n', size) : NULL;

@@ -37,6 +37,7 @@ SET = {
 }
 OPEN, CLOSED, PAGES = "open.id.test", "closed.id.test", "pages.id.test"
 CERTS, SHARED, COOKIE = "certs.id.test", "shared.id.test", "cookie.id.test"
+REALM, CLIENT = "realm.id.test", "client.id.test"
 LOGIN = "https://id.test/start?client=owui"
 
 
@@ -75,6 +76,16 @@ class Identities:
                 "closed": self.tenant(CLOSED, alpha, jwt(self.jwks, required=True)),
                 "pages": self.tenant(PAGES, alpha, jwt(self.jwks, required=True, login=LOGIN)),
                 "cookie": self.tenant(COOKIE, alpha, jwt(self.jwks, cookie="idp.token")),
+                "realm": self.tenant(REALM, alpha, jwt(self.jwks, groups="realm_access.roles")),
+                "client": self.tenant(
+                    CLIENT,
+                    alpha,
+                    jwt(
+                        self.jwks,
+                        groups=["resource_access", "open.webui", "roles"],
+                        name="https://id.test/name",
+                    ),
+                ),
                 "certs": self.tenant(
                     CERTS, alpha, {"from": "client_cert", "groups": "subject_ou", "set": SET}
                 ),
@@ -152,6 +163,47 @@ def test_what_a_token_does_not_say_is_not_told(identities):
     assert seen.header("X-User-Email") == "ann@example.com"
     for name in ("X-User-Name", "X-User-Groups", "X-User-Role"):
         assert seen.header(name) is None
+
+
+KEYCLOAK = {
+    "realm_access": {"roles": ["staff", "offline_access"]},
+    "resource_access": {"open.webui": {"roles": ["editor"]}, "account": {"roles": ["manage"]}},
+    "https://id.test/name": "Ann",
+}
+
+
+def test_claims_within_others(identities):
+    headers = bearer(identities.key.token(claims(**KEYCLOAK)))
+    assert echo(identities.http, REALM, headers=headers).header("X-User-Groups") == (
+        "staff,offline_access"
+    )
+    seen = echo(identities.http, CLIENT, headers=headers)
+    assert seen.header("X-User-Groups") == "editor" and seen.header("X-User-Name") == "Ann"
+    headers = bearer(identities.key.token(claims(roles=["admin"], realm_access={"x": 1})))
+    seen = echo(identities.http, REALM, headers=headers)
+    assert seen.header("X-User-Email") == "ann@example.com"
+    assert seen.header("X-User-Groups") is None
+
+
+def test_a_way_to_a_claim_through_what_is_no_object(identities):
+    for claim in ([{"roles": ["admin"]}], '{"roles": ["admin"]}', 1, {"roles": {"admin": 1}}):
+        headers = bearer(identities.key.token(claims(realm_access=claim)))
+        assert_nobody(echo(identities.http, REALM, headers=headers))
+    text = json.dumps(claims(realm_access={"roles": ["staff"]}))
+    twice = text.replace('"roles": ["staff"]', '"roles": ["staff"], "roles": ["admin"]')
+    headers = bearer(identities.key.token(text))
+    assert echo(identities.http, REALM, headers=headers).header("X-User-Groups") == "staff"
+    assert_nobody(echo(identities.http, REALM, headers=bearer(identities.key.token(twice))))
+
+
+def test_explain_tells_where_a_claim_was_found(identities):
+    token = identities.key.token(claims(**KEYCLOAK))
+    command = ["explain", "-c", identities.stack.config_path, f"http://{REALM}/"]
+    command += ["--header", f"Authorization: Bearer {token}"]
+    assert "staff,offline_access  (realm_access > roles)\n" in run_agent_command(*command).stdout
+    told = json.loads(run_agent_command(*command, "--json").stdout)["identity"]
+    assert told["claims"]["groups"] == ["realm_access", "roles"]
+    assert told["claims"]["email"] == ["email"]
 
 
 def test_the_longest_values_fit(identities):

@@ -1,3 +1,4 @@
+unit_test(conf_claims LAYER conf SOURCES unit/conf_fixture.c)
 unit_test(conf_codes LAYER conf SOURCES unit/conf_fixture.c)
 unit_test(conf_diagnostics LAYER conf SOURCES unit/conf_fixture.c)
 unit_test(conf_global LAYER conf SOURCES unit/conf_fixture.c)

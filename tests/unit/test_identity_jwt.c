@@ -284,6 +284,133 @@ Test(jwt, attacks_with_a_good_signature)
     maker_key_free(key);
 }
 
+/* -- Claims within others -- */
+
+static const struct {
+    const char *path; /* of the groups */
+    const char *claims;
+    const char *refusal;
+    const char *groups;
+} DEEP[] = {
+    /* Keycloak's, and what a dotted name is */
+    {"realm_access\nroles", "\"realm_access\":{\"roles\":[\"a\",\"b\"]}", "none", "a,b"},
+    {"resource_access\nmy.client\nroles",
+     "\"resource_access\":{\"my\":{\"client\":{\"roles\":[\"no\"]}},\"account\":{\"roles\":[\"no\"]"
+     "},"
+     "\"my.client\":{\"roles\":[\"yes\"]}}",
+     "none", "yes"},
+    {"https://e.test/roles",
+     "\"https://e\":{\"test/roles\":\"no\"},\"https://e.test/roles\":\"yes\"", "none", "yes"},
+    {"a\nb\nc\nd\ne\nf\ng\nh",
+     "\"a\":{\"b\":{\"c\":{\"d\":{\"e\":{\"f\":{\"g\":{\"h\":\"deep\"}}}}}}}", "none", "deep"},
+    /* what is not there is none: not what has the name elsewhere */
+    {"realm_access\nroles", "\"roles\":[\"admin\"]", "none", ""},
+    {"realm_access\nroles", "\"realm_access.roles\":[\"admin\"]", "none", ""},
+    {"realm_access\nroles", "\"realm_access\":{\"Roles\":[\"admin\"]}", "none", ""},
+    {"realm_access\nroles", "\"realm_access\":{\"x\":{\"roles\":[\"admin\"]}}", "none", ""},
+    {"realm_access\nroles", "\"realm_access\":{\"roles\":null}", "none", ""},
+    {"realm_access\nroles", "\"realm_access\":null", "none", ""},
+    {"realm_access\nroles", "\"realm_access\":{}", "none", ""},
+    {"realm_access\nroles", "\"realm_access\":{\"roles\":[]}", "none", ""},
+    /* a way through what is no object */
+    {"realm_access\nroles", "\"realm_access\":[{\"roles\":[\"admin\"]}]", "value-unfit", ""},
+    {"realm_access\n0", "\"realm_access\":[\"admin\"]", "value-unfit", ""},
+    {"realm_access\nroles", "\"realm_access\":\"{\\\"roles\\\":\\\"admin\\\"}\"", "value-unfit",
+     ""},
+    {"realm_access\nroles", "\"realm_access\":\"\"", "value-unfit", ""},
+    {"realm_access\nroles", "\"realm_access\":1", "value-unfit", ""},
+    {"realm_access\nroles", "\"realm_access\":true", "value-unfit", ""},
+    {"a\nb\nc", "\"a\":{\"b\":[{\"c\":\"admin\"}]}", "value-unfit", ""},
+    /* an end that is no groups */
+    {"realm_access", "\"realm_access\":{\"roles\":[\"admin\"]}", "value-unfit", ""},
+    {"realm_access\nroles", "\"realm_access\":{\"roles\":{\"admin\":true}}", "value-unfit", ""},
+    {"realm_access\nroles", "\"realm_access\":{\"roles\":[[\"admin\"]]}", "value-unfit", ""},
+    /* twice, wherever that is */
+    {"realm_access\nroles", "\"realm_access\":{\"roles\":[\"a\"],\"roles\":[\"admin\"]}",
+     "claims-invalid", ""},
+    {"realm_access\nroles", "\"realm_access\":{},\"realm_access\":{\"roles\":[\"admin\"]}",
+     "claims-invalid", ""},
+    {"realm_access\nroles",
+     "\"realm_access\":{\"roles\":[\"a\"],\"x\":{\"y\":[{\"z\":1,\"z\":2}]}}", "claims-invalid",
+     ""},
+    {"realm_access\nroles", "\"realm_access\":{\"roles\":[\"a\"],\"\\u0072oles\":[\"admin\"]}",
+     "claims-invalid", ""},
+    {"realm_access\nroles", "\"realm_access\":{\"roles\\u0000\":[\"admin\"]}", "claims-invalid",
+     ""},
+    {"realm_access\nroles",
+     "\"realm_access\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{\"a\":{"
+     "\"a\":{\"a\":"
+     "{\"a\":{\"a\":{\"a\":{\"a\":1}}}}}}}}}}}}}}}},\"roles\":[\"a\"]}",
+     "claims-invalid", ""},
+};
+
+Test(jwt, claims_within_others)
+{
+    struct maker_key *key = maker_key_new(MAKER_ED25519);
+    struct jwk_set *set = set_of(key, "k1", NULL);
+    for (size_t i = 0; i < COUNT_OF(DEEP); i++) {
+        struct identity_rule rule = rule_for(NULL);
+        struct identity identity;
+        char *path = memory_copy_text(slice_of(DEEP[i].path));
+        char *payload = memory_format("{\"iss\":\"https://id.test\",\"aud\":\"owui\",\"exp\":"
+                                      "1800000600,\"email\":\"a@b.test\",%s}",
+                                      DEEP[i].claims);
+        rule.field[IDENTITY_GROUPS] = path;
+        char *token = maker_token(key, "EdDSA", NULL, "{\"alg\":\"EdDSA\"}", payload);
+        cr_expect_str_eq(verify(token, &rule, set, &identity), DEEP[i].refusal, "%s", payload);
+        if (strcmp(DEEP[i].refusal, "none") == 0)
+            cr_expect(
+                slice_equal(identity_text(&identity, IDENTITY_GROUPS), slice_of(DEEP[i].groups)),
+                "%s: %.*s", payload, SLICE_PRINT(identity_text(&identity, IDENTITY_GROUPS)));
+        free(token);
+        free(payload);
+        free(path);
+    }
+    jwk_set_unref(set);
+    maker_key_free(key);
+}
+
+static const struct {
+    const char *claims;
+    const char *refusal;
+} DEEP_EMAILS[] = {
+    {"\"user\":{\"email\":\"a@b.test\"}", "none"},
+    {"\"user\":{\"email\":\"a@b.test\",\"email_verified\":true}", "none"},
+    {"\"user\":{\"email\":\"a@b.test\"},\"email_verified\":true", "none"},
+    {"\"user\":{\"email\":\"a@b.test\",\"email_verified\":false}", "email-unverified"},
+    {"\"user\":{\"email\":\"a@b.test\",\"email_verified\":false},\"email_verified\":true",
+     "email-unverified"},
+    {"\"user\":{\"email\":\"a@b.test\",\"email_verified\":true},\"email_verified\":false",
+     "email-unverified"},
+    {"\"user\":[{\"email\":\"a@b.test\"}]", "email-missing"},
+    {"\"user\":\"a@b.test\"", "email-missing"},
+    {"\"user\":{\"email\":{\"email\":\"a@b.test\"}}", "email-missing"},
+    {"\"user\":{}", "email-missing"},
+    {"\"email\":\"a@b.test\"", "email-missing"},
+};
+
+Test(jwt, an_address_within_another_claim)
+{
+    static char path[] = "user\nemail";
+    struct maker_key *key = maker_key_new(MAKER_ED25519);
+    struct jwk_set *set = set_of(key, "k1", NULL);
+    struct identity_rule rule = rule_for(NULL);
+    rule.field[IDENTITY_EMAIL] = path;
+    for (size_t i = 0; i < COUNT_OF(DEEP_EMAILS); i++) {
+        struct identity identity;
+        char *payload =
+            memory_format("{\"iss\":\"https://id.test\",\"aud\":\"owui\",\"exp\":1800000600,%s}",
+                          DEEP_EMAILS[i].claims);
+        char *token = maker_token(key, "EdDSA", NULL, "{\"alg\":\"EdDSA\"}", payload);
+        cr_expect_str_eq(verify(token, &rule, set, &identity), DEEP_EMAILS[i].refusal, "%s",
+                         payload);
+        free(token);
+        free(payload);
+    }
+    jwk_set_unref(set);
+    maker_key_free(key);
+}
+
 static const char *const BAD_EMAILS[] = {
     "",
     "a",
