@@ -1,5 +1,6 @@
 /* The admin interface: HTTP and JSON over a unix socket (mode 0660), for the command line, for
- * scripts (`curl --unix-socket`) and for monitoring.
+ * scripts (`curl --unix-socket`) and for monitoring; and over loopback TCP, for who has a token
+ * (admin_tokens.h), with the page.
  *
  * Operations are rows of tables. A part of the program that has something to offer adds its table;
  * one that lives in another thread adds it through a desk, whose handlers run in that thread:
@@ -27,10 +28,11 @@
 struct admin_server;
 struct admin_desk;
 
-/* Who asks, as the kernel tells it. */
+/* Who asks: as the kernel tells it, or whose token it is. */
 struct admin_peer {
     uid_t uid;
     pid_t pid;
+    const char *token; /* its name, as long as the request lasts; NULL: over the unix socket */
 };
 
 struct admin_request {
@@ -50,6 +52,7 @@ struct admin_answer {
     /* Instead of `body`, anything else: text for free(), and its type, which is static. */
     char *text;
     const char *content_type;
+    const char *content_security_policy; /* of a page; outlives the server */
 };
 
 /* The answer to a request that cannot be done: {"error": "..."}. Later parts are not asked. */
@@ -75,6 +78,20 @@ enum { ADMIN_BODY_MAX_BYTES = 1024 * 1024, ADMIN_ITEM_MAX_BYTES = 255, ADMIN_TAB
 /* Serves on `path`, owned by `group` (NULL: as it comes). */
 MUST_CHECK struct admin_server *admin_server_new(struct main_loop *loop, const char *path,
                                                  const char *group, struct error_text *text);
+
+/* Texts are copied. */
+struct admin_tcp_settings {
+    const char *listen; /* "127.0.0.1:8690": a loopback address */
+    const char *tokens_file;
+    char *const *hosts; /* names for it besides "localhost" and loopback addresses */
+    size_t host_count;
+    unsigned requests_per_minute; /* of each token, and of all who have none */
+};
+
+/* Serves over TCP too. */
+MUST_CHECK enum error admin_server_open_tcp(struct admin_server *server,
+                                            const struct admin_tcp_settings *settings,
+                                            struct error_text *text);
 /* Desks first. NULL is fine. */
 void admin_server_free(struct admin_server *server);
 
@@ -82,6 +99,16 @@ void admin_server_free(struct admin_server *server);
  * `context` outlive the server. A NULL server is fine: nobody can ask then. */
 void admin_server_add(struct admin_server *server, const struct admin_operation *operations,
                       void *context);
+
+/* The same for a table whose rows take something else than their methods say. */
+/* What the rows of a table take over TCP; whoever may open the unix socket may do all. */
+enum admin_access {
+    ADMIN_ACCESS_METHOD, /* a role that may read for GET, one that may change for all else */
+    ADMIN_ACCESS_READ,   /* one that may read, though it is no GET: nothing is changed */
+    ADMIN_ACCESS_OPEN,   /* not even a token: the page, which holds nothing */
+};
+void admin_server_add_as(struct admin_server *server, enum admin_access access,
+                         const struct admin_operation *operations, void *context);
 
 /* Adds operations of the thread that runs `loop`. To be called in the server's thread, before the
  * other one runs. NULL for a NULL server. */

@@ -49,6 +49,15 @@ struct jwks_settings {
     unsigned refresh_ms;
 };
 
+/* The "admin_http" section: the admin interface and its page over loopback TCP. */
+struct admin_http_settings {
+    char *listen;      /* a loopback address; NULL: there is no section, nothing is opened */
+    char *tokens_file; /* whom it answers; "tokens.json" in acme.state_dir unless told */
+    char **hosts;      /* names for it besides "localhost" and loopback addresses */
+    size_t host_count;
+    unsigned requests_per_minute; /* of each token */
+};
+
 /* What the daemon needs of the global file besides what decisions need. File names are absolute, or
  * relative to where the process was when it read them: a relative name in the file is one beside
  * the file. */
@@ -78,6 +87,7 @@ struct configuration {
     struct hap_config haproxy; /* what `haproxy-config` writes from */
     struct acme_settings acme;
     struct jwks_settings jwks;
+    struct admin_http_settings admin_http;
 
     /* What tenants inherit. */
     bool default_https_redirect;

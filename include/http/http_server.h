@@ -3,7 +3,8 @@
  *
  * The protocol is libmicrohttpd's business; this is its cover. Handlers never block: they answer at
  * once, or put the answer off until somebody else has it. Limits: 16 kB for a request's line and
- * headers, `body_max_bytes` of body, 10 s without a byte, 512 connections.
+ * headers, `body_max_bytes` of body, 10 s without a byte, `request_max_ms` for all of a request,
+ * `connections_max` connections.
  */
 #pragma once
 
@@ -51,7 +52,9 @@ typedef void http_handler_fn(void *context, const struct http_request *request,
                              struct http_answer *answer);
 
 struct http_server_options {
-    size_t body_max_bytes; /* 0: any body is refused with 413 */
+    size_t body_max_bytes;    /* 0: any body is refused with 413 */
+    unsigned connections_max; /* 0: 512 */
+    int64_t request_max_ms;   /* from a connection's first byte, or its last answer; 0: 30 s */
     http_handler_fn *on_request;
     void *context;
 };

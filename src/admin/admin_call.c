@@ -63,6 +63,7 @@ void admin_call_free(struct admin_call *call)
     free(call->query);
     free(call->if_match);
     free(call->item);
+    free(call->token);
     free(call->answer.text);
     json_free(call->body);
     json_free(call->answer.body);
@@ -143,7 +144,7 @@ void admin_desk_free(struct admin_desk *desk)
     while (call != NULL) {
         struct admin_call *next = call->next;
         admin_refuse(&call->answer, 503, "the daemon is stopping");
-        admin_server_finish(desk->server, call);
+        admin_server_finish(call);
         call = next;
     }
     main_waker_free(desk->waker);

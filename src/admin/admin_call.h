@@ -11,6 +11,7 @@ struct admin_part {
     const struct admin_operation *operation;
     void *context;
     struct admin_desk *desk; /* NULL: in the server's thread */
+    enum admin_access access;
 };
 
 /* Belongs to whoever has it in hand: the server, a desk's inbox, a desk. Texts are its own. */
@@ -21,6 +22,7 @@ struct admin_call {
     char *query;
     char *if_match;
     char *item;
+    char *token;
     struct json *body;
     struct admin_request request; /* views of the above */
     struct admin_answer answer;
@@ -28,7 +30,8 @@ struct admin_call {
     size_t part_count;
     size_t done;
     bool is_change;
-    struct http_held *held; /* NULL: the request is still being handled */
+    struct http_server *http; /* where the answer goes */
+    struct http_held *held;   /* NULL: the request is still being handled */
 };
 
 /* Does the next parts, as long as they are those of `desk`. */
@@ -51,6 +54,6 @@ void admin_desk_put(struct admin_desk *desk, struct admin_call *call);
 struct admin_box *admin_server_outbox(struct admin_server *server, struct main_waker **waker);
 void admin_server_remove_desk(struct admin_server *server, const struct admin_desk *desk);
 /* Answers, in the server's thread, a call that is done or never will be. */
-void admin_server_finish(struct admin_server *server, struct admin_call *call);
+void admin_server_finish(struct admin_call *call);
 void admin_server_add_table(struct admin_server *server, const struct admin_operation *operations,
                             void *context, struct admin_desk *desk);

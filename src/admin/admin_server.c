@@ -1,5 +1,6 @@
 /* The admin interface's server: see admin/admin_server.h. */
 #include "admin_call.h"
+#include "admin_gate.h"
 
 #include "core/log.h"
 #include "core/memory.h"
@@ -9,17 +10,32 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+enum {
+    TCP_CONNECTIONS_MAX = 64, /* strangers among them */
+    REQUEST_MAX_MS = 30 * 1000,
+};
+
 struct table {
     const struct admin_operation *operations;
     void *context;
     struct admin_desk *desk;
+    enum admin_access access;
+};
+
+/* One way in. */
+struct door {
+    struct admin_server *server;
+    struct listen_sockets sockets;
+    struct http_server *http;
+    struct admin_gate *gate; /* NULL: the socket's mode and owner are the gate */
 };
 
 struct admin_server {
+    struct main_loop *loop;
     struct table tables[ADMIN_TABLES_MAX];
     size_t table_count;
-    struct listen_sockets sockets;
-    struct http_server *http;
+    struct door unix_door;
+    struct door tcp_door;
     struct admin_box outbox;  /* calls that come back from desks */
     struct main_waker *waker; /* when some have */
 };
@@ -74,22 +90,24 @@ static void find_parts(const struct admin_server *server, const struct http_requ
             const struct admin_operation *row = find_row(table, request, item, path_known);
             if (row != NULL)
                 call->parts[call->part_count++] =
-                    (struct admin_part){row, table->context, table->desk};
+                    (struct admin_part){row, table->context, table->desk, table->access};
         }
     }
 }
 
 /* -- One call ---------------------------------------------------------------------------------- */
 
-static struct admin_peer peer_of(const struct http_request *request)
+static struct admin_peer peer_of(const struct http_request *request, const char *token)
 {
     struct ucred peer = {.uid = (uid_t)-1, .gid = (gid_t)-1};
     socklen_t size = sizeof(peer);
-    getsockopt(http_request_socket(request), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    return (struct admin_peer){peer.uid, peer.pid};
+    if (token == NULL)
+        getsockopt(http_request_socket(request), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    return (struct admin_peer){peer.uid, peer.pid, token};
 }
 
-static struct admin_call *new_call(const struct http_request *request, struct slice item)
+static struct admin_call *new_call(const struct door *door, const struct http_request *request,
+                                   struct slice item, const char *token)
 {
     struct admin_call *call = memory_new(sizeof(*call));
     call->method = memory_copy_text(request->method);
@@ -97,12 +115,13 @@ static struct admin_call *new_call(const struct http_request *request, struct sl
     call->query = memory_copy_text(request->query);
     call->item = memory_copy_text(item);
     call->if_match = memory_copy_text(http_request_header(request, "If-Match"));
-    call->is_change = !slice_equal(request->method, SLICE("GET"));
+    call->token = token != NULL ? memory_copy_text(slice_of(token)) : NULL;
+    call->http = door->http;
     call->request = (struct admin_request){
         .item = slice_of(call->item),
         .query = slice_of(call->query),
         .if_match = slice_of(call->if_match),
-        .peer = peer_of(request),
+        .peer = peer_of(request, call->token),
     };
     return call;
 }
@@ -122,13 +141,47 @@ static bool read_body(struct admin_call *call, const struct http_request *reques
 
 static void log_change(const struct admin_call *call, unsigned status)
 {
-    log_event(LOG_NOTICE, "admin", LOG_TEXT("method", call->method), LOG_TEXT("path", call->path),
-              LOG_NUMBER("uid", (int64_t)call->request.peer.uid),
-              LOG_NUMBER("pid", call->request.peer.pid), LOG_NUMBER("status", status));
+    const struct admin_peer *peer = &call->request.peer;
+    if (peer->token != NULL)
+        log_event(LOG_NOTICE, "admin", LOG_TEXT("method", call->method),
+                  LOG_TEXT("path", call->path), LOG_TEXT("token", peer->token),
+                  LOG_NUMBER("status", status));
+    else
+        log_event(LOG_NOTICE, "admin", LOG_TEXT("method", call->method),
+                  LOG_TEXT("path", call->path), LOG_NUMBER("uid", (int64_t)peer->uid),
+                  LOG_NUMBER("pid", peer->pid), LOG_NUMBER("status", status));
+}
+
+static void add_header(struct http_answer *http, const char *name, const char *value)
+{
+    size_t i = 0;
+    while (http->headers[i].name != NULL)
+        i++;
+    assert(i < COUNT_OF(http->headers));
+    http->headers[i].name = name;
+    http->headers[i].value = value;
+}
+
+static void add_headers(struct http_answer *http, const struct admin_answer *answer,
+                        const char *etag)
+{
+    add_header(http, "Cache-Control", "no-store");
+    add_header(http, "X-Content-Type-Options", "nosniff");
+    add_header(http, "Cross-Origin-Resource-Policy", "same-origin");
+    add_header(http, "Content-Security-Policy",
+               answer->content_security_policy != NULL
+                   ? answer->content_security_policy
+                   : "default-src 'none'; frame-ancestors 'none'");
+    if (etag[0] != '\0')
+        add_header(http, "ETag", etag);
+    if (http->status == 401)
+        add_header(http, "WWW-Authenticate", "Bearer");
+    if (http->status == 429)
+        add_header(http, "Retry-After", "10");
 }
 
 /* The call's answer as HTTP; `etag` has to outlive it. */
-static struct http_answer to_http(struct admin_call *call)
+static struct http_answer to_http(struct admin_call *call, const char *etag)
 {
     struct admin_answer *answer = &call->answer;
     struct http_answer http = {
@@ -143,21 +196,16 @@ static struct http_answer to_http(struct admin_call *call)
     } else {
         http.body = slice_of(json_print(admin_answer_body(answer), JSON_STYLE_INDENTED));
     }
-    http.headers[0].name = "Cache-Control";
-    http.headers[0].value = "no-store";
-    if (answer->etag[0] != '\0') {
-        http.headers[1].name = "ETag";
-        http.headers[1].value = answer->etag;
-    }
+    add_headers(&http, answer, etag);
     if (call->is_change)
         log_change(call, http.status);
     return http;
 }
 
-void admin_server_finish(struct admin_server *server, struct admin_call *call)
+void admin_server_finish(struct admin_call *call)
 {
-    struct http_answer http = to_http(call);
-    http_server_answer(server->http, call->held, &http);
+    struct http_answer http = to_http(call, call->answer.etag);
+    http_server_answer(call->http, call->held, &http);
     admin_call_free(call);
 }
 
@@ -168,35 +216,58 @@ static bool advance(struct admin_call *call)
     return admin_call_desk(call) == NULL;
 }
 
-static void on_request(void *context, const struct http_request *request,
-                       struct http_answer *http_answer)
+/* What is done before any part is: false when the answer is there already. */
+static bool may_go_on(const struct http_request *request, struct admin_call *call, bool path_known)
 {
-    static _Thread_local char etag[ADMIN_ETAG_SIZE];
-    const struct admin_server *server = context;
-    struct slice item = {0};
-    bool path_known = false;
-    struct admin_call probe = {.part_count = 0};
-
-    find_parts(server, request, &probe, &item, &path_known);
-    struct admin_call *call = new_call(request, item);
-    memcpy(call->parts, probe.parts, sizeof(call->parts));
-    call->part_count = probe.part_count;
     if (call->part_count == 0 && path_known)
         admin_refuse(&call->answer, 405, "%s is not for %s", call->method, call->path);
     else if (call->part_count == 0)
         admin_refuse(&call->answer, 404, "there is no %s", call->path);
-    else if (!read_body(call, request))
+    else
+        return read_body(call, request);
+    return false;
+}
+
+static enum admin_access access_of(const struct admin_call *call)
+{
+    return call->part_count > 0 ? call->parts[0].access : ADMIN_ACCESS_METHOD;
+}
+
+/* The rows are found before the gate is asked, because it depends on the row what it takes. */
+static struct admin_call *take_call(const struct door *door, const struct http_request *request)
+{
+    struct slice item = {0};
+    bool path_known = false;
+    struct admin_call probe = {.part_count = 0};
+    const char *token = NULL;
+
+    find_parts(door->server, request, &probe, &item, &path_known);
+    bool passes = door->gate == NULL ||
+                  admin_gate_pass(door->gate, request, access_of(&probe), &token, &probe.answer);
+    struct admin_call *call = new_call(door, request, item, token);
+    call->answer = probe.answer;
+    memcpy(call->parts, probe.parts, sizeof(call->parts));
+    call->part_count = probe.part_count;
+    call->is_change =
+        !slice_equal(request->method, SLICE("GET")) && access_of(call) == ADMIN_ACCESS_METHOD;
+    if (!passes || !may_go_on(request, call, path_known))
         call->part_count = 0;
+    return call;
+}
+
+static void on_request(void *context, const struct http_request *request,
+                       struct http_answer *http_answer)
+{
+    static _Thread_local char etag[ADMIN_ETAG_SIZE];
+    struct admin_call *call = take_call(context, request);
     if (!advance(call)) {
         http_answer->held = true;
         call->held = http_request_hold(request);
         admin_desk_put(admin_call_desk(call), call);
         return;
     }
-    *http_answer = to_http(call);
     memcpy(etag, call->answer.etag, sizeof(etag));
-    if (http_answer->headers[1].name != NULL)
-        http_answer->headers[1].value = etag;
+    *http_answer = to_http(call, etag);
     admin_call_free(call);
 }
 
@@ -209,7 +280,7 @@ static void on_outbox(void *context)
         if (admin_call_desk(call) != NULL)
             admin_desk_put(admin_call_desk(call), call);
         else
-            admin_server_finish(server, call);
+            admin_server_finish(call);
         call = next;
     }
 }
@@ -226,7 +297,17 @@ void admin_server_add_table(struct admin_server *server, const struct admin_oper
                             void *context, struct admin_desk *desk)
 {
     assert(server->table_count < ADMIN_TABLES_MAX);
-    server->tables[server->table_count++] = (struct table){operations, context, desk};
+    server->tables[server->table_count++] =
+        (struct table){operations, context, desk, ADMIN_ACCESS_METHOD};
+}
+
+void admin_server_add_as(struct admin_server *server, enum admin_access access,
+                         const struct admin_operation *operations, void *context)
+{
+    if (server == NULL)
+        return;
+    admin_server_add_table(server, operations, context, NULL);
+    server->tables[server->table_count - 1].access = access;
 }
 
 void admin_server_add(struct admin_server *server, const struct admin_operation *operations,
@@ -248,37 +329,62 @@ void admin_server_remove_desk(struct admin_server *server, const struct admin_de
 
 /* -- Life -------------------------------------------------------------------------------------- */
 
-static bool listen_on(struct admin_server *server, const char *path, const char *group,
-                      struct error_text *text)
+/* Opens a door on a bound address; all or nothing. */
+static enum error open_door(struct admin_server *server, struct door *door,
+                            const char *address_text, const struct listen_options *options,
+                            unsigned connections_max, struct error_text *text)
 {
-    char *address_text = memory_format("unix:%s", path);
     struct listen_address address;
-    const struct listen_options options = {.mode = 0660, .group = group, .backlog = 128};
     enum error error = listen_address_parse(slice_of(address_text), &address, text);
     if (error == ERROR_OK)
-        error = listen_sockets_open(&address, &options, &server->sockets, text);
-    free(address_text);
-    return error == ERROR_OK;
+        error = listen_sockets_open(&address, options, &door->sockets, text);
+    if (error != ERROR_OK)
+        return error;
+    const struct http_server_options http = {.body_max_bytes = ADMIN_BODY_MAX_BYTES,
+                                             .connections_max = connections_max,
+                                             .request_max_ms = REQUEST_MAX_MS,
+                                             .on_request = on_request,
+                                             .context = door};
+    door->server = server;
+    door->http = http_server_new(server->loop, door->sockets.fds[0], &http, text);
+    door->sockets.fds[0] = -1; /* the HTTP server's now */
+    return door->http != NULL ? ERROR_OK : ERROR_SYSTEM;
+}
+
+static void close_door(struct door *door)
+{
+    http_server_free(door->http);
+    listen_sockets_close(&door->sockets);
+    admin_gate_free(door->gate);
 }
 
 struct admin_server *admin_server_new(struct main_loop *loop, const char *path, const char *group,
                                       struct error_text *text)
 {
     struct admin_server *server = memory_new(sizeof(*server));
-    if (!listen_on(server, path, group, text)) {
-        free(server);
-        return NULL;
-    }
+    const struct listen_options options = {.mode = 0660, .group = group, .backlog = 128};
+    char *address = memory_format("unix:%s", path);
+    server->loop = loop;
     server->waker = main_waker_new(loop, on_outbox, server);
-    const struct http_server_options http = {
-        .body_max_bytes = ADMIN_BODY_MAX_BYTES, .on_request = on_request, .context = server};
-    server->http = http_server_new(loop, server->sockets.fds[0], &http, text);
-    server->sockets.fds[0] = -1; /* the HTTP server's now */
-    if (server->http == NULL) {
+    enum error error = open_door(server, &server->unix_door, address, &options, 0, text);
+    free(address);
+    if (error != ERROR_OK) {
         admin_server_free(server);
         return NULL;
     }
     return server;
+}
+
+enum error admin_server_open_tcp(struct admin_server *server,
+                                 const struct admin_tcp_settings *settings, struct error_text *text)
+{
+    const struct listen_options options = {.backlog = 128};
+    char *address = memory_format("tcp:%s", settings->listen);
+    server->tcp_door.gate = admin_gate_new(settings);
+    enum error error =
+        open_door(server, &server->tcp_door, address, &options, TCP_CONNECTIONS_MAX, text);
+    free(address);
+    return error;
 }
 
 void admin_server_free(struct admin_server *server)
@@ -286,7 +392,7 @@ void admin_server_free(struct admin_server *server)
     if (server == NULL)
         return;
     main_waker_free(server->waker);
-    http_server_free(server->http);
-    listen_sockets_close(&server->sockets);
+    close_door(&server->tcp_door);
+    close_door(&server->unix_door);
     free(server);
 }

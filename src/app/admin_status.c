@@ -93,6 +93,8 @@ char *live_who(const struct admin_peer *peer)
 {
     char buffer[4096];
     struct passwd about;
+    if (peer->token != NULL)
+        return memory_format("token %s", peer->token);
     struct passwd *found = NULL;
     if (getpwuid_r(peer->uid, &about, buffer, sizeof(buffer), &found) != 0)
         found = NULL;

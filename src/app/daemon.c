@@ -181,6 +181,14 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+static bool admin_http_differs(const struct admin_http_settings *a,
+                               const struct admin_http_settings *b)
+{
+    return !same_text(a->listen, b->listen) || !same_text(a->tokens_file, b->tokens_file) ||
+           !same_texts(a->hosts, a->host_count, b->hosts, b->host_count) ||
+           a->requests_per_minute != b->requests_per_minute;
+}
+
 static void needs_restart(const char *key)
 {
     log_event(LOG_WARNING, "restart_needed", LOG_TEXT("key", key),
@@ -217,6 +225,8 @@ static void on_configuration(void *context, const struct configuration *before,
         needs_restart("trace");
     if (strcmp(before->haproxy.pages_listen, now->haproxy.pages_listen) != 0)
         needs_restart("pages_listen");
+    if (admin_http_differs(&before->admin_http, &now->admin_http))
+        needs_restart("admin_http");
     if (certificates_need_restart(before, now))
         needs_restart("acme");
     tell_haproxy_differs(before, now);
@@ -433,6 +443,28 @@ static void offer_operations(struct daemon *daemon)
         admin_server_add(daemon->admin, TABLES[i], &daemon->live);
 }
 
+/* The page, and the same by TCP, for who has a token. */
+static void open_admin_http(const struct daemon *daemon)
+{
+    const struct admin_http_settings *told =
+        &publisher_configuration(daemon->publisher)->admin_http;
+    const struct admin_tcp_settings settings = {
+        .listen = told->listen,
+        .tokens_file = told->tokens_file,
+        .hosts = told->hosts,
+        .host_count = told->host_count,
+        .requests_per_minute = told->requests_per_minute,
+    };
+    struct error_text why;
+    if (told->listen == NULL)
+        return;
+    if (admin_server_open_tcp(daemon->admin, &settings, &why) != ERROR_OK)
+        log_event(LOG_ERROR, "cannot_listen", LOG_TEXT("address", told->listen),
+                  LOG_TEXT("reason", why.text));
+    else
+        log_event(LOG_INFO, "listening", LOG_TEXT("address", told->listen));
+}
+
 /* To serve is worth more than to be asked: without its socket the daemon runs on. */
 static void start_admin(struct daemon *daemon)
 {
@@ -445,12 +477,14 @@ static void start_admin(struct daemon *daemon)
     daemon->live.start_mono_ms = clock_mono_ms();
     daemon->admin = admin_server_new(daemon->main_loop, configuration->admin_socket,
                                      configuration->listen_group, &why);
-    if (daemon->admin != NULL)
+    if (daemon->admin != NULL) {
         offer_operations(daemon);
-    else
-        log_event(LOG_WARNING, "cannot_be_asked", LOG_TEXT("reason", why.text),
-                  LOG_TEXT("hint", "\"admin_socket\" names a socket in a folder that is there and "
-                                   "can be written"));
+        open_admin_http(daemon);
+        return;
+    }
+    log_event(LOG_WARNING, "cannot_be_asked", LOG_TEXT("reason", why.text),
+              LOG_TEXT("hint", "\"admin_socket\" names a socket in a folder that is there and "
+                               "can be written"));
 }
 
 static void start_pages(struct daemon *daemon)

@@ -22,7 +22,7 @@ struct live {
     bool serving; /* false while the daemon starts and while it drains */
 };
 
-/* "alice (uid 1000, pid 4711)", for free(). */
+/* "alice (uid 1000, pid 4711)" or "token grafana", for free(). */
 char *live_who(const struct admin_peer *peer) __attribute__((returns_nonnull));
 /* The generation in force and its hash. */
 void live_put_generation(struct json *object, const struct live *live);

@@ -333,6 +333,26 @@ static const struct command {
      "  owui-spoa certs\n"
      "  owui-spoa certs renew chat\n"
      "  owui-spoa certs --check || mail -s certificates root\n"},
+    {"token", token_command, "let a person or a program ask over TCP",
+     "usage: owui-spoa token [list] [--json] [-c FILE] [--file PATH]\n"
+     "       owui-spoa token add|remove NAME [--role ROLE] [--json] [-c FILE] [--file PATH]\n"
+     "\n"
+     "Tokens for the page and the admin interface over loopback TCP (\"admin_http\"). A token is "
+     "random\n"
+     "and printed once, when it is made; the file, of mode 0600, keeps its SHA-256. What is added "
+     "or\n"
+     "removed counts at once.\n"
+     "\n"
+     "      --role ROLE     read (unless told) or admin, which may change everything\n"
+     "      --file PATH     the file of tokens (\"tokens_file\")\n"
+     "  -c, --config FILE   where that is told (" DEFAULT_CONFIGURATION ")\n"
+     "      --json          for programs\n"
+     "\n"
+     "exit code: 0 done; 1 refused; 2 wrong usage or configuration\n"
+     "\n"
+     "examples:\n"
+     "  owui-spoa token add alice --role admin\n"
+     "  owui-spoa token remove alice\n"},
 };
 
 static int help(void)

@@ -100,6 +100,9 @@ void configuration_free(struct configuration *configuration)
     free(configuration->trace_file);
     free_texts(configuration->nameservers, configuration->nameserver_count);
     free(configuration->admin_socket);
+    free(configuration->admin_http.listen);
+    free(configuration->admin_http.tokens_file);
+    free_texts(configuration->admin_http.hosts, configuration->admin_http.host_count);
     free(configuration->cookie_key_file);
     settings_free(configuration->settings);
     hap_config_fini(&configuration->haproxy);

@@ -546,6 +546,7 @@ void global_read(const struct node *root, struct configuration *configuration)
         {"log", read_log},
         {"trace", read_trace},
         {"admin_socket", read_admin_socket},
+        {"admin_http", admin_http_read},
         {"pages_listen", read_pages_listen},
         {"cookie_key_file", read_cookie_key_file},
         {"trusted_proxies", trusted_proxies_read},
@@ -566,6 +567,9 @@ void global_read(const struct node *root, struct configuration *configuration)
     if (configuration->cookie_key_file == NULL)
         configuration->cookie_key_file =
             memory_format("%s/cookie.key", configuration->acme.state_dir);
+    if (configuration->admin_http.tokens_file == NULL)
+        configuration->admin_http.tokens_file =
+            memory_format("%s/tokens.json", configuration->acme.state_dir);
     haproxy_complete(root, configuration);
     configuration->content_hash =
         hash_networks(&configuration->settings->trusted_proxies, hash_without_tenants(root));

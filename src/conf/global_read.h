@@ -11,6 +11,7 @@ void configuration_set_defaults(struct configuration *configuration, const char 
 
 void haproxy_read(const struct node *node, void *configuration);
 void acme_read(const struct node *node, void *configuration);
+void admin_http_read(const struct node *node, void *configuration);
 void jwks_read(const struct node *node, void *configuration);
 void trusted_proxies_read(const struct node *node, void *configuration);
 

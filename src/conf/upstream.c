@@ -154,6 +154,8 @@ static bool check_loop(const struct node *node, const struct configuration *conf
         {"listen", configuration->listen, configuration->listen_count},
         {"acme.challenge_listen", &haproxy->challenge_listen, haproxy->challenge_listen != NULL},
         {"pages_listen", &haproxy->pages_listen, haproxy->pages_listen != NULL},
+        {"admin_http.listen", &configuration->admin_http.listen,
+         configuration->admin_http.listen != NULL},
     };
     struct ip ip = upstream->address;
     if (upstream->host != NULL && strcmp(upstream->host, "localhost") == 0)

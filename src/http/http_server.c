@@ -2,15 +2,19 @@
  * http/http_server.h. The sole includer of microhttpd.h. */
 #include "http/http_server.h"
 
+#include "core/clock.h"
 #include "core/memory.h"
 
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     CONNECTIONS_MAX = 512,
     IDLE_TIMEOUT_S = 10,
+    REQUEST_MAX_MS = 30 * 1000,
+    SWEEPS = 8, /* in that time */
     CONNECTION_MEMORY_BYTES = 16 * 1024,
 };
 
@@ -19,6 +23,18 @@ struct http_server {
     struct main_watch *watch;
     struct main_timer *timer;
     struct http_server_options options;
+    struct guest *guests;
+    unsigned guest_count;
+    bool run_again; /* there is room for others again */
+    struct main_timer *sweep_timer;
+};
+
+/* A connection, watched for those who send their request so slowly that they are never idle. */
+struct guest {
+    struct guest *next;
+    struct guest **link; /* what points here */
+    int fd;
+    int64_t since_mono_ms; /* a request has been under way since; 0: it is whole */
 };
 
 /* What a request has gathered until it is whole. */
@@ -104,6 +120,52 @@ void http_server_answer(struct http_server *server, struct http_held *held,
     main_timer_once(server->timer, 0);
 }
 
+/* -- Slow ones --------------------------------------------------------------------------------- */
+
+static struct guest *guest_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **state,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *server = context;
+    struct guest *guest = *state;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        guest = memory_new(sizeof(*guest));
+        guest->fd =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        guest->since_mono_ms = clock_mono_ms();
+        guest->next = server->guests;
+        guest->link = &server->guests;
+        if (guest->next != NULL)
+            guest->next->link = &guest->next;
+        server->guests = guest;
+        server->guest_count++;
+        *state = guest;
+    } else if (guest != NULL) {
+        *guest->link = guest->next;
+        if (guest->next != NULL)
+            guest->next->link = guest->link;
+        free(guest);
+        *state = NULL;
+        server->run_again |= server->guest_count-- >= server->options.connections_max;
+    }
+}
+
+/* libmicrohttpd sees the end of the connection, and cleans up. */
+static void on_sweep(void *context)
+{
+    const struct http_server *server = context;
+    int64_t limit = clock_mono_ms() - server->options.request_max_ms;
+    for (const struct guest *guest = server->guests; guest != NULL; guest = guest->next)
+        if (guest->since_mono_ms != 0 && guest->since_mono_ms < limit)
+            shutdown(guest->fd, SHUT_RDWR);
+}
+
+/* -- Requests ---------------------------------------------------------------------------------- */
+
 /* Keeps what came of the body. A body over the limit is read to its end all the same and answered
  * with 413 then: closing at once would lose the answer. */
 static void gather_body(const struct http_server *server, struct exchange *exchange,
@@ -135,9 +197,9 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
                          enum MHD_RequestTerminationCode code)
 {
     (void)context;
-    (void)connection;
     (void)code;
     struct exchange *exchange = *state;
+    guest_of(connection)->since_mono_ms = clock_mono_ms(); /* of the next one */
     if (exchange != NULL) {
         free(exchange->uri);
         memory_wipe(exchange->body, exchange->body_size);
@@ -188,6 +250,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
         answer.body = SLICE("the request's body is too large\n");
         return send_response(connection, status_of(&answer), make_response(&answer));
     }
+    guest_of(connection)->since_mono_ms = 0;
     const char *query = strchr(exchange->uri, '?');
     size_t path_size = query != NULL ? (size_t)(query - exchange->uri) : strlen(exchange->uri);
     struct http_request request = {
@@ -210,6 +273,10 @@ static void on_ready(void *context)
     MHD_UNSIGNED_LONG_LONG timeout_ms;
 
     MHD_run(server->daemon);
+    if (server->run_again) { /* only its next turn listens again */
+        server->run_again = false;
+        MHD_run(server->daemon);
+    }
     if (MHD_get_timeout(server->daemon, &timeout_ms) == MHD_YES)
         main_timer_once(server->timer, (int64_t)(timeout_ms > 0 ? timeout_ms : 1));
     else
@@ -222,13 +289,18 @@ struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
 {
     struct http_server *server = memory_new(sizeof(*server));
     server->options = *options;
+    if (server->options.connections_max == 0)
+        server->options.connections_max = CONNECTIONS_MAX;
+    if (server->options.request_max_ms == 0)
+        server->options.request_max_ms = REQUEST_MAX_MS;
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, server,
-        MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK, keep_as_sent,
-        NULL, MHD_OPTION_END);
+        MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+        server->options.connections_max, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK,
+        keep_as_sent, NULL, MHD_OPTION_END);
     if (server->daemon == NULL) {
         error_set_errno(text, "the HTTP server does not start");
         close(listen_fd);
@@ -238,6 +310,8 @@ struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
     int epoll_fd = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     server->watch = main_watch_new(loop, epoll_fd, MAIN_READ, on_ready, server);
     server->timer = main_timer_new(loop, on_ready, server);
+    server->sweep_timer = main_timer_new(loop, on_sweep, server);
+    main_timer_every(server->sweep_timer, server->options.request_max_ms / SWEEPS + 1);
     return server;
 }
 
@@ -247,6 +321,7 @@ void http_server_free(struct http_server *server)
         return;
     main_watch_free(server->watch);
     main_timer_free(server->timer);
+    main_timer_free(server->sweep_timer);
     MHD_stop_daemon(server->daemon);
     free(server);
 }

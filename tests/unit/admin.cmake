@@ -1,1 +1,2 @@
 unit_test(admin LAYER admin)
+unit_test(admin_tokens LAYER admin)

@@ -1,0 +1,158 @@
+/* `owui-spoa token`: who may ask over TCP. It works on the file; the daemon looks at that itself.
+ */
+#include "admin/admin_tokens.h"
+#include "ask.h"
+#include "command.h"
+#include "conf/configuration.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "core/time_text.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct wish {
+    const char *configuration;
+    const char *file; /* NULL: the configuration tells */
+    const char *role;
+    bool json;
+    struct admin_tokens tokens;
+};
+
+static char *file_of(const struct wish *wish)
+{
+    struct diagnostics diagnostics = {0};
+    struct tenant_file tenants = {0};
+    char *path = NULL;
+    if (wish->file != NULL)
+        return memory_copy_text(slice_of(wish->file));
+    struct configuration *configuration =
+        configuration_load(wish->configuration, &tenants, &diagnostics);
+    if (configuration != NULL)
+        path = memory_copy_text(slice_of(configuration->admin_http.tokens_file));
+    else
+        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
+                wish->configuration);
+    if (configuration != NULL && configuration->admin_http.listen == NULL)
+        fprintf(stderr,
+                "owui-spoa: nobody listens yet: \"admin_http\": {} in %s opens "
+                "127.0.0.1:8690, after a restart of the service\n",
+                wish->configuration);
+    configuration_free(configuration);
+    tenant_file_fini(&tenants);
+    diagnostics_fini(&diagnostics);
+    return path;
+}
+
+static int fail(const struct error_text *why)
+{
+    fprintf(stderr, "owui-spoa: %s\n", why->text);
+    return EXIT_BAD;
+}
+
+static int add(struct wish *wish, const char *path, const char *name)
+{
+    char text[ADMIN_TOKEN_SIZE];
+    enum admin_role role = ADMIN_ROLE_READ;
+    struct error_text why;
+    if (!admin_role_parse(slice_of(wish->role), &role))
+        return command_misused("token", "--role is \"read\" or \"admin\"");
+    if (admin_tokens_add(&wish->tokens, slice_of(name), role, clock_wall_s(), text, &why) !=
+            ERROR_OK ||
+        admin_tokens_write(path, &wish->tokens, &why) != ERROR_OK)
+        return fail(&why);
+    if (wish->json)
+        printf("{\n  \"name\": \"%s\",\n  \"role\": \"%s\",\n  \"token\": \"%s\"\n}\n", name,
+               wish->role, text);
+    else
+        printf("%s\n", text);
+    fprintf(stderr, "owui-spoa: this is told once; %s keeps its hash\n", path);
+    memory_wipe(text, sizeof(text));
+    return EXIT_GOOD;
+}
+
+static int remove_token(struct wish *wish, const char *path, const char *name)
+{
+    struct error_text why;
+    if (!admin_tokens_remove(&wish->tokens, slice_of(name))) {
+        fprintf(stderr, "owui-spoa: there is no token \"%s\" in %s\n", name, path);
+        return EXIT_BAD;
+    }
+    if (admin_tokens_write(path, &wish->tokens, &why) != ERROR_OK)
+        return fail(&why);
+    if (!wish->json)
+        printf("%s: removed\n", name);
+    return EXIT_GOOD;
+}
+
+static int list(const struct wish *wish)
+{
+    struct json *root = json_new_object();
+    struct json *array = json_new_array();
+    char time[TIME_TEXT_SIZE];
+    json_put(root, "tokens", array);
+    if (!wish->json)
+        printf("%-32s %-6s %s\n", "TOKEN", "ROLE", "MADE");
+    for (size_t i = 0; i < wish->tokens.count; i++) {
+        const struct admin_token *token = &wish->tokens.items[i];
+        const char *role = admin_role_name(token->role);
+        const char *made = time_text_print(token->made_wall_s, time);
+        struct json *one = json_new_object();
+        json_put_text(one, "name", slice_of(token->name));
+        json_put_text(one, "role", slice_of(role));
+        json_put_text(one, "made", slice_of(made));
+        json_append(array, one);
+        if (!wish->json)
+            printf("%-32s %-6s %s\n", token->name, role, made);
+    }
+    if (wish->json)
+        ask_print_json(root);
+    json_free(root);
+    return EXIT_GOOD;
+}
+
+static int perform(struct wish *wish, int count, char **words)
+{
+    struct error_text why;
+    const char *verb = count > 0 ? words[0] : "list";
+    bool adds = strcmp(verb, "add") == 0;
+    bool removes = strcmp(verb, "remove") == 0;
+    if (!adds && !removes && strcmp(verb, "list") != 0)
+        return command_misused("token", "\"%s\" is none of add, list, remove", verb);
+    if (count > 0 && count != (adds || removes ? 2 : 1))
+        return command_misused("token", adds || removes ? "%s needs one name" : "%s needs no more",
+                               verb);
+    char *path = file_of(wish);
+    if (path == NULL)
+        return EXIT_WRONG;
+    enum error error = admin_tokens_read(path, &wish->tokens, &why);
+    int code = error != ERROR_OK && error != ERROR_NOT_FOUND ? fail(&why)
+               : adds                                        ? add(wish, path, words[1])
+               : removes                                     ? remove_token(wish, path, words[1])
+                                                             : list(wish);
+    free(path);
+    return code;
+}
+
+int token_command(int count, char **arguments)
+{
+    static const struct option OPTIONS[] = {
+        {"config", required_argument, NULL, 'c'}, {"role", required_argument, NULL, 'r'},
+        {"file", required_argument, NULL, 'f'},   {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},         {0}};
+    struct wish wish = {.configuration = DEFAULT_CONFIGURATION, .role = "read"};
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': wish.configuration = optarg; break;
+        case 'r': wish.role = optarg; break;
+        case 'f': wish.file = optarg; break;
+        case 'j': wish.json = true; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    return perform(&wish, count - optind, arguments + optind);
+}

@@ -1,0 +1,1 @@
+unit_test(http LAYER http)
