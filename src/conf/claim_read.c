@@ -79,7 +79,8 @@ bool claim_read(const struct node *node, char **path)
     bool good = json_type_of(node->value) == JSON_TYPE_ARRAY
                     ? read_list(node, &found)
                     : node_text(node, &text) && read_text(node, text, &found);
-    if (good && (count_names(found) > IDENTITY_CLAIM_DEPTH_MAX || strlen(found) > NAMES_BYTES))
+    if (good && found != NULL &&
+        (count_names(found) > IDENTITY_CLAIM_DEPTH_MAX || strlen(found) > NAMES_BYTES))
         good = report(node, NULL, "a claim can be eight names deep, of 500 bytes altogether");
     if (good) {
         free(*path);
