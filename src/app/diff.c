@@ -1,10 +1,11 @@
 /* `owui-spoa diff`: what a change does to behaviour.
  *
  * Text that differs may mean the same, and one letter may mean another upstream for a thousand
- * hosts. So both configurations are asked about every host and path of the tenants that are not the
- * same, and the answers are compared. */
+ * hosts. So both configurations are asked about all that the tenants which are not the same tell
+ * apart, in either version, and the answers are compared. */
 #include "command.h"
 #include "core/memory.h"
+#include "probes.h"
 #include "verdict.h"
 
 #include <getopt.h>
@@ -18,48 +19,27 @@ struct comparison {
     struct whole before;
     struct whole after;
     bool everything; /* what holds for all tenants is not the same */
-    char **urls;
-    size_t url_count;
-    size_t url_capacity;
+    bool has_asked_proxies;
+    struct probes probes;
     struct json *added, *removed, *changed; /* names of tenants */
+    struct json *seen;                      /* members: tenants of which a decision differs */
     struct json *differences;
     size_t differ;
 };
 
 /* -- What is asked ----------------------------------------------------------------------------- */
 
-static void add_url(struct comparison *comparison, bool wildcard, const char *host,
-                    const char *path)
+/* Of all tenants, one is enough to see whom proxies are believed to tell. */
+static void add_tenant(struct comparison *comparison, const struct tenant *tenant)
 {
-    static const char *const SCHEMES[] = {"https", "http"};
-    for (size_t i = 0; i < COUNT_OF(SCHEMES); i++) {
-        if (comparison->url_count == comparison->url_capacity) {
-            comparison->url_capacity = comparison->url_capacity * 2 + 64;
-            comparison->urls = memory_resize(comparison->urls, comparison->url_capacity,
-                                             sizeof(*comparison->urls));
-        }
-        comparison->urls[comparison->url_count++] =
-            memory_format("%s://%s%s%s", SCHEMES[i], wildcard ? VERDICT_LABEL "." : "", host, path);
-    }
-}
-
-/* Each host with a page, the API and the socket; each path rule with what it takes and, where it
- * takes not all, something else. */
-static void add_urls_of(struct comparison *comparison, const struct tenant *tenant)
-{
-    static const char *const PATHS[] = {"/", "/api/config", "/ws/socket.io/"};
-    for (size_t i = 0; i < tenant->host_count; i++)
-        for (size_t j = 0; j < COUNT_OF(PATHS); j++)
-            add_url(comparison, tenant->hosts[i].wildcard, tenant->hosts[i].name, PATHS[j]);
-    for (size_t i = 0; i < tenant->path_count; i++) {
-        const struct path_rule *rule = &tenant->paths[i];
-        for (size_t j = 0; j <= rule->only_count; j++) {
-            char *path = memory_format("%s%s", rule->prefix,
-                                       j < rule->only_count ? rule->only[j] : "/other");
-            add_url(comparison, rule->wildcard, rule->host, path);
-            free(path);
-        }
-    }
+    probes_add_tenant(&comparison->probes, tenant);
+    if (!comparison->everything || comparison->has_asked_proxies)
+        return;
+    comparison->has_asked_proxies = true;
+    probes_add_proxies(&comparison->probes,
+                       &comparison->before.configuration->settings->trusted_proxies, tenant);
+    probes_add_proxies(&comparison->probes,
+                       &comparison->after.configuration->settings->trusted_proxies, tenant);
 }
 
 static void visit_before(void *context, const struct tenant *tenant)
@@ -75,7 +55,7 @@ static void visit_before(void *context, const struct tenant *tenant)
     else if (!same)
         json_append_text(comparison->changed, slice_of(tenant->name));
     if (!same || comparison->everything)
-        add_urls_of(comparison, tenant);
+        add_tenant(comparison, tenant);
 }
 
 static void visit_after(void *context, const struct tenant *tenant)
@@ -88,72 +68,71 @@ static void visit_after(void *context, const struct tenant *tenant)
     if (other == NULL)
         json_append_text(comparison->added, slice_of(tenant->name));
     if (other == NULL || other->content_hash != tenant->content_hash || comparison->everything)
-        add_urls_of(comparison, tenant);
+        add_tenant(comparison, tenant);
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void find_urls(struct comparison *comparison)
+static void find_probes(struct comparison *comparison)
 {
     comparison->everything = comparison->before.configuration->content_hash !=
                              comparison->after.configuration->content_hash;
     route_table_each_tenant(comparison->before.table, visit_before, comparison);
     route_table_each_tenant(comparison->after.table, visit_after, comparison);
     if (comparison->everything)
-        add_url(comparison, false, "nobody.invalid", "/");
-    if (comparison->url_count == 0)
-        return;
-    qsort(comparison->urls, comparison->url_count, sizeof(*comparison->urls), compare_texts);
-    size_t kept = 1;
-    for (size_t i = 1; i < comparison->url_count; i++) {
-        if (strcmp(comparison->urls[i], comparison->urls[kept - 1]) == 0)
-            free(comparison->urls[i]);
-        else
-            comparison->urls[kept++] = comparison->urls[i];
-    }
-    comparison->url_count = kept;
+        probes_add_nobody(&comparison->probes);
+    probes_sort(&comparison->probes);
 }
 
 /* -- The answers ------------------------------------------------------------------------------- */
 
-static struct request request_of(const char *url)
+static void note_tenant(struct comparison *comparison, const struct json *verdict)
 {
-    struct request request = {.headers_in_one = false};
-    struct slice rest = slice_of(url);
-    request.client.peer_tls = slice_starts_with(rest, SLICE("https://"));
-    if (!ip_parse(SLICE("198.51.100.1"), &request.client.peer))
-        assert(false);
-    rest = slice_skip(rest, request.client.peer_tls ? 8 : 7);
-    size_t host_size = strcspn(rest.data, "/");
-    request.host = slice_head(rest, host_size);
-    request.path = slice_skip(rest, host_size);
-    if (request.client.peer_tls)
-        request.sni = request.host;
-    return request;
+    struct slice text;
+    if (!json_read_text(json_get(verdict, "tenant"), &text))
+        return;
+    char *name = memory_copy_text(text);
+    json_put_bool(comparison->seen, name, true);
+    free(name);
 }
 
-static void ask_both(struct comparison *comparison, const char *url)
+static void ask_both(struct comparison *comparison, const struct probe *probe)
 {
-    const struct request request = request_of(url);
+    const struct request request = probe_request(probe);
     struct json *before = verdict_of(&comparison->before, &request);
     struct json *after = verdict_of(&comparison->after, &request);
     struct json *difference = verdict_compare(before, after);
+    if (difference != NULL) {
+        comparison->differ++;
+        note_tenant(comparison, before);
+        note_tenant(comparison, after);
+    }
     json_free(before);
     json_free(after);
-    if (difference == NULL)
-        return;
-    comparison->differ++;
-    if (comparison->differ > SHOWN_MAX) {
+    if (difference == NULL || comparison->differ > SHOWN_MAX) {
         json_free(difference);
         return;
     }
     struct json *one = json_new_object();
-    json_put_text(one, "url", slice_of(url));
+    json_put_text(one, "url", slice_of(probe->url));
+    json_put_text(one, "options", slice_of(probe->options));
     json_put(one, "difference", difference);
     json_append(comparison->differences, one);
+}
+
+/* Tenants that are not what they were, in what no decision shows: how health is looked at, say, or
+ * who is believed to be a user. */
+static struct json *unseen(const struct comparison *comparison)
+{
+    struct json *names = json_new_array();
+    struct slice text;
+    for (size_t i = 0; i < json_count(comparison->changed); i++) {
+        if (!json_read_text(json_at(comparison->changed, i), &text))
+            continue;
+        char *name = memory_copy_text(text);
+        if (json_get(comparison->seen, name) == NULL)
+            json_append_text(names, text);
+        free(name);
+    }
+    return names;
 }
 
 static void print_names(const char *label, const struct json *names)
@@ -164,30 +143,34 @@ static void print_names(const char *label, const struct json *names)
             printf("%s %.*s\n", label, SLICE_PRINT(name));
 }
 
-static void print_text(const struct comparison *comparison)
+static void print_text(const struct comparison *comparison, const struct json *unseen_names)
 {
     print_names("added   ", comparison->added);
     print_names("removed ", comparison->removed);
     print_names("changed ", comparison->changed);
+    print_names("changed in what no decision that was asked for shows:", unseen_names);
     for (size_t i = 0; i < json_count(comparison->differences); i++) {
         const struct json *one = json_at(comparison->differences, i);
-        struct slice url;
-        if (json_read_text(json_get(one, "url"), &url))
-            printf("\n%.*s\n", SLICE_PRINT(url));
+        struct slice url, options;
+        if (json_read_text(json_get(one, "url"), &url) &&
+            json_read_text(json_get(one, "options"), &options))
+            printf("\n%.*s%s%.*s\n", SLICE_PRINT(url), options.size > 0 ? "  " : "",
+                   SLICE_PRINT(options));
         verdict_print_difference(json_get(one, "difference"));
     }
     printf("%s%zu of %zu decisions differ\n", comparison->differ > 0 ? "\n" : "",
-           comparison->differ, comparison->url_count);
+           comparison->differ, comparison->probes.count);
 }
 
-static void print_json(const struct comparison *comparison)
+static void print_json(const struct comparison *comparison, const struct json *unseen_names)
 {
     struct json *root = json_new_object();
-    json_put_integer(root, "decided", (int64_t)comparison->url_count);
+    json_put_integer(root, "decided", (int64_t)comparison->probes.count);
     json_put_integer(root, "differ", (int64_t)comparison->differ);
     json_put(root, "added", json_clone(comparison->added));
     json_put(root, "removed", json_clone(comparison->removed));
     json_put(root, "changed", json_clone(comparison->changed));
+    json_put(root, "unseen", json_clone(unseen_names));
     json_put(root, "differences", json_clone(comparison->differences));
     char *text = json_print(root, JSON_STYLE_INDENTED);
     fputs(text, stdout);
@@ -209,26 +192,28 @@ static int compare(const struct wish *wish)
         .added = json_new_array(),
         .removed = json_new_array(),
         .changed = json_new_array(),
+        .seen = json_new_object(),
         .differences = json_new_array(),
     };
     int code = EXIT_WRONG;
     bool usable = verdict_load(wish->before, &NONE, &comparison.before);
     if (verdict_load(wish->after, &wish->changes, &comparison.after) && usable) {
-        find_urls(&comparison);
-        for (size_t i = 0; i < comparison.url_count; i++)
-            ask_both(&comparison, comparison.urls[i]);
+        find_probes(&comparison);
+        for (size_t i = 0; i < comparison.probes.count; i++)
+            ask_both(&comparison, &comparison.probes.items[i]);
+        struct json *unseen_names = unseen(&comparison);
         if (wish->json)
-            print_json(&comparison);
+            print_json(&comparison, unseen_names);
         else
-            print_text(&comparison);
-        code = comparison.differ > 0 ? EXIT_BAD : EXIT_GOOD;
+            print_text(&comparison, unseen_names);
+        code = comparison.differ > 0 || json_count(unseen_names) > 0 ? EXIT_BAD : EXIT_GOOD;
+        json_free(unseen_names);
     }
-    for (size_t i = 0; i < comparison.url_count; i++)
-        free(comparison.urls[i]);
-    free(comparison.urls);
+    probes_fini(&comparison.probes);
     json_free(comparison.added);
     json_free(comparison.removed);
     json_free(comparison.changed);
+    json_free(comparison.seen);
     json_free(comparison.differences);
     whole_fini(&comparison.before);
     whole_fini(&comparison.after);

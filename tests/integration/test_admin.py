@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shlex
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -672,6 +673,152 @@ def test_diff_tells_limits(by_hand, tmp_path):
     assert code == 1 and told["changed"] == ["two"]
     by_url = {one["url"]: one["difference"] for one in told["differences"]}
     assert by_url["https://two.test/"]["limit requests_per_10s"] == {"after": "7"}
+
+
+URL = "https://two.test"
+
+# What "two" has before and after, and a request that is decided otherwise.
+CHANGES = {
+    "a path": ({}, {"paths": [{"host": "x.test", "prefix": "/owui"}]}, ["https://x.test/owui", ""]),
+    "the prefix of a path": (
+        {"paths": [{"host": "x.test", "prefix": "/a/b", "mode": "strip", "only": ["/api/"]}]},
+        {"paths": [{"host": "x.test", "prefix": "/a", "mode": "strip", "only": ["/api/"]}]},
+        ["https://x.test/a/b/api/", ""],
+    ),
+    "a route": (
+        {},
+        {"routes": [{"match": {"path": "/api/v1/scim/"}, "action": "deny"}]},
+        [f"{URL}/api/v1/scim", ""],
+    ),
+    "the path of a route": (
+        {"routes": [{"match": {"path": "/admin/settings"}, "action": "deny"}]},
+        {"routes": [{"match": {"path": "/admin/settings/x"}, "action": "deny"}]},
+        [f"{URL}/admin/settings", ""],
+    ),
+    "the status of a route": (
+        {"routes": [{"match": {"path": "/admin"}, "action": "deny"}]},
+        {"routes": [{"match": {"path": "/admin"}, "action": "deny", "status": 404}]},
+        [f"{URL}/admin", ""],
+    ),
+    "a method": (
+        {"routes": [{"match": {"path": "/api", "method": ["PUT", "DELETE"]}, "action": "deny"}]},
+        {"routes": [{"match": {"path": "/api", "method": ["PUT"]}, "action": "deny"}]},
+        [f"{URL}/api", "--method DELETE"],
+    ),
+    "a credential": (
+        {"routes": [{"match": {"path": "/api", "credential": "api_key"}, "action": "deny"}]},
+        {"routes": [{"match": {"path": "/api", "credential": "session"}, "action": "deny"}]},
+        [f"{URL}/api", "--header 'Authorization: Bearer sk-'"],
+    ),
+    "a network of a route": (
+        {"routes": [{"match": {"path": "/scim", "not_ip": ["203.0.113.0/24"]}, "action": "deny"}]},
+        {"routes": [{"match": {"path": "/scim", "not_ip": ["192.0.2.0/24"]}, "action": "deny"}]},
+        [f"{URL}/scim", "--from 203.0.113.1"],
+    ),
+    "a route behind a list of addresses": (
+        {"allow_ips": ["203.0.113.0/24"]},
+        {
+            "allow_ips": ["203.0.113.0/24"],
+            "routes": [{"match": {"path": "/admin"}, "action": "deny"}],
+        },
+        [f"{URL}/admin", "--from 203.0.113.1"],
+    ),
+    "the limit of a route": (
+        {"routes": [{"match": {"path": "/api"}, "limits": {"requests_per_10s": 5}}]},
+        {"routes": [{"match": {"path": "/api"}, "limits": {"requests_per_10s": 6}}]},
+        [f"{URL}/api", ""],
+    ),
+    "sign-ins": (
+        {},
+        {"limits": {"signin_per_minute_per_ip": 9}},
+        [f"{URL}/api/v1/auths/signin", "--method POST"],
+    ),
+    "addresses that are kept out": ({}, {"deny_ips": ["203.0.113.7"]}, [f"{URL}/", "--from 203.0.113.7"]),
+    "scanners": ({}, {"refuse_scanners": False}, [f"{URL}/.env", ""]),
+    "an origin": (
+        {"origins": ["https://portal.test"]},
+        {},
+        [
+            f"{URL}/ws/socket.io/",
+            "--header 'Upgrade: websocket' --header 'Origin: https://portal.test'",
+        ],
+    ),
+    "no origin": (
+        {},
+        {"origin_check": "required"},
+        [f"{URL}/ws/socket.io/", "--header 'Upgrade: websocket'"],
+    ),
+    "another name in the handshake": ({}, {"require_sni_match": True}, [f"{URL}/", "--sni other.invalid"]),
+    "a window": (
+        {},
+        {"maintenance": {"window": {"from": "2098-12-01T02:00Z", "to": "2098-12-01T03:00Z"}}},
+        [f"{URL}/", "--at 2098-12-01T02:00:00Z"],
+    ),
+    "who is let in meanwhile": (
+        {"maintenance": {"on": True}},
+        {"maintenance": {"on": True, "allow_ips": ["203.0.113.9"]}},
+        [f"{URL}/", "--from 203.0.113.9"],
+    ),
+    "hsts": ({}, {"hsts": {"max_age": "1d"}}, [f"{URL}/", ""]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_diff_asks_for_what_either_version_names(name, tmp_path):
+    """In both directions, and `explain` says the same of the request that is told."""
+    earlier, later, expected = CHANGES[name]
+    files = []
+    for number, more in enumerate((earlier, later)):
+        two = {"hosts": ["two.test"], "upstream": "http://10.0.0.2:3000", "https": "off", **more}
+        one = {"hosts": ["one.test"], "upstream": "http://10.0.0.1:3000"}
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"tenants": {"two": two, "one": one}}))
+    for before, after in (files, files[::-1]):
+        done = run_agent_command("diff", "--to-config", after, "-c", before, "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["changed"], told["unseen"]) == (1, ["two"], [])
+        asked = [[one["url"], one["options"]] for one in told["differences"]]
+        assert expected in asked, asked
+    text = run_agent_command("diff", "--to-config", files[1], "-c", files[0]).stdout
+    assert "  ".join(part for part in expected if part) + "\n" in text
+    explained = [
+        run_agent_command("explain", "-c", file, *shlex.split(expected[1]), expected[0]).stdout
+        for file in files
+    ]
+    assert explained[0] != explained[1] and "owui-spoa:" not in "".join(explained)
+
+
+def test_diff_tells_what_no_decision_shows(tmp_path):
+    files = []
+    for number, more in enumerate(({}, {"check": {"every": "9s"}})):
+        two = {"hosts": ["two.test"], "upstream": "http://10.0.0.2:3000", **more}
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"tenants": {"two": two}}))
+    command = ["diff", "--to-config", files[1], "-c", files[0]]
+    done = run_agent_command(*command, "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["differ"], told["unseen"]) == (1, 0, ["two"])
+    assert "no decision that was asked for shows: two\n" in run_agent_command(*command).stdout
+    assert run_agent_command("diff", "--to-config", files[0], "-c", files[0]).returncode == 0
+
+
+def test_diff_asks_from_behind_proxies(tmp_path):
+    files = []
+    for number, cidrs in enumerate((["10.1.0.0/16"], ["10.1.0.0/16", "10.2.0.0/16"])):
+        lb = {"name": "lb", "cidrs": cidrs, "client_ip_header": "X-Forwarded-For"}
+        two = {"hosts": ["two.test"], "upstream": "http://10.0.0.2:3000"}
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"trusted_proxies": [lb], "tenants": {"two": two}}))
+    told = json.loads(
+        run_agent_command("diff", "--to-config", files[1], "-c", files[0], "--json").stdout
+    )
+    one = [one for one in told["differences"] if "10.2.0.1" in one["options"]][0]
+    assert one["options"] == "--from 10.2.0.1 --header 'X-Forwarded-For: 203.0.113.77'"
+    assert one["difference"]["header X-Forwarded-For"] == {
+        "before": "10.2.0.1",
+        "after": "203.0.113.77",
+    }
+    assert not [one for one in told["differences"] if "10.1.0.1" in one["options"]]
 
 
 def test_diff_of_a_folder_and_of_a_global_file(by_hand, tmp_path):

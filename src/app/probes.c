@@ -1,0 +1,397 @@
+/* What two configurations are asked: see probes.h. */
+#include "probes.h"
+
+#include "core/memory.h"
+#include "core/time_text.h"
+#include "verdict.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CLIENTS = 16 }; /* that replicas are shared out among */
+
+/* RFC 5737: a client from the Internet. */
+static const struct ip SOMEBODY = {.family = IP_V4, .bytes = {198, 51, 100, 1}};
+#define BEHIND_A_PROXY "203.0.113.77"
+
+/* -- One probe --------------------------------------------------------------------------------- */
+
+static void add_option(struct probe *probe, const char *option, const char *value)
+{
+    bool is_plain = strchr(value, ' ') == NULL;
+    char *longer =
+        memory_format("%s%s%s %s%s%s", probe->options, *probe->options != '\0' ? " " : "", option,
+                      is_plain ? "" : "'", value, is_plain ? "" : "'");
+    free(probe->options);
+    probe->options = longer;
+}
+
+static void add_header_option(struct probe *probe, const char *name, const char *value)
+{
+    char *line = memory_format("%s: %s", name, value);
+    add_option(probe, "--header", line);
+    free(line);
+}
+
+/* What differs from a page that somebody asks for. */
+static void describe(struct probe *probe)
+{
+    char text[IP_TEXT_SIZE], time[TIME_TEXT_SIZE];
+    if (strcmp(probe->method, "GET") != 0)
+        add_option(probe, "--method", probe->method);
+    if (!ip_equal(&probe->from, &SOMEBODY))
+        add_option(probe, "--from", ip_print(&probe->from, text));
+    if (probe->forwarded != NULL)
+        add_header_option(probe, client_source_header(probe->source), probe->forwarded);
+    if (probe->credential == CREDENTIAL_API_KEY)
+        add_header_option(probe, "Authorization", "Bearer sk-");
+    if (probe->credential == CREDENTIAL_SESSION)
+        add_header_option(probe, "Authorization", "Bearer eyJ");
+    if (probe->replica_cookie[0] != '\0') {
+        char *cookie = memory_format("owui_replica=%s", probe->replica_cookie);
+        add_header_option(probe, "Cookie", cookie);
+        free(cookie);
+    }
+    if (probe->is_socket)
+        add_header_option(probe, "Upgrade", "websocket");
+    if (probe->origin != NULL)
+        add_header_option(probe, "Origin", probe->origin);
+    if (probe->is_astray)
+        add_option(probe, "--sni", "other.invalid");
+    if (probe->wall_s != 0)
+        add_option(probe, "--at", time_text_print(probe->wall_s, time));
+}
+
+/* Copies `like`, whose url and options are not looked at. */
+static void add(struct probes *probes, const struct probe *like, char *url)
+{
+    if (probes->count == probes->capacity) {
+        probes->capacity = probes->capacity * 2 + 64;
+        probes->items = memory_resize(probes->items, probes->capacity, sizeof(*probes->items));
+    }
+    struct probe *probe = &probes->items[probes->count++];
+    *probe = *like;
+    probe->url = url;
+    probe->options = memory_copy_text((struct slice){0});
+    if (like->origin != NULL)
+        probe->origin = memory_copy_text(slice_of(like->origin));
+    if (like->forwarded != NULL)
+        probe->forwarded = memory_copy_text(slice_of(like->forwarded));
+    if (probe->from.family == IP_NONE)
+        probe->from = SOMEBODY;
+    if (probe->method == NULL)
+        probe->method = "GET";
+    describe(probe);
+}
+
+struct request probe_request(const struct probe *probe)
+{
+    struct request request = {
+        .client = {.peer = probe->from},
+        .method = slice_of(probe->method),
+        .origin = slice_of(probe->origin),
+        .replica_cookie = slice_of(probe->replica_cookie),
+        .wall_s = probe->wall_s,
+        .credential_told = true,
+    };
+    struct slice rest = slice_of(probe->url);
+    request.client.peer_tls = slice_starts_with(rest, SLICE("https://"));
+    rest = slice_skip(rest, request.client.peer_tls ? 8 : 7);
+    size_t host_size = strcspn(rest.data, "/");
+    request.host = slice_head(rest, host_size);
+    request.path = slice_skip(rest, host_size);
+    if (request.client.peer_tls)
+        request.sni = probe->is_astray ? SLICE("other.invalid") : request.host;
+    if (probe->is_socket)
+        request.upgrade = SLICE("websocket");
+    if (probe->credential == CREDENTIAL_API_KEY)
+        request.bearer = SLICE("Bearer sk-");
+    if (probe->credential == CREDENTIAL_SESSION)
+        request.bearer = SLICE("Bearer eyJ");
+    if (probe->forwarded != NULL) {
+        request.client.lines[probe->source][0] = slice_of(probe->forwarded);
+        request.client.line_count[probe->source] = 1;
+    }
+    return request;
+}
+
+/* A page, the API, the socket. */
+static const char *const PATHS[] = {"/", "/api/config", "/ws/socket.io/"};
+
+/* -- Hosts and paths --------------------------------------------------------------------------- */
+
+static void add_both(struct probes *probes, bool wildcard, const char *host, const char *path)
+{
+    static const char *const SCHEMES[] = {"https", "http"};
+    const struct probe plain = {.wall_s = 0};
+    for (size_t i = 0; i < COUNT_OF(SCHEMES); i++)
+        add(probes, &plain,
+            memory_format("%s://%s%s%s", SCHEMES[i], wildcard ? VERDICT_LABEL "." : "", host,
+                          path));
+}
+
+/* Each path with what it takes and, where it takes not all, something else. */
+static void add_path(struct probes *probes, const struct path_rule *rule)
+{
+    add_both(probes, rule->wildcard, rule->host, rule->prefix);
+    for (size_t i = 0; i <= rule->only_count; i++) {
+        char *path =
+            memory_format("%s%s", rule->prefix, i < rule->only_count ? rule->only[i] : "/other");
+        add_both(probes, rule->wildcard, rule->host, path);
+        free(path);
+    }
+}
+
+/* Where all of a tenant is, its first host or the first of its paths, and a client that it lets in.
+ */
+struct base {
+    const char *host;
+    bool wildcard;
+    const char *prefix;
+    struct ip client;
+};
+
+/* An address of the network, which the network's own often is not in practice. */
+static struct ip address_in(const struct ip_network *network)
+{
+    struct ip ip = network->ip;
+    size_t size = ip.family == IP_V4 ? 4 : 16;
+    if (network->prefix_bits < size * 8)
+        ip.bytes[size - 1] |= 1;
+    return ip;
+}
+
+/* Whom the lists keep out would be told the same by every rule. */
+static struct ip client_of(const struct policy *policy)
+{
+    if (policy == NULL || policy_allows_ip(policy, &SOMEBODY))
+        return SOMEBODY;
+    for (size_t i = 0; i < policy->allow_ips.count; i++) {
+        struct ip ip = address_in(&policy->allow_ips.items[i]);
+        if (policy_allows_ip(policy, &ip))
+            return ip;
+    }
+    return SOMEBODY;
+}
+
+static bool find_base(const struct tenant *tenant, struct base *base)
+{
+    if (tenant->host_count > 0) {
+        *base = (struct base){tenant->hosts[0].name, tenant->hosts[0].wildcard, "",
+                              client_of(tenant->policy)};
+        return true;
+    }
+    if (tenant->path_count == 0)
+        return false;
+    const struct path_rule *rule = &tenant->paths[0];
+    bool is_cut = rule->mode == PATH_STRIP;
+    *base = (struct base){rule->host, rule->wildcard, is_cut ? rule->prefix : "",
+                          client_of(tenant->policy)};
+    return true;
+}
+
+/* The others of a tenant are https: what is the same for http has been asked. */
+static void add_at(struct probes *probes, const struct base *base, const char *path,
+                   const struct probe *like)
+{
+    struct probe probe = *like;
+    if (probe.from.family == IP_NONE)
+        probe.from = base->client;
+    add(probes, &probe,
+        memory_format("https://%s%s%s%s", base->wildcard ? VERDICT_LABEL "." : "", base->host,
+                      base->prefix, path));
+}
+
+/* -- Policies ---------------------------------------------------------------------------------- */
+
+static void add_networks(struct probes *probes, const struct base *base, const char *path,
+                         const struct networks *networks, struct probe like)
+{
+    for (size_t i = 0; i < networks->count; i++) {
+        like.from = address_in(&networks->items[i]);
+        add_at(probes, base, path, &like);
+    }
+}
+
+static unsigned lowest_bit(unsigned set)
+{
+    return set & (~set + 1);
+}
+
+static const char *method_of(unsigned bit)
+{
+    return bit != 0 ? policy_method_name(bit).data : "GET";
+}
+
+/* One that matches, and, for each thing that the rule looks at, each of what it names. */
+static void add_rule(struct probes *probes, const struct base *base, const struct policy_rule *rule)
+{
+    const char *path = rule->path != NULL ? rule->path : "/";
+    struct probe match = {
+        .method = method_of(lowest_bit(rule->methods)),
+        .credential = (enum credential)lowest_bit(rule->credentials),
+    };
+    if (rule->ip.count > 0)
+        match.from = address_in(&rule->ip.items[0]);
+    add_at(probes, base, path, &match);
+    for (unsigned left = rule->methods; left != 0; left &= left - 1) {
+        struct probe probe = match;
+        probe.method = method_of(lowest_bit(left));
+        add_at(probes, base, path, &probe);
+    }
+    for (unsigned left = rule->credentials; left != 0; left &= left - 1) {
+        struct probe probe = match;
+        probe.credential = (enum credential)lowest_bit(left);
+        add_at(probes, base, path, &probe);
+    }
+    add_networks(probes, base, path, &rule->ip, match);
+    add_networks(probes, base, path, &rule->not_ip, match);
+    add_at(probes, base, path, &(struct probe){.method = "GET"});
+}
+
+static void add_origins(struct probes *probes, const struct base *base, const struct policy *policy)
+{
+    static char stranger[] = "https://elsewhere.invalid";
+    struct probe probe = {.is_socket = true};
+    add_at(probes, base, "/ws/socket.io/", &probe);
+    probe.origin = stranger;
+    add_at(probes, base, "/ws/socket.io/", &probe);
+    for (size_t i = 0; i < policy->origin_count; i++) {
+        probe.origin = policy->origins[i];
+        add_at(probes, base, "/ws/socket.io/", &probe);
+    }
+}
+
+static void add_policy(struct probes *probes, const struct base *base, const struct policy *policy)
+{
+    const struct probe plain = {.method = "GET"};
+    const struct probe sign_in = {.method = "POST"};
+    const struct probe astray = {.is_astray = true};
+    for (size_t i = 0; i < COUNT_OF(PATHS); i++)
+        add_at(probes, base, PATHS[i], &plain);
+    add_at(probes, base, "/.env", &plain);
+    add_at(probes, base, "/api/v1/auths/signin", &sign_in);
+    add_at(probes, base, "/", &astray);
+    add_networks(probes, base, "/", &policy->allow_ips, plain);
+    add_networks(probes, base, "/", &policy->deny_ips, plain);
+    add_origins(probes, base, policy);
+    for (size_t i = 0; i < policy->rule_count; i++)
+        add_rule(probes, base, &policy->rules[i]);
+}
+
+/* -- The rest ---------------------------------------------------------------------------------- */
+
+static void add_maintenance(struct probes *probes, const struct base *base,
+                            const struct maintenance *maintenance)
+{
+    for (size_t i = 0; i < maintenance->allow_count; i++) {
+        struct probe probe = {.from = address_in(&maintenance->allow[i])};
+        if (maintenance->has_window)
+            probe.wall_s = maintenance->from_s;
+        add_at(probes, base, "/", &probe);
+    }
+    if (!maintenance->has_window)
+        return;
+    add_at(probes, base, "/", &(struct probe){.wall_s = maintenance->from_s});
+    add_at(probes, base, "/", &(struct probe){.wall_s = maintenance->to_s - 1});
+    add_at(probes, base, "/", &(struct probe){.wall_s = maintenance->to_s});
+}
+
+/* Some clients, and one with each cookie. */
+static void add_replicas(struct probes *probes, const struct base *base,
+                         const struct replica_set *set)
+{
+    struct probe probe = {.from = SOMEBODY};
+    for (size_t i = 0; i < CLIENTS; i++) {
+        probe.from.bytes[3]++;
+        add_at(probes, base, "/", &probe);
+    }
+    if (!replica_set_uses_cookie(set))
+        return;
+    probe.from = SOMEBODY;
+    for (size_t i = 0; i < set->count; i++) {
+        replica_cookie(&set->items[i], probe.replica_cookie);
+        add_at(probes, base, "/", &probe);
+    }
+}
+
+void probes_add_tenant(struct probes *probes, const struct tenant *tenant)
+{
+    struct base base;
+    for (size_t i = 0; i < tenant->host_count; i++)
+        for (size_t j = 0; j < COUNT_OF(PATHS); j++)
+            add_both(probes, tenant->hosts[i].wildcard, tenant->hosts[i].name, PATHS[j]);
+    for (size_t i = 0; i < tenant->path_count; i++)
+        add_path(probes, &tenant->paths[i]);
+    if (!find_base(tenant, &base))
+        return;
+    if (tenant->policy != NULL)
+        add_policy(probes, &base, tenant->policy);
+    if (tenant->maintenance != NULL)
+        add_maintenance(probes, &base, tenant->maintenance);
+    if (tenant->replicas != NULL)
+        add_replicas(probes, &base, tenant->replicas);
+}
+
+void probes_add_proxies(struct probes *probes, const struct trusted_proxies *trusted,
+                        const struct tenant *tenant)
+{
+    static char address[] = BEHIND_A_PROXY, element[] = "for=" BEHIND_A_PROXY;
+    struct base base;
+    if (!find_base(tenant, &base))
+        return;
+    for (size_t i = 0; i < trusted->group_count; i++) {
+        const struct proxy_group *group = &trusted->groups[i];
+        struct probe probe = {.source = group->source};
+        probe.forwarded = group->source == CLIENT_FORWARDED ? element : address;
+        for (size_t j = 0; j < group->network_count; j++) {
+            probe.from = address_in(&group->networks[j]);
+            add_at(probes, &base, "/", &probe);
+        }
+    }
+}
+
+void probes_add_nobody(struct probes *probes)
+{
+    add_both(probes, false, "nobody.invalid", "/");
+}
+
+/* -- All --------------------------------------------------------------------------------------- */
+
+static void free_probe(struct probe *probe)
+{
+    free(probe->url);
+    free(probe->options);
+    free(probe->origin);
+    free(probe->forwarded);
+}
+
+static int compare_probes(const void *a, const void *b)
+{
+    const struct probe *left = a, *right = b;
+    int order = strcmp(left->url, right->url);
+    return order != 0 ? order : strcmp(left->options, right->options);
+}
+
+void probes_sort(struct probes *probes)
+{
+    size_t kept = 1;
+    if (probes->count == 0)
+        return;
+    qsort(probes->items, probes->count, sizeof(*probes->items), compare_probes);
+    for (size_t i = 1; i < probes->count; i++) {
+        if (compare_probes(&probes->items[i], &probes->items[kept - 1]) == 0)
+            free_probe(&probes->items[i]);
+        else
+            probes->items[kept++] = probes->items[i];
+    }
+    probes->count = kept;
+}
+
+void probes_fini(struct probes *probes)
+{
+    for (size_t i = 0; i < probes->count; i++)
+        free_probe(&probes->items[i]);
+    free(probes->items);
+    *probes = (struct probes){0};
+}
