@@ -62,6 +62,10 @@ void admin_refuse(struct admin_answer *answer, unsigned status, const char *form
 struct json *admin_answer_body(struct admin_answer *answer) __attribute__((returns_nonnull));
 /* The value of `key` in a query, "all=1&name=x", not decoded; empty when it is not there. */
 struct slice admin_query_value(struct slice query, const char *key);
+/* The same decoded, for free(); what "%" makes no byte of, or NUL, stays as it is. */
+char *admin_query_text(struct slice query, const char *key) __attribute__((returns_nonnull));
+/* The same as a number of at most `maximum`; `otherwise` when it is not there or no number. */
+size_t admin_query_number(struct slice query, const char *key, size_t maximum, size_t otherwise);
 
 typedef void admin_handler_fn(void *context, const struct admin_request *request,
                               struct admin_answer *answer);

@@ -40,6 +40,50 @@ struct slice admin_query_value(struct slice query, const char *key)
     return (struct slice){0};
 }
 
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+char *admin_query_text(struct slice query, const char *key)
+{
+    struct slice value = admin_query_value(query, key);
+    char *text = memory_copy_text(value);
+    size_t used = 0;
+    for (size_t i = 0; i < value.size; i++) {
+        char c = value.data[i] == '+' ? ' ' : value.data[i];
+        int high = -1, low = -1;
+        if (c == '%' && value.size - i > 2) {
+            high = digit_of(value.data[i + 1]);
+            low = digit_of(value.data[i + 2]);
+        }
+        if (high >= 0 && low >= 0 && high + low > 0) {
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        text[used++] = c;
+    }
+    text[used] = '\0';
+    return text;
+}
+
+size_t admin_query_number(struct slice query, const char *key, size_t maximum, size_t otherwise)
+{
+    struct slice value = admin_query_value(query, key);
+    size_t number = 0;
+    if (value.size == 0 || value.size > 9)
+        return otherwise;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.data[i] < '0' || value.data[i] > '9')
+            return otherwise;
+        number = number * 10 + (size_t)(value.data[i] - '0');
+    }
+    return size_min(number, maximum);
+}
+
 /* A part that refuses is the last one. */
 void admin_call_go_on(struct admin_call *call, const struct admin_desk *desk)
 {

@@ -327,6 +327,54 @@ void admin_server_remove_desk(struct admin_server *server, const struct admin_de
     on_outbox(server); /* what the desk had done already */
 }
 
+/* -- What there is ----------------------------------------------------------------------------- */
+
+static const char *access_name(const struct table *table, const struct admin_operation *row)
+{
+    if (table->access == ADMIN_ACCESS_OPEN)
+        return "anybody";
+    return table->access == ADMIN_ACCESS_READ || strcmp(row->method, "GET") == 0 ? "read" : "admin";
+}
+
+/* A row that is in several tables is one operation. */
+static bool is_told(const struct json *list, const struct admin_operation *row)
+{
+    for (size_t i = 0; i < json_count(list); i++) {
+        struct slice method, path;
+        if (json_read_text(json_get(json_at(list, i), "method"), &method) &&
+            json_read_text(json_get(json_at(list, i), "path"), &path) &&
+            slice_equal(method, slice_of(row->method)) && slice_equal(path, slice_of(row->path)))
+            return true;
+    }
+    return false;
+}
+
+static void list_operations(void *context, const struct admin_request *request,
+                            struct admin_answer *answer)
+{
+    const struct admin_server *server = context;
+    struct json *list = json_new_array();
+    (void)request;
+    for (size_t i = 0; i < server->table_count; i++)
+        for (const struct admin_operation *row = server->tables[i].operations; row->path != NULL;
+             row++) {
+            if (is_told(list, row))
+                continue;
+            struct json *one = json_new_object();
+            json_put_text(one, "method", slice_of(row->method));
+            json_put_text(one, "path", slice_of(row->path));
+            json_put_text(one, "role", slice_of(access_name(&server->tables[i], row)));
+            json_put_text(one, "summary", slice_of(row->summary));
+            json_append(list, one);
+        }
+    json_put(admin_answer_body(answer), "operations", list);
+}
+
+static const struct admin_operation INDEX_OPERATIONS[] = {
+    {"GET", "/v1", list_operations, "lists what can be asked"},
+    {0},
+};
+
 /* -- Life -------------------------------------------------------------------------------------- */
 
 /* Opens a door on a bound address; all or nothing. */
@@ -372,6 +420,7 @@ struct admin_server *admin_server_new(struct main_loop *loop, const char *path, 
         admin_server_free(server);
         return NULL;
     }
+    admin_server_add(server, INDEX_OPERATIONS, server);
     return server;
 }
 

@@ -141,6 +141,7 @@ const struct admin_operation NO_CERTIFICATES_OPERATIONS[] = {
     {"POST", "/v1/certificates/{}/revoke", refuse_certificates, "the same"},
     {"POST", "/v1/certificates/{}/deploy", refuse_certificates, "the same"},
     {"POST", "/v1/certificates/{}/rollback", refuse_certificates, "the same"},
+    {"POST", "/v1/account/rollover", refuse_certificates, "the same"},
     {"POST", "/v1/import", refuse_certificates, "the same"},
     {0},
 };

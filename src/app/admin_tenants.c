@@ -1,6 +1,7 @@
 /* The admin interface: tenants as they are in their files and in force. */
 #include "live.h"
 
+#include "core/clock.h"
 #include "core/memory.h"
 #include "route/replica.h"
 #include "sources.h"
@@ -97,6 +98,14 @@ static void put_upstream(struct json *object, const struct tenant *tenant)
         json_put_text(object, "address", slice_of(ip_print(&upstream->address, ip_text)));
 }
 
+static void put_outage(struct json *object, const struct tenant *tenant)
+{
+    bool holds =
+        tenant->maintenance != NULL && maintenance_holds(tenant->maintenance, clock_wall_s());
+    json_put_bool(object, "maintenance", holds);
+    json_put_bool(object, "suspended", tenant->suspended != NULL);
+}
+
 static struct json *entry_json(const struct sources_entry *entry)
 {
     struct json *object = json_new_object();
@@ -107,6 +116,7 @@ static struct json *entry_json(const struct sources_entry *entry)
         json_put(object, "hosts", hosts_json(entry->tenant));
         json_put(object, "paths", paths_json(entry->tenant));
         put_upstream(object, entry->tenant);
+        put_outage(object, entry->tenant);
     }
     return object;
 }
@@ -161,8 +171,10 @@ struct list {
     struct sources_entry *entries;
     size_t count;
     size_t capacity;
+    size_t total;       /* with those before `after` */
     struct slice state; /* empty: any */
     struct slice after;
+    const char *search; /* "": any */
 };
 
 static int compare_slices(struct slice a, struct slice b)
@@ -172,12 +184,29 @@ static int compare_slices(struct slice a, struct slice b)
     return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
 }
 
+/* In its name, one of its hosts or its upstream. */
+static bool is_searched(const struct sources_entry *entry, const char *search)
+{
+    if (search[0] == '\0' || strcasestr(entry->name, search) != NULL)
+        return true;
+    if (entry->tenant == NULL)
+        return false;
+    for (size_t i = 0; i < entry->tenant->host_count; i++)
+        if (strcasestr(entry->tenant->hosts[i].name, search) != NULL)
+            return true;
+    const char *upstream = entry->tenant->upstream.host;
+    return upstream != NULL && strcasestr(upstream, search) != NULL;
+}
+
 static void collect(void *context, const struct sources_entry *entry)
 {
     struct list *list = context;
     if ((list->state.size > 0 &&
          !slice_equal(list->state, slice_of(sources_state_name(entry->state)))) ||
-        compare_slices(slice_of(entry->name), list->after) <= 0)
+        !is_searched(entry, list->search))
+        return;
+    list->total++;
+    if (compare_slices(slice_of(entry->name), list->after) <= 0)
         return;
     if (list->count == list->capacity) {
         list->capacity = list->capacity * 2 + 64;
@@ -213,16 +242,19 @@ static void list_tenants(void *context, const struct admin_request *request,
 {
     const struct live *live = context;
     struct json *array = json_new_array();
+    size_t limit = admin_query_number(request->query, "limit", LIST_MAX, LIST_MAX);
+    char *search = admin_query_text(request->query, "search");
     struct list list = {.state = admin_query_value(request->query, "state"),
-                        .after = admin_query_value(request->query, "after")};
+                        .after = admin_query_value(request->query, "after"),
+                        .search = search};
     struct diagnostics diagnostics = {0};
     const char *read = NULL;
     sources_each(publisher_sources(live->publisher), collect, &list);
     if (list.count > 0)
         qsort(list.entries, list.count, sizeof(*list.entries), compare_entries);
     /* A page ends between names, not between two tenants of one name. */
-    size_t shown = size_min(list.count, LIST_MAX);
-    while (shown < list.count &&
+    size_t shown = size_min(list.count, limit);
+    while (shown > 0 && shown < list.count &&
            strcmp(list.entries[shown - 1].name, list.entries[shown].name) == 0)
         shown++;
     for (size_t i = 0; i < shown; i++) {
@@ -233,11 +265,13 @@ static void list_tenants(void *context, const struct admin_request *request,
     }
     struct json *body = admin_answer_body(answer);
     json_put_integer(body, "generation", (int64_t)publisher_snapshot(live->publisher)->generation);
+    json_put_integer(body, "total", (int64_t)list.total);
     json_put(body, "tenants", array);
-    if (shown < list.count)
+    if (shown > 0 && shown < list.count)
         json_put_text(body, "after", slice_of(list.entries[shown - 1].name));
     diagnostics_fini(&diagnostics);
     free(list.entries);
+    free(search);
 }
 
 /* -- One of them ------------------------------------------------------------------------------- */

@@ -1,8 +1,10 @@
 /* `owui-spoa check`: everything that is wrong with the configuration, at once. */
+#include "check.h"
+
 #include "agent/answer.h"
+#include "ask.h"
 #include "command.h"
 #include "conf/whole.h"
-#include "json/json.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -24,7 +26,7 @@ static void print_text(const struct whole *whole, const struct diagnostics *diag
            diagnostics->warnings);
 }
 
-static void print_json(const struct whole *whole, const struct diagnostics *diagnostics)
+static struct json *to_json(const struct whole *whole, const struct diagnostics *diagnostics)
 {
     struct json *root = json_new_object();
     struct json *list = json_new_array();
@@ -37,9 +39,24 @@ static void print_json(const struct whole *whole, const struct diagnostics *diag
     json_put(root, "diagnostics", list);
     for (size_t i = 0; i < diagnostics->count; i++)
         json_append(list, diagnostic_json(&diagnostics->items[i]));
-    char *text = json_print(root, JSON_STYLE_INDENTED);
-    fputs(text, stdout);
-    free(text);
+    return root;
+}
+
+struct json *check_json(const char *path)
+{
+    struct whole whole;
+    struct diagnostics diagnostics = {0};
+    (void)whole_load(path, answer_prepare, &whole, &diagnostics);
+    struct json *root = to_json(&whole, &diagnostics);
+    whole_fini(&whole);
+    diagnostics_fini(&diagnostics);
+    return root;
+}
+
+static void print_json(const struct whole *whole, const struct diagnostics *diagnostics)
+{
+    struct json *root = to_json(whole, diagnostics);
+    ask_print_json(root);
     json_free(root);
 }
 

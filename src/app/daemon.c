@@ -441,6 +441,8 @@ static void offer_operations(struct daemon *daemon)
     };
     for (size_t i = 0; i < COUNT_OF(TABLES); i++)
         admin_server_add(daemon->admin, TABLES[i], &daemon->live);
+    admin_server_add_as(daemon->admin, ADMIN_ACCESS_READ, QUESTION_OPERATIONS, &daemon->live);
+    admin_server_add_as(daemon->admin, ADMIN_ACCESS_OPEN, OPEN_OPERATIONS, NULL);
 }
 
 /* The page, and the same by TCP, for who has a token. */

@@ -1,9 +1,11 @@
 /* `owui-spoa explain`: the decision about a request, and why. */
-#include "agent/explain.h"
+#include "explain.h"
 
+#include "agent/explain.h"
 #include "agent/instance.h"
 #include "command.h"
 #include "conf/whole.h"
+#include "core/memory.h"
 #include "core/time_text.h"
 #include "explain_identity.h"
 #include "explain_recorded.h"
@@ -162,16 +164,17 @@ static bool read_header(struct inquiry *inquiry, const char *line)
     return true;
 }
 
-static int read_request(struct inquiry *inquiry, const char *command)
+static enum error read_request(struct inquiry *inquiry, struct error_text *why)
 {
     if (!read_url(inquiry))
-        return command_misused(command, "\"%s\" is no URL with http:// or https://", inquiry->url);
+        return error_set(why, ERROR_INVALID, "\"%s\" is no URL with http:// or https://",
+                         inquiry->url);
     if (!ip_parse(slice_of(inquiry->from), &inquiry->request.client.peer))
-        return command_misused(command, "--from \"%s\" is no IP address", inquiry->from);
+        return error_set(why, ERROR_INVALID, "--from \"%s\" is no IP address", inquiry->from);
     for (size_t i = 0; i < inquiry->header_count; i++)
         if (!read_header(inquiry, inquiry->headers[i]))
-            return command_misused(command, "--header \"%s\": expected 'NAME: VALUE'",
-                                   inquiry->headers[i]);
+            return error_set(why, ERROR_INVALID, "--header \"%s\": expected 'NAME: VALUE'",
+                             inquiry->headers[i]);
     inquiry->request.method = slice_of(inquiry->method);
     inquiry->request.credential_told = true;
     /* A client's handshake names the host of the URL. */
@@ -179,11 +182,11 @@ static int read_request(struct inquiry *inquiry, const char *command)
     inquiry->request.sni = inquiry->sni != NULL ? slice_of(inquiry->sni) : url_host;
     if (inquiry->at != NULL &&
         !time_text_parse_rfc3339(slice_of(inquiry->at), &inquiry->request.wall_s))
-        return command_misused(command, "--at \"%s\" is no time such as 2026-12-01T02:00:00Z",
-                               inquiry->at);
+        return error_set(why, ERROR_INVALID, "--at \"%s\" is no time such as 2026-12-01T02:00:00Z",
+                         inquiry->at);
     if (strcmp(inquiry->method, "OPTIONS") == 0 && inquiry->request.path.size == 0)
         inquiry->request.path = SLICE("*");
-    return EXIT_GOOD;
+    return ERROR_OK;
 }
 
 /* -- Addresses, which the daemon has found already ------------------------------------------- */
@@ -245,13 +248,19 @@ static bool add_address(struct whole *whole, const struct decision *decision)
     return true;
 }
 
-/* Completes and frees it. */
-static void print_request_json(const struct inquiry *inquiry, struct json *root)
+static struct json *with_request(struct json *root, const struct inquiry *inquiry)
 {
     json_put_text(root, "url", slice_of(inquiry->url));
     json_put_text(root, "method", slice_of(inquiry->method));
     if (inquiry->sni != NULL)
         json_put_text(root, "sni", slice_of(inquiry->sni));
+    return root;
+}
+
+/* Completes and frees it. */
+static void print_request_json(const struct inquiry *inquiry, struct json *root)
+{
+    with_request(root, inquiry);
     if (inquiry->recorded.entry != NULL)
         json_put(root, "recorded", recorded_json(&inquiry->recorded));
     char *text = json_print(root, JSON_STYLE_INDENTED);
@@ -262,8 +271,7 @@ static void print_request_json(const struct inquiry *inquiry, struct json *root)
 
 /* -- What the agent is not asked -------------------------------------------------------------- */
 
-static void print_shortcut_json(const struct inquiry *inquiry, enum hap_shortcut shortcut,
-                                const char *responder)
+static struct json *shortcut_json(enum hap_shortcut shortcut, const char *responder)
 {
     struct json *root = json_new_object();
     if (shortcut == HAP_TO_ACME) {
@@ -273,7 +281,7 @@ static void print_shortcut_json(const struct inquiry *inquiry, enum hap_shortcut
         json_put_text(root, "decision", SLICE("method-refused"));
         json_put_integer(root, "status", 405);
     }
-    print_request_json(inquiry, root);
+    return root;
 }
 
 static void print_shortcut_text(const struct inquiry *inquiry, enum hap_shortcut shortcut,
@@ -295,7 +303,7 @@ static int tell_shortcut(const struct inquiry *inquiry, enum hap_shortcut shortc
                          const char *responder)
 {
     if (inquiry->as_json)
-        print_shortcut_json(inquiry, shortcut, responder);
+        print_request_json(inquiry, shortcut_json(shortcut, responder));
     else
         print_shortcut_text(inquiry, shortcut, responder);
     return shortcut == HAP_TO_ACME ? EXIT_GOOD : EXIT_BAD;
@@ -398,6 +406,74 @@ static int explain(struct inquiry *inquiry)
     return code;
 }
 
+/* -- In the daemon ---------------------------------------------------------------------------- */
+
+/* Texts that a question holds, kept with their NULs. */
+struct kept {
+    char *items[MAX_HEADERS + 5];
+    size_t count;
+};
+
+static const char *keep(struct kept *kept, const struct json *value, const char *otherwise)
+{
+    struct slice text;
+    if (!json_read_text(value, &text))
+        return otherwise;
+    return kept->items[kept->count++] = memory_copy_text(text);
+}
+
+static enum error read_question(struct inquiry *inquiry, const struct json *question,
+                                struct kept *kept, struct error_text *why)
+{
+    const struct json *headers = json_get(question, "headers");
+    *inquiry = (struct inquiry){
+        .url = keep(kept, json_get(question, "url"), ""),
+        .from = keep(kept, json_get(question, "from"), "192.0.2.1"),
+        .method = keep(kept, json_get(question, "method"), "GET"),
+        .sni = keep(kept, json_get(question, "sni"), NULL),
+        .at = keep(kept, json_get(question, "at"), NULL),
+    };
+    if (json_count(headers) > MAX_HEADERS)
+        return error_set(why, ERROR_TOO_BIG, "more than %d headers", MAX_HEADERS);
+    for (size_t i = 0; i < json_count(headers); i++)
+        inquiry->headers[inquiry->header_count++] = keep(kept, json_at(headers, i), "");
+    return read_request(inquiry, why);
+}
+
+static struct json *explain_now(struct inquiry *inquiry, const struct snapshot *snapshot,
+                                const struct hap_config *haproxy)
+{
+    struct explain_identity known;
+    explain_identity_ask(&known, haproxy, inquiry->headers, inquiry->header_count,
+                         &inquiry->request);
+    struct explanation *explanation = explanation_new(snapshot, &inquiry->request, haproxy);
+    struct json *root = explanation_json(explanation);
+    explanation_free(explanation);
+    explain_identity_fini(&known);
+    return root;
+}
+
+struct json *explain_json(const struct json *question, const struct snapshot *snapshot,
+                          const struct hap_config *haproxy, struct error_text *why)
+{
+    struct inquiry inquiry;
+    struct kept kept = {.count = 0};
+    struct json *root = NULL;
+    if (read_question(&inquiry, question, &kept, why) == ERROR_OK) {
+        enum hap_shortcut shortcut =
+            hap_config_shortcut(slice_of(inquiry.method), inquiry.request.path);
+        root = with_request(shortcut == HAP_ASK_AGENT
+                                ? explain_now(&inquiry, snapshot, haproxy)
+                                : shortcut_json(shortcut, haproxy->challenge_listen),
+                            &inquiry);
+    }
+    for (size_t i = 0; i < kept.count; i++)
+        free(kept.items[i]);
+    return root;
+}
+
+/* -- The subcommand --------------------------------------------------------------------------- */
+
 int explain_command(int count, char **arguments)
 {
     static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
@@ -435,7 +511,9 @@ int explain_command(int count, char **arguments)
         return explain(&inquiry);
     if (optind + 1 != count || inquiry.request_id != NULL)
         return command_misused(arguments[0], "expected one URL, or --request-id");
+    struct error_text why;
     inquiry.url = arguments[optind];
-    int code = read_request(&inquiry, arguments[0]);
-    return code != EXIT_GOOD ? code : explain(&inquiry);
+    if (read_request(&inquiry, &why) != ERROR_OK)
+        return command_misused(arguments[0], "%s", why.text);
+    return explain(&inquiry);
 }

@@ -103,14 +103,12 @@ static char *stripped_names(const struct hap_config *haproxy)
     return text;
 }
 
-void explain_identity_init(struct explain_identity *known, const struct whole *whole,
-                           const char *const *headers, size_t header_count, struct request *request)
+void explain_identity_ask(struct explain_identity *known, const struct hap_config *haproxy,
+                          const char *const *headers, size_t header_count, struct request *request)
 {
-    const struct hap_config *haproxy = &whole->configuration->haproxy;
     struct identity_question *question = &request->identity;
     *known = (struct explain_identity){
         .verifier = verifier_new(clock_wall_s),
-        .keys = read_keys(whole),
         .stripped = stripped_names(haproxy),
     };
     request->verifier = known->verifier;
@@ -120,6 +118,13 @@ void explain_identity_init(struct explain_identity *known, const struct whole *w
         token->argument = slice_of(haproxy->tokens[i].argument);
         find_token(&haproxy->tokens[i], headers, header_count, token);
     }
+}
+
+void explain_identity_init(struct explain_identity *known, const struct whole *whole,
+                           const char *const *headers, size_t header_count, struct request *request)
+{
+    explain_identity_ask(known, &whole->configuration->haproxy, headers, header_count, request);
+    known->keys = read_keys(whole);
 }
 
 void explain_identity_fini(struct explain_identity *known)

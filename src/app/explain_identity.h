@@ -15,4 +15,7 @@ struct explain_identity {
 void explain_identity_init(struct explain_identity *known, const struct whole *whole,
                            const char *const *headers, size_t header_count,
                            struct request *request);
+/* The same without keys: the daemon has them. */
+void explain_identity_ask(struct explain_identity *known, const struct hap_config *haproxy,
+                          const char *const *headers, size_t header_count, struct request *request);
 void explain_identity_fini(struct explain_identity *known);

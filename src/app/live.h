@@ -31,5 +31,8 @@ extern const struct admin_operation STATUS_OPERATIONS[];
 extern const struct admin_operation TENANT_OPERATIONS[];
 extern const struct admin_operation TENANT_CHANGE_OPERATIONS[];
 extern const struct admin_operation HISTORY_OPERATIONS[];
+/* What changes nothing, though some of it is no GET; and what is for everybody. */
+extern const struct admin_operation QUESTION_OPERATIONS[];
+extern const struct admin_operation OPEN_OPERATIONS[];
 /* Instead of the sidecar's, when no certificates are looked after. */
 extern const struct admin_operation NO_CERTIFICATES_OPERATIONS[];

@@ -43,6 +43,8 @@ struct responder {
     struct identity_log identity_log;
     struct trace_ring *trace; /* NULL: off */
     atomic_bool dump_wanted;
+    atomic_bool recent_wanted;
+    _Atomic(struct trace_recent *) recent; /* for whoever takes it; NULL: not made yet */
 
     /* Written by the loop's thread alone. */
     _Atomic uint64_t outcomes[OUTCOME__MAX];
@@ -204,6 +206,8 @@ static void on_value(void *context, void *value)
         snapshot_unref(previous);
     if (atomic_exchange(&responder->dump_wanted, false) && responder->trace != NULL)
         trace_dump(responder->trace, responder->index);
+    if (atomic_exchange(&responder->recent_wanted, false) && responder->trace != NULL)
+        free(atomic_exchange(&responder->recent, trace_recent(responder->trace)));
 }
 
 static void drop_value(void *value)
@@ -240,12 +244,25 @@ void responder_free(struct responder *responder)
     if (responder->snapshot != NULL)
         snapshot_unref(responder->snapshot);
     verifier_free(responder->verifier);
+    free(atomic_load(&responder->recent));
     free(responder);
 }
 
 void responder_want_dump(struct responder *responder)
 {
     atomic_store(&responder->dump_wanted, true);
+}
+
+bool responder_records(const struct responder *responder)
+{
+    return responder->trace != NULL;
+}
+
+struct trace_recent *responder_take_recent(struct responder *responder)
+{
+    struct trace_recent *recent = atomic_exchange(&responder->recent, NULL);
+    atomic_store(&responder->recent_wanted, true);
+    return recent;
 }
 
 uint64_t responder_outcomes(const struct responder *responder, enum outcome outcome)

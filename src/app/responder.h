@@ -17,6 +17,7 @@
 
 struct label_desk;
 struct responder;
+struct trace_recent;
 struct trace_ring;
 
 enum { HELD_WAIT_MS = 300, LABEL_NEGATIVE_MS = 30 * 1000 };
@@ -31,6 +32,11 @@ void responder_free(struct responder *responder);
 
 /* Any thread: the trace is dumped when the loop takes over the next published snapshot. */
 void responder_want_dump(struct responder *responder);
+/* Whether it remembers decisions. */
+bool responder_records(const struct responder *responder);
+/* Any thread: the last decisions as they were copied since the last call, for free(), or NULL; they
+ * are copied again when the loop takes over the next published snapshot. */
+struct trace_recent *responder_take_recent(struct responder *responder);
 uint64_t responder_outcomes(const struct responder *responder, enum outcome outcome);
 uint64_t responder_refusals(const struct responder *responder, enum refusal refusal);
 /* Requests that were held, and those of them that were answered with 503. */

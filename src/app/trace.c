@@ -165,6 +165,16 @@ void trace_dump(const struct trace_ring *ring, unsigned loop)
         dump_entry(&ring->entries[i], loop);
 }
 
+struct trace_recent *trace_recent(const struct trace_ring *ring)
+{
+    size_t count = size_min(ring->wrapped ? ring->size : ring->next, TRACE_RECENT_MAX);
+    struct trace_recent *recent = memory_new(sizeof(*recent) + count * sizeof(recent->entries[0]));
+    recent->count = count;
+    for (size_t i = 0; i < count; i++)
+        recent->entries[i] = ring->entries[(ring->next + ring->size - 1 - i) % ring->size];
+    return recent;
+}
+
 /* -- Life -------------------------------------------------------------------------------------- */
 
 /* Allocated on the disk, so that a full one is told here and not by SIGBUS. */

@@ -20,5 +20,9 @@ struct trace_ring *trace_ring(struct trace *trace, unsigned loop); /* NULL for n
 /* In the loop's thread: copies what tells about the decision, over the oldest entry. */
 void trace_add(struct trace_ring *ring, uint64_t generation, uint64_t connection,
                const struct spop_notify *notify, const struct decision *decision);
+/* In the loop's thread: a copy of the last entries, the latest first, for free(). */
+enum { TRACE_RECENT_MAX = 100 };
+struct trace_recent;
+struct trace_recent *trace_recent(const struct trace_ring *ring) __attribute__((returns_nonnull));
 /* In the loop's thread: writes every entry to the log's stream, oldest first, one line each. */
 void trace_dump(const struct trace_ring *ring, unsigned loop);

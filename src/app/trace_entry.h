@@ -76,6 +76,12 @@ struct trace_entry {
     char upgrade[TRACE_REASON_BYTES];
 };
 
+/* Copies of the last ones of a loop: see trace_recent(). */
+struct trace_recent {
+    size_t count;
+    struct trace_entry entries[];
+};
+
 struct decision;
 /* The decision's part of an entry: all but what was asked. */
 void trace_entry_set_decision(struct trace_entry *entry, const struct decision *decision);

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/cursor.h"
+#include "core/log_memory.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -196,6 +197,8 @@ void log_event_fields(enum log_level level, const char *event, const struct log_
         return;
     if (!rate_allows(level, event, &repeated))
         return;
+    if (level <= LOG_NOTICE)
+        log_memory_add(clock_wall_ms(), level, event, fields);
     if (repeated > 0) {
         const struct log_field told[] = {
             LOG_TEXT("of", event), LOG_NUMBER("repeated", repeated), {0}};

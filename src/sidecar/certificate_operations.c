@@ -210,16 +210,76 @@ static void show_status(void *context, const struct admin_request *request,
 
 /* -- Certificates ------------------------------------------------------------------------------ */
 
+/* Of a list in the order of their ends, those first that have none. */
+struct dated {
+    int64_t not_after_s;
+    const struct certificate *certificate;
+};
+
+static int by_end(const void *a, const void *b)
+{
+    const struct dated *first = a, *second = b;
+    if (first->not_after_s != second->not_after_s)
+        return first->not_after_s < second->not_after_s ? -1 : 1;
+    return strcmp(first->certificate->name, second->certificate->name);
+}
+
+static void read_end(void *context, const struct acme_status *status)
+{
+    if (status->certificate != NULL)
+        *(int64_t *)context = status->certificate->not_after_s;
+}
+
+static int64_t end_of(const struct sidecar *sidecar, const struct certificate *certificate)
+{
+    int64_t end = 0;
+    struct crypto_certificate about;
+    if (sidecar->worker != NULL &&
+        acme_worker_status(sidecar->worker, certificate->name, read_end, &end))
+        return end;
+    if (store_certificate(sidecar->store, certificate->name, &about, NULL) == ERROR_OK) {
+        end = about.not_after_s;
+        crypto_certificate_free(&about);
+    }
+    return end;
+}
+
+static bool is_searched(const struct certificate *certificate, const char *search)
+{
+    if (search[0] == '\0' || strcasestr(certificate->name, search) != NULL)
+        return true;
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (strcasestr(certificate->hosts[i], search) != NULL)
+            return true;
+    return false;
+}
+
+/* ?search=, ?sort=expiry, and ?offset= with ?limit= for one page. */
 static void list_certificates(void *context, const struct admin_request *request,
                               struct admin_answer *answer)
 {
     struct sidecar *sidecar = context;
+    const struct certificate_list *list = sidecar->list;
     struct json *array = json_new_array();
-    (void)request;
-    for (size_t i = 0; i < sidecar->list->count; i++)
-        json_append(array, describe(sidecar, sidecar->list->items[i]));
+    char *search = admin_query_text(request->query, "search");
+    bool sorted = slice_equal(admin_query_value(request->query, "sort"), SLICE("expiry"));
+    size_t offset = admin_query_number(request->query, "offset", SIZE_MAX, 0);
+    size_t limit = admin_query_number(request->query, "limit", SIZE_MAX, SIZE_MAX);
+    struct dated *found = memory_new((list->count + 1) * sizeof(*found));
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (is_searched(list->items[i], search))
+            found[count++] =
+                (struct dated){sorted ? end_of(sidecar, list->items[i]) : 0, list->items[i]};
+    if (sorted)
+        qsort(found, count, sizeof(*found), by_end);
+    for (size_t i = offset; i < count && i - offset < limit; i++)
+        json_append(array, describe(sidecar, found[i].certificate));
+    free(found);
+    free(search);
     answer->body = json_new_object();
     json_put_integer(answer->body, "now", clock_wall_s());
+    json_put_integer(answer->body, "total", (int64_t)count);
     json_put(answer->body, "certificates", array);
 }
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support import openapi
 from support.processes import Process, accepts, wait_until
 from support.spop import Asker
 from support.stack import BINARY, SANITIZERS, run_agent_command
@@ -35,7 +36,9 @@ class Admin:
         text = answer.read()
         connection.close()
         is_json = answer.headers["Content-Type"] == "application/json"
-        return answer.status, json.loads(text) if is_json else text, answer.headers
+        told = json.loads(text) if is_json else text
+        openapi.hold(method, path, answer.status, answer.headers["Content-Type"], told)
+        return answer.status, told, answer.headers
 
     def run(self, *arguments):
         """A subcommand: exit code, stdout, stderr."""

@@ -3,6 +3,7 @@
 import http.client
 import json
 
+from . import openapi
 from .processes import accepts, free_port, wait_until
 from .stack import run_agent_command
 
@@ -46,5 +47,7 @@ class AdminHttp:
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
-        is_json = answer.headers["Content-Type"] == "application/json"
-        return answer.status, json.loads(text) if is_json else text.decode(), answer.headers
+        media_type = answer.headers["Content-Type"]
+        told = json.loads(text) if media_type == "application/json" else text.decode()
+        openapi.hold(method, path, answer.status, media_type, told)
+        return answer.status, told, answer.headers
