@@ -6,6 +6,7 @@
 #include "command.h"
 #include "core/memory.h"
 #include "probes.h"
+#include "undrained.h"
 #include "verdict.h"
 
 #include <getopt.h>
@@ -23,6 +24,7 @@ struct comparison {
     struct probes probes;
     struct json *added, *removed, *changed; /* names of tenants */
     struct json *seen;                      /* members: tenants of which a decision differs */
+    struct json *undrained;                 /* servers that are taken out at once */
     struct json *differences;
     size_t differ;
 };
@@ -54,6 +56,8 @@ static void visit_before(void *context, const struct tenant *tenant)
         json_append_text(comparison->removed, slice_of(tenant->name));
     else if (!same)
         json_append_text(comparison->changed, slice_of(tenant->name));
+    if (!same && other != NULL)
+        undrained_list(tenant, other, comparison->undrained);
     if (!same || comparison->everything)
         add_tenant(comparison, tenant);
 }
@@ -143,12 +147,25 @@ static void print_names(const char *label, const struct json *names)
             printf("%s %.*s\n", label, SLICE_PRINT(name));
 }
 
+static void print_undrained(const struct json *undrained)
+{
+    struct slice tenant, server;
+    for (size_t i = 0; i < json_count(undrained); i++)
+        if (json_read_text(json_get(json_at(undrained, i), "tenant"), &tenant) &&
+            json_read_text(json_get(json_at(undrained, i), "server"), &server))
+            printf(
+                "\ntenant %.*s: %.*s goes without having drained: whoever it has is sent elsewhere "
+                "at the next\nrequest; put it in \"draining\" first, and take it out later\n",
+                SLICE_PRINT(tenant), SLICE_PRINT(server));
+}
+
 static void print_text(const struct comparison *comparison, const struct json *unseen_names)
 {
     print_names("added   ", comparison->added);
     print_names("removed ", comparison->removed);
     print_names("changed ", comparison->changed);
     print_names("changed in what no decision that was asked for shows:", unseen_names);
+    print_undrained(comparison->undrained);
     for (size_t i = 0; i < json_count(comparison->differences); i++) {
         const struct json *one = json_at(comparison->differences, i);
         struct slice url, options;
@@ -171,6 +188,7 @@ static void print_json(const struct comparison *comparison, const struct json *u
     json_put(root, "removed", json_clone(comparison->removed));
     json_put(root, "changed", json_clone(comparison->changed));
     json_put(root, "unseen", json_clone(unseen_names));
+    json_put(root, "undrained", json_clone(comparison->undrained));
     json_put(root, "differences", json_clone(comparison->differences));
     char *text = json_print(root, JSON_STYLE_INDENTED);
     fputs(text, stdout);
@@ -193,6 +211,7 @@ static int compare(const struct wish *wish)
         .removed = json_new_array(),
         .changed = json_new_array(),
         .seen = json_new_object(),
+        .undrained = json_new_array(),
         .differences = json_new_array(),
     };
     int code = EXIT_WRONG;
@@ -214,6 +233,7 @@ static int compare(const struct wish *wish)
     json_free(comparison.removed);
     json_free(comparison.changed);
     json_free(comparison.seen);
+    json_free(comparison.undrained);
     json_free(comparison.differences);
     whole_fini(&comparison.before);
     whole_fini(&comparison.after);

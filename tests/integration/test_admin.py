@@ -805,6 +805,35 @@ def test_diff_tells_what_no_decision_shows(tmp_path):
     assert run_agent_command("diff", "--to-config", files[0], "-c", files[0]).returncode == 0
 
 
+def test_diff_tells_servers_that_go_without_draining(tmp_path):
+    def file(name, **replicas):
+        two = {"hosts": ["two.test"], "https": "off", **replicas}
+        path = tmp_path / f"owui-spoa.{name}.json"
+        path.write_text(json.dumps({"tenants": {"two": two}}))
+        return path
+
+    def undrained(before, after):
+        command = ["diff", "--to-config", after, "-c", before]
+        told = json.loads(run_agent_command(*command, "--json").stdout)["undrained"]
+        assert bool(told) == ("without having drained" in run_agent_command(*command).stdout)
+        return [one["server"] for one in told]
+
+    one, two, three = "http://10.0.0.1:80", "https://two.internal:443", "http://[2001:db8::3]:8080"
+    verify = {"upstream_tls": {"verify": False}}
+    all_in = file("all", replicas={"servers": [one, two, three], "sticky": "cookie"}, **verify)
+    drains = file("drains", replicas={"servers": [one, two, three], "draining": [two]}, **verify)
+    without = file("without", replicas={"servers": [three, one]})
+    single = file("single", upstream=three)
+    assert undrained(all_in, drains) == [] and undrained(drains, without) == []
+    assert undrained(all_in, without) == [two]
+    assert undrained(all_in, single) == [one, two]
+    assert undrained(single, all_in) == []
+    moved = json.loads(
+        run_agent_command("diff", "--to-config", without, "-c", all_in, "--json").stdout
+    )["differences"]
+    assert [one for one in moved if "owui_replica=" in one["options"]]
+
+
 def test_diff_asks_from_behind_proxies(tmp_path):
     files = []
     for number, cidrs in enumerate((["10.1.0.0/16"], ["10.1.0.0/16", "10.2.0.0/16"])):
