@@ -146,8 +146,10 @@ struct hap_config {
     bool client_certificates; /* some tenant wants them */
     bool sources[HAP_SOURCE__MAX]; /* what groups of trusted proxies use; none: no such proxies */
     bool tells_request_id;         /* the agent records decisions under it */
-    unsigned arguments; /* a bit (1 << enum hap_argument) for each that some tenant needs */
-    char *spoe_path;    /* NULL: "/etc/haproxy/owui.spoe.cfg" */
+    unsigned arguments;  /* a bit (1 << enum hap_argument) for each that some tenant needs */
+    char *spoe_path;     /* NULL: "/etc/haproxy/owui.spoe.cfg" */
+    char *fallback_map;  /* what is asked when no agent answers; NULL: nothing */
+    unsigned https_port; /* where plain HTTP is sent to then; 0: 443 */
     struct hap_timeouts timeouts;
     struct hap_tables tables;
 };

@@ -3,6 +3,8 @@
 #include "agent/explain.h"
 
 #include "agent/actions.h"
+#include "agent/fallback.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "explain_outage.h"
 #include "limits.h"
@@ -436,6 +438,20 @@ static struct json *headers_json(const struct explanation *explanation)
     return object;
 }
 
+/* What HAProxy would do with the host's requests while no agent answers. */
+static void put_fallback(struct json *root, const struct explanation *explanation)
+{
+    const struct tenant *tenant = explanation->decision.match.tenant;
+    int64_t now_s = explanation->request->wall_s;
+    if (explanation->haproxy->fallback_map == NULL || tenant == NULL)
+        return;
+    char *text =
+        fallback_text(explanation->snapshot->table, tenant, host_name(&explanation->decision.host),
+                      now_s != 0 ? now_s : clock_wall_s());
+    put_string(root, "without_agent", text);
+    free(text);
+}
+
 struct json *explanation_json(const struct explanation *explanation)
 {
     const struct decision *decision = &explanation->decision;
@@ -467,6 +483,7 @@ struct json *explanation_json(const struct explanation *explanation)
             json_put(root, "replica", replica_json(decision));
         json_put(root, "limits", limits_json(explanation));
     }
+    put_fallback(root, explanation);
     json_put(root, "request", request_json(explanation));
     if (decision->outcome != OUTCOME_BAD_REQUEST)
         json_put(root, "client", client_json(explanation));
@@ -574,6 +591,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
     print_line(out, "replica", text_at(replica, "which"), text_at(replica, "because"));
     print_limits(out, json_get(root, "limits"));
+    print_line(out, "no agent", text_at(root, "without_agent"), (struct slice){0});
 }
 
 static void print_request(FILE *out, const struct json *root)

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/version.h"
+#include "fallback_keeper.h"
 #include "haproxy_needs.h"
 #include "history.h"
 #include "key_keeper.h"
@@ -60,6 +61,7 @@ struct daemon {
     struct pages *pages;
     struct key_keeper *keys;
     struct haproxy_needs *needs;
+    struct fallback_keeper *fallback;
     struct seals *seals;
     struct main_signal *signals[4];
     struct main_timer *start_timer;
@@ -230,6 +232,8 @@ static void on_configuration(void *context, const struct configuration *before,
     if (certificates_need_restart(before, now))
         needs_restart("acme");
     tell_haproxy_differs(before, now);
+    if (!fallback_keeper_configure(daemon->fallback, &now->haproxy))
+        needs_restart("haproxy.fallback_map");
     if (daemon->keys != NULL)
         key_keeper_configure(daemon->keys, &now->jwks);
     if (daemon->watch != NULL) {
@@ -245,6 +249,7 @@ static void on_published(void *context)
     key_keeper_look(daemon->keys, false);
     haproxy_needs_look(daemon->needs);
     seals_look(daemon->seals);
+    fallback_keeper_look(daemon->fallback);
 }
 
 static void on_reading(void *context, const struct reading *reading)
@@ -515,6 +520,16 @@ static void start_timers(struct daemon *daemon)
     main_timer_every(daemon->alive_timer, alive_ms);
 }
 
+/* Not before the first addresses are there: the map of the agent before has them. */
+static void start_fallback(struct daemon *daemon)
+{
+    const struct fallback_keeper_host host = {present_snapshot, daemon};
+    daemon->fallback = fallback_keeper_new(daemon->main_loop, &host);
+    if (!fallback_keeper_configure(daemon->fallback,
+                                   &publisher_configuration(daemon->publisher)->haproxy))
+        needs_restart("haproxy.fallback_map");
+}
+
 static void fail(struct daemon *daemon)
 {
     daemon->exit_code = EXIT_BAD;
@@ -538,6 +553,7 @@ static void serve(struct daemon *daemon)
     log_event(LOG_INFO, "ready", LOG_NUMBER("generation", snapshot->generation),
               LOG_NUMBER("tenants", route_table_tenant_count(snapshot->table)),
               LOG_NUMBER("loops", loops_count(daemon->loops)));
+    start_fallback(daemon);
     tell_ready(daemon);
 }
 
@@ -602,6 +618,7 @@ static void stop(struct daemon *daemon)
     certificates_stop(daemon->certificates);
     key_keeper_free(daemon->keys);
     haproxy_needs_free(daemon->needs);
+    fallback_keeper_free(daemon->fallback);
     admin_server_free(daemon->admin);
     history_close(daemon->live.history);
     pages_free(daemon->pages);

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "conf/whole.h"
 #include "core/memory.h"
+#include "fallback_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -210,6 +211,16 @@ static void make_placeholder(const struct configuration *configuration)
                 why.text);
 }
 
+/* The same holds for the map of the time without an agent. */
+static void make_fallback(const struct configuration *configuration)
+{
+    struct error_text why;
+    const char *path = configuration->haproxy.fallback_map;
+    if (path != NULL && fallback_file_ensure(path, &why) != ERROR_OK)
+        fprintf(stderr, "owui-spoa: %s; HAProxy starts when the service has made the map\n",
+                why.text);
+}
+
 /* Headers that a broken tenant sets are missing from HAProxy's side, so its errors count too. */
 static int write_or_print(const struct wish *wish)
 {
@@ -233,8 +244,10 @@ static int write_or_print(const struct wish *wish)
         find_thumbprint(wish, whole.configuration);
         enum error error =
             wish->folder != NULL ? write_files(wish, config, &why) : print_file(wish, config, &why);
-        if (wish->folder != NULL)
+        if (wish->folder != NULL) {
             make_placeholder(whole.configuration);
+            make_fallback(whole.configuration);
+        }
         if (error != ERROR_OK) {
             fprintf(stderr, "owui-spoa: %s\n", why.text);
             code = EXIT_WRONG;

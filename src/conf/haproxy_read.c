@@ -80,6 +80,11 @@ static void read_spoe_file(const struct node *node, void *target)
     node_file_name(node, &configuration_of(target)->haproxy.spoe_path);
 }
 
+static void read_fallback_map(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->haproxy.fallback_map);
+}
+
 static void read_upstream_ca_file(const struct node *node, void *target)
 {
     node_file_name(node, &configuration_of(target)->haproxy.upstream_ca_file);
@@ -320,6 +325,7 @@ void haproxy_read(const struct node *node, void *configuration)
         {"agents", read_agents},
         {"crt_dir", read_crt_dir},
         {"spoe_file", read_spoe_file},
+        {"fallback_map", read_fallback_map},
         {"upstream_ca_file", read_upstream_ca_file},
         {"client_ca_file", read_client_ca_file},
         {"chroot", read_chroot},
@@ -397,6 +403,7 @@ void haproxy_complete(const struct node *root, struct configuration *configurati
     if (!is_port_told && haproxy->https_count > 0 &&
         socket_address_parse(slice_of(haproxy->https[0]), &bind) && bind.port != 443)
         settings->https_port = bind.port;
+    haproxy->https_port = settings->https_port;
     for (size_t i = 0; i < settings->trusted_proxies.group_count; i++)
         haproxy->sources[settings->trusted_proxies.groups[i].source] = true;
     haproxy->arguments |= policy_needs(configuration->default_policy);

@@ -66,6 +66,7 @@ void hap_config_fini(struct hap_config *config)
     free(config->upstream_ca_file);
     free(config->tenant_header);
     free(config->spoe_path);
+    free(config->fallback_map);
     *config = (struct hap_config){0};
 }
 
@@ -253,6 +254,7 @@ enum error hap_config_check(const struct hap_config *config, struct error_text *
         {"an identity's header", config->identity_headers, config->identity_header_count,
          byte_is_name},
         {"the SPOE file's path", &config->spoe_path, 1, byte_is_plain},
+        {"fallback_map", &config->fallback_map, 1, byte_is_plain},
     };
     if (config->http_count + config->https_count == 0)
         return error_set(text, ERROR_INVALID,

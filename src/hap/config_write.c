@@ -8,6 +8,7 @@
 #include "hap/config.h"
 
 #include "core/memory.h"
+#include "fallback_write.h"
 #include "limits_write.h"
 
 #include <stdarg.h>
@@ -397,10 +398,11 @@ static void put_question(const struct page *page)
         "    http-after-response set-header X-Request-ID %%[var(txn.owui.rid)] if "
         "{ var(txn.owui.rid) -m found }\n"
         "    http-after-response set-header Strict-Transport-Security %%[var(txn.owui.hsts)] if "
-        "{ var(txn.owui.hsts) -m found }\n"
-        "    http-request return status 503 content-type text/plain hdr Retry-After 2 "
-        "hdr X-Refused no-agent string \"Service unavailable\\n\" unless "
-        "{ var(txn.owui.ok) -m bool }\n");
+        "{ var(txn.owui.hsts) -m found }\n");
+    fallback_put_answer(page->out, page->config, page->version);
+    put(page, "    http-request return status 503 content-type text/plain hdr Retry-After 2 "
+              "hdr X-Refused no-agent string \"Service unavailable\\n\" unless "
+              "{ var(txn.owui.ok) -m bool }\n");
 }
 
 enum hap_shortcut hap_config_shortcut(struct slice method, struct slice path)
@@ -542,6 +544,7 @@ static void put_headers(const struct page *page)
     if (tenant_name[0] != '\0')
         put(page, "    http-request set-header %s %%[var(txn.owui.tenant)]\n", tenant_name);
     put_tenant_headers(page);
+    fallback_put_headers(page->out, page->config);
     put_own_lines(page, "    ", "frontend after the agent answered");
 }
 

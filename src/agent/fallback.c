@@ -1,0 +1,377 @@
+/* The map for the time without an agent: see agent/fallback.h. */
+#include "agent/fallback.h"
+
+#include "core/memory.h"
+#include "limits.h"
+#include "route/label.h"
+#include "route/replica.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char REFUSED[] = "-";
+
+struct builder {
+    struct runtime_map *map;
+    size_t capacity;
+    int64_t now_s;
+    bool changes;
+};
+
+static void add(struct builder *builder, char *key, char *value)
+{
+    struct runtime_map *map = builder->map;
+    if (map->count == builder->capacity) {
+        builder->capacity = builder->capacity * 2 + 64;
+        map->entries = memory_resize(map->entries, builder->capacity, sizeof(*map->entries));
+    }
+    map->entries[map->count++] = (struct runtime_map_entry){key, value};
+}
+
+/* -- What stands in the way ------------------------------------------------------------------- */
+
+static bool is_window_over(const struct maintenance *maintenance, int64_t now_s)
+{
+    return !maintenance->has_window || now_s >= maintenance->to_s;
+}
+
+static const char *outage_obstacle(const struct tenant *tenant, int64_t now_s)
+{
+    if (tenant->suspended != NULL)
+        return "suspended";
+    /* Nobody would be there to begin a window. */
+    if (tenant->maintenance != NULL &&
+        (tenant->maintenance->on || !is_window_over(tenant->maintenance, now_s)))
+        return "maintenance";
+    return NULL;
+}
+
+static const char *identity_obstacle(const struct identity_rule *rule)
+{
+    if (rule == NULL)
+        return NULL;
+    if (rule->required)
+        return "an identity is required";
+    if (rule->from == IDENTITY_FROM_SHARED || rule->domain_count > 0)
+        return "users are told apart by e-mail domain";
+    return NULL;
+}
+
+static const char *policy_obstacle(const struct policy *policy)
+{
+    if (policy == NULL)
+        return NULL;
+    if (policy->allow_ips.count > 0 || policy->deny_ips.count > 0)
+        return "clients' addresses are looked at";
+    if (policy->rule_count > 0)
+        return "routes";
+    if (policy->require_sni_match)
+        return "the handshake's name must match";
+    if (policy->origin_check == ORIGIN_REQUIRED)
+        return "an Origin is required";
+    return NULL;
+}
+
+static const char *header_obstacle(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->header_count; i++) {
+        const struct template *value = &tenant->headers[i].value;
+        if (value->dynamic && !value->has_identity)
+            return "a header depends on the request";
+    }
+    return NULL;
+}
+
+/* The replica that takes all: without the agent nobody is kept at one. */
+static const struct replica *find_replica(const struct replica_set *set)
+{
+    const struct replica *last = NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct replica *replica = &set->items[i];
+        if (replica->upstream.address.family == IP_NONE)
+            continue;
+        if (!replica->draining && replica_share(replica) > 0)
+            return replica;
+        if (last == NULL)
+            last = replica;
+    }
+    return last;
+}
+
+static const struct upstream *find_upstream(const struct tenant *tenant)
+{
+    const struct upstream *upstream = &tenant->upstream;
+    if (tenant->replicas != NULL) {
+        const struct replica *replica = find_replica(tenant->replicas);
+        upstream = replica != NULL ? &replica->upstream : NULL;
+    }
+    return upstream != NULL && upstream->address.family != IP_NONE ? upstream : NULL;
+}
+
+/* All but the address, which a label's instance has and its parent has not. */
+static const char *rule_obstacle(const struct tenant *tenant, int64_t now_s)
+{
+    const char *why = outage_obstacle(tenant, now_s);
+    if (why == NULL)
+        why = identity_obstacle(tenant->identity);
+    if (why == NULL)
+        why = policy_obstacle(tenant->policy);
+    if (why == NULL)
+        why = header_obstacle(tenant);
+    if (why == NULL && tenant->label != NULL)
+        why = "labels are looked at";
+    return why;
+}
+
+const char *fallback_obstacle(const struct tenant *tenant, int64_t now_s)
+{
+    const char *why = rule_obstacle(tenant, now_s);
+    if (why != NULL)
+        return why;
+    if (tenant->host_count == 0 && tenant->instance_of == NULL)
+        return "it has no host of its own";
+    if (tenant->backend != NULL)
+        return NULL;
+    if (tenant->upstream.per_label)
+        return "its upstream depends on the label";
+    return find_upstream(tenant) == NULL ? "no address is known" : NULL;
+}
+
+/* -- Values ----------------------------------------------------------------------------------- */
+
+static void put_upstream(const struct tenant *tenant, FILE *out)
+{
+    char ip_text[IP_TEXT_SIZE];
+    if (tenant->backend != NULL) {
+        fprintf(out, "/backend/%s/0/-", tenant->backend);
+        return;
+    }
+    const struct upstream *upstream = find_upstream(tenant);
+    fprintf(out, "/%s/%s/%u/%s", upstream_scheme_via(upstream->scheme),
+            ip_print(&upstream->address, ip_text), upstream->port,
+            upstream->server_name != NULL ? upstream->server_name : "-");
+}
+
+static void put_stripped(const struct tenant *tenant, FILE *out)
+{
+    fputs("/.", out);
+    for (size_t i = 0; i < tenant->header_count; i++)
+        if (tenant->headers[i].value.has_identity)
+            fprintf(out, "%s.", tenant->headers[i].variable + 2);
+}
+
+static void put_limits(const struct tenant *tenant, FILE *out)
+{
+    char buffer[LIMITS_KEY_MAX_BYTES + 1];
+    if (tenant->policy == NULL || !policy_has_limits(tenant->policy))
+        return;
+    const struct limits *limits = &tenant->policy->limits;
+    fprintf(out, "/%u/%u/%u/%u/%llu/%.*s", limits->requests_per_10s,
+            limits->signin_per_minute_per_ip, limits->signin_per_minute_per_subnet,
+            limits->websockets, (unsigned long long)limits->max_body_bytes,
+            SLICE_PRINT(limits_key(tenant, buffer)));
+}
+
+/* `shown` is whose requests they are: an instance's are its parent's. */
+static char *make_value(const struct tenant *tenant, const struct tenant *shown)
+{
+    char *value = NULL;
+    size_t size;
+    FILE *out = open_memstream(&value, &size);
+    if (out == NULL)
+        abort();
+    fputs(shown->name, out);
+    put_upstream(tenant, out);
+    fprintf(out, "/%c", shown->https_redirect ? 's' : 'p');
+    put_stripped(shown, out);
+    put_limits(shown, out);
+    if (fclose(out) != 0)
+        abort();
+    return value;
+}
+
+/* -- Entries ---------------------------------------------------------------------------------- */
+
+/* Names that a request's Host is compared with: no address in brackets. */
+static bool is_plain_host(const char *name)
+{
+    return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(name);
+}
+
+static char *make_key(const char *host, bool is_wildcard)
+{
+    return memory_format(is_wildcard ? "%s/*" : "%s", host);
+}
+
+static void add_hosts(struct builder *builder, const struct tenant *tenant)
+{
+    const char *why = fallback_obstacle(tenant, builder->now_s);
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        const struct tenant_host *host = &tenant->hosts[i];
+        if (is_plain_host(host->name))
+            add(builder, make_key(host->name, host->wildcard),
+                why == NULL ? make_value(tenant, tenant) : memory_copy_text(slice_of(REFUSED)));
+    }
+    /* Whose a path is, the map does not know. */
+    for (size_t i = 0; i < tenant->path_count; i++)
+        if (is_plain_host(tenant->paths[i].host))
+            add(builder, make_key(tenant->paths[i].host, tenant->paths[i].wildcard),
+                memory_copy_text(slice_of(REFUSED)));
+}
+
+static void add_headers(struct builder *builder, const struct tenant *tenant)
+{
+    char buffer[HEADER_VALUE_MAX_BYTES + TENANT_NAME_MAX_BYTES * TEMPLATE_MAX_PARTS];
+    const struct template_values values = {.value = {[HEADER_TENANT] = slice_of(tenant->name)}};
+    if (tenant->header_count == 0 || fallback_obstacle(tenant, builder->now_s) != NULL)
+        return;
+    for (size_t i = 0; i < tenant->header_count; i++) {
+        const struct header *header = &tenant->headers[i];
+        struct writer value = writer_of(buffer, sizeof(buffer));
+        if (header->value.has_identity)
+            continue;
+        template_write(&header->value, &values, &value);
+        assert(!value.failed);
+        if (writer_used(&value) > 0)
+            add(builder, memory_format("%s/%s", tenant->name, header->variable),
+                memory_copy_text(writer_written(&value)));
+    }
+}
+
+/* A label's own instance: an exact host for each wildcard of its parent. */
+static void add_instance(struct builder *builder, const struct tenant *instance)
+{
+    const struct tenant *parent = instance->instance_of;
+    const char *label = strchr(instance->name, '/');
+    if (label == NULL || rule_obstacle(parent, builder->now_s) != NULL ||
+        find_upstream(instance) == NULL)
+        return;
+    for (size_t i = 0; i < parent->host_count; i++) {
+        const struct tenant_host *host = &parent->hosts[i];
+        if (host->wildcard && is_plain_host(host->name) && is_plain_host(label + 1))
+            add(builder, memory_format("%s.%s", label + 1, host->name),
+                make_value(instance, parent));
+    }
+}
+
+static void add_tenant(void *context, const struct tenant *tenant)
+{
+    struct builder *builder = context;
+    if (tenant->instance_of != NULL) {
+        add_instance(builder, tenant);
+        return;
+    }
+    builder->changes |=
+        tenant->replicas != NULL || (tenant->maintenance != NULL && !tenant->maintenance->on &&
+                                     !is_window_over(tenant->maintenance, builder->now_s));
+    add_hosts(builder, tenant);
+    add_headers(builder, tenant);
+}
+
+/* -- The whole -------------------------------------------------------------------------------- */
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct runtime_map_entry *left = a, *right = b;
+    return strcmp(left->key, right->key);
+}
+
+static const char *find_value(const struct runtime_map *map, char *key)
+{
+    struct runtime_map_entry wanted = {.key = key};
+    const struct runtime_map_entry *found =
+        bsearch(&wanted, map->entries, map->count, sizeof(wanted), compare_keys);
+    free(key);
+    return found != NULL ? found->value : NULL;
+}
+
+/* A header's value may be anything. */
+static bool is_refused(const struct runtime_map_entry *entry)
+{
+    return strcmp(entry->value, REFUSED) == 0 && strstr(entry->key, "/h_") == NULL;
+}
+
+static void free_entry(struct runtime_map_entry *entry)
+{
+    free(entry->key);
+    free(entry->value);
+}
+
+/* What two claim is nobody's: who of them had it first, only the registry knows. */
+static void merge_claims(struct runtime_map *map)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        struct runtime_map_entry *last = kept > 0 ? &map->entries[kept - 1] : NULL;
+        if (last == NULL || strcmp(last->key, map->entries[i].key) != 0) {
+            map->entries[kept++] = map->entries[i];
+            continue;
+        }
+        if (strcmp(last->value, map->entries[i].value) != 0) {
+            free(last->value);
+            last->value = memory_copy_text(slice_of(REFUSED));
+        }
+        free_entry(&map->entries[i]);
+    }
+    map->count = kept;
+}
+
+/* Whether a wildcard would lead the host to some tenant. */
+static bool is_below_wildcard(const struct runtime_map *map, const char *host)
+{
+    const char *dot = strchr(host, '.');
+    if (dot == NULL)
+        return false;
+    return find_value(map, make_key(dot + 1, true)) != NULL;
+}
+
+/* Who is not in the map is refused anyway. */
+static void drop_needless(struct runtime_map *map)
+{
+    size_t kept = 0;
+    struct runtime_map all = *map;
+    bool *needless = memory_new(map->count + 1);
+    for (size_t i = 0; i < all.count; i++)
+        needless[i] = is_refused(&all.entries[i]) && !is_below_wildcard(&all, all.entries[i].key);
+    for (size_t i = 0; i < all.count; i++)
+        if (needless[i])
+            free_entry(&all.entries[i]);
+        else
+            map->entries[kept++] = all.entries[i];
+    map->count = kept;
+    free(needless);
+}
+
+struct runtime_map *fallback_map(const struct route_table *table, int64_t now_s, bool *changes)
+{
+    struct builder builder = {.map = memory_new(sizeof(*builder.map)), .now_s = now_s};
+    route_table_each_tenant(table, add_tenant, &builder);
+    if (builder.map->count > 0)
+        qsort(builder.map->entries, builder.map->count, sizeof(*builder.map->entries),
+              compare_keys);
+    merge_claims(builder.map);
+    drop_needless(builder.map);
+    *changes = builder.changes;
+    return builder.map;
+}
+
+char *fallback_text(const struct route_table *table, const struct tenant *tenant, struct slice host,
+                    int64_t now_s)
+{
+    const char *why = fallback_obstacle(tenant, now_s);
+    if (why != NULL && !tenant->upstream.per_label)
+        return memory_format("refused: %s", why);
+    bool changes;
+    struct runtime_map *map = fallback_map(table, now_s, &changes);
+    const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
+    const char *value = find_value(map, memory_copy_text(host));
+    if (value == NULL && dot != NULL)
+        value = find_value(
+            map, memory_format("%.*s/*", (int)(host.data + host.size - dot - 1), dot + 1));
+    bool is_served = value != NULL && strcmp(value, REFUSED) != 0;
+    char *text = is_served     ? memory_format("forwarded by the fallback map: %s", value)
+                 : why != NULL ? memory_format("refused: %s", why)
+                               : memory_format("refused: paths of the host are others'");
+    runtime_map_free(map);
+    return text;
+}

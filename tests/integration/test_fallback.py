@@ -1,0 +1,526 @@
+"""When no agent is there: HAProxy goes on by the map that the last one has left (fallback_map), for
+those who can do without; nobody else is served, and nobody gets in what the agent keeps out."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from support.clients import connect, echo, read_answer, request, request_bytes
+from support.load import Load
+from support.processes import wait_until
+from support.stack import run_agent_command
+from support.spoofs import ADDRESS, FORMS, HEADERS, IDENTITY
+
+PLAIN = {"https": "off"}
+MANY = int(os.environ.get("OWUI_FALLBACK_TENANTS", "2000"))
+JWT = {"from": "jwt", "issuer": "https://id.test", "audience": "owui", "jwks": "/nowhere/keys.json"}
+
+
+HANDSHAKE = [
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+]
+
+
+def the_tenants(upstreams):
+    def on(name, **keys):
+        return {"upstream": upstreams[name].url, **PLAIN, **keys}
+
+    identity = {**JWT, "set": {"X-User-Email": "{email}"}}
+    return {
+        "alpha": on("alpha", hosts=["chat.alpha.test", "ai.alpha.test"]),
+        "beta": on("beta", hosts=["chat.beta.test"], https="redirect"),
+        "fleet": on("beta", hosts=["*.fleet.test"]),
+        "vip": on("gamma", hosts=["vip.fleet.test"], suspended={}),
+        "star": on("gamma", hosts=["star.fleet.test"]),
+        "labels": on("alpha", hosts=["*.label.test"], label="a+"),
+        "teams": on("alpha", hosts=["teams.test"], headers={"X-Team": "red; {tenant}"}),
+        "dynamic": on("alpha", hosts=["dynamic.test"], headers={"X-Ip": "{client_ip}"}),
+        "nobody": on("alpha", hosts=["nobody.test"], identity=identity),
+        "known": on("alpha", hosts=["known.test"], identity={**identity, "required": True}),
+        "away": on("alpha", hosts=["away.test"], suspended={}),
+        "works": on("alpha", hosts=["works.test"], maintenance={"on": True}),
+        "later": on(
+            "alpha",
+            hosts=["later.test"],
+            maintenance={"window": {"from": "2999-01-01T00:00Z", "to": "2999-01-02T00:00Z"}},
+        ),
+        "earlier": on(
+            "alpha",
+            hosts=["earlier.test"],
+            maintenance={"window": {"from": "2001-01-01T00:00Z", "to": "2001-01-02T00:00Z"}},
+        ),
+        "shared": on("alpha", hosts=["apps.test"]),
+        "path": on(
+            "beta",
+            hosts=["path.test"],
+            paths=[{"host": "apps.test", "prefix": "/llm/", "mode": "strip"}],
+        ),
+        "inside": on("alpha", hosts=["inside.test"], allow_ips=["10.0.0.0/8"]),
+        "routed": on("alpha", hosts=["routed.test"], routes=[{"match": {"path": "/x"}}]),
+        "unknown": {"hosts": ["unknown.test"], "upstream": "http://no.such.test:80", **PLAIN},
+        "limited": on("alpha", hosts=["limited.test"], limits={"requests_per_10s": 5}),
+        "guessed": on("alpha", hosts=["guess.test"], limits={"signin_per_minute_per_ip": 2}),
+        "six": on("six", hosts=["six.test"]),
+        "secure": on("secure", hosts=["s.test"], upstream_tls={"server_name": "secure.internal"}),
+        "wrong": on("secure", hosts=["wrong.test"], upstream_tls={"server_name": "other.internal"}),
+        "named": {"hosts": ["named.test"], "backend": "replicas", **PLAIN},
+        "several": {
+            "hosts": ["several.test"],
+            "replicas": {
+                "servers": [upstreams["alpha"].url, upstreams["beta"].url],
+                "draining": [upstreams["alpha"].url],
+            },
+            **PLAIN,
+        },
+    }
+
+
+def entries(text):
+    lines = [line for line in text.splitlines() if line and line[0] != "#"]
+    return dict(line.split(" ", 1) for line in lines)
+
+
+class Fallback:
+    def __init__(self, stack):
+        self.stack = stack
+        self.path = stack.directory / "fallback.map"
+        stack.config["haproxy"]["fallback_map"] = str(self.path)
+
+    def in_file(self):
+        return entries(self.path.read_text()) if self.path.exists() else {}
+
+    def in_haproxy(self):
+        shown = self.stack.runtime(f"show map {self.path}")
+        return entries("\n".join(line.split(" ", 1)[1] for line in shown.splitlines() if line))
+
+    def wait_for(self, condition, what="the map"):
+        """Until the file and HAProxy have what satisfies `condition`, and have the same."""
+
+        def there():
+            held = self.in_file()
+            return condition(held) and self.in_haproxy() == held
+
+        wait_until(there, what, 30)
+
+    def kill_agents(self):
+        for agent in self.stack.agents:
+            agent.stop(signal.SIGKILL)
+        self.stack.wait_for_agents(0)
+
+
+def refusal(answer):
+    return answer.status, answer.header("X-Refused")
+
+
+@pytest.fixture(scope="module")
+def without_agent(new_module_stack, upstreams):
+    servers = [upstreams["alpha"].address]
+    stack = new_module_stack(
+        changes={"strip_headers": [name for name in IDENTITY if name != "X-Tenant-ID"]},
+        haproxy_changes={"backends": {"replicas": {"servers": servers, "check": "/health"}}},
+    )
+    stack.write_tenants(the_tenants(upstreams))
+    stack.issue("chat.beta.test", "chat.alpha.test", "teams.test")
+    fallback = Fallback(stack)
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    fallback.kill_agents()
+    return stack
+
+
+@pytest.mark.parametrize(
+    "host, name, tenant",
+    [
+        ("chat.alpha.test", "alpha", "alpha"),
+        ("ai.alpha.test", "alpha", "alpha"),
+        ("CHAT.Alpha.test", "alpha", "alpha"),
+        ("one.fleet.test", "beta", "fleet"),
+        ("star.fleet.test", "gamma", "star"),
+        ("nobody.test", "alpha", "nobody"),
+        ("earlier.test", "alpha", "earlier"),
+        ("path.test", "beta", "path"),
+        ("six.test", "six", "six"),
+        ("s.test", "secure", "secure"),
+        ("named.test", "alpha", "named"),
+        ("several.test", "beta", "several"),
+    ],
+)
+def test_who_can_do_without_the_agent_is_served(without_agent, host, name, tenant):
+    port = without_agent.http_port
+    told = echo(port, f"{host}:{port}")
+    assert (told.name, told.header("X-Tenant-ID")) == (name, tenant)
+    assert told.header("Host") == f"{host.lower()}:{port}"
+    assert told.header("X-Forwarded-For") == told.header("X-Real-IP") == "127.0.0.1"
+    assert told.header("X-Forwarded-Proto") == "http"
+    assert told.header("X-Forwarded-Host") == f"{host.lower()}:{port}"
+    assert told.header("X-Forwarded-Port") == str(port)
+    assert told.header("X-Request-ID")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "vip.fleet.test",  # is not the wildcard's
+        "two.labels.fleet.test",
+        "fleet.test",
+        ".fleet.test",
+        "a.label.test",
+        "dynamic.test",
+        "known.test",
+        "away.test",
+        "works.test",
+        "later.test",
+        "apps.test",  # a path of it is somebody else's
+        "inside.test",
+        "routed.test",
+        "unknown.test",
+        "nowhere.test",
+        "chat.alpha.test.",
+        "chat.alpha.test:x",
+        "chat.alpha.test:80:80",
+        "chat.alpha.test/*",
+        "fleet.test/*",
+        "teams/h_x_team",
+        "-",
+        "",
+    ],
+)
+def test_everybody_else_is_refused(without_agent, host):
+    answer = request(without_agent.http_port, "/api/echo", host)
+    assert answer.status in (400, 503), answer
+    if answer.status == 503:
+        assert refusal(answer) == (503, "no-agent")
+
+
+def test_a_paths_tenant_is_not_taken_for_the_hosts(without_agent):
+    assert refusal(request(without_agent.http_port, "/llm/api/echo", "apps.test"))[0] == 503
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_client_may_not_say_is_stripped(without_agent, form):
+    port = without_agent.http_port
+    for name, value in HEADERS.items():
+        said = echo(port, "nobody.test", headers=FORMS[form](name, value)).headers
+        told = {name.lower(): value for name, value in said}
+        assert ADDRESS not in "".join(told.values()), (name, told)
+        assert told["x-forwarded-proto"] == "http" and told["x-forwarded-port"] == "80", name
+
+
+def test_no_identity_is_told(without_agent):
+    headers = [("X-User-Email", "root@test"), ("x-user-email", "root@test")]
+    told = echo(without_agent.http_port, "nobody.test", headers=headers)
+    assert told.all("X-User-Email") == []
+
+
+def test_a_tenants_headers_are_told(without_agent):
+    spoofed = [("X-Team", "blue")]
+    told = echo(without_agent.http_port, "teams.test", headers=spoofed)
+    assert told.header("X-Team") == "red; teams"
+    told = echo(without_agent.http_port, "chat.alpha.test", headers=spoofed)
+    assert told.all("X-Team") == []
+
+
+def test_tls_upstreams_are_verified(without_agent):
+    assert request(without_agent.http_port, "/api/echo", "wrong.test").status == 503
+
+
+def test_plain_http_is_sent_to_https(without_agent):
+    stack = without_agent
+    answer = request(stack.http_port, "/c/1?x=2", f"chat.beta.test:{stack.http_port}")
+    assert answer.status == 308
+    assert answer.header("Location") == f"https://chat.beta.test:{stack.https_port}/c/1?x=2"
+    assert request(stack.http_port, "/health", "chat.beta.test").status == 200
+    told = echo(stack.https_port, "chat.beta.test", tls_name="chat.beta.test")
+    assert (told.name, told.header("X-Forwarded-Proto")) == ("beta", "https")
+    assert told.header("X-Forwarded-Port") == "443"
+
+
+@pytest.mark.parametrize(
+    "origin, status",
+    [
+        (None, 101),
+        ("http://chat.alpha.test", 101),
+        ("https://chat.alpha.test", 101),
+        ("https://ai.alpha.test", 403),
+        ("https://evil.test", 403),
+        ("https://chat.alpha.test.evil.test", 403),
+        ("https://chat.alpha.test:8443", 403),
+        ("null", 403),
+        ("", 403),
+    ],
+)
+def test_a_foreign_page_opens_no_websocket(without_agent, origin, status):
+    headers = HANDSHAKE + ([("Origin", origin)] if origin is not None else [])
+    target = "/ws/socket.io/?EIO=4&transport=websocket"
+    with connect(without_agent.http_port) as sock:
+        sock.sendall(request_bytes("GET", target, "chat.alpha.test", headers))
+        head = sock.recv(4096)
+    assert int(head.split()[1]) == status, head
+
+
+def test_a_page_that_came_without_tls_opens_none_with(without_agent):
+    headers = HANDSHAKE + [("Origin", "http://chat.beta.test")]
+    data = request_bytes("GET", "/ws/socket.io/", "chat.beta.test", headers)
+    with connect(without_agent.https_port, "chat.beta.test") as sock:
+        sock.sendall(data)
+        assert refusal(read_answer(sock)) == (403, "origin")
+
+
+def test_limits_hold(without_agent):
+    port = without_agent.http_port
+    statuses = [request(port, "/health", "limited.test").status for _ in range(12)]
+    assert statuses[0] == 200 and 429 in statuses, statuses
+    # however the path is written
+    paths = ["/api/v1/auths/signin", "/api/v1/auths/%73ignin", "/api//v1/auths/./signin"] * 2
+    body = b'{"email": "a@test"}'
+    kind = [("Content-Type", "application/json")]
+    answers = [request(port, path, "guess.test", "POST", kind, body) for path in paths]
+    assert [answer.status for answer in answers][2:] == [429] * 4
+    assert request(port, "/health", "guess.test").status == 200
+
+
+@pytest.fixture
+def small(new_stack, upstreams):
+    def make(agents=1, tenants=None, **options):
+        stack = new_stack(agents=agents, **options)
+        stack.write_tenants(tenants or {"alpha": tenant(upstreams, "alpha", "chat.alpha.test")})
+        return stack, Fallback(stack)
+
+    return make
+
+
+def tenant(upstreams, name, *hosts):
+    return {"hosts": list(hosts), "upstream": upstreams[name].url, **PLAIN}
+
+
+def test_what_is_too_big_to_be_asked_is_not_let_in(small, upstreams):
+    """A client cannot make HAProxy go by the map: here, by a message that fits into no frame."""
+    stack, fallback = small()
+    # its claims, and as a whole
+    stack.config["haproxy"]["tell"] = ["user"]
+    cookie = {**JWT, "cookie": "token", "set": {"X-User-Email": "{email}"}}
+    jwt = {**tenant(upstreams, "beta", "jwt.test"), "identity": cookie}
+    stack.write_tenants({"jwt": jwt}, "jwt.json")
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    token = [("Cookie", "token=a." + "b" * 9000)]
+    answer = request(stack.http_port, "/health", "chat.alpha.test", headers=token)
+    assert refusal(answer) == (503, "no-agent")
+    assert re.search("SPOE.* st=(1|3|259) ", stack.haproxy.log())
+    assert request(stack.http_port, "/health", "chat.alpha.test").status == 200
+
+
+def test_no_request_fails_when_the_only_agent_is_killed(small, record_property):
+    stack, fallback = small()
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    with Load(stack.http_port, "chat.alpha.test") as load:
+        load.wait_for_more(100)
+        stack.agents[0].stop(signal.SIGKILL)
+        load.wait_for_more(200)
+        stack.wait_for_agents(0)
+        load.wait_for_more(200)
+        stack.start_agent()
+        stack.wait_for_agents(1)
+        load.wait_for_more(200)
+    failed = sum(count for status, count in load.statuses.items() if status != 200)
+    record_property("failed", failed)
+    print(f"\n  kill -9 of the only agent: {failed} of {load.count()} requests failed")
+    # at most the one that each thread had under way
+    assert failed <= len(load.threads), load.statuses
+
+
+def test_an_agent_that_hangs_is_done_without(small):
+    stack, fallback = small()
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    with Load(stack.http_port, "chat.alpha.test") as load:
+        load.wait_for_more(50)
+        stack.agents[0].send_signal(signal.SIGSTOP)
+        try:
+            load.wait_for_more(20)
+            stack.wait_for_agents(0)
+            load.wait_for_more(100)
+        finally:
+            stack.agents[0].send_signal(signal.SIGCONT)
+        stack.wait_for_agents(1)
+        load.wait_for_more(50)
+    assert set(load.statuses) == {200}, load.statuses
+
+
+def test_the_agents_decisions_count_again_when_it_is_back(small, upstreams):
+    stack, fallback = small()
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    fallback.kill_agents()
+    assert echo(stack.http_port, "chat.alpha.test").name == "alpha"
+    away = {**tenant(upstreams, "alpha", "chat.alpha.test"), "suspended": {}}
+    stack.write_tenants({"alpha": away})
+    stack.start_agent()
+    stack.wait_for_agents(1)
+    assert request(stack.http_port, "/api/echo", "chat.alpha.test").status == 402
+    fallback.wait_for(lambda held: held == {})
+    fallback.kill_agents()
+    assert refusal(request(stack.http_port, "/api/echo", "chat.alpha.test")) == (503, "no-agent")
+
+
+def test_changes_are_in_the_map(small, upstreams):
+    stack, fallback = small(agents=2)
+    stack.start()
+    others = {f"t{i}": tenant(upstreams, "beta", f"t{i}.test") for i in range(3)}
+    alpha = {"alpha": tenant(upstreams, "alpha", "chat.alpha.test", "*.alpha.test")}
+    both = {"chat.alpha.test", "alpha.test/*"}
+    stack.write_tenants({**alpha, **others})
+    fallback.wait_for(lambda held: set(held) == both | {f"t{i}.test" for i in range(3)})
+    gone = {name: other for name, other in others.items() if name != "t1"}
+    moved = {"t0": tenant(upstreams, "gamma", "t0.test")}
+    stack.write_tenants({**alpha, **gone, **moved})
+    port = upstreams["gamma"].port
+    fallback.wait_for(lambda held: "t1.test" not in held and f"/{port}/" in held["t0.test"])
+    fallback.kill_agents()
+    assert echo(stack.http_port, "t0.test").name == "gamma"
+    assert echo(stack.http_port, "t2.test").name == "beta"
+    assert request(stack.http_port, "/api/echo", "t1.test").status == 503
+    assert echo(stack.http_port, "new.alpha.test").name == "alpha"
+
+
+def test_a_key_that_haproxy_has_twice_is_deleted(small, upstreams):
+    """As two agents add one at the same time; HAProxy 3.4 deletes one of them."""
+    stack, fallback = small()
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    value = fallback.in_file()["chat.alpha.test"]
+    stack.runtime(f"add map {fallback.path} chat.alpha.test {value}")
+    stack.write_tenants({"beta": tenant(upstreams, "beta", "chat.beta.test")})
+    fallback.wait_for(lambda held: set(held) == {"chat.beta.test"})
+    assert stack.runtime(f"show map {fallback.path}").count("alpha") == 0
+
+
+def test_haproxy_is_reloaded_and_restarted_meanwhile(small, upstreams):
+    stack, fallback = small()
+    stack.start()
+    stack.write_tenants(
+        {
+            "alpha": tenant(upstreams, "alpha", "chat.alpha.test"),
+            "beta": tenant(upstreams, "beta", "chat.beta.test"),
+        }
+    )
+    fallback.wait_for(lambda held: len(held) == 2)
+    fallback.kill_agents()
+    before = stack.haproxy_workers()
+    stack.haproxy.send_signal(signal.SIGUSR2)
+    wait_until(lambda: not set(before) & set(stack.haproxy_workers()), "new workers", 30)
+    stack.wait_for_agents(0)
+    assert echo(stack.http_port, "chat.beta.test").name == "beta"
+    stack.haproxy.stop()
+    stack.sockets, sockets = [], stack.sockets
+    stack.start_haproxy()
+    stack.sockets = sockets
+    assert echo(stack.http_port, "chat.beta.test").name == "beta"
+    assert echo(stack.http_port, "chat.alpha.test").name == "alpha"
+
+
+def test_a_haproxy_that_comes_later_gets_what_changed(small, upstreams):
+    """Its file was read before; the map comes over its Runtime API once it is noticed."""
+    stack, fallback = small()
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    stack.haproxy.stop()
+    stack.start_haproxy()
+    # what a race with a reload would leave there
+    stack.runtime(f"del map {fallback.path} chat.alpha.test")
+    wait_until(lambda: "chat.alpha.test" in fallback.in_haproxy(), "the map", 30)
+
+
+def test_one_of_many_tenants_is_told_alone(small, upstreams, record_property):
+    many = {f"t{i}": tenant(upstreams, "beta", f"t{i}.test") for i in range(MANY)}
+    alpha = {"alpha": tenant(upstreams, "alpha", "chat.alpha.test")}
+    stack, fallback = small(tenants=alpha)
+    stack.write_tenants(many, "many.json")
+    stack.config["log"] = {"level": "debug"}
+    stack.start()
+    fallback.wait_for(lambda held: len(held) == MANY + 1)
+    wholes = stack.agents[0].log().count("whole=1")
+    started = time.monotonic()
+    stack.write_tenants({"alpha": tenant(upstreams, "gamma", "chat.alpha.test")})
+    port = upstreams["gamma"].port
+    shown = f"get map {fallback.path} chat.alpha.test"
+    wait_until(lambda: f"/{port}/" in stack.runtime(shown), "the change in HAProxy", 30)
+    changed_ms = round((time.monotonic() - started) * 1000)
+    # one line, not the world again
+    assert stack.agents[0].log().count("whole=1") == wholes
+    record_property("changed_ms", changed_ms)
+    print(f"\n  one of {MANY} tenants changed: in HAProxy's map after {changed_ms} ms")
+    fallback.kill_agents()
+    assert echo(stack.http_port, f"t{MANY - 1}.test").name == "beta"
+    assert echo(stack.http_port, "chat.alpha.test").name == "gamma"
+
+
+def test_turned_off_the_map_is_emptied(small):
+    stack, fallback = small()
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    del stack.config["haproxy"]["fallback_map"]
+    stack.write_config()
+    fallback.wait_for(lambda held: held == {})
+    log = stack.agents[0].log
+    wait_until(lambda: "haproxy_config_differs" in log(), "the word about haproxy.cfg", 30)
+
+
+def test_a_file_that_cannot_be_written_is_told(small):
+    stack, fallback = small()
+    folder = stack.directory / "folder"
+    folder.mkdir()
+    fallback.path = folder / "fallback.map"
+    stack.config["haproxy"]["fallback_map"] = str(fallback.path)
+    fallback.path.with_name("fallback.map.new").mkdir()
+    stack.start()
+    log = stack.agents[0].log
+    wait_until(lambda: "fallback_not_written" in log(), "the word about the file", 30)
+    # HAProxy has it all the same
+    wait_until(lambda: "chat.alpha.test" in fallback.in_haproxy(), "the map", 30)
+    fallback.path.with_name("fallback.map.new").rmdir()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+
+
+def test_without_the_setting_there_is_no_map(new_stack, upstreams):
+    stack = new_stack()
+    stack.write_tenants({"alpha": tenant(upstreams, "alpha", "chat.alpha.test")})
+    stack.start()
+    assert "map_str" not in (stack.haproxy_dir / "haproxy.cfg").read_text()
+    stack.agents[0].stop(signal.SIGKILL)
+    stack.wait_for_agents(0)
+    assert refusal(request(stack.http_port, "/api/echo", "chat.alpha.test")) == (503, "no-agent")
+
+
+def test_explain_tells_it(small, upstreams):
+    """Before an agent is needed: who will be served without, and why others will not."""
+    away = {**tenant(upstreams, "beta", "away.test"), "suspended": {}}
+    stack, _ = small(tenants={"alpha": tenant(upstreams, "alpha", "chat.alpha.test"), "away": away})
+    stack.write_config()
+
+    def explained(host):
+        done = run_agent_command("explain", "-c", stack.config_path, f"http://{host}/")
+        return re.search("^no agent +(.*)$", done.stdout, re.M).group(1)
+
+    assert f"alpha/http/127.0.0.1/{upstreams['alpha'].port}/" in explained("chat.alpha.test")
+    assert explained("away.test") == "refused: suspended"
+
+
+@pytest.mark.parametrize("version", ["2.6", "3.0", "3.2", "3.4"])
+def test_every_version_has_its_own_form(small, tmp_path, version):
+    stack, _ = small()
+    stack.write_config()
+    done = run_agent_command(
+        "haproxy-config", "-c", stack.config_path, "--for", version, "--out", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    haproxy = (tmp_path / "haproxy.cfg").read_text()
+    assert ".if" not in haproxy and "map_str" in haproxy
+    assert ("req.hdrs" in haproxy) == (version < "3.1")
