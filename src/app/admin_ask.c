@@ -65,10 +65,10 @@ static void explain(void *context, const struct admin_request *request, struct a
 
 /* -- Decisions --------------------------------------------------------------------------------- */
 
-static void put_text(struct json *object, const char *key, const char *text, size_t size)
+static void put_text(struct json *object, const char *key, struct slice text)
 {
-    if (size > 0)
-        json_put_text(object, key, slice_from(text, size));
+    if (text.size > 0)
+        json_put_text(object, key, text);
 }
 
 static struct json *entry_json(const struct trace_entry *entry)
@@ -77,15 +77,15 @@ static struct json *entry_json(const struct trace_entry *entry)
     char ip_text[IP_TEXT_SIZE];
     json_put_integer(one, "when_ms", entry->wall_ms);
     json_put_integer(one, "generation", (int64_t)entry->generation);
-    put_text(one, "decision", entry->decision, entry->decision_size);
+    put_text(one, "decision", trace_text(entry, TRACE_DECISION));
     if (entry->status != 0)
         json_put_integer(one, "status", entry->status);
-    put_text(one, "reason", entry->reason, entry->reason_size);
-    put_text(one, "tenant", entry->tenant, entry->tenant_size);
-    put_text(one, "host", entry->host, entry->host_size);
-    put_text(one, "path", entry->path, entry->path_size);
-    put_text(one, "upstream", entry->upstream, entry->upstream_size);
-    put_text(one, "request_id", entry->id, entry->id_size);
+    put_text(one, "reason", trace_text(entry, TRACE_REASON));
+    put_text(one, "tenant", trace_text(entry, TRACE_TENANT));
+    put_text(one, "host", trace_text(entry, TRACE_HOST));
+    put_text(one, "path", trace_text(entry, TRACE_PATH));
+    put_text(one, "upstream", trace_text(entry, TRACE_UPSTREAM));
+    put_text(one, "request_id", trace_text(entry, TRACE_ID));
     if (entry->client.family != IP_NONE)
         json_put_text(one, "client", slice_of(ip_print(&entry->client, ip_text)));
     json_put_bool(one, "https", (entry->flags & TRACE_HTTPS) != 0);

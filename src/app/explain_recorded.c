@@ -11,7 +11,7 @@ static const struct trace_entry *find(const struct trace_entry *entries, size_t 
                                       const char *id)
 {
     for (size_t i = count; i-- > 0;)
-        if (slice_equal(slice_from(entries[i].id, entries[i].id_size), slice_of(id)))
+        if (slice_equal(trace_text(&entries[i], TRACE_ID), slice_of(id)))
             return &entries[i];
     return NULL;
 }
@@ -38,9 +38,9 @@ bool recorded_find(const struct configuration *configuration, const char *id,
         recorded->entry = memory_new(sizeof(*found));
         *recorded->entry = *found;
         trace_request_make(recorded->entry, configuration->settings, &recorded->made);
-        recorded->url =
-            memory_format("%s://%.*s%.*s", (found->flags & TRACE_HTTPS) != 0 ? "https" : "http",
-                          found->host_size, found->host, found->path_size, found->path);
+        recorded->url = memory_format(
+            "%s://%.*s%.*s", (found->flags & TRACE_HTTPS) != 0 ? "https" : "http",
+            SLICE_PRINT(trace_text(found, TRACE_HOST)), SLICE_PRINT(trace_text(found, TRACE_PATH)));
         recorded->from = memory_copy_text(slice_of(ip_print(&found->peer, ip_text)));
     }
     free(entries);
@@ -71,15 +71,15 @@ struct json *recorded_json(const struct recorded *recorded)
     char time[32];
     json_put_text(object, "when", slice_of(print_time(entry, time)));
     json_put_integer(object, "generation", (int64_t)entry->generation);
-    json_put_text(object, "decision", slice_from(entry->decision, entry->decision_size));
+    json_put_text(object, "decision", trace_text(entry, TRACE_DECISION));
     if (entry->status != 0)
         json_put_integer(object, "status", entry->status);
-    if (entry->reason_size > 0)
-        json_put_text(object, "reason", slice_from(entry->reason, entry->reason_size));
-    if (entry->tenant_size > 0)
-        json_put_text(object, "tenant", slice_from(entry->tenant, entry->tenant_size));
-    if (entry->upstream_size > 0)
-        json_put_text(object, "upstream", slice_from(entry->upstream, entry->upstream_size));
+    if (entry->size[TRACE_REASON] > 0)
+        json_put_text(object, "reason", trace_text(entry, TRACE_REASON));
+    if (entry->size[TRACE_TENANT] > 0)
+        json_put_text(object, "tenant", trace_text(entry, TRACE_TENANT));
+    if (entry->size[TRACE_UPSTREAM] > 0)
+        json_put_text(object, "upstream", trace_text(entry, TRACE_UPSTREAM));
     json_put_bool(object, "depends_on_identity", (entry->flags & TRACE_IDENTITY) != 0);
     return object;
 }
@@ -89,13 +89,13 @@ void recorded_print(const struct recorded *recorded)
     const struct trace_entry *entry = recorded->entry;
     char time[32];
     printf("recorded   %s, generation %llu: %.*s", print_time(entry, time),
-           (unsigned long long)entry->generation, entry->decision_size, entry->decision);
-    if (entry->reason_size > 0)
-        printf(", %.*s", entry->reason_size, entry->reason);
-    if (entry->tenant_size > 0)
-        printf(", tenant %.*s", entry->tenant_size, entry->tenant);
-    if (entry->upstream_size > 0)
-        printf(", upstream %.*s", entry->upstream_size, entry->upstream);
+           (unsigned long long)entry->generation, SLICE_PRINT(trace_text(entry, TRACE_DECISION)));
+    if (entry->size[TRACE_REASON] > 0)
+        printf(", %.*s", SLICE_PRINT(trace_text(entry, TRACE_REASON)));
+    if (entry->size[TRACE_TENANT] > 0)
+        printf(", tenant %.*s", SLICE_PRINT(trace_text(entry, TRACE_TENANT)));
+    if (entry->size[TRACE_UPSTREAM] > 0)
+        printf(", upstream %.*s", SLICE_PRINT(trace_text(entry, TRACE_UPSTREAM)));
     puts((entry->flags & TRACE_IDENTITY) != 0
              ? "\n  but      it depended on who the user was, which is not recorded\n"
              : "\n");

@@ -30,19 +30,19 @@ struct replay {
 static struct json *recorded(const struct trace_entry *entry)
 {
     struct json *verdict = json_new_object();
-    struct slice upstream = slice_from(entry->upstream, entry->upstream_size);
-    json_put_text(verdict, "decision", slice_from(entry->decision, entry->decision_size));
+    struct slice upstream = trace_text(entry, TRACE_UPSTREAM);
+    json_put_text(verdict, "decision", trace_text(entry, TRACE_DECISION));
     if (entry->status != 0) {
         char status[8];
         snprintf(status, sizeof(status), "%u", entry->status);
         json_put_text(verdict, "status", slice_of(status));
     }
-    if (entry->reason_size > 0)
-        json_put_text(verdict, "reason", slice_from(entry->reason, entry->reason_size));
-    if (entry->to_size > 0)
-        json_put_text(verdict, "to", slice_from(entry->to, entry->to_size));
-    if (entry->tenant_size > 0)
-        json_put_text(verdict, "tenant", slice_from(entry->tenant, entry->tenant_size));
+    if (entry->size[TRACE_REASON] > 0)
+        json_put_text(verdict, "reason", trace_text(entry, TRACE_REASON));
+    if (entry->size[TRACE_TO] > 0)
+        json_put_text(verdict, "to", trace_text(entry, TRACE_TO));
+    if (entry->size[TRACE_TENANT] > 0)
+        json_put_text(verdict, "tenant", trace_text(entry, TRACE_TENANT));
     if (upstream.size > 0) {
         char *text = entry->port != 0 ? memory_format("%.*s:%u", SLICE_PRINT(upstream), entry->port)
                                       : memory_format("backend %.*s", SLICE_PRINT(upstream));
@@ -70,7 +70,7 @@ static bool can_be_compared(const struct trace_entry *entry)
 {
     return (entry->flags & TRACE_ROUTE) != 0 &&
            (entry->flags & (TRACE_CUT | TRACE_IDENTITY)) == 0 &&
-           !slice_equal(slice_from(entry->decision, entry->decision_size),
+           !slice_equal(trace_text(entry, TRACE_DECISION),
                         slice_of(outcome_name(OUTCOME_DENY_UNRESOLVED)));
 }
 
@@ -78,7 +78,7 @@ static void add_kind(struct replay *replay, const struct trace_entry *entry,
                      struct json *difference)
 {
     char *text = json_print(difference, JSON_STYLE_COMPACT);
-    char *key = memory_format("%.*s %s", entry->host_size, entry->host, text);
+    char *key = memory_format("%.*s %s", SLICE_PRINT(trace_text(entry, TRACE_HOST)), text);
     free(text);
     for (size_t i = 0; i < replay->kind_count; i++) {
         if (strcmp(replay->kinds[i].key, key) != 0)
@@ -95,7 +95,8 @@ static void add_kind(struct replay *replay, const struct trace_entry *entry,
     }
     struct json *told = json_new_object();
     char *url = memory_format("%s://%.*s%.*s", (entry->flags & TRACE_HTTPS) != 0 ? "https" : "http",
-                              entry->host_size, entry->host, entry->path_size, entry->path);
+                              SLICE_PRINT(trace_text(entry, TRACE_HOST)),
+                              SLICE_PRINT(trace_text(entry, TRACE_PATH)));
     json_put_text(told, "url", slice_of(url));
     json_put(told, "difference", difference);
     free(url);

@@ -33,59 +33,77 @@ struct trace {
 
 /* -- Recording --------------------------------------------------------------------------------- */
 
-/* Returns how much of `text` found room. */
-static uint8_t copy(char *room, size_t size, struct slice text)
+static const uint8_t MOST_BYTES[] = {
+#define X(NAME, BYTES) [TRACE_##NAME] = (BYTES),
+    TRACE_TEXT_TABLE(X)
+#undef X
+};
+
+/* Texts being put behind one another. */
+struct texts {
+    struct trace_entry *entry;
+    size_t used;
+    bool cut;
+};
+
+static void put(struct texts *texts, enum trace_text which, struct slice text)
 {
-    size_t length = size_min(size, text.size);
-    if (length > 0)
-        memcpy(room, text.data, length);
-    return (uint8_t)length;
+    struct trace_entry *entry = texts->entry;
+    size_t room = size_min(sizeof(entry->texts) - texts->used, MOST_BYTES[which]);
+    size_t size = size_min(room, text.size);
+    if (size > 0)
+        memcpy(entry->texts + texts->used, text.data, size);
+    entry->size[which] = (uint8_t)size;
+    texts->used += size;
+    texts->cut = texts->cut || size < text.size;
 }
 
-#define COPY(ENTRY, MEMBER, TEXT) \
-    ((ENTRY)->MEMBER##_size = copy((ENTRY)->MEMBER, sizeof((ENTRY)->MEMBER), TEXT))
-
-static void add_request(struct trace_entry *entry, const struct request *request,
+static void put_request(struct texts *texts, const struct request *request,
                         const struct decision *decision)
 {
+    struct trace_entry *entry = texts->entry;
     struct slice id = decision->client.request_id;
+    texts->cut = false;
+    put(texts, TRACE_ID, id.size > 0 ? id : request->unique_id);
+    put(texts, TRACE_UPGRADE, request->upgrade);
+    put(texts, TRACE_HOST, request->host);
+    put(texts, TRACE_SNI, request->sni);
+    put(texts, TRACE_ORIGIN, request->origin);
+    put(texts, TRACE_PATH, request->path);
     entry->peer = request->client.peer;
-    entry->flags = (uint8_t)(TRACE_ROUTE | (request->client.peer_tls ? TRACE_TLS : 0));
-    if (request->host.size > TRACE_HOST_BYTES || request->path.size > TRACE_PATH_BYTES)
+    entry->flags |= (uint8_t)(TRACE_ROUTE | (request->client.peer_tls ? TRACE_TLS : 0));
+    if (texts->cut)
         entry->flags |= TRACE_CUT;
     if (decision->identity != NULL || decision->identity_refusal != 0)
         entry->flags |= TRACE_IDENTITY;
-    COPY(entry, host, request->host);
-    COPY(entry, path, request->path);
-    COPY(entry, sni, request->sni);
-    COPY(entry, origin, request->origin);
-    COPY(entry, upgrade, request->upgrade);
     entry->method = (uint8_t)policy_method(request->method);
     entry->credential = (uint8_t)request_credential(request);
-    COPY(entry, id, id.size > 0 ? id : request->unique_id);
 }
 
 /* Of a challenge, or of what could not be read, there is only the decision. */
-static void add_rest(struct trace_entry *entry, const struct decision *decision)
+static void put_rest(struct texts *texts, const struct decision *decision)
 {
+    struct trace_entry *entry = texts->entry;
     entry->peer = (struct ip){0};
-    entry->flags = 0;
-    COPY(entry, host, host_name(&decision->host));
-    COPY(entry, path, decision->path);
     entry->method = entry->credential = 0;
-    entry->sni_size = entry->origin_size = entry->upgrade_size = entry->id_size = 0;
+    put(texts, TRACE_ID, (struct slice){0});
+    put(texts, TRACE_UPGRADE, (struct slice){0});
+    put(texts, TRACE_HOST, host_name(&decision->host));
+    put(texts, TRACE_SNI, (struct slice){0});
+    put(texts, TRACE_ORIGIN, (struct slice){0});
+    put(texts, TRACE_PATH, decision->path);
 }
 
-void trace_entry_set_decision(struct trace_entry *entry, const struct decision *decision)
+static void put_decision(struct texts *texts, const struct decision *decision)
 {
+    struct trace_entry *entry = texts->entry;
     const struct tenant *tenant = decision->match.tenant;
     const struct tenant *target = decision->target;
     struct slice upstream = {0};
     entry->client = decision->client.ip;
     entry->status = decision->status;
     entry->port = 0;
-    if (decision->client.https)
-        entry->flags |= TRACE_HTTPS;
+    entry->flags = decision->client.https ? TRACE_HTTPS : 0;
     if (decision->outcome == OUTCOME_FORWARD && target->backend != NULL) {
         upstream = slice_of(target->backend); /* port 0 tells it from a host */
     } else if (decision->outcome == OUTCOME_FORWARD) {
@@ -94,28 +112,35 @@ void trace_entry_set_decision(struct trace_entry *entry, const struct decision *
         upstream = slice_of(told->host);
         entry->port = told->port;
     }
-    COPY(entry, decision, slice_of(outcome_name(decision->outcome)));
-    COPY(entry, reason, slice_of(decision->status >= 400 ? decision_reason(decision) : NULL));
-    COPY(entry, tenant, slice_of(tenant != NULL ? tenant->name : NULL));
-    COPY(entry, upstream, upstream);
-    COPY(entry, to, decision->location);
+    put(texts, TRACE_DECISION, slice_of(outcome_name(decision->outcome)));
+    put(texts, TRACE_REASON, slice_of(decision->status >= 400 ? decision_reason(decision) : NULL));
+    put(texts, TRACE_TENANT, slice_of(tenant != NULL ? tenant->name : NULL));
+    put(texts, TRACE_UPSTREAM, upstream);
+    put(texts, TRACE_TO, decision->location);
+}
+
+void trace_entry_set_decision(struct trace_entry *entry, const struct decision *decision)
+{
+    struct texts texts = {.entry = entry};
+    put_decision(&texts, decision);
 }
 
 void trace_add(struct trace_ring *ring, uint64_t generation, uint64_t connection,
                const struct spop_notify *notify, const struct decision *decision)
 {
     struct trace_entry *entry = &ring->entries[ring->next];
+    struct texts texts = {.entry = entry};
     struct request request;
 
     entry->wall_ms = clock_wall_ms();
     entry->generation = generation;
     entry->connection = connection;
     entry->stream = notify->stream_id;
+    put_decision(&texts, decision);
     if (request_decode(notify, &request))
-        add_request(entry, &request, decision);
+        put_request(&texts, &request, decision);
     else
-        add_rest(entry, decision);
-    trace_entry_set_decision(entry, decision);
+        put_rest(&texts, decision);
     entry->check = ring->on_disk ? trace_entry_check(entry) : 1;
     if (++ring->next == ring->size) {
         ring->next = 0;
@@ -135,20 +160,20 @@ static void dump_entry(const struct trace_entry *entry, unsigned loop)
         LOG_NUMBER("generation", entry->generation),
         LOG_NUMBER("connection", entry->connection),
         LOG_NUMBER("stream", entry->stream),
-        LOG_SLICE("outcome", slice_from(entry->decision, entry->decision_size)),
+        LOG_SLICE("outcome", trace_text(entry, TRACE_DECISION)),
         LOG_NUMBER("status", entry->status),
         LOG_TEXT("reason", NULL),
-        LOG_SLICE("tenant", slice_from(entry->tenant, entry->tenant_size)),
-        LOG_SLICE("host", slice_from(entry->host, entry->host_size)),
-        LOG_SLICE("path", slice_from(entry->path, entry->path_size)),
+        LOG_SLICE("tenant", trace_text(entry, TRACE_TENANT)),
+        LOG_SLICE("host", trace_text(entry, TRACE_HOST)),
+        LOG_SLICE("path", trace_text(entry, TRACE_PATH)),
         LOG_TEXT("client", ip_print(&entry->client, ip_text)),
         LOG_TEXT("proto", (entry->flags & TRACE_HTTPS) != 0 ? "https" : "http"),
         {0},
     };
     struct log_field told[COUNT_OF(fields)];
     memcpy(told, fields, sizeof(told));
-    if (entry->reason_size > 0)
-        told[6] = LOG_SLICE("reason", slice_from(entry->reason, entry->reason_size));
+    if (entry->size[TRACE_REASON] > 0)
+        told[6] = LOG_SLICE("reason", trace_text(entry, TRACE_REASON));
     bool journal = getenv("JOURNAL_STREAM") != NULL;
     size_t size = log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, journal, entry->wall_ms,
                                   LOG_INFO, "trace", told);

@@ -15,14 +15,10 @@
 
 enum {
     TRACE_HEADER_BYTES = 4096,
-    TRACE_HOST_BYTES = 255,
-    TRACE_PATH_BYTES = 255,
-    TRACE_NAME_BYTES = 63,
-    TRACE_TEXT_BYTES = 120,
-    TRACE_REASON_BYTES = 32,
+    TRACE_ENTRY_BYTES = 512, /* eight cache lines, of which most entries touch four */
 };
 
-#define TRACE_MAGIC "owuitrc1"
+#define TRACE_MAGIC "owuitrc2"
 
 struct trace_header {
     char magic[8];
@@ -35,12 +31,34 @@ enum trace_flag {
     TRACE_TLS = 1,      /* the peer's connection to HAProxy was */
     TRACE_HTTPS = 2,    /* the client's was */
     TRACE_ROUTE = 4,    /* a request that was to be routed, and could be read */
-    TRACE_CUT = 8,      /* host or path were longer than what is recorded */
+    TRACE_CUT = 8,      /* not all that was asked found room */
     TRACE_IDENTITY = 16 /* it depended on who the user is, which is not recorded */
 };
 
+/* X(NAME, most bytes): the texts of an entry, in their order. They stand one behind the other, so
+ * that the last has what room the others leave. */
+#define TRACE_TEXT_TABLE(X)                                         \
+    X(DECISION, 32) /* the outcome's name */                        \
+    X(REASON, 32)                                                   \
+    X(TENANT, 63)                                                   \
+    X(UPSTREAM, 120) /* a host, or with port 0 a backend's name */  \
+    X(TO, 120)                                                      \
+    X(ID, 63) /* X-Request-ID; from here on it is what was asked */ \
+    X(UPGRADE, 32)                                                  \
+    X(HOST, 255) /* as sent */                                      \
+    X(SNI, 255)                                                     \
+    X(ORIGIN, 120)                                                  \
+    X(PATH, 255)
+
+enum trace_text {
+#define X(NAME, BYTES) TRACE_##NAME,
+    TRACE_TEXT_TABLE(X)
+#undef X
+        TRACE_TEXT__MAX,
+};
+
 struct trace_entry {
-    uint64_t check; /* of all behind it; 0: never written */
+    uint64_t check; /* of all that is used behind it; 0: never written */
     int64_t wall_ms;
     uint64_t generation;
     uint64_t connection;
@@ -50,31 +68,14 @@ struct trace_entry {
     uint16_t status;
     uint16_t port; /* of the upstream */
     uint8_t flags;
-    uint8_t host_size;
-    uint8_t path_size;
-    uint8_t tenant_size;
-    uint8_t upstream_size;
-    uint8_t to_size;
-    uint8_t id_size;
-    uint8_t sni_size;
-    uint8_t origin_size;
-    uint8_t upgrade_size;
     uint8_t method;     /* of policy_method(); 0: not told */
     uint8_t credential; /* enum credential: its kind alone */
-    uint8_t decision_size;
-    uint8_t reason_size;
-    char decision[TRACE_REASON_BYTES]; /* the outcome's name */
-    char reason[TRACE_REASON_BYTES];
-    char tenant[TRACE_NAME_BYTES];
-    char host[TRACE_HOST_BYTES]; /* as sent */
-    char path[TRACE_PATH_BYTES];
-    char upstream[TRACE_TEXT_BYTES]; /* a host, or with port 0 a backend's name */
-    char to[TRACE_TEXT_BYTES];
-    char id[TRACE_NAME_BYTES]; /* X-Request-ID */
-    char sni[TRACE_TEXT_BYTES];
-    char origin[TRACE_TEXT_BYTES];
-    char upgrade[TRACE_REASON_BYTES];
+    uint8_t size[TRACE_TEXT__MAX];
+    char texts[TRACE_ENTRY_BYTES - 92];
 };
+static_assert(sizeof(struct trace_entry) == TRACE_ENTRY_BYTES, "entries are of another size");
+
+struct slice trace_text(const struct trace_entry *entry, enum trace_text which);
 
 /* Copies of the last ones of a loop: see trace_recent(). */
 struct trace_recent {
@@ -83,7 +84,7 @@ struct trace_recent {
 };
 
 struct decision;
-/* The decision's part of an entry: all but what was asked. */
+/* The decision's part of an entry, all but what was asked; of which none may be there yet. */
 void trace_entry_set_decision(struct trace_entry *entry, const struct decision *decision);
 
 /* The checksum of an entry whose `check` does not count. */

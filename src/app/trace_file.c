@@ -6,14 +6,32 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct slice trace_text(const struct trace_entry *entry, enum trace_text which)
+{
+    size_t start = 0;
+    for (unsigned i = 0; i < which; i++)
+        start += entry->size[i];
+    return slice_from(entry->texts + start, entry->size[which]);
+}
+
+static size_t text_bytes(const struct trace_entry *entry)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < TRACE_TEXT__MAX; i++)
+        size += entry->size[i];
+    return size;
+}
+
 uint64_t trace_entry_check(const struct trace_entry *entry)
 {
     const char *rest = (const char *)entry + sizeof(entry->check);
-    uint64_t hash = hash_content(slice_from(rest, sizeof(*entry) - sizeof(entry->check)), 0);
+    size_t size = offsetof(struct trace_entry, texts) + text_bytes(entry) - sizeof(entry->check);
+    uint64_t hash = hash_content(slice_from(rest, size), 0);
     return hash != 0 ? hash : 1;
 }
 
@@ -34,14 +52,8 @@ static bool read_all(int fd, void *block, size_t size)
 /* Sizes come from a file, and files from anybody. */
 static bool is_sound(const struct trace_entry *entry)
 {
-    return entry->check != 0 && entry->check == trace_entry_check(entry) &&
-           entry->decision_size <= sizeof(entry->decision) &&
-           entry->reason_size <= sizeof(entry->reason) &&
-           entry->tenant_size <= sizeof(entry->tenant) &&
-           entry->upstream_size <= sizeof(entry->upstream) && entry->to_size <= sizeof(entry->to) &&
-           entry->id_size <= sizeof(entry->id) && entry->sni_size <= sizeof(entry->sni) &&
-           entry->origin_size <= sizeof(entry->origin) &&
-           entry->upgrade_size <= sizeof(entry->upgrade) &&
+    return entry->check != 0 && text_bytes(entry) <= sizeof(entry->texts) &&
+           entry->check == trace_entry_check(entry) &&
            (entry->peer.family == IP_NONE || entry->peer.family == IP_V4 ||
             entry->peer.family == IP_V6) &&
            (entry->client.family == IP_NONE || entry->client.family == IP_V4 ||

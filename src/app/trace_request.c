@@ -29,11 +29,11 @@ void trace_request_make(const struct trace_entry *entry, const struct settings *
 {
     *made = (struct trace_request){.client = ""};
     struct request *request = &made->request;
-    request->host = slice_from(entry->host, entry->host_size);
-    request->path = slice_from(entry->path, entry->path_size);
-    request->sni = slice_from(entry->sni, entry->sni_size);
-    request->origin = slice_from(entry->origin, entry->origin_size);
-    request->upgrade = slice_from(entry->upgrade, entry->upgrade_size);
+    request->host = trace_text(entry, TRACE_HOST);
+    request->path = trace_text(entry, TRACE_PATH);
+    request->sni = trace_text(entry, TRACE_SNI);
+    request->origin = trace_text(entry, TRACE_ORIGIN);
+    request->upgrade = trace_text(entry, TRACE_UPGRADE);
     request->method = policy_method_name(entry->method);
     request->credential_told = entry->credential != CREDENTIAL_UNTOLD;
     /* Any credential of the kind stands for it. */

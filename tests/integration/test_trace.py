@@ -115,6 +115,21 @@ def test_method_and_kind_of_credential_are_known_too(recording):
     assert (code, told["decided"], told["differ"]) == (0, 4, 0), told
 
 
+def test_what_found_no_room_is_not_decided_again(recording):
+    stack = recording()
+    origin = ("Origin", "https://" + "o" * 60 + ".test")
+    for path in ("/" + "a" * 199, "/" + "a" * 254, "/" + "a" * 255, "/" + "a" * 3000):
+        get(stack, "one.test", path, headers=[origin])
+    code, told = replay(stack)
+    assert (code, told["decided"], told["differ"], told["skipped"]) == (0, 2, 0, 2), told
+    for length, known in ((9, 9), (900, 254)):  # it is still told what it was about
+        name = get(stack, "one.test", "/" + "b" * length).header("X-Request-ID")
+        command = ["explain", "-c", stack.config_path, "--request-id", name, "--json"]
+        told = json.loads(run_agent_command(*command).stdout)
+        assert told["url"] == "http://one.test/" + "b" * known
+        assert told["recorded"]["decision"] == "forward"
+
+
 def test_no_secret_is_recorded(recording):
     stack = recording()
     headers = [
