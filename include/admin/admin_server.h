@@ -39,6 +39,7 @@ struct admin_request {
     struct slice item; /* what "{}" of the row's path stands for; empty without one */
     struct slice query;
     struct slice if_match;   /* the header, as sent; empty: none */
+    struct slice accept;     /* the same */
     const struct json *body; /* NULL: none was sent */
     struct admin_peer peer;
 };
@@ -96,6 +97,10 @@ struct admin_tcp_settings {
 MUST_CHECK enum error admin_server_open_tcp(struct admin_server *server,
                                             const struct admin_tcp_settings *settings,
                                             struct error_text *text);
+/* Serves GET of `path`, and nothing else, to whoever connects to a loopback address
+ * ("127.0.0.1:9478") and calls it by no other name: for monitoring. */
+MUST_CHECK enum error admin_server_open_metrics(struct admin_server *server, const char *listen,
+                                                const char *path, struct error_text *text);
 /* Desks first. NULL is fine. */
 void admin_server_free(struct admin_server *server);
 

@@ -26,6 +26,7 @@ MUST_CHECK bool ip_from_bytes(struct slice bytes, struct ip *ip);
 /* Writes at most IP_TEXT_SIZE bytes with the NUL and returns `text`. */
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE]);
 bool ip_equal(const struct ip *a, const struct ip *b);
+bool ip_is_loopback(const struct ip *ip);
 
 /* "10.0.0.0/8", "2001:db8::/32", or an address alone. Host bits must be zero. */
 MUST_CHECK bool ip_network_parse(struct slice text, struct ip_network *network);

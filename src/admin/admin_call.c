@@ -106,6 +106,7 @@ void admin_call_free(struct admin_call *call)
     free(call->path);
     free(call->query);
     free(call->if_match);
+    free(call->accept);
     free(call->item);
     free(call->token);
     free(call->answer.text);

@@ -21,6 +21,7 @@ struct admin_call {
     char *path;
     char *query;
     char *if_match;
+    char *accept;
     char *item;
     char *token;
     struct json *body;

@@ -111,7 +111,7 @@ static void refuse_rate(const struct admin_gate *gate, struct admin_answer *answ
 
 /* -- Where it comes from ----------------------------------------------------------------------- */
 
-static bool host_is_ours(const struct admin_gate *gate, struct slice value)
+bool admin_gate_knows_host(const struct admin_gate *gate, struct slice value)
 {
     struct host host;
     struct ip ip;
@@ -119,11 +119,10 @@ static bool host_is_ours(const struct admin_gate *gate, struct slice value)
         return false;
     struct slice name = host_name(&host);
     if (host.is_address)
-        return ip_parse(name, &ip) &&
-               (ip.family == IP_V4 ? ip.bytes[0] == 127 : slice_equal(name, SLICE("::1")));
+        return ip_parse(name, &ip) && ip_is_loopback(&ip);
     if (slice_equal(name, SLICE("localhost")))
         return true;
-    for (size_t i = 0; i < gate->host_count; i++)
+    for (size_t i = 0; gate != NULL && i < gate->host_count; i++)
         if (slice_equal(name, slice_of(gate->hosts[i])))
             return true;
     return false;
@@ -181,7 +180,7 @@ bool admin_gate_pass(struct admin_gate *gate, const struct http_request *request
                      enum admin_access access, const char **name, struct admin_answer *answer)
 {
     *name = NULL;
-    if (!host_is_ours(gate, http_request_header(request, "Host"))) {
+    if (!admin_gate_knows_host(gate, http_request_header(request, "Host"))) {
         admin_refuse(answer, 421,
                      "this is not known by that name: \"admin_http\": {\"hosts\": [...]} lists "
                      "those besides localhost");

@@ -28,6 +28,7 @@ struct door {
     struct listen_sockets sockets;
     struct http_server *http;
     struct admin_gate *gate; /* NULL: the socket's mode and owner are the gate */
+    const char *only_path;   /* and nothing else is to be had here; NULL: everything is */
 };
 
 struct admin_server {
@@ -36,6 +37,7 @@ struct admin_server {
     size_t table_count;
     struct door unix_door;
     struct door tcp_door;
+    struct door metrics_door;
     struct admin_box outbox;  /* calls that come back from desks */
     struct main_waker *waker; /* when some have */
 };
@@ -115,12 +117,14 @@ static struct admin_call *new_call(const struct door *door, const struct http_re
     call->query = memory_copy_text(request->query);
     call->item = memory_copy_text(item);
     call->if_match = memory_copy_text(http_request_header(request, "If-Match"));
+    call->accept = memory_copy_text(http_request_header(request, "Accept"));
     call->token = token != NULL ? memory_copy_text(slice_of(token)) : NULL;
     call->http = door->http;
     call->request = (struct admin_request){
         .item = slice_of(call->item),
         .query = slice_of(call->query),
         .if_match = slice_of(call->if_match),
+        .accept = slice_of(call->accept),
         .peer = peer_of(request, call->token),
     };
     return call;
@@ -255,11 +259,35 @@ static struct admin_call *take_call(const struct door *door, const struct http_r
     return call;
 }
 
+/* Where one path is open to all, the rest is not there. False with the answer. */
+static bool is_open_here(const struct door *door, const struct http_request *request,
+                         struct http_answer *answer)
+{
+    bool is_get = slice_equal(request->method, SLICE("GET"));
+    answer->content_type = "text/plain; charset=utf-8";
+    if (!admin_gate_knows_host(NULL, http_request_header(request, "Host"))) {
+        answer->status = 421;
+        answer->body = SLICE("ask by a loopback address: a proxy in front has to set Host to it\n");
+    } else if (!is_get) {
+        answer->status = 405;
+        answer->body = SLICE("GET only\n");
+    } else if (!slice_equal(request->path, slice_of(door->only_path))) {
+        answer->status = 404;
+        answer->body = SLICE("not here\n");
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static void on_request(void *context, const struct http_request *request,
                        struct http_answer *http_answer)
 {
     static _Thread_local char etag[ADMIN_ETAG_SIZE];
-    struct admin_call *call = take_call(context, request);
+    const struct door *door = context;
+    if (door->only_path != NULL && !is_open_here(door, request, http_answer))
+        return;
+    struct admin_call *call = take_call(door, request);
     if (!advance(call)) {
         http_answer->held = true;
         call->held = http_request_hold(request);
@@ -436,11 +464,24 @@ enum error admin_server_open_tcp(struct admin_server *server,
     return error;
 }
 
+enum error admin_server_open_metrics(struct admin_server *server, const char *listen,
+                                     const char *path, struct error_text *text)
+{
+    const struct listen_options options = {.backlog = 128};
+    char *address = memory_format("tcp:%s", listen);
+    server->metrics_door.only_path = path;
+    enum error error =
+        open_door(server, &server->metrics_door, address, &options, TCP_CONNECTIONS_MAX, text);
+    free(address);
+    return error;
+}
+
 void admin_server_free(struct admin_server *server)
 {
     if (server == NULL)
         return;
     main_waker_free(server->waker);
+    close_door(&server->metrics_door);
     close_door(&server->tcp_door);
     close_door(&server->unix_door);
     free(server);

@@ -14,12 +14,6 @@ static struct admin_http_settings *settings_of(void *configuration)
     return &((struct configuration *)configuration)->admin_http;
 }
 
-static bool is_loopback(const struct ip *ip)
-{
-    static const struct ip SIX = {.bytes = {[15] = 1}, .family = IP_V6};
-    return ip->family == IP_V4 ? ip->bytes[0] == 127 : ip_equal(ip, &SIX);
-}
-
 /* Tokens travel in clear text here: not a byte of that may leave the machine. */
 static void read_listen(const struct node *node, void *target)
 {
@@ -28,7 +22,7 @@ static void read_listen(const struct node *node, void *target)
     char *checked = node_text(node, &text) ? check_local_address(node, text) : NULL;
     if (checked == NULL)
         return;
-    if (socket_address_parse(text, &address) && is_loopback(&address.ip)) {
+    if (socket_address_parse(text, &address) && ip_is_loopback(&address.ip)) {
         free(settings_of(target)->listen);
         settings_of(target)->listen = checked;
         return;

@@ -54,6 +54,12 @@ bool ip_equal(const struct ip *a, const struct ip *b)
     return a->family == b->family && memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+bool ip_is_loopback(const struct ip *ip)
+{
+    static const struct ip V6 = {.bytes = {[15] = 1}, .family = IP_V6};
+    return ip->family == IP_V4 ? ip->bytes[0] == 127 : ip_equal(ip, &V6);
+}
+
 bool ip_network_contains(const struct ip_network *network, const struct ip *ip)
 {
     if (network->ip.family != ip->family)
