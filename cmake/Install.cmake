@@ -22,7 +22,7 @@ install(FILES packaging/systemd/owui-spoa.sysusers.conf
 install(FILES packaging/systemd/owui-spoa.tmpfiles.conf
         DESTINATION "${TMPFILES_DIR}" RENAME owui-spoa.conf)
 install(FILES README.md NEWS.md SECURITY.md docs/ADMIN.md docs/ARCHITECTURE.md
-              docs/CONFIGURATION.md haproxy/haproxy.cfg haproxy/owui.spoe.cfg
+              docs/CONFIGURATION.md docs/METRICS.md haproxy/haproxy.cfg haproxy/owui.spoe.cfg
         DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 # The changelogs' day: reproducible builds set SOURCE_DATE_EPOCH.
 string(TIMESTAMP package_date_debian "%a, %d %b %Y %H:%M:%S +0000" UTC)
@@ -34,6 +34,10 @@ else()
 endif()
 install(FILES docs/schema/owui-spoa.schema.json docs/schema/tenants.schema.json
         DESTINATION "${CMAKE_INSTALL_DATADIR}/owui-spoa")
+install(FILES packaging/grafana/owui-spoa.json
+        DESTINATION "${CMAKE_INSTALL_DATADIR}/owui-spoa/grafana")
+install(FILES packaging/prometheus/owui-spoa.rules.yml
+        DESTINATION "${CMAKE_INSTALL_DATADIR}/owui-spoa/prometheus")
 
 # Whatever the prefix: this is where the program looks. A file that is there already is the admin's.
 configure_file(packaging/config/owui-spoa.json.in

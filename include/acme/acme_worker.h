@@ -132,5 +132,19 @@ void acme_worker_each(struct acme_worker *worker, acme_status_fn *found, void *c
 MUST_CHECK bool acme_worker_status(struct acme_worker *worker, const char *name,
                                    acme_status_fn *found, void *context);
 size_t acme_worker_orders_running(const struct acme_worker *worker);
+/* What happened since the worker was made. */
+enum { ACME_STATUS_MIN = 100, ACME_STATUS_MAX = 599 };
+struct acme_counts {
+    /* Answers of a CA by HTTP status, from ACME_STATUS_MIN; [0]: none came. */
+    uint32_t answers[1 + ACME_STATUS_MAX - ACME_STATUS_MIN + 1];
+    const char *directory_url; /* of that CA; NULL: there is no such CA */
+};
+/* The index for `status` in the array above. */
+size_t acme_counts_index(int status);
+/* `ca` is one of enum schedule_ca; borrowed. */
+const struct acme_counts *acme_worker_counts(const struct acme_worker *worker, unsigned ca);
+/* Orders that came to nothing, and names that were left out, by why. */
+uint64_t acme_worker_failures(const struct acme_worker *worker, enum acme_class class);
+uint64_t acme_worker_issued(const struct acme_worker *worker);
 /* The thumbprint of the account key at the first CA, for HAProxy's stateless answer. */
 const char *acme_worker_thumbprint(const struct acme_worker *worker);

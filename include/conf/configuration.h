@@ -58,6 +58,14 @@ struct admin_http_settings {
     unsigned requests_per_minute; /* of each token */
 };
 
+/* The "metrics" section. */
+enum { METRICS_TENANTS_DEFAULT = 1000, METRICS_TENANTS_MAX = 10000 };
+
+struct metrics_settings {
+    char *listen;     /* a loopback address; NULL: on the admin socket alone */
+    unsigned tenants; /* so many are counted by name */
+};
+
 /* What the daemon needs of the global file besides what decisions need. File names are absolute, or
  * relative to where the process was when it read them: a relative name in the file is one beside
  * the file. */
@@ -88,6 +96,7 @@ struct configuration {
     struct acme_settings acme;
     struct jwks_settings jwks;
     struct admin_http_settings admin_http;
+    struct metrics_settings metrics;
 
     /* What tenants inherit. */
     bool default_https_redirect;

@@ -82,9 +82,9 @@ struct tenant {
     uint8_t *prepared_plain;
     /* All headers in HAProxy's set-headers-bin form when none of them is dynamic. */
     uint8_t *prepared_headers;
-    uint16_t prepared_slots_size;
-    uint16_t prepared_plain_size;
-    uint16_t prepared_headers_size;
+    unsigned prepared_slots_size : 10; /* an ACK has no more than 512 bytes */
+    unsigned prepared_plain_size : 10;
+    unsigned prepared_headers_size : 10;
     bool dynamic_headers : 1; /* prepared: some of its headers depend on the request */
     bool headers_tell_ip : 1; /* prepared: some of these use {client_ip} */
     bool asks_user : 1;       /* prepared: `identity` is there */
@@ -95,6 +95,7 @@ struct tenant {
     bool may_be_out : 1;     /* `maintenance` or `suspended` is there */
     bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
     bool has_hsts : 1;       /* prepared: `hsts` is there */
+    uint16_t count_place;    /* where its decisions are counted; 0: among others' */
     char *backend;           /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
     struct replica_set *replicas; /* if any: requests go to one of these, and `upstream` is empty */
@@ -139,6 +140,8 @@ struct upstream *tenant_upstream_at(struct tenant *tenant, size_t index);
 const struct upstream *tenant_upstream_peek(const struct tenant *tenant, size_t index);
 /* Whether the upstream is given by a name, whose address is found at run time. */
 bool upstream_has_name(const struct upstream *upstream);
+/* "http://10.0.0.1:3000", for people and for free(). */
+char *upstream_url(const struct upstream *upstream) __attribute__((returns_nonnull));
 /* A deep copy, to be changed and put in the original's place; it is not prepared. */
 struct tenant *tenant_clone(const struct tenant *tenant);
 void tenant_drop_prepared_limits(struct tenant *tenant);

@@ -47,6 +47,7 @@ struct sidecar_settings {
     const char *webroot;          /* NULL: none */
     const char *certbot_live;     /* another client's folder that is watched; NULL: none */
     struct admin_server *admin;   /* of the caller's thread; outlives the sidecar; NULL: none */
+    unsigned told_max;            /* certificates of which metrics tell each */
     int64_t look_every_ms;        /* at the HAProxys; 0 means 5000 */
 
     /* The challenges that are to be answered have changed: these are all. Called in the sidecar's

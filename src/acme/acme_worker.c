@@ -409,6 +409,21 @@ size_t acme_worker_orders_running(const struct acme_worker *worker)
     return worker->running;
 }
 
+const struct acme_counts *acme_worker_counts(const struct acme_worker *worker, unsigned ca)
+{
+    return &worker->cas[ca].counts;
+}
+
+uint64_t acme_worker_failures(const struct acme_worker *worker, enum acme_class class)
+{
+    return worker->failures[class];
+}
+
+uint64_t acme_worker_issued(const struct acme_worker *worker)
+{
+    return worker->issued;
+}
+
 const char *acme_worker_thumbprint(const struct acme_worker *worker)
 {
     return worker->cas[SCHEDULE_CA_FIRST].thumbprint;

@@ -413,8 +413,15 @@ static void compare_clocks(struct ca *ca, const struct acme_answer *answer)
               LOG_TEXT("consequence", "certificates are renewed at the wrong time"));
 }
 
+size_t acme_counts_index(int status)
+{
+    bool is_known = status >= ACME_STATUS_MIN && status <= ACME_STATUS_MAX;
+    return is_known ? (size_t)(1 + status - ACME_STATUS_MIN) : 0;
+}
+
 void ca_note_answer(struct ca *ca, const struct acme_answer *answer)
 {
+    ca->counts.answers[acme_counts_index(answer->status)]++;
     put_nonce(ca, answer->nonce);
     compare_clocks(ca, answer);
 }
@@ -439,7 +446,8 @@ enum error ca_init(struct ca *ca, struct main_loop *loop, struct store *store,
                       .loop = loop,
                       .store = store,
                       .on_ready = on_ready,
-                      .context = context};
+                      .context = context,
+                      .counts = {.directory_url = settings->directory_url}};
     if (!acme_url_is_good(slice_of(settings->directory_url)))
         return error_set(why, ERROR_INVALID, "the directory %s is not an https URL",
                          settings->directory_url);

@@ -45,6 +45,8 @@ struct ca {
     acme_done_fn *on_key_changed; /* NULL: nobody waits for it */
     void *key_context;
 
+    struct acme_counts counts;
+
     int64_t clock_noted_mono_ms; /* when it was last told that our clocks differ */
 };
 

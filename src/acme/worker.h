@@ -86,6 +86,8 @@ struct acme_worker {
     uint64_t last_ticket;
     struct job **jobs; /* room for as many as may run at once */
     size_t running;
+    uint64_t failures[ACME_CLASS__MAX];
+    uint64_t issued;
 };
 
 /* acme_worker.c */

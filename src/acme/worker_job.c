@@ -95,10 +95,11 @@ void worker_drop_job(struct certificate *certificate)
 
 /* -- Failure -- */
 
-static void log_failure(const struct certificate *certificate, const char *host,
-                        const struct acme_problem *problem, int64_t retry_mono_ms)
+static void note_failure(const struct certificate *certificate, const char *host,
+                         const struct acme_problem *problem, int64_t retry_mono_ms)
 {
     char type[sizeof(problem->type)];
+    certificate->worker->failures[problem->class]++;
     memcpy(type, problem->type, sizeof(type));
     log_event(LOG_WARNING, "certificate_failed", LOG_TEXT("certificate", certificate->name),
               LOG_TEXT("host", host), LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
@@ -117,7 +118,7 @@ static void fail(struct certificate *certificate, const struct acme_problem *pro
     schedule_failed(&certificate->schedule, certificate->problem, &now);
     if (certificate->schedule.retry_mono_ms - now.mono_ms > longest_wait_ms)
         certificate->schedule.retry_mono_ms = now.mono_ms + longest_wait_ms;
-    log_failure(certificate, NULL, certificate->problem, certificate->schedule.retry_mono_ms);
+    note_failure(certificate, NULL, certificate->problem, certificate->schedule.retry_mono_ms);
     worker_drop_job(certificate);
     worker_save(certificate);
     worker_plan(certificate);
@@ -165,7 +166,7 @@ static bool split_off(struct certificate *certificate, const struct acme_failure
         schedule_failed(&host->hold, host->problem, &now);
         if (host->hold.retry_mono_ms - now.mono_ms > longest_wait_ms)
             host->hold.retry_mono_ms = now.mono_ms + longest_wait_ms;
-        log_failure(certificate, host->name, host->problem, host->hold.retry_mono_ms);
+        note_failure(certificate, host->name, host->problem, host->hold.retry_mono_ms);
     }
     return true;
 }
@@ -252,6 +253,7 @@ static void order_done(struct certificate *certificate)
         worker_failed(certificate, &problem);
         return;
     }
+    worker->issued++;
     take_success(certificate, flow);
     log_success(certificate);
     worker_drop_job(certificate);

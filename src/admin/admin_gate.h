@@ -25,6 +25,6 @@ void admin_gate_free(struct admin_gate *gate); /* NULL is fine */
 MUST_CHECK bool admin_gate_pass(struct admin_gate *gate, const struct http_request *request,
                                 enum admin_access access, const char **name,
                                 struct admin_answer *answer);
-/* Whether a Host header names this machine: localhost, a loopback address, or one of the gate's hosts
- * (NULL: there are none). */
+/* Whether a Host header names this machine: localhost, a loopback address, or one of the gate's
+ * hosts (NULL: there are none). */
 MUST_CHECK bool admin_gate_knows_host(const struct admin_gate *gate, struct slice host);

@@ -19,7 +19,10 @@ enum {
     /* Around a changed Host: action, name, length, brackets and ":65535". */
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
     SPENT_RESERVED_BYTES = 3 + 6 + 1,
+    PREPARED_MAX_BYTES = (1 << 10) - 1, /* of the tenant's bit-fields */
 };
+static_assert((int)SPOP_ACTIONS_MAX_BYTES <= (int)PREPARED_MAX_BYTES,
+              "a prepared answer's size does not fit");
 
 /* How long what is told of a user is reckoned to be beside a changed host and path. Longer values,
  * up to what an identity may hold, fit where host and path are as the client sent them, which is
@@ -177,16 +180,17 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
     return error != ERROR_OK ? error : check_room(tenant, used, largest, text);
 }
 
-static void keep(const struct writer *actions, uint8_t **bytes, uint16_t *size)
+/* Returns the size. */
+static unsigned keep(const struct writer *actions, uint8_t **bytes)
 {
     struct slice written = writer_written(actions);
     free(*bytes);
     *bytes = NULL;
-    *size = (uint16_t)written.size;
-    if (written.size == 0)
-        return;
-    *bytes = memory_new(written.size);
-    memcpy(*bytes, written.data, written.size);
+    if (written.size > 0) {
+        *bytes = memory_new(written.size);
+        memcpy(*bytes, written.data, written.size);
+    }
+    return (unsigned)written.size;
 }
 
 static enum error prepare_replicas(struct tenant *tenant, struct error_text *text)
@@ -198,7 +202,7 @@ static enum error prepare_replicas(struct tenant *tenant, struct error_text *tex
         write_upstream(&replica->upstream, &actions);
         if (actions.failed)
             return error_set(text, ERROR_TOO_BIG, "a replica's name is too long");
-        keep(&actions, &replica->prepared, &replica->prepared_size);
+        replica->prepared_size = (uint16_t)keep(&actions, &replica->prepared);
     }
     return ERROR_OK;
 }
@@ -219,9 +223,9 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     error = check_size(tenant, writer_used(&plain), text);
     if (error != ERROR_OK)
         return error;
-    keep(&plain, &tenant->prepared_plain, &tenant->prepared_plain_size);
+    tenant->prepared_plain_size = keep(&plain, &tenant->prepared_plain) & PREPARED_MAX_BYTES;
     action_set_header_slots(&plain, tenant, false, &values);
-    keep(&plain, &tenant->prepared_slots, &tenant->prepared_slots_size);
+    tenant->prepared_slots_size = keep(&plain, &tenant->prepared_slots) & PREPARED_MAX_BYTES;
 
     struct writer headers = writer_of(buffer, sizeof(buffer));
     tenant->dynamic_headers = has_dynamic_headers(tenant);
@@ -231,6 +235,6 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     if (!tenant->dynamic_headers && tenant->header_count > 0)
         action_set_headers(&headers, tenant, &values);
     assert(!plain.failed && !headers.failed);
-    keep(&headers, &tenant->prepared_headers, &tenant->prepared_headers_size);
+    tenant->prepared_headers_size = keep(&headers, &tenant->prepared_headers) & PREPARED_MAX_BYTES;
     return ERROR_OK;
 }

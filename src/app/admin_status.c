@@ -44,13 +44,15 @@ static void put_decisions(struct json *object, const struct live *live)
     for (unsigned i = 0; i < OUTCOME__MAX; i++) {
         uint64_t count = 0;
         for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
-            count += responder_outcomes(live->responders[loop], (enum outcome)i);
+            count +=
+                decision_counts_outcome(responder_counts(live->responders[loop]), (enum outcome)i);
         json_put_integer(outcomes, outcome_name((enum outcome)i), (int64_t)count);
     }
     for (unsigned i = REFUSAL_NONE + 1; i < REFUSAL__MAX; i++) {
         uint64_t count = 0;
         for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
-            count += responder_refusals(live->responders[loop], (enum refusal)i);
+            count +=
+                decision_counts_refusal(responder_counts(live->responders[loop]), (enum refusal)i);
         if (count > 0)
             json_put_integer(refusals, refusal_name((enum refusal)i), (int64_t)count);
     }

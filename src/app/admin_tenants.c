@@ -37,14 +37,6 @@ static struct json *paths_json(const struct tenant *tenant)
     return paths;
 }
 
-static char *url_of(const struct upstream *upstream)
-{
-    const char *host = upstream->host != NULL ? upstream->host : "(by label)";
-    return memory_format(strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
-                         upstream->scheme == UPSTREAM_HTTP ? "http" : "https", host,
-                         (unsigned)upstream->port);
-}
-
 /* "up", "down", "starting" or "no-address", as the checks and the resolver have it now. */
 static const char *replica_state(const struct replica *replica)
 {
@@ -63,7 +55,7 @@ static void put_replicas(struct json *object, const struct replica_set *set)
     for (size_t i = 0; i < set->count; i++) {
         const struct replica *replica = &set->items[i];
         struct json *item = json_new_object();
-        char *url = url_of(&replica->upstream);
+        char *url = upstream_url(&replica->upstream);
         up += replica->upstream.address.family != IP_NONE && replica_share(replica) > 0;
         json_put_text(item, "url", slice_of(url));
         json_put_text(item, "state", slice_of(replica_state(replica)));
@@ -91,7 +83,7 @@ static void put_upstream(struct json *object, const struct tenant *tenant)
         json_put_text(object, "backend", slice_of(tenant->backend));
         return;
     }
-    char *text = url_of(upstream);
+    char *text = upstream_url(upstream);
     json_put_text(object, "upstream", slice_of(text));
     free(text);
     if (upstream->address.family != IP_NONE)

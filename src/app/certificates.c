@@ -325,6 +325,7 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
         .webroot = acme->webroot,
         .certbot_live = acme->certbot_live,
         .admin = certificates->host.admin,
+        .told_max = configuration->metrics.tenants,
         .on_challenges = on_challenges,
         .context = certificates,
     };

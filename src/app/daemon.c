@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/version.h"
+#include "count_places.h"
 #include "fallback_keeper.h"
 #include "haproxy_needs.h"
 #include "history.h"
@@ -229,6 +230,9 @@ static void on_configuration(void *context, const struct configuration *before,
         needs_restart("pages_listen");
     if (admin_http_differs(&before->admin_http, &now->admin_http))
         needs_restart("admin_http");
+    if (before->metrics.tenants != now->metrics.tenants ||
+        !same_text(before->metrics.listen, now->metrics.listen))
+        needs_restart("metrics");
     if (certificates_need_restart(before, now))
         needs_restart("acme");
     tell_haproxy_differs(before, now);
@@ -363,13 +367,16 @@ static bool make_loops(struct daemon *daemon)
         return false;
     }
     unsigned count = loops_count(daemon->loops);
+    struct count_places *places = publisher_places(daemon->publisher);
     daemon->desk = label_desk_new(daemon->main_loop, publisher_want_label, daemon->publisher);
     if (!open_trace(daemon, count))
         return false;
     daemon->responders = memory_new(count * sizeof(*daemon->responders));
     for (unsigned i = 0; i < count; i++) {
         struct loop *loop = loops_at(daemon->loops, i);
-        daemon->responders[i] = responder_new(loop, i, daemon->desk, trace_ring(daemon->trace, i));
+        daemon->responders[i] = responder_new(loop, i, daemon->desk, count_places_max(places),
+                                              trace_ring(daemon->trace, i));
+        count_places_watch(places, responder_counts(daemon->responders[i]));
         loop_set_context(loop, daemon->responders[i]);
     }
     daemon->troubles = troubles_new(daemon->main_loop, daemon->loops, daemon->responders);
@@ -439,10 +446,8 @@ static bool start_certificates(struct daemon *daemon)
 static void offer_operations(struct daemon *daemon)
 {
     static const struct admin_operation *const TABLES[] = {
-        STATUS_OPERATIONS,
-        TENANT_OPERATIONS,
-        TENANT_CHANGE_OPERATIONS,
-        HISTORY_OPERATIONS,
+        STATUS_OPERATIONS,  TENANT_OPERATIONS,  TENANT_CHANGE_OPERATIONS,
+        HISTORY_OPERATIONS, METRICS_OPERATIONS,
     };
     for (size_t i = 0; i < COUNT_OF(TABLES); i++)
         admin_server_add(daemon->admin, TABLES[i], &daemon->live);
@@ -492,6 +497,20 @@ static void start_admin(struct daemon *daemon)
     log_event(LOG_WARNING, "cannot_be_asked", LOG_TEXT("reason", why.text),
               LOG_TEXT("hint", "\"admin_socket\" names a socket in a folder that is there and "
                                "can be written"));
+}
+
+/* What watches the daemon is not worth more than it. */
+static void open_metrics(const struct daemon *daemon)
+{
+    const char *listen = publisher_configuration(daemon->publisher)->metrics.listen;
+    struct error_text why;
+    if (listen == NULL || daemon->admin == NULL)
+        return;
+    if (admin_server_open_metrics(daemon->admin, listen, "/metrics", &why) == ERROR_OK)
+        log_event(LOG_INFO, "serving_metrics", LOG_TEXT("address", listen));
+    else
+        log_event(LOG_ERROR, "cannot_serve_metrics", LOG_TEXT("address", listen),
+                  LOG_TEXT("reason", why.text));
 }
 
 static void start_pages(struct daemon *daemon)
@@ -593,6 +612,7 @@ static bool start(struct daemon *daemon, const char *path)
     if (!open_listeners(daemon) || !make_loops(daemon))
         return false;
     start_admin(daemon);
+    open_metrics(daemon);
     if (!start_certificates(daemon))
         return false;
     start_pages(daemon);

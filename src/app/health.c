@@ -345,13 +345,6 @@ static char *key_of(const struct upstream *upstream, const struct check_rule *ru
                          rule->fall, slow_start_ms);
 }
 
-static char *url_of(const struct upstream *upstream)
-{
-    bool brackets = strchr(upstream->host, ':') != NULL;
-    return memory_format("%s://%s%s%s:%u", upstream->scheme == UPSTREAM_HTTP ? "http" : "https",
-                         brackets ? "[" : "", upstream->host, brackets ? "]" : "", upstream->port);
-}
-
 /* Takes `key` and `url`. */
 static struct server *server_new(struct health *health, const struct tenant *tenant,
                                  const struct upstream *upstream, unsigned slow_start_ms, char *key,
@@ -384,7 +377,7 @@ static struct server *server_new(struct health *health, const struct tenant *ten
 static struct replica_health *attach(struct health *health, const struct tenant *tenant,
                                      const struct upstream *upstream, unsigned slow_start_ms)
 {
-    char *url = url_of(upstream);
+    char *url = upstream_url(upstream);
     struct server wanted = {.key = key_of(upstream, tenant->check, slow_start_ms, url)};
     struct server *const *found = tfind(&wanted, &health->tree, compare_servers);
     struct server *server;

@@ -5,6 +5,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "count_places.h"
 #include "health.h"
 #include "instances.h"
 #include "report.h"
@@ -36,6 +37,8 @@ struct publisher {
     struct resolver *resolver;
     struct instances *instances;
     struct health *health;
+    struct count_places *places; /* made when it is known how many there are to be */
+    struct publisher_record record;
     struct loops *loops;        /* NULL: nobody to hand snapshots to */
     struct snapshot *snapshots; /* alive, the latest first; the publisher has a reference on that */
     struct retired *retired;
@@ -164,6 +167,7 @@ static void publish(struct publisher *publisher)
         route_registry_build(sources_registry(publisher->sources), snapshot->generation);
     snapshot->table_generation = snapshot->generation;
     snapshot->content_hash = content_hash(configuration, snapshot->table);
+    publisher->record.snapshot_wall_s = clock_wall_s();
     publisher->labels_changed = false;
     put_out(publisher, snapshot);
     if (publisher->options.on_published != NULL)
@@ -231,6 +235,7 @@ static bool resolve(void *context, const char *host, struct ip *address)
 static void on_tenant(void *context, struct tenant *tenant)
 {
     const struct publisher *publisher = context;
+    tenant->count_place = count_places_take(publisher->places, tenant->name);
     health_attach(publisher->health, tenant);
 }
 
@@ -323,6 +328,7 @@ static void on_housekeeping(void *context)
     publish_addresses(publisher);
     resolver_forget_unused(publisher->resolver);
     health_forget_unused(publisher->health);
+    count_places_tidy(publisher->places, sources_registry(publisher->sources), clock_mono_ms());
 }
 
 void publisher_want_label(void *context, const struct label_request *request)
@@ -345,6 +351,8 @@ static void use_configuration(void *context, const struct configuration *configu
         .nameserver_count = configuration->nameserver_count,
     };
     struct error_text why;
+    if (publisher->places == NULL)
+        publisher->places = count_places_new(configuration->metrics.tenants);
     instances_set_settings(publisher->instances, configuration->settings);
     health_set_ca_file(publisher->health, configuration->haproxy.upstream_ca_file);
     if (resolver_configure(publisher->resolver, &options, &why) != ERROR_OK)
@@ -363,11 +371,20 @@ static bool read_global(struct publisher *publisher, struct diagnostics *diagnos
     return true;
 }
 
+static void count_diagnostics(struct publisher *publisher, const struct diagnostics *diagnostics)
+{
+    publisher->record.errors += diagnostics->errors;
+    publisher->record.warnings += diagnostics->count - diagnostics->errors;
+}
+
 /* A global file that cannot serve leaves the one in force where it is. */
 static void reread_global(struct publisher *publisher, struct diagnostics *diagnostics)
 {
-    if (read_global(publisher, diagnostics))
+    publisher->record.is_rejected = !read_global(publisher, diagnostics);
+    if (!publisher->record.is_rejected)
         return;
+    publisher->record.rejected++;
+    count_diagnostics(publisher, diagnostics);
     report_diagnostics(diagnostics, "configuration_broken");
     diagnostics_fini(diagnostics);
     *diagnostics = (struct diagnostics){0};
@@ -406,9 +423,13 @@ static void conclude(struct publisher *publisher, struct reading *reading, int64
         reread_global(publisher, diagnostics);
     struct sources_counts counts = sources_take_counts(publisher->sources);
     bool has_news = counts.changed > 0 || settings_differ(publisher);
+    count_diagnostics(publisher, diagnostics);
     if (has_news) {
+        publisher->record.published++;
         instances_settle(publisher->instances);
         publish(publisher);
+    } else {
+        publisher->record.unchanged++;
     }
     char hash[17];
     snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)publisher->snapshots->content_hash);
@@ -526,6 +547,8 @@ struct publisher *publisher_new(struct main_loop *main_loop,
         publisher_free(publisher);
         return NULL;
     }
+    publisher->record.published++;
+    count_diagnostics(publisher, diagnostics);
     char **names;
     size_t count = sources_take_changed(publisher->sources, &names);
     free_names(names, count); /* of all tenants: nobody has changed them */
@@ -554,6 +577,7 @@ void publisher_free(struct publisher *publisher)
     resolver_free(publisher->resolver); /* its last answers still ask what is allowed */
     sources_free(publisher->sources);
     health_free(publisher->health);
+    count_places_free(publisher->places);
     free_retired(publisher, UINT64_MAX);
     main_timer_free(publisher->collect_timer);
     main_timer_free(publisher->reclaim_timer);
@@ -575,6 +599,16 @@ const struct sources *publisher_sources(const struct publisher *publisher)
 const struct instances *publisher_instances(const struct publisher *publisher)
 {
     return publisher->instances;
+}
+
+struct count_places *publisher_places(const struct publisher *publisher)
+{
+    return publisher->places;
+}
+
+const struct publisher_record *publisher_record(const struct publisher *publisher)
+{
+    return &publisher->record;
 }
 
 size_t publisher_pending(const struct publisher *publisher)

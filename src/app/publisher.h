@@ -79,9 +79,23 @@ void publisher_folder_changed(struct publisher *publisher);
 void publisher_files_written(struct publisher *publisher, char *const *paths, size_t count,
                              const struct origin *origin);
 
+/* What came of reading files since the start, and how old what is in force is. */
+struct publisher_record {
+    uint64_t published; /* readings that led to a new snapshot, */
+    uint64_t unchanged; /* to none, */
+    uint64_t rejected;  /* and those with a global file that could not serve */
+    bool is_rejected;   /* the last global file could not */
+    uint64_t errors;    /* diagnostics, added up */
+    uint64_t warnings;
+    int64_t snapshot_wall_s; /* when the present table was made */
+};
+const struct publisher_record *publisher_record(const struct publisher *publisher);
+
 struct sources;
 struct instances;
+struct count_places;
 /* For those who tell what is in force. */
+struct count_places *publisher_places(const struct publisher *publisher);
 const struct sources *publisher_sources(const struct publisher *publisher);
 const struct instances *publisher_instances(const struct publisher *publisher);
 

@@ -19,6 +19,8 @@ enum {
         1024, /* labels that led nowhere; two that share a slot evict each other */
 };
 
+static const double TIMED_EVERY_S = 0.001;
+
 /* A request that waits for a snapshot, with its own copy of HAProxy's message. */
 struct held {
     uint64_t connection;
@@ -46,9 +48,11 @@ struct responder {
     atomic_bool recent_wanted;
     _Atomic(struct trace_recent *) recent; /* for whoever takes it; NULL: not made yet */
 
+    struct decision_counts *counts;
+    bool times_next; /* the next decision is timed */
+    double timed_s;  /* the turn in which one was last */
+
     /* Written by the loop's thread alone. */
-    _Atomic uint64_t outcomes[OUTCOME__MAX];
-    _Atomic uint64_t refusals[REFUSAL__MAX];
     _Atomic uint64_t held_total;
     _Atomic uint64_t held_in_vain;
 
@@ -69,10 +73,8 @@ static void count(_Atomic uint64_t *counter)
 static void note(struct responder *responder, uint64_t connection, const struct spop_notify *notify,
                  const struct decision *decision)
 {
-    count(&responder->outcomes[decision->outcome]);
+    decision_counts_add(responder->counts, decision);
     identity_log_add(&responder->identity_log, decision);
-    if (decision->refusal != REFUSAL_NONE)
-        count(&responder->refusals[decision->refusal]);
     if (responder->trace != NULL)
         trace_add(responder->trace, responder->snapshot->generation, connection, notify, decision);
 }
@@ -127,8 +129,13 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
 {
     struct responder *responder = context;
     struct decision decision;
+    bool is_timed = responder->times_next;
+    int64_t start_ns = is_timed ? clock_mono_ns() : 0;
 
+    responder->times_next = false;
     answer_notify(responder->snapshot, responder->verifier, notify, &decision, actions);
+    if (is_timed)
+        decision_counts_time(responder->counts, &decision, clock_mono_ns() - start_ns);
     if (lacks_instance(&decision) && hold(responder, notify, &decision))
         return SPOP_HELD;
     uint64_t connection = responder->trace != NULL ? loop_current_connection(responder->loop) : 0;
@@ -136,9 +143,18 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
     return SPOP_ANSWERED;
 }
 
+/* To read the clock costs as much as a small part of a decision. So one is timed in a millisecond,
+ * by the loop's own clock that has been read already: when there is little to do that is nearly
+ * every one. */
 static void on_input(void *context, struct slice frames)
 {
-    const struct responder *responder = context;
+    struct responder *responder = context;
+    double turn_s = loop_turn_s(responder->loop);
+    double since_s = turn_s - responder->timed_s;
+    if (since_s >= TIMED_EVERY_S || since_s < 0) {
+        responder->timed_s = turn_s;
+        responder->times_next = true;
+    }
     answer_ahead(responder->snapshot, frames);
 }
 
@@ -224,7 +240,7 @@ const struct loop_handler RESPONDER_HANDLER = {
 };
 
 struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
-                                struct trace_ring *trace)
+                                unsigned count_places, struct trace_ring *trace)
 {
     struct responder *responder = memory_new(sizeof(*responder));
     responder->loop = loop;
@@ -232,6 +248,7 @@ struct responder *responder_new(struct loop *loop, unsigned index, struct label_
     responder->desk = desk;
     responder->verifier = verifier_new(clock_wall_s);
     responder->trace = trace;
+    responder->counts = decision_counts_new(count_places);
     for (unsigned i = 0; i < HELD_MAX; i++)
         responder->held_order[i] = (uint8_t)i;
     return responder;
@@ -245,6 +262,7 @@ void responder_free(struct responder *responder)
         snapshot_unref(responder->snapshot);
     verifier_free(responder->verifier);
     free(atomic_load(&responder->recent));
+    decision_counts_free(responder->counts);
     free(responder);
 }
 
@@ -265,14 +283,9 @@ struct trace_recent *responder_take_recent(struct responder *responder)
     return recent;
 }
 
-uint64_t responder_outcomes(const struct responder *responder, enum outcome outcome)
+const struct decision_counts *responder_counts(const struct responder *responder)
 {
-    return atomic_load_explicit(&responder->outcomes[outcome], memory_order_relaxed);
-}
-
-uint64_t responder_refusals(const struct responder *responder, enum refusal refusal)
-{
-    return atomic_load_explicit(&responder->refusals[refusal], memory_order_relaxed);
+    return responder->counts;
 }
 
 uint64_t responder_held(const struct responder *responder)

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "agent/answer.h"
+#include "agent/decision_counts.h"
 #include "net/loop.h"
 
 #include <stdatomic.h>
@@ -24,9 +24,10 @@ enum { HELD_WAIT_MS = 300, LABEL_NEGATIVE_MS = 30 * 1000 };
 
 extern const struct loop_handler RESPONDER_HANDLER;
 
-/* `desk` is shared by all responders and outlives them. `trace` NULL: no trace. */
+/* `desk` is shared by all responders and outlives them. `count_places`: see
+ * agent/decision_counts.h. `trace` NULL: no trace. */
 struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
-                                struct trace_ring *trace);
+                                unsigned count_places, struct trace_ring *trace);
 /* After the loop has ended, or before it starts. */
 void responder_free(struct responder *responder);
 
@@ -37,8 +38,7 @@ bool responder_records(const struct responder *responder);
 /* Any thread: the last decisions as they were copied since the last call, for free(), or NULL; they
  * are copied again when the loop takes over the next published snapshot. */
 struct trace_recent *responder_take_recent(struct responder *responder);
-uint64_t responder_outcomes(const struct responder *responder, enum outcome outcome);
-uint64_t responder_refusals(const struct responder *responder, enum refusal refusal);
+const struct decision_counts *responder_counts(const struct responder *responder);
 /* Requests that were held, and those of them that were answered with 503. */
 uint64_t responder_held(const struct responder *responder);
 uint64_t responder_held_in_vain(const struct responder *responder);

@@ -109,7 +109,7 @@ static char *global_text(const struct setup_wish *wish, const char *previous)
 /* -- Tenants ----------------------------------------------------------------------------------- */
 
 /* "http://127.0.0.1:3000" for "127.0.0.1:3000". */
-static char *upstream_url(const char *text, bool tls)
+static char *url_of_upstream(const char *text, bool tls)
 {
     if (strstr(text, "://") != NULL)
         return memory_copy_text(slice_of(text));
@@ -308,7 +308,7 @@ static bool add_wished_tenant(struct setup_plan *plan, const struct setup_wish *
 {
     char *name = lower_case(wish->name != NULL ? wish->name : wish->host);
     struct json *tenant = json_new_object(), *hosts = json_new_array();
-    char *url = upstream_url(wish->upstream, false);
+    char *url = url_of_upstream(wish->upstream, false);
     json_append_text(hosts, slice_of(wish->host));
     json_put(tenant, "hosts", hosts);
     json_put_text(tenant, "upstream", slice_of(url));
@@ -351,7 +351,7 @@ static bool add_carried_tenant(struct setup_plan *plan, const struct setup_wish 
                     "owui-spoa: %s led to %s from any host: name the hosts in the tenant's "
                     "\"paths\", if it shall still\n",
                     from->paths[i].prefix, first);
-    char *url = upstream_url(from->server, from->tls);
+    char *url = url_of_upstream(from->server, from->tls);
     char *name = name_of(from, first);
     bool good =
         add_tenant(plan, name, carried_tenant(from, name, url, hosts, free_names, free_count));

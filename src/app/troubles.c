@@ -46,10 +46,11 @@ static struct numbers count_all(const struct troubles *troubles)
         numbers.counters[i] = loops_counter(troubles->loops, (enum loop_counter)i);
     for (unsigned loop = 0; loop < loops_count(troubles->loops); loop++) {
         const struct responder *responder = troubles->responders[loop];
+        const struct decision_counts *counts = responder_counts(responder);
         for (unsigned i = 0; i < OUTCOME__MAX; i++)
-            numbers.outcomes[i] += responder_outcomes(responder, (enum outcome)i);
+            numbers.outcomes[i] += decision_counts_outcome(counts, (enum outcome)i);
         for (unsigned i = 0; i < REFUSAL__MAX; i++)
-            numbers.refusals[i] += responder_refusals(responder, (enum refusal)i);
+            numbers.refusals[i] += decision_counts_refusal(counts, (enum refusal)i);
         numbers.held += responder_held(responder);
         numbers.held_in_vain += responder_held_in_vain(responder);
     }

@@ -109,6 +109,7 @@ void configuration_free(struct configuration *configuration)
     acme_settings_fini(&configuration->acme);
     free(configuration->jwks.ca_file);
     free(configuration->jwks.cache_dir);
+    free(configuration->metrics.listen);
     free(configuration->default_hsts);
     policy_unref(configuration->default_policy);
     free_headers(configuration->default_headers, configuration->default_header_count);

@@ -51,6 +51,7 @@ static void set_default_texts(struct configuration *configuration)
     configuration->acme.state_dir = memory_copy_text(SLICE("/var/lib/owui-spoa"));
     configuration->jwks.cache_dir = memory_copy_text(SLICE("/var/lib/owui-spoa/jwks"));
     configuration->jwks.refresh_ms = JWKS_REFRESH_MS;
+    configuration->metrics.tenants = METRICS_TENANTS_DEFAULT;
     configuration->admin_socket = memory_copy_text(SLICE("/run/owui-spoa/admin.sock"));
 }
 
@@ -558,6 +559,7 @@ void global_read(const struct node *root, struct configuration *configuration)
         {"haproxy", haproxy_read},
         {"acme", acme_read},
         {"jwks", jwks_read},
+        {"metrics", metrics_read},
         {"headers", read_nothing}, /* these three are read in their own time */
         {"defaults", read_nothing},
         {"tenants", read_nothing},

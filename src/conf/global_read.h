@@ -13,6 +13,7 @@ void haproxy_read(const struct node *node, void *configuration);
 void acme_read(const struct node *node, void *configuration);
 void admin_http_read(const struct node *node, void *configuration);
 void jwks_read(const struct node *node, void *configuration);
+void metrics_read(const struct node *node, void *configuration);
 void trusted_proxies_read(const struct node *node, void *configuration);
 
 /* What the sections mean together, and what is taken from one for another. */

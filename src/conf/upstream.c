@@ -112,22 +112,16 @@ static bool read_host(const struct node *node, struct slice url, struct slice te
 /* -- Addresses that a tenant may not have (SSRF): what this program itself or HAProxy listens on,
  * and what is outside "upstream_allow" -- */
 
-static bool is_loopback(const struct ip *ip)
-{
-    static const struct ip LOOPBACK_V6 = {.bytes = {[15] = 1}, .family = IP_V6};
-    return ip->family == IP_V4 ? ip->bytes[0] == 127 : ip_equal(ip, &LOOPBACK_V6);
-}
-
 static bool reaches(const struct ip *ip, uint16_t port, struct slice address)
 {
     struct socket_address listening = {0};
     if (slice_starts_with(address, SLICE("tcp:")))
         address = slice_skip(address, 4);
     if (port_parse(address, &listening.port))
-        return listening.port == port && is_loopback(ip);
+        return listening.port == port && ip_is_loopback(ip);
     if (!socket_address_parse(address, &listening) || listening.port != port)
         return false;
-    return listening.any ? is_loopback(ip) : ip_equal(&listening.ip, ip);
+    return listening.any ? ip_is_loopback(ip) : ip_equal(&listening.ip, ip);
 }
 
 static const char *reached(const struct ip *ip, uint16_t port, char *const *addresses, size_t count)
@@ -156,6 +150,7 @@ static bool check_loop(const struct node *node, const struct configuration *conf
         {"pages_listen", &haproxy->pages_listen, haproxy->pages_listen != NULL},
         {"admin_http.listen", &configuration->admin_http.listen,
          configuration->admin_http.listen != NULL},
+        {"metrics.listen", &configuration->metrics.listen, configuration->metrics.listen != NULL},
     };
     struct ip ip = upstream->address;
     if (upstream->host != NULL && strcmp(upstream->host, "localhost") == 0)

@@ -358,6 +358,11 @@ uint64_t loop_current_connection(const struct loop *loop)
     return loop->conns.current_id;
 }
 
+double loop_turn_s(const struct loop *loop)
+{
+    return ev_now(loop->events);
+}
+
 bool loop_answer(struct loop *loop, uint64_t connection_id, uint64_t stream_id, uint64_t frame_id,
                  struct slice actions)
 {

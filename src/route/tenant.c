@@ -83,6 +83,14 @@ bool upstream_has_name(const struct upstream *upstream)
     return upstream->host != NULL && !ip_parse(slice_of(upstream->host), &literal);
 }
 
+char *upstream_url(const struct upstream *upstream)
+{
+    const char *host = upstream->host != NULL ? upstream->host : "(by label)";
+    return memory_format(strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
+                         upstream->scheme == UPSTREAM_HTTP ? "http" : "https", host,
+                         (unsigned)upstream->port);
+}
+
 size_t tenant_upstream_count(const struct tenant *tenant)
 {
     if (tenant->backend != NULL || tenant->upstream.per_label)

@@ -1,4 +1,5 @@
 /* The admin interface's operations on certificates. They run in the sidecar's thread. */
+#include "certificate_view.h"
 #include "import.h"
 #include "sidecar_state.h"
 
@@ -9,183 +10,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct json *texts(char *const *items, size_t count)
-{
-    struct json *array = json_new_array();
-    for (size_t i = 0; i < count; i++)
-        json_append_text(array, slice_of(items[i]));
-    return array;
-}
-
-/* The certificate on disk. */
-static void put_file(struct json *object, const struct crypto_certificate *about)
-{
-    json_put_text(object, "serial", slice_of(about->serial));
-    json_put_text(object, "issuer", slice_of(about->issuer));
-    json_put_integer(object, "not_before", about->not_before_s);
-    json_put_integer(object, "not_after", about->not_after_s);
-    json_put_text(object, "key", slice_of(crypto_key_type_name(about->key_type)));
-    json_put(object, "names", texts(about->names, about->name_count));
-}
-
-static void put_problem(struct json *object, const struct acme_problem *problem)
-{
-    struct json *told = json_new_object();
-    json_put_text(told, "class", slice_of(acme_class_name(problem->class)));
-    json_put_text(told, "type", slice_of(problem->type));
-    json_put_text(told, "detail", slice_of(problem->detail));
-    if (problem->url[0] != '\0')
-        json_put_text(told, "url", slice_of(problem->url));
-    json_put(object, "problem", told);
-}
-
-static const char *alarm_name(enum schedule_alarm alarm)
-{
-    static const char *const NAMES[] = {"fine", "expiring", "expired"};
-    return NAMES[alarm];
-}
-
-/* What the worker knows of it. */
-static void put_status(void *context, const struct acme_status *status)
-{
-    struct json *object = context;
-    if (status->certificate != NULL)
-        put_file(object, status->certificate);
-    if (status->problem != NULL)
-        put_problem(object, status->problem);
-    struct json *left_out = json_new_array();
-    for (size_t i = 0; i < status->host_count; i++) {
-        if (status->hosts[i].problem == NULL)
-            continue;
-        struct json *host = json_new_object();
-        json_put_text(host, "host", slice_of(status->hosts[i].host));
-        put_problem(host, status->hosts[i].problem);
-        json_append(left_out, host);
-    }
-    json_put(object, "left_out", left_out);
-    json_put_integer(object, "failures", status->failures);
-    json_put_text(object, "alarm", slice_of(alarm_name(status->alarm)));
-    if (status->doing != NULL)
-        json_put_text(object, "doing", slice_of(status->doing));
-    json_put_text(object, "next", slice_of(status->why));
-    json_put_integer(object, "next_in_s", status->next_in_ms / 1000);
-    json_put_text(object, "ca", slice_of(status->ca));
-}
-
-static struct json *deployments(const struct sidecar *sidecar,
-                                const struct certificate *certificate)
-{
-    struct json *array = json_new_array();
-    for (size_t i = 0; i < sidecar->haproxy_count; i++) {
-        const struct deployment *deployment = &certificate->deployments[i];
-        struct json *object = json_new_object();
-        json_put_text(object, "socket", slice_of(sidecar->haproxys[i].target.path));
-        json_put_bool(object, "served", deployment->deployed && sidecar->haproxys[i].pid != 0);
-        json_put_integer(object, "took_us", deployment->took_us);
-        if (deployment->problem != NULL)
-            json_put_text(object, "problem", slice_of(deployment->problem));
-        json_append(array, object);
-    }
-    return array;
-}
-
-/* Without a CA the file is all there is to tell. */
-static void put_unmanaged(const struct sidecar *sidecar, const struct certificate *certificate,
-                          struct json *object)
-{
-    struct crypto_certificate about;
-    json_put_text(object, "next",
-                  sidecar->worker == NULL
-                      ? SLICE("no CA is configured: put a certificate in place")
-                      : SLICE("waits for HAProxy, through which challenges are answered"));
-    json_put_text(object, "alarm", SLICE("fine"));
-    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
-        return;
-    put_file(object, &about);
-    const struct schedule_certificate dates = {.not_before_s = about.not_before_s,
-                                               .not_after_s = about.not_after_s};
-    json_put_text(object, "alarm", slice_of(alarm_name(schedule_alarm_of(&dates, clock_wall_s()))));
-    crypto_certificate_free(&about);
-}
-
-/* Where the certificate on disk comes from. */
-static void put_source(struct json *object)
-{
-    struct slice ca;
-    bool ordered = json_read_text(json_get(object, "ca"), &ca) && ca.size > 0;
-    json_put_text(object, "source", ordered ? SLICE("acme") : SLICE("file"));
-}
-
-static struct json *describe(struct sidecar *sidecar, const struct certificate *certificate)
-{
-    struct json *object = json_new_object();
-    json_put_text(object, "name", slice_of(certificate->name));
-    json_put_text(object, "tenant", slice_of(certificate->tenant));
-    json_put(object, "hosts", texts(certificate->hosts, certificate->host_count));
-    if (sidecar->worker == NULL ||
-        !acme_worker_status(sidecar->worker, certificate->name, put_status, object))
-        put_unmanaged(sidecar, certificate, object);
-    if (json_get(object, "serial") != NULL)
-        put_source(object);
-    if (certificate->service.alarm != NULL)
-        json_put_text(object, "served_wrong", slice_of(certificate->service.alarm));
-    json_put(object, "haproxys", deployments(sidecar, certificate));
-    return object;
-}
-
 /* -- The sidecar's part of the status ---------------------------------------------------------- */
-
-#define HEALTH_TABLE(X)         \
-    X(FINE, "fine")             \
-    X(MISSING, "missing")       \
-    X(EXPIRING, "expiring")     \
-    X(EXPIRED, "expired")       \
-    X(NOT_SERVED, "not_served") \
-    X(SERVED_WRONG, "served_wrong")
-
-enum health {
-#define X(NAME, TEXT) HEALTH_##NAME,
-    HEALTH_TABLE(X)
-#undef X
-        HEALTH__MAX,
-};
-
-/* The worst that can be said of a certificate, from what describe() says. */
-static enum health health_of(const struct json *certificate)
-{
-    struct slice alarm = {0};
-    const struct json *haproxys = json_get(certificate, "haproxys");
-    if (json_get(certificate, "not_after") == NULL)
-        return HEALTH_MISSING;
-    if (json_read_text(json_get(certificate, "alarm"), &alarm) &&
-        !slice_equal(alarm, SLICE("fine")))
-        return slice_equal(alarm, SLICE("expired")) ? HEALTH_EXPIRED : HEALTH_EXPIRING;
-    if (json_get(certificate, "served_wrong") != NULL)
-        return HEALTH_SERVED_WRONG;
-    for (size_t i = 0; i < json_count(haproxys); i++) {
-        bool served = false;
-        if (!json_read_bool(json_get(json_at(haproxys, i), "served"), &served) || !served)
-            return HEALTH_NOT_SERVED;
-    }
-    return HEALTH_FINE;
-}
 
 static void put_health(struct sidecar *sidecar, struct json *object)
 {
-    static const char *const NAMES[] = {
-#define X(NAME, TEXT) [HEALTH_##NAME] = (TEXT),
-        HEALTH_TABLE(X)
-#undef X
-    };
-    size_t counts[HEALTH__MAX] = {0};
+    size_t counts[CERTIFICATE_HEALTH__MAX] = {0};
     struct json *health = json_new_object();
     for (size_t i = 0; i < sidecar->list->count; i++) {
-        struct json *certificate = describe(sidecar, sidecar->list->items[i]);
-        counts[health_of(certificate)]++;
+        struct json *certificate = certificate_describe(sidecar, sidecar->list->items[i]);
+        counts[certificate_health(certificate)]++;
         json_free(certificate);
     }
     for (size_t i = 0; i < COUNT_OF(counts); i++)
-        json_put_integer(health, NAMES[i], (int64_t)counts[i]);
+        json_put_integer(health, certificate_health_name((enum certificate_health)i),
+                         (int64_t)counts[i]);
     json_put(object, "certificates", health);
 }
 
@@ -274,7 +112,7 @@ static void list_certificates(void *context, const struct admin_request *request
     if (sorted)
         qsort(found, count, sizeof(*found), by_end);
     for (size_t i = offset; i < count && i - offset < limit; i++)
-        json_append(array, describe(sidecar, found[i].certificate));
+        json_append(array, certificate_describe(sidecar, found[i].certificate));
     free(found);
     free(search);
     answer->body = json_new_object();
@@ -306,7 +144,7 @@ static void show_certificate(void *context, const struct admin_request *request,
     struct sidecar *sidecar = context;
     const struct certificate *certificate = find_asked(sidecar, request, answer);
     if (certificate != NULL)
-        answer->body = describe(sidecar, certificate);
+        answer->body = certificate_describe(sidecar, certificate);
 }
 
 static bool has_worker(const struct sidecar *sidecar, struct admin_answer *answer)
@@ -428,6 +266,7 @@ static void import_certificates(void *context, const struct admin_request *reque
 
 const struct admin_operation SIDECAR_OPERATIONS[] = {
     {"GET", "/v1/status", show_status, "adds HAProxys and certificates"},
+    {"GET", "/metrics", sidecar_show_metrics, "adds what it knows of certificates"},
     {"GET", "/v1/certificates", list_certificates, "lists all certificates"},
     {"GET", "/v1/certificates/{}", show_certificate, "tells about one"},
     {"POST", "/v1/certificates/{}/renew", renew_certificate, "orders a new one now"},

@@ -84,6 +84,7 @@ static void on_deployed(void *context, const struct deploy_result *result, size_
     struct certificate *certificate = certificate_list_find(sidecar->list, name);
 
     log_result(result);
+    sidecar_count_swap(sidecar, result);
     if (certificate != NULL && !result->removed)
         note_deployment(sidecar, certificate, result, left);
     if (left == 0 && sidecar->sweeping && sidecar->swept != NULL &&
@@ -535,6 +536,7 @@ struct sidecar *sidecar_start(const struct sidecar_settings *settings, struct er
     struct sidecar *sidecar = memory_new(sizeof(*sidecar));
     sidecar->rsa = settings->rsa;
     sidecar->ecdsa = settings->ecdsa;
+    sidecar->told_max = settings->told_max;
     sidecar->crt_list = without_trailing_slashes(settings->store.certs);
     if (settings->certbot_live != NULL)
         sidecar->certbot_live = memory_copy_text(slice_of(settings->certbot_live));

@@ -33,6 +33,17 @@ struct leaving {
     int64_t until_ms; /* monotonic */
 };
 
+/* What became of certificates on their way into HAProxys, since the start. */
+enum { SWAP_TIME_BOUNDS = 10 };
+struct swap_counts {
+    uint64_t done;
+    uint64_t unchanged; /* HAProxy had it */
+    uint64_t removed;
+    uint64_t failed;
+    uint64_t times[SWAP_TIME_BOUNDS + 1]; /* of those done */
+    uint64_t sum_us;
+};
+
 struct sidecar {
     pthread_t thread;
     struct main_loop *loop;
@@ -47,6 +58,8 @@ struct sidecar {
     struct acme_ca_settings cas[3];
     struct acme_worker *worker; /* NULL: no CA is configured */
     struct deployer *deployer;
+    struct swap_counts swaps;
+    unsigned told_max; /* certificates of which metrics tell each */
     struct challenges *challenges;
     struct publications *publications;
     struct examinations *examinations; /* NULL: the CA looks by itself */
@@ -86,3 +99,6 @@ bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
 void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate);
 /* The operations on certificates, for the admin interface. */
 extern const struct admin_operation SIDECAR_OPERATIONS[];
+/* Its part of GET /metrics, and the counting of swaps for it. */
+admin_handler_fn sidecar_show_metrics;
+void sidecar_count_swap(struct sidecar *sidecar, const struct deploy_result *result);

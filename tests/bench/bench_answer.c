@@ -2,13 +2,16 @@
  *
  *     bench_answer [TENANTS...]        default: 10 1000 100000
  *     bench_answer replicas            1000 tenants, plain and with replicas of each kind
+ *     bench_answer counts              the same decisions, uncounted, counted, and all of them
+ * timed
  *
  * Bursts of 20 NOTIFYs for random tenants go through a SPOP session and come back as ACKs. Told are
  * the fastest and the median of 100 rounds: other programs can only make a round slower. What more
  * tenants add is the wait for memory.
  */
 #include "agent/ahead.h"
-#include "agent/answer.h"
+#include "agent/decision_counts.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "spop/spop_session.h"
 #include "support/spop_peer.h"
@@ -23,6 +26,7 @@ enum {
     BURST_BYTES = BURST * 400,
     ANSWER_BYTES = BURST * SPOP_ACK_MAX_BYTES,
     ROUNDS = 100,
+    METRICS_PLACES = 1000, /* "metrics": {"tenants": ...} unless told */
 };
 
 struct bursts {
@@ -123,11 +127,24 @@ static struct bursts *make_bursts(unsigned tenants)
     return bursts;
 }
 
+/* As the program counts: see src/app/responder.c. The clock is read once in so many decisions; in a
+ * loop that does nothing else a millisecond has thousands. */
+static struct decision_counts *counts; /* NULL: nothing is counted */
+static bool counts_first;              /* of a burst, that is timed */
+static bool is_first;
+
 static enum spop_answer on_notify(void *context, const struct spop_notify *notify,
                                   struct writer *actions)
 {
     struct decision decision;
+    bool is_timed = counts_first && is_first;
+    int64_t start_ns = is_timed ? clock_mono_ns() : 0;
+    is_first = false;
     answer_notify(context, NULL, notify, &decision, actions);
+    if (is_timed)
+        decision_counts_time(counts, &decision, clock_mono_ns() - start_ns);
+    if (counts != NULL)
+        decision_counts_add(counts, &decision);
     require(decision.outcome == OUTCOME_FORWARD);
     return SPOP_ANSWERED;
 }
@@ -137,6 +154,7 @@ static void feed(struct spop_session *session, struct snapshot *snapshot, const 
 {
     static uint8_t answers[ANSWER_BYTES];
     struct writer out = writer_of(answers, sizeof(answers));
+    is_first = true;
     answer_ahead(snapshot, slice_from(bytes, size));
     size_t used =
         spop_session_feed(session, slice_from(bytes, size), &out, on_notify, snapshot, NULL);
@@ -159,12 +177,19 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void start_session(struct spop_session *session, struct snapshot *snapshot)
+{
+    uint8_t hello[256];
+    struct writer writer = writer_of(hello, sizeof(hello));
+    spop_session_init(session);
+    peer_write_hello(&writer, SPOP_MAX_FRAME_BYTES, false);
+    feed(session, snapshot, hello, writer_used(&writer));
+}
+
 static void measure(unsigned tenants)
 {
     static struct settings settings;
     double ns[ROUNDS];
-    uint8_t hello[256];
-    struct writer writer = writer_of(hello, sizeof(hello));
     struct route_registry *registry = route_registry_new();
     for (unsigned i = 1; i <= tenants; i++)
         route_registry_put(registry, make_tenant(i), NULL, NULL);
@@ -173,9 +198,7 @@ static void measure(unsigned tenants)
     struct bursts *bursts = make_bursts(tenants);
 
     struct spop_session session;
-    spop_session_init(&session);
-    peer_write_hello(&writer, SPOP_MAX_FRAME_BYTES, false);
-    feed(&session, &snapshot, hello, writer_used(&writer));
+    start_session(&session, &snapshot);
     for (unsigned i = 0; i < ROUNDS; i++)
         ns[i] = round_ns(&session, &snapshot, bursts);
     qsort(ns, ROUNDS, sizeof(ns[0]), compare);
@@ -184,6 +207,44 @@ static void measure(unsigned tenants)
     free(bursts);
     route_table_free(snapshot.table);
     route_registry_free(registry);
+}
+
+/* Each round is one of every kind, so that all see the same machine. */
+static void measure_counts(unsigned tenants)
+{
+    enum { KINDS = 3 };
+    static const char *const NAMES[KINDS] = {"uncounted", "counted", "and timed in each burst"};
+    static struct settings settings;
+    static double ns[KINDS][ROUNDS];
+    struct decision_counts *own = decision_counts_new(COUNT_PLACES_MAX);
+    struct route_registry *registry = route_registry_new();
+    for (unsigned i = 1; i <= tenants; i++) {
+        struct tenant *tenant = make_tenant(i);
+        tenant->count_place = (uint16_t)(i <= METRICS_PLACES ? i : COUNT_PLACE_OTHER);
+        route_registry_put(registry, tenant, NULL, NULL);
+    }
+    struct snapshot snapshot = {.settings = &settings, .generation = 1};
+    snapshot.table = route_registry_build(registry, 1);
+    struct bursts *bursts = make_bursts(tenants);
+    struct spop_session session;
+    start_session(&session, &snapshot);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        for (unsigned kind = 0; kind < KINDS; kind++) {
+            counts = kind > 0 ? own : NULL;
+            counts_first = kind > 1;
+            ns[kind][i] = round_ns(&session, &snapshot, bursts);
+        }
+    counts = NULL;
+    counts_first = false;
+    for (unsigned kind = 0; kind < KINDS; kind++) {
+        qsort(ns[kind], ROUNDS, sizeof(ns[0][0]), compare);
+        printf("%8u tenants, %-23s %6.0f ns per NOTIFY at best, %6.0f median, x %.3f\n", tenants,
+               NAMES[kind], ns[kind][0], ns[kind][ROUNDS / 2], ns[kind][0] / ns[0][0]);
+    }
+    free(bursts);
+    route_table_free(snapshot.table);
+    route_registry_free(registry);
+    decision_counts_free(own);
 }
 
 static void measure_replicas(void)
@@ -207,6 +268,11 @@ int main(int count, char **arguments)
     static const unsigned DEFAULTS[] = {10, 1000, 100000};
     if (count == 2 && strcmp(arguments[1], "replicas") == 0) {
         measure_replicas();
+        return EXIT_SUCCESS;
+    }
+    if (count == 2 && strcmp(arguments[1], "counts") == 0) {
+        for (size_t i = 0; i < COUNT_OF(DEFAULTS); i++)
+            measure_counts(DEFAULTS[i]);
         return EXIT_SUCCESS;
     }
     for (int i = 1; i < count; i++)

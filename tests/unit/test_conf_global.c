@@ -22,6 +22,8 @@ Test(conf_global, everything_has_a_default)
     cr_assert(eq(uint, configuration->listen_mode, 0660));
     cr_assert(eq(uint, configuration->loops, 1));
     cr_assert(eq(uint, configuration->resolve_interval_s, 30));
+    cr_assert(configuration->metrics.listen == NULL);
+    cr_assert(eq(uint, configuration->metrics.tenants, METRICS_TENANTS_DEFAULT));
     cr_assert(configuration->default_https_redirect);
     cr_assert(eq(int, (int)configuration->log_level, LOG_INFO));
     const struct settings *settings = configuration->settings;

@@ -1,0 +1,158 @@
+/* What is told of a certificate: see certificate_view.h. */
+#include "certificate_view.h"
+
+#include "core/clock.h"
+
+static struct json *texts(char *const *items, size_t count)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < count; i++)
+        json_append_text(array, slice_of(items[i]));
+    return array;
+}
+
+/* The certificate on disk. */
+static void put_file(struct json *object, const struct crypto_certificate *about)
+{
+    json_put_text(object, "serial", slice_of(about->serial));
+    json_put_text(object, "issuer", slice_of(about->issuer));
+    json_put_integer(object, "not_before", about->not_before_s);
+    json_put_integer(object, "not_after", about->not_after_s);
+    json_put_text(object, "key", slice_of(crypto_key_type_name(about->key_type)));
+    json_put(object, "names", texts(about->names, about->name_count));
+}
+
+static void put_problem(struct json *object, const struct acme_problem *problem)
+{
+    struct json *told = json_new_object();
+    json_put_text(told, "class", slice_of(acme_class_name(problem->class)));
+    json_put_text(told, "type", slice_of(problem->type));
+    json_put_text(told, "detail", slice_of(problem->detail));
+    if (problem->url[0] != '\0')
+        json_put_text(told, "url", slice_of(problem->url));
+    json_put(object, "problem", told);
+}
+
+static const char *alarm_name(enum schedule_alarm alarm)
+{
+    static const char *const NAMES[] = {"fine", "expiring", "expired"};
+    return NAMES[alarm];
+}
+
+/* What the worker knows of it. */
+static void put_status(void *context, const struct acme_status *status)
+{
+    struct json *object = context;
+    if (status->certificate != NULL)
+        put_file(object, status->certificate);
+    if (status->problem != NULL)
+        put_problem(object, status->problem);
+    struct json *left_out = json_new_array();
+    for (size_t i = 0; i < status->host_count; i++) {
+        if (status->hosts[i].problem == NULL)
+            continue;
+        struct json *host = json_new_object();
+        json_put_text(host, "host", slice_of(status->hosts[i].host));
+        put_problem(host, status->hosts[i].problem);
+        json_append(left_out, host);
+    }
+    json_put(object, "left_out", left_out);
+    json_put_integer(object, "failures", status->failures);
+    json_put_text(object, "alarm", slice_of(alarm_name(status->alarm)));
+    if (status->doing != NULL)
+        json_put_text(object, "doing", slice_of(status->doing));
+    json_put_text(object, "next", slice_of(status->why));
+    json_put_integer(object, "next_in_s", status->next_in_ms / 1000);
+    json_put_text(object, "ca", slice_of(status->ca));
+}
+
+static struct json *deployments(const struct sidecar *sidecar,
+                                const struct certificate *certificate)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < sidecar->haproxy_count; i++) {
+        const struct deployment *deployment = &certificate->deployments[i];
+        struct json *object = json_new_object();
+        json_put_text(object, "socket", slice_of(sidecar->haproxys[i].target.path));
+        json_put_bool(object, "served", deployment->deployed && sidecar->haproxys[i].pid != 0);
+        json_put_integer(object, "took_us", deployment->took_us);
+        if (deployment->problem != NULL)
+            json_put_text(object, "problem", slice_of(deployment->problem));
+        json_append(array, object);
+    }
+    return array;
+}
+
+/* Without a CA the file is all there is to tell. */
+static void put_unmanaged(const struct sidecar *sidecar, const struct certificate *certificate,
+                          struct json *object)
+{
+    struct crypto_certificate about;
+    json_put_text(object, "next",
+                  sidecar->worker == NULL
+                      ? SLICE("no CA is configured: put a certificate in place")
+                      : SLICE("waits for HAProxy, through which challenges are answered"));
+    json_put_text(object, "alarm", SLICE("fine"));
+    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
+        return;
+    put_file(object, &about);
+    const struct schedule_certificate dates = {.not_before_s = about.not_before_s,
+                                               .not_after_s = about.not_after_s};
+    json_put_text(object, "alarm", slice_of(alarm_name(schedule_alarm_of(&dates, clock_wall_s()))));
+    crypto_certificate_free(&about);
+}
+
+/* Where the certificate on disk comes from. */
+static void put_source(struct json *object)
+{
+    struct slice ca;
+    bool ordered = json_read_text(json_get(object, "ca"), &ca) && ca.size > 0;
+    json_put_text(object, "source", ordered ? SLICE("acme") : SLICE("file"));
+}
+
+struct json *certificate_describe(struct sidecar *sidecar, const struct certificate *certificate)
+{
+    struct json *object = json_new_object();
+    json_put_text(object, "name", slice_of(certificate->name));
+    json_put_text(object, "tenant", slice_of(certificate->tenant));
+    json_put(object, "hosts", texts(certificate->hosts, certificate->host_count));
+    if (sidecar->worker == NULL ||
+        !acme_worker_status(sidecar->worker, certificate->name, put_status, object))
+        put_unmanaged(sidecar, certificate, object);
+    if (json_get(object, "serial") != NULL)
+        put_source(object);
+    if (certificate->service.alarm != NULL)
+        json_put_text(object, "served_wrong", slice_of(certificate->service.alarm));
+    json_put(object, "haproxys", deployments(sidecar, certificate));
+    return object;
+}
+
+enum certificate_health certificate_health(const struct json *certificate)
+{
+    struct slice alarm = {0};
+    const struct json *haproxys = json_get(certificate, "haproxys");
+    if (json_get(certificate, "not_after") == NULL)
+        return CERTIFICATE_MISSING;
+    if (json_read_text(json_get(certificate, "alarm"), &alarm) &&
+        !slice_equal(alarm, SLICE("fine")))
+        return slice_equal(alarm, SLICE("expired")) ? CERTIFICATE_EXPIRED : CERTIFICATE_EXPIRING;
+    if (json_get(certificate, "served_wrong") != NULL)
+        return CERTIFICATE_SERVED_WRONG;
+    for (size_t i = 0; i < json_count(haproxys); i++) {
+        bool served = false;
+        if (!json_read_bool(json_get(json_at(haproxys, i), "served"), &served) || !served)
+            return CERTIFICATE_NOT_SERVED;
+    }
+    return CERTIFICATE_FINE;
+}
+
+const char *certificate_health_name(enum certificate_health health)
+{
+    static const char *const NAMES[] = {
+#define X(NAME, TEXT) [CERTIFICATE_##NAME] = (TEXT),
+        CERTIFICATE_HEALTH_TABLE(X)
+#undef X
+    };
+    assert(health < CERTIFICATE_HEALTH__MAX);
+    return NAMES[health];
+}
