@@ -536,7 +536,8 @@ def test_no_core_dump_and_no_other_process(new_certified):
         os.chown(path, nobody, nobody)
     agent = stack.start_agent(user=nobody)
     assert " 65534 " in pathlib.Path(f"/proc/{agent.pid}/status").read_text().replace("\t", " ")
-    assert os.stat(f"/proc/{agent.pid}/mem").st_uid == 0
+    # It listens before it has keys.
+    wait_until(lambda: os.stat(f"/proc/{agent.pid}/mem").st_uid == 0, "not to be looked into", 30)
     limits = pathlib.Path(f"/proc/{agent.pid}/limits").read_text()
     assert re.search(r"Max core file size +0 +0 ", limits)
 
