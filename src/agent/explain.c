@@ -432,6 +432,8 @@ static struct json *headers_json(const struct explanation *explanation)
     hap_config_visit_headers(explanation->haproxy, &visitor);
     if (explanation->decision.host.changed)
         put_host(lists.set, "Host", &explanation->decision.host);
+    if (explanation->decision.strip_segments > 0)
+        put_string(lists.set, "X-Forwarded-Prefix", explanation->decision.match.path->prefix);
     list_own(&lists);
     json_put(object, "deleted", lists.deleted);
     json_put(object, "set", lists.set);

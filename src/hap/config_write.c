@@ -550,10 +550,15 @@ static void put_headers(const struct page *page)
 
 static void put_prefix_cut(const struct page *page)
 {
-    put(page,
-        "\n"
-        "    # a path tenant's prefix to cut, or limits; for everybody else the rules end here\n"
-        "    http-request allow unless { var(txn.owui.more) -m found }\n");
+    put(page, "\n"
+              "    # a path tenant's prefix to cut and to tell, or limits; for everybody else the "
+              "rules end here\n"
+              "    http-request allow unless { var(txn.owui.more) -m found }\n");
+    for (int segments = 1; segments <= STRIP_MAX_SEGMENTS; segments++)
+        put(page,
+            "    http-request set-header X-Forwarded-Prefix %%[path,field(1,/,%d)] if "
+            "{ var(txn.owui.strip) -m int eq %d }\n",
+            segments + 1, segments);
     for (int segments = 1; segments <= STRIP_MAX_SEGMENTS; segments++)
         put(page,
             "    http-request set-path /%%[path,field(%d,/,0)] if "

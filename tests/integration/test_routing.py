@@ -104,6 +104,23 @@ def test_strip_cuts_the_prefix(http, path, reached):
 
 
 @pytest.mark.parametrize(
+    "path, prefix",
+    [
+        ("/llm/api/echo", "/llm"),
+        ("/llm/deep/er/api/echo?q=/llm/x", "/llm/deep/er"),
+        ("/%6clm/./api//echo", "/llm"),
+    ],
+)
+def test_the_prefix_that_was_cut_is_told(http, path, prefix):
+    spoofed = [("X-Forwarded-Prefix", "/spoofed"), ("x-forwarded-prefix", "/twice")]
+    answer = request(http, path, "apps.test", headers=spoofed)
+    told = [value for name, value in answer.json()["headers"] if name == "x-forwarded-prefix"]
+    assert told == [prefix]
+    answer = request(http, "/api/echo", "chat.alpha.test", headers=spoofed)
+    assert "x-forwarded-prefix" not in dict(answer.json()["headers"])
+
+
+@pytest.mark.parametrize(
     "path",
     ["/llm", "/llm/", "/llmapi/echo", "/llm/apis/echo", "/llm/static/x", "/LLM/api/echo", "/"],
 )
