@@ -386,9 +386,10 @@ static bool is_of_this(const struct history *history, struct error_text *why)
     if (error == ERROR_NOT_FOUND)
         error = file_replace(&history->folder, &history->folder, "of", ours, &KEPT, why);
     else if (error == ERROR_OK && !slice_equal(bytes_slice(&of), ours))
-        error = error_set(why, ERROR_EXISTS,
-                          "%s is the history of %.*s: tell another \"state_dir\", or remove it",
-                          history->folder.path, SLICE_PRINT(bytes_slice(&of)));
+        error = error_set(
+            why, ERROR_EXISTS,
+            "%s is the history of %.*s: tell another \"acme\".\"state_dir\", or remove it",
+            history->folder.path, SLICE_PRINT(bytes_slice(&of)));
     bytes_free(&of);
     free(whole);
     return error == ERROR_OK;
