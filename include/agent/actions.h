@@ -3,14 +3,15 @@
 
 #include "spop/spop_frame.h"
 
-/* One SET-VAR. */
+/* One SET-VAR or UNSET-VAR. */
 struct action {
     enum spop_scope scope;
     struct slice name; /* without HAProxy's prefix */
+    bool is_unset;     /* `value` is of no meaning then */
     struct spop_value value;
 };
 
-/* Takes the next action. False at the end and on bytes that are no SET-VAR (actions->failed). */
+/* Takes the next action. False at the end and on bytes that are neither (actions->failed). */
 MUST_CHECK bool action_next(struct reader *actions, struct action *action);
 /* Takes the next (name, value) pair of a value in set-headers-bin form. False at its end. */
 MUST_CHECK bool header_pair_next(struct reader *headers, struct slice *name, struct slice *value);

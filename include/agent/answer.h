@@ -83,7 +83,9 @@
  *     headers  binary   all of a tenant's headers (hb true): (name, value) pairs of varint-length
  *                       strings, closed by two empty ones
  *
- * and to the message `acme`, of which nothing else is told:
+ * and, when the decision holds for the connection's next requests too, some of the session: host,
+ * now, until and what these requests get (see src/agent/reuse.h). To the message `acme`, of which
+ * nothing else is told:
  *
  *     acme     string   the key authorization (RFC 8555 8.1), only when the token is known
  */
@@ -198,6 +200,7 @@ struct decision {
     struct slice cookie;            /* to be set */
     struct replica_choice replica;  /* of a target that has replicas */
     struct slice location;          /* for redirects: scheme, host and port */
+    struct slice reuse_stamp;       /* it holds for more than this request; empty: it does not */
     char location_buffer[LOCATION_MAX_BYTES];
     char cookie_buffer[COOKIE_MAX_BYTES];
 };

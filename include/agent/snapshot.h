@@ -9,6 +9,8 @@
 
 #include <stdatomic.h>
 
+enum { SNAPSHOT_STAMP_MAX_BYTES = 40 };
+
 struct snapshot {
     atomic_uint references;
     uint64_t generation;
@@ -20,7 +22,11 @@ struct snapshot {
     const struct challenge_table *challenges; /* NULL: none; may be an older snapshot's too */
     struct jwk_table *keys; /* of those who issue tokens; NULL: none; may be an older snapshot's */
     struct seal_keys seal;  /* what cookies are sealed with */
-    struct snapshot *next;  /* the publisher's list of live snapshots */
+    /* Names the table and the settings, among all agents and for all time. Empty: no decision is to
+     * hold for more than a request. */
+    char stamp[SNAPSHOT_STAMP_MAX_BYTES];
+    uint8_t stamp_size;
+    struct snapshot *next; /* the publisher's list of live snapshots */
 };
 
 /* Called by a loop that lets go of it. Frees nothing: the publisher does, at its next turn. */

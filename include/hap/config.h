@@ -149,6 +149,8 @@ struct hap_config {
     unsigned arguments;  /* a bit (1 << enum hap_argument) for each that some tenant needs */
     char *spoe_path;     /* NULL: "/etc/haproxy/owui.spoe.cfg" */
     char *fallback_map;  /* what is asked when no agent answers; NULL: nothing */
+    char *decision_map;  /* where HAProxy sees that decisions still hold; NULL: for no more than one
+                            request */
     unsigned https_port; /* where plain HTTP is sent to then; 0: 443 */
     struct hap_timeouts timeouts;
     struct hap_tables tables;

@@ -19,3 +19,5 @@ struct slice owui_path_shared(size_t index);
 
 /* `path` is in normal form. */
 enum owui_path owui_path_kind(struct slice path);
+/* What monitors ask for, by whatever name and port they know; likewise. */
+bool owui_path_is_health(struct slice path);

@@ -22,7 +22,8 @@ struct route_match {
     const struct tenant_host *host; /* the host pattern that matched, or NULL for a path rule */
     struct slice label;             /* what "*" matched: a view into the host asked for */
     bool label_refused;             /* a wildcard host matched but its label pattern did not */
-    bool host_known;                /* the host is somebody's, though no path matched */
+    bool host_has_paths; /* a path of the host is somebody's, whether or not it matched */
+    bool host_known;     /* the host is somebody's, though no path matched */
 };
 
 /* `host` is a normalised name, `path` a normalised path. No lock, no allocation. */

@@ -133,6 +133,9 @@ void spop_write_set_binary(struct writer *writer, enum spop_scope scope, struct 
 void spop_write_set_ip(struct writer *writer, enum spop_scope scope, struct slice name,
                        struct slice bytes);
 
+/* The UNSET-VAR action (2): likewise. */
+void spop_write_unset(struct writer *writer, enum spop_scope scope, struct slice name);
+
 /* An ACK stays at or under this many bytes (length word included): HAProxy 3.1+ wedges a connection
  * whose 16 kB demultiplexing buffer fills, and it has up to 20 requests in flight. */
 enum { SPOP_ACK_MAX_BYTES = 512 };

@@ -1,6 +1,7 @@
 /* Decisions as SPOP actions: see agent/answer.h. */
 #include "action_write.h"
 #include "limits.h"
+#include "reuse.h"
 
 enum { HOST_HEADER_MAX_BYTES = HOST_MAX_BYTES + 2 + 6 }; /* brackets and ":65535" */
 
@@ -194,11 +195,14 @@ static void write_forward(const struct request *request, const struct decision *
     write_spent(decision, actions);
     write_headers(request, decision, actions);
 
-    /* Last, because an answer is complete without it: HAProxy then makes an id of its own. */
+    /* Last, because an answer is complete without these: HAProxy then makes an id of its own, and
+     * asks again. */
     struct writer with_id = *actions;
     action_set_text(&with_id, SLICE("rid"), decision->client.request_id);
     if (!with_id.failed)
         *actions = with_id;
+    if (decision->reuse_stamp.size > 0)
+        reuse_write(request, decision, public_port(decision), actions);
 }
 
 bool answer_write(const struct request *request, const struct decision *decision,

@@ -4,8 +4,11 @@
 #include "core/hash.h"
 #include "identify.h"
 #include "outage.h"
+#include "reuse.h"
 #include "screen.h"
 #include "takeover.h"
+
+#include "route/owui_path.h"
 
 enum { HTTPS_PORT = 443, HTTP_PORT = 80 };
 
@@ -71,6 +74,7 @@ static void clear(struct decision *decision)
     decision->replica = (struct replica_choice){0};
     decision->strip_segments = 0;
     decision->location = (struct slice){0};
+    decision->reuse_stamp = (struct slice){0};
 }
 
 static void finish(struct decision *decision, enum outcome outcome, uint16_t status)
@@ -174,13 +178,6 @@ static bool is_websocket(const struct request *request)
     return slice_equal_nocase(request->upgrade, SLICE("websocket"));
 }
 
-/* What monitors ask for, by whatever name and port they know. */
-static bool is_health_path(struct slice path)
-{
-    return slice_equal(path, SLICE("/health")) || slice_equal(path, SLICE("/ready")) ||
-           slice_equal(path, SLICE("/health/db"));
-}
-
 static bool wants_https(const struct decision *decision)
 {
     return decision->match.tenant->https_redirect && !decision->client.https;
@@ -238,7 +235,7 @@ static bool redirect_canonical(const struct snapshot *snapshot, struct decision 
 static bool redirect_elsewhere(const struct snapshot *snapshot, const struct request *request,
                                struct decision *decision)
 {
-    if (is_health_path(decision->path))
+    if (owui_path_is_health(decision->path))
         return false;
     if (decision->match.tenant->canonical_host && !is_websocket(request) &&
         redirect_canonical(snapshot, decision))
@@ -327,6 +324,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     if (decision->led_from != NULL && !screen_passes(snapshot, request, decision))
         return;
     find_upstream(snapshot, request, decision);
+    decision->reuse_stamp = reuse_stamp(snapshot, request, decision);
 }
 
 void decide_challenge(const struct snapshot *snapshot, struct slice path, struct decision *decision)

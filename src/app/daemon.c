@@ -13,11 +13,11 @@
 #include "core/memory.h"
 #include "core/version.h"
 #include "count_places.h"
-#include "fallback_keeper.h"
 #include "haproxy_needs.h"
 #include "history.h"
 #include "key_keeper.h"
 #include "live.h"
+#include "map_keeper.h"
 #include "net/listener.h"
 #include "pages.h"
 #include "publisher.h"
@@ -62,7 +62,8 @@ struct daemon {
     struct pages *pages;
     struct key_keeper *keys;
     struct haproxy_needs *needs;
-    struct fallback_keeper *fallback;
+    struct map_keeper *fallback;
+    struct map_keeper *decisions;
     struct seals *seals;
     struct main_signal *signals[4];
     struct main_timer *start_timer;
@@ -214,6 +215,14 @@ static void tell_haproxy_differs(const struct configuration *before,
     free(new_spoe);
 }
 
+static void configure_maps(struct daemon *daemon, const struct hap_config *haproxy)
+{
+    if (!map_keeper_configure(daemon->fallback, haproxy))
+        needs_restart("haproxy.fallback_map");
+    if (!map_keeper_configure(daemon->decisions, haproxy))
+        needs_restart("haproxy.decision_map");
+}
+
 static void on_configuration(void *context, const struct configuration *before,
                              const struct configuration *now)
 {
@@ -236,8 +245,7 @@ static void on_configuration(void *context, const struct configuration *before,
     if (certificates_need_restart(before, now))
         needs_restart("acme");
     tell_haproxy_differs(before, now);
-    if (!fallback_keeper_configure(daemon->fallback, &now->haproxy))
-        needs_restart("haproxy.fallback_map");
+    configure_maps(daemon, &now->haproxy);
     if (daemon->keys != NULL)
         key_keeper_configure(daemon->keys, &now->jwks);
     if (daemon->watch != NULL) {
@@ -253,7 +261,8 @@ static void on_published(void *context)
     key_keeper_look(daemon->keys, false);
     haproxy_needs_look(daemon->needs);
     seals_look(daemon->seals);
-    fallback_keeper_look(daemon->fallback);
+    map_keeper_look(daemon->decisions);
+    map_keeper_look(daemon->fallback);
 }
 
 static void on_reading(void *context, const struct reading *reading)
@@ -540,13 +549,12 @@ static void start_timers(struct daemon *daemon)
 }
 
 /* Not before the first addresses are there: the map of the agent before has them. */
-static void start_fallback(struct daemon *daemon)
+static void start_maps(struct daemon *daemon)
 {
-    const struct fallback_keeper_host host = {present_snapshot, daemon};
-    daemon->fallback = fallback_keeper_new(daemon->main_loop, &host);
-    if (!fallback_keeper_configure(daemon->fallback,
-                                   &publisher_configuration(daemon->publisher)->haproxy))
-        needs_restart("haproxy.fallback_map");
+    const struct map_keeper_host host = {present_snapshot, daemon};
+    daemon->fallback = map_keeper_new(daemon->main_loop, &MAP_OF_FALLBACK, &host);
+    daemon->decisions = map_keeper_new(daemon->main_loop, &MAP_OF_DECISIONS, &host);
+    configure_maps(daemon, &publisher_configuration(daemon->publisher)->haproxy);
 }
 
 static void fail(struct daemon *daemon)
@@ -572,7 +580,7 @@ static void serve(struct daemon *daemon)
     log_event(LOG_INFO, "ready", LOG_NUMBER("generation", snapshot->generation),
               LOG_NUMBER("tenants", route_table_tenant_count(snapshot->table)),
               LOG_NUMBER("loops", loops_count(daemon->loops)));
-    start_fallback(daemon);
+    start_maps(daemon);
     tell_ready(daemon);
 }
 
@@ -638,7 +646,8 @@ static void stop(struct daemon *daemon)
     certificates_stop(daemon->certificates);
     key_keeper_free(daemon->keys);
     haproxy_needs_free(daemon->needs);
-    fallback_keeper_free(daemon->fallback);
+    map_keeper_free(daemon->fallback);
+    map_keeper_free(daemon->decisions);
     admin_server_free(daemon->admin);
     history_close(daemon->live.history);
     pages_free(daemon->pages);

@@ -5,7 +5,7 @@
 #include "command.h"
 #include "conf/whole.h"
 #include "core/memory.h"
-#include "fallback_file.h"
+#include "map_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -211,12 +211,11 @@ static void make_placeholder(const struct configuration *configuration)
                 why.text);
 }
 
-/* The same holds for the map of the time without an agent. */
-static void make_fallback(const struct configuration *configuration)
+/* The same holds for maps. */
+static void make_map(const char *path)
 {
     struct error_text why;
-    const char *path = configuration->haproxy.fallback_map;
-    if (path != NULL && fallback_file_ensure(path, &why) != ERROR_OK)
+    if (path != NULL && map_file_ensure(path, &why) != ERROR_OK)
         fprintf(stderr, "owui-spoa: %s; HAProxy starts when the service has made the map\n",
                 why.text);
 }
@@ -246,7 +245,8 @@ static int write_or_print(const struct wish *wish)
             wish->folder != NULL ? write_files(wish, config, &why) : print_file(wish, config, &why);
         if (wish->folder != NULL) {
             make_placeholder(whole.configuration);
-            make_fallback(whole.configuration);
+            make_map(config->fallback_map);
+            make_map(config->decision_map);
         }
         if (error != ERROR_OK) {
             fprintf(stderr, "owui-spoa: %s\n", why.text);

@@ -6,12 +6,14 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "count_places.h"
+#include "crypto/crypto.h"
 #include "health.h"
 #include "instances.h"
 #include "report.h"
 #include "resolver.h"
 #include "sources.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,6 +45,7 @@ struct publisher {
     struct snapshot *snapshots; /* alive, the latest first; the publisher has a reference on that */
     struct retired *retired;
     uint64_t generation;
+    uint64_t id;                              /* of this process's tables, among all agents' */
     const struct challenge_table *challenges; /* the latest snapshot's */
     struct jwk_table *keys;                   /* the same */
     struct seal_keys seal;
@@ -156,6 +159,17 @@ static void put_out(struct publisher *publisher, struct snapshot *snapshot)
     reclaim(publisher);
 }
 
+/* Where decisions are recorded, none is made without the agent. */
+static void put_stamp(const struct publisher *publisher, const struct hap_config *haproxy,
+                      struct snapshot *snapshot)
+{
+    if (haproxy->decision_map == NULL || haproxy->tells_request_id)
+        return;
+    snprintf(snapshot->stamp, sizeof(snapshot->stamp), "%016" PRIx64 ".%" PRIu64, publisher->id,
+             snapshot->table_generation);
+    snapshot->stamp_size = (uint8_t)strlen(snapshot->stamp);
+}
+
 static void publish(struct publisher *publisher)
 {
     const struct configuration *configuration = sources_configuration(publisher->sources);
@@ -168,6 +182,7 @@ static void publish(struct publisher *publisher)
     snapshot->table_generation = snapshot->generation;
     snapshot->content_hash = content_hash(configuration, snapshot->table);
     publisher->record.snapshot_wall_s = clock_wall_s();
+    put_stamp(publisher, &configuration->haproxy, snapshot);
     publisher->labels_changed = false;
     put_out(publisher, snapshot);
     if (publisher->options.on_published != NULL)
@@ -185,6 +200,8 @@ static void publish_same(struct publisher *publisher)
     snapshot->table = present->table;
     snapshot->table_generation = present->table_generation;
     snapshot->content_hash = present->content_hash;
+    memcpy(snapshot->stamp, present->stamp, sizeof(snapshot->stamp));
+    snapshot->stamp_size = present->stamp_size;
     put_out(publisher, snapshot);
 }
 
@@ -535,6 +552,7 @@ struct publisher *publisher_new(struct main_loop *main_loop,
 
     struct publisher *publisher = memory_new(sizeof(*publisher));
     publisher->options = *options;
+    crypto_random(&publisher->id, sizeof(publisher->id));
     publisher->collect_timer = main_timer_new(main_loop, on_collect, publisher);
     publisher->reclaim_timer = main_timer_new(main_loop, on_reclaim, publisher);
     publisher->housekeeping_timer = main_timer_new(main_loop, on_housekeeping, publisher);

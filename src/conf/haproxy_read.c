@@ -85,6 +85,11 @@ static void read_fallback_map(const struct node *node, void *target)
     node_file_name(node, &configuration_of(target)->haproxy.fallback_map);
 }
 
+static void read_decision_map(const struct node *node, void *target)
+{
+    node_file_name(node, &configuration_of(target)->haproxy.decision_map);
+}
+
 static void read_upstream_ca_file(const struct node *node, void *target)
 {
     node_file_name(node, &configuration_of(target)->haproxy.upstream_ca_file);
@@ -326,6 +331,7 @@ void haproxy_read(const struct node *node, void *configuration)
         {"crt_dir", read_crt_dir},
         {"spoe_file", read_spoe_file},
         {"fallback_map", read_fallback_map},
+        {"decision_map", read_decision_map},
         {"upstream_ca_file", read_upstream_ca_file},
         {"client_ca_file", read_client_ca_file},
         {"chroot", read_chroot},

@@ -67,6 +67,7 @@ void hap_config_fini(struct hap_config *config)
     free(config->tenant_header);
     free(config->spoe_path);
     free(config->fallback_map);
+    free(config->decision_map);
     *config = (struct hap_config){0};
 }
 
@@ -255,12 +256,18 @@ enum error hap_config_check(const struct hap_config *config, struct error_text *
          byte_is_name},
         {"the SPOE file's path", &config->spoe_path, 1, byte_is_plain},
         {"fallback_map", &config->fallback_map, 1, byte_is_plain},
+        {"decision_map", &config->decision_map, 1, byte_is_plain},
     };
     if (config->http_count + config->https_count == 0)
         return error_set(text, ERROR_INVALID,
                          "HAProxy has nothing to listen on: no http, no https");
     if (config->agent_count == 0)
         return error_set(text, ERROR_INVALID, "HAProxy has no agent to ask");
+    if (config->decision_map != NULL && config->runtime_count == 0)
+        return error_set(
+            text, ERROR_INVALID,
+            "decision_map needs HAProxy's Runtime API, to tell it of changes: name its "
+            "socket in \"runtime\"");
     for (size_t i = 0; i < COUNT_OF(lists); i++) {
         enum error error =
             check_values(lists[i].what, lists[i].values, lists[i].count, lists[i].byte_ok, text);

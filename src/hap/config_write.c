@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "fallback_write.h"
 #include "limits_write.h"
+#include "reuse_write.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -359,11 +360,13 @@ static void put_tries(const struct page *page)
         is_lone ? ""
                 : "    http-request send-spoe-group owui-again route if "
                   "{ var(txn.owui.err) -m int 1:255 } !{ var(txn.owui.ok) -m bool }\n");
-    put(page, "\n"
-              "    # ask the agent, again when it did not answer (one that ends may take two tries "
-              "along);\n"
-              "    # without an answer nothing is forwarded\n"
-              "    http-request send-spoe-group owui route\n");
+    put(page,
+        "\n"
+        "    # ask the agent, again when it did not answer (one that ends may take two tries "
+        "along);\n"
+        "    # without an answer nothing is forwarded\n"
+        "    http-request send-spoe-group owui route%s\n",
+        reuse_exception(page->config));
     put_since(page, HAP_3_0, "3.0", newer, older);
     free(newer);
     free(older);
@@ -392,6 +395,7 @@ static void put_question(const struct page *page)
                   "    # a client certificate that was verified, for tenants that believe it\n"
                   "    http-request set-var(txn.owui_cert) ssl_c_der if { ssl_c_used } "
                   "{ ssl_c_verify 0 } { ssl_c_err 0 } { ssl_c_ca_err 0 }\n");
+    reuse_put(page->out, page->config);
     put_tries(page);
     put(page,
         "    http-request set-var(txn.owui.rid) unique-id unless { var(txn.owui.rid) -m found }\n"

@@ -56,3 +56,9 @@ enum owui_path owui_path_kind(struct slice path)
             return PATHS[i].kind;
     return OWUI_OTHER;
 }
+
+bool owui_path_is_health(struct slice path)
+{
+    return slice_equal(path, SLICE("/health")) || slice_equal(path, SLICE("/ready")) ||
+           slice_equal(path, SLICE("/health/db"));
+}

@@ -121,6 +121,7 @@ static bool find_host(const struct route_table *table, enum key_kind kind, struc
     if (entry == NULL)
         return tell(listener, &key, NULL, false);
     match->host_known = true;
+    match->host_has_paths |= entry->max_segments > 0;
     if (entry->max_segments > 0 &&
         find_path(table, key, entry->max_segments, path, label, match, listener))
         return true;

@@ -6,6 +6,7 @@ enum { TYPE_MASK = 0x0f, FLAGS_MASK = 0xf0, FLAG_TRUE = 0x10 };
 
 /* SET-VAR and its three arguments: scope, name, value. */
 enum { ACTION_SET_VAR = 1, ACTION_SET_VAR_ARGUMENTS = 3 };
+enum { ACTION_UNSET_VAR = 2, ACTION_UNSET_VAR_ARGUMENTS = 2 };
 
 uint64_t spop_read_varint(struct reader *reader)
 {
@@ -138,14 +139,25 @@ bool spop_message_skip(struct spop_message *message, struct reader *messages)
     return !messages->failed;
 }
 
-static void write_set_var(struct writer *writer, enum spop_scope scope, struct slice name)
+static void write_variable(struct writer *writer, uint8_t action, uint8_t arguments,
+                           enum spop_scope scope, struct slice name)
 {
     if (name.size > SPOP_NAME_MAX_BYTES)
         writer->failed = true;
-    writer_u8(writer, ACTION_SET_VAR);
-    writer_u8(writer, ACTION_SET_VAR_ARGUMENTS);
+    writer_u8(writer, action);
+    writer_u8(writer, arguments);
     writer_u8(writer, (uint8_t)scope);
     spop_write_string(writer, name);
+}
+
+static void write_set_var(struct writer *writer, enum spop_scope scope, struct slice name)
+{
+    write_variable(writer, ACTION_SET_VAR, ACTION_SET_VAR_ARGUMENTS, scope, name);
+}
+
+void spop_write_unset(struct writer *writer, enum spop_scope scope, struct slice name)
+{
+    write_variable(writer, ACTION_UNSET_VAR, ACTION_UNSET_VAR_ARGUMENTS, scope, name);
 }
 
 void spop_write_set_boolean(struct writer *writer, enum spop_scope scope, struct slice name,

@@ -113,6 +113,7 @@ GOOD = [
     with_haproxy(crt_dir="/etc/certs", spoe_file="/etc/o.cfg", upstream_ca_file="/etc/ca.pem"),
     with_haproxy(chroot=None, user=None, group=None),
     with_haproxy(fallback_map="/var/lib/owui-spoa/fallback.map"),
+    with_haproxy(decision_map="/var/lib/owui-spoa/decisions.map"),
     with_haproxy(user="h", group="h-1", proxy_protocol={"from": ["10.0.0.0/8"]}),
     with_haproxy(backends={"big": {"servers": ["10.0.0.1:80", "b.test:80"], "check": "/ready"}}),
     with_haproxy(timeouts={"server": "30m", "tunnel": "1d", "agent": "200ms"}),

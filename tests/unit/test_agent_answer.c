@@ -3,6 +3,7 @@
 #include "agent/answer.h"
 #include "agent/instance.h"
 #include "allocations.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "route/label.h"
 #include "support/spop_peer.h"
@@ -183,6 +184,7 @@ static void teardown(void)
     route_table_free(snapshot.table);
     route_registry_free(registry);
     snapshot.table = NULL;
+    snapshot.stamp_size = 0;
 }
 
 TestSuite(answer, .init = setup, .fini = teardown);
@@ -280,8 +282,13 @@ static const char *print_actions(struct slice bytes)
 
     text[0] = '\0';
     while (action_next(&reader, &action)) {
-        cr_expect(eq(int, action.scope, SPOP_SCOPE_TRANSACTION));
-        append(&end, limit, "%s%.*s=", end > text ? " " : "", SLICE_PRINT(action.name));
+        bool of_session = action.scope == SPOP_SCOPE_SESSION;
+        cr_expect(of_session || action.scope == SPOP_SCOPE_TRANSACTION);
+        append(&end, limit, "%s%s%s%.*s", end > text ? " " : "", action.is_unset ? "-" : "",
+               of_session ? "sess." : "", SLICE_PRINT(action.name));
+        if (action.is_unset)
+            continue;
+        append(&end, limit, "=");
         switch (action.value.type) {
         case SPOP_BOOLEAN:
             append(&end, limit, "%s", action.value.boolean ? "true" : "false");
@@ -570,6 +577,105 @@ Test(answer, a_cookie_gives_the_root_of_a_host_away)
     cr_expect_str_eq(answer(&taken), KEPT);
 }
 
+/* -- Decisions for more than one request ------------------------------------------------------ */
+
+static void put_stamp(const char *stamp)
+{
+    snapshot.stamp_size = (uint8_t)strlen(stamp);
+    memcpy(snapshot.stamp, stamp, snapshot.stamp_size);
+}
+
+/* The answer with the time that it ends at as "T". */
+static const char *answer_without_time(const struct question *question)
+{
+    static char text[2048];
+    const char *told = answer(question);
+    const char *until = strstr(told, "sess.until=");
+    if (until == NULL)
+        return told;
+    int64_t end_s = atoll(until + strlen("sess.until="));
+    int64_t now_s = clock_wall_s();
+    cr_expect(end_s <= now_s + 10 && end_s > now_s - 60, "%lld", (long long)end_s);
+    snprintf(text, sizeof(text), "%.*ssess.until=T%s", (int)(until - told), told,
+             strchr(until, ' '));
+    return text;
+}
+
+Test(answer, what_holds_for_the_next_requests_too)
+{
+    struct tenant *tls = tenant_at("tls", "tls.test", "10.1.0.30");
+    tls->hsts = memory_copy_text(SLICE("max-age=60"));
+    put(tls);
+    build_snapshot();
+    put_stamp("id.7");
+
+    struct question question = {V4, .host = "tls.test:8080", .path = "/api/x", .tls = true};
+    cr_expect_str_eq(
+        answer_without_time(&question),
+        "ok=true tenant=tls via=http dst=10.1.0.30 port=3000 ip=192.0.2.1 proto=https fport=8080 "
+        "hsts=max-age=60 sess.host=tls.test:8080 sess.now=id.7 sess.until=T sess.tenant=tls "
+        "-sess.backend sess.via=http sess.dst=10.1.0.30 sess.port=3000 -sess.sni "
+        "sess.ip=192.0.2.1 sess.proto=https sess.fport=8080 sess.hsts=max-age=60");
+
+    question = (struct question){V4, .host = "ai.bigcorp.com", .path = "/"};
+    cr_expect_str_eq(answer_without_time(&question),
+                     "ok=true tenant=bigcorp backend=bigcorp ip=192.0.2.1 proto=http fport=80 "
+                     "sess.host=ai.bigcorp.com sess.now=id.7 sess.until=T sess.tenant=bigcorp "
+                     "sess.backend=bigcorp sess.ip=192.0.2.1 sess.proto=http sess.fport=80 "
+                     "-sess.hsts");
+
+    question = (struct question){V4, .host = "secure.test", .path = "/"};
+    cr_expect_not_null(strstr(answer(&question), "sess.via=https"));
+    cr_expect_not_null(strstr(answer(&question), "sess.sni=owui.internal"));
+}
+
+static struct tenant *ordinary(const char *name, const char *host)
+{
+    return tenant_at(name, host, "10.1.0.31");
+}
+
+Test(answer, what_holds_for_one_request_only)
+{
+    struct tenant *hosts_path = ordinary("path", "path.test");
+    add_key(hosts_path, "path.test/llm", PATH_KEEP);
+    put(hosts_path);
+    struct tenant *wild = ordinary("wildpath", "*.wp.test");
+    add_key(wild, "x.wp.test/llm", PATH_KEEP);
+    put(wild);
+    struct tenant *header = ordinary("header", "header.test");
+    add_header(header, "X-Team", "a");
+    put(header);
+    build_snapshot();
+    put_stamp("id.7");
+
+    const struct question asked_again[] = {
+        {V4, .host = "Secure.test", .path = "/"}, /* not in normal form */
+        {V4, .host = "secure.test", .path = "/health"},
+        {V4, .host = "secure.test", .path = "/ws/", .up = "websocket"},
+        {V4, .host = "secure.test", .path = "/", .ck = "x"},
+        {.src = "10.0.0.9", .host = "secure.test", .path = "/"}, /* a trusted proxy */
+        {V4, .host = "path.test", .path = "/"},
+        {V4, .host = "x.wp.test", .path = "/"},
+        {V4, .host = "header.test", .path = "/"},
+        {V4, .host = "acme.com", .path = "/kept/"},
+        {V4, .host = "nobody.test", .path = "/"},
+        {V4, .host = "down.test", .path = "/"},
+        {V4, .host = "unpaid.test", .path = "/"},
+        {V4, .host = "chat.acme.com", .path = "/"}, /* to https */
+    };
+    for (size_t i = 0; i < COUNT_OF(asked_again); i++) {
+        const char *told = answer(&asked_again[i]);
+        cr_expect_null(strstr(told, "sess."), "%s%s: %s", asked_again[i].host, asked_again[i].path,
+                       told);
+    }
+    struct question question = {V4, .host = "y.wp.test", .path = "/"};
+    cr_expect_not_null(strstr(answer(&question), "sess.now=id.7"));
+    question.host = "secure.test";
+    cr_expect_not_null(strstr(answer(&question), "sess.now=id.7"));
+    put_stamp("");
+    cr_expect_null(strstr(answer(&question), "sess."));
+}
+
 Test(answer, what_is_refused)
 {
     const struct row rows[] = {
@@ -701,6 +807,7 @@ Test(answer, random_requests_are_answered_within_bounds_and_without_allocation)
     char host[300], path[600], xff[300];
     unsigned seed = 20261123;
 
+    put_stamp("0123456789abcdef.18446744073709551615");
     allocations_count();
     for (int round = 0; round < 20000; round++) {
         size_t path_size = (size_t)rand_r(&seed) % sizeof(path);

@@ -68,6 +68,7 @@ Test(conf_global, every_key_is_read)
         "\"haproxy\": {\"http\": [\"127.0.0.1:8080\"], \"https\": [\"[::1]:8443\"],"
         "  \"runtime\": [\"/run/h.sock\"], \"crt_dir\": \"certs\", \"spoe_file\": \"/etc/o.cfg\","
         "  \"fallback_map\": \"/var/f.map\","
+        "  \"decision_map\": \"/var/d.map\","
         "  \"chroot\": \"/var/lib/haproxy\", \"user\": \"h\", \"group\": null,"
         "  \"upstream_ca_file\": \"/etc/ca.pem\", \"proxy_protocol\": {\"from\": [\"10.0.0.1\"]},"
         "  \"timeouts\": {\"connect\": \"1s\", \"http_request\": \"2s\", \"keep_alive\": \"3s\","
@@ -109,6 +110,7 @@ Test(conf_global, every_key_is_read)
     cr_assert(eq(str, haproxy->crt_dir, crt_dir));
     free(crt_dir);
     cr_assert(eq(str, haproxy->fallback_map, "/var/f.map"));
+    cr_assert(eq(str, haproxy->decision_map, "/var/d.map"));
     cr_assert(eq(uint, haproxy->https_port, 8443));
     cr_assert(eq(str, haproxy->user, "h"));
     cr_assert(haproxy->group == NULL);

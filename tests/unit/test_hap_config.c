@@ -57,6 +57,34 @@ Test(hap_config, the_master_socket_is_not_the_workers_to_open)
     free(text);
 }
 
+Test(hap_config, decisions_hold_only_where_haproxy_can_be_told_of_the_next)
+{
+    static char *sockets[] = {"/run/a.sock"};
+    static const char UNLESS[] = "send-spoe-group owui route unless { var(txn.owui.reused)";
+    static const char COOKIE[] = "!{ req.cook(owui_tenant) -m found }";
+    struct hap_config config = smallest();
+    struct error_text error;
+    config.decision_map = "/var/d.map";
+    cr_expect_null(hap_config_write(&config, HAP_ANY, (struct slice){0}, &error));
+    cr_expect_not_null(strstr(error.text, "decision_map needs"), "%s", error.text);
+
+    config.runtime = sockets;
+    config.runtime_count = 1;
+    char *text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, "map_str(/var/d.map)"));
+    cr_expect(holds(text, UNLESS));
+    cr_expect_not(holds(text, COOKIE));
+    free(text);
+    config.takeover = true;
+    text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, COOKIE));
+    free(text);
+    config.decision_map = NULL;
+    text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect_not(holds(text, "reused") || holds(text, "sess."));
+    free(text);
+}
+
 Test(hap_config, timeouts_are_told_in_their_longest_unit)
 {
     struct hap_config config = smallest();

@@ -1,25 +1,20 @@
-/* The fallback's map, in its file and in HAProxies: see fallback_keeper.h. */
-#include "fallback_keeper.h"
+/* Maps of HAProxy's, in their files and in HAProxies: see map_keeper.h. */
+#include "map_keeper.h"
 
-#include "agent/fallback.h"
-#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
-#include "fallback_file.h"
+#include "map_file.h"
 #include "sidecar/runtime_client.h"
 
 #include <stdlib.h>
 
 enum {
-    COLLECT_MS = 50,
     /* At HAProxies, and at what changes by itself: windows, replicas. */
     LOOK_EVERY_MS = 5000,
     /* At one that does not answer. */
     LOOK_AGAIN_MS = 250,
     COMMAND_TIMEOUT_MS = 10000,
 };
-
-static const char COMMENT[] = "Where requests go while no agent answers. Written by owui-spoa.";
 
 /* A map in the keeper's hands, and in those of HAProxies that have it or are getting it. */
 struct version {
@@ -28,7 +23,7 @@ struct version {
 };
 
 struct haproxy {
-    struct fallback_keeper *keeper;
+    struct map_keeper *keeper;
     struct runtime_target target;
     char pid[24];         /* of the process that `has` is about; "" when nobody answered */
     struct version *has;  /* NULL: who knows */
@@ -40,9 +35,10 @@ struct haproxy {
     uint8_t command[RUNTIME_COMMAND_MAX_BYTES];
 };
 
-struct fallback_keeper {
+struct map_keeper {
     struct main_loop *loop;
-    struct fallback_keeper_host host;
+    const struct map_kind *kind;
+    struct map_keeper_host host;
     char *path;   /* NULL: none was ever wanted */
     bool is_off;  /* not wanted any more: empty */
     bool changes; /* the map may be another one later */
@@ -81,8 +77,8 @@ static void fail(struct haproxy *haproxy, enum error error, const char *reason)
     version_drop(&haproxy->goal);
     version_drop(&haproxy->has);
     if (error != haproxy->told)
-        log_event(LOG_WARNING, "fallback_not_loaded", LOG_TEXT("socket", haproxy->target.path),
-                  LOG_TEXT("reason", reason));
+        log_event(LOG_WARNING, haproxy->keeper->kind->not_loaded,
+                  LOG_TEXT("socket", haproxy->target.path), LOG_TEXT("reason", reason));
     haproxy->told = error;
 }
 
@@ -102,7 +98,7 @@ static void go_on(struct haproxy *haproxy, enum runtime_step step, const struct 
     case RUNTIME_FAILED: fail(haproxy, haproxy->push.error, haproxy->push.reason.text); return;
     case RUNTIME_DONE: break;
     }
-    log_event(LOG_DEBUG, "fallback_loaded", LOG_TEXT("socket", haproxy->target.path),
+    log_event(LOG_DEBUG, haproxy->keeper->kind->loaded, LOG_TEXT("socket", haproxy->target.path),
               LOG_NUMBER("entries", haproxy->goal->map->count),
               LOG_NUMBER("whole", haproxy->push.whole));
     haproxy->told = ERROR_OK;
@@ -128,7 +124,7 @@ static void on_push_answer(void *context, enum error error, const char *reason, 
 /* Brings it to the latest map, unless something is on its way. */
 static void begin(struct haproxy *haproxy)
 {
-    struct fallback_keeper *keeper = haproxy->keeper;
+    struct map_keeper *keeper = haproxy->keeper;
     if (haproxy->exchange != NULL || haproxy->has == keeper->latest || haproxy->pid[0] == '\0')
         return;
     haproxy->goal = version_ref(keeper->latest);
@@ -184,29 +180,36 @@ static void haproxy_free(struct haproxy *haproxy)
 
 /* -- The map ---------------------------------------------------------------------------------- */
 
-static void write_file(struct fallback_keeper *keeper)
+static enum error write_text(const struct map_keeper *keeper, struct error_text *why)
 {
-    struct error_text why;
     size_t size;
-    char *text = runtime_map_text(keeper->latest->map, COMMENT, &size);
-    enum error error = fallback_file_write(keeper->path, slice_from(text, size), &why);
-    keeper->file_is_old = error != ERROR_OK;
-    if (error != ERROR_OK && error != ERROR_BUSY && error != keeper->file_told)
-        log_event(LOG_ERROR, "fallback_not_written", LOG_TEXT("file", keeper->path),
-                  LOG_TEXT("reason", why.text));
-    keeper->file_told = error;
+    char *text = runtime_map_text(keeper->latest->map, keeper->kind->comment, &size);
+    enum error error = map_file_write(keeper->path, slice_from(text, size), why);
     free(text);
+    return error;
 }
 
-static struct runtime_map *make_map(struct fallback_keeper *keeper)
+static void write_file(struct map_keeper *keeper)
+{
+    struct error_text why;
+    enum error error = keeper->kind->comment == NULL ? map_file_ensure(keeper->path, &why)
+                                                     : write_text(keeper, &why);
+    keeper->file_is_old = error != ERROR_OK;
+    if (error != ERROR_OK && error != ERROR_BUSY && error != keeper->file_told)
+        log_event(LOG_ERROR, keeper->kind->not_written, LOG_TEXT("file", keeper->path),
+                  LOG_TEXT("reason", why.text));
+    keeper->file_told = error;
+}
+
+static struct runtime_map *make_map(struct map_keeper *keeper)
 {
     const struct snapshot *snapshot = keeper->host.snapshot(keeper->host.context);
     if (keeper->is_off || snapshot == NULL)
         return memory_new(sizeof(struct runtime_map));
-    return fallback_map(snapshot->table, clock_wall_s(), &keeper->changes);
+    return keeper->kind->make(snapshot, &keeper->changes);
 }
 
-static void renew(struct fallback_keeper *keeper)
+static void renew(struct map_keeper *keeper)
 {
     struct runtime_map *map = make_map(keeper);
     if (keeper->latest != NULL && runtime_map_equal(map, keeper->latest->map)) {
@@ -223,22 +226,26 @@ static void renew(struct fallback_keeper *keeper)
 
 static void on_collect(void *context)
 {
-    struct fallback_keeper *keeper = context;
+    struct map_keeper *keeper = context;
     keeper->collecting = false;
     renew(keeper);
 }
 
-void fallback_keeper_look(struct fallback_keeper *keeper)
+void map_keeper_look(struct map_keeper *keeper)
 {
     if (keeper == NULL || keeper->path == NULL || keeper->collecting)
         return;
+    if (keeper->kind->collect_ms == 0) {
+        renew(keeper);
+        return;
+    }
     keeper->collecting = true;
-    main_timer_once(keeper->collect_timer, COLLECT_MS);
+    main_timer_once(keeper->collect_timer, keeper->kind->collect_ms);
 }
 
 static void on_look(void *context)
 {
-    struct fallback_keeper *keeper = context;
+    struct map_keeper *keeper = context;
     if (keeper->changes)
         renew(keeper);
     if (keeper->file_is_old)
@@ -250,7 +257,7 @@ static void on_look(void *context)
 
 /* -- Life ------------------------------------------------------------------------------------- */
 
-static void drop_haproxies(struct fallback_keeper *keeper)
+static void drop_haproxies(struct map_keeper *keeper)
 {
     for (size_t i = 0; i < keeper->haproxy_count; i++)
         haproxy_free(keeper->haproxies[i]);
@@ -259,7 +266,7 @@ static void drop_haproxies(struct fallback_keeper *keeper)
     keeper->haproxy_count = 0;
 }
 
-static void take_haproxies(struct fallback_keeper *keeper, const struct hap_config *config)
+static void take_haproxies(struct map_keeper *keeper, const struct hap_config *config)
 {
     struct error_text why;
     drop_haproxies(keeper);
@@ -272,17 +279,19 @@ static void take_haproxies(struct fallback_keeper *keeper, const struct hap_conf
             keeper->haproxies[keeper->haproxy_count++] = haproxy;
             look_at(haproxy);
         } else {
-            log_event(LOG_ERROR, "fallback_not_loaded", LOG_TEXT("socket", config->runtime[i]),
+            log_event(LOG_ERROR, keeper->kind->not_loaded, LOG_TEXT("socket", config->runtime[i]),
                       LOG_TEXT("reason", why.text));
             free(haproxy);
         }
     }
 }
 
-bool fallback_keeper_configure(struct fallback_keeper *keeper, const struct hap_config *haproxy)
+bool map_keeper_configure(struct map_keeper *keeper, const struct hap_config *haproxy)
 {
-    const char *wanted = haproxy->fallback_map;
-    if (keeper == NULL || (keeper->path == NULL && wanted == NULL))
+    if (keeper == NULL)
+        return true;
+    const char *wanted = keeper->kind->path(haproxy);
+    if (keeper->path == NULL && wanted == NULL)
         return true;
     if (keeper->path == NULL)
         keeper->path = memory_copy_text(slice_of(wanted));
@@ -293,18 +302,19 @@ bool fallback_keeper_configure(struct fallback_keeper *keeper, const struct hap_
     return wanted == NULL || strcmp(keeper->path, wanted) == 0;
 }
 
-struct fallback_keeper *fallback_keeper_new(struct main_loop *main_loop,
-                                            const struct fallback_keeper_host *host)
+struct map_keeper *map_keeper_new(struct main_loop *main_loop, const struct map_kind *kind,
+                                  const struct map_keeper_host *host)
 {
-    struct fallback_keeper *keeper = memory_new(sizeof(*keeper));
+    struct map_keeper *keeper = memory_new(sizeof(*keeper));
     keeper->loop = main_loop;
+    keeper->kind = kind;
     keeper->host = *host;
     keeper->collect_timer = main_timer_new(main_loop, on_collect, keeper);
     keeper->look_timer = main_timer_new(main_loop, on_look, keeper);
     return keeper;
 }
 
-void fallback_keeper_free(struct fallback_keeper *keeper)
+void map_keeper_free(struct map_keeper *keeper)
 {
     if (keeper == NULL)
         return;

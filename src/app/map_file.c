@@ -1,5 +1,5 @@
-/* The fallback's file: see fallback_file.h. */
-#include "fallback_file.h"
+/* A map's file: see map_file.h. */
+#include "map_file.h"
 
 #include "core/memory.h"
 
@@ -37,7 +37,7 @@ static enum error lock(int fd, const char *aside, struct error_text *why)
     return ERROR_OK;
 }
 
-enum error fallback_file_write(const char *path, struct slice text, struct error_text *why)
+enum error map_file_write(const char *path, struct slice text, struct error_text *why)
 {
     char *aside = memory_format("%s.new", path);
     enum error error = ERROR_OK;
@@ -62,7 +62,7 @@ out:
     return error;
 }
 
-enum error fallback_file_ensure(const char *path, struct error_text *why)
+enum error map_file_ensure(const char *path, struct error_text *why)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, FILE_MODE);
     if (fd < 0)

@@ -1,0 +1,90 @@
+/* Decisions for more than one request: see reuse.h. */
+#include "reuse.h"
+
+#include "core/clock.h"
+#include "route/owui_path.h"
+
+/* Only what is the same for every request of a connection: rules and limits look at paths and
+ * credentials, replicas and identities at cookies and tokens, windows of maintenance at the clock.
+ */
+static bool is_alike_for_all(const struct tenant *tenant)
+{
+    const struct policy *policy = tenant->has_policy ? tenant->policy : NULL;
+    return !tenant->asks_user && !tenant->may_be_out && tenant->replicas == NULL &&
+           tenant->header_count == 0 && tenant->prepared_limit_count == 0 &&
+           (policy == NULL || (policy->rule_count == 0 && !policy_limits_sign_in(policy)));
+}
+
+/* Behind a proxy, connections are shared by clients. A path of somebody's at this host is looked
+ * for in every request. A health path is let through where others are redirected. HAProxy asks
+ * again when there is a cookie that may give the host's root away. */
+static bool is_alike_here(const struct request *request, const struct decision *decision)
+{
+    return request->upgrade.size == 0 && request->cookie.size == 0 &&
+           !decision->client.trusted_peer && !decision->host.changed &&
+           decision->match.host != NULL && !decision->match.host_has_paths &&
+           decision->led_from == NULL && !owui_path_is_health(decision->path);
+}
+
+struct slice reuse_stamp(const struct snapshot *snapshot, const struct request *request,
+                         const struct decision *decision)
+{
+    if (snapshot->stamp_size == 0 || decision->outcome != OUTCOME_FORWARD ||
+        !is_alike_here(request, decision) || !is_alike_for_all(decision->match.tenant) ||
+        decision->target->header_count > 0)
+        return (struct slice){0};
+    return slice_from(snapshot->stamp, snapshot->stamp_size);
+}
+
+static void set_text(struct writer *actions, struct slice name, struct slice value)
+{
+    if (value.size > 0)
+        spop_write_set_string(actions, SPOP_SCOPE_SESSION, name, value);
+    else
+        spop_write_unset(actions, SPOP_SCOPE_SESSION, name);
+}
+
+static void set_number(struct writer *actions, struct slice name, int64_t value)
+{
+    spop_write_set_integer(actions, SPOP_SCOPE_SESSION, name, value);
+}
+
+static void set_ip(struct writer *actions, struct slice name, const struct ip *ip)
+{
+    spop_write_set_ip(actions, SPOP_SCOPE_SESSION, name,
+                      slice_from(ip->bytes, ip->family == IP_V4 ? 4 : 16));
+}
+
+static void set_upstream(const struct tenant *target, struct writer *actions)
+{
+    const struct upstream *upstream = &target->upstream;
+    if (target->backend != NULL) {
+        set_text(actions, SLICE("backend"), slice_of(target->backend));
+        return;
+    }
+    bool tls = upstream->scheme != UPSTREAM_HTTP;
+    set_text(actions, SLICE("backend"), (struct slice){0});
+    set_text(actions, SLICE("via"), slice_of(upstream_scheme_via(upstream->scheme)));
+    set_ip(actions, SLICE("dst"), &upstream->address);
+    set_number(actions, SLICE("port"), upstream->port);
+    set_text(actions, SLICE("sni"), tls ? slice_of(upstream->server_name) : (struct slice){0});
+}
+
+void reuse_write(const struct request *request, const struct decision *decision,
+                 int64_t public_port, struct writer *actions)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    struct writer more = *actions;
+    bool tells_hsts = decision->client.https && tenant->has_hsts;
+    set_text(&more, SLICE("host"), request->host);
+    set_text(&more, SLICE("now"), decision->reuse_stamp);
+    set_number(&more, SLICE("until"), clock_wall_s() + REUSE_MAX_S);
+    set_text(&more, SLICE("tenant"), slice_of(tenant->name));
+    set_upstream(decision->target, &more);
+    set_ip(&more, SLICE("ip"), &decision->client.ip);
+    set_text(&more, SLICE("proto"), decision->client.https ? SLICE("https") : SLICE("http"));
+    set_number(&more, SLICE("fport"), public_port);
+    set_text(&more, SLICE("hsts"), tells_hsts ? slice_of(tenant->hsts) : (struct slice){0});
+    if (!more.failed)
+        *actions = more;
+}

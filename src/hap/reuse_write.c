@@ -1,0 +1,45 @@
+/* Decisions that hold for more than one request: see reuse_write.h, and agent/reuse.h for what the
+ * agent tells. */
+#include "reuse_write.h"
+
+#include "core/base.h"
+
+/* What the next rules and sections need of a decision that forwards. */
+static const char *const VARIABLES[] = {"tenant", "backend", "via",   "dst",   "port",
+                                        "sni",    "ip",      "proto", "fport", "hsts"};
+
+/* Paths of Open WebUI's own, of which no rule makes a difference, in a spelling that every parser
+ * reads alike: no dot begins a segment, nothing is encoded, no segment is empty. */
+#define PLAIN_PATH                                                                              \
+    "^/((api|_app|static|ws|ollama|openai|cache|assets)(/[A-Za-z0-9_:@~-][A-Za-z0-9_:@~.-]*)*/" \
+    "?)?$"
+
+const char *reuse_exception(const struct hap_config *config)
+{
+    return config->decision_map != NULL ? " unless { var(txn.owui.reused) -m found }" : "";
+}
+
+void reuse_put(FILE *out, const struct hap_config *config)
+{
+    if (config->decision_map == NULL)
+        return;
+    fprintf(
+        out,
+        "\n"
+        "    # the agent need not be asked when what it said for the same host on this very\n"
+        "    # connection holds for more than that request, and has not been superseded: then\n"
+        "    # the agent changes the map (one that cannot is believed for some seconds)\n"
+        "    acl reusable req.fhdr(host),strcmp(sess.owui.host) eq 0\n"
+        "    acl in_force str(now),map_str(%s),strcmp(sess.owui.now) eq 0\n"
+        "    acl in_time date,sub(sess.owui.until) lt 0\n"
+        "    acl plain_path path -m reg " PLAIN_PATH "\n"
+        "    http-request set-var(txn.owui.reused) bool(true) if reusable in_force in_time "
+        "plain_path !{ req.fhdr(upgrade) -m found } !{ stopping }%s\n"
+        "    http-request set-var(txn.owui.ok) bool(true) if { var(txn.owui.reused) -m found }\n",
+        config->decision_map, config->takeover ? " !{ req.cook(owui_tenant) -m found }" : "");
+    for (size_t i = 0; i < COUNT_OF(VARIABLES); i++)
+        fprintf(out,
+                "    http-request set-var(txn.owui.%s) var(sess.owui.%s) if "
+                "{ var(txn.owui.reused) -m found }\n",
+                VARIABLES[i], VARIABLES[i]);
+}

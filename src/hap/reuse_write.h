@@ -1,0 +1,11 @@
+/* haproxy.cfg's rules for decisions that hold for more than one request: with `decision_map`. */
+#pragma once
+
+#include "hap/config.h"
+
+#include <stdio.h>
+
+/* What makes the agent's question needless: ` unless ...`, or nothing. */
+const char *reuse_exception(const struct hap_config *config);
+/* Comes before the question: whether the connection has a decision that holds, and takes it. */
+void reuse_put(FILE *out, const struct hap_config *config);
