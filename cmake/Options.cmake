@@ -1,7 +1,6 @@
 # Every build option of the project, in one place.
 option(WERROR "treat compiler warnings as errors (CI and the development presets do)" OFF)
 option(HARDEN "build position independent, with stack protection and read-only relocations" ON)
-option(WITH_SYSTEMD "tell systemd about readiness and keep its watchdog (libsystemd)" ON)
 option(FUZZ "build the libFuzzer targets (needs clang)" OFF)
 set(SANITIZE "" CACHE STRING "sanitizers to build with, as a list: address;undefined or thread")
 

@@ -382,18 +382,19 @@ def test_an_inline_tenant_gets_the_name_that_a_file_gives_up(agent):
 # --- the process ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def manager():
+@pytest.fixture(params=["path", "abstract"])
+def manager(request):
     """What systemd is to a service: a socket that messages come to."""
     with tempfile.TemporaryDirectory(prefix="owui.") as folder:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as inbox:
-            inbox.bind(f"{folder}/notify")
-            inbox.settimeout(10)
+            inbox.bind(("\0" if request.param == "abstract" else "") + f"{folder}/notify")
+            inbox.settimeout(30)
             yield inbox
 
 
 def test_the_service_manager_is_told(agent, manager, monkeypatch):
-    monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
+    name = manager.getsockname()
+    monkeypatch.setenv("NOTIFY_SOCKET", name if isinstance(name, str) else f"@{name[1:].decode()}")
     monkeypatch.setenv("WATCHDOG_USEC", "200000")
     stack = agent({"a": tenant(1)})
     ready = manager.recv(4096).decode()
