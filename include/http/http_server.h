@@ -1,10 +1,10 @@
-/* A small HTTP/1.1 server on an event loop of ours: for ACME challenges, and for the admin
- * interface.
+/* A small HTTP/1.1 server on an event loop of ours: for ACME challenges, tenants' pages, and the
+ * admin interface. All three are asked from this machine, in plain HTTP; libraries that serve more
+ * than that bring a TLS stack along, which would be a quarter of this program's memory.
  *
- * The protocol is libmicrohttpd's business; this is its cover. Handlers never block: they answer at
- * once, or put the answer off until somebody else has it. Limits: 16 kB for a request's line and
- * headers, `body_max_bytes` of body, 10 s without a byte, `request_max_ms` for all of a request,
- * `connections_max` connections.
+ * Handlers never block: they answer at once, or put the answer off until somebody else has it.
+ * Limits: 16 kB for a request's line and headers, `body_max_bytes` of body, `idle_ms` without a
+ * byte, `request_max_ms` for all of a request, `connections_max` connections.
  */
 #pragma once
 
@@ -54,19 +54,19 @@ typedef void http_handler_fn(void *context, const struct http_request *request,
 struct http_server_options {
     size_t body_max_bytes;    /* 0: any body is refused with 413 */
     unsigned connections_max; /* 0: 512 */
-    int64_t request_max_ms;   /* from a connection's first byte, or its last answer; 0: 30 s */
+    int64_t request_max_ms;   /* from its first byte to its last; 0: 30 s */
+    int64_t idle_ms;          /* 0: 10 s */
     http_handler_fn *on_request;
     void *context;
 };
 
-/* Serves what is accepted on `listen_fd` (listening, non-blocking; taken over, also on failure).
- * All calls belong to the thread of `loop`. */
-MUST_CHECK struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
-                                               const struct http_server_options *options,
-                                               struct error_text *text);
+/* Serves what is accepted on `listen_fd` (listening, non-blocking; taken over). All calls belong to
+ * the thread of `loop`. */
+struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
+                                    const struct http_server_options *options)
+    __attribute__((returns_nonnull));
 /* Answers a held request, in the thread of the loop but not from a handler. */
-void http_server_answer(struct http_server *server, struct http_held *held,
-                        const struct http_answer *answer);
+void http_server_answer(struct http_held *held, const struct http_answer *answer);
 /* Stops accepting and ends what is under way; what was held has been answered before. NULL is fine.
  */
 void http_server_free(struct http_server *server);

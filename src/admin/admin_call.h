@@ -31,7 +31,6 @@ struct admin_call {
     size_t part_count;
     size_t done;
     bool is_change;
-    struct http_server *http; /* where the answer goes */
     struct http_held *held;   /* NULL: the request is still being handled */
 };
 

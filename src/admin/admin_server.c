@@ -119,7 +119,6 @@ static struct admin_call *new_call(const struct door *door, const struct http_re
     call->if_match = memory_copy_text(http_request_header(request, "If-Match"));
     call->accept = memory_copy_text(http_request_header(request, "Accept"));
     call->token = token != NULL ? memory_copy_text(slice_of(token)) : NULL;
-    call->http = door->http;
     call->request = (struct admin_request){
         .item = slice_of(call->item),
         .query = slice_of(call->query),
@@ -209,7 +208,7 @@ static struct http_answer to_http(struct admin_call *call, const char *etag)
 void admin_server_finish(struct admin_call *call)
 {
     struct http_answer http = to_http(call, call->answer.etag);
-    http_server_answer(call->http, call->held, &http);
+    http_server_answer(call->held, &http);
     admin_call_free(call);
 }
 
@@ -422,9 +421,9 @@ static enum error open_door(struct admin_server *server, struct door *door,
                                              .on_request = on_request,
                                              .context = door};
     door->server = server;
-    door->http = http_server_new(server->loop, door->sockets.fds[0], &http, text);
+    door->http = http_server_new(server->loop, door->sockets.fds[0], &http);
     door->sockets.fds[0] = -1; /* the HTTP server's now */
-    return door->http != NULL ? ERROR_OK : ERROR_SYSTEM;
+    return ERROR_OK;
 }
 
 static void close_door(struct door *door)

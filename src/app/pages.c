@@ -198,9 +198,9 @@ static bool serve(struct pages *pages, struct error_text *why)
     if (listen_address_parse(slice_of(pages->listen), &address, why) != ERROR_OK ||
         listen_sockets_open(&address, &listening, &pages->sockets, why) != ERROR_OK)
         return false;
-    pages->server = http_server_new(pages->loop, pages->sockets.fds[0], &options, why);
+    pages->server = http_server_new(pages->loop, pages->sockets.fds[0], &options);
     pages->sockets.fds[0] = -1; /* the server's now */
-    return pages->server != NULL;
+    return true;
 }
 
 /* HAProxy has a page of its own for the time that nobody serves here. */

@@ -196,11 +196,7 @@ struct challenge_server *challenge_server_new(struct main_loop *loop, int listen
     server->challenges = challenges;
     server->webroot_fd = -1;
     const struct http_server_options options = {.on_request = on_request, .context = server};
-    server->http = http_server_new(loop, listen_fd, &options, text);
-    if (server->http == NULL) {
-        free(server);
-        return NULL;
-    }
+    server->http = http_server_new(loop, listen_fd, &options);
     if (webroot != NULL && (server->webroot_fd = open_webroot(webroot)) < 0) {
         error_set_errno(text, "cannot open %s/.well-known/acme-challenge", webroot);
         challenge_server_free(server);

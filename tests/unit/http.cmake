@@ -1,1 +1,3 @@
 unit_test(http LAYER http)
+unit_test(http_head LAYER http)
+unit_test(http_server LAYER http)

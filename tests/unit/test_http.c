@@ -45,13 +45,11 @@ static int listen_somewhere(struct sockaddr_in *address)
 static void setup(struct fixture *fixture, int64_t request_max_ms)
 {
     struct sockaddr_in address;
-    struct error_text why;
     *fixture = (struct fixture){.loop = main_loop_new(NULL)};
     const struct http_server_options options = {
         .request_max_ms = request_max_ms, .on_request = on_request, .context = fixture};
     int fd = listen_somewhere(&address);
-    fixture->server = http_server_new(fixture->loop, fd, &options, &why);
-    cr_assert(fixture->server != NULL, "%s", why.text);
+    fixture->server = http_server_new(fixture->loop, fd, &options);
     fixture->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert(connect(fixture->client, (const struct sockaddr *)&address, sizeof(address)) == 0);
     fcntl(fixture->client, F_SETFL, O_NONBLOCK);
