@@ -1,5 +1,5 @@
-/* HTTPS requests without blocking, on the main loop of a thread. src/acme/http_client.c is the only
- * file that includes curl headers.
+/* HTTPS requests without blocking, on the main loop of a thread: the cover over libcurl, which is
+ * loaded when the first client is made.
  *
  * Whatever a server does, a request ends: https only, no redirects, no cookies, limits on time,
  * speed and size. Several run at once, over as few connections as the server allows (HTTP/2 where
@@ -34,9 +34,12 @@ struct http_request {
  * returns; its status is 0 when none came, and `failure` tells why. */
 typedef void http_answer_fn(void *context, const struct acme_answer *answer);
 
+/* NULL with the reason, which says what to install when that is libcurl. */
 MUST_CHECK struct http_client *http_client_new(struct main_loop *loop,
                                                const struct http_client_settings *settings,
                                                struct error_text *why);
+/* Whether there can be a client here. Any thread. */
+MUST_CHECK enum error http_client_possible(struct error_text *why);
 /* Exchanges that have not ended are dropped without a call. NULL is fine. */
 void http_client_free(struct http_client *client);
 /* NULL when memory runs out. */

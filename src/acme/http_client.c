@@ -1,5 +1,4 @@
-/* HTTPS requests without blocking: see acme/http_client.h. The only file that includes curl
- * headers.
+/* HTTPS requests without blocking: see acme/http_client.h.
  *
  * libcurl says which sockets and which moment it waits for; the loop tells it when they come. What
  * has ended is collected after each such call, and told from a list that survives whatever the
@@ -10,8 +9,8 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/version.h"
+#include "libcurl.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 
 enum {
@@ -25,6 +24,9 @@ enum {
     SMALL_HEADER_SIZE = 128,
     LINK_SIZE = ACME_URL_SIZE + 64,
 };
+
+/* There when there is a client. */
+static const struct libcurl *const curl = &libcurl;
 
 struct http_client {
     struct main_loop *loop;
@@ -76,7 +78,7 @@ static void on_socket(void *context)
     struct http_client *client = socket->client;
     int running;
     /* No event mask: libcurl looks for itself. It may free `socket`. */
-    curl_multi_socket_action(client->multi, socket->fd, 0, &running);
+    curl->multi_socket_action(client->multi, socket->fd, 0, &running);
     collect(client);
 }
 
@@ -84,7 +86,7 @@ static void on_timer(void *context)
 {
     struct http_client *client = context;
     int running;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    curl->multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     collect(client);
 }
 
@@ -104,7 +106,7 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *context, vo
         socket = memory_new(sizeof(*socket));
         *socket = (struct client_socket){.client = client, .fd = fd};
         socket->watch = main_watch_new(client->loop, fd, events, on_socket, socket);
-        curl_multi_assign(client->multi, fd, socket);
+        curl->multi_assign(client->multi, fd, socket);
     } else {
         main_watch_set(socket->watch, events);
     }
@@ -183,7 +185,7 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
     take_header_line(exchange, line);
     if (line.size == 0 && exchange->probe_headers != NULL) {
         long status = 0;
-        curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+        curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
         exchange->upgraded = status == 101;
     }
     return exchange->upgraded ? 0 : size * count;
@@ -205,9 +207,9 @@ static void unlink_exchange(struct http_exchange *exchange)
 
 static void free_exchange(struct http_exchange *exchange)
 {
-    curl_easy_cleanup(exchange->easy);
-    curl_slist_free_all(exchange->connect_to);
-    curl_slist_free_all(exchange->probe_headers);
+    curl->easy_cleanup(exchange->easy);
+    curl->slist_free_all(exchange->connect_to);
+    curl->slist_free_all(exchange->probe_headers);
     bytes_free(&exchange->request_body);
     bytes_free(&exchange->body);
     free(exchange);
@@ -217,7 +219,7 @@ void http_exchange_cancel(struct http_exchange *exchange)
 {
     if (exchange == NULL)
         return;
-    curl_multi_remove_handle(exchange->client->multi, exchange->easy);
+    curl->multi_remove_handle(exchange->client->multi, exchange->easy);
     unlink_exchange(exchange);
     free_exchange(exchange);
 }
@@ -226,7 +228,7 @@ static const char *reason_of(const struct http_exchange *exchange, CURLcode resu
 {
     if (result == CURLE_WRITE_ERROR || result == CURLE_FILESIZE_EXCEEDED)
         return "the answer exceeds its size limit";
-    return exchange->failure[0] != '\0' ? exchange->failure : curl_easy_strerror(result);
+    return exchange->failure[0] != '\0' ? exchange->failure : curl->easy_strerror(result);
 }
 
 static void tell(struct http_exchange *exchange, CURLcode result)
@@ -234,7 +236,7 @@ static void tell(struct http_exchange *exchange, CURLcode result)
     long status = 0;
     struct acme_answer answer = {.received_s = clock_wall_s()};
     if (result == CURLE_OK) {
-        curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+        curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
         answer.status = (int)status;
         answer.body = bytes_slice(&exchange->body);
         answer.location = slice_of(exchange->location);
@@ -254,8 +256,8 @@ static void tell(struct http_exchange *exchange, CURLcode result)
 static struct slice first_certificate(const struct http_exchange *exchange)
 {
     struct curl_certinfo *chain = NULL;
-    if (curl_easy_getinfo(exchange->easy, CURLINFO_CERTINFO, &chain) != CURLE_OK || chain == NULL ||
-        chain->num_of_certs < 1)
+    if (curl->easy_getinfo(exchange->easy, CURLINFO_CERTINFO, &chain) != CURLE_OK ||
+        chain == NULL || chain->num_of_certs < 1)
         return (struct slice){0};
     for (const struct curl_slist *line = chain->certinfo[0]; line != NULL; line = line->next) {
         struct slice text = slice_of(line->data);
@@ -280,7 +282,7 @@ static void tell_probe(struct http_exchange *exchange, CURLcode result)
         answer.result = HTTP_PROBE_ANSWERED;
     else if (result != CURLE_OK)
         answer.failure = reason_of(exchange, result);
-    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
     answer.status = (int)status;
     answer.body = bytes_slice(&exchange->body);
     answer.location = slice_of(exchange->location);
@@ -294,13 +296,13 @@ static void collect(struct http_client *client)
 {
     CURLMsg *message;
     int left;
-    while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
+    while ((message = curl->multi_info_read(client->multi, &left)) != NULL) {
         struct http_exchange *exchange = NULL;
         CURLcode result = message->data.result; /* the message dies with its handle */
         if (message->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
-        curl_multi_remove_handle(client->multi, exchange->easy);
+        curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
+        curl->multi_remove_handle(client->multi, exchange->easy);
         unlink_exchange(exchange);
         if (exchange->on_probed != NULL)
             tell_probe(exchange, result);
@@ -317,11 +319,11 @@ static bool allow_protocols(CURL *easy, enum allowed allowed)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
     static const char *const PROTOCOLS[] = {"https", "http", "http,https"};
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, PROTOCOLS[allowed]) == CURLE_OK;
+    return curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, PROTOCOLS[allowed]) == CURLE_OK;
 #else
     static const long PROTOCOLS[] = {CURLPROTO_HTTPS, CURLPROTO_HTTP,
                                      CURLPROTO_HTTP | CURLPROTO_HTTPS};
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, PROTOCOLS[allowed]) == CURLE_OK;
+    return curl->easy_setopt(easy, CURLOPT_PROTOCOLS, PROTOCOLS[allowed]) == CURLE_OK;
 #endif
 }
 
@@ -330,19 +332,20 @@ static bool set_limits(struct http_exchange *exchange)
     const struct http_client_settings *settings = &exchange->client->settings;
     CURL *easy = exchange->easy;
     bool set = allow_protocols(easy, ALLOW_HTTPS);
-    set = set && curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms) == CURLE_OK;
-    set = set &&
-          curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_ms) == CURLE_OK;
+    set = set && curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
+    set = set && curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
     set =
-        set && curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SLOW_S) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
-                                  (curl_off_t)settings->answer_max_bytes) == CURLE_OK;
-    set = set && curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) == CURLE_OK;
+        set && curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms) == CURLE_OK;
+    set = set && curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_ms) ==
+                     CURLE_OK;
+    set =
+        set && curl->easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S) == CURLE_OK;
+    set = set && curl->easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SLOW_S) == CURLE_OK;
+    set = set && curl->easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
+                                   (curl_off_t)settings->answer_max_bytes) == CURLE_OK;
+    set = set && curl->easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) == CURLE_OK;
     if (exchange->client->ca_file != NULL)
-        set = set && curl_easy_setopt(easy, CURLOPT_CAINFO, exchange->client->ca_file) == CURLE_OK;
+        set = set && curl->easy_setopt(easy, CURLOPT_CAINFO, exchange->client->ca_file) == CURLE_OK;
     return set;
 }
 
@@ -350,28 +353,28 @@ static bool set_request(struct http_exchange *exchange, const struct http_reques
 {
     CURL *easy = exchange->easy;
     bool set =
-        curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_USERAGENT, "owui-spoa/" OWUI_SPOA_VERSION) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->failure) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange) == CURLE_OK;
+        curl->easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_USERAGENT, "owui-spoa/" OWUI_SPOA_VERSION) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_PRIVATE, exchange) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->failure) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_WRITEDATA, exchange) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_HEADERDATA, exchange) == CURLE_OK;
     if (request->method == HTTP_HEAD)
-        set = set && curl_easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
+        set = set && curl->easy_setopt(easy, CURLOPT_NOBODY, 1L) == CURLE_OK;
     if (request->method == HTTP_POST)
         set =
             set && bytes_set(&exchange->request_body, request->body) &&
-            curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size) ==
+            curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size) ==
                 CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
-                             request->body.size > 0 ? exchange->request_body.data : "") ==
+            curl->easy_setopt(easy, CURLOPT_POSTFIELDS,
+                              request->body.size > 0 ? exchange->request_body.data : "") ==
                 CURLE_OK &&
-            curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->client->post_headers) == CURLE_OK;
+            curl->easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->client->post_headers) == CURLE_OK;
     /* HTTP/2 has room for all orders in one connection: wait for it rather than open another. */
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+    curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
     return set;
 }
 
@@ -383,7 +386,7 @@ static struct http_exchange *new_exchange(struct http_client *client, void *cont
         return NULL;
     exchange->client = client;
     exchange->context = context;
-    exchange->easy = curl_easy_init();
+    exchange->easy = curl->easy_init();
     if (exchange->easy == NULL || !set_limits(exchange)) {
         free_exchange(exchange);
         return NULL;
@@ -395,7 +398,7 @@ static struct http_exchange *new_exchange(struct http_client *client, void *cont
 static struct http_exchange *start(struct http_exchange *exchange, bool ready)
 {
     struct http_client *client = exchange->client;
-    if (!ready || curl_multi_add_handle(client->multi, exchange->easy) != CURLM_OK) {
+    if (!ready || curl->multi_add_handle(client->multi, exchange->easy) != CURLM_OK) {
         free_exchange(exchange);
         return NULL;
     }
@@ -425,10 +428,10 @@ static bool set_key_choice(CURL *easy, const struct http_probe *probe)
     if (probe->key == HTTP_PROBE_ANY_KEY)
         return true;
     const char *ciphers = probe->key == HTTP_PROBE_RSA ? "ECDHE+aRSA:DHE+aRSA:aRSA" : "ECDHE+ECDSA";
-    return curl_easy_setopt(easy, CURLOPT_SSLVERSION,
-                            (long)(CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2)) ==
+    return curl->easy_setopt(easy, CURLOPT_SSLVERSION,
+                             (long)(CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2)) ==
                CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers) == CURLE_OK;
+           curl->easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers) == CURLE_OK;
 }
 
 /* What a browser sends to open a WebSocket (RFC 6455 section 4.1); its key is as good as any. */
@@ -440,22 +443,22 @@ static bool set_websocket(struct http_exchange *exchange, const struct http_prob
                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", origin};
     bool set = true;
     for (size_t i = 0; i < COUNT_OF(LINES) && set; i++) {
-        struct curl_slist *longer = curl_slist_append(exchange->probe_headers, LINES[i]);
+        struct curl_slist *longer = curl->slist_append(exchange->probe_headers, LINES[i]);
         set = longer != NULL;
         exchange->probe_headers = set ? longer : exchange->probe_headers;
     }
     free(origin);
-    return set && curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->probe_headers) ==
+    return set && curl->easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->probe_headers) ==
                       CURLE_OK;
 }
 
 static bool set_probe_tls(CURL *easy, const struct http_probe *probe)
 {
-    return (probe->path != NULL || curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK) &&
-           curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
+    return (probe->path != NULL || curl->easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK) &&
+           curl->easy_setopt(easy, CURLOPT_CERTINFO, 1L) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK &&
+           curl->easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK &&
            set_key_choice(easy, probe);
 }
 
@@ -466,16 +469,16 @@ static bool set_own_connection(struct http_exchange *exchange, const char *url,
     CURL *easy = exchange->easy;
     char *entry = memory_format("::%s", connect_to);
     const struct http_request request = {.method = HTTP_GET, .url = url};
-    exchange->connect_to = curl_slist_append(NULL, entry);
+    exchange->connect_to = curl->slist_append(NULL, entry);
     free(entry);
     bool set =
         exchange->connect_to != NULL && set_request(exchange, &request) &&
-        curl_easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-        curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
+        curl->easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
+        curl->easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
+    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
     return set;
 }
 
@@ -492,7 +495,7 @@ static bool set_probe(struct http_exchange *exchange, const struct http_probe *p
     if (probe->websocket_origin != NULL)
         set = set && set_websocket(exchange, probe);
     if (probe->proxy_line)
-        set = set && curl_easy_setopt(easy, CURLOPT_HAPROXYPROTOCOL, 1L) == CURLE_OK;
+        set = set && curl->easy_setopt(easy, CURLOPT_HAPROXYPROTOCOL, 1L) == CURLE_OK;
     free(url);
     return set;
 }
@@ -513,8 +516,8 @@ static bool set_look(struct http_exchange *exchange, const struct http_look *loo
     bool set = set_own_connection(exchange, look->url, look->connect_to) &&
                allow_protocols(easy, ALLOW_BOTH);
     if (look->no_verify)
-        set = set && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
-              curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK;
+        set = set && curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK &&
+              curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK;
     return set;
 }
 
@@ -551,18 +554,25 @@ static void apply_defaults(struct http_client_settings *settings)
 static bool set_multi(struct http_client *client)
 {
     CURLM *multi = client->multi;
-    return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, want_socket) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, want_timer) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
-           curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-                             client->settings.connections_per_host) == CURLM_OK;
+    return curl->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, want_socket) == CURLM_OK &&
+           curl->multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
+           curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, want_timer) == CURLM_OK &&
+           curl->multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
+           curl->multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                              client->settings.connections_per_host) == CURLM_OK;
+}
+
+enum error http_client_possible(struct error_text *why)
+{
+    return libcurl_load(why);
 }
 
 struct http_client *http_client_new(struct main_loop *loop,
                                     const struct http_client_settings *settings,
                                     struct error_text *why)
 {
+    if (libcurl_load(why) != ERROR_OK)
+        return NULL;
     struct http_client *client = memory_new(sizeof(*client));
     client->loop = loop;
     client->settings = *settings;
@@ -570,9 +580,8 @@ struct http_client *http_client_new(struct main_loop *loop,
     if (settings->ca_file != NULL)
         client->ca_file = memory_copy_text(slice_of(settings->ca_file));
     client->timer = main_timer_new(loop, on_timer, client);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK)
-        client->multi = curl_multi_init();
-    client->post_headers = curl_slist_append(NULL, "Content-Type: application/jose+json");
+    client->multi = curl->multi_init();
+    client->post_headers = curl->slist_append(NULL, "Content-Type: application/jose+json");
     if (client->multi == NULL || client->post_headers == NULL || !set_multi(client)) {
         error_set(why, ERROR_NO_MEMORY, "libcurl does not start");
         http_client_free(client);
@@ -589,8 +598,8 @@ void http_client_free(struct http_client *client)
     while (client->first != NULL)
         http_exchange_cancel(client->first); /* NOLINT(clang-analyzer-unix.Malloc) */
     if (client->multi != NULL)
-        curl_multi_cleanup(client->multi); /* gives its sockets back through want_socket() */
-    curl_slist_free_all(client->post_headers);
+        curl->multi_cleanup(client->multi); /* gives its sockets back through want_socket() */
+    curl->slist_free_all(client->post_headers);
     main_timer_free(client->timer);
     free(client->ca_file);
     free(client);

@@ -1,10 +1,12 @@
 /* `owui-spoa check`: everything that is wrong with the configuration, at once. */
 #include "check.h"
 
+#include "acme/http_client.h"
 #include "agent/answer.h"
 #include "ask.h"
 #include "command.h"
 #include "conf/whole.h"
+#include "core/memory.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -42,11 +44,49 @@ static struct json *to_json(const struct whole *whole, const struct diagnostics 
     return root;
 }
 
+/* What the daemon has to ask over HTTP for a tenant; the first such thing is told. */
+static void find_question(void *context, const struct tenant *tenant)
+{
+    const char **question = context;
+    const struct identity_rule *identity = tenant->identity;
+    if (tenant->check != NULL)
+        *question = "\"check\"";
+    else if (identity != NULL && identity->from == IDENTITY_FROM_JWT &&
+             strncmp(identity->keys, "https://", 8) == 0)
+        *question = "\"jwks\"";
+}
+
+/* A library that is loaded when it is needed is missed now, not when a certificate has expired. */
+static bool can_ask(const char *path, const struct whole *whole, struct diagnostics *diagnostics)
+{
+    struct error_text why;
+    const char *question = NULL;
+    if (whole->configuration == NULL)
+        return true; /* there are worse errors */
+    route_table_each_tenant(whole->table, find_question, &question);
+    if (whole->configuration->acme.directory != NULL)
+        question = "\"acme\"";
+    if (question == NULL || http_client_possible(&why) == ERROR_OK)
+        return true;
+    char *message = memory_format("%s cannot work: %s", question, why.text);
+    const struct diagnostic diagnostic = {
+        .severity = SEVERITY_ERROR, .place = {path, 1, 1}, .message = message};
+    diagnostics_add(diagnostics, &diagnostic);
+    free(message);
+    return false;
+}
+
+static bool look(const char *path, struct whole *whole, struct diagnostics *diagnostics)
+{
+    bool is_good = whole_load(path, answer_prepare, whole, diagnostics);
+    return can_ask(path, whole, diagnostics) && is_good;
+}
+
 struct json *check_json(const char *path)
 {
     struct whole whole;
     struct diagnostics diagnostics = {0};
-    (void)whole_load(path, answer_prepare, &whole, &diagnostics);
+    (void)look(path, &whole, &diagnostics);
     struct json *root = to_json(&whole, &diagnostics);
     whole_fini(&whole);
     diagnostics_fini(&diagnostics);
@@ -64,7 +104,7 @@ static int check(const char *path, bool as_json)
 {
     struct whole whole;
     struct diagnostics diagnostics = {0};
-    bool is_good = whole_load(path, answer_prepare, &whole, &diagnostics);
+    bool is_good = look(path, &whole, &diagnostics);
 
     if (as_json)
         print_json(&whole, &diagnostics);

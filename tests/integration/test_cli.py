@@ -118,6 +118,51 @@ def test_check_for_programs(configuration):
     assert first["file"].endswith("tenants.d/all.json")
 
 
+# What the daemon has to ask over HTTP for, and the word that is told for it.
+ASKING = [
+    ({"acme": {"directory": "https://acme.test/"}}, {}, '"acme"'),
+    ({}, {"check": {}}, '"check"'),
+    (
+        {},
+        {
+            "identity": {
+                "from": "jwt",
+                "issuer": "i",
+                "audience": "a",
+                "jwks": "https://id.test/keys",
+                "set": {"X-User-Email": "{email}"},
+            }
+        },
+        '"jwks"',
+    ),
+]
+
+
+@pytest.mark.parametrize("settings, member, word", ASKING, ids=["acme", "check", "jwks"])
+def test_a_library_that_will_be_needed_is_missed_in_time(
+    configuration, tmp_path, monkeypatch, settings, member, word
+):
+    """libcurl is loaded when something is to be asked: `check` tries, a mere router does not."""
+    path = configuration({"chat": {**GOOD, **member}}, **settings)
+    assert run("check", "-c", path).returncode == 0
+    (tmp_path / "libcurl.so.4").touch()  # found before the real one, and no library
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    done = run("check", "-c", path)
+    assert done.returncode == 1
+    assert f"error: {word} cannot work: libcurl cannot be loaded: " in done.stdout
+    assert "(install libcurl" in done.stdout
+    assert run("check", "-c", configuration({"chat": GOOD})).returncode == 0
+
+
+def test_certificates_without_the_library_end_the_start(configuration, tmp_path, monkeypatch):
+    (tmp_path / "libcurl.so.4").touch()
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    acme = {"directory": "https://acme.test/", "state_dir": str(tmp_path / "state")}
+    done = run("run", "-c", configuration({"chat": GOOD}, acme=acme))
+    assert done.returncode == 2
+    assert "cannot_start" in done.stderr and "libcurl cannot be loaded" in done.stderr
+
+
 def test_check_finds_answers_that_would_not_fit(configuration):
     headers = {f"X-H{number}": "v" * 60 for number in range(9)}
     done = run("check", "-c", configuration({"a": {**GOOD, "headers": headers}}))

@@ -41,6 +41,7 @@ RANK = {layer: rank for rank, layers in enumerate(RANKS) for layer in layers}
 # of our own structures, or that has a layer to itself, may name the layers that may see it instead.
 LIBRARIES = {
     "ev.h": {"net", "app"},
+    "curl": {"acme"},
     "openssl": {"crypto"},
 }
 # The C library and the kernel: not third-party.
