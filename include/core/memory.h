@@ -19,3 +19,7 @@ char *memory_format_list(const char *format, va_list arguments) PRINTF_LIKE(1, 0
 
 /* Overwrites a secret in a way that the compiler keeps. */
 void memory_wipe(void *block, size_t size);
+
+/* Returns to the kernel what lies free: after something that took much and is over, like reading
+ * all files. */
+void memory_give_back(void);

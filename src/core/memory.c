@@ -1,6 +1,7 @@
 /* Allocation that ends the program on failure: see core/memory.h. */
 #include "core/memory.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -67,4 +68,11 @@ void memory_wipe(void *block, size_t size)
 {
     if (block != NULL)
         explicit_bzero(block, size);
+}
+
+void memory_give_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
