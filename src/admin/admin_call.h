@@ -31,7 +31,7 @@ struct admin_call {
     size_t part_count;
     size_t done;
     bool is_change;
-    struct http_held *held;   /* NULL: the request is still being handled */
+    struct http_held *held; /* NULL: the request is still being handled */
 };
 
 /* Does the next parts, as long as they are those of `desk`. */

@@ -108,8 +108,8 @@ static struct admin_peer peer_of(const struct http_request *request, const char 
     return (struct admin_peer){peer.uid, peer.pid, token};
 }
 
-static struct admin_call *new_call(const struct door *door, const struct http_request *request,
-                                   struct slice item, const char *token)
+static struct admin_call *new_call(const struct http_request *request, struct slice item,
+                                   const char *token)
 {
     struct admin_call *call = memory_new(sizeof(*call));
     call->method = memory_copy_text(request->method);
@@ -247,7 +247,7 @@ static struct admin_call *take_call(const struct door *door, const struct http_r
     find_parts(door->server, request, &probe, &item, &path_known);
     bool passes = door->gate == NULL ||
                   admin_gate_pass(door->gate, request, access_of(&probe), &token, &probe.answer);
-    struct admin_call *call = new_call(door, request, item, token);
+    struct admin_call *call = new_call(request, item, token);
     call->answer = probe.answer;
     memcpy(call->parts, probe.parts, sizeof(call->parts));
     call->part_count = probe.part_count;

@@ -279,8 +279,7 @@ static void skip_empty_lines(struct http_connection *connection)
 static enum step take_head(struct http_connection *connection)
 {
     if (connection->input_size > 0 && connection->request_end_ms == 0)
-        connection->request_end_ms =
-            clock_mono_ms() + connection->host->options->request_max_ms;
+        connection->request_end_ms = clock_mono_ms() + connection->host->options->request_max_ms;
     if (connection->searched == 0)
         skip_empty_lines(connection);
     const struct slice input = slice_from(connection->input, connection->input_size);
