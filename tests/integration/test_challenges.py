@@ -44,7 +44,7 @@ def issuing(new_stack, tmp_path, authority, upstreams):
         stack.write_config()
         stack.write_tenants({"chat": {"hosts": [HOST], "upstream": upstreams["alpha"].url}})
         stack.start_agent()  # who connects now may wait: ready is when there is an account's key
-        wait_until(lambda: " ready generation=" in stack.agent_log(), "ready", 30)
+        wait_until(lambda: " ready generation=" in stack.agents[0].log(), "ready", 30)
         path = stack.write_haproxy_config()
         path.write_text(edit(path.read_text()))
         if start:
