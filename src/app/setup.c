@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "core/memory.h"
+#include "environment.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -36,12 +37,9 @@ static void tell_environment(const struct setup_plan *plan)
             continue;
         if (plan->tenant_count > 1)
             printf("\n  # %s\n", plan->tenants[i].upstream);
-        printf("  WEBUI_URL=https://%s\n"
-               "  CORS_ALLOW_ORIGIN=https://%s\n"
-               "  WEBUI_AUTH_COOKIE_SECURE=true\n"
-               "  WEBUI_SESSION_COOKIE_SECURE=true\n"
-               "  FORWARDED_ALLOW_IPS=*\n",
-               host, host);
+        char *url = memory_format("https://%s", host);
+        environment_print(url, url);
+        free(url);
     }
     puts("\n  (instead of *, the address that HAProxy comes from, where others can reach Open "
          "WebUI)");

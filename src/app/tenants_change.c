@@ -4,6 +4,7 @@
 #include "ask.h"
 #include "command.h"
 #include "core/memory.h"
+#include "environment.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -92,6 +93,7 @@ static void print_result(const struct json *answer, const char *done)
 static int tell(const struct tenants_change *change, const char *method, const char *path,
                 const struct json *body, const char *done)
 {
+    bool adds = strcmp(done, "added") == 0;
     int code = EXIT_WRONG;
     char *socket = ask_socket(change->socket, change->configuration);
     struct json *answer =
@@ -100,6 +102,8 @@ static int tell(const struct tenants_change *change, const char *method, const c
         ask_print_json(answer);
     else if (answer != NULL)
         print_result(answer, done);
+    if (answer != NULL && !change->json && adds && code == EXIT_GOOD)
+        environment_print_tenant(body);
     json_free(answer);
     free(socket);
     return code;

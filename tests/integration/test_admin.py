@@ -244,6 +244,29 @@ def test_a_change_leaves_the_rest_of_the_file_as_it_is(by_hand):
     assert not [name for name in os.listdir(stack.tenants_dir) if name.startswith(".")]
 
 
+def test_who_adds_a_tenant_is_told_what_open_webui_needs(by_hand):
+    stack = by_hand()
+    hosts = 'hosts=["bücher.test", "*.b.test", "alias.test"]'
+    code, out, _ = stack.admin.run("tenants", "add", "b", hosts, "upstream=http://10.0.0.3:80")
+    assert code == 0 and out.startswith("b: added in ")
+    name = "xn--bcher-kva.test"
+    assert f"\n\nnames that have to lead to HAProxy:\n  {name}\n  alias.test\n" in out
+    assert f"  WEBUI_URL=https://{name}\n" in out
+    assert f"  CORS_ALLOW_ORIGIN=https://{name};https://alias.test\n" in out
+    assert "  WEBUI_AUTH_COOKIE_SECURE=true\n" in out and "REDIS" not in out
+    pairs = ['hosts=["c.test", "d.test"]', "canonical_host=true", "https=off"]
+    pairs.append('replicas={"servers": ["10.0.0.4:80", "10.0.0.5:80"]}')
+    out = stack.admin.run("tenants", "add", "c", *pairs)[1]
+    assert "  WEBUI_URL=http://c.test\n  CORS_ALLOW_ORIGIN=http://c.test\n" in out
+    assert "COOKIE_SECURE" not in out and "REDIS_KEY_PREFIX" in out
+    out = stack.admin.run("tenants", "add", "w", 'hosts=["*.w.test"]', "upstream=http://10.0.0.6")[
+        1
+    ]
+    assert out.count("\n") == 1
+    out = stack.admin.run("tenants", "set", "b", "upstream=http://10.0.0.7:80")[1]
+    assert "WEBUI_URL" not in out
+
+
 def test_a_tenant_is_added_changed_and_removed(by_hand):
     stack = by_hand()
     hosts = 'hosts=["new.test"]'
