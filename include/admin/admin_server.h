@@ -33,6 +33,7 @@ struct admin_peer {
     uid_t uid;
     pid_t pid;
     const char *token; /* its name, as long as the request lasts; NULL: over the unix socket */
+    bool may_change;
 };
 
 struct admin_request {

@@ -155,7 +155,8 @@ static bool is_get(const struct http_request *request)
 }
 
 static bool pass_token(struct admin_gate *gate, const struct http_request *request,
-                       enum admin_access access, const char **name, struct admin_answer *answer)
+                       enum admin_access access, const struct admin_token **passed,
+                       struct admin_answer *answer)
 {
     look_at_file(gate);
     struct slice text = bearer(request);
@@ -170,16 +171,17 @@ static bool pass_token(struct admin_gate *gate, const struct http_request *reque
     } else if (token->role != ADMIN_ROLE_ADMIN && !is_get(request) && access != ADMIN_ACCESS_READ) {
         admin_refuse(answer, 403, "the token \"%s\" may read, and change nothing", token->name);
     } else {
-        *name = token->name;
+        *passed = token;
         return true;
     }
     return false;
 }
 
 bool admin_gate_pass(struct admin_gate *gate, const struct http_request *request,
-                     enum admin_access access, const char **name, struct admin_answer *answer)
+                     enum admin_access access, const struct admin_token **passed,
+                     struct admin_answer *answer)
 {
-    *name = NULL;
+    *passed = NULL;
     if (!admin_gate_knows_host(gate, http_request_header(request, "Host"))) {
         admin_refuse(answer, 421,
                      "this is not known by that name: \"admin_http\": {\"hosts\": [...]} lists "
@@ -191,7 +193,7 @@ bool admin_gate_pass(struct admin_gate *gate, const struct http_request *request
         return false;
     }
     if (access != ADMIN_ACCESS_OPEN)
-        return pass_token(gate, request, access, name, answer);
+        return pass_token(gate, request, access, passed, answer);
     if (take(gate, &gate->strangers))
         return true;
     refuse_rate(gate, answer);

@@ -20,10 +20,10 @@ struct admin_gate *admin_gate_new(const struct admin_tcp_settings *settings)
     __attribute__((returns_nonnull));
 void admin_gate_free(struct admin_gate *gate); /* NULL is fine */
 
-/* How far a row is open to those who come through the gate; false when the request has to go, with
- * the answer. `*name` is the token's, valid until the next call; NULL without one. */
+/* Whether a request for a row that takes `access` may go on; if not, `answer` says why. `*token` is
+ * valid until the next call; NULL without one. */
 MUST_CHECK bool admin_gate_pass(struct admin_gate *gate, const struct http_request *request,
-                                enum admin_access access, const char **name,
+                                enum admin_access access, const struct admin_token **token,
                                 struct admin_answer *answer);
 /* Whether a Host header names this machine: localhost, a loopback address, or one of the gate's
  * hosts (NULL: there are none). */

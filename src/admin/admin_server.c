@@ -99,17 +99,16 @@ static void find_parts(const struct admin_server *server, const struct http_requ
 
 /* -- One call ---------------------------------------------------------------------------------- */
 
-static struct admin_peer peer_of(const struct http_request *request, const char *token)
+static struct admin_peer peer_of(const struct http_request *request)
 {
     struct ucred peer = {.uid = (uid_t)-1, .gid = (gid_t)-1};
     socklen_t size = sizeof(peer);
-    if (token == NULL)
-        getsockopt(http_request_socket(request), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    return (struct admin_peer){peer.uid, peer.pid, token};
+    getsockopt(http_request_socket(request), SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    return (struct admin_peer){.uid = peer.uid, .pid = peer.pid, .may_change = true};
 }
 
-static struct admin_call *new_call(const struct http_request *request, struct slice item,
-                                   const char *token)
+static struct admin_call *new_call(const struct door *door, const struct http_request *request,
+                                   struct slice item, const struct admin_token *token)
 {
     struct admin_call *call = memory_new(sizeof(*call));
     call->method = memory_copy_text(request->method);
@@ -118,14 +117,20 @@ static struct admin_call *new_call(const struct http_request *request, struct sl
     call->item = memory_copy_text(item);
     call->if_match = memory_copy_text(http_request_header(request, "If-Match"));
     call->accept = memory_copy_text(http_request_header(request, "Accept"));
-    call->token = token != NULL ? memory_copy_text(slice_of(token)) : NULL;
+    call->token = token != NULL ? memory_copy_text(slice_of(token->name)) : NULL;
     call->request = (struct admin_request){
         .item = slice_of(call->item),
         .query = slice_of(call->query),
         .if_match = slice_of(call->if_match),
         .accept = slice_of(call->accept),
-        .peer = peer_of(request, call->token),
     };
+    if (door->gate == NULL)
+        call->request.peer = peer_of(request);
+    else
+        call->request.peer =
+            (struct admin_peer){.uid = (uid_t)-1,
+                                .token = call->token,
+                                .may_change = token != NULL && token->role == ADMIN_ROLE_ADMIN};
     return call;
 }
 
@@ -242,12 +247,12 @@ static struct admin_call *take_call(const struct door *door, const struct http_r
     struct slice item = {0};
     bool path_known = false;
     struct admin_call probe = {.part_count = 0};
-    const char *token = NULL;
+    const struct admin_token *token = NULL;
 
     find_parts(door->server, request, &probe, &item, &path_known);
     bool passes = door->gate == NULL ||
                   admin_gate_pass(door->gate, request, access_of(&probe), &token, &probe.answer);
-    struct admin_call *call = new_call(request, item, token);
+    struct admin_call *call = new_call(door, request, item, token);
     call->answer = probe.answer;
     memcpy(call->parts, probe.parts, sizeof(call->parts));
     call->part_count = probe.part_count;
@@ -376,12 +381,21 @@ static bool is_told(const struct json *list, const struct admin_operation *row)
     return false;
 }
 
+static struct json *you(const struct admin_peer *peer)
+{
+    struct json *object = json_new_object();
+    if (peer->token != NULL)
+        json_put_text(object, "token", slice_of(peer->token));
+    json_put_text(object, "role",
+                  slice_of(admin_role_name(peer->may_change ? ADMIN_ROLE_ADMIN : ADMIN_ROLE_READ)));
+    return object;
+}
+
 static void list_operations(void *context, const struct admin_request *request,
                             struct admin_answer *answer)
 {
     const struct admin_server *server = context;
     struct json *list = json_new_array();
-    (void)request;
     for (size_t i = 0; i < server->table_count; i++)
         for (const struct admin_operation *row = server->tables[i].operations; row->path != NULL;
              row++) {
@@ -394,6 +408,7 @@ static void list_operations(void *context, const struct admin_request *request,
             json_put_text(one, "summary", slice_of(row->summary));
             json_append(list, one);
         }
+    json_put(admin_answer_body(answer), "you", you(&request->peer));
     json_put(admin_answer_body(answer), "operations", list);
 }
 

@@ -63,6 +63,8 @@ static void put_status(void *context, const struct acme_status *status)
         json_put_text(object, "doing", slice_of(status->doing));
     json_put_text(object, "next", slice_of(status->why));
     json_put_integer(object, "next_in_s", status->next_in_ms / 1000);
+    if (status->renewal_s != 0)
+        json_put_integer(object, "renewal", status->renewal_s);
     json_put_text(object, "ca", slice_of(status->ca));
 }
 

@@ -80,8 +80,10 @@ def same_holes(path):
 
 
 def test_every_operation_is_told_and_no_other(api):
-    told = api.ask("GET", "/v1", token=api.token("reader"))[1]["operations"]
-    offered = {(one["method"], one["path"]): one["role"] for one in told}
+    told = api.ask("GET", "/v1", token=api.token("reader"))[1]
+    assert told["you"] == {"token": "reader", "role": "read"}
+    assert api.stack.admin.http("GET", "/v1")[1]["you"] == {"role": "admin"}
+    offered = {(one["method"], one["path"]): one["role"] for one in told["operations"]}
     described = {
         (method, same_holes(path)): operation["x-role"]
         for (method, path), operation in openapi.OPERATIONS.items()

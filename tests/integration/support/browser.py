@@ -47,9 +47,10 @@ def public_key_hash(pem_path):
 
 
 class Chromium:
-    """One browser with a profile of its own. `trusted` are the certificates that it takes."""
+    """One browser with a profile of its own. `trusted` are the certificates that it takes, `logs`
+    what it is to keep for log(): "browser" (the console), "performance" (the network)."""
 
-    def __init__(self, folder, trusted):
+    def __init__(self, folder, trusted, logs=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         hashes = ",".join(public_key_hash(path) for path in trusted)
@@ -57,6 +58,7 @@ class Chromium:
             f"--user-data-dir={self.folder / 'profile'}",
             f"--ignore-certificate-errors-spki-list={hashes}",
         ]
+        self.logs = logs
         self.port = free_port()
         self.driver = Process("chromedriver", [CHROMEDRIVER, f"--port={self.port}"], self.folder)
         self.session = None
@@ -66,6 +68,8 @@ class Chromium:
         self.driver.wait_for(lambda: accepts(("127.0.0.1", self.port)), "listening", 30)
         options = {"binary": CHROMIUM, "args": self.arguments}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options}
+        if self.logs:
+            wanted["goog:loggingPrefs"] = {kind: "ALL" for kind in self.logs}
         told = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.session = told["sessionId"]
         return self
@@ -130,6 +134,31 @@ class Chromium:
             " error => done('failed: ' + error));"
         )
         return self._do("POST", "execute/async", {"script": wrapped, "args": []})
+
+    def cdp(self, command, **parameters):
+        """A command of Chromium's own protocol (DevTools)."""
+        return self._do("POST", "goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def log(self, kind):
+        """What was logged since the last call."""
+        return self._do("POST", "se/log", {"type": kind})
+
+    def type(self, *keys):
+        """Presses keys, one after the other, wherever the focus is."""
+        actions = []
+        for key in keys:
+            actions += [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        keyboard = {"type": "key", "id": "keyboard", "actions": actions}
+        self._do("POST", "actions", {"actions": [keyboard]})
+
+    def press(self, modifier, key):
+        actions = [
+            {"type": "keyDown", "value": modifier},
+            {"type": "keyDown", "value": key},
+            {"type": "keyUp", "value": key},
+            {"type": "keyUp", "value": modifier},
+        ]
+        self._do("POST", "actions", {"actions": [{"type": "key", "id": "k", "actions": actions}]})
 
     def wait(self, script, what, timeout_s=30):
         """The first true value of an expression."""
