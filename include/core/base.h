@@ -11,6 +11,9 @@
 /* FORMAT and FIRST are the 1-based positions of the format string and of its first argument. */
 #define PRINTF_LIKE(FORMAT, FIRST) __attribute__((format(printf, FORMAT, FIRST)))
 
+/* What memory comes in. */
+enum { CACHE_LINE_BYTES = 64 };
+
 #define COUNT_OF(ARRAY) (sizeof(ARRAY) / sizeof((ARRAY)[0]))
 
 /* The structure of type TYPE whose member MEMBER is at POINTER. */

@@ -5,9 +5,9 @@
  *     loop_publish(value)  -- mailbox of one ->  on_value()
  *     loops_drain / stop   -- atomic + wake -->  drains its connections, leaves
  *
- * A loop takes no lock and allocates nothing while it answers: one recv() and one send() per wake,
- * into and out of buffers that all connections of the loop share. A connection keeps bytes of its
- * own only while a frame is incomplete or its peer does not read.
+ * A loop takes no lock and allocates nothing while it answers: one recv() and one send() per wake
+ * of a connection, into and out of buffers that all connections of the loop share. A connection
+ * keeps bytes of its own only while a frame is incomplete or its peer does not read.
  *
  * Connections that wait are never closed, however long: HAProxy would lose the request that is on
  * its way. A HELLO and a frame that has begun must be complete in time, and answers must be read in
@@ -29,9 +29,9 @@ struct loops;
 struct loop_handler {
     /* Answers a NOTIFY, see spop_session.h. loop_current_connection() names the connection. */
     spop_notify_fn *on_notify;
-    /* Called before the frames of a receive are answered, with all that has arrived: a chance to
-     * look ahead. May be NULL. */
-    void (*on_input)(void *context, struct slice frames);
+    /* Called before the frames of one or more receives are answered, with all that each has
+     * brought: a chance to look ahead. May be NULL. */
+    void (*on_input)(void *context, const struct slice *received, size_t count);
     /* Takes over a published value; what it replaces is the application's to release. */
     void (*on_value)(void *context, void *value);
     /* Releases a value that was replaced before it was delivered, or never delivered. Runs in the

@@ -73,17 +73,20 @@ struct prepared {
     uint16_t size;
 };
 
-/* What every decision reads comes first, in few cache lines: with many tenants, what a request
- * costs is how much of its tenant has to come from memory. */
+/* So many bytes of its answer are beside what a decision reads of a tenant. */
+enum { PREPARED_NEAR_BYTES = 2 * CACHE_LINE_BYTES - 16 };
+
+/* What most decisions read comes first, in two cache lines: with many tenants, what a request costs
+ * is how much of its tenant has to come from memory. The rest is for some requests, and for people.
+ */
 struct tenant {
-    /* What every ACK of this tenant carries, encoded once by the agent layer: with one variable per
-     * header for HAProxy before 3.4, and without headers for those that take all in one value. */
-    uint8_t *prepared_slots;
-    uint8_t *prepared_plain;
-    /* All headers in HAProxy's set-headers-bin form when none of them is dynamic. */
-    uint8_t *prepared_headers;
-    unsigned prepared_slots_size : 10; /* an ACK has no more than 512 bytes */
-    unsigned prepared_plain_size : 10;
+    /* What every ACK of this tenant carries, encoded once by the agent layer: actions, the first
+     * `prepared_plain_size` bytes of which are without headers, for HAProxy that takes all headers
+     * in one value, and the first `prepared_slots_size` with one variable per header, for HAProxy
+     * before 3.4. Behind these are all headers in that one value, when none of them is dynamic. */
+    uint8_t *prepared;                 /* `near`, or a block of its own where that is too small */
+    unsigned prepared_plain_size : 10; /* an ACK has no more than 512 bytes */
+    unsigned prepared_slots_size : 10;
     unsigned prepared_headers_size : 10;
     bool dynamic_headers : 1; /* prepared: some of its headers depend on the request */
     bool headers_tell_ip : 1; /* prepared: some of these use {client_ip} */
@@ -95,13 +98,20 @@ struct tenant {
     bool may_be_out : 1;     /* `maintenance` or `suspended` is there */
     bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
     bool has_hsts : 1;       /* prepared: `hsts` is there */
+    bool is_by_label : 1;    /* prepared: an instance for the label has its requests */
+    bool is_reachable : 1;   /* prepared: where its requests go is in `prepared` */
     uint16_t count_place;    /* where its decisions are counted; 0: among others' */
-    char *backend;           /* use_backend owui_<backend>; NULL: the address in `upstream` */
+    uint8_t near[PREPARED_NEAR_BYTES];
+
+    char *backend; /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
     struct replica_set *replicas; /* if any: requests go to one of these, and `upstream` is empty */
     struct label_pattern *label;  /* NULL: any host label */
     struct header *headers;       /* the global ones that apply and its own */
-    size_t header_count;
+    uint32_t header_count;
+    uint32_t host_count;
+    uint32_t path_count;
+    uint32_t version_count;
     struct maintenance *maintenance; /* NULL: none is planned */
     struct suspension *suspended;    /* NULL: it is not */
     char *hsts;            /* the value of Strict-Transport-Security on its own hosts; NULL: none */
@@ -116,13 +126,10 @@ struct tenant {
     uint64_t
         content_hash; /* of the tenant's JSON text in canonical form, and its upstream address */
     struct tenant_host *hosts;
-    size_t host_count;
     struct path_rule *paths;
-    size_t path_count;
 
     /* Blue and green: their names, and whose upstream `upstream` is; NULL: there is but one. */
     char **versions;
-    size_t version_count;
     char *active_version;
 
     struct check_rule *check;      /* NULL: nobody looks */
@@ -142,6 +149,8 @@ const struct upstream *tenant_upstream_peek(const struct tenant *tenant, size_t 
 bool upstream_has_name(const struct upstream *upstream);
 /* "http://10.0.0.1:3000", for people and for free(). */
 char *upstream_url(const struct upstream *upstream) __attribute__((returns_nonnull));
+/* The place of `size` prepared bytes, instead of any earlier ones. */
+uint8_t *tenant_prepare(struct tenant *tenant, size_t size) __attribute__((returns_nonnull));
 /* A deep copy, to be changed and put in the original's place; it is not prepared. */
 struct tenant *tenant_clone(const struct tenant *tenant);
 void tenant_drop_prepared_limits(struct tenant *tenant);

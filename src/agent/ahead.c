@@ -4,8 +4,7 @@
 #include "spop/spop_frame.h"
 
 enum {
-    AHEAD_MAX = 32, /* HAProxy has up to 20 requests in flight on a connection */
-    CACHE_LINE_BYTES = 64,
+    AHEAD_MAX = 64, /* HAProxy has up to 20 requests in flight on a connection */
 };
 
 /* The Host that a NOTIFY tells, as its sender wrote it and without a port: what is not in normal
@@ -31,10 +30,10 @@ static struct slice peek_host(struct slice bytes)
     return (struct slice){0};
 }
 
-static size_t peek_hosts(struct slice frames, struct slice hosts[static AHEAD_MAX])
+/* Adds to the `count` hosts that are there, and returns how many there are then. */
+static size_t peek_hosts(struct slice frames, struct slice hosts[static AHEAD_MAX], size_t count)
 {
     struct reader reader = reader_of(frames);
-    size_t count = 0;
     while (count < AHEAD_MAX) {
         uint32_t length = reader_u32(&reader);
         struct slice frame = reader_bytes(&reader, length);
@@ -49,21 +48,25 @@ static size_t peek_hosts(struct slice frames, struct slice hosts[static AHEAD_MA
 
 static void prefetch(const void *start, size_t size)
 {
-    for (size_t i = 0; i < size; i += CACHE_LINE_BYTES)
-        __builtin_prefetch((const char *)start + i);
+    const char *first = (const char *)start - (uintptr_t)start % CACHE_LINE_BYTES;
+    for (const char *line = first; line < (const char *)start + size; line += CACHE_LINE_BYTES)
+        __builtin_prefetch(line);
 }
 
-size_t answer_ahead(const struct snapshot *snapshot, struct slice frames)
+size_t answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count)
 {
     struct slice hosts[AHEAD_MAX];
     const struct tenant *tenants[AHEAD_MAX];
     if (!route_table_is_large(snapshot->table))
         return 0;
-    size_t count = peek_hosts(frames, hosts);
-    if (count < 2)
-        return 0; /* nothing could overlap */
-    count = route_table_ahead(snapshot->table, hosts, count, tenants);
+    size_t host_count = 0;
     for (size_t i = 0; i < count; i++)
-        prefetch(tenants[i]->prepared_slots, tenants[i]->prepared_slots_size);
-    return count;
+        host_count = peek_hosts(received[i], hosts, host_count);
+    if (host_count < 2)
+        return 0; /* nothing could overlap */
+    size_t found = route_table_ahead(snapshot->table, hosts, host_count, tenants);
+    for (size_t i = 0; i < found; i++)
+        if (tenants[i]->prepared != tenants[i]->near)
+            prefetch(tenants[i]->prepared, tenants[i]->prepared_slots_size);
+    return found;
 }

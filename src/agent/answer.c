@@ -120,8 +120,8 @@ static void write_headers(const struct request *request, const struct decision *
     const struct tenant *tenant = decision->target;
     if (tenant->prepared_headers_size > 0) {
         if (request->headers_in_one)
-            writer_bytes(actions,
-                         slice_from(tenant->prepared_headers, tenant->prepared_headers_size));
+            writer_bytes(actions, slice_from(tenant->prepared + tenant->prepared_slots_size,
+                                             tenant->prepared_headers_size));
         return;
     }
     if (!tenant->dynamic_headers)
@@ -177,10 +177,9 @@ static void write_forward(const struct request *request, const struct decision *
                           struct writer *actions)
 {
     const struct tenant *tenant = decision->target;
-    if (request->headers_in_one)
-        writer_bytes(actions, slice_from(tenant->prepared_plain, tenant->prepared_plain_size));
-    else
-        writer_bytes(actions, slice_from(tenant->prepared_slots, tenant->prepared_slots_size));
+    writer_bytes(actions, slice_from(tenant->prepared, request->headers_in_one
+                                                           ? tenant->prepared_plain_size
+                                                           : tenant->prepared_slots_size));
     if (decision->replica.replica != NULL)
         write_replica(&decision->replica, actions);
     write_client(decision, actions);

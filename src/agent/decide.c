@@ -278,13 +278,13 @@ static void find_upstream(const struct snapshot *snapshot, const struct request 
                           struct decision *decision)
 {
     const struct tenant *tenant = decision->match.tenant;
-    if (tenant->backend == NULL && tenant->upstream.per_label) {
+    if (tenant->is_by_label) {
         char name[INSTANCE_NAME_MAX_BYTES];
         struct slice key = instance_name(tenant, decision->match.label, name);
         tenant = key.size > 0 ? route_table_tenant(snapshot->table, key) : NULL;
     }
     decision->target = tenant;
-    if (tenant != NULL && (tenant->backend != NULL || tenant->upstream.address.family != IP_NONE))
+    if (tenant != NULL && tenant->is_reachable)
         return;
     if (tenant == NULL || tenant->replicas == NULL || !find_replica(request, decision))
         finish(decision, OUTCOME_DENY_UNRESOLVED, 503);

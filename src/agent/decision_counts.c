@@ -6,8 +6,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { CACHE_LINE_BYTES = 64 };
-
 /* One place; its first line has the outcomes that nearly all decisions have. */
 struct place_counts {
     _Alignas(CACHE_LINE_BYTES) _Atomic uint64_t outcomes[OUTCOME__MAX];

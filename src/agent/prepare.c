@@ -180,17 +180,12 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
     return error != ERROR_OK ? error : check_room(tenant, used, largest, text);
 }
 
-/* Returns the size. */
-static unsigned keep(const struct writer *actions, uint8_t **bytes)
+static void keep_replica(struct slice written, struct replica *replica)
 {
-    struct slice written = writer_written(actions);
-    free(*bytes);
-    *bytes = NULL;
-    if (written.size > 0) {
-        *bytes = memory_new(written.size);
-        memcpy(*bytes, written.data, written.size);
-    }
-    return (unsigned)written.size;
+    free(replica->prepared);
+    replica->prepared = memory_new(written.size);
+    replica->prepared_size = (uint16_t)written.size;
+    memcpy(replica->prepared, written.data, written.size);
 }
 
 static enum error prepare_replicas(struct tenant *tenant, struct error_text *text)
@@ -202,16 +197,45 @@ static enum error prepare_replicas(struct tenant *tenant, struct error_text *tex
         write_upstream(&replica->upstream, &actions);
         if (actions.failed)
             return error_set(text, ERROR_TOO_BIG, "a replica's name is too long");
-        replica->prepared_size = (uint16_t)keep(&actions, &replica->prepared);
+        keep_replica(writer_written(&actions), replica);
     }
     return ERROR_OK;
+}
+
+/* What decisions ask of the tenant's colder part. */
+static void mark(struct tenant *tenant)
+{
+    tenant->dynamic_headers = has_dynamic_headers(tenant);
+    tenant->headers_tell_ip = headers_tell_ip(tenant);
+    tenant->asks_user = tenant->identity != NULL;
+    tenant->has_hsts = tenant->hsts != NULL;
+    tenant->is_by_label = tenant->backend == NULL && tenant->upstream.per_label;
+    tenant->is_reachable = tenant->backend != NULL || tenant->upstream.address.family != IP_NONE;
+}
+
+/* Encodes and keeps what fits, as was checked. `plain` has been written without headers. */
+static void keep(struct tenant *tenant, const struct writer *plain)
+{
+    uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
+    const struct template_values values = {.value = {[HEADER_TENANT] = public_name(tenant)}};
+    struct writer headers = writer_of(buffer, sizeof(buffer));
+    struct writer slots = *plain;
+    action_set_header_slots(&slots, tenant, false, &values);
+    if (!tenant->dynamic_headers && tenant->header_count > 0)
+        action_set_headers(&headers, tenant, &values);
+    assert(!slots.failed && !headers.failed);
+
+    uint8_t *kept = tenant_prepare(tenant, writer_used(&slots) + writer_used(&headers));
+    tenant->prepared_plain_size = (unsigned)writer_used(plain) & PREPARED_MAX_BYTES;
+    tenant->prepared_slots_size = (unsigned)writer_used(&slots) & PREPARED_MAX_BYTES;
+    tenant->prepared_headers_size = (unsigned)writer_used(&headers) & PREPARED_MAX_BYTES;
+    memcpy(kept, slots.start, writer_used(&slots));
+    memcpy(kept + writer_used(&slots), headers.start, writer_used(&headers));
 }
 
 enum error answer_prepare(struct tenant *tenant, struct error_text *text)
 {
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
-    const struct template_values values = {.value = {[HEADER_TENANT] = public_name(tenant)}};
-
     struct writer plain = writer_of(buffer, sizeof(buffer));
     write_plain(tenant, &plain);
     if (plain.failed)
@@ -223,18 +247,7 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     error = check_size(tenant, writer_used(&plain), text);
     if (error != ERROR_OK)
         return error;
-    tenant->prepared_plain_size = keep(&plain, &tenant->prepared_plain) & PREPARED_MAX_BYTES;
-    action_set_header_slots(&plain, tenant, false, &values);
-    tenant->prepared_slots_size = keep(&plain, &tenant->prepared_slots) & PREPARED_MAX_BYTES;
-
-    struct writer headers = writer_of(buffer, sizeof(buffer));
-    tenant->dynamic_headers = has_dynamic_headers(tenant);
-    tenant->headers_tell_ip = headers_tell_ip(tenant);
-    tenant->asks_user = tenant->identity != NULL;
-    tenant->has_hsts = tenant->hsts != NULL;
-    if (!tenant->dynamic_headers && tenant->header_count > 0)
-        action_set_headers(&headers, tenant, &values);
-    assert(!plain.failed && !headers.failed);
-    tenant->prepared_headers_size = keep(&headers, &tenant->prepared_headers) & PREPARED_MAX_BYTES;
+    mark(tenant);
+    keep(tenant, &plain);
     return ERROR_OK;
 }

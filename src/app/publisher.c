@@ -24,6 +24,7 @@ enum {
     MANY_PENDING = 256,
     RECLAIM_MS = 50,
     HOUSEKEEPING_MS = 60 * 1000,
+    TRIM_FROM = 1000, /* so many changed or freed leave holes that are worth giving back */
 };
 
 /* A configuration that has been replaced, and the first generation made without it. */
@@ -115,7 +116,11 @@ static void reclaim(struct publisher *publisher)
         *link = snapshot->next;
         free_snapshot(publisher, snapshot);
     }
-    route_registry_reclaim(sources_registry(publisher->sources), oldest_table);
+    struct route_registry *registry = sources_registry(publisher->sources);
+    size_t retired_before = route_registry_retired(registry);
+    route_registry_reclaim(registry, oldest_table);
+    if (retired_before - route_registry_retired(registry) >= TRIM_FROM)
+        memory_trim();
     free_retired(publisher, oldest_generation);
     if (oldest_generation < publisher->generation)
         main_timer_once(publisher->reclaim_timer, RECLAIM_MS);
@@ -448,6 +453,8 @@ static void conclude(struct publisher *publisher, struct reading *reading, int64
     } else {
         publisher->record.unchanged++;
     }
+    if (counts.changed >= TRIM_FROM)
+        memory_trim();
     char hash[17];
     snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)publisher->snapshots->content_hash);
     report_diagnostics(diagnostics, "tenant_broken");
@@ -573,6 +580,7 @@ struct publisher *publisher_new(struct main_loop *main_loop,
     free_names(names, count); /* of all tenants: nobody has changed them */
     sources_take_counts(publisher->sources);
     publish(publisher);
+    memory_trim();
     main_timer_every(publisher->housekeeping_timer, HOUSEKEEPING_MS);
     return publisher;
 }

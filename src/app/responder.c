@@ -146,7 +146,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
 /* To read the clock costs as much as a small part of a decision. So one is timed in a millisecond,
  * by the loop's own clock that has been read already: when there is little to do that is nearly
  * every one. */
-static void on_input(void *context, struct slice frames)
+static void on_input(void *context, const struct slice *received, size_t count)
 {
     struct responder *responder = context;
     double turn_s = loop_turn_s(responder->loop);
@@ -155,7 +155,7 @@ static void on_input(void *context, struct slice frames)
         responder->timed_s = turn_s;
         responder->times_next = true;
     }
-    answer_ahead(responder->snapshot, frames);
+    answer_ahead(responder->snapshot, received, count);
 }
 
 /* Decides a held request again. True when it has been answered, which it is at the latest when its

@@ -475,7 +475,7 @@ static void join_headers(struct draft *draft)
         header_list_add(&all, draft->identity_headers.items[i]);
     free(draft->identity_headers.items);
     draft->tenant->headers = all.items;
-    draft->tenant->header_count = all.count;
+    draft->tenant->header_count = (uint32_t)all.count;
 }
 
 /* -- A tenant -- */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void out_of_memory(size_t size)
+void memory_give_up(size_t size)
 {
     fprintf(stderr, "owui-spoa: out of memory (%zu bytes wanted)\n", size);
     abort();
@@ -15,7 +15,7 @@ void *memory_new(size_t size)
 {
     void *block = calloc(1, size > 0 ? size : 1);
     if (block == NULL)
-        out_of_memory(size);
+        memory_give_up(size);
     return block;
 }
 
@@ -23,7 +23,7 @@ void *memory_new_aligned(size_t alignment, size_t size)
 {
     void *block = NULL;
     if (posix_memalign(&block, alignment, size) != 0)
-        out_of_memory(size);
+        memory_give_up(size);
     return memset(block, 0, size);
 }
 
@@ -31,7 +31,7 @@ void *memory_resize(void *block, size_t count, size_t size)
 {
     void *resized = reallocarray(block, count > 0 ? count : 1, size);
     if (resized == NULL)
-        out_of_memory(count * size);
+        memory_give_up(count * size);
     return resized;
 }
 
@@ -39,7 +39,7 @@ char *memory_copy_text(struct slice text)
 {
     char *copy = malloc(text.size + 1);
     if (copy == NULL)
-        out_of_memory(text.size + 1);
+        memory_give_up(text.size + 1);
     if (text.size > 0)
         memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
@@ -51,7 +51,7 @@ char *memory_format_list(const char *format, va_list arguments)
     char *text = NULL;
     int length = vasprintf(&text, format, arguments);
     if (length < 0 || text == NULL)
-        out_of_memory(0);
+        memory_give_up(0);
     return text;
 }
 
@@ -62,6 +62,11 @@ char *memory_format(const char *format, ...)
     char *text = memory_format_list(format, arguments);
     va_end(arguments);
     return text;
+}
+
+void memory_trim(void)
+{
+    malloc_trim(0);
 }
 
 void memory_wipe(void *block, size_t size)

@@ -26,6 +26,8 @@ enum conn_state { CONN_READING, CONN_WRITING, CONN_LAST_WORDS, CONN_LINGERING, C
 
 enum {
     RECEIVE_BYTES = 32 * 1024, /* the most that one wake takes in: a pipelined burst and more */
+    GATHER_BYTES = 4 * 1024,   /* who has not sent so much waits for others of the turn, */
+    GATHER_MAX = 64,           /* so many at most */
     SEND_BYTES = 64 * 1024,    /* the answers of that burst in one send */
     OUTPUT_MAX_BYTES = 256 * 1024,
 };
@@ -64,12 +66,16 @@ struct conn_set {
     uint32_t timed_count; /* connections with a deadline */
     uint64_t current_id;  /* whose NOTIFY is being answered */
     bool is_leaving;
-    uint8_t *receive_buffer;
+    uint8_t *receive_buffer;                 /* room for RECEIVE_BYTES behind what is gathered */
+    struct conn *gathered[GATHER_MAX];       /* who has received something in this turn, */
+    struct slice gathered_bytes[GATHER_MAX]; /* and what, an unfinished frame before it */
+    unsigned gathered_count;
+    size_t gathered_size;
     uint8_t *send_buffer;
     struct conn *unsent;
     struct conn *gone;
     struct ev_timer sweep;         /* runs while timed_count > 0 */
-    struct ev_prepare end_of_turn; /* runs while something is unsent or gone */
+    struct ev_prepare end_of_turn; /* answers what is gathered, sends, frees who is gone */
     _Atomic uint64_t counters[LOOP_COUNTER__MAX];
 };
 
@@ -100,6 +106,8 @@ void conn_set_mark_unsent(struct conn *conn);
 
 /* Takes the socket over; closes it when there is no memory. */
 void conn_open(struct conn_set *set, int fd);
+/* Answers what was gathered. */
+void conn_serve_gathered(struct conn_set *set);
 void conn_end(struct conn *conn, enum loop_counter reason);
 bool conn_answer(struct conn *conn, uint64_t stream_id, uint64_t frame_id, struct slice actions);
 /* Sends what conn_answer() has gathered. */

@@ -78,9 +78,9 @@ static void on_end_of_turn(struct ev_loop *events, struct ev_prepare *prepare, i
 {
     struct conn_set *set = CONTAINER_OF(prepare, struct conn_set, end_of_turn);
     (void)revents;
+    conn_serve_gathered(set);
     flush_unsent(set);
     free_gone(set);
-    ev_prepare_stop(events, prepare);
     if (set->is_leaving && is_empty(set))
         ev_break(events, EVBREAK_ALL);
 }
@@ -95,11 +95,12 @@ void conn_set_init(struct conn_set *set, struct ev_loop *events, unsigned index,
         .settings = settings,
         .next_sequence = LOOPS_MAX + index,
         .sequence_step = LOOPS_MAX,
-        .receive_buffer = memory_new(RECEIVE_BYTES),
+        .receive_buffer = memory_new(GATHER_BYTES + RECEIVE_BYTES),
         .send_buffer = memory_new(SEND_BYTES),
     };
     ev_timer_init(&set->sweep, on_sweep, interval_s, interval_s);
     ev_prepare_init(&set->end_of_turn, on_end_of_turn);
+    ev_prepare_start(events, &set->end_of_turn);
 }
 
 void conn_set_fini(struct conn_set *set)
@@ -118,10 +119,10 @@ void conn_set_fini(struct conn_set *set)
 void conn_set_leave(struct conn_set *set)
 {
     set->is_leaving = true;
+    conn_serve_gathered(set);
     for (uint32_t i = 0; i < set->capacity; i++)
         if (set->conns[i] != NULL)
             conn_leave(set->conns[i]);
-    ev_prepare_start(set->events, &set->end_of_turn); /* leaves when there was nobody */
 }
 
 void conn_set_close_all(struct conn_set *set)
@@ -183,7 +184,6 @@ void conn_set_remove(struct conn_set *set, struct conn *conn)
     conn->next_gone = set->gone;
     set->gone = conn;
     atomic_fetch_sub_explicit(&set->counters[LOOP_CONNECTIONS_OPEN], 1, memory_order_relaxed);
-    ev_prepare_start(set->events, &set->end_of_turn);
 }
 
 void conn_set_deadline(struct conn *conn, int64_t delay_ms)
@@ -206,5 +206,4 @@ void conn_set_mark_unsent(struct conn *conn)
     conn->has_unsent = true;
     conn->next_unsent = set->unsent;
     set->unsent = conn;
-    ev_prepare_start(set->events, &set->end_of_turn);
 }

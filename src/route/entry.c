@@ -2,11 +2,16 @@
 #include "entry.h"
 
 #include "core/hash.h"
-#include "core/memory.h"
+#include "core/packed.h"
 
 #include <stdlib.h>
 
-enum { INITIAL_CAPACITY = 16, CACHE_LINE_BYTES = 64 };
+enum { INITIAL_CAPACITY = 16 };
+
+/* memcmp() may load a whole vector, of which it looks at no more than it should. */
+enum { VECTOR_BYTES = 32 };
+static_assert(offsetof(struct entry, text) + VECTOR_BYTES <= CACHE_LINE_BYTES,
+              "comparing a usual host reads a second cache line");
 
 static struct slice kind_mark(enum key_kind kind)
 {
@@ -36,12 +41,15 @@ uint64_t key_hash(const struct key *key)
     return key->prefix.size > 0 ? key_hash_prefix(hash, key->prefix) : hash;
 }
 
-/* A lookup among many entries waits for memory, so that one should come in one cache line. */
+static size_t entry_size(size_t text_size)
+{
+    return offsetof(struct entry, text) + text_size;
+}
+
 struct entry *entry_new(const struct key *key)
 {
     struct slice mark = kind_mark(key->kind);
-    struct entry *entry = memory_new_aligned(
-        CACHE_LINE_BYTES, sizeof(*entry) + mark.size + key->name.size + key->prefix.size);
+    struct entry *entry = packed_new(entry_size(mark.size + key->name.size + key->prefix.size));
     assert(key->name.size <= UINT16_MAX && key->prefix.size <= UINT16_MAX);
     entry->kind = (uint8_t)key->kind;
     entry->name_size = (uint16_t)key->name.size;
@@ -56,7 +64,8 @@ struct entry *entry_new(const struct key *key)
 
 void entry_free(struct entry *entry)
 {
-    free(entry);
+    if (entry != NULL)
+        packed_free(entry, entry_size(entry_text(entry).size));
 }
 
 struct key entry_key(const struct entry *entry)
@@ -72,6 +81,16 @@ struct slice entry_text(const struct entry *entry)
     return slice_from(entry->text, mark_size + entry->name_size + entry->prefix_size);
 }
 
+const struct tenant_host *entry_host(const struct entry *entry)
+{
+    return entry->prefix_size == 0 ? entry->host : NULL;
+}
+
+const struct path_rule *entry_path(const struct entry *entry)
+{
+    return entry->prefix_size > 0 ? entry->path : NULL;
+}
+
 static bool has_key(const struct entry *entry, const struct key *key)
 {
     struct key own = entry_key(entry);
@@ -81,7 +100,7 @@ static bool has_key(const struct entry *entry, const struct key *key)
 
 static void allocate(struct slots *slots, size_t capacity)
 {
-    slots->slots = memory_resize(NULL, capacity, sizeof(*slots->slots));
+    slots->slots = packed_array_new(capacity, sizeof(*slots->slots));
     slots->mask = capacity - 1;
 }
 
@@ -94,7 +113,7 @@ void slots_init(struct slots *slots)
 
 void slots_fini(struct slots *slots)
 {
-    free(slots->slots);
+    packed_array_free(slots->slots, slots->mask + 1, sizeof(*slots->slots));
     *slots = (struct slots){0};
 }
 

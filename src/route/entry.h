@@ -27,21 +27,34 @@ uint64_t key_hash_name(enum key_kind kind, struct slice name);
 uint64_t key_hash_prefix(uint64_t name_hash, struct slice prefix);
 uint64_t key_hash(const struct key *key);
 
+/* A lookup among many waits for memory, so that an entry begins with a cache line, and ends with
+ * it unless its host is long. */
 struct entry {
-    const struct tenant *tenant;    /* NULL: the host has path rules only */
-    const struct tenant_host *host; /* the pattern that leads here, or */
-    const struct path_rule *path;   /* the rule; neither for KEY_TENANT */
-    struct claims *claims;          /* the registry's; not for readers of tables */
-    uint8_t kind;                   /* enum key_kind */
-    uint8_t max_segments;           /* of the path rules that this host has; 0: none */
+    const struct tenant *tenant; /* NULL: the host has path rules only */
+    union {
+        const struct tenant_host *host; /* the pattern that leads here; NULL for KEY_TENANT */
+        const struct path_rule *path;   /* the rule, where there is a prefix */
+    };
+    struct claims *claims; /* the registry's; not for readers of tables */
     uint16_t name_size;
     uint16_t prefix_size;
-    char text[]; /* the key as it is written: for messages, and compared with */
+    uint8_t kind;         /* enum key_kind */
+    uint8_t max_segments; /* of the path rules that this host has; 0: none */
+    char text[];          /* the key as it is written: for messages, and compared with */
 };
 
 struct entry *entry_new(const struct key *key);
 void entry_free(struct entry *entry);
 struct slice entry_text(const struct entry *entry);
+/* Begins to bring an entry with a key of so many bytes into the cache. */
+static inline void entry_prefetch(const struct entry *entry, size_t key_size)
+{
+    __builtin_prefetch(entry);
+    __builtin_prefetch((const char *)entry + offsetof(struct entry, text) + key_size - 1);
+}
+/* One of them, or neither. */
+const struct tenant_host *entry_host(const struct entry *entry);
+const struct path_rule *entry_path(const struct entry *entry);
 struct key entry_key(const struct entry *entry);
 
 struct slot {

@@ -141,13 +141,15 @@ static void refresh(struct route_registry *registry, struct claims *claims, cons
         free(claims);
         return;
     }
-    if (old != NULL && old->tenant == keeper->tenant && old->host == keeper->host &&
-        old->path == keeper->path && old->max_segments == claims->max_segments)
+    if (old != NULL && old->tenant == keeper->tenant && entry_host(old) == keeper->host &&
+        entry_path(old) == keeper->path && old->max_segments == claims->max_segments)
         return;
     struct entry *entry = entry_new(key);
     entry->tenant = keeper->tenant;
-    entry->host = keeper->host;
-    entry->path = keeper->path;
+    if (key->prefix.size > 0)
+        entry->path = keeper->path;
+    else
+        entry->host = keeper->host;
     entry->max_segments = claims->max_segments;
     entry->claims = claims;
     replace_entry(registry, old, entry);

@@ -62,8 +62,8 @@ static bool take(const struct entry *entry, struct slice label, struct route_mat
         return false;
     }
     match->tenant = tenant;
-    match->host = entry->host;
-    match->path = entry->path;
+    match->host = entry_host(entry);
+    match->path = entry_path(entry);
     match->label = label;
     match->label_refused = false;
     return true;
@@ -85,8 +85,8 @@ static bool tell(const struct listener *listener, const struct key *key, const s
         .wildcard = key->kind == KEY_WILDCARD,
         .prefix = key->prefix,
         .claimant = entry != NULL ? entry->tenant : NULL,
-        .path = entry != NULL ? entry->path : NULL,
-        .host_rule = entry != NULL ? entry->host : NULL,
+        .path = entry != NULL ? entry_path(entry) : NULL,
+        .host_rule = entry != NULL ? entry_host(entry) : NULL,
         .won = won,
     };
     listener->on_try(listener->context, &attempt);
@@ -177,14 +177,15 @@ size_t route_table_ahead(const struct route_table *table, const struct slice *ho
         entries[entry_count] = slots_find_likely(&table->slots, hashes[i]);
         if (entries[entry_count] == NULL)
             continue;
-        __builtin_prefetch(entries[entry_count]);
+        entry_prefetch(entries[entry_count], hosts[i].size);
         entry_count++;
     }
     for (size_t i = 0; i < entry_count; i++) {
         const struct tenant *tenant = entries[i]->tenant;
         if (tenant == NULL)
             continue;
-        __builtin_prefetch(tenant); /* what decisions read is in its first cache line */
+        __builtin_prefetch(tenant); /* what decisions read is in its first two cache lines */
+        __builtin_prefetch((const char *)tenant + CACHE_LINE_BYTES);
         tenants[tenant_count++] = tenant;
     }
     return tenant_count;

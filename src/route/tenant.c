@@ -2,14 +2,14 @@
 #include "route/tenant.h"
 
 #include "core/memory.h"
+#include "core/packed.h"
 #include "route/label.h"
 #include "route/replica.h"
 
 #include <stdlib.h>
 
-enum { CACHE_LINE_BYTES = 64 };
-static_assert(offsetof(struct tenant, upstream.host) <= CACHE_LINE_BYTES,
-              "what decisions read is spread over cache lines");
+static_assert(offsetof(struct tenant, near) + PREPARED_NEAR_BYTES == 2 * CACHE_LINE_BYTES,
+              "what decisions read is no longer two cache lines");
 
 static const char *const SCHEME_NAMES[] = {
     [UPSTREAM_HTTP] = "http",
@@ -150,7 +150,21 @@ static void copy_lists(const struct tenant *tenant, struct tenant *copy)
 
 struct tenant *tenant_new(void)
 {
-    return memory_new_aligned(CACHE_LINE_BYTES, sizeof(struct tenant));
+    return packed_new(sizeof(struct tenant));
+}
+
+static void drop_prepared(struct tenant *tenant)
+{
+    if (tenant->prepared != tenant->near)
+        free(tenant->prepared);
+    tenant->prepared = NULL;
+}
+
+uint8_t *tenant_prepare(struct tenant *tenant, size_t size)
+{
+    drop_prepared(tenant);
+    tenant->prepared = size <= sizeof(tenant->near) ? tenant->near : memory_new(size);
+    return tenant->prepared;
 }
 
 struct tenant *tenant_clone(const struct tenant *tenant)
@@ -172,7 +186,7 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->hsts = copy_text(tenant->hsts);
     copy->maintenance = maintenance_copy(tenant->maintenance);
     copy->suspended = suspension_copy(tenant->suspended);
-    copy->prepared_plain = copy->prepared_slots = copy->prepared_headers = NULL;
+    copy->prepared = NULL;
     copy->prepared_plain_size = copy->prepared_slots_size = copy->prepared_headers_size = 0;
     copy->dynamic_headers = false;
     copy->prepared_limits = NULL;
@@ -228,8 +242,6 @@ void tenant_free(struct tenant *tenant)
     free_check(tenant->check);
     replica_health_unref(tenant->health);
     replica_set_free(tenant->replicas);
-    free(tenant->prepared_slots);
-    free(tenant->prepared_plain);
-    free(tenant->prepared_headers);
-    free(tenant);
+    drop_prepared(tenant);
+    packed_free(tenant, sizeof(*tenant));
 }

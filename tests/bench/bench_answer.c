@@ -154,10 +154,10 @@ static void feed(struct spop_session *session, struct snapshot *snapshot, const 
 {
     static uint8_t answers[ANSWER_BYTES];
     struct writer out = writer_of(answers, sizeof(answers));
+    const struct slice received = slice_from(bytes, size);
     is_first = true;
-    answer_ahead(snapshot, slice_from(bytes, size));
-    size_t used =
-        spop_session_feed(session, slice_from(bytes, size), &out, on_notify, snapshot, NULL);
+    answer_ahead(snapshot, &received, 1);
+    size_t used = spop_session_feed(session, received, &out, on_notify, snapshot, NULL);
     require(used == size);
 }
 

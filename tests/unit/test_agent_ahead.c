@@ -52,6 +52,11 @@ static void ask(struct writer *writer, const char *host)
     spop_frame_end(writer, start);
 }
 
+static size_t look_ahead(struct slice frames)
+{
+    return answer_ahead(&snapshot, &frames, 1);
+}
+
 static struct slice ask_all(const char *const *hosts, size_t count)
 {
     struct writer writer = writer_of(burst, sizeof(burst));
@@ -66,21 +71,21 @@ Test(agent_ahead, a_burst_is_looked_up, .fini = close_down)
     const char *const hosts[] = {"t1.example.test", "t19999.example.test:8443", "nobody.test",
                                  "t7.example.test"};
     serve(MANY);
-    cr_assert(eq(sz, answer_ahead(&snapshot, ask_all(hosts, COUNT_OF(hosts))), 3));
+    cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 3));
 }
 
 Test(agent_ahead, one_request_alone_is_not, .fini = close_down)
 {
     const char *const hosts[] = {"t1.example.test"};
     serve(MANY);
-    cr_assert(eq(sz, answer_ahead(&snapshot, ask_all(hosts, 1)), 0));
+    cr_assert(eq(sz, look_ahead(ask_all(hosts, 1)), 0));
 }
 
 Test(agent_ahead, nor_is_anything_in_a_small_table, .fini = close_down)
 {
     const char *const hosts[] = {"t1.example.test", "t2.example.test"};
     serve(FEW);
-    cr_assert(eq(sz, answer_ahead(&snapshot, ask_all(hosts, 2)), 0));
+    cr_assert(eq(sz, look_ahead(ask_all(hosts, 2)), 0));
 }
 
 Test(agent_ahead, more_than_it_looks_at_at_once_is_no_harm, .fini = close_down)
@@ -89,7 +94,7 @@ Test(agent_ahead, more_than_it_looks_at_at_once_is_no_harm, .fini = close_down)
     serve(MANY);
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
         hosts[i] = "t3.example.test";
-    size_t looked_at = answer_ahead(&snapshot, ask_all(hosts, COUNT_OF(hosts)));
+    size_t looked_at = look_ahead(ask_all(hosts, COUNT_OF(hosts)));
     cr_assert(gt(sz, looked_at, 1));
     cr_assert(le(sz, looked_at, COUNT_OF(hosts)));
 }
@@ -102,9 +107,44 @@ Test(agent_ahead, a_part_of_a_frame_is_left_for_later, .fini = close_down)
     struct slice whole = ask_all(hosts, COUNT_OF(hosts));
     size_t before = 0;
     for (size_t size = 0; size <= whole.size; size++) {
-        size_t found = answer_ahead(&snapshot, guard_copy(slice_head(whole, size)));
+        size_t found = look_ahead(guard_copy(slice_head(whole, size)));
         cr_assert(ge(sz, found, before));
         before = found;
     }
     cr_assert(eq(sz, before, 3));
+}
+
+Test(agent_ahead, what_several_connections_ask_is_looked_up_together, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "t2.example.test"};
+    serve(MANY);
+    struct slice both = ask_all(hosts, COUNT_OF(hosts));
+    const struct slice received[] = {slice_head(both, both.size / 2),
+                                     slice_skip(both, both.size / 2)};
+    cr_assert(zero(sz, answer_ahead(&snapshot, received, 1)));
+    cr_assert(eq(sz, answer_ahead(&snapshot, received, 2), 2));
+}
+
+/* Some answers are too long to be beside the rest of the tenant. */
+Test(agent_ahead, a_long_answer_lies_apart, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "t2.example.test"};
+    serve(MANY);
+    struct tenant *tenant = tenant_clone(route_table_tenant(snapshot.table, SLICE("t1")));
+    struct header *header = memory_new(sizeof(*header));
+    header->name = memory_copy_text(SLICE("X-Long"));
+    header_variable_name(SLICE("X-Long"), header->variable);
+    char value[PREPARED_NEAR_BYTES + 1];
+    memset(value, 'x', sizeof(value));
+    cr_assert(
+        eq(int, template_parse(slice_from(value, sizeof(value)), &header->value, NULL), ERROR_OK));
+    tenant->headers = header;
+    tenant->header_count = 1;
+    cr_assert(eq(int, answer_prepare(tenant, NULL), ERROR_OK));
+    cr_assert(ne(ptr, tenant->prepared, tenant->near));
+    cr_assert(gt(sz, tenant->prepared_slots_size, tenant->prepared_plain_size));
+    route_registry_put(registry, tenant, NULL, NULL);
+    route_table_free(snapshot.table);
+    snapshot.table = route_registry_build(registry, 2);
+    cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 2));
 }

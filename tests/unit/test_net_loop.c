@@ -441,6 +441,42 @@ Test(loop, loops_that_never_ran_can_be_freed)
     net_peer_free(peer);
 }
 
+static size_t most_together;
+
+static void on_input(void *context, const struct slice *received, size_t count)
+{
+    (void)context;
+    for (size_t i = 0; i < count; i++)
+        cr_assert(gt(sz, received[i].size, 0));
+    if (count > most_together)
+        most_together = count;
+}
+
+/* They have been given out before the loop runs, so that its first look finds all of them ready. */
+Test(loop, all_that_are_ready_are_received_from_before_one_is_answered)
+{
+    enum { PEERS = 8 };
+    const struct loops_settings settings = {.loop_count = 1};
+    const struct loop_handler handler = {.on_input = on_input};
+    struct error_text text;
+    struct loops *loops = loops_new(&settings, &handler, &text);
+    struct net_peer *peers[PEERS];
+    uint8_t bytes[256];
+    struct writer hello = writer_of(bytes, sizeof(bytes));
+    net_write_hello(&hello);
+    for (size_t i = 0; i < PEERS; i++)
+        peers[i] = net_peer_join(loops, writer_written(&hello), 0);
+    cr_assert(eq(int, loops_start(loops, &text), ERROR_OK));
+    for (size_t i = 0; i < PEERS; i++)
+        net_peer_expect_hello(peers[i]);
+    loops_stop(loops);
+    loops_join(loops);
+    cr_assert(eq(sz, most_together, PEERS));
+    for (size_t i = 0; i < PEERS; i++)
+        net_peer_free(peers[i]);
+    loops_free(loops);
+}
+
 Test(loop, every_counter_has_a_name)
 {
     for (enum loop_counter i = 0; i < LOOP_COUNTER__MAX; i++) {

@@ -269,12 +269,8 @@ static struct tenant *full_tenant(void)
     tenant->upstream.host = memory_copy_text(SLICE("10.0.0.1"));
     tenant->upstream.server_name = memory_copy_text(SLICE("a.internal"));
     cr_assert_eq(template_parse(SLICE("{1}.int"), &tenant->upstream.host_template, NULL), ERROR_OK);
-    tenant->prepared_plain = memory_new(3);
-    tenant->prepared_plain_size = 3;
-    tenant->prepared_slots = memory_new(3);
-    tenant->prepared_slots_size = 3;
-    tenant->prepared_headers = memory_new(3);
-    tenant->prepared_headers_size = 3;
+    memset(tenant_prepare(tenant, PREPARED_NEAR_BYTES + 1), 'x', PREPARED_NEAR_BYTES + 1);
+    tenant->prepared_plain_size = tenant->prepared_slots_size = 3;
     return tenant;
 }
 
@@ -296,9 +292,7 @@ Test(tenant, a_clone_stands_alone)
     cr_expect_str_eq(clone->upstream.host, "10.0.0.1");
     cr_expect_str_eq(clone->upstream.server_name, "a.internal");
     cr_expect_str_eq(clone->upstream.host_template.parts[1].literal, ".int");
-    cr_expect_null(clone->prepared_plain);
-    cr_expect_null(clone->prepared_slots);
-    cr_expect_null(clone->prepared_headers);
+    cr_expect_null(clone->prepared);
     cr_expect_eq(clone->prepared_plain_size + clone->prepared_slots_size, 0);
     tenant_free(clone);
     tenant_free(NULL);

@@ -1,0 +1,22 @@
+/* Blocks that requests read, side by side in memory of their own.
+ *
+ * With 100,000 tenants, what a decision reads is in no cache. Spread over the heap it is in as many
+ * pages besides, whose translations are in no cache either. So these blocks are packed into chunks
+ * for which the kernel is asked for huge pages, apart from what only configuration looks at. What
+ * few tenants need fits in a first chunk of usual pages and takes no more than it needs.
+ *
+ * Any thread may call these; they lock, and are not for the hot path. Like memory.h, they end the
+ * program when memory runs out. With AddressSanitizer each block comes from malloc().
+ */
+#pragma once
+
+#include "core/slice.h"
+
+/* Zeroed, from the start of a cache line. */
+void *packed_new(size_t size) __attribute__((malloc, returns_nonnull));
+/* `size` as it was given to packed_new(). NULL is fine. */
+void packed_free(void *block, size_t size);
+
+/* Many things of `size` in huge pages, few from malloc(); not zeroed. */
+void *packed_array_new(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+void packed_array_free(void *array, size_t count, size_t size); /* NULL is fine */
