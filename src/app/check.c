@@ -7,12 +7,25 @@
 #include "command.h"
 #include "conf/whole.h"
 #include "core/memory.h"
+#include "stripped.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_text(const struct whole *whole, const struct diagnostics *diagnostics)
+/* The headers that tell tenants who a user is. */
+static void print_stripped(const struct json *stripped)
+{
+    struct slice name;
+    for (size_t i = 0; i < json_count(stripped); i++)
+        if (json_read_text(json_at(stripped, i), &name))
+            printf("%s%.*s", i == 0 ? "no client can send: " : ", ", SLICE_PRINT(name));
+    if (json_count(stripped) > 0)
+        putchar('\n');
+}
+
+static void print_text(const struct whole *whole, const struct diagnostics *diagnostics,
+                       const struct json *stripped)
 {
     for (size_t i = 0; i < diagnostics->count; i++) {
         char *text = diagnostic_print(&diagnostics->items[i]);
@@ -23,12 +36,14 @@ static void print_text(const struct whole *whole, const struct diagnostics *diag
         printf("result: nothing can be served; %zu errors\n", diagnostics->errors);
         return;
     }
+    print_stripped(stripped);
     printf("result: %zu tenants good, %zu refused, in %zu files; %zu errors, %zu warnings\n",
            whole->tenant_count, whole->broken_count, whole->file_count + 1, diagnostics->errors,
            diagnostics->warnings);
 }
 
-static struct json *to_json(const struct whole *whole, const struct diagnostics *diagnostics)
+static struct json *to_json(const struct whole *whole, const struct diagnostics *diagnostics,
+                            const struct json *stripped)
 {
     struct json *root = json_new_object();
     struct json *list = json_new_array();
@@ -39,6 +54,8 @@ static struct json *to_json(const struct whole *whole, const struct diagnostics 
     json_put_integer(root, "errors", (int64_t)diagnostics->errors);
     json_put_integer(root, "warnings", (int64_t)diagnostics->warnings);
     json_put(root, "diagnostics", list);
+    if (stripped != NULL)
+        json_put(root, "stripped", json_clone(stripped));
     for (size_t i = 0; i < diagnostics->count; i++)
         json_append(list, diagnostic_json(&diagnostics->items[i]));
     return root;
@@ -76,9 +93,11 @@ static bool can_ask(const char *path, const struct whole *whole, struct diagnost
     return false;
 }
 
-static bool look(const char *path, struct whole *whole, struct diagnostics *diagnostics)
+static bool look(const char *path, struct whole *whole, struct diagnostics *diagnostics,
+                 struct json **stripped)
 {
     bool is_good = whole_load(path, answer_prepare, whole, diagnostics);
+    *stripped = stripped_check(whole, diagnostics);
     return can_ask(path, whole, diagnostics) && is_good;
 }
 
@@ -86,16 +105,19 @@ struct json *check_json(const char *path)
 {
     struct whole whole;
     struct diagnostics diagnostics = {0};
-    (void)look(path, &whole, &diagnostics);
-    struct json *root = to_json(&whole, &diagnostics);
+    struct json *stripped;
+    (void)look(path, &whole, &diagnostics, &stripped);
+    struct json *root = to_json(&whole, &diagnostics, stripped);
+    json_free(stripped);
     whole_fini(&whole);
     diagnostics_fini(&diagnostics);
     return root;
 }
 
-static void print_json(const struct whole *whole, const struct diagnostics *diagnostics)
+static void print_json(const struct whole *whole, const struct diagnostics *diagnostics,
+                       const struct json *stripped)
 {
-    struct json *root = to_json(whole, diagnostics);
+    struct json *root = to_json(whole, diagnostics, stripped);
     ask_print_json(root);
     json_free(root);
 }
@@ -104,12 +126,14 @@ static int check(const char *path, bool as_json)
 {
     struct whole whole;
     struct diagnostics diagnostics = {0};
-    bool is_good = look(path, &whole, &diagnostics);
+    struct json *stripped;
+    bool is_good = look(path, &whole, &diagnostics, &stripped);
 
     if (as_json)
-        print_json(&whole, &diagnostics);
+        print_json(&whole, &diagnostics, stripped);
     else
-        print_text(&whole, &diagnostics);
+        print_text(&whole, &diagnostics, stripped);
+    json_free(stripped);
     int code = is_good ? EXIT_GOOD : whole.configuration != NULL ? EXIT_BAD : EXIT_WRONG;
     whole_fini(&whole);
     diagnostics_fini(&diagnostics);

@@ -631,6 +631,39 @@ def test_a_header_that_haproxy_does_not_strip_is_not_believed(new_stack, upstrea
     assert seen.header("X-New-Email") is None
 
 
+def test_check_proves_that_every_trusted_header_is_stripped(identities, tmp_path):
+    def check(*arguments, config=identities.stack.config_path):
+        return run_agent_command("check", "-c", config, *arguments)
+
+    told = json.loads(check("--json").stdout)
+    assert sorted(told["stripped"]) == sorted([*SET, "X-Guest"])
+    text = check().stdout
+    assert "\nno client can send: " in "\n" + text and "lets clients send" not in text
+
+    # What HAProxy has is older, and changed by hand.
+    lines = (identities.stack.haproxy_dir / "haproxy.cfg").read_text().splitlines(keepends=True)
+    rule = "http-request del-header "
+    changed = [line for line in lines if line.strip() != rule + "X-User-Role"]
+    place = next(i for i, line in enumerate(changed) if line.strip() == rule + "X-User-Email")
+    changed[place] = changed[place].rstrip("\n") + " if { src 10.0.0.0/8 }\n"
+    assert len(changed) == len(lines) - 1
+    (tmp_path / "haproxy.cfg").write_text("".join(changed))
+    config = tmp_path / "owui-spoa.json"
+    spoe = {"spoe_file": str(tmp_path / "owui.spoe.cfg")}
+    haproxy = {**identities.stack.config["haproxy"], **spoe}
+    config.write_text(json.dumps({**identities.stack.config, "haproxy": haproxy}))
+    done = check("--json", config=config)
+    told = json.loads(done.stdout)
+    assert sorted(told["stripped"]) == ["X-Guest", "X-User-Groups", "X-User-Name"]
+    missing = [
+        one["message"] for one in told["diagnostics"] if "lets clients send" in one["message"]
+    ]
+    assert len(missing) == 2 and done.returncode == 0
+    assert "X-User-Email" in "".join(missing) and "X-User-Role" in "".join(missing)
+    (tmp_path / "haproxy.cfg").unlink()
+    assert "stripped" not in json.loads(check("--json", config=config).stdout)
+
+
 def test_every_trusted_header_is_stripped(identities):
     text = (identities.stack.haproxy_dir / "haproxy.cfg").read_text()
     for name in [*SET, "X-Guest"]:
