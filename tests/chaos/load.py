@@ -1,0 +1,193 @@
+"""Requests and sockets that go on all the time, each of them judged."""
+
+import base64
+import http.client
+import json
+import os
+import random
+import socket
+import ssl
+import threading
+import time
+
+from support.clients import Echo, connect, read_answer, request, request_bytes
+from support.sockets import PATH, read_frame, write_frame
+
+from model import SPOOFS
+
+PAUSE_S = 0.02
+SOCKET_LOOK_S = 0.5
+
+
+def outcome_of(answer, tenant):
+    """In a word; what the model excuses goes by it."""
+    if answer is None:
+        return "cut"
+    if answer.status == tenant.status:
+        return "ok"
+    refused = (answer.all("X-Refused") or [""])[0]
+    if refused in ("no-agent", "no-upstream"):
+        return refused
+    if answer.status in (502, 503, 504) and not refused:
+        return "no-upstream"
+    return f"{answer.status} {refused}".strip()
+
+
+class Worker(threading.Thread):
+    def __init__(self, world, number):
+        super().__init__(daemon=True)
+        self.world = world
+        self.random = random.Random(f"{world.seed}/{number}")
+        self.ended = threading.Event()
+
+    def run(self):
+        while not self.ended.is_set():
+            try:
+                self.once()
+            except Exception as error:  # pylint: disable=broad-except
+                # A bug of the load's own must not look like silence.
+                self.world.model.violate("load", error=repr(error))
+            time.sleep(PAUSE_S)
+
+    def once(self):
+        raise NotImplementedError
+
+
+class Stalls(threading.Thread):
+    """When the machine had no time for us: a sleep that took much longer is nobody's fault here."""
+
+    LOOK_S = 0.05
+    COUNTS_S = 0.2
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.seen = []  # when, and for how long
+
+    def run(self):
+        while True:
+            began = time.monotonic()
+            time.sleep(self.LOOK_S)
+            late = time.monotonic() - began - self.LOOK_S
+            if late > self.COUNTS_S:
+                self.seen.append((began, late))
+
+    def since(self, when):
+        return sum(late for began, late in self.seen if began + late >= when)
+
+
+class Requests(Worker):
+    """HTTP and HTTPS, each on a connection of its own, with whatever a client may not say."""
+
+    def once(self):
+        world = self.world
+        tenant = self.random.choice(list(world.model.tenants.values()))
+        allowed = set(tenant.upstreams)
+        secure = tenant.name in world.certified
+        asked = time.monotonic()
+        answer = None
+        try:
+            answer = self.ask(tenant, secure)
+            outcome = outcome_of(answer, tenant)
+        except ssl.SSLCertVerificationError as error:
+            world.model.violate("certificate", tenant=tenant.name, error=error.verify_message)
+            return
+        except (TimeoutError, socket.timeout):
+            outcome = "silence"
+        except (OSError, http.client.HTTPException):
+            outcome = "cut"
+        about = "https" if secure else "http"
+        world.model.judge(tenant, asked, outcome, about)
+        if outcome == "ok" and tenant.status == 200:
+            echo = Echo(answer)
+            world.model.check_arrival(tenant, allowed, echo.name, echo.headers)
+
+    def ask(self, tenant, secure):
+        if secure:
+            where = {"tls_name": tenant.host, "tls": self.world.trust()}
+            return request(
+                self.world.stack.https_port, "/api/echo", tenant.host, headers=SPOOFS, **where
+            )
+        return request(self.world.stack.http_port, "/api/echo", tenant.host, headers=SPOOFS)
+
+
+class Socket(Worker):
+    """A Socket.IO connection of one tenant that is kept, and opened again when a fault took it."""
+
+    def __init__(self, world, tenant):
+        super().__init__(world, tenant.name)
+        self.tenant = tenant
+        self.sock = None
+        self.opened = 0
+        self.asked = 0
+
+    def once(self):
+        if self.sock is None:
+            self.open()
+        else:
+            self.keep()
+
+    def open(self):
+        asked = time.monotonic()
+        sock = None
+        try:
+            sock = connect(self.world.stack.http_port)
+            outcome = self.shake_hands(sock)
+        except (TimeoutError, socket.timeout):
+            outcome = "silence"
+        except (OSError, AssertionError):
+            outcome = "cut"
+        self.world.model.judge(self.tenant, asked, outcome, "opening a socket")
+        if outcome == "ok":
+            self.sock = sock
+            self.opened += 1
+        elif sock is not None:
+            sock.close()
+
+    def shake_hands(self, sock):
+        headers = [
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", base64.b64encode(os.urandom(16)).decode()),
+            *SPOOFS,
+        ]
+        sock.sendall(request_bytes("GET", PATH, self.tenant.host, headers))
+        head = sock.recv(16, socket.MSG_PEEK)
+        if not head:
+            return "cut"
+        if b" 101" not in head:
+            return outcome_of(read_answer(sock), self.tenant)
+        data = b""
+        while not data.endswith(b"\r\n\r\n"):
+            byte = sock.recv(1)
+            if not byte:
+                return "cut"
+            data += byte
+        read_frame(sock)
+        write_frame(sock, "40" + json.dumps({"token": self.world.token}))
+        _, told = read_frame(sock)
+        return "ok" if told.startswith(b"40") else "cut"
+
+    def keep(self):
+        """The application answers, by itself, on the socket that was opened then."""
+        asked = time.monotonic()
+        try:
+            write_frame(self.sock, '420["whoami"]')
+            while True:
+                _, told = read_frame(self.sock)
+                if told == b"2":
+                    write_frame(self.sock, "3")
+                elif told.startswith(b"43"):
+                    break
+            outcome, name = "ok", json.loads(told[told.index(b"[") :])[0]["name"]
+            if name not in self.tenant.upstreams:
+                self.world.model.violate("wrong tenant", socket=self.tenant.name, answered=name)
+            time.sleep(SOCKET_LOOK_S)
+        except (TimeoutError, socket.timeout):
+            outcome = "silence"
+        except (OSError, AssertionError):
+            outcome = "cut"
+        self.world.model.judge(self.tenant, asked, outcome, "an open socket")
+        if outcome != "ok":
+            self.sock.close()
+            self.sock = None
