@@ -281,4 +281,4 @@ def test_strangers_hold_the_tcp_door_and_not_the_socket(tcp):
         except OSError:
             return False
 
-    wait_until(answers, "it answers again")
+    wait_until(answers, "it answers again", 30)

@@ -175,7 +175,7 @@ def test_decisions_are_told_while_they_are_made(agent):  # noqa: F811
         assert answer["recorded"] is True
         return len(answer["decisions"]) >= 2 and answer["decisions"]
 
-    latest, first = wait_until(told, "both are told")[:2]
+    latest, first = wait_until(told, "both are told", 30)[:2]
     assert (first["tenant"], first["host"], first["decision"]) == ("a", "chat.test", "forward")
     assert latest["host"] == "nobody.test" and latest["status"] == 404
 

@@ -143,7 +143,7 @@ def own(folder, authority, upstreams, ca):
         api = AdminHttp(stack)
         api.tokens = {"admin": api.token("alice", "admin"), "read": api.token("bob")}
         for host in ("chat.page.test", "sales.page.test"):
-            stack.wait_served(host, timeout_s=60)
+            stack.wait_served(host, timeout_s=200)  # the CA may fail, and is asked again
         yield api
     finally:
         stack.stop()
@@ -328,7 +328,7 @@ def test_a_certificate_is_renewed(page):
     page.click("#cert-rows button", "Renew sales.pem")
     page.confirm("Renew sales.pem now?")
     page.wait_text("#said", "is being renewed")
-    stack.wait_served("sales.page.test", but_not=before, timeout_s=60)
+    stack.wait_served("sales.page.test", but_not=before, timeout_s=200)
 
 
 def test_changes_are_shown_and_rolled_back(page):

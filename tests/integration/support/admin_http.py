@@ -18,7 +18,7 @@ class AdminHttp:
         self.stack = stack
         self.host, port = stack.config["admin_http"]["listen"].rsplit(":", 1)
         self.port = int(port)
-        wait_until(lambda: accepts((self.host, self.port)), "the admin interface listens")
+        wait_until(lambda: accepts((self.host, self.port)), "the admin interface listens", 30)
 
     @property
     def url(self):
