@@ -21,7 +21,7 @@ install(FILES packaging/systemd/owui-spoa.sysusers.conf
         DESTINATION "${SYSUSERS_DIR}" RENAME owui-spoa.conf)
 install(FILES packaging/systemd/owui-spoa.tmpfiles.conf
         DESTINATION "${TMPFILES_DIR}" RENAME owui-spoa.conf)
-install(FILES README.md NEWS.md SECURITY.md docs/ADMIN.md docs/ARCHITECTURE.md
+install(FILES README.md NEWS.md SECURITY.md docs/ADMIN.md docs/ARCHITECTURE.md docs/HAPROXY-MANAGER.md
               docs/CONFIGURATION.md docs/METRICS.md haproxy/haproxy.cfg haproxy/owui.spoe.cfg
         DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 # The changelogs' day: reproducible builds set SOURCE_DATE_EPOCH.

@@ -133,3 +133,43 @@ def test_zsh_takes_its_completion(docs, every_command):
     assert (done.returncode, done.stderr) == (0, "")
     text = (docs / "_owui-spoa").read_text()
     assert all(f"    {command.name})\n" in text for command in every_command)
+
+
+def test_what_a_document_names_is_there(every_command):
+    """docs/HAPROXY-MANAGER.md: its tests, commands, paths of the API and keys."""
+    text = (REPOSITORY / "docs/HAPROXY-MANAGER.md").read_text()
+    tests = REPOSITORY / "tests"
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", text)
+    assert len(named) > 20
+    for file, test in named:
+        assert f"def {test}(" in (tests / "integration" / file).read_text(), f"{file}::{test}"
+    for file in re.findall(r"`unit/(test_\w+\.c)`", text):
+        assert (tests / "unit" / file).exists(), file
+    options = {option.long for command in every_command for option in command.options}
+    verbs = {command.name: command.verbs for command in every_command}
+    for command, rest in re.findall(r"`owui-spoa ([a-z-]+)([^`]*)`", text):
+        assert command in verbs, command
+        for word in rest.split():
+            assert (
+                word in options
+                or word in verbs[command]
+                or not word[0].isalpha()
+                and (not word.startswith("--"))
+            ), f"{command} {word}"
+    described = json.loads((REPOSITORY / "docs/openapi.json").read_text())["paths"]
+    known = {re.sub(r"\{\w+\}", "NAME", path) for path in described}
+    for path in re.findall(r"(/v1/[\w/]+|/metrics)`", text):
+        assert path in known, path
+    schemas = "".join(
+        (REPOSITORY / "docs/schema" / f"{name}.schema.json").read_text()
+        for name in ("owui-spoa", "tenants")
+    )
+    for key in (
+        "cidrs_file",
+        "certbot_live",
+        "refuse_scanners",
+        "deny_ips",
+        "admin_http",
+        "tunnel",
+    ):
+        assert key in text and f'"{key}"' in schemas, key
