@@ -462,6 +462,66 @@ def test_one_of_many_tenants_is_told_alone(small, upstreams, record_property):
     assert echo(stack.http_port, "chat.alpha.test").name == "gamma"
 
 
+def test_headers_that_haproxy_does_not_strip_keep_their_tenant_out(small, upstreams):
+    """Its file is older than the tenant who believes the header: anybody could send it."""
+    stack, fallback = small()
+    stack.start()
+    identity = {**JWT, "set": {"X-User-Email": "{email}"}}
+    known = {**tenant(upstreams, "beta", "known.test"), "identity": identity}
+    stack.write_tenants({"known": known}, "known.json")
+    fallback.wait_for(lambda held: ".x_user_email." in held.get("known.test", ""))
+    fallback.kill_agents()
+    root = [("X-User-Email", "root@test")]
+    answer = request(stack.http_port, "/api/echo", "known.test", headers=root)
+    assert refusal(answer) == (503, "no-agent")
+    assert echo(stack.http_port, "chat.alpha.test").name == "alpha"
+    stack.write_haproxy_config()
+    before = stack.haproxy_workers()
+    stack.haproxy.send_signal(signal.SIGUSR2)
+    wait_until(lambda: not set(before) & set(stack.haproxy_workers()), "new workers", 30)
+    told = echo(stack.http_port, "known.test", headers=root)
+    assert told.name == "beta" and told.all("X-User-Email") == []
+
+
+def test_what_a_proxy_says_is_not_believed_without_the_agent(small, upstreams):
+    stack, fallback = small()
+    proxies = {"name": "lb", "cidrs": ["127.0.0.0/8"], "client_ip_header": "X-Forwarded-For"}
+    stack.config["trusted_proxies"] = [proxies]
+    secure = {**tenant(upstreams, "beta", "chat.beta.test"), "https": "redirect"}
+    stack.write_tenants({"secure": secure}, "secure.json")
+    stack.start()
+    said = [("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Proto", "https")]
+    port = stack.http_port
+    fallback.wait_for(lambda held: len(held) == 2)
+    assert echo(port, "chat.beta.test", headers=said).header("X-Forwarded-For") == "192.0.2.7"
+    fallback.kill_agents()
+    # neither served as if it were safe nor sent round in circles
+    answer = request(port, "/api/echo", "chat.beta.test", headers=said)
+    assert refusal(answer) == (503, "no-agent")
+    told = echo(port, "chat.alpha.test", headers=said)
+    assert told.header("X-Forwarded-For") == "127.0.0.1"
+    assert told.header("X-Forwarded-Proto") == "http"
+
+
+def test_a_label_that_was_asked_for_is_in_the_map(small, upstreams):
+    port = upstreams["alpha"].port
+    names = {"hosts": ["*.names.test"], "upstream": f"http://{{1}}:{port}", **PLAIN}
+    stack, fallback = small(tenants={"names": names})
+    stack.start()
+
+    def served():
+        answer = request(stack.http_port, "/api/echo", "localhost.names.test")
+        return answer.status == 200
+
+    wait_until(served, "the label's address", 30)
+    fallback.wait_for(lambda held: "localhost.names.test" in held)
+    fallback.kill_agents()
+    told = echo(stack.http_port, "localhost.names.test")
+    assert (told.name, told.header("X-Tenant-ID")) == ("alpha", "names")
+    other = request(stack.http_port, "/api/echo", "other.names.test")
+    assert refusal(other) == (503, "no-agent")
+
+
 def test_turned_off_the_map_is_emptied(small):
     stack, fallback = small()
     stack.start()
