@@ -7,7 +7,6 @@ import socket
 import time
 
 from support.processes import wait_until
-from support.stack import HAPROXY_VERSION
 
 # How long until all is as it was, at most, once a fault is over (s).
 BARS = {
@@ -91,15 +90,14 @@ class AgentsKilled(Fault):
 
 
 class AgentStopped(AgentFault):
-    """HAProxy before 3.0 has time for one more try, which may meet the same agent, and for none when
-    the first is cut off late: see put_tries() in src/hap/config_write.c."""
+    """Until it is taken out, further tries may meet the same agent: by the fallback nobody notices
+    who is in its map, and without it a few are refused, whatever HAProxy's version."""
 
     name = "agent stopped"
 
     def __init__(self, world, random):
         super().__init__(world, random)
-        if HAPROXY_VERSION < (3, 0):
-            self.excuses = [("no-agent", "unmapped" if world.fallback else None)]
+        self.excuses = [("no-agent", "unmapped" if world.fallback else None)]
 
     def begin(self):
         self.agent.send_signal(signal.SIGSTOP)

@@ -11,7 +11,7 @@ import threading
 import time
 
 from support.clients import Echo, connect, read_answer, request, request_bytes
-from support.sockets import PATH, read_frame, write_frame
+from support.sockets import PATH, PING, PONG, read_frame, write_frame
 
 from model import SPOOFS
 
@@ -174,8 +174,10 @@ class Socket(Worker):
         try:
             write_frame(self.sock, '420["whoami"]')
             while True:
-                _, told = read_frame(self.sock)
-                if told == b"2":
+                opcode, told = read_frame(self.sock)
+                if opcode == PING:
+                    write_frame(self.sock, told, PONG)
+                elif told == b"2":
                     write_frame(self.sock, "3")
                 elif told.startswith(b"43"):
                     break

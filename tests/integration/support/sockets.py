@@ -27,11 +27,14 @@ def read_frame(sock):
     return first & 0x0F, _read_exactly(sock, size)
 
 
-def write_frame(sock, text):
-    data, mask = text.encode(), os.urandom(4)
+TEXT, PING, PONG = 1, 9, 10
+
+
+def write_frame(sock, text, opcode=TEXT):
+    data, mask = text if isinstance(text, bytes) else text.encode(), os.urandom(4)
     masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
     size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data))
-    sock.sendall(b"\x81" + size + mask + masked)
+    sock.sendall(bytes([0x80 | opcode]) + size + mask + masked)
 
 
 def handshake_headers(port, host, token, headers=(), source=None):
