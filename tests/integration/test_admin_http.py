@@ -1,6 +1,7 @@
 """The admin interface over loopback TCP: who is let in, and what for."""
 
 import json
+import os
 import socket
 
 import pytest
@@ -70,6 +71,19 @@ def test_a_token_is_told_once_and_kept_as_its_hash(tcp):
     assert [one["name"] for one in json.loads(listed.stdout)["tokens"]] == ["alice"]
     assert "sha256" not in listed.stdout
     assert api.token("bob") != api.token("carol")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_service_can_read_what_root_has_made(tcp):
+    api = tcp()
+    state = api.stack.directory / "state"
+    os.chown(state, 65534, 65534)
+    try:
+        api.token("alice")
+        about = (state / "tokens.json").stat()
+        assert (about.st_uid, about.st_gid, about.st_mode & 0o7777) == (65534, 65534, 0o600)
+    finally:
+        os.chown(state, 0, 0)
 
 
 def test_tokens_come_and_go_while_it_runs(tcp):
