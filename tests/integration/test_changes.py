@@ -229,7 +229,8 @@ def test_more_events_than_the_kernel_keeps(agent):
     finally:
         stack.agents[0].send_signal(signal.SIGCONT)
     await_place(stack, 8, f"t{files - 1}.test", 120)
-    await_log(stack, "changes_missed")  # what the kernel says last may be read after all files
+    # What the kernel says last may be read after all files were.
+    wait_until(lambda: "changes_missed" in log(stack), "told that events were missed", 120)
     assert {place(stack, f"t{number}.test") for number in range(0, files, 99)} == {8}
     for number in range(files):
         (stack.tenants_dir / f"{number}.json").unlink()

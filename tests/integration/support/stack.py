@@ -212,7 +212,7 @@ class Stack:
         else:
             self.agents.append(agent)
         agent.start()
-        return agent.wait_for(lambda: accepts(self.sockets[index]), "listening")
+        return agent.wait_for(lambda: accepts(self.sockets[index]), "listening", 120)
 
     def start_haproxy(self, *arguments):
         command = [HAPROXY, "-W", "-f", self.haproxy_dir / "haproxy.cfg", *arguments]
