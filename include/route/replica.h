@@ -58,10 +58,13 @@ struct replica_set {
     unsigned slow_start_ms;       /* how long a replica takes to get all its keys back */
     size_t count;
     struct replica *items;
+    struct replica_seeds *seeds; /* of replica_set_prepare(); NULL before */
 };
 
 /* To be called when the upstream of a replica is known. */
 void replica_name(struct replica *replica);
+/* Once all is known, addresses too: makes choosing quick. */
+void replica_set_prepare(struct replica_set *set);
 /* How many of its own keys it takes now, of REPLICA_SHARE_FULL. Any thread. */
 unsigned replica_share(const struct replica *replica);
 /* Whether some answers of the set have to set the cookie. */

@@ -5,46 +5,67 @@
  * JSON hurts nobody but its sender, who ends up at a replica that is not his. */
 #include "agent/claim.h"
 
-enum { ID_MAX_BYTES = 128 };
+enum {
+    ID_MAX_BYTES = 128,
+    HEAD_DIGITS = 64, /* Open WebUI writes the id first, 36 bytes: so many show it */
+    IS_DIGIT = 64,
+};
 
-/* -1: none of the 64 characters. */
-static int digit(char c)
+static const uint8_t DIGITS[256] = {
+    ['A'] = 64,  ['B'] = 65,  ['C'] = 66,  ['D'] = 67,  ['E'] = 68,  ['F'] = 69,  ['G'] = 70,
+    ['H'] = 71,  ['I'] = 72,  ['J'] = 73,  ['K'] = 74,  ['L'] = 75,  ['M'] = 76,  ['N'] = 77,
+    ['O'] = 78,  ['P'] = 79,  ['Q'] = 80,  ['R'] = 81,  ['S'] = 82,  ['T'] = 83,  ['U'] = 84,
+    ['V'] = 85,  ['W'] = 86,  ['X'] = 87,  ['Y'] = 88,  ['Z'] = 89,  ['a'] = 90,  ['b'] = 91,
+    ['c'] = 92,  ['d'] = 93,  ['e'] = 94,  ['f'] = 95,  ['g'] = 96,  ['h'] = 97,  ['i'] = 98,
+    ['j'] = 99,  ['k'] = 100, ['l'] = 101, ['m'] = 102, ['n'] = 103, ['o'] = 104, ['p'] = 105,
+    ['q'] = 106, ['r'] = 107, ['s'] = 108, ['t'] = 109, ['u'] = 110, ['v'] = 111, ['w'] = 112,
+    ['x'] = 113, ['y'] = 114, ['z'] = 115, ['0'] = 116, ['1'] = 117, ['2'] = 118, ['3'] = 119,
+    ['4'] = 120, ['5'] = 121, ['6'] = 122, ['7'] = 123, ['8'] = 124, ['9'] = 125, ['-'] = 126,
+    ['_'] = 127,
+};
+
+/* The four characters' 24 bits; IS_DIGIT is in `*all` as long as all were digits. */
+static uint32_t decode_group(const uint8_t text[static 4], unsigned *all)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '-')
-        return 62;
-    return c == '_' ? 63 : -1;
+    uint32_t a = DIGITS[text[0]], b = DIGITS[text[1]], c = DIGITS[text[2]], d = DIGITS[text[3]];
+    *all &= a & b & c & d;
+    return (a & 63) << 18 | (b & 63) << 12 | (c & 63) << 6 | (d & 63);
 }
 
-/* Decodes what fits; the id stands near the front. False for other characters. */
+/* Decodes what fits. False for other characters than the 64. */
 static bool decode(struct slice text, char buffer[static CLAIMS_MAX_BYTES], struct slice *decoded)
 {
-    uint32_t bits = 0;
-    unsigned bit_count = 0;
-    size_t used = 0;
-    for (size_t i = 0; i < text.size && used < CLAIMS_MAX_BYTES; i++) {
-        int value = digit(text.data[i]);
-        if (value < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)value;
-        bit_count += 6;
-        if (bit_count < 8)
-            continue;
-        bit_count -= 8;
-        buffer[used++] = (char)(bits >> bit_count & 0xff);
+    const uint8_t *in = (const uint8_t *)text.data;
+    unsigned all = IS_DIGIT;
+    size_t left = size_min(text.size, CLAIMS_MAX_BYTES / 3 * 4);
+    char *out = buffer;
+    for (; left >= 4; left -= 4, in += 4, out += 3) {
+        uint32_t bits = decode_group(in, &all);
+        out[0] = (char)(bits >> 16);
+        out[1] = (char)(bits >> 8 & 0xff);
+        out[2] = (char)(bits & 0xff);
     }
-    *decoded = slice_from(buffer, used);
-    return true;
+    if (left > 1) {
+        uint8_t last[4] = {in[0], in[1], left > 2 ? in[2] : 'A', 'A'};
+        uint32_t bits = decode_group(last, &all);
+        *out++ = (char)(bits >> 16);
+        if (left > 2)
+            *out++ = (char)(bits >> 8 & 0xff);
+    } else if (left == 1) {
+        all &= DIGITS[in[0]];
+    }
+    *decoded = slice_from(buffer, (size_t)(out - buffer));
+    return (all & IS_DIGIT) != 0;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static void skip_space(struct slice *text)
 {
-    while (text->size > 0 && strchr(" \t\r\n", text->data[0]) != NULL && text->data[0] != '\0')
+    while (text->size > 0 && is_space(text->data[0]))
         *text = slice_skip(*text, 1);
 }
 
@@ -57,21 +78,35 @@ static bool take(struct slice *text, char c)
     return true;
 }
 
+/* The quote that ends the string at whose inside `text` begins; NULL when it does not end. */
+static const char *find_quote(struct slice text)
+{
+    const char *from = text.data;
+    const char *end = text.data + text.size;
+    for (;;) {
+        const char *quote = memchr(from, '"', (size_t)(end - from));
+        if (quote == NULL)
+            return NULL;
+        const char *backslash = memchr(from, '\\', (size_t)(quote - from));
+        if (backslash == NULL)
+            return quote;
+        if (end - backslash < 2)
+            return NULL;
+        from = backslash + 2;
+    }
+}
+
 /* Takes a string with its quotes; `inner` views what is between them. */
 static bool take_string(struct slice *text, struct slice *inner)
 {
     if (!take(text, '"'))
         return false;
-    for (size_t i = 0; i < text->size; i++) {
-        if (text->data[i] == '\\') {
-            i++;
-        } else if (text->data[i] == '"') {
-            *inner = slice_head(*text, i);
-            *text = slice_skip(*text, i + 1);
-            return true;
-        }
-    }
-    return false;
+    const char *quote = text->size > 0 ? find_quote(*text) : NULL;
+    if (quote == NULL)
+        return false;
+    *inner = slice_head(*text, (size_t)(quote - text->data));
+    *text = slice_skip(*text, inner->size + 1);
+    return true;
 }
 
 /* Takes a value that is not looked at, up to the comma or bracket behind it. */
@@ -99,10 +134,10 @@ static bool skip_value(struct slice *text)
     }
 }
 
-bool claim_find_id(struct slice claims, char buffer[static CLAIMS_MAX_BYTES], struct slice *id)
+static bool find_id(struct slice text, struct slice *id)
 {
-    struct slice text, key;
-    if (claims.size == 0 || !decode(claims, buffer, &text) || !take(&text, '{'))
+    struct slice key;
+    if (!take(&text, '{'))
         return false;
     do {
         if (!take_string(&text, &key) || !take(&text, ':'))
@@ -113,4 +148,16 @@ bool claim_find_id(struct slice claims, char buffer[static CLAIMS_MAX_BYTES], st
             return false;
     } while (take(&text, ','));
     return false;
+}
+
+/* What is found in the beginning is what would be found in the whole. */
+bool claim_find_id(struct slice claims, char buffer[static CLAIMS_MAX_BYTES], struct slice *id)
+{
+    struct slice text;
+    if (claims.size == 0)
+        return false;
+    if (claims.size > HEAD_DIGITS && decode(slice_head(claims, HEAD_DIGITS), buffer, &text) &&
+        find_id(text, id))
+        return true;
+    return decode(claims, buffer, &text) && find_id(text, id);
 }

@@ -199,6 +199,8 @@ static enum error prepare_replicas(struct tenant *tenant, struct error_text *tex
             return error_set(text, ERROR_TOO_BIG, "a replica's name is too long");
         keep_replica(writer_written(&actions), replica);
     }
+    if (tenant->replicas != NULL)
+        replica_set_prepare(tenant->replicas);
     return ERROR_OK;
 }
 

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 enum {
-    SLOTS = 512, /* a power of two: 4.5 MB of address space, touched as it is used */
+    SLOTS = 512, /* 4.5 MB of address space, touched as it is used */
+    WAYS = 8,    /* so many slots are one hash's: their hashes are a cache line */
     CERTIFICATE_MAX_BYTES = JWT_MAX_BYTES,
     NOTES = 256,
     HASHED_BYTES = 64,  /* at the end, where a signature is as good as random */
@@ -16,7 +17,6 @@ enum {
 };
 
 struct slot {
-    uint64_t hash; /* of the bytes and the tenant; 0: free */
     uint64_t tenant;
     uint64_t generation; /* of the keys */
     int64_t good_until_s;
@@ -29,7 +29,9 @@ struct slot {
 struct verifier {
     int64_t (*clock)(void);
     uint64_t notes[NOTES];
-    struct slot *slots; /* made when the first is needed: most loops never do */
+    uint64_t hashes[SLOTS]; /* of each slot's bytes and tenant; 0: free */
+    struct slot *slots;     /* made when the first is needed: most loops never do */
+    unsigned turn;
     uint64_t hits;
     uint64_t misses;
 };
@@ -163,11 +165,20 @@ static void fill(struct slot *slot, struct slice bytes, const struct identity_ru
     memcpy(slot->bytes, bytes.data, bytes.size);
 }
 
-static struct slot *find_slot(struct verifier *verifier, uint64_t hash)
+/* The slot with the hash, or the one to be overwritten: a free one, or each in its turn. */
+static size_t find_slot(struct verifier *verifier, uint64_t hash)
 {
+    size_t first = (hash >> 1) % (SLOTS / WAYS) * WAYS;
+    size_t unused = first + verifier->turn++ % WAYS;
     if (verifier->slots == NULL)
         verifier->slots = memory_new(SLOTS * sizeof(*verifier->slots));
-    return &verifier->slots[hash % SLOTS];
+    for (size_t i = first; i < first + WAYS; i++) {
+        if (verifier->hashes[i] == hash)
+            return i;
+        if (verifier->hashes[i] == 0)
+            unused = i;
+    }
+    return unused;
 }
 
 static const struct slot *look_up(struct verifier *verifier, struct slice bytes,
@@ -178,14 +189,16 @@ static const struct slot *look_up(struct verifier *verifier, struct slice bytes,
     struct slice end = slice_skip(bytes, bytes.size - size_min(bytes.size, HASHED_BYTES));
     uint64_t hash = (hash_bytes(end) ^ tenant) | 1;
     int64_t now_s = verifier->clock();
-    struct slot *slot = find_slot(verifier, hash >> 1);
-    if (slot->hash == hash && slot->tenant == tenant && slot->generation == generation &&
-        now_s < slot->good_until_s && slice_equal(slice_from(slot->bytes, slot->size), bytes)) {
+    size_t place = find_slot(verifier, hash);
+    struct slot *slot = &verifier->slots[place];
+    if (verifier->hashes[place] == hash && slot->tenant == tenant &&
+        slot->generation == generation && now_s < slot->good_until_s &&
+        slice_equal(slice_from(slot->bytes, slot->size), bytes)) {
         verifier->hits++;
         return slot;
     }
     verifier->misses++;
-    slot->hash = hash;
+    verifier->hashes[place] = hash;
     slot->tenant = tenant;
     slot->generation = generation;
     fill(slot, bytes, rule, keys, now_s);

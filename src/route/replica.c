@@ -78,6 +78,7 @@ struct replica_set *replica_set_clone(const struct replica_set *set)
 {
     struct replica_set *copy = memory_new(sizeof(*copy));
     *copy = *set;
+    copy->seeds = NULL;
     copy->items = memory_new(set->count * sizeof(*copy->items));
     for (size_t i = 0; i < set->count; i++) {
         const struct replica *replica = &set->items[i];
@@ -99,6 +100,7 @@ void replica_set_free(struct replica_set *set)
         upstream_fini(&set->items[i].upstream);
         free(set->items[i].prepared);
     }
+    free(set->seeds);
     free(set->items);
     free(set);
 }
@@ -149,6 +151,45 @@ static void better(const struct replica **best, uint64_t *best_score, const stru
     *best_score = score;
 }
 
+/* Those that have an address, side by side: to find the best score of 64 is to read eight cache
+ * lines instead of as many as they are. */
+struct replica_seeds {
+    size_t count;
+    struct {
+        uint64_t seed;
+        const struct replica *replica;
+    } items[];
+};
+
+void replica_set_prepare(struct replica_set *set)
+{
+    free(set->seeds);
+    set->seeds = memory_new(sizeof(*set->seeds) + set->count * sizeof(set->seeds->items[0]));
+    for (size_t i = 0; i < set->count; i++) {
+        if (!has_address(&set->items[i]))
+            continue;
+        set->seeds->items[set->seeds->count].seed = set->items[i].seed;
+        set->seeds->items[set->seeds->count++].replica = &set->items[i];
+    }
+}
+
+/* Where the key belongs when all is well, which is what rank() would find then; else NULL. */
+static const struct replica *find_home(const struct replica_seeds *seeds, uint64_t key)
+{
+    size_t best = 0;
+    uint64_t best_score = 0;
+    if (seeds == NULL || seeds->count == 0)
+        return NULL;
+    for (size_t i = 0; i < seeds->count; i++) {
+        uint64_t score = mix(key ^ seeds->items[i].seed);
+        bool is_better = score > best_score;
+        best = is_better ? i : best;
+        best_score = is_better ? score : best_score;
+    }
+    const struct replica *home = seeds->items[best].replica;
+    return !home->draining && replica_share(home) >= REPLICA_SHARE_FULL ? home : NULL;
+}
+
 static void rank(const struct replica_set *set, uint64_t key, struct ranking *ranking)
 {
     *ranking = (struct ranking){0};
@@ -167,23 +208,36 @@ static void rank(const struct replica_set *set, uint64_t key, struct ranking *ra
     }
 }
 
-static bool is_named(const struct replica *replica, struct slice cookie)
+/* The half of a seed that a cookie tells, or what no seed has. */
+enum { NO_NAME = -1 };
+
+static int64_t read_cookie(struct slice cookie)
 {
-    char text[REPLICA_COOKIE_BYTES];
+    int64_t name = 0;
     if (cookie.size != REPLICA_COOKIE_BYTES)
-        return false;
-    replica_cookie(replica, text);
-    return memcmp(text, cookie.data, REPLICA_COOKIE_BYTES) == 0;
+        return NO_NAME;
+    for (size_t i = REPLICA_COOKIE_BYTES; i > 0; i--) {
+        char c = cookie.data[i - 1];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
+            return NO_NAME;
+        name = name << 4 | (c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return name;
+}
+
+static bool is_named(const struct replica *replica, int64_t name)
+{
+    return (int64_t)(uint32_t)replica->seed == name;
 }
 
 /* The replica that the cookie names, while that is up. */
-static const struct replica *find_named(const struct replica_set *set, struct slice cookie)
+static const struct replica *find_named(const struct replica_set *set, int64_t name)
 {
-    if (cookie.size != REPLICA_COOKIE_BYTES)
+    if (name == NO_NAME)
         return NULL;
     for (size_t i = 0; i < set->count; i++) {
         const struct replica *replica = &set->items[i];
-        if (has_address(replica) && replica_share(replica) > 0 && is_named(replica, cookie))
+        if (is_named(replica, name) && has_address(replica) && replica_share(replica) > 0)
             return replica;
     }
     return NULL;
@@ -196,13 +250,18 @@ static void choose(struct replica_choice *choice, const struct replica *replica,
     choice->reason = reason;
 }
 
-static void choose_by_key(const struct replica_set *set, uint64_t key, struct slice cookie,
+static void choose_by_key(const struct replica_set *set, uint64_t key, int64_t name,
                           struct replica_choice *choice)
 {
     struct ranking ranking;
+    const struct replica *home = find_home(set->seeds, key);
+    if (home != NULL) {
+        choose(choice, home, REPLICA_HOME);
+        return;
+    }
     rank(set, key, &ranking);
     /* A session that began before the draining did. */
-    if (ranking.home != NULL && ranking.home->draining && is_named(ranking.home, cookie))
+    if (ranking.home != NULL && ranking.home->draining && is_named(ranking.home, name))
         choose(choice, ranking.home, REPLICA_COOKIE);
     else if (ranking.willing != NULL)
         choose(choice, ranking.willing,
@@ -217,15 +276,14 @@ void replica_choose(const struct replica_set *set, const struct replica_question
                     struct replica_choice *choice)
 {
     bool uses_cookie = replica_set_uses_cookie(set);
-    struct slice cookie = uses_cookie ? question->cookie : (struct slice){0};
+    int64_t name = uses_cookie ? read_cookie(question->cookie) : NO_NAME;
     bool by_user = set->sticky == STICKY_USER && question->user != 0;
-    const struct replica *named = by_user ? NULL : find_named(set, cookie);
+    const struct replica *named = by_user ? NULL : find_named(set, name);
     if (named != NULL)
         choose(choice, named, REPLICA_COOKIE);
     else
-        choose_by_key(set, by_user ? question->user : question->client, cookie, choice);
-    choice->set_cookie =
-        uses_cookie && choice->replica != NULL && !is_named(choice->replica, cookie);
+        choose_by_key(set, by_user ? question->user : question->client, name, choice);
+    choice->set_cookie = uses_cookie && choice->replica != NULL && !is_named(choice->replica, name);
 }
 
 /* Half of the seed, which says nothing about the address that could not be guessed anyway. */

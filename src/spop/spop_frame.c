@@ -42,18 +42,34 @@ void spop_write_varint(struct writer *writer, uint64_t value)
     writer_u8(writer, (uint8_t)value);
 }
 
+/* Nearly every length is one byte. */
+static inline uint64_t read_varint(struct reader *reader)
+{
+    if (!reader->failed && reader_left(reader) > 0 && *reader->position < 240)
+        return *reader->position++;
+    return spop_read_varint(reader);
+}
+
+static inline struct slice read_string(struct reader *reader)
+{
+    return reader_bytes(reader, read_varint(reader));
+}
+
 struct slice spop_read_string(struct reader *reader)
 {
-    return reader_bytes(reader, spop_read_varint(reader));
+    return read_string(reader);
 }
 
 void spop_write_string(struct writer *writer, struct slice text)
 {
-    spop_write_varint(writer, text.size);
+    if (text.size < 240)
+        writer_u8(writer, (uint8_t)text.size);
+    else
+        spop_write_varint(writer, text.size);
     writer_bytes(writer, text);
 }
 
-struct spop_value spop_read_value(struct reader *reader)
+static inline struct spop_value read_value(struct reader *reader)
 {
     struct spop_value value = {0};
     uint8_t head = reader_u8(reader);
@@ -64,18 +80,23 @@ struct spop_value spop_read_value(struct reader *reader)
     case SPOP_INT32:
     case SPOP_UINT32:
     case SPOP_INT64:
-    case SPOP_UINT64: value.integer = (int64_t)spop_read_varint(reader); break;
+    case SPOP_UINT64: value.integer = (int64_t)read_varint(reader); break;
     case SPOP_IPV4: value.bytes = reader_bytes(reader, 4); break;
     case SPOP_IPV6: value.bytes = reader_bytes(reader, 16); break;
     case SPOP_STRING:
         if ((head & FLAGS_MASK) != 0)
             value.type = SPOP_BINARY;
-        value.bytes = spop_read_string(reader);
+        value.bytes = read_string(reader);
         break;
-    case SPOP_BINARY: value.bytes = spop_read_string(reader); break;
+    case SPOP_BINARY: value.bytes = read_string(reader); break;
     default: reader->failed = true; break;
     }
     return reader->failed ? (struct spop_value){0} : value;
+}
+
+struct spop_value spop_read_value(struct reader *reader)
+{
+    return read_value(reader);
 }
 
 bool spop_frame_parse(struct slice bytes, struct spop_frame *frame)
@@ -124,8 +145,8 @@ bool spop_argument_next(struct spop_message *message, struct slice *name, struct
     if (message->arguments_left == 0 || message->arguments.failed)
         return false;
     message->arguments_left--;
-    *name = spop_read_string(&message->arguments);
-    *value = spop_read_value(&message->arguments);
+    *name = read_string(&message->arguments);
+    *value = read_value(&message->arguments);
     return !message->arguments.failed;
 }
 
@@ -139,15 +160,16 @@ bool spop_message_skip(struct spop_message *message, struct reader *messages)
     return !messages->failed;
 }
 
+static_assert((int)SPOP_NAME_MAX_BYTES < 240, "the length of a name is more than one byte");
+
 static void write_variable(struct writer *writer, uint8_t action, uint8_t arguments,
                            enum spop_scope scope, struct slice name)
 {
+    const uint8_t head[] = {action, arguments, (uint8_t)scope, (uint8_t)name.size};
     if (name.size > SPOP_NAME_MAX_BYTES)
         writer->failed = true;
-    writer_u8(writer, action);
-    writer_u8(writer, arguments);
-    writer_u8(writer, (uint8_t)scope);
-    spop_write_string(writer, name);
+    writer_bytes(writer, slice_from(head, sizeof(head)));
+    writer_bytes(writer, name);
 }
 
 static void write_set_var(struct writer *writer, enum spop_scope scope, struct slice name)

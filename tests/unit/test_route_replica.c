@@ -288,3 +288,38 @@ Test(replica, choosing_allocates_nothing)
     cr_expect(eq(sz, allocations_count(), before));
     replica_set_free(set);
 }
+
+/* What makes choosing quick changes no choice, whatever is up, drains, starts or has no address. */
+Test(replica, prepared_or_not_the_choice_is_the_same)
+{
+    static const unsigned SHARES[] = {0, 1, 100, REPLICA_SHARE_FULL, REPLICA_SHARE_FULL};
+    srandom(11);
+    for (size_t round = 0; round < 400; round++) {
+        struct replica_set *set =
+            set_of(1 + (size_t)random() % 20, (enum replica_sticky)(round % 3));
+        for (size_t i = 0; i < set->count; i++) {
+            set_share(set, i, SHARES[(size_t)random() % COUNT_OF(SHARES)]);
+            set->items[i].draining = random() % 6 == 0;
+            if (random() % 6 == 0)
+                set->items[i].upstream.address = (struct ip){0};
+        }
+        struct replica_set *twin = replica_set_clone(set);
+        replica_set_prepare(twin);
+        for (size_t number = 0; number < 40; number++) {
+            const char *cookie =
+                random() % 3 == 0 ? NULL : cookie_of(set, (size_t)random() % set->count);
+            uint64_t user = random() % 2 == 0 ? 0 : key_of(number);
+            struct replica_choice one = choose(set, user, key_of(number), cookie);
+            struct replica_choice other = choose(twin, user, key_of(number), cookie);
+            cr_assert(eq(int, one.replica == NULL, other.replica == NULL));
+            cr_assert(eq(int, one.set_cookie, other.set_cookie));
+            if (one.replica == NULL)
+                continue;
+            cr_assert(
+                eq(sz, (size_t)(one.replica - set->items), (size_t)(other.replica - twin->items)));
+            cr_assert(eq(int, one.reason, other.reason));
+        }
+        replica_set_free(twin);
+        replica_set_free(set);
+    }
+}
