@@ -1,11 +1,11 @@
 /* conf: tenants. */
 #include "conf_fixture.h"
 
-#include "core/clock.h"
 #include "core/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static void assert_good(struct fixture *fixture)
 {
@@ -196,7 +196,8 @@ Test(conf_tenants, the_content_hash_is_one_of_meaning)
                          "\"hosts\": [\"a.test\"], \"upstream\": \"http://h\"")));
 }
 
-/* Broad bounds: nothing may be quadratic, in tenants or in errors, in one line or in many. */
+/* Broad bounds, and of the process's own time: nothing may be quadratic, in tenants or in errors,
+ * in one line or in many. */
 static void read_many(const char *separator, uint32_t line)
 {
     enum { TENANTS = 20000 };
@@ -212,14 +213,14 @@ static void read_many(const char *separator, uint32_t line)
                 i / 250 % 250, i % 250);
     fputs("}}\n", file);
     cr_assert(eq(int, fclose(file), 0));
-    int64_t start_ms = clock_mono_ms();
+    clock_t start = clock();
     fixture_load(fixture);
-    int64_t took_ms = clock_mono_ms() - start_ms;
+    double took_s = (double)(clock() - start) / CLOCKS_PER_SEC;
     cr_assert(eq(sz, fixture->whole.tenant_count, TENANTS - TENANTS / 10));
     cr_assert(eq(sz, fixture->whole.broken_count, TENANTS / 10));
     cr_assert(eq(sz, fixture->diagnostics.errors, TENANTS / 10));
     cr_assert(eq(u32, fixture_tenant(fixture, "t7777")->place.line, line));
-    cr_assert(lt(i64, took_ms, 10000));
+    cr_assert(lt(dbl, took_s, 30));
     free(path);
     fixture_free(fixture);
 }
