@@ -61,6 +61,7 @@ struct http_probe {
     bool tls;                     /* GET it over TLS */
     const char *websocket_origin; /* ask for a WebSocket there, as a page of this origin does: the
                                    * answer hoped for is 101 */
+    const char *origin;           /* GET it as a page of this origin does */
     enum { HTTP_PROBE_ANY_KEY, HTTP_PROBE_ECDSA, HTTP_PROBE_RSA } key; /* the client's choice */
     bool proxy_line;                                                   /* begin with "PROXY ..." */
 };
@@ -78,7 +79,10 @@ struct http_probe_answer {
     int status;
     struct slice body;
     struct slice location;
-    struct slice certificate; /* PEM of the first one */
+    struct slice cookies;      /* all Set-Cookie, one a line */
+    struct slice allow_origin; /* Access-Control-Allow-Origin */
+    struct slice refused;      /* X-Refused */
+    struct slice certificate;  /* PEM of the first one */
 };
 
 /* What a server at an address answers a GET with, over HTTP or HTTPS: a health check. */

@@ -99,5 +99,9 @@ MUST_CHECK bool runtime_parse_certificate(struct slice answer,
 
 /* The value of a `Key: value` line of an answer (`show info`, `show ssl cert F`); empty if none. */
 struct slice runtime_value(struct slice answer, const char *key);
+/* Takes one line off an answer; false when none is left. */
+MUST_CHECK bool runtime_next_line(struct slice *answer, struct slice *line);
+/* The field of that name in a row of `show stat`, whose first line is `head`; empty if none. */
+struct slice runtime_field(struct slice head, struct slice row, const char *name);
 /* Whether one of the answer's lines is exactly `line`. */
 bool runtime_has_line(struct slice answer, struct slice line);

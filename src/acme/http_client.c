@@ -22,6 +22,7 @@ enum {
     SLOW_S = 15,
     CONNECTIONS_PER_HOST = 4,
     SMALL_HEADER_SIZE = 128,
+    COOKIES_SIZE = 2048,
     LINK_SIZE = ACME_URL_SIZE + 64,
 };
 
@@ -66,6 +67,9 @@ struct http_exchange {
     char nonce[SMALL_HEADER_SIZE];
     char links[ACME_LINKS_MAX][LINK_SIZE];
     size_t link_count;
+    char allow_origin[SMALL_HEADER_SIZE];
+    char refused[SMALL_HEADER_SIZE];
+    char cookies[COOKIES_SIZE];
 };
 
 /* -- What libcurl waits for -- */
@@ -140,6 +144,17 @@ static void forget_headers(struct http_exchange *exchange)
     exchange->location[0] = exchange->retry_after[0] = '\0';
     exchange->date[0] = exchange->nonce[0] = '\0';
     exchange->link_count = 0;
+    exchange->allow_origin[0] = exchange->refused[0] = exchange->cookies[0] = '\0';
+}
+
+/* One a line; what does not fit is left out. */
+static void add_cookie(struct http_exchange *exchange, struct slice value)
+{
+    size_t used = strlen(exchange->cookies);
+    if (used + value.size + 2 > sizeof(exchange->cookies))
+        return;
+    memcpy(exchange->cookies + used, value.data, value.size);
+    memcpy(exchange->cookies + used + value.size, "\n", 2);
 }
 
 /* A value that does not fit is as good as none. */
@@ -168,6 +183,12 @@ static void take_header_line(struct http_exchange *exchange, struct slice line)
         copy_header(value, exchange->date, sizeof(exchange->date));
     else if (slice_equal_nocase(name, SLICE("replay-nonce")))
         copy_header(value, exchange->nonce, sizeof(exchange->nonce));
+    else if (slice_equal_nocase(name, SLICE("access-control-allow-origin")))
+        copy_header(value, exchange->allow_origin, sizeof(exchange->allow_origin));
+    else if (slice_equal_nocase(name, SLICE("x-refused")))
+        copy_header(value, exchange->refused, sizeof(exchange->refused));
+    else if (slice_equal_nocase(name, SLICE("set-cookie")))
+        add_cookie(exchange, value);
     else if (slice_equal_nocase(name, SLICE("link")) && exchange->link_count < ACME_LINKS_MAX &&
              value.size < LINK_SIZE)
         copy_header(value, exchange->links[exchange->link_count++], LINK_SIZE);
@@ -286,6 +307,9 @@ static void tell_probe(struct http_exchange *exchange, CURLcode result)
     answer.status = (int)status;
     answer.body = bytes_slice(&exchange->body);
     answer.location = slice_of(exchange->location);
+    answer.cookies = slice_of(exchange->cookies);
+    answer.allow_origin = slice_of(exchange->allow_origin);
+    answer.refused = slice_of(exchange->refused);
     answer.certificate = first_certificate(exchange);
     exchange->on_probed(exchange->context, &answer);
 }
@@ -434,20 +458,22 @@ static bool set_key_choice(CURL *easy, const struct http_probe *probe)
            curl->easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers) == CURLE_OK;
 }
 
-/* What a browser sends to open a WebSocket (RFC 6455 section 4.1); its key is as good as any. */
-static bool set_websocket(struct http_exchange *exchange, const struct http_probe *probe)
+/* What a page of `origin` sends; to open a WebSocket more (RFC 6455 section 4.1), whose key is as good
+ * as any. */
+static bool set_origin(struct http_exchange *exchange, const char *origin, bool websocket)
 {
-    char *origin = memory_format("Origin: %s", probe->websocket_origin);
-    const char *const LINES[] = {"Upgrade: websocket", "Connection: Upgrade",
+    char *line = memory_format("Origin: %s", origin);
+    const char *const LINES[] = {line, "Upgrade: websocket", "Connection: Upgrade",
                                  "Sec-WebSocket-Version: 13",
-                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", origin};
+                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="};
+    size_t count = websocket ? COUNT_OF(LINES) : 1;
     bool set = true;
-    for (size_t i = 0; i < COUNT_OF(LINES) && set; i++) {
+    for (size_t i = 0; i < count && set; i++) {
         struct curl_slist *longer = curl->slist_append(exchange->probe_headers, LINES[i]);
         set = longer != NULL;
         exchange->probe_headers = set ? longer : exchange->probe_headers;
     }
-    free(origin);
+    free(line);
     return set && curl->easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->probe_headers) ==
                       CURLE_OK;
 }
@@ -493,7 +519,9 @@ static bool set_probe(struct http_exchange *exchange, const struct http_probe *p
     if (tls)
         set = set && set_probe_tls(easy, probe);
     if (probe->websocket_origin != NULL)
-        set = set && set_websocket(exchange, probe);
+        set = set && set_origin(exchange, probe->websocket_origin, true);
+    else if (probe->origin != NULL)
+        set = set && set_origin(exchange, probe->origin, false);
     if (probe->proxy_line)
         set = set && curl->easy_setopt(easy, CURLOPT_HAPROXYPROTOCOL, 1L) == CURLE_OK;
     free(url);

@@ -60,8 +60,7 @@ enum error runtime_payload_check(struct slice pem, struct error_text *text)
     return ERROR_OK;
 }
 
-/* Takes one line off `text`; false when none is left. */
-static bool next_line(struct slice *text, struct slice *line)
+bool runtime_next_line(struct slice *text, struct slice *line)
 {
     if (text->size == 0)
         return false;
@@ -75,17 +74,37 @@ static bool next_line(struct slice *text, struct slice *line)
 bool runtime_has_line(struct slice answer, struct slice wanted)
 {
     struct slice line;
-    while (next_line(&answer, &line))
+    while (runtime_next_line(&answer, &line))
         if (slice_equal(line, wanted))
             return true;
     return false;
+}
+
+static struct slice take_field(struct slice *row)
+{
+    const char *end = row->size > 0 ? memchr(row->data, ',', row->size) : NULL;
+    struct slice field = end != NULL ? slice_head(*row, (size_t)(end - row->data)) : *row;
+    *row = slice_skip(*row, field.size + (end != NULL));
+    return field;
+}
+
+struct slice runtime_field(struct slice head, struct slice row, const char *name)
+{
+    if (slice_starts_with(head, SLICE("# ")))
+        head = slice_skip(head, 2);
+    while (head.size > 0 && row.size > 0) {
+        struct slice value = take_field(&row);
+        if (slice_equal(take_field(&head), slice_of(name)))
+            return value;
+    }
+    return (struct slice){0};
 }
 
 struct slice runtime_value(struct slice answer, const char *key)
 {
     struct slice name = slice_of(key);
     struct slice line;
-    while (next_line(&answer, &line)) {
+    while (runtime_next_line(&answer, &line)) {
         if (!slice_starts_with(line, name))
             continue;
         struct slice rest = slice_skip(line, name.size);
@@ -143,7 +162,7 @@ static const struct slice NOTHING = {0};
 static struct slice first_line(struct slice answer)
 {
     struct slice line;
-    while (next_line(&answer, &line))
+    while (runtime_next_line(&answer, &line))
         if (line.size > 0)
             return line;
     return SLICE("no answer");
@@ -197,7 +216,7 @@ static bool says(const struct runtime_swap *swap, struct slice answer, const cha
 static struct slice open_transaction(struct slice answer)
 {
     struct slice line;
-    while (next_line(&answer, &line))
+    while (runtime_next_line(&answer, &line))
         if (line.size > 1 && line.data[0] == '*')
             return slice_skip(line, 1);
     return NOTHING;

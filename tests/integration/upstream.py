@@ -20,6 +20,7 @@ import uuid
 import jwt
 import socketio
 from fastapi import FastAPI, Request, UploadFile
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import (
     HTMLResponse,
     JSONResponse,
@@ -34,6 +35,8 @@ TRUSTED_EMAIL_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "")
 TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
 CORS_ALLOW_ORIGIN = os.environ.get("CORS_ALLOW_ORIGIN", "*").split(";")
 READY_FILE = os.environ.get("WEBUI_READY_FILE", "")
+OAUTH_PROVIDER = os.environ.get("OAUTH_PROVIDER_NAME", "")
+SESSION_COOKIE_SECURE = os.environ.get("WEBUI_SESSION_COOKIE_SECURE", "").lower() == "true"
 TOKENS = ["The", " quick", " brown", " fox", "."]
 SHELL = (
     f"<!doctype html><title>{NAME}</title><link rel=icon href=/static/favicon.png>"
@@ -92,6 +95,13 @@ sio = socketio.AsyncServer(
     cors_allowed_origins="*" if CORS_ALLOW_ORIGIN == ["*"] else CORS_ALLOW_ORIGIN,
     transports=["websocket"],
 )
+app.add_middleware(
+    CORSMiddleware,
+    allow_origins=CORS_ALLOW_ORIGIN,
+    allow_credentials=True,
+    allow_methods=["*"],
+    allow_headers=["*"],
+)
 # Starlette 0.26 hands a mounted application the path without the mount's own prefix.
 app.mount("/ws", socketio.ASGIApp(sio, socketio_path="socket.io"))
 
@@ -143,7 +153,10 @@ async def told_checks():
 
 @app.get("/api/config")
 async def config():
-    return {"status": True, "name": NAME, "version": "0.11.0", "features": {"auth": True}}
+    told = {"status": True, "name": NAME, "version": "0.11.0", "features": {"auth": True}}
+    if OAUTH_PROVIDER:
+        told["oauth"] = {"providers": {"oidc": OAUTH_PROVIDER}}
+    return told
 
 
 @app.get("/api/version")
@@ -241,7 +254,12 @@ async def oauth_login(provider: str, request: Request):
     """Open WebUI makes the redirect_uri from Host and scheme, as the proxy let them through."""
     uri = request.url_for("oauth_callback", provider=provider)
     location = f"https://id.example.com/authorize?client_id={provider}&redirect_uri={uri}"
-    return RedirectResponse(location, status_code=302)
+    answer = RedirectResponse(location, status_code=302)
+    # Starlette's SessionMiddleware, with the state of the sign-in.
+    answer.set_cookie(
+        "owui-session", "state", httponly=True, samesite="lax", secure=SESSION_COOKIE_SECURE
+    )
+    return answer
 
 
 @app.get("/oauth/{provider}/login/callback")

@@ -1,5 +1,8 @@
 unit_test(app_count_places LAYER app)
+unit_test(app_doctor LAYER app)
 # What the program is made of has no public headers.
 if(UNIT_TESTS)
-    target_include_directories(test_app_count_places PRIVATE "${PROJECT_SOURCE_DIR}/src/app")
+    foreach(name IN ITEMS app_count_places app_doctor)
+        target_include_directories(test_${name} PRIVATE "${PROJECT_SOURCE_DIR}/src/app")
+    endforeach()
 endif()

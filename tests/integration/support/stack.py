@@ -73,14 +73,16 @@ class Inheriting(Process):
 class Upstream:
     """One Open WebUI process."""
 
-    def __init__(self, name, log_dir, host="127.0.0.1", certificate=None, env=None):
+    def __init__(
+        self, name, log_dir, host="127.0.0.1", certificate=None, env=None, believes="*", port=None
+    ):
         self.name = name
         self.host = host
-        self.port = free_port(host)
+        self.port = port or free_port(host)
         self.scheme = "https" if certificate else "http"
         command = [sys.executable, "-m", "uvicorn", "upstream:app"]
         command += ["--app-dir", HERE, "--host", host, "--port", self.port]
-        command += ["--forwarded-allow-ips", "*", "--log-level", "warning"]
+        command += ["--forwarded-allow-ips", believes, "--log-level", "warning"]
         if certificate:
             command += ["--ssl-certfile", certificate, "--ssl-keyfile", certificate]
         env = {"WEBUI_NAME": name, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}

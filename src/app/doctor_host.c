@@ -1,0 +1,511 @@
+/* A tenant's host as the CA and browsers meet it: DNS, port 80, TLS, /health, WebSocket, origins
+ * and OAuth, all but DNS through HAProxy's binds on this machine. See doctor.h. */
+#include "doctor.h"
+
+#include "ask.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "crypto/crypto.h"
+#include "sidecar/loopback.h"
+
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STATUS_SWITCHING = 101, HEAD_BYTES = 120 };
+
+#define SOCKET_PATH "/ws/socket.io/?EIO=4&transport=websocket"
+#define STRANGER    "https://doctor.invalid"
+
+/* One host; lives until the doctor's end, as do the probes in it. */
+struct host_look {
+    struct doctor *doctor;
+    const struct tenant *tenant;
+    const char *host;
+    char *place;         /* of the tenant in its file */
+    bool tls;            /* it is met over HTTPS */
+    const char *address; /* HAProxy's */
+    char *origin;        /* of its pages */
+    char *provider;      /* an OAuth provider's name */
+    struct http_probe challenge, handshake, health, socket, direct_socket, config, login;
+};
+
+static void find(const struct host_look *look, enum doctor_severity severity,
+                 enum doctor_check check, char *fix, const char *format, ...) PRINTF_LIKE(5, 6);
+
+static void find(const struct host_look *look, enum doctor_severity severity,
+                 enum doctor_check check, char *fix, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *message = memory_format_list(format, arguments);
+    va_end(arguments);
+    doctor_find(look->doctor, severity, check, look->tenant->name, look->host, fix, "%s", message);
+    free(message);
+}
+
+/* "503 (upstream-unresolved)", or what kept an answer from coming. For free(). */
+static char *told(const struct http_probe_answer *answer)
+{
+    if (answer->result != HTTP_PROBE_ANSWERED)
+        return memory_format("%s", answer->failure);
+    if (answer->refused.size > 0)
+        return memory_format("%d, refused by the agent: %.*s", answer->status,
+                             SLICE_PRINT(answer->refused));
+    size_t size = answer->body.size < HEAD_BYTES ? answer->body.size : HEAD_BYTES;
+    const char *end = size > 0 ? memchr(answer->body.data, '\n', size) : NULL;
+    if (end != NULL)
+        size = (size_t)(end - answer->body.data);
+    bool is_page = size > 0 && answer->body.data[0] == '<';
+    return memory_format("%d%s%.*s", answer->status, size > 0 && !is_page ? " " : "",
+                         is_page ? 0 : (int)size, answer->body.data);
+}
+
+static char *explain(const struct host_look *look, const char *path)
+{
+    return memory_format("owui-spoa explain %s://%s%s", look->tls ? "https" : "http", look->host,
+                         path);
+}
+
+/* -- DNS --------------------------------------------------------------------------------------- */
+
+/* Whether it is one of this machine's own addresses. */
+static bool is_here(const struct ip *ip)
+{
+    struct ifaddrs *all;
+    bool here = false;
+    if (getifaddrs(&all) != 0)
+        return true; /* there is no telling */
+    for (const struct ifaddrs *one = all; one != NULL && !here; one = one->ifa_next) {
+        struct ip own;
+        if (one->ifa_addr == NULL)
+            continue;
+        if (one->ifa_addr->sa_family == AF_INET) {
+            const struct sockaddr_in *in = (const void *)one->ifa_addr;
+            here = ip_from_bytes(slice_from(&in->sin_addr, 4), &own) && ip_equal(&own, ip);
+        } else if (one->ifa_addr->sa_family == AF_INET6) {
+            const struct sockaddr_in6 *in6 = (const void *)one->ifa_addr;
+            here = ip_from_bytes(slice_from(&in6->sin6_addr, 16), &own) && ip_equal(&own, ip);
+        }
+    }
+    freeifaddrs(all);
+    return here || ip_is_loopback(ip);
+}
+
+static void look_at_addresses(const struct host_look *look, const struct dns_addresses *addresses)
+{
+    char text[IP_TEXT_SIZE];
+    for (size_t i = 0; i < addresses->count; i++)
+        if (is_here(&addresses->items[i].ip))
+            return;
+    find(look, DOCTOR_NOTE, DOCTOR_DNS,
+         memory_format(
+             "nothing, where a router or another proxy passes ports 80 and 443 on to here"),
+         "it leads to %s, which is no address of this machine",
+         ip_print(&addresses->items[0].ip, text));
+}
+
+static void on_addresses(void *context, const struct dns_addresses *addresses)
+{
+    struct host_look *look = context;
+    switch (addresses->status) {
+    case DNS_FOUND:
+        doctor_made(look->doctor, DOCTOR_DNS);
+        look_at_addresses(look, addresses);
+        break;
+    case DNS_NOTHING:
+        doctor_made(look->doctor, DOCTOR_DNS);
+        find(look, DOCTOR_ERROR, DOCTOR_DNS,
+             memory_format("an A or AAAA record for %s at whoever has the domain", look->host),
+             "the name has no address (%s): neither browsers nor the CA find it",
+             addresses->reason);
+        break;
+    case DNS_TROUBLE:
+        find(look, DOCTOR_WARNING, DOCTOR_DNS,
+             memory_format("/etc/resolv.conf, or \"resolver\": {\"nameservers\"} in %s",
+                           look->doctor->configuration_path),
+             "no name server tells about it: %s", addresses->reason);
+        break;
+    case DNS_CANCELLED: break;
+    }
+    doctor_end(look->doctor);
+}
+
+/* -- Port 80 ----------------------------------------------------------------------------------- */
+
+/* The agent knows no such token, and says so. */
+static void on_challenge(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    char *what = told(answer);
+    bool is_answered = answer->result == HTTP_PROBE_ANSWERED;
+    doctor_made(look->doctor, DOCTOR_CHALLENGE);
+    if (!is_answered)
+        find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
+             memory_format("systemctl start haproxy; \"haproxy\": {\"http\"} in %s",
+                           look->doctor->configuration_path),
+             "HAProxy does not answer on %s, where the CA will ask: %s", look->doctor->http, what);
+    else if (answer->status >= 300 && answer->status < 400)
+        find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
+             memory_format("owui-spoa haproxy-config --out /etc/haproxy && systemctl reload "
+                           "haproxy"),
+             "a challenge is redirected to %.*s instead of answered",
+             SLICE_PRINT(answer->location));
+    else if (answer->status != 404)
+        find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
+             memory_format("\"acme\": {\"challenge_listen\"} in %s, and who listens there",
+                           look->doctor->configuration_path),
+             "challenges do not lead to the agent: an unknown one is answered with %s", what);
+    free(what);
+}
+
+/* -- The certificate --------------------------------------------------------------------------- */
+
+static bool has_host(const struct json *certificate, const char *host)
+{
+    const struct json *hosts = json_get(certificate, "hosts");
+    for (size_t i = 0; i < json_count(hosts); i++) {
+        struct slice name;
+        if (json_read_text(json_at(hosts, i), &name) && slice_equal(name, slice_of(host)))
+            return true;
+    }
+    return false;
+}
+
+/* What the daemon has for the host; NULL: nothing is known. */
+static const struct json *find_certificate(const struct host_look *look)
+{
+    const struct json *list = json_get(look->doctor->certificates, "certificates");
+    for (size_t i = 0; i < json_count(list); i++)
+        if (has_host(json_at(list, i), look->host))
+            return json_at(list, i);
+    return NULL;
+}
+
+/* Why there is none, in the daemon's words or the CA's. For free(). */
+static char *why_none(const struct json *stored)
+{
+    const struct json *problem = json_get(stored, "problem");
+    struct slice doing = ask_text(stored, "doing");
+    struct slice next = doing.size > 0 ? doing : ask_text(stored, "next");
+    if (problem != NULL)
+        return memory_format(": %.*s", SLICE_PRINT(ask_text(problem, "detail")));
+    return next.size > 0 ? memory_format(": %.*s", SLICE_PRINT(next)) : memory_format("%s", "");
+}
+
+static void find_none(const struct host_look *look, const char *what)
+{
+    const struct json *stored = find_certificate(look);
+    bool is_stored = json_get(stored, "serial") != NULL;
+    char *why = is_stored ? memory_format(", though there is one on disk") : why_none(stored);
+    find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+         is_stored ? memory_format("owui-spoa certs deploy %s", look->tenant->name)
+                   : memory_format("owui-spoa certs; \"acme\": {\"directory\"} in %s",
+                                   look->doctor->configuration_path),
+         "%s%s", what, why);
+    free(why);
+}
+
+/* With keys of both kinds there are two files for a host. */
+static bool is_stored(const struct host_look *look, struct slice serial)
+{
+    const struct json *list = json_get(look->doctor->certificates, "certificates");
+    for (size_t i = 0; i < json_count(list); i++)
+        if (has_host(json_at(list, i), look->host) &&
+            slice_equal(ask_text(json_at(list, i), "serial"), serial))
+            return true;
+    return false;
+}
+
+static void compare_certificates(const struct host_look *look,
+                                 const struct crypto_certificate *shown)
+{
+    const struct json *stored = find_certificate(look);
+    struct slice serial = ask_text(stored, "serial");
+    if (shown->not_after_s <= clock_wall_s())
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format("owui-spoa certs renew %s", look->tenant->name),
+             "the certificate that is shown is over");
+    else if (serial.size > 0 && !is_stored(look, slice_of(shown->serial)))
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format("owui-spoa certs deploy %s", look->tenant->name),
+             "HAProxy shows serial %s, and on disk is %.*s", shown->serial, SLICE_PRINT(serial));
+    else if (slice_equal(ask_text(stored, "alarm"), SLICE("expiring")))
+        find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
+             "it nears its end and is not renewed: %.*s",
+             SLICE_PRINT(ask_text(json_get(stored, "problem"), "detail")));
+}
+
+static void on_handshake(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    struct crypto_certificate shown;
+    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
+    if (answer->result == HTTP_PROBE_REFUSED || answer->result == HTTP_PROBE_TIMED_OUT) {
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format("systemctl start haproxy; \"haproxy\": {\"https\"} in %s",
+                           look->doctor->configuration_path),
+             "HAProxy does not answer on %s: %s", look->doctor->https, answer->failure);
+        return;
+    }
+    if (answer->certificate.size == 0 ||
+        crypto_certificate_read(answer->certificate, &shown, NULL) != ERROR_OK) {
+        find_none(look, "HAProxy has no certificate for it");
+        return;
+    }
+    if (!crypto_certificate_covers(&shown, look->host))
+        find_none(look, "the certificate that is shown is for another name");
+    else
+        compare_certificates(look, &shown);
+    crypto_certificate_free(&shown);
+}
+
+/* -- Through HAProxy --------------------------------------------------------------------------- */
+
+static void on_health(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    char *what = told(answer);
+    doctor_made(look->doctor, DOCTOR_HTTPS);
+    if (answer->result == HTTP_PROBE_ANSWERED && answer->refused.size == 0 &&
+        (answer->status == 502 || answer->status == 503 || answer->status == 504))
+        find(look, DOCTOR_ERROR, DOCTOR_HTTPS, memory_format("\"upstream\" in %s", look->place),
+             "HAProxy cannot reach the server: /health is answered with %d", answer->status);
+    else if (slice_equal(answer->refused, SLICE("maintenance")) ||
+             slice_equal(answer->refused, SLICE("suspended")))
+        find(look, DOCTOR_NOTE, DOCTOR_HTTPS,
+             memory_format("\"%.*s\" in %s", SLICE_PRINT(answer->refused), look->place),
+             "the tenant does not serve: %.*s", SLICE_PRINT(answer->refused));
+    else if (answer->status != 200)
+        find(look, DOCTOR_ERROR, DOCTOR_HTTPS, explain(look, "/health"),
+             "/health is answered with %s", what);
+    free(what);
+}
+
+static void find_socket(const struct host_look *look, const char *what, bool is_upstreams)
+{
+    find(look, DOCTOR_ERROR, DOCTOR_WEBSOCKET,
+         is_upstreams
+             ? memory_format("CORS_ALLOW_ORIGIN=%s in Open WebUI's environment", look->origin)
+             : memory_format("owui-spoa explain %s://%s/ws/socket.io/ --header 'Upgrade: "
+                             "websocket' --header 'Origin: %s'",
+                             look->tls ? "https" : "http", look->host, look->origin),
+         "pages of %s cannot open their WebSocket, so that chats do not answer: %s%s", look->origin,
+         is_upstreams ? "Open WebUI says " : "", what);
+}
+
+/* Asked without HAProxy, the server tells whose no it was. */
+static void on_direct_socket(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    char *what = told(answer);
+    if (answer->status == STATUS_SWITCHING)
+        find_socket(look, "HAProxy does not let it through", false);
+    else
+        find_socket(look, what, true);
+    free(what);
+}
+
+static bool ask_directly(struct host_look *look)
+{
+    const struct upstream *upstream = &look->tenant->upstream;
+    char text[IP_TEXT_SIZE];
+    if (tenant_upstream_count(look->tenant) != 1 || look->tenant->replicas != NULL ||
+        upstream->address.family == IP_NONE)
+        return false;
+    look->direct_socket = (struct http_probe){
+        .host = look->host,
+        .connect_to =
+            doctor_format(look->doctor, upstream->address.family == IP_V6 ? "[%s]:%u" : "%s:%u",
+                          ip_print(&upstream->address, text), upstream->port),
+        .path = SOCKET_PATH,
+        .tls = upstream->scheme != UPSTREAM_HTTP,
+        .websocket_origin = look->origin,
+    };
+    doctor_probe(look->doctor, &look->direct_socket, on_direct_socket, look);
+    return true;
+}
+
+static void on_socket(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    bool is_agents = answer->refused.size > 0;
+    doctor_made(look->doctor, DOCTOR_WEBSOCKET);
+    if (answer->status == STATUS_SWITCHING || slice_equal(answer->refused, SLICE("maintenance")) ||
+        slice_equal(answer->refused, SLICE("suspended")))
+        return;
+    if (!is_agents && answer->result == HTTP_PROBE_ANSWERED && ask_directly(look))
+        return;
+    char *what = told(answer);
+    find_socket(look, what, !is_agents && (answer->status == 400 || answer->status == 403));
+    free(what);
+}
+
+/* -- What Open WebUI is set to ----------------------------------------------------------------- */
+
+static void look_at_origins(const struct host_look *look, struct slice allowed)
+{
+    doctor_made(look->doctor, DOCTOR_ORIGINS);
+    if (slice_equal(allowed, SLICE("*")) || slice_equal(allowed, SLICE(STRANGER)))
+        find(look, DOCTOR_WARNING, DOCTOR_ORIGINS,
+             memory_format("CORS_ALLOW_ORIGIN=%s in Open WebUI's environment", look->origin),
+             "pages of any website may ask its API (Access-Control-Allow-Origin: %.*s)",
+             SLICE_PRINT(allowed));
+}
+
+/* The first flow of a browser's sign-in: where the provider is to send it back to, and the cookie
+ * that remembers it. */
+static void look_at_redirect(const struct host_look *look, struct slice location)
+{
+    static const struct slice KEY = {"redirect_uri=", 13};
+    const char *found =
+        location.size > 0 ? memmem(location.data, location.size, KEY.data, KEY.size) : NULL;
+    if (found == NULL)
+        return;
+    struct slice uri = slice_skip(location, (size_t)(found - location.data) + KEY.size);
+    const char *end = memchr(uri.data, '&', uri.size);
+    if (end != NULL)
+        uri.size = (size_t)(end - uri.data);
+    bool is_plain = slice_starts_with(uri, SLICE("http%3A")) ||
+                    slice_starts_with(uri, SLICE("http%3a")) ||
+                    slice_starts_with(uri, SLICE("http:"));
+    char *host = memory_format("%s", look->host);
+    if (look->tls && is_plain)
+        find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
+             memory_format("FORWARDED_ALLOW_IPS=* (or HAProxy's address) in Open WebUI's "
+                           "environment, and WEBUI_URL=%s",
+                           look->origin),
+             "OAuth leads back to plain http, which providers refuse: Open WebUI does not believe "
+             "X-Forwarded-Proto (redirect_uri=%.*s)",
+             SLICE_PRINT(uri));
+    else if (memmem(uri.data, uri.size, host, strlen(host)) == NULL)
+        find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
+             memory_format("WEBUI_URL=%s in Open WebUI's environment", look->origin),
+             "OAuth leads back to another host (redirect_uri=%.*s)", SLICE_PRINT(uri));
+    free(host);
+}
+
+static bool has_attribute(struct slice cookie, const char *attribute)
+{
+    while (cookie.size > 0) {
+        const char *end = memchr(cookie.data, ';', cookie.size);
+        struct slice part = end != NULL ? slice_head(cookie, (size_t)(end - cookie.data)) : cookie;
+        cookie = slice_skip(cookie, part.size + (end != NULL));
+        if (slice_equal_nocase(slice_trim(part), slice_of(attribute)))
+            return true;
+    }
+    return false;
+}
+
+/* Open WebUI's own cookies, whose flags its environment sets. */
+static void look_at_cookies(const struct host_look *look, struct slice cookies)
+{
+    while (look->tls && cookies.size > 0) {
+        const char *end = memchr(cookies.data, '\n', cookies.size);
+        struct slice cookie =
+            end != NULL ? slice_head(cookies, (size_t)(end - cookies.data)) : cookies;
+        cookies = slice_skip(cookies, cookie.size + (end != NULL));
+        bool is_ours = slice_starts_with(cookie, SLICE("owui_"));
+        const char *equals = cookie.size > 0 ? memchr(cookie.data, '=', cookie.size) : NULL;
+        if (is_ours || equals == NULL || has_attribute(cookie, "secure"))
+            continue;
+        find(look, DOCTOR_WARNING, DOCTOR_SIGN_IN,
+             memory_format("WEBUI_SESSION_COOKIE_SECURE=true and WEBUI_AUTH_COOKIE_SECURE=true in "
+                           "Open WebUI's environment"),
+             "the cookie %.*s is not Secure: browsers send it over plain http too",
+             (int)(equals - cookie.data), cookie.data);
+    }
+}
+
+static void on_login(void *context, const struct http_probe_answer *answer)
+{
+    const struct host_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED || answer->status < 300 || answer->status >= 400)
+        return;
+    doctor_made(look->doctor, DOCTOR_SIGN_IN);
+    look_at_redirect(look, answer->location);
+    look_at_cookies(look, answer->cookies);
+}
+
+static void begin(struct host_look *look, struct http_probe *probe, const char *path,
+                  http_probed_fn *on_probed)
+{
+    const struct hap_config *haproxy = &look->doctor->whole.configuration->haproxy;
+    probe->host = look->host;
+    probe->connect_to = look->address;
+    probe->path = path;
+    probe->tls = look->tls;
+    probe->proxy_line =
+        loopback_needs_proxy_line(look->address, (const char *const *)haproxy->proxy_protocol_from,
+                                  haproxy->proxy_protocol_from_count);
+    doctor_probe(look->doctor, probe, on_probed, look);
+}
+
+/* {"oauth": {"providers": {"oidc": "SSO"}}}: the first one is as good as any. */
+static void look_at_providers(struct host_look *look, const struct json *config)
+{
+    const struct json *providers = json_get(json_get(config, "oauth"), "providers");
+    struct json_member member = {0};
+    if (!json_next(providers, &member) ||
+        !ask_item_valid(doctor_format(look->doctor, "%.*s", SLICE_PRINT(member.key))))
+        return;
+    begin(look, &look->login,
+          doctor_format(look->doctor, "/oauth/%.*s/login", SLICE_PRINT(member.key)), on_login);
+}
+
+static void on_config(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED || answer->status != 200)
+        return; /* that is told by other checks */
+    look_at_origins(look, answer->allow_origin);
+    struct json *config = json_parse(answer->body, JSON_MAX_TEXT_BYTES, NULL, NULL);
+    look_at_providers(look, config);
+    json_free(config);
+}
+
+/* -- All of it --------------------------------------------------------------------------------- */
+
+static void ask_haproxy(struct host_look *look)
+{
+    const struct configuration *configuration = look->doctor->whole.configuration;
+    bool has_acme = configuration->acme.directory != NULL;
+    if (look->doctor->http != NULL && has_acme) {
+        bool tls = look->tls;
+        const char *address = look->address;
+        look->tls = false;
+        look->address = look->doctor->http;
+        begin(look, &look->challenge, "/.well-known/acme-challenge/owui-spoa-doctor", on_challenge);
+        look->tls = tls;
+        look->address = address;
+    }
+    if (look->address == NULL)
+        return;
+    if (look->tls)
+        begin(look, &look->handshake, NULL, on_handshake);
+    begin(look, &look->health, "/health", on_health);
+    look->socket.websocket_origin = look->origin;
+    begin(look, &look->socket, SOCKET_PATH, on_socket);
+    look->config.origin = STRANGER;
+    begin(look, &look->config, "/api/config", on_config);
+}
+
+void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char *host)
+{
+    struct host_look *look = doctor_keep(doctor, sizeof(*look));
+    char *place = doctor_place(tenant);
+    *look = (struct host_look){
+        .doctor = doctor,
+        .tenant = tenant,
+        .host = host,
+        .place = doctor_format(doctor, "%s", place),
+        .tls = doctor->https != NULL && (tenant->https_redirect || doctor->http == NULL),
+    };
+    free(place);
+    look->address = look->tls ? doctor->https : doctor->http;
+    look->origin = doctor_format(doctor, "%s://%s", look->tls ? "https" : "http", host);
+    doctor_begin(doctor);
+    dns_client_addresses(doctor->dns, host, DNS_ANY_FAMILY, on_addresses, look);
+    ask_haproxy(look);
+}

@@ -1,0 +1,155 @@
+/* A tenant's server, asked without HAProxy: whether it is there, is ready, and is Open WebUI. See
+ * doctor.h. */
+#include "doctor.h"
+
+#include "ask.h"
+#include "core/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct server_look {
+    struct doctor *doctor;
+    const struct tenant *tenant;
+    const struct upstream *upstream;
+    char *url;        /* "http://10.0.0.1:3000" */
+    char *place;      /* of the tenant in its file */
+    char *address;    /* where to connect to */
+    bool asks_health; /* it does not know /ready */
+    struct http_look ready, health, version;
+};
+
+static void find(const struct server_look *look, enum doctor_severity severity, char *fix,
+                 const char *message)
+{
+    doctor_find(look->doctor, severity, DOCTOR_SERVER, look->tenant->name, look->url, fix, "%s",
+                message);
+}
+
+static char *upstream_line(const struct server_look *look)
+{
+    return memory_format("\"%s\" in %s", look->tenant->replicas != NULL ? "replicas" : "upstream",
+                         look->place);
+}
+
+static void ask_server(struct server_look *look, struct http_look *question, const char *path,
+                       http_probed_fn *on_answer)
+{
+    const struct upstream *upstream = look->upstream;
+    bool is_http = upstream->scheme == UPSTREAM_HTTP;
+    const char *name =
+        !is_http && upstream->server_name != NULL ? upstream->server_name : upstream->host;
+    bool brackets = strchr(name, ':') != NULL;
+    question->url =
+        doctor_format(look->doctor, "%s://%s%s%s:%u%s", is_http ? "http" : "https",
+                      brackets ? "[" : "", name, brackets ? "]" : "", upstream->port, path);
+    question->connect_to = look->address;
+    question->no_verify = upstream->scheme == UPSTREAM_HTTPS_NO_VERIFY;
+    doctor_look(look->doctor, question, on_answer, look);
+}
+
+static bool is_page(struct slice body)
+{
+    body = slice_trim(body);
+    return body.size > 0 && body.data[0] == '<';
+}
+
+static void on_version(void *context, const struct http_probe_answer *answer)
+{
+    const struct server_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED)
+        return; /* it was there a moment ago */
+    struct json *told = json_parse(answer->body, JSON_MAX_TEXT_BYTES, NULL, NULL);
+    doctor_made(look->doctor, DOCTOR_SERVER);
+    if (answer->status != 200 || ask_text(told, "version").size == 0)
+        find(look, DOCTOR_ERROR, upstream_line(look),
+             "what listens there is not Open WebUI: /api/version tells no version");
+    json_free(told);
+}
+
+static void on_ready(void *context, const struct http_probe_answer *answer);
+
+static void look_at_ready(struct server_look *look, const struct http_probe_answer *answer)
+{
+    const char *path = look->asks_health ? "/health" : "/ready";
+    char *message = NULL;
+    if (answer->status == 404 || (answer->status == 200 && is_page(answer->body))) {
+        if (!look->asks_health) {
+            look->asks_health = true; /* an older one */
+            ask_server(look, &look->health, "/health", on_ready);
+            return;
+        }
+        message = memory_format("what listens there is not Open WebUI: it does not know /health");
+    } else if (answer->status != 200) {
+        message = memory_format("it is not ready: %s is answered with %d; its database or Redis, "
+                                "or it is still starting",
+                                path, answer->status);
+    }
+    if (message == NULL) {
+        ask_server(look, &look->version, "/api/version", on_version);
+        return;
+    }
+    find(look, DOCTOR_ERROR,
+         answer->status == 503 ? memory_format("docker logs open-webui, or its journal")
+                               : upstream_line(look),
+         message);
+    free(message);
+}
+
+static void on_ready(void *context, const struct http_probe_answer *answer)
+{
+    struct server_look *look = context;
+    if (answer->result == HTTP_PROBE_ANSWERED) {
+        doctor_made(look->doctor, DOCTOR_SERVER);
+        look_at_ready(look, answer);
+        return;
+    }
+    doctor_made(look->doctor, DOCTOR_SERVER);
+    char *message = answer->result == HTTP_PROBE_REFUSED
+                        ? memory_format("nobody listens there: is Open WebUI running?")
+                        : memory_format("it cannot be asked: %s", answer->failure);
+    find(look, DOCTOR_ERROR, upstream_line(look), message);
+    free(message);
+}
+
+static void begin(struct server_look *look, const struct ip *ip)
+{
+    char text[IP_TEXT_SIZE];
+    look->address = doctor_format(look->doctor, ip->family == IP_V6 ? "[%s]:%u" : "%s:%u",
+                                  ip_print(ip, text), look->upstream->port);
+    ask_server(look, &look->ready, "/ready", on_ready);
+}
+
+static void on_addresses(void *context, const struct dns_addresses *addresses)
+{
+    struct server_look *look = context;
+    if (addresses->status == DNS_FOUND && addresses->count > 0) {
+        begin(look, &addresses->items[0].ip);
+    } else if (addresses->status != DNS_CANCELLED) {
+        doctor_made(look->doctor, DOCTOR_SERVER);
+        char *message = memory_format("its name has no address: %s",
+                                      addresses->reason != NULL ? addresses->reason : "none");
+        find(look, DOCTOR_ERROR, upstream_line(look), message);
+        free(message);
+    }
+    doctor_end(look->doctor);
+}
+
+void doctor_server(struct doctor *doctor, const struct tenant *tenant,
+                   const struct upstream *upstream)
+{
+    struct server_look *look = doctor_keep(doctor, sizeof(*look));
+    char *url = upstream_url(upstream);
+    char *place = doctor_place(tenant);
+    *look = (struct server_look){.doctor = doctor, .tenant = tenant, .upstream = upstream};
+    look->url = doctor_format(doctor, "%s", url);
+    look->place = doctor_format(doctor, "%s", place);
+    free(url);
+    free(place);
+    if (upstream->address.family != IP_NONE) {
+        begin(look, &upstream->address);
+        return;
+    }
+    doctor_begin(doctor);
+    dns_client_addresses(doctor->dns, upstream->host, DNS_ANY_FAMILY, on_addresses, look);
+}

@@ -1,0 +1,28 @@
+/* What is printed for people: how wide their terminal is, whether it has colours, lines that fit.
+ */
+#pragma once
+
+#include "core/slice.h"
+
+enum { TERMINAL_USUAL_COLUMNS = 80 };
+
+/* Of standard output; TERMINAL_USUAL_COLUMNS when it is none, or does not tell. */
+unsigned terminal_columns(void);
+/* Whether standard output is one that shows colours, and whoever reads it wants them (NO_COLOR). */
+bool terminal_has_colours(void);
+
+enum terminal_style {
+    TERMINAL_PLAIN,
+    TERMINAL_BOLD,
+    TERMINAL_DIM,
+    TERMINAL_RED,
+    TERMINAL_YELLOW,
+    TERMINAL_GREEN,
+    TERMINAL_REVERSE
+};
+/* The escape sequence, and "" where there are no colours; TERMINAL_PLAIN ends any other. */
+const char *terminal_style(enum terminal_style style, bool has_colours);
+
+/* Prints `text` behind `first`, which is as wide as `indent`, in lines of at most `columns`,
+ * further ones indented as far. Words that are longer are not cut. */
+void terminal_wrap(const char *first, unsigned indent, const char *text, unsigned columns);

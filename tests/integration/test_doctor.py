@@ -1,0 +1,404 @@
+"""`owui-spoa doctor`: a set-up in which it finds nothing, and each finding by really breaking that."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+
+import pytest
+
+from support.certified import names_of
+from support.processes import Process, accepts, free_port, wait_until
+from support.stack import HAPROXY, Upstream, run_agent_command
+
+HOST = "chat.example.test"
+ORIGIN = f"https://{HOST}"
+WELL_SET = {
+    "CORS_ALLOW_ORIGIN": ORIGIN,
+    "OAUTH_PROVIDER_NAME": "SSO",
+    "WEBUI_SESSION_COOKIE_SECURE": "true",
+}
+
+
+def write_tenant(stack, upstream, **more):
+    tenant = {"hosts": [HOST], "upstream": upstream if isinstance(upstream, str) else upstream.url}
+    stack.write_tenants({"chat": {**tenant, **more}}, "chat.json")
+
+
+@pytest.fixture
+def served(folder):
+    """Makes Open WebUIs with settings of their own: served(env, ...)."""
+    made = []
+
+    def make(env=None, **options):
+        one = Upstream(f"doctor{len(made)}", folder, env={**WELL_SET, **(env or {})}, **options)
+        made.append(one)
+        return one.start().wait()
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def healthy(new_certified, served):
+    """With a certificate, an Open WebUI that is set as `setup` says, and a HAProxy that is up."""
+    stack = new_certified()
+    stack.upstream = served()
+    write_tenant(stack, stack.upstream)
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST}
+    stack.wait_for_agents(1)
+    wait_until(lambda: stack.told("chat.pem")["haproxys"][0]["served"], "told", 30)
+    return stack
+
+
+def restart_haproxy(stack):
+    stack.haproxy.stop(signal.SIGTERM)
+    stack.start_haproxy()
+    wait_until(lambda: accepts(stack.runtime_socket), "its Runtime API", 30)
+    stack.wait_for_agents(1)
+
+
+def examine(stack, *arguments):
+    """What was found, and the exit code."""
+    done = run_agent_command("doctor", "-c", stack.config_path, "--json", *arguments)
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    assert all(finding["fix"] and finding["message"] for finding in told["findings"])
+    return told, done.returncode
+
+
+def only(stack, check, *severities):
+    """The findings of one check, when there are no others; None while there are."""
+    told, code = examine(stack)
+    found = [finding for finding in told["findings"] if finding["severity"] != "note"]
+    if {finding["check"] for finding in found} != {check}:
+        return None
+    assert code == 1
+    assert {finding["severity"] for finding in found} <= set(severities or ("error", "warning"))
+    return found
+
+
+def found_by(stack, check):
+    """What one check finds, whatever others do."""
+    return wait_until(
+        lambda: [f for f in examine(stack)[0]["findings"] if f["check"] == check], check, 30
+    )
+
+
+def the(stack, check, *severities):
+    """The only finding; awaited, because what was broken is noticed in its time."""
+    found = wait_until(lambda: only(stack, check, *severities), f"{check} alone", 30)
+    assert len(found) == 1, found
+    return found[0]
+
+
+def checks_of(told):
+    return {finding["check"] for finding in told["findings"]}
+
+
+# --- healthy --------------------------------------------------------------------------------------
+
+
+def test_nothing_is_found_where_nothing_is_wrong(healthy):
+    told, code = examine(healthy)
+    assert told["findings"] == [] and code == 0
+    # Each kind of check was made.
+    assert [name for name, count in told["checks"].items() if count == 0] == []
+    assert examine(healthy, "chat")[0]["findings"] == []
+    done = run_agent_command("doctor", "-c", healthy.config_path)
+    assert done.returncode == 0 and done.stdout.startswith("Nothing was found. Looked at:\n")
+    assert "the Socket.IO handshake" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80 and "\x1b" not in done.stdout
+
+
+def test_wrong_usage(healthy):
+    def run(*arguments):
+        return run_agent_command("doctor", "-c", healthy.config_path, *arguments)
+
+    done = run("nobody")
+    assert done.returncode == 2 and 'no tenant "nobody"' in done.stderr
+    assert run("--seconds", "0").returncode == 2
+    assert run("a", "b").returncode == 2
+    assert run_agent_command("doctor", "-c", "/nowhere.json").returncode == 2
+
+
+# --- the configuration, the daemon, HAProxy -------------------------------------------------------
+
+
+def test_a_mistake_is_one_finding(healthy):
+    write_tenant(healthy, "ftp://x")
+    found = the(healthy, "configuration", "error")
+    assert "owui-spoa check" in found["fix"]
+
+
+def test_without_the_daemon(healthy):
+    healthy.agents[0].stop()
+    told, code = examine(healthy)
+    assert code == 1 and {"daemon", "spoe", "https", "challenge"} <= checks_of(told)
+    daemon = next(one for one in told["findings"] if one["check"] == "daemon")
+    assert "systemctl start owui-spoa" in daemon["fix"]
+
+
+def test_without_haproxy(healthy):
+    healthy.haproxy.stop(signal.SIGTERM)
+    told, code = examine(healthy)
+    assert code == 1 and {"haproxy", "challenge", "certificate", "https"} <= checks_of(told)
+    haproxy = next(one for one in told["findings"] if one["check"] == "haproxy")
+    assert haproxy["about"] == str(healthy.runtime_socket)
+    assert "systemctl start haproxy" in haproxy["fix"]
+
+
+def test_files_of_another_configuration(healthy):
+    """A tenant that sets a header needs other files."""
+    write_tenant(healthy, healthy.upstream, headers={"X-Team": "red"})
+    found = wait_until(lambda: only(healthy, "haproxy-files", "warning"), "told", 30)
+    assert {one["about"].rsplit("/", 1)[1] for one in found} == {"haproxy.cfg"}
+    assert f"haproxy-config --out {healthy.haproxy_dir}" in found[0]["fix"]
+    spoe = healthy.haproxy_dir / "owui.spoe.cfg"
+    spoe.write_text(spoe.read_text() + "# mine\n")
+    found = wait_until(
+        lambda: len(only(healthy, "haproxy-files", "warning") or []) == 2, "told", 30
+    )
+
+
+def test_haproxy_was_not_reloaded(healthy):
+    path = healthy.haproxy_dir / "haproxy.cfg"
+    later = path.stat().st_mtime + 3600
+    os.utime(path, (later, later))
+    found = the(healthy, "haproxy-files", "warning")
+    assert found["fix"] == "systemctl reload haproxy"
+
+
+def test_another_haproxy_than_ours(healthy, folder):
+    """Its Runtime API is that of a HAProxy without an agent in it."""
+    healthy.haproxy.stop(signal.SIGTERM)
+    other = folder / "other.cfg"
+    other.write_text(
+        f"global\n    stats socket {healthy.runtime_socket} level admin\n"
+        f"defaults\n    mode http\n    timeout connect 1s\n    timeout client 1s\n"
+        f"    timeout server 1s\nfrontend f\n    bind 127.0.0.1:{free_port()}\n"
+    )
+    process = Process("other", [HAPROXY, "-f", other], folder).start()
+    try:
+        wait_until(healthy.runtime_socket.is_socket, "listening", 30)
+        told = found_by(healthy, "spoe")
+        assert "another configuration" in told[0]["message"]
+    finally:
+        process.stop(signal.SIGTERM)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be HAProxy's user")
+def test_a_socket_that_haproxy_may_not_write_to(healthy):
+    """HAProxy runs as root here; its configuration names the user it would be."""
+    healthy.config["haproxy"]["user"] = "nobody"
+    healthy.write_config()
+    os.chmod(healthy.sockets[0], 0o600)
+    told = [f for f in examine(healthy)[0]["findings"] if f["check"] == "spoe"]
+    assert len(told) == 1 and "may not write to this socket" in told[0]["message"]
+    assert "mode 0600" in told[0]["message"] and "listen_group" in told[0]["fix"]
+    os.chmod(healthy.sockets[0], 0o666)
+    os.chmod(healthy.directory, 0o700)
+    told = [f for f in examine(healthy)[0]["findings"] if f["check"] == "spoe"]
+    assert told[0]["about"] == str(healthy.directory) and "enter this folder" in told[0]["message"]
+
+
+def test_no_agent_socket(healthy):
+    healthy.config["listen"] = [f"unix:{healthy.directory}/nobody.sock"]
+    healthy.write_config()
+    told = [f for f in examine(healthy)[0]["findings"] if f["check"] == "spoe"]
+    assert "cannot be seen" in told[0]["message"]
+
+
+# --- a tenant's host ------------------------------------------------------------------------------
+
+
+def test_a_name_without_an_address(healthy, served):
+    gone = "gone.example.test"
+    healthy.pebble.set_dns("set-default-ipv4", ip="")
+    healthy.pebble.set_dns("add-a", host=HOST + ".", addresses=["127.0.0.1"])
+    try:
+        write_tenant(healthy, healthy.upstream, hosts=[HOST, gone])
+        found = found_by(healthy, "dns")
+        assert [one["about"] for one in found] == [gone]
+        assert found[0]["severity"] == "error" and "A or AAAA record" in found[0]["fix"]
+    finally:
+        healthy.pebble.set_dns("set-default-ipv4", ip="127.0.0.1")
+        healthy.pebble.set_dns("clear-a", host=HOST + ".")
+
+
+def test_a_name_that_leads_elsewhere_is_a_note(healthy):
+    healthy.pebble.set_dns("add-a", host=HOST + ".", addresses=["192.0.2.77"])
+    try:
+        told, code = examine(healthy)
+        assert [f["check"] for f in told["findings"]] == ["dns"] and code == 0
+        assert told["findings"][0]["severity"] == "note"
+        assert "192.0.2.77" in told["findings"][0]["message"]
+    finally:
+        healthy.pebble.set_dns("clear-a", host=HOST + ".")
+
+
+def test_nobody_answers_challenges(healthy):
+    """HAProxy sends them where nobody listens."""
+    path = healthy.haproxy_dir / "haproxy.cfg"
+    text = path.read_text()
+    assert f"127.0.0.1:{healthy.challenge_port}" in text
+    path.write_text(text.replace(f"127.0.0.1:{healthy.challenge_port}", "127.0.0.1:9"))
+    restart_haproxy(healthy)
+    found = found_by(healthy, "challenge")
+    assert "challenge_listen" in found[0]["fix"]
+
+
+def test_challenges_that_are_redirected(healthy):
+    path = healthy.haproxy_dir / "haproxy.cfg"
+    text = path.read_text()
+    first = text.index("    bind ")
+    rule = "    http-request redirect scheme https code 301 unless { ssl_fc }\n"
+    path.write_text(text[:first] + rule + text[first:])
+    restart_haproxy(healthy)
+    found = found_by(healthy, "challenge")
+    assert "is redirected to https://" in found[0]["message"]
+
+
+def test_another_certificate_than_the_one_on_disk(healthy):
+    """HAProxy reads another folder than the one that is looked after."""
+    others = healthy.haproxy_dir / "others"
+    others.mkdir()
+    healthy.authority.issue([HOST], others / "chat.pem")
+    path = healthy.haproxy_dir / "haproxy.cfg"
+    text = path.read_text()
+    assert str(healthy.crt_dir) in text
+    path.write_text(text.replace(str(healthy.crt_dir), str(others)))
+    restart_haproxy(healthy)
+    found = found_by(healthy, "certificate")
+    assert len(found) == 1 and "HAProxy shows serial" in found[0]["message"]
+    assert found[0]["fix"] == "owui-spoa certs deploy chat"
+
+
+def test_no_certificate_yet(new_certified, served):
+    """A CA that cannot be reached: its absence is told in the words that the daemon has for it."""
+    stack = new_certified()
+    stack.config["acme"]["directory"] = f"https://127.0.0.1:{free_port()}/dir"
+    write_tenant(stack, served())
+    stack.start()
+    stack.wait_told("chat.pem", lambda told: "problem" in told, "a failure", 30)
+    told = found_by(stack, "certificate")
+    assert len(told) == 1 and "no certificate for it" in told[0]["message"]
+
+
+# --- what Open WebUI is set to --------------------------------------------------------------------
+
+
+def test_an_origin_that_open_webui_refuses(healthy, served):
+    write_tenant(healthy, served({"CORS_ALLOW_ORIGIN": "https://other.example.test"}))
+    found = the(healthy, "websocket", "error")
+    assert found["fix"] == f"CORS_ALLOW_ORIGIN={ORIGIN} in Open WebUI's environment"
+    assert "Open WebUI says 40" in found["message"]
+
+
+def test_a_socket_that_haproxy_does_not_let_through(healthy):
+    """A line of somebody's own in haproxy.cfg."""
+    path = healthy.haproxy_dir / "haproxy.cfg"
+    text = path.read_text()
+    first = text.index("    bind ")
+    rule = "    http-request deny if { hdr(upgrade) -i websocket }\n"
+    path.write_text(text[:first] + rule + text[first:])
+    restart_haproxy(healthy)
+    found = found_by(healthy, "websocket")
+    assert "HAProxy does not let it through" in found[0]["message"]
+    assert "owui-spoa explain" in found[0]["fix"]
+
+
+def test_an_api_that_is_open_to_every_website(healthy, served):
+    write_tenant(healthy, served({"CORS_ALLOW_ORIGIN": "*"}))
+    found = the(healthy, "origins", "warning")
+    assert found["fix"] == f"CORS_ALLOW_ORIGIN={ORIGIN} in Open WebUI's environment"
+
+
+def test_a_redirect_uri_on_plain_http(healthy, served):
+    """Open WebUI does not believe HAProxy's X-Forwarded-Proto."""
+    write_tenant(healthy, served(believes="192.0.2.1"))
+    found = the(healthy, "sign-in", "error")
+    assert "redirect_uri=http:" in found["message"] and "FORWARDED_ALLOW_IPS" in found["fix"]
+
+
+def test_a_session_cookie_that_is_not_secure(healthy, served):
+    write_tenant(healthy, served({"WEBUI_SESSION_COOKIE_SECURE": "false"}))
+    found = the(healthy, "sign-in", "warning")
+    assert "owui-session is not Secure" in found["message"]
+    assert "WEBUI_SESSION_COOKIE_SECURE=true" in found["fix"]
+
+
+# --- servers --------------------------------------------------------------------------------------
+
+
+def test_nobody_listens_at_the_upstream(healthy):
+    healthy.upstream.stop()
+    told, code = examine(healthy)
+    assert code == 1 and {"server", "https"} <= checks_of(told)
+    server = next(one for one in told["findings"] if one["check"] == "server")
+    assert server["about"] == healthy.upstream.url and "nobody listens there" in server["message"]
+    # the line to change: the tenant's, in its file
+    place = re.search(r'"upstream" in (.*/tenants\.d/chat\.json):(\d+)', server["fix"])
+    assert place
+    line = (healthy.tenants_dir / "chat.json").read_text().splitlines()[int(place[2]) - 1]
+    assert '"chat"' in line
+
+
+def test_an_upstream_that_is_not_ready(healthy, served, tmp_path):
+    file = tmp_path / "ready"
+    file.write_text("503")
+    write_tenant(healthy, served({"WEBUI_READY_FILE": str(file)}))
+    found = the(healthy, "server", "error")
+    assert "not ready: /ready is answered with 503" in found["message"]
+    file.write_text("page")  # an older one, which does not know /ready
+    assert examine(healthy)[0]["findings"] == []
+
+
+def test_an_upstream_that_is_something_else(healthy, tmp_path):
+    port = free_port()
+    (tmp_path / "health").write_text("fine")
+    command = ["/usr/bin/python3", "-m", "http.server", "-b", "127.0.0.1", "-d", tmp_path, port]
+    process = Process("website", list(map(str, command)), tmp_path).start()
+    try:
+        process.wait_for(lambda: accepts(("127.0.0.1", port)), "listening", 30)
+        write_tenant(healthy, f"http://127.0.0.1:{port}")
+        found = found_by(healthy, "server")
+        assert "is not Open WebUI" in found[0]["message"]
+    finally:
+        process.stop(signal.SIGTERM)
+
+
+def test_an_upstream_whose_certificate_nobody_signed(healthy, served, folder):
+    """Verified with the authority of "upstream_ca_file", as HAProxy does."""
+    stranger = folder / "stranger.pem"
+    shutil.copy(healthy.crt_dir / "chat.pem", stranger)  # of the ACME CA, for another name
+    write_tenant(healthy, served(certificate=stranger), upstream_tls={"server_name": HOST})
+    found = found_by(healthy, "server")
+    assert "cannot be asked" in found[0]["message"]
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+def test_it_ends_in_time(healthy):
+    """An upstream that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        write_tenant(healthy, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        told, code = examine(healthy, "--seconds", "1")
+        assert code == 1 and "daemon" in checks_of(told)
+        assert any("time was up after 1 s" in one["message"] for one in told["findings"])
+
+
+def test_maintenance_is_a_note(healthy):
+    write_tenant(healthy, healthy.upstream, maintenance={"on": True})
+
+    def told_alone():
+        told, code = examine(healthy)
+        found = told["findings"]
+        return code == 0 and [(f["check"], f["severity"]) for f in found] == [("https", "note")]
+
+    wait_until(told_alone, "a note alone", 30)
