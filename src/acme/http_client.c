@@ -458,8 +458,8 @@ static bool set_key_choice(CURL *easy, const struct http_probe *probe)
            curl->easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers) == CURLE_OK;
 }
 
-/* What a page of `origin` sends; to open a WebSocket more (RFC 6455 section 4.1), whose key is as good
- * as any. */
+/* What a page of `origin` sends; to open a WebSocket more (RFC 6455 section 4.1), whose key is as
+ * good as any. */
 static bool set_origin(struct http_exchange *exchange, const char *origin, bool websocket)
 {
     char *line = memory_format("Origin: %s", origin);

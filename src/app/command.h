@@ -32,6 +32,7 @@ command_fn rollback_command;
 command_fn diff_command;
 command_fn replay_command;
 command_fn doctor_command;
+command_fn top_command;
 command_fn token_command;
 
 /* Says on stderr what is wrong with the way the command was called; returns EXIT_WRONG. */

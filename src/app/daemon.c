@@ -456,7 +456,7 @@ static void offer_operations(struct daemon *daemon)
 {
     static const struct admin_operation *const TABLES[] = {
         STATUS_OPERATIONS,  TENANT_OPERATIONS,  TENANT_CHANGE_OPERATIONS,
-        HISTORY_OPERATIONS, METRICS_OPERATIONS,
+        HISTORY_OPERATIONS, METRICS_OPERATIONS, TOP_OPERATIONS,
     };
     for (size_t i = 0; i < COUNT_OF(TABLES); i++)
         admin_server_add(daemon->admin, TABLES[i], &daemon->live);

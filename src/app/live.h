@@ -35,5 +35,6 @@ extern const struct admin_operation HISTORY_OPERATIONS[];
 extern const struct admin_operation QUESTION_OPERATIONS[];
 extern const struct admin_operation OPEN_OPERATIONS[];
 extern const struct admin_operation METRICS_OPERATIONS[];
+extern const struct admin_operation TOP_OPERATIONS[];
 /* Instead of the sidecar's, when no certificates are looked after. */
 extern const struct admin_operation NO_CERTIFICATES_OPERATIONS[];

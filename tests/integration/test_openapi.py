@@ -24,6 +24,7 @@ REQUESTS = [
     ("GET", "/v1", None, 200),
     ("GET", "/v1/openapi.json", None, 200),
     ("GET", "/metrics", None, 200),
+    ("GET", "/v1/top", None, 200),
     ("GET", "/v1/status", None, 200),
     ("POST", "/v1/reload", None, 200),
     ("POST", "/v1/check", None, 200),

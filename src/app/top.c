@@ -1,0 +1,449 @@
+/* `owui-spoa top`: asks the daemon and HAProxy now and again. See top.h. */
+#include "top.h"
+
+#include "admin/admin_client.h"
+#include "ask.h"
+#include "command.h"
+#include "conf/configuration.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "hap/runtime.h"
+#include "net/main_loop.h"
+#include "sidecar/runtime_client.h"
+#include "terminal.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum {
+    ROWS_DEFAULT = 20,
+    ROWS_MAX = 10000,
+    INTERVAL_MAX_S = 60,
+    HAPROXY_MS = 800, /* a HAProxy that does not answer is not waited for */
+    SIGNALS = 5,
+};
+
+struct wish {
+    const char *configuration;
+    const char *socket;
+    bool once;
+    bool json;
+    unsigned interval_s;
+    unsigned rows; /* 0: as many as fit */
+};
+
+struct top;
+
+/* One HAProxy's Runtime API. */
+struct haproxy {
+    struct top *top;
+    struct runtime_target target;
+    struct runtime_exchange *exchange;
+};
+
+struct top {
+    const struct wish *wish;
+    char *socket;
+    struct main_loop *loop;
+    struct main_timer *timer;
+    struct main_watch *keys;
+    struct main_signal *signals[SIGNALS];
+    struct haproxy *haproxys;
+    size_t haproxy_count;
+
+    struct json *before;
+    struct json *now; /* NULL: the daemon has not answered yet */
+    char problem[sizeof(struct error_text)];
+    bool failed; /* it did not answer the last time */
+    struct top_haproxy haproxy;
+    struct top_haproxy asked; /* what is being gathered */
+    int64_t errors_before;    /* negative: not known */
+    int64_t errors_at_us;
+    size_t under_way; /* HAProxys that have not answered */
+    enum top_order order;
+    unsigned samples;
+};
+
+/* -- HAProxy ----------------------------------------------------------------------------------- */
+
+static int64_t number_of(struct slice text)
+{
+    char digits[24];
+    snprintf(digits, sizeof(digits), "%.*s", SLICE_PRINT(text));
+    return strtoll(digits, NULL, 10);
+}
+
+/* What its frontends have open, and how many answers were 5xx. */
+static void read_stat(struct top_haproxy *haproxy, struct slice answer)
+{
+    struct slice head = {0};
+    struct slice row;
+    if (!runtime_next_line(&answer, &head) || runtime_field(head, head, "pxname").size == 0)
+        return;
+    haproxy->answered++;
+    if (haproxy->open < 0)
+        haproxy->open = 0;
+    while (runtime_next_line(&answer, &row)) {
+        if (!slice_equal(runtime_field(head, row, "svname"), SLICE("FRONTEND")))
+            continue;
+        haproxy->open += number_of(runtime_field(head, row, "scur"));
+        haproxy->errors += number_of(runtime_field(head, row, "hrsp_5xx"));
+    }
+}
+
+/* The value of `key` in "0x55: key=acme use=1 exp=9999 conn_cur=3". */
+static struct slice entry_value(struct slice line, struct slice key)
+{
+    const char *found = memmem(line.data, line.size, key.data, key.size);
+    if (found == NULL)
+        return (struct slice){0};
+    struct slice rest = slice_skip(line, (size_t)(found - line.data) + key.size);
+    const char *end = memchr(rest.data, ' ', rest.size);
+    return end != NULL ? slice_head(rest, (size_t)(end - rest.data)) : rest;
+}
+
+static void read_sockets(struct top_haproxy *haproxy, struct slice answer)
+{
+    struct slice line;
+    while (runtime_next_line(&answer, &line)) {
+        struct slice tenant = entry_value(line, SLICE(" key="));
+        struct slice open = entry_value(line, SLICE(" conn_cur="));
+        if (tenant.size == 0 || open.size == 0)
+            continue;
+        char *name = memory_copy_text(tenant);
+        json_put_integer(haproxy->sockets, name,
+                         ask_number(haproxy->sockets, name) + number_of(open));
+        free(name);
+    }
+}
+
+static void show(struct top *top);
+
+/* All have answered: what was gathered counts. */
+static void conclude(struct top *top)
+{
+    int64_t now_us = clock_mono_us();
+    json_free(top->haproxy.sockets);
+    top->haproxy = top->asked;
+    top->asked.sockets = NULL;
+    top->haproxy.errors_per_s = -1;
+    if (top->haproxy.open >= 0 && top->errors_before >= 0 &&
+        top->haproxy.errors >= top->errors_before && now_us > top->errors_at_us)
+        top->haproxy.errors_per_s = (double)(top->haproxy.errors - top->errors_before) * 1e6 /
+                                    (double)(now_us - top->errors_at_us);
+    top->errors_before = top->haproxy.open >= 0 ? top->haproxy.errors : -1;
+    top->errors_at_us = now_us;
+    show(top);
+}
+
+static void on_answer(void *context, enum error error, const char *reason, struct slice answer)
+{
+    struct haproxy *haproxy = context;
+    struct top *top = haproxy->top;
+    (void)reason;
+    haproxy->exchange = NULL;
+    if (error == ERROR_OK) {
+        /* Two commands, whose answers are told apart by what they begin with. */
+        const char *table = memmem(answer.data, answer.size, "# table:", 8);
+        size_t size = table != NULL ? (size_t)(table - answer.data) : answer.size;
+        read_stat(&top->asked, slice_head(answer, size));
+        read_sockets(&top->asked, slice_skip(answer, size));
+    }
+    if (--top->under_way == 0)
+        conclude(top);
+}
+
+static void ask_haproxys(struct top *top)
+{
+    top->asked = (struct top_haproxy){.open = -1, .errors_per_s = -1};
+    top->asked.asked = top->haproxy_count;
+    top->asked.sockets = json_new_object();
+    top->under_way = top->haproxy_count;
+    for (size_t i = 0; i < top->haproxy_count; i++) {
+        struct haproxy *haproxy = &top->haproxys[i];
+        struct slice prefix = haproxy->target.prefix;
+        char *command = memory_format("%.*sshow stat;%.*sshow table owui_websockets\n",
+                                      SLICE_PRINT(prefix), SLICE_PRINT(prefix));
+        haproxy->exchange = runtime_exchange_new(top->loop, &haproxy->target, slice_of(command),
+                                                 HAPROXY_MS, NULL, on_answer, haproxy);
+        free(command);
+    }
+    if (top->haproxy_count == 0)
+        conclude(top);
+}
+
+/* -- The daemon -------------------------------------------------------------------------------- */
+
+static void ask_daemon(struct top *top)
+{
+    struct error_text why;
+    unsigned status = 0;
+    struct json *answer = admin_request(top->socket, "GET", "/v1/top", NULL, &status, &why);
+    if (answer != NULL && status == 200) {
+        json_free(top->before);
+        top->before = top->now;
+        top->now = answer;
+        top->failed = false;
+        top->samples++;
+        return;
+    }
+    if (answer != NULL)
+        snprintf(top->problem, sizeof(top->problem), "%.*s",
+                 SLICE_PRINT(ask_text(answer, "error")));
+    else
+        snprintf(top->problem, sizeof(top->problem), "%s", why.text);
+    json_free(answer);
+    top->failed = true;
+}
+
+static void on_timer(void *context)
+{
+    struct top *top = context;
+    if (top->under_way > 0)
+        return; /* HAProxy is slow: its turn is not over */
+    ask_daemon(top);
+    ask_haproxys(top);
+}
+
+/* -- Showing ----------------------------------------------------------------------------------- */
+
+static bool is_live(const struct top *top)
+{
+    return !top->wish->once;
+}
+
+static struct top_view view_of(const struct top *top)
+{
+    struct winsize size = {0};
+    struct top_view view = {
+        .order = top->order,
+        .columns = terminal_columns(),
+        .rows_max = top->wish->rows,
+        .has_colours = terminal_has_colours(),
+        .problem = top->failed ? top->problem : NULL,
+    };
+    if (is_live(top)) {
+        view.columns--; /* what is cleared behind a full line is its last character */
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+            view.lines = size.ws_row;
+    }
+    if (view.rows_max == 0)
+        view.rows_max = is_live(top) ? ROWS_MAX : ROWS_DEFAULT;
+    return view;
+}
+
+static void print_once(const struct top *top, struct top_rates *rates)
+{
+    const struct top_view view = view_of(top);
+    if (top->wish->json) {
+        struct json *root = top_rates_json(rates, &top->haproxy, view.rows_max);
+        ask_print_json(root);
+        json_free(root);
+    } else {
+        top_screen_print(rates, &top->haproxy, &view, false);
+    }
+}
+
+/* Once is shown after an interval; live is shown at once, since the daemon's start at first. */
+static void show(struct top *top)
+{
+    struct top_rates rates;
+    if (!is_live(top) && (top->failed || top->samples < 2)) {
+        if (top->failed)
+            main_loop_stop(top->loop);
+        return;
+    }
+    top_rates_make(top->before, top->now, &top->haproxy, &rates);
+    top_rates_sort(&rates, top->order);
+    if (is_live(top)) {
+        const struct top_view view = view_of(top);
+        top_screen_print(&rates, &top->haproxy, &view, true);
+    } else {
+        print_once(top, &rates);
+        main_loop_stop(top->loop);
+    }
+    top_rates_fini(&rates);
+}
+
+/* -- Keys and signals -------------------------------------------------------------------------- */
+
+static void on_key(void *context)
+{
+    struct top *top = context;
+    char keys[16];
+    ssize_t count = read(STDIN_FILENO, keys, sizeof(keys));
+    if (count <= 0) {
+        main_loop_stop(top->loop); /* the terminal is gone */
+        return;
+    }
+    for (ssize_t i = 0; i < count; i++) {
+        if (keys[i] == 'q' || keys[i] == 'Q') {
+            main_loop_stop(top->loop);
+            return;
+        }
+        if (keys[i] == 's')
+            top->order = (top->order + 1) % TOP_ORDER__MAX;
+    }
+    show(top);
+}
+
+static void on_end_signal(void *context)
+{
+    const struct top *top = context;
+    main_loop_stop(top->loop);
+}
+
+static void on_resize(void *context)
+{
+    show(context);
+}
+
+/* Ctrl-Z: the terminal is the shell's until it is ours again. */
+static void on_suspend(void *context)
+{
+    top_screen_leave();
+    raise(SIGSTOP);
+    top_screen_enter();
+    show(context);
+}
+
+static void take_terminal(struct top *top)
+{
+    static const int ENDS[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < COUNT_OF(ENDS); i++)
+        top->signals[i] = main_signal_new(top->loop, ENDS[i], on_end_signal, top);
+    top->signals[3] = main_signal_new(top->loop, SIGWINCH, on_resize, top);
+    top->signals[4] = main_signal_new(top->loop, SIGTSTP, on_suspend, top);
+    top->keys = main_watch_new(top->loop, STDIN_FILENO, MAIN_READ, on_key, top);
+    top_screen_enter();
+}
+
+/* -- All of it --------------------------------------------------------------------------------- */
+
+/* The daemon's socket, and those of HAProxy; without the file there is the daemon alone. */
+static bool read_configuration(struct top *top)
+{
+    const struct wish *wish = top->wish;
+    struct diagnostics diagnostics = {0};
+    struct tenant_file tenants = {0};
+    struct configuration *configuration =
+        configuration_load(wish->configuration, &tenants, &diagnostics);
+    if (wish->socket != NULL)
+        top->socket = memory_copy_text(slice_of(wish->socket));
+    else if (configuration != NULL)
+        top->socket = memory_copy_text(slice_of(configuration->admin_socket));
+    else
+        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
+                wish->configuration);
+    size_t count = configuration != NULL ? configuration->haproxy.runtime_count : 0;
+    top->haproxys = memory_new((count + 1) * sizeof(*top->haproxys));
+    for (size_t i = 0; i < count; i++) {
+        struct haproxy *haproxy = &top->haproxys[top->haproxy_count];
+        haproxy->top = top;
+        if (runtime_target_parse(slice_of(configuration->haproxy.runtime[i]), &haproxy->target,
+                                 NULL) == ERROR_OK)
+            top->haproxy_count++;
+    }
+    configuration_free(configuration);
+    tenant_file_fini(&tenants);
+    diagnostics_fini(&diagnostics);
+    return top->socket != NULL;
+}
+
+static void close_top(struct top *top)
+{
+    top_screen_leave();
+    for (size_t i = 0; i < COUNT_OF(top->signals); i++)
+        main_signal_free(top->signals[i]);
+    main_watch_free(top->keys);
+    main_timer_free(top->timer);
+    for (size_t i = 0; i < top->haproxy_count; i++) {
+        runtime_exchange_free(top->haproxys[i].exchange);
+        runtime_target_fini(&top->haproxys[i].target);
+    }
+    free(top->haproxys);
+    main_loop_free(top->loop);
+    json_free(top->before);
+    json_free(top->now);
+    json_free(top->haproxy.sockets);
+    json_free(top->asked.sockets);
+    free(top->socket);
+}
+
+static int perform(const struct wish *wish)
+{
+    struct top top = {.wish = wish, .errors_before = -1};
+    struct error_text why;
+    int code = EXIT_WRONG;
+    top.haproxy = (struct top_haproxy){.open = -1, .errors_per_s = -1};
+    if (read_configuration(&top)) {
+        ask_daemon(&top);
+        top.loop = top.failed ? NULL : main_loop_new(&why);
+        if (top.failed)
+            fprintf(stderr, "owui-spoa: %s\n", top.problem);
+        else if (top.loop == NULL)
+            fprintf(stderr, "owui-spoa: %s\n", why.text);
+    }
+    if (top.loop != NULL) {
+        top.timer = main_timer_new(top.loop, on_timer, &top);
+        if (is_live(&top))
+            take_terminal(&top);
+        ask_haproxys(&top);
+        main_timer_every(top.timer, (int64_t)wish->interval_s * 1000);
+        main_loop_run(top.loop);
+        code = top.failed && !is_live(&top) ? EXIT_WRONG : EXIT_GOOD;
+    }
+    bool failed = top.failed && top.loop != NULL && !is_live(&top);
+    close_top(&top);
+    if (failed)
+        fprintf(stderr, "owui-spoa: %s\n", top.problem);
+    return code;
+}
+
+static bool read_number(const char *text, unsigned max, unsigned *number)
+{
+    char *end;
+    unsigned long read = strtoul(text, &end, 10);
+    *number = (unsigned)read;
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && read >= 1 && read <= max;
+}
+
+int top_command(int count, char **arguments)
+{
+    static const struct option OPTIONS[] = {
+        {"config", required_argument, NULL, 'c'},   {"socket", required_argument, NULL, 's'},
+        {"interval", required_argument, NULL, 'i'}, {"rows", required_argument, NULL, 'r'},
+        {"once", no_argument, NULL, 'o'},           {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},           {0}};
+    struct wish wish = {.configuration = DEFAULT_CONFIGURATION, .interval_s = 1};
+    int option;
+
+    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
+        switch (option) {
+        case 'c': wish.configuration = optarg; break;
+        case 's': wish.socket = optarg; break;
+        case 'i':
+            if (!read_number(optarg, INTERVAL_MAX_S, &wish.interval_s))
+                return command_misused(arguments[0], "--interval %s: seconds from 1 to %d", optarg,
+                                       INTERVAL_MAX_S);
+            break;
+        case 'r':
+            if (!read_number(optarg, ROWS_MAX, &wish.rows))
+                return command_misused(arguments[0], "--rows %s: a number from 1 to %d", optarg,
+                                       ROWS_MAX);
+            break;
+        case 'o': wish.once = true; break;
+        case 'j': wish.json = true; break;
+        case 'h': return command_help(arguments[0]);
+        default: return command_misused(arguments[0], NULL);
+        }
+    }
+    if (optind < count)
+        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    wish.once |= wish.json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
+    return perform(&wish);
+}
