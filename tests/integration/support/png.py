@@ -5,6 +5,7 @@ import struct
 import zlib
 
 CHANNELS = {2: 3, 6: 4}  # of RGB and RGBA
+FREQUENT = 128
 
 
 def _chunks(data):
@@ -46,16 +47,30 @@ def _pixels(data):
         above = row
 
 
+def _distance(one, other):
+    return sum((a - b) ** 2 for a, b in zip(one, other))
+
+
 def _palette(rows):
-    """The most frequent colours, and which of them stands for each."""
+    """The most frequent colours, then those that would be missed most: a word in amber is no word in
+    red. And which of them stands for each."""
     counted = collections.Counter(pixel for row in rows for pixel in row)
-    palette = [colour for colour, _ in counted.most_common(256)]
+    palette = [colour for colour, _ in counted.most_common(FREQUENT)]
+    missed = {
+        colour: min(_distance(colour, other) for other in palette)
+        for colour in counted.keys() - set(palette)
+    }
+    while missed and len(palette) < 256:
+        worst = max(missed, key=lambda colour: counted[colour] * missed[colour])
+        palette.append(worst)
+        missed = {
+            colour: min(distance, _distance(colour, worst))
+            for colour, distance in missed.items()
+            if colour != worst
+        }
     place = {colour: i for i, colour in enumerate(palette)}
-    for colour in counted.keys() - place.keys():
-        place[colour] = min(
-            range(len(palette)),
-            key=lambda i: sum((a - b) ** 2 for a, b in zip(palette[i], colour)),
-        )
+    for colour in missed:
+        place[colour] = min(range(256), key=lambda i: _distance(palette[i], colour))
     return palette, place
 
 
