@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static_assert((int)STORE_PEM_MAX_BYTES <= (int)RUNTIME_PEM_MAX_BYTES,
@@ -24,6 +25,7 @@ enum {
     AUDIT_LOOKS = 60, /* in so many looks every certificate is looked after once, */
     AUDIT_MAX = 32,   /* unless there are too many */
     LEAVING_MS = 10 * 60 * 1000,
+    NICENESS = 10, /* more than the process has */
 };
 
 /* -- Certificates into HAProxys ---------------------------------------------------------------- */
@@ -386,9 +388,20 @@ void sidecar_challenges_out(struct sidecar *sidecar, uint64_t number)
 
 /* -- Starting and stopping --------------------------------------------------------------------- */
 
+/* A certificate can wait and a request cannot: where both want the processor, requests are decided
+ * first. What this thread starts (keys, libcurl's look-ups) inherits it. It takes no privilege, and
+ * where it is refused all goes on as well as it can. */
+static void step_behind_loops(void)
+{
+    pthread_setname_np(pthread_self(), "sidecar");
+    int present = getpriority(PRIO_PROCESS, 0); /* 0: this thread, on Linux */
+    (void)setpriority(PRIO_PROCESS, 0, present + NICENESS);
+}
+
 static void *run_thread(void *context)
 {
     struct sidecar *sidecar = context;
+    step_behind_loops();
     on_look_timer(sidecar);
     main_loop_run(sidecar->loop);
     return NULL;

@@ -1,5 +1,6 @@
 """Certificates from a CA into HAProxy and to a client, with no reload and nobody's hand."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -540,6 +541,28 @@ def test_no_core_dump_and_no_other_process(new_certified):
     wait_until(lambda: os.stat(f"/proc/{agent.pid}/mem").st_uid == 0, "not to be looked into", 30)
     limits = pathlib.Path(f"/proc/{agent.pid}/limits").read_text()
     assert re.search(r"Max core file size +0 +0 ", limits)
+
+
+def test_certificates_step_behind_requests(new_certified):
+    """The scheduler prefers who decides to who orders."""
+    stack = new_certified(acme={"directory": "none"})
+    stack.start()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    niceness = {}
+
+    def threads_are_named():
+        """They name themselves when they begin."""
+        for task in pathlib.Path(f"/proc/{stack.agents[0].pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                name = (task / "comm").read_text().strip()
+                niceness[name] = os.getpriority(os.PRIO_PROCESS, int(task.name))
+        return {"loop-0", "sidecar"} <= set(niceness)
+
+    wait_until(threads_are_named, "threads with names", 30)
+    assert niceness["loop-0"] == own
+    wait_until(
+        lambda: threads_are_named() and niceness["sidecar"] == min(19, own + 10), "stepping", 30
+    )
 
 
 def test_a_group_may_read(new_certified):
