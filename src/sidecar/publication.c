@@ -11,6 +11,10 @@
 enum {
     REASON_SIZE = 400,
     EXCERPT_BYTES = 60,
+    /* Each telling is a snapshot that every loop turns to: orders that come together share one, and
+     * what is over, and public anyway, waits for the next or for this long. */
+    PUBLISH_AFTER_MS = 3,
+    WITHDRAW_AFTER_MS = 1000,
 };
 
 /* One challenge, to be looked at. */
@@ -42,6 +46,8 @@ struct publications {
                  size_t count);
     void *context;
     uint64_t told;
+    struct main_timer *timer;
+    enum { TELL_NOTHING, TELL_SOME_TIME, TELL_SOON } due;
     char *http; /* where HAProxy listens; NULL: challenges are not looked at */
     bool proxy_line;
     struct publication *first; /* oldest first */
@@ -193,13 +199,38 @@ static void tell_all(struct publications *publications)
     const struct challenges *challenges = publications->sidecar->challenges;
     size_t count = challenges_count(challenges);
     publications->told++;
-    if (publications->tell == NULL)
+    if (publications->tell == NULL) {
+        publications_out(publications, publications->told);
         return;
+    }
     struct acme_challenge *all = memory_new(count * sizeof(*all));
     for (size_t i = 0; i < count; i++)
         challenges_at(challenges, i, &all[i].token, &all[i].key_authorization);
     publications->tell(publications->context, publications->told, all, count);
     free(all);
+}
+
+static void on_due(void *context)
+{
+    struct publications *publications = context;
+    publications->due = TELL_NOTHING;
+    tell_all(publications);
+}
+
+static void tell_later(struct publications *publications)
+{
+    if (publications->due != TELL_NOTHING)
+        return;
+    publications->due = TELL_SOME_TIME;
+    main_timer_once(publications->timer, WITHDRAW_AFTER_MS);
+}
+
+static void tell_soon(struct publications *publications)
+{
+    if (publications->due == TELL_SOON)
+        return;
+    publications->due = TELL_SOON;
+    main_timer_once(publications->timer, PUBLISH_AFTER_MS);
 }
 
 static struct publication *publication_new(struct publications *publications, uint64_t ticket,
@@ -238,16 +269,14 @@ void publications_publish(void *context, uint64_t ticket, const struct acme_chal
         }
     }
     publication_new(publications, ticket, challenges, count);
-    tell_all(publications);
-    if (publications->tell == NULL)
-        publications_out(publications, publications->told);
+    tell_soon(publications);
 }
 
 void publications_withdraw(void *context, const char *token)
 {
     struct sidecar *sidecar = context;
     challenges_unset(sidecar->challenges, slice_of(token));
-    tell_all(sidecar->publications);
+    tell_later(sidecar->publications);
 }
 
 void publications_out(struct publications *publications, uint64_t number)
@@ -262,6 +291,7 @@ struct publications *publications_new(struct sidecar *sidecar,
 {
     struct publications *publications = memory_new(sizeof(*publications));
     publications->sidecar = sidecar;
+    publications->timer = main_timer_new(sidecar->loop, on_due, publications);
     publications->tell = settings->on_challenges;
     publications->context = settings->context;
     for (size_t i = 0; i < settings->http_count && settings->runtime_count > 0; i++) {
@@ -285,6 +315,7 @@ void publications_free(struct publications *publications)
         publications->first = gone->next;
         publication_free(gone);
     }
+    main_timer_free(publications->timer);
     free(publications->http);
     free(publications);
 }
