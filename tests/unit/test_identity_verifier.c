@@ -112,6 +112,22 @@ Test(verifier, remembers_for_one_tenant)
     fixture_free(&f);
 }
 
+/* They differ in bits that choose no slot. A ninth takes the place of one of them. */
+Test(verifier, eight_that_meet_in_one_place_are_all_remembered)
+{
+    enum { WAYS = 8, APART = 1 << 20 };
+    struct fixture f = fixture_new();
+    for (int round = 0; round < 3; round++)
+        for (uint64_t i = 0; i < WAYS; i++)
+            cr_expect_str_eq(ask(&f, i * APART), "none");
+    cr_expect(eq(u64, verifier_misses(f.verifier), WAYS));
+    cr_expect_str_eq(ask(&f, WAYS * APART), "none");
+    cr_expect(eq(u64, verifier_misses(f.verifier), WAYS + 1));
+    cr_expect_str_eq(ask(&f, WAYS * APART), "none");
+    cr_expect(eq(u64, verifier_misses(f.verifier), WAYS + 1));
+    fixture_free(&f);
+}
+
 Test(verifier, forgets_in_time)
 {
     struct fixture f = fixture_new();
