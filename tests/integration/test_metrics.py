@@ -10,13 +10,14 @@ import socket
 import subprocess
 
 import pytest
-from prometheus_client.openmetrics import parser as open_metrics
-from prometheus_client import parser as prometheus
 
 from support.certified import names_of
 from support.clients import exchange, request
 from support.processes import free_port, wait_until
 from support.stack import REPOSITORY, run_agent_command
+
+open_metrics = pytest.importorskip("prometheus_client.openmetrics.parser")
+prometheus = pytest.importorskip("prometheus_client.parser")
 
 OPEN = "application/openmetrics-text; version=1.0.0"
 RULES = REPOSITORY / "packaging/prometheus/owui-spoa.rules.yml"
