@@ -25,7 +25,3 @@ void memory_trim(void);
 
 /* Overwrites a secret in a way that the compiler keeps. */
 void memory_wipe(void *block, size_t size);
-
-/* Returns to the kernel what lies free: after something that took much and is over, like reading
- * all files. */
-void memory_give_back(void);

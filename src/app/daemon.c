@@ -582,7 +582,7 @@ static void serve(struct daemon *daemon)
               LOG_NUMBER("loops", loops_count(daemon->loops)));
     start_maps(daemon);
     tell_ready(daemon);
-    memory_give_back();
+    memory_trim();
 }
 
 /* Serves when the first addresses are there, or when that takes too long. */

@@ -486,7 +486,7 @@ void publisher_reload(struct publisher *publisher, const struct origin *origin)
     if (resolver_restart(publisher->resolver, &why) != ERROR_OK)
         log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
     conclude(publisher, &reading, start_us, &diagnostics);
-    memory_give_back();
+    memory_trim();
 }
 
 void publisher_global_changed(struct publisher *publisher)

@@ -74,10 +74,3 @@ void memory_wipe(void *block, size_t size)
     if (block != NULL)
         explicit_bzero(block, size);
 }
-
-void memory_give_back(void)
-{
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
-}

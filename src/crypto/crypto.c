@@ -10,6 +10,7 @@
 #include "crypto/base64url.h"
 #include "json/json.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -18,11 +19,11 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <threads.h>
 #include <time.h>
 
@@ -441,11 +442,21 @@ enum error crypto_sha256(struct slice message, uint8_t digest[static CRYPTO_SHA2
     return ERROR_OK;
 }
 
+/* The kernel's. OpenSSL's generator is seeded from the same and would start all of OpenSSL, two
+ * megabytes, for eight bytes in a daemon that only routes. */
 void crypto_random(void *block, size_t size)
 {
-    if (RAND_bytes(block, (int)size) != 1) {
-        fputs("owui-spoa: the system gives no random numbers\n", stderr);
-        abort();
+    char *position = block;
+    while (size > 0) {
+        ssize_t count = getrandom(position, size, 0);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0) {
+            fputs("owui-spoa: the system gives no random numbers\n", stderr);
+            abort();
+        }
+        position += count;
+        size -= (size_t)count;
     }
 }
 
