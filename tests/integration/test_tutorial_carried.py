@@ -83,6 +83,8 @@ def carried(folder, authority, upstreams, ca):
         stack.start_agent()
         for host in (CHAT, TEAM):
             stack.wait_served(host, timeout_s=CERTIFICATE_S)
+        # HAProxy was there first, and has yet to see that the agent is up.
+        stack.wait_for_agents(1)
         yield stack
     finally:
         stack.stop()
