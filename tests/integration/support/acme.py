@@ -121,6 +121,10 @@ class Pebble:
         """How many orders it has taken since it started."""
         return self.process.log().count("Added order ")
 
+    def good_orders(self):
+        """The same without those that it has given up because nobody answered its challenge."""
+        return self.orders() - self.process.log().count(" set INVALID by invalid authz ")
+
 
 # What HAProxy, in front of pebble, does to requests. The directory stays reachable.
 FAULTS = {
