@@ -3,6 +3,8 @@
 
 #include "core/memory.h"
 
+#include <stdlib.h>
+
 enum {
     SOCKET_PATH_MAX_BYTES = 107, /* sun_path with its NUL */
     NAME_MAX_BYTES = 253,
@@ -154,6 +156,23 @@ char *check_local_address(const struct node *element, struct slice text)
     if (socket_address_parse(text, &address) && !address.any)
         return memory_copy_text(text);
     return bad_address(element, text, "for example \"127.0.0.1:8688\"");
+}
+
+void read_loopback(const struct node *node, const char *hint, const char *why, char **listen)
+{
+    struct socket_address address;
+    struct slice text;
+    char *checked = node_text(node, &text) ? check_local_address(node, text) : NULL;
+    if (checked == NULL)
+        return;
+    if (socket_address_parse(text, &address) && ip_is_loopback(&address.ip)) {
+        free(*listen);
+        *listen = checked;
+        return;
+    }
+    node_report(node, JSON_PART_VALUE, CODE_BAD_ADDRESS, memory_copy_text(slice_of(hint)),
+                "\"%s\" is no loopback address, and %s", checked, why);
+    free(checked);
 }
 
 char *check_nameserver(const struct node *element, struct slice text)

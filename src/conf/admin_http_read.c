@@ -5,8 +5,6 @@
 #include "core/memory.h"
 #include "route/host.h"
 
-#include <stdlib.h>
-
 enum { REQUESTS_PER_MINUTE = 600, REQUESTS_PER_MINUTE_MAX = 1000000 };
 
 static struct admin_http_settings *settings_of(void *configuration)
@@ -17,21 +15,10 @@ static struct admin_http_settings *settings_of(void *configuration)
 /* Tokens travel in clear text here: not a byte of that may leave the machine. */
 static void read_listen(const struct node *node, void *target)
 {
-    struct socket_address address;
-    struct slice text;
-    char *checked = node_text(node, &text) ? check_local_address(node, text) : NULL;
-    if (checked == NULL)
-        return;
-    if (socket_address_parse(text, &address) && ip_is_loopback(&address.ip)) {
-        free(settings_of(target)->listen);
-        settings_of(target)->listen = checked;
-        return;
-    }
-    node_report(node, JSON_PART_VALUE, CODE_BAD_ADDRESS,
-                memory_format("\"127.0.0.1:8690\" or \"[::1]:8690\"; from elsewhere:\n"
-                              "ssh -L 8690:127.0.0.1:8690 this-machine, or a proxy with TLS"),
-                "\"%s\" is no loopback address, and tokens are sent in clear text", checked);
-    free(checked);
+    read_loopback(node,
+                  "\"127.0.0.1:8690\" or \"[::1]:8690\"; from elsewhere:\n"
+                  "ssh -L 8690:127.0.0.1:8690 this-machine, or a proxy with TLS",
+                  "tokens are sent in clear text", &settings_of(target)->listen);
 }
 
 static void read_tokens_file(const struct node *node, void *target)

@@ -2,9 +2,6 @@
 #include "global_read.h"
 
 #include "address.h"
-#include "core/memory.h"
-
-#include <stdlib.h>
 
 static struct metrics_settings *metrics_of(void *configuration)
 {
@@ -14,22 +11,10 @@ static struct metrics_settings *metrics_of(void *configuration)
 /* Names of tenants and how busy they are is nobody's business but the machine's. */
 static void read_listen(const struct node *node, void *target)
 {
-    struct socket_address address;
-    struct slice text;
-    char *checked = node_text(node, &text) ? check_local_address(node, text) : NULL;
-    if (checked == NULL)
-        return;
-    if (socket_address_parse(text, &address) && ip_is_loopback(&address.ip)) {
-        free(metrics_of(target)->listen);
-        metrics_of(target)->listen = checked;
-        return;
-    }
-    node_report(
-        node, JSON_PART_VALUE, CODE_BAD_ADDRESS,
-        memory_format("\"127.0.0.1:9478\" or \"[::1]:9478\"; who asks from elsewhere needs a "
-                      "proxy that knows whom to let in"),
-        "\"%s\" is no loopback address, and metrics are told to whoever connects", checked);
-    free(checked);
+    read_loopback(node,
+                  "\"127.0.0.1:9478\" or \"[::1]:9478\"; who asks from elsewhere needs a "
+                  "proxy that knows whom to let in",
+                  "metrics are told to whoever connects", &metrics_of(target)->listen);
 }
 
 static void read_tenants(const struct node *node, void *target)
