@@ -18,7 +18,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
     BURST = 20,
@@ -33,13 +32,6 @@ struct bursts {
     uint8_t bytes[BURSTS][BURST_BYTES];
     size_t size[BURSTS];
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
 
 static void require(bool condition)
 {
@@ -164,10 +156,10 @@ static void feed(struct spop_session *session, struct snapshot *snapshot, const 
 static double round_ns(struct spop_session *session, struct snapshot *snapshot,
                        const struct bursts *bursts)
 {
-    int64_t start_ns = now_ns();
+    int64_t start_ns = clock_mono_ns();
     for (unsigned i = 0; i < BURSTS; i++)
         feed(session, snapshot, bursts->bytes[i], bursts->size[i]);
-    return (double)(now_ns() - start_ns) / (BURSTS * BURST);
+    return (double)(clock_mono_ns() - start_ns) / (BURSTS * BURST);
 }
 
 static int compare(const void *a, const void *b)

@@ -10,6 +10,7 @@
  */
 #include "agent/answer.h"
 #include "conf/configuration.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "spop/spop_session.h"
 #include "support/jwt_maker.h"
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -92,13 +92,6 @@ struct bench {
     size_t sizes[BURSTS];
     double best_ns;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
 
 static int64_t clock_s(void)
 {
@@ -250,9 +243,9 @@ static void run_round(struct bench *bench)
     int64_t total_ns = 0;
     for (unsigned i = 0; i < BURSTS; i++) {
         memcpy(received, bench->bursts[i], bench->sizes[i]);
-        int64_t start_ns = now_ns();
+        int64_t start_ns = clock_mono_ns();
         feed(bench, received, bench->sizes[i]);
-        total_ns += now_ns() - start_ns;
+        total_ns += clock_mono_ns() - start_ns;
     }
     double ns = (double)total_ns / (BURSTS * BURST);
     if (bench->best_ns == 0 || ns < bench->best_ns)

@@ -7,12 +7,12 @@
  * JSON, on the loop that is asked; what is known costs a hash and a comparison of the token.
  */
 #include "agent/answer.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "support/jwt_maker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { ROUNDS = 60, DECISIONS = 20000, VERIFICATIONS = 200 };
 
@@ -22,13 +22,6 @@ enum { ROUNDS = 60, DECISIONS = 20000, VERIFICATIONS = 200 };
     "\"name\":\"Ann Example\",\"groups\":[\"staff\",\"research\"],\"role\":\"user\",\"nonce\":" \
     "\"n-0S6_WzA2Mj\",\"auth_time\":1799999990,\"acr\":\"urn:mace:incommon:iap:silver\",\"at_"  \
     "hash\":\"77QmUPtjPfzWtF2AnpK9RQ\"}"
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
 
 static int64_t clock_s(void)
 {
@@ -114,7 +107,7 @@ static double measure_decision(const char *what, const struct snapshot *snapshot
     static struct decision decision;
     double ns[ROUNDS];
     for (unsigned round = 0; round < ROUNDS; round++) {
-        int64_t start_ns = now_ns();
+        int64_t start_ns = clock_mono_ns();
         for (unsigned i = 0; i < DECISIONS; i++) {
             uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
             struct writer actions = writer_of(buffer, sizeof(buffer));
@@ -122,7 +115,7 @@ static double measure_decision(const char *what, const struct snapshot *snapshot
             require(decision.outcome == OUTCOME_FORWARD);
             require(answer_write(request, &decision, &actions));
         }
-        ns[round] = (double)(now_ns() - start_ns) / DECISIONS;
+        ns[round] = (double)(clock_mono_ns() - start_ns) / DECISIONS;
     }
     return tell(what, ns);
 }
@@ -182,13 +175,13 @@ static void measure_verification(const char *algorithm, enum maker_kind kind)
     struct identity_rule *rule = make_rule();
     double ns[ROUNDS];
     for (unsigned round = 0; round < ROUNDS; round++) {
-        int64_t start_ns = now_ns();
+        int64_t start_ns = clock_mono_ns();
         for (unsigned i = 0; i < VERIFICATIONS; i++) {
             struct identity identity;
             require(jwt_verify(slice_of(token), rule, jwk_table_find(table, "keys"), clock_s(),
                                &identity) == IDENTITY_REFUSAL_NONE);
         }
-        ns[round] = (double)(now_ns() - start_ns) / VERIFICATIONS;
+        ns[round] = (double)(clock_mono_ns() - start_ns) / VERIFICATIONS;
     }
     tell(what, ns);
     identity_rule_free(rule);

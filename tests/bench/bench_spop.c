@@ -14,6 +14,7 @@
  */
 #include "bench/bench_cpu.h"
 #include "bench/bench_socket.h"
+#include "core/clock.h"
 #include "support/spop_peer.h"
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -75,13 +75,6 @@ static struct {
 static struct options options = {
     .connections = 8, .depth = 1, .tenants = 10, .seconds = 2, .warmup_ms = 300};
 static uint64_t random_state = 88172645463325252ULL;
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
 
 static uint32_t next_random(void)
 {
@@ -267,7 +260,7 @@ static void serve(struct connection *connection)
         return;
     if (got <= 0)
         bench_give_up("the agent closed: %s", got < 0 ? strerror(errno) : "end of file");
-    int64_t now = now_ns();
+    int64_t now = clock_mono_ns();
     size_t taken = 0;
     connection->in_used += (size_t)got;
     struct reader reader = reader_of(slice_from(connection->in, connection->in_used));
@@ -286,7 +279,7 @@ static void serve(struct connection *connection)
 
 static void run_until(int epoll, int64_t end_ns)
 {
-    while (now_ns() < end_ns) {
+    while (clock_mono_ns() < end_ns) {
         struct epoll_event events[EVENTS_MAX];
         int ready = epoll_wait(epoll, events, EVENTS_MAX, SILENCE_MAX_MS);
         if (ready == 0)
@@ -372,13 +365,13 @@ int main(int count, char **arguments)
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, connections[i].fd, &event) != 0)
             bench_give_up("epoll_ctl: %s", strerror(errno));
     }
-    run_until(epoll, now_ns() + options.warmup_ms * 1000000LL);
+    run_until(epoll, clock_mono_ns() + options.warmup_ms * 1000000LL);
     memset(&measured, 0, sizeof(measured));
 
     struct cpu_time before = cpu_time_of(options.pid);
-    int64_t start_ns = now_ns();
+    int64_t start_ns = clock_mono_ns();
     run_until(epoll, start_ns + (int64_t)(options.seconds * 1e9));
-    double seconds = (double)(now_ns() - start_ns) / 1e9;
+    double seconds = (double)(clock_mono_ns() - start_ns) / 1e9;
     struct cpu_time after = cpu_time_of(options.pid);
     if (measured.acks == 0)
         bench_give_up("nothing was answered");
