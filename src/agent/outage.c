@@ -10,7 +10,7 @@ static enum answer_form form_of(const struct request *request, const struct deci
 {
     const struct path_rule *rule = decision->match.path;
     struct slice path = decision->path;
-    if (rule != NULL)
+    if (rule != NULL && rule->mode != PATH_ROOT_SHARE)
         path = path_behind(path, rule->segments);
     if (request->upgrade.size > 0)
         return FORM_TEXT;

@@ -92,14 +92,9 @@ enum credential request_credential(const struct request *request)
 static struct slice inner_path(const struct decision *decision)
 {
     const struct path_rule *rule = decision->match.path;
-    struct slice path = decision->path;
-    if (rule == NULL || rule->mode == PATH_KEEP)
-        return path;
-    for (unsigned i = 0; i < rule->segments && path.size > 0; i++) {
-        const char *slash = memchr(path.data + 1, '/', path.size - 1);
-        path = slash != NULL ? slice_skip(path, (size_t)(slash - path.data)) : SLICE("");
-    }
-    return path.size > 0 ? path : SLICE("/");
+    if (rule == NULL || rule->mode == PATH_KEEP || rule->mode == PATH_ROOT_SHARE)
+        return decision->path;
+    return path_behind(decision->path, rule->segments);
 }
 
 static bool rules_pass(const struct request *request, struct decision *decision,

@@ -53,6 +53,23 @@ def tenants(upstreams):
             "upstream": beta,
             **plain,
         },
+        "owner": {"hosts": ["guarded.test", "closed.test"], "upstream": gamma, **plain},
+        "guarded": {
+            "paths": [{"host": "guarded.test", "mode": "root-share"}],
+            "upstream": beta,
+            "routes": [
+                {"match": {"path": "/api/v1/scim/"}, "action": "deny"},
+                {"match": {"path": "/admin"}, "action": "deny", "status": 404},
+            ],
+            "limits": {"signin_per_minute_per_ip": 2},
+            **plain,
+        },
+        "closed": {
+            "paths": [{"host": "closed.test", "mode": "root-share"}],
+            "upstream": beta,
+            "maintenance": {"on": True},
+            **plain,
+        },
     }
 
 
@@ -322,6 +339,27 @@ def test_open_webuis_paths_are_its_tenants_and_the_others_the_hosts(own, path, u
 def test_a_socket_of_a_shared_root(own):
     headers = HANDSHAKE + [("Origin", "http://site.test")]
     assert request(own.http_port, SOCKET, "site.test", headers=headers).status == 101
+
+
+def test_a_shared_root_has_its_tenants_rules(own):
+    """They are about the paths that Open WebUI sees, and nothing is cut off here."""
+    answer = request(own.http_port, "/api/v1/scim/v2/Users", "guarded.test")
+    assert (answer.status, answer.header("X-Refused")) == (403, "route")
+    answer = request(own.http_port, "/admin/settings", "guarded.test")
+    assert (answer.status, answer.header("X-Refused")) == (404, "route")
+    assert request(own.http_port, "/api/v1/scimx", "guarded.test").header("X-Upstream") == "beta"
+    signs_in = [
+        request(own.http_port, "/api/v1/auths/signin", "guarded.test", "POST", body=b"{}")
+        for _ in range(3)
+    ]
+    assert [answer.header("X-Refused") for answer in signs_in] == [None, None, "signin"]
+
+
+def test_maintenance_of_a_shared_root_speaks_json_to_programs(own):
+    answer = request(own.http_port, "/api/config", "closed.test")
+    assert (answer.status, answer.header("Content-Type")) == (503, "application/json")
+    answer = request(own.http_port, "/auth", "closed.test")
+    assert answer.status == 503 and answer.header("Content-Type").startswith("text/html")
 
 
 # --- explain and check --------------------------------------------------------------------------
