@@ -55,11 +55,24 @@ static void set_ip(struct writer *actions, struct slice name, const struct ip *i
                       slice_from(ip->bytes, ip->family == IP_V4 ? 4 : 16));
 }
 
+static void unset_address(struct writer *actions)
+{
+    static const struct slice NAMES[] = {
+        {"via", 3},
+        {"dst", 3},
+        {"port", 4},
+        {"sni", 3},
+    };
+    for (size_t i = 0; i < COUNT_OF(NAMES); i++)
+        spop_write_unset(actions, SPOP_SCOPE_SESSION, NAMES[i]);
+}
+
 static void set_upstream(const struct tenant *target, struct writer *actions)
 {
     const struct upstream *upstream = &target->upstream;
     if (target->backend != NULL) {
         set_text(actions, SLICE("backend"), slice_of(target->backend));
+        unset_address(actions);
         return;
     }
     bool tls = upstream->scheme != UPSTREAM_HTTP;

@@ -10,9 +10,8 @@
  * What does not apply is unset, since an earlier decision of the connection may have set it.
  *
  * HAProxy takes them for a request with the same Host, without Upgrade or the cookie owui_tenant,
- * and with a path that is
- * plain and Open WebUI's own. A decision is good for all of these when nothing else could have made
- * it another one: see reuse_may().
+ * and with a path that is plain and Open WebUI's own. A decision is good for all of these when
+ * nothing else could have made it another one: see reuse_stamp().
  */
 #pragma once
 

@@ -621,8 +621,8 @@ Test(answer, what_holds_for_the_next_requests_too)
     cr_expect_str_eq(answer_without_time(&question),
                      "ok=true tenant=bigcorp backend=bigcorp ip=192.0.2.1 proto=http fport=80 "
                      "sess.host=ai.bigcorp.com sess.now=id.7 sess.until=T sess.tenant=bigcorp "
-                     "sess.backend=bigcorp sess.ip=192.0.2.1 sess.proto=http sess.fport=80 "
-                     "-sess.hsts");
+                     "sess.backend=bigcorp -sess.via -sess.dst -sess.port -sess.sni "
+                     "sess.ip=192.0.2.1 sess.proto=http sess.fport=80 -sess.hsts");
 
     question = (struct question){V4, .host = "secure.test", .path = "/"};
     cr_expect_not_null(strstr(answer(&question), "sess.via=https"));
