@@ -177,6 +177,10 @@ static void print_text(const struct comparison *comparison, const struct json *u
     }
     printf("%s%zu of %zu decisions differ\n", comparison->differ > 0 ? "\n" : "",
            comparison->differ, comparison->probes.count);
+    if (comparison->probes.left_out > 0)
+        printf("%zu hosts or paths of large tenants were asked about for a page, the API and the "
+               "socket alone\n",
+               comparison->probes.left_out);
 }
 
 static void print_json(const struct comparison *comparison, const struct json *unseen_names)
@@ -184,6 +188,7 @@ static void print_json(const struct comparison *comparison, const struct json *u
     struct json *root = json_new_object();
     json_put_integer(root, "decided", (int64_t)comparison->probes.count);
     json_put_integer(root, "differ", (int64_t)comparison->differ);
+    json_put_integer(root, "left_out", (int64_t)comparison->probes.left_out);
     json_put(root, "added", json_clone(comparison->added));
     json_put(root, "removed", json_clone(comparison->removed));
     json_put(root, "changed", json_clone(comparison->changed));

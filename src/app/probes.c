@@ -120,33 +120,40 @@ static const char *const PATHS[] = {"/", "/api/config", "/ws/socket.io/"};
 
 /* -- Hosts and paths --------------------------------------------------------------------------- */
 
-static void add_both(struct probes *probes, bool wildcard, const char *host, const char *path)
+static void add_both(struct probes *probes, const char *label, const char *host, const char *path)
 {
     static const char *const SCHEMES[] = {"https", "http"};
     const struct probe plain = {.wall_s = 0};
     for (size_t i = 0; i < COUNT_OF(SCHEMES); i++)
         add(probes, &plain,
-            memory_format("%s://%s%s%s", SCHEMES[i], wildcard ? VERDICT_LABEL "." : "", host,
+            memory_format("%s://%s%s%s%s", SCHEMES[i], label, *label != '\0' ? "." : "", host,
                           path));
 }
 
-/* Each path with what it takes and, where it takes not all, something else. */
-static void add_path(struct probes *probes, const struct path_rule *rule)
+/* What stands in front of a host; "": nothing. */
+static const char *label_of(const struct tenant *tenant, bool wildcard)
 {
-    add_both(probes, rule->wildcard, rule->host, rule->prefix);
+    return wildcard ? verdict_label(tenant) : "";
+}
+
+/* Each path with what it takes and, where it takes not all, something else. */
+static void add_path(struct probes *probes, const struct tenant *tenant,
+                     const struct path_rule *rule)
+{
+    const char *label = label_of(tenant, rule->wildcard);
+    add_both(probes, label, rule->host, rule->prefix);
     for (size_t i = 0; i <= rule->only_count; i++) {
         char *path =
             memory_format("%s%s", rule->prefix, i < rule->only_count ? rule->only[i] : "/other");
-        add_both(probes, rule->wildcard, rule->host, path);
+        add_both(probes, label, rule->host, path);
         free(path);
     }
 }
 
-/* Where all of a tenant is, its first host or the first of its paths, and a client that it lets in.
- */
+/* Where all of a tenant is, and a client that it lets in. */
 struct base {
+    const char *label;
     const char *host;
-    bool wildcard;
     const char *prefix;
     struct ip client;
 };
@@ -174,20 +181,36 @@ static struct ip client_of(const struct policy *policy)
     return SOMEBODY;
 }
 
-static bool find_base(const struct tenant *tenant, struct base *base)
+/* Each host; then each path behind which the tenant answers and is told apart by nothing else: one
+ * that redirects has nothing behind it, a root that is taken over needs the cookie. */
+static bool base_at(const struct tenant *tenant, size_t number, struct base *base)
 {
-    if (tenant->host_count > 0) {
-        *base = (struct base){tenant->hosts[0].name, tenant->hosts[0].wildcard, "",
+    if (number < tenant->host_count) {
+        const struct tenant_host *host = &tenant->hosts[number];
+        *base = (struct base){label_of(tenant, host->wildcard), host->name, "",
                               client_of(tenant->policy)};
         return true;
     }
-    if (tenant->path_count == 0)
+    number -= tenant->host_count;
+    if (number >= tenant->path_count)
         return false;
-    const struct path_rule *rule = &tenant->paths[0];
+    const struct path_rule *rule = &tenant->paths[number];
     bool is_cut = rule->mode == PATH_STRIP;
-    *base = (struct base){rule->host, rule->wildcard, is_cut ? rule->prefix : "",
+    *base = (struct base){label_of(tenant, rule->wildcard), rule->host, is_cut ? rule->prefix : "",
                           client_of(tenant->policy)};
     return true;
+}
+
+static bool is_worth_asking(const struct tenant *tenant, size_t number)
+{
+    if (number < tenant->host_count)
+        return true;
+    const struct path_rule *rule = &tenant->paths[number - tenant->host_count];
+    if (rule->mode == PATH_REDIRECT || rule->mode == PATH_TAKEOVER)
+        return number == 0;
+    /* "root-share" is many paths of one host. */
+    return number == tenant->host_count || rule->mode != PATH_ROOT_SHARE ||
+           rule[-1].mode != PATH_ROOT_SHARE || strcmp(rule[-1].host, rule->host) != 0;
 }
 
 /* The others of a tenant are https: what is the same for http has been asked. */
@@ -198,8 +221,8 @@ static void add_at(struct probes *probes, const struct base *base, const char *p
     if (probe.from.family == IP_NONE)
         probe.from = base->client;
     add(probes, &probe,
-        memory_format("https://%s%s%s%s", base->wildcard ? VERDICT_LABEL "." : "", base->host,
-                      base->prefix, path));
+        memory_format("https://%s%s%s%s%s", base->label, *base->label != '\0' ? "." : "",
+                      base->host, base->prefix, path));
 }
 
 /* -- Policies ---------------------------------------------------------------------------------- */
@@ -315,22 +338,40 @@ static void add_replicas(struct probes *probes, const struct base *base,
     }
 }
 
+static void add_everything(struct probes *probes, const struct base *base,
+                           const struct tenant *tenant)
+{
+    if (tenant->policy != NULL)
+        add_policy(probes, base, tenant->policy);
+    if (tenant->maintenance != NULL)
+        add_maintenance(probes, base, tenant->maintenance);
+    if (tenant->replicas != NULL)
+        add_replicas(probes, base, tenant->replicas);
+}
+
 void probes_add_tenant(struct probes *probes, const struct tenant *tenant)
 {
     struct base base;
     for (size_t i = 0; i < tenant->host_count; i++)
         for (size_t j = 0; j < COUNT_OF(PATHS); j++)
-            add_both(probes, tenant->hosts[i].wildcard, tenant->hosts[i].name, PATHS[j]);
+            add_both(probes, label_of(tenant, tenant->hosts[i].wildcard), tenant->hosts[i].name,
+                     PATHS[j]);
     for (size_t i = 0; i < tenant->path_count; i++)
-        add_path(probes, &tenant->paths[i]);
-    if (!find_base(tenant, &base))
-        return;
-    if (tenant->policy != NULL)
-        add_policy(probes, &base, tenant->policy);
-    if (tenant->maintenance != NULL)
-        add_maintenance(probes, &base, tenant->maintenance);
-    if (tenant->replicas != NULL)
-        add_replicas(probes, &base, tenant->replicas);
+        add_path(probes, tenant, &tenant->paths[i]);
+    size_t before = probes->count;
+    size_t each = 0;
+    for (size_t i = 0; base_at(tenant, i, &base); i++) {
+        if (!is_worth_asking(tenant, i))
+            continue;
+        /* All that the first was asked for, all others are asked for, or none of it. */
+        if (i > 0 && probes->count - before + each > PROBES_PER_TENANT_MAX) {
+            probes->left_out++;
+            continue;
+        }
+        size_t begin = probes->count;
+        add_everything(probes, &base, tenant);
+        each = probes->count - begin;
+    }
 }
 
 void probes_add_proxies(struct probes *probes, const struct trusted_proxies *trusted,
@@ -338,7 +379,7 @@ void probes_add_proxies(struct probes *probes, const struct trusted_proxies *tru
 {
     static char address[] = BEHIND_A_PROXY, element[] = "for=" BEHIND_A_PROXY;
     struct base base;
-    if (!find_base(tenant, &base))
+    if (!base_at(tenant, 0, &base))
         return;
     for (size_t i = 0; i < trusted->group_count; i++) {
         const struct proxy_group *group = &trusted->groups[i];
@@ -353,7 +394,7 @@ void probes_add_proxies(struct probes *probes, const struct trusted_proxies *tru
 
 void probes_add_nobody(struct probes *probes)
 {
-    add_both(probes, false, "nobody.invalid", "/");
+    add_both(probes, "", "nobody.invalid", "/");
 }
 
 /* -- All --------------------------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /* The requests that two configurations are asked about, so that `diff` sees what a change does.
  *
  * Each host with a page, the API and the socket. Then whatever a tenant's definition tells apart
- * has a request of its own: each path, each route's path with each of its methods, kinds of
+ * has a request of its own, on each of its hosts (a wildcard with a label of verdict_label()) and
+ * behind each of its paths: each path, each route's path with each of its methods, kinds of
  * credential and networks, each network that is let in or kept out, each origin, each end of a
  * window of maintenance, each replica. Both versions' tenants are to be added: what only one of
  * them names is then asked of the other too.
@@ -30,7 +31,11 @@ struct probes {
     struct probe *items;
     size_t count;
     size_t capacity;
+    size_t left_out; /* hosts and paths that are asked for a page, the API and the socket alone */
 };
+
+/* Of one with so many, all is asked on the first host, and on others as long as there is room. */
+enum { PROBES_PER_TENANT_MAX = 20000 };
 
 void probes_add_tenant(struct probes *probes, const struct tenant *tenant);
 /* A client behind each proxy, at this tenant. */

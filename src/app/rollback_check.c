@@ -2,9 +2,42 @@
 #include "rollback_check.h"
 
 #include "agent/answer.h"
+#include "claims.h"
 #include "history_int.h"
 
 #include <stdlib.h>
+
+/* A tenant of the global file, which is not the service's to write: it keeps what it has. */
+static bool is_global(const struct live *live, const struct tenant *tenant)
+{
+    const struct configuration *configuration = publisher_configuration(live->publisher);
+    return tenant->place.file != NULL && strcmp(tenant->place.file, configuration->path) == 0;
+}
+
+/* What of the tenant the global file has given to another one since. */
+static void find_taken(const struct live *live, const struct tenant *tenant,
+                       struct diagnostics *diagnostics)
+{
+    const struct snapshot *snapshot = publisher_snapshot(live->publisher);
+    const struct tenant *namesake = route_table_tenant(snapshot->table, slice_of(tenant->name));
+    struct claim claim;
+    if (namesake != NULL && is_global(live, namesake)) {
+        diagnostics_add_name_taken(diagnostics, namesake, tenant);
+        return;
+    }
+    for (size_t i = 0; claim_of(tenant, i, &claim); i++) {
+        const struct tenant *holder = claim_holder(snapshot, &claim);
+        if (holder == NULL || !is_global(live, holder))
+            continue;
+        char *text = claim_text(&claim);
+        diagnostics_add_conflict(diagnostics, &(struct route_conflict){.kept = holder,
+                                                                       .ignored = tenant,
+                                                                       .kept_place = holder->place,
+                                                                       .ignored_place = claim.place,
+                                                                       .key = slice_of(text)});
+        free(text);
+    }
+}
 
 /* All that is wrong with a file of this text. */
 static void find_wrong(const struct live *live, const char *path, struct slice text,
@@ -14,10 +47,12 @@ static void find_wrong(const struct live *live, const char *path, struct slice t
     struct error_text why;
     tenant_text_load_news(path, text, publisher_configuration(live->publisher), NULL, &file,
                           diagnostics);
-    for (size_t i = 0; i < file.tenant_count; i++)
+    for (size_t i = 0; i < file.tenant_count; i++) {
         if (answer_prepare(file.tenants[i], &why) != ERROR_OK)
             diagnostics_add_code(diagnostics, CODE_ANSWER_TOO_BIG, &file.tenants[i]->place, NULL,
                                  "tenant \"%s\": %s", file.tenants[i]->name, why.text);
+        find_taken(live, file.tenants[i], diagnostics);
+    }
     tenant_file_fini(&file);
 }
 
@@ -56,8 +91,8 @@ static void refuse(const struct diagnostic *first, const struct diagnostics *fou
     char *text = diagnostic_print(first);
     text[strcspn(text, "\n")] = '\0'; /* place, code and message */
     admin_refuse(answer, 422,
-                 "nothing is changed, because the file as it was would not be right today: %s",
-                 text);
+                 "nothing is changed, because the file as it was would not be right today: %s%s%s",
+                 text, first->hint != NULL ? ", " : "", first->hint != NULL ? first->hint : "");
     free(text);
     for (size_t i = 0; i < found->count; i++)
         json_append(problems, diagnostic_json(&found->items[i]));

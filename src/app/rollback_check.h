@@ -1,5 +1,6 @@
 /* Whether files as they were are right today: what was good then may be refused by what the global
- * file says now, or by a version of the program that is stricter. */
+ * file says now, a host or name may be that of a tenant in the global file since, or the program's
+ * version be a stricter one. */
 #pragma once
 
 #include "live.h"

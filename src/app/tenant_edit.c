@@ -2,6 +2,7 @@
 #include "tenant_edit.h"
 
 #include "agent/answer.h"
+#include "claims.h"
 #include "conf/text_file.h"
 #include "core/hash.h"
 #include "core/memory.h"
@@ -243,50 +244,22 @@ static bool is_another(void *context, struct slice name, uint64_t text_hash)
     return !slice_equal(name, slice_of(edit->name));
 }
 
-struct claim {
-    struct slice host;
-    bool wildcard;
-    struct slice prefix;
-    const struct tenant *claimant;
-};
-
-static void on_try(void *context, const struct route_try *attempt)
-{
-    struct claim *claim = context;
-    if (attempt->claimant != NULL && attempt->wildcard == claim->wildcard &&
-        slice_equal(attempt->host, claim->host) && slice_equal(attempt->prefix, claim->prefix))
-        claim->claimant = attempt->claimant;
-}
-
-/* Nobody else has the host or path. */
-static bool is_free(const struct editing *editing, const char *host, bool wildcard,
-                    const char *prefix)
-{
-    const struct snapshot *snapshot = publisher_snapshot(editing->live->publisher);
-    struct claim claim = {slice_of(host), wildcard, slice_of(prefix), NULL};
-    struct route_match match;
-    char *asked = memory_format("%s%s", wildcard ? "x." : "", host);
-    route_table_find_told(snapshot->table, slice_of(asked),
-                          prefix[0] != '\0' ? slice_of(prefix) : SLICE("/"), &match, on_try,
-                          &claim);
-    free(asked);
-    if (claim.claimant == NULL || strcmp(claim.claimant->name, editing->edit->name) == 0)
-        return true;
-    admin_refuse(editing->answer, 409, "%s%s%s belongs to tenant \"%s\" (%s:%u) already",
-                 wildcard ? "*." : "", host, prefix, claim.claimant->name,
-                 claim.claimant->place.file, claim.claimant->place.line);
-    return false;
-}
-
+/* Nobody else has its hosts and paths. */
 static bool claims_are_free(const struct editing *editing, const struct tenant *tenant)
 {
-    bool free_of_others = true;
-    for (size_t i = 0; free_of_others && i < tenant->host_count; i++)
-        free_of_others = is_free(editing, tenant->hosts[i].name, tenant->hosts[i].wildcard, "");
-    for (size_t i = 0; free_of_others && i < tenant->path_count; i++)
-        free_of_others = is_free(editing, tenant->paths[i].host, tenant->paths[i].wildcard,
-                                 tenant->paths[i].prefix);
-    return free_of_others;
+    const struct snapshot *snapshot = publisher_snapshot(editing->live->publisher);
+    struct claim claim;
+    for (size_t i = 0; claim_of(tenant, i, &claim); i++) {
+        const struct tenant *holder = claim_holder(snapshot, &claim);
+        if (holder == NULL || strcmp(holder->name, editing->edit->name) == 0)
+            continue;
+        char *text = claim_text(&claim);
+        admin_refuse(editing->answer, 409, "%s belongs to tenant \"%s\" (%s:%u) already", text,
+                     holder->name, holder->place.file, holder->place.line);
+        free(text);
+        return false;
+    }
+    return true;
 }
 
 static void refuse_with(const struct editing *editing, const struct diagnostics *diagnostics)

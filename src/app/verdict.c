@@ -4,6 +4,7 @@
 #include "agent/explain.h"
 #include "agent/instance.h"
 #include "core/memory.h"
+#include "route/label.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,16 @@ static enum error prepare(struct tenant *tenant, struct error_text *text)
             upstream->address = SOMEWHERE;
     }
     return answer_prepare(tenant, text);
+}
+
+const char *verdict_label(const struct tenant *tenant)
+{
+    static const char *const LABELS[] = {"any", "a",   "abcd1234", "1",     "1234",     "a1",
+                                         "t1",  "t-1", "team-1",   "team1", "tenant-1", "x-y"};
+    for (size_t i = 0; tenant->label != NULL && i < COUNT_OF(LABELS); i++)
+        if (label_pattern_matches(tenant->label, slice_of(LABELS[i])))
+            return LABELS[i];
+    return LABELS[0];
 }
 
 /* Tenants whose upstream depends on the label. */
@@ -41,11 +52,10 @@ static void add_instances(struct whole *whole)
     struct parents parents = {0};
     route_table_each_tenant(whole->table, add_parent, &parents);
     for (size_t i = 0; i < parents.count; i++) {
-        char *host = instance_host(parents.items[i], SLICE(VERDICT_LABEL));
+        struct slice label = slice_of(verdict_label(parents.items[i]));
+        char *host = instance_host(parents.items[i], label);
         struct tenant *instance =
-            host != NULL
-                ? instance_new(parents.items[i], SLICE(VERDICT_LABEL), host, &SOMEWHERE, NULL)
-                : NULL;
+            host != NULL ? instance_new(parents.items[i], label, host, &SOMEWHERE, NULL) : NULL;
         if (instance != NULL)
             route_registry_put(whole->registry, instance, NULL, NULL);
         free(host);

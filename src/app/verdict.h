@@ -12,8 +12,9 @@
 MUST_CHECK bool verdict_load(const char *path, const struct whole_changes *changes,
                              struct whole *whole);
 
-/* What the label of wildcard hosts is then. */
-#define VERDICT_LABEL "any"
+/* What the label of the tenant's wildcard hosts is then: the first of some that its pattern takes,
+ * or one that it does not. */
+const char *verdict_label(const struct tenant *tenant);
 
 /* Names and texts: "decision", "tenant", "upstream", "header X-Team"; for json_free(). */
 struct json *verdict_of(const struct whole *whole, const struct request *request);

@@ -592,6 +592,41 @@ def test_a_rollback_to_what_is_not_right_today_is_refused(by_hand):
     assert history(stack)[0]["id"] == latest and place(stack, "one.test") == 1
 
 
+@pytest.mark.parametrize("kind", ["host", "path", "name"])
+def test_a_rollback_takes_nothing_from_the_global_file(by_hand, kind):
+    """What a tenant of the global file has got since is not there to be gone back to."""
+    stack = by_hand()
+    paths = {"paths": [{"host": "shared.test", "prefix": "/two", "mode": "keep"}]}
+    assert stack.admin.http("PATCH", "/v1/tenants/two", paths)[0] == 200
+    base = history(stack)[0]["id"]
+    assert stack.admin.http("DELETE", "/v1/tenants/two")[0] == 200
+    owner = {
+        "host": {"central": tenant(7, "two.test")},
+        "path": {"central": tenant(7, "central.test", **paths)},
+        "name": {"two": tenant(7, "central.test")},
+    }[kind]
+    stack.config["tenants"] = owner
+    stack.write_config()
+    assert stack.admin.run("reload")[0] == 0
+    before = stack.file.read_text()
+    for more in ([], ["--force"]):
+        code, _, error = stack.admin.run("rollback", base, *more)
+        assert code == 1 and "nothing is changed" in error, error
+        expected = {
+            "host": 'host "two.test" is already taken, by tenant "central"',
+            "path": 'path "shared.test/two" is already taken, by tenant "central"',
+            "name": 'tenant "two"',
+        }[kind]
+        assert expected in error and f"{stack.file}:" in error, error
+        assert str(stack.config_path) in error, error
+    assert stack.file.read_text() == before
+    stack.config["tenants"] = {}
+    stack.write_config()
+    assert stack.admin.run("reload")[0] == 0
+    assert stack.admin.run("rollback", base)[0] == 0
+    assert place(stack, "two.test") == 2
+
+
 def test_a_rollback_minds_no_tenant_that_is_wrong_all_the_time(by_hand):
     stack = by_hand()
     wrong = BY_HAND.replace("10.0.0.1:", "10.0.0.1:x")
@@ -812,6 +847,52 @@ def test_diff_asks_for_what_either_version_names(name, tmp_path):
         for file in files
     ]
     assert explained[0] != explained[1] and "owui-spoa:" not in "".join(explained)
+
+
+def test_diff_asks_on_every_host_and_path(tmp_path):
+    """Also on those that are not the first, with a label for a wildcard, and behind a prefix."""
+    files = []
+    for number, routes in enumerate(([], [{"match": {"path": "/admin"}, "action": "deny"}])):
+        two = {
+            "hosts": ["two.test", "alias.test", "*.w.test"],
+            "label": "t[0-9]+",
+            "paths": [
+                {"host": "x.test", "prefix": "/llm/v1", "mode": "strip"},
+                {"host": "y.test", "prefix": "/old", "mode": "redirect"},
+                {"host": "z.test", "mode": "root-share"},
+            ],
+            "upstream": "http://10.0.0.2:3000",
+            "https": "off",
+            "routes": routes,
+        }
+        site = {"hosts": ["z.test"], "upstream": "http://10.0.0.1:3000"}
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"tenants": {"two": two, "site": site}}))
+    done = run_agent_command("diff", "--to-config", files[1], "-c", files[0], "--json")
+    told = json.loads(done.stdout)
+    asked = {one["url"] for one in told["differences"]}
+    where = ["two.test", "alias.test", "t1.w.test", "x.test/llm/v1", "z.test"]
+    assert {f"https://{place}/admin" for place in where} <= asked
+    assert not [url for url in asked if "y.test" in url]
+    assert told["left_out"] == 0
+
+
+def test_diff_asks_no_more_than_it_can(tmp_path):
+    """A tenant with many hosts and many networks: some hosts are asked for the most alone."""
+    networks = [f"10.{number // 250}.{number % 250}.0/24" for number in range(250)]
+    files = []
+    for number, status in enumerate((403, 404)):
+        two = {
+            "hosts": [f"h{number}.test" for number in range(120)],
+            "upstream": "http://10.0.0.2:3000",
+            "routes": [{"match": {"ip": networks}, "action": "deny", "status": status}],
+        }
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"tenants": {"two": two}}))
+    command = ["diff", "--to-config", files[1], "-c", files[0]]
+    told = json.loads(run_agent_command(*command, "--json").stdout)
+    assert told["decided"] < 25000 and 0 < told["left_out"] < 120
+    assert f"{told['left_out']} hosts or paths" in run_agent_command(*command).stdout
 
 
 def test_diff_tells_what_no_decision_shows(tmp_path):
