@@ -347,6 +347,7 @@ static const char *doing(const struct certificate *certificate)
     switch (certificate->work) {
     case WORK_NONE: return NULL;
     case WORK_WAITS: return "waiting for the CA's directory or account";
+    case WORK_WAITS_TURN: return "waiting for the order with the other kind of key";
     case WORK_ORDER:
     case WORK_POLL:
     case WORK_REVOKE:

@@ -20,7 +20,14 @@ struct host {
     struct acme_problem *problem;     /* NULL: none */
 };
 
-enum work { WORK_NONE, WORK_WAITS, WORK_ORDER, WORK_POLL, WORK_REVOKE };
+enum work {
+    WORK_NONE,
+    WORK_WAITS,      /* for the CA to be ready */
+    WORK_WAITS_TURN, /* for its twin's order to be over */
+    WORK_ORDER,
+    WORK_POLL,
+    WORK_REVOKE,
+};
 
 /* Work under way. Of 100,000 certificates few are at work, so this is kept apart. */
 struct job {
@@ -39,7 +46,7 @@ struct job {
     size_t order_count;
     char order_url[ACME_URL_SIZE]; /* as written down */
     char resumed_url[ACME_URL_SIZE];
-    bool may_exist; /* an order was about to be made when the process ended */
+    bool may_exist; /* an order was about to be made, or its URL has become the twin's */
     char info_url[ACME_URL_SIZE + 128];
     struct bytes der; /* of the certificate to be revoked */
 };
@@ -63,7 +70,7 @@ struct certificate {
     enum work work;
     enum work waits_to;     /* do, in WORK_WAITS */
     enum schedule_ca ca;    /* of the work */
-    struct job *job;        /* NULL in WORK_NONE and WORK_WAITS */
+    struct job *job;        /* NULL in WORK_NONE and while it waits */
     unsigned registrations; /* for this order */
 
     bool revoke_wanted;
@@ -106,6 +113,11 @@ void worker_set_problem(struct acme_problem **own, const struct acme_problem *pr
 struct certificate *worker_find(const struct acme_worker *worker, const char *name);
 void worker_add(struct acme_worker *worker, struct certificate *certificate);
 void worker_take_out(struct acme_worker *worker, struct certificate *certificate);
+/* The certificate for the same names with the other kind of key, "x.pem.ecdsa" for "x.pem.rsa" and
+ * the other way round. NULL: there is none. Their orders look the same, to us and to a CA that
+ * answers newOrder with the one that is pending already. So there is one at a time, and until it is
+ * finalized it may become the other's. */
+struct certificate *worker_twin(const struct certificate *certificate);
 
 /* worker_job.c */
 void worker_order(struct certificate *certificate);

@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { INDEX_MIN = 64 };
@@ -64,4 +65,20 @@ void worker_take_out(struct acme_worker *worker, struct certificate *certificate
     if (certificate->next != NULL)
         certificate->next->previous = certificate->previous;
     worker->count--;
+}
+
+struct certificate *worker_twin(const struct certificate *certificate)
+{
+    static const char *const ENDINGS[] = {".ecdsa", ".rsa"};
+    struct slice own = slice_of(certificate->name);
+    for (size_t i = 0; i < COUNT_OF(ENDINGS); i++) {
+        char name[STORE_NAME_SIZE];
+        struct slice ending = slice_of(ENDINGS[i]);
+        if (!slice_ends_with(own, ending))
+            continue;
+        snprintf(name, sizeof(name), "%.*s%s", (int)(own.size - ending.size), own.data,
+                 ENDINGS[1 - i]);
+        return worker_find(certificate->worker, name);
+    }
+    return NULL;
 }

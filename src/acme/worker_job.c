@@ -72,6 +72,15 @@ static void take_off_list(struct acme_worker *worker, const struct job *job)
     worker->jobs[at] = worker->jobs[--worker->running];
 }
 
+static void let_twin_go_on(const struct certificate *certificate)
+{
+    struct certificate *twin = worker_twin(certificate);
+    if (twin == NULL || twin->work != WORK_WAITS_TURN)
+        return;
+    twin->work = WORK_NONE;
+    worker_plan(twin);
+}
+
 void worker_drop_job(struct certificate *certificate)
 {
     struct acme_worker *worker = certificate->worker;
@@ -81,6 +90,7 @@ void worker_drop_job(struct certificate *certificate)
     if (job == NULL)
         return;
     take_off_list(worker, job);
+    let_twin_go_on(certificate);
     if (job->runner != NULL)
         withdraw(job);
     runner_free(job->runner);
@@ -491,6 +501,11 @@ void worker_order(struct certificate *certificate)
     const struct schedule_settings settings = {.has_staging = worker->has_ca[SCHEDULE_CA_STAGING],
                                                .has_second = worker->has_ca[SCHEDULE_CA_SECOND],
                                                .second_after = worker->settings.second_after};
+    const struct certificate *twin = worker_twin(certificate);
+    if (twin != NULL && twin->work == WORK_ORDER) {
+        certificate->work = WORK_WAITS_TURN;
+        return;
+    }
     certificate->ca = schedule_ca_of(&certificate->schedule, &settings);
     if (!begin(certificate, WORK_ORDER))
         return;

@@ -137,16 +137,6 @@ static bool same_names(const struct job *job, const struct json *names)
     return true;
 }
 
-/* Another certificate for the same names (of another kind of key): its order looks the same. */
-static bool has_twin(const struct certificate *certificate)
-{
-    for (const struct certificate *c = certificate->worker->first; c != NULL; c = c->next)
-        if (c != certificate && c->host_count == certificate->host_count &&
-            strcmp(c->hosts[0].name, certificate->hosts[0].name) == 0)
-            return true;
-    return false;
-}
-
 void worker_load_order(struct job *job, const char *directory_url)
 {
     const struct certificate *certificate = job->certificate;
@@ -157,27 +147,48 @@ void worker_load_order(struct job *job, const char *directory_url)
                     slice_equal(directory, slice_of(directory_url)) &&
                     same_names(job, json_get(saved, "names"));
     if (about_to && !acme_url_copy(json_get(saved, "url"), job->resumed_url))
-        job->may_exist = !has_twin(certificate);
+        job->may_exist = true;
+    json_free(saved);
+}
+
+static void write_order(const struct certificate *certificate, const struct json *order)
+{
+    struct error_text why = {0};
+    if (store_order_save(certificate->worker->store, certificate->name, order, &why) != ERROR_OK)
+        log_event(LOG_WARNING, "order_not_saved", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", why.text));
+}
+
+/* An order that is the twin's by what is on disk, and that has been come by all the same: it is
+ * this one's from now on, and the twin looks for another before it makes one. */
+static void take_from_twin(const struct certificate *certificate, const char *order_url)
+{
+    const struct certificate *twin = worker_twin(certificate);
+    struct slice url;
+    if (twin == NULL || order_url[0] == '\0')
+        return;
+    struct json *saved = store_order_load(twin->worker->store, twin->name);
+    if (json_read_text(json_get(saved, "url"), &url) && slice_equal(url, slice_of(order_url))) {
+        json_put_text(saved, "url", SLICE(""));
+        write_order(twin, saved);
+    }
     json_free(saved);
 }
 
 void worker_save_order(struct job *job, const char *directory_url, const char *order_url)
 {
     const struct certificate *certificate = job->certificate;
-    struct error_text why = {0};
     struct json *saved = json_new_object(), *names = json_new_array();
-    json_put_text(saved, "directory", slice_of(directory_url));
-    if (order_url != NULL)
-        json_put_text(saved, "url", slice_of(order_url));
     order_url = order_url != NULL ? order_url : "";
+    json_put_text(saved, "directory", slice_of(directory_url));
+    json_put_text(saved, "url", slice_of(order_url));
     memcpy(job->order_url, order_url, strlen(order_url) + 1);
     for (size_t i = 0; i < job->order_count; i++)
         json_append_text(names, slice_of(job->order_names[i]));
     json_put(saved, "names", names);
-    if (store_order_save(certificate->worker->store, certificate->name, saved, &why) != ERROR_OK)
-        log_event(LOG_WARNING, "order_not_saved", LOG_TEXT("certificate", certificate->name),
-                  LOG_TEXT("reason", why.text));
+    write_order(certificate, saved);
     json_free(saved);
+    take_from_twin(certificate, order_url);
 }
 
 void worker_forget_order(struct job *job)

@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from support.acme import ACME_HOST, CHALLTESTSRV, FAULTS, PEBBLE, AcmeHost, FaultyProxy, Pebble
+from support.acme import ACME_HOST, CHALLTESTSRV, FAULTS, PEBBLE, AcmeHost
+from support.acme import FaultyProxy, PendingAgain, Pebble
 from support.processes import free_port, wait_until
 
 pytestmark = pytest.mark.skipif(
@@ -442,6 +443,92 @@ def test_killed_at_every_step_and_resumed(pebble, new_host, tmp_path):
         assert pebble.orders() - orders == 1, host.log()
         host.stop()
     assert step > 20
+
+
+TWINS = ("dual.pem.ecdsa", "dual.pem.rsa")
+
+
+def test_two_keys_killed_at_every_step_and_resumed(pebble, new_host, tmp_path):
+    """The orders of both look alike, and one that was lost fits either: still no third is made. Both
+    keys are quick ones: an RSA key takes seconds to make with sanitizers."""
+    for step in range(1, 120):
+        folder = tmp_path / f"step-{step}"
+        folder.mkdir()
+        orders = pebble.orders()
+        wanted = twins(f"dual{step}.example.test")
+        host = new_host(pebble, wanted, folder=folder, die_at=step).start()
+        try:
+            host.wait("ready")
+            host.wait("ready")
+            host.kill()
+            break
+        except RuntimeError:
+            assert host.join() == 137
+        host.start(die_at=0)
+        for name in TWINS:
+            host.wait_status(name, lambda told: told["serial"] and not told["doing"], "in service")
+        assert len(serials_in_service(host)) == 2
+        assert list((host.state / "pending").iterdir()) == []
+        assert pebble.orders() - orders == 2, host.log()
+        assert "certificate_failed" not in host.log()
+        host.stop()
+    assert step > 40
+
+
+@pytest.fixture
+def again(pebble, tmp_path):
+    one = PendingAgain(pebble, tmp_path)
+    yield one
+    one.stop()
+
+
+def twins(host="dual.example.test"):
+    kinds = zip(TWINS, ("ecdsa-p256", "ecdsa-p384"))
+    return {name: {"hosts": [host], "key": key} for name, key in kinds}
+
+
+def serials_in_service(host):
+    return {read_pem(host.certs / name)[0].serial_number for name in TWINS}
+
+
+def test_a_ca_that_gives_the_same_order_again_while_it_is_pending(pebble, again, new_host):
+    """Were both ordered at once, both would finalize one order, and one get the other's
+    certificate."""
+    orders = pebble.orders()
+    host = new_host(pebble, twins(), ca={"directory": again.directory}).start()
+    assert {host.wait("ready")["name"] for _ in TWINS} == set(TWINS)
+    assert "certificate_failed" not in host.log()
+    assert (pebble.orders() - orders, again.again) == (2, 0)
+    assert len(serials_in_service(host)) == 2
+
+
+@pytest.mark.parametrize("way", ["by looking for a lost one", "by asking for a new one"])
+def test_an_order_that_its_twin_takes_over(pebble, again, new_host, way):
+    """One waits for a CA that is busy; the other comes by its order, which fits it as well."""
+    first, second = TWINS
+    host_name = f"{way.split()[1]}.example.test"
+    orders = pebble.orders()
+    ca = {"directory": again.directory}
+    host = new_host(pebble, {first: twins(host_name)[first]}, ca=ca)
+    again.busy = True
+    host.start().wait_status(first, lambda told: told["failures"] == 1, "a failure")
+    host.stop()
+    again.busy = False
+    record = json.loads((host.state / f"pending/{first}.json").read_text())
+    assert record["url"].startswith("https://")
+    if "lost" in way:
+        again.pending.clear()  # it would make another
+        lost = json.dumps({**record, "url": ""})
+        (host.state / f"pending/{second}.json").write_text(lost)
+    host = new_host(pebble, twins(host_name), ca=ca).start()
+    host.wait("ready", name=second)
+    assert json.loads((host.state / f"pending/{first}.json").read_text())["url"] == ""
+    assert pebble.orders() - orders == 1 and again.again == ("new" in way)
+    host.say("renew", first)
+    host.wait("ready", name=first)
+    assert pebble.orders() - orders == 2
+    assert len(serials_in_service(host)) == 2
+    assert host.log().count("certificate_failed") == 1
 
 
 def test_killed_while_the_ca_validates(new_pebble, new_host):

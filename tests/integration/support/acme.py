@@ -1,6 +1,9 @@
 """A certificate authority on this machine: pebble, its DNS, and HAProxy in front for faults; and the
 ACME worker alone (acme_host.c), driven line by line."""
 
+import base64
+import http.client
+import http.server
 import json
 import os
 import queue
@@ -174,6 +177,98 @@ class FaultyProxy:
 
     def stop(self):
         self.process.stop()
+
+
+class PendingAgain:
+    """In front of pebble: newOrder for names that have an order which nobody has finalized is
+    answered with that one, as Let's Encrypt does. While `busy`, it takes no challenges."""
+
+    HELD_S = 300
+
+    def __init__(self, pebble, folder):
+        self.pebble = pebble
+        self.busy = False
+        self.again = 0  # orders that were given once more
+        self.pending = {}  # by names: Location, the order
+        self.lock = threading.Lock()
+        handler = type("Handler", (_PendingAgainHandler,), {"ca": self})
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server.daemon_threads = True
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pebble.authority.issue(["localhost"], folder / "again.pem"))
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.host = f"localhost:{self.server.server_port}"
+        self.directory = f"https://{self.host}/dir"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def ask(self, method, path, headers=None, body=None):
+        """Status, headers and body from pebble, which makes its URLs from Host."""
+        unverified = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.pebble.port, timeout=30, context=unverified
+        )
+        connection.request(method, path, body, {**(headers or {}), "Host": self.host})
+        answer = connection.getresponse()
+        told = answer.status, dict(answer.getheaders()), answer.read()
+        connection.close()
+        return told
+
+    def answer(self, method, path, headers, body):
+        if self.busy and path.startswith("/chalZ/"):
+            return 503, {"Retry-After": str(self.HELD_S)}, b"busy"
+        if path.startswith("/finalize-order/"):
+            with self.lock:
+                self.pending = {
+                    names: (location, order)
+                    for names, (location, order) in self.pending.items()
+                    if not json.loads(order)["finalize"].endswith(path)
+                }
+        if path != "/order-plz":
+            return self.ask(method, path, headers, body)
+        payload = json.loads(body)["payload"]
+        wish = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        names = tuple(sorted(one["value"] for one in wish["identifiers"]))
+        with self.lock:
+            if names in self.pending:
+                self.again += 1
+                location, order = self.pending[names]
+                nonce = self.ask("HEAD", "/nonce-plz")[1]["Replay-Nonce"]
+                return 201, {"Location": location, "Replay-Nonce": nonce}, order
+            status, told, order = self.ask(method, path, headers, body)
+            if status == 201:
+                self.pending[names] = told["Location"], order
+            return status, told, order
+
+
+class _PendingAgainHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    KEPT = ("Replay-Nonce", "Location", "Link", "Retry-After", "Content-Type")
+
+    def do_HEAD(self):
+        self.pass_on()
+
+    do_GET = do_POST = do_HEAD
+
+    def pass_on(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
+        kept = {name: self.headers[name] for name in ("Content-Type", "User-Agent")}
+        headers = {name: value for name, value in kept.items() if value is not None}
+        status, told, text = self.ca.answer(self.command, self.path, headers, body)
+        self.send_response(status)
+        for name, value in told.items():
+            if name in self.KEPT:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
 
 
 class AcmeHost:
