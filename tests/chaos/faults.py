@@ -351,6 +351,8 @@ class TenantMoved(Fault):
 
     def begin(self):
         world, tenant = self.world, self.world.model.tenants["mover"]
+        if world.decisions:
+            self.held = wait_until(world.decisions_in_force, "HAProxy is known", 60)
         self.target = self.random.choice(sorted(set(world.upstreams) - tenant.upstreams))
         tenant.upstreams = tenant.upstreams | {self.target}
         if self.random.random() < 0.5:
@@ -364,13 +366,15 @@ class TenantMoved(Fault):
         self.lasts_s = 0
 
     def is_new(self):
-        """Whether every agent knows it, and the map for the time without."""
+        """Whether every agent knows it, and HAProxy what it goes by without asking one."""
         world, tenant = self.world, self.world.model.tenants["mover"]
         port = str(world.upstreams[self.target].port)
         if world.fallback:
             path = world.stack.config["haproxy"]["fallback_map"]
             if f"/{port}/" not in world.stack.runtime(f"get map {path} {tenant.host}"):
                 return False
+        if world.decisions and world.decisions_in_force() in (None, self.held):
+            return False
         tenant_then, tenant.upstreams = tenant.upstreams, {self.target}
         is_right = all(world.is_right(tenant) for _ in range(6))
         tenant.upstreams = tenant_then

@@ -16,7 +16,7 @@ from support.identity import AUDIENCE, ISSUER, Key
 from support.processes import Process, accepts, sanitizer_report, wait_until
 from support.stack import BINARY, REPOSITORY, SANITIZERS, Upstream
 
-from load import Requests, Socket, Stalls
+from load import Kept, KeptHttp1, KeptHttp2, Requests, Socket, Stalls
 from model import Model, Tenant
 
 UPSTREAMS = ("alpha", "beta", "gamma")
@@ -34,7 +34,7 @@ def is_sanitized():
 class ChaosStack(CertifiedStack):
     """Agents whose clock can be set; the first of them has the certificates."""
 
-    def use(self, proxy, disk, fallback):
+    def use(self, proxy, disk, options):
         """`proxy`, which stands before the CA, and a folder that may get full."""
         self.shift_path = self.directory / "shift"
         self.shift_path.write_bytes(struct.pack("q", 0))
@@ -48,9 +48,24 @@ class ChaosStack(CertifiedStack):
         self.config["haproxy"]["crt_dir"] = str(self.crt_dir)
         self.config["acme"]["state_dir"] = str(self.state_dir)
         self.config["acme"]["directory"] = proxy.directory
-        if fallback:
+        if options.fallback:
             self.config["haproxy"]["fallback_map"] = str(disk / "fallback.map")
+        if options.decisions:
+            self.config["haproxy"]["decision_map"] = str(disk / "decisions.map")
         return self
+
+    def write_haproxy_config(self, *arguments):
+        """With a line that tells which requests went on without a question."""
+        path = super().write_haproxy_config(*arguments)
+        if "decision_map" in self.config["haproxy"]:
+            mark = "own lines, frontend after the agent answered (kept when this file is written again)\n"
+            line = (
+                "http-after-response set-header X-Reused 1 if { var(txn.owui.reused) -m found }\n"
+            )
+            text = path.read_text()
+            assert mark in text
+            path.write_text(text.replace(mark, f"{mark}    {line}"))
+        return path
 
     def agent_config_path(self, index):
         path = super().agent_config_path(index)
@@ -104,6 +119,7 @@ class World:
         self.model = Model(is_patient=options.patience > 1)
         self.can_mount = can_mount
         self.fallback = options.fallback
+        self.decisions = options.decisions
         self.authority = Authority(folder)
         self.upstreams = {name: Upstream(name, folder) for name in UPSTREAMS}
         (folder / "ca").mkdir()
@@ -116,9 +132,10 @@ class World:
             subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", disk], check=True)
         self.stack = ChaosStack(
             folder / "stack", self.upstreams, self.authority, self.pebble, agents=options.agents
-        ).use(self.proxy, disk, options.fallback)
+        ).use(self.proxy, disk, options)
         self.roots = []
         self.context = None
+        self.http2_context = None
         self.token = None
         self.certified = set()
         self.workers = []
@@ -187,6 +204,9 @@ class World:
         self.token = self.sign_in()
         self.workers = [Requests(self, i) for i in range(3)]
         self.workers += [Socket(self, self.model.tenants[name]) for name in ("plain", "fleet")]
+        everybody = list(self.model.tenants.values())
+        by_http = [tenant for tenant in everybody if tenant.name not in self.certified]
+        self.workers += [Kept(self, KeptHttp1, by_http), Kept(self, KeptHttp2, everybody)]
         for thread in [*self.workers, self.stalls]:
             thread.start()
 
@@ -227,6 +247,8 @@ class World:
         """A pebble that was restarted has another root; what the one before issued is good still."""
         self.roots.append(self.pebble.manage("/roots/0"))
         self.context = ssl.create_default_context(cadata="\n".join(self.roots))
+        self.http2_context = ssl.create_default_context(cadata="\n".join(self.roots))
+        self.http2_context.set_alpn_protocols(["h2"])
 
     def trust(self):
         return self.context
@@ -256,6 +278,12 @@ class World:
         except OSError:
             return False
         return all(self.is_right(tenant) for tenant in self.model.tenants.values())
+
+    def decisions_in_force(self):
+        """What HAProxy's map says: whose decisions hold, and since which change."""
+        path = self.stack.config["haproxy"]["decision_map"]
+        words = self.stack.runtime(f"show map {path}").split()
+        return words[-1] if words else None
 
     def certificate_names(self):
         status, text = self.stack.admin("GET", "/v1/certificates")

@@ -20,7 +20,7 @@ from model import SPOOFED, Model, Tenant  # noqa: E402
 @pytest.mark.parametrize("seed", [1])
 def test_faults_in_a_random_order_break_nothing(seed):
     command = [REPOSITORY / "tests/chaos/run", "--seed", str(seed), "--seconds", SECONDS]
-    command += ["--agents", "2", "--fallback", "--patience", "20"]
+    command += ["--agents", "2", "--fallback", "--decisions", "--patience", "20"]
     env = {**os.environ, "OWUI_SPOA_BINARY": str(BINARY), "OWUI_HAPROXY": HAPROXY}
     done = subprocess.run(
         list(map(str, command)), env=env, capture_output=True, text=True, timeout=900

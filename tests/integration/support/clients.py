@@ -145,8 +145,8 @@ def echo(port, host, target="/api/echo", headers=(), **options):
 class Http2:
     """A client of one HTTP/2 connection over TLS."""
 
-    def __init__(self, port, tls_name, source=None):
-        self.sock = connect(port, tls_name, tls_context(alpn=("h2",)), source)
+    def __init__(self, port, tls_name, source=None, tls=None):
+        self.sock = connect(port, tls_name, tls or tls_context(alpn=("h2",)), source)
         assert self.sock.selected_alpn_protocol() == "h2"
         self.tls_name = tls_name
         # Malformed requests are sent as the test wants them.
@@ -158,6 +158,7 @@ class Http2:
         self.connection = h2.connection.H2Connection(config)
         self.connection.initiate_connection()
         self.settings = None
+        self.reset_code = None  # of the last stream that was reset
         self.waiting = []  # events that belong to a stream nobody reads now
         self._send()
 
@@ -230,6 +231,7 @@ class Http2:
             elif isinstance(event, h2.events.DataReceived):
                 body.write(event.data)
             elif isinstance(event, h2.events.StreamReset):
+                self.reset_code = event.error_code
                 return None
             elif isinstance(event, h2.events.StreamEnded):
                 return Answer(status, headers, body.getvalue())
