@@ -39,14 +39,16 @@ def relayed(new_stack, upstreams):
     to the text of haproxy.cfg: what a configuration without our remedy would say."""
     relays = []
 
-    def make(kind=Relay, change=None, version=None, agent_ms=None, is_up=True, **options):
+    def make(
+        kind=Relay, change=None, version=None, agent_ms=None, is_up=True, more=None, **options
+    ):
         stack = new_stack(**options)
         between = stack.directory / "relay.sock"
         stack.config["haproxy"]["agents"] = [f"unix:{between}"]
         if agent_ms:
             stack.config["haproxy"]["timeouts"] = {"agent": f"{agent_ms}ms"}
         tenant = {"hosts": [HOST], "upstream": upstreams["alpha"].url, "https": "off"}
-        stack.write_tenants({"alpha": tenant})
+        stack.write_tenants({"alpha": tenant, **(more or {})})
         stack.write_config()
         path = stack.write_haproxy_config(*(("--for", version) if version else ()))
         if change:
@@ -266,6 +268,115 @@ def test_a_health_check_wants_capabilities(relayed):
     if NEW_SPOP:
         wait_until(lambda: ",DOWN," in agent_row(stack), "the agent is down", 5)
         assert "capabilities value not found" in stack.haproxy.log()
+
+
+class OffersAnotherVersion(Relay):
+    """HAProxy's HELLO names a version of SPOP that nobody has, unless it asks for health."""
+
+    said = 0
+
+    def ask_hello(self, link, body):
+        if not link.is_check:
+            self.said += 1
+            body = body.replace(text("2.0"), text("9.9"))
+        link.to_agent(body)
+
+
+class Refuses(Relay):
+    """Refuses HELLOs as the specification has it, up to a number at which that is a storm."""
+
+    STORM = 50
+    said = 0
+
+    def ask_hello(self, link, body):
+        if link.is_check or self.said >= self.STORM:
+            link.to_agent(body)
+            return
+        self.said += 1
+        payload = text("status-code") + b"\x03" + varint(8) + text("message") + b"\x08" + text("no")
+        link.to_haproxy(bytes([AGENT_DISCONNECT]) + b"\0\0\0\1\0\0" + payload)
+
+
+@pytest.mark.parametrize("kind", [OffersAnotherVersion, Refuses])
+def test_a_hello_that_is_refused(relayed, kind):
+    """Before 3.1, HAProxy comes again at once, hundreds of times for one request; so that the agent
+    tells what it can do, whatever it is offered, and HAProxy decides."""
+    stack = relayed(kind, own_lines("global", "nbthread 1"), agent_ms=5000)
+    status = ask(stack).status
+    if kind is OffersAnotherVersion:
+        assert (status, stack.relay.said) == (200, 1)
+    else:
+        assert (stack.relay.said == Refuses.STORM) == (not NEW_SPOP), stack.relay.said
+        assert (status == 200) == (not NEW_SPOP)
+
+
+class SameIds(Relay):
+    """Holds two connections' first questions; their answers go where their ids say, which may be
+    the other one's connection, when ids are all that is looked at."""
+
+    by_ids_alone = False
+
+    def __init__(self, *arguments):
+        self.lock = threading.Lock()
+        self.hellos, self.questions = [], []
+        self.crossed = []
+        super().__init__(*arguments)
+
+    def _both(self, held, link, body):
+        with self.lock:
+            held.append((link, body))
+            return list(held) if len(held) == 2 else []
+
+    def ask_hello(self, link, body):
+        if link.is_check:
+            link.to_agent(body)
+            return
+        for waiting, hello in self._both(self.hellos, link, body):
+            waiting.to_agent(hello)
+
+    def question(self, link, body):
+        for waiting, asked in self._both(self.questions, link, body):
+            waiting.to_agent(asked)
+
+    def ids(self):
+        return [frame_head(body)[1:3] for _, body in self.questions]
+
+    def answer(self, link, body):
+        if not self.by_ids_alone:
+            link.to_haproxy(body)
+            return
+        with self.lock:
+            self.crossed.append(body)
+            if len(self.crossed) < 2:
+                return
+        for answered in self.crossed:
+            # A table by ids has the last of those that share them.
+            links = {frame_head(asked)[1:3]: one for one, asked in self.questions}
+            links[frame_head(answered)[1:3]].to_haproxy(answered)
+
+
+@pytest.mark.parametrize("by_ids_alone", [False, True])
+def test_questions_with_the_same_ids(relayed, upstreams, by_ids_alone):
+    """Since 3.1 stream-ids count within a connection: an answer belongs to whoever asked on that
+    one, and who looks at ids alone gives it to somebody else."""
+    beta = {"hosts": ["chat.beta.test"], "upstream": upstreams["beta"].url, "https": "off"}
+    stack = relayed(SameIds, own_lines("global", "nbthread 1"), agent_ms=4000, more={"beta": beta})
+    stack.relay.by_ids_alone = by_ids_alone
+    names = {}
+
+    def get(host):
+        answer = request(stack.http_port, "/api/echo", host)
+        names[host] = Echo(answer).name if answer.status == 200 else answer.status
+
+    threads = [threading.Thread(target=get, args=(host,)) for host in (HOST, "chat.beta.test")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    first, second = stack.relay.ids()
+    assert (first == second) == NEW_SPOP
+    is_right = names == {HOST: "alpha", "chat.beta.test": "beta"}
+    assert is_right == (not (by_ids_alone and NEW_SPOP)), names
 
 
 def agent_row(stack):
@@ -582,6 +693,46 @@ def test_a_command_as_large_as_the_buffer(certified, authority, tmp_path):
     else:
         with pytest.raises(TimeoutError):
             stack.runtime(command)
+
+
+# Lengths at which 3.4, which takes payloads of up to 128 kB, waits for ever or loses the end.
+EDGES = (BUFFER_BYTES + 2, 2 * BUFFER_BYTES)
+
+
+@pytest.mark.parametrize("size", EDGES + (20000,))
+def test_a_command_larger_than_the_buffer(certified, authority, tmp_path, size):
+    """Larger ones are no matter of the version alone: 3.4 takes them but for some lengths around the
+    edges of its buffers. Nobody is to know them, hence one limit for all."""
+    assert all(edge > COMMAND_MAX_BYTES for edge in EDGES)
+    stack = certified("alpha")
+    pem = authority.issue(["alpha.test"], tmp_path / "new.pem").read_text()
+    around = len(f"set ssl cert {stack.crt_dir}/alpha.pem <<\n\n")
+    try:
+        told_ = set_certificate(stack, "alpha", filled(pem, size - around))
+    except OSError as error:
+        told_ = repr(error)
+    assert ("Transaction created" in told_) == (
+        HAPROXY_VERSION >= (3, 4) and size not in EDGES
+    ), told_
+    assert stack.haproxy.is_running()
+
+
+def test_commands_behind_a_payload(certified, authority, tmp_path):
+    """2.6 goes on with what follows, newer versions leave it: then a certificate would be set, and
+    never be in force. The agent has a connection for each command."""
+    stack = certified("alpha")
+    before = served_serial(stack, "alpha")
+    pem = authority.issue(["alpha.test"], tmp_path / "new.pem", days=60).read_text()
+    answer = set_certificate(stack, "alpha", f"{pem}\ncommit ssl cert {stack.crt_dir}/alpha.pem\n")
+    assert "Transaction created" in answer
+    assert ("Success!" in answer) == (HAPROXY_VERSION < (3, 0))
+    assert (served_serial(stack, "alpha") == before) == (HAPROXY_VERSION >= (3, 0))
+    stack.runtime(f"abort ssl cert {stack.crt_dir}/alpha.pem")
+    lineage = Lineage(tmp_path, "alpha")
+    newer = authority.issue(["alpha.test"], tmp_path / "newer.pem", days=90).read_text()
+    lineage.put(newer)
+    assert bring(stack, lineage)["imported"]
+    wait_until(lambda: served_serial(stack, "alpha") == serial_of(newer), "it is served", 30)
 
 
 class Lineage:

@@ -47,6 +47,7 @@ class Link:
         self.near = near
         self.far = far
         self.asked = 0  # questions that came
+        self.is_check = False  # of health, which ends with its HELLO
 
     def to_haproxy(self, *bodies):
         """All of them in one piece, as an agent does that was woken late."""
@@ -142,6 +143,7 @@ class Relay(Server):
             link.asked += 1
             self.question(link, body)
         elif body[0] == HELLO:
+            link.is_check = text("healthcheck") in body
             self.ask_hello(link, body)
         else:
             link.to_agent(body)
