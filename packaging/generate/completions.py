@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes the shells' completions: completions.py PROGRAM OUTPUT_FOLDER
 
-owui-spoa.bash, _owui-spoa (zsh) and owui-spoa.fish, from what the program's --help texts say.
+owui-spoa.bash, _owui-spoa (zsh) and owui-spoa.fish, from what the program says of its commands.
 """
 
 import pathlib
@@ -11,7 +11,9 @@ import commands
 
 FILES = {"FILE", "PATH"}
 FOLDERS = {"DIR", "FOLDER"}
-HEAD = "# Completion of owui-spoa, made from its --help texts: packaging/generate/completions.py\n"
+HEAD = (
+    "# Completion of owui-spoa, made from what it says itself: packaging/generate/completions.py\n"
+)
 
 
 def quoted(text):
@@ -22,17 +24,22 @@ def quoted(text):
 
 
 def bash(program):
-    every = list(commands.read(program))
-    cases, files, folders, other = [], set(), set(), set()
+    every = commands.read(program)
+    cases, choices, files, folders, other = [], {}, set(), set(), set()
     for command in every:
-        words = command.verbs + [option.long for option in command.options]
+        words = [*command.verbs, *(option.long for option in command.options)]
         cases.append(f"    {command.name}) words={quoted(' '.join(words))} ;;")
         for option in command.options:
-            if option.value:
+            if option.choices:
+                choices[f'"{command.name} {option.long}"'] = " ".join(option.choices)
+            elif option.value:
                 target = files if option.value in FILES else other
                 target = folders if option.value in FOLDERS else target
                 target.update(filter(None, (option.short, option.long)))
     other -= files | folders
+    chosen = "\n".join(
+        f"    {place}) words={quoted(values)} ;;" for place, values in sorted(choices.items())
+    )
     names = " ".join(command.name for command in every) + " help --help --version"
     values = []
     for options, action in (
@@ -56,7 +63,10 @@ _owui_spoa()
     case $before in
 {chr(10).join(values)}
     esac
-    case ${{COMP_WORDS[1]}} in
+    case "${{COMP_WORDS[1]}} $before" in
+{chosen}
+    esac
+    [ -n "$words" ] || case ${{COMP_WORDS[1]}} in
 {chr(10).join(cases)}
     esac
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -80,6 +90,7 @@ def zsh_option(option):
     if option.value:
         action = "_files" if option.value in FILES else "_files -/"
         action = action if option.value in FILES | FOLDERS else " "
+        action = f"({' '.join(option.choices)})" if option.choices else action
         value = f":{option.value}:{action}"
     text = f"[{zsh_text(option.text)}]{value}"
     if option.short:
@@ -88,7 +99,7 @@ def zsh_option(option):
 
 
 def zsh(program):
-    every = list(commands.read(program))
+    every = commands.read(program)
     names = "\n".join(f"        '{c.name}:{zsh_text(c.summary)}'" for c in every)
     cases = []
     for command in every:
@@ -131,7 +142,7 @@ def fish(program):
             f" -d {quoted(command.summary)}"
         )
         for verb in command.verbs:
-            lines.append(f"complete -c owui-spoa {seen} -a {verb}")
+            lines.append(f"complete -c owui-spoa {seen} -a {verb} -d {quoted(command.verbs[verb])}")
         for option in command.options:
             line = f"complete -c owui-spoa {seen} -l {option.long[2:]}"
             line += f" -s {option.short[1]}" if option.short else ""
@@ -139,6 +150,7 @@ def fish(program):
                 line += " -r -F"
             elif option.value:
                 line += " -x"
+            line += f" -a {quoted(' '.join(option.choices))}" if option.choices else ""
             lines.append(f"{line} -d {quoted(option.text)}")
     return "\n".join(lines) + "\n"
 

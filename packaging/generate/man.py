@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes the man pages: man.py PROGRAM VERSION DATE OUTPUT_FOLDER
 
-owui-spoa(8) is packaging/man/owui-spoa.8.in with what each command's --help says.
+owui-spoa(8) is packaging/man/owui-spoa.8.in with what the program says of each command.
 owui-spoa.json(5) is docs/CONFIGURATION.md, and a list of all keys from the schemas in docs/schema.
 """
 
@@ -52,41 +52,31 @@ def literal(lines):
 # --- owui-spoa(8) ---------------------------------------------------------------------------------
 
 
-def tagged(lines):
-    """Options, verbs and signals: "  TAG   text", with more of the text in the lines below."""
-    rows = []
-    for line in lines:
-        match = re.match(r"^(?:  |      )(\S.*?)(?:  +| (?=GET))(\S.*)$", line)
-        bare = re.match(r"^(?:  |      )(\S.*)$", line)
-        if match and not line.startswith(" " * 10):
-            rows.append([match[1], match[2]])
-        elif line.startswith(" " * 10) and rows:
-            rows[-1][1] += " " + line.strip()
-        elif bare and line.strip()[0] == "-":
-            value = re.match(r"^\s*(\S+ [A-Z]+) (.*)$", line)
-            rows.append([value[1], value[2]] if value else [line.strip(), ""])
-        elif rows:
-            rows[-1][1] += " " + line.strip()
-    out = [".Bl -tag -width Ds"]
+def tagged(rows, layout="-width Ds"):
+    out = [f".Bl -tag {layout}"]
     for tag, text in rows:
-        out += [f".It Ic {escape(tag)}", *paragraph(text or "-")]
+        out += [f".It Ic {escape(tag)}", *paragraph(text)]
     return out + [".El"]
 
 
+def option_tag(option):
+    tag = f"{option.short}, {option.long}" if option.short else option.long
+    return f"{tag} {option.value}" if option.value else tag
+
+
 def command_part(command):
-    out = [f".Ss {command.name}", *literal(command.usage)]
-    for block in command.body:
-        lines = block.split("\n")
-        heading = re.match(r"^([a-z ]+):(.*)$", lines[0])
-        if heading and not heading[2].strip():
-            body = lines[1:]
-            out += [".Pp", f"{heading[1].capitalize()}:"]
-            out += tagged(body) if heading[1] == "signals" else literal(l[2:] for l in body)
-        elif lines[0].startswith("  "):
-            out += tagged(lines)
-        else:
-            out += [".Pp", *paragraph(capital(block))]
-    return out
+    out = [f".Ss {command.name}", *literal(f"{form} [OPTION...]" for form in command.usage)]
+    out += [".Pp", *paragraph(command.about)]
+    if command.verbs:
+        out += tagged(command.verbs.items())
+    # How to ask for help is told once for all.
+    options = [option for option in command.options if option.long != "--help"]
+    out += tagged((option_tag(option), option.text) for option in options)
+    if command.terms:
+        out += [".Pp", f"{command.terms_heading.capitalize()}:", *tagged(command.terms.items())]
+    out += [".Pp", "Exit code:", *tagged(command.exit_codes.items(), "-width 2n -compact")]
+    examples = "\n".join(command.examples).split("\n")
+    return out + [".Pp", "Examples:", *literal(examples)]
 
 
 def commands_page(program, values):

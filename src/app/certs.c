@@ -3,7 +3,6 @@
 #include "command.h"
 #include "core/time_text.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -245,46 +244,49 @@ static int perform_on_configured_socket(const struct wish *wish)
     return code;
 }
 
-static bool is_action(const char *text)
-{
-    static const char *const ACTIONS[] = {"renew",    "revoke", "deploy",
-                                          "rollback", "import", "rollover"};
-    for (size_t i = 0; i < COUNT_OF(ACTIONS); i++)
-        if (strcmp(text, ACTIONS[i]) == 0)
-            return true;
-    return false;
-}
+static const struct command_usage USAGE = {
+    .forms = {"[NAME]", "renew|revoke|deploy|rollback NAME", "import FOLDER", "rollover"},
+    .about = "Asks the running daemon over its admin socket. NAME is a tenant, or a certificate's "
+             "file.",
+    .verbs = {{"renew", "order a new certificate now"},
+              {"revoke", "tell the CA that it is not to be trusted any more, order another"},
+              {"deploy", "bring what is on disk to every HAProxy again"},
+              {"rollback", "put the certificate before this one back in service"},
+              {"import", "take over certbot's certificates (/etc/letsencrypt): each goes to the "
+                         "tenant that has its names; the daemon reads the folder"},
+              {"rollover", "give the account at the CA a new key"}},
+    .exit_codes = {"fine",
+                   "with --check: a certificate is missing, near its end or not served; else: "
+                   "refused",
+                   "nobody answers"},
+    .examples = {"owui-spoa certs", "owui-spoa certs renew chat",
+                 "owui-spoa certs --check || mail -s certificates root"},
+    .max_words = 2,
+};
 
-int certs_command(int count, char **arguments)
+int certs_command(struct command_line *line)
 {
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
-        {"check", no_argument, NULL, 'k'},        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {0}};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 's': wish.socket = optarg; break;
-        case 'k': wish.check = true; break;
-        case 'j': wish.json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count && is_action(arguments[optind])) {
-        wish.action = arguments[optind++];
-        if (optind == count && !is_rollover(&wish))
-            return command_misused(arguments[0],
-                                   strcmp(wish.action, "import") == 0 ? "%s: from which folder?"
-                                                                      : "%s: of which certificate?",
-                                   wish.action);
-    }
-    if (optind < count && !is_rollover(&wish))
-        wish.name = arguments[optind++];
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    const struct command_option options[] = {
+        {"check", 0, NULL, "print only what is not fine; for monitoring", .flag = &wish.check},
+        command_option_config(&wish.configuration),
+        command_option_socket(&wish.socket),
+        command_option_json(&wish.json),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    wish.action = command_line_next_verb(line, &USAGE);
+    bool takes_name = !is_rollover(&wish);
+    if (takes_name)
+        wish.name = command_line_next(line);
+    if (line->count > 0)
+        return command_line_misused(line, "unexpected argument \"%s\"", line->words[0]);
+    if (wish.action != NULL && takes_name && wish.name == NULL)
+        return command_line_misused(line,
+                                    strcmp(wish.action, "import") == 0
+                                        ? "%s: from which folder?"
+                                        : "%s: of which certificate?",
+                                    wish.action);
     return perform_on_configured_socket(&wish);
 }

@@ -9,7 +9,6 @@
 #include "core/memory.h"
 #include "stripped.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -140,25 +139,20 @@ static int check(const char *path, bool as_json)
     return code;
 }
 
-int check_command(int count, char **arguments)
+static const struct command_usage USAGE = {
+    .about = "Reads the global file and all tenants' files, and prints everything that is wrong at "
+             "once.",
+    .exit_codes = {"nothing is wrong (there may be warnings)",
+                   "some tenants are wrong, the others would be served", "nothing would be served"},
+    .examples = {"owui-spoa check && systemctl reload owui-spoa",
+                 "owui-spoa check -c owui-spoa.json --json | jq '.diagnostics[] | .message'"},
+};
+
+int check_command(struct command_line *line)
 {
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *path = DEFAULT_CONFIGURATION;
     bool as_json = false;
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': path = optarg; break;
-        case 'j': as_json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
-    return check(path, as_json);
+    const struct command_option options[] = {
+        command_option_config(&path), command_option_json(&as_json), {0}};
+    return command_line_read(line, &USAGE, options) ? check(path, as_json) : line->code;
 }

@@ -1,9 +1,7 @@
-/* The subcommands and what they share: options, exit codes, help. */
+/* The subcommands, and their exit codes. */
 #pragma once
 
-#include "core/base.h"
-
-#define DEFAULT_CONFIGURATION "/etc/owui-spoa/owui-spoa.json"
+#include "command_line.h"
 
 /* Exit codes of all commands, for scripts. */
 enum exit_code {
@@ -12,8 +10,8 @@ enum exit_code {
     EXIT_WRONG = 2, /* wrong usage, or nothing works at all */
 };
 
-/* Each gets its own name as arguments[0]. */
-typedef int command_fn(int count, char **arguments);
+/* Each reads its line and returns what to exit with. */
+typedef int command_fn(struct command_line *line);
 
 command_fn setup_command;
 command_fn run_command;
@@ -34,8 +32,3 @@ command_fn replay_command;
 command_fn doctor_command;
 command_fn top_command;
 command_fn token_command;
-
-/* Says on stderr what is wrong with the way the command was called; returns EXIT_WRONG. */
-int command_misused(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
-/* Prints the command's help to stdout; returns EXIT_GOOD. */
-int command_help(const char *command);

@@ -9,7 +9,6 @@
 #include "undrained.h"
 #include "verdict.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -259,30 +258,37 @@ static bool read_change(struct wish *wish, const char *path)
     return S_ISREG(about.st_mode);
 }
 
-int diff_command(int count, char **arguments)
-{
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"to-config", required_argument, NULL, 't'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct wish wish = {.before = DEFAULT_CONFIGURATION};
-    int option;
+static const struct command_usage USAGE = {
+    .forms = {"FILE|FOLDER", "--to-config FILE"},
+    .about = "Compares behaviour, not text: asks the configuration as it is, and as it would be, "
+             "about all hosts, paths, routes, networks and origins that the tenants which are not "
+             "the same name, and tells which decisions, upstreams and headers differ. FILE takes "
+             "the place of the file of its name in tenants.d, or is added; FOLDER takes the place "
+             "of tenants.d. Names of upstreams are not looked up.",
+    .exit_codes = {"nothing differs",
+                   "something does, or a tenant is not the same in what no decision shows",
+                   "wrong usage or configuration"},
+    .examples = {"owui-spoa diff /tmp/sales.json", "owui-spoa diff --to-config owui-spoa.json.new"},
+    .max_words = 1,
+};
 
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.before = optarg; break;
-        case 't': wish.after = optarg; break;
-        case 'j': wish.json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind + 1 < count || (optind == count && wish.after == NULL))
-        return command_misused(arguments[0], "expected one file or folder of tenants");
+int diff_command(struct command_line *line)
+{
+    struct wish wish = {.before = DEFAULT_CONFIGURATION};
+    const struct command_option options[] = {
+        {"to-config", 0, "FILE", "as it would be: another global file", .text = &wish.after},
+        command_option_config(&wish.before),
+        command_option_json(&wish.json),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    const char *change = command_line_next(line);
+    if (change == NULL && wish.after == NULL)
+        return command_line_misused(line, "which file or folder of tenants, or --to-config FILE?");
     if (wish.after == NULL)
         wish.after = wish.before;
-    if (optind < count && !read_change(&wish, arguments[optind]))
-        return command_misused(arguments[0], "%s cannot be read", arguments[optind]);
+    if (change != NULL && !read_change(&wish, change))
+        return command_line_misused(line, "%s cannot be read", change);
     return compare(&wish);
 }

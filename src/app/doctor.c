@@ -9,7 +9,6 @@
 #include "sidecar/loopback.h"
 #include "terminal.h"
 
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -520,40 +519,32 @@ static int perform(const struct wish *wish)
     return code;
 }
 
-static bool read_seconds(const char *text, unsigned *seconds)
-{
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    *seconds = (unsigned)number;
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && number >= 1 && number <= SECONDS_MAX;
-}
+static const struct command_usage USAGE = {
+    .forms = {"[TENANT]"},
+    .about = "Looks from this machine at what the CA and browsers meet: the configuration, the "
+             "daemon, HAProxy (version, its way to the agent, its files), and of each tenant its "
+             "names in DNS, the way of challenges, the certificate that is shown, /health and "
+             "WebSocket through HAProxy, what Open WebUI is set to (origins, redirect_uri, "
+             "cookies), and its servers. Changes nothing. Some of it only root can see.",
+    .exit_codes = {"nothing was found, or notes alone", "warnings or errors",
+                   "wrong usage or configuration"},
+    .examples = {"sudo owui-spoa doctor", "sudo owui-spoa doctor chat",
+                 "owui-spoa doctor --json | jq -r '.findings[] | .message'"},
+    .max_words = 1,
+};
 
-int doctor_command(int count, char **arguments)
+int doctor_command(struct command_line *line)
 {
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION, .seconds = SECONDS_DEFAULT};
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 's':
-            if (!read_seconds(optarg, &wish.seconds))
-                return command_misused(arguments[0], "--seconds %s: a number from 1 to %d", optarg,
-                                       SECONDS_MAX);
-            break;
-        case 'j': wish.json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        wish.tenant = arguments[optind++];
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    const struct command_option options[] = {
+        {"seconds", 0, "N", "how long, at most (20)", .number = &wish.seconds, .min = 1,
+         .max = SECONDS_MAX},
+        command_option_config(&wish.configuration),
+        command_option_json(&wish.json),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    wish.tenant = command_line_next(line);
     return perform(&wish);
 }

@@ -12,13 +12,12 @@
 #include "seal_file.h"
 #include "json/json.h"
 
-#include <getopt.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_HEADERS = 32 };
+enum { MAX_HEADERS = COUNT_OF(((struct command_list *)NULL)->items) };
 
 struct inquiry {
     const char *path; /* of the global file */
@@ -29,8 +28,7 @@ struct inquiry {
     const char *at;         /* NULL: now */
     const char *request_id; /* of one that is in the trace; NULL: the URL */
     struct recorded recorded;
-    const char *headers[MAX_HEADERS];
-    size_t header_count;
+    struct command_list headers;
     bool as_json;
     struct slice url_host; /* without a port */
     struct request request;
@@ -171,10 +169,10 @@ static enum error read_request(struct inquiry *inquiry, struct error_text *why)
                          inquiry->url);
     if (!ip_parse(slice_of(inquiry->from), &inquiry->request.client.peer))
         return error_set(why, ERROR_INVALID, "--from \"%s\" is no IP address", inquiry->from);
-    for (size_t i = 0; i < inquiry->header_count; i++)
-        if (!read_header(inquiry, inquiry->headers[i]))
+    for (size_t i = 0; i < inquiry->headers.count; i++)
+        if (!read_header(inquiry, inquiry->headers.items[i]))
             return error_set(why, ERROR_INVALID, "--header \"%s\": expected 'NAME: VALUE'",
-                             inquiry->headers[i]);
+                             inquiry->headers.items[i]);
     inquiry->request.method = slice_of(inquiry->method);
     inquiry->request.credential_told = true;
     /* A client's handshake names the host of the URL. */
@@ -331,7 +329,7 @@ static void print_text(const struct inquiry *inquiry, const struct explanation *
 static int tell(struct inquiry *inquiry, struct whole *whole)
 {
     struct explain_identity known;
-    explain_identity_init(&known, whole, inquiry->headers, inquiry->header_count,
+    explain_identity_init(&known, whole, inquiry->headers.items, inquiry->headers.count,
                           &inquiry->request);
     struct snapshot snapshot = {.generation = 1,
                                 .settings = whole->configuration->settings,
@@ -436,7 +434,7 @@ static enum error read_question(struct inquiry *inquiry, const struct json *ques
     if (json_count(headers) > MAX_HEADERS)
         return error_set(why, ERROR_TOO_BIG, "more than %d headers", MAX_HEADERS);
     for (size_t i = 0; i < json_count(headers); i++)
-        inquiry->headers[inquiry->header_count++] = keep(kept, json_at(headers, i), "");
+        inquiry->headers.items[inquiry->headers.count++] = keep(kept, json_at(headers, i), "");
     return read_request(inquiry, why);
 }
 
@@ -444,7 +442,7 @@ static struct json *explain_now(struct inquiry *inquiry, const struct snapshot *
                                 const struct hap_config *haproxy)
 {
     struct explain_identity known;
-    explain_identity_ask(&known, haproxy, inquiry->headers, inquiry->header_count,
+    explain_identity_ask(&known, haproxy, inquiry->headers.items, inquiry->headers.count,
                          &inquiry->request);
     struct explanation *explanation = explanation_new(snapshot, &inquiry->request, haproxy);
     struct json *root = explanation_json(explanation);
@@ -474,46 +472,46 @@ struct json *explain_json(const struct json *question, const struct snapshot *sn
 
 /* -- The subcommand --------------------------------------------------------------------------- */
 
-int explain_command(int count, char **arguments)
-{
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"from", required_argument, NULL, 'f'},
-                                            {"header", required_argument, NULL, 'H'},
-                                            {"sni", required_argument, NULL, 's'},
-                                            {"method", required_argument, NULL, 'm'},
-                                            {"at", required_argument, NULL, 'a'},
-                                            {"request-id", required_argument, NULL, 'i'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct inquiry inquiry = {.path = DEFAULT_CONFIGURATION, .from = "192.0.2.1", .method = "GET"};
-    int option;
+static const struct command_usage USAGE = {
+    .forms = {"URL", "--request-id ID"},
+    .about = "Decides about a request as the daemon would, and tells how: the rules that were "
+             "tried and the one that won, with the line it stands on, HAProxy's variables, and the "
+             "headers that are deleted and set.",
+    .exit_codes = {"forwarded or redirected", "refused", "wrong usage or configuration"},
+    .examples = {"owui-spoa explain https://chat.example.com/",
+                 "owui-spoa explain http://example.com/owui/ --from 203.0.113.9",
+                 "owui-spoa explain https://chat.example.com/ --from 10.20.0.1 \\\n"
+                 "      -H 'X-Forwarded-For: 203.0.113.9' -H 'Host: Chat.Example.COM:443'"},
+    .max_words = 1,
+};
 
-    while ((option = getopt_long(count, arguments, "c:H:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': inquiry.path = optarg; break;
-        case 'f': inquiry.from = optarg; break;
-        case 'H':
-            if (inquiry.header_count == MAX_HEADERS)
-                return command_misused(arguments[0], "more than %d headers", MAX_HEADERS);
-            inquiry.headers[inquiry.header_count++] = optarg;
-            break;
-        case 's': inquiry.sni = optarg; break;
-        case 'm': inquiry.method = optarg; break;
-        case 'a': inquiry.at = optarg; break;
-        case 'i': inquiry.request_id = optarg; break;
-        case 'j': inquiry.as_json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (inquiry.request_id != NULL && optind == count)
-        return explain(&inquiry);
-    if (optind + 1 != count || inquiry.request_id != NULL)
-        return command_misused(arguments[0], "expected one URL, or --request-id");
+int explain_command(struct command_line *line)
+{
+    struct inquiry inquiry = {.path = DEFAULT_CONFIGURATION, .from = "192.0.2.1", .method = "GET"};
+    const struct command_option options[] = {
+        {"from", 0, "IP", "who connects to HAProxy (192.0.2.1)", .text = &inquiry.from},
+        {"header", 'H', "LINE", "a header of the request, such as 'X-Forwarded-For: 203.0.113.9'",
+         .list = &inquiry.headers},
+        {"sni", 0, "NAME", "the name asked for in the TLS handshake (the URL's host)",
+         .text = &inquiry.sni},
+        {"method", 0, "METHOD", "GET, OPTIONS, ... (GET)", .text = &inquiry.method},
+        {"at", 0, "TIME", "when it comes, as 2026-12-01T02:00:00Z: for maintenance (now)",
+         .text = &inquiry.at},
+        {"request-id", 0, "ID",
+         "a request that is still in the trace's file, by its X-Request-ID: what was decided then, "
+         "and what would be now",
+         .text = &inquiry.request_id},
+        command_option_config(&inquiry.path),
+        command_option_json(&inquiry.as_json),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
     struct error_text why;
-    inquiry.url = arguments[optind];
-    if (read_request(&inquiry, &why) != ERROR_OK)
-        return command_misused(arguments[0], "%s", why.text);
+    inquiry.url = command_line_next(line);
+    if ((inquiry.url == NULL) == (inquiry.request_id == NULL))
+        return command_line_misused(line, "expected one URL, or --request-id");
+    if (inquiry.url != NULL && read_request(&inquiry, &why) != ERROR_OK)
+        return command_line_misused(line, "%s", why.text);
     return explain(&inquiry);
 }

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -258,34 +257,40 @@ static int write_or_print(const struct wish *wish)
     return code;
 }
 
-int haproxy_config_command(int count, char **arguments)
-{
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"for", required_argument, NULL, 'f'},
-                                            {"out", required_argument, NULL, 'o'},
-                                            {"spoe", no_argument, NULL, 's'},
-                                            {"thumbprint", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct wish wish = {.path = DEFAULT_CONFIGURATION, .version = HAP_ANY};
-    int option;
+static const struct command_usage USAGE = {
+    .about = "Prints the haproxy.cfg that goes with the configuration, or writes it and the SPOE "
+             "file to a folder. Lines of your own between the marks of an earlier haproxy.cfg in "
+             "that folder are kept; one that somebody else wrote becomes haproxy.cfg.before. "
+             "HAProxy needs a reload afterwards, not the agent.",
+    .exit_codes = {"written", "written, but tenants are wrong, whose headers it lacks",
+                   "nothing was written"},
+    .examples = {"owui-spoa haproxy-config --out /etc/haproxy && \\\n"
+                 "      haproxy -c -f /etc/haproxy/haproxy.cfg",
+                 "owui-spoa haproxy-config --for 3.4 | less"},
+};
 
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.path = optarg; break;
-        case 'f':
-            if (!hap_version_parse(slice_of(optarg), &wish.version))
-                return command_misused(arguments[0], "--for %s: known are 2.6, 3.0, 3.2 and 3.4",
-                                       optarg);
-            break;
-        case 'o': wish.folder = optarg; break;
-        case 's': wish.spoe = true; break;
-        case 't': wish.thumbprint = optarg; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+int haproxy_config_command(struct command_line *line)
+{
+    static const char *const VERSIONS[] = {"2.6", "3.0", "3.2", "3.4", NULL};
+    struct wish wish = {.path = DEFAULT_CONFIGURATION, .version = HAP_ANY};
+    const char *version = NULL;
+    const struct command_option options[] = {
+        {"for", 0, "VERSION", "2.6, 3.0, 3.2, 3.4; without it, one text for all from 2.6 on",
+         VERSIONS, .text = &version},
+        {"out", 0, "DIR", "write DIR/haproxy.cfg and DIR/owui.spoe.cfg instead of printing",
+         .text = &wish.folder},
+        {"spoe", 0, NULL, "print the SPOE file instead of haproxy.cfg", .flag = &wish.spoe},
+        {"thumbprint", 0, "T",
+         "of the ACME account's key, so that HAProxy answers challenges when the agent is down; "
+         "without it, from the key in acme.state_dir, if there is one that can be read; \"none\": "
+         "no such answer",
+         .text = &wish.thumbprint},
+        command_option_config(&wish.path),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    if (version != NULL && !hap_version_parse(slice_of(version), &wish.version))
+        return command_line_misused(line, "--for \"%s\" is no version of HAProxy", version);
     return write_or_print(&wish);
 }

@@ -3,7 +3,6 @@
 #include "command.h"
 #include "core/memory.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -112,45 +111,57 @@ static int roll_back(const struct wish *wish, const char *socket)
     return code;
 }
 
-static int perform(int count, char **arguments, bool goes_back)
+static int perform(struct command_line *line, const struct command_usage *usage,
+                   int (*act)(const struct wish *wish, const char *socket))
 {
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},         {"force", no_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},         {0}};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 's': wish.socket = optarg; break;
-        case 'j': wish.json = true; break;
-        case 'f': wish.force = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        wish.id = arguments[optind++];
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
-    if (wish.id == NULL ? goes_back : !ask_item_valid(wish.id))
-        return command_misused(arguments[0], "expected the number of a change");
+    const struct command_option force = {"force", 0, NULL, "overwrite such a file",
+                                         .flag = &wish.force};
+    const struct command_option options[] = {
+        command_option_config(&wish.configuration),
+        command_option_socket(&wish.socket),
+        command_option_json(&wish.json),
+        act == roll_back ? force : (struct command_option){0},
+        {0},
+    };
+    if (!command_line_read(line, usage, options))
+        return line->code;
+    wish.id = command_line_next(line);
+    if (wish.id != NULL && !ask_item_valid(wish.id))
+        return command_line_misused(line, "\"%s\": expected the number of a change", wish.id);
     char *socket = ask_socket(wish.socket, wish.configuration);
-    int code = socket == NULL ? EXIT_WRONG
-               : goes_back    ? roll_back(&wish, socket)
-                              : show(&wish, socket);
+    int code = socket != NULL ? act(&wish, socket) : EXIT_WRONG;
     free(socket);
     return code;
 }
 
-int history_command(int count, char **arguments)
+int history_command(struct command_line *line)
 {
-    return perform(count, arguments, false);
+    static const struct command_usage USAGE = {
+        .forms = {"[ID]"},
+        .about = "Lists the last changes of the configuration's files, by command or by hand, the "
+                 "latest first; with an ID, the tenants that one changed, as they were (-) and "
+                 "became (+).",
+        .exit_codes = {"told", "there is no such change, or no history", "nobody answers"},
+        .examples = {"owui-spoa history", "owui-spoa history 12"},
+        .max_words = 1,
+    };
+    return perform(line, &USAGE, show);
 }
 
-int rollback_command(int count, char **arguments)
+int rollback_command(struct command_line *line)
 {
-    return perform(count, arguments, true);
+    static const struct command_usage USAGE = {
+        .forms = {"ID"},
+        .about = "Writes the tenants' files as they were after the change ID, which undoes all "
+                 "later ones; the rollback is a change too, and can be rolled back. The global "
+                 "file is left alone. A file that somebody has changed in the meantime, unseen, is "
+                 "not overwritten. Nothing is written that would not be right today.",
+        .exit_codes = {"done", "refused", "wrong usage, or nobody answers"},
+        .examples = {"owui-spoa history && owui-spoa rollback 11"},
+        .min_words = 1,
+        .max_words = 1,
+        .missing = "expected the number of a change; owui-spoa history lists them",
+    };
+    return perform(line, &USAGE, roll_back);
 }

@@ -4,7 +4,6 @@
 #include "trace_request.h"
 #include "verdict.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -198,25 +197,26 @@ static int replay(const char *file, const char *configuration, bool as_json)
     return code;
 }
 
-int replay_command(int count, char **arguments)
+static const struct command_usage USAGE = {
+    .forms = {"TRACE"},
+    .about = "Reads what \"trace\": {\"file\": ...} has recorded, decides each request as the "
+             "configuration would, and lists what differs from what was decided: decision, tenant, "
+             "upstream, redirect. The daemon may be running. What depended on a token or a "
+             "certificate is left out.",
+    .exit_codes = {"nothing differs", "something does", "wrong usage, configuration or file"},
+    .examples = {"owui-spoa replay /var/lib/owui-spoa/trace -c owui-spoa.json.new"},
+    .min_words = 1,
+    .max_words = 1,
+    .missing = "which file of recorded decisions?",
+};
+
+int replay_command(struct command_line *line)
 {
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     const char *configuration = DEFAULT_CONFIGURATION;
     bool as_json = false;
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': configuration = optarg; break;
-        case 'j': as_json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind + 1 != count)
-        return command_misused(arguments[0], "expected one file of recorded decisions");
-    return replay(arguments[optind], configuration, as_json);
+    const struct command_option options[] = {
+        command_option_config(&configuration), command_option_json(&as_json), {0}};
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    return replay(line->words[0], configuration, as_json);
 }

@@ -2,24 +2,20 @@
 #include "command.h"
 #include "daemon.h"
 
-#include <getopt.h>
-#include <stddef.h>
+static const struct command_usage USAGE = {
+    .about = "Answers HAProxy's questions until SIGTERM, in the foreground; what happens is logged "
+             "to stderr. Changes of the configuration are seen by themselves.",
+    .terms_heading = "signals",
+    .terms = {{"SIGHUP", "read everything again"},
+              {"SIGUSR1", "log counters, and recent decisions if \"trace\" is on"},
+              {"SIGTERM, SIGINT", "answer what has arrived, then stop; twice: stop at once"}},
+    .exit_codes = {"told to stop", NULL, "it could not start; the last line of the log tells why"},
+    .examples = {"owui-spoa run -c owui-spoa.json", "kill -HUP $(pidof owui-spoa)"},
+};
 
-int run_command(int count, char **arguments)
+int run_command(struct command_line *line)
 {
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
     const char *path = DEFAULT_CONFIGURATION;
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': path = optarg; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
-    return daemon_run(path);
+    const struct command_option options[] = {command_option_config(&path), {0}};
+    return command_line_read(line, &USAGE, options) ? daemon_run(path) : line->code;
 }

@@ -5,7 +5,6 @@
 #include "core/memory.h"
 #include "environment.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -123,84 +122,76 @@ static int set_up(const struct setup_wish *wish)
     return code;
 }
 
-static bool read_wait(const char *text, unsigned *seconds)
-{
-    char *end;
-    unsigned long number = strtoul(text, &end, 10);
-    *seconds = (unsigned)number;
-    return end != text && *end == '\0' && number <= WAIT_MAX_S;
-}
-
 /* What cannot be; EXIT_GOOD when it can. */
-static int judge(const char *name, struct setup_wish *wish)
+static int judge(const struct command_line *line, struct setup_wish *wish)
 {
     if (wish->host == NULL && wish->tutorial == NULL)
-        return command_misused(name, "which host? owui-spoa setup chat.example.com --upstream "
-                                     "127.0.0.1:3000 --email you@example.com");
+        return command_line_misused(line, "which host? owui-spoa setup chat.example.com --upstream "
+                                          "127.0.0.1:3000 --email you@example.com");
     if (wish->host != NULL && wish->upstream == NULL && wish->tutorial == NULL)
-        return command_misused(name, "where does Open WebUI listen? --upstream 127.0.0.1:3000");
+        return command_line_misused(line,
+                                    "where does Open WebUI listen? --upstream 127.0.0.1:3000");
     if (wish->host == NULL && wish->upstream != NULL)
-        return command_misused(name, "which host is --upstream for?");
+        return command_line_misused(line, "which host is --upstream for?");
     if (wish->email != NULL && strchr(wish->email, '@') == NULL)
-        return command_misused(name, "--email %s is not an address", wish->email);
+        return command_line_misused(line, "--email %s is not an address", wish->email);
     if (wish->staging && wish->directory != NULL)
-        return command_misused(name,
-                               "--staging is Let's Encrypt's: it does not go with --directory");
+        return command_line_misused(
+            line, "--staging is Let's Encrypt's: it does not go with --directory");
     if (wish->ca_file != NULL && access(wish->ca_file, R_OK) != 0)
-        return command_misused(name, "--ca-file %s cannot be read", wish->ca_file);
+        return command_line_misused(line, "--ca-file %s cannot be read", wish->ca_file);
     if (wish->tutorial != NULL && wish->certbot == NULL &&
         access("/etc/letsencrypt/live", F_OK) == 0)
         wish->certbot = "/etc/letsencrypt";
     return EXIT_GOOD;
 }
 
-int setup_command(int count, char **arguments)
-{
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"upstream", required_argument, NULL, 'u'},
-                                            {"email", required_argument, NULL, 'e'},
-                                            {"name", required_argument, NULL, 'n'},
-                                            {"staging", no_argument, NULL, 's'},
-                                            {"directory", required_argument, NULL, 'd'},
-                                            {"ca-file", required_argument, NULL, 'a'},
-                                            {"tutorial", required_argument, NULL, 't'},
-                                            {"certbot", required_argument, NULL, 'b'},
-                                            {"wait", required_argument, NULL, 'w'},
-                                            {"dry-run", no_argument, NULL, 'D'},
-                                            {"no-start", no_argument, NULL, 'N'},
-                                            {"yes", no_argument, NULL, 'y'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    struct setup_wish wish = {.configuration = DEFAULT_CONFIGURATION, .wait_s = WAIT_S};
-    int option;
+static const struct command_usage USAGE = {
+    .forms = {"HOST --upstream ADDRESS", "[HOST] --tutorial FILE"},
+    .about = "Writes the configuration, the tenant's file and HAProxy's files, has HAProxy check "
+             "them, enables and starts both services, waits for the certificate, and tells what "
+             "works and what belongs into Open WebUI's environment. What is there is kept: "
+             "settings stay, files that change are shown before and kept beside. Run again, it "
+             "changes nothing and tells what works; with another host, it adds a tenant.",
+    .exit_codes = {"everything works", "it is set up, but something does not work (yet)",
+                   "nothing was changed, or a service does not start"},
+    .examples = {"owui-spoa setup chat.example.com --upstream 127.0.0.1:3000 \\\n"
+                 "      --email me@example.com",
+                 "owui-spoa setup chat.example.com --upstream 127.0.0.1:3000 --dry-run | less",
+                 "owui-spoa setup --tutorial /etc/haproxy/haproxy.cfg --email me@example.com"},
+    .max_words = 1,
+};
 
-    while ((option = getopt_long(count, arguments, "c:yh", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 'u': wish.upstream = optarg; break;
-        case 'e': wish.email = optarg; break;
-        case 'n': wish.name = optarg; break;
-        case 's': wish.staging = true; break;
-        case 'd': wish.directory = optarg; break;
-        case 'a': wish.ca_file = optarg; break;
-        case 't': wish.tutorial = optarg; break;
-        case 'b': wish.certbot = optarg; break;
-        case 'w':
-            if (!read_wait(optarg, &wish.wait_s))
-                return command_misused(arguments[0], "--wait %s: seconds, at most %d", optarg,
-                                       WAIT_MAX_S);
-            break;
-        case 'D': wish.dry_run = true; break;
-        case 'N': wish.no_start = true; break;
-        case 'y': wish.yes = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        wish.host = arguments[optind++];
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
-    int code = judge(arguments[0], &wish);
+int setup_command(struct command_line *line)
+{
+    struct setup_wish wish = {.configuration = DEFAULT_CONFIGURATION, .wait_s = WAIT_S};
+    const struct command_option options[] = {
+        {"upstream", 0, "ADDRESS",
+         "where Open WebUI listens: 127.0.0.1:3000, https://ai.internal:8443",
+         .text = &wish.upstream},
+        {"email", 0, "ADDRESS", "whom the CA may write to", .text = &wish.email},
+        {"name", 0, "TENANT", "the tenant's name (the host)", .text = &wish.name},
+        {"staging", 0, NULL, "Let's Encrypt's trial CA, whose certificates nobody trusts",
+         .flag = &wish.staging},
+        {"directory", 0, "URL", "another CA's ACME directory", .text = &wish.directory},
+        {"ca-file", 0, "FILE", "what that CA's own HTTPS is verified with", .text = &wish.ca_file},
+        {"tutorial", 0, "FILE",
+         "carry over a haproxy.cfg as Open WebUI's tutorial has it: hosts, paths and servers "
+         "become tenants, with what was wrong mended",
+         .text = &wish.tutorial},
+        {"certbot", 0, "FOLDER", "take over certbot's certificates (/etc/letsencrypt, if there)",
+         .text = &wish.certbot},
+        {"wait", 0, "SECONDS", "for certificates, at most (180)", .number = &wish.wait_s,
+         .max = WAIT_MAX_S},
+        {"dry-run", 0, NULL, "print every file and command, change nothing", .flag = &wish.dry_run},
+        {"yes", 'y', NULL, "do not ask", .flag = &wish.yes},
+        {"no-start", 0, NULL, "write the files, start nothing", .flag = &wish.no_start},
+        command_option_config(&wish.configuration),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    wish.host = command_line_next(line);
+    int code = judge(line, &wish);
     return code == EXIT_GOOD ? set_up(&wish) : code;
 }

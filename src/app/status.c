@@ -3,7 +3,6 @@
 #include "command.h"
 #include "core/memory.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -133,39 +132,42 @@ static int reload(const char *socket, bool as_json)
 }
 
 /* Both take the same options and no argument. */
-static int perform(int count, char **arguments, int (*act)(const char *socket, bool as_json))
+static int perform(struct command_line *line, const struct command_usage *usage,
+                   int (*act)(const char *socket, bool as_json))
 {
-    static const struct option OPTIONS[] = {{"config", required_argument, NULL, 'c'},
-                                            {"socket", required_argument, NULL, 's'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 's': wish.socket = optarg; break;
-        case 'j': wish.json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    const struct command_option options[] = {command_option_config(&wish.configuration),
+                                             command_option_socket(&wish.socket),
+                                             command_option_json(&wish.json),
+                                             {0}};
+    if (!command_line_read(line, usage, options))
+        return line->code;
     char *socket = ask_socket(wish.socket, wish.configuration);
     int code = socket != NULL ? act(socket, wish.json) : EXIT_WRONG;
     free(socket);
     return code;
 }
 
-int status_command(int count, char **arguments)
+int status_command(struct command_line *line)
 {
-    return perform(count, arguments, show_status);
+    static const struct command_usage USAGE = {
+        .about = "Asks the running daemon over its admin socket: version, generation, tenants by "
+                 "state, connections, decisions by outcome, HAProxys, certificates.",
+        .exit_codes = {"all is well",
+                       "a tenant is wrong, a HAProxy is away or a certificate is not fine",
+                       "nobody answers"},
+        .examples = {"owui-spoa status", "owui-spoa status --json | jq .decisions"},
+    };
+    return perform(line, &USAGE, show_status);
 }
 
-int reload_command(int count, char **arguments)
+int reload_command(struct command_line *line)
 {
-    return perform(count, arguments, reload);
+    static const struct command_usage USAGE = {
+        .about = "Has the running daemon read every file again, as SIGHUP does, and tells what "
+                 "came of it. Changed files are seen without it.",
+        .exit_codes = {"all tenants are right", "some are wrong", "nobody answers"},
+        .examples = {"owui-spoa reload"},
+    };
+    return perform(line, &USAGE, reload);
 }

@@ -4,7 +4,6 @@
 #include "core/memory.h"
 #include "tenants_change.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -178,43 +177,61 @@ static int perform(const struct wish *wish)
     return code;
 }
 
-int tenants_command(int count, char **arguments)
+static const struct command_usage USAGE = {
+    .forms = {"[NAME]", "add NAME JSONFILE|KEY=VALUE...", "set NAME JSONFILE|KEY=VALUE...",
+              "remove NAME"},
+    .about = "Asks the running daemon. A change is written to the tenant's file, of which all else "
+             "stays as it is, and in force when the command ends; what would be wrong is refused. "
+             "A VALUE is JSON, or a text; none removes the key.",
+    .verbs = {{"add", "in a file of its own, or the one that --file names"},
+              {"set", "some keys of it"},
+              {"remove", "it is gone when the command ends"}},
+    .terms_heading = "states",
+    .terms = {{"live", "as its file says"},
+              {"unresolved", "the same, but the upstream's name has no address yet"},
+              {"parked", "as it was before, until the new upstream's name has an address"},
+              {"kept", "as it last was right: what its file says now is wrong"},
+              {"broken", "not served: what its file says is wrong, and was never right"},
+              {"shadowed", "not served: another file has a tenant of this name"}},
+    .exit_codes = {"all is well",
+                   "a tenant is kept, broken or shadowed, or there is no such tenant",
+                   "nobody answers"},
+    .examples = {"owui-spoa tenants --state broken", "owui-spoa tenants chat --json",
+                 "owui-spoa tenants add chat hosts='[\"chat.example.com\"]' \\\n"
+                 "      upstream=http://10.0.0.1:3000",
+                 "owui-spoa tenants set chat upstream=http://10.0.0.2:3000"},
+    .max_words = SIZE_MAX,
+};
+
+int tenants_command(struct command_line *line)
 {
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
-        {"state", required_argument, NULL, 't'},  {"json", no_argument, NULL, 'j'},
-        {"file", required_argument, NULL, 'f'},   {"if-match", required_argument, NULL, 'i'},
-        {"help", no_argument, NULL, 'h'},         {0}};
+    static const char *const STATES[] = {"live",   "unresolved", "parked", "kept",
+                                         "broken", "shadowed",   NULL};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
     struct tenants_change change = {0};
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 's': wish.socket = optarg; break;
-        case 't': wish.state = optarg; break;
-        case 'f': change.file = optarg; break;
-        case 'i': change.if_match = optarg; break;
-        case 'j': wish.json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count && tenants_change_is_action(arguments[optind])) {
+    const struct command_option options[] = {
+        {"state", 0, "STATE", "show those alone", STATES, .text = &wish.state},
+        {"file", 0, "FILE.json", "add: to this file in tenants_dir", .text = &change.file},
+        {"if-match", 0, "ETAG", "set, remove: unless somebody else has changed it",
+         .text = &change.if_match},
+        command_option_config(&wish.configuration),
+        command_option_socket(&wish.socket),
+        command_option_json(&wish.json),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    const char *verb = command_line_next_verb(line, &USAGE);
+    if (verb != NULL) {
         change.configuration = wish.configuration;
         change.socket = wish.socket;
         change.json = wish.json;
-        return tenants_change(&change, arguments[optind], count - optind - 1,
-                              arguments + optind + 1);
+        return tenants_change(&change, verb, line);
     }
-    if (optind < count)
-        wish.name = arguments[optind++];
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
-    if ((wish.name != NULL && !ask_item_valid(wish.name)) ||
-        (wish.state != NULL && !ask_item_valid(wish.state)))
-        return command_misused(arguments[0], "\"%s\" is no name",
-                               wish.name != NULL ? wish.name : wish.state);
+    wish.name = command_line_next(line);
+    if (line->count > 0)
+        return command_line_misused(line, "unexpected argument \"%s\"", line->words[0]);
+    if (wish.name != NULL && !ask_item_valid(wish.name))
+        return command_line_misused(line, "\"%s\" is no name", wish.name);
     return perform(&wish);
 }

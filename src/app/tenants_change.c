@@ -6,16 +6,10 @@
 #include "core/memory.h"
 #include "environment.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { INPUT_MAX_BYTES = 1024 * 1024 };
-
-bool tenants_change_is_action(const char *word)
-{
-    return strcmp(word, "add") == 0 || strcmp(word, "set") == 0 || strcmp(word, "remove") == 0;
-}
 
 /* -- What is to be ----------------------------------------------------------------------------- */
 
@@ -58,16 +52,17 @@ static struct json *read_object(const char *path)
     return object;
 }
 
-/* One file, or pairs. NULL, told, when it is neither. */
-static struct json *read_wish(const char *command, int count, char **arguments)
+/* One file, or pairs: the words of the line. NULL when it is neither, or cannot be read; told. */
+static struct json *read_wish(struct command_line *line)
 {
-    if (count == 1 && strchr(arguments[0], '=') == NULL)
-        return read_object(arguments[0]);
+    line->code = EXIT_WRONG;
+    if (line->count == 1 && strchr(line->words[0], '=') == NULL)
+        return read_object(line->words[0]);
     struct json *object = json_new_object();
-    for (int i = 0; i < count; i++) {
-        if (put_pair(object, arguments[i]))
+    for (size_t i = 0; i < line->count; i++) {
+        if (put_pair(object, line->words[i]))
             continue;
-        command_misused(command, "\"%s\": expected KEY=VALUE", arguments[i]);
+        line->code = command_line_misused(line, "\"%s\": expected KEY=VALUE", line->words[i]);
         json_free(object);
         return NULL;
     }
@@ -109,26 +104,25 @@ static int tell(const struct tenants_change *change, const char *method, const c
     return code;
 }
 
-int tenants_change(const struct tenants_change *change, const char *action, int count,
-                   char **arguments)
+int tenants_change(const struct tenants_change *change, const char *verb, struct command_line *line)
 {
-    bool removes = strcmp(action, "remove") == 0;
-    bool adds = strcmp(action, "add") == 0;
-    if (count == 0)
-        return command_misused("tenants", "%s: which tenant?", action);
-    if (!ask_item_valid(arguments[0]))
-        return command_misused("tenants", "\"%s\" is no name for a tenant", arguments[0]);
-    if (removes ? count != 1 : count == 1)
-        return command_misused("tenants", removes ? "remove: one tenant at a time"
+    bool removes = strcmp(verb, "remove") == 0;
+    bool adds = strcmp(verb, "add") == 0;
+    const char *name = command_line_next(line);
+    if (name == NULL)
+        return command_line_misused(line, "%s: which tenant?", verb);
+    if (!ask_item_valid(name))
+        return command_line_misused(line, "\"%s\" is no name for a tenant", name);
+    if (removes ? line->count > 0 : line->count == 0)
+        return command_line_misused(line, removes ? "remove: one tenant at a time"
                                                   : "expected a file, or KEY=VALUE...");
     if (change->file != NULL && !ask_item_valid(change->file))
-        return command_misused("tenants", "\"%s\" is no name for a file", change->file);
-    struct json *body = removes ? NULL : read_wish("tenants", count - 1, arguments + 1);
+        return command_line_misused(line, "\"%s\" is no name for a file", change->file);
+    struct json *body = removes ? NULL : read_wish(line);
     if (body == NULL && !removes)
-        return EXIT_WRONG;
-    char *path =
-        memory_format("/v1/tenants/%s%s%s", arguments[0], change->file != NULL ? "?file=" : "",
-                      change->file != NULL ? change->file : "");
+        return line->code;
+    char *path = memory_format("/v1/tenants/%s%s%s", name, change->file != NULL ? "?file=" : "",
+                               change->file != NULL ? change->file : "");
     int code = tell(change,
                     removes ? "DELETE"
                     : adds  ? "POST"
@@ -160,78 +154,101 @@ static int tell_key(const struct tenants_change *change, const char *name,
     return code;
 }
 
-/* Reads what all of them take; the arguments begin at `optind` then. 0, or the exit code plus 1. */
-static int read_options(int count, char **arguments, struct tenants_change *change, bool *off)
+/* What all of them take; a command without an opposite has no --off. */
+static bool read_line(struct command_line *line, const struct command_usage *usage,
+                      struct tenants_change *change, bool *off)
 {
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},         {"off", no_argument, NULL, 'o'},
-        {"help", no_argument, NULL, 'h'},         {0}};
-    int option;
     *change = (struct tenants_change){.configuration = DEFAULT_CONFIGURATION};
-    *off = false;
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': change->configuration = optarg; break;
-        case 's': change->socket = optarg; break;
-        case 'j': change->json = true; break;
-        case 'o': *off = true; break;
-        case 'h': return command_help(arguments[0]) + 1;
-        default: return command_misused(arguments[0], NULL) + 1;
-        }
+    const struct command_option no = {"off", 0, NULL, "end it", .flag = off};
+    const struct command_option options[] = {
+        command_option_config(&change->configuration),
+        command_option_socket(&change->socket),
+        command_option_json(&change->json),
+        off != NULL ? no : (struct command_option){0},
+        {0},
+    };
+    if (!command_line_read(line, usage, options))
+        return false;
+    if (!ask_item_valid(line->words[0])) {
+        line->code = command_line_misused(line, "\"%s\" is no name for a tenant", line->words[0]);
+        return false;
     }
-    if (optind == count || !ask_item_valid(arguments[optind]))
-        return command_misused(arguments[0], "which tenant?") + 1;
-    return 0;
+    return true;
 }
 
-int suspend_command(int count, char **arguments)
+int suspend_command(struct command_line *line)
 {
+    static const struct command_usage USAGE = {
+        .forms = {"NAME [KEY=VALUE...]"},
+        .about = "Writes \"suspended\" to the tenant's file: its users get a page until it is "
+                 "resumed, which is --off.",
+        .exit_codes = {"done", "refused", "wrong usage, or nobody answers"},
+        .examples = {"owui-spoa suspend chat", "owui-spoa suspend chat status=403",
+                     "owui-spoa suspend chat --off"},
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .missing = "which tenant?",
+    };
     struct tenants_change change;
-    bool off;
-    int code = read_options(count, arguments, &change, &off);
-    if (code != 0)
-        return code - 1;
-    const char *name = arguments[optind++];
+    bool off = false;
+    if (!read_line(line, &USAGE, &change, &off))
+        return line->code;
+    const char *name = command_line_next(line);
     struct json *body = NULL;
-    if (optind < count && !off) {
-        body = read_wish(arguments[0], count - optind, arguments + optind);
+    if (line->count > 0 && !off) {
+        body = read_wish(line);
         if (body == NULL)
-            return EXIT_WRONG;
+            return line->code;
     }
     const struct key_command key = {off ? "resume" : "suspend", off ? "resumed" : "suspended",
                                     body};
     return tell_key(&change, name, &key);
 }
 
-int maintenance_command(int count, char **arguments)
+int maintenance_command(struct command_line *line)
 {
+    static const struct command_usage USAGE = {
+        .forms = {"NAME [KEY=VALUE...]"},
+        .about = "Sets \"maintenance\" in the tenant's file on, or with --off off; what else "
+                 "stands there stays.",
+        .exit_codes = {"done", "refused", "wrong usage, or nobody answers"},
+        .examples = {"owui-spoa maintenance chat retry_after=30m allow_ips='[\"192.0.2.0/24\"]'",
+                     "owui-spoa maintenance chat --off"},
+        .min_words = 1,
+        .max_words = SIZE_MAX,
+        .missing = "which tenant?",
+    };
     struct tenants_change change;
-    bool off;
-    int code = read_options(count, arguments, &change, &off);
-    if (code != 0)
-        return code - 1;
-    const char *name = arguments[optind++];
-    struct json *body = read_wish(arguments[0], count - optind, arguments + optind);
+    bool off = false;
+    if (!read_line(line, &USAGE, &change, &off))
+        return line->code;
+    const char *name = command_line_next(line);
+    struct json *body = read_wish(line);
     if (body == NULL)
-        return EXIT_WRONG;
+        return line->code;
     json_put_bool(body, "on", !off);
     const struct key_command key = {"maintenance", off ? "maintenance ended" : "in maintenance",
                                     body};
     return tell_key(&change, name, &key);
 }
 
-int switch_command(int count, char **arguments)
+int switch_command(struct command_line *line)
 {
+    static const struct command_usage USAGE = {
+        .forms = {"NAME VERSION"},
+        .about = "Writes \"active\" to the tenant's file. The way back is the same with the other "
+                 "version.",
+        .exit_codes = {"done", "refused", "wrong usage, or nobody answers"},
+        .examples = {"owui-spoa switch chat green"},
+        .min_words = 2,
+        .max_words = 2,
+        .missing = "expected a tenant and one of its versions",
+    };
     struct tenants_change change;
-    bool off;
-    int code = read_options(count, arguments, &change, &off);
-    if (code != 0)
-        return code - 1;
-    if (optind + 2 != count || off)
-        return command_misused(arguments[0], "expected a tenant and one of its versions");
+    if (!read_line(line, &USAGE, &change, NULL))
+        return line->code;
     struct json *body = json_new_object();
-    json_put_text(body, "to", slice_of(arguments[optind + 1]));
+    json_put_text(body, "to", slice_of(line->words[1]));
     const struct key_command key = {"switch", "switched", body};
-    return tell_key(&change, arguments[optind], &key);
+    return tell_key(&change, line->words[0], &key);
 }

@@ -1,7 +1,7 @@
 /* `owui-spoa tenants add|set|remove`, and the commands that change one key. */
 #pragma once
 
-#include "core/base.h"
+#include "command_line.h"
 
 /* What a command line says of a change. */
 struct tenants_change {
@@ -12,8 +12,7 @@ struct tenants_change {
     bool json;
 };
 
-/* `arguments` are those behind "add", "set" or "remove": the tenant's name and what is to be.
- * Returns the exit code. */
-int tenants_change(const struct tenants_change *change, const char *action, int count,
-                   char **arguments);
-bool tenants_change_is_action(const char *word);
+/* The words of `line` are those behind "add", "set" or "remove": the tenant's name and what is to
+ * be. Returns the exit code. */
+int tenants_change(const struct tenants_change *change, const char *verb,
+                   struct command_line *line);

@@ -8,7 +8,6 @@
 #include "core/memory.h"
 #include "core/time_text.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -56,8 +55,9 @@ static int add(struct wish *wish, const char *path, const char *name)
     char text[ADMIN_TOKEN_SIZE];
     enum admin_role role = ADMIN_ROLE_READ;
     struct error_text why;
-    if (!admin_role_parse(slice_of(wish->role), &role))
-        return command_misused("token", "--role is \"read\" or \"admin\"");
+    bool known = admin_role_parse(slice_of(wish->role), &role);
+    assert(known);
+    (void)known;
     if (admin_tokens_add(&wish->tokens, slice_of(name), role, clock_wall_s(), text, &why) !=
             ERROR_OK ||
         admin_tokens_write(path, &wish->tokens, &why) != ERROR_OK)
@@ -112,47 +112,58 @@ static int list(const struct wish *wish)
     return EXIT_GOOD;
 }
 
-static int perform(struct wish *wish, int count, char **words)
+static int perform(struct wish *wish, const char *verb, const char *name)
 {
     struct error_text why;
-    const char *verb = count > 0 ? words[0] : "list";
     bool adds = strcmp(verb, "add") == 0;
     bool removes = strcmp(verb, "remove") == 0;
-    if (!adds && !removes && strcmp(verb, "list") != 0)
-        return command_misused("token", "\"%s\" is none of add, list, remove", verb);
-    if (count > 0 && count != (adds || removes ? 2 : 1))
-        return command_misused("token", adds || removes ? "%s needs one name" : "%s needs no more",
-                               verb);
     char *path = file_of(wish);
     if (path == NULL)
         return EXIT_WRONG;
     enum error error = admin_tokens_read(path, &wish->tokens, &why);
     int code = error != ERROR_OK && error != ERROR_NOT_FOUND ? fail(&why)
-               : adds                                        ? add(wish, path, words[1])
-               : removes                                     ? remove_token(wish, path, words[1])
+               : adds                                        ? add(wish, path, name)
+               : removes                                     ? remove_token(wish, path, name)
                                                              : list(wish);
     free(path);
     return code;
 }
 
-int token_command(int count, char **arguments)
-{
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'}, {"role", required_argument, NULL, 'r'},
-        {"file", required_argument, NULL, 'f'},   {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {0}};
-    struct wish wish = {.configuration = DEFAULT_CONFIGURATION, .role = "read"};
-    int option;
+static const struct command_usage USAGE = {
+    .forms = {"[list]", "add|remove NAME"},
+    .about = "Tokens for the page and the admin interface over loopback TCP (\"admin_http\"). A "
+             "token is random and printed once, when it is made; the file, of mode 0600, keeps its "
+             "SHA-256. What is added or removed counts at once.",
+    .verbs = {{"list", "show whose tokens there are, which is done without a verb too"},
+              {"add", "make one and print it"},
+              {"remove", "whoever has it is let in no more"}},
+    .exit_codes = {"done", "refused", "wrong usage or configuration"},
+    .examples = {"owui-spoa token add alice --role admin", "owui-spoa token remove alice"},
+    .max_words = 2,
+};
 
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 'r': wish.role = optarg; break;
-        case 'f': wish.file = optarg; break;
-        case 'j': wish.json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    return perform(&wish, count - optind, arguments + optind);
+int token_command(struct command_line *line)
+{
+    static const char *const ROLES[] = {"read", "admin", NULL};
+    struct wish wish = {.configuration = DEFAULT_CONFIGURATION, .role = ROLES[0]};
+    const struct command_option options[] = {
+        {"role", 0, "ROLE", "read (unless told) or admin, which may change everything", ROLES,
+         .text = &wish.role},
+        {"file", 0, "PATH", "the file of tokens (\"tokens_file\")", .text = &wish.file},
+        command_option_config(&wish.configuration),
+        command_option_json(&wish.json),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    const char *verb = command_line_next_verb(line, &USAGE);
+    const char *name = command_line_next(line);
+    bool lists = verb == NULL || strcmp(verb, "list") == 0;
+    if (verb == NULL && name != NULL)
+        return command_line_misused(line, "\"%s\" is none of list, add, remove", name);
+    if (lists && name != NULL)
+        return command_line_misused(line, "list: unexpected argument \"%s\"", name);
+    if (!lists && name == NULL)
+        return command_line_misused(line, "%s: whose?", verb);
+    return perform(&wish, lists ? "list" : verb, name);
 }

@@ -12,7 +12,6 @@
 #include "sidecar/runtime_client.h"
 #include "terminal.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -404,46 +403,34 @@ static int perform(const struct wish *wish)
     return code;
 }
 
-static bool read_number(const char *text, unsigned max, unsigned *number)
-{
-    char *end;
-    unsigned long read = strtoul(text, &end, 10);
-    *number = (unsigned)read;
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && read >= 1 && read <= max;
-}
+static const struct command_usage USAGE = {
+    .about = "Asks the running daemon, and HAProxy where it may, every second: requests, refusals, "
+             "how long decisions take (99 of 100 less than P99), by tenant, and what is open. "
+             "SOCKETS are a tenant's open WebSockets, which HAProxy counts where the tenant's "
+             "limits say so. Tenants beyond \"metrics\": {\"tenants\"} are together in _other.",
+    .terms_heading = "keys",
+    .terms = {{"q, Ctrl-C", "end"}, {"s", "sort by the next column"}},
+    .exit_codes = {"shown", NULL, "nobody answers"},
+    .examples = {"owui-spoa top", "owui-spoa top --json --interval 10 | jq '.tenants[0]'"},
+};
 
-int top_command(int count, char **arguments)
+int top_command(struct command_line *line)
 {
-    static const struct option OPTIONS[] = {
-        {"config", required_argument, NULL, 'c'},   {"socket", required_argument, NULL, 's'},
-        {"interval", required_argument, NULL, 'i'}, {"rows", required_argument, NULL, 'r'},
-        {"once", no_argument, NULL, 'o'},           {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},           {0}};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION, .interval_s = 1};
-    int option;
-
-    while ((option = getopt_long(count, arguments, "c:h", OPTIONS, NULL)) != -1) {
-        switch (option) {
-        case 'c': wish.configuration = optarg; break;
-        case 's': wish.socket = optarg; break;
-        case 'i':
-            if (!read_number(optarg, INTERVAL_MAX_S, &wish.interval_s))
-                return command_misused(arguments[0], "--interval %s: seconds from 1 to %d", optarg,
-                                       INTERVAL_MAX_S);
-            break;
-        case 'r':
-            if (!read_number(optarg, ROWS_MAX, &wish.rows))
-                return command_misused(arguments[0], "--rows %s: a number from 1 to %d", optarg,
-                                       ROWS_MAX);
-            break;
-        case 'o': wish.once = true; break;
-        case 'j': wish.json = true; break;
-        case 'h': return command_help(arguments[0]);
-        default: return command_misused(arguments[0], NULL);
-        }
-    }
-    if (optind < count)
-        return command_misused(arguments[0], "unexpected argument \"%s\"", arguments[optind]);
+    const struct command_option options[] = {
+        {"once", 0, NULL, "print one interval and end, as when the output is no terminal",
+         .flag = &wish.once},
+        {"interval", 0, "S", "seconds, 1 to 60 (1)", .number = &wish.interval_s, .min = 1,
+         .max = INTERVAL_MAX_S},
+        {"rows", 0, "N", "tenants, at most (as many as fit; 20)", .number = &wish.rows, .min = 1,
+         .max = ROWS_MAX},
+        command_option_config(&wish.configuration),
+        command_option_socket(&wish.socket),
+        command_option_json(&wish.json),
+        {0},
+    };
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
     wish.once |= wish.json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO);
     return perform(&wish);
 }

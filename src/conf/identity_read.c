@@ -3,6 +3,7 @@
 
 #include "claim_read.h"
 #include "core/memory.h"
+#include "core/nearest.h"
 #include "crypto/client_certificate.h"
 #include "crypto/public_key.h"
 #include "file.h"

@@ -2,6 +2,7 @@
 #include "global_read.h"
 
 #include "core/memory.h"
+#include "core/nearest.h"
 #include "file.h"
 
 #include <stdlib.h>

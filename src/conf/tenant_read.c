@@ -3,6 +3,7 @@
 
 #include "core/hash.h"
 #include "core/memory.h"
+#include "core/nearest.h"
 #include "headers.h"
 #include "identity_read.h"
 #include "policy_read.h"

@@ -49,9 +49,3 @@ void texts_fini(struct texts *texts);
  * reported the element. Elements that are there twice are reported. */
 typedef char *node_check_fn(const struct node *element, struct slice text);
 bool node_texts(const struct node *node, node_check_fn *check, struct texts *texts);
-
-/* The candidate that `text` was probably meant to be, or NULL. Each candidate is followed by the
- * next `stride` bytes later: rows of a table that begin with the name. */
-const char *nearest_name(struct slice text, const void *candidates, size_t count, size_t stride);
-/* "did you mean ...?", or all candidates when there is no near one. To be freed. */
-char *nearest_hint(struct slice text, const void *candidates, size_t count, size_t stride);

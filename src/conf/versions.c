@@ -6,6 +6,7 @@
 #include "versions.h"
 
 #include "core/memory.h"
+#include "core/nearest.h"
 
 #include <stdlib.h>
 

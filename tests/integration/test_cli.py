@@ -61,7 +61,6 @@ def test_help_shows_every_command_by_example():
         assert helped.stdout.startswith(f"usage: owui-spoa {command}")
         assert "\nexamples:\n  " in helped.stdout
         assert run("help", command).stdout == helped.stdout
-        assert max(map(len, helped.stdout.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(
@@ -69,6 +68,7 @@ def test_help_shows_every_command_by_example():
     [
         [],
         ["serve"],
+        ["help", "serve"],
         ["check", "--jsn"],
         ["check", "more"],
         ["run", "-c"],
