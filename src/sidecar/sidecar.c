@@ -6,11 +6,10 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/thread.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static_assert((int)STORE_PEM_MAX_BYTES <= (int)RUNTIME_PEM_MAX_BYTES,
@@ -25,7 +24,6 @@ enum {
     AUDIT_LOOKS = 60, /* in so many looks every certificate is looked after once, */
     AUDIT_MAX = 32,   /* unless there are too many */
     LEAVING_MS = 10 * 60 * 1000,
-    NICENESS = 10, /* more than the process has */
 };
 
 /* -- Certificates into HAProxys ---------------------------------------------------------------- */
@@ -388,20 +386,10 @@ void sidecar_challenges_out(struct sidecar *sidecar, uint64_t number)
 
 /* -- Starting and stopping --------------------------------------------------------------------- */
 
-/* A certificate can wait and a request cannot: where both want the processor, requests are decided
- * first. What this thread starts (keys, libcurl's look-ups) inherits it. It takes no privilege, and
- * where it is refused all goes on as well as it can. */
-static void step_behind_loops(void)
-{
-    pthread_setname_np(pthread_self(), "sidecar");
-    int present = getpriority(PRIO_PROCESS, 0); /* 0: this thread, on Linux */
-    (void)setpriority(PRIO_PROCESS, 0, present + NICENESS);
-}
-
 static void *run_thread(void *context)
 {
     struct sidecar *sidecar = context;
-    step_behind_loops();
+    thread_step_behind(); /* a certificate can wait and a request cannot */
     on_look_timer(sidecar);
     main_loop_run(sidecar->loop);
     return NULL;
@@ -559,15 +547,7 @@ struct sidecar *sidecar_start(const struct sidecar_settings *settings, struct er
     }
     sidecar->list =
         certificate_list_new(NULL, 0, sidecar->rsa, sidecar->ecdsa, sidecar->haproxy_count);
-    /* Signals are the main thread's. */
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&sidecar->thread, NULL, run_thread, sidecar);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failure != 0) {
-        error_set(text, ERROR_SYSTEM, "cannot start the sidecar's thread: %s", strerror(failure));
+    if (thread_start(&sidecar->thread, "sidecar", run_thread, sidecar, text) != ERROR_OK) {
         close_all(sidecar);
         return NULL;
     }
