@@ -13,6 +13,8 @@
  * What is handed over is the whole call; nobody else has it meanwhile. A request whose row is in
  * several tables is made of parts: each adds to the answer, those of the server's thread first.
  *
+ * What takes long has a desk with a thread for each call instead (admin_desk_new_threaded).
+ *
  * The server finds the rows, checks the method, parses the body, and logs who (peer credentials)
  * changed what. GET never changes anything. A handler answers at once and never blocks for long.
  */
@@ -124,6 +126,14 @@ void admin_server_add_as(struct admin_server *server, enum admin_access access,
  * other one runs. NULL for a NULL server. */
 struct admin_desk *admin_desk_new(struct admin_server *server, struct main_loop *loop,
                                   const struct admin_operation *operations, void *context);
-/* In the server's thread, after the other one has ended; what was asked and not answered is refused
- * with 503. NULL is fine. */
+/* A desk for what takes long: each call gets a thread of its own, which steps behind all others,
+ * and ends with it. One call is done at a time, ADMIN_WAITING_MAX wait, and more are refused with
+ * 429. Operations are added as to the server. NULL for a NULL server, here and below. */
+enum { ADMIN_WAITING_MAX = 4 };
+struct admin_desk *admin_desk_new_threaded(struct admin_server *server);
+void admin_desk_add(struct admin_desk *desk, enum admin_access access,
+                    const struct admin_operation *operations, void *context);
+/* In the server's thread, after the other one has ended, or with the call in hand: it is waited
+ * for, so whoever frees the desk sees to it that this is soon. What was asked and not answered is
+ * refused with 503. NULL is fine. */
 void admin_desk_free(struct admin_desk *desk);

@@ -31,7 +31,8 @@ struct admin_call {
     size_t part_count;
     size_t done;
     bool is_change;
-    struct http_held *held; /* NULL: the request is still being handled */
+    struct http_held *held;     /* NULL: the request is still being handled */
+    struct admin_desk *working; /* whose thread has it, or had it last */
 };
 
 /* Does the next parts, as long as they are those of `desk`. */
@@ -48,12 +49,18 @@ void admin_box_put(struct admin_box *box, struct admin_call *call);
 /* All that is in it, the first put first. */
 struct admin_call *admin_box_take(struct admin_box *box);
 
-/* Hands the call to its desk. */
+/* What desks and their server have between them, all in the server's thread. Hands the call to its
+ * desk. */
 void admin_desk_put(struct admin_desk *desk, struct admin_call *call);
+/* Whether so many wait that nobody else should. */
+bool admin_desk_is_full(const struct admin_desk *desk);
+/* To be told of each call that comes back: its desk may have a thread for the next one. */
+void admin_desk_take_back(struct admin_call *call);
 /* Where desks hand calls back, with a wake. */
 struct admin_box *admin_server_outbox(struct admin_server *server, struct main_waker **waker);
 void admin_server_remove_desk(struct admin_server *server, const struct admin_desk *desk);
 /* Answers, in the server's thread, a call that is done or never will be. */
 void admin_server_finish(struct admin_call *call);
-void admin_server_add_table(struct admin_server *server, const struct admin_operation *operations,
-                            void *context, struct admin_desk *desk);
+void admin_server_add_table(struct admin_server *server, enum admin_access access,
+                            const struct admin_operation *operations, void *context,
+                            struct admin_desk *desk);

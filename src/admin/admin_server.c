@@ -221,7 +221,12 @@ void admin_server_finish(struct admin_call *call)
 static bool advance(struct admin_call *call)
 {
     admin_call_go_on(call, NULL);
-    return admin_call_desk(call) == NULL;
+    const struct admin_desk *desk = admin_call_desk(call);
+    if (desk != NULL && admin_desk_is_full(desk)) {
+        admin_refuse(&call->answer, 429, "too many of these are being done already");
+        return true;
+    }
+    return desk == NULL;
 }
 
 /* What is done before any part is: false when the answer is there already. */
@@ -309,6 +314,7 @@ static void on_outbox(void *context)
     struct admin_call *call = admin_box_take(&server->outbox);
     while (call != NULL) {
         struct admin_call *next = call->next;
+        admin_desk_take_back(call);
         if (admin_call_desk(call) != NULL)
             admin_desk_put(admin_call_desk(call), call);
         else
@@ -325,28 +331,25 @@ struct admin_box *admin_server_outbox(struct admin_server *server, struct main_w
 
 /* -- Tables ------------------------------------------------------------------------------------ */
 
-void admin_server_add_table(struct admin_server *server, const struct admin_operation *operations,
-                            void *context, struct admin_desk *desk)
+void admin_server_add_table(struct admin_server *server, enum admin_access access,
+                            const struct admin_operation *operations, void *context,
+                            struct admin_desk *desk)
 {
     assert(server->table_count < ADMIN_TABLES_MAX);
-    server->tables[server->table_count++] =
-        (struct table){operations, context, desk, ADMIN_ACCESS_METHOD};
+    server->tables[server->table_count++] = (struct table){operations, context, desk, access};
 }
 
 void admin_server_add_as(struct admin_server *server, enum admin_access access,
                          const struct admin_operation *operations, void *context)
 {
-    if (server == NULL)
-        return;
-    admin_server_add_table(server, operations, context, NULL);
-    server->tables[server->table_count - 1].access = access;
+    if (server != NULL)
+        admin_server_add_table(server, access, operations, context, NULL);
 }
 
 void admin_server_add(struct admin_server *server, const struct admin_operation *operations,
                       void *context)
 {
-    if (server != NULL)
-        admin_server_add_table(server, operations, context, NULL);
+    admin_server_add_as(server, ADMIN_ACCESS_METHOD, operations, context);
 }
 
 void admin_server_remove_desk(struct admin_server *server, const struct admin_desk *desk)
