@@ -3,6 +3,8 @@
 
 #include "conf/configuration.h"
 
+#include <stdatomic.h>
+
 struct whole {
     struct configuration *configuration; /* NULL: the global file cannot serve */
     struct route_registry *registry;
@@ -25,6 +27,8 @@ struct whole_changes {
     const char *tenants_dir;
     const char
         *file; /* in the place of the file of this name in the folder, or beside the others */
+    struct slice text;          /* what `file`, then a mere name, says; no data: it is read */
+    const atomic_bool *give_up; /* set: nobody wants it any more, what is left is not read */
 };
 bool whole_load_changed(const char *path, const struct whole_changes *changes,
                         whole_prepare_fn *prepare, struct whole *whole,

@@ -1,8 +1,7 @@
-/* The admin interface: questions that change nothing. What is wrong with the files, what would
- * become of a request, what was decided and what was logged of late. */
+/* The admin interface: questions that change nothing. What would become of a request, what was
+ * decided and what was logged of late. */
 #include "live.h"
 
-#include "check.h"
 #include "core/log_memory.h"
 #include "core/memory.h"
 #include "explain.h"
@@ -10,16 +9,6 @@
 #include "trace_entry.h"
 
 #include <stdlib.h>
-
-/* -- The files --------------------------------------------------------------------------------- */
-
-static void check_files(void *context, const struct admin_request *request,
-                        struct admin_answer *answer)
-{
-    const struct live *live = context;
-    (void)request;
-    answer->body = check_json(publisher_configuration(live->publisher)->path);
-}
 
 /* -- One request ------------------------------------------------------------------------------- */
 
@@ -139,7 +128,6 @@ static void show_events(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation QUESTION_OPERATIONS[] = {
-    {"POST", "/v1/check", check_files, "reads all files anew and tells what is wrong"},
     {"POST", "/v1/explain", explain, "what becomes of a request, and why"},
     {"GET", "/v1/decisions", show_decisions, "the last decisions, if they are recorded"},
     {"GET", "/v1/events", show_events, "the log's last errors, warnings and notices"},

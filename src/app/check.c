@@ -92,20 +92,21 @@ static bool can_ask(const char *path, const struct whole *whole, struct diagnost
     return false;
 }
 
-static bool look(const char *path, struct whole *whole, struct diagnostics *diagnostics,
-                 struct json **stripped)
+static bool look(const char *path, const atomic_bool *give_up, struct whole *whole,
+                 struct diagnostics *diagnostics, struct json **stripped)
 {
-    bool is_good = whole_load(path, answer_prepare, whole, diagnostics);
+    const struct whole_changes none = {.give_up = give_up};
+    bool is_good = whole_load_changed(path, &none, answer_prepare, whole, diagnostics);
     *stripped = stripped_check(whole, diagnostics);
     return can_ask(path, whole, diagnostics) && is_good;
 }
 
-struct json *check_json(const char *path)
+struct json *check_json(const char *path, const atomic_bool *give_up)
 {
     struct whole whole;
     struct diagnostics diagnostics = {0};
     struct json *stripped;
-    (void)look(path, &whole, &diagnostics, &stripped);
+    (void)look(path, give_up, &whole, &diagnostics, &stripped);
     struct json *root = to_json(&whole, &diagnostics, stripped);
     json_free(stripped);
     whole_fini(&whole);
@@ -126,7 +127,7 @@ static int check(const char *path, bool as_json)
     struct whole whole;
     struct diagnostics diagnostics = {0};
     struct json *stripped;
-    bool is_good = look(path, &whole, &diagnostics, &stripped);
+    bool is_good = look(path, NULL, &whole, &diagnostics, &stripped);
 
     if (as_json)
         print_json(&whole, &diagnostics, stripped);

@@ -3,5 +3,9 @@
 
 #include "json/json.h"
 
-/* Reads all of it anew: what `owui-spoa check --json` prints, for json_free(). */
-struct json *check_json(const char *path) __attribute__((returns_nonnull));
+#include <stdatomic.h>
+
+/* Reads all of it anew: what `owui-spoa check --json` prints, for json_free(). When `give_up` is
+ * set, some of it is not read any more. */
+struct json *check_json(const char *path, const atomic_bool *give_up)
+    __attribute__((returns_nonnull));

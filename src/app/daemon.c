@@ -6,6 +6,7 @@
  */
 #include "daemon.h"
 
+#include "admin_files.h"
 #include "certificates.h"
 #include "command.h"
 #include "core/clock.h"
@@ -57,6 +58,7 @@ struct daemon {
     struct troubles *troubles;
     struct trace *trace;        /* NULL: nothing is recorded */
     struct admin_server *admin; /* NULL: its socket cannot be opened */
+    struct admin_files *files;
     struct live live;
     struct certificates *certificates; /* NULL: none are looked after */
     struct pages *pages;
@@ -126,6 +128,7 @@ static void on_stop_signal(void *context)
         service_stopping();
         close_listeners(daemon);
         loops_drain(daemon->loops, DRAIN_MS);
+        admin_files_give_up(daemon->files);
         break;
     case STATE_DRAINING: loops_stop(daemon->loops); break;
     }
@@ -500,6 +503,7 @@ static void start_admin(struct daemon *daemon)
                                      configuration->listen_group, &why);
     if (daemon->admin != NULL) {
         offer_operations(daemon);
+        daemon->files = admin_files_new(daemon->admin, configuration);
         open_admin_http(daemon);
         return;
     }
@@ -649,6 +653,7 @@ static void stop(struct daemon *daemon)
     haproxy_needs_free(daemon->needs);
     map_keeper_free(daemon->fallback);
     map_keeper_free(daemon->decisions);
+    admin_files_free(daemon->files);
     admin_server_free(daemon->admin);
     history_close(daemon->live.history);
     pages_free(daemon->pages);

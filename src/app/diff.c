@@ -3,6 +3,9 @@
  * Text that differs may mean the same, and one letter may mean another upstream for a thousand
  * hosts. So both configurations are asked about all that the tenants which are not the same tell
  * apart, in either version, and the answers are compared. */
+#include "diff.h"
+
+#include "ask.h"
 #include "command.h"
 #include "core/memory.h"
 #include "probes.h"
@@ -182,7 +185,7 @@ static void print_text(const struct comparison *comparison, const struct json *u
                comparison->probes.left_out);
 }
 
-static void print_json(const struct comparison *comparison, const struct json *unseen_names)
+static struct json *to_json(const struct comparison *comparison, const struct json *unseen_names)
 {
     struct json *root = json_new_object();
     json_put_integer(root, "decided", (int64_t)comparison->probes.count);
@@ -194,23 +197,12 @@ static void print_json(const struct comparison *comparison, const struct json *u
     json_put(root, "unseen", json_clone(unseen_names));
     json_put(root, "undrained", json_clone(comparison->undrained));
     json_put(root, "differences", json_clone(comparison->differences));
-    char *text = json_print(root, JSON_STYLE_INDENTED);
-    fputs(text, stdout);
-    free(text);
-    json_free(root);
+    return root;
 }
 
-struct wish {
-    const char *before; /* global files */
-    const char *after;
-    struct whole_changes changes;
-    bool json;
-};
-
-static int compare(const struct wish *wish)
+static void comparison_init(struct comparison *comparison)
 {
-    static const struct whole_changes NONE;
-    struct comparison comparison = {
+    *comparison = (struct comparison){
         .added = json_new_array(),
         .removed = json_new_array(),
         .changed = json_new_array(),
@@ -218,34 +210,83 @@ static int compare(const struct wish *wish)
         .undrained = json_new_array(),
         .differences = json_new_array(),
     };
-    int code = EXIT_WRONG;
-    bool usable = verdict_load(wish->before, &NONE, &comparison.before);
-    if (verdict_load(wish->after, &wish->changes, &comparison.after) && usable) {
-        find_probes(&comparison);
-        for (size_t i = 0; i < comparison.probes.count; i++)
-            ask_both(&comparison, &comparison.probes.items[i]);
+}
+
+static void comparison_fini(struct comparison *comparison)
+{
+    probes_fini(&comparison->probes);
+    json_free(comparison->added);
+    json_free(comparison->removed);
+    json_free(comparison->changed);
+    json_free(comparison->seen);
+    json_free(comparison->undrained);
+    json_free(comparison->differences);
+    whole_fini(&comparison->before);
+    whole_fini(&comparison->after);
+}
+
+/* False when one of them cannot serve. */
+static bool comparison_load(struct comparison *comparison, const struct diff_wish *wish,
+                            struct diagnostics *before, struct diagnostics *after)
+{
+    const struct whole_changes none = {.give_up = wish->changes.give_up};
+    bool usable = verdict_load(wish->before, &none, &comparison->before, before);
+    return verdict_load(wish->after, &wish->changes, &comparison->after, after) && usable;
+}
+
+static void comparison_ask(struct comparison *comparison, const atomic_bool *give_up)
+{
+    find_probes(comparison);
+    for (size_t i = 0; i < comparison->probes.count; i++) {
+        if (give_up != NULL && atomic_load(give_up))
+            break;
+        ask_both(comparison, &comparison->probes.items[i]);
+    }
+}
+
+struct json *diff_json(const struct diff_wish *wish, struct diagnostics *before,
+                       struct diagnostics *after)
+{
+    struct comparison comparison;
+    struct json *root = NULL;
+    comparison_init(&comparison);
+    if (comparison_load(&comparison, wish, before, after)) {
+        comparison_ask(&comparison, wish->changes.give_up);
         struct json *unseen_names = unseen(&comparison);
-        if (wish->json)
-            print_json(&comparison, unseen_names);
+        root = to_json(&comparison, unseen_names);
+        json_free(unseen_names);
+    }
+    comparison_fini(&comparison);
+    return root;
+}
+
+static int compare(const struct diff_wish *wish, bool as_json)
+{
+    struct comparison comparison;
+    struct diagnostics before = {0}, after = {0};
+    int code = EXIT_WRONG;
+    comparison_init(&comparison);
+    bool usable = comparison_load(&comparison, wish, &before, &after);
+    verdict_print_errors(&before);
+    verdict_print_errors(&after);
+    if (usable) {
+        comparison_ask(&comparison, NULL);
+        struct json *unseen_names = unseen(&comparison);
+        struct json *root = as_json ? to_json(&comparison, unseen_names) : NULL;
+        if (as_json)
+            ask_print_json(root);
         else
             print_text(&comparison, unseen_names);
         code = comparison.differ > 0 || json_count(unseen_names) > 0 ? EXIT_BAD : EXIT_GOOD;
+        json_free(root);
         json_free(unseen_names);
     }
-    probes_fini(&comparison.probes);
-    json_free(comparison.added);
-    json_free(comparison.removed);
-    json_free(comparison.changed);
-    json_free(comparison.seen);
-    json_free(comparison.undrained);
-    json_free(comparison.differences);
-    whole_fini(&comparison.before);
-    whole_fini(&comparison.after);
+    comparison_fini(&comparison);
     return code;
 }
 
 /* A folder of tenants, or a file of them. */
-static bool read_change(struct wish *wish, const char *path)
+static bool read_change(struct diff_wish *wish, const char *path)
 {
     struct stat about;
     if (stat(path, &about) != 0)
@@ -274,11 +315,12 @@ static const struct command_usage USAGE = {
 
 int diff_command(struct command_line *line)
 {
-    struct wish wish = {.before = DEFAULT_CONFIGURATION};
+    struct diff_wish wish = {.before = DEFAULT_CONFIGURATION};
+    bool as_json = false;
     const struct command_option options[] = {
         {"to-config", 0, "FILE", "as it would be: another global file", .text = &wish.after},
         command_option_config(&wish.before),
-        command_option_json(&wish.json),
+        command_option_json(&as_json),
         {0},
     };
     if (!command_line_read(line, &USAGE, options))
@@ -290,5 +332,5 @@ int diff_command(struct command_line *line)
         wish.after = wish.before;
     if (change != NULL && !read_change(&wish, change))
         return command_line_misused(line, "%s cannot be read", change);
-    return compare(&wish);
+    return compare(&wish, as_json);
 }

@@ -1,4 +1,6 @@
 /* `owui-spoa haproxy-config`: HAProxy's side of the configuration, printed or written. */
+#include "haproxy_config.h"
+
 #include "acme/store.h"
 #include "agent/answer.h"
 #include "certificates.h"
@@ -161,16 +163,23 @@ out:
     return error;
 }
 
+/* The SPOE file is no better than the haproxy.cfg that it goes with. */
+static char *text_of(const struct hap_config *config, enum hap_version version, bool spoe,
+                     struct error_text *why)
+{
+    char *text = hap_config_write(config, version, (struct slice){0}, why);
+    if (text == NULL || !spoe)
+        return text;
+    free(text);
+    return hap_spoe_write(config, version);
+}
+
 static enum error print_file(const struct wish *wish, const struct hap_config *config,
                              struct error_text *why)
 {
-    char *text = hap_config_write(config, wish->version, (struct slice){0}, why);
+    char *text = text_of(config, wish->version, wish->spoe, why);
     if (text == NULL)
         return ERROR_INVALID;
-    if (wish->spoe) {
-        free(text);
-        text = hap_spoe_write(config, wish->version);
-    }
     fputs(text, stdout);
     free(text);
     return ERROR_OK;
@@ -178,26 +187,28 @@ static enum error print_file(const struct wish *wish, const struct hap_config *c
 
 /* With the thumbprint of the account's key, HAProxy answers challenges even when nobody else does.
  * The key comes to be with the daemon's first start, and is root's to read. */
-static void find_thumbprint(const struct wish *wish, struct configuration *configuration)
+static MUST_CHECK enum error find_thumbprint(struct configuration *configuration,
+                                             struct error_text *why)
 {
     const struct acme_settings *acme = &configuration->acme;
     char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1] = "";
-    struct error_text why;
-    enum error error = ERROR_NOT_FOUND;
-
-    if (wish->thumbprint != NULL) {
-        if (strcmp(wish->thumbprint, "none") != 0)
-            configuration->haproxy.thumbprint = memory_copy_text(slice_of(wish->thumbprint));
-        return;
-    }
-    if (acme->directory != NULL && acme->directory[0] != '\0' && acme->state_dir != NULL)
-        error = store_account_thumbprint(acme->state_dir, acme->directory, thumbprint, &why);
+    if (acme->directory == NULL || acme->directory[0] == '\0' || acme->state_dir == NULL)
+        return ERROR_OK;
+    enum error error = store_account_thumbprint(acme->state_dir, acme->directory, thumbprint, why);
     if (error == ERROR_OK)
         configuration->haproxy.thumbprint = memory_copy_text(slice_of(thumbprint));
-    else if (error != ERROR_NOT_FOUND)
+    return error == ERROR_NOT_FOUND ? ERROR_OK : error;
+}
+
+static void set_thumbprint(const struct wish *wish, struct configuration *configuration)
+{
+    struct error_text why;
+    if (wish->thumbprint == NULL && find_thumbprint(configuration, &why) != ERROR_OK)
         fprintf(stderr,
                 "owui-spoa: written without an answer to challenges by HAProxy itself: %s\n",
                 why.text);
+    else if (wish->thumbprint != NULL && strcmp(wish->thumbprint, "none") != 0)
+        configuration->haproxy.thumbprint = memory_copy_text(slice_of(wish->thumbprint));
 }
 
 /* HAProxy does not start without it. It may run on another machine, though, where the service makes
@@ -217,6 +228,22 @@ static void make_map(const char *path)
     if (path != NULL && map_file_ensure(path, &why) != ERROR_OK)
         fprintf(stderr, "owui-spoa: %s; HAProxy starts when the service has made the map\n",
                 why.text);
+}
+
+char *haproxy_config_text(const struct haproxy_config_wish *wish, struct diagnostics *diagnostics,
+                          struct error_text *why)
+{
+    const struct whole_changes none = {.give_up = wish->give_up};
+    struct whole whole;
+    char *text = NULL;
+    bool is_good =
+        whole_load_changed(wish->path, &none, answer_prepare, &whole, diagnostics) || wish->force;
+    *why = (struct error_text){.text = ""};
+    if (is_good && whole.configuration != NULL &&
+        find_thumbprint(whole.configuration, why) == ERROR_OK)
+        text = text_of(&whole.configuration->haproxy, wish->version, wish->spoe, why);
+    whole_fini(&whole);
+    return text;
 }
 
 /* Headers that a broken tenant sets are missing from HAProxy's side, so its errors count too. */
@@ -239,7 +266,7 @@ static int write_or_print(const struct wish *wish)
         code = EXIT_WRONG;
     } else {
         const struct hap_config *config = &whole.configuration->haproxy;
-        find_thumbprint(wish, whole.configuration);
+        set_thumbprint(wish, whole.configuration);
         enum error error =
             wish->folder != NULL ? write_files(wish, config, &why) : print_file(wish, config, &why);
         if (wish->folder != NULL) {

@@ -1,4 +1,7 @@
 /* `owui-spoa replay`: recorded requests decided by another configuration. */
+#include "replay.h"
+
+#include "ask.h"
 #include "command.h"
 #include "core/memory.h"
 #include "trace_request.h"
@@ -147,7 +150,7 @@ static void print_text(const struct replay *replay)
     putchar('\n');
 }
 
-static void print_json(const struct replay *replay)
+static struct json *to_json(const struct replay *replay)
 {
     struct json *root = json_new_object();
     struct json *kinds = json_new_array();
@@ -160,40 +163,74 @@ static void print_json(const struct replay *replay)
         json_append(kinds, kind);
     }
     json_put(root, "differences", kinds);
-    char *text = json_print(root, JSON_STYLE_INDENTED);
-    fputs(text, stdout);
-    free(text);
-    json_free(root);
+    return root;
+}
+
+/* False when the file or the configuration cannot be read, which is then told in `why` or in
+ * `diagnostics`. */
+static bool replay_all(struct replay *replay, const char *file, const char *configuration,
+                       const struct whole_changes *changes, struct diagnostics *diagnostics,
+                       struct error_text *why)
+{
+    size_t count;
+    struct trace_entry *entries = trace_file_read(file, &count, why);
+    bool usable =
+        entries != NULL && verdict_load(configuration, changes, &replay->whole, diagnostics);
+    for (size_t i = 0; usable && i < count; i++) {
+        if (changes->give_up != NULL && atomic_load(changes->give_up))
+            break;
+        replay_entry(replay, &entries[i]);
+    }
+    if (replay->kind_count > 1)
+        qsort(replay->kinds, replay->kind_count, sizeof(*replay->kinds), compare_kinds);
+    free(entries);
+    return usable;
+}
+
+static void replay_fini(struct replay *replay)
+{
+    for (size_t i = 0; i < replay->kind_count; i++) {
+        free(replay->kinds[i].key);
+        json_free(replay->kinds[i].told);
+    }
+    free(replay->kinds);
+    whole_fini(&replay->whole);
+}
+
+struct json *replay_json(const char *file, const char *configuration,
+                         const struct whole_changes *changes, struct diagnostics *diagnostics,
+                         struct error_text *why)
+{
+    struct replay state = {.compared = 0};
+    struct json *root = NULL;
+    *why = (struct error_text){.text = ""};
+    if (replay_all(&state, file, configuration, changes, diagnostics, why))
+        root = to_json(&state);
+    replay_fini(&state);
+    return root;
 }
 
 static int replay(const char *file, const char *configuration, bool as_json)
 {
     static const struct whole_changes NONE;
-    struct error_text why;
+    struct error_text why = {.text = ""};
+    struct diagnostics diagnostics = {0};
     struct replay state = {.compared = 0};
-    size_t count;
-    struct trace_entry *entries = trace_file_read(file, &count, &why);
     int code = EXIT_WRONG;
-    if (entries == NULL)
+    bool usable = replay_all(&state, file, configuration, &NONE, &diagnostics, &why);
+    verdict_print_errors(&diagnostics);
+    if (why.text[0] != '\0')
         fprintf(stderr, "owui-spoa: %s\n", why.text);
-    if (entries != NULL && verdict_load(configuration, &NONE, &state.whole)) {
-        for (size_t i = 0; i < count; i++)
-            replay_entry(&state, &entries[i]);
-        if (state.kind_count > 1)
-            qsort(state.kinds, state.kind_count, sizeof(*state.kinds), compare_kinds);
+    if (usable) {
+        struct json *root = as_json ? to_json(&state) : NULL;
         if (as_json)
-            print_json(&state);
+            ask_print_json(root);
         else
             print_text(&state);
+        json_free(root);
         code = state.differ > 0 ? EXIT_BAD : EXIT_GOOD;
     }
-    for (size_t i = 0; i < state.kind_count; i++) {
-        free(state.kinds[i].key);
-        json_free(state.kinds[i].told);
-    }
-    free(state.kinds);
-    free(entries);
-    whole_fini(&state.whole);
+    replay_fini(&state);
     return code;
 }
 

@@ -68,22 +68,26 @@ static void add_instances(struct whole *whole)
     free(parents.items);
 }
 
-bool verdict_load(const char *path, const struct whole_changes *changes, struct whole *whole)
+bool verdict_load(const char *path, const struct whole_changes *changes, struct whole *whole,
+                  struct diagnostics *diagnostics)
 {
-    struct diagnostics diagnostics = {0};
-    (void)!whole_load_changed(path, changes, prepare, whole, &diagnostics);
-    for (size_t i = 0; i < diagnostics.count; i++) {
-        if (diagnostics.items[i].severity != SEVERITY_ERROR)
-            continue;
-        char *text = diagnostic_print(&diagnostics.items[i]);
-        fputs(text, stderr);
-        free(text);
-    }
-    diagnostics_fini(&diagnostics);
+    (void)!whole_load_changed(path, changes, prepare, whole, diagnostics);
     if (whole->configuration == NULL)
         return false;
     add_instances(whole);
     return true;
+}
+
+void verdict_print_errors(struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        if (diagnostics->items[i].severity != SEVERITY_ERROR)
+            continue;
+        char *text = diagnostic_print(&diagnostics->items[i]);
+        fputs(text, stderr);
+        free(text);
+    }
+    diagnostics_fini(diagnostics);
 }
 
 /* -- One decision ------------------------------------------------------------------------------ */

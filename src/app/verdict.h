@@ -8,9 +8,11 @@
 
 /* Loads a configuration for decisions without looking names up: every upstream that has a name, and
  * one instance of each that has its label in it, is at one and the same address. False when it
- * cannot serve; all that is wrong is printed to stderr. */
+ * cannot serve. */
 MUST_CHECK bool verdict_load(const char *path, const struct whole_changes *changes,
-                             struct whole *whole);
+                             struct whole *whole, struct diagnostics *diagnostics);
+/* Prints the errors to stderr, and forgets all. */
+void verdict_print_errors(struct diagnostics *diagnostics);
 
 /* What the label of the tenant's wildcard hosts is then: the first of some that its pattern takes,
  * or one that it does not. */

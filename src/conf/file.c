@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,12 +94,14 @@ enum error text_file_read(const char *path, char **block, struct slice *bytes,
     return error;
 }
 
-/* A hash table that only grows: a name is a few bytes, and there are as many as files. */
+/* A hash table that only grows: a name is a few bytes, and there are as many as files. Threads that
+ * read files share it. */
 static struct {
+    pthread_mutex_t lock;
     char **slots;
     size_t capacity; /* a power of two */
     size_t count;
-} names;
+} names = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static char **find_slot(char **slots, size_t capacity, const char *name)
 {
@@ -122,6 +125,7 @@ static void grow_names(void)
 
 const char *file_name_keep(const char *name)
 {
+    pthread_mutex_lock(&names.lock);
     if (names.count * 2 >= names.capacity)
         grow_names();
     char **slot = find_slot(names.slots, names.capacity, name);
@@ -129,7 +133,9 @@ const char *file_name_keep(const char *name)
         *slot = memory_copy_text(slice_of(name));
         names.count++;
     }
-    return *slot;
+    const char *kept = *slot;
+    pthread_mutex_unlock(&names.lock);
+    return kept;
 }
 
 char *file_name_beside(const char *beside, struct slice name)

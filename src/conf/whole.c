@@ -61,8 +61,8 @@ static const char *name_of(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* Puts the changed file where its name stands; at the end when there is none of it. */
-static void change_file(char ***paths, size_t *count, const char *file)
+/* Puts the changed file where its name stands; at the end when there is none of it. Its place. */
+static size_t change_file(char ***paths, size_t *count, const char *file)
 {
     size_t place = 0;
     while (place < *count && strcmp(name_of((*paths)[place]), name_of(file)) != 0)
@@ -72,6 +72,12 @@ static void change_file(char ***paths, size_t *count, const char *file)
     else
         free((*paths)[place]);
     (*paths)[place] = memory_copy_text(slice_of(file));
+    return place;
+}
+
+static bool gives_up(const struct loading *loading)
+{
+    return loading->changes.give_up != NULL && atomic_load(loading->changes.give_up);
 }
 
 static void read_tenant_files(struct loading *loading)
@@ -80,8 +86,9 @@ static void read_tenant_files(struct loading *loading)
     const struct configuration *configuration = whole->configuration;
     const char *folder = loading->changes.tenants_dir != NULL ? loading->changes.tenants_dir
                                                               : configuration->tenants_dir;
+    const struct whole_changes *changes = &loading->changes;
     char **paths;
-    size_t count;
+    size_t count, changed = SIZE_MAX;
     struct error_text why;
     if (folder == NULL || (configuration->tenants_dir_optional && loading->changes.file == NULL &&
                            access(folder, F_OK) != 0))
@@ -92,16 +99,25 @@ static void read_tenant_files(struct loading *loading)
                              why.text);
         return;
     }
-    if (loading->changes.file != NULL)
-        change_file(&paths, &count, loading->changes.file);
-    for (size_t i = 0; i < count; i++) {
+    if (changes->file != NULL) {
+        char *path = changes->text.data != NULL ? memory_format("%s/%s", folder, changes->file)
+                                                : memory_copy_text(slice_of(changes->file));
+        changed = change_file(&paths, &count, path);
+        free(path);
+    }
+    for (size_t i = 0; i < count && !gives_up(loading); i++) {
         struct tenant_file file;
-        tenant_file_load(paths[i], whole->configuration, &file, loading->diagnostics);
+        if (i == changed && changes->text.data != NULL)
+            tenant_text_load_news(paths[i], changes->text, whole->configuration, NULL, &file,
+                                  loading->diagnostics);
+        else
+            tenant_file_load(paths[i], whole->configuration, &file, loading->diagnostics);
         take_tenants(loading, &file);
         tenant_file_fini(&file);
         whole->file_count++;
-        free(paths[i]);
     }
+    for (size_t i = 0; i < count; i++)
+        free(paths[i]);
     free(paths);
 }
 

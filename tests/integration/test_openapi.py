@@ -28,6 +28,13 @@ REQUESTS = [
     ("GET", "/v1/status", None, 200),
     ("POST", "/v1/reload", None, 200),
     ("POST", "/v1/check", None, 200),
+    ("POST", "/v1/diff?file=b.json", {"tenants": {"b": TENANT}}, 200),
+    ("POST", "/v1/diff", {"tenants": {}}, 400),
+    ("POST", "/v1/diff?file=b.json", None, 400),
+    ("POST", "/v1/replay", None, 409),
+    ("GET", "/v1/haproxy-config", None, 200),
+    ("GET", "/v1/haproxy-config?for=3.2&spoe=1", None, 200),
+    ("GET", "/v1/haproxy-config?for=1.8", None, 400),
     ("POST", "/v1/explain", {"url": "http://chat.test/x"}, 200),
     ("POST", "/v1/explain", {"url": "http://nobody.test/", "from": "192.0.2.9"}, 200),
     ("POST", "/v1/explain", {"url": "http://a.test/.well-known/acme-challenge/x"}, 200),
@@ -132,33 +139,41 @@ def test_the_description_is_well_formed():
     text = json.dumps(document)
     for reference in set(re.findall(r'"\$ref": "(#[^"]+)"', text)):
         openapi.RESOLVER.resolve(reference)
-    for kind in ("schemas", "responses"):
+    for kind in ("schemas", "responses", "parameters"):
         for name in document["components"][kind]:
             assert f"#/components/{kind}/{name}" in text, f"{name} is used by nothing"
     for (method, path), operation in openapi.OPERATIONS.items():
         holes = re.findall(r"\{(\w+)\}", path)
-        in_path = [p["name"] for p in operation.get("parameters", []) if p["in"] == "path"]
+        parameters = [openapi.resolve(one) for one in operation.get("parameters", [])]
+        in_path = [one["name"] for one in parameters if one["in"] == "path"]
         assert holes == in_path, path
         assert method != "GET" or "requestBody" not in operation
 
 
-def test_the_examples_of_the_documentation_work(api):
+def test_the_examples_of_the_documentation_work(agent, tmp_path):  # noqa: F811
     """Those with curl over the unix socket, from docs/ADMIN.md, as one script."""
+    stack = agent({"a": tenant(1)}, trace={"entries": 100, "file": str(tmp_path / "trace")})
     text = (REPOSITORY / "docs/ADMIN.md").read_text()
     block = text.split("## Examples\n")[1].split("\n## ")[0]
     script = "\n".join(line.removeprefix("    ") for line in block.splitlines())
     assert script.count("--unix-socket /run/owui-spoa/admin.sock") == 1
-    assert script.count("\napi ") + script.count("$(api ") == 10
-    script = script.replace("/run/owui-spoa/admin.sock", api.stack.config["admin_socket"])
+    assert script.count("\napi ") + script.count("$(api ") == 14
+    script = script.replace("/run/owui-spoa/admin.sock", stack.config["admin_socket"])
     script = script.replace("127.0.0.1:300", "10.0.0.1:300")
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=60
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "frontend" in (tmp_path / "haproxy.cfg").read_text()
+    assert "[owui]" in (tmp_path / "owui.spoe.cfg").read_text()
     answers = done.stdout
     assert '"state": "live"' in answers and '"decision"' in answers and '"refused": 0' in answers
     assert '"what": "end of maintenance of tenant sales"' in answers
-    changes = [one["what"] for one in api.stack.admin.json("history")[1]["history"]]
+    changes = [one["what"] for one in stack.admin.json("history")[1]["history"]]
     assert changes[0] == "roll back to 1" and len(changes) == 5
 
 
