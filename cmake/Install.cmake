@@ -21,17 +21,25 @@ install(FILES packaging/systemd/owui-spoa.sysusers.conf
         DESTINATION "${SYSUSERS_DIR}" RENAME owui-spoa.conf)
 install(FILES packaging/systemd/owui-spoa.tmpfiles.conf
         DESTINATION "${TMPFILES_DIR}" RENAME owui-spoa.conf)
-install(FILES README.md NEWS.md SECURITY.md docs/ADMIN.md docs/ARCHITECTURE.md docs/HAPROXY-MANAGER.md
-              docs/CONFIGURATION.md docs/METRICS.md haproxy/haproxy.cfg haproxy/owui.spoe.cfg
-        DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 # The changelogs' day: reproducible builds set SOURCE_DATE_EPOCH.
 string(TIMESTAMP package_date_debian "%a, %d %b %Y %H:%M:%S +0000" UTC)
 string(TIMESTAMP package_date_rpm "%a %b %d %Y" UTC)
+# As they lie in the sources, so that what they say of each other is there.
+set(readme README.md)
 if(PACKAGE STREQUAL "deb")
     include(Debian)
 else()
     install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 endif()
+install(FILES "${readme}" NEWS.md SECURITY.md CONTRIBUTING.md
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(FILES docs/ADMIN.md docs/ARCHITECTURE.md docs/CONFIGURATION.md docs/HAPROXY-MANAGER.md
+              docs/METRICS.md docs/PROOF.md docs/openapi.json
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs")
+install(DIRECTORY docs/images DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs" FILES_MATCHING
+        PATTERN "*.png")
+install(FILES haproxy/haproxy.cfg haproxy/owui.spoe.cfg
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}/haproxy")
 install(FILES docs/schema/owui-spoa.schema.json docs/schema/tenants.schema.json
         DESTINATION "${CMAKE_INSTALL_DATADIR}/owui-spoa")
 install(FILES packaging/grafana/owui-spoa.json

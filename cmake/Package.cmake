@@ -36,7 +36,12 @@ set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none")
 set(CPACK_RPM_PACKAGE_LICENSE "Apache-2.0")
 set(CPACK_RPM_PACKAGE_GROUP "System Environment/Daemons")
 set(CPACK_RPM_PACKAGE_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION}")
-set(CPACK_RPM_PACKAGE_REQUIRES "systemd, libcurl >= ${LIBCURL_VERSION}")
+# By what is loaded, as rpm finds it for what is linked: libcurl-minimal has it too.
+if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+    set(rpm_word_size "()(64bit)")
+endif()
+set(CPACK_RPM_PACKAGE_REQUIRES
+    "systemd, libcurl.so.4${rpm_word_size}, libcurl >= ${LIBCURL_VERSION}")
 set(CPACK_RPM_PACKAGE_REQUIRES_PRE "shadow-utils")
 set(CPACK_RPM_PRE_INSTALL_SCRIPT_FILE "${rpm}/pre")
 set(CPACK_RPM_POST_INSTALL_SCRIPT_FILE "${rpm}/post")

@@ -2,6 +2,7 @@
 program, and they are complete."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -135,6 +136,33 @@ def test_zsh_takes_its_completion(docs, every_command):
     assert (done.returncode, done.stderr) == (0, "")
     text = (docs / "_owui-spoa").read_text()
     assert all(f"    {command.name})\n" in text for command in every_command)
+
+
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+
+
+def dead_links(folder):
+    """Links of documents to what is not there; packages have them where the sources have them."""
+    for document in folder.rglob("*.md"):
+        for link in LINK.findall(document.read_text()):
+            if not (document.parent / link).exists():
+                yield f"{document.name}: {link}"
+
+
+def test_what_is_installed_links_to_what_is_installed(tmp_path):
+    build = BINARY.parents[2]
+    if not (build / "cmake_install.cmake").exists():
+        pytest.skip("needs a build to install from")
+    subprocess.run(
+        ["cmake", "--install", build, "--prefix", "/usr"],
+        env={**os.environ, "DESTDIR": str(tmp_path)},
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=120,
+    )
+    documents = tmp_path / "usr/share/doc/owui-spoa"
+    assert (documents / "docs/ADMIN.md").exists() and (documents / "docs/images").is_dir()
+    assert list(dead_links(documents)) == []
 
 
 def test_what_a_document_names_is_there(every_command):

@@ -1,8 +1,16 @@
 """The Debian package on a machine with systemd: installed, upgraded, removed, purged."""
 
+import http.client
+import json
+import pathlib
 import socket
+import subprocess
+import time
 
 import pytest
+
+from conftest import PACKAGES
+from test_docs import dead_links
 
 CONFIGURATION = "/etc/owui-spoa/owui-spoa.json"
 TENANT = '{"tenants": {"chat": {"hosts": ["chat.test"], "upstream": "http://127.0.0.1:3000"}}}'
@@ -48,6 +56,84 @@ def test_the_service_in_its_sandbox(machine):
     assert verified.stdout + verified.stderr == ""
     level = machine.run("systemd-analyze security --offline=true owui-spoa.service").stdout
     assert float(level.splitlines()[-1].split(": ")[1].split()[0]) <= 2.0, level
+
+
+def await_that(condition, what):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def ask(machine, method, path, body=None):
+    """Status and parsed answer of the admin interface."""
+    connection = http.client.HTTPConnection("owui-spoa", timeout=60)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(60)
+    connection.sock.connect(str(machine.path("/run/owui-spoa/admin.sock")))
+    connection.request(method, path, None if body is None else json.dumps(body))
+    answer = connection.getresponse()
+    text = answer.read()
+    is_json = answer.headers["Content-Type"] == "application/json"
+    return answer.status, json.loads(text) if is_json else text.decode()
+
+
+def test_what_the_sandbox_lets_it_do(machine):
+    """A library loaded late, a thread behind the others, huge pages, files read in a thread: what is
+    refused here would go on somehow, and nobody would notice."""
+    machine.install()
+    few = {
+        f"t{n}": {"hosts": [f"t{n}.test"], "upstream": "http://127.0.0.1:1"} for n in range(3000)
+    }
+    machine.path("/etc/owui-spoa/tenants.d/few.json").write_text(json.dumps({"tenants": few}))
+    acme = {"directory": "https://127.0.0.1:9/directory", "contact": ["mailto:me@example.test"]}
+    text = {"tenants_dir": "tenants.d", "acme": acme, "trace": {"file": "/var/lib/owui-spoa/trace"}}
+    machine.path(CONFIGURATION).write_text(json.dumps(text))
+    machine.run("systemctl start owui-spoa")
+    assert state(machine, "owui-spoa") == "active"
+    process = machine.run("systemctl show -p MainPID --value owui-spoa").stdout.strip()
+
+    def read(file):
+        return machine.path(f"/proc/{process}/{file}").read_text()
+
+    await_that(lambda: "/libcurl.so.4" in read("maps"), "libcurl is loaded")
+    threads = machine.run(f"ps -L -o comm=,ni= -p {process}").stdout.splitlines()
+    assert ["sidecar", "10"] in [line.split() for line in threads], threads
+    assert ["owui-spoa", "0"] in [line.split() for line in threads], threads
+    huge = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if huge.exists() and "[never]" not in huge.read_text():
+        flags = [line.split() for line in read("smaps").splitlines() if line.startswith("VmFlags")]
+        assert any("hg" in line for line in flags)
+
+    status, told = ask(machine, "POST", "/v1/check")
+    assert (status, told["tenants"], told["errors"]) == (200, 3000, 0)
+    other = {"tenants": {"t1": {"hosts": ["t1.test"], "upstream": "http://127.0.0.1:2"}}}
+    status, told = ask(machine, "POST", "/v1/diff?file=few.json", other)
+    assert (status, told["changed"], len(told["removed"])) == (200, ["t1"], 2999)
+    assert ask(machine, "POST", "/v1/replay")[0] == 200
+    status, told = ask(machine, "GET", "/v1/haproxy-config?for=2.6")
+    assert status == 200 and "frontend" in told
+    assert ask(machine, "POST", "/v1/tenants/more", {"hosts": ["more.test"]})[0] == 422
+    more = {"hosts": ["more.test"], "upstream": "http://127.0.0.1:1"}
+    assert ask(machine, "POST", "/v1/tenants/more", more)[0] == 201
+    assert machine.mode("/etc/owui-spoa/tenants.d/more.json").endswith("owui-spoa:owui-spoa")
+
+
+def test_documents_link_to_what_is_there(machine):
+    machine.install()
+    documents = machine.path("/usr/share/doc/owui-spoa")
+    assert (documents / "docs/ADMIN.md").exists()
+    assert list(dead_links(documents)) == []
+
+
+def test_what_is_loaded_late_is_depended_on():
+    """No tool that looks for dependencies sees it."""
+    (package,) = (PACKAGES / "deb/packages/1").glob("*.deb")
+    told = subprocess.run(["dpkg-deb", "-f", package, "Depends"], capture_output=True, text=True)
+    names = {one.split()[0] for one in told.stdout.split(",")}
+    assert "libcurl4" in names and "libc6" in names
+    # What the program had once, and has no more.
+    assert not [name for name in names if name.startswith(("libmicrohttpd", "libsystemd"))]
 
 
 def test_an_upgrade_keeps_what_the_admin_wrote_and_who_waits(machine):

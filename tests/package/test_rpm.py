@@ -65,12 +65,22 @@ def test_no_folder_of_the_system_is_claimed():
         "/etc/owui-spoa",
         "/etc/owui-spoa/tenants.d",
         "/usr/share/doc/owui-spoa",
+        "/usr/share/doc/owui-spoa/docs",
+        "/usr/share/doc/owui-spoa/docs/images",
+        "/usr/share/doc/owui-spoa/haproxy",
         "/usr/share/owui-spoa",
+        "/usr/share/owui-spoa/grafana",
+        "/usr/share/owui-spoa/prometheus",
     }
 
 
 def test_the_configuration_is_marked():
     assert rpm("-qpc", package()).split() == ["/etc/owui-spoa/owui-spoa.json"]
+
+
+def test_what_is_loaded_late_is_depended_on():
+    needed = rpm("-qpR", package()).splitlines()
+    assert [name for name in needed if name.startswith("libcurl.so.4")]
 
 
 def test_installed_upgraded_erased(root):
