@@ -124,7 +124,7 @@ def test_what_the_subcommand_refuses(tcp):
         (["add", "a/b"], 1, "no name"),
         (["add", "x" * 33], 1, "no name"),
         (["add", "bob", "--role", "root"], 2, "admin"),
-        (["add"], 2, "one name"),
+        (["add"], 2, "whose?"),
         (["remove", "nobody"], 1, "no token"),
         (["show"], 2, "none of"),
     ]:

@@ -136,7 +136,7 @@ def test_a_look_changes_nothing(place):
         ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
         ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
         ((HOST, *UPSTREAM, "more"), 'unexpected argument "more"'),
-        ((HOST, *UPSTREAM, "--wait", "long"), "--wait long"),
+        ((HOST, *UPSTREAM, "--wait", "long"), '--wait "long"'),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_changes(place, arguments, told):

@@ -48,7 +48,7 @@ def run_agent_command(*arguments, **options):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env={**os.environ, **SANITIZERS},
         **options,
     )
