@@ -109,6 +109,29 @@ def test_a_stop_does_not_wait_for_what_is_read(crowded):
     assert set(statuses) <= {b"200", b"503", b""}, statuses
 
 
+def test_changes_are_taken_while_files_are_read(crowded):
+    """With the thread sanitizer's build it is the threads that are looked at."""
+    stack = crowded
+    body = json.dumps({"tenants": {"x": tenant(9, "x.test")}}).encode()
+    asked = [
+        ask_later(stack, *what)
+        for what in (
+            ("POST", "/v1/check"),
+            ("POST", "/v1/diff?file=x.json", body),
+            ("GET", "/v1/haproxy-config"),
+        )
+    ]
+    for number in range(10):
+        name = f"n{number}"
+        added = stack.admin.http("POST", f"/v1/tenants/{name}", tenant(7, f"{name}.test"))
+        assert added[0] == 201
+        stack.write_tenants({f"z{number}": tenant(3, f"z{number}.test")}, f"z{number}.json")
+    assert stack.admin.http("POST", "/v1/reload")[1]["tenants"]["live"] == MANY + 20
+    for connection in asked:
+        connection.settimeout(300)
+        assert connection.recv(20).startswith(b"HTTP/1.1 200")
+
+
 # --- they tell what the subcommands tell ----------------------------------------------------------
 
 
