@@ -31,9 +31,12 @@ static int connect_to(const char *path, struct error_text *text)
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
         return fd;
     }
-    const char *fix = errno == EACCES   ? " (try sudo, or join the socket's group)"
-                      : errno == ENOENT ? " (is owui-spoa running, with this \"admin_socket\"?)"
-                                        : "";
+    const char *fix =
+        errno == EACCES         ? " (try sudo, or join the socket's group)"
+        : errno == ENOENT       ? " (is owui-spoa running, with this \"admin_socket\"? systemctl "
+                                  "status owui-spoa)"
+        : errno == ECONNREFUSED ? " (is owui-spoa running? systemctl status owui-spoa)"
+                                : "";
     error_set(text, ERROR_SYSTEM, "cannot connect to %s: %s%s", path, strerror(errno), fix);
     if (fd >= 0)
         close(fd);

@@ -3,29 +3,38 @@
 
 #include "admin/admin_client.h"
 #include "command.h"
-#include "conf/configuration.h"
 #include "core/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-char *ask_socket(const char *socket, const char *configuration_path)
+struct configuration *ask_configuration(const char *path)
 {
     struct diagnostics diagnostics = {0};
     struct tenant_file tenants = {0};
+    struct configuration *configuration = configuration_load(path, &tenants, &diagnostics);
+    for (size_t i = 0; configuration == NULL && i < diagnostics.count; i++) {
+        char *text = diagnostic_print(&diagnostics.items[i]);
+        if (diagnostics.items[i].severity == SEVERITY_ERROR)
+            fputs(text, stderr);
+        free(text);
+    }
+    if (configuration == NULL)
+        fprintf(stderr, "owui-spoa: %s cannot be read; -c FILE names another one\n", path);
+    tenant_file_fini(&tenants);
+    diagnostics_fini(&diagnostics);
+    return configuration;
+}
+
+char *ask_socket(const char *socket, const char *configuration_path)
+{
     char *path = NULL;
     if (socket != NULL)
         return memory_copy_text(slice_of(socket));
-    struct configuration *configuration =
-        configuration_load(configuration_path, &tenants, &diagnostics);
+    struct configuration *configuration = ask_configuration(configuration_path);
     if (configuration != NULL)
         path = memory_copy_text(slice_of(configuration->admin_socket));
-    else
-        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
-                configuration_path);
     configuration_free(configuration);
-    tenant_file_fini(&tenants);
-    diagnostics_fini(&diagnostics);
     return path;
 }
 

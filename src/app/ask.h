@@ -2,8 +2,12 @@
  * reading and printing of answers. */
 #pragma once
 
+#include "conf/configuration.h"
 #include "json/json.h"
 
+/* The global file; NULL, with what is wrong with it told on stderr, when it cannot be read. For
+ * configuration_free(). */
+struct configuration *ask_configuration(const char *path);
 /* The admin socket: `socket` if told, else that of the configuration. NULL, told on stderr, when
  * there is no telling; for free(). */
 char *ask_socket(const char *socket, const char *configuration);

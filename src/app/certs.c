@@ -1,12 +1,15 @@
 /* `owui-spoa certs`: the running daemon's certificates, shown and acted upon. */
 #include "ask.h"
 #include "command.h"
+#include "core/memory.h"
 #include "core/time_text.h"
+#include "terminal.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DAY_S = 86400, NAMES_SHOWN = 6, PATH_SIZE = 512 };
+enum { NAMES_SHOWN = 6, PATH_SIZE = 512 };
 
 /* "1/2": how many HAProxys serve what is on disk. */
 static void print_served(const struct json *certificate, char *text, size_t size)
@@ -21,129 +24,106 @@ static void print_served(const struct json *certificate, char *text, size_t size
     snprintf(text, size, "%zu/%zu", served, json_count(haproxys));
 }
 
-static void print_expiry(const struct json *certificate, int64_t now_s, char *text, size_t size)
-{
-    int64_t left_s = ask_number(certificate, "not_after") - now_s;
-    if (json_get(certificate, "not_after") == NULL)
-        snprintf(text, size, "none yet");
-    else if (left_s <= 0)
-        snprintf(text, size, "EXPIRED");
-    else if (left_s < 2 * DAY_S)
-        snprintf(text, size, "%lldh", (long long)(left_s / 3600));
-    else
-        snprintf(text, size, "%lldd", (long long)(left_s / DAY_S));
-}
-
-static void print_problem(const struct json *problem, const char *about)
-{
-    struct slice detail = ask_text(problem, "detail");
-    struct slice type = ask_text(problem, "type");
-    printf("    %s: %.*s%s%.*s\n", about, SLICE_PRINT(type), type.size > 0 ? ": " : "",
-           SLICE_PRINT(detail));
-    struct slice url = ask_text(problem, "url");
-    if (url.size > 0)
-        printf("    see %.*s\n", SLICE_PRINT(url));
-}
-
-/* The names behind the first. */
+/* All names in a line or two. */
 static void print_names(const struct json *hosts)
 {
     size_t count = json_count(hosts);
-    size_t shown = count > NAMES_SHOWN ? NAMES_SHOWN : count;
-    for (size_t i = 1; i < shown; i++) {
-        struct slice name = {0};
-        if (json_read_text(json_at(hosts, i), &name))
-            printf("%s%.*s", i == 1 ? "    and for " : ", ", SLICE_PRINT(name));
+    size_t shown = size_min(count, NAMES_SHOWN);
+    char *names = memory_copy_text(SLICE(""));
+    for (size_t i = 0; i < shown; i++) {
+        struct slice name = SLICE("?");
+        if (!json_read_text(json_at(hosts, i), &name))
+            continue;
+        char *longer =
+            memory_format("%s%s%.*s", names, names[0] != '\0' ? ", " : "", SLICE_PRINT(name));
+        free(names);
+        names = longer;
     }
-    if (count > shown)
-        printf(" and %zu more", count - shown);
-    if (count > 1)
-        putchar('\n');
-}
-
-/* Whose the certificate is that is on disk. */
-static void print_origin(const struct json *certificate)
-{
-    char until[TIME_TEXT_SIZE];
-    struct slice serial = ask_text(certificate, "serial");
-    struct slice ca = ask_text(certificate, "ca");
-    if (serial.size == 0)
-        return;
-    time_text_print(ask_number(certificate, "not_after"), until);
-    printf("    %.*s, serial %.*s, until %s, from %.*s\n",
-           SLICE_PRINT(ask_text(certificate, "issuer")), SLICE_PRINT(serial), until,
-           SLICE_PRINT(ca.size > 0 ? ca : SLICE("a file")));
+    char *whole = count > shown ? memory_format("%s and %zu more", names, count - shown)
+                                : memory_copy_text(slice_of(names));
+    view_line("for", slice_of(whole));
+    free(whole);
+    free(names);
 }
 
 static void print_row(const struct json *certificate, int64_t now_s)
 {
-    char expiry[24];
+    enum { NEXT_INDENT = 43 };
+    char expiry[VIEW_EXPIRY_SIZE];
     char served[24];
-    struct slice name = ask_text(certificate, "name");
-    struct slice first = {0};
-    const struct json *hosts = json_get(certificate, "hosts");
-    const struct json *left_out = json_get(certificate, "left_out");
-    const struct json *haproxys = json_get(certificate, "haproxys");
-
-    if (!json_read_text(json_at(hosts, 0), &first))
-        first = SLICE("-");
-    print_expiry(certificate, now_s, expiry, sizeof(expiry));
+    view_expiry(certificate, now_s, expiry);
     print_served(certificate, served, sizeof(served));
     struct slice doing = ask_text(certificate, "doing");
-    struct slice next = doing.size > 0 ? doing : ask_text(certificate, "next");
-    printf("%-24.*s %-32.*s %-9s %-7s %.*s\n", SLICE_PRINT(name), SLICE_PRINT(first), expiry,
-           served, SLICE_PRINT(next));
-    print_names(hosts);
-    print_origin(certificate);
-    if (json_get(certificate, "problem") != NULL)
-        print_problem(json_get(certificate, "problem"), "last problem");
-    for (size_t i = 0; i < json_count(left_out); i++) {
-        const struct json *host = json_at(left_out, i);
-        char about[300];
-        snprintf(about, sizeof(about), "left out %.*s", SLICE_PRINT(ask_text(host, "host")));
-        print_problem(json_get(host, "problem"), about);
-    }
-    struct slice served_wrong = ask_text(certificate, "served_wrong");
-    if (served_wrong.size > 0)
-        printf("    served: %.*s\n", SLICE_PRINT(served_wrong));
-    for (size_t i = 0; i < json_count(haproxys); i++) {
-        struct slice problem = ask_text(json_at(haproxys, i), "problem");
-        if (problem.size > 0)
-            printf("    HAProxy: %.*s\n", SLICE_PRINT(problem));
-    }
+    char *next = memory_copy_text(doing.size > 0 ? doing : ask_text(certificate, "next"));
+    char *first = memory_format("%-24.*s  %-9s %-6s", SLICE_PRINT(ask_text(certificate, "name")),
+                                expiry, served);
+    char *padded = memory_format("%-*s", NEXT_INDENT, first);
+    terminal_wrap(padded, NEXT_INDENT, next, terminal_columns());
+    print_names(json_get(certificate, "hosts"));
+    view_certificate_problems(certificate);
+    free(padded);
+    free(first);
+    free(next);
 }
 
-/* For monitoring: whether every certificate is there, not near its end, and served everywhere. */
-static bool is_fine(const struct json *certificate)
-{
-    const struct json *haproxys = json_get(certificate, "haproxys");
-    bool fine = json_get(certificate, "not_after") != NULL &&
-                slice_equal(ask_text(certificate, "alarm"), SLICE("fine")) &&
-                json_get(certificate, "served_wrong") == NULL;
-    for (size_t i = 0; i < json_count(haproxys); i++) {
-        bool served = false;
-        fine = fine && json_read_bool(json_get(json_at(haproxys, i), "served"), &served) && served;
-    }
-    return fine;
-}
-
+/* What is wrong comes first. */
 static int show_list(const struct json *answer, bool check)
 {
     const struct json *list = json_get(answer, "certificates");
     int64_t now_s = ask_number(answer, "now");
     size_t bad = 0;
-    if (!check)
-        printf("%-24s %-32s %-9s %-7s %s\n", "CERTIFICATE", "FOR", "EXPIRES", "SERVED", "NEXT");
-    for (size_t i = 0; i < json_count(list); i++) {
-        const struct json *certificate = json_at(list, i);
-        bool fine = is_fine(certificate);
-        bad += !fine;
-        if (!check || !fine)
-            print_row(certificate, now_s);
-    }
-    if (check)
+    for (size_t i = 0; i < json_count(list); i++)
+        bad += !view_certificate_is_fine(json_at(list, i));
+    if (!check || bad > 0)
+        printf("%-24s  %-9s %-6s %s\n", "CERTIFICATE", "EXPIRES", "SERVED", "NEXT");
+    for (int fine = 0; fine <= !check; fine++)
+        for (size_t i = 0; i < json_count(list); i++)
+            if (view_certificate_is_fine(json_at(list, i)) == (fine != 0))
+                print_row(json_at(list, i), now_s);
+    if (check || json_count(list) == 0)
         printf("%zu certificates, %zu not fine\n", json_count(list), bad);
     return check && bad > 0 ? EXIT_BAD : EXIT_GOOD;
+}
+
+static void print_field(const char *label, struct slice text)
+{
+    if (text.size > 0)
+        printf("%-12s%.*s\n", label, SLICE_PRINT(text));
+}
+
+static void print_time(const struct json *certificate, const char *label, const char *key)
+{
+    char time[TIME_TEXT_SIZE];
+    if (json_get(certificate, key) != NULL)
+        print_field(label, slice_of(time_text_print(ask_number(certificate, key), time)));
+}
+
+static void show_one(const struct json *certificate)
+{
+    const struct json *hosts = json_get(certificate, "hosts");
+    struct slice ca = ask_text(certificate, "ca");
+    struct slice doing = ask_text(certificate, "doing");
+    print_field("certificate", ask_text(certificate, "name"));
+    print_field("tenant", ask_text(certificate, "tenant"));
+    for (size_t i = 0; i < json_count(hosts); i++) {
+        struct slice name;
+        if (json_read_text(json_at(hosts, i), &name))
+            print_field(i == 0 ? "for" : "", name);
+    }
+    print_time(certificate, "from", "not_before");
+    print_time(certificate, "until", "not_after");
+    print_time(certificate, "renewal", "renewal");
+    print_field("issuer", ask_text(certificate, "issuer"));
+    print_field("serial", ask_text(certificate, "serial"));
+    print_field("key", ask_text(certificate, "key"));
+    print_field("CA", ca.size > 0 ? ca : SLICE("a file"));
+    print_field("next", doing.size > 0 ? doing : ask_text(certificate, "next"));
+    char served[24];
+    print_served(certificate, served, sizeof(served));
+    printf("%-12s%s HAProxys\n", "served by", served);
+    if (!view_certificate_is_fine(certificate) || json_get(certificate, "problem") != NULL)
+        puts("problems");
+    view_certificate_problems(certificate);
 }
 
 struct wish {
@@ -224,8 +204,10 @@ static int perform(const struct wish *wish, const char *socket)
     struct json *answer = ask(socket, wish->action != NULL ? "POST" : "GET", path, NULL, &code);
     if (answer == NULL)
         return code;
-    if (wish->json || (wish->name != NULL && wish->action == NULL)) {
+    if (wish->json) {
         ask_print_json(answer);
+    } else if (wish->action == NULL && wish->name != NULL) {
+        show_one(answer);
     } else if (wish->action != NULL) {
         printf("%s: %s is under way; `owui-spoa certs` tells how it goes\n", wish->name,
                wish->action);

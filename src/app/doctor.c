@@ -399,19 +399,55 @@ static void print_finding(const struct finding *finding, unsigned columns, bool 
     free(text);
 }
 
+/* Those that are about one tenant, or about none, lie side by side. */
+static size_t count_alike(const struct doctor *doctor, size_t first, enum doctor_severity *worst)
+{
+    const struct finding *findings = doctor->findings;
+    size_t count = 0;
+    *worst = DOCTOR_NOTE;
+    for (; first + count < doctor->finding_count; count++) {
+        const struct finding *one = &findings[first + count];
+        const char *tenant = findings[first].tenant;
+        if ((tenant == NULL) != (one->tenant == NULL) ||
+            (tenant != NULL && strcmp(tenant, one->tenant) != 0))
+            break;
+        if (one->severity > *worst)
+            *worst = one->severity;
+    }
+    return count;
+}
+
+/* Tenants with errors come before those with warnings. Of thousands with the same trouble, a screen
+ * full is enough. */
 static void print_findings(const struct doctor *doctor)
 {
+    enum { TENANTS_MAX = 20 };
     unsigned columns = terminal_columns();
     bool has_colours = terminal_has_colours();
-    const char *tenant = NULL;
-    for (size_t i = 0; i < doctor->finding_count; i++) {
-        const struct finding *finding = &doctor->findings[i];
-        if (finding->tenant != NULL && (tenant == NULL || strcmp(tenant, finding->tenant) != 0))
-            printf("%s%s%s%s\n", i > 0 ? "\n" : "", terminal_style(TERMINAL_BOLD, has_colours),
-                   finding->tenant, terminal_style(TERMINAL_PLAIN, has_colours));
-        tenant = finding->tenant;
-        print_finding(finding, columns, has_colours);
+    size_t shown = 0, hidden = 0;
+    for (int severity = DOCTOR_ERROR; severity >= DOCTOR_NOTE; severity--) {
+        enum doctor_severity worst;
+        for (size_t i = 0, count; i < doctor->finding_count; i += count) {
+            const char *tenant = doctor->findings[i].tenant;
+            count = count_alike(doctor, i, &worst);
+            /* What is about no tenant comes before all others, whatever it is. */
+            if (tenant == NULL ? severity != DOCTOR_ERROR : (int)worst != severity)
+                continue;
+            if (tenant != NULL && shown == TENANTS_MAX) {
+                hidden++;
+                continue;
+            }
+            if (tenant != NULL)
+                printf("%s%s%s%s\n", i > 0 || shown > 0 ? "\n" : "",
+                       terminal_style(TERMINAL_BOLD, has_colours), tenant,
+                       terminal_style(TERMINAL_PLAIN, has_colours));
+            shown += tenant != NULL;
+            for (size_t j = 0; j < count; j++)
+                print_finding(&doctor->findings[i + j], columns, has_colours);
+        }
     }
+    if (hidden > 0)
+        printf("\nand %zu tenants more: owui-spoa doctor TENANT, or --json for all\n", hidden);
 }
 
 static void count_findings(const struct doctor *doctor, size_t counts[static 3])
@@ -506,8 +542,7 @@ static int perform(const struct wish *wish)
     int code = EXIT_WRONG;
     bool good = whole_load(wish->configuration, answer_prepare, &doctor.whole, &diagnostics);
     if (doctor.whole.configuration == NULL) {
-        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
-                wish->configuration);
+        configuration_free(ask_configuration(wish->configuration)); /* which tells why */
     } else if (knows_tenant(&doctor) && open_doctor(&doctor)) {
         (void)good; /* what is wrong is one of the findings */
         look_at_configuration(&doctor, &diagnostics);

@@ -43,12 +43,29 @@ static void print_row(const struct json *record)
     struct slice what = ask_text(record, "what");
     printf("%5lld  ", (long long)ask_number(record, "id"));
     print_when(ask_number(record, "when"));
-    printf("  %-34.*s ", SLICE_PRINT(ask_text(record, "who")));
+    printf("  %-32.*s ", SLICE_PRINT(ask_text(record, "who")));
     if (what.size > 0)
         printf("%.*s", SLICE_PRINT(what));
     else
         print_names(json_get(record, "tenants"));
     putchar('\n');
+}
+
+/* The keys of a tenant that are not as in `other`, one a line. */
+static void print_keys(char mark, const struct json *tenant, const struct json *other)
+{
+    for (struct json_member member = {0}; json_next(tenant, &member);) {
+        char *key = memory_copy_text(member.key);
+        char *text = json_print(member.value, JSON_STYLE_LINE);
+        char *there = other != NULL && json_get(other, key) != NULL
+                          ? json_print(json_get(other, key), JSON_STYLE_LINE)
+                          : NULL;
+        if (there == NULL || strcmp(text, there) != 0)
+            printf("  %c \"%s\": %s\n", mark, key, text);
+        free(there);
+        free(text);
+        free(key);
+    }
 }
 
 static void print_record(const struct json *record)
@@ -59,17 +76,12 @@ static void print_record(const struct json *record)
         const struct json *one = json_at(differences, i);
         const struct json *before = json_get(one, "before");
         const struct json *after = json_get(one, "after");
-        printf("\n%.*s\n", SLICE_PRINT(ask_text(one, "tenant")));
-        if (before != NULL) {
-            char *text = json_print(before, JSON_STYLE_LINE);
-            printf("  - %s\n", text);
-            free(text);
-        }
-        if (after != NULL) {
-            char *text = json_print(after, JSON_STYLE_LINE);
-            printf("  + %s\n", text);
-            free(text);
-        }
+        printf("\n%.*s%s\n", SLICE_PRINT(ask_text(one, "tenant")),
+               before == NULL  ? ", added"
+               : after == NULL ? ", removed"
+                               : "");
+        print_keys('-', before, after);
+        print_keys('+', after, before);
     }
 }
 
@@ -86,7 +98,7 @@ static int show(const struct wish *wish, const char *socket)
     else if (answer != NULL && wish->id != NULL)
         print_record(answer);
     else if (answer != NULL)
-        printf("%5s  %-19s  %-34s %s\n", "ID", "WHEN", "WHO", "WHAT");
+        printf("%5s  %-19s  %-32s %s\n", "ID", "WHEN", "WHO", "WHAT");
     for (size_t i = 0; !wish->json && i < json_count(list); i++)
         print_row(json_at(list, i));
     json_free(answer);

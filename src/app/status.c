@@ -2,9 +2,13 @@
 #include "ask.h"
 #include "command.h"
 #include "core/memory.h"
+#include "status_troubles.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { LABEL_WIDTH = 13 };
 
 static void print_uptime(int64_t uptime_s)
 {
@@ -13,29 +17,29 @@ static void print_uptime(int64_t uptime_s)
         printf("%lldd %lldh", (long long)(uptime_s / DAY), (long long)(uptime_s % DAY / HOUR));
     else if (uptime_s >= HOUR)
         printf("%lldh %lldm", (long long)(uptime_s / HOUR), (long long)(uptime_s % HOUR / MINUTE));
+    else if (uptime_s < MINUTE)
+        printf("%llds", (long long)uptime_s);
     else
         printf("%lldm %llds", (long long)(uptime_s / MINUTE), (long long)(uptime_s % MINUTE));
 }
 
-/* "label   12 live, 1 broken": the members of an object that are not 0. */
+/* "label   12 live, 1 broken": the members of an object that are not 0, in lines that fit. */
 static void print_counts(const char *label, const struct json *counts)
 {
-    int64_t total = 0;
-    bool any = false;
-    for (struct json_member member = {0}; json_next(counts, &member);) {
-        int64_t count = 0;
-        if (json_read_integer(member.value, &count))
-            total += count;
-    }
-    printf("%-13s", label);
+    char *text = memory_copy_text(SLICE(""));
     for (struct json_member member = {0}; json_next(counts, &member);) {
         int64_t count = 0;
         if (!json_read_integer(member.value, &count) || count == 0)
             continue;
-        printf("%s%lld %.*s", any ? ", " : "", (long long)count, SLICE_PRINT(member.key));
-        any = true;
+        char *longer = memory_format("%s%s%lld %.*s", text, text[0] != '\0' ? ", " : "",
+                                     (long long)count, SLICE_PRINT(member.key));
+        free(text);
+        text = longer;
     }
-    puts(total == 0 ? "none" : "");
+    char *first = memory_format("%-*s", LABEL_WIDTH, label);
+    terminal_wrap(first, LABEL_WIDTH, text[0] != '\0' ? text : "none", terminal_columns());
+    free(first);
+    free(text);
 }
 
 static void print_haproxys(const struct json *haproxys)
@@ -43,28 +47,22 @@ static void print_haproxys(const struct json *haproxys)
     for (size_t i = 0; i < json_count(haproxys); i++) {
         const struct json *one = json_at(haproxys, i);
         int64_t pid = ask_number(one, "pid");
-        printf("%-13s%.*s: ", i == 0 ? "haproxy" : "", SLICE_PRINT(ask_text(one, "socket")));
+        printf("%-*s%.*s: ", LABEL_WIDTH, i == 0 ? "haproxy" : "",
+               SLICE_PRINT(ask_text(one, "socket")));
         if (pid > 0)
             printf("pid %lld\n", (long long)pid);
         else
-            printf("not there: %.*s\n", SLICE_PRINT(ask_text(one, "problem")));
+            puts("not there");
     }
 }
 
 static void print_status(const struct json *status)
 {
-    bool serving = false;
-    if (!json_read_bool(json_get(status, "serving"), &serving))
-        serving = false;
-    printf("owui-spoa %.*s, pid %lld, up ", SLICE_PRINT(ask_text(status, "version")),
-           (long long)ask_number(status, "pid"));
-    print_uptime(ask_number(status, "uptime_s"));
-    printf("%s\n\n", serving ? "" : ", NOT SERVING: it is starting or stopping");
-    printf("%-13s%.*s\n", "from", SLICE_PRINT(ask_text(status, "configuration")));
-    printf("%-13s%lld, hash %.*s\n", "generation", (long long)ask_number(status, "generation"),
-           SLICE_PRINT(ask_text(status, "hash")));
+    printf("%-*s%.*s\n", LABEL_WIDTH, "from", SLICE_PRINT(ask_text(status, "configuration")));
+    printf("%-*s%lld, hash %.*s\n", LABEL_WIDTH, "generation",
+           (long long)ask_number(status, "generation"), SLICE_PRINT(ask_text(status, "hash")));
     print_counts("tenants", json_get(status, "tenants"));
-    printf("%-13s%lld, with %lld connections from HAProxy\n", "loops",
+    printf("%-*s%lld, with %lld connections from HAProxy\n", LABEL_WIDTH, "loops",
            (long long)ask_number(status, "loops"), (long long)ask_number(status, "connections"));
     print_counts("decisions", json_get(status, "decisions"));
     print_counts("refusals", json_get(status, "refusals"));
@@ -73,23 +71,19 @@ static void print_status(const struct json *status)
         print_counts("certificates", json_get(status, "certificates"));
 }
 
-/* Whether nothing needs somebody to look at it. */
-static bool is_fine(const struct json *status)
+/* What somebody who was woken up reads first. */
+static void print_verdict(const struct json *status, size_t troubles)
 {
-    static const char *const WRONG_TENANTS[] = {"kept", "broken", "shadowed"};
-    const struct json *certificates = json_get(status, "certificates");
-    const struct json *haproxys = json_get(status, "haproxys");
-    bool fine = true;
-    for (size_t i = 0; i < COUNT_OF(WRONG_TENANTS); i++)
-        fine = fine && ask_number(json_get(status, "tenants"), WRONG_TENANTS[i]) == 0;
-    for (struct json_member member = {0}; json_next(certificates, &member);) {
-        int64_t count = 0;
-        fine = fine && (slice_equal(member.key, SLICE("fine")) ||
-                        (json_read_integer(member.value, &count) && count == 0));
-    }
-    for (size_t i = 0; i < json_count(haproxys); i++)
-        fine = fine && ask_number(json_at(haproxys, i), "pid") > 0;
-    return fine;
+    bool colours = terminal_has_colours();
+    printf("owui-spoa %.*s, pid %lld, up ", SLICE_PRINT(ask_text(status, "version")),
+           (long long)ask_number(status, "pid"));
+    print_uptime(ask_number(status, "uptime_s"));
+    printf(": %s", terminal_style(troubles == 0 ? TERMINAL_GREEN : TERMINAL_RED, colours));
+    if (troubles == 0)
+        printf("all is well");
+    else
+        printf("%zu thing%s to look at", troubles, troubles == 1 ? "" : "s");
+    puts(terminal_style(TERMINAL_PLAIN, colours));
 }
 
 struct wish {
@@ -104,13 +98,17 @@ static int show_status(const char *socket, bool as_json)
     struct json *status = ask(socket, "GET", "/v1/status", NULL, &code);
     if (status == NULL)
         return code;
-    if (as_json)
+    size_t troubles = status_count_troubles(status);
+    if (as_json) {
         ask_print_json(status);
-    else
+    } else {
+        print_verdict(status, troubles);
+        status_print_troubles(socket, status);
+        putchar('\n');
         print_status(status);
-    code = is_fine(status) ? EXIT_GOOD : EXIT_BAD;
+    }
     json_free(status);
-    return code;
+    return troubles == 0 ? EXIT_GOOD : EXIT_BAD;
 }
 
 static int reload(const char *socket, bool as_json)
@@ -122,11 +120,12 @@ static int reload(const char *socket, bool as_json)
     if (as_json) {
         ask_print_json(answer);
     } else {
-        printf("%-13s%lld, hash %.*s\n", "generation", (long long)ask_number(answer, "generation"),
-               SLICE_PRINT(ask_text(answer, "hash")));
+        status_print_troubles(socket, answer);
+        printf("%-*s%lld, hash %.*s\n", LABEL_WIDTH, "generation",
+               (long long)ask_number(answer, "generation"), SLICE_PRINT(ask_text(answer, "hash")));
         print_counts("tenants", json_get(answer, "tenants"));
     }
-    code = is_fine(answer) ? EXIT_GOOD : EXIT_BAD;
+    code = status_count_troubles(answer) == 0 ? EXIT_GOOD : EXIT_BAD;
     json_free(answer);
     return code;
 }
@@ -151,8 +150,9 @@ static int perform(struct command_line *line, const struct command_usage *usage,
 int status_command(struct command_line *line)
 {
     static const struct command_usage USAGE = {
-        .about = "Asks the running daemon over its admin socket: version, generation, tenants by "
-                 "state, connections, decisions by outcome, HAProxys, certificates.",
+        .about = "Asks the running daemon over its admin socket, and tells first whether all is "
+                 "well; if not, what is wrong and which line to change. Then version, generation, "
+                 "tenants by state, connections, decisions by outcome, HAProxys, certificates.",
         .exit_codes = {"all is well",
                        "a tenant is wrong, a HAProxy is away or a certificate is not fine",
                        "nobody answers"},

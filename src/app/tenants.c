@@ -3,6 +3,8 @@
 #include "command.h"
 #include "core/memory.h"
 #include "tenants_change.h"
+#include "terminal.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,89 +17,135 @@ struct wish {
     bool json;
 };
 
-static bool is_wrong(const struct json *tenant)
-{
-    struct slice state = ask_text(tenant, "state");
-    return slice_equal(state, SLICE("kept")) || slice_equal(state, SLICE("broken")) ||
-           slice_equal(state, SLICE("shadowed"));
-}
+/* -- All of them ------------------------------------------------------------------------------- */
 
-static void print_problems(const struct json *tenant)
-{
-    const struct json *problems = json_get(tenant, "problems");
-    for (size_t i = 0; i < json_count(problems); i++) {
-        const struct json *one = json_at(problems, i);
-        struct slice hint = ask_text(one, "hint");
-        fputs("    ", stdout);
-        if (json_get(one, "line") != NULL)
-            printf("%.*s:%lld:%lld: ", SLICE_PRINT(ask_text(one, "file")),
-                   (long long)ask_number(one, "line"), (long long)ask_number(one, "column"));
-        printf("%.*s\n", SLICE_PRINT(ask_text(one, "message")));
-        if (hint.size > 0)
-            printf("        %.*s\n", SLICE_PRINT(hint));
-    }
-}
+/* What has been shown, and how wide: columns are as wide as the first page needs,
+ * but for the longest names. */
+struct list {
+    const char *socket;
+    struct json *all; /* for programs; else NULL */
+    size_t count, wrong;
+    int name_width, way_width; /* 0: no head has been printed yet */
+};
 
-static void print_row(const struct json *tenant)
+/* The first of its hosts or paths. */
+static struct slice way_of(const struct json *tenant)
 {
     struct slice first = SLICE("-");
     const struct json *hosts = json_get(tenant, "hosts");
     const struct json *ways = json_count(hosts) > 0 ? hosts : json_get(tenant, "paths");
-    struct slice upstream = ask_text(tenant, "upstream");
-    struct slice backend = ask_text(tenant, "backend");
-    if (!json_read_text(json_at(ways, 0), &first))
-        first = SLICE("-");
-    printf("%-24.*s %-10.*s %-32.*s %s%.*s\n", SLICE_PRINT(ask_text(tenant, "name")),
-           SLICE_PRINT(ask_text(tenant, "state")), SLICE_PRINT(first),
-           backend.size > 0 ? "backend " : "", SLICE_PRINT(backend.size > 0 ? backend : upstream));
-    print_problems(tenant);
+    return json_read_text(json_at(ways, 0), &first) ? first : SLICE("-");
 }
 
-/* One page; the name after which the next one begins is left in `after`, empty at the end. */
-static int ask_page(const struct wish *wish, const char *socket, char **after, struct json *all,
-                    bool *wrong)
+static void print_head(struct list *list, const struct json *page)
 {
-    int code;
-    char *path =
-        memory_format("/v1/tenants?after=%s%s%s", *after, wish->state != NULL ? "&state=" : "",
-                      wish->state != NULL ? wish->state : "");
-    struct json *answer = ask(socket, "GET", path, NULL, &code);
-    free(path);
-    if (answer == NULL)
-        return code;
-    const struct json *list = json_get(answer, "tenants");
-    for (size_t i = 0; i < json_count(list); i++) {
-        *wrong = *wrong || is_wrong(json_at(list, i));
-        if (wish->json)
-            json_append(all, json_clone(json_at(list, i)));
-        else
-            print_row(json_at(list, i));
+    enum { NAME_MIN = 8, NAME_MAX = 24, WAY_MIN = 12, WAY_MAX = 30 };
+    size_t name = NAME_MIN, way = WAY_MIN;
+    if (list->name_width > 0)
+        return;
+    for (size_t i = 0; i < json_count(page); i++) {
+        size_t name_size = ask_text(json_at(page, i), "name").size;
+        size_t way_size = way_of(json_at(page, i)).size;
+        if (name_size > name && name_size <= NAME_MAX)
+            name = name_size;
+        if (way_size > way && way_size <= WAY_MAX)
+            way = way_size;
     }
-    free(*after);
-    *after = memory_copy_text(ask_text(answer, "after"));
-    json_free(answer);
-    return EXIT_GOOD;
+    list->name_width = (int)name;
+    list->way_width = (int)way;
+    printf("%s%-*s %-10s %-*s %s\n", list->wrong > 0 ? "\n" : "", list->name_width, "TENANT",
+           "STATE", list->way_width, "FOR", "UPSTREAM");
 }
 
-static int show_all(const struct wish *wish, const char *socket)
+/* The rest of a row that would be too wide stands below. */
+static void print_row(const struct list *list, const struct json *tenant)
+{
+    enum { BELOW_INDENT = 4, STATE_WIDTH = 10 };
+    struct slice name = ask_text(tenant, "name");
+    struct slice way = way_of(tenant);
+    struct slice backend = ask_text(tenant, "backend");
+    struct slice upstream = backend.size > 0 ? backend : ask_text(tenant, "upstream");
+    const char *kind = backend.size > 0 ? "backend " : "";
+    size_t width = (size_t)list->name_width + STATE_WIDTH + (size_t)list->way_width + 3;
+    bool fits = name.size <= (size_t)list->name_width && way.size <= (size_t)list->way_width &&
+                width + strlen(kind) + upstream.size <= terminal_columns();
+    printf("%-*.*s %-*.*s ", list->name_width, SLICE_PRINT(name), STATE_WIDTH,
+           SLICE_PRINT(ask_text(tenant, "state")));
+    if (fits)
+        printf("%-*.*s %s%.*s\n", list->way_width, SLICE_PRINT(way), kind, SLICE_PRINT(upstream));
+    else
+        printf("%.*s\n%*s%s%.*s\n", SLICE_PRINT(way), BELOW_INDENT, "", kind,
+               SLICE_PRINT(upstream));
+}
+
+static void take_page(struct list *list, const struct json *page, bool only_right)
+{
+    for (size_t i = 0; i < json_count(page); i++) {
+        const struct json *tenant = json_at(page, i);
+        bool wrong = view_tenant_is_wrong(tenant);
+        if (wrong && only_right)
+            continue; /* it has been shown before all others */
+        list->count++;
+        list->wrong += wrong;
+        if (list->all != NULL) {
+            json_append(list->all, json_clone(tenant));
+        } else if (wrong) {
+            printf("%s%.*s is %.*s\n", list->count > 1 ? "\n" : "",
+                   SLICE_PRINT(ask_text(tenant, "name")), SLICE_PRINT(ask_text(tenant, "state")));
+            view_tenant_problems(tenant);
+        } else {
+            print_head(list, page);
+            print_row(list, tenant);
+        }
+    }
+}
+
+/* Page by page. */
+static int ask_pages(struct list *list, const char *state, bool only_right)
 {
     char *after = memory_copy_text(SLICE(""));
-    struct json *root = json_new_object();
-    struct json *all = json_new_array();
-    bool wrong = false;
     int code;
-    json_put(root, "tenants", all);
-    if (!wish->json)
-        printf("%-24s %-10s %-32s %s\n", "TENANT", "STATE", "FOR", "UPSTREAM");
-    do
-        code = ask_page(wish, socket, &after, all, &wrong);
-    while (code == EXIT_GOOD && after[0] != '\0');
+    do {
+        char *path = memory_format("/v1/tenants?after=%s%s%s", after,
+                                   state != NULL ? "&state=" : "", state != NULL ? state : "");
+        struct json *answer = ask(list->socket, "GET", path, NULL, &code);
+        const struct json *page = json_get(answer, "tenants");
+        take_page(list, page, only_right);
+        free(path);
+        free(after);
+        after = memory_copy_text(ask_text(answer, "after"));
+        json_free(answer);
+    } while (code == EXIT_GOOD && after[0] != '\0');
+    free(after);
+    return code;
+}
+
+/* For people, what is wrong comes first; programs get the order of names. */
+static int show_all(const struct wish *wish, const char *socket)
+{
+    static const char *const WRONG[] = {"broken", "kept", "shadowed"};
+    struct list list = {.socket = socket};
+    struct json *root = json_new_object();
+    bool sorts = !wish->json && wish->state == NULL;
+    int code = EXIT_GOOD;
+    if (wish->json) {
+        list.all = json_new_array();
+        json_put(root, "tenants", list.all);
+    }
+    for (size_t i = 0; sorts && code == EXIT_GOOD && i < COUNT_OF(WRONG); i++)
+        code = ask_pages(&list, WRONG[i], false);
+    if (code == EXIT_GOOD)
+        code = ask_pages(&list, wish->state, sorts);
     if (code == EXIT_GOOD && wish->json)
         ask_print_json(root);
+    else if (code == EXIT_GOOD)
+        printf("%s%zu tenant%s, %zu wrong\n", list.count > 0 ? "\n" : "", list.count,
+               list.count == 1 ? "" : "s", list.wrong);
     json_free(root);
-    free(after);
-    return code == EXIT_GOOD && wrong ? EXIT_BAD : code;
+    return code == EXIT_GOOD && list.wrong > 0 ? EXIT_BAD : code;
 }
+
+/* -- One of them ------------------------------------------------------------------------------- */
 
 static void print_list(const char *label, const struct json *list)
 {
@@ -142,7 +190,7 @@ static void print_tenant(const struct json *tenant)
     print_line("backend", ask_text(tenant, "backend"));
     if (json_count(json_get(tenant, "problems")) > 0) {
         puts("problems");
-        print_problems(tenant);
+        view_tenant_problems(tenant);
     }
     if (definition != NULL) {
         puts("\nin its file");
@@ -162,7 +210,7 @@ static int show_one(const struct wish *wish, const char *socket)
         ask_print_json(tenant);
     else
         print_tenant(tenant);
-    code = is_wrong(tenant) ? EXIT_BAD : EXIT_GOOD;
+    code = view_tenant_is_wrong(tenant) ? EXIT_BAD : EXIT_GOOD;
     json_free(tenant);
     return code;
 }

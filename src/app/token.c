@@ -3,7 +3,6 @@
 #include "admin/admin_tokens.h"
 #include "ask.h"
 #include "command.h"
-#include "conf/configuration.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/time_text.h"
@@ -21,26 +20,18 @@ struct wish {
 
 static char *file_of(const struct wish *wish)
 {
-    struct diagnostics diagnostics = {0};
-    struct tenant_file tenants = {0};
-    char *path = NULL;
     if (wish->file != NULL)
         return memory_copy_text(slice_of(wish->file));
-    struct configuration *configuration =
-        configuration_load(wish->configuration, &tenants, &diagnostics);
-    if (configuration != NULL)
-        path = memory_copy_text(slice_of(configuration->admin_http.tokens_file));
-    else
-        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
-                wish->configuration);
-    if (configuration != NULL && configuration->admin_http.listen == NULL)
+    struct configuration *configuration = ask_configuration(wish->configuration);
+    if (configuration == NULL)
+        return NULL;
+    char *path = memory_copy_text(slice_of(configuration->admin_http.tokens_file));
+    if (configuration->admin_http.listen == NULL)
         fprintf(stderr,
                 "owui-spoa: nobody listens yet: \"admin_http\": {} in %s opens "
                 "127.0.0.1:8690, after a restart of the service\n",
                 wish->configuration);
     configuration_free(configuration);
-    tenant_file_fini(&tenants);
-    diagnostics_fini(&diagnostics);
     return path;
 }
 

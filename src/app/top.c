@@ -327,17 +327,12 @@ static void take_terminal(struct top *top)
 static bool read_configuration(struct top *top)
 {
     const struct wish *wish = top->wish;
-    struct diagnostics diagnostics = {0};
-    struct tenant_file tenants = {0};
-    struct configuration *configuration =
-        configuration_load(wish->configuration, &tenants, &diagnostics);
-    if (wish->socket != NULL)
-        top->socket = memory_copy_text(slice_of(wish->socket));
-    else if (configuration != NULL)
-        top->socket = memory_copy_text(slice_of(configuration->admin_socket));
-    else
-        fprintf(stderr, "owui-spoa: %s cannot be read; `owui-spoa check` tells why\n",
-                wish->configuration);
+    bool has_file = wish->socket == NULL || access(wish->configuration, R_OK) == 0;
+    struct configuration *configuration = has_file ? ask_configuration(wish->configuration) : NULL;
+    if (configuration == NULL && has_file)
+        return false;
+    top->socket = memory_copy_text(
+        slice_of(wish->socket != NULL ? wish->socket : configuration->admin_socket));
     size_t count = configuration != NULL ? configuration->haproxy.runtime_count : 0;
     top->haproxys = memory_new((count + 1) * sizeof(*top->haproxys));
     for (size_t i = 0; i < count; i++) {
@@ -348,9 +343,7 @@ static bool read_configuration(struct top *top)
             top->haproxy_count++;
     }
     configuration_free(configuration);
-    tenant_file_fini(&tenants);
-    diagnostics_fini(&diagnostics);
-    return top->socket != NULL;
+    return true;
 }
 
 static void close_top(struct top *top)

@@ -89,13 +89,40 @@ def test_status_tells_how_the_daemon_is(stack):
     assert "forward" in told["decisions"]
     code, text, _ = admin.run("status")
     assert code == 0 and f"generation   {told['generation']}, hash {told['hash']}\n" in text
-    assert max(map(len, text.splitlines())) <= 160
+    assert text.splitlines()[0].endswith(": all is well")
 
 
 def test_status_says_when_something_is_wrong(agent):
     stack = agent({"a": tenant(1), "b": {"hosts": ["b.test"], "upstrem": "x"}})
     code, told = stack.admin.json("status")
     assert code == 1 and told["tenants"]["live"] == 1 and told["tenants"]["broken"] == 1
+    code, text, _ = stack.admin.run("status")
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert code == 1 and lines[0].endswith(": 1 thing to look at")
+    assert lines[2] == "tenant b is broken: it is not served"
+    flat = " ".join(lines)
+    line = 1 + next(
+        i
+        for i, line in enumerate((stack.tenants_dir / "tenants.json").read_text().splitlines())
+        if "upstrem" in line
+    )
+    assert f"/tenants.json:{line}:" in flat and 'unknown key "upstrem"' in flat
+    assert '-> did you mean "upstream"?' in lines
+
+
+def test_what_is_wrong_is_listed_first_and_the_daemon_away_leaves_no_table(agent):
+    named = {f"t{n}": tenant(1, f"t{n}.test") for n in range(3)}
+    long_name = "a-name-that-is-much-longer-than-others"
+    stack = agent({**named, long_name: tenant(2, "x." * 20 + "test"), "z": {"hosts": ["z.test"]}})
+    code, text, _ = stack.admin.run("tenants")
+    lines = text.splitlines()
+    assert code == 1 and lines[0] == "z is broken" and lines[-1] == "5 tenants, 1 wrong"
+    head = lines.index(next(line for line in lines if line.startswith("TENANT ")))
+    assert lines[head + 1].split() == [long_name, "live", "x." * 20 + "test"]
+    assert lines[head + 3].split() == ["t0", "live", "t0.test", "http://10.0.0.1:3000"]
+    stack.agents[0].stop()
+    code, text, error = stack.admin.run("tenants")
+    assert (code, text) == (2, "") and "is owui-spoa running" in error
 
 
 def test_nobody_there_is_told(tmp_path):

@@ -1,0 +1,109 @@
+/* What is wrong with a tenant or a certificate: see view.h. */
+#include "view.h"
+
+#include "ask.h"
+#include "core/memory.h"
+#include "terminal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { INDENT = 4, HINT_INDENT = INDENT + 3, MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400 };
+
+void view_line(const char *about, struct slice text)
+{
+    if (text.size == 0)
+        return;
+    char *whole = memory_format("%s%s%.*s", about, about[0] != '\0' ? ": " : "", SLICE_PRINT(text));
+    terminal_wrap("    ", INDENT, whole, terminal_columns());
+    free(whole);
+}
+
+void view_hint(struct slice text)
+{
+    if (text.size == 0)
+        return;
+    char *whole = memory_copy_text(text);
+    terminal_wrap("    -> ", HINT_INDENT, whole, terminal_columns());
+    free(whole);
+}
+
+/* -- Tenants ----------------------------------------------------------------------------------- */
+
+bool view_tenant_is_wrong(const struct json *tenant)
+{
+    struct slice state = ask_text(tenant, "state");
+    return slice_equal(state, SLICE("kept")) || slice_equal(state, SLICE("broken")) ||
+           slice_equal(state, SLICE("shadowed"));
+}
+
+void view_tenant_problems(const struct json *tenant)
+{
+    const struct json *problems = json_get(tenant, "problems");
+    for (size_t i = 0; i < json_count(problems); i++) {
+        const struct json *one = json_at(problems, i);
+        char *place =
+            memory_format("%.*s:%lld:%lld", SLICE_PRINT(ask_text(one, "file")),
+                          (long long)ask_number(one, "line"), (long long)ask_number(one, "column"));
+        view_line(json_get(one, "line") != NULL ? place : "", ask_text(one, "message"));
+        view_hint(ask_text(one, "hint"));
+        free(place);
+    }
+}
+
+/* -- Certificates ------------------------------------------------------------------------------ */
+
+bool view_certificate_is_fine(const struct json *certificate)
+{
+    const struct json *haproxys = json_get(certificate, "haproxys");
+    bool fine = json_get(certificate, "not_after") != NULL &&
+                slice_equal(ask_text(certificate, "alarm"), SLICE("fine")) &&
+                json_get(certificate, "served_wrong") == NULL;
+    for (size_t i = 0; i < json_count(haproxys); i++) {
+        bool served = false;
+        fine = fine && json_read_bool(json_get(json_at(haproxys, i), "served"), &served) && served;
+    }
+    return fine;
+}
+
+void view_expiry(const struct json *certificate, int64_t now_s, char text[static VIEW_EXPIRY_SIZE])
+{
+    int64_t left_s = ask_number(certificate, "not_after") - now_s;
+    if (json_get(certificate, "not_after") == NULL)
+        snprintf(text, VIEW_EXPIRY_SIZE, "none yet");
+    else if (left_s <= 0)
+        snprintf(text, VIEW_EXPIRY_SIZE, "EXPIRED");
+    else if (left_s < 2 * HOUR_S)
+        snprintf(text, VIEW_EXPIRY_SIZE, "%lldm", (long long)(left_s / MINUTE_S));
+    else if (left_s < 2 * DAY_S)
+        snprintf(text, VIEW_EXPIRY_SIZE, "%lldh", (long long)(left_s / HOUR_S));
+    else
+        snprintf(text, VIEW_EXPIRY_SIZE, "%lldd", (long long)(left_s / DAY_S));
+}
+
+static void print_problem(const struct json *problem, const char *about)
+{
+    struct slice type = ask_text(problem, "type");
+    char *text = memory_format("%.*s%s%.*s", SLICE_PRINT(type), type.size > 0 ? ": " : "",
+                               SLICE_PRINT(ask_text(problem, "detail")));
+    view_line(about, slice_of(text));
+    view_line("see", ask_text(problem, "url"));
+    free(text);
+}
+
+void view_certificate_problems(const struct json *certificate)
+{
+    const struct json *left_out = json_get(certificate, "left_out");
+    const struct json *haproxys = json_get(certificate, "haproxys");
+    if (json_get(certificate, "problem") != NULL)
+        print_problem(json_get(certificate, "problem"), "last problem");
+    for (size_t i = 0; i < json_count(left_out); i++) {
+        const struct json *host = json_at(left_out, i);
+        char *about = memory_format("left out %.*s", SLICE_PRINT(ask_text(host, "host")));
+        print_problem(json_get(host, "problem"), about);
+        free(about);
+    }
+    view_line("served", ask_text(certificate, "served_wrong"));
+    for (size_t i = 0; i < json_count(haproxys); i++)
+        view_line("HAProxy", ask_text(json_at(haproxys, i), "problem"));
+}

@@ -1,0 +1,22 @@
+/* What the daemon tells of tenants and certificates, for people: what is wrong with one, and how it
+ * is mended, in lines that fit. */
+#pragma once
+
+#include "json/json.h"
+
+MUST_CHECK bool view_tenant_is_wrong(const struct json *tenant);
+/* Each with its place and a hint. */
+void view_tenant_problems(const struct json *tenant);
+
+/* Whether a certificate is there, not near its end, and served everywhere. */
+MUST_CHECK bool view_certificate_is_fine(const struct json *certificate);
+/* "58d", "20h", "EXPIRED" */
+enum { VIEW_EXPIRY_SIZE = 24 };
+void view_expiry(const struct json *certificate, int64_t now_s, char text[static VIEW_EXPIRY_SIZE]);
+/* The CA's last words, names that were left out, and HAProxys that do not serve it. */
+void view_certificate_problems(const struct json *certificate);
+
+/* "    about: text", wrapped; nothing when there is no text. */
+void view_line(const char *about, struct slice text);
+/* "    -> what to do" */
+void view_hint(struct slice text);
