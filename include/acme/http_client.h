@@ -62,6 +62,7 @@ struct http_probe {
     const char *websocket_origin; /* ask for a WebSocket there, as a page of this origin does: the
                                    * answer hoped for is 101 */
     const char *origin;           /* GET it as a page of this origin does */
+    const char *bearer;           /* GET it with this token */
     enum { HTTP_PROBE_ANY_KEY, HTTP_PROBE_ECDSA, HTTP_PROBE_RSA } key; /* the client's choice */
     bool proxy_line;                                                   /* begin with "PROXY ..." */
 };

@@ -458,22 +458,37 @@ static bool set_key_choice(CURL *easy, const struct http_probe *probe)
            curl->easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, ciphers) == CURLE_OK;
 }
 
-/* What a page of `origin` sends; to open a WebSocket more (RFC 6455 section 4.1), whose key is as
- * good as any. */
-static bool set_origin(struct http_exchange *exchange, const char *origin, bool websocket)
+static bool add_line(struct http_exchange *exchange, const char *line)
 {
-    char *line = memory_format("Origin: %s", origin);
-    const char *const LINES[] = {line, "Upgrade: websocket", "Connection: Upgrade",
-                                 "Sec-WebSocket-Version: 13",
-                                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="};
-    size_t count = websocket ? COUNT_OF(LINES) : 1;
-    bool set = true;
-    for (size_t i = 0; i < count && set; i++) {
-        struct curl_slist *longer = curl->slist_append(exchange->probe_headers, LINES[i]);
-        set = longer != NULL;
-        exchange->probe_headers = set ? longer : exchange->probe_headers;
-    }
+    struct curl_slist *longer = curl->slist_append(exchange->probe_headers, line);
+    exchange->probe_headers = longer != NULL ? longer : exchange->probe_headers;
+    return longer != NULL;
+}
+
+/* "Origin: https://..."; nothing when there is no value. */
+static bool add_field(struct http_exchange *exchange, const char *name, const char *value)
+{
+    if (value == NULL)
+        return true;
+    char *line = memory_format("%s%s", name, value);
+    bool added = add_line(exchange, line);
     free(line);
+    return added;
+}
+
+/* What a page sends; to open a WebSocket more (RFC 6455 section 4.1), whose key is as good as any.
+ */
+static bool set_headers(struct http_exchange *exchange, const struct http_probe *probe)
+{
+    static const char *const UPGRADE[] = {"Upgrade: websocket", "Connection: Upgrade",
+                                          "Sec-WebSocket-Version: 13",
+                                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="};
+    bool websocket = probe->websocket_origin != NULL;
+    bool set =
+        add_field(exchange, "Origin: ", websocket ? probe->websocket_origin : probe->origin) &&
+        add_field(exchange, "Authorization: Bearer ", probe->bearer);
+    for (size_t i = 0; websocket && i < COUNT_OF(UPGRADE) && set; i++)
+        set = add_line(exchange, UPGRADE[i]);
     return set && curl->easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->probe_headers) ==
                       CURLE_OK;
 }
@@ -518,10 +533,7 @@ static bool set_probe(struct http_exchange *exchange, const struct http_probe *p
     set = set && allow_protocols(easy, tls ? ALLOW_HTTPS : ALLOW_HTTP);
     if (tls)
         set = set && set_probe_tls(easy, probe);
-    if (probe->websocket_origin != NULL)
-        set = set && set_origin(exchange, probe->websocket_origin, true);
-    else if (probe->origin != NULL)
-        set = set && set_origin(exchange, probe->origin, false);
+    set = set && set_headers(exchange, probe);
     if (probe->proxy_line)
         set = set && curl->easy_setopt(easy, CURLOPT_HAPROXYPROTOCOL, 1L) == CURLE_OK;
     free(url);

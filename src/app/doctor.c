@@ -18,6 +18,7 @@ enum {
     PROBE_MS = 5000,
     SECONDS_DEFAULT = 20,
     SECONDS_MAX = 3600,
+    TOKEN_MAX_BYTES = 8192,
     DNS_TRY_MS = 1500,
     DNS_TRIES = 2,
 };
@@ -279,7 +280,9 @@ static void look_at_tenant(void *context, const struct tenant *tenant)
     if (doctor->only_tenant != NULL && strcmp(doctor->only_tenant, tenant->name) != 0)
         return;
     for (size_t i = 0; i < tenant->host_count; i++)
-        if (!tenant->hosts[i].wildcard)
+        if (tenant->hosts[i].wildcard)
+            doctor_wildcard(doctor, tenant, tenant->hosts[i].name);
+        else
             doctor_host(doctor, tenant, tenant->hosts[i].name);
     for (size_t i = 0; i < tenant_upstream_count(tenant); i++)
         doctor_server(doctor, tenant, tenant_upstream_peek(tenant, i));
@@ -506,9 +509,27 @@ static void print_json(const struct doctor *doctor)
 struct wish {
     const char *configuration;
     const char *tenant;
+    const char *token_file;
     unsigned seconds;
     bool json;
 };
+
+/* It goes to the tenant and nowhere else. False, told, when it cannot be read. */
+static bool read_token(struct doctor *doctor, const char *path)
+{
+    char *line = doctor_keep(doctor, TOKEN_MAX_BYTES);
+    FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    bool good = path == NULL || (file != NULL && fgets(line, TOKEN_MAX_BYTES, file) != NULL);
+    if (file != NULL)
+        fclose(file);
+    if (!good) {
+        fprintf(stderr, "owui-spoa: %s cannot be read\n", path);
+        return false;
+    }
+    line[strcspn(line, " \r\n")] = '\0';
+    doctor->token = path != NULL ? line : NULL;
+    return true;
+}
 
 static int tell(const struct doctor *doctor, bool as_json)
 {
@@ -543,7 +564,8 @@ static int perform(const struct wish *wish)
     bool good = whole_load(wish->configuration, answer_prepare, &doctor.whole, &diagnostics);
     if (doctor.whole.configuration == NULL) {
         configuration_free(ask_configuration(wish->configuration)); /* which tells why */
-    } else if (knows_tenant(&doctor) && open_doctor(&doctor)) {
+    } else if (knows_tenant(&doctor) && read_token(&doctor, wish->token_file) &&
+               open_doctor(&doctor)) {
         (void)good; /* what is wrong is one of the findings */
         look_at_configuration(&doctor, &diagnostics);
         examine(&doctor, wish->seconds);
@@ -563,7 +585,7 @@ static const struct command_usage USAGE = {
              "cookies), and its servers. Changes nothing. Some of it only root can see.",
     .exit_codes = {"nothing was found, or notes alone", "warnings or errors",
                    "wrong usage or configuration"},
-    .examples = {"sudo owui-spoa doctor", "sudo owui-spoa doctor chat",
+    .examples = {"sudo owui-spoa doctor", "sudo owui-spoa doctor chat --token-file token",
                  "owui-spoa doctor --json | jq -r '.findings[] | .message'"},
     .max_words = 1,
 };
@@ -572,6 +594,10 @@ int doctor_command(struct command_line *line)
 {
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION, .seconds = SECONDS_DEFAULT};
     const struct command_option options[] = {
+        {"token-file", 0, "FILE",
+         "a user's own token, localStorage.token in a page of the tenant: the flags of the cookie "
+         "that holds it are looked at, too",
+         .text = &wish.token_file},
         {"seconds", 0, "N", "how long, at most (20)", .number = &wish.seconds, .min = 1,
          .max = SECONDS_MAX},
         command_option_config(&wish.configuration),
@@ -581,5 +607,7 @@ int doctor_command(struct command_line *line)
     if (!command_line_read(line, &USAGE, options))
         return line->code;
     wish.tenant = command_line_next(line);
+    if (wish.token_file != NULL && wish.tenant == NULL)
+        return command_line_misused(line, "--token-file: of which tenant?");
     return perform(&wish);
 }

@@ -25,7 +25,7 @@
     X(HTTPS, "https", "/health through HAProxy")                                         \
     X(WEBSOCKET, "websocket", "the Socket.IO handshake of a page of the tenant")         \
     X(ORIGINS, "origins", "what Open WebUI lets pages of others do")                     \
-    X(SIGN_IN, "sign-in", "redirect_uri and the session's cookie of OAuth")              \
+    X(SIGN_IN, "sign-in", "redirect_uri of OAuth, and the flags of cookies")             \
     X(SERVER, "server", "/ready, /health and /api/version of the tenant's servers")
 
 enum doctor_check {
@@ -53,6 +53,7 @@ struct haproxy_look;
 struct doctor {
     const char *configuration_path;
     const char *only_tenant; /* NULL: all */
+    const char *token;       /* of one of its users; NULL: none */
     struct whole whole;
     struct main_loop *loop;
     struct http_client *client; /* certificates of servers are verified as HAProxy does */
@@ -97,8 +98,14 @@ char *doctor_place(const struct tenant *tenant) __attribute__((returns_nonnull))
 void doctor_haproxy(struct doctor *doctor);
 void doctor_haproxy_close(struct doctor *doctor);
 void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char *host);
+/* "*.ai.example.com", without its first two characters. */
+void doctor_wildcard(struct doctor *doctor, const struct tenant *tenant, const char *below);
 void doctor_server(struct doctor *doctor, const struct tenant *tenant,
                    const struct upstream *upstream);
+
+/* What an answer's Set-Cookie lines say of Open WebUI's cookies. */
+void doctor_cookies(struct doctor *doctor, const struct tenant *tenant, const char *host, bool tls,
+                    struct slice lines);
 
 /* Keeps a block until the doctor's end. */
 void *doctor_keep(struct doctor *doctor, size_t size) __attribute__((returns_nonnull));

@@ -23,12 +23,13 @@ struct host_look {
     struct doctor *doctor;
     const struct tenant *tenant;
     const char *host;
+    const char *sample;  /* of a wildcard: the name that is asked for */
     char *place;         /* of the tenant in its file */
     bool tls;            /* it is met over HTTPS */
     const char *address; /* HAProxy's */
     char *origin;        /* of its pages */
     char *provider;      /* an OAuth provider's name */
-    struct http_probe challenge, handshake, health, socket, direct_socket, config, login;
+    struct http_probe challenge, handshake, health, socket, direct_socket, config, login, session;
 };
 
 static void find(const struct host_look *look, enum doctor_severity severity,
@@ -386,38 +387,6 @@ static void look_at_redirect(const struct host_look *look, struct slice location
     free(host);
 }
 
-static bool has_attribute(struct slice cookie, const char *attribute)
-{
-    while (cookie.size > 0) {
-        const char *end = memchr(cookie.data, ';', cookie.size);
-        struct slice part = end != NULL ? slice_head(cookie, (size_t)(end - cookie.data)) : cookie;
-        cookie = slice_skip(cookie, part.size + (end != NULL));
-        if (slice_equal_nocase(slice_trim(part), slice_of(attribute)))
-            return true;
-    }
-    return false;
-}
-
-/* Open WebUI's own cookies, whose flags its environment sets. */
-static void look_at_cookies(const struct host_look *look, struct slice cookies)
-{
-    while (look->tls && cookies.size > 0) {
-        const char *end = memchr(cookies.data, '\n', cookies.size);
-        struct slice cookie =
-            end != NULL ? slice_head(cookies, (size_t)(end - cookies.data)) : cookies;
-        cookies = slice_skip(cookies, cookie.size + (end != NULL));
-        bool is_ours = slice_starts_with(cookie, SLICE("owui_"));
-        const char *equals = cookie.size > 0 ? memchr(cookie.data, '=', cookie.size) : NULL;
-        if (is_ours || equals == NULL || has_attribute(cookie, "secure"))
-            continue;
-        find(look, DOCTOR_WARNING, DOCTOR_SIGN_IN,
-             memory_format("WEBUI_SESSION_COOKIE_SECURE=true and WEBUI_AUTH_COOKIE_SECURE=true in "
-                           "Open WebUI's environment"),
-             "the cookie %.*s is not Secure: browsers send it over plain http too",
-             (int)(equals - cookie.data), cookie.data);
-    }
-}
-
 static void on_login(void *context, const struct http_probe_answer *answer)
 {
     const struct host_look *look = context;
@@ -425,7 +394,25 @@ static void on_login(void *context, const struct http_probe_answer *answer)
         return;
     doctor_made(look->doctor, DOCTOR_SIGN_IN);
     look_at_redirect(look, answer->location);
-    look_at_cookies(look, answer->cookies);
+    doctor_cookies(look->doctor, look->tenant, look->host, look->tls, answer->cookies);
+}
+
+/* Whoever shows a token there is given it as a cookie once more, as a browser is at each visit. */
+static void on_session(void *context, const struct http_probe_answer *answer)
+{
+    const struct host_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED)
+        return; /* that is told by other checks */
+    doctor_made(look->doctor, DOCTOR_SIGN_IN);
+    if (answer->status != 200) {
+        char *what = told(answer);
+        find(look, DOCTOR_WARNING, DOCTOR_SIGN_IN,
+             memory_format("sign in once more, and take localStorage.token of that page"),
+             "Open WebUI does not take the token of --token-file: %s", what);
+        free(what);
+        return;
+    }
+    doctor_cookies(look->doctor, look->tenant, look->host, look->tls, answer->cookies);
 }
 
 static void begin(struct host_look *look, struct http_probe *probe, const char *path,
@@ -452,6 +439,13 @@ static void look_at_providers(struct host_look *look, const struct json *config)
         return;
     begin(look, &look->login,
           doctor_format(look->doctor, "/oauth/%.*s/login", SLICE_PRINT(member.key)), on_login);
+}
+
+static void look_at_session(struct host_look *look)
+{
+    look->session.bearer = look->doctor->token;
+    if (look->doctor->token != NULL)
+        begin(look, &look->session, "/api/v1/auths/", on_session);
 }
 
 static void on_config(void *context, const struct http_probe_answer *answer)
@@ -489,6 +483,95 @@ static void ask_haproxy(struct host_look *look)
     begin(look, &look->socket, SOCKET_PATH, on_socket);
     look->config.origin = STRANGER;
     begin(look, &look->config, "/api/config", on_config);
+    look_at_session(look);
+}
+
+/* A name below the wildcard that is the tenant's too, and has a certificate. */
+static const char *find_used(struct doctor *doctor, const struct tenant *tenant, const char *below)
+{
+    const struct json *list = json_get(doctor->certificates, "certificates");
+    struct slice ending = slice_of(doctor_format(doctor, ".%s", below));
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *hosts = json_get(json_at(list, i), "hosts");
+        bool is_its = slice_equal(ask_text(json_at(list, i), "tenant"), slice_of(tenant->name));
+        for (size_t j = 0; is_its && j < json_count(hosts); j++) {
+            struct slice name;
+            if (json_read_text(json_at(hosts, j), &name) && name.data[0] != '*' &&
+                name.size > ending.size && slice_ends_with(name, ending))
+                return doctor_format(doctor, "%.*s", SLICE_PRINT(name));
+        }
+    }
+    return NULL;
+}
+
+static void on_wildcard(void *context, const struct dns_addresses *addresses)
+{
+    struct host_look *look = context;
+    if (addresses->status != DNS_NOTHING) {
+        on_addresses(context, addresses);
+        return;
+    }
+    doctor_made(look->doctor, DOCTOR_DNS);
+    find(look, DOCTOR_ERROR, DOCTOR_DNS,
+         memory_format("an A or AAAA record for %s at whoever has the domain", look->host),
+         "a name below it, such as %s, has no address (%s): neither browsers nor the CA find it",
+         look->sample, addresses->reason);
+    doctor_end(look->doctor);
+}
+
+/* No CA is asked for a wildcard's certificate, since that takes dns-01: it is somebody's to bring.
+ */
+static void on_wildcard_handshake(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    struct crypto_certificate shown;
+    if (answer->result == HTTP_PROBE_REFUSED || answer->result == HTTP_PROBE_TIMED_OUT)
+        return; /* that is told by other checks */
+    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
+    bool covers = false;
+    if (answer->certificate.size > 0 &&
+        crypto_certificate_read(answer->certificate, &shown, NULL) == ERROR_OK) {
+        covers = crypto_certificate_covers(&shown, look->sample);
+        crypto_certificate_free(&shown);
+    }
+    const char *folder = look->doctor->whole.configuration->haproxy.crt_dir;
+    if (!covers)
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format("a certificate for %s, with its key, as a .pem in %s", look->host,
+                           folder != NULL ? folder : "/etc/haproxy/certs"),
+             "HAProxy has no certificate for names below it, such as %s", look->sample);
+}
+
+static void ask_wildcard(struct host_look *look)
+{
+    const char *host = look->host;
+    look->tls = true;
+    look->address = look->doctor->https;
+    look->host = look->sample;
+    begin(look, &look->handshake, NULL, on_wildcard_handshake);
+    look->host = host;
+}
+
+/* Of a wildcard, any name has to lead here, and to have a certificate. More is not asked for a name
+ * that nobody uses: the agent would look for a server of its own for it. */
+void doctor_wildcard(struct doctor *doctor, const struct tenant *tenant, const char *below)
+{
+    const char *used = find_used(doctor, tenant, below);
+    if (used != NULL) {
+        doctor_host(doctor, tenant, used);
+        return;
+    }
+    struct host_look *look = doctor_keep(doctor, sizeof(*look));
+    *look = (struct host_look){
+        .doctor = doctor,
+        .tenant = tenant,
+        .host = doctor_format(doctor, "*.%s", below),
+        .sample = doctor_format(doctor, "owui-spoa-doctor.%s", below),
+    };
+    doctor_begin(doctor);
+    dns_client_addresses(doctor->dns, look->sample, DNS_ANY_FAMILY, on_wildcard, look);
+    if (doctor->https != NULL && tenant->https_redirect)
+        ask_wildcard(look);
 }
 
 void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char *host)

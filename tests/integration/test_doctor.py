@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from support.certified import names_of
+from support.clients import request
 from support.processes import Process, accepts, free_port, wait_until
 from support.stack import HAPROXY, Upstream, run_agent_command
 
@@ -244,6 +245,24 @@ def test_a_name_without_an_address(healthy, served):
         healthy.pebble.set_dns("clear-a", host=HOST + ".")
 
 
+def test_a_wildcard_whose_names_have_no_address(healthy):
+    """Any name below it has to lead here; nobody orders a certificate for one."""
+    tenant = {"hosts": ["*.ai.example.test"], "upstream": healthy.upstream.url}
+    healthy.pebble.set_dns("set-default-ipv4", ip="")
+    healthy.pebble.set_dns("add-a", host=HOST + ".", addresses=["127.0.0.1"])
+    try:
+        healthy.write_tenants({"many": tenant}, "many.json")
+        (found,) = found_by(healthy, "dns")
+        assert found["about"] == "*.ai.example.test" and found["tenant"] == "many"
+        assert "owui-spoa-doctor.ai.example.test" in found["message"]
+        assert "record for *.ai.example.test" in found["fix"]
+        (found,) = found_by(healthy, "certificate")
+        assert found["about"] == "*.ai.example.test" and ".pem in " in found["fix"]
+    finally:
+        healthy.pebble.set_dns("set-default-ipv4", ip="127.0.0.1")
+        healthy.pebble.set_dns("clear-a", host=HOST + ".")
+
+
 def test_a_name_that_leads_elsewhere_is_a_note(healthy):
     healthy.pebble.set_dns("add-a", host=HOST + ".", addresses=["192.0.2.77"])
     try:
@@ -344,6 +363,48 @@ def test_a_session_cookie_that_is_not_secure(healthy, served):
     found = the(healthy, "sign-in", "warning")
     assert "owui-session is not Secure" in found["message"]
     assert "WEBUI_SESSION_COOKIE_SECURE=true" in found["fix"]
+
+
+SAME_SITE = [
+    ({"WEBUI_SESSION_COOKIE_SAME_SITE": "none"}, "pages of other sites"),
+    ({"WEBUI_SESSION_COOKIE_SAME_SITE": "strict"}, "so that signing in fails"),
+]
+
+
+@pytest.mark.parametrize("environment, message", SAME_SITE, ids=["none", "strict"])
+def test_a_session_cookie_for_other_sites(healthy, served, environment, message):
+    write_tenant(healthy, served(environment))
+    found = the(healthy, "sign-in", "warning")
+    assert "owui-session" in found["message"] and message in found["message"]
+    assert found["fix"].startswith("WEBUI_SESSION_COOKIE_SAME_SITE=lax")
+
+
+def test_the_cookie_that_holds_a_users_token(healthy, served, tmp_path):
+    """Nobody is given one without signing in; a user's own token shows it, and it alone."""
+    path = tmp_path / "token"
+
+    def findings():
+        told, _ = examine(healthy, "chat", "--token-file", path)
+        return {f["message"]: f["fix"] for f in told["findings"] if f["check"] == "sign-in"}
+
+    def bad(word):
+        return [fix for message, fix in findings().items() if word in message]
+
+    body = json.dumps({"email": "ann@example.com"}).encode()
+    answer = request(healthy.upstream.port, "/api/v1/auths/signin", HOST, method="POST", body=body)
+    path.write_text(json.loads(answer.body)["token"] + "\n")
+    wait_until(lambda: findings() == {}, "nothing to be found", 30)
+    for key, value, word in (
+        ("SECURE", "false", "not Secure"),
+        ("SAME_SITE", "none", "other sites"),
+    ):
+        write_tenant(healthy, served({f"WEBUI_AUTH_COOKIE_{key}": value}))
+        (fix,) = wait_until(lambda word=word: bad(f"the cookie token is {word}") or bad(word), word)
+        assert fix.startswith(f"WEBUI_AUTH_COOKIE_{key}=")
+    path.write_text("stale")
+    wait_until(lambda: bad("does not take the token"), "a token that is over", 30)
+    done = run_agent_command("doctor", "--token-file", path, "-c", healthy.config_path)
+    assert done.returncode == 2 and "of which tenant?" in done.stderr
 
 
 # --- servers --------------------------------------------------------------------------------------

@@ -36,7 +36,13 @@ TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
 CORS_ALLOW_ORIGIN = os.environ.get("CORS_ALLOW_ORIGIN", "*").split(";")
 READY_FILE = os.environ.get("WEBUI_READY_FILE", "")
 OAUTH_PROVIDER = os.environ.get("OAUTH_PROVIDER_NAME", "")
-SESSION_COOKIE_SECURE = os.environ.get("WEBUI_SESSION_COOKIE_SECURE", "").lower() == "true"
+SESSION_COOKIE_SECURE = os.environ.get("WEBUI_SESSION_COOKIE_SECURE", "")
+SESSION_COOKIE_SAME_SITE = os.environ.get("WEBUI_SESSION_COOKIE_SAME_SITE", "lax")
+AUTH_COOKIE = {
+    "httponly": True,
+    "samesite": os.environ.get("WEBUI_AUTH_COOKIE_SAME_SITE", SESSION_COOKIE_SAME_SITE),
+    "secure": os.environ.get("WEBUI_AUTH_COOKIE_SECURE", SESSION_COOKIE_SECURE).lower() == "true",
+}
 TOKENS = ["The", " quick", " brown", " fox", "."]
 SHELL = (
     f"<!doctype html><title>{NAME}</title><link rel=icon href=/static/favicon.png>"
@@ -191,7 +197,20 @@ async def signin(request: Request):
     user_id = str(uuid.uuid5(uuid.NAMESPACE_URL, email))
     token = create_token(user_id)
     answer = JSONResponse({"id": user_id, "email": email, "role": role, "token": token})
-    answer.set_cookie("token", token, httponly=True, samesite="lax")
+    answer.set_cookie("token", token, **AUTH_COOKIE)
+    return answer
+
+
+@app.get("/api/v1/auths/")
+async def session(request: Request):
+    """Who somebody is; the token is given as a cookie once more."""
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    try:
+        user_id = jwt.decode(token, SECRET, algorithms=["HS256"])["id"]
+    except jwt.InvalidTokenError:
+        return JSONResponse({"detail": "401 Unauthorized"}, status_code=401)
+    answer = JSONResponse({"id": user_id, "token": token})
+    answer.set_cookie("token", token, **AUTH_COOKIE)
     return answer
 
 
@@ -257,7 +276,11 @@ async def oauth_login(provider: str, request: Request):
     answer = RedirectResponse(location, status_code=302)
     # Starlette's SessionMiddleware, with the state of the sign-in.
     answer.set_cookie(
-        "owui-session", "state", httponly=True, samesite="lax", secure=SESSION_COOKIE_SECURE
+        "owui-session",
+        "state",
+        httponly=True,
+        samesite=SESSION_COOKIE_SAME_SITE,
+        secure=SESSION_COOKIE_SECURE.lower() == "true",
     )
     return answer
 
