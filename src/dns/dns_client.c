@@ -27,7 +27,8 @@ struct socket_watch {
 
 struct dns_client {
     struct main_loop *main_loop;
-    ares_channel channel;
+    struct dns_client_settings settings;
+    ares_channel channel; /* NULL: not opened yet */
     struct main_timer *timer;
     struct socket_watch *sockets;
 };
@@ -111,9 +112,9 @@ static char *join(const char *const *texts, size_t count)
     return joined;
 }
 
-static enum error open_channel(struct dns_client *client,
-                               const struct dns_client_settings *settings, struct error_text *why)
+static enum error open_channel(struct dns_client *client, struct error_text *why)
 {
+    const struct dns_client_settings *settings = &client->settings;
     struct ares_options options = {
         .timeout = settings->try_ms,
         .tries = (int)settings->tries,
@@ -147,12 +148,20 @@ struct dns_client *dns_client_new(struct main_loop *main_loop,
 {
     struct dns_client *client = memory_new(sizeof(*client));
     client->main_loop = main_loop;
+    client->settings = *settings;
     client->timer = main_timer_new(main_loop, on_timer, client);
     ares_library_init(ARES_LIB_INIT_ALL); /* does nothing, and cannot fail, on Unix */
-    if (open_channel(client, settings, why) == ERROR_OK)
+    if (settings->nameserver_count == 0 || open_channel(client, why) == ERROR_OK)
         return client;
     dns_client_free(client);
     return NULL;
+}
+
+/* The library takes 150 kB, and many never ask: so it is set up with the first question, unless
+ * there are name servers to be understood. */
+static bool is_open(struct dns_client *client, struct error_text *why)
+{
+    return client->channel != NULL || open_channel(client, why) == ERROR_OK;
 }
 
 void dns_client_free(struct dns_client *client)
@@ -224,6 +233,11 @@ void dns_client_addresses(struct dns_client *client, const char *name, enum dns_
         [DNS_ANY_FAMILY] = AF_UNSPEC, [DNS_IPV4] = AF_INET, [DNS_IPV6] = AF_INET6};
     const struct ares_addrinfo_hints hints = {
         .ai_family = FAMILIES[family], .ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM};
+    struct error_text why;
+    if (!is_open(client, &why)) {
+        on_answer(context, &(struct dns_addresses){.status = DNS_TROUBLE, .reason = why.text});
+        return;
+    }
     struct address_question *question = memory_new(sizeof(*question));
     *question = (struct address_question){on_answer, context};
     ares_getaddrinfo(client->channel, name, NULL, &hints, on_addresses, question);
@@ -263,6 +277,11 @@ static void on_caas(void *context, int status, int timeouts, unsigned char *answ
 void dns_client_caa(struct dns_client *client, const char *name, dns_caas_fn *on_answer,
                     void *context)
 {
+    struct error_text why;
+    if (!is_open(client, &why)) {
+        on_answer(context, &(struct dns_caas){.status = DNS_TROUBLE, .reason = why.text});
+        return;
+    }
     struct caa_question *question = memory_new(sizeof(*question));
     *question = (struct caa_question){on_answer, context};
     ares_query(client->channel, name, CLASS_INTERNET, TYPE_CAA, on_caas, question);
