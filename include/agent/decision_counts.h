@@ -63,7 +63,7 @@ struct decision_times {
 /* What one place has, or, added up, several loops' places. */
 struct decision_tally {
     uint64_t outcomes[OUTCOME__MAX];
-    uint64_t times[DECISION_TIME_BUCKETS];
+    uint32_t times[DECISION_TIME_BUCKETS]; /* modulo 2^32: to be compared with earlier ones */
 };
 /* Both add to what is there. */
 void decision_counts_tell_times(const struct decision_counts *counts, struct decision_times *times);

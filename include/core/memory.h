@@ -10,6 +10,9 @@
 void *memory_new(size_t size) __attribute__((malloc, returns_nonnull)); /* zeroed */
 /* The same at a multiple of `alignment`, a power of two. */
 void *memory_new_aligned(size_t alignment, size_t size) __attribute__((malloc, returns_nonnull));
+/* The same in pages of its own, each of which takes memory when it is first written to. */
+void *memory_new_pages(size_t size) __attribute__((malloc, returns_nonnull));
+void memory_free_pages(void *pages, size_t size); /* NULL is fine */
 void *memory_resize(void *block, size_t count, size_t size) __attribute__((returns_nonnull));
 char *memory_copy_text(struct slice text) __attribute__((malloc, returns_nonnull)); /* adds a NUL */
 /* printf into a new block that the caller frees. */

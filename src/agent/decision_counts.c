@@ -6,10 +6,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* One place; its first line has the outcomes that nearly all decisions have. */
-struct place_counts {
-    _Alignas(CACHE_LINE_BYTES) _Atomic uint64_t outcomes[OUTCOME__MAX];
-    _Atomic uint64_t times[DECISION_TIME_BUCKETS];
+/* Of one place, but how often its requests were forwarded. */
+struct outcomes {
+    _Atomic uint64_t of[OUTCOME__MAX];
+};
+struct times {
+    _Atomic uint32_t in[DECISION_TIME_BUCKETS];
 };
 
 struct decision_counts {
@@ -18,8 +20,11 @@ struct decision_counts {
     _Atomic uint64_t times[DECISION_TIME_BUCKETS];
     _Atomic uint64_t sum_ns;
     unsigned places;
-    struct place_counts *of_place; /* within: */
-    void *block;
+    /* By place. What nearly all decisions count lies close together, which keeps it in the nearest
+     * cache; of the other outcomes, pages that nobody has counted in are not there yet. */
+    _Atomic uint64_t *forwards;
+    struct outcomes *outcomes_of;
+    struct times *times_of;
 };
 
 static const int64_t BOUNDS_NS[DECISION_TIME_BOUNDS] = {
@@ -40,16 +45,18 @@ static inline uint64_t load(const _Atomic uint64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* The places come from calloc(), and are aligned by hand, so that those that nobody has take no
- * memory. */
+static size_t outcomes_size(unsigned places)
+{
+    return (places + 1) * sizeof(struct outcomes);
+}
+
 struct decision_counts *decision_counts_new(unsigned places)
 {
     struct decision_counts *counts = memory_new_aligned(CACHE_LINE_BYTES, sizeof(*counts));
     counts->places = places;
-    counts->block = memory_new((places + 1) * sizeof(struct place_counts) + CACHE_LINE_BYTES - 1);
-    uintptr_t start = (uintptr_t)counts->block;
-    counts->of_place =
-        (void *)((start + CACHE_LINE_BYTES - 1) & ~(uintptr_t)(CACHE_LINE_BYTES - 1));
+    counts->forwards = memory_new((places + 1) * sizeof(*counts->forwards));
+    counts->outcomes_of = memory_new_pages(outcomes_size(places));
+    counts->times_of = memory_new((places + 1) * sizeof(*counts->times_of));
     return counts;
 }
 
@@ -57,26 +64,25 @@ void decision_counts_free(struct decision_counts *counts)
 {
     if (counts == NULL)
         return;
-    free(counts->block);
+    free(counts->forwards);
+    memory_free_pages(counts->outcomes_of, outcomes_size(counts->places));
+    free(counts->times_of);
     free(counts);
 }
 
-static struct place_counts *place_of(const struct decision_counts *counts,
-                                     const struct decision *decision)
+static unsigned place_of(const struct decision_counts *counts, const struct tenant *tenant)
 {
-    const struct tenant *tenant = decision->match.tenant;
-    if (tenant == NULL)
-        return NULL;
-    unsigned place = tenant->count_place;
-    return &counts->of_place[place <= counts->places ? place : COUNT_PLACE_OTHER];
+    return tenant->count_place <= counts->places ? tenant->count_place : COUNT_PLACE_OTHER;
 }
 
 void decision_counts_add(struct decision_counts *counts, const struct decision *decision)
 {
-    struct place_counts *place = place_of(counts, decision);
+    const struct tenant *tenant = decision->match.tenant;
     add(&counts->outcomes[decision->outcome], 1);
-    if (place != NULL)
-        add(&place->outcomes[decision->outcome], 1);
+    if (tenant != NULL && decision->outcome == OUTCOME_FORWARD)
+        add(&counts->forwards[place_of(counts, tenant)], 1);
+    else if (tenant != NULL)
+        add(&counts->outcomes_of[place_of(counts, tenant)].of[decision->outcome], 1);
     if (decision->refusal != REFUSAL_NONE)
         add(&counts->refusals[decision->refusal], 1);
 }
@@ -92,12 +98,15 @@ static unsigned bucket_of(int64_t took_ns)
 void decision_counts_time(struct decision_counts *counts, const struct decision *decision,
                           int64_t took_ns)
 {
-    struct place_counts *place = place_of(counts, decision);
+    const struct tenant *tenant = decision->match.tenant;
     unsigned bucket = bucket_of(took_ns);
     add(&counts->times[bucket], 1);
     add(&counts->sum_ns, (uint64_t)took_ns);
-    if (place != NULL)
-        add(&place->times[bucket], 1);
+    if (tenant == NULL)
+        return;
+    _Atomic uint32_t *time = &counts->times_of[place_of(counts, tenant)].in[bucket];
+    uint32_t value = atomic_load_explicit(time, memory_order_relaxed);
+    atomic_store_explicit(time, value + 1, memory_order_relaxed);
 }
 
 uint64_t decision_counts_outcome(const struct decision_counts *counts, enum outcome outcome)
@@ -121,11 +130,12 @@ void decision_counts_tell_place(const struct decision_counts *counts, unsigned p
                                 struct decision_tally *tally)
 {
     assert(place <= counts->places);
-    const struct place_counts *told = &counts->of_place[place];
     for (unsigned i = 0; i < OUTCOME__MAX; i++)
-        tally->outcomes[i] += load(&told->outcomes[i]);
+        tally->outcomes[i] += load(&counts->outcomes_of[place].of[i]);
+    tally->outcomes[OUTCOME_FORWARD] += load(&counts->forwards[place]);
     for (unsigned i = 0; i < DECISION_TIME_BUCKETS; i++)
-        tally->times[i] += load(&told->times[i]);
+        tally->times[i] +=
+            atomic_load_explicit(&counts->times_of[place].in[i], memory_order_relaxed);
 }
 
 int64_t decision_time_bound_ns(unsigned bucket)

@@ -65,7 +65,7 @@ static void put_all(struct json *body, const struct live *live)
             all.outcomes[i] += decision_counts_outcome(counts, (enum outcome)i);
         decision_counts_tell_times(counts, &times);
         for (unsigned i = 0; i < DECISION_TIME_BUCKETS; i++)
-            all.times[i] += times.buckets[i];
+            all.times[i] += (uint32_t)times.buckets[i];
     }
     put_tally(body, &all);
 }

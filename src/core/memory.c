@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 void memory_give_up(size_t size)
 {
@@ -25,6 +26,20 @@ void *memory_new_aligned(size_t alignment, size_t size)
     if (posix_memalign(&block, alignment, size) != 0)
         memory_give_up(size);
     return memset(block, 0, size);
+}
+
+void *memory_new_pages(size_t size)
+{
+    void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        memory_give_up(size);
+    return pages;
+}
+
+void memory_free_pages(void *pages, size_t size)
+{
+    if (pages != NULL)
+        munmap(pages, size);
 }
 
 void *memory_resize(void *block, size_t count, size_t size)
