@@ -3,13 +3,31 @@
  * With 100,000 tenants, four dependent reads of memory per request (slot, entry, tenant, prepared
  * answer) cost as much as the rest of the decision. HAProxy pipelines, and has several connections,
  * so that a turn of a loop often has many requests to decide, whose reads do not depend on each
- * other: they are begun together before the first request is decided.
+ * other: they are begun together before the first request is decided. What was found on the way is
+ * kept for the decisions, which need not look for it again.
  */
 #pragma once
 
 #include "agent/snapshot.h"
 
+enum {
+    AHEAD_MAX = 64, /* HAProxy has up to 20 requests in flight on a connection */
+};
+
+/* What was found for a burst, in the order of its requests. Empty when zeroed. */
+struct ahead {
+    unsigned count;
+    unsigned next;                /* those before it have been taken */
+    const char *hosts[AHEAD_MAX]; /* where the host of each is in what was received */
+    const struct route_entry *guesses[AHEAD_MAX]; /* the snapshot's */
+};
+
 /* Each of `received` is what a connection has received: whole frames, then perhaps a part of one. A
  * hint only: whatever the bytes are, no answer changes. Costs nothing while the table is small.
- * Returns for how many requests something was begun. */
-size_t answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count);
+ * What `ahead` held is forgotten. To be forgotten, too, before the snapshot is released. */
+void answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count,
+                  struct ahead *ahead);
+void ahead_forget(struct ahead *ahead);
+/* What this host, a view into what was received, leads to, perhaps; NULL: it was not looked for. To
+ * be asked in the order in which the requests came. */
+const struct route_entry *ahead_take(struct ahead *ahead, struct slice host);

@@ -91,6 +91,7 @@
  */
 #pragma once
 
+#include "agent/ahead.h"
 #include "agent/seal.h"
 #include "agent/snapshot.h"
 #include "identity/verifier.h"
@@ -140,6 +141,7 @@ const char *outcome_name(enum outcome outcome);
 struct request {
     struct client_question client;
     struct slice host;
+    const struct route_entry *guess; /* what the host leads to, perhaps, in the snapshot; or NULL */
     struct slice path;
     struct slice upgrade;
     struct slice cookie; /* ck */
@@ -227,8 +229,9 @@ const char *decision_reason(const struct decision *decision);
 MUST_CHECK bool answer_write(const struct request *request, const struct decision *decision,
                              struct writer *actions);
 /* All of the above: what a NOTIFY is answered with. `decision` tells how, for counters and traces;
- * its slices end with those of `notify`. */
-void answer_notify(const struct snapshot *snapshot, struct verifier *verifier,
+ * its slices end with those of `notify`. `ahead` is what was found for the burst; it and the
+ * verifier may be NULL. */
+void answer_notify(const struct snapshot *snapshot, struct verifier *verifier, struct ahead *ahead,
                    const struct spop_notify *notify, struct decision *decision,
                    struct writer *actions);
 

@@ -17,6 +17,7 @@ void *packed_new(size_t size) __attribute__((malloc, returns_nonnull));
 /* `size` as it was given to packed_new(). NULL is fine. */
 void packed_free(void *block, size_t size);
 
-/* Many things of `size` in huge pages, few from malloc(); not zeroed. */
+/* Zeroed, from the start of a cache line: many things of `size` in huge pages, few from malloc().
+ */
 void *packed_array_new(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
 void packed_array_free(void *array, size_t count, size_t size); /* NULL is fine */

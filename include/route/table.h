@@ -15,6 +15,7 @@
 #include "route/settings.h"
 
 struct route_table; /* what a snapshot holds */
+struct route_entry; /* what a key leads to in it */
 
 struct route_match {
     const struct tenant *tenant;    /* NULL: nobody has this host, or none of its paths match */
@@ -32,10 +33,16 @@ void route_table_find(const struct route_table *table, struct slice host, struct
 /* Whether the table is too large for the processor's nearer caches. */
 bool route_table_is_large(const struct route_table *table);
 /* Begins to bring what lookups of these hosts will read, their tenants included, into the cache,
- * all of them at once; hosts of at least one tenant's own come back in `tenants` (room for
- * `count`). Wildcards are not looked for. Returns how many tenants. */
-size_t route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
-                         const struct tenant **tenants);
+ * all of them at once. guesses[i] is what hosts[i] leads to, or is the entry of another host; NULL
+ * when no host is like it. Wildcards are not looked for. */
+void route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
+                       const struct route_entry **guesses);
+/* NULL: its host has path rules only. */
+const struct tenant *route_guess_tenant(const struct route_entry *guess);
+/* As route_table_find(), and sooner when `guess` is right. It may be NULL; it must be of this
+ * table. */
+void route_table_find_guessed(const struct route_table *table, const struct route_entry *guess,
+                              struct slice host, struct slice path, struct route_match *match);
 /* One key that a lookup tried. */
 struct route_try {
     struct slice host; /* without "*." */

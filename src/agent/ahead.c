@@ -3,31 +3,41 @@
 
 #include "spop/spop_frame.h"
 
-enum {
-    AHEAD_MAX = 64, /* HAProxy has up to 20 requests in flight on a connection */
-};
-
-/* The Host that a NOTIFY tells, as its sender wrote it and without a port: what is not in normal
- * form is not found, which costs it the head start and nothing else. */
-static struct slice peek_host(struct slice bytes)
+/* Without its value: the first byte is 240 or more when others follow, and of these the last one is
+ * below 128. */
+static void skip_varint(struct reader *reader)
 {
-    struct spop_frame frame;
-    struct spop_message message;
-    struct slice name;
-    struct spop_value value;
-    if (!spop_frame_parse(bytes, &frame) || frame.type != SPOP_FRAME_NOTIFY)
+    if (reader_u8(reader) < 240)
+        return;
+    while (reader_u8(reader) >= 128 && !reader->failed)
+        ;
+}
+
+static bool skip_text(struct reader *reader, struct slice text)
+{
+    return slice_equal(reader_bytes(reader, text.size), text);
+}
+
+/* The Host that a NOTIFY tells first, as haproxy/owui.spoe.cfg has it, in the words of its sender
+ * and without a port. Any other frame, and a host that is not in normal form, has no head start and
+ * loses nothing else. */
+static struct slice peek_host(struct slice frame)
+{
+    struct reader reader = reader_of(frame);
+    if (reader_u8(&reader) != SPOP_FRAME_NOTIFY)
         return (struct slice){0};
-    struct reader messages = reader_of(frame.payload);
-    if (!spop_message_next(&messages, &message))
+    (void)reader_u32(&reader); /* flags */
+    skip_varint(&reader);      /* stream-id */
+    skip_varint(&reader);      /* frame-id */
+    if (!skip_text(&reader, SLICE("\x05route")))
         return (struct slice){0};
-    while (spop_argument_next(&message, &name, &value)) {
-        if (!slice_equal(name, SLICE("host")) || value.type != SPOP_STRING || value.bytes.size == 0)
-            continue;
-        const char *colon = memchr(value.bytes.data, ':', value.bytes.size);
-        return colon != NULL ? slice_head(value.bytes, (size_t)(colon - value.bytes.data))
-                             : value.bytes;
-    }
-    return (struct slice){0};
+    (void)reader_u8(&reader); /* how many arguments */
+    if (!skip_text(&reader, SLICE("\x04host\x08")))
+        return (struct slice){0};
+    uint8_t size = reader_u8(&reader); /* in one byte, as all but absurd ones are */
+    struct slice host = reader_bytes(&reader, size);
+    const char *colon = host.size > 0 ? memchr(host.data, ':', host.size) : NULL;
+    return colon != NULL ? slice_head(host, (size_t)(colon - host.data)) : host;
 }
 
 /* Adds to the `count` hosts that are there, and returns how many there are then. */
@@ -46,27 +56,53 @@ static size_t peek_hosts(struct slice frames, struct slice hosts[static AHEAD_MA
     return count;
 }
 
-static void prefetch(const void *start, size_t size)
+/* A long answer lies apart from its tenant. */
+static void prefetch_answer(const struct tenant *tenant)
 {
-    const char *first = (const char *)start - (uintptr_t)start % CACHE_LINE_BYTES;
-    for (const char *line = first; line < (const char *)start + size; line += CACHE_LINE_BYTES)
+    if (tenant->prepared == tenant->near)
+        return;
+    const char *start = (const char *)tenant->prepared;
+    const char *line = start - (uintptr_t)start % CACHE_LINE_BYTES;
+    for (; line < start + tenant->prepared_slots_size; line += CACHE_LINE_BYTES)
         __builtin_prefetch(line);
 }
 
-size_t answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count)
+void answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count,
+                  struct ahead *ahead)
 {
     struct slice hosts[AHEAD_MAX];
-    const struct tenant *tenants[AHEAD_MAX];
+    ahead_forget(ahead);
     if (!route_table_is_large(snapshot->table))
-        return 0;
+        return;
     size_t host_count = 0;
     for (size_t i = 0; i < count; i++)
         host_count = peek_hosts(received[i], hosts, host_count);
     if (host_count < 2)
-        return 0; /* nothing could overlap */
-    size_t found = route_table_ahead(snapshot->table, hosts, host_count, tenants);
-    for (size_t i = 0; i < found; i++)
-        if (tenants[i]->prepared != tenants[i]->near)
-            prefetch(tenants[i]->prepared, tenants[i]->prepared_slots_size);
-    return found;
+        return; /* nothing could overlap */
+    route_table_ahead(snapshot->table, hosts, host_count, ahead->guesses);
+    for (size_t i = 0; i < host_count; i++) {
+        ahead->hosts[i] = hosts[i].data;
+        const struct route_entry *guess = ahead->guesses[i];
+        const struct tenant *tenant = guess != NULL ? route_guess_tenant(guess) : NULL;
+        if (tenant != NULL)
+            prefetch_answer(tenant);
+    }
+    ahead->count = (unsigned)host_count;
+}
+
+void ahead_forget(struct ahead *ahead)
+{
+    ahead->count = 0;
+    ahead->next = 0;
+}
+
+const struct route_entry *ahead_take(struct ahead *ahead, struct slice host)
+{
+    for (unsigned i = ahead->next; i < ahead->count; i++) {
+        if (ahead->hosts[i] != host.data)
+            continue;
+        ahead->next = i + 1;
+        return ahead->guesses[i];
+    }
+    return NULL;
 }

@@ -245,7 +245,7 @@ bool answer_write(const struct request *request, const struct decision *decision
     return false;
 }
 
-void answer_notify(const struct snapshot *snapshot, struct verifier *verifier,
+void answer_notify(const struct snapshot *snapshot, struct verifier *verifier, struct ahead *ahead,
                    const struct spop_notify *notify, struct decision *decision,
                    struct writer *actions)
 {
@@ -253,6 +253,8 @@ void answer_notify(const struct snapshot *snapshot, struct verifier *verifier,
     struct slice path;
     bool is_route = request_decode(notify, &request);
     request.verifier = verifier;
+    if (is_route && ahead != NULL)
+        request.guess = ahead_take(ahead, request.host);
     if (is_route)
         decide(snapshot, &request, decision);
     else if (challenge_decode(notify, &path))

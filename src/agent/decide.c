@@ -137,7 +137,8 @@ static void find_tenant(const struct snapshot *snapshot, const struct request *r
                         struct decision *decision)
 {
     struct route_match *match = &decision->match;
-    route_table_find(snapshot->table, host_name(&decision->host), decision->path, match);
+    route_table_find_guessed(snapshot->table, request->guess, host_name(&decision->host),
+                             decision->path, match);
     if (request->cookie.size > 0)
         takeover_find(snapshot, request, decision);
     if (match->tenant != NULL)

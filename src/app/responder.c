@@ -40,6 +40,7 @@ struct responder {
     struct loop *loop;
     unsigned index;
     struct snapshot *snapshot; /* one reference; there before the first connection is */
+    struct ahead ahead;        /* into it */
     struct label_desk *desk;
     struct verifier *verifier;
     struct identity_log identity_log;
@@ -133,7 +134,8 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
     int64_t start_ns = is_timed ? clock_mono_ns() : 0;
 
     responder->times_next = false;
-    answer_notify(responder->snapshot, responder->verifier, notify, &decision, actions);
+    answer_notify(responder->snapshot, responder->verifier, &responder->ahead, notify, &decision,
+                  actions);
     if (is_timed)
         decision_counts_time(responder->counts, &decision, clock_mono_ns() - start_ns);
     if (lacks_instance(&decision) && hold(responder, notify, &decision))
@@ -155,7 +157,7 @@ static void on_input(void *context, const struct slice *received, size_t count)
         responder->timed_s = turn_s;
         responder->times_next = true;
     }
-    answer_ahead(responder->snapshot, received, count);
+    answer_ahead(responder->snapshot, received, count, &responder->ahead);
 }
 
 /* Decides a held request again. True when it has been answered, which it is at the latest when its
@@ -168,7 +170,7 @@ static bool settle(struct responder *responder, const struct held *held, int64_t
                                        slice_from(held->messages, held->size)};
     struct decision decision;
 
-    answer_notify(responder->snapshot, responder->verifier, &notify, &decision, &actions);
+    answer_notify(responder->snapshot, responder->verifier, NULL, &notify, &decision, &actions);
     if (lacks_instance(&decision)) {
         if (now_ms < held->deadline_ms)
             return false;
@@ -215,6 +217,7 @@ static void on_value(void *context, void *value)
     struct responder *responder = context;
     struct snapshot *previous = responder->snapshot;
 
+    ahead_forget(&responder->ahead);
     responder->snapshot = value;
     if (responder->held_count > 0)
         settle_all(responder);

@@ -174,12 +174,12 @@ void packed_free(void *block, size_t size)
     pthread_mutex_unlock(&lock);
 }
 
-static size_t array_bytes(size_t count, size_t size)
+static size_t array_bytes(size_t count, size_t size, size_t alignment)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - 2 * CHUNK_BYTES)
         memory_give_up(SIZE_MAX);
-    return (bytes + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
+    return (bytes + alignment - 1) / alignment * alignment;
 }
 
 static bool is_many(size_t count, size_t size)
@@ -190,8 +190,8 @@ static bool is_many(size_t count, size_t size)
 void *packed_array_new(size_t count, size_t size)
 {
     if (!is_many(count, size))
-        return memory_resize(NULL, count, size);
-    size_t bytes = array_bytes(count, size);
+        return memory_new_aligned(CACHE_LINE_BYTES, array_bytes(count, size, CACHE_LINE_BYTES));
+    size_t bytes = array_bytes(count, size, CHUNK_BYTES);
     void *array = map_chunks(bytes);
     want_huge_pages(array, bytes);
     return array;
@@ -202,5 +202,5 @@ void packed_array_free(void *array, size_t count, size_t size)
     if (array == NULL || !is_many(count, size))
         free(array);
     else
-        munmap(array, array_bytes(count, size));
+        munmap(array, array_bytes(count, size, CHUNK_BYTES));
 }

@@ -6,11 +6,12 @@
 
 #include <stdlib.h>
 
-enum { INITIAL_CAPACITY = 16 };
+enum { INITIAL_CAPACITY = 16, BUCKET_SLOTS = 4 };
+static_assert(sizeof(struct slot[BUCKET_SLOTS]) == CACHE_LINE_BYTES, "a bucket is a cache line");
 
 /* memcmp() may load a whole vector, of which it looks at no more than it should. */
 enum { VECTOR_BYTES = 32 };
-static_assert(offsetof(struct entry, text) + VECTOR_BYTES <= CACHE_LINE_BYTES,
+static_assert(offsetof(struct route_entry, text) + VECTOR_BYTES <= CACHE_LINE_BYTES,
               "comparing a usual host reads a second cache line");
 
 static struct slice kind_mark(enum key_kind kind)
@@ -43,13 +44,14 @@ uint64_t key_hash(const struct key *key)
 
 static size_t entry_size(size_t text_size)
 {
-    return offsetof(struct entry, text) + text_size;
+    return offsetof(struct route_entry, text) + text_size;
 }
 
-struct entry *entry_new(const struct key *key)
+struct route_entry *entry_new(const struct key *key)
 {
     struct slice mark = kind_mark(key->kind);
-    struct entry *entry = packed_new(entry_size(mark.size + key->name.size + key->prefix.size));
+    struct route_entry *entry =
+        packed_new(entry_size(mark.size + key->name.size + key->prefix.size));
     assert(key->name.size <= UINT16_MAX && key->prefix.size <= UINT16_MAX);
     entry->kind = (uint8_t)key->kind;
     entry->name_size = (uint16_t)key->name.size;
@@ -62,36 +64,36 @@ struct entry *entry_new(const struct key *key)
     return entry;
 }
 
-void entry_free(struct entry *entry)
+void entry_free(struct route_entry *entry)
 {
     if (entry != NULL)
         packed_free(entry, entry_size(entry_text(entry).size));
 }
 
-struct key entry_key(const struct entry *entry)
+struct key entry_key(const struct route_entry *entry)
 {
     const char *name = entry->text + kind_mark((enum key_kind)entry->kind).size;
     return (struct key){(enum key_kind)entry->kind, slice_from(name, entry->name_size),
                         slice_from(name + entry->name_size, entry->prefix_size)};
 }
 
-struct slice entry_text(const struct entry *entry)
+struct slice entry_text(const struct route_entry *entry)
 {
     size_t mark_size = kind_mark((enum key_kind)entry->kind).size;
     return slice_from(entry->text, mark_size + entry->name_size + entry->prefix_size);
 }
 
-const struct tenant_host *entry_host(const struct entry *entry)
+const struct tenant_host *entry_host(const struct route_entry *entry)
 {
     return entry->prefix_size == 0 ? entry->host : NULL;
 }
 
-const struct path_rule *entry_path(const struct entry *entry)
+const struct path_rule *entry_path(const struct route_entry *entry)
 {
     return entry->prefix_size > 0 ? entry->path : NULL;
 }
 
-static bool has_key(const struct entry *entry, const struct key *key)
+bool entry_has_key(const struct route_entry *entry, const struct key *key)
 {
     struct key own = entry_key(entry);
     return own.kind == key->kind && slice_equal(own.name, key->name) &&
@@ -107,7 +109,6 @@ static void allocate(struct slots *slots, size_t capacity)
 void slots_init(struct slots *slots)
 {
     allocate(slots, INITIAL_CAPACITY);
-    memset(slots->slots, 0, INITIAL_CAPACITY * sizeof(*slots->slots));
     slots->count = 0;
 }
 
@@ -125,39 +126,76 @@ void slots_copy(const struct slots *slots, struct slots *copy)
     copy->count = slots->count;
 }
 
-const struct entry *slots_find(const struct slots *slots, const struct key *key, uint64_t hash)
+static struct slot *home_of(const struct slots *slots, uint64_t hash)
 {
-    for (size_t i = hash & slots->mask;; i = (i + 1) & slots->mask) {
-        const struct slot *slot = &slots->slots[i];
-        if (slot->entry == NULL)
+    return &slots->slots[hash & slots->mask & ~(size_t)(BUCKET_SLOTS - 1)];
+}
+
+static struct slot *bucket_after(const struct slots *slots, const struct slot *bucket)
+{
+    return &slots->slots[((size_t)(bucket - slots->slots) + BUCKET_SLOTS) & slots->mask];
+}
+
+static bool is_full(const struct slot *bucket)
+{
+    return bucket[BUCKET_SLOTS - 1].entry != NULL;
+}
+
+/* Which of the bucket's slots have this hash, as bits. Free ones have 0. */
+static unsigned same_hash(const struct slot *bucket, uint64_t hash)
+{
+    unsigned same = 0;
+    for (unsigned i = 0; i < BUCKET_SLOTS; i++)
+        same |= (unsigned)(bucket[i].hash == hash) << i;
+    return same;
+}
+
+/* The slot with the key, or NULL. */
+static struct slot *find(const struct slots *slots, const struct key *key, uint64_t hash)
+{
+    for (struct slot *bucket = home_of(slots, hash);; bucket = bucket_after(slots, bucket)) {
+        for (unsigned same = same_hash(bucket, hash); same != 0; same &= same - 1) {
+            struct slot *slot = &bucket[__builtin_ctz(same)];
+            if (slot->entry != NULL && entry_has_key(slot->entry, key))
+                return slot;
+        }
+        if (!is_full(bucket))
             return NULL;
-        if (slot->hash == hash && has_key(slot->entry, key))
-            return slot->entry;
     }
+}
+
+const struct route_entry *slots_find(const struct slots *slots, const struct key *key,
+                                     uint64_t hash)
+{
+    const struct slot *slot = find(slots, key, hash);
+    return slot != NULL ? slot->entry : NULL;
 }
 
 void slots_prefetch(const struct slots *slots, uint64_t hash)
 {
-    __builtin_prefetch(&slots->slots[hash & slots->mask]);
+    __builtin_prefetch(home_of(slots, hash));
 }
 
-const struct entry *slots_find_likely(const struct slots *slots, uint64_t hash)
+const struct route_entry *slots_find_likely(const struct slots *slots, uint64_t hash)
 {
-    for (size_t i = hash & slots->mask;; i = (i + 1) & slots->mask) {
-        const struct slot *slot = &slots->slots[i];
-        if (slot->entry == NULL || slot->hash == hash)
-            return slot->entry;
+    const struct slot *bucket = home_of(slots, hash);
+    unsigned same = same_hash(bucket, hash);
+    while (same == 0 && is_full(bucket)) {
+        bucket = bucket_after(slots, bucket);
+        same = same_hash(bucket, hash);
     }
+    return same != 0 ? bucket[__builtin_ctz(same)].entry : NULL;
 }
 
-/* The slot with the entry's key, or the free one where it belongs. */
-static struct slot *place_of(struct slots *slots, const struct key *key, uint64_t hash)
+/* In the first bucket from its home on that has room. */
+static void insert(struct slots *slots, struct slot slot)
 {
-    for (size_t i = hash & slots->mask;; i = (i + 1) & slots->mask) {
-        struct slot *slot = &slots->slots[i];
-        if (slot->entry == NULL || (slot->hash == hash && has_key(slot->entry, key)))
-            return slot;
-    }
+    struct slot *bucket = home_of(slots, slot.hash);
+    while (is_full(bucket))
+        bucket = bucket_after(slots, bucket);
+    while (bucket->entry != NULL)
+        bucket++;
+    *bucket = slot;
 }
 
 static void grow(struct slots *slots)
@@ -165,51 +203,74 @@ static void grow(struct slots *slots)
     struct slots old = *slots;
     size_t capacity = (old.mask + 1) * 2;
     allocate(slots, capacity);
-    memset(slots->slots, 0, capacity * sizeof(*slots->slots));
-    for (size_t i = 0; i <= old.mask; i++) {
-        if (old.slots[i].entry == NULL)
-            continue;
-        size_t at = old.slots[i].hash & slots->mask;
-        while (slots->slots[at].entry != NULL)
-            at = (at + 1) & slots->mask;
-        slots->slots[at] = old.slots[i];
-    }
+    for (size_t i = 0; i <= old.mask; i++)
+        if (old.slots[i].entry != NULL)
+            insert(slots, old.slots[i]);
     slots_fini(&old);
 }
 
-/* At most four fifths full: a smaller table is copied sooner, and slots that are probed one after
- * the other share cache lines. */
-void slots_put(struct slots *slots, const struct entry *entry)
+/* At most two thirds full: one bucket in seven then has more than it has room for. */
+void slots_put(struct slots *slots, const struct route_entry *entry)
 {
     struct key key = entry_key(entry);
     uint64_t hash = key_hash(&key);
-    struct slot *slot = place_of(slots, &key, hash);
-    if (slot->entry == NULL) {
-        size_t capacity = slots->mask + 1;
-        if (slots->count + 1 > capacity - capacity / 5) {
-            grow(slots);
-            slot = place_of(slots, &key, hash);
-        }
-        slots->count++;
+    struct slot *slot = find(slots, &key, hash);
+    if (slot != NULL) {
+        slot->entry = entry;
+        return;
     }
-    *slot = (struct slot){hash, entry};
+    size_t capacity = slots->mask + 1;
+    if (slots->count + 1 > capacity - capacity / 3)
+        grow(slots);
+    slots->count++;
+    insert(slots, (struct slot){hash, entry});
 }
 
-void slots_remove(struct slots *slots, const struct entry *entry)
+/* The bucket's last slot fills the hole. Returns the slot that is free then. */
+static struct slot *close_gap(struct slot *bucket, struct slot *hole)
+{
+    struct slot *last = bucket + BUCKET_SLOTS - 1;
+    while (last->entry == NULL)
+        last--;
+    *hole = *last;
+    *last = (struct slot){0};
+    return last;
+}
+
+/* Somebody of the bucket who had no room nearer home: `distance` buckets nearer, or more. */
+static struct slot *find_stray(const struct slots *slots, struct slot *bucket, size_t distance)
+{
+    size_t at = (size_t)(bucket - slots->slots);
+    for (struct slot *slot = bucket; slot < bucket + BUCKET_SLOTS && slot->entry != NULL; slot++) {
+        size_t home = (size_t)(home_of(slots, slot->hash) - slots->slots);
+        if (((at - home) & slots->mask) >= distance * BUCKET_SLOTS)
+            return slot;
+    }
+    return NULL;
+}
+
+/* A bucket that was full may have turned somebody away, who is in one of those behind it up to the
+ * first that is not full: the nearest moves up, which leaves a hole there. */
+void slots_remove(struct slots *slots, const struct route_entry *entry)
 {
     struct key key = entry_key(entry);
-    struct slot *slot = place_of(slots, &key, key_hash(&key));
-    assert(slot->entry == entry);
-    size_t hole = (size_t)(slot - slots->slots);
-    /* Shift back every follower that the hole would cut off from where its probing starts. */
-    for (size_t i = (hole + 1) & slots->mask; slots->slots[i].entry != NULL;
-         i = (i + 1) & slots->mask) {
-        size_t home = slots->slots[i].hash & slots->mask;
-        if (((i - home) & slots->mask) >= ((i - hole) & slots->mask)) {
-            slots->slots[hole] = slots->slots[i];
-            hole = i;
-        }
+    struct slot *hole = find(slots, &key, key_hash(&key));
+    assert(hole != NULL && hole->entry == entry);
+    struct slot *bucket =
+        slots->slots + ((size_t)(hole - slots->slots) & ~(size_t)(BUCKET_SLOTS - 1));
+    bool was_full = is_full(bucket);
+    struct slot *room = close_gap(bucket, hole);
+    size_t distance = 1;
+    for (struct slot *next = bucket_after(slots, bucket); was_full;
+         next = bucket_after(slots, next)) {
+        struct slot *stray = find_stray(slots, next, distance);
+        was_full = is_full(next);
+        distance++;
+        if (stray == NULL)
+            continue;
+        *room = *stray;
+        room = close_gap(next, stray);
+        distance = 1;
     }
-    slots->slots[hole] = (struct slot){0};
     slots->count--;
 }

@@ -29,7 +29,7 @@ uint64_t key_hash(const struct key *key);
 
 /* A lookup among many waits for memory, so that an entry begins with a cache line, and ends with
  * it unless its host is long. */
-struct entry {
+struct route_entry {
     const struct tenant *tenant; /* NULL: the host has path rules only */
     union {
         const struct tenant_host *host; /* the pattern that leads here; NULL for KEY_TENANT */
@@ -43,27 +43,30 @@ struct entry {
     char text[];          /* the key as it is written: for messages, and compared with */
 };
 
-struct entry *entry_new(const struct key *key);
-void entry_free(struct entry *entry);
-struct slice entry_text(const struct entry *entry);
+struct route_entry *entry_new(const struct key *key);
+void entry_free(struct route_entry *entry);
+struct slice entry_text(const struct route_entry *entry);
 /* Begins to bring an entry with a key of so many bytes into the cache. */
-static inline void entry_prefetch(const struct entry *entry, size_t key_size)
+static inline void entry_prefetch(const struct route_entry *entry, size_t key_size)
 {
     __builtin_prefetch(entry);
-    __builtin_prefetch((const char *)entry + offsetof(struct entry, text) + key_size - 1);
+    __builtin_prefetch((const char *)entry + offsetof(struct route_entry, text) + key_size - 1);
 }
 /* One of them, or neither. */
-const struct tenant_host *entry_host(const struct entry *entry);
-const struct path_rule *entry_path(const struct entry *entry);
-struct key entry_key(const struct entry *entry);
+const struct tenant_host *entry_host(const struct route_entry *entry);
+const struct path_rule *entry_path(const struct route_entry *entry);
+struct key entry_key(const struct route_entry *entry);
+bool entry_has_key(const struct route_entry *entry, const struct key *key);
 
 struct slot {
     uint64_t hash;
-    const struct entry *entry; /* NULL: free */
+    const struct route_entry *entry; /* NULL: free */
 };
 
-/* Linear probing; a removal shifts back what follows, so there are no tombstones and a copy is as
- * good as one built anew. */
+/* Buckets of four slots, which are one cache line, so that no branch depends on which of them it
+ * is. What has no room in its bucket is in the next that has. A bucket is filled from its front. A
+ * removal closes the gap it leaves: there are no tombstones, and a copy is as good as one built
+ * anew. */
 struct slots {
     struct slot *slots;
     size_t mask; /* capacity - 1; the capacity is a power of two */
@@ -73,12 +76,13 @@ struct slots {
 void slots_init(struct slots *slots);
 void slots_fini(struct slots *slots); /* the entries stay */
 void slots_copy(const struct slots *slots, struct slots *copy);
-const struct entry *slots_find(const struct slots *slots, const struct key *key, uint64_t hash);
+const struct route_entry *slots_find(const struct slots *slots, const struct key *key,
+                                     uint64_t hash);
 /* Begins to bring the slot into the cache where the hash is looked for first. */
 void slots_prefetch(const struct slots *slots, uint64_t hash);
 /* The entry with this hash, whose key may be another. Reads nothing but slots. */
-const struct entry *slots_find_likely(const struct slots *slots, uint64_t hash);
+const struct route_entry *slots_find_likely(const struct slots *slots, uint64_t hash);
 /* Adds the entry, or puts it in the place of the one with its key. */
-void slots_put(struct slots *slots, const struct entry *entry);
+void slots_put(struct slots *slots, const struct route_entry *entry);
 /* The entry must be there. */
-void slots_remove(struct slots *slots, const struct entry *entry);
+void slots_remove(struct slots *slots, const struct route_entry *entry);

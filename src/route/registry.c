@@ -23,7 +23,7 @@ struct claim {
  * counts the path rules below it, and is there as long as it has some. */
 struct claims {
     struct claim *first;
-    const struct entry *entry; /* in the hash now */
+    const struct route_entry *entry; /* in the hash now */
     uint32_t path_keys;
     uint8_t max_segments; /* of those; may be more than needed until all are gone */
 };
@@ -33,7 +33,7 @@ struct retired {
     struct retired *next;
     uint64_t generation;
     struct tenant *tenant; /* or */
-    struct entry *entry;
+    struct route_entry *entry;
 };
 
 struct route_registry {
@@ -53,7 +53,8 @@ struct route_registry *route_registry_new(void)
     return registry;
 }
 
-static void retire(struct route_registry *registry, struct tenant *tenant, struct entry *entry)
+static void retire(struct route_registry *registry, struct tenant *tenant,
+                   struct route_entry *entry)
 {
     struct retired *retired = memory_new(sizeof(*retired));
     *retired =
@@ -79,9 +80,9 @@ static void free_oldest(struct route_registry *registry)
 }
 
 /* The tables' entries are const to everybody but their owner, which is here. */
-static struct entry *own_entry(const struct entry *entry)
+static struct route_entry *own_entry(const struct route_entry *entry)
 {
-    return (struct entry *)(uintptr_t)entry;
+    return (struct route_entry *)(uintptr_t)entry;
 }
 
 static struct tenant *own_tenant(const struct tenant *tenant)
@@ -91,7 +92,7 @@ static struct tenant *own_tenant(const struct tenant *tenant)
 
 /* An entry's share of the content hash: a sum of these does not depend on the order. A label's own
  * instance has none: which labels were asked for says nothing about the configuration. */
-static uint64_t entry_content(const struct entry *entry)
+static uint64_t entry_content(const struct route_entry *entry)
 {
     if (entry == NULL || entry->tenant == NULL || entry->tenant->instance_of != NULL)
         return 0;
@@ -99,8 +100,8 @@ static uint64_t entry_content(const struct entry *entry)
 }
 
 /* Puts `entry` in the hash in the place of `old`; either may be NULL. */
-static void replace_entry(struct route_registry *registry, const struct entry *old,
-                          const struct entry *entry)
+static void replace_entry(struct route_registry *registry, const struct route_entry *old,
+                          const struct route_entry *entry)
 {
     registry->content_hash += entry_content(entry) - entry_content(old);
     if (entry != NULL)
@@ -111,7 +112,8 @@ static void replace_entry(struct route_registry *registry, const struct entry *o
         retire(registry, NULL, own_entry(old));
 }
 
-static const struct entry *find_entry(const struct route_registry *registry, const struct key *key)
+static const struct route_entry *find_entry(const struct route_registry *registry,
+                                            const struct key *key)
 {
     return slots_find(&registry->slots, key, key_hash(key));
 }
@@ -132,7 +134,7 @@ static struct key path_key(const struct path_rule *path)
 static void refresh(struct route_registry *registry, struct claims *claims, const struct key *key)
 {
     static const struct claim NOBODY;
-    const struct entry *old = claims->entry;
+    const struct route_entry *old = claims->entry;
     const struct claim *keeper = claims->first != NULL ? claims->first : &NOBODY;
 
     if (claims->first == NULL && claims->path_keys == 0) {
@@ -144,7 +146,7 @@ static void refresh(struct route_registry *registry, struct claims *claims, cons
     if (old != NULL && old->tenant == keeper->tenant && entry_host(old) == keeper->host &&
         entry_path(old) == keeper->path && old->max_segments == claims->max_segments)
         return;
-    struct entry *entry = entry_new(key);
+    struct route_entry *entry = entry_new(key);
     entry->tenant = keeper->tenant;
     if (key->prefix.size > 0)
         entry->path = keeper->path;
@@ -158,7 +160,7 @@ static void refresh(struct route_registry *registry, struct claims *claims, cons
 
 static struct claims *find_claims(const struct route_registry *registry, const struct key *key)
 {
-    const struct entry *entry = find_entry(registry, key);
+    const struct route_entry *entry = find_entry(registry, key);
     return entry != NULL ? entry->claims : NULL;
 }
 
@@ -283,7 +285,7 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
                         route_conflict_fn *on_conflict, void *context)
 {
     struct key name = tenant_key(slice_of(tenant->name));
-    const struct entry *old = find_entry(registry, &name);
+    const struct route_entry *old = find_entry(registry, &name);
     const struct put put = {registry, tenant, old != NULL ? old->tenant : NULL, on_conflict,
                             context};
 
@@ -302,7 +304,7 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
 
     registry->takeover_count += tenant->takes_over;
     registry->takeover_count -= put.old != NULL && put.old->takes_over;
-    struct entry *entry = entry_new(&name);
+    struct route_entry *entry = entry_new(&name);
     entry->tenant = tenant;
     replace_entry(registry, old, entry);
     if (put.old != NULL)
@@ -314,7 +316,7 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
 bool route_registry_remove(struct route_registry *registry, struct slice name)
 {
     struct key key = tenant_key(name);
-    const struct entry *entry = find_entry(registry, &key);
+    const struct route_entry *entry = find_entry(registry, &key);
     if (entry == NULL)
         return false;
     registry->takeover_count -= entry->tenant->takes_over;
@@ -328,7 +330,7 @@ bool route_registry_remove(struct route_registry *registry, struct slice name)
 const struct tenant *route_registry_find(const struct route_registry *registry, struct slice name)
 {
     struct key key = tenant_key(name);
-    const struct entry *entry = find_entry(registry, &key);
+    const struct route_entry *entry = find_entry(registry, &key);
     return entry != NULL ? entry->tenant : NULL;
 }
 
@@ -377,7 +379,7 @@ void route_registry_free(struct route_registry *registry)
     if (registry == NULL)
         return;
     for (size_t i = 0; i <= registry->slots.mask; i++) {
-        const struct entry *entry = registry->slots.slots[i].entry;
+        const struct route_entry *entry = registry->slots.slots[i].entry;
         if (entry == NULL)
             continue;
         if (entry->kind == KEY_TENANT)

@@ -53,7 +53,7 @@ static bool serves(const struct path_rule *rule, struct slice rest)
 }
 
 /* Makes the entry the match, unless its tenant's pattern refuses the label. */
-static bool take(const struct entry *entry, struct slice label, struct route_match *match)
+static bool take(const struct route_entry *entry, struct slice label, struct route_match *match)
 {
     const struct tenant *tenant = entry->tenant;
     if (tenant == NULL)
@@ -77,8 +77,8 @@ struct listener {
     void *context;
 };
 
-static bool tell(const struct listener *listener, const struct key *key, const struct entry *entry,
-                 bool won)
+static bool tell(const struct listener *listener, const struct key *key,
+                 const struct route_entry *entry, bool won)
 {
     if (listener->on_try == NULL)
         return won;
@@ -104,7 +104,7 @@ static bool find_path(const struct route_table *table, struct key key, unsigned 
     key.prefix = leading_segments(path, max_segments);
     while (key.prefix.size > 0) {
         uint64_t hash = key_hash_prefix(name_hash, key.prefix);
-        const struct entry *entry = slots_find(&table->slots, &key, hash);
+        const struct route_entry *entry = slots_find(&table->slots, &key, hash);
         bool won = entry != NULL && serves(entry->path, slice_skip(path, key.prefix.size)) &&
                    take(entry, label, match);
         if (tell(listener, &key, entry, won))
@@ -114,48 +114,62 @@ static bool find_path(const struct route_table *table, struct key key, unsigned 
     return false;
 }
 
-static bool find_host(const struct route_table *table, enum key_kind kind, struct slice name,
-                      struct slice path, struct slice label, struct route_match *match,
-                      const struct listener *listener)
+/* Tries what the key leads to: `entry`. */
+static bool try_host(const struct route_table *table, const struct key *key,
+                     const struct route_entry *entry, struct slice path, struct slice label,
+                     struct route_match *match, const struct listener *listener)
 {
-    const struct key key = {.kind = kind, .name = name};
-    const struct entry *entry = slots_find(&table->slots, &key, key_hash(&key));
     if (entry == NULL)
-        return tell(listener, &key, NULL, false);
+        return tell(listener, key, NULL, false);
     match->host_known = true;
     match->host_has_paths |= entry->max_segments > 0;
     if (entry->max_segments > 0 &&
-        find_path(table, key, entry->max_segments, path, label, match, listener))
+        find_path(table, *key, entry->max_segments, path, label, match, listener))
         return true;
-    return tell(listener, &key, entry, take(entry, label, match));
+    return tell(listener, key, entry, take(entry, label, match));
 }
 
-static void find(const struct route_table *table, struct slice host, struct slice path,
-                 struct route_match *match, const struct listener *listener)
+static const struct route_entry *find_entry(const struct route_table *table, const struct key *key)
 {
+    return slots_find(&table->slots, key, key_hash(key));
+}
+
+static void find(const struct route_table *table, const struct route_entry *guess,
+                 struct slice host, struct slice path, struct route_match *match,
+                 const struct listener *listener)
+{
+    const struct key key = {.kind = KEY_HOST, .name = host};
     *match = (struct route_match){0};
-    if (find_host(table, KEY_HOST, host, path, (struct slice){0}, match, listener))
+    if (guess == NULL || !entry_has_key(guess, &key))
+        guess = find_entry(table, &key);
+    if (try_host(table, &key, guess, path, (struct slice){0}, match, listener))
         return;
     const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
     if (dot == NULL)
         return;
     struct slice label = slice_head(host, (size_t)(dot - host.data));
-    struct slice suffix = slice_skip(host, label.size + 1);
-    find_host(table, KEY_WILDCARD, suffix, path, label, match, listener);
+    const struct key suffix = {.kind = KEY_WILDCARD, .name = slice_skip(host, label.size + 1)};
+    try_host(table, &suffix, find_entry(table, &suffix), path, label, match, listener);
+}
+
+void route_table_find_guessed(const struct route_table *table, const struct route_entry *guess,
+                              struct slice host, struct slice path, struct route_match *match)
+{
+    static const struct listener NOBODY;
+    find(table, guess, host, path, match, &NOBODY);
 }
 
 void route_table_find(const struct route_table *table, struct slice host, struct slice path,
                       struct route_match *match)
 {
-    static const struct listener NOBODY;
-    find(table, host, path, match, &NOBODY);
+    route_table_find_guessed(table, NULL, host, path, match);
 }
 
 void route_table_find_told(const struct route_table *table, struct slice host, struct slice path,
                            struct route_match *match, route_try_fn *on_try, void *context)
 {
     const struct listener listener = {on_try, context};
-    find(table, host, path, match, &listener);
+    find(table, NULL, host, path, match, &listener);
 }
 
 bool route_table_is_large(const struct route_table *table)
@@ -164,39 +178,49 @@ bool route_table_is_large(const struct route_table *table)
 }
 
 /* Each pass waits for what the pass before has asked for. */
-size_t route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
-                         const struct tenant **tenants)
+static void look_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
+                       const struct route_entry **guesses)
 {
     uint64_t hashes[AHEAD_AT_ONCE];
-    const struct entry *entries[AHEAD_AT_ONCE];
-    size_t entry_count = 0, tenant_count = 0;
-    count = size_min(count, AHEAD_AT_ONCE);
     for (size_t i = 0; i < count; i++) {
         hashes[i] = key_hash_name(KEY_HOST, hosts[i]);
         slots_prefetch(&table->slots, hashes[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        entries[entry_count] = slots_find_likely(&table->slots, hashes[i]);
-        if (entries[entry_count] == NULL)
-            continue;
-        entry_prefetch(entries[entry_count], hosts[i].size);
-        entry_count++;
+        guesses[i] = slots_find_likely(&table->slots, hashes[i]);
+        if (guesses[i] != NULL)
+            entry_prefetch(guesses[i], hosts[i].size);
     }
-    for (size_t i = 0; i < entry_count; i++) {
-        const struct tenant *tenant = entries[i]->tenant;
+    for (size_t i = 0; i < count; i++) {
+        const struct tenant *tenant = guesses[i] != NULL ? guesses[i]->tenant : NULL;
         if (tenant == NULL)
             continue;
         __builtin_prefetch(tenant); /* what decisions read is in its first two cache lines */
         __builtin_prefetch((const char *)tenant + CACHE_LINE_BYTES);
-        tenants[tenant_count++] = tenant;
     }
-    return tenant_count;
+}
+
+void route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
+                       const struct route_entry **guesses)
+{
+    while (count > 0) {
+        size_t part = size_min(count, AHEAD_AT_ONCE);
+        look_ahead(table, hosts, part, guesses);
+        hosts += part;
+        guesses += part;
+        count -= part;
+    }
+}
+
+const struct tenant *route_guess_tenant(const struct route_entry *guess)
+{
+    return guess->tenant;
 }
 
 const struct tenant *route_table_tenant(const struct route_table *table, struct slice name)
 {
     const struct key key = {.kind = KEY_TENANT, .name = name};
-    const struct entry *entry = slots_find(&table->slots, &key, key_hash(&key));
+    const struct route_entry *entry = slots_find(&table->slots, &key, key_hash(&key));
     return entry != NULL ? entry->tenant : NULL;
 }
 
@@ -220,7 +244,7 @@ void route_table_each_tenant(const struct route_table *table,
                              void *context)
 {
     for (size_t i = 0; i <= table->slots.mask; i++) {
-        const struct entry *entry = table->slots.slots[i].entry;
+        const struct route_entry *entry = table->slots.slots[i].entry;
         if (entry != NULL && entry->kind == KEY_TENANT)
             visit(context, entry->tenant);
     }

@@ -123,6 +123,7 @@ static struct bursts *make_bursts(unsigned tenants)
  * loop that does nothing else a millisecond has thousands. */
 static struct decision_counts *counts; /* NULL: nothing is counted */
 static bool counts_first;              /* of a burst, that is timed */
+static struct ahead ahead;
 static bool is_first;
 
 static enum spop_answer on_notify(void *context, const struct spop_notify *notify,
@@ -132,7 +133,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
     bool is_timed = counts_first && is_first;
     int64_t start_ns = is_timed ? clock_mono_ns() : 0;
     is_first = false;
-    answer_notify(context, NULL, notify, &decision, actions);
+    answer_notify(context, NULL, &ahead, notify, &decision, actions);
     if (is_timed)
         decision_counts_time(counts, &decision, clock_mono_ns() - start_ns);
     if (counts != NULL)
@@ -148,7 +149,7 @@ static void feed(struct spop_session *session, struct snapshot *snapshot, const 
     struct writer out = writer_of(answers, sizeof(answers));
     const struct slice received = slice_from(bytes, size);
     is_first = true;
-    answer_ahead(snapshot, &received, 1);
+    answer_ahead(snapshot, &received, 1, &ahead);
     size_t used = spop_session_feed(session, received, &out, on_notify, snapshot, NULL);
     require(used == size);
 }

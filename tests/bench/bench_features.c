@@ -222,7 +222,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
 {
     struct bench *bench = context;
     struct decision decision;
-    answer_notify(&bench->snapshot, bench->verifier, notify, &decision, actions);
+    answer_notify(&bench->snapshot, bench->verifier, NULL, notify, &decision, actions);
     require(decision.outcome == OUTCOME_FORWARD, outcome_name(decision.outcome));
     return SPOP_ANSWERED;
 }

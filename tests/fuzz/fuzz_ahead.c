@@ -32,7 +32,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         snapshot = make_snapshot();
     const struct slice received[] = {slice_from(data, size / 2),
                                      slice_from(data + size / 2, size - size / 2)};
-    size_t begun = answer_ahead(snapshot, received, 1 + size % 2);
-    FUZZ_REQUIRE(begun * 8 <= size);
+    static struct ahead ahead;
+    answer_ahead(snapshot, received, 1 + size % 2, &ahead);
+    FUZZ_REQUIRE(ahead.count <= AHEAD_MAX && ahead.count * 20 <= size);
+    for (unsigned i = 0; i < ahead.count; i++)
+        FUZZ_REQUIRE(ahead_take(&ahead, slice_from(ahead.hosts[i], 1)) == ahead.guesses[i]);
     return 0;
 }

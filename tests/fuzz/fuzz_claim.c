@@ -93,7 +93,7 @@ static struct replica_choice ask(struct slice messages)
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
     struct writer actions = writer_of(buffer, sizeof(buffer));
     const struct spop_notify notify = {.stream_id = 1, .frame_id = 1, .messages = messages};
-    answer_notify(&snapshot, NULL, &notify, &decision, &actions);
+    answer_notify(&snapshot, NULL, NULL, &notify, &decision, &actions);
     FUZZ_REQUIRE(decision.outcome == OUTCOME_FORWARD);
     FUZZ_REQUIRE(!actions.failed && decision.replica.replica != NULL);
     FUZZ_REQUIRE(decision.replica.reason < REPLICA_REASON__MAX);

@@ -16,6 +16,7 @@ static struct route_registry *registry;
 static struct settings settings;
 static struct snapshot snapshot;
 static uint8_t burst[BURST_BYTES];
+static struct ahead ahead;
 
 static void serve(unsigned tenants)
 {
@@ -47,14 +48,23 @@ static void ask(struct writer *writer, const char *host)
     uint8_t *start = writer->position;
     spop_frame_begin(writer, SPOP_FRAME_NOTIFY, 1, 1);
     peer_write_message(writer, SLICE("route"), 2);
-    peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
     peer_write_string(writer, SLICE("host"), slice_of(host));
+    peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
     spop_frame_end(writer, start);
+}
+
+static size_t found(void)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < ahead.count; i++)
+        count += ahead.guesses[i] != NULL;
+    return count;
 }
 
 static size_t look_ahead(struct slice frames)
 {
-    return answer_ahead(&snapshot, &frames, 1);
+    answer_ahead(&snapshot, &frames, 1, &ahead);
+    return found();
 }
 
 static struct slice ask_all(const char *const *hosts, size_t count)
@@ -121,8 +131,49 @@ Test(agent_ahead, what_several_connections_ask_is_looked_up_together, .fini = cl
     struct slice both = ask_all(hosts, COUNT_OF(hosts));
     const struct slice received[] = {slice_head(both, both.size / 2),
                                      slice_skip(both, both.size / 2)};
-    cr_assert(zero(sz, answer_ahead(&snapshot, received, 1)));
-    cr_assert(eq(sz, answer_ahead(&snapshot, received, 2), 2));
+    answer_ahead(&snapshot, received, 1, &ahead);
+    cr_assert(zero(sz, found()));
+    answer_ahead(&snapshot, received, 2, &ahead);
+    cr_assert(eq(sz, found(), 2));
+}
+
+/* What is found is told of the request that it was found for, and of none besides. */
+Test(agent_ahead, what_was_found_is_told_in_order, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "nobody.test", "t2.example.test:8443",
+                                 "t3.example.test"};
+    serve(MANY);
+    (void)look_ahead(ask_all(hosts, COUNT_OF(hosts)));
+    cr_assert(eq(int, (int)ahead.count, (int)COUNT_OF(hosts)));
+    struct slice seen[COUNT_OF(hosts)];
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        seen[i] = slice_from(ahead.hosts[i], strlen(hosts[i]));
+    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, SLICE("t1.example.test")), NULL));
+    const struct route_entry *first = ahead_take(&ahead, seen[0]);
+    cr_expect(ne(ptr, (void *)(uintptr_t)first, NULL));
+    cr_expect(eq(str, route_guess_tenant(first)->name, "t1"));
+    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, seen[1]), NULL));
+    const struct route_entry *last = ahead_take(&ahead, seen[3]); /* one was passed over */
+    cr_expect(eq(str, route_guess_tenant(last)->name, "t3"));
+    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, seen[3]), NULL));
+    (void)look_ahead(ask_all(hosts, COUNT_OF(hosts)));
+    ahead_forget(&ahead);
+    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, seen[0]), NULL));
+}
+
+/* A guess is nobody's word: the table looks whether it is what was asked for. */
+Test(agent_ahead, a_wrong_guess_leads_nowhere, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "t2.example.test"};
+    struct route_match match;
+    serve(MANY);
+    (void)look_ahead(ask_all(hosts, COUNT_OF(hosts)));
+    route_table_find_guessed(snapshot.table, ahead.guesses[0], SLICE("t2.example.test"), SLICE("/"),
+                             &match);
+    cr_expect(eq(str, match.tenant->name, "t2"));
+    route_table_find_guessed(snapshot.table, ahead.guesses[0], SLICE("nobody.test"), SLICE("/"),
+                             &match);
+    cr_expect(eq(ptr, (void *)(uintptr_t)match.tenant, NULL));
 }
 
 /* Some answers are too long to be beside the rest of the tenant. */

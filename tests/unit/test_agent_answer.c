@@ -314,7 +314,7 @@ static const char *answer(const struct question *question)
 {
     struct writer actions = writer_of(action_bytes, sizeof(action_bytes));
     const struct spop_notify notify = {1, 1, message_of(question)};
-    answer_notify(&snapshot, NULL, &notify, &decision, &actions);
+    answer_notify(&snapshot, NULL, NULL, &notify, &decision, &actions);
     cr_assert_not(actions.failed);
     return print_actions(writer_written(&actions));
 }
@@ -740,7 +740,7 @@ static const char *answer_bytes(struct slice message)
 {
     struct writer actions = writer_of(action_bytes, sizeof(action_bytes));
     const struct spop_notify notify = {1, 1, message};
-    answer_notify(&snapshot, NULL, &notify, &decision, &actions);
+    answer_notify(&snapshot, NULL, NULL, &notify, &decision, &actions);
     return print_actions(writer_written(&actions));
 }
 
@@ -834,7 +834,7 @@ Test(answer, random_requests_are_answered_within_bounds_and_without_allocation)
         const struct spop_notify notify = {1, 1, message_of(&question)};
         struct writer actions = writer_of(action_bytes, sizeof(action_bytes));
         size_t before = allocations_count();
-        answer_notify(&snapshot, NULL, &notify, &decision, &actions);
+        answer_notify(&snapshot, NULL, NULL, &notify, &decision, &actions);
         size_t after = allocations_count();
         cr_assert(eq(sz, after, before));
         cr_assert_not(actions.failed);
@@ -865,7 +865,7 @@ static const char *answer_challenge(const char *path)
     peer_write_message(&message, SLICE("acme"), 1);
     write_text(&message, "path", path);
     const struct spop_notify notify = {1, 1, writer_written(&message)};
-    answer_notify(&snapshot, NULL, &notify, &decision, &actions);
+    answer_notify(&snapshot, NULL, NULL, &notify, &decision, &actions);
     cr_assert_not(actions.failed);
     return print_actions(writer_written(&actions));
 }
