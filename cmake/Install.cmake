@@ -34,7 +34,7 @@ endif()
 install(FILES "${readme}" NEWS.md SECURITY.md CONTRIBUTING.md
         DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES docs/ADMIN.md docs/ARCHITECTURE.md docs/CONFIGURATION.md docs/HAPROXY-MANAGER.md
-              docs/METRICS.md docs/PROOF.md docs/openapi.json
+              docs/METRICS.md docs/PRODUCTION.md docs/PROOF.md docs/openapi.json
         DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs")
 install(DIRECTORY docs/images DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs" FILES_MATCHING
         PATTERN "*.png")

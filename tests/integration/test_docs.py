@@ -165,6 +165,18 @@ def test_what_is_installed_links_to_what_is_installed(tmp_path):
     assert list(dead_links(documents)) == []
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/ADMIN.md", "docs/PRODUCTION.md"])
+def test_commands_in_documents_are_there(every_command, name):
+    text = (REPOSITORY / name).read_text()
+    options = {command.name: {o.long for o in command.options} for command in every_command}
+    found = re.findall(r"(?:`|^ {4}\S* ?)owui-spoa ([a-z-]+)([^`\n]*)", text, re.M)
+    assert len(found) > 5
+    for command, rest in found:
+        assert command in options, command
+        for option in re.findall(r" (--[a-z-]+)", rest.split("&&")[0].split("|")[0]):
+            assert option in options[command], f"{command} {option}"
+
+
 def test_what_a_document_names_is_there(every_command):
     """docs/HAPROXY-MANAGER.md: its tests, commands, paths of the API and keys."""
     text = (REPOSITORY / "docs/HAPROXY-MANAGER.md").read_text()

@@ -79,12 +79,17 @@ class Machine:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def install(self, release=1, options=""):
+    def put_package(self, release):
+        """In root's home; its name."""
         (package,) = (PACKAGES / "deb/packages" / str(release)).glob("*.deb")
-        shutil.copy(package, self.path("/root/owui-spoa.deb"))
-        return self.run(
-            f"apt-get -q -y --install-recommends {options} install ./owui-spoa.deb"
-        ).stdout
+        for old in self.path("/root").glob("owui-spoa_*.deb"):
+            old.unlink()
+        shutil.copy(package, self.path(f"/root/{package.name}"))
+        return package.name
+
+    def install(self, release=1, options=""):
+        name = self.put_package(release)
+        return self.run(f"apt-get -q -y --install-recommends {options} install ./{name}").stdout
 
     def mode(self, name):
         """ "0640 root:owui-spoa" as the machine sees it."""

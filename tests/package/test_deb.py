@@ -3,6 +3,7 @@
 import http.client
 import json
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -14,6 +15,7 @@ from test_docs import dead_links
 
 CONFIGURATION = "/etc/owui-spoa/owui-spoa.json"
 TENANT = '{"tenants": {"chat": {"hosts": ["chat.test"], "upstream": "http://127.0.0.1:3000"}}}'
+MANY = 10_000  # tenants: more than the memory that comes before huge pages holds
 AGENT_SOCKET = "/var/lib/haproxy/owui-spoa/agent.sock"
 
 
@@ -67,9 +69,9 @@ def await_that(condition, what):
 
 def ask(machine, method, path, body=None):
     """Status and parsed answer of the admin interface."""
-    connection = http.client.HTTPConnection("owui-spoa", timeout=60)
+    connection = http.client.HTTPConnection("owui-spoa")
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(60)
+    connection.sock.settimeout(180)
     connection.sock.connect(str(machine.path("/run/owui-spoa/admin.sock")))
     connection.request(method, path, None if body is None else json.dumps(body))
     answer = connection.getresponse()
@@ -83,7 +85,7 @@ def test_what_the_sandbox_lets_it_do(machine):
     refused here would go on somehow, and nobody would notice."""
     machine.install()
     few = {
-        f"t{n}": {"hosts": [f"t{n}.test"], "upstream": "http://127.0.0.1:1"} for n in range(3000)
+        f"t{n}": {"hosts": [f"t{n}.test"], "upstream": "http://127.0.0.1:1"} for n in range(MANY)
     }
     machine.path("/etc/owui-spoa/tenants.d/few.json").write_text(json.dumps({"tenants": few}))
     acme = {"directory": "https://127.0.0.1:9/directory", "contact": ["mailto:me@example.test"]}
@@ -106,10 +108,10 @@ def test_what_the_sandbox_lets_it_do(machine):
         assert any("hg" in line for line in flags)
 
     status, told = ask(machine, "POST", "/v1/check")
-    assert (status, told["tenants"], told["errors"]) == (200, 3000, 0)
+    assert (status, told["tenants"], told["errors"]) == (200, MANY, 0)
     other = {"tenants": {"t1": {"hosts": ["t1.test"], "upstream": "http://127.0.0.1:2"}}}
     status, told = ask(machine, "POST", "/v1/diff?file=few.json", other)
-    assert (status, told["changed"], len(told["removed"])) == (200, ["t1"], 2999)
+    assert (status, told["changed"], len(told["removed"])) == (200, ["t1"], MANY - 1)
     assert ask(machine, "POST", "/v1/replay")[0] == 200
     status, told = ask(machine, "GET", "/v1/haproxy-config?for=2.6")
     assert status == 200 and "frontend" in told
@@ -117,6 +119,27 @@ def test_what_the_sandbox_lets_it_do(machine):
     more = {"hosts": ["more.test"], "upstream": "http://127.0.0.1:1"}
     assert ask(machine, "POST", "/v1/tenants/more", more)[0] == 201
     assert machine.mode("/etc/owui-spoa/tenants.d/more.json").endswith("owui-spoa:owui-spoa")
+
+
+def test_the_admin_interface_as_it_is_told(machine):
+    """docs/ADMIN.md, "Over TCP" and "Examples", line by line, with curl, as root."""
+    machine.install()
+    machine.run("apt-get -q -y install curl")
+    text = {"tenants_dir": "tenants.d", "trace": {"file": "/var/lib/owui-spoa/trace"}}
+    machine.path(CONFIGURATION).write_text(json.dumps({**text, "admin_http": {}}))
+    machine.run("systemctl restart owui-spoa")
+    document = machine.path("/usr/share/doc/owui-spoa/docs/ADMIN.md").read_text()
+    block = document.split("\n## Over TCP\n")[1].split("\n## ")[0]
+    _, make, ask = [line[4:] for line in block.splitlines() if line.startswith("    ")]
+    token = machine.run(re.sub(r"  +.*", "", make)).stdout.strip()
+    assert token.startswith("owui_")
+    told = json.loads(machine.run(ask.replace("owui_...", token)).stdout)
+    assert told["serving"] is True
+    block = document.split("\n## Examples\n")[1].split("\n## ")[0]
+    script = "\n".join(line.removeprefix("    ") for line in block.splitlines())
+    machine.run(f"mkdir /tmp/api; cd /tmp/api; set -euo pipefail\n{script}")
+    assert "frontend" in machine.path("/tmp/api/haproxy.cfg").read_text()
+    assert "roll back to 1" in machine.run("owui-spoa history").stdout
 
 
 def test_documents_link_to_what_is_there(machine):

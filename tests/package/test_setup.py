@@ -108,10 +108,9 @@ def files_of(machine):
     return found
 
 
-def test_one_step_to_https(installed, pebble, upstreams, record_property):
+def test_one_step_to_https(installed, pebble, upstreams):
     machine = installed
     done = set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
-    record_property("seconds", round(done.seconds, 1))
     assert done.seconds < 60
     for line in ("http       ok", "TLS        ok", "https      ok", "WebSocket  ok"):
         assert line in done.stdout
@@ -232,3 +231,52 @@ def test_the_tutorial_is_carried_over(installed, pebble, upstreams, authority, t
 
     again = set_up(machine, pebble, "--tutorial /etc/haproxy/haproxy.cfg", check=False)
     assert "nothing has to be written" in again.stdout
+
+
+def commands_of(section):
+    """The commands of a section of docs/PRODUCTION.md, in its blocks."""
+    text = (HERE.parents[1] / "docs/PRODUCTION.md").read_text()
+    part = text.split(f"\n## {section}\n")[1].split("\n## ")[0]
+    return [line[4:] for line in part.splitlines() if line.startswith("    ")]
+
+
+def test_a_backup_is_enough(installed, pebble, upstreams):
+    """docs/PRODUCTION.md, word by word: nothing is left of the machine but the archive."""
+    machine = installed
+    set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
+    save, *restore, look = commands_of("Backup")
+    assert save.startswith("tar ") and len(restore) == 3 and look == "owui-spoa doctor"
+    machine.run(save)
+    orders = pebble.orders()
+    machine.run(
+        "apt-get -q -y purge owui-spoa haproxy; rm -rf /etc/haproxy /etc/owui-spoa"
+        " /var/lib/owui-spoa; userdel owui-spoa"
+    )
+    machine.install()
+    for command in restore:
+        machine.run(command)
+    told = machine.run(look, check=False)
+    assert told.returncode in (0, 1), told.stdout + told.stderr
+    check_https(pebble, HOST, "chat")
+    deadline = time.monotonic() + 30  # until it has seen HAProxy
+    while machine.run("owui-spoa certs --check", check=False).returncode != 0:
+        assert time.monotonic() < deadline, machine.run("owui-spoa certs", check=False).stdout
+        time.sleep(0.2)
+    assert pebble.orders() == orders
+    assert HOST in machine.run("owui-spoa history").stdout
+
+
+def test_an_upgrade_as_it_is_told(installed, pebble, upstreams):
+    """docs/PRODUCTION.md again: HAProxy goes on, and its files are still what is needed."""
+    machine = installed
+    set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
+    install, look, *write = commands_of("Upgrade")
+    before = machine.run("pgrep -x haproxy").stdout
+    machine.put_package(2)
+    machine.run(install.replace("apt install", "apt-get -q -y install"))
+    told = machine.run(look, check=False)
+    assert "it is not what this configuration needs" not in told.stdout
+    assert machine.run("pgrep -x haproxy").stdout == before
+    for command in write:
+        machine.run(command)
+    check_https(pebble, HOST, "chat")
