@@ -384,6 +384,12 @@ def agent_row(stack):
     return next(row for row in rows if row.startswith("owui_agents,agent1,"))
 
 
+def connections_now(stack, frontend):
+    rows = stack.runtime("show stat").splitlines()
+    row = next(row for row in rows if row.startswith(f"{frontend},FRONTEND,"))
+    return int(row.split(",")[rows[0].split(",").index("scur")])
+
+
 class Ending(Relay):
     """Closes a connection when a question comes, if it was there before end() was called: HAProxy
     has not heard yet that it was about to end."""
@@ -451,7 +457,7 @@ def test_a_second_question_that_nobody_answers(relayed, version):
 def test_an_answer_that_comes_too_late(relayed, given_up):
     """The time is over, or the client has gone, which newer versions notice while they wait. The
     answer that comes then is for nobody, and the connection goes on being used."""
-    stack = relayed(Holding, own_lines("global", "nbthread 1"), agent_ms=300)
+    stack = relayed(Holding, own_lines("global", "nbthread 1"), agent_ms=1000)
     relay = stack.relay
     assert ask(stack).status == 200
     relay.size, relay.holding = ANSWER_MAX_BYTES, True
@@ -462,6 +468,8 @@ def test_an_answer_that_comes_too_late(relayed, given_up):
             assert read_answer(sock).status == 503
     links = len(relay.links)
     relay.let_go()
+    # Older versions hear of it with the answer: until then the connection is not free.
+    wait_until(lambda: connections_now(stack, "owui") == 0, "nobody is left", 30)
     assert {ask(stack).status for _ in range(5)} == {200}
     assert len([link for link in relay.links[links:] if link.asked]) == 0
 
