@@ -1,8 +1,10 @@
 """Between HAProxy and its peers: whoever stands there can do what a peer does on a bad day."""
 
+import fcntl
 import os
 import socket
 import struct
+import termios
 import threading
 
 from .spop import ACK, AGENT_HELLO, HELLO, NOTIFY, Reader, text, varint
@@ -55,6 +57,13 @@ class Link:
 
     def to_agent(self, *bodies):
         self._send(self.far, bodies)
+
+    def is_read(self):
+        """Whether HAProxy has taken all that it was sent."""
+        if self.near.fileno() < 0:
+            return True  # it has gone
+        unread = fcntl.ioctl(self.near, termios.TIOCOUTQ, bytes(4))
+        return struct.unpack("i", unread)[0] == 0
 
     @staticmethod
     def _send(sock, bodies):
