@@ -11,6 +11,7 @@
 enum {
     REASON_SIZE = 400,
     EXCERPT_BYTES = 60,
+    LOOKS = 3, /* where no answer comes in time, before it counts: the machine may be busy */
     /* Each telling is a snapshot that every loop turns to: orders that come together share one, and
      * what is over, and public anyway, waits for the next or for this long. */
     PUBLISH_AFTER_MS = 3,
@@ -23,6 +24,7 @@ struct look {
     char *host;
     char *path;
     char *key_authorization;
+    unsigned looks;
     struct http_exchange *exchange; /* under way */
 };
 
@@ -144,11 +146,28 @@ static void judge(const struct look *look, const struct http_probe_answer *answe
                  look->host, answer->status);
 }
 
+static void on_looked(void *context, const struct http_probe_answer *answer);
+
+/* False for want of memory. */
+static bool start_look(struct look *look)
+{
+    const struct publications *publications = look->publication->publications;
+    const struct http_probe probe = {.host = look->host,
+                                     .connect_to = publications->http,
+                                     .path = look->path,
+                                     .proxy_line = publications->proxy_line};
+    look->looks++;
+    look->exchange = http_client_probe(publications->sidecar->probes, &probe, on_looked, look);
+    return look->exchange != NULL;
+}
+
 static void on_looked(void *context, const struct http_probe_answer *answer)
 {
     struct look *look = context;
     struct publication *publication = look->publication;
     look->exchange = NULL;
+    if (answer->result == HTTP_PROBE_TIMED_OUT && look->looks < LOOKS && start_look(look))
+        return;
     if (publication->reason[0] == '\0')
         judge(look, answer, publication->reason);
     if (--publication->looks_left == 0)
@@ -158,18 +177,9 @@ static void on_looked(void *context, const struct http_probe_answer *answer)
 /* For want of memory the CA looks without us. */
 static void look_at(struct publication *publication)
 {
-    const struct publications *publications = publication->publications;
     publication->looking = true;
-    for (size_t i = 0; i < publication->look_count; i++) {
-        struct look *look = &publication->looks[i];
-        const struct http_probe probe = {.host = look->host,
-                                         .connect_to = publications->http,
-                                         .path = look->path,
-                                         .proxy_line = publications->proxy_line};
-        look->exchange = http_client_probe(publications->sidecar->probes, &probe, on_looked, look);
-        if (look->exchange != NULL)
-            publication->looks_left++;
-    }
+    for (size_t i = 0; i < publication->look_count; i++)
+        publication->looks_left += start_look(&publication->looks[i]);
 }
 
 /* The first that has something to be done; doing it may change the list. */

@@ -19,6 +19,7 @@ enum {
     LOOK_EVERY_MS = 5000,
     LOOK_SOON_MS = 500, /* while a HAProxy is not to be seen */
     LOOK_TIMEOUT_MS = 3000,
+    LOOKS = 2, /* without an answer in time, until a HAProxy that was there is not to be seen */
     PROBE_TIMEOUT_MS = 3000,
     HOLD_MS = 30000,
     AUDIT_LOOKS = 60, /* in so many looks every certificate is looked after once, */
@@ -199,6 +200,9 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
     struct haproxy_seen *haproxy = context;
     char text[24] = "";
     haproxy->exchange = NULL;
+    haproxy->silences = error == ERROR_TIMEOUT ? haproxy->silences + 1 : 0;
+    if (haproxy->silences > 0 && haproxy->silences < LOOKS && haproxy->pid != 0)
+        return; /* busy, as we may be ourselves */
     struct slice pid = runtime_value(answer, "Pid");
     if (error != ERROR_OK || pid.size == 0 || pid.size >= sizeof(text)) {
         set_problem(haproxy, error != ERROR_OK ? reason : "\"show info\" names no process");

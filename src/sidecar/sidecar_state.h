@@ -22,7 +22,8 @@ struct haproxy_seen {
     struct runtime_target target;
     struct runtime_exchange *exchange; /* a look that is under way */
     struct sidecar *sidecar;
-    long pid; /* 0: not seen, or gone */
+    long pid;          /* 0: not seen, or gone */
+    unsigned silences; /* looks in a row that had no answer in time */
     char problem[256];
 };
 

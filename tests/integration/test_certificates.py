@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from support.certified import names_of, read_pem
 from support.clients import request
 from support.processes import Process, accepts, free_port, wait_until
+from support.relay import RuntimeRelay
 from support.stack import HAPROXY
 
 HOST = "chat.example.test"
@@ -125,6 +127,39 @@ def test_haproxy_may_come_later_than_the_agent(new_certified, ca):
     wait_until(lambda: "haproxy_unreachable" in stack.agent_log(), "looked for HAProxy")
     stack.start_haproxy()
     stack.wait_served(HOST, timeout_s=20)
+
+
+def test_a_haproxy_that_is_slow_once_is_still_there(chat):
+    """One answer that does not come in time is a busy machine. Were it a HAProxy that has gone, every
+    certificate would count as not served and be looked at anew; a second one in a row is."""
+    served = lambda told: told["haproxys"][0]["served"]
+    silent, asked = set(), []
+
+    def slow(command):
+        if command == "show info":
+            number = len(asked)
+            asked.append(number)
+            while number in silent:
+                time.sleep(0.05)
+
+    relay = RuntimeRelay(chat.directory / "between.sock", chat.runtime_socket, slow)
+    chat.config["haproxy"]["runtime"] = [str(relay.path)]
+    chat.write_config()
+    chat.restart_agent()
+    chat.wait_told(NAME, served, "served", 30)
+    log = chat.agent_log
+    unreachable, seen = log().count("haproxy_unreachable"), log().count("haproxy_seen")
+    slow_one = len(asked)
+    silent.add(slow_one)
+    wait_until(lambda: len(asked) > slow_one + 2, "looked for, again and again", 60)
+    assert chat.told(NAME)["haproxys"][0]["served"]
+    assert log().count("haproxy_unreachable") == unreachable
+    assert log().count("haproxy_seen") == seen
+    silent.update(range(len(asked), len(asked) + 1000))
+    wait_until(lambda: log().count("haproxy_unreachable") > unreachable, "told", 60)
+    silent.clear()
+    chat.wait_told(NAME, served, "served again", 60)
+    relay.stop()
 
 
 def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):

@@ -188,6 +188,32 @@ def test_an_order_waits_for_haproxy(issuing):
     assert "certificate_failed" not in agent.log()
 
 
+def before_challenges(*rules):
+    """A change of haproxy.cfg: rules that come before that for challenges."""
+
+    def edit(text):
+        lines = "".join(f"    {rule}\n" for rule in rules)
+        changed = text.replace("    acl acme path_beg", f"{lines}    acl acme path_beg")
+        assert changed != text
+        return changed
+
+    return edit
+
+
+def test_a_look_without_an_answer_is_repeated(issuing):
+    """A machine that is busy for some seconds is no reason to put an order off by minutes."""
+    stack = issuing(
+        before_challenges(
+            "http-request set-var(txn.first) int(1) if { path_beg /.well-known/acme-challenge/ } "
+            "!{ var(proc.looked) -m found }",
+            "http-request set-var(proc.looked) int(1) if { var(txn.first) -m found }",
+            "http-request silent-drop if { var(txn.first) -m found }",
+        )
+    )
+    wait_for_certificate(stack)
+    assert "certificate_failed" not in stack.agents[0].log()
+
+
 @pytest.mark.parametrize(
     "rule, words",
     [
@@ -201,12 +227,7 @@ def test_an_order_waits_for_haproxy(issuing):
     ],
 )
 def test_a_rule_in_the_way_is_told(issuing, rule, words):
-    def edit(text):
-        changed = text.replace("    acl acme path_beg", f"    {rule}\n    acl acme path_beg")
-        assert changed != text
-        return changed
-
-    stack = issuing(edit)
+    stack = issuing(before_challenges(rule))
     problem = refused_because(stack)
     assert problem["class"] == "local"
     assert words in problem["detail"] and HOST in problem["detail"], problem
