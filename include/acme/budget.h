@@ -4,16 +4,16 @@
 
 #include "acme/schedule.h"
 
-#define BUDGET_TABLE(X)                                                            \
-    /*  kind      tokens  refill of one, s    Let's Encrypt's limit */             \
-    X(ORDERS, 280, 38)   /* per account: 300 in 3 h */                             \
-    X(DOMAIN, 45, 12500) /* per registered domain: 50 in 7 d, one every 202 min */ \
-    X(SET, 4, 125000)    /* per exact set of names: 5 in 7 d, one every 34 h */    \
-    X(FAILURES, 4, 750)  /* per name and account: 5 in 1 h, one every 12 min */    \
-    X(ACCOUNTS, 8, 1100) /* per address: 10 in 3 h, one every 18 min */
+/* Kind, tokens, seconds until one is back, what they are of; and Let's Encrypt's limit. */
+#define BUDGET_TABLE(X)                                                                     \
+    X(ORDERS, 280, 38, "new orders")                          /* per account: 300 in 3 h */ \
+    X(DOMAIN, 45, 12500, "certificates of one domain")        /* registered: 50 in 7 d */   \
+    X(SET, 4, 125000, "certificates for exactly these names") /* 5 in 7 d */                \
+    X(FAILURES, 4, 750, "failed validations of a name")       /* per account: 5 in 1 h */   \
+    X(ACCOUNTS, 8, 1100, "new accounts")                      /* per address: 10 in 3 h */
 
 enum budget_kind {
-#define X(NAME, TOKENS, REFILL_S) BUDGET_##NAME,
+#define X(NAME, TOKENS, REFILL_S, TEXT) BUDGET_##NAME,
     BUDGET_TABLE(X)
 #undef X
         BUDGET__MAX,
@@ -32,6 +32,8 @@ enum budget_order { BUDGET_NEW_NAMES, BUDGET_SAME_NAMES, BUDGET_IN_WINDOW };
 MUST_CHECK int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
                                         const char *const *names, size_t name_count,
                                         int64_t mono_ms);
+/* Why the last order that had to wait has to, in words: a literal. */
+const char *budget_reason(const struct budget *budget);
 /* A name could not be validated. */
 void budget_note_failure(struct budget *budget, const char *name, int64_t mono_ms);
 MUST_CHECK int64_t budget_take_account_ms(struct budget *budget, int64_t mono_ms);

@@ -13,6 +13,7 @@
 #include "hap/config.h"
 #include "route/settings.h"
 
+enum acme_limits { ACME_LIMITS_AUTO, ACME_LIMITS_KEPT, ACME_LIMITS_NOT_KEPT };
 enum acme_keys { ACME_KEYS_ECDSA, ACME_KEYS_RSA, ACME_KEYS_BOTH };
 
 /* The "acme" section: for the sidecar, which runs when there is a directory. */
@@ -30,9 +31,10 @@ struct acme_settings {
     bool no_dns_preflight;     /* what DNS tells here is not what it tells the CA */
     char *group;               /* of the certificates' files: HAProxy's; NULL: the process's */
     enum acme_keys keys;
-    char *profile;         /* NULL: the CA's default */
-    char *preferred_chain; /* common name of a root; NULL: the CA's default */
-    char *external_kid;    /* external account binding; NULL: none */
+    enum acme_limits limits; /* AUTO: where the CA is Let's Encrypt, whose limits they are */
+    char *profile;           /* NULL: the CA's default */
+    char *preferred_chain;   /* common name of a root; NULL: the CA's default */
+    char *external_kid;      /* external account binding; NULL: none */
     char *external_secret_file;
     /* Another CA, asked when the first has failed so often in a row. */
     char *second_directory; /* NULL: none */

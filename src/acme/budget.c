@@ -18,8 +18,10 @@ enum { SLOTS_MIN = 64, TAKEN_MAX = 128 };
 static const struct {
     int64_t tokens;
     int64_t refill_ms;
+    const char *text;
 } KINDS[] = {
-#define X(NAME, TOKENS, REFILL_S) [BUDGET_##NAME] = {(TOKENS), (REFILL_S)*1000LL},
+#define X(NAME, TOKENS, REFILL_S, TEXT) \
+    [BUDGET_##NAME] = {(TOKENS), (REFILL_S)*1000LL, "the CA's limit of " TEXT " is used up"},
     BUDGET_TABLE(X)
 #undef X
 };
@@ -36,6 +38,7 @@ struct budget {
     struct bucket *slots;
     size_t slot_count; /* a power of two */
     size_t used;
+    enum budget_kind held_by; /* what the last order that had to wait waits for longest */
 };
 
 struct budget *budget_new(void)
@@ -135,8 +138,17 @@ struct taken {
 struct takings {
     struct taken list[TAKEN_MAX];
     size_t count;
-    int64_t wait_ms; /* the longest of all */
+    int64_t wait_ms;          /* the longest of all, */
+    enum budget_kind held_by; /* and whose it is */
 };
+
+static void wait_for(struct takings *takings, enum budget_kind kind, int64_t own_ms)
+{
+    if (own_ms <= takings->wait_ms)
+        return;
+    takings->wait_ms = own_ms;
+    takings->held_by = kind;
+}
 
 static void want(const struct budget *budget, struct takings *takings, enum budget_kind kind,
                  struct slice text, int64_t mono_ms)
@@ -148,9 +160,7 @@ static void want(const struct budget *budget, struct takings *takings, enum budg
     if (takings->count == TAKEN_MAX)
         return;
     takings->list[takings->count++] = (struct taken){kind, key};
-    int64_t own_ms = wait_ms(budget, kind, key, mono_ms);
-    if (own_ms > takings->wait_ms)
-        takings->wait_ms = own_ms;
+    wait_for(takings, kind, wait_ms(budget, kind, key, mono_ms));
 }
 
 static int compare_names(const void *a, const void *b)
@@ -179,10 +189,8 @@ int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
     uint64_t set = hash_set(names, name_count);
     /* Failing names are never exempt: they only hold back, a failure takes the token. */
     for (size_t i = 0; i < name_count; i++) {
-        int64_t own_ms =
-            wait_ms(budget, BUDGET_FAILURES, key_of(BUDGET_FAILURES, slice_of(names[i])), mono_ms);
-        if (own_ms > takings.wait_ms)
-            takings.wait_ms = own_ms;
+        uint64_t key = key_of(BUDGET_FAILURES, slice_of(names[i]));
+        wait_for(&takings, BUDGET_FAILURES, wait_ms(budget, BUDGET_FAILURES, key, mono_ms));
     }
     if (order != BUDGET_IN_WINDOW)
         want(budget, &takings, BUDGET_SET, slice_from(&set, sizeof(set)), mono_ms);
@@ -194,11 +202,18 @@ int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
             want(budget, &takings, BUDGET_DOMAIN, slice_of(domain), mono_ms);
         }
     }
-    if (takings.wait_ms > 0)
+    if (takings.wait_ms > 0) {
+        budget->held_by = takings.held_by;
         return takings.wait_ms;
+    }
     for (size_t i = 0; i < takings.count; i++)
         take(budget, takings.list[i].kind, takings.list[i].key, mono_ms);
     return 0;
+}
+
+const char *budget_reason(const struct budget *budget)
+{
+    return KINDS[budget->held_by].text;
 }
 
 void budget_note_failure(struct budget *budget, const char *name, int64_t mono_ms)

@@ -65,7 +65,7 @@ struct certificate {
     struct crypto_certificate in_service; /* `names` is NULL when there is none */
     char *issuer_directory;               /* NULL when it is not known */
     struct acme_problem *problem;         /* NULL: none since the last success */
-    bool limited; /* it waits for the CA's limits, not for a failure to pass */
+    const char *limit; /* it waits for one of the CA's, not for a failure to pass; NULL: none */
 
     enum work work;
     enum work waits_to;     /* do, in WORK_WAITS */

@@ -377,10 +377,10 @@ static int64_t take_from_budget(const struct job *job)
 static void wait_for_limits(struct certificate *certificate, int64_t wait_ms)
 {
     certificate->schedule.retry_mono_ms = clock_mono_ms() + wait_ms;
-    certificate->limited = true;
+    certificate->limit = budget_reason(ca_of(certificate)->budget);
     log_event(LOG_INFO, "certificate_limited", LOG_TEXT("certificate", certificate->name),
               LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
-              LOG_NUMBER("retry_in_s", wait_ms / 1000));
+              LOG_TEXT("reason", certificate->limit), LOG_NUMBER("retry_in_s", wait_ms / 1000));
     worker_drop_job(certificate);
     worker_plan(certificate);
 }
@@ -460,7 +460,7 @@ static void go_to_ca(struct job *job)
         wait_for_limits(certificate, wait_ms);
         return;
     }
-    certificate->limited = false;
+    certificate->limit = NULL;
     start_with_key(job);
 }
 

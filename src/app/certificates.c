@@ -253,6 +253,9 @@ static bool read_secrets(const struct acme_settings *acme, struct secrets *secre
 static struct acme_ca_settings first_ca(const struct acme_settings *acme,
                                         const struct secrets *secrets)
 {
+    static const int LIMITS[] = {[ACME_LIMITS_AUTO] = ACME_LIMITS_BY_CA,
+                                 [ACME_LIMITS_KEPT] = ACME_LIMITS_ON,
+                                 [ACME_LIMITS_NOT_KEPT] = ACME_LIMITS_OFF};
     return (struct acme_ca_settings){
         .directory_url = text_or_null(acme->directory),
         .ca_file = acme->ca_file,
@@ -262,6 +265,7 @@ static struct acme_ca_settings first_ca(const struct acme_settings *acme,
         .external_secret = text_or_null(secrets->first),
         .profile = acme->profile,
         .preferred_chain = acme->preferred_chain,
+        .limits = LIMITS[acme->limits],
     };
 }
 
@@ -354,7 +358,7 @@ static bool same_cas(const struct acme_settings *a, const struct acme_settings *
            same_texts(a->contacts, a->contact_count, b->contacts, b->contact_count) &&
            same_text(a->profile, b->profile) && same_text(a->preferred_chain, b->preferred_chain) &&
            same_text(a->external_kid, b->external_kid) &&
-           same_text(a->external_secret_file, b->external_secret_file) &&
+           same_text(a->external_secret_file, b->external_secret_file) && a->limits == b->limits &&
            same_text(a->second_directory, b->second_directory) &&
            same_text(a->second_external_kid, b->second_external_kid) &&
            same_text(a->second_external_secret_file, b->second_external_secret_file) &&

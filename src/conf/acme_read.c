@@ -167,6 +167,15 @@ static void read_key(const struct node *node, void *target)
         acme_of(target)->keys = (enum acme_keys)keys;
 }
 
+static void read_limits(const struct node *node, void *target)
+{
+    static const struct choice CHOICES[] = {
+        {"auto", ACME_LIMITS_AUTO}, {"on", ACME_LIMITS_KEPT}, {"off", ACME_LIMITS_NOT_KEPT}};
+    int limits;
+    if (node_choice(node, CHOICES, COUNT_OF(CHOICES), &limits))
+        acme_of(target)->limits = (enum acme_limits)limits;
+}
+
 static void read_profile(const struct node *node, void *target)
 {
     node_plain_name(node, &acme_of(target)->profile);
@@ -279,6 +288,7 @@ void acme_read(const struct node *node, void *configuration)
         {"placeholder", read_placeholder},
         {"group", read_group},
         {"key", read_key},
+        {"limits", read_limits},
         {"profile", read_profile},
         {"preferred_chain", read_preferred_chain},
         {"external_account", read_external_account},

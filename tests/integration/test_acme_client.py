@@ -547,12 +547,13 @@ def test_limits_are_kept_to_and_remembered(pebble, new_host):
     for _ in range(4):
         host.wait("ready", name=NAME)
         host.say("renew", NAME)
-    told = host.wait_status(NAME, lambda told: "limits" in told["why"], "the limit")
+    told = host.wait_status(NAME, lambda told: "limit of" in told["why"], "the limit")
+    assert "certificates for exactly these names" in told["why"]
     assert told["next_in_ms"] > 80000000 and told["failures"] == 0
     orders = pebble.orders()
     host.stop()
     host.start().say("renew", NAME)
-    host.wait_status(NAME, lambda told: "limits" in told["why"], "the limit")
+    host.wait_status(NAME, lambda told: "limit of" in told["why"], "the limit")
     assert pebble.orders() == orders
 
 

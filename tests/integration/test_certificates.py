@@ -162,6 +162,22 @@ def test_a_haproxy_that_is_slow_once_is_still_there(chat):
     relay.stop()
 
 
+def test_limits_are_kept_to_where_they_are_wished_for(new_certified):
+    """pebble has none, so that nobody would wait there by default."""
+    stack = new_certified(acme={"limits": "on"})
+    stack.want(("chat", HOST))
+    stack.start()
+    serial = None
+    for _ in range(4):
+        serial = stack.wait_served(HOST, but_not=serial, timeout_s=30).serial_number
+        stack.act("chat", "renew")
+    reason = "the CA's limit of certificates for exactly these names is used up"
+    told = stack.wait_told(NAME, lambda told: told["next"] == reason, "the limit", 30)
+    assert told["next_in_s"] > 24 * 3600 and "problem" not in told
+    assert f'reason="{reason}"' in stack.agent_log()
+    assert reason in stack.certs("chat")
+
+
 def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
     """The first one is there, and refuses the name."""
     first = new_ca()

@@ -385,6 +385,7 @@ Test(budget, registered_domains_and_sets)
     for (int i = 0; i < 4; i++)
         cr_expect(eq(i64, budget_take_order_ms(budget, BUDGET_SAME_NAMES, names, 2, 0), 0));
     cr_expect(gt(i64, budget_take_order_ms(budget, BUDGET_SAME_NAMES, turned, 2, 0), DAY * 1000));
+    cr_expect(strstr(budget_reason(budget), "for exactly these names") != NULL);
     cr_expect(eq(i64, budget_take_order_ms(budget, BUDGET_IN_WINDOW, names, 2, 0), 0));
     cr_expect(eq(i64, take(budget, BUDGET_NEW_NAMES, "a.org", 0), 0));
     budget_free(budget);
