@@ -244,6 +244,7 @@ def test_a_backup_is_enough(installed, pebble, upstreams):
     """docs/PRODUCTION.md, word by word: nothing is left of the machine but the archive."""
     machine = installed
     set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
+    machine.run(f"owui-spoa suspend {HOST} && owui-spoa suspend {HOST} --off")
     save, *restore, look = commands_of("Backup")
     assert save.startswith("tar ") and len(restore) == 3 and look == "owui-spoa doctor"
     machine.run(save)
@@ -263,7 +264,7 @@ def test_a_backup_is_enough(installed, pebble, upstreams):
         assert time.monotonic() < deadline, machine.run("owui-spoa certs", check=False).stdout
         time.sleep(0.2)
     assert pebble.orders() == orders
-    assert HOST in machine.run("owui-spoa history").stdout
+    assert f"suspend tenant {HOST}" in machine.run("owui-spoa history").stdout
 
 
 def test_an_upgrade_as_it_is_told(installed, pebble, upstreams):
