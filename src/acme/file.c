@@ -1,6 +1,7 @@
 /* Files that are whole or not there: see acme/file.h. */
 #include "acme/file.h"
 
+#include "core/fd.h"
 #include "core/memory.h"
 
 #include <dirent.h>
@@ -61,19 +62,6 @@ void folder_close(struct folder *folder)
     *folder = (struct folder){.fd = -1};
 }
 
-static bool write_all(int fd, struct slice content)
-{
-    while (content.size > 0) {
-        ssize_t written = write(fd, content.data, content.size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        content = slice_skip(content, (size_t)written);
-    }
-    return true;
-}
-
 /* The owner is changed before the mode, because chown() may take mode bits away. */
 static bool set_mode(int fd, const struct file_mode *mode)
 {
@@ -97,7 +85,7 @@ static enum error write_temporary(const struct folder *staging, const char *name
     if (fd < 0)
         return error_set_errno(why, "cannot create %s/%s", staging->path, name);
     step("write");
-    if (!write_all(fd, content))
+    if (!fd_write_all(fd, content))
         error = error_set_errno(why, "cannot write %s/%s", staging->path, name);
     else if (!set_mode(fd, mode))
         error = error_set_errno(why, "cannot set owner and mode of %s/%s", staging->path, name);

@@ -6,6 +6,7 @@
 #include "certificates.h"
 #include "command.h"
 #include "conf/whole.h"
+#include "core/fd.h"
 #include "core/memory.h"
 #include "map_file.h"
 
@@ -56,16 +57,10 @@ static MUST_CHECK enum error read_previous(const char *path, char **text, size_t
     return error;
 }
 
-static MUST_CHECK enum error write_all(int fd, const char *text, struct error_text *why)
+static MUST_CHECK enum error write_and_sync(int fd, const char *text, struct error_text *why)
 {
-    size_t left = strlen(text);
-    while (left > 0) {
-        ssize_t written = write(fd, text, left);
-        if (written < 0)
-            return error_set_errno(why, "cannot write");
-        text += written;
-        left -= (size_t)written;
-    }
+    if (!fd_write_all(fd, slice_of(text)))
+        return error_set_errno(why, "cannot write");
     return fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync");
 }
 
@@ -76,7 +71,7 @@ static MUST_CHECK enum error replace_file(const char *path, const char *text,
     char *aside = memory_format("%s.new", path);
     int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     enum error error =
-        fd < 0 ? error_set_errno(why, "cannot create %s", aside) : write_all(fd, text, why);
+        fd < 0 ? error_set_errno(why, "cannot create %s", aside) : write_and_sync(fd, text, why);
     if (fd >= 0)
         close(fd);
     if (error == ERROR_OK && rename(aside, path) != 0)

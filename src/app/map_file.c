@@ -1,9 +1,9 @@
 /* A map's file: see map_file.h. */
 #include "map_file.h"
 
+#include "core/fd.h"
 #include "core/memory.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,19 +12,6 @@
 #include <unistd.h>
 
 enum { FILE_MODE = 0644 };
-
-static bool write_all(int fd, struct slice text)
-{
-    while (text.size > 0) {
-        ssize_t count = write(fd, text.data, text.size);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return false;
-        text = slice_skip(text, (size_t)count);
-    }
-    return true;
-}
 
 /* Agents of one machine may share the file. Who has the lock, and still the file of that name,
  * writes; the others come back. */
@@ -49,7 +36,7 @@ enum error map_file_write(const char *path, struct slice text, struct error_text
     error = lock(fd, aside, why);
     if (error != ERROR_OK)
         goto out;
-    if (ftruncate(fd, 0) != 0 || !write_all(fd, text) || fchmod(fd, FILE_MODE) != 0)
+    if (ftruncate(fd, 0) != 0 || !fd_write_all(fd, text) || fchmod(fd, FILE_MODE) != 0)
         error = error_set_errno(why, "cannot write %s", aside);
     else if (rename(aside, path) != 0)
         error = error_set_errno(why, "cannot rename %s to %s", aside, path);
