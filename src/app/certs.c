@@ -262,8 +262,8 @@ int certs_command(struct command_line *line)
     bool takes_name = !is_rollover(&wish);
     if (takes_name)
         wish.name = command_line_next(line);
-    if (line->count > 0)
-        return command_line_misused(line, "unexpected argument \"%s\"", line->words[0]);
+    if (!command_line_ends(line, &USAGE, wish.action == NULL ? wish.name : NULL))
+        return line->code;
     if (wish.action != NULL && takes_name && wish.name == NULL)
         return command_line_misused(line,
                                     strcmp(wish.action, "import") == 0

@@ -60,6 +60,25 @@ const char *command_line_next_verb(struct command_line *line, const struct comma
     return NULL;
 }
 
+bool command_line_ends(struct command_line *line, const struct command_usage *usage,
+                       const char *first)
+{
+    size_t count = 0;
+    if (line->count == 0)
+        return true;
+    while (count < COMMAND_TERMS && usage->verbs[count].name != NULL)
+        count++;
+    const char *nearest =
+        first != NULL ? nearest_name(slice_of(first), usage->verbs, count, sizeof(*usage->verbs))
+                      : NULL;
+    if (nearest != NULL)
+        line->code = command_line_misused(line, "%s has no \"%s\"; did you mean %s?", line->name,
+                                          first, nearest);
+    else
+        line->code = command_line_misused(line, "unexpected argument \"%s\"", line->words[0]);
+    return false;
+}
+
 /* -- Finding an option ------------------------------------------------------------------------- */
 
 static size_t count_options(const struct command_option *options)

@@ -89,6 +89,10 @@ MUST_CHECK bool command_line_read(struct command_line *line, const struct comman
 const char *command_line_next(struct command_line *line);
 /* The same, if it is one of the usage's verbs. */
 const char *command_line_next_verb(struct command_line *line, const struct command_usage *usage);
+/* Whether there is no further word; else it is told, and that `first`, the word before it, was
+ * probably meant to be one of the verbs. */
+MUST_CHECK bool command_line_ends(struct command_line *line, const struct command_usage *usage,
+                                  const char *first);
 /* Says on stderr what is wrong with the way the command was called; returns the exit code. */
 int command_line_misused(const struct command_line *line, const char *format, ...)
     PRINTF_LIKE(2, 3);

@@ -277,8 +277,8 @@ int tenants_command(struct command_line *line)
         return tenants_change(&change, verb, line);
     }
     wish.name = command_line_next(line);
-    if (line->count > 0)
-        return command_line_misused(line, "unexpected argument \"%s\"", line->words[0]);
+    if (!command_line_ends(line, &USAGE, wish.name))
+        return line->code;
     if (wish.name != NULL && !ask_item_valid(wish.name))
         return command_line_misused(line, "\"%s\" is no name", wish.name);
     return perform(&wish);

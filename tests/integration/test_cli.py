@@ -85,6 +85,20 @@ def test_wrong_usage_is_told_on_stderr(arguments):
     assert "owui-spoa" in done.stderr and "--help" in done.stderr
 
 
+def test_a_mistyped_word_is_told_with_the_one_that_was_meant():
+    for arguments, meant in (
+        (["statsu"], "status"),
+        (["status", "--jsn"], "--json"),
+        (["certs", "renwe", "chat"], "renew"),
+        (["tenants", "remvoe", "chat"], "remove"),
+        (["tenants", "--state", "brokn"], '"broken"'),
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"; did you mean {meant}?\n" in done.stderr, done.stderr
+    assert 'unexpected argument "b"' in run("certs", "a.example.com", "b").stderr
+
+
 # --- check ----------------------------------------------------------------------------------------
 
 
