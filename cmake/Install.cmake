@@ -37,7 +37,7 @@ install(FILES docs/ADMIN.md docs/ARCHITECTURE.md docs/CONFIGURATION.md docs/HAPR
               docs/METRICS.md docs/PRODUCTION.md docs/PROOF.md docs/openapi.json
         DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs")
 install(DIRECTORY docs/images DESTINATION "${CMAKE_INSTALL_DOCDIR}/docs" FILES_MATCHING
-        PATTERN "*.png")
+        PATTERN "*.png" PATTERN "*.svg")
 install(FILES haproxy/haproxy.cfg haproxy/owui.spoe.cfg
         DESTINATION "${CMAKE_INSTALL_DOCDIR}/haproxy")
 install(FILES docs/schema/owui-spoa.schema.json docs/schema/tenants.schema.json

@@ -645,6 +645,13 @@ static void print_identity(FILE *out, const struct json *identity)
 
 static void print_tried(FILE *out, const struct json *tried)
 {
+    enum { WIDEST_RULE = 40 };
+    size_t width = 0;
+    for (size_t i = 0; i < json_count(tried); i++) {
+        size_t size = text_at(json_at(tried, i), "rule").size;
+        width = size > width ? size : width;
+    }
+    width = size_min(width, WIDEST_RULE);
     if (json_count(tried) > 0)
         fputs("\nrules tried, in this order\n", out);
     for (size_t i = 0; i < json_count(tried); i++) {
@@ -654,12 +661,13 @@ static void print_tried(FILE *out, const struct json *tried)
         bool won = false;
         if (!json_read_bool(json_get(item, "won"), &won))
             won = false;
-        fprintf(out, "  %s %-40.*s ", won ? "->" : "  ", SLICE_PRINT(text_at(item, "rule")));
+        fprintf(out, "  %s %-*.*s  ", won ? "->" : "  ", (int)width,
+                SLICE_PRINT(text_at(item, "rule")));
         if (tenant.size == 0)
             fputs("no such rule\n", out);
         else
-            fprintf(out, "%s%.*s  (%.*s)\n", won ? "" : "does not take it: ", SLICE_PRINT(tenant),
-                    SLICE_PRINT(place));
+            fprintf(out, "%s%.*s\n     (%.*s)\n",
+                    won ? "" : "does not take it: ", SLICE_PRINT(tenant), SLICE_PRINT(place));
     }
 }
 

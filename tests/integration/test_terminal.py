@@ -1,0 +1,96 @@
+"""The commands on a terminal of 80 columns: what is wrong comes first, no line is wider, and colours
+are there and nowhere else.
+
+    OWUI_SCREENSHOTS=$PWD/docs/images tests/run integration -- tests/integration/test_terminal.py
+
+makes the pictures of README.md and docs/ADMIN.md anew."""
+
+import os
+import pathlib
+
+import pytest
+
+from support.processes import wait_until
+from support.stack import BINARY, SANITIZERS, run_agent_command
+from support.terminal import COLUMNS, plain, svg, typed
+
+SHOTS = os.environ.get("OWUI_SCREENSHOTS")
+HOST = "chat.example.com"
+PICTURES = {  # a name, and the commands that it shows
+    "status": [["status"]],
+    "tenants": [["tenants"], ["certs", "chat"]],
+    "explain": [["explain", f"https://{HOST}/"]],
+    "doctor": [["doctor", "--seconds", "60"]],
+}
+
+
+def config_of(stack):
+    return ["-c", stack.config_path]
+
+
+@pytest.fixture
+def troubled(new_certified):
+    """One tenant is well, and one has a mistake in its file."""
+    stack = new_certified()
+    chat = {"hosts": [HOST], "upstream": stack.upstreams["alpha"].url}
+    stack.write_tenants({"chat": chat}, "chat.json")
+    stack.start()
+    stack.wait_served(HOST)
+    # One line of the file is wrong, while everything runs.
+    wrong = {"hosts": ["sales.example.com"], "upstrem": "http://10.0.0.9:3000"}
+    stack.write_tenants({"sales": wrong}, "sales.json")
+    wait_until(lambda: run_agent_command("tenants", *config_of(stack)).returncode == 1, "read", 30)
+    stack.wait_for_agents(1)
+    wait_until(lambda: stack.told("chat.pem")["haproxys"][0]["served"], "told", 30)
+    return stack
+
+
+def commands(stack):
+    for arguments in [one for shown in PICTURES.values() for one in shown] + [
+        ["certs"],
+        ["history"],
+        ["check"],
+        ["top", "--once"],
+        ["reload"],
+    ]:
+        yield arguments, [BINARY, *arguments, *config_of(stack)]
+
+
+def test_no_line_is_wider_than_the_terminal(troubled):
+    """Words that are longer than a line, as paths below a temporary folder are, stay whole."""
+    for arguments, command in commands(troubled):
+        text, code = typed(command, SANITIZERS)
+        assert text and code in (0, 1, 2), arguments
+        for line in plain(text).splitlines():
+            assert len(line) <= COLUMNS or max(map(len, line.split())) > COLUMNS // 3, line
+
+
+def test_colours_are_for_terminals(troubled):
+    config = config_of(troubled)
+    text, code = typed([BINARY, "status", *config], SANITIZERS)
+    first, _, third = text.splitlines()[:3]
+    assert code == 1 and first.endswith(": \x1b[31m1 thing to look at\x1b[0m")
+    assert third == "tenant sales is broken: it is not served"
+    assert "\x1b" not in typed([BINARY, "status", *config], {**SANITIZERS, "TERM": "dumb"})[0]
+    for command in ("status", "doctor", "tenants", "certs"):
+        assert "\x1b" not in run_agent_command(command, *config).stdout
+
+
+@pytest.mark.skipif(SHOTS is None, reason="OWUI_SCREENSHOTS names no folder")
+def test_pictures(troubled):
+    """Folders are shown as a package has them."""
+    folder = pathlib.Path(SHOTS)
+    named = {
+        str(troubled.tenants_dir): "/etc/owui-spoa/tenants.d",
+        str(troubled.config_path): "/etc/owui-spoa/owui-spoa.json",
+        str(troubled.runtime_socket): "/run/haproxy/admin.sock",
+        str(troubled.directory): "/var/lib/owui-spoa",
+    }
+    for name, shown in PICTURES.items():
+        printed = []
+        for arguments in shown:
+            text, _ = typed([BINARY, *arguments, *config_of(troubled)], SANITIZERS)
+            for path, usual in named.items():
+                text = text.replace(path, usual)
+            printed.append((" ".join(["owui-spoa", *arguments]), text))
+        (folder / f"cli-{name}.svg").write_text(svg(printed))
