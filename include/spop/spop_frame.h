@@ -107,6 +107,8 @@ MUST_CHECK bool spop_message_skip(struct spop_message *message, struct reader *m
 /* A length and that many bytes: names of messages, arguments and keys. */
 struct slice spop_read_string(struct reader *reader);
 void spop_write_string(struct writer *writer, struct slice text);
+/* How many bytes it writes for a text of `size`. */
+size_t spop_string_size(size_t size);
 
 /* A type byte and what it announces. Reserved types fail. A STRING whose flags are not zero is a
  * BINARY, as HAProxy reads it. */
@@ -129,6 +131,11 @@ void spop_write_set_string(struct writer *writer, enum spop_scope scope, struct 
                            struct slice value);
 void spop_write_set_binary(struct writer *writer, enum spop_scope scope, struct slice name,
                            struct slice value);
+/* The beginning of the two before: the caller then writes `size` bytes. */
+void spop_write_set_string_head(struct writer *writer, enum spop_scope scope, struct slice name,
+                                size_t size);
+void spop_write_set_binary_head(struct writer *writer, enum spop_scope scope, struct slice name,
+                                size_t size);
 /* `bytes` holds 4 or 16 raw bytes; another size fails the writer. */
 void spop_write_set_ip(struct writer *writer, enum spop_scope scope, struct slice name,
                        struct slice bytes);

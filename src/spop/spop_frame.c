@@ -69,6 +69,18 @@ void spop_write_string(struct writer *writer, struct slice text)
     writer_bytes(writer, text);
 }
 
+size_t spop_string_size(size_t size)
+{
+    size_t length_bytes = 1;
+    if (size >= 240)
+        for (uint64_t left = (size - 240) >> 4;; left = (left - 128) >> 7) {
+            length_bytes++;
+            if (left < 128)
+                break;
+        }
+    return length_bytes + size;
+}
+
 static inline struct spop_value read_value(struct reader *reader)
 {
     struct spop_value value = {0};
@@ -140,14 +152,68 @@ bool spop_message_next(struct reader *messages, struct spop_message *message)
     return !messages->failed;
 }
 
+/* A string of up to 2287 bytes: the length is one byte or two. */
+static inline const uint8_t *take_text(const uint8_t *p, const uint8_t *end, struct slice *text)
+{
+    if (end - p < 2)
+        return NULL;
+    size_t size = *p++;
+    if (size >= 240) {
+        size_t more = *p++;
+        if (more >= 128)
+            return NULL;
+        size += more << 4;
+    }
+    if (size > (size_t)(end - p))
+        return NULL;
+    *text = slice_from(p, size);
+    return p + size;
+}
+
+/* Nearly all arguments: a name, and a value that is short or nothing. Returns what is behind it, or
+ * NULL for all others, bad bytes too. As read_string() and read_value() have it, but for the place
+ * being in a register: in a reader in memory, each step waits for the one before it. */
+static const uint8_t *take_argument(const uint8_t *p, const uint8_t *end, struct slice *name,
+                                    struct spop_value *value)
+{
+    p = take_text(p, end, name);
+    if (p == NULL || p == end)
+        return NULL;
+    uint8_t head = *p++;
+    *value = (struct spop_value){.type = head & TYPE_MASK};
+    switch (head) {
+    case SPOP_NULL: return p;
+    case SPOP_BOOLEAN: return p;
+    case SPOP_BOOLEAN | FLAG_TRUE: value->boolean = true; return p;
+    case SPOP_STRING: return take_text(p, end, &value->bytes);
+    case SPOP_INT64:
+        if (p == end || *p >= 240)
+            return NULL;
+        value->integer = *p;
+        return p + 1;
+    case SPOP_IPV4:
+        if (end - p < 4)
+            return NULL;
+        value->bytes = slice_from(p, 4);
+        return p + 4;
+    default: return NULL;
+    }
+}
+
 bool spop_argument_next(struct spop_message *message, struct slice *name, struct spop_value *value)
 {
-    if (message->arguments_left == 0 || message->arguments.failed)
+    struct reader *arguments = &message->arguments;
+    if (message->arguments_left == 0 || arguments->failed)
         return false;
     message->arguments_left--;
-    *name = read_string(&message->arguments);
-    *value = read_value(&message->arguments);
-    return !message->arguments.failed;
+    const uint8_t *behind = take_argument(arguments->position, arguments->end, name, value);
+    if (behind != NULL) {
+        arguments->position = behind;
+        return true;
+    }
+    *name = read_string(arguments);
+    *value = read_value(arguments);
+    return !arguments->failed;
 }
 
 bool spop_message_skip(struct spop_message *message, struct reader *messages)
@@ -166,10 +232,14 @@ static void write_variable(struct writer *writer, uint8_t action, uint8_t argume
                            enum spop_scope scope, struct slice name)
 {
     const uint8_t head[] = {action, arguments, (uint8_t)scope, (uint8_t)name.size};
-    if (name.size > SPOP_NAME_MAX_BYTES)
+    if (writer->failed || name.size > SPOP_NAME_MAX_BYTES ||
+        sizeof(head) + name.size > writer_left(writer)) {
         writer->failed = true;
-    writer_bytes(writer, slice_from(head, sizeof(head)));
-    writer_bytes(writer, name);
+        return;
+    }
+    memcpy(writer->position, head, sizeof(head));
+    memcpy(writer->position + sizeof(head), name.data, name.size);
+    writer->position += sizeof(head) + name.size;
 }
 
 static void write_set_var(struct writer *writer, enum spop_scope scope, struct slice name)
@@ -197,20 +267,34 @@ void spop_write_set_integer(struct writer *writer, enum spop_scope scope, struct
     spop_write_varint(writer, (uint64_t)value);
 }
 
-void spop_write_set_string(struct writer *writer, enum spop_scope scope, struct slice name,
-                           struct slice value)
+void spop_write_set_string_head(struct writer *writer, enum spop_scope scope, struct slice name,
+                                size_t size)
 {
     write_set_var(writer, scope, name);
     writer_u8(writer, SPOP_STRING);
-    spop_write_string(writer, value);
+    spop_write_varint(writer, size);
+}
+
+void spop_write_set_binary_head(struct writer *writer, enum spop_scope scope, struct slice name,
+                                size_t size)
+{
+    write_set_var(writer, scope, name);
+    writer_u8(writer, SPOP_BINARY);
+    spop_write_varint(writer, size);
+}
+
+void spop_write_set_string(struct writer *writer, enum spop_scope scope, struct slice name,
+                           struct slice value)
+{
+    spop_write_set_string_head(writer, scope, name, value.size);
+    writer_bytes(writer, value);
 }
 
 void spop_write_set_binary(struct writer *writer, enum spop_scope scope, struct slice name,
                            struct slice value)
 {
-    write_set_var(writer, scope, name);
-    writer_u8(writer, SPOP_BINARY);
-    spop_write_string(writer, value);
+    spop_write_set_binary_head(writer, scope, name, value.size);
+    writer_bytes(writer, value);
 }
 
 void spop_write_set_ip(struct writer *writer, enum spop_scope scope, struct slice name,

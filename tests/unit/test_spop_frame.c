@@ -312,3 +312,57 @@ Test(spop_message, skipped_without_being_walked)
     cr_expect(not(spop_message_next(&messages, &message)));
     cr_expect(not(messages.failed));
 }
+
+/* spop_argument_next() has a short way for most values: to the same end, on the same bytes. */
+Test(spop_message, arguments_are_names_and_values)
+{
+    uint8_t bytes[8] = {1, 'n'};
+    for (unsigned head = 0; head < 256; head++) {
+        for (unsigned next = 0; next < 256; next++) {
+            bytes[2] = (uint8_t)head;
+            bytes[3] = (uint8_t)next;
+            for (size_t size = 0; size <= sizeof(bytes); size++) {
+                struct slice argument = slice_from(bytes, size), name;
+                struct spop_message message = {.arguments = reader_of(argument),
+                                               .arguments_left = 1};
+                struct spop_value value;
+                struct reader reader = reader_of(argument);
+                struct slice wanted_name = spop_read_string(&reader);
+                struct spop_value wanted = spop_read_value(&reader);
+                bool taken = spop_argument_next(&message, &name, &value);
+                cr_assert(taken == !reader.failed, "head %u, then %u, of %zu", head, next, size);
+                if (!taken)
+                    continue;
+                cr_assert(slice_equal(name, wanted_name));
+                cr_assert(value.type == wanted.type && value.boolean == wanted.boolean &&
+                              value.integer == wanted.integer &&
+                              slice_equal(value.bytes, wanted.bytes),
+                          "head %u, then %u, of %zu", head, next, size);
+                cr_assert(message.arguments.position == reader.position);
+            }
+        }
+    }
+}
+
+Test(spop_message, long_strings_and_their_lengths)
+{
+    static const size_t SIZES[] = {0, 1, 239, 240, 241, 255, 256, 2287, 2288, 2289, 9000, 300000};
+    static uint8_t text[300000], bytes[300100];
+    for (size_t i = 0; i < COUNT_OF(SIZES); i++) {
+        struct writer writer = writer_of(bytes, sizeof(bytes));
+        spop_write_string(&writer, SLICE("n"));
+        writer_u8(&writer, SPOP_STRING);
+        size_t before = writer_used(&writer);
+        spop_write_string(&writer, slice_from(text, SIZES[i]));
+        cr_assert(eq(sz, writer_used(&writer) - before, spop_string_size(SIZES[i])));
+        for (size_t cut = 0; cut < 2; cut++) {
+            struct slice argument = slice_from(bytes, writer_used(&writer) - cut);
+            struct spop_message message = {.arguments = reader_of(guard_copy(argument)),
+                                           .arguments_left = 1};
+            struct slice name;
+            struct spop_value value;
+            cr_assert(spop_argument_next(&message, &name, &value) == (cut == 0));
+            cr_assert(cut == 1 || value.bytes.size == SIZES[i]);
+        }
+    }
+}
