@@ -74,13 +74,25 @@ static bool origin_passes(const struct snapshot *snapshot, const struct request 
 
 /* -- Rules ------------------------------------------------------------------------------------ */
 
+/* Whether it begins with "Bearer " in any case: a letter's case is one bit. */
+static bool is_bearer(struct slice text)
+{
+    uint32_t bear;
+    if (text.size < 7)
+        return false;
+    memcpy(&bear, text.data, sizeof(bear));
+    bear |= 0x20202020;
+    return memcmp(&bear, "bear", sizeof(bear)) == 0 && (text.data[4] | 0x20) == 'e' &&
+           (text.data[5] | 0x20) == 'r' && text.data[6] == ' ';
+}
+
 /* In the order in which Open WebUI looks, which calls no scheme but Bearer its own. */
 enum credential request_credential(const struct request *request)
 {
     struct slice bearer = request->bearer;
     if (!request->credential_told)
         return CREDENTIAL_UNTOLD;
-    if (bearer.size >= 7 && slice_equal_nocase(slice_head(bearer, 7), SLICE("bearer ")))
+    if (is_bearer(bearer))
         return slice_equal(slice_skip(bearer, 7), SLICE("sk-")) ? CREDENTIAL_API_KEY
                                                                 : CREDENTIAL_SESSION;
     if (request->token.size > 0)

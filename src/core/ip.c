@@ -2,6 +2,7 @@
 #include "core/ip.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 
 static const uint8_t MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -60,17 +61,29 @@ bool ip_is_loopback(const struct ip *ip)
     return ip->family == IP_V4 ? ip->bytes[0] == 127 : ip_equal(ip, &V6);
 }
 
+/* In network order, so that the first bits are the highest. */
+static uint64_t load_u64(const uint8_t bytes[static 8])
+{
+    uint64_t value;
+    memcpy(&value, bytes, sizeof(value));
+    return be64toh(value);
+}
+
+/* Whether the first `bits` of 64 are the same. */
+static bool begin_alike(const uint8_t a[static 8], const uint8_t b[static 8], unsigned bits)
+{
+    return bits == 0 || (load_u64(a) ^ load_u64(b)) >> (64 - bits) == 0;
+}
+
 bool ip_network_contains(const struct ip_network *network, const struct ip *ip)
 {
+    const uint8_t *prefix = network->ip.bytes;
+    unsigned bits = network->prefix_bits;
     if (network->ip.family != ip->family)
         return false;
-    size_t whole = network->prefix_bits / 8;
-    if (memcmp(network->ip.bytes, ip->bytes, whole) != 0)
-        return false;
-    unsigned rest = network->prefix_bits % 8;
-    if (rest == 0)
-        return true;
-    return (network->ip.bytes[whole] ^ ip->bytes[whole]) >> (8 - rest) == 0;
+    if (bits <= 64)
+        return begin_alike(prefix, ip->bytes, bits);
+    return begin_alike(prefix, ip->bytes, 64) && begin_alike(prefix + 8, ip->bytes + 8, bits - 64);
 }
 
 /* True when nothing beyond the prefix is set. */

@@ -99,7 +99,8 @@ unsigned policy_needs(const struct policy *policy)
     return needs;
 }
 
-static const char *const METHODS[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+static const struct slice METHODS[] = {{"GET", 3},   {"HEAD", 4},   {"POST", 4},   {"PUT", 3},
+                                       {"PATCH", 5}, {"DELETE", 6}, {"OPTIONS", 7}};
 
 struct slice policy_method_name(unsigned method)
 {
@@ -107,7 +108,7 @@ struct slice policy_method_name(unsigned method)
         return (struct slice){0};
     for (unsigned i = 0; i < COUNT_OF(METHODS); i++)
         if (method == 1u << i)
-            return slice_of(METHODS[i]);
+            return METHODS[i];
     return SLICE("OTHER");
 }
 
@@ -116,7 +117,7 @@ unsigned policy_method(struct slice method)
     if (method.size == 0)
         return 0;
     for (unsigned i = 0; i < COUNT_OF(METHODS); i++)
-        if (slice_equal(method, slice_of(METHODS[i])))
+        if (slice_equal(method, METHODS[i]))
             return 1u << i;
     return 1u << COUNT_OF(METHODS);
 }
@@ -138,9 +139,10 @@ bool policy_allows_ip(const struct policy *policy, const struct ip *ip)
 /* "/a" matches "/a" and "/a/b", not "/ab". */
 static bool path_matches(const char *prefix, struct slice path)
 {
-    struct slice wanted = slice_of(prefix);
-    return slice_starts_with(path, wanted) &&
-           (path.size == wanted.size || path.data[wanted.size] == '/');
+    size_t size = 0;
+    while (size < path.size && prefix[size] == path.data[size])
+        size++;
+    return prefix[size] == '\0' && (path.size == size || path.data[size] == '/');
 }
 
 static bool set_matches(unsigned wanted, unsigned told, bool if_untold)
@@ -212,10 +214,13 @@ bool path_is_sign_in(struct slice path)
 {
     static const char *const PATHS[] = {"/api/v1/auths/signin", "/api/v1/auths/signup",
                                         "/api/v1/auths/ldap", "/api/v1/auths/mfa"};
+    if (slice_starts_with(path, SLICE("/oauth/")))
+        return slice_ends_with(path, SLICE("/token/exchange"));
+    if (!slice_starts_with(path, SLICE("/api/v1/auths/"))) /* nearly all requests */
+        return false;
     for (size_t i = 0; i < COUNT_OF(PATHS); i++)
         if (path_matches(PATHS[i], path))
             return true;
-    return slice_ends_with(path, SLICE("/token/exchange")) &&
-           (slice_starts_with(path, SLICE("/oauth/")) ||
-            slice_starts_with(path, SLICE("/api/v1/auths/oauth/")));
+    return slice_starts_with(path, SLICE("/api/v1/auths/oauth/")) &&
+           slice_ends_with(path, SLICE("/token/exchange"));
 }
