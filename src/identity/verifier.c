@@ -11,8 +11,8 @@ enum {
     SLOTS = 512, /* 4.5 MB of address space, touched as it is used */
     WAYS = 8,    /* so many slots are one hash's: their hashes are a cache line */
     CERTIFICATE_MAX_BYTES = JWT_MAX_BYTES,
-    NOTES = 256,
-    HASHED_BYTES = 64,  /* at the end, where a signature is as good as random */
+    NOTES = 2048,
+    HASHED_BYTES = 16,  /* at the end, where a signature is as good as random */
     REFUSED_FOR_S = 60, /* what was refused is looked at again after this */
 };
 
@@ -28,9 +28,9 @@ struct slot {
 
 struct verifier {
     int64_t (*clock)(void);
-    uint64_t notes[NOTES];
+    uint64_t *notes;        /* these and the slots are made when the first is needed: most loops */
+    struct slot *slots;     /* never do */
     uint64_t hashes[SLOTS]; /* of each slot's bytes and tenant; 0: free */
-    struct slot *slots;     /* made when the first is needed: most loops never do */
     unsigned turn;
     uint64_t hits;
     uint64_t misses;
@@ -47,7 +47,11 @@ void verifier_free(struct verifier *verifier)
 {
     if (verifier == NULL)
         return;
+    for (size_t i = 0; i < SLOTS; i++)
+        if (verifier->hashes[i] != 0) /* a slot that was never used is no memory yet */
+            explicit_bzero(&verifier->slots[i], sizeof(verifier->slots[i]));
     free(verifier->slots);
+    free(verifier->notes);
     free(verifier);
 }
 
@@ -71,12 +75,14 @@ static uint64_t note_of(uint64_t tenant, struct slice stripped)
 bool verifier_has_seen(const struct verifier *verifier, uint64_t tenant, struct slice stripped)
 {
     uint64_t note = note_of(tenant, stripped);
-    return verifier->notes[note >> 1 & (NOTES - 1)] == note;
+    return verifier->notes != NULL && verifier->notes[note >> 1 & (NOTES - 1)] == note;
 }
 
 void verifier_note_seen(struct verifier *verifier, uint64_t tenant, struct slice stripped)
 {
     uint64_t note = note_of(tenant, stripped);
+    if (verifier->notes == NULL)
+        verifier->notes = memory_new(NOTES * sizeof(*verifier->notes));
     verifier->notes[note >> 1 & (NOTES - 1)] = note;
 }
 
@@ -165,10 +171,20 @@ static void fill(struct slot *slot, struct slice bytes, const struct identity_ru
     memcpy(slot->bytes, bytes.data, bytes.size);
 }
 
-/* The slot with the hash, or the one to be overwritten: a free one, or each in its turn. */
+/* Of the slots of a hash, the one that it has first. */
+static size_t own_slot(uint64_t hash)
+{
+    return (hash >> 1) % SLOTS;
+}
+
+/* The slot with the hash, or the one to be overwritten: its own if that is free, another free one,
+ * or each in its turn. Nearly all that are known are in their own, and found at once. */
 static size_t find_slot(struct verifier *verifier, uint64_t hash)
 {
-    size_t first = (hash >> 1) % (SLOTS / WAYS) * WAYS;
+    size_t own = own_slot(hash);
+    if (verifier->hashes[own] == hash)
+        return own;
+    size_t first = own / WAYS * WAYS;
     size_t unused = first + verifier->turn++ % WAYS;
     if (verifier->slots == NULL)
         verifier->slots = memory_new(SLOTS * sizeof(*verifier->slots));
@@ -178,7 +194,7 @@ static size_t find_slot(struct verifier *verifier, uint64_t hash)
         if (verifier->hashes[i] == 0)
             unused = i;
     }
-    return unused;
+    return verifier->hashes[own] == 0 ? own : unused;
 }
 
 static const struct slot *look_up(struct verifier *verifier, struct slice bytes,

@@ -128,6 +128,36 @@ Test(verifier, eight_that_meet_in_one_place_are_all_remembered)
     fixture_free(&f);
 }
 
+/* The end alone, by which it is looked up, makes nobody known. */
+Test(verifier, two_tokens_with_one_end)
+{
+    struct fixture f = fixture_new();
+    cr_assert_str_eq(ask(&f, 7), "none");
+    char *twin = memory_copy_text(slice_of(f.token));
+    twin[strlen(twin) - 40] ^= 1; /* of the signature, before what is hashed */
+    f.question.tokens[0].text = slice_of(twin);
+    cr_expect_str_neq(ask(&f, 7), "none");
+    f.question.tokens[0].text = slice_of(f.token);
+    cr_expect_str_eq(ask(&f, 7), "none");
+    cr_expect(eq(u64, verifier_misses(f.verifier), 3));
+    f.question.tokens[0].text = slice_skip(slice_of(f.token), 1);
+    cr_expect_str_neq(ask(&f, 7), "none");
+    free(twin);
+    fixture_free(&f);
+}
+
+Test(verifier, notes_are_of_a_tenant_and_of_what_is_stripped)
+{
+    struct verifier *verifier = verifier_new(clock_s);
+    cr_expect_not(verifier_has_seen(verifier, 7, SLICE("/x_a/")));
+    verifier_note_seen(verifier, 7, SLICE("/x_a/"));
+    cr_expect(verifier_has_seen(verifier, 7, SLICE("/x_a/")));
+    cr_expect_not(verifier_has_seen(verifier, 7, SLICE("/x_b/")));
+    cr_expect_not(verifier_has_seen(verifier, 7, SLICE("")));
+    cr_expect_not(verifier_has_seen(verifier, 7 << 8, SLICE("/x_a/")));
+    verifier_free(verifier);
+}
+
 Test(verifier, forgets_in_time)
 {
     struct fixture f = fixture_new();
