@@ -24,8 +24,9 @@
  * xri1 xrin (X-Real-IP), cfi1 cfin (CF-Connecting-IP), tci1 tcin (True-Client-IP), then xfp
  * (X-Forwarded-Proto) and rid (X-Request-ID). Where some tenant has replicas that need them, also
  *
- *     utk   string    the middle part of the JWT in the cookie `token`: its claims
- *     uau   string    the same of Authorization
+ *     utk   string    the middle part of the JWT in the cookie `token`: its claims; not where all
+ *                     of it is told as jc_token (below)
+ *     uau   string    the same of Authorization, or of jh_authorization
  *     rep   string    the cookie owui_replica
  *
  * The order is free, though agent/ahead.h finds a host soonest that comes first; unknown arguments

@@ -51,6 +51,7 @@ struct template
 struct header {
     char *name;                               /* as it is sent: "X-Team" */
     char variable[HEADER_NAME_MAX_BYTES + 3]; /* "h_x_team": HAProxy's variable for it */
+    uint8_t variable_size;                    /* prepared */
     struct template value;
 };
 
@@ -67,6 +68,11 @@ MUST_CHECK enum error template_parse(struct slice source, struct template *templ
  * nothing is to be sent. */
 MUST_CHECK bool template_is_known(const struct template *template,
                                   const struct template_values *values);
+/* How many bytes template_write() writes. */
+size_t template_size(const struct template *template, const struct template_values *values);
+/* Writes so many to where there is room for them, and returns what is behind. */
+uint8_t *template_put(const struct template *template, const struct template_values *values,
+                      uint8_t *to);
 /* Bytes of a value that could end a header line (CR, LF, NUL) are written as "?". */
 void template_write(const struct template *template, const struct template_values *values,
                     struct writer *writer);

@@ -44,9 +44,10 @@ struct replica_health *replica_health_ref(
 void replica_health_unref(struct replica_health *health);
 
 struct replica {
-    uint64_t seed;                 /* of its URL: what its scores are made from */
-    struct replica_health *health; /* NULL: not checked, takes all that is its own */
-    uint8_t *prepared;             /* what an answer says of it; encoded by the agent layer */
+    uint64_t seed;                     /* of its URL: what its scores are made from */
+    char cookie[REPLICA_COOKIE_BYTES]; /* what names it in the clients' cookies: half of the seed */
+    struct replica_health *health;     /* NULL: not checked, takes all that is its own */
+    uint8_t *prepared;                 /* what an answer says of it; encoded by the agent layer */
     uint16_t prepared_size;
     bool draining; /* keeps whom its cookie names, takes nobody new */
     struct upstream upstream;

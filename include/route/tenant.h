@@ -88,10 +88,11 @@ struct tenant {
     unsigned prepared_plain_size : 10; /* an ACK has no more than 512 bytes */
     unsigned prepared_slots_size : 10;
     unsigned prepared_headers_size : 10;
-    bool dynamic_headers : 1; /* prepared: some of its headers depend on the request */
-    bool headers_tell_ip : 1; /* prepared: some of these use {client_ip} */
-    bool asks_user : 1;       /* prepared: `identity` is there */
-    bool has_policy : 1;      /* `policy` is there */
+    bool dynamic_headers : 1;        /* prepared: some of its headers depend on the request */
+    bool headers_tell_ip : 1;        /* prepared: some of these use {client_ip} */
+    bool asks_user : 1;              /* prepared: `identity` is there */
+    bool token_in_authorization : 1; /* prepared: that is where `identity` is looked for */
+    bool has_policy : 1;             /* `policy` is there */
 
     bool https_redirect : 1; /* plain HTTP is sent to https:// with 308 */
     bool takes_over : 1;     /* some path of it has the mode "takeover" */

@@ -1,5 +1,6 @@
 /* Decisions as SPOP actions: see agent/answer.h. */
 #include "action_write.h"
+#include "identify.h"
 #include "limits.h"
 #include "reuse.h"
 
@@ -135,13 +136,9 @@ static void write_headers(const struct request *request, const struct decision *
         action_set_header_slots(actions, tenant, true, &values);
 }
 
-/* An identity provider's token is nothing that Open WebUI knows. */
 static void write_spent(const struct decision *decision, struct writer *actions)
 {
-    const struct tenant *asked =
-        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
-    if (decision->identity != NULL && asked->identity->from == IDENTITY_FROM_JWT &&
-        strcmp(asked->identity->token_argument, "jh_authorization") == 0)
+    if (identify_spends(decision))
         spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("spent"), true);
 }
 
@@ -165,12 +162,10 @@ static int64_t public_port(const struct decision *decision)
 static void write_replica(const struct replica_choice *choice, struct writer *actions)
 {
     const struct replica *replica = choice->replica;
-    char cookie[REPLICA_COOKIE_BYTES];
     writer_bytes(actions, slice_from(replica->prepared, replica->prepared_size));
-    if (!choice->set_cookie)
-        return;
-    replica_cookie(replica, cookie);
-    action_set_text(actions, SLICE("stick"), slice_from(cookie, sizeof(cookie)));
+    if (choice->set_cookie)
+        action_set_text(actions, SLICE("stick"),
+                        slice_from(replica->cookie, sizeof(replica->cookie)));
 }
 
 static void write_forward(const struct request *request, const struct decision *decision,

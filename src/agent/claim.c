@@ -2,13 +2,21 @@
  *
  * No parser of JSON proper: one pass over a bounded text that knows strings and nesting, so that an
  * "id" inside another member's value is not taken for the user's. What it lets through that is no
- * JSON hurts nobody but its sender, who ends up at a replica that is not his. */
+ * JSON hurts nobody but its sender, who ends up at a replica that is not his.
+ *
+ * Open WebUI begins its claims with {"id":" and a UUID, whose digits therefore always stand at the
+ * same place: such a user is told by these digits, without any decoding. */
 #include "agent/claim.h"
+
+#include "core/hash.h"
 
 enum {
     ID_MAX_BYTES = 128,
     HEAD_DIGITS = 64, /* Open WebUI writes the id first, 36 bytes: so many show it */
     IS_DIGIT = 64,
+    UUID_BYTES = 36,
+    UUID_FROM = 8,    /* the digits of {"id": */
+    UUID_DIGITS = 50, /* of a quote, the id and half of a quote */
 };
 
 static const uint8_t DIGITS[256] = {
@@ -23,6 +31,11 @@ static const uint8_t DIGITS[256] = {
     ['4'] = 120, ['5'] = 121, ['6'] = 122, ['7'] = 123, ['8'] = 124, ['9'] = 125, ['-'] = 126,
     ['_'] = 127,
 };
+
+static unsigned value_of(char digit)
+{
+    return DIGITS[(uint8_t)digit] & 63;
+}
 
 /* The four characters' 24 bits; IS_DIGIT is in `*all` as long as all were digits. */
 static uint32_t decode_group(const uint8_t text[static 4], unsigned *all)
@@ -150,6 +163,16 @@ static bool find_id(struct slice text, struct slice *id)
     return false;
 }
 
+struct slice claim_part(struct slice token)
+{
+    const char *dot = token.size > 0 ? memchr(token.data, '.', token.size) : NULL;
+    if (dot == NULL)
+        return (struct slice){0};
+    struct slice rest = slice_skip(token, (size_t)(dot - token.data) + 1);
+    const char *end = rest.size > 0 ? memchr(rest.data, '.', rest.size) : NULL;
+    return end != NULL ? slice_head(rest, (size_t)(end - rest.data)) : rest;
+}
+
 /* What is found in the beginning is what would be found in the whole. */
 bool claim_find_id(struct slice claims, char buffer[static CLAIMS_MAX_BYTES], struct slice *id)
 {
@@ -160,4 +183,54 @@ bool claim_find_id(struct slice claims, char buffer[static CLAIMS_MAX_BYTES], st
         find_id(text, id))
         return true;
     return decode(claims, buffer, &text) && find_id(text, id);
+}
+
+/* -- The user --------------------------------------------------------------------------------- */
+
+/* Whether these are digits of "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" with its quotes: of which the
+ * quotes and the dashes are looked at. */
+static bool is_uuid(const char digits[static UUID_DIGITS + 1])
+{
+    return digits[0] == 'I' && value_of(digits[1]) >> 4 == 2 &&    /* the first quote */
+           digits[12] == 'L' && value_of(digits[13]) >> 4 == 1 &&  /* byte 9 */
+           (value_of(digits[18]) & 3) == 0 && digits[19] == 't' && /* byte 14 */
+           (value_of(digits[25]) & 15) == 2 && value_of(digits[26]) >> 2 == 13 && /* byte 19 */
+           digits[32] == 'L' && value_of(digits[33]) >> 4 == 1 &&                 /* byte 24 */
+           (value_of(digits[49]) & 15) == 2 && value_of(digits[50]) >> 2 == 2; /* the last quote */
+}
+
+/* The digits that Open WebUI's claims have of this id. */
+static void encode_uuid(struct slice id, char digits[static UUID_DIGITS + 1])
+{
+    static const char ALPHABET[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    char text[39] = "\""; /* thirteen groups of three bytes */
+    memcpy(text + 1, id.data, UUID_BYTES);
+    text[1 + UUID_BYTES] = '"';
+    for (size_t i = 0; i <= UUID_DIGITS; i++) {
+        size_t from = i * 6 / 8;
+        unsigned bits = (unsigned)(uint8_t)text[from] << 8 | (uint8_t)text[from + 1];
+        digits[i] = ALPHABET[bits >> (10 - i * 6 % 8) & 63];
+    }
+}
+
+static uint64_t hash_user(struct slice text)
+{
+    return hash_content(text, 0) | 1;
+}
+
+uint64_t claim_user(struct slice claims)
+{
+    static const char HEAD[] = "eyJpZCI6"; /* {"id": */
+    char buffer[CLAIMS_MAX_BYTES], digits[UUID_DIGITS + 1];
+    struct slice id;
+    if (claims.size > UUID_FROM + UUID_DIGITS && memcmp(claims.data, HEAD, UUID_FROM) == 0 &&
+        is_uuid(claims.data + UUID_FROM))
+        return hash_user(slice_from(claims.data + UUID_FROM, UUID_DIGITS));
+    if (!claim_find_id(claims, buffer, &id))
+        return 0;
+    if (id.size != UUID_BYTES)
+        return hash_user(id);
+    encode_uuid(id, digits);
+    return hash_user(is_uuid(digits) ? slice_from(digits, UUID_DIGITS) : id);
 }

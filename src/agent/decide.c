@@ -247,16 +247,29 @@ static bool redirect_elsewhere(const struct snapshot *snapshot, const struct req
     return true;
 }
 
-/* The user that the request's token names, which may be anybody's word: good for nothing but
- * finding the replica. 0: none. Open WebUI looks at Authorization first, too. */
-static uint64_t find_user(const struct request *request)
+/* The claims that HAProxy has told, or those of a token that it tells as a whole for somebody's
+ * identity and so not twice. */
+static struct slice claims_of(const struct identity_question *question, struct slice told,
+                              struct slice argument)
 {
-    struct slice id;
-    char buffer[CLAIMS_MAX_BYTES];
-    if (!claim_find_id(request->authorization_claims, buffer, &id) &&
-        !claim_find_id(request->token_claims, buffer, &id))
-        return 0;
-    return hash_content(id, 0) | 1;
+    for (size_t i = 0; told.size == 0 && i < question->token_count; i++)
+        if (slice_equal(question->tokens[i].argument, argument))
+            told = claim_part(question->tokens[i].text);
+    return told;
+}
+
+/* The user that the request's token names, which may be anybody's word: good for nothing but
+ * finding the replica. 0: none. Open WebUI looks at Authorization first, too, unless it gets none
+ * because an identity was in it. */
+static uint64_t find_user(const struct request *request, const struct decision *decision)
+{
+    const struct identity_question *question = &request->identity;
+    uint64_t user = 0;
+    if (!identify_spends(decision))
+        user = claim_user(
+            claims_of(question, request->authorization_claims, SLICE("jh_authorization")));
+    return user != 0 ? user
+                     : claim_user(claims_of(question, request->token_claims, SLICE("jc_token")));
 }
 
 /* False when none of the replicas has an address yet. */
@@ -264,12 +277,12 @@ static bool find_replica(const struct request *request, struct decision *decisio
 {
     const struct replica_set *set = decision->target->replicas;
     const struct ip *client = &decision->client.ip;
-    struct replica_question question = {
-        .client = hash_content(slice_from(client->bytes, sizeof(client->bytes)), client->family),
-        .cookie = request->replica_cookie,
-    };
+    struct replica_question question = {.cookie = request->replica_cookie};
     if (replica_set_uses_user(set))
-        question.user = find_user(request);
+        question.user = find_user(request, decision);
+    if (question.user == 0)
+        question.client =
+            hash_content(slice_from(client->bytes, sizeof(client->bytes)), client->family);
     replica_choose(set, &question, &decision->replica);
     return decision->replica.replica != NULL;
 }

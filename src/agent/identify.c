@@ -109,3 +109,11 @@ bool identify(const struct snapshot *snapshot, const struct request *request,
         return rule->required ? refuse_unknown_user(rule, decision) : true;
     return rule->domain_count == 0 || lead_by_domain(snapshot, request, decision);
 }
+
+/* An identity provider's token is nothing that Open WebUI knows. */
+bool identify_spends(const struct decision *decision)
+{
+    const struct tenant *asked =
+        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
+    return decision->identity != NULL && asked->token_in_authorization;
+}

@@ -8,3 +8,5 @@
  */
 MUST_CHECK bool identify(const struct snapshot *snapshot, const struct request *request,
                          struct decision *decision);
+/* Whether Authorization told the identity, and is not for the upstream. */
+bool identify_spends(const struct decision *decision);

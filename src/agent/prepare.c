@@ -210,6 +210,9 @@ static void mark(struct tenant *tenant)
     tenant->dynamic_headers = has_dynamic_headers(tenant);
     tenant->headers_tell_ip = headers_tell_ip(tenant);
     tenant->asks_user = tenant->identity != NULL;
+    tenant->token_in_authorization =
+        tenant->identity != NULL && tenant->identity->from == IDENTITY_FROM_JWT &&
+        strcmp(tenant->identity->token_argument, "jh_authorization") == 0;
     tenant->has_hsts = tenant->hsts != NULL;
     tenant->is_by_label = tenant->backend == NULL && tenant->upstream.per_label;
     tenant->is_reachable = tenant->backend != NULL || tenant->upstream.address.family != IP_NONE;
@@ -242,6 +245,8 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     write_plain(tenant, &plain);
     if (plain.failed)
         return error_set(text, ERROR_TOO_BIG, "the tenant's name and upstream are too long");
+    for (size_t i = 0; i < tenant->header_count; i++)
+        tenant->headers[i].variable_size = (uint8_t)strlen(tenant->headers[i].variable);
     limits_prepare(tenant);
     enum error error = prepare_replicas(tenant, text);
     if (error != ERROR_OK)

@@ -73,77 +73,72 @@ static void take_identity(struct identity_question *question, struct slice name,
         take_token(question, name, value);
 }
 
-static void take_credential(struct request *request, struct slice name,
-                            const struct spop_value *value)
+/* A name of two to four bytes as a number: what is compared with all known ones. */
+#define NAME2(A, B)       ((uint32_t)(A) | (uint32_t)(B) << 8)
+#define NAME3(A, B, C)    (NAME2(A, B) | (uint32_t)(C) << 16)
+#define NAME4(A, B, C, D) (NAME3(A, B, C) | (uint32_t)(D) << 24)
+
+static void take_2(struct request *request, const char *name, const struct spop_value *value)
 {
-    if (is(name, "ath")) {
+    switch (NAME2(name[0], name[1])) {
+    case NAME2('h', 'b'): request->headers_in_one = value->boolean; break;
+    case NAME2('c', 'k'): request->cookie = text_of(value); break;
+    case NAME2('u', 'p'): request->upgrade = text_of(value); break;
+    default: break;
+    }
+}
+
+static unsigned take_3(struct request *request, const char *name, const struct spop_value *value)
+{
+    struct client_question *client = &request->client;
+    switch (NAME3(name[0], name[1], name[2])) {
+    case NAME3('s', 'r', 'c'): return ip_from_bytes(value->bytes, &client->peer) ? HAVE_SRC : 0;
+    case NAME3('t', 'l', 's'): client->peer_tls = value->boolean; return HAVE_TLS;
+    case NAME3('x', 'f', 'p'): client->forwarded_proto = text_of(value); break;
+    case NAME3('r', 'i', 'd'): client->request_id = text_of(value); break;
+    case NAME3('u', 'i', 'd'): request->unique_id = text_of(value); break;
+    case NAME3('o', 'r', 'g'): request->origin = text_of(value); break;
+    case NAME3('s', 'n', 'i'): request->sni = text_of(value); break;
+    case NAME3('u', 't', 'k'): request->token_claims = text_of(value); break;
+    case NAME3('u', 'a', 'u'): request->authorization_claims = text_of(value); break;
+    case NAME3('r', 'e', 'p'): request->replica_cookie = text_of(value); break;
+    case NAME3('a', 't', 'h'):
         request->bearer = text_of(value);
         request->credential_told = true;
-    } else if (is(name, "tok")) {
-        request->token = text_of(value);
-    } else if (is(name, "key")) {
-        request->api_keys = count_of(value);
+        break;
+    case NAME3('t', 'o', 'k'): request->token = text_of(value); break;
+    case NAME3('k', 'e', 'y'): request->api_keys = count_of(value); break;
+    default: break;
     }
+    return 0;
+}
+
+static unsigned take_4(struct request *request, struct slice name, const struct spop_value *value)
+{
+    switch (NAME4(name.data[0], name.data[1], name.data[2], name.data[3])) {
+    case NAME4('h', 'o', 's', 't'): request->host = text_of(value); return HAVE_HOST;
+    case NAME4('p', 'a', 't', 'h'): request->path = text_of(value); return HAVE_PATH;
+    case NAME4('m', 'e', 't', 'h'): request->method = text_of(value); break;
+    default:
+        take_source(&request->client, name, value);
+        take_identity(&request->identity, name, value);
+        break;
+    }
+    return 0;
 }
 
 /* Returns the HAVE_ bit of the argument, or 0. */
 static unsigned take_argument(struct request *request, struct slice name,
                               const struct spop_value *value)
 {
-    struct client_question *client = &request->client;
     switch (name.size) {
-    case 2:
-        if (is(name, "hb"))
-            request->headers_in_one = value->boolean;
-        else if (is(name, "ck"))
-            request->cookie = text_of(value);
-        else if (is(name, "up"))
-            request->upgrade = text_of(value);
-        return 0;
-    case 3:
-        if (is(name, "src"))
-            return ip_from_bytes(value->bytes, &client->peer) ? HAVE_SRC : 0;
-        if (is(name, "tls")) {
-            client->peer_tls = value->boolean;
-            return HAVE_TLS;
-        }
-        if (is(name, "xfp"))
-            client->forwarded_proto = text_of(value);
-        else if (is(name, "rid"))
-            client->request_id = text_of(value);
-        else if (is(name, "uid"))
-            request->unique_id = text_of(value);
-        else if (is(name, "org"))
-            request->origin = text_of(value);
-        else if (is(name, "sni"))
-            request->sni = text_of(value);
-        else if (is(name, "utk"))
-            request->token_claims = text_of(value);
-        else if (is(name, "uau"))
-            request->authorization_claims = text_of(value);
-        else if (is(name, "rep"))
-            request->replica_cookie = text_of(value);
-        else
-            take_credential(request, name, value);
-        return 0;
-    case 4:
-        if (is(name, "host")) {
-            request->host = text_of(value);
-            return HAVE_HOST;
-        }
-        if (is(name, "path")) {
-            request->path = text_of(value);
-            return HAVE_PATH;
-        }
-        if (is(name, "meth"))
-            request->method = text_of(value);
-        else
-            take_source(client, name, value);
-        break;
-    default: break;
+    case 0:
+    case 1: return 0;
+    case 2: take_2(request, name.data, value); return 0;
+    case 3: return take_3(request, name.data, value);
+    case 4: return take_4(request, name, value);
+    default: take_identity(&request->identity, name, value); return 0;
     }
-    take_identity(&request->identity, name, value);
-    return 0;
 }
 
 /* HAProxy numbers lines from the last one; the question has them in the order of the request. */

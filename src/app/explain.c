@@ -1,6 +1,7 @@
 /* `owui-spoa explain`: the decision about a request, and why. */
 #include "explain.h"
 
+#include "agent/claim.h"
 #include "agent/explain.h"
 #include "agent/instance.h"
 #include "command.h"
@@ -105,17 +106,6 @@ static void read_credential(struct request *request, struct slice name, struct s
     }
 }
 
-/* Of a token: what HAProxy tells of it, field(2,.). */
-static struct slice second_part(struct slice token)
-{
-    const char *dot = token.size > 0 ? memchr(token.data, '.', token.size) : NULL;
-    if (dot == NULL)
-        return (struct slice){0};
-    struct slice rest = slice_skip(token, (size_t)(dot - token.data) + 1);
-    const char *end = rest.size > 0 ? memchr(rest.data, '.', rest.size) : NULL;
-    return end != NULL ? slice_head(rest, (size_t)(end - rest.data)) : rest;
-}
-
 static void read_cookies(struct request *request, struct slice line)
 {
     while (line.size > 0) {
@@ -123,7 +113,7 @@ static void read_cookies(struct request *request, struct slice line)
         size_t size = semicolon != NULL ? (size_t)(semicolon - line.data) : line.size;
         struct slice cookie = slice_trim(slice_head(line, size));
         if (slice_starts_with(cookie, SLICE("token=")))
-            request->token_claims = second_part(slice_skip(cookie, sizeof("token=") - 1));
+            request->token_claims = claim_part(slice_skip(cookie, sizeof("token=") - 1));
         else if (slice_starts_with(cookie, SLICE("owui_replica=")))
             request->replica_cookie = slice_skip(cookie, sizeof("owui_replica=") - 1);
         line = slice_skip(line, size_min(size + 1, line.size));
@@ -156,7 +146,7 @@ static bool read_header(struct inquiry *inquiry, const char *line)
     else
         read_credential(&inquiry->request, name, value);
     if (slice_equal_nocase(name, SLICE("Authorization")))
-        inquiry->request.authorization_claims = second_part(value);
+        inquiry->request.authorization_claims = claim_part(value);
     else if (slice_equal_nocase(name, SLICE("Cookie")))
         read_cookies(&inquiry->request, value);
     return true;

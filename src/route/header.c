@@ -104,15 +104,49 @@ static bool ends_header(char c)
     return c == '\r' || c == '\n' || c == '\0';
 }
 
-/* Values come from requests and were validated there; this is the last door before the wire. */
-static void write_value(struct slice value, struct writer *writer)
+/* Whether one of eight bytes is below 0x20: the borrow of a subtraction shows in its highest bit,
+ * and reaches the next byte only when there is such a byte. */
+static bool has_control(const char bytes[static 8])
 {
-    size_t clean = 0;
-    while (clean < value.size && !ends_header(value.data[clean]))
-        clean++;
-    writer_bytes(writer, slice_head(value, clean));
-    for (size_t i = clean; i < value.size; i++)
-        writer_u8(writer, ends_header(value.data[i]) ? '?' : (uint8_t)value.data[i]);
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return ((word - ones * 0x20) & ~word & ones * 0x80) != 0;
+}
+
+/* Whether it surely has no byte that could end a header, at eight bytes a step. */
+static bool is_clean(struct slice value)
+{
+    bool found = false;
+    if (value.size < 8)
+        return false;
+    for (size_t i = 0; i < value.size - 8; i += 8)
+        found |= has_control(value.data + i);
+    return !found && !has_control(value.data + value.size - 8);
+}
+
+/* Values come from requests and were validated there; this is the last door before the wire. */
+static uint8_t *put_value(struct slice value, uint8_t *to)
+{
+    if (is_clean(value)) {
+        memcpy(to, value.data, value.size);
+        return to + value.size;
+    }
+    for (size_t i = 0; i < value.size; i++)
+        *to++ = ends_header(value.data[i]) ? '?' : (uint8_t)value.data[i];
+    return to;
+}
+
+size_t template_size(const struct template *template, const struct template_values *values)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < template->part_count; i++) {
+        const struct template_part *part = &template->parts[i];
+        size += part->literal_size;
+        if (part->placeholder >= 0)
+            size += values->value[part->placeholder].size;
+    }
+    return size;
 }
 
 bool template_is_known(const struct template *template, const struct template_values *values)
@@ -125,15 +159,26 @@ bool template_is_known(const struct template *template, const struct template_va
     return true;
 }
 
-void template_write(const struct template *template, const struct template_values *values,
-                    struct writer *writer)
+uint8_t *template_put(const struct template *template, const struct template_values *values,
+                      uint8_t *to)
 {
     for (size_t i = 0; i < template->part_count; i++) {
         const struct template_part *part = &template->parts[i];
-        writer_bytes(writer, slice_from(part->literal, part->literal_size));
+        if (part->literal_size > 0)
+            to = (uint8_t *)mempcpy(to, part->literal, part->literal_size);
         if (part->placeholder >= 0)
-            write_value(values->value[part->placeholder], writer);
+            to = put_value(values->value[part->placeholder], to);
     }
+    return to;
+}
+
+void template_write(const struct template *template, const struct template_values *values,
+                    struct writer *writer)
+{
+    if (writer->failed || template_size(template, values) > writer_left(writer))
+        writer->failed = true;
+    else
+        writer->position = template_put(template, values, writer->position);
 }
 
 void template_copy(const struct template *template, struct template *copy)

@@ -52,6 +52,14 @@ void replica_health_unref(struct replica_health *health)
 
 /* -- Life ------------------------------------------------------------------------------------- */
 
+/* Half of the seed, which says nothing about the address that could not be guessed anyway. */
+static void write_cookie(struct replica *replica)
+{
+    static const char DIGITS[] = "0123456789abcdef";
+    for (unsigned i = 0; i < REPLICA_COOKIE_BYTES; i++)
+        replica->cookie[i] = DIGITS[replica->seed >> (4 * i) & 15];
+}
+
 /* The name that was written, not the address that it has today: a server that moves keeps its
  * users, and every agent gives them the same home. */
 void replica_name(struct replica *replica)
@@ -60,6 +68,7 @@ void replica_name(struct replica *replica)
     char *url = memory_format("%s://%s:%u", upstream->scheme == UPSTREAM_HTTP ? "http" : "https",
                               upstream->host, upstream->port);
     replica->seed = hash_content(slice_of(url), 0);
+    write_cookie(replica);
     free(url);
 }
 
@@ -84,6 +93,7 @@ struct replica_set *replica_set_clone(const struct replica_set *set)
         const struct replica *replica = &set->items[i];
         struct replica *twin = &copy->items[i];
         twin->seed = replica->seed;
+        memcpy(twin->cookie, replica->cookie, sizeof(twin->cookie));
         twin->health = replica_health_ref(replica->health);
         twin->draining = replica->draining;
         upstream_copy(&replica->upstream, &twin->upstream);
@@ -151,25 +161,38 @@ static void better(const struct replica **best, uint64_t *best_score, const stru
     *best_score = score;
 }
 
-/* Those that have an address, side by side: to find the best score of 64 is to read eight cache
- * lines instead of as many as they are. */
+/* Of those that have an address, what is looked for, side by side: to find the best score of 64 is
+ * to read eight cache lines instead of as many as they are. */
 struct replica_seeds {
     size_t count;
-    struct {
-        uint64_t seed;
-        const struct replica *replica;
-    } items[];
+    uint64_t *seeds;
+    uint64_t *cookies; /* their eight characters */
+    const struct replica **replicas;
 };
+static_assert(REPLICA_COOKIE_BYTES == sizeof(uint64_t), "a cookie is no word");
+
+static uint64_t cookie_word(const char cookie[static REPLICA_COOKIE_BYTES])
+{
+    uint64_t word;
+    memcpy(&word, cookie, sizeof(word));
+    return word;
+}
 
 void replica_set_prepare(struct replica_set *set)
 {
+    size_t each = 2 * sizeof(uint64_t) + sizeof(set->items);
+    struct replica_seeds *seeds = memory_new(sizeof(*seeds) + set->count * each);
     free(set->seeds);
-    set->seeds = memory_new(sizeof(*set->seeds) + set->count * sizeof(set->seeds->items[0]));
+    set->seeds = seeds;
+    seeds->seeds = (uint64_t *)(seeds + 1);
+    seeds->cookies = seeds->seeds + set->count;
+    seeds->replicas = (const struct replica **)(seeds->cookies + set->count);
     for (size_t i = 0; i < set->count; i++) {
         if (!has_address(&set->items[i]))
             continue;
-        set->seeds->items[set->seeds->count].seed = set->items[i].seed;
-        set->seeds->items[set->seeds->count++].replica = &set->items[i];
+        seeds->seeds[seeds->count] = set->items[i].seed;
+        seeds->cookies[seeds->count] = cookie_word(set->items[i].cookie);
+        seeds->replicas[seeds->count++] = &set->items[i];
     }
 }
 
@@ -181,12 +204,12 @@ static const struct replica *find_home(const struct replica_seeds *seeds, uint64
     if (seeds == NULL || seeds->count == 0)
         return NULL;
     for (size_t i = 0; i < seeds->count; i++) {
-        uint64_t score = mix(key ^ seeds->items[i].seed);
+        uint64_t score = mix(key ^ seeds->seeds[i]);
         bool is_better = score > best_score;
         best = is_better ? i : best;
         best_score = is_better ? score : best_score;
     }
-    const struct replica *home = seeds->items[best].replica;
+    const struct replica *home = seeds->replicas[best];
     return !home->draining && replica_share(home) >= REPLICA_SHARE_FULL ? home : NULL;
 }
 
@@ -208,38 +231,36 @@ static void rank(const struct replica_set *set, uint64_t key, struct ranking *ra
     }
 }
 
-/* The half of a seed that a cookie tells, or what no seed has. */
-enum { NO_NAME = -1 };
-
-static int64_t read_cookie(struct slice cookie)
+static bool is_named(const struct replica *replica, struct slice cookie)
 {
-    int64_t name = 0;
-    if (cookie.size != REPLICA_COOKIE_BYTES)
-        return NO_NAME;
-    for (size_t i = REPLICA_COOKIE_BYTES; i > 0; i--) {
-        char c = cookie.data[i - 1];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
-            return NO_NAME;
-        name = name << 4 | (c <= '9' ? c - '0' : c - 'a' + 10);
-    }
-    return name;
+    return cookie.size == REPLICA_COOKIE_BYTES &&
+           cookie_word(replica->cookie) == cookie_word(cookie.data);
 }
 
-static bool is_named(const struct replica *replica, int64_t name)
+static bool may_be_named(const struct replica *replica)
 {
-    return (int64_t)(uint32_t)replica->seed == name;
+    return has_address(replica) && replica_share(replica) > 0;
 }
 
 /* The replica that the cookie names, while that is up. */
-static const struct replica *find_named(const struct replica_set *set, int64_t name)
+static const struct replica *find_named(const struct replica_set *set, struct slice cookie)
 {
-    if (name == NO_NAME)
+    if (cookie.size != REPLICA_COOKIE_BYTES)
         return NULL;
-    for (size_t i = 0; i < set->count; i++) {
-        const struct replica *replica = &set->items[i];
-        if (is_named(replica, name) && has_address(replica) && replica_share(replica) > 0)
-            return replica;
+    if (set->seeds != NULL) {
+        const struct replica_seeds *seeds = set->seeds;
+        uint64_t word = cookie_word(cookie.data);
+        size_t found = seeds->count;
+        for (size_t i = seeds->count; i > 0; i--) /* without a branch: any of them is as likely */
+            found = seeds->cookies[i - 1] == word ? i - 1 : found;
+        if (found == seeds->count)
+            return NULL;
+        if (may_be_named(seeds->replicas[found]))
+            return seeds->replicas[found];
     }
+    for (size_t i = 0; i < set->count; i++)
+        if (is_named(&set->items[i], cookie) && may_be_named(&set->items[i]))
+            return &set->items[i];
     return NULL;
 }
 
@@ -250,7 +271,7 @@ static void choose(struct replica_choice *choice, const struct replica *replica,
     choice->reason = reason;
 }
 
-static void choose_by_key(const struct replica_set *set, uint64_t key, int64_t name,
+static void choose_by_key(const struct replica_set *set, uint64_t key, struct slice cookie,
                           struct replica_choice *choice)
 {
     struct ranking ranking;
@@ -261,7 +282,7 @@ static void choose_by_key(const struct replica_set *set, uint64_t key, int64_t n
     }
     rank(set, key, &ranking);
     /* A session that began before the draining did. */
-    if (ranking.home != NULL && ranking.home->draining && is_named(ranking.home, name))
+    if (ranking.home != NULL && ranking.home->draining && is_named(ranking.home, cookie))
         choose(choice, ranking.home, REPLICA_COOKIE);
     else if (ranking.willing != NULL)
         choose(choice, ranking.willing,
@@ -276,20 +297,18 @@ void replica_choose(const struct replica_set *set, const struct replica_question
                     struct replica_choice *choice)
 {
     bool uses_cookie = replica_set_uses_cookie(set);
-    int64_t name = uses_cookie ? read_cookie(question->cookie) : NO_NAME;
+    const struct slice cookie = uses_cookie ? question->cookie : (struct slice){0};
     bool by_user = set->sticky == STICKY_USER && question->user != 0;
-    const struct replica *named = by_user ? NULL : find_named(set, name);
+    const struct replica *named = by_user ? NULL : find_named(set, cookie);
     if (named != NULL)
         choose(choice, named, REPLICA_COOKIE);
     else
-        choose_by_key(set, by_user ? question->user : question->client, name, choice);
-    choice->set_cookie = uses_cookie && choice->replica != NULL && !is_named(choice->replica, name);
+        choose_by_key(set, by_user ? question->user : question->client, cookie, choice);
+    choice->set_cookie =
+        uses_cookie && choice->replica != NULL && !is_named(choice->replica, cookie);
 }
 
-/* Half of the seed, which says nothing about the address that could not be guessed anyway. */
 void replica_cookie(const struct replica *replica, char text[static REPLICA_COOKIE_BYTES])
 {
-    static const char DIGITS[] = "0123456789abcdef";
-    for (unsigned i = 0; i < REPLICA_COOKIE_BYTES; i++)
-        text[i] = DIGITS[replica->seed >> (4 * i) & 15];
+    memcpy(text, replica->cookie, sizeof(replica->cookie));
 }

@@ -160,9 +160,12 @@ static void load(struct bench *bench, const struct maker_key *key)
 
 /* -- The questions ---------------------------------------------------------------------------- */
 
+/* "up" and "org", which no request but a WebSocket's has, are told of all tenants; Authorization's
+ * claims where not all of it is told for an identity. */
 static unsigned count_arguments(unsigned tells)
 {
-    return 5u + ((tells & TELLS_USER) != 0) + ((tells & (TELLS_COOKIE | TELLS_NEW_COOKIE)) != 0) +
+    unsigned user = (tells & TELLS_USER) == 0 ? 0 : (tells & TELLS_TOKEN) == 0 ? 2 : 1;
+    return 7u + user + ((tells & (TELLS_COOKIE | TELLS_NEW_COOKIE)) != 0) +
            3u * ((tells & TELLS_TOKEN) != 0) + 4u * ((tells & TELLS_POLICY) != 0);
 }
 
@@ -184,22 +187,26 @@ static void write_notify(struct writer *writer, const struct bench *bench, uint6
     peer_write_string(writer, SLICE("path"), SLICE("/api/v1/chats/"));
     peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
     peer_write_boolean(writer, SLICE("tls"), true);
+    peer_write_null(writer, SLICE("up"));
+    peer_write_null(writer, SLICE("org"));
     peer_write_boolean(writer, SLICE("hb"), false);
     if ((tells & TELLS_POLICY) != 0) {
         peer_write_string(writer, SLICE("meth"), SLICE("GET"));
         peer_write_string(writer, SLICE("ath"), SLICE("Bearer eyJ"));
         peer_write_string(writer, SLICE("tok"), SLICE("eyJ"));
-        peer_write_boolean(writer, SLICE("key"), false);
+        peer_write_integer(writer, SLICE("key"), 0);
     }
     if ((tells & TELLS_USER) != 0)
         peer_write_string(writer, SLICE("utk"), SLICE(CLAIMS));
+    if ((tells & (TELLS_USER | TELLS_TOKEN)) == TELLS_USER)
+        peer_write_null(writer, SLICE("uau"));
     if ((tells & (TELLS_COOKIE | TELLS_NEW_COOKIE)) != 0)
         peer_write_string(writer, SLICE("rep"), slice_from(cookie, sizeof(cookie)));
     if ((tells & TELLS_TOKEN) != 0) {
         peer_write_string(writer, SLICE("strip"),
                           SLICE("/x_user_email/x_user_groups/x_user_name/x_user_role/"));
         peer_write_string(writer, SLICE("jh_authorization"), slice_of(token));
-        peer_write_boolean(writer, SLICE("jhn_authorization"), false);
+        peer_write_integer(writer, SLICE("jhn_authorization"), 1);
     }
     spop_frame_end(writer, start);
 }

@@ -130,6 +130,21 @@ static void check_id(struct slice id)
         FUZZ_REQUIRE(id.data[i] != '"' || (i > 0 && id.data[i - 1] == '\\'));
 }
 
+/* A user is the same in whatever form the claims are, where the id is a UUID or is not: by its
+ * digits, or decoded. Only where these look like a UUID and are none, the two may differ. */
+static void check_user(struct slice claims, struct slice id)
+{
+    char *form = memory_format("{\"jti\":\"x\",\"id\":\"%.*s\"}", SLICE_PRINT(id));
+    char *encoded = maker_base64url(slice_of(form));
+    FUZZ_REQUIRE(claim_user(claims) != 0);
+    if (memchr(id.data, '\0', id.size) == NULL && id.size != 36)
+        FUZZ_REQUIRE(claim_user(slice_of(encoded)) != 0);
+    if (id.size == 36 && memchr(id.data, '\0', id.size) == NULL)
+        FUZZ_REQUIRE(claim_user(claims) == claim_user(slice_of(encoded)));
+    free(encoded);
+    free(form);
+}
+
 /* Where the claims are JSON that the scan sees whole, it finds what is there; it does not decode
  * escapes, and so may go its own way where there are some. */
 static void compare_with_parser(struct slice claims, bool found, struct slice id)
@@ -164,11 +179,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *encoded = maker_base64url(lines[0]);
     const struct claims claims = {slice_of(encoded), lines[1], lines[2]};
     bool found = claim_find_id(claims.cookie, buffer, &id);
-    if (found)
+    if (found) {
         check_id(id);
+        check_user(claims.cookie, id);
+    }
     compare_with_parser(lines[0], found, id);
     if (claim_find_id(claims.authorization, buffer, &id))
         check_id(id);
+    (void)claim_user(claims.authorization);
     for (size_t i = 0; i < COUNT_OF(HOSTS); i++)
         check_choice(HOSTS[i], &claims);
     free(encoded);

@@ -40,6 +40,19 @@ void peer_write_string(struct writer *writer, struct slice name, struct slice va
     spop_write_string(writer, value);
 }
 
+void peer_write_null(struct writer *writer, struct slice name)
+{
+    spop_write_string(writer, name);
+    writer_u8(writer, SPOP_NULL);
+}
+
+void peer_write_integer(struct writer *writer, struct slice name, uint64_t value)
+{
+    spop_write_string(writer, name);
+    writer_u8(writer, SPOP_INT64);
+    spop_write_varint(writer, value);
+}
+
 void peer_write_ip(struct writer *writer, struct slice name, struct slice bytes)
 {
     spop_write_string(writer, name);

@@ -15,5 +15,9 @@ void peer_write_disconnect(struct writer *writer, uint32_t status);
 void peer_write_message(struct writer *writer, struct slice name, uint8_t arguments);
 void peer_write_boolean(struct writer *writer, struct slice name, bool value);
 void peer_write_string(struct writer *writer, struct slice name, struct slice value);
+/* What HAProxy cannot compute: a header that is not there. */
+void peer_write_null(struct writer *writer, struct slice name);
+/* As HAProxy writes any integer. */
+void peer_write_integer(struct writer *writer, struct slice name, uint64_t value);
 /* `bytes` holds 4 or 16 raw bytes. */
 void peer_write_ip(struct writer *writer, struct slice name, struct slice bytes);

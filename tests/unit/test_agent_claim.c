@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Base64url without padding. */
@@ -98,6 +99,79 @@ Test(claim, no_base64url)
     cr_expect_not(claim_find_id((struct slice){0}, buffer, &id));
 }
 
+static uint64_t user_of(const char *claims)
+{
+    static char room[8192];
+    return claim_user(encode(claims, strlen(claims), room));
+}
+
+/* Most of them by what is encoded, the others after having been decoded: to the same end. */
+Test(claim, a_user_is_one_in_whatever_form)
+{
+    static const char *const FORMS[] = {
+        "{\"id\":\"" UUID "\",\"exp\":1800000000,\"jti\":\"x\"}",
+        "{\"id\":\"" UUID "\",\"jti\":\"another\"}",
+        "{\"id\":\"" UUID "\"}",
+        "{\"id\":\"" UUID "\" , \"jti\":\"x\"}",
+        "{\"id\":\"" UUID "\"\n}",
+        "{\"id\": \"" UUID "\"}",
+        " {\"id\":\"" UUID "\"}",
+        "{\"jti\":\"x\",\"id\":\"" UUID "\"}",
+        "{\"user\":{\"id\":\"nested\"},\"id\":\"" UUID "\"}",
+    };
+    const uint64_t user = user_of(FORMS[0]);
+    cr_assert(ne(u64, user, 0));
+    for (size_t i = 1; i < COUNT_OF(FORMS); i++)
+        cr_expect(eq(u64, user_of(FORMS[i]), user), "%s", FORMS[i]);
+}
+
+/* Every character of the id counts, and so does none behind it. */
+Test(claim, another_id_is_another_user)
+{
+    char text[] = "{\"id\":\"" UUID "\",\"exp\":1}";
+    const uint64_t user = user_of(text);
+    for (size_t i = 7; i < 7 + sizeof(UUID) - 1; i++) {
+        char before = text[i];
+        if (before == '-')
+            continue;
+        text[i] = before == 'f' ? '0' : 'f';
+        cr_expect(ne(u64, user_of(text), user), "byte %zu", i);
+        cr_expect(ne(u64, user_of(text), 0), "byte %zu", i);
+        text[i] = before;
+    }
+    cr_expect(ne(u64, user_of("{\"id\":\"u\"}"), user_of("{\"id\":\"v\"}")));
+    cr_expect(eq(u64, user_of("{\"id\":\"u\"}"), user_of("{\"exp\":1,\"id\":\"u\"}")));
+}
+
+/* What is no UUID is decoded: 36 bytes with their dashes elsewhere, and what ends too soon. */
+Test(claim, what_looks_like_a_user_is_looked_at)
+{
+    static const char *const IDS[] = {"5b1c2f866c0e-4b5a-9d0c-3a9d1f0e-7c11",
+                                      "5b1c2f86-6c0e-4b5a-9d0c-3a9d1f0e7c1",
+                                      "5b1c2f86-6c0e-4b5a-9d0c-3a9d1f0e7c111"};
+    char text[128];
+    for (size_t i = 0; i < COUNT_OF(IDS); i++) {
+        snprintf(text, sizeof(text), "{\"id\":\"%s\",\"x\":1}", IDS[i]);
+        const uint64_t first = user_of(text);
+        snprintf(text, sizeof(text), "{\"x\":1,\"id\":\"%s\"}", IDS[i]);
+        cr_expect(eq(u64, user_of(text), first), "%s", IDS[i]);
+        cr_expect(ne(u64, first, 0), "%s", IDS[i]);
+    }
+    cr_expect(eq(u64, user_of("{\"id\":\"" UUID), 0));
+    cr_expect(eq(u64, user_of("{\"id\":\"" UUID "\\\""), 0));
+    cr_expect(eq(u64, claim_user((struct slice){0}), 0));
+}
+
+Test(claim, the_middle_part_of_a_token)
+{
+    cr_expect(slice_equal(claim_part(SLICE("Bearer a.bc.d")), SLICE("bc")));
+    cr_expect(slice_equal(claim_part(SLICE("a.bc")), SLICE("bc")));
+    cr_expect(eq(sz, claim_part(SLICE("abc")).size, 0));
+    cr_expect(eq(sz, claim_part(SLICE("a..c")).size, 0));
+    cr_expect(eq(sz, claim_part(SLICE(".")).size, 0));
+    cr_expect(eq(sz, claim_part((struct slice){0}).size, 0));
+}
+
 /* Only so much is decoded: an id behind that is not found, one before it is. */
 Test(claim, a_huge_token)
 {
@@ -124,6 +198,7 @@ Test(claim, cuts_and_changes)
         char *exact = malloc(size + 1);
         memcpy(exact, whole.data, size);
         (void)!claim_find_id(slice_from(exact, size), buffer, &id);
+        (void)claim_user(slice_from(exact, size));
         free(exact);
     }
     for (size_t i = 0; i < sizeof(TEXT) - 1; i++) {
@@ -134,5 +209,21 @@ Test(claim, cuts_and_changes)
             if (claim_find_id(encode(changed, sizeof(TEXT) - 1, room), buffer, &id))
                 cr_assert(id.data >= buffer && id.data + id.size <= buffer + CLAIMS_MAX_BYTES);
         }
+    }
+}
+
+/* Of a token that is told by its digits too. */
+Test(claim, a_user_cut_short)
+{
+    static const char TEXT[] = "{\"id\":\"" UUID "\",\"exp\":1800000000}";
+    char room[256];
+    struct slice whole = encode(TEXT, sizeof(TEXT) - 1, room);
+    const uint64_t user = claim_user(whole);
+    for (size_t size = 0; size <= whole.size; size++) {
+        char *exact = malloc(size + 1);
+        memcpy(exact, whole.data, size);
+        uint64_t found = claim_user(slice_from(exact, size));
+        cr_expect(found == 0 || found == user, "%zu", size);
+        free(exact);
     }
 }

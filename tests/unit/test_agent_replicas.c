@@ -222,3 +222,29 @@ Test(replicas, a_decision_allocates_nothing)
     }
     cr_expect(eq(sz, allocations_count(), before));
 }
+
+/* A token that is told as a whole, for somebody's identity, is told once. */
+Test(replicas, a_user_in_a_token_that_is_told_as_a_whole)
+{
+    publish(tenant_of(STICKY_USER, 11));
+    ask("192.0.2.1", ALICE, NULL, NULL);
+    const struct replica *alice = decision.replica.replica;
+    ask("192.0.2.1", BOB, NULL, NULL);
+    const struct replica *bob = decision.replica.replica;
+    cr_assert(alice != bob, "another name is needed");
+    struct request request = {.host = SLICE("big.test"), .path = SLICE("/")};
+    struct identity_token *token = &request.identity.tokens[0];
+    cr_assert(ip_parse(SLICE("192.0.2.1"), &request.client.peer));
+    request.identity.token_count = 1;
+    *token = (struct identity_token){SLICE("jc_token"), SLICE("h." ALICE ".s"), false};
+    decide(&snapshot, &request, &decision);
+    cr_expect(decision.replica.replica == alice);
+    token->argument = SLICE("jh_authorization");
+    token->text = SLICE("Bearer h." ALICE ".s");
+    request.token_claims = SLICE(BOB);
+    decide(&snapshot, &request, &decision);
+    cr_expect(decision.replica.replica == alice, "Authorization comes first");
+    token->argument = SLICE("jh_x_token");
+    decide(&snapshot, &request, &decision);
+    cr_expect(decision.replica.replica == bob);
+}

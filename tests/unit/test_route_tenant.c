@@ -92,6 +92,36 @@ Test(template, limits)
         ERROR_TOO_BIG);
 }
 
+/* Wherever a byte that ends a header stands, at whatever length of the value. */
+Test(template, what_ends_a_header_is_never_written)
+{
+    static const char ENDS[] = {'\r', '\n', '\0'};
+    struct template template;
+    cr_assert_eq(template_parse(SLICE("<{host}>"), &template, NULL), ERROR_OK);
+    for (size_t size = 0; size <= 40; size++) {
+        for (size_t at = 0; at < size; at++) {
+            for (size_t end = 0; end < sizeof(ENDS); end++) {
+                char value[40], written[42], wanted[42];
+                memset(value, 'v', size);
+                value[at] = ENDS[end];
+                if (at > 0)
+                    value[0] = '\t';
+                const struct template_values values = {.value = {[HEADER_HOST] = {value, size}}};
+                struct writer writer = writer_of(written, size + 2);
+                template_write(&template, &values, &writer);
+                value[at] = '?';
+                memcpy(wanted, "<", 1);
+                memcpy(wanted + 1, value, size);
+                memcpy(wanted + 1 + size, ">", 1);
+                cr_assert(not(writer.failed));
+                cr_assert_eq(template_size(&template, &values), size + 2);
+                cr_assert(memcmp(written, wanted, size + 2) == 0, "%zu of %zu", at, size);
+            }
+        }
+    }
+    template_fini(&template);
+}
+
 Test(template, a_value_that_does_not_fit_fails_the_writer)
 {
     struct template template;
