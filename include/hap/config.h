@@ -46,16 +46,16 @@ enum hap_source {
 
 /* What the agent is told only where some tenant needs it, the first in the order of route's enum
  * policy_need: name, arguments of the message. */
-#define HAP_ARGUMENT_TABLE(X)                                                                \
-    X(ORIGIN, "origin", "org=req.fhdr(origin)")                                              \
-    X(SNI, "sni", "sni=ssl_fc_sni")                                                          \
-    X(METHOD, "method", "meth=method")                                                       \
-    /* the kind, not the secret: "Bearer sk-", "sk-" or "eyJ", how many */                   \
-    X(CREDENTIAL, "credential",                                                              \
-      "ath=req.fhdr(authorization,1),bytes(0,10) tok=req.cook(token),bytes(0,3) "            \
-      "key=req.fhdr_cnt(x-api-key)")                                                         \
-    /* claims alone: without its signature, nobody can use the token */                      \
-    X(USER, "user", "utk=req.cook(token),field(2,.) uau=req.fhdr(authorization),field(2,.)") \
+#define HAP_ARGUMENT_TABLE(X)                                                              \
+    X(ORIGIN, "origin", "org=req.fhdr(origin)")                                            \
+    X(SNI, "sni", "sni=ssl_fc_sni")                                                        \
+    X(METHOD, "method", "meth=method")                                                     \
+    /* the kind, not the secret: "Bearer sk-", "sk-" or "eyJ", how many */                 \
+    X(CREDENTIAL, "credential",                                                            \
+      "ath=req.fhdr(authorization,1),bytes(0,10) tok=req.cook(token),bytes(0,3) "          \
+      "key=req.fhdr_cnt(x-api-key)")                                                       \
+    /* claims alone, unless the whole is told for an identity: see put_user_arguments() */ \
+    X(USER, "user", NULL)                                                                  \
     X(REPLICA, "replica", "rep=req.cook(" HAP_REPLICA_COOKIE ")")
 
 enum hap_argument {

@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 enum {
     STRIP_MAX_SEGMENTS = 8,
@@ -898,6 +899,30 @@ static void put_identity_arguments(const struct page *page)
     put(page, ")\n");
 }
 
+/* Whether the whole of it is told because some tenant takes an identity from there. */
+static bool tells_token(const struct hap_config *config, const char *name, bool is_cookie)
+{
+    for (size_t i = 0; i < config->token_count; i++) {
+        const struct hap_token *token = &config->tokens[i];
+        if (token->is_cookie == is_cookie &&
+            (is_cookie ? strcmp(token->name, name) : strcasecmp(token->name, name)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of tokens that are told anyway, the agent finds the middle part itself: told twice, a long one
+ * makes a frame that is too big for HAProxy before 3.1, which then waits for an answer in vain. */
+static void put_user_arguments(const struct page *page)
+{
+    bool by_cookie = tells_token(page->config, "token", true);
+    bool by_header = tells_token(page->config, "Authorization", false);
+    if (by_cookie && by_header)
+        return;
+    put(page, "    args%s%s\n", by_cookie ? "" : " utk=req.cook(token),field(2,.)",
+        by_header ? "" : " uau=req.fhdr(authorization),field(2,.)");
+}
+
 static void put_arguments(const struct page *page)
 {
     const bool *sources = page->config->sources;
@@ -907,9 +932,14 @@ static void put_arguments(const struct page *page)
               "up=req.fhdr(upgrade,-1)\n");
     if (page->config->tells_request_id)
         put(page, "    args uid=unique-id\n");
-    for (size_t i = 0; i < COUNT_OF(ARGUMENTS); i++)
-        if ((page->config->arguments >> i & 1) != 0)
+    for (size_t i = 0; i < COUNT_OF(ARGUMENTS); i++) {
+        if ((page->config->arguments >> i & 1) == 0)
+            continue;
+        if (i == HAP_ARGUMENT_USER)
+            put_user_arguments(page);
+        else
             put(page, "    args %s\n", ARGUMENTS[i]);
+    }
     for (size_t i = 0; i < COUNT_OF(SOURCES); i++) {
         if (!sources[i])
             continue;

@@ -1,6 +1,7 @@
 """Several servers of one tenant: who goes where, who moves when one dies, drains or comes back."""
 
 import asyncio
+import base64
 import collections
 import json
 import re
@@ -8,7 +9,8 @@ import time
 
 import pytest
 
-from support.clients import Browser, request
+from support.clients import Browser, echo, request
+from support.identity import AUDIENCE, ISSUER, Key, key_set
 from support.processes import free_port, wait_until
 from support.stack import Upstream, run_agent_command
 from upstream import create_token
@@ -187,6 +189,49 @@ def test_the_agent_is_not_told_what_can_be_used(started):
     spoe = (stack.haproxy_dir / "owui.spoe.cfg").read_text()
     assert "utk=req.cook(token),field(2,.) uau=req.fhdr(authorization),field(2,.)" in spoe
     assert "rep=req.cook(owui_replica)" in spoe
+
+
+def test_a_token_is_told_once(new_stack, servers, tmp_path):
+    """One that is told as a whole for somebody's identity is not told again for its user: of a long
+    one, both would be more than a frame holds."""
+    stack = new_stack()
+    keys = tmp_path / "keys.json"
+    key = Key("ES256", kid="k1")
+    keys.write_text(key_set(key))
+    about = {"from": "jwt", "issuer": ISSUER, "audience": AUDIENCE, "jwks": str(keys)}
+    identity = {**about, "set": {"X-User-Email": "{email}"}}
+    believing = {"upstream": servers["one"].url, "https": "off"}
+    stack.write_tenants(
+        {
+            "t": tenant(servers, sticky="user", fallback="client"),
+            "header": {**believing, "hosts": ["header.test"], "identity": identity},
+            "cookie": {
+                **believing,
+                "hosts": ["cookie.test"],
+                "identity": {**identity, "cookie": "token"},
+            },
+        }
+    )
+    stack.start()
+    spoe = (stack.haproxy_dir / "owui.spoe.cfg").read_text()
+    assert "jc_token=req.cook(token)" in spoe and "jh_authorization=" in spoe
+    assert "field(2,.)" not in spoe
+    for user in map(str, range(10)):
+        name, value = bearer(user)
+        token = value.removeprefix("Bearer ")
+        home = name_of(stack, headers=[(name, value)])
+        claims, signature = token.split(".")[1:]
+        whole = base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
+        longer = base64.urlsafe_b64encode(whole[:-1] + b" " * 7500 + b"}").decode().rstrip("=")
+        for other in (token, f"x.{longer}.{signature}"):
+            assert name_of(stack, headers=[("Cookie", f"token={other}")]) == home
+    token = key.token()
+    for host, headers in (
+        ("header.test", [("Authorization", f"Bearer {token}")]),
+        ("cookie.test", [("Cookie", f"token={token}")]),
+    ):
+        seen = echo(stack.http_port, host, headers=headers)
+        assert seen.header("X-User-Email") == "ann@example.com"
 
 
 def test_haproxy_tells_only_what_some_tenant_needs(new_stack, servers, upstreams):

@@ -265,3 +265,30 @@ Test(hap_config, with_a_thumbprint_haproxy_answers_challenges_by_itself)
     config.thumbprint = "LPJNul.\"";
     cr_expect(eq(ptr, hap_config_write(&config, HAP_ANY, (struct slice){0}, &why), NULL));
 }
+
+/* A token that is told as a whole is not told again for the user in it. */
+Test(hap_config, a_token_is_told_once)
+{
+    static struct hap_token tokens[] = {{"AUTHORIZATION", "jh_authorization", false},
+                                        {"token", "jc_token", true},
+                                        {"Token", "jc_token", true}};
+    static const struct {
+        size_t from, count;
+        bool by_cookie, by_header;
+    } ROWS[] = {
+        {0, 0, true, true},   {0, 1, true, false}, {1, 1, false, true},
+        {0, 2, false, false}, {2, 1, true, true}, /* names of cookies have a case */
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct hap_config config = smallest();
+        config.arguments = 1u << HAP_ARGUMENT_USER;
+        config.tokens = tokens + ROWS[i].from;
+        config.token_count = ROWS[i].count;
+        char *text = hap_spoe_write(&config, HAP_3_0);
+        cr_expect_eq(holds(text, " utk=req.cook(token),field(2,.)"), ROWS[i].by_cookie, "%zu", i);
+        cr_expect_eq(holds(text, " uau=req.fhdr(authorization),field(2,.)"), ROWS[i].by_header,
+                     "%zu", i);
+        cr_expect_not(holds(text, "args\n"), "%zu", i);
+        free(text);
+    }
+}
