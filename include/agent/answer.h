@@ -70,6 +70,8 @@
  *     more     boolean  true: HAProxy has to cut the path or to count; else absent
  *     strip    integer  how many leading segments to cut (1..8), only when some
  *     rid      string   a trusted proxy's request id, only when well-formed
+ *     chain    string   the client and the trusted proxies behind it, where "forwarding" wants it
+ *     gen      string   what is in force, for clients that are to be told
  *     backend  string   a named backend; else `via` (http, https, https-noverify), `dst` (address),
  *                       `port` (integer), and `sni` for TLS
  *     spent    boolean  Authorization told the identity, and is not for the upstream
@@ -169,6 +171,7 @@ enum answer_form { FORM_TEXT, FORM_JSON, FORM_PAGE };
 enum {
     LOCATION_MAX_BYTES = HOST_MAX_BYTES + 32,
     COOKIE_MAX_BYTES = SEAL_MAX_BYTES + 32,
+    CHAIN_MAX_BYTES = 200, /* of X-Forwarded-For: four addresses of the longest */
 };
 
 /* The decision with everything that explains it. Slices view the request, the tenant or the
@@ -203,9 +206,12 @@ struct decision {
     struct slice cookie;            /* to be set */
     struct replica_choice replica;  /* of a target that has replicas */
     struct slice location;          /* for redirects: scheme, host and port */
+    struct slice chain;             /* for X-Forwarded-For; empty: the client alone */
+    uint64_t generation_hash;       /* to be told to the client; 0: it is not */
     struct slice reuse_stamp;       /* it holds for more than this request; empty: it does not */
     char location_buffer[LOCATION_MAX_BYTES];
     char cookie_buffer[COOKIE_MAX_BYTES];
+    char chain_buffer[CHAIN_MAX_BYTES];
 };
 
 /* False when the message is not `route` or lacks an argument. */

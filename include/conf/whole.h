@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conf/configuration.h"
+#include "route/table.h"
 
 #include <stdatomic.h>
 
@@ -34,3 +35,7 @@ bool whole_load_changed(const char *path, const struct whole_changes *changes,
                         whole_prepare_fn *prepare, struct whole *whole,
                         struct diagnostics *diagnostics);
 void whole_fini(struct whole *whole);
+
+/* Of all that is in force: equal for what means the same, and told to people as 16 digits. */
+uint64_t whole_content_hash(const struct configuration *configuration,
+                            const struct route_table *table);

@@ -146,6 +146,10 @@ struct hap_config {
     bool client_certificates; /* some tenant wants them */
     bool sources[HAP_SOURCE__MAX]; /* what groups of trusted proxies use; none: no such proxies */
     bool tells_request_id;         /* the agent records decisions under it */
+    bool appends_forwarded_for;    /* X-Forwarded-For tells the trusted proxies, too */
+    bool tells_forwarded;          /* upstreams get Forwarded (RFC 7239) */
+    bool keeps_trace;              /* a client's traceparent goes on where it is a good one */
+    bool tells_generation;         /* some clients are told what is in force */
     unsigned arguments;  /* a bit (1 << enum hap_argument) for each that some tenant needs */
     char *spoe_path;     /* NULL: "/etc/haproxy/owui.spoe.cfg" */
     char *fallback_map;  /* what is asked when no agent answers; NULL: nothing */

@@ -1,6 +1,7 @@
 /* Who is the client? (facts: rightmost untrusted address, per group of trusted proxies.) */
 #pragma once
 
+#include "core/cursor.h"
 #include "core/ip.h"
 
 enum client_source { /* the header that a group of proxies tells the client's address in */
@@ -52,6 +53,12 @@ struct client {
 
 void client_resolve(const struct trusted_proxies *trusted, const struct client_question *question,
                     struct client *client);
+
+/* Writes who the client is and, behind it, the trusted proxies that its request has passed, up to
+ * the peer: what X-Forwarded-For says when it tells a chain. Only for a trusted peer. The writer
+ * fails when there is no room. */
+void client_write_chain(const struct trusted_proxies *trusted,
+                        const struct client_question *question, struct writer *chain);
 
 /* The group that trusts `ip`, or NULL. */
 const struct proxy_group *trusted_proxies_find(const struct trusted_proxies *trusted,

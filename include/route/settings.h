@@ -2,6 +2,7 @@
 #pragma once
 
 #include "route/client.h"
+#include "route/policy.h"
 #include "route/tenant.h"
 
 enum unknown_host_action { UNKNOWN_HOST_DENY, UNKNOWN_HOST_REDIRECT, UNKNOWN_HOST_TENANT };
@@ -12,6 +13,9 @@ struct settings {
     uint16_t unknown_host_status; /* for DENY: 400, 403, 404, 421 or 503 */
     char *unknown_host_location;  /* for REDIRECT: scheme and host, without path */
     char *unknown_host_tenant;    /* for TENANT: its name */
+
+    bool tells_chain;              /* answers tell the trusted proxies on the way, too */
+    struct networks generation_to; /* whose answers tell what is in force; none: nobody's */
 
     uint16_t https_port; /* where plain HTTP is redirected to; 0: 443, which is not written out */
 

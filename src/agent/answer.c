@@ -168,6 +168,24 @@ static void write_replica(const struct replica_choice *choice, struct writer *ac
                         slice_from(replica->cookie, sizeof(replica->cookie)));
 }
 
+static void write_if_it_fits(struct slice name, struct slice value, struct writer *actions)
+{
+    struct writer with = *actions;
+    action_set_text(&with, name, value);
+    if (!with.failed)
+        *actions = with;
+}
+
+/* Two HAProxys that tell the same decide the same. */
+static void write_generation(const struct decision *decision, struct writer *actions)
+{
+    static const char DIGITS[] = "0123456789abcdef";
+    char text[16];
+    for (unsigned i = 0; i < sizeof(text); i++)
+        text[i] = DIGITS[decision->generation_hash >> (4 * (15 - i)) & 15];
+    write_if_it_fits(SLICE("gen"), slice_from(text, sizeof(text)), actions);
+}
+
 static void write_forward(const struct request *request, const struct decision *decision,
                           struct writer *actions)
 {
@@ -189,12 +207,10 @@ static void write_forward(const struct request *request, const struct decision *
     write_spent(decision, actions);
     write_headers(request, decision, actions);
 
-    /* Last, because an answer is complete without these: HAProxy then makes an id of its own, and
-     * asks again. */
-    struct writer with_id = *actions;
-    action_set_text(&with_id, SLICE("rid"), decision->client.request_id);
-    if (!with_id.failed)
-        *actions = with_id;
+    /* Last, because an answer is complete without these: HAProxy then makes an id of its own, tells
+     * the client alone, and asks again. */
+    write_if_it_fits(SLICE("rid"), decision->client.request_id, actions);
+    write_if_it_fits(SLICE("chain"), decision->chain, actions);
     if (decision->reuse_stamp.size > 0)
         reuse_write(request, decision, public_port(decision), actions);
 }
@@ -234,6 +250,8 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_BAD_REQUEST:
     case OUTCOME__MAX: write_denial(decision, actions); break;
     }
+    if (decision->generation_hash != 0)
+        write_generation(decision, actions);
     if (!actions->failed)
         return true;
     *actions = before;

@@ -74,6 +74,8 @@ static void clear(struct decision *decision)
     decision->replica = (struct replica_choice){0};
     decision->strip_segments = 0;
     decision->location = (struct slice){0};
+    decision->chain = (struct slice){0};
+    decision->generation_hash = 0;
     decision->reuse_stamp = (struct slice){0};
 }
 
@@ -304,6 +306,21 @@ static void find_upstream(const struct snapshot *snapshot, const struct request 
         finish(decision, OUTCOME_DENY_UNRESOLVED, 503);
 }
 
+/* Who the client is and, where that is wanted, who has told. */
+static void find_client(const struct snapshot *snapshot, const struct request *request,
+                        struct decision *decision)
+{
+    const struct settings *settings = snapshot->settings;
+    client_resolve(&settings->trusted_proxies, &request->client, &decision->client);
+    if (settings->tells_chain && decision->client.trusted_peer) {
+        struct writer chain = writer_of(decision->chain_buffer, CHAIN_MAX_BYTES);
+        client_write_chain(&settings->trusted_proxies, &request->client, &chain);
+        decision->chain = chain.failed ? (struct slice){0} : writer_written(&chain);
+    }
+    if (networks_contain(&settings->generation_to, &decision->client.ip))
+        decision->generation_hash = snapshot->content_hash;
+}
+
 void decide(const struct snapshot *snapshot, const struct request *request,
             struct decision *decision)
 {
@@ -313,7 +330,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         finish(decision, OUTCOME_BAD_REQUEST, 400);
         return;
     }
-    client_resolve(&snapshot->settings->trusted_proxies, &request->client, &decision->client);
+    find_client(snapshot, request, decision);
     find_tenant(snapshot, request, decision);
     if (decision->match.tenant == NULL || !screen_passes(snapshot, request, decision))
         return;

@@ -392,12 +392,30 @@ static void put_host(struct json *set, const char *name, const struct host *host
     json_put_text(set, name, writer_written(&writer));
 }
 
+/* RFC 7239, as haproxy.cfg makes it of the others. */
+static void put_forwarded(const struct header_lists *lists, const char *name)
+{
+    char ip_text[IP_TEXT_SIZE], host_text[HOST_MAX_BYTES + 16];
+    const struct decision *decision = &lists->explanation->decision;
+    struct writer host = writer_of(host_text, sizeof(host_text));
+    bool is_v6 = decision->client.ip.family == IP_V6;
+    host_write(&decision->host, &host);
+    char *text = memory_format("for=%s%s%s;host=\"%.*s\";proto=%s;by=_owui", is_v6 ? "\"[" : "",
+                               ip_print(&decision->client.ip, ip_text), is_v6 ? "]\"" : "",
+                               SLICE_PRINT(writer_written(&host)),
+                               decision->client.https ? "https" : "http");
+    put_string(lists->set, name, text);
+    free(text);
+}
+
 static void list_set(void *context, const char *name, const char *variable)
 {
     const struct header_lists *lists = context;
     struct spop_value value;
     if (strcmp(variable, "host") == 0)
         put_host(lists->set, name, &lists->explanation->decision.host);
+    else if (strcmp(variable, "forwarded") == 0)
+        put_forwarded(lists, name);
     else if (find_variable(lists->explanation, variable, &value))
         put_value(lists->set, name, &value);
     else if (strcmp(variable, "rid") == 0)
@@ -436,6 +454,8 @@ static struct json *headers_json(const struct explanation *explanation)
         put_string(lists.set, "X-Forwarded-Prefix", explanation->decision.match.path->prefix);
     list_own(&lists);
     json_put(object, "deleted", lists.deleted);
+    if (explanation->haproxy->keeps_trace)
+        put_string(object, "kept", "traceparent and tracestate, where W3C Trace Context has them");
     json_put(object, "set", lists.set);
     return object;
 }
@@ -468,9 +488,11 @@ struct json *explanation_json(const struct explanation *explanation)
     explain_outage(explanation->request, decision, root);
     if (explanation->request->cookie.size > 0)
         put_string(root, "takeover", takeover_text(decision));
-    struct spop_value hsts;
-    if (find_variable(explanation, "hsts", &hsts))
-        json_put_text(root, "hsts", hsts.bytes);
+    struct spop_value told;
+    if (find_variable(explanation, "hsts", &told))
+        json_put_text(root, "hsts", told.bytes);
+    if (find_variable(explanation, "gen", &told))
+        put_string(root, "generation", "told to this client in X-Owui-Generation");
     if (decision->strip_segments > 0)
         json_put_integer(root, "strip_segments", decision->strip_segments);
     if (decision->match.tenant != NULL)
@@ -585,6 +607,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "form", text_at(root, "form"), (struct slice){0});
     print_line(out, "page", text_at(root, "page"), (struct slice){0});
     print_line(out, "hsts", text_at(root, "hsts"), (struct slice){0});
+    print_line(out, "generation", text_at(root, "generation"), (struct slice){0});
     print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
     print_line(out, "label", text_at(tenant, "label"), (struct slice){0});
     print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));
@@ -705,6 +728,7 @@ static void print_headers(FILE *out, const struct json *headers)
         width += name.size + 1;
     }
     fputc('\n', out);
+    print_line(out, "  but not", text_at(headers, "kept"), (struct slice){0});
     print_members(out, "headers set", ": ", json_get(headers, "set"));
 }
 

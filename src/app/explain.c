@@ -323,6 +323,8 @@ static int tell(struct inquiry *inquiry, struct whole *whole)
                           &inquiry->request);
     struct snapshot snapshot = {.generation = 1,
                                 .settings = whole->configuration->settings,
+                                .content_hash =
+                                    whole_content_hash(whole->configuration, whole->table),
                                 .table = whole->table,
                                 .keys = known.keys};
     const struct hap_config *haproxy = &whole->configuration->haproxy;

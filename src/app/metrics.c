@@ -12,6 +12,7 @@
 #include "sources.h"
 
 #include <dirent.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -108,6 +109,11 @@ static void tell_tenants(struct metrics_text *text, const struct live *live)
 static void tell_configuration(struct metrics_text *text, const struct live *live)
 {
     const struct publisher_record *record = publisher_record(live->publisher);
+    char hash[17];
+    snprintf(hash, sizeof(hash), "%016" PRIx64, publisher_snapshot(live->publisher)->content_hash);
+    metrics_family(text, METRICS_INFO, "owui_spoa_configuration",
+                   "What is in force: agents with equal hashes decide the same.");
+    metrics_info(text, METRICS_LABELS({"hash", slice_of(hash)}));
     metrics_family(text, METRICS_GAUGE, "owui_spoa_snapshot_generation",
                    "Number of the snapshot that decisions are made from.");
     metrics_value(text, (double)publisher_snapshot(live->publisher)->generation, NULL);

@@ -1,8 +1,8 @@
 /* The only one that makes snapshots: see publisher.h. */
 #include "publisher.h"
 
+#include "conf/whole.h"
 #include "core/clock.h"
-#include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "count_places.h"
@@ -131,13 +131,6 @@ static void on_reclaim(void *context)
     reclaim(context);
 }
 
-static uint64_t content_hash(const struct configuration *configuration,
-                             const struct route_table *table)
-{
-    uint64_t hash = route_table_content_hash(table);
-    return hash_content(slice_from(&hash, sizeof(hash)), configuration->content_hash);
-}
-
 static void hand_out(struct publisher *publisher, struct snapshot *snapshot)
 {
     if (publisher->loops == NULL)
@@ -185,7 +178,7 @@ static void publish(struct publisher *publisher)
     snapshot->table =
         route_registry_build(sources_registry(publisher->sources), snapshot->generation);
     snapshot->table_generation = snapshot->generation;
-    snapshot->content_hash = content_hash(configuration, snapshot->table);
+    snapshot->content_hash = whole_content_hash(configuration, snapshot->table);
     publisher->record.snapshot_wall_s = clock_wall_s();
     put_stamp(publisher, &configuration->haproxy, snapshot);
     publisher->labels_changed = false;

@@ -556,6 +556,8 @@ void global_read(const struct node *root, struct configuration *configuration)
         {"resolver", read_resolver},
         {"strip_headers", read_strip_headers},
         {"tenant_id_header", read_tenant_id_header},
+        {"forwarding", forwarding_read},
+        {"generation_header", generation_header_read},
         {"haproxy", haproxy_read},
         {"acme", acme_read},
         {"jwks", jwks_read},

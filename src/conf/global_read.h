@@ -9,6 +9,8 @@ void global_read(const struct node *root, struct configuration *configuration);
 /* What a configuration is before anything was read. */
 void configuration_set_defaults(struct configuration *configuration, const char *path);
 
+void forwarding_read(const struct node *node, void *configuration);
+void generation_header_read(const struct node *node, void *configuration);
 void haproxy_read(const struct node *node, void *configuration);
 void acme_read(const struct node *node, void *configuration);
 void admin_http_read(const struct node *node, void *configuration);

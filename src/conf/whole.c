@@ -1,6 +1,7 @@
 /* A whole configuration: see conf/whole.h. */
 #include "conf/whole.h"
 
+#include "core/hash.h"
 #include "core/memory.h"
 #include "file.h"
 #include "load.h"
@@ -274,6 +275,13 @@ bool whole_load_changed(const char *path, const struct whole_changes *changes,
         whole->configuration = NULL;
     }
     return diagnostics->errors == errors;
+}
+
+uint64_t whole_content_hash(const struct configuration *configuration,
+                            const struct route_table *table)
+{
+    uint64_t hash = route_table_content_hash(table);
+    return hash_content(slice_from(&hash, sizeof(hash)), configuration->content_hash);
 }
 
 void whole_fini(struct whole *whole)

@@ -9,6 +9,7 @@
 
 #include "core/memory.h"
 #include "fallback_write.h"
+#include "forwarded_write.h"
 #include "limits_write.h"
 #include "reuse_write.h"
 
@@ -404,6 +405,9 @@ static void put_question(const struct page *page)
         "{ var(txn.owui.rid) -m found }\n"
         "    http-after-response set-header Strict-Transport-Security %%[var(txn.owui.hsts)] if "
         "{ var(txn.owui.hsts) -m found }\n");
+    if (page->config->tells_generation)
+        put(page, "    http-after-response set-header X-Owui-Generation %%[var(txn.owui.gen)] if "
+                  "{ var(txn.owui.gen) -m found }\n");
     fallback_put_answer(page->out, page->config, page->version);
     put(page, "    http-request return status 503 content-type text/plain hdr Retry-After 2 "
               "hdr X-Refused no-agent string \"Service unavailable\\n\" unless "
@@ -427,7 +431,7 @@ static bool is_stripped_already(const struct hap_config *config, size_t header_l
     }
     for (size_t i = 0; i < COUNT_OF(STRIPPED_HEADERS); i++)
         if (slice_equal_nocase(name, slice_of(STRIPPED_HEADERS[i])))
-            return true;
+            return !forwarded_is_trace(config, name);
     for (size_t i = 0; i < header_limit && i < config->strip_header_count; i++)
         if (slice_equal_nocase(name, slice_of(config->strip_headers[i])))
             return true;
@@ -444,7 +448,8 @@ static void visit_deleted(const struct hap_config *config, const struct hap_head
     for (size_t i = 0; i < COUNT_OF(STRIPPED_PREFIXES); i++)
         visitor->on_deleted(visitor->context, STRIPPED_PREFIXES[i], true);
     for (size_t i = 0; i < COUNT_OF(STRIPPED_HEADERS); i++)
-        visitor->on_deleted(visitor->context, STRIPPED_HEADERS[i], false);
+        if (!forwarded_is_trace(config, slice_of(STRIPPED_HEADERS[i])))
+            visitor->on_deleted(visitor->context, STRIPPED_HEADERS[i], false);
     for (size_t i = 0; i < config->strip_header_count; i++)
         if (!is_stripped_already(config, i, slice_of(config->strip_headers[i])))
             visitor->on_deleted(visitor->context, config->strip_headers[i], false);
@@ -459,6 +464,10 @@ void hap_config_visit_headers(const struct hap_config *config,
     visit_deleted(config, visitor);
     for (size_t i = 0; i < COUNT_OF(TOLD_HEADERS); i++)
         visitor->on_set(visitor->context, TOLD_HEADERS[i].header, TOLD_HEADERS[i].variable);
+    if (config->appends_forwarded_for)
+        visitor->on_set(visitor->context, TOLD_HEADERS[0].header, "chain");
+    if (config->tells_forwarded)
+        visitor->on_set(visitor->context, "Forwarded", "forwarded");
     if (tenant_header(config)[0] != '\0')
         visitor->on_set(visitor->context, tenant_header(config), "tenant");
 }
@@ -477,6 +486,7 @@ static void put_stripping(const struct page *page)
         "\n"
         "    # what a client may not say: who it is, where it came from, what it asked for\n");
     visit_deleted(page->config, &visitor);
+    forwarded_put_trace(page->out, page->config);
     put(page,
         "\n"
         "    # the only upgrade is to WebSocket; Connection must not name a header set below\n"
@@ -542,6 +552,7 @@ static void put_headers(const struct page *page)
             put(page, "    http-request set-header %s %%[var(txn.owui.%s)]\n", told->header,
                 told->variable);
     }
+    forwarded_put_headers(page->out, page->config);
     put(page, "    http-request add-header X-Owui-Hop 1\n");
     if (has_authorization(page->config))
         put(page, "    # an identity provider's token, which has been verified\n"

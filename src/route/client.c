@@ -247,6 +247,31 @@ void client_resolve(const struct trusted_proxies *trusted, const struct client_q
     believe(trusted, question, &hops, client);
 }
 
+static void write_ip(struct writer *text, const struct ip *ip)
+{
+    char buffer[IP_TEXT_SIZE];
+    writer_bytes(text, slice_of(ip_print(ip, buffer)));
+}
+
+/* All behind the client's hop were trusted, and so readable, when the client was found. */
+void client_write_chain(const struct trusted_proxies *trusted,
+                        const struct client_question *question, struct writer *chain)
+{
+    struct hops hops;
+    struct ip ip;
+    const struct proxy_group *group = trusted_proxies_find(trusted, &question->peer);
+    if (group != NULL && collect_hops(question, group->source, &hops)) {
+        const struct hop *client = walk(trusted, &hops, &ip);
+        for (const struct hop *hop = client; hop != NULL && hop < hops.list + hops.count; hop++) {
+            if (!hop_address(hop, &ip))
+                break;
+            write_ip(chain, &ip);
+            writer_bytes(chain, SLICE(", "));
+        }
+    }
+    write_ip(chain, &question->peer);
+}
+
 const struct proxy_group *trusted_proxies_find(const struct trusted_proxies *trusted,
                                                const struct ip *ip)
 {

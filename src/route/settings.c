@@ -34,5 +34,6 @@ void settings_free(struct settings *settings)
     free(settings->unknown_host_location);
     free(settings->unknown_host_tenant);
     free(settings->upstream_allow);
+    free(settings->generation_to.items);
     free(settings);
 }

@@ -250,6 +250,8 @@ def test_configuration_that_is_wrong_is_told(two, upstreams):
     assert start("owui_spoa_configuration_rejected") == 0
     assert start("owui_spoa_tenants", state="live") == 2
     generation = start("owui_spoa_snapshot_generation")
+    told = [dict(labels)["hash"] for labels in start.of("owui_spoa_configuration_info")]
+    assert len(told) == 1 and len(told[0]) == 16
     stack.write_tenants({"c": {**tenant(upstreams, "c.test"), "typo": 1}}, "c.json")
     wait_until(lambda: Metrics(stack)("owui_spoa_tenants", state="broken") == 1, "broken", 30)
     assert Metrics(stack)("owui_spoa_configuration_problems_total", severity="error") >= 1

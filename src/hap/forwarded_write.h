@@ -1,0 +1,14 @@
+/* What upstreams are told of the way that a request has come, beyond the usual headers: see
+ * "forwarding" of the global file. */
+#pragma once
+
+#include "hap/config.h"
+
+#include <stdio.h>
+
+/* Headers that say which trace a request belongs to: deleted, unless `keeps_trace` and they are
+ * what W3C Trace Context wants. */
+bool forwarded_is_trace(const struct hap_config *config, struct slice header);
+void forwarded_put_trace(FILE *out, const struct hap_config *config);
+/* The chain in X-Forwarded-For, and RFC 7239's header. */
+void forwarded_put_headers(FILE *out, const struct hap_config *config);
