@@ -29,6 +29,10 @@
  *     uau   string    the same of Authorization, or of jh_authorization
  *     rep   string    the cookie owui_replica
  *
+ * and, where some route is for a share of the clients,
+ *
+ *     shr   string    the cookie owui_share
+ *
  * The order is free, though agent/ahead.h finds a host soonest that comes first; unknown arguments
  * are skipped.
  *
@@ -81,6 +85,7 @@
  *     lb       integer  bytes of a body
  *     si sn    integer  sign-ins in a minute from an address, from its subnet; on such paths only
  *     ts tt    integer  timeouts in ms: of the server, of a tunnel
+ *     shr      string   what the cookie owui_share is to be set to, only when there is none
  *     stick    string   what the cookie owui_replica is to be set to, only when it is another
  *     h_NAME   string   a tenant's header (hb false)
  *     headers  binary   all of a tenant's headers (hb true): (name, value) pairs of varint-length
@@ -156,6 +161,7 @@ struct request {
     struct slice token_claims; /* utk */
     struct slice authorization_claims; /* uau */
     struct slice replica_cookie;       /* rep */
+    struct slice share_cookie;         /* shr */
     struct identity_question identity;
     struct verifier *verifier; /* the loop's; NULL: nobody's identity can be verified */
     struct slice method;
@@ -197,18 +203,23 @@ struct decision {
     /* Of a tenant that asks who the user is; the verifier's, until it is asked again. */
     const struct identity *identity;
     enum identity_refusal identity_refusal;
-    bool taken_over;                /* the tenant has the request by the cookie */
-    bool forget;                    /* what another tenant has left in the browser is to go */
-    bool is_sign_in;                /* the tenant's policy limits how often */
-    const struct policy_rule *rule; /* of the tenant's policy; NULL: none matched */
-    const struct tenant *led_from;  /* whose host the user's address led away from; or NULL */
-    const struct tenant *sealed;    /* that the cookie names; NULL: none, or it is no good */
-    struct slice cookie;            /* to be set */
-    struct replica_choice replica;  /* of a target that has replicas */
-    struct slice location;          /* for redirects: scheme, host and port */
-    struct slice chain;             /* for X-Forwarded-For; empty: the client alone */
-    uint64_t generation_hash;       /* to be told to the client; 0: it is not */
-    struct slice reuse_stamp;       /* it holds for more than this request; empty: it does not */
+    bool taken_over;                  /* the tenant has the request by the cookie */
+    bool forget;                      /* what another tenant has left in the browser is to go */
+    bool is_sign_in;                  /* the tenant's policy limits how often */
+    const struct policy_rule *rule;   /* of the tenant's policy; NULL: none matched */
+    const struct tenant *led_from;    /* whose host a route, or the user's address, led away from;
+                                         or NULL */
+    const struct policy_rule *led_by; /* the route that did; NULL: none */
+    const struct tenant *asked;       /* whose `identity` tells who the user is; NULL: nobody's */
+    bool sets_share;                  /* the client has no number in its cookie yet */
+    uint8_t share;                    /* it has this one */
+    const struct tenant *sealed;      /* that the cookie names; NULL: none, or it is no good */
+    struct slice cookie;              /* to be set */
+    struct replica_choice replica;    /* of a target that has replicas */
+    struct slice location;            /* for redirects: scheme, host and port */
+    struct slice chain;               /* for X-Forwarded-For; empty: the client alone */
+    uint64_t generation_hash;         /* to be told to the client; 0: it is not */
+    struct slice reuse_stamp;         /* it holds for more than this request; empty: it does not */
     char location_buffer[LOCATION_MAX_BYTES];
     char cookie_buffer[COOKIE_MAX_BYTES];
     char chain_buffer[CHAIN_MAX_BYTES];

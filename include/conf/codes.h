@@ -44,7 +44,8 @@
     X(TENANT_UNKNOWN, 220, ERROR, "a tenant is named that does not exist")                      \
     X(VERSION_SPLIT, 230, ERROR, "two versions cannot share a tenant's requests")               \
     X(VERSION_UNKNOWN, 231, ERROR, "the active version is none of the versions")                \
-    X(REPLICA_UNKNOWN, 232, ERROR, "a server drains that is none of the replicas")              \
+    X(REPLICA_UNKNOWN, 232, ERROR, "a server or pool is named that is none of the replicas")    \
+    X(ROUTE_TENANT, 233, ERROR, "not a tenant that a route can lead to")                        \
     X(HSTS_PRELOAD, 240, ERROR, "HSTS lacks what preload lists demand")                         \
     X(BAD_TIME, 241, ERROR, "not a point in time such as \"2026-12-01T02:00Z\"")                \
     X(IDENTITY_HEADER, 244, ERROR, "not a header for an identity or a token")                   \
@@ -59,6 +60,7 @@
     X(NO_TENANTS, 507, WARNING, "there is no tenant")                                           \
     X(SHARED_ORIGIN, 508, WARNING, "two tenants share one browser origin")                      \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
+    X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \
     X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")
 
 enum code {

@@ -43,6 +43,8 @@ enum hap_source {
 
 /* Which replica of a tenant a browser is to stay at; set when the agent says so. */
 #define HAP_REPLICA_COOKIE "owui_replica"
+/* A browser's number among a hundred, for routes that are for a share of them. */
+#define HAP_SHARE_COOKIE "owui_share"
 
 /* What the agent is told only where some tenant needs it, the first in the order of route's enum
  * policy_need: name, arguments of the message. */
@@ -56,7 +58,8 @@ enum hap_source {
       "key=req.fhdr_cnt(x-api-key)")                                                       \
     /* claims alone, unless the whole is told for an identity: see put_user_arguments() */ \
     X(USER, "user", NULL)                                                                  \
-    X(REPLICA, "replica", "rep=req.cook(" HAP_REPLICA_COOKIE ")")
+    X(REPLICA, "replica", "rep=req.cook(" HAP_REPLICA_COOKIE ")")                          \
+    X(SHARE, "share", "shr=req.cook(" HAP_SHARE_COOKIE ")")
 
 enum hap_argument {
 #define X(NAME, TEXT, ARGUMENTS) HAP_ARGUMENT_##NAME,

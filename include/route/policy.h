@@ -8,6 +8,7 @@
 #pragma once
 
 #include "core/ip.h"
+#include "route/hours.h"
 #include "route/place.h"
 
 /* What a policy must be told about a request beyond host and path, in the order of hap's
@@ -64,6 +65,12 @@ struct policy_rule {
     unsigned credentials; /* of enum credential; 0: every */
     struct networks ip;   /* none: every address */
     struct networks not_ip;
+    struct hours *hours;     /* NULL: at any time */
+    struct hours *not_hours; /* NULL: never is kept out */
+    uint8_t share;           /* so many of a hundred clients; 0: all */
+    char *tenant;            /* whose the request is then; NULL: it stays */
+    char *pool;              /* of the tenant's replicas; NULL: those that are in none */
+    uint64_t pool_mask;      /* the same, a bit for each replica */
     bool deny;
     uint16_t status; /* of a denial: 403 or 404 */
     /* Instead of the tenant's; LIMIT_INHERITED in a member stands for that one's value until
@@ -87,6 +94,8 @@ struct policy {
     struct limits limits;
     struct policy_rule *rules;
     size_t rule_count;
+    bool looks_at_clock; /* of policy_complete(): some rule has hours, */
+    bool has_shares;     /* or a share */
 };
 
 struct policy *policy_new(void) __attribute__((malloc, returns_nonnull));
@@ -103,7 +112,9 @@ struct policy_question {
     struct slice path; /* in normal form, as the upstream sees it */
     unsigned method;   /* of policy_method(); 0: not told */
     enum credential credential;
-    struct ip ip; /* the client's */
+    struct ip ip;      /* the client's */
+    int64_t wall_s;    /* where the policy looks at the clock */
+    unsigned share_of; /* the client's number, below 100 */
 };
 
 /* The first rule that matches, or NULL. What was not told may be anything: then a rule that denies
@@ -113,7 +124,7 @@ const struct policy_rule *policy_find_rule(const struct policy *policy,
 /* Whether the address is one that the tenant's lists let in. */
 bool policy_allows_ip(const struct policy *policy, const struct ip *ip);
 
-/* Once all is read: gives each rule the limits that it inherits. */
+/* Once all is read: gives each rule the limits that it inherits, and tells what rules look at. */
 void policy_complete(struct policy *policy);
 /* Whether it or one of its rules has any. */
 bool policy_has_limits(const struct policy *policy);

@@ -53,12 +53,21 @@ struct replica {
     struct upstream upstream;
 };
 
+/* Some of the replicas, for requests that a route sends there. */
+struct replica_pool {
+    char *name;
+    uint64_t mask; /* a bit for each replica */
+};
+
 struct replica_set {
     enum replica_sticky sticky;
     enum replica_sticky fallback; /* COOKIE or CLIENT: while nobody is signed in */
     unsigned slow_start_ms;       /* how long a replica takes to get all its keys back */
     size_t count;
     struct replica *items;
+    size_t pool_count;
+    struct replica_pool *pools;
+    uint64_t pooled; /* a bit for each replica that is in one: who asks for none gets another */
     struct replica_seeds *seeds; /* of replica_set_prepare(); NULL before */
 };
 
@@ -66,6 +75,8 @@ struct replica_set {
 void replica_name(struct replica *replica);
 /* Once all is known, addresses too: makes choosing quick. */
 void replica_set_prepare(struct replica_set *set);
+/* 0: there is none of the name. */
+uint64_t replica_set_pool(const struct replica_set *set, const char *name);
 /* How many of its own keys it takes now, of REPLICA_SHARE_FULL. Any thread. */
 unsigned replica_share(const struct replica *replica);
 /* Whether some answers of the set have to set the cookie. */
@@ -79,6 +90,7 @@ struct replica_question {
     uint64_t user;       /* hash of the user's id; 0: nobody is known to be signed in */
     uint64_t client;     /* hash of the client's address */
     struct slice cookie; /* what the client's cookie says; anything */
+    uint64_t pool;       /* the replicas that may be chosen; 0: those that are in no pool */
 };
 
 /* Why it is this replica. */
@@ -101,7 +113,7 @@ const char *replica_reason_name(enum replica_reason reason);
 struct replica_choice {
     const struct replica *replica; /* NULL: none has an address */
     enum replica_reason reason;
-    bool set_cookie; /* the client's cookie should name it, and does not */
+    bool set_cookie; /* the client's cookie should name it, and does not; never in a pool */
 };
 
 void replica_choose(const struct replica_set *set, const struct replica_question *question,

@@ -1,5 +1,6 @@
 /* Decisions as SPOP actions: see agent/answer.h. */
 #include "action_write.h"
+#include "agent/share.h"
 #include "identify.h"
 #include "limits.h"
 #include "reuse.h"
@@ -21,9 +22,10 @@ static void write_tenant(const struct decision *decision, struct writer *actions
  * for. */
 static void write_hsts(const struct decision *decision, struct writer *actions)
 {
-    const struct route_match *match = &decision->match;
-    if (decision->client.https && match->host != NULL && match->tenant->has_hsts)
-        action_set_text(actions, SLICE("hsts"), slice_of(match->tenant->hsts));
+    const struct tenant *tenant =
+        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
+    if (decision->client.https && decision->match.host != NULL && tenant->has_hsts)
+        action_set_text(actions, SLICE("hsts"), slice_of(tenant->hsts));
 }
 
 /* What changes of the path that HAProxy has. */
@@ -168,6 +170,13 @@ static void write_replica(const struct replica_choice *choice, struct writer *ac
                         slice_from(replica->cookie, sizeof(replica->cookie)));
 }
 
+static void write_share(const struct decision *decision, struct writer *actions)
+{
+    char text[SHARE_COOKIE_BYTES];
+    share_cookie(decision->share, text);
+    action_set_text(actions, SLICE("shr"), slice_from(text, sizeof(text)));
+}
+
 static void write_if_it_fits(struct slice name, struct slice value, struct writer *actions)
 {
     struct writer with = *actions;
@@ -195,6 +204,8 @@ static void write_forward(const struct request *request, const struct decision *
                                                            : tenant->prepared_slots_size));
     if (decision->replica.replica != NULL)
         write_replica(&decision->replica, actions);
+    if (decision->sets_share)
+        write_share(decision, actions);
     write_client(decision, actions);
     action_set_text(actions, SLICE("proto"), proto_of(decision));
     action_set_number(actions, SLICE("fport"), public_port(decision));

@@ -3,6 +3,7 @@
 #include "agent/instance.h"
 #include "core/hash.h"
 #include "identify.h"
+#include "lead.h"
 #include "outage.h"
 #include "reuse.h"
 #include "screen.h"
@@ -66,9 +67,12 @@ static void clear(struct decision *decision)
     decision->client = (struct client){0};
     decision->match = (struct route_match){0};
     decision->target = NULL;
+    decision->asked = NULL;
     decision->identity = NULL;
     decision->identity_refusal = IDENTITY_REFUSAL_NONE;
     decision->led_from = NULL;
+    decision->led_by = NULL;
+    decision->sets_share = false;
     decision->rule = NULL;
     decision->is_sign_in = false;
     decision->replica = (struct replica_choice){0};
@@ -279,7 +283,10 @@ static bool find_replica(const struct request *request, struct decision *decisio
 {
     const struct replica_set *set = decision->target->replicas;
     const struct ip *client = &decision->client.ip;
-    struct replica_question question = {.cookie = request->replica_cookie};
+    struct replica_question question = {
+        .cookie = request->replica_cookie,
+        .pool = decision->rule != NULL ? decision->rule->pool_mask : 0,
+    };
     if (replica_set_uses_user(set))
         question.user = find_user(request, decision);
     if (question.user == 0)
@@ -349,10 +356,14 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     }
     if (rule != NULL && rule->mode == PATH_STRIP)
         decision->strip_segments = rule->segments;
+    if (!lead_by_route(snapshot, request, decision))
+        return;
+    const struct tenant *led = decision->led_from;
+    decision->asked = decision->match.tenant;
     if (decision->match.tenant->asks_user && !identify(snapshot, request, decision))
         return;
     /* What another tenant than the host's lets in is for that one to say. */
-    if (decision->led_from != NULL && !screen_passes(snapshot, request, decision))
+    if (decision->led_from != led && !screen_passes(snapshot, request, decision))
         return;
     find_upstream(snapshot, request, decision);
     decision->reuse_stamp = reuse_stamp(snapshot, request, decision);

@@ -164,8 +164,7 @@ static struct json *identity_json(const struct explanation *explanation)
 {
     static const char *const FROM[] = {"client_cert", "jwt", "shared"};
     const struct decision *decision = &explanation->decision;
-    const struct tenant *asked =
-        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
+    const struct tenant *asked = decision->asked != NULL ? decision->asked : decision->match.tenant;
     const struct identity_rule *rule = asked->identity;
     struct json *object = json_new_object();
     put_string(object, "from", FROM[rule->from]);
@@ -244,9 +243,30 @@ static struct json *rule_json(const struct explanation *explanation)
     json_put_integer(object, "number", decision->rule - policy->rules + 1);
     put_string(object, "action", decision->rule->deny ? "deny" : "allow");
     put_string(object, "path", decision->rule->path);
+    put_string(object, "pool", decision->rule->pool);
     put_string(object, "credential", credential_text(request_credential(explanation->request)));
     put_place(object, &decision->rule->place);
     return object;
+}
+
+/* The route that led here from another tenant, or the user's address that did. */
+static struct json *led_json(const struct decision *decision)
+{
+    struct json *object = json_new_object();
+    put_string(object, "from", decision->led_from->name);
+    put_string(object, "by", decision->led_by != NULL ? "route" : "email domain");
+    if (decision->led_by == NULL)
+        return object;
+    put_place(object, &decision->led_by->place);
+    return object;
+}
+
+/* The client's number among a hundred, where some route is for a share. */
+static bool share_matters(const struct decision *decision)
+{
+    const struct tenant *tenant =
+        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
+    return tenant != NULL && tenant->policy != NULL && tenant->policy->has_shares;
 }
 
 static bool find_variable(const struct explanation *explanation, const char *name,
@@ -331,8 +351,10 @@ static struct json *replica_json(const struct decision *decision)
 {
     const struct replica_set *set = decision->target->replicas;
     struct json *object = json_new_object();
-    char *text = memory_format("%td of %zu, %s", decision->replica.replica - set->items + 1,
-                               set->count, replica_sticky_name(set->sticky));
+    const char *pool = decision->rule != NULL ? decision->rule->pool : NULL;
+    char *text = memory_format("%td of %zu, %s%s%s", decision->replica.replica - set->items + 1,
+                               set->count, replica_sticky_name(set->sticky),
+                               pool != NULL ? ", pool " : "", pool != NULL ? pool : "");
     put_string(object, "which", text);
     put_string(object, "because", replica_reason_name(decision->replica.reason));
     free(text);
@@ -497,6 +519,10 @@ struct json *explanation_json(const struct explanation *explanation)
         json_put_integer(root, "strip_segments", decision->strip_segments);
     if (decision->match.tenant != NULL)
         json_put(root, "tenant", tenant_json(explanation));
+    if (decision->led_from != NULL)
+        json_put(root, "led", led_json(decision));
+    if (share_matters(decision))
+        json_put_integer(root, "share", decision->share);
     if (decision->rule != NULL)
         json_put(root, "route", rule_json(explanation));
     if (decision->outcome == OUTCOME_FORWARD) {
@@ -565,6 +591,20 @@ static void print_rule(FILE *out, const struct json *rule)
             SLICE_PRINT(text_at(rule, "place")));
 }
 
+static void print_led(FILE *out, const struct json *root)
+{
+    const struct json *led = json_get(root, "led");
+    if (led != NULL) {
+        print_line(out, "led from", text_at(led, "from"), text_at(led, "by"));
+        print_line(out, "", text_at(led, "place"), (struct slice){0});
+    }
+    if (json_get(root, "share") == NULL)
+        return;
+    fprintf(out, "%-11s", "share");
+    print_scalar(out, json_get(root, "share"));
+    fputs(" of 0 to 99 is this client's number\n", out);
+}
+
 static void print_limits(FILE *out, const struct json *limits)
 {
     static const struct {
@@ -612,6 +652,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "label", text_at(tenant, "label"), (struct slice){0});
     print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));
     print_line(out, "version", text_at(tenant, "version"), (struct slice){0});
+    print_led(out, root);
     print_rule(out, json_get(root, "route"));
     print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
     print_line(out, "replica", text_at(replica, "which"), text_at(replica, "because"));

@@ -113,7 +113,5 @@ bool identify(const struct snapshot *snapshot, const struct request *request,
 /* An identity provider's token is nothing that Open WebUI knows. */
 bool identify_spends(const struct decision *decision)
 {
-    const struct tenant *asked =
-        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
-    return decision->identity != NULL && asked->token_in_authorization;
+    return decision->identity != NULL && decision->asked->token_in_authorization;
 }

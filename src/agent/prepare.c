@@ -19,6 +19,7 @@ enum {
     /* Around a changed Host: action, name, length, brackets and ":65535". */
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
     SPENT_RESERVED_BYTES = 3 + 6 + 1,
+    SHARE_RESERVED_BYTES = (3 + 4 + 2) + 2,
     PREPARED_MAX_BYTES = (1 << 10) - 1, /* of the tenant's bit-fields */
 };
 static_assert((int)SPOP_ACTIONS_MAX_BYTES <= (int)PREPARED_MAX_BYTES,
@@ -174,6 +175,8 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
                   hsts_size(tenant) + limits_largest(tenant);
     if (tenant->identity != NULL)
         used += SPENT_RESERVED_BYTES;
+    if (tenant->policy != NULL && tenant->policy->has_shares)
+        used += SHARE_RESERVED_BYTES;
     size_t changed =
         STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES + HOST_AROUND_BYTES + longest_host(tenant);
     enum error error = check_room(tenant, used + changed, USUAL_BYTES, text);

@@ -1,6 +1,8 @@
 /* A tenant's policy, applied: see screen.h. */
 #include "screen.h"
 
+#include "agent/share.h"
+#include "core/clock.h"
 #include "route/origin.h"
 #include "route/scanner.h"
 
@@ -114,12 +116,20 @@ static bool rules_pass(const struct request *request, struct decision *decision,
 {
     if (policy->rule_count == 0)
         return true;
-    const struct policy_question question = {
+    struct policy_question question = {
         .path = path,
         .method = policy_method(request->method),
         .credential = request_credential(request),
         .ip = decision->client.ip,
     };
+    if (policy->looks_at_clock)
+        question.wall_s = request->wall_s != 0 ? request->wall_s : clock_wall_s();
+    if (policy->has_shares) {
+        bool is_told;
+        question.share_of = share_of(request->share_cookie, &decision->client.ip, &is_told);
+        decision->sets_share = !is_told;
+        decision->share = (uint8_t)question.share_of;
+    }
     decision->rule = policy_find_rule(policy, &question);
     return decision->rule == NULL || !decision->rule->deny;
 }

@@ -46,6 +46,23 @@ static void add_tenant(struct comparison *comparison, const struct tenant *tenan
                        &comparison->after.configuration->settings->trusted_proxies, tenant);
 }
 
+/* Whether one of its routes leads to a tenant that is not the same. */
+static bool leads_to_changed(const struct comparison *comparison, const struct tenant *tenant)
+{
+    const struct policy *policy = tenant->policy;
+    for (size_t i = 0; policy != NULL && i < policy->rule_count; i++) {
+        if (policy->rules[i].tenant == NULL)
+            continue;
+        struct slice name = slice_of(policy->rules[i].tenant);
+        const struct tenant *before = route_table_tenant(comparison->before.table, name);
+        const struct tenant *after = route_table_tenant(comparison->after.table, name);
+        if ((before == NULL) != (after == NULL) ||
+            (before != NULL && before->content_hash != after->content_hash))
+            return true;
+    }
+    return false;
+}
+
 static void visit_before(void *context, const struct tenant *tenant)
 {
     struct comparison *comparison = context;
@@ -60,7 +77,7 @@ static void visit_before(void *context, const struct tenant *tenant)
         json_append_text(comparison->changed, slice_of(tenant->name));
     if (!same && other != NULL)
         undrained_list(tenant, other, comparison->undrained);
-    if (!same || comparison->everything)
+    if (!same || comparison->everything || leads_to_changed(comparison, tenant))
         add_tenant(comparison, tenant);
 }
 

@@ -116,6 +116,8 @@ static void read_cookies(struct request *request, struct slice line)
             request->token_claims = claim_part(slice_skip(cookie, sizeof("token=") - 1));
         else if (slice_starts_with(cookie, SLICE("owui_replica=")))
             request->replica_cookie = slice_skip(cookie, sizeof("owui_replica=") - 1);
+        else if (slice_starts_with(cookie, SLICE("owui_share=")))
+            request->share_cookie = slice_skip(cookie, sizeof("owui_share=") - 1);
         line = slice_skip(line, size_min(size + 1, line.size));
     }
 }

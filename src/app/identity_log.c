@@ -10,7 +10,7 @@ static void tell(const struct decision *decision, unsigned passed_over)
 {
     char ip_text[IP_TEXT_SIZE];
     const struct tenant *tenant =
-        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
+        decision->asked != NULL ? decision->asked : decision->match.tenant;
     log_event(LOG_NOTICE, "identity_refused", LOG_TEXT("tenant", tenant->name),
               LOG_TEXT("reason", identity_refusal_name(decision->identity_refusal)),
               LOG_TEXT("client", ip_print(&decision->client.ip, ip_text)),

@@ -52,6 +52,11 @@ static void describe(struct probe *probe)
         add_header_option(probe, "Cookie", cookie);
         free(cookie);
     }
+    if (probe->share_cookie[0] != '\0') {
+        char *cookie = memory_format("owui_share=%s", probe->share_cookie);
+        add_header_option(probe, "Cookie", cookie);
+        free(cookie);
+    }
     if (probe->is_socket)
         add_header_option(probe, "Upgrade", "websocket");
     if (probe->origin != NULL)
@@ -91,6 +96,7 @@ struct request probe_request(const struct probe *probe)
         .method = slice_of(probe->method),
         .origin = slice_of(probe->origin),
         .replica_cookie = slice_of(probe->replica_cookie),
+        .share_cookie = slice_of(probe->share_cookie),
         .wall_s = probe->wall_s,
         .credential_told = true,
     };
@@ -246,6 +252,38 @@ static const char *method_of(unsigned bit)
     return bit != 0 ? policy_method_name(bit).data : "GET";
 }
 
+/* A time of a known week at which the hours hold, or do not. */
+static int64_t time_for(const struct hours *hours, bool holds)
+{
+    enum { WEEK_S = 7 * 86400, STEP_S = 900 };
+    static const int64_t MONDAY_S = INT64_C(1767571200); /* 2026-01-05T00:00:00Z */
+    for (int64_t at_s = MONDAY_S; at_s < MONDAY_S + WEEK_S; at_s += STEP_S)
+        if (hours_hold(hours, at_s) == holds)
+            return at_s;
+    return MONDAY_S;
+}
+
+/* Within the rule's hours or share, and out of them. */
+static void add_conditions(struct probes *probes, const struct base *base, const char *path,
+                           const struct policy_rule *rule, const struct probe *match)
+{
+    struct probe probe = *match;
+    for (size_t i = 0; i < 2; i++) {
+        const struct hours *hours = i == 0 ? rule->hours : rule->not_hours;
+        if (hours == NULL)
+            continue;
+        probe.wall_s = time_for(hours, true);
+        add_at(probes, base, path, &probe);
+        probe.wall_s = time_for(hours, false);
+        add_at(probes, base, path, &probe);
+    }
+    if (rule->share == 0)
+        return;
+    probe = *match;
+    share_cookie(rule->share, probe.share_cookie);
+    add_at(probes, base, path, &probe);
+}
+
 /* One that matches, and, for each thing that the rule looks at, each of what it names. */
 static void add_rule(struct probes *probes, const struct base *base, const struct policy_rule *rule)
 {
@@ -256,7 +294,14 @@ static void add_rule(struct probes *probes, const struct base *base, const struc
     };
     if (rule->ip.count > 0)
         match.from = address_in(&rule->ip.items[0]);
+    if (rule->share != 0)
+        share_cookie(rule->share - 1u, match.share_cookie);
+    if (rule->hours != NULL)
+        match.wall_s = time_for(rule->hours, true);
+    else if (rule->not_hours != NULL)
+        match.wall_s = time_for(rule->not_hours, false);
     add_at(probes, base, path, &match);
+    add_conditions(probes, base, path, rule, &match);
     for (unsigned left = rule->methods; left != 0; left &= left - 1) {
         struct probe probe = match;
         probe.method = method_of(lowest_bit(left));

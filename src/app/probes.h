@@ -10,6 +10,7 @@
 #pragma once
 
 #include "agent/answer.h"
+#include "agent/share.h"
 #include "route/table.h"
 
 struct probe {
@@ -21,6 +22,7 @@ struct probe {
     const char *method;
     enum credential credential;
     char replica_cookie[REPLICA_COOKIE_BYTES + 1];
+    char share_cookie[SHARE_COOKIE_BYTES + 1];
     struct ip from;
     int64_t wall_s;
     bool is_socket;

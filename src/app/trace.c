@@ -74,7 +74,8 @@ static void put_request(struct texts *texts, const struct request *request,
     entry->flags |= (uint8_t)(TRACE_ROUTE | (request->client.peer_tls ? TRACE_TLS : 0));
     if (texts->cut)
         entry->flags |= TRACE_CUT;
-    if (decision->identity != NULL || decision->identity_refusal != 0)
+    if (decision->identity != NULL || decision->identity_refusal != 0 ||
+        request->share_cookie.size > 0)
         entry->flags |= TRACE_IDENTITY;
     entry->method = (uint8_t)policy_method(request->method);
     entry->credential = (uint8_t)request_credential(request);

@@ -32,7 +32,7 @@ enum trace_flag {
     TRACE_HTTPS = 2,    /* the client's was */
     TRACE_ROUTE = 4,    /* a request that was to be routed, and could be read */
     TRACE_CUT = 8,      /* not all that was asked found room */
-    TRACE_IDENTITY = 16 /* it depended on who the user is, which is not recorded */
+    TRACE_IDENTITY = 16 /* it depended on the user, or on a cookie, which is not recorded */
 };
 
 /* X(NAME, most bytes): the texts of an entry, in their order. They stand one behind the other, so

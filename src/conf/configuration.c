@@ -206,6 +206,8 @@ unsigned configuration_arguments_for(const struct tenant *tenant)
         arguments |= 1u << HAP_ARGUMENT_USER;
     if (tenant->replicas != NULL && replica_set_uses_cookie(tenant->replicas))
         arguments |= 1u << HAP_ARGUMENT_REPLICA;
+    if (tenant->policy != NULL && tenant->policy->has_shares)
+        arguments |= 1u << HAP_ARGUMENT_SHARE;
     return arguments;
 }
 

@@ -21,7 +21,9 @@ enum {
 struct draft_set {
     const struct configuration *configuration;
     struct replica_set *set;
-    struct node draining; /* looked at when all servers are known */
+    struct node draining; /* looked at when all servers are known, and so are */
+    struct node pools;
+    bool has_pools;
     bool has_draining;
     bool has_fallback;
     bool good;
@@ -125,6 +127,59 @@ static void mark_draining(struct draft_set *draft)
     }
 }
 
+/* -- Pools ------------------------------------------------------------------------------------- */
+
+static void read_pools(const struct node *node, void *target)
+{
+    struct draft_set *draft = target;
+    draft->pools = *node;
+    draft->has_pools = node_is(node, JSON_TYPE_OBJECT);
+}
+
+static void read_pool(const struct node *node, struct draft_set *draft)
+{
+    struct replica_set *set = draft->set;
+    struct replica_pool *pool = &set->pools[set->pool_count++];
+    *pool = (struct replica_pool){.name = memory_copy_text(node->key)};
+    if (!plain_name_is(node->key))
+        node_report(node, JSON_PART_KEY, CODE_BAD_NAME, NULL,
+                    "\"%.*s\" is not a name for a pool: letters, digits, \"_\", \"-\" and \".\"",
+                    SLICE_PRINT(node->key));
+    if (!node_is(node, JSON_TYPE_ARRAY))
+        return;
+    for (struct node_iterator i = node_children(node); node_next(&i);) {
+        struct replica named;
+        if (!read_server(&i.node, draft->configuration, &named))
+            continue;
+        const struct replica *replica = find_replica(set, named.seed);
+        upstream_fini(&named.upstream);
+        if (replica == NULL)
+            node_report(&i.node, JSON_PART_VALUE, CODE_REPLICA_UNKNOWN,
+                        memory_format("a server of a pool stands in \"servers\", too"),
+                        "this server is not in \"servers\"");
+        else
+            pool->mask |= UINT64_C(1) << (replica - set->items);
+    }
+    if (json_count(node->value) == 0)
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "a pool must have one server at least");
+    set->pooled |= pool->mask;
+}
+
+/* What no route sends to a pool needs a server as well. */
+static void take_pools(struct draft_set *draft)
+{
+    struct replica_set *set = draft->set;
+    set->pools = memory_new(json_count(draft->pools.value) * sizeof(*set->pools));
+    for (struct node_iterator i = node_children(&draft->pools); node_next(&i);)
+        read_pool(&i.node, draft);
+    uint64_t all = set->count == REPLICAS_MAX ? UINT64_MAX : (UINT64_C(1) << set->count) - 1;
+    if (set->count > 0 && set->pooled == all)
+        node_report(&draft->pools, JSON_PART_VALUE, CODE_OUT_OF_RANGE,
+                    memory_format("leave one server at least out of all pools"),
+                    "every server is in a pool, and nothing is left for all other requests");
+}
+
 /* -- What keeps people at a replica ----------------------------------------------------------- */
 
 static void read_sticky(const struct node *node, void *target)
@@ -155,7 +210,7 @@ static void read_slow_start(const struct node *node, void *target)
 
 static const struct option OPTIONS[] = {
     {"servers", read_servers},   {"draining", read_draining},     {"sticky", read_sticky},
-    {"fallback", read_fallback}, {"slow_start", read_slow_start},
+    {"fallback", read_fallback}, {"slow_start", read_slow_start}, {"pools", read_pools},
 };
 
 static void check_together(const struct node *node, const struct draft_set *draft)
@@ -187,6 +242,8 @@ void replicas_read(const struct node *node, const struct configuration *configur
     check_together(node, &draft);
     if (draft.good && draft.has_draining)
         mark_draining(&draft);
+    if (draft.good && draft.has_pools)
+        take_pools(&draft);
     if (draft.good) {
         *set = draft.set;
         draft.set = NULL;

@@ -1,7 +1,9 @@
 /* "routes" of a tenant: rules for some of its requests. See policy_read.h. */
 #include "core/memory.h"
+#include "hours_read.h"
 #include "policy_read.h"
 #include "route/path.h"
+#include "route/tenant.h"
 #include "value.h"
 
 enum { RULES_MAX = 64, PATH_MAX_BYTES = 128, METHODS_MAX = 7 };
@@ -109,11 +111,34 @@ static void read_not_ip(const struct node *node, void *target)
     read_some_networks(node, &((struct policy_rule *)target)->not_ip);
 }
 
+static void read_hours(const struct node *node, void *target)
+{
+    ((struct policy_rule *)target)->hours = hours_read(node);
+}
+
+static void read_not_hours(const struct node *node, void *target)
+{
+    ((struct policy_rule *)target)->not_hours = hours_read(node);
+}
+
+static void read_share(const struct node *node, void *target)
+{
+    unsigned share;
+    if (node_unsigned(node, 1, 99, &share))
+        ((struct policy_rule *)target)->share = (uint8_t)share;
+}
+
 static void read_match(const struct node *node, void *target)
 {
     static const struct option OPTIONS[] = {
-        {"path", read_path}, {"method", read_method}, {"credential", read_credential},
-        {"ip", read_ip},     {"not_ip", read_not_ip},
+        {"path", read_path},
+        {"method", read_method},
+        {"credential", read_credential},
+        {"ip", read_ip},
+        {"not_ip", read_not_ip},
+        {"hours", read_hours},
+        {"not_hours", read_not_hours},
+        {"share", read_share},
     };
     if (node_is(node, JSON_TYPE_OBJECT))
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), target);
@@ -139,6 +164,24 @@ static void read_status(const struct node *node, void *target)
     else
         node_report(node, JSON_PART_VALUE, CODE_NOT_A_CHOICE, memory_format("known: 403, 404"),
                     "status cannot be %u", status);
+}
+
+/* Whether they are there is looked at when all are known. */
+static void read_tenant(const struct node *node, void *target)
+{
+    struct slice text;
+    if (!node_text(node, &text))
+        return;
+    if (tenant_name_valid(text))
+        node_copy_text(node, &((struct policy_rule *)target)->tenant);
+    else
+        node_report(node, JSON_PART_VALUE, CODE_TENANT_NAME, NULL,
+                    "\"%.*s\" is not a name for a tenant", SLICE_PRINT(text));
+}
+
+static void read_pool(const struct node *node, void *target)
+{
+    node_plain_name(node, &((struct policy_rule *)target)->pool);
 }
 
 static void read_limits(const struct node *node, void *target)
@@ -168,11 +211,24 @@ static void check_meaning(const struct node *node, const char *key, bool has_mea
                     "\"%s\" has no meaning with this action", key);
 }
 
+/* What is let through at another tenant is for that one to say. */
+static void check_alone(const struct node *node, const struct policy_rule *rule)
+{
+    static const char *const MEANINGLESS[] = {"pool", "limits", "timeouts"};
+    struct node member;
+    for (size_t i = 0; rule->tenant != NULL && i < COUNT_OF(MEANINGLESS); i++)
+        if (node_member(node, MEANINGLESS[i], &member))
+            node_report(&member, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
+                        memory_format("those of tenant \"%s\" hold there", rule->tenant),
+                        "\"%s\" has no meaning beside \"tenant\"", MEANINGLESS[i]);
+}
+
 static void read_rule(const struct node *node, struct policy *policy)
 {
     static const struct option OPTIONS[] = {
         {"match", read_match},   {"action", read_action},     {"status", read_status},
-        {"limits", read_limits}, {"timeouts", read_timeouts},
+        {"limits", read_limits}, {"timeouts", read_timeouts}, {"tenant", read_tenant},
+        {"pool", read_pool},
     };
     struct node member;
     if (!node_is(node, JSON_TYPE_OBJECT))
@@ -184,6 +240,9 @@ static void read_rule(const struct node *node, struct policy *policy)
     check_meaning(node, "status", rule->deny, "deny");
     check_meaning(node, "limits", !rule->deny, "allow");
     check_meaning(node, "timeouts", !rule->deny, "allow");
+    check_meaning(node, "tenant", !rule->deny, "allow");
+    check_meaning(node, "pool", !rule->deny, "allow");
+    check_alone(node, rule);
     if (!node_member(node, "match", &member))
         node_report(node, JSON_PART_VALUE, CODE_MISSING_KEY,
                     memory_format("{} matches every request"), "a route needs a \"match\"");

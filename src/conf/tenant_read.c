@@ -329,6 +329,28 @@ static void apply_check(const struct node *node, struct draft *draft)
     draft->check = (struct check_rule){0};
 }
 
+/* A route's pool is one of the tenant's replicas. */
+static void apply_pools(const struct node *node, struct tenant *tenant)
+{
+    struct node routes, pool;
+    if (tenant->policy == NULL || !node_member(node, "routes", &routes))
+        return;
+    size_t number = 0;
+    for (struct node_iterator i = node_children(&routes); node_next(&i); number++) {
+        struct policy_rule *rule = &tenant->policy->rules[number];
+        if (rule->pool == NULL || !node_member(&i.node, "pool", &pool))
+            continue;
+        if (tenant->replicas != NULL)
+            rule->pool_mask = replica_set_pool(tenant->replicas, rule->pool);
+        if (rule->pool_mask == 0)
+            node_report(&pool, JSON_PART_VALUE, CODE_REPLICA_UNKNOWN,
+                        memory_format("\"replicas\": {\"servers\": [...], \"pools\": {\"%s\": "
+                                      "[...]}}",
+                                      rule->pool),
+                        "the tenant has no pool \"%s\"", rule->pool);
+    }
+}
+
 static bool is_wildcard_only(const struct tenant *tenant)
 {
     for (size_t i = 0; i < tenant->host_count; i++)
@@ -492,6 +514,7 @@ static void read_members(const struct node *node, struct draft *draft)
     if (diagnostics->errors != errors)
         return;
     apply_upstream(node, draft);
+    apply_pools(node, draft->tenant);
     apply_check(node, draft);
     check_redirects(node, draft->tenant);
     check_hsts(node, draft->tenant);

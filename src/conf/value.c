@@ -177,15 +177,20 @@ static bool is_word_byte(char c)
            c == '-' || c == '.';
 }
 
+bool plain_name_is(struct slice text)
+{
+    bool good = text.size > 0 && text.size <= 63 && text.data[0] != '-' && text.data[0] != '.';
+    for (size_t i = 0; good && i < text.size; i++)
+        good = is_word_byte(text.data[i]);
+    return good;
+}
+
 bool node_plain_name(const struct node *node, char **name)
 {
     struct slice text;
     if (!node_text(node, &text))
         return false;
-    bool good = text.size > 0 && text.size <= 63 && text.data[0] != '-' && text.data[0] != '.';
-    for (size_t i = 0; good && i < text.size; i++)
-        good = is_word_byte(text.data[i]);
-    if (!good) {
+    if (!plain_name_is(text)) {
         node_report(node, JSON_PART_VALUE, CODE_BAD_NAME, NULL,
                     "\"%.*s\" is not a name: up to 63 letters, digits, \"_\", \"-\" and \".\"",
                     SLICE_PRINT(text));

@@ -30,6 +30,7 @@ bool node_long_duration(const struct node *node, uint64_t minimum_ms, uint64_t m
 bool node_file_name(const struct node *node, char **name);
 /* Of a user, group, backend: letters, digits, "_", "-", "."; frees what was there. */
 bool node_plain_name(const struct node *node, char **name);
+MUST_CHECK bool plain_name_is(struct slice text);
 
 struct choice {
     const char *name;

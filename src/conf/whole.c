@@ -178,6 +178,40 @@ static void check_domains(void *context, const struct tenant *tenant)
     }
 }
 
+/* Where routes lead. What one tenant's label is says nothing to another. */
+static void check_routes(void *context, const struct tenant *tenant)
+{
+    struct loading *loading = context;
+    const struct policy *policy = tenant->policy;
+    for (size_t i = 0; policy != NULL && i < policy->rule_count; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        if (rule->tenant == NULL)
+            continue;
+        const struct tenant *target =
+            route_registry_find(loading->whole->registry, slice_of(rule->tenant));
+        if (target == NULL)
+            diagnostics_add_code(loading->diagnostics, CODE_ROUTE_TENANT, &rule->place, NULL,
+                                 "tenant \"%s\": a route leads to tenant \"%s\", which is not "
+                                 "there or not good",
+                                 tenant->name, rule->tenant);
+        else if (target == tenant || target->upstream.per_label)
+            diagnostics_add_code(loading->diagnostics, CODE_ROUTE_TENANT, &rule->place,
+                                 "name a tenant that has an upstream of its own",
+                                 "tenant \"%s\": a route cannot lead to tenant \"%s\", %s",
+                                 tenant->name, rule->tenant,
+                                 target == tenant ? "whose it is"
+                                                  : "whose upstream depends on a label");
+        else if (rule->share != 0)
+            diagnostics_add_code(loading->diagnostics, CODE_SHARED_DATABASE, &rule->place,
+                                 "Open WebUI changes its database when a new version starts, and "
+                                 "its guide to several replicas says that an old and a new one "
+                                 "must never run on one: give each of the two its own",
+                                 "tenant \"%s\": %u%% of its clients go to tenant \"%s\", which "
+                                 "must not share a database with it",
+                                 tenant->name, rule->share, rule->tenant);
+    }
+}
+
 /* Two tenants that believe the same certificates are one to whoever signs them. */
 static void check_authority(void *context, const struct tenant *tenant)
 {
@@ -225,6 +259,7 @@ static void check_tenants(struct loading *loading)
     taken_roots_check(loading->whole->table, diagnostics);
     route_table_each_tenant(loading->whole->table, check_domains, loading);
     route_table_each_tenant(loading->whole->table, check_authority, loading);
+    route_table_each_tenant(loading->whole->table, check_routes, loading);
     if (diagnostics->count > first)
         qsort(diagnostics->items + first, diagnostics->count - first, sizeof(*diagnostics->items),
               compare_places);

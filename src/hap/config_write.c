@@ -582,6 +582,22 @@ static void put_prefix_cut(const struct page *page)
             segments + 2, segments);
 }
 
+/* Where routes are for a share of the browsers: each gets a number, and keeps it. */
+static void put_share_cookie(const struct page *page)
+{
+    if ((page->config->arguments >> HAP_ARGUMENT_SHARE & 1) == 0)
+        return;
+    put(page,
+        "\n"
+        "    # which share of the browsers this one is of\n"
+        "    acl share var(txn.owui.shr) -m found\n"
+        "    acl share_https var(txn.owui.proto) -m str https\n"
+        "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%%[var(txn.owui.shr)]; "
+        "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure\" if share share_https\n"
+        "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%%[var(txn.owui.shr)]; "
+        "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax\" if share !share_https\n");
+}
+
 /* Where a tenant's replicas are told apart by a cookie: set when the agent says so. */
 static void put_cookie(const struct page *page)
 {
@@ -875,6 +891,7 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
     put_prefix_cut(&page);
     limits_put_counting(page.out);
     put_cookie(&page);
+    put_share_cookie(&page);
     put_choice(&page);
     put_answers(&page);
     limits_put_tables(page.out, config);

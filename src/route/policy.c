@@ -38,10 +38,28 @@ static void copy_networks(const struct networks *networks, struct networks *copy
     memcpy(copy->items, networks->items, size);
 }
 
+static char *copy_text(const char *text)
+{
+    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
+}
+
+static struct hours *copy_hours(const struct hours *hours)
+{
+    if (hours == NULL)
+        return NULL;
+    struct hours *copy = memory_new(sizeof(*copy));
+    *copy = *hours;
+    return copy;
+}
+
 static void copy_rule(const struct policy_rule *rule, struct policy_rule *copy)
 {
     *copy = *rule;
-    copy->path = rule->path != NULL ? memory_copy_text(slice_of(rule->path)) : NULL;
+    copy->path = copy_text(rule->path);
+    copy->tenant = copy_text(rule->tenant);
+    copy->pool = copy_text(rule->pool);
+    copy->hours = copy_hours(rule->hours);
+    copy->not_hours = copy_hours(rule->not_hours);
     copy_networks(&rule->ip, &copy->ip);
     copy_networks(&rule->not_ip, &copy->not_ip);
 }
@@ -69,6 +87,17 @@ struct policy *policy_ref(struct policy *policy)
     return policy;
 }
 
+static void free_rule(struct policy_rule *rule)
+{
+    free(rule->path);
+    free(rule->tenant);
+    free(rule->pool);
+    free(rule->hours);
+    free(rule->not_hours);
+    free(rule->ip.items);
+    free(rule->not_ip.items);
+}
+
 void policy_unref(struct policy *policy)
 {
     if (policy == NULL || --policy->references > 0)
@@ -76,11 +105,8 @@ void policy_unref(struct policy *policy)
     free_texts(policy->origins, policy->origin_count);
     free(policy->allow_ips.items);
     free(policy->deny_ips.items);
-    for (size_t i = 0; i < policy->rule_count; i++) {
-        free(policy->rules[i].path);
-        free(policy->rules[i].ip.items);
-        free(policy->rules[i].not_ip.items);
-    }
+    for (size_t i = 0; i < policy->rule_count; i++)
+        free_rule(&policy->rules[i]);
     free(policy->rules);
     free(policy);
 }
@@ -152,18 +178,24 @@ static bool set_matches(unsigned wanted, unsigned told, bool if_untold)
     return told == 0 ? if_untold : (wanted & told) != 0;
 }
 
+static bool matches(const struct policy_rule *rule, const struct policy_question *question)
+{
+    return (rule->path == NULL || path_matches(rule->path, question->path)) &&
+           set_matches(rule->methods, question->method, rule->deny) &&
+           set_matches(rule->credentials, question->credential, rule->deny) &&
+           (rule->ip.count == 0 || networks_contain(&rule->ip, &question->ip)) &&
+           !networks_contain(&rule->not_ip, &question->ip) &&
+           (rule->hours == NULL || hours_hold(rule->hours, question->wall_s)) &&
+           (rule->not_hours == NULL || !hours_hold(rule->not_hours, question->wall_s)) &&
+           (rule->share == 0 || question->share_of < rule->share);
+}
+
 const struct policy_rule *policy_find_rule(const struct policy *policy,
                                            const struct policy_question *question)
 {
-    for (size_t i = 0; i < policy->rule_count; i++) {
-        const struct policy_rule *rule = &policy->rules[i];
-        if ((rule->path == NULL || path_matches(rule->path, question->path)) &&
-            set_matches(rule->methods, question->method, rule->deny) &&
-            set_matches(rule->credentials, question->credential, rule->deny) &&
-            (rule->ip.count == 0 || networks_contain(&rule->ip, &question->ip)) &&
-            !networks_contain(&rule->not_ip, &question->ip))
-            return rule;
-    }
+    for (size_t i = 0; i < policy->rule_count; i++)
+        if (matches(&policy->rules[i], question))
+            return &policy->rules[i];
     return NULL;
 }
 
@@ -185,6 +217,9 @@ void policy_complete(struct policy *policy)
         limits->signin_per_minute_per_ip = all->signin_per_minute_per_ip;
         limits->signin_per_minute_per_subnet = all->signin_per_minute_per_subnet;
         limits->websockets = all->websockets;
+        policy->looks_at_clock |=
+            policy->rules[i].hours != NULL || policy->rules[i].not_hours != NULL;
+        policy->has_shares |= policy->rules[i].share != 0;
     }
 }
 

@@ -83,11 +83,23 @@ bool replica_set_uses_user(const struct replica_set *set)
     return set->sticky == STICKY_USER;
 }
 
+uint64_t replica_set_pool(const struct replica_set *set, const char *name)
+{
+    for (size_t i = 0; i < set->pool_count; i++)
+        if (strcmp(set->pools[i].name, name) == 0)
+            return set->pools[i].mask;
+    return 0;
+}
+
 struct replica_set *replica_set_clone(const struct replica_set *set)
 {
     struct replica_set *copy = memory_new(sizeof(*copy));
     *copy = *set;
     copy->seeds = NULL;
+    copy->pools = memory_new(set->pool_count * sizeof(*copy->pools));
+    for (size_t i = 0; i < set->pool_count; i++)
+        copy->pools[i] = (struct replica_pool){memory_copy_text(slice_of(set->pools[i].name)),
+                                               set->pools[i].mask};
     copy->items = memory_new(set->count * sizeof(*copy->items));
     for (size_t i = 0; i < set->count; i++) {
         const struct replica *replica = &set->items[i];
@@ -110,6 +122,9 @@ void replica_set_free(struct replica_set *set)
         upstream_fini(&set->items[i].upstream);
         free(set->items[i].prepared);
     }
+    for (size_t i = 0; i < set->pool_count; i++)
+        free(set->pools[i].name);
+    free(set->pools);
     free(set->seeds);
     free(set->items);
     free(set);
@@ -213,14 +228,20 @@ static const struct replica *find_home(const struct replica_seeds *seeds, uint64
     return !home->draining && replica_share(home) >= REPLICA_SHARE_FULL ? home : NULL;
 }
 
-static void rank(const struct replica_set *set, uint64_t key, struct ranking *ranking)
+static bool is_in(uint64_t mask, size_t index)
+{
+    return mask >> index & 1;
+}
+
+static void rank(const struct replica_set *set, uint64_t mask, uint64_t key,
+                 struct ranking *ranking)
 {
     *ranking = (struct ranking){0};
     for (size_t i = 0; i < set->count; i++) {
         const struct replica *replica = &set->items[i];
         uint64_t score = mix(key ^ replica->seed);
         unsigned share = replica_share(replica);
-        if (!has_address(replica))
+        if (!is_in(mask, i) || !has_address(replica))
             continue;
         better(&ranking->any, &ranking->any_score, replica, score);
         if (share == 0)
@@ -243,11 +264,12 @@ static bool may_be_named(const struct replica *replica)
 }
 
 /* The replica that the cookie names, while that is up. */
-static const struct replica *find_named(const struct replica_set *set, struct slice cookie)
+static const struct replica *find_named(const struct replica_set *set, uint64_t mask,
+                                        struct slice cookie)
 {
     if (cookie.size != REPLICA_COOKIE_BYTES)
         return NULL;
-    if (set->seeds != NULL) {
+    if (set->seeds != NULL && mask == UINT64_MAX) {
         const struct replica_seeds *seeds = set->seeds;
         uint64_t word = cookie_word(cookie.data);
         size_t found = seeds->count;
@@ -259,7 +281,7 @@ static const struct replica *find_named(const struct replica_set *set, struct sl
             return seeds->replicas[found];
     }
     for (size_t i = 0; i < set->count; i++)
-        if (is_named(&set->items[i], cookie) && may_be_named(&set->items[i]))
+        if (is_in(mask, i) && is_named(&set->items[i], cookie) && may_be_named(&set->items[i]))
             return &set->items[i];
     return NULL;
 }
@@ -271,16 +293,17 @@ static void choose(struct replica_choice *choice, const struct replica *replica,
     choice->reason = reason;
 }
 
-static void choose_by_key(const struct replica_set *set, uint64_t key, struct slice cookie,
+static void choose_by_key(const struct replica_set *set, uint64_t mask, uint64_t key,
+                          struct slice cookie,
                           struct replica_choice *choice)
 {
     struct ranking ranking;
-    const struct replica *home = find_home(set->seeds, key);
+    const struct replica *home = mask == UINT64_MAX ? find_home(set->seeds, key) : NULL;
     if (home != NULL) {
         choose(choice, home, REPLICA_HOME);
         return;
     }
-    rank(set, key, &ranking);
+    rank(set, mask, key, &ranking);
     /* A session that began before the draining did. */
     if (ranking.home != NULL && ranking.home->draining && is_named(ranking.home, cookie))
         choose(choice, ranking.home, REPLICA_COOKIE);
@@ -298,14 +321,15 @@ void replica_choose(const struct replica_set *set, const struct replica_question
 {
     bool uses_cookie = replica_set_uses_cookie(set);
     const struct slice cookie = uses_cookie ? question->cookie : (struct slice){0};
+    uint64_t mask = question->pool != 0 ? question->pool : ~set->pooled;
     bool by_user = set->sticky == STICKY_USER && question->user != 0;
-    const struct replica *named = by_user ? NULL : find_named(set, cookie);
+    const struct replica *named = by_user ? NULL : find_named(set, mask, cookie);
     if (named != NULL)
         choose(choice, named, REPLICA_COOKIE);
     else
-        choose_by_key(set, by_user ? question->user : question->client, cookie, choice);
-    choice->set_cookie =
-        uses_cookie && choice->replica != NULL && !is_named(choice->replica, cookie);
+        choose_by_key(set, mask, by_user ? question->user : question->client, cookie, choice);
+    choice->set_cookie = uses_cookie && question->pool == 0 && choice->replica != NULL &&
+                         !is_named(choice->replica, cookie);
 }
 
 void replica_cookie(const struct replica *replica, char text[static REPLICA_COOKIE_BYTES])

@@ -71,6 +71,12 @@ def with_identity(base=JWT, **keys):
     return document
 
 
+def with_other(routes):
+    document = with_tenant(routes=routes)
+    document["tenants"]["chat-2.b_c"] = {**TENANT, "hosts": ["two.example.com"]}
+    return document
+
+
 def with_replicas(_check=..., upstream=..., **keys):
     replicas = {"servers": ["10.0.0.1:80", "10.0.0.2:80"], **keys}
     replicas = {key: value for key, value in replicas.items() if value is not ...}
@@ -216,6 +222,20 @@ GOOD = [
     with_tenant(routes=[]),
     with_tenant(routes=[{"match": {}}, {"match": {"path": "/"}, "action": "allow", "_": 1}]),
     with_tenant(routes=[{"match": {"method": ["GET"]}, "action": "deny", "status": 404}]),
+    with_other([{"match": {"share": 10, "hours": {}}, "tenant": "chat-2.b_c", "_": 1}]),
+    with_tenant(
+        routes=[
+            {
+                "match": {
+                    "hours": {"days": ["mon"], "from": "22:00", "to": "06:00", "// c": 1},
+                    "not_hours": {"zone": "Europe/Berlin", "to": "24:00", "from": "23:59"},
+                }
+            },
+            {"match": {"hours": {"zone": "+05:45"}}, "action": "deny"},
+        ]
+    ),
+    with_replicas(pools={}),
+    with_replicas(pools={"jobs": ["10.0.0.1:80"], "_": 1}),
     with_tenant(
         routes=[{"match": {"path": "/a/", "credential": "none", "ip": ["::/0"], "not_ip": ["::1"]}}]
     ),
@@ -240,6 +260,27 @@ BAD = [
     [],
     with_global(jwks={"refresh": "often"}),
     with_global(forwarding=True),
+    with_tenant(routes=[{"match": {"share": 0}}]),
+    with_tenant(routes=[{"match": {"share": 100}}]),
+    with_tenant(routes=[{"match": {"share": "10%"}}]),
+    with_tenant(routes=[{"match": {"hours": "08:00"}}]),
+    with_tenant(routes=[{"match": {"hours": {"days": []}}}]),
+    with_tenant(routes=[{"match": {"hours": {"days": ["monday"]}}}]),
+    with_tenant(routes=[{"match": {"hours": {"days": ["mon", "mon"]}}}]),
+    with_tenant(routes=[{"match": {"hours": {"from": "8:00"}}}]),
+    with_tenant(routes=[{"match": {"hours": {"from": "24:01"}}}]),
+    with_tenant(routes=[{"match": {"hours": {"to": "12:60"}}}]),
+    with_tenant(routes=[{"match": {"not_hours": {"zone": "+1"}}}]),
+    with_tenant(routes=[{"match": {"not_hours": {"zone": "../../etc/passwd"}}}]),
+    with_tenant(routes=[{"match": {}, "tenant": "A"}]),
+    with_tenant(routes=[{"match": {}, "tenant": "other", "pool": "jobs"}]),
+    with_tenant(routes=[{"match": {}, "tenant": "other", "limits": {}}]),
+    with_tenant(routes=[{"match": {}, "tenant": "other", "timeouts": {}}]),
+    with_tenant(routes=[{"match": {}, "action": "deny", "tenant": "other"}]),
+    with_tenant(routes=[{"match": {}, "action": "deny", "pool": "jobs"}]),
+    with_replicas(pools={"-": ["10.0.0.1:80"]}),
+    with_replicas(pools={"jobs": []}),
+    with_replicas(pools=["10.0.0.1:80"]),
     with_global(forwarding={"x_forwarded_for": "many"}),
     with_global(forwarding={"forwarded": "yes"}),
     with_global(forwarding={"trace": True}),

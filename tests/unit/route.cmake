@@ -1,4 +1,5 @@
 unit_test(route_host LAYER route)
+unit_test(route_hours LAYER route)
 unit_test(route_path LAYER route)
 unit_test(route_outage LAYER route)
 unit_test(route_client LAYER route)

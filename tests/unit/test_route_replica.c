@@ -43,7 +43,8 @@ static struct replica_choice choose(const struct replica_set *set, uint64_t user
                                     const char *cookie)
 {
     struct replica_choice choice = {0};
-    const struct replica_question question = {user, client, slice_of(cookie)};
+    const struct replica_question question = {
+        .user = user, .client = client, .cookie = slice_of(cookie)};
     replica_choose(set, &question, &choice);
     return choice;
 }
@@ -322,4 +323,50 @@ Test(replica, prepared_or_not_the_choice_is_the_same)
         replica_set_free(twin);
         replica_set_free(set);
     }
+}
+
+static const struct replica *choose_in(const struct replica_set *set, uint64_t pool, size_t number,
+                                       const char *cookie, bool *set_cookie)
+{
+    struct replica_choice choice = {0};
+    const struct replica_question question = {
+        .client = key_of(number), .cookie = slice_of(cookie), .pool = pool};
+    replica_choose(set, &question, &choice);
+    *set_cookie = choice.set_cookie;
+    return choice.replica;
+}
+
+/* Whoever asks for a pool stays in it, whoever asks for none stays out, whatever is down. */
+Test(replica, pools_are_apart)
+{
+    enum { JOBS = 1 << 3 | 1 << 4, OTHERS = 1 << 0 | 1 << 1 | 1 << 2 };
+    struct replica_set *first = set_of(COUNT, STICKY_COOKIE);
+    first->pools = memory_new(sizeof(*first->pools));
+    first->pools[first->pool_count++] =
+        (struct replica_pool){memory_copy_text(SLICE("jobs")), JOBS};
+    first->pooled = JOBS;
+    struct replica_set *set = replica_set_clone(first); /* a copy is as good */
+    replica_set_free(first);
+    replica_set_prepare(set);
+    cr_expect(eq(u64, replica_set_pool(set, "jobs"), JOBS));
+    cr_expect(eq(u64, replica_set_pool(set, "job"), 0));
+    char cookie[REPLICA_COOKIE_BYTES + 1] = {0};
+    for (unsigned down = 0; down < 1u << COUNT; down++) {
+        for (size_t i = 0; i < COUNT; i++)
+            set_share(set, i, down >> i & 1 ? 0 : REPLICA_SHARE_FULL);
+        for (size_t number = 0; number < 50; number++) {
+            bool sets_cookie;
+            replica_cookie(&set->items[number % COUNT], cookie);
+            ptrdiff_t in = choose_in(set, JOBS, number, cookie, &sets_cookie) - set->items;
+            cr_assert(JOBS >> in & 1);
+            cr_assert_not(sets_cookie);
+            bool is_up = (down >> in & 1) == 0;
+            cr_assert(is_up || (down & JOBS) == JOBS);
+            ptrdiff_t out = choose_in(set, 0, number, cookie, &sets_cookie) - set->items;
+            cr_assert(OTHERS >> out & 1);
+            is_up = (down >> out & 1) == 0;
+            cr_assert(is_up || (down & OTHERS) == OTHERS);
+        }
+    }
+    replica_set_free(set);
 }

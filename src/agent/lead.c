@@ -1,0 +1,28 @@
+/* Requests that a route leads to another tenant: see lead.h. */
+#include "lead.h"
+
+#include "outage.h"
+#include "screen.h"
+
+/* One step and no more: what the other tenant's routes say of tenants is for its own hosts. Its
+ * maintenance, its lists, its limits and its question who the user is are asked as on its own. */
+bool lead_by_route(const struct snapshot *snapshot, const struct request *request,
+                   struct decision *decision)
+{
+    const struct policy_rule *rule = decision->rule;
+    if (rule == NULL || rule->tenant == NULL)
+        return true;
+    const struct tenant *tenant = route_table_tenant(snapshot->table, slice_of(rule->tenant));
+    if (tenant == NULL) {
+        decision->outcome = OUTCOME_DENY_UNRESOLVED;
+        decision->status = 503;
+        return false;
+    }
+    decision->led_from = decision->match.tenant;
+    decision->led_by = rule;
+    decision->match.tenant = tenant;
+    decision->match.label = (struct slice){0};
+    if (tenant->may_be_out && outage_decide(request, decision))
+        return false;
+    return screen_passes(snapshot, request, decision);
+}
