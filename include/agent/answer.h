@@ -86,6 +86,7 @@
  *     si sn    integer  sign-ins in a minute from an address, from its subnet; on such paths only
  *     ts tt    integer  timeouts in ms: of the server, of a tunnel
  *     shr      string   what the cookie owui_share is to be set to, only when there is none
+ *     rs       integer  what is done to the answer: 1 cookies are made Secure, 2 nosniff; 3 both
  *     stick    string   what the cookie owui_replica is to be set to, only when it is another
  *     h_NAME   string   a tenant's header (hb false)
  *     headers  binary   all of a tenant's headers (hb true): (name, value) pairs of varint-length

@@ -103,6 +103,8 @@ struct configuration {
     /* What tenants inherit. */
     bool default_https_redirect;
     bool default_canonical_host;
+    bool default_secure_cookies;
+    bool default_nosniff;
     char *default_hsts;             /* the header's value; NULL: none */
     struct policy *default_policy;  /* NULL: nothing said */
     struct header *default_headers; /* a tenant may change or drop these */

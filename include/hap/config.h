@@ -152,6 +152,8 @@ struct hap_config {
     bool appends_forwarded_for;    /* X-Forwarded-For tells the trusted proxies, too */
     bool tells_forwarded;          /* upstreams get Forwarded (RFC 7239) */
     bool keeps_trace;              /* a client's traceparent goes on where it is a good one */
+    bool secures_cookies;          /* some tenant's cookies are to be Secure */
+    bool nosniffs;                 /* some tenant's answers say nosniff */
     bool tells_generation;         /* some clients are told what is in force */
     unsigned arguments;  /* a bit (1 << enum hap_argument) for each that some tenant needs */
     char *spoe_path;     /* NULL: "/etc/haproxy/owui.spoe.cfg" */

@@ -94,14 +94,16 @@ struct tenant {
     bool token_in_authorization : 1; /* prepared: that is where `identity` is looked for */
     bool has_policy : 1;             /* `policy` is there */
 
-    bool https_redirect : 1; /* plain HTTP is sent to https:// with 308 */
-    bool takes_over : 1;     /* some path of it has the mode "takeover" */
-    bool may_be_out : 1;     /* `maintenance` or `suspended` is there */
-    bool canonical_host : 1; /* its other hosts are sent to the first with 308 */
-    bool has_hsts : 1;       /* prepared: `hsts` is there */
-    bool is_by_label : 1;    /* prepared: an instance for the label has its requests */
-    bool is_reachable : 1;   /* prepared: where its requests go is in `prepared` */
-    uint16_t count_place;    /* where its decisions are counted; 0: among others' */
+    bool https_redirect : 1;  /* plain HTTP is sent to https:// with 308 */
+    bool takes_over : 1;      /* some path of it has the mode "takeover" */
+    bool may_be_out : 1;      /* `maintenance` or `suspended` is there */
+    bool canonical_host : 1;  /* its other hosts are sent to the first with 308 */
+    bool has_hsts : 1;        /* prepared: `hsts` is there */
+    bool is_by_label : 1;     /* prepared: an instance for the label has its requests */
+    bool is_reachable : 1;    /* prepared: where its requests go is in `prepared` */
+    bool secures_cookies : 1; /* what its upstream sets is for https alone */
+    bool nosniffs : 1;        /* browsers are to believe Content-Type */
+    uint16_t count_place;     /* where its decisions are counted; 0: among others' */
     uint8_t near[PREPARED_NEAR_BYTES];
 
     char *backend; /* use_backend owui_<backend>; NULL: the address in `upstream` */
@@ -148,6 +150,9 @@ struct upstream *tenant_upstream_at(struct tenant *tenant, size_t index);
 const struct upstream *tenant_upstream_peek(const struct tenant *tenant, size_t index);
 /* Whether the upstream is given by a name, whose address is found at run time. */
 bool upstream_has_name(const struct upstream *upstream);
+/* What HAProxy does to its answers, as the variable "rs" tells it. */
+enum tenant_response { RESPONSE_SECURE_COOKIES = 1, RESPONSE_NOSNIFF = 2 };
+unsigned tenant_response_set(const struct tenant *tenant);
 /* "http://10.0.0.1:3000", for people and for free(). */
 char *upstream_url(const struct upstream *upstream) __attribute__((returns_nonnull));
 /* The place of `size` prepared bytes, instead of any earlier ones. */

@@ -482,6 +482,15 @@ static struct json *headers_json(const struct explanation *explanation)
     return object;
 }
 
+static const char *response_text(unsigned set)
+{
+    switch (set) {
+    case RESPONSE_SECURE_COOKIES: return "cookies are made Secure over https";
+    case RESPONSE_NOSNIFF: return "nosniff";
+    default: return "cookies are made Secure over https; nosniff";
+    }
+}
+
 /* What HAProxy would do with the host's requests while no agent answers. */
 static void put_fallback(struct json *root, const struct explanation *explanation)
 {
@@ -513,6 +522,8 @@ struct json *explanation_json(const struct explanation *explanation)
     struct spop_value told;
     if (find_variable(explanation, "hsts", &told))
         json_put_text(root, "hsts", told.bytes);
+    if (find_variable(explanation, "rs", &told))
+        put_string(root, "answers", response_text((unsigned)told.integer));
     if (find_variable(explanation, "gen", &told))
         put_string(root, "generation", "told to this client in X-Owui-Generation");
     if (decision->strip_segments > 0)
@@ -647,6 +658,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "form", text_at(root, "form"), (struct slice){0});
     print_line(out, "page", text_at(root, "page"), (struct slice){0});
     print_line(out, "hsts", text_at(root, "hsts"), (struct slice){0});
+    print_line(out, "answers", text_at(root, "answers"), (struct slice){0});
     print_line(out, "generation", text_at(root, "generation"), (struct slice){0});
     print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
     print_line(out, "label", text_at(tenant, "label"), (struct slice){0});

@@ -69,6 +69,8 @@ static void write_plain(const struct tenant *tenant, struct writer *actions)
 {
     spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("tenant"), public_name(tenant));
+    if (tenant->secures_cookies || tenant->nosniffs)
+        action_set_number(actions, SLICE("rs"), tenant_response_set(tenant));
     if (tenant->backend != NULL)
         action_set_text(actions, SLICE("backend"), slice_of(tenant->backend));
     else if (tenant->replicas == NULL)

@@ -99,6 +99,10 @@ void reuse_write(const struct request *request, const struct decision *decision,
     set_text(&more, SLICE("proto"), decision->client.https ? SLICE("https") : SLICE("http"));
     set_number(&more, SLICE("fport"), public_port);
     set_text(&more, SLICE("hsts"), tells_hsts ? slice_of(tenant->hsts) : (struct slice){0});
+    if (tenant_response_set(tenant) != 0)
+        set_number(&more, SLICE("rs"), tenant_response_set(tenant));
+    else
+        spop_write_unset(&more, SPOP_SCOPE_SESSION, SLICE("rs"));
     if (!more.failed)
         *actions = more;
 }

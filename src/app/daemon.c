@@ -17,6 +17,7 @@
 #include "haproxy_needs.h"
 #include "history.h"
 #include "key_keeper.h"
+#include "last_good.h"
 #include "live.h"
 #include "map_keeper.h"
 #include "net/listener.h"
@@ -541,6 +542,7 @@ static void start_history(struct daemon *daemon)
     daemon->live.history = history_open(folder, &daemon->live, &why);
     if (daemon->live.history == NULL)
         log_event(LOG_NOTICE, "history_off", LOG_TEXT("reason", why.text));
+    last_good_revive(daemon->live.history, daemon->publisher);
 }
 
 static void start_timers(struct daemon *daemon)

@@ -29,7 +29,8 @@ static size_t count_names(const struct configuration *configuration)
 {
     const struct hap_config *haproxy = &configuration->haproxy;
     return haproxy->header_count + haproxy->identity_header_count + haproxy->token_count +
-           haproxy->client_certificates + haproxy->takeover;
+           haproxy->client_certificates + haproxy->takeover + haproxy->secures_cookies +
+           haproxy->nosniffs;
 }
 
 static void look(struct haproxy_needs *needs, const struct snapshot *snapshot)

@@ -37,7 +37,7 @@ struct probes {
 };
 
 /* Of one with so many, all is asked on the first host, and on others as long as there is room. */
-enum { PROBES_PER_TENANT_MAX = 20000 };
+enum { PROBES_PER_TENANT_MAX = 2000 };
 
 void probes_add_tenant(struct probes *probes, const struct tenant *tenant);
 /* A client behind each proxy, at this tenant. */

@@ -517,6 +517,15 @@ void publisher_folder_changed(struct publisher *publisher)
     conclude(publisher, &reading, start_us, &diagnostics);
 }
 
+size_t publisher_revive(struct publisher *publisher, const char *path, struct slice text)
+{
+    size_t revived = sources_revive(publisher->sources, path, text);
+    sources_take_counts(publisher->sources);
+    if (revived > 0)
+        publish(publisher);
+    return revived;
+}
+
 static void on_scan(void *context)
 {
     publisher_folder_changed(context);

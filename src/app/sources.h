@@ -58,6 +58,14 @@ void sources_refresh_addresses(struct sources *sources, const struct tenant *ten
 /* Puts parked tenants whose addresses have become known. */
 void sources_settle_parked(struct sources *sources, struct diagnostics *diagnostics);
 
+/* Files of tenants.d with tenants that are wrong and not in force, or that are no JSON. */
+void sources_each_wrong_file(const struct sources *sources,
+                             void (*visit)(void *context, const char *path), void *context);
+bool sources_is_wrong(const struct sources *sources, const char *path);
+/* Puts those of them in force that are right in `text`, which the file was once: they are then kept
+ * as if they had been right since. How many. */
+size_t sources_revive(struct sources *sources, const char *path, struct slice text);
+
 /* Whether a tenant of the global file could be in force by now, if that were read again. */
 bool sources_want_global(const struct sources *sources);
 

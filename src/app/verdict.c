@@ -128,8 +128,8 @@ static bool is_told_otherwise(struct slice name)
 
 struct json *verdict_of(const struct whole *whole, const struct request *request)
 {
-    static const char *const KEYS[] = {"decision", "status",         "reason",
-                                       "to",       "strip_segments", "upstream"};
+    static const char *const KEYS[] = {"decision",       "status",   "reason", "to",
+                                       "strip_segments", "upstream", "answers"};
     const struct snapshot snapshot = {
         .generation = 1, .settings = whole->configuration->settings, .table = whole->table};
     struct explanation *explanation =

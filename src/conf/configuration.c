@@ -186,6 +186,8 @@ void configuration_add_header_names(struct configuration *configuration,
     if (tenant->identity != NULL)
         add_identity(haproxy, tenant);
     haproxy->takeover |= tenant->takes_over;
+    haproxy->secures_cookies |= tenant->secures_cookies;
+    haproxy->nosniffs |= tenant->nosniffs;
     for (size_t i = 0; i < tenant->header_count; i++) {
         const struct header *header = &tenant->headers[i];
         if (header_is_known(haproxy, header->name))

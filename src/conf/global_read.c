@@ -434,6 +434,16 @@ static void read_default_canonical_host(const struct node *node, void *target)
     node_bool(node, &configuration_of(target)->default_canonical_host);
 }
 
+static void read_default_secure_cookies(const struct node *node, void *target)
+{
+    node_bool(node, &configuration_of(target)->default_secure_cookies);
+}
+
+static void read_default_nosniff(const struct node *node, void *target)
+{
+    node_bool(node, &configuration_of(target)->default_nosniff);
+}
+
 static void read_default_hsts(const struct node *node, void *target)
 {
     hsts_read(node, &configuration_of(target)->default_hsts);
@@ -480,6 +490,8 @@ static void read_defaults(const struct node *node, void *target)
         {"https", read_default_https},
         {"canonical_host", read_default_canonical_host},
         {"hsts", read_default_hsts},
+        {"secure_cookies", read_default_secure_cookies},
+        {"nosniff", read_default_nosniff},
         {"headers", read_default_headers},
         {"origins", read_default_policy},
         {"origin_check", read_default_policy},

@@ -163,6 +163,20 @@ static void read_canonical_host(const struct node *node, void *target)
         ((struct draft *)target)->tenant->canonical_host = canonical;
 }
 
+static void read_secure_cookies(const struct node *node, void *target)
+{
+    bool secures;
+    if (node_bool(node, &secures))
+        ((struct draft *)target)->tenant->secures_cookies = secures;
+}
+
+static void read_nosniff(const struct node *node, void *target)
+{
+    bool nosniffs;
+    if (node_bool(node, &nosniffs))
+        ((struct draft *)target)->tenant->nosniffs = nosniffs;
+}
+
 static void read_maintenance(const struct node *node, void *target)
 {
     maintenance_read(node, ((struct draft *)target)->tenant);
@@ -212,6 +226,8 @@ static const struct option OPTIONS[] = {
     {"https", read_https},
     {"canonical_host", read_canonical_host},
     {"hsts", read_hsts},
+    {"secure_cookies", read_secure_cookies},
+    {"nosniff", read_nosniff},
     {"headers", read_headers},
     {"identity", read_identity},
     {"maintenance", read_maintenance},
@@ -537,6 +553,8 @@ static struct tenant *read_tenant(const struct node *node,
     check_init(&draft.check);
     tenant->https_redirect = configuration->default_https_redirect;
     tenant->canonical_host = configuration->default_canonical_host;
+    tenant->secures_cookies = configuration->default_secure_cookies;
+    tenant->nosniffs = configuration->default_nosniff;
     if (configuration->default_hsts != NULL)
         tenant->hsts = memory_copy_text(slice_of(configuration->default_hsts));
     tenant->policy = policy_ref(configuration->default_policy);

@@ -11,6 +11,7 @@
 #include "fallback_write.h"
 #include "forwarded_write.h"
 #include "limits_write.h"
+#include "response_write.h"
 #include "reuse_write.h"
 
 #include <stdarg.h>
@@ -890,6 +891,7 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
     put_headers(&page);
     put_prefix_cut(&page);
     limits_put_counting(page.out);
+    response_put(page.out, config);
     put_cookie(&page);
     put_share_cookie(&page);
     put_choice(&page);

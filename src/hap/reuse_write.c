@@ -5,8 +5,8 @@
 #include "core/base.h"
 
 /* What the next rules and sections need of a decision that forwards. */
-static const char *const VARIABLES[] = {"tenant", "backend", "via",   "dst",   "port",
-                                        "sni",    "ip",      "proto", "fport", "hsts"};
+static const char *const VARIABLES[] = {"tenant", "backend", "via",   "dst",  "port", "sni",
+                                        "ip",     "proto",   "fport", "hsts", "rs"};
 
 /* Paths of Open WebUI's own, of which no rule makes a difference, in a spelling that every parser
  * reads alike: no dot begins a segment, nothing is encoded, no segment is empty. */

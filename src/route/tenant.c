@@ -77,6 +77,12 @@ void upstream_fini(struct upstream *upstream)
     template_fini(&upstream->host_template);
 }
 
+unsigned tenant_response_set(const struct tenant *tenant)
+{
+    return (tenant->secures_cookies ? RESPONSE_SECURE_COOKIES : 0u) |
+           (tenant->nosniffs ? RESPONSE_NOSNIFF : 0u);
+}
+
 bool upstream_has_name(const struct upstream *upstream)
 {
     struct ip literal;

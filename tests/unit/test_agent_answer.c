@@ -615,14 +615,14 @@ Test(answer, what_holds_for_the_next_requests_too)
         "ok=true tenant=tls via=http dst=10.1.0.30 port=3000 ip=192.0.2.1 proto=https fport=8080 "
         "hsts=max-age=60 sess.host=tls.test:8080 sess.now=id.7 sess.until=T sess.tenant=tls "
         "-sess.backend sess.via=http sess.dst=10.1.0.30 sess.port=3000 -sess.sni "
-        "sess.ip=192.0.2.1 sess.proto=https sess.fport=8080 sess.hsts=max-age=60");
+        "sess.ip=192.0.2.1 sess.proto=https sess.fport=8080 sess.hsts=max-age=60 -sess.rs");
 
     question = (struct question){V4, .host = "ai.bigcorp.com", .path = "/"};
     cr_expect_str_eq(answer_without_time(&question),
                      "ok=true tenant=bigcorp backend=bigcorp ip=192.0.2.1 proto=http fport=80 "
                      "sess.host=ai.bigcorp.com sess.now=id.7 sess.until=T sess.tenant=bigcorp "
                      "sess.backend=bigcorp -sess.via -sess.dst -sess.port -sess.sni "
-                     "sess.ip=192.0.2.1 sess.proto=http sess.fport=80 -sess.hsts");
+                     "sess.ip=192.0.2.1 sess.proto=http sess.fport=80 -sess.hsts -sess.rs");
 
     question = (struct question){V4, .host = "secure.test", .path = "/"};
     cr_expect_not_null(strstr(answer(&question), "sess.via=https"));

@@ -274,6 +274,16 @@ static const struct row {
      "who verifies it"},
     {CODE_TENANT_UNKNOWN, "\"unknown_host\": {\"action\": \"tenant\", \"tenant\": \"nobody\"}",
      GOOD, "which is not there"},
+    {CODE_ROUTE_TENANT, NULL, GOOD ", \"routes\": [{\"match\": {}, \"tenant\": \"nobody\"}]",
+     "which is not there or not good"},
+    {CODE_ROUTE_TENANT, NULL, GOOD ", \"routes\": [{\"match\": {}, \"tenant\": \"t\"}]",
+     "whose it is"},
+    {CODE_REPLICA_UNKNOWN, NULL, GOOD ", \"routes\": [{\"match\": {}, \"pool\": \"jobs\"}]",
+     "no pool \"jobs\""},
+    {CODE_BAD_TIME, NULL, GOOD ", \"routes\": [{\"match\": {\"hours\": {\"from\": \"8:00\"}}}]",
+     "not a time of the day"},
+    {CODE_BAD_TIME, NULL, GOOD ", \"routes\": [{\"match\": {\"hours\": {\"zone\": \"Mars\"}}}]",
+     "not a time zone"},
     {CODE_PATH_STRIP, NULL,
      GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/a\", \"mode\": \"strip\"}]",
      "open-webui#25971"},
@@ -292,7 +302,7 @@ static const struct row {
 /* Codes that need more than one tenant or file; each has a test below. */
 static const enum code ELSEWHERE[] = {
     CODE_TENANT_NAME, CODE_TENANT_TWICE,  CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
-    CODE_NO_TENANTS,  CODE_SHARED_ORIGIN, CODE_ANY_AUTHORITY,
+    CODE_NO_TENANTS,  CODE_SHARED_ORIGIN, CODE_ANY_AUTHORITY, CODE_SHARED_DATABASE,
 };
 
 Test(conf_codes, each_mistake_is_told)
@@ -334,6 +344,21 @@ Test(conf_codes, every_code_is_tested)
     CODE_TABLE(X)
 #undef X
     cr_expect(code_meaning(1) == NULL);
+}
+
+Test(conf_codes, a_share_of_another_tenants_database)
+{
+    struct fixture *fixture =
+        fixture_of("{\"tenants\": {\"t\": {" GOOD
+                   ", \"routes\": [{\"match\": {\"share\": 10}, \"tenant\": \"u\"}]}, "
+                   "\"u\": {\"hosts\": [\"u.test\"], \"upstream\": \"http://10.0.0.2\"}}}");
+    char *said = fixture_text(fixture);
+    cr_expect(fixture_said(fixture, CODE_SHARED_DATABASE), "%s", said);
+    cr_expect_not_null(strstr(said, "10% of its clients go to tenant \"u\""), "%s", said);
+    cr_expect(eq(sz, fixture->diagnostics.count, 1), "%s", said);
+    cr_expect(fixture->good);
+    free(said);
+    fixture_free(fixture);
 }
 
 Test(conf_codes, names_of_tenants)
