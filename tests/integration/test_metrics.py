@@ -113,9 +113,7 @@ def test_both_formats_hold(stack):
     assert {family.type for family in families} == {"counter", "gauge", "histogram", "info"}
     assert text.endswith("\n# EOF\n") and text.count("# EOF") == 1
     # The other parser takes what is an info for the gauge that it is there.
-    assert {family.name for family in families} == {
-        name.removesuffix("_info") for name in plain
-    }
+    assert {family.name for family in families} == {name.removesuffix("_info") for name in plain}
 
 
 @needs_promtool
