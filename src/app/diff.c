@@ -77,8 +77,11 @@ static void visit_before(void *context, const struct tenant *tenant)
         json_append_text(comparison->changed, slice_of(tenant->name));
     if (!same && other != NULL)
         undrained_list(tenant, other, comparison->undrained);
+    size_t left_out = comparison->probes.left_out;
     if (!same || comparison->everything || leads_to_changed(comparison, tenant))
         add_tenant(comparison, tenant);
+    if (other != NULL) /* it is counted once, as it will be */
+        comparison->probes.left_out = left_out;
 }
 
 static void visit_after(void *context, const struct tenant *tenant)
