@@ -13,7 +13,8 @@ SIGN_IN = ("/api/v1/auths/signin", "POST")
 
 @pytest.fixture(scope="module")
 def answers(new_module_stack, folder, upstreams):
-    knows = Upstream("knows", folder, env={"WEBUI_SESSION_COOKIE_SECURE": "true"})
+    flags = {"WEBUI_SESSION_COOKIE_SECURE": "true", "WEBUI_AUTH_COOKIE_SECURE": "false"}
+    knows = Upstream("knows", folder, env=flags)
     knows.start().wait()
     stack = new_module_stack(changes={"defaults": {"https": "off"}})
     stack.issue(SECURED, PLAIN, SNIFFED)
