@@ -294,8 +294,7 @@ static void choose(struct replica_choice *choice, const struct replica *replica,
 }
 
 static void choose_by_key(const struct replica_set *set, uint64_t mask, uint64_t key,
-                          struct slice cookie,
-                          struct replica_choice *choice)
+                          struct slice cookie, struct replica_choice *choice)
 {
     struct ranking ranking;
     const struct replica *home = mask == UINT64_MAX ? find_home(set->seeds, key) : NULL;
