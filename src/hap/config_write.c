@@ -307,6 +307,30 @@ static void put_https(const struct page *page)
     free(placeholder);
 }
 
+/* What the backend with the other half of several agents is named by. */
+#define OTHER "_other"
+
+static bool is_several(const struct hap_config *config)
+{
+    return config->agent_count > 1;
+}
+
+static void put_filters(const struct page *page)
+{
+    const char *path = spoe_path(page->config);
+    bool several = is_several(page->config);
+    put(page, "    filter spoe engine owui config %s\n", path);
+    if (several)
+        put(page, "    filter spoe engine owui-other config %s\n", path);
+    char *other = memory_format("    filter spoe engine owui-other-again config %s\n", path);
+    char *again = memory_format("    # for a second try; see the SPOE file\n"
+                                "    filter spoe engine owui-again config %s\n%s",
+                                path, several ? other : "");
+    put_since(page, HAP_3_0, "3.0", "", again);
+    free(again);
+    free(other);
+}
+
 static void put_listeners(const struct page *page)
 {
     const struct hap_config *config = page->config;
@@ -322,12 +346,7 @@ static void put_listeners(const struct page *page)
             put(page, " %s", config->proxy_protocol_from[i]);
         put(page, " }\n");
     }
-    put(page, "    filter spoe engine owui config %s\n", spoe_path(config));
-    char *again = memory_format("    # for a second try; see the SPOE file\n"
-                                "    filter spoe engine owui-again config %s\n",
-                                spoe_path(config));
-    put_since(page, HAP_3_0, "3.0", "", again);
-    free(again);
+    put_filters(page);
 }
 
 static unsigned agent_ms(const struct hap_config *config)
@@ -338,38 +357,62 @@ static unsigned agent_ms(const struct hap_config *config)
 /* HAProxy before 3.0 forgets the timeout of a group that is sent while the timeout of an earlier
  * one is still to come: such a request would wait for ever. So there the second try has a timeout
  * that ends before the first one's would have, which takes an engine of its own, and is made only
- * when the first one failed early, or by its timeout. Errors below 256 are timeouts, and worth
- * another try only where there is another agent.
- *
- * From 3.1 on a try may get an idle connection of an agent that has just died, and so may the next:
- * the ends of its connections are noticed one by one. Where another agent could answer, two more
- * tries outlast that; they fail at once or not at all, so that nobody waits for them. */
-static void put_tries(const struct page *page)
+ * when the first one failed early. */
+static void put_tries_of_one(const struct page *page)
 {
-    static const char AGAIN[] =
-        "    http-request send-spoe-group owui route if "
-        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n";
-    bool is_lone = page->config->agent_count == 1;
-    const char *failed = is_lone ? "ge 256" : "gt 0";
-    char *newer = memory_format(
-        "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int %s }\n"
-        "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int %s } "
-        "!{ var(txn.owui.ok) -m bool }\n%s%s",
-        failed, failed, is_lone ? "" : AGAIN, is_lone ? "" : AGAIN);
+    static const char NEWER[] =
+        "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int ge 256 }\n"
+        "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int ge 256 } "
+        "!{ var(txn.owui.ok) -m bool }\n";
+    const char *not_reused = reuse_condition(page->config);
     char *older = memory_format(
         "    http-request send-spoe-group owui-again route if { var(txn.owui.err) -m int ge 256 } "
-        "{ var(txn.owui.ptime) -m int lt %u }\n%s",
-        agent_ms(page->config) / 2,
-        is_lone ? ""
-                : "    http-request send-spoe-group owui-again route if "
-                  "{ var(txn.owui.err) -m int 1:255 } !{ var(txn.owui.ok) -m bool }\n");
+        "{ var(txn.owui.ptime) -m int lt %u }\n",
+        agent_ms(page->config) / 2);
     put(page,
         "\n"
         "    # ask the agent, again when it did not answer (one that ends may take two tries "
         "along);\n"
         "    # without an answer nothing is forwarded\n"
-        "    http-request send-spoe-group owui route%s\n",
-        reuse_exception(page->config));
+        "    http-request send-spoe-group owui route%s%s\n",
+        not_reused[0] != '\0' ? " if" : "", not_reused);
+    put_since(page, HAP_3_0, "3.0", NEWER, older);
+    free(older);
+}
+
+/* An agent that hangs looks well until its checks have failed, to a second try as to the first. So
+ * the agents are two halves, with an engine each, and the second try is the other half's: whatever
+ * one agent does, the other half answers. Which half is first goes by the connection, so that one
+ * agent's decisions serve it (agent/reuse.h). A third try is for those who were about to be
+ * answered by one that stood in when the first came back, and found the other gone.
+ *
+ * A first try on an old HAProxy may end late, when an agent is taken out; its second try is made
+ * nevertheless, though HAProxy may forget its timeout: see put_tries_of_one(). It waits for an
+ * agent that hangs as well until that one is taken out. */
+static void put_tries_of_several(const struct page *page)
+{
+    static const char AGAIN[] =
+        "    http-request send-spoe-group owui-other%s route if !other_half "
+        "{ var(txn.owui.err) -m int gt 0 }\n"
+        "    http-request send-spoe-group owui%s route if other_half "
+        "{ var(txn.owui.err) -m int gt 0 }\n"
+        "    http-request send-spoe-group owui%s route if !other_half "
+        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n"
+        "    http-request send-spoe-group owui-other%s route if other_half "
+        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n";
+    const char *not_reused = reuse_condition(page->config);
+    char *newer = memory_format(AGAIN, "", "", "", "");
+    char *older = memory_format(AGAIN, "-again", "-again", "-again", "-again");
+    put(page,
+        "\n"
+        "    # ask one half of the agents, and the other when that one did not answer: an agent "
+        "that\n"
+        "    # hangs is not known to until its checks fail; without an answer nothing is "
+        "forwarded\n"
+        "    acl other_half src_port,div(2),mod(2) eq 1\n"
+        "    http-request send-spoe-group owui route if !other_half%s\n"
+        "    http-request send-spoe-group owui-other route if other_half%s\n",
+        not_reused, not_reused);
     put_since(page, HAP_3_0, "3.0", newer, older);
     free(newer);
     free(older);
@@ -399,7 +442,10 @@ static void put_question(const struct page *page)
                   "    http-request set-var(txn.owui_cert) ssl_c_der if { ssl_c_used } "
                   "{ ssl_c_verify 0 } { ssl_c_err 0 } { ssl_c_ca_err 0 }\n");
     reuse_put(page->out, page->config);
-    put_tries(page);
+    if (is_several(page->config))
+        put_tries_of_several(page);
+    else
+        put_tries_of_one(page);
     put(page,
         "    http-request set-var(txn.owui.rid) unique-id unless { var(txn.owui.rid) -m found }\n"
         "    http-after-response set-header X-Request-ID %%[var(txn.owui.rid)] if "
@@ -822,34 +868,63 @@ static void put_named_backends(const struct page *page)
     }
 }
 
-static void put_agents(const struct page *page)
+/* Servers of which those of one half, if there are two, come first. Each is checked there, so that
+ * both halves know at the same time; and where somebody can stand in, its first refused connection
+ * takes it out. HAProxy before 3.1 would go on using the connections to the other half that it has
+ * made meanwhile. */
+static void put_agents_servers(const struct page *page, bool is_other)
 {
+    static const char FIRST[] = "check inter 500ms fall 2 rise 1 observe layer4 error-limit 1 "
+                                "on-error mark-down on-marked-up shutdown-backup-sessions";
     const struct hap_config *config = page->config;
-
-    put(page, "\n"
-              "# the agents; spop-check takes a dead one out within two seconds\n"
-              "backend owui_agents\n");
-    /* A lone agent's refusal should be told at once, and 3.1+ can without a busy loop; with
-     * several, the next one should be tried instead. */
-    if (config->agent_count == 1)
-        put_since(page, HAP_3_2, "3.1", "    mode spop\n    retries 0\n", "    mode tcp\n");
-    else
-        put_since(page, HAP_3_2, "3.1", "    mode spop\n    retries 2\n    option redispatch 1\n",
-                  "    mode tcp\n    option redispatch 1\n");
-    put(page, "    no option http-no-delay\n"
-              "    balance roundrobin\n"
-              "    option spop-check\n"
-              "    timeout connect 300ms\n"
-              "    timeout check 500ms\n"
-              "    timeout server 3m\n");
     for (size_t i = 0; i < config->agent_count; i++) {
         char *address = hap_agent_address(slice_of(config->agents[i]), config->chroot, NULL);
+        char *stands_in =
+            memory_format("backup track owui_agents%s/agent%zu", is_other ? "" : OTHER, i + 1);
+        const char *role = !is_several(config)        ? "check inter 500ms fall 2 rise 1"
+                           : (i % 2 == 1) == is_other ? FIRST
+                                                      : stands_in;
         put(page,
-            "    server agent%zu %s check inter 500ms fall 2 rise 1 on-marked-down "
-            "shutdown-sessions pool-purge-delay 60s\n",
-            i + 1, address);
+            "    server agent%zu %s %s on-marked-down shutdown-sessions pool-purge-delay 60s\n",
+            i + 1, address, role);
+        free(stands_in);
         free(address);
     }
+}
+
+static void put_agents_backend(const struct page *page, bool is_other)
+{
+    bool several = is_several(page->config);
+    put(page, "backend owui_agents%s\n", is_other ? OTHER : "");
+    /* A lone agent's refusal should be told at once, and 3.1+ can without a busy loop; with
+     * several, the next one should be tried instead. */
+    if (several)
+        put_since(page, HAP_3_2, "3.1", "    mode spop\n    retries 2\n    option redispatch 1\n",
+                  "    mode tcp\n    option redispatch 1\n");
+    else
+        put_since(page, HAP_3_2, "3.1", "    mode spop\n    retries 0\n", "    mode tcp\n");
+    put(page,
+        "    no option http-no-delay\n"
+        "    balance roundrobin\n"
+        "%s"
+        "    option spop-check\n"
+        "    timeout connect 300ms\n"
+        "    timeout check 500ms\n"
+        "    timeout server 3m\n",
+        several ? "    option allbackups\n" : "");
+    put_agents_servers(page, is_other);
+}
+
+static void put_agents(const struct page *page)
+{
+    put(page, "\n"
+              "# the agents; spop-check takes a dead one out within two seconds\n");
+    put_agents_backend(page, false);
+    if (!is_several(page->config))
+        return;
+    put(page, "\n"
+              "# the same, of which the other half comes first\n");
+    put_agents_backend(page, true);
 }
 
 static void put_title(const struct page *page)
@@ -994,6 +1069,7 @@ struct engine {
     const char *options;
     const char *idle; /* how long a connection is kept */
     unsigned processing_ms;
+    bool is_other; /* asks the other half of several agents */
 };
 
 static void put_engine(const struct page *page, const struct engine *engine)
@@ -1010,12 +1086,12 @@ static void put_engine(const struct page *page, const struct engine *engine)
         "    timeout hello 500ms\n"
         "    timeout idle %s\n"
         "    timeout processing %ums\n"
-        "    use-backend owui_agents\n"
+        "    use-backend owui_agents%s\n"
         "    log global\n"
         "\n"
         "spoe-message route\n",
         engine->name, engine->name, engine->groups, engine->options, engine->idle,
-        engine->processing_ms);
+        engine->processing_ms, engine->is_other ? OTHER : "");
     put_arguments(page);
     put(page, "\n"
               "spoe-group route\n"
@@ -1029,13 +1105,19 @@ char *hap_spoe_write(const struct hap_config *config, enum hap_version version)
     struct page page = {text_open(&written, &size), config, version, {0}};
     bool is_old = version == HAP_ANY || version < HAP_3_0;
     const char *options = is_old ? "    option set-process-time ptime\n" : "";
-    const struct engine first = {"owui", "route acme", options, "60s", agent_ms(config)};
-    const struct engine again = {"owui-again", "route", "", "500ms",
-                                 (agent_ms(config) * 3 + 7) / 8};
+    const struct engine firsts[] = {
+        {"owui", "route acme", options, "60s", agent_ms(config), false},
+        {"owui-other", "route", options, "60s", agent_ms(config), true},
+    };
+    unsigned again_ms = (agent_ms(config) * 3 + 7) / 8;
+    const struct engine agains[] = {
+        {"owui-again", "route", "", "500ms", again_ms, false},
+        {"owui-other-again", "route", "", "500ms", again_ms, true},
+    };
 
     put(&page, "# What HAProxy asks the agent, and how long it waits. Written by `owui-spoa "
                "haproxy-config`.\n");
-    put_engine(&page, &first);
+    put_engine(&page, &firsts[0]);
     put(&page, "\n"
                "# an ACME challenge; the answer is in txn.owui.acme, if the agent has one\n"
                "spoe-message acme\n"
@@ -1043,6 +1125,11 @@ char *hap_spoe_write(const struct hap_config *config, enum hap_version version)
                "\n"
                "spoe-group acme\n"
                "    messages acme\n");
+    if (is_several(config)) {
+        put(&page, "\n"
+                   "# The other half of the agents.\n");
+        put_engine(&page, &firsts[1]);
+    }
     if (is_old) {
         put(&page,
             "\n"
@@ -1051,7 +1138,11 @@ char *hap_spoe_write(const struct hap_config *config, enum hap_version version)
             "# one, of the first try, is still to come; this one ends before it. Its "
             "connections are\n"
             "# not kept: they would break together with those of the first try.\n");
-        put_engine(&page, &again);
+        put_engine(&page, &agains[0]);
+        if (is_several(config)) {
+            put(&page, "\n");
+            put_engine(&page, &agains[1]);
+        }
     }
     text_close(page.out);
     return written;

@@ -14,9 +14,9 @@ static const char *const VARIABLES[] = {"tenant", "backend", "via",   "dst",  "p
     "^/((api|_app|static|ws|ollama|openai|cache|assets)(/[A-Za-z0-9_:@~-][A-Za-z0-9_:@~.-]*)*/" \
     "?)?$"
 
-const char *reuse_exception(const struct hap_config *config)
+const char *reuse_condition(const struct hap_config *config)
 {
-    return config->decision_map != NULL ? " unless { var(txn.owui.reused) -m found }" : "";
+    return config->decision_map != NULL ? " !{ var(txn.owui.reused) -m found }" : "";
 }
 
 void reuse_put(FILE *out, const struct hap_config *config)

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* What makes the agent's question needless: ` unless ...`, or nothing. */
-const char *reuse_exception(const struct hap_config *config);
+/* Of the agent's question: ` !{ ... }` where it may be needless, or nothing. */
+const char *reuse_condition(const struct hap_config *config);
 /* Comes before the question: whether the connection has a decision that holds, and takes it. */
 void reuse_put(FILE *out, const struct hap_config *config);

@@ -90,14 +90,7 @@ class AgentsKilled(Fault):
 
 
 class AgentStopped(AgentFault):
-    """Until it is taken out, further tries may meet the same agent: by the fallback nobody notices
-    who is in its map, and without it a few are refused, whatever HAProxy's version."""
-
     name = "agent stopped"
-
-    def __init__(self, world, random):
-        super().__init__(world, random)
-        self.excuses = [("no-agent", "unmapped" if world.fallback else None)]
 
     def begin(self):
         self.agent.send_signal(signal.SIGSTOP)

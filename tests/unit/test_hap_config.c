@@ -60,7 +60,7 @@ Test(hap_config, the_master_socket_is_not_the_workers_to_open)
 Test(hap_config, decisions_hold_only_where_haproxy_can_be_told_of_the_next)
 {
     static char *sockets[] = {"/run/a.sock"};
-    static const char UNLESS[] = "send-spoe-group owui route unless { var(txn.owui.reused)";
+    static const char UNLESS[] = "owui route if !other_half !{ var(txn.owui.reused)";
     static const char COOKIE[] = "!{ req.cook(owui_tenant) -m found }";
     struct hap_config config = smallest();
     struct error_text error;
@@ -148,13 +148,24 @@ Test(hap_config, a_version_gets_its_own_forms_and_no_guards)
     }
 }
 
-Test(hap_config, of_several_agents_the_next_is_tried)
+Test(hap_config, of_several_agents_the_other_half_is_tried)
 {
     struct hap_config config = smallest();
     char *text = hap_config_write(&config, HAP_3_2, (struct slice){0}, NULL);
-    cr_expect(holds(text, "    mode spop\n    retries 2\n    option redispatch 1\n"));
+    char *spoe = hap_spoe_write(&config, HAP_3_2);
+    cr_expect(holds(text, "    http-request send-spoe-group owui route if !other_half\n"
+                          "    http-request send-spoe-group owui-other route if other_half\n"
+                          "    http-request send-spoe-group owui-other route if !other_half { "));
+    cr_expect(holds(text, "backend owui_agents\n    mode spop\n    retries 2\n"));
+    cr_expect(holds(text, "backend owui_agents_other\n    mode spop\n    retries 2\n"));
     cr_expect_not(holds(text, "mode spop\n    retries 0"));
+    cr_expect(holds(spoe, "[owui-other]\n") && holds(spoe, "    use-backend owui_agents_other\n"));
+    cr_expect_not(holds(spoe, "-again"));
     free(text);
+    free(spoe);
+    spoe = hap_spoe_write(&config, HAP_2_6);
+    cr_expect(holds(spoe, "[owui-again]\n") && holds(spoe, "[owui-other-again]\n"));
+    free(spoe);
 }
 
 Test(hap_config, headers_of_proxies_are_asked_for_only_when_some_are_trusted)
