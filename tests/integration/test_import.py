@@ -148,10 +148,10 @@ def test_renewals_in_a_watched_folder_are_deployed(unmanaged, certbot):
     wait_until(lambda: served(stack) == first, "HAProxy to serve the first one", 30)
     workers = stack.haproxy_workers()
     second = certbot.renew("chat", [HOST], days=60)
+    later = certbot.renew("later", ["later.example.test"])
     wait_until(lambda: served(stack) == second, "HAProxy to serve the renewal", 30)
     assert stack.haproxy_workers() == workers
     # A tenant that comes later gets what waits for it.
-    later = certbot.renew("later", ["later.example.test"])
     agent = stack.agents[0]
     wait_until(lambda: "lineage=later" in agent.log(), "a word about what nobody has", 30)
     stack.write_tenants(
