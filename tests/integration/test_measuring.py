@@ -1,0 +1,44 @@
+"""The commands that measure, in short: that they run and print their tables. What they measure is
+not judged here, where sanitizers and other tests have the machine."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+from support.stack import BINARY, HAPROXY, REPOSITORY
+
+LOAD = BINARY.parents[2] / "tests/bench_spop"
+
+
+def run(tmp_path, *command):
+    """What was printed, and the figures. The status tells whether goals were met: 0 or 1."""
+    figures = tmp_path / "figures.json"
+    command = [*map(str, command), "--json", str(figures)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout, json.loads(figures.read_text())
+
+
+@pytest.mark.skipif(not LOAD.exists(), reason="needs the load generator")
+def test_scale(tmp_path):
+    options = ["--tenants", "10", "--tenants", "200", "--rounds", "1", "--changes", "2"]
+    build = BINARY.parents[2]
+    told, figures = run(
+        tmp_path, REPOSITORY / "tests/scale", "--build", build, *options, "--seconds", "0.1"
+    )
+    rows = [line.split() for line in told.splitlines() if line.split()[:1] in (["10"], ["200"])]
+    assert len(rows) == 2 and all(len(row) >= 6 for row in rows), told
+    assert len(figures) >= 2
+
+
+@pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")
+def test_compare(tmp_path):
+    command = [REPOSITORY / "tests/bench/compare", "--agent", BINARY, "--haproxy", HAPROXY]
+    command += ["--tenants", "3", "--rounds", "1", "--seconds", "0.2"]
+    told, figures = run(tmp_path, *command)
+    for way in ("none", "map", "acls", "unix", "tcp", "cached"):
+        assert sum(line.split()[:1] == [way] for line in told.splitlines()) == 2, told
+    assert figures
