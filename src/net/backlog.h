@@ -18,7 +18,7 @@ static inline size_t backlog_size(const struct backlog *backlog)
 
 static inline struct slice backlog_bytes(const struct backlog *backlog)
 {
-    return slice_from(backlog->data + backlog->start, backlog_size(backlog));
+    return slice_skip(slice_from(backlog->data, backlog->end), backlog->start);
 }
 
 /* Where `size` more bytes may be written, to be kept with backlog_grow(); NULL without memory. */
