@@ -2,6 +2,7 @@
 option(WERROR "treat compiler warnings as errors (CI and the development presets do)" OFF)
 option(HARDEN "build position independent, with stack protection and read-only relocations" ON)
 option(FUZZ "build the libFuzzer targets (needs clang)" OFF)
+option(AFL "build the whole agent for AFL++ (tests/fuzz/agent does it)" OFF)
 set(SANITIZE "" CACHE STRING "sanitizers to build with, as a list: address;undefined or thread")
 
 # A compiler cache makes the second build of the same text nearly free; used where there is one.

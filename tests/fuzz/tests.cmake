@@ -50,3 +50,10 @@ fuzz_target(acme USES acme json)
 fuzz_target(identity USES identity json jwt_maker)
 fuzz_target(claim USES agent conf json jwt_maker)
 fuzz_target(http USES http)
+
+# The whole agent behind a socket, for AFL++; tests/fuzz/agent builds it with afl-clang-fast.
+if(AFL)
+    add_executable(afl_agent fuzz/agent.c)
+    target_include_directories(afl_agent PRIVATE "${PROJECT_SOURCE_DIR}/src/app")
+    target_link_libraries(afl_agent PRIVATE app test_support project_flags)
+endif()
