@@ -232,8 +232,8 @@ class Kept(Worker):
         self.failure = "cut"
         try:
             if self.connection is None:
-                self.connection = self.kind(self.world)
                 self.is_used = False
+                self.connection = self.kind(self.world)
             for tenant, answer in zip(tenants, self.connection.ask(tenants)):
                 if answer is None:
                     self.is_over = self.is_used and self.connection.is_over()
