@@ -413,7 +413,7 @@ def test_many_certificates_are_gone_through_soon(new_certified, authority):
         status, text = stack.admin("GET", "/v1/certificates/t99")
         return status == 200 and json.loads(text)["haproxys"][0]["served"]
 
-    wait_until(last_is_served, "all are known to be served", 12)
+    wait_until(last_is_served, "all are known to be served", 40)
     told = json.loads(stack.admin("GET", "/v1/certificates")[1])["certificates"]
     assert len(told) == 600 and all(one["haproxys"][0]["served"] for one in told)
 

@@ -1,7 +1,9 @@
 """Programs under test: started with a log, awaited by condition, stopped by their own process id."""
 
 import ctypes
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -9,19 +11,30 @@ import time
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
-_given_ports = set()
+
+# Each process of a run that is shared out has ports of its own. All are below those that the kernel
+# gives to connections (net.ipv4.ip_local_port_range), so that none is taken before it is listened on.
+_PORTS_FROM, _PORTS_EACH, _WORKERS_MAX = 12000, 5000, 4
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS_MAX
+_first_port = _PORTS_FROM + _worker * _PORTS_EACH
+_ports = itertools.cycle(range(_first_port, _first_port + _PORTS_EACH))
+for _ in range(random.randrange(_PORTS_EACH)):  # another run may be under way
+    next(_ports)
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on now, never given out twice in a run."""
+    """A port that nobody listens on now, not given out again before all others were."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
+    for _ in range(_PORTS_EACH):
+        port = next(_ports)
         with socket.socket(family) as probe:
-            probe.bind((host, 0))
-            port = probe.getsockname()[1]
-        if port not in _given_ports:
-            _given_ports.add(port)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
             return port
+    raise RuntimeError(f"no port is free from {_first_port} on")
 
 
 def wait_until(condition, what, timeout_s=10.0):
