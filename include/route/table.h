@@ -32,11 +32,13 @@ void route_table_find(const struct route_table *table, struct slice host, struct
                       struct route_match *match);
 /* Whether the table is too large for the processor's nearer caches. */
 bool route_table_is_large(const struct route_table *table);
-/* Begins to bring what lookups of these hosts will read, their tenants included, into the cache,
- * all of them at once. guesses[i] is what hosts[i] leads to, or is the entry of another host; NULL
+/* Begins to bring what lookups of these hosts will read into the cache, all of them at once.
+ * guesses[i] is what hosts[i] leads to, or is the entry of another host; NULL
  * when no host is like it. Wildcards are not looked for. */
 void route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
                        const struct route_entry **guesses);
+/* Begins to bring its tenant there; NULL is fine. */
+void route_guess_prefetch(const struct route_entry *guess);
 /* NULL: its host has path rules only. */
 const struct tenant *route_guess_tenant(const struct route_entry *guess);
 /* As route_table_find(), and sooner when `guess` is right. It may be NULL; it must be of this

@@ -56,10 +56,22 @@ static size_t peek_hosts(struct slice frames, struct slice hosts[static AHEAD_MA
     return count;
 }
 
-/* A long answer lies apart from its tenant. */
-static void prefetch_answer(const struct tenant *tenant)
+/* Their tenants are not asked for all at once: the processor waits for so many lines only, and what
+ * comes long before its time drives others from the nearest cache. */
+enum { TENANTS_AHEAD = 8, ANSWERS_AHEAD = 4 };
+
+static void prefetch_tenant(const struct ahead *ahead, unsigned at)
 {
-    if (tenant->prepared == tenant->near)
+    if (at < ahead->count)
+        route_guess_prefetch(ahead->guesses[at]);
+}
+
+/* A long answer lies apart from its tenant. */
+static void prefetch_answer(const struct ahead *ahead, unsigned at)
+{
+    const struct route_entry *guess = at < ahead->count ? ahead->guesses[at] : NULL;
+    const struct tenant *tenant = guess != NULL ? route_guess_tenant(guess) : NULL;
+    if (tenant == NULL || tenant->prepared == tenant->near)
         return;
     const char *start = (const char *)tenant->prepared;
     const char *line = start - (uintptr_t)start % CACHE_LINE_BYTES;
@@ -80,14 +92,11 @@ void answer_ahead(const struct snapshot *snapshot, const struct slice *received,
     if (host_count < 2)
         return; /* nothing could overlap */
     route_table_ahead(snapshot->table, hosts, host_count, ahead->guesses);
-    for (size_t i = 0; i < host_count; i++) {
+    for (size_t i = 0; i < host_count; i++)
         ahead->hosts[i] = hosts[i].data;
-        const struct route_entry *guess = ahead->guesses[i];
-        const struct tenant *tenant = guess != NULL ? route_guess_tenant(guess) : NULL;
-        if (tenant != NULL)
-            prefetch_answer(tenant);
-    }
     ahead->count = (unsigned)host_count;
+    for (unsigned i = 0; i < TENANTS_AHEAD; i++)
+        prefetch_tenant(ahead, i);
 }
 
 void ahead_forget(struct ahead *ahead)
@@ -102,6 +111,8 @@ const struct route_entry *ahead_take(struct ahead *ahead, struct slice host)
         if (ahead->hosts[i] != host.data)
             continue;
         ahead->next = i + 1;
+        prefetch_tenant(ahead, i + TENANTS_AHEAD);
+        prefetch_answer(ahead, i + ANSWERS_AHEAD);
         return ahead->guesses[i];
     }
     return NULL;

@@ -177,7 +177,7 @@ bool route_table_is_large(const struct route_table *table)
     return table->slots.mask >= LARGE_FROM_SLOTS;
 }
 
-/* Each pass waits for what the pass before has asked for. */
+/* The second pass waits for what the first has asked for. */
 static void look_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
                        const struct route_entry **guesses)
 {
@@ -191,13 +191,6 @@ static void look_ahead(const struct route_table *table, const struct slice *host
         if (guesses[i] != NULL)
             entry_prefetch(guesses[i], hosts[i].size);
     }
-    for (size_t i = 0; i < count; i++) {
-        const struct tenant *tenant = guesses[i] != NULL ? guesses[i]->tenant : NULL;
-        if (tenant == NULL)
-            continue;
-        __builtin_prefetch(tenant); /* what decisions read is in its first two cache lines */
-        __builtin_prefetch((const char *)tenant + CACHE_LINE_BYTES);
-    }
 }
 
 void route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
@@ -210,6 +203,14 @@ void route_table_ahead(const struct route_table *table, const struct slice *host
         guesses += part;
         count -= part;
     }
+}
+
+void route_guess_prefetch(const struct route_entry *guess)
+{
+    if (guess == NULL || guess->tenant == NULL)
+        return;
+    __builtin_prefetch(guess->tenant); /* what decisions read is in its first two cache lines */
+    __builtin_prefetch((const char *)guess->tenant + CACHE_LINE_BYTES);
 }
 
 const struct tenant *route_guess_tenant(const struct route_entry *guess)
