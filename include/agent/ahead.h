@@ -19,7 +19,10 @@ struct ahead {
     unsigned count;
     unsigned next;                /* those before it have been taken */
     const char *hosts[AHEAD_MAX]; /* where the host of each is in what was received */
-    const struct route_entry *guesses[AHEAD_MAX]; /* the snapshot's */
+    uint64_t hashes[AHEAD_MAX];
+    const struct route_entry *guesses[AHEAD_MAX]; /* the table's */
+    unsigned guessed;                             /* so many of them are known by now */
+    const struct route_table *table;              /* the snapshot's */
 };
 
 /* Each of `received` is what a connection has received: whole frames, then perhaps a part of one. A

@@ -32,11 +32,13 @@ void route_table_find(const struct route_table *table, struct slice host, struct
                       struct route_match *match);
 /* Whether the table is too large for the processor's nearer caches. */
 bool route_table_is_large(const struct route_table *table);
-/* Begins to bring what lookups of these hosts will read into the cache, all of them at once.
- * guesses[i] is what hosts[i] leads to, or is the entry of another host; NULL
- * when no host is like it. Wildcards are not looked for. */
-void route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
-                       const struct route_entry **guesses);
+/* A lookup among many waits for memory three times. Whoever has several to make takes these steps
+ * for all of them first, with others' between: each begins to bring into the cache what the next
+ * reads. The first is for a host's name; wildcards are not looked for. */
+uint64_t route_table_ahead(const struct route_table *table, struct slice host);
+/* What the host with this hash leads to, or perhaps the entry of another; NULL when there is none.
+ */
+const struct route_entry *route_table_guess(const struct route_table *table, uint64_t hash);
 /* Begins to bring its tenant there; NULL is fine. */
 void route_guess_prefetch(const struct route_entry *guess);
 /* NULL: its host has path rules only. */

@@ -40,36 +40,44 @@ static struct slice peek_host(struct slice frame)
     return colon != NULL ? slice_head(host, (size_t)(colon - host.data)) : host;
 }
 
-/* Adds to the `count` hosts that are there, and returns how many there are then. */
-static size_t peek_hosts(struct slice frames, struct slice hosts[static AHEAD_MAX], size_t count)
+/* What the frames ask for is added to what is there. */
+static void peek_hosts(struct slice frames, struct ahead *ahead)
 {
     struct reader reader = reader_of(frames);
-    while (count < AHEAD_MAX) {
+    while (ahead->count < AHEAD_MAX) {
         uint32_t length = reader_u32(&reader);
         struct slice frame = reader_bytes(&reader, length);
         if (reader.failed)
             break;
         struct slice host = peek_host(frame);
-        if (host.size > 0)
-            hosts[count++] = host;
+        if (host.size == 0)
+            continue;
+        ahead->hosts[ahead->count] = host.data;
+        ahead->hashes[ahead->count++] = route_table_ahead(ahead->table, host);
     }
-    return count;
 }
 
-/* Their tenants are not asked for all at once: the processor waits for so many lines only, and what
- * comes long before its time drives others from the nearest cache. */
-enum { TENANTS_AHEAD = 8, ANSWERS_AHEAD = 4 };
+/* What comes long before its time drives others from the nearest cache, and the processor waits for
+ * so many lines only: so each step is taken some decisions ahead of the one that needs it. */
+enum { GUESSES_AHEAD = 16, TENANTS_AHEAD = 8, ANSWERS_AHEAD = 4 };
+
+static void guess_up_to(struct ahead *ahead, unsigned end)
+{
+    for (; ahead->guessed < end && ahead->guessed < ahead->count; ahead->guessed++)
+        ahead->guesses[ahead->guessed] =
+            route_table_guess(ahead->table, ahead->hashes[ahead->guessed]);
+}
 
 static void prefetch_tenant(const struct ahead *ahead, unsigned at)
 {
-    if (at < ahead->count)
+    if (at < ahead->guessed)
         route_guess_prefetch(ahead->guesses[at]);
 }
 
 /* A long answer lies apart from its tenant. */
 static void prefetch_answer(const struct ahead *ahead, unsigned at)
 {
-    const struct route_entry *guess = at < ahead->count ? ahead->guesses[at] : NULL;
+    const struct route_entry *guess = at < ahead->guessed ? ahead->guesses[at] : NULL;
     const struct tenant *tenant = guess != NULL ? route_guess_tenant(guess) : NULL;
     if (tenant == NULL || tenant->prepared == tenant->near)
         return;
@@ -82,19 +90,15 @@ static void prefetch_answer(const struct ahead *ahead, unsigned at)
 void answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count,
                   struct ahead *ahead)
 {
-    struct slice hosts[AHEAD_MAX];
     ahead_forget(ahead);
     if (!route_table_is_large(snapshot->table))
         return;
-    size_t host_count = 0;
+    ahead->table = snapshot->table;
     for (size_t i = 0; i < count; i++)
-        host_count = peek_hosts(received[i], hosts, host_count);
-    if (host_count < 2)
-        return; /* nothing could overlap */
-    route_table_ahead(snapshot->table, hosts, host_count, ahead->guesses);
-    for (size_t i = 0; i < host_count; i++)
-        ahead->hosts[i] = hosts[i].data;
-    ahead->count = (unsigned)host_count;
+        peek_hosts(received[i], ahead);
+    if (ahead->count < 2)
+        ahead->count = 0; /* nothing could overlap */
+    guess_up_to(ahead, GUESSES_AHEAD);
     for (unsigned i = 0; i < TENANTS_AHEAD; i++)
         prefetch_tenant(ahead, i);
 }
@@ -103,6 +107,7 @@ void ahead_forget(struct ahead *ahead)
 {
     ahead->count = 0;
     ahead->next = 0;
+    ahead->guessed = 0;
 }
 
 const struct route_entry *ahead_take(struct ahead *ahead, struct slice host)
@@ -111,6 +116,7 @@ const struct route_entry *ahead_take(struct ahead *ahead, struct slice host)
         if (ahead->hosts[i] != host.data)
             continue;
         ahead->next = i + 1;
+        guess_up_to(ahead, i + 1 + GUESSES_AHEAD);
         prefetch_tenant(ahead, i + TENANTS_AHEAD);
         prefetch_answer(ahead, i + ANSWERS_AHEAD);
         return ahead->guesses[i];

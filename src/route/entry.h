@@ -46,12 +46,6 @@ struct route_entry {
 struct route_entry *entry_new(const struct key *key);
 void entry_free(struct route_entry *entry);
 struct slice entry_text(const struct route_entry *entry);
-/* Begins to bring an entry with a key of so many bytes into the cache. */
-static inline void entry_prefetch(const struct route_entry *entry, size_t key_size)
-{
-    __builtin_prefetch(entry);
-    __builtin_prefetch((const char *)entry + offsetof(struct route_entry, text) + key_size - 1);
-}
 /* One of them, or neither. */
 const struct tenant_host *entry_host(const struct route_entry *entry);
 const struct path_rule *entry_path(const struct route_entry *entry);

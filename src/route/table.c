@@ -10,7 +10,6 @@ enum {
      * the kernel does for an answer drives it from the second. To look ahead costs 5 % of an answer
      * where all was there, and saves as much where answers go out one by one. */
     LARGE_FROM_SLOTS = 2048,
-    AHEAD_AT_ONCE = 64,
 };
 
 /* The first `segments` segments of a path, without a slash behind them; fewer if it has fewer. */
@@ -177,32 +176,19 @@ bool route_table_is_large(const struct route_table *table)
     return table->slots.mask >= LARGE_FROM_SLOTS;
 }
 
-/* The second pass waits for what the first has asked for. */
-static void look_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
-                       const struct route_entry **guesses)
+uint64_t route_table_ahead(const struct route_table *table, struct slice host)
 {
-    uint64_t hashes[AHEAD_AT_ONCE];
-    for (size_t i = 0; i < count; i++) {
-        hashes[i] = key_hash_name(KEY_HOST, hosts[i]);
-        slots_prefetch(&table->slots, hashes[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        guesses[i] = slots_find_likely(&table->slots, hashes[i]);
-        if (guesses[i] != NULL)
-            entry_prefetch(guesses[i], hosts[i].size);
-    }
+    uint64_t hash = key_hash_name(KEY_HOST, host);
+    slots_prefetch(&table->slots, hash);
+    return hash;
 }
 
-void route_table_ahead(const struct route_table *table, const struct slice *hosts, size_t count,
-                       const struct route_entry **guesses)
+const struct route_entry *route_table_guess(const struct route_table *table, uint64_t hash)
 {
-    while (count > 0) {
-        size_t part = size_min(count, AHEAD_AT_ONCE);
-        look_ahead(table, hosts, part, guesses);
-        hosts += part;
-        guesses += part;
-        count -= part;
-    }
+    const struct route_entry *guess = slots_find_likely(&table->slots, hash);
+    if (guess != NULL)
+        __builtin_prefetch(guess);
+    return guess;
 }
 
 void route_guess_prefetch(const struct route_entry *guess)

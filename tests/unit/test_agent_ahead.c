@@ -56,7 +56,7 @@ static void ask(struct writer *writer, const char *host)
 static size_t found(void)
 {
     size_t count = 0;
-    for (unsigned i = 0; i < ahead.count; i++)
+    for (unsigned i = 0; i < ahead.guessed; i++)
         count += ahead.guesses[i] != NULL;
     return count;
 }
@@ -159,6 +159,27 @@ Test(agent_ahead, what_was_found_is_told_in_order, .fini = close_down)
     (void)look_ahead(ask_all(hosts, COUNT_OF(hosts)));
     ahead_forget(&ahead);
     cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, seen[0]), NULL));
+}
+
+/* Guesses are made as their time comes: of all that are looked at, whoever is passed over. */
+Test(agent_ahead, each_of_a_long_burst_is_told, .fini = close_down)
+{
+    char names[AHEAD_MAX][32];
+    const char *hosts[AHEAD_MAX];
+    const char *seen[AHEAD_MAX];
+    serve(MANY);
+    for (unsigned i = 0; i < AHEAD_MAX; i++) {
+        snprintf(names[i], sizeof(names[i]), "t%u.example.test", i * 7);
+        hosts[i] = names[i];
+    }
+    (void)look_ahead(ask_all(hosts, AHEAD_MAX));
+    cr_assert(eq(u32, ahead.count, AHEAD_MAX));
+    memcpy(seen, ahead.hosts, sizeof(seen));
+    for (unsigned i = 0; i < AHEAD_MAX; i += i == 20 ? 30 : 1) {
+        const struct route_entry *guess = ahead_take(&ahead, slice_from(seen[i], strlen(hosts[i])));
+        cr_assert(ne(ptr, (void *)(uintptr_t)guess, NULL));
+        cr_expect(eq(str, route_guess_tenant(guess)->hosts[0].name, names[i]));
+    }
 }
 
 /* A guess is nobody's word: the table looks whether it is what was asked for. */
