@@ -77,22 +77,6 @@ static void start_agent(void)
     close(connected());
 }
 
-/* As many whole frames as fit, whatever their lengths say. */
-static void mend_lengths(uint8_t *data, size_t size)
-{
-    for (size_t at = 0; at + SPOP_LENGTH_BYTES < size;) {
-        size_t left = size - at - SPOP_LENGTH_BYTES;
-        struct reader reader = reader_of(slice_from(data + at, size - at));
-        uint32_t length = reader_u32(&reader);
-        if (length < SPOP_SMALLEST_FRAME_BYTES || length > left) {
-            length = (uint32_t)size_min(left, 16 + size % 113);
-            struct writer writer = writer_of(data + at, SPOP_LENGTH_BYTES);
-            writer_u32(&writer, length);
-        }
-        at += SPOP_LENGTH_BYTES + length;
-    }
-}
-
 /* Takes what comes meanwhile, since an agent that cannot answer does not read either. */
 static void send_all(int fd, struct slice bytes)
 {
@@ -118,7 +102,7 @@ static void run_input(const uint8_t *data, size_t size)
     size_t own = writer_used(&writer);
     writer_bytes(&writer, slice_from(data + 1, size - 1));
     if ((data[0] & MENDED) != 0)
-        mend_lengths(stream + own, size - 1);
+        peer_mend_lengths(stream + own, size - 1, size - 1);
     struct slice bytes = writer_written(&writer);
     size_t first = (data[0] & IN_TWO) != 0 ? own + (size - 1) / 2 : bytes.size;
     int fd = connected();

@@ -240,16 +240,6 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     size = LLVMFuzzerMutate(data, size, max_size);
     if (seed % 8 == 0)
         return size;
-    for (size_t at = 0; at + SPOP_LENGTH_BYTES < size;) {
-        size_t left = size - at - SPOP_LENGTH_BYTES;
-        struct reader reader = reader_of(slice_from(data + at, size - at));
-        uint32_t length = reader_u32(&reader);
-        if (length < SPOP_SMALLEST_FRAME_BYTES || length > left) {
-            length = (uint32_t)size_min(left, 16 + seed % 113);
-            struct writer writer = writer_of(data + at, SPOP_LENGTH_BYTES);
-            writer_u32(&writer, length);
-        }
-        at += SPOP_LENGTH_BYTES + length;
-    }
+    peer_mend_lengths(data, size, seed);
     return size;
 }

@@ -11,6 +11,10 @@ void peer_write_frame(struct writer *writer, uint8_t type, uint32_t flags, uint6
 void peer_write_hello(struct writer *writer, uint32_t max_frame_bytes, bool health_check);
 void peer_write_disconnect(struct writer *writer, uint32_t status);
 
+/* Makes as many whole frames of the bytes as fit, whatever their length words say. Where one has to
+ * be written, `seed` tells what it is. */
+void peer_mend_lengths(uint8_t *data, size_t size, size_t seed);
+
 /* The parts of a NOTIFY's payload: a message's head, then one call per argument. */
 void peer_write_message(struct writer *writer, struct slice name, uint8_t arguments);
 void peer_write_boolean(struct writer *writer, struct slice name, bool value);
