@@ -3,8 +3,8 @@
  * With 100,000 tenants, four dependent reads of memory per request (slot, entry, tenant, prepared
  * answer) cost as much as the rest of the decision. HAProxy pipelines, and has several connections,
  * so that a turn of a loop often has many requests to decide, whose reads do not depend on each
- * other: they are begun together before the first request is decided. What was found on the way is
- * kept for the decisions, which need not look for it again.
+ * other: those of some requests are begun before the first of them is decided. What was found on
+ * the way is kept for the decisions, which need not look for it again.
  */
 #pragma once
 
