@@ -1,8 +1,8 @@
 /* The registry: tenants, who claims which key, and the objects that older tables still see. See
  * route/table.h.
  *
- * The registry has a hash of its own, of the same kind as a table's, and edits it in place;
- * building a table is a copy of it. Entries that a built table may hold are never changed: a new
+ * The registry has hashes of its own, of the same kind as a table's, and edits them in place;
+ * building a table is a copy of them. Entries that a built table may hold are never changed: a new
  * one takes their place, and they are retired.
  */
 #include "core/hash.h"
@@ -37,7 +37,7 @@ struct retired {
 };
 
 struct route_registry {
-    struct slots slots;
+    struct slots hosts, names; /* as a table's */
     size_t tenant_count;
     size_t takeover_count;
     uint64_t content_hash;
@@ -49,7 +49,8 @@ struct route_registry {
 struct route_registry *route_registry_new(void)
 {
     struct route_registry *registry = memory_new(sizeof(*registry));
-    slots_init(&registry->slots);
+    slots_init(&registry->hosts);
+    slots_init(&registry->names);
     return registry;
 }
 
@@ -99,23 +100,34 @@ static uint64_t entry_content(const struct route_entry *entry)
     return hash_content(entry_text(entry), entry->tenant->content_hash);
 }
 
-/* Puts `entry` in the hash in the place of `old`; either may be NULL. */
+static struct slots *slots_of(struct route_registry *registry, enum key_kind kind)
+{
+    return kind == KEY_TENANT ? &registry->names : &registry->hosts;
+}
+
+/* Puts `entry` in its hash in the place of `old`; either may be NULL. */
 static void replace_entry(struct route_registry *registry, const struct route_entry *old,
                           const struct route_entry *entry)
 {
     registry->content_hash += entry_content(entry) - entry_content(old);
     if (entry != NULL)
-        slots_put(&registry->slots, entry);
+        slots_put(slots_of(registry, (enum key_kind)entry->kind), entry);
     else
-        slots_remove(&registry->slots, old);
+        slots_remove(slots_of(registry, (enum key_kind)old->kind), old);
     if (old != NULL)
         retire(registry, NULL, own_entry(old));
 }
 
-static const struct route_entry *find_entry(const struct route_registry *registry,
-                                            const struct key *key)
+static struct key tenant_key(struct slice name)
 {
-    return slots_find(&registry->slots, key, key_hash(key));
+    return (struct key){.kind = KEY_TENANT, .name = name};
+}
+
+static const struct route_entry *find_tenant(const struct route_registry *registry,
+                                             struct slice name)
+{
+    const struct key key = tenant_key(name);
+    return slots_find(&registry->names, &key, key_hash(&key));
 }
 
 static struct key host_key(const char *name, bool wildcard)
@@ -160,7 +172,7 @@ static void refresh(struct route_registry *registry, struct claims *claims, cons
 
 static struct claims *find_claims(const struct route_registry *registry, const struct key *key)
 {
-    const struct route_entry *entry = find_entry(registry, key);
+    const struct route_entry *entry = slots_find(&registry->hosts, key, key_hash(key));
     return entry != NULL ? entry->claims : NULL;
 }
 
@@ -276,16 +288,11 @@ static void drop_claims(struct route_registry *registry, const struct tenant *te
     }
 }
 
-static struct key tenant_key(struct slice name)
-{
-    return (struct key){.kind = KEY_TENANT, .name = name};
-}
-
 void route_registry_put(struct route_registry *registry, struct tenant *tenant,
                         route_conflict_fn *on_conflict, void *context)
 {
-    struct key name = tenant_key(slice_of(tenant->name));
-    const struct route_entry *old = find_entry(registry, &name);
+    const struct key name = tenant_key(slice_of(tenant->name));
+    const struct route_entry *old = find_tenant(registry, name.name);
     const struct put put = {registry, tenant, old != NULL ? old->tenant : NULL, on_conflict,
                             context};
 
@@ -315,8 +322,7 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
 
 bool route_registry_remove(struct route_registry *registry, struct slice name)
 {
-    struct key key = tenant_key(name);
-    const struct route_entry *entry = find_entry(registry, &key);
+    const struct route_entry *entry = find_tenant(registry, name);
     if (entry == NULL)
         return false;
     registry->takeover_count -= entry->tenant->takes_over;
@@ -329,8 +335,7 @@ bool route_registry_remove(struct route_registry *registry, struct slice name)
 
 const struct tenant *route_registry_find(const struct route_registry *registry, struct slice name)
 {
-    struct key key = tenant_key(name);
-    const struct route_entry *entry = find_entry(registry, &key);
+    const struct route_entry *entry = find_tenant(registry, name);
     return entry != NULL ? entry->tenant : NULL;
 }
 
@@ -344,7 +349,8 @@ struct route_table *route_registry_build(struct route_registry *registry, uint64
     assert(generation > registry->generation);
     registry->generation = generation;
     struct route_table *table = memory_new(sizeof(*table));
-    slots_copy(&registry->slots, &table->slots);
+    slots_copy(&registry->hosts, &table->hosts);
+    slots_copy(&registry->names, &table->names);
     table->tenant_count = registry->tenant_count;
     table->takeover_count = registry->takeover_count;
     table->content_hash = registry->content_hash;
@@ -374,21 +380,37 @@ static void free_claims(struct claims *claims)
     free(claims);
 }
 
+static void free_hosts(struct slots *hosts)
+{
+    for (size_t i = 0; i <= hosts->mask; i++) {
+        const struct route_entry *entry = hosts->slots[i].entry;
+        if (entry == NULL)
+            continue;
+        free_claims(entry->claims);
+        entry_free(own_entry(entry));
+    }
+    slots_fini(hosts);
+}
+
+static void free_names(struct slots *names)
+{
+    for (size_t i = 0; i <= names->mask; i++) {
+        const struct route_entry *entry = names->slots[i].entry;
+        if (entry == NULL)
+            continue;
+        tenant_free(own_tenant(entry->tenant));
+        entry_free(own_entry(entry));
+    }
+    slots_fini(names);
+}
+
 void route_registry_free(struct route_registry *registry)
 {
     if (registry == NULL)
         return;
-    for (size_t i = 0; i <= registry->slots.mask; i++) {
-        const struct route_entry *entry = registry->slots.slots[i].entry;
-        if (entry == NULL)
-            continue;
-        if (entry->kind == KEY_TENANT)
-            tenant_free(own_tenant(entry->tenant));
-        free_claims(entry->claims);
-        entry_free(own_entry(entry));
-    }
+    free_hosts(&registry->hosts);
+    free_names(&registry->names);
     while (registry->oldest != NULL)
         free_oldest(registry);
-    slots_fini(&registry->slots);
     free(registry);
 }

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 
 enum {
-    /* From some 800 tenants on: what lookups read is then more than the first cache holds, and what
+    /* From some 800 hosts on: what lookups read is then more than the first cache holds, and what
      * the kernel does for an answer drives it from the second. To look ahead costs 5 % of an answer
      * where all was there, and saves as much where answers go out one by one. */
-    LARGE_FROM_SLOTS = 2048,
+    LARGE_FROM_SLOTS = 1024,
 };
 
 /* The first `segments` segments of a path, without a slash behind them; fewer if it has fewer. */
@@ -103,7 +103,7 @@ static bool find_path(const struct route_table *table, struct key key, unsigned 
     key.prefix = leading_segments(path, max_segments);
     while (key.prefix.size > 0) {
         uint64_t hash = key_hash_prefix(name_hash, key.prefix);
-        const struct route_entry *entry = slots_find(&table->slots, &key, hash);
+        const struct route_entry *entry = slots_find(&table->hosts, &key, hash);
         bool won = entry != NULL && serves(entry->path, slice_skip(path, key.prefix.size)) &&
                    take(entry, label, match);
         if (tell(listener, &key, entry, won))
@@ -130,7 +130,7 @@ static bool try_host(const struct route_table *table, const struct key *key,
 
 static const struct route_entry *find_entry(const struct route_table *table, const struct key *key)
 {
-    return slots_find(&table->slots, key, key_hash(key));
+    return slots_find(&table->hosts, key, key_hash(key));
 }
 
 static void find(const struct route_table *table, const struct route_entry *guess,
@@ -173,19 +173,19 @@ void route_table_find_told(const struct route_table *table, struct slice host, s
 
 bool route_table_is_large(const struct route_table *table)
 {
-    return table->slots.mask >= LARGE_FROM_SLOTS;
+    return table->hosts.mask >= LARGE_FROM_SLOTS;
 }
 
 uint64_t route_table_ahead(const struct route_table *table, struct slice host)
 {
     uint64_t hash = key_hash_name(KEY_HOST, host);
-    slots_prefetch(&table->slots, hash);
+    slots_prefetch(&table->hosts, hash);
     return hash;
 }
 
 const struct route_entry *route_table_guess(const struct route_table *table, uint64_t hash)
 {
-    const struct route_entry *guess = slots_find_likely(&table->slots, hash);
+    const struct route_entry *guess = slots_find_likely(&table->hosts, hash);
     if (guess != NULL)
         __builtin_prefetch(guess);
     return guess;
@@ -207,7 +207,7 @@ const struct tenant *route_guess_tenant(const struct route_entry *guess)
 const struct tenant *route_table_tenant(const struct route_table *table, struct slice name)
 {
     const struct key key = {.kind = KEY_TENANT, .name = name};
-    const struct route_entry *entry = slots_find(&table->slots, &key, key_hash(&key));
+    const struct route_entry *entry = slots_find(&table->names, &key, key_hash(&key));
     return entry != NULL ? entry->tenant : NULL;
 }
 
@@ -230,9 +230,9 @@ void route_table_each_tenant(const struct route_table *table,
                              void (*visit)(void *context, const struct tenant *tenant),
                              void *context)
 {
-    for (size_t i = 0; i <= table->slots.mask; i++) {
-        const struct route_entry *entry = table->slots.slots[i].entry;
-        if (entry != NULL && entry->kind == KEY_TENANT)
+    for (size_t i = 0; i <= table->names.mask; i++) {
+        const struct route_entry *entry = table->names.slots[i].entry;
+        if (entry != NULL)
             visit(context, entry->tenant);
     }
 }
@@ -241,6 +241,7 @@ void route_table_free(struct route_table *table)
 {
     if (table == NULL)
         return;
-    slots_fini(&table->slots);
+    slots_fini(&table->hosts);
+    slots_fini(&table->names);
     free(table);
 }

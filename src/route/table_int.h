@@ -5,7 +5,8 @@
 #include "route/table.h"
 
 struct route_table {
-    struct slots slots;
+    struct slots hosts; /* and their paths: what requests look for */
+    struct slots names; /* of tenants: what hardly any does, and would only lie between hosts */
     size_t tenant_count;
     size_t takeover_count;
     uint64_t content_hash;
