@@ -75,6 +75,9 @@ static const struct kind {
     {"a known token",
      UPSTREAM ", " IDENTITY(", \"X-User-Name\": \"{name}\", \"X-User-Groups\": \"{groups}\""),
      TELLS_TOKEN},
+    {"all of them but the token",
+     REPLICAS("") ", " POLICY ", " HEADERS("") ", \"hsts\": {\"max_age\": \"180d\"}",
+     TELLS_USER | TELLS_COOKIE | TELLS_POLICY},
     {"all of them",
      REPLICAS("") ", " IDENTITY("") ", " POLICY
                                     ", " HEADERS("") ", \"hsts\": {\"max_age\": \"180d\"}",
