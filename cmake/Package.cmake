@@ -23,7 +23,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # libcurl is loaded and not linked, which the tools that look for dependencies do not see.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS
     "libcurl4 (>= ${LIBCURL_VERSION}), init-system-helpers (>= 1.54~), systemd | systemd-standalone-sysusers | systemd-sysusers, systemd | systemd-standalone-tmpfiles | systemd-tmpfiles")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "haproxy (>= 2.6), ca-certificates")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "haproxy (>= 2.6), ca-certificates, tzdata")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA
     "${debian}/postinst;${debian}/prerm;${debian}/postrm;${debian}/conffiles")

@@ -72,8 +72,8 @@ struct identity_rule *identity_rule_new(void) __attribute__((returns_nonnull));
 struct identity_rule *identity_rule_copy(const struct identity_rule *rule); /* NULL for NULL */
 void identity_rule_free(struct identity_rule *rule);                        /* NULL is fine */
 
-/* "jh_authorization" for the header Authorization, "jc_token" for the cookie token: letters and
- * digits in lower case, all else "_". For free(). */
+/* "jh_authorization" for the header Authorization: letters and digits in lower case, all else "_".
+ * "jc_token" for the cookie token, "jc_Token" for Token: its name as it is. For free(). */
 char *identity_token_argument(struct slice name, bool is_cookie);
 
 /* The tenant that users with this address belong to, in a rule with domains; NULL: none. */

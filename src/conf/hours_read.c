@@ -79,20 +79,12 @@ static bool is_zone_name(struct slice text)
     return text.size > 0 && text.size <= ZONE_MAX_BYTES && text.data[0] != '/';
 }
 
-/* The last line of a file of the zone database (RFC 9636 3.3) is the rule that is in force. */
 static bool load_zone(const char *path, struct zone *zone)
 {
     char *block = NULL;
-    struct slice bytes, line = {0};
-    bool good = text_file_read(path, &block, &bytes, NULL) == ERROR_OK &&
-                slice_starts_with(bytes, SLICE("TZif")) && bytes.data[bytes.size - 1] == '\n';
-    if (good) {
-        size_t begin = bytes.size - 1;
-        while (begin > 0 && bytes.data[begin - 1] != '\n')
-            begin--;
-        line = slice_from(bytes.data + begin, bytes.size - 1 - begin);
-        good = zone_parse(line, zone);
-    }
+    struct slice bytes;
+    bool good =
+        text_file_read(path, &block, &bytes, NULL) == ERROR_OK && zone_parse_file(bytes, zone);
     free(block);
     return good;
 }
@@ -129,6 +121,6 @@ struct hours *hours_read(const struct node *node)
                     "\"from\" and \"to\" are the same");
     if (diagnostics->errors == errors)
         return hours;
-    free(hours);
+    hours_free(hours);
     return NULL;
 }

@@ -93,6 +93,9 @@ void identity_rule_free(struct identity_rule *rule)
 char *identity_token_argument(struct slice name, bool is_cookie)
 {
     char *argument = memory_format("%s%.*s", is_cookie ? "jc_" : "jh_", SLICE_PRINT(name));
+    /* "Token" and "token" are two cookies, and one header. */
+    if (is_cookie)
+        return argument;
     for (char *p = argument; *p != '\0'; p++) {
         *p = ascii_lower(*p);
         if (!(*p >= 'a' && *p <= 'z') && !(*p >= '0' && *p <= '9'))

@@ -43,23 +43,14 @@ static char *copy_text(const char *text)
     return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
 }
 
-static struct hours *copy_hours(const struct hours *hours)
-{
-    if (hours == NULL)
-        return NULL;
-    struct hours *copy = memory_new(sizeof(*copy));
-    *copy = *hours;
-    return copy;
-}
-
 static void copy_rule(const struct policy_rule *rule, struct policy_rule *copy)
 {
     *copy = *rule;
     copy->path = copy_text(rule->path);
     copy->tenant = copy_text(rule->tenant);
     copy->pool = copy_text(rule->pool);
-    copy->hours = copy_hours(rule->hours);
-    copy->not_hours = copy_hours(rule->not_hours);
+    copy->hours = hours_copy(rule->hours);
+    copy->not_hours = hours_copy(rule->not_hours);
     copy_networks(&rule->ip, &copy->ip);
     copy_networks(&rule->not_ip, &copy->not_ip);
 }
@@ -92,8 +83,8 @@ static void free_rule(struct policy_rule *rule)
     free(rule->path);
     free(rule->tenant);
     free(rule->pool);
-    free(rule->hours);
-    free(rule->not_hours);
+    hours_free(rule->hours);
+    hours_free(rule->not_hours);
     free(rule->ip.items);
     free(rule->not_ip.items);
 }

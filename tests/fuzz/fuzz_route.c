@@ -3,7 +3,7 @@
  * The input is taken as a Host, as a path and, line by line, as the values of each header that
  * trusted proxies may use. What passes validation must be in a form that validates to itself, and
  * hold nothing that two parsers could read in two ways. It is also a tenant's header, name and
- * value, and the label of a wildcard host.
+ * value, the label of a wildcard host, and a file of the zone database.
  */
 #include "core/cursor.h"
 #include "fuzz/fuzz.h"
@@ -12,6 +12,7 @@
 #include "route/host.h"
 #include "route/label.h"
 #include "route/path.h"
+#include "route/zone.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -258,6 +259,19 @@ static void check_label(struct slice label)
         FUZZ_REQUIRE(is_one_of(label.data[i], "abcdefghijklmnopqrstuvwxyz0123456789-"));
 }
 
+static void check_zone_file(struct slice bytes)
+{
+    static const int64_t YEARS_30_S = 946684800;
+    struct zone zone;
+    if (!zone_parse_file(bytes, &zone))
+        return;
+    for (int64_t wall_s = 0; wall_s < 4 * YEARS_30_S; wall_s += YEARS_30_S / 40) {
+        int64_t offset_s = zone_local_s(&zone, wall_s) - wall_s;
+        FUZZ_REQUIRE(offset_s > -26 * 3600 && offset_s < 26 * 3600);
+    }
+    zone_fini(&zone);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice bytes = slice_from(data, size);
@@ -268,6 +282,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_template(bytes);
     check_header_name(bytes);
     check_label(bytes);
+    check_zone_file(bytes);
     for (int source = 0; source < CLIENT_SOURCE__MAX; source++) {
         check_client(bytes, (enum client_source)source, SLICE("10.1.2.3"));
         check_client(bytes, (enum client_source)source, SLICE("203.0.113.7"));

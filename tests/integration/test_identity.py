@@ -37,6 +37,7 @@ SET = {
 }
 OPEN, CLOSED, PAGES = "open.id.test", "closed.id.test", "pages.id.test"
 CERTS, SHARED, COOKIE = "certs.id.test", "shared.id.test", "cookie.id.test"
+CASE = "case.id.test"
 REALM, CLIENT = "realm.id.test", "client.id.test"
 LOGIN = "https://id.test/start?client=owui"
 
@@ -67,7 +68,7 @@ class Identities:
         self.authority = authority
         stack.config["haproxy"]["client_ca_file"] = str(self.clients)
         stack.config["log"] = {"format": "json"}
-        stack.issue(OPEN, CLOSED, PAGES, CERTS, SHARED, COOKIE)
+        stack.issue(OPEN, CLOSED, PAGES, CERTS, SHARED, COOKIE, CASE)
         alpha, beta, gamma = (upstreams[name].url for name in ("alpha", "beta", "gamma"))
         domains = {"example.com": "staff", "guests.test": "guests"}
         stack.write_tenants(
@@ -76,6 +77,7 @@ class Identities:
                 "closed": self.tenant(CLOSED, alpha, jwt(self.jwks, required=True)),
                 "pages": self.tenant(PAGES, alpha, jwt(self.jwks, required=True, login=LOGIN)),
                 "cookie": self.tenant(COOKIE, alpha, jwt(self.jwks, cookie="idp.token")),
+                "case": self.tenant(CASE, alpha, jwt(self.jwks, cookie="IDP_Token")),
                 "realm": self.tenant(REALM, alpha, jwt(self.jwks, groups="realm_access.roles")),
                 "client": self.tenant(
                     CLIENT,
@@ -257,6 +259,17 @@ def test_a_token_in_a_cookie(identities):
     twice = [("Cookie", f"idp.token={token}; idp.token={token}")]
     assert_nobody(echo(identities.http, COOKIE, headers=twice))
     assert_nobody(echo(identities.http, COOKIE, headers=bearer(token)))
+
+
+def test_cookies_of_like_names_are_kept_apart(identities):
+    token = identities.key.token()
+    mine = f"IDP_Token={token}; idp.token=x; idp_token=x"
+    seen = echo(identities.http, CASE, headers=[("Cookie", mine)])
+    assert seen.header("X-User-Email") == "ann@example.com"
+    others = f"IDP_Token=x; idp.token={token}; idp_token={token}"
+    assert_nobody(echo(identities.http, CASE, headers=[("Cookie", others)]))
+    seen = echo(identities.http, COOKIE, headers=[("Cookie", others)])
+    assert seen.header("X-User-Email") == "ann@example.com"
 
 
 def test_over_http2(identities):

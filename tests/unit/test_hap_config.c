@@ -282,7 +282,7 @@ Test(hap_config, a_token_is_told_once)
 {
     static struct hap_token tokens[] = {{"AUTHORIZATION", "jh_authorization", false},
                                         {"token", "jc_token", true},
-                                        {"Token", "jc_token", true}};
+                                        {"Token", "jc_Token", true}};
     static const struct {
         size_t from, count;
         bool by_cookie, by_header;
