@@ -270,6 +270,19 @@ def test_a_health_check_wants_capabilities(relayed):
         assert "capabilities value not found" in stack.haproxy.log()
 
 
+class WithoutFrameSize(Heard):
+    key = "max-frame-size"
+
+
+def test_how_large_frames_may_be_has_to_be_said(relayed):
+    """An agent that leaves it out is down for `option spop-check`; since 3.1, questions alone would
+    do without."""
+    stack = relayed(WithoutFrameSize, is_up=False)
+    wait_until(lambda: ",DOWN," in agent_row(stack), "the agent is down", 30)
+    assert "max-frame-size value not found" in stack.haproxy.log()
+    assert ask(stack).status == 503
+
+
 class OffersAnotherVersion(Relay):
     """HAProxy's HELLO names a version of SPOP that nobody has, unless it asks for health."""
 
