@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { PROBLEMS_MAX = 20 };
+
 static void count_state(void *context, const struct sources_entry *entry)
 {
     size_t *counts = context;
@@ -29,6 +31,38 @@ static void put_tenants(struct json *object, const struct live *live)
     json_put_integer(tenants, "instances",
                      (int64_t)instances_count(publisher_instances(live->publisher)));
     json_put(object, "tenants", tenants);
+}
+
+/* -- What is wrong with whole files ------------------------------------------------------------ */
+
+struct complaints {
+    const struct sources *sources;
+    struct json *list;
+};
+
+/* Reads the file again: these are few, and what is wrong is told as it is now. */
+static void complain(void *context, const char *path)
+{
+    struct complaints *complaints = context;
+    struct diagnostics diagnostics = {0};
+    if (json_count(complaints->list) >= PROBLEMS_MAX)
+        return;
+    sources_complain(complaints->sources, path, &diagnostics);
+    for (size_t i = 0; i < diagnostics.count; i++)
+        if (diagnostics.items[i].severity == SEVERITY_ERROR)
+            json_append(complaints->list, diagnostic_json(&diagnostics.items[i]));
+    diagnostics_fini(&diagnostics);
+}
+
+/* No tenant's state tells of these: the file may have none that is known, and the global file may
+ * have said all that is in force, before it was changed. */
+static void put_problems(struct json *object, const struct live *live)
+{
+    struct complaints complaints = {publisher_sources(live->publisher), json_new_array()};
+    if (publisher_record(live->publisher)->is_rejected)
+        complain(&complaints, publisher_configuration(live->publisher)->path);
+    sources_each_unreadable(complaints.sources, complain, &complaints);
+    json_put(object, "problems", complaints.list);
 }
 
 static void put_decisions(struct json *object, const struct live *live)
@@ -85,6 +119,7 @@ static void show_status(void *context, const struct admin_request *request,
     json_put_integer(body, "uptime_s", (clock_mono_ms() - live->start_mono_ms) / 1000);
     live_put_generation(body, live);
     put_tenants(body, live);
+    put_problems(body, live);
     json_put_integer(body, "loops", loops_count(live->loops));
     json_put_integer(body, "connections",
                      (int64_t)loops_counter(live->loops, LOOP_CONNECTIONS_OPEN));
@@ -117,6 +152,7 @@ static void reload(void *context, const struct admin_request *request, struct ad
     free(who);
     live_put_generation(admin_answer_body(answer), live);
     put_tenants(admin_answer_body(answer), live);
+    put_problems(admin_answer_body(answer), live);
 }
 
 const struct admin_operation STATUS_OPERATIONS[] = {

@@ -139,21 +139,41 @@ static void put_shadow(const struct live *live, const struct sources_entry *entr
     free(text);
 }
 
+static const char *name_without_address(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++)
+        if (tenant_upstream_peek(tenant, i)->address.family == IP_NONE)
+            return tenant_upstream_peek(tenant, i)->host;
+    return "the upstream's name";
+}
+
+/* Nothing is wrong with the file then: an address is missing. */
+static void put_waiting(const struct sources_entry *entry, struct json *problems)
+{
+    if (entry->state != SOURCES_UNRESOLVED && entry->state != SOURCES_PARKED)
+        return;
+    const char *name = entry->state == SOURCES_PARKED ? "the new upstream's name"
+                                                      : name_without_address(entry->tenant);
+    struct json *problem = json_new_object();
+    char *text = memory_format("%s has no address", name);
+    json_put_text(problem, "message", slice_of(text));
+    json_put_text(problem, "hint",
+                  SLICE("journalctl -u owui-spoa -g resolve_failed has what the name server said"));
+    json_append(problems, problem);
+    free(text);
+}
+
 /* `diagnostics` is of the entry's file. */
 static void put_problems(const struct live *live, const struct sources_entry *entry,
                          const struct diagnostics *diagnostics, struct json *object)
 {
     struct json *problems = json_new_array();
     put_shadow(live, entry, problems);
+    put_waiting(entry, problems);
     for (size_t i = 0; i < diagnostics->count; i++)
         if (is_about(&diagnostics->items[i], entry->name))
             json_append(problems, diagnostic_json(&diagnostics->items[i]));
     json_put(object, "problems", problems);
-}
-
-static bool is_wrong(enum sources_state state)
-{
-    return state == SOURCES_KEPT || state == SOURCES_BROKEN || state == SOURCES_SHADOWED;
 }
 
 /* -- The list: sorted by name, so that it can be asked for page by page -------------------------
@@ -215,7 +235,7 @@ static int compare_entries(const void *a, const void *b)
     return order != 0 ? order : strcmp(left->file, right->file);
 }
 
-/* Reads each file once, however many of its tenants are wrong. */
+/* Reads each file once, however many of its tenants are not live. */
 static void put_list_problems(const struct live *live, const struct list *list, size_t index,
                               struct diagnostics *diagnostics, const char **read, struct json *one)
 {
@@ -251,7 +271,7 @@ static void list_tenants(void *context, const struct admin_request *request,
         shown++;
     for (size_t i = 0; i < shown; i++) {
         struct json *one = entry_json(&list.entries[i]);
-        if (is_wrong(list.entries[i].state))
+        if (list.entries[i].state != SOURCES_LIVE)
             put_list_problems(live, &list, i, &diagnostics, &read, one);
         json_append(array, one);
     }

@@ -657,6 +657,14 @@ void sources_each_wrong_file(const struct sources *sources,
             visit(context, sources->files[i]->path);
 }
 
+void sources_each_unreadable(const struct sources *sources,
+                             void (*visit)(void *context, const char *path), void *context)
+{
+    for (size_t i = 0; i < sources->file_count; i++)
+        if (sources->files[i]->unreadable)
+            visit(context, sources->files[i]->path);
+}
+
 /* Of a file that is no JSON now, the tenants are those that it had when it was. */
 static void adopt_names(struct source *source, struct tenant_file *file)
 {

@@ -61,6 +61,9 @@ void sources_settle_parked(struct sources *sources, struct diagnostics *diagnost
 /* Files of tenants.d with tenants that are wrong and not in force, or that are no JSON. */
 void sources_each_wrong_file(const struct sources *sources,
                              void (*visit)(void *context, const char *path), void *context);
+/* Files of tenants.d that are no JSON, or cannot be read at all. */
+void sources_each_unreadable(const struct sources *sources,
+                             void (*visit)(void *context, const char *path), void *context);
 bool sources_is_wrong(const struct sources *sources, const char *path);
 /* Puts those of them in force that are right in `text`, which the file was once: they are then kept
  * as if they had been right since. How many. */

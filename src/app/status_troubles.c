@@ -10,14 +10,16 @@
 
 enum { SHOWN_MAX = 5 }; /* of a kind: the others may well be wrong for the same reason */
 
-/* States in which a tenant is not what its file says, the worst first. */
+/* States in which a tenant is not what its file says, or is of no use, the worst first. */
 static const struct {
     const char *state;
     const char *means;
 } WRONG[] = {
     {"broken", "is not served"},
     {"shadowed", "is not served"},
+    {"unresolved", "has no address to go to, and its users get 503"},
     {"kept", "is served as it was before its last change"},
+    {"parked", "is served as it was until the new upstream has an address"},
 };
 
 static bool is_serving(const struct json *status)
@@ -40,7 +42,8 @@ static size_t count_certificates(const struct json *status)
 size_t status_count_troubles(const struct json *status)
 {
     const struct json *haproxys = json_get(status, "haproxys");
-    size_t troubles = count_certificates(status) + !is_serving(status);
+    size_t troubles =
+        count_certificates(status) + !is_serving(status) + json_count(json_get(status, "problems"));
     for (size_t i = 0; i < COUNT_OF(WRONG); i++)
         troubles += (size_t)ask_number(json_get(status, "tenants"), WRONG[i].state);
     for (size_t i = 0; i < json_count(haproxys); i++)
@@ -52,6 +55,17 @@ static void print_more(size_t count, const char *command)
 {
     if (count > SHOWN_MAX)
         printf("\nand %zu more: %s\n", count - SHOWN_MAX, command);
+}
+
+static void print_files(const struct json *status)
+{
+    const struct json *problems = json_get(status, "problems");
+    for (size_t i = 0; i < json_count(problems); i++) {
+        const struct json *one = json_at(problems, i);
+        printf("\n%.*s does not count: what it said before does\n",
+               SLICE_PRINT(ask_text(one, "file")));
+        view_problem(one);
+    }
 }
 
 static void print_haproxys(const struct json *status)
@@ -123,6 +137,7 @@ void status_print_troubles(const char *socket, const struct json *status)
 {
     if (!is_serving(status))
         puts("\nit does not serve: it is starting or stopping");
+    print_files(status);
     print_haproxys(status);
     for (size_t i = 0; i < COUNT_OF(WRONG); i++)
         print_tenants(socket, status, WRONG[i].state, WRONG[i].means);

@@ -37,18 +37,21 @@ bool view_tenant_is_wrong(const struct json *tenant)
            slice_equal(state, SLICE("shadowed"));
 }
 
+void view_problem(const struct json *problem)
+{
+    char *place = memory_format("%.*s:%lld:%lld", SLICE_PRINT(ask_text(problem, "file")),
+                                (long long)ask_number(problem, "line"),
+                                (long long)ask_number(problem, "column"));
+    view_line(json_get(problem, "line") != NULL ? place : "", ask_text(problem, "message"));
+    view_hint(ask_text(problem, "hint"));
+    free(place);
+}
+
 void view_tenant_problems(const struct json *tenant)
 {
     const struct json *problems = json_get(tenant, "problems");
-    for (size_t i = 0; i < json_count(problems); i++) {
-        const struct json *one = json_at(problems, i);
-        char *place =
-            memory_format("%.*s:%lld:%lld", SLICE_PRINT(ask_text(one, "file")),
-                          (long long)ask_number(one, "line"), (long long)ask_number(one, "column"));
-        view_line(json_get(one, "line") != NULL ? place : "", ask_text(one, "message"));
-        view_hint(ask_text(one, "hint"));
-        free(place);
-    }
+    for (size_t i = 0; i < json_count(problems); i++)
+        view_problem(json_at(problems, i));
 }
 
 /* -- Certificates ------------------------------------------------------------------------------ */

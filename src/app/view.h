@@ -4,8 +4,10 @@
 
 #include "json/json.h"
 
+/* What is wrong with a file, with its place and a hint. */
+void view_problem(const struct json *problem);
+
 MUST_CHECK bool view_tenant_is_wrong(const struct json *tenant);
-/* Each with its place and a hint. */
 void view_tenant_problems(const struct json *tenant);
 
 /* Whether a certificate is there, not near its end, and served everywhere. */

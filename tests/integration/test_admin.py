@@ -110,6 +110,38 @@ def test_status_says_when_something_is_wrong(agent):
     assert '-> did you mean "upstream"?' in lines
 
 
+def test_status_tells_of_files_that_do_not_count(agent):
+    """No tenant's state tells of them: all that is in force is well."""
+    stack = agent({"a": tenant(1)})
+    (stack.tenants_dir / "broken.json").write_text('{"tenants": {')
+    wait_until(lambda: stack.admin.json("status")[0] == 1, "the file is told of")
+    told = stack.admin.json("status")[1]
+    assert [(one["code"], one["line"]) for one in told["problems"]] == [("E102", 1)]
+    assert told["problems"][0]["file"].endswith("/broken.json") and told["tenants"]["live"] == 1
+    (stack.tenants_dir / "broken.json").unlink()
+    wait_until(lambda: stack.admin.json("status")[0] == 0, "it is gone")
+    stack.config_path.write_text('{"lopps": 2}')
+    socket_of = ["--socket", stack.config["admin_socket"]]
+    assert run_agent_command("reload", *socket_of).returncode == 1
+    done = run_agent_command("status", *socket_of)
+    flat = " ".join(done.stdout.split())
+    assert done.returncode == 1 and flat.count("does not count: what it said before does") == 1
+    assert 'unknown key "lopps" -> did you mean "loops"?' in flat
+    assert "1 thing to look at" in flat
+    stack.write_config()
+    wait_until(lambda: stack.admin.json("status")[0] == 0, "all is well")
+
+
+def test_status_tells_of_a_tenant_without_an_address(agent):
+    upstream = {"upstream": "http://no-such-host.invalid:3000"}
+    stack = agent({"a": {**tenant(1), **upstream}}, resolver={"nameservers": ["127.0.0.1:9"]})
+    code, text, _ = stack.admin.run("status")
+    flat = " ".join(text.split())
+    assert code == 1 and "1 thing to look at" in flat
+    assert "tenant a is unresolved: it has no address to go to" in flat
+    assert "no-such-host.invalid has no address" in flat
+
+
 def test_what_is_wrong_is_listed_first_and_the_daemon_away_leaves_no_table(agent):
     named = {f"t{n}": tenant(1, f"t{n}.test") for n in range(3)}
     long_name = "a-name-that-is-much-longer-than-others"
