@@ -280,7 +280,11 @@ def test_a_tenant_is_added_and_routed(page):
     page.expected = ("409",)
     page.click("#ask-yes")  # what is refused stays there, with the reason
     page.wait_text("#ask-wrong", "belongs to tenant")
-    page.click("#ask-no")
+    page.click("#ask-no")  # back to the form, as it was filled in
+    page.see("#new[open]", "the form is there")
+    assert page.js("document.querySelector('#new-hosts').value") == "fresh.page.test"
+    page.click("#new-cancel")
+    page.gone("#new[open]")
     assert not (stack.tenants_dir / "other.json").exists()
     assert page.api.ask("DELETE", "/v1/tenants/fresh", token=page.api.tokens["admin"])[0] == 200
 
@@ -349,6 +353,35 @@ def test_changes_are_shown_and_rolled_back(page):
     assert '"before"' in (stack.tenants_dir / "chat.json").read_text()
 
 
+def test_a_diff_that_is_read_stays_and_other_views_go_on(page):
+    stack, admin = page.api.stack, page.api.tokens["admin"]
+    page.api.ask("PATCH", "/v1/tenants/chat", {"_note": "to be read"}, token=admin)
+    page.sign_in(admin, "#changes")
+    page.click("#change-rows button", "Diff")
+    page.see(".diff", "the diff is there")
+    page.api.ask("PATCH", "/v1/tenants/chat", {"_note": "while it is read"}, token=admin)
+    page.browser.wait("ticks > 3", "it was asked for changes")
+    page.see(".diff", "the diff is still there")
+    page.open("#tenants")
+    page.wait_row("sales", 1, "live")
+    stack.write_tenants(
+        {"late": {"hosts": ["late.page.test"], "upstream": "http://127.0.0.1:1"}}, "late.json"
+    )
+    page.wait_text("#tenant-rows", "late.page.test")
+    (stack.tenants_dir / "late.json").unlink()
+
+
+def test_files_that_do_not_count_are_told_on_every_view(page):
+    stack = page.api.stack
+    page.sign_in(page.api.tokens["read"], "#traffic")
+    page.see("#traffic", "the view is there")
+    (stack.tenants_dir / "broken.json").write_text('{"tenants": {')
+    page.wait_text("#file-problems", "broken.json does not count")
+    page.wait_text("#file-problems", "broken.json:1:")
+    (stack.tenants_dir / "broken.json").unlink()
+    page.browser.wait("document.querySelector('#file-problems').hidden", "it is over")
+
+
 def test_traffic_is_seen_as_it_comes(page):
     stack = page.api.stack
     page.sign_in(page.api.tokens["read"], "#traffic")
@@ -357,6 +390,9 @@ def test_traffic_is_seen_as_it_comes(page):
     page.wait_text("#decision-rows", "/c/seen-by-the-page")
     page.wait_text("#decision-rows", "404")
     page.wait_text("#outcomes", "deny-unknown-host")
+    for _ in range(3):
+        request(stack.http_port, "/c/again-and-again", "chat.page.test")
+    page.wait_text("#decision-rows", "/c/again-and-again × 3")
     page.click("#refused")
     page.wait_text("#decision-rows", "nobody.page.test")
     assert "/c/seen-by-the-page" not in page.text("#decision-rows")
