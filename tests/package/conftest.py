@@ -35,7 +35,7 @@ class Machine:
             self.launcher = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             self.init = self._find_init()
             if self.init and self.run(
@@ -64,7 +64,7 @@ class Machine:
         command = pathlib.Path(f"/proc/{process}/comm").read_text().strip()
         return process if command == "systemd" else None
 
-    def run(self, command, check=True, timeout=180, input=None):
+    def run(self, command, check=True, timeout=600, input=None):
         """A shell's command in the machine; its output."""
         done = subprocess.run(
             ["nsenter", "-t", str(self.init), "-m", "-p", "-u", "-i", "-C", "env", "-i"]
@@ -98,7 +98,7 @@ class Machine:
     def stop(self):
         if self.launcher is not None:
             self.launcher.terminate()
-            self.launcher.wait(20)
+            self.launcher.wait(120)
 
 
 @pytest.fixture

@@ -100,8 +100,8 @@ def test_what_the_sandbox_lets_it_do(machine):
 
     await_that(lambda: "/libcurl.so.4" in read("maps"), "libcurl is loaded")
     threads = machine.run(f"ps -L -o comm=,ni= -p {process}").stdout.splitlines()
-    assert ["sidecar", "10"] in [line.split() for line in threads], threads
-    assert ["owui-spoa", "0"] in [line.split() for line in threads], threads
+    nice = {name: int(value) for name, value in map(str.split, threads)}
+    assert nice["sidecar"] == min(nice["owui-spoa"] + 10, 19), threads  # the tests may be nice too
     huge = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if huge.exists() and "[never]" not in huge.read_text():
         flags = [line.split() for line in read("smaps").splitlines() if line.startswith("VmFlags")]
