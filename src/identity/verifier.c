@@ -4,34 +4,27 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "crypto/client_certificate.h"
+#include "memos.h"
 
 #include <stdlib.h>
 
 enum {
-    SLOTS = 512, /* 4.5 MB of address space, touched as it is used */
-    WAYS = 8,    /* so many slots are one hash's: their hashes are a cache line */
+    /* Of a token of 700 bytes and who it is: 15,000 users. What is refused does not drive these
+     * out: anybody can send some. */
+    KNOWN_BYTES = 16 * 1024 * 1024,
+    KNOWN_PLACES = 32 * 1024,
+    REFUSED_BYTES = 512 * 1024,
+    REFUSED_PLACES = 1024,
     CERTIFICATE_MAX_BYTES = JWT_MAX_BYTES,
     NOTES = 2048,
     HASHED_BYTES = 16,  /* at the end, where a signature is as good as random */
     REFUSED_FOR_S = 60, /* what was refused is looked at again after this */
 };
 
-struct slot {
-    uint64_t tenant;
-    uint64_t generation; /* of the keys */
-    int64_t good_until_s;
-    struct identity identity;
-    enum identity_refusal refusal;
-    uint16_t size;
-    char bytes[JWT_MAX_BYTES];
-};
-
 struct verifier {
     int64_t (*clock)(void);
-    uint64_t *notes;        /* these and the slots are made when the first is needed: most loops */
-    struct slot *slots;     /* never do */
-    uint64_t hashes[SLOTS]; /* of each slot's bytes and tenant; 0: free */
-    unsigned turn;
+    uint64_t *notes;               /* these and the memos are made when the first is needed: */
+    struct memos *known, *refused; /* most loops never do */
     uint64_t hits;
     uint64_t misses;
 };
@@ -47,10 +40,8 @@ void verifier_free(struct verifier *verifier)
 {
     if (verifier == NULL)
         return;
-    for (size_t i = 0; i < SLOTS; i++)
-        if (verifier->hashes[i] != 0) /* a slot that was never used is no memory yet */
-            explicit_bzero(&verifier->slots[i], sizeof(verifier->slots[i]));
-    free(verifier->slots);
+    memos_free(verifier->known);
+    memos_free(verifier->refused);
     free(verifier->notes);
     free(verifier);
 }
@@ -158,67 +149,64 @@ static enum identity_refusal verify(struct slice bytes, const struct identity_ru
     return refusal;
 }
 
-static void fill(struct slot *slot, struct slice bytes, const struct identity_rule *rule,
-                 struct jwk_table *keys, int64_t now_s)
+static uint64_t generation_of(const struct jwk_table *keys)
 {
-    slot->refusal = verify(bytes, rule, keys, now_s, &slot->identity);
-    slot->good_until_s = slot->identity.good_until_s;
-    if (slot->refusal != IDENTITY_REFUSAL_NONE)
-        slot->good_until_s = now_s + REFUSED_FOR_S;
-    if (slot->refusal == IDENTITY_REFUSAL_NOT_YET)
-        slot->good_until_s = now_s; /* which the next second may change */
-    slot->size = (uint16_t)bytes.size;
-    memcpy(slot->bytes, bytes.data, bytes.size);
+    return keys != NULL ? keys->generation : 0;
 }
 
-/* Of the slots of a hash, the one that it has first. */
-static size_t own_slot(uint64_t hash)
+static bool holds(const struct verifier *verifier, const struct memo *memo,
+                  const struct jwk_table *keys)
 {
-    return (hash >> 1) % SLOTS;
+    return memo != NULL && memo->generation == generation_of(keys) &&
+           verifier->clock() < memo->good_until_s;
 }
 
-/* The slot with the hash, or the one to be overwritten: its own if that is free, another free one,
- * or each in its turn. Nearly all that are known are in their own, and found at once. */
-static size_t find_slot(struct verifier *verifier, uint64_t hash)
+/* Until when what was found out holds. */
+static int64_t good_until(enum identity_refusal refusal, const struct identity *identity,
+                          int64_t now_s)
 {
-    size_t own = own_slot(hash);
-    if (verifier->hashes[own] == hash)
-        return own;
-    size_t first = own / WAYS * WAYS;
-    size_t unused = first + verifier->turn++ % WAYS;
-    if (verifier->slots == NULL)
-        verifier->slots = memory_new(SLOTS * sizeof(*verifier->slots));
-    for (size_t i = first; i < first + WAYS; i++) {
-        if (verifier->hashes[i] == hash)
-            return i;
-        if (verifier->hashes[i] == 0)
-            unused = i;
-    }
-    return verifier->hashes[own] == 0 ? own : unused;
+    if (refusal == IDENTITY_REFUSAL_NONE)
+        return identity->good_until_s;
+    if (refusal == IDENTITY_REFUSAL_NOT_YET)
+        return now_s; /* which the next second may change */
+    return now_s + REFUSED_FOR_S;
 }
 
-static const struct slot *look_up(struct verifier *verifier, struct slice bytes,
+static const struct memo *find_out(struct verifier *verifier, uint64_t hash, struct slice bytes,
+                                   const struct identity_rule *rule, uint64_t tenant,
+                                   struct jwk_table *keys)
+{
+    struct identity identity = {0};
+    int64_t now_s = verifier->clock();
+    enum identity_refusal refusal = verify(bytes, rule, keys, now_s, &identity);
+    struct memos *memos = refusal == IDENTITY_REFUSAL_NONE ? verifier->known : verifier->refused;
+    struct memo *memo = memos_add(memos, hash, tenant, bytes);
+    memo->generation = generation_of(keys);
+    memo->good_until_s = good_until(refusal, &identity, now_s);
+    memo->identity = identity;
+    memo->refusal = refusal;
+    return memo;
+}
+
+static const struct memo *look_up(struct verifier *verifier, struct slice bytes,
                                   const struct identity_rule *rule, uint64_t tenant,
                                   struct jwk_table *keys)
 {
-    uint64_t generation = keys != NULL ? keys->generation : 0;
     struct slice end = slice_skip(bytes, bytes.size - size_min(bytes.size, HASHED_BYTES));
-    uint64_t hash = (hash_bytes(end) ^ tenant) | 1;
-    int64_t now_s = verifier->clock();
-    size_t place = find_slot(verifier, hash);
-    struct slot *slot = &verifier->slots[place];
-    if (verifier->hashes[place] == hash && slot->tenant == tenant &&
-        slot->generation == generation && now_s < slot->good_until_s &&
-        slice_equal(slice_from(slot->bytes, slot->size), bytes)) {
+    uint64_t hash = hash_bytes(end) ^ tenant;
+    if (verifier->known == NULL) {
+        verifier->known = memos_new(KNOWN_BYTES, KNOWN_PLACES);
+        verifier->refused = memos_new(REFUSED_BYTES, REFUSED_PLACES);
+    }
+    const struct memo *memo = memos_find(verifier->known, hash, tenant, bytes);
+    if (!holds(verifier, memo, keys))
+        memo = memos_find(verifier->refused, hash, tenant, bytes);
+    if (holds(verifier, memo, keys)) {
         verifier->hits++;
-        return slot;
+        return memo;
     }
     verifier->misses++;
-    verifier->hashes[place] = hash;
-    slot->tenant = tenant;
-    slot->generation = generation;
-    fill(slot, bytes, rule, keys, now_s);
-    return slot;
+    return find_out(verifier, hash, bytes, rule, tenant, keys);
 }
 
 /* -- The question -- */
@@ -259,8 +247,8 @@ enum identity_refusal verifier_ask(struct verifier *verifier, const struct ident
         refusal = IDENTITY_REFUSAL_TOO_BIG;
     if (refusal != IDENTITY_REFUSAL_NONE)
         return refusal;
-    const struct slot *slot = look_up(verifier, bytes, rule, tenant, keys);
-    if (slot->refusal == IDENTITY_REFUSAL_NONE)
-        *identity = &slot->identity;
-    return slot->refusal;
+    const struct memo *memo = look_up(verifier, bytes, rule, tenant, keys);
+    if (memo->refusal == IDENTITY_REFUSAL_NONE)
+        *identity = &memo->identity;
+    return memo->refusal;
 }
