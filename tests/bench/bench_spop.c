@@ -1,13 +1,15 @@
 /* A load generator that plays HAProxy's side of SPOP and checks every answer.
  *
  *     bench_spop --address ADDRESS [--connections 8] [--depth 1] [--tenants 10] [--seconds 2]
- *                [--warmup-ms 300] [--pid PID] [--canned]
+ *                [--warmup-ms 300] [--pid PID] [--canned] [--more FILE --more-count N]
  *
  * Each connection keeps DEPTH requests in flight: what one recv() brought is answered by as many
  * new NOTIFYs in one send(), as HAProxy 2.6 and 3.0 gather theirs. A NOTIFY asks for the host of a
  * random tenant, t000001.example.test to tN; its ACK must name both ids, set `ok` to true and
  * `tenant` to the name that belongs to the host. Whatever else comes ends the program with
- * status 1. With --canned, ACKs are counted in order and not looked into: for bench_null.
+ * status 1, an `answer` to the client too. With --canned, ACKs are counted in order and not looked
+ * into: for bench_null. With --more, each NOTIFY has the N arguments behind its own that the file
+ * holds in SPOP's coding.
  *
  * Prints one JSON object: rates and latency over the measured time, and with --pid the CPU time
  * that all threads of the agent took meanwhile.
@@ -29,7 +31,8 @@
 
 enum {
     DEPTH_MAX = 64,
-    NOTIFY_MAX_BYTES = 192,
+    MORE_MAX_BYTES = 1856,
+    NOTIFY_MAX_BYTES = 192 + MORE_MAX_BYTES,
     IN_BYTES = 65536,
     SILENCE_MAX_MS = 5000,
     EVENTS_MAX = 256,
@@ -44,6 +47,8 @@ struct options {
     unsigned warmup_ms;
     int pid;
     bool canned;
+    const char *more;
+    unsigned more_count;
 };
 
 struct request {
@@ -74,6 +79,8 @@ static struct {
 
 static struct options options = {
     .connections = 8, .depth = 1, .tenants = 10, .seconds = 2, .warmup_ms = 300};
+static uint8_t more_bytes[MORE_MAX_BYTES];
+static size_t more_size;
 static uint64_t random_state = 88172645463325252ULL;
 
 static uint32_t next_random(void)
@@ -127,12 +134,13 @@ static void write_notify(struct writer *writer, struct connection *connection, u
 
     uint8_t *start = writer->position;
     spop_frame_begin(writer, SPOP_FRAME_NOTIFY, request->stream_id, slot + 1);
-    peer_write_message(writer, SLICE("route"), 5);
+    peer_write_message(writer, SLICE("route"), (uint8_t)(5 + options.more_count));
     peer_write_string(writer, SLICE("host"), slice_from(host, sizeof(host) - 1));
     peer_write_string(writer, SLICE("path"), SLICE("/api/v1/chats/"));
     peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
     peer_write_boolean(writer, SLICE("tls"), true);
     peer_write_boolean(writer, SLICE("hb"), false);
+    writer_bytes(writer, slice_from(more_bytes, more_size));
     spop_frame_end(writer, start);
 }
 
@@ -173,6 +181,9 @@ static void check_actions(struct slice payload, unsigned tenant)
             ok = value.boolean;
         else if (slice_equal(name, SLICE("tenant")))
             told = value.bytes;
+        else if (slice_equal(name, SLICE("answer")))
+            bench_give_up("asked for a request to forward, got the answer '%.*s'",
+                          SLICE_PRINT(value.bytes));
     }
     write_tenant(expected, tenant);
     if (actions.failed || !ok || !slice_equal(told, slice_of(expected)))
@@ -320,6 +331,8 @@ static void parse_options(int count, char **arguments)
                                             {"warmup-ms", required_argument, NULL, 'w'},
                                             {"pid", required_argument, NULL, 'p'},
                                             {"canned", no_argument, NULL, 'n'},
+                                            {"more", required_argument, NULL, 'm'},
+                                            {"more-count", required_argument, NULL, 'k'},
                                             {0}};
     for (int option; (option = getopt_long(count, arguments, "", OPTIONS, NULL)) >= 0;) {
         switch (option) {
@@ -331,6 +344,8 @@ static void parse_options(int count, char **arguments)
         case 'w': options.warmup_ms = (unsigned)atoi(optarg); break;
         case 'p': options.pid = atoi(optarg); break;
         case 'n': options.canned = true; break;
+        case 'm': options.more = optarg; break;
+        case 'k': options.more_count = (unsigned)atoi(optarg); break;
         default: exit(EXIT_FAILURE);
         }
     }
@@ -340,6 +355,19 @@ static void parse_options(int count, char **arguments)
         bench_give_up("--depth: 1 to %d", DEPTH_MAX);
     if (options.connections < 1 || options.tenants < 1 || options.tenants > 999999)
         bench_give_up("--connections: from 1; --tenants: 1 to 999999");
+    if (options.more_count > 64)
+        bench_give_up("--more-count: up to 64");
+}
+
+static void read_more(const char *name)
+{
+    FILE *file = fopen(name, "rb");
+    if (file == NULL)
+        bench_give_up("%s: %s", name, strerror(errno));
+    more_size = fread(more_bytes, 1, sizeof(more_bytes), file);
+    if (more_size == sizeof(more_bytes))
+        bench_give_up("%s: %zu bytes or more, expected less", name, more_size);
+    fclose(file);
 }
 
 static void allow_descriptors(void)
@@ -354,6 +382,8 @@ static void allow_descriptors(void)
 int main(int count, char **arguments)
 {
     parse_options(count, arguments);
+    if (options.more != NULL)
+        read_more(options.more);
     allow_descriptors();
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct connection *connections = calloc(options.connections, sizeof(*connections));

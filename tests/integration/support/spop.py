@@ -5,7 +5,7 @@ import socket
 import struct
 
 HELLO, DISCONNECT, NOTIFY, AGENT_HELLO, AGENT_DISCONNECT, ACK = 1, 2, 3, 101, 102, 103
-BOOLEAN, IPV4, IPV6, STRING, BINARY = 1, 6, 7, 8, 9
+NULL, BOOLEAN, INT64, IPV4, IPV6, STRING, BINARY = 0, 1, 4, 6, 7, 8, 9
 
 
 def varint(value):
@@ -23,6 +23,15 @@ def varint(value):
 def text(value):
     raw = value.encode()
     return varint(len(raw)) + raw
+
+
+def argument(name, value):
+    """An argument of a message as it is on the wire: a string, a number, or nothing."""
+    if value is None:
+        return text(name) + bytes([NULL])
+    if isinstance(value, int):
+        return text(name) + bytes([INT64]) + varint(value)
+    return text(name) + bytes([STRING]) + text(value)
 
 
 class Reader:
@@ -82,14 +91,16 @@ class Asker:
     def close(self):
         self.socket.close()
 
-    def ask(self, host, path="/", peer="192.0.2.1", tls=False):
+    def ask(self, host, path="/", peer="192.0.2.1", tls=False, more=()):
+        """`more`: further arguments, of argument()."""
         self.stream += 2
         address = ipaddress.ip_address(peer)
         arguments = text("src") + bytes([IPV4 if address.version == 4 else IPV6]) + address.packed
         arguments += text("tls") + bytes([0x11 if tls else 0x01])
         arguments += text("host") + bytes([STRING]) + text(host)
         arguments += text("path") + bytes([STRING]) + text(path)
-        self._send(NOTIFY, self.stream, 1, text("route") + bytes([4]) + arguments)
+        arguments += b"".join(more)
+        self._send(NOTIFY, self.stream, 1, text("route") + bytes([4 + len(more)]) + arguments)
         kind, stream, frame, actions = self._receive()
         assert (kind, stream, frame) == (ACK, self.stream, 1)
         variables = {}
