@@ -115,6 +115,7 @@
     X(REDIRECT_PATH, "redirect-path")              \
     X(REDIRECT_CANONICAL, "redirect-canonical")    \
     X(REDIRECT_UNKNOWN, "redirect-unknown-host")   \
+    X(REDIRECT_UNLISTED, "redirect-unknown-label") \
     X(DENY_UNKNOWN_HOST, "deny-unknown-host")      \
     X(DENY_UNKNOWN_LABEL, "deny-unknown-label")    \
     X(DENY_PATH, "deny-path")                      \

@@ -1,6 +1,7 @@
 /* Instances of a tenant whose upstream depends on the label of a wildcard host.
  *
  *     "hosts": ["*.ai.example.com"], "upstream": "http://{1}.internal:8080"
+ *     "hosts": ["*.ai.example.com"], "upstream_map": "fleet.csv"
  *
  * An instance is a tenant of its own, named "TENANT/LABEL", with the label's address and without
  * hosts or paths: the table finds the parent by host and path as ever, so that no rule shadows
@@ -16,8 +17,8 @@ enum { INSTANCE_NAME_MAX_BYTES = TENANT_NAME_MAX_BYTES + 1 + LABEL_MAX_BYTES };
 struct slice instance_name(const struct tenant *parent, struct slice label,
                            char name[static INSTANCE_NAME_MAX_BYTES]);
 
-/* The host name that `label` of `parent` leads to ("acme.internal"); the caller frees it. NULL when
- * what comes out is not a host name. */
+/* The name or address that `label` of `parent` leads to ("acme.internal"); the caller frees it.
+ * NULL when what comes out is not a host name, or the label is not listed, or wrong there. */
 char *instance_host(const struct tenant *parent, struct slice label);
 
 /* The instance of `parent` for `label`, at `host` and `address`, ready for a registry. NULL when

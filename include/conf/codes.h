@@ -52,6 +52,7 @@
     X(IDENTITY_SOURCE, 245, ERROR, "an identity that nobody verifies")                          \
     X(IDENTITY_DOMAIN, 246, ERROR, "not a domain, or not a tenant, for users by e-mail")        \
     X(CLAIM, 247, ERROR, "not the name of a claim, or of one within others")                    \
+    X(LABEL_LINE, 248, ERROR, "not a line of a list of labels")                                 \
     X(PATH_STRIP, 501, WARNING, "path mode \"strip\" breaks browsers")                          \
     X(PATH_KEEP, 502, WARNING, "path mode \"keep\" cannot work with Open WebUI")                \
     X(HEADER_FROM_CLIENT, 503, WARNING, "a header takes a value that the client chooses")       \

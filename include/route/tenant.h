@@ -22,7 +22,7 @@ struct upstream {
     uint16_t port;
     enum upstream_scheme scheme;
     char *host; /* a name or an address, without brackets; NULL when `per_label` */
-    struct template host_template; /* for `per_label`: "{1}.internal" */
+    struct template host_template; /* for `per_label`: "{1}.internal"; none with a label_map */
     char *server_name;             /* for TLS: what is sent as SNI and verified */
 };
 
@@ -67,6 +67,7 @@ struct check_rule {
 struct replica_set; /* see route/replica.h */
 struct replica_health;
 struct label_pattern; /* compiled; see route/label.h */
+struct label_map;     /* see route/label_map.h */
 
 struct prepared {
     uint8_t *bytes;
@@ -110,6 +111,7 @@ struct tenant {
     struct upstream upstream;
     struct replica_set *replicas; /* if any: requests go to one of these, and `upstream` is empty */
     struct label_pattern *label;  /* NULL: any host label */
+    struct label_map *labels;     /* if any: `upstream` is per label, and these are all */
     struct header *headers;       /* the global ones that apply and its own */
     uint32_t header_count;
     uint32_t host_count;

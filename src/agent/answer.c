@@ -236,6 +236,7 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_REDIRECT_PATH:
     case OUTCOME_REDIRECT_CANONICAL:
     case OUTCOME_REDIRECT_UNKNOWN: write_redirect(decision, actions); break;
+    case OUTCOME_REDIRECT_UNLISTED:
     case OUTCOME_REDIRECT_LOGIN: write_login(decision, actions); break;
     case OUTCOME_TAKEOVER:
     case OUTCOME_TAKEOVER_LEAVE: write_takeover(decision, actions); break;

@@ -8,6 +8,7 @@
 #include "reuse.h"
 #include "screen.h"
 #include "takeover.h"
+#include "unlisted.h"
 
 #include "route/owui_path.h"
 
@@ -308,6 +309,8 @@ static void find_upstream(const struct snapshot *snapshot, const struct request 
     }
     decision->target = tenant;
     if (tenant != NULL && tenant->is_reachable)
+        return;
+    if (tenant == NULL && unlisted_decide(decision))
         return;
     if (tenant == NULL || tenant->replicas == NULL || !find_replica(request, decision))
         finish(decision, OUTCOME_DENY_UNRESOLVED, 503);

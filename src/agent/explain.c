@@ -8,8 +8,10 @@
 #include "core/memory.h"
 #include "explain_outage.h"
 #include "limits.h"
+#include "route/label_map.h"
 #include "json/json.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -206,6 +208,17 @@ static const char *takeover_text(const struct decision *decision)
                                 : "the cookie is good, and this path is not its tenant's";
 }
 
+/* Where the list of labels has this one, or that it has not. */
+static void put_row(struct json *object, const struct label_map *labels, struct slice label)
+{
+    const struct label_row *row = label_map_find(labels, label);
+    char *text = row == NULL ? memory_format("not in %s", labels->path)
+                             : memory_format("%s:%" PRIu32 "%s", labels->path, row->line,
+                                             row->port == 0 ? ", which is wrong" : "");
+    json_put_text(object, "listed", slice_of(text));
+    free(text);
+}
+
 static struct json *tenant_json(const struct explanation *explanation)
 {
     const struct route_match *match = &explanation->decision.match;
@@ -214,6 +227,8 @@ static struct json *tenant_json(const struct explanation *explanation)
     put_place(object, &match->tenant->place);
     if (match->label.size > 0)
         json_put_text(object, "label", match->label);
+    if (match->tenant->labels != NULL)
+        put_row(object, match->tenant->labels, match->label);
     put_string(object, "version", match->tenant->active_version);
     if (match->path != NULL) {
         put_string(object, "path_mode", mode_text(match->path->mode));
@@ -661,7 +676,7 @@ static void print_decision(FILE *out, const struct json *root)
     print_line(out, "answers", text_at(root, "answers"), (struct slice){0});
     print_line(out, "generation", text_at(root, "generation"), (struct slice){0});
     print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
-    print_line(out, "label", text_at(tenant, "label"), (struct slice){0});
+    print_line(out, "label", text_at(tenant, "label"), text_at(tenant, "listed"));
     print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));
     print_line(out, "version", text_at(tenant, "version"), (struct slice){0});
     print_led(out, root);

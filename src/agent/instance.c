@@ -2,6 +2,7 @@
 #include "agent/instance.h"
 
 #include "core/memory.h"
+#include "route/label_map.h"
 
 #include <stdlib.h>
 
@@ -27,8 +28,23 @@ static bool is_host_name(struct slice text)
     return text.size > 0 && text.data[0] != '.' && text.data[0] != '-';
 }
 
+static const struct label_row *row_of(const struct tenant *parent, struct slice label)
+{
+    const struct label_row *row = label_map_find(parent->labels, label);
+    return row != NULL && row->port != 0 ? row : NULL;
+}
+
+static char *listed_host(const struct tenant *parent, struct slice label)
+{
+    const struct label_row *row = row_of(parent, label);
+    return row != NULL ? memory_copy_text(slice_of(label_map_text(parent->labels, row->host)))
+                       : NULL;
+}
+
 char *instance_host(const struct tenant *parent, struct slice label)
 {
+    if (parent->labels != NULL)
+        return listed_host(parent, label);
     char text[HOST_MAX_BYTES];
     struct writer writer = writer_of(text, sizeof(text));
     const struct template_values values = {
@@ -55,6 +71,12 @@ static void drop_hosts_and_paths(struct tenant *tenant)
     tenant->path_count = 0;
 }
 
+static void take_row(const struct label_row *row, struct upstream *upstream)
+{
+    upstream->port = row->port;
+    upstream->scheme = (enum upstream_scheme)row->scheme;
+}
+
 struct tenant *instance_new(const struct tenant *parent, struct slice label, const char *host,
                             const struct ip *address, struct error_text *text)
 {
@@ -73,6 +95,8 @@ struct tenant *instance_new(const struct tenant *parent, struct slice label, con
     free(upstream->host);
     upstream->host = memory_copy_text(slice_of(host));
     upstream->address = *address;
+    if (parent->labels != NULL)
+        take_row(row_of(parent, label), upstream);
     if (upstream->server_name == NULL && !ip_parse(slice_of(host), &literal))
         upstream->server_name = memory_copy_text(slice_of(host));
     /* While it still has the hosts that the size of an answer depends on. */

@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "route/label_map.h"
 #include "route/replica.h"
 #include "sources.h"
 #include "tenant_edit.h"
@@ -69,6 +70,20 @@ static void put_replicas(struct json *object, const struct replica_set *set)
     free(text);
 }
 
+static void put_labels(struct json *object, const struct label_map *labels)
+{
+    char *text = labels->wrong_count > 0 ? memory_format("%zu labels, %zu of them wrong",
+                                                         labels->count, labels->wrong_count)
+                                         : memory_format("%zu labels", labels->count);
+    json_put_text(object, "upstream", slice_of(text));
+    struct json *told = json_new_object();
+    json_put_text(told, "file", slice_of(labels->path));
+    json_put_integer(told, "count", (int64_t)labels->count);
+    json_put_integer(told, "wrong", (int64_t)labels->wrong_count);
+    json_put(object, "labels", told);
+    free(text);
+}
+
 static void put_upstream(struct json *object, const struct tenant *tenant)
 {
     const struct upstream *upstream = &tenant->upstream;
@@ -81,6 +96,10 @@ static void put_upstream(struct json *object, const struct tenant *tenant)
     }
     if (tenant->backend != NULL) {
         json_put_text(object, "backend", slice_of(tenant->backend));
+        return;
+    }
+    if (tenant->labels != NULL) {
+        put_labels(object, tenant->labels);
         return;
     }
     char *text = upstream_url(upstream);

@@ -27,6 +27,7 @@
 #include "responder.h"
 #include "seals.h"
 #include "service.h"
+#include "sources.h"
 #include "trace.h"
 #include "troubles.h"
 #include "watch.h"
@@ -174,6 +175,12 @@ static void on_folder(void *context)
     publisher_folder_changed(daemon->publisher);
 }
 
+static void on_named(void *context, char *const *paths, size_t count)
+{
+    const struct daemon *daemon = context;
+    publisher_named_changed(daemon->publisher, paths, count);
+}
+
 /* -- A changed global file -------------------------------------------------------------------- */
 
 static bool same_texts(char *const *a, size_t a_count, char *const *b, size_t b_count)
@@ -269,10 +276,20 @@ static void on_published(void *context)
     map_keeper_look(daemon->fallback);
 }
 
+static void watch_named(const struct daemon *daemon)
+{
+    char **paths;
+    if (daemon->watch == NULL)
+        return;
+    size_t count = sources_named(publisher_sources(daemon->publisher), &paths);
+    watch_set_named(daemon->watch, paths, count);
+}
+
 static void on_reading(void *context, const struct reading *reading)
 {
     const struct daemon *daemon = context;
     history_look(daemon->live.history, reading);
+    watch_named(daemon);
 }
 
 /* -- Starting --------------------------------------------------------------------------------- */
@@ -399,10 +416,11 @@ static bool make_loops(struct daemon *daemon)
 /* A daemon that does not see changes by itself still obeys SIGHUP. */
 static void start_watching(struct daemon *daemon, const char *path)
 {
-    const struct watch_events events = {on_global, on_files, on_folder, daemon};
+    const struct watch_events events = {on_global, on_files, on_folder, on_named, daemon};
     const struct configuration *configuration = publisher_configuration(daemon->publisher);
     struct error_text why;
     daemon->watch = watch_new(daemon->main_loop, path, configuration->tenants_dir, &events, &why);
+    watch_named(daemon);
     if (daemon->watch != NULL)
         watch_set_parts(daemon->watch, configuration->network_files,
                         configuration->network_file_count);

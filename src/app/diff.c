@@ -8,6 +8,7 @@
 #include "ask.h"
 #include "command.h"
 #include "core/memory.h"
+#include "diff_labels.h"
 #include "probes.h"
 #include "undrained.h"
 #include "verdict.h"
@@ -29,6 +30,7 @@ struct comparison {
     struct json *undrained;                 /* servers that are taken out at once */
     struct json *differences;
     size_t differ;
+    size_t labels_left_out;
 };
 
 /* -- What is asked ----------------------------------------------------------------------------- */
@@ -103,6 +105,8 @@ static void find_probes(struct comparison *comparison)
                              comparison->after.configuration->content_hash;
     route_table_each_tenant(comparison->before.table, visit_before, comparison);
     route_table_each_tenant(comparison->after.table, visit_after, comparison);
+    comparison->labels_left_out =
+        diff_labels_add(&comparison->before, &comparison->after, &comparison->probes);
     if (comparison->everything)
         probes_add_nobody(&comparison->probes);
     probes_sort(&comparison->probes);
@@ -203,6 +207,9 @@ static void print_text(const struct comparison *comparison, const struct json *u
         printf("%zu hosts or paths of large tenants were asked about for a page, the API and the "
                "socket alone\n",
                comparison->probes.left_out);
+    if (comparison->labels_left_out > 0)
+        printf("%zu labels whose lines are not the same were not asked about\n",
+               comparison->labels_left_out);
 }
 
 static struct json *to_json(const struct comparison *comparison, const struct json *unseen_names)
@@ -211,6 +218,7 @@ static struct json *to_json(const struct comparison *comparison, const struct js
     json_put_integer(root, "decided", (int64_t)comparison->probes.count);
     json_put_integer(root, "differ", (int64_t)comparison->differ);
     json_put_integer(root, "left_out", (int64_t)comparison->probes.left_out);
+    json_put_integer(root, "labels_left_out", (int64_t)comparison->labels_left_out);
     json_put(root, "added", json_clone(comparison->added));
     json_put(root, "removed", json_clone(comparison->removed));
     json_put(root, "changed", json_clone(comparison->changed));

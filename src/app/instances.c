@@ -171,6 +171,13 @@ static size_t count_of(const struct instances *instances, const char *parent)
     return count;
 }
 
+/* The labels of a list are as many as its owner wants, and not as many as clients make up. */
+static bool has_list(const struct instances *instances, const char *parent)
+{
+    const struct tenant *tenant = route_registry_find(instances->registry, slice_of(parent));
+    return tenant != NULL && tenant->labels != NULL;
+}
+
 bool instances_want(struct instances *instances, const struct label_request *request)
 {
     bool changed = false;
@@ -183,7 +190,8 @@ bool instances_want(struct instances *instances, const struct label_request *req
     entry->parent = memory_copy_text(slice_of(request->tenant));
     entry->label = memory_copy_text(slice_of(request->label));
     entry->expires_ms = clock_mono_ms() + INSTANCE_LIFE_MS;
-    if (count_of(instances, request->tenant) >= INSTANCES_PER_TENANT) {
+    if (!has_list(instances, request->tenant) &&
+        count_of(instances, request->tenant) >= INSTANCES_PER_TENANT) {
         instances->over_limit++;
         entry_free(entry);
         return false;

@@ -9,7 +9,7 @@
 struct instances;
 
 enum {
-    INSTANCES_PER_TENANT = 10000,
+    INSTANCES_PER_TENANT = 10000, /* but of a list of labels, all */
     /* An instance is given up after this time; whoever asks for its label gets it anew. */
     INSTANCE_LIFE_MS = 3600 * 1000,
 };

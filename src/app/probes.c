@@ -419,6 +419,13 @@ void probes_add_tenant(struct probes *probes, const struct tenant *tenant)
     }
 }
 
+void probes_add_label(struct probes *probes, const struct tenant *tenant, const char *label)
+{
+    for (size_t i = 0; i < tenant->host_count; i++)
+        if (tenant->hosts[i].wildcard)
+            add_both(probes, label, tenant->hosts[i].name, "/");
+}
+
 void probes_add_proxies(struct probes *probes, const struct trusted_proxies *trusted,
                         const struct tenant *tenant)
 {

@@ -40,6 +40,8 @@ struct probes {
 enum { PROBES_PER_TENANT_MAX = 2000 };
 
 void probes_add_tenant(struct probes *probes, const struct tenant *tenant);
+/* One label of the tenant's wildcard hosts, and a page. */
+void probes_add_label(struct probes *probes, const struct tenant *tenant, const char *label);
 /* A client behind each proxy, at this tenant. */
 void probes_add_proxies(struct probes *probes, const struct trusted_proxies *trusted,
                         const struct tenant *tenant);

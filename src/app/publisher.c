@@ -507,6 +507,19 @@ void publisher_files_written(struct publisher *publisher, char *const *paths, si
     conclude(publisher, &reading, start_us, &diagnostics);
 }
 
+void publisher_named_changed(struct publisher *publisher, char *const *paths, size_t count)
+{
+    struct reading reading = {.origin = &WATCH, .paths = paths, .path_count = count};
+    struct diagnostics diagnostics = {0};
+    int64_t start_us = clock_mono_us();
+    bool is_global = false;
+    for (size_t i = 0; i < count; i++)
+        is_global |= sources_read_named(publisher->sources, paths[i], &diagnostics);
+    if (is_global)
+        reread_global(publisher, &diagnostics);
+    conclude(publisher, &reading, start_us, &diagnostics);
+}
+
 void publisher_folder_changed(struct publisher *publisher)
 {
     struct reading reading = {.origin = &WATCH};

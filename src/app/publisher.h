@@ -78,6 +78,8 @@ void publisher_reload(struct publisher *publisher, const struct origin *origin);
 void publisher_global_changed(struct publisher *publisher);
 void publisher_files_changed(struct publisher *publisher, char *const *paths, size_t count);
 void publisher_folder_changed(struct publisher *publisher);
+/* Other files that tenants are read from: sources_named(). */
+void publisher_named_changed(struct publisher *publisher, char *const *paths, size_t count);
 /* Files of tenants that somebody has written for whom `origin` tells. */
 void publisher_files_written(struct publisher *publisher, char *const *paths, size_t count,
                              const struct origin *origin);

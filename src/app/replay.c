@@ -61,8 +61,17 @@ static struct json *decided(const struct whole *whole, const struct request *req
         .generation = 1, .settings = whole->configuration->settings, .table = whole->table};
     struct trace_entry entry = {.check = 0};
     struct decision decision;
+    struct tenant *instance = NULL;
     decide(&snapshot, request, &decision);
+    if (decision.outcome == OUTCOME_DENY_UNRESOLVED && decision.target == NULL)
+        instance = verdict_instance(decision.match.tenant, decision.match.label);
+    if (instance != NULL) {
+        decision.outcome = OUTCOME_FORWARD;
+        decision.status = 0;
+        decision.target = instance;
+    }
     trace_entry_set_decision(&entry, &decision);
+    tenant_free(instance);
     return recorded(&entry);
 }
 

@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "identity_log.h"
 #include "label_desk.h"
+#include "route/label_map.h"
 #include "trace.h"
 
 #include <stdlib.h>
@@ -89,7 +90,9 @@ static bool lacks_instance(const struct decision *decision)
 static uint64_t label_hash(const struct decision *decision)
 {
     char name[INSTANCE_NAME_MAX_BYTES];
-    return hash_bytes(instance_name(decision->match.tenant, decision->match.label, name));
+    const struct label_map *labels = decision->match.tenant->labels;
+    uint64_t hash = hash_bytes(instance_name(decision->match.tenant, decision->match.label, name));
+    return labels != NULL ? hash ^ labels->content_hash : hash; /* another list, another chance */
 }
 
 static struct unknown_label *unknown_slot(struct responder *responder, uint64_t hash)

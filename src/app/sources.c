@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/memory.h"
+#include "route/label_map.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -25,9 +26,17 @@ struct names {
     size_t count;
 };
 
+/* Another file that tenants of a source are read from. */
+struct named_file {
+    char *path;
+    struct signature signature; /* zeroed: it was not there */
+};
+
 struct source {
     char *path;
     struct signature signature;
+    struct named_file *named;
+    size_t named_count;
     struct names names;    /* every tenant that the file holds or held, right or wrong */
     struct names shadowed; /* of these, the ones that another file has */
     size_t kept;
@@ -55,6 +64,32 @@ struct sources {
     size_t changed_count;
     unsigned arguments; /* of messages, that are known to be wanted */
 };
+
+static bool signature_read(const char *path, struct signature *signature)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return false;
+    *signature = (struct signature){
+        .device = status.st_dev,
+        .inode = status.st_ino,
+        .size = status.st_size,
+        .modified = status.st_mtim,
+        .changed = status.st_ctim,
+    };
+    return true;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_signature(const struct signature *a, const struct signature *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
+}
 
 static int compare_names(const void *a, const void *b)
 {
@@ -107,10 +142,20 @@ static struct source *source_new(const char *path)
     return source;
 }
 
+static void free_named(struct source *source)
+{
+    for (size_t i = 0; i < source->named_count; i++)
+        free(source->named[i].path);
+    free(source->named);
+    source->named = NULL;
+    source->named_count = 0;
+}
+
 static void source_free(struct source *source)
 {
     if (source == NULL)
         return;
+    free_named(source);
     names_fini(&source->names);
     names_fini(&source->shadowed);
     free(source->path);
@@ -349,6 +394,8 @@ static void take_tenant(struct sources *sources, struct source *source, struct t
         tenant_free(tenant);
         return;
     }
+    if (existing != NULL && existing->labels != NULL && tenant->labels != NULL)
+        label_map_keep(tenant->labels, existing->labels);
     struct tenant_text *text = names_find(&source->names, tenant->name);
     if (put(sources, tenant, diagnostics)) {
         note_change(sources, text->name);
@@ -375,6 +422,21 @@ static void remove_name(struct sources *sources, struct source *source, const ch
     load_shadow(sources, source, name, diagnostics);
 }
 
+/* What has changed since the file was read is read again when somebody looks. */
+static void take_named(struct source *source, const struct tenant_file *file)
+{
+    free_named(source);
+    if (file->named_count == 0)
+        return;
+    source->named = memory_new(file->named_count * sizeof(*source->named));
+    for (size_t i = 0; i < file->named_count; i++) {
+        struct named_file *named = &source->named[source->named_count++];
+        named->path = memory_copy_text(slice_of(file->named[i]));
+        if (!signature_read(named->path, &named->signature))
+            named->signature = (struct signature){0};
+    }
+}
+
 static void apply(struct sources *sources, struct source *source, struct tenant_file *file,
                   struct diagnostics *diagnostics)
 {
@@ -390,6 +452,7 @@ static void apply(struct sources *sources, struct source *source, struct tenant_
     }
     struct names before = source->names;
     source->names = names_of(file);
+    take_named(source, file);
     source->kept = 0;
     source->refused = 0;
     names_fini(&source->shadowed);
@@ -418,8 +481,8 @@ static bool is_known(void *context, struct slice name, uint64_t text_hash)
 {
     const struct asking *asking = context;
     const struct tenant *existing = route_registry_find(asking->sources->registry, name);
-    if (existing == NULL || !is_from(existing, asking->source))
-        return false;
+    if (existing == NULL || !is_from(existing, asking->source) || existing->labels != NULL)
+        return false; /* a list of labels may be another one by now */
     const struct tenant_text *text = names_find(&asking->source->names, existing->name);
     return text != NULL && text->hash == text_hash;
 }
@@ -456,32 +519,6 @@ static void load_shadow(struct sources *sources, const struct source *giver, con
 }
 
 /* -- The folder ------------------------------------------------------------------------------- */
-
-static bool signature_read(const char *path, struct signature *signature)
-{
-    struct stat status;
-    if (stat(path, &status) != 0)
-        return false;
-    *signature = (struct signature){
-        .device = status.st_dev,
-        .inode = status.st_ino,
-        .size = status.st_size,
-        .modified = status.st_mtim,
-        .changed = status.st_ctim,
-    };
-    return true;
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool same_signature(const struct signature *a, const struct signature *b)
-{
-    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           same_time(a->modified, b->modified) && same_time(a->changed, b->changed);
-}
 
 /* Where the file stands in the sorted list, or would. */
 static size_t position_of(const struct sources *sources, const char *path)
@@ -531,6 +568,18 @@ static void remove_source(struct sources *sources, struct source *source,
     source_free(source);
 }
 
+static bool same_named(const struct source *source)
+{
+    for (size_t i = 0; i < source->named_count; i++) {
+        struct signature now;
+        if (!signature_read(source->named[i].path, &now))
+            now = (struct signature){0};
+        if (!same_signature(&now, &source->named[i].signature))
+            return false;
+    }
+    return true;
+}
+
 /* The signature is taken first: a file that changes while it is read is read again next time. */
 static struct source *read_file(struct sources *sources, const char *path, bool every_file,
                                 struct diagnostics *diagnostics)
@@ -543,7 +592,8 @@ static struct source *read_file(struct sources *sources, const char *path, bool 
             remove_source(sources, source, diagnostics);
         return NULL;
     }
-    if (source != NULL && !every_file && same_signature(&signature, &source->signature))
+    if (source != NULL && !every_file && same_signature(&signature, &source->signature) &&
+        same_named(source))
         return source;
     if (source == NULL)
         source = add_source(sources, path);
@@ -556,6 +606,40 @@ static struct source *read_file(struct sources *sources, const char *path, bool 
 void sources_read_file(struct sources *sources, const char *path, struct diagnostics *diagnostics)
 {
     read_file(sources, path, true, diagnostics);
+}
+
+static bool names_file(const struct source *source, const char *path)
+{
+    for (size_t i = 0; source != NULL && i < source->named_count; i++)
+        if (strcmp(source->named[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+bool sources_read_named(struct sources *sources, const char *path, struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < sources->file_count; i++)
+        if (names_file(sources->files[i], path))
+            load(sources, sources->files[i], diagnostics);
+    return names_file(sources->inline_source, path);
+}
+
+static void add_named(const struct source *source, char ***paths, size_t *count)
+{
+    for (size_t i = 0; source != NULL && i < source->named_count; i++) {
+        *paths = memory_resize(*paths, *count + 1, sizeof(**paths));
+        (*paths)[(*count)++] = memory_copy_text(slice_of(source->named[i].path));
+    }
+}
+
+size_t sources_named(const struct sources *sources, char ***paths)
+{
+    size_t count = 0;
+    *paths = NULL;
+    add_named(sources->inline_source, paths, &count);
+    for (size_t i = 0; i < sources->file_count; i++)
+        add_named(sources->files[i], paths, &count);
+    return count;
 }
 
 /* Marks the files that are listed as seen. */

@@ -49,6 +49,13 @@ MUST_CHECK bool sources_scan(struct sources *sources, struct diagnostics *diagno
 /* One file of tenants.d that may have come, changed or gone. */
 void sources_read_file(struct sources *sources, const char *path, struct diagnostics *diagnostics);
 
+/* Tenants that are read from this other file, too, are read again. True when one of the global file
+ * is: that is the caller's to read. */
+MUST_CHECK bool sources_read_named(struct sources *sources, const char *path,
+                                   struct diagnostics *diagnostics);
+/* Such files, there or not; some may be there twice. For free(), each and all. */
+size_t sources_named(const struct sources *sources, char ***paths);
+
 const struct configuration *sources_configuration(const struct sources *sources);
 struct route_registry *sources_registry(struct sources *sources);
 

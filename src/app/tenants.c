@@ -185,6 +185,7 @@ static void print_tenant(const struct json *tenant)
     print_list("paths", json_get(tenant, "paths"));
     print_line("version", ask_text(tenant, "version"));
     print_line("upstream", ask_text(tenant, "upstream"));
+    print_line("labels", ask_text(json_get(tenant, "labels"), "file"));
     print_replicas(json_get(tenant, "replicas"));
     print_line("address", ask_text(tenant, "address"));
     print_line("backend", ask_text(tenant, "backend"));

@@ -5,6 +5,7 @@
 #include "agent/instance.h"
 #include "core/memory.h"
 #include "route/label.h"
+#include "route/label_map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@ const char *verdict_label(const struct tenant *tenant)
 {
     static const char *const LABELS[] = {"any", "a",   "abcd1234", "1",     "1234",     "a1",
                                          "t1",  "t-1", "team-1",   "team1", "tenant-1", "x-y"};
+    for (size_t i = 0; tenant->labels != NULL && i < tenant->labels->count; i++)
+        if (tenant->labels->rows[i].port != 0)
+            return label_map_text(tenant->labels, tenant->labels->rows[i].label);
     for (size_t i = 0; tenant->label != NULL && i < COUNT_OF(LABELS); i++)
         if (label_pattern_matches(tenant->label, slice_of(LABELS[i])))
             return LABELS[i];
@@ -47,18 +51,28 @@ static void add_parent(void *context, const struct tenant *tenant)
     parents->items[parents->count++] = tenant;
 }
 
+struct tenant *verdict_instance(const struct tenant *parent, struct slice label)
+{
+    struct ip address;
+    char *host = instance_host(parent, label);
+    if (host == NULL)
+        return NULL;
+    if (!ip_parse(slice_of(host), &address))
+        address = SOMEWHERE;
+    struct tenant *instance = instance_new(parent, label, host, &address, NULL);
+    free(host);
+    return instance;
+}
+
 static void add_instances(struct whole *whole)
 {
     struct parents parents = {0};
     route_table_each_tenant(whole->table, add_parent, &parents);
     for (size_t i = 0; i < parents.count; i++) {
         struct slice label = slice_of(verdict_label(parents.items[i]));
-        char *host = instance_host(parents.items[i], label);
-        struct tenant *instance =
-            host != NULL ? instance_new(parents.items[i], label, host, &SOMEWHERE, NULL) : NULL;
+        struct tenant *instance = verdict_instance(parents.items[i], label);
         if (instance != NULL)
             route_registry_put(whole->registry, instance, NULL, NULL);
-        free(host);
     }
     if (parents.count > 0) {
         struct route_table *without = whole->table;

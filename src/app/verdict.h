@@ -18,6 +18,9 @@ void verdict_print_errors(struct diagnostics *diagnostics);
  * or one that it does not. */
 const char *verdict_label(const struct tenant *tenant);
 
+/* What the daemon has for a label that was asked for; NULL: nothing. For tenant_free(). */
+struct tenant *verdict_instance(const struct tenant *parent, struct slice label);
+
 /* Names and texts: "decision", "tenant", "upstream", "header X-Team"; for json_free(). */
 struct json *verdict_of(const struct whole *whole, const struct request *request);
 

@@ -32,6 +32,7 @@ struct batch {
     int64_t limit_ms;
     bool global;
     bool folder;
+    bool named;   /* files that tenants name */
     char **names; /* of files in the folder of tenants; may repeat */
     size_t count;
     size_t capacity;
@@ -43,6 +44,14 @@ struct folder {
     dev_t device;
     ino_t inode;
     bool is_told; /* that it cannot be watched */
+};
+
+/* A file that tenants name. */
+struct named_file {
+    char *path;
+    char *name;    /* its last part */
+    size_t folder; /* in watch->named_folders */
+    bool is_due;   /* an event was about it */
 };
 
 struct watch {
@@ -58,6 +67,10 @@ struct watch {
     char *global_name;
     char **part_names; /* of files beside the global one that it names */
     size_t part_count;
+    struct named_file *named; /* sorted by path */
+    size_t named_count;
+    struct folder *named_folders;
+    size_t named_folder_count;
     struct batch soon;
     struct batch later;
 };
@@ -136,6 +149,22 @@ static void call_on_files(const struct watch *watch, const struct batch *batch)
     free(paths);
 }
 
+static void call_on_named(struct watch *watch)
+{
+    char **paths = memory_resize(NULL, watch->named_count + 1, sizeof(*paths));
+    size_t count = 0;
+    for (size_t i = 0; i < watch->named_count; i++) {
+        if (watch->named[i].is_due)
+            paths[count++] = memory_copy_text(slice_of(watch->named[i].path));
+        watch->named[i].is_due = false;
+    }
+    if (count > 0)
+        watch->events.on_named(watch->events.context, paths, count);
+    for (size_t i = 0; i < count; i++)
+        free(paths[i]);
+    free(paths);
+}
+
 /* Callbacks may change the folder of tenants; what is in the batch then is about the old one. */
 static void run_batch(struct watch *watch, struct batch *pending, int64_t now_ms)
 {
@@ -145,6 +174,8 @@ static void run_batch(struct watch *watch, struct batch *pending, int64_t now_ms
     *pending = (struct batch){0};
     if (batch.count > 0 && !batch.folder)
         call_on_files(watch, &batch);
+    if (batch.named)
+        call_on_named(watch);
     if (batch.global)
         watch->events.on_global(watch->events.context);
     if (batch.folder)
@@ -171,6 +202,18 @@ static void tell_unwatched(const struct folder *folder)
               LOG_TEXT("so", "changes are looked for every 5 s"));
 }
 
+/* The descriptor is of no folder any more, unless another one has it too. */
+static void leave(const struct watch *watch, int descriptor)
+{
+    bool is_shared = descriptor == watch->global.descriptor ||
+                     descriptor == watch->tenants.descriptor ||
+                     descriptor == watch->parent.descriptor;
+    for (size_t i = 0; i < watch->named_folder_count; i++)
+        is_shared |= descriptor == watch->named_folders[i].descriptor;
+    if (descriptor >= 0 && !is_shared)
+        inotify_rm_watch(watch->fd, descriptor);
+}
+
 /* Watches what is at the path now. True when that is another folder than before. */
 static bool folder_follow(struct watch *watch, struct folder *folder)
 {
@@ -189,11 +232,20 @@ static bool folder_follow(struct watch *watch, struct folder *folder)
     folder->is_told = folder->descriptor < 0;
     folder->device = status.st_dev;
     folder->inode = status.st_ino;
-    bool is_shared = before == watch->global.descriptor || before == watch->tenants.descriptor ||
-                     before == watch->parent.descriptor;
-    if (before >= 0 && !is_shared)
-        inotify_rm_watch(watch->fd, before);
+    leave(watch, before);
     return folder->descriptor >= 0;
+}
+
+/* What the files are now was not seen to change. */
+static void follow_named(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->named_folder_count; i++) {
+        if (!folder_follow(watch, &watch->named_folders[i]) && !watch->named_folders[i].is_told)
+            continue;
+        for (size_t j = 0; j < watch->named_count; j++)
+            watch->named[j].is_due |= watch->named[j].folder == i;
+        soon(watch)->named = true;
+    }
 }
 
 static void follow_all(struct watch *watch)
@@ -203,6 +255,7 @@ static void follow_all(struct watch *watch)
     folder_follow(watch, &watch->parent);
     if (folder_follow(watch, &watch->tenants))
         soon(watch)->folder = true;
+    follow_named(watch);
 }
 
 static void on_look(void *context)
@@ -276,6 +329,21 @@ static void on_global_event(struct watch *watch, const struct inotify_event *eve
     }
 }
 
+static void on_named_event(struct watch *watch, const struct inotify_event *event)
+{
+    for (size_t i = 0; i < watch->named_count; i++) {
+        struct named_file *named = &watch->named[i];
+        const struct folder *folder = &watch->named_folders[named->folder];
+        if (folder->descriptor != event->wd || strcmp(named->name, event->name) != 0)
+            continue;
+        struct batch *batch = batch_for(watch, folder, event);
+        if (batch == NULL)
+            continue;
+        batch->named = true;
+        named->is_due = true;
+    }
+}
+
 /* The kernel watches this folder no longer. */
 static void lose(struct watch *watch, int descriptor)
 {
@@ -283,6 +351,9 @@ static void lose(struct watch *watch, int descriptor)
     for (size_t i = 0; i < COUNT_OF(folders); i++)
         if (folders[i]->descriptor == descriptor)
             folders[i]->descriptor = -1;
+    for (size_t i = 0; i < watch->named_folder_count; i++)
+        if (watch->named_folders[i].descriptor == descriptor)
+            watch->named_folders[i].descriptor = -1;
 }
 
 static void on_event(struct watch *watch, const struct inotify_event *event)
@@ -290,7 +361,7 @@ static void on_event(struct watch *watch, const struct inotify_event *event)
     if ((event->mask & IN_Q_OVERFLOW) != 0) {
         log_event(LOG_NOTICE, "changes_missed", LOG_TEXT("so", "everything is looked through"));
         soon(watch)->global = true;
-        soon(watch)->folder = true;
+        soon(watch)->folder = true; /* which looks at named files, too */
         return;
     }
     if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) {
@@ -305,6 +376,7 @@ static void on_event(struct watch *watch, const struct inotify_event *event)
         on_global_event(watch, event);
     if (event->wd == watch->tenants.descriptor)
         on_tenants_event(watch, event);
+    on_named_event(watch, event);
 }
 
 static void on_readable(void *context)
@@ -373,6 +445,92 @@ void watch_set_parts(struct watch *watch, char *const *paths, size_t count)
     }
 }
 
+static void free_named(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->named_count; i++) {
+        free(watch->named[i].path);
+        free(watch->named[i].name);
+    }
+    for (size_t i = 0; i < watch->named_folder_count; i++)
+        free(watch->named_folders[i].path);
+    free(watch->named);
+    free(watch->named_folders);
+}
+
+static size_t find_folder(const struct folder *folders, size_t count, const char *path)
+{
+    size_t i = 0;
+    while (i < count && strcmp(folders[i].path, path) != 0)
+        i++;
+    return i;
+}
+
+/* Takes the path; a folder that was watched before stays so. */
+static void add_named(struct watch *watch, const struct watch *before, char *path)
+{
+    char *folder;
+    struct named_file *named = &watch->named[watch->named_count++];
+    *named = (struct named_file){.path = path};
+    split_path(path, &folder, &named->name);
+    named->folder = find_folder(watch->named_folders, watch->named_folder_count, folder);
+    if (named->folder < watch->named_folder_count) {
+        free(folder);
+        return;
+    }
+    size_t old = find_folder(before->named_folders, before->named_folder_count, folder);
+    struct folder *added = &watch->named_folders[watch->named_folder_count++];
+    *added = (struct folder){.path = folder, .descriptor = -1};
+    if (old == before->named_folder_count)
+        return;
+    *added = before->named_folders[old];
+    added->path = folder;
+}
+
+static bool same_named(const struct watch *watch, char *const *paths, size_t count)
+{
+    bool same = count == watch->named_count;
+    for (size_t i = 0; same && i < count; i++)
+        same = strcmp(watch->named[i].path, paths[i]) == 0;
+    return same;
+}
+
+static size_t sort_once(char **paths, size_t count)
+{
+    size_t kept = 0;
+    if (count > 0)
+        qsort(paths, count, sizeof(*paths), compare_names);
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && strcmp(paths[kept - 1], paths[i]) == 0)
+            free(paths[i]);
+        else
+            paths[kept++] = paths[i];
+    }
+    return kept;
+}
+
+void watch_set_named(struct watch *watch, char **paths, size_t count)
+{
+    count = sort_once(paths, count);
+    if (same_named(watch, paths, count)) {
+        for (size_t i = 0; i < count; i++)
+            free(paths[i]);
+        free(paths);
+        return;
+    }
+    struct watch before = *watch;
+    watch->named = memory_new(count * sizeof(*watch->named));
+    watch->named_folders = memory_new(count * sizeof(*watch->named_folders));
+    watch->named_count = watch->named_folder_count = 0;
+    for (size_t i = 0; i < count; i++)
+        add_named(watch, &before, paths[i]);
+    free(paths);
+    for (size_t i = 0; i < before.named_folder_count; i++)
+        leave(watch, before.named_folders[i].descriptor);
+    free_named(&before);
+    follow_named(watch);
+    arm_timer(watch);
+}
+
 void watch_set_tenants_dir(struct watch *watch, const char *tenants_dir)
 {
     if (strcmp(watch->tenants.path, tenants_dir) == 0)
@@ -422,6 +580,7 @@ void watch_free(struct watch *watch)
     free(watch->tenants.path);
     free(watch->parent.path);
     free_parts(watch);
+    free_named(watch);
     close(watch->fd);
     free(watch);
 }

@@ -22,6 +22,7 @@ struct watch_events {
     void (*on_global)(void *context);
     void (*on_files)(void *context, char *const *paths, size_t count);
     void (*on_folder)(void *context);
+    void (*on_named)(void *context, char *const *paths, size_t count);
     void *context;
 };
 
@@ -31,6 +32,8 @@ MUST_CHECK struct watch *watch_new(struct main_loop *main_loop, const char *glob
                                    struct error_text *text);
 /* The files that the global one names: those beside it count as parts of it. */
 void watch_set_parts(struct watch *watch, char *const *paths, size_t count);
+/* The files that tenants name, in whatever folder; takes the list, in any order, with repeats. */
+void watch_set_named(struct watch *watch, char **paths, size_t count);
 /* From now on another folder of tenants; no-op when it is the same. */
 void watch_set_tenants_dir(struct watch *watch, const char *tenants_dir);
 void watch_free(struct watch *watch);

@@ -298,6 +298,7 @@ void tenant_file_fini(struct tenant_file *file)
         tenant_free(file->tenants[i]);
     free(file->tenants);
     free_texts(file->broken, file->broken_count);
+    free_texts(file->named, file->named_count);
     for (size_t i = 0; i < file->text_count; i++)
         free(file->texts[i].name);
     free(file->texts);

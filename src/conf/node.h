@@ -10,6 +10,8 @@
 #include "news.h"
 #include "json/json.h"
 
+struct texts; /* see value.h */
+
 struct document {
     const char *file; /* lives as long as the process */
     struct slice text;
@@ -18,6 +20,7 @@ struct document {
     struct diagnostics *diagnostics;
     struct news *news;   /* NULL: the whole text was read */
     const char *subject; /* starts each message: "tenant \"acme\""; NULL: nothing */
+    struct texts *named; /* where to put the names of files that tenants are read from, too */
 };
 
 /* Where a key and its value stand; for elements of arrays the key is the value. */

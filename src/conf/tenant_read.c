@@ -6,9 +6,11 @@
 #include "core/nearest.h"
 #include "headers.h"
 #include "identity_read.h"
+#include "labels_read.h"
 #include "policy_read.h"
 #include "replicas.h"
 #include "route/label.h"
+#include "route/label_map.h"
 #include "upstream.h"
 #include "value.h"
 #include "versions.h"
@@ -28,6 +30,8 @@ struct draft {
     struct replica_set *replicas; /* good ones that the tenant does not have yet */
     struct check_rule check;
     bool check_off;
+    struct labels_draft labels;
+    size_t wrong_lines; /* of its list of labels: reported, and nobody else's fault */
 };
 
 /* -- Single keys -- */
@@ -139,6 +143,16 @@ static void read_label(const struct node *node, void *target)
                     "\"%.*s\" is not a regular expression: %s", SLICE_PRINT(source), why.text);
 }
 
+static void read_upstream_map(const struct node *node, void *target)
+{
+    labels_read_map(node, &((struct draft *)target)->labels);
+}
+
+static void read_unknown_label(const struct node *node, void *target)
+{
+    labels_read_unknown(node, &((struct draft *)target)->labels);
+}
+
 bool https_read(const struct node *node, bool *redirect)
 {
     static const struct choice CHOICES[] = {{"redirect", true}, {"off", false}};
@@ -221,6 +235,8 @@ static const struct option OPTIONS[] = {
     {"paths", read_paths},
     {"upstream", read_upstream},
     {"upstream_tls", read_upstream_tls},
+    {"upstream_map", read_upstream_map},
+    {"unknown_label", read_unknown_label},
     {"backend", read_backend},
     {"label", read_label},
     {"https", read_https},
@@ -269,6 +285,7 @@ static const struct way_out {
     {"backend", "a \"backend\""},
     {"versions", "\"versions\""},
     {"replicas", "\"replicas\""},
+    {"upstream_map", "an \"upstream_map\""},
 };
 
 static void require_one_upstream(const struct node *node)
@@ -317,7 +334,7 @@ static void apply_upstream(const struct node *node, struct draft *draft)
     bool has_upstream = node_member(node, "upstream", &upstream);
     bool uses_https = (has_upstream && draft->tenant->upstream.scheme != UPSTREAM_HTTP) ||
                       versions_use_https(&draft->versions) || replicas_use_https(draft->replicas);
-    if (node_member(node, "upstream_tls", &tls) && !uses_https)
+    if (node_member(node, "upstream_tls", &tls) && !uses_https && draft->labels.path == NULL)
         node_report(&tls, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
                     memory_format("remove it, or write https:// in \"upstream\""),
                     "\"upstream_tls\" has no meaning without an https upstream");
@@ -325,6 +342,8 @@ static void apply_upstream(const struct node *node, struct draft *draft)
         upstream_apply_tls(&upstream, &draft->tls, &draft->tenant->upstream);
     versions_apply(node, &draft->tls, &draft->versions, draft->tenant);
     replicas_apply(node, &draft->tls, &draft->replicas, draft->tenant);
+    draft->wrong_lines =
+        labels_apply(node, draft->configuration, &draft->tls, &draft->labels, draft->tenant);
 }
 
 /* Replicas are checked unless told otherwise, a lone upstream only when told to: there is nothing
@@ -337,7 +356,7 @@ static void apply_check(const struct node *node, struct draft *draft)
     if (is_told && tenant_upstream_count(tenant) == 0)
         node_report(&check, JSON_PART_KEY, CODE_MEANINGLESS_KEY, NULL,
                     "\"check\" has no meaning with a \"backend\", which HAProxy checks, or with "
-                    "{1} in the upstream");
+                    "an upstream for each label");
     if (draft->check_off || (!is_told && tenant->replicas == NULL))
         return;
     tenant->check = memory_new(sizeof(*tenant->check));
@@ -407,14 +426,15 @@ static void check_label_upstream(const struct node *node, const struct draft *dr
 {
     const struct tenant *tenant = draft->tenant;
     struct node upstream;
-    if (!tenant->upstream.per_label || !node_member(node, "upstream", &upstream))
+    if (!tenant->upstream.per_label || (!node_member(node, "upstream", &upstream) &&
+                                        !node_member(node, "upstream_map", &upstream)))
         return;
     if (!is_wildcard_only(tenant))
         node_report(&upstream, JSON_PART_VALUE, CODE_LABEL_WITHOUT_WILDCARD,
                     memory_format("only hosts such as \"*.example.com\" yield a label: give the "
                                   "others a tenant of their own"),
-                    "the upstream uses {1}, and not every host has a label");
-    else if (tenant->label == NULL)
+                    "the upstream depends on the label, and not every host has a label");
+    else if (tenant->label == NULL && tenant->labels == NULL)
         node_report(&upstream, JSON_PART_VALUE, CODE_UPSTREAM_FROM_CLIENT,
                     memory_format("add a pattern, such as \"label\": "
                                   "\"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\""),
@@ -438,7 +458,7 @@ static void check_label_headers(const struct node *node, const struct draft *dra
                         "header \"%s\" uses {label}, and no host such as \"*.example.com\" yields "
                         "one",
                         set->name);
-        else if (has_wildcard(tenant) && tenant->label == NULL)
+        else if (has_wildcard(tenant) && tenant->label == NULL && tenant->labels == NULL)
             node_report(&header, JSON_PART_VALUE, CODE_HEADER_FROM_CLIENT,
                         memory_format("add a \"label\" pattern, and do not take the value for an "
                                       "identity"),
@@ -568,12 +588,15 @@ static struct tenant *read_tenant(const struct node *node,
     if (tenant->identity != NULL) /* what comes from another file is no text of this one */
         tenant->content_hash =
             hash_content(slice_of(tenant->identity->issuer_pem), tenant->content_hash);
+    if (tenant->labels != NULL)
+        tenant->content_hash ^= tenant->labels->content_hash;
     header_section_fini(&draft.headers);
+    labels_draft_fini(&draft.labels);
     versions_fini(&draft.versions);
     replica_set_free(draft.replicas);
     check_fini(&draft.check);
     free(draft.tls.server_name);
-    if (diagnostics->errors == errors)
+    if (diagnostics->errors - draft.wrong_lines == errors)
         return tenant;
     tenant_free(tenant);
     return NULL;
@@ -608,6 +631,8 @@ void tenants_read(const struct node *tenants, const struct configuration *config
     file->tenants = memory_new(count * sizeof(*file->tenants));
     file->broken = memory_new(count * sizeof(*file->broken));
     file->texts = memory_new(count * sizeof(*file->texts));
+    struct texts named = {0};
+    tenants->document->named = &named;
     for (struct node_iterator i = node_children_placed(tenants); node_next(&i);) {
         const struct news_member *member =
             news != NULL && i.node.index < news->count ? &news->members[i.node.index] : NULL;
@@ -625,4 +650,7 @@ void tenants_read(const struct node *tenants, const struct configuration *config
             text->is_broken = true;
         }
     }
+    tenants->document->named = NULL;
+    file->named = named.items;
+    file->named_count = named.count;
 }

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "core/packed.h"
 #include "route/label.h"
+#include "route/label_map.h"
 #include "route/replica.h"
 
 #include <stdlib.h>
@@ -181,6 +182,7 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy_lists(tenant, copy);
     copy->identity = identity_rule_copy(tenant->identity);
     copy->label = label_pattern_ref(tenant->label);
+    copy->labels = label_map_ref(tenant->labels);
     copy->policy = policy_ref(tenant->policy);
     copy->backend = copy_text(tenant->backend);
     copy->active_version = copy_text(tenant->active_version);
@@ -238,6 +240,7 @@ void tenant_free(struct tenant *tenant)
     free(tenant->name);
     identity_rule_free(tenant->identity);
     label_pattern_unref(tenant->label);
+    label_map_unref(tenant->labels);
     policy_unref(tenant->policy);
     tenant_drop_prepared_limits(tenant);
     free(tenant->backend);

@@ -29,6 +29,7 @@ def validator(name):
 def check(folder, document):
     path = folder / "owui-spoa.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
+    (folder / "fleet.csv").write_text("acme,http://10.0.0.1:3000\n")
     return run_agent_command("check", "-c", path)
 
 
@@ -81,6 +82,15 @@ def with_replicas(_check=..., upstream=..., **keys):
     replicas = {"servers": ["10.0.0.1:80", "10.0.0.2:80"], **keys}
     replicas = {key: value for key, value in replicas.items() if value is not ...}
     return with_tenant(upstream=upstream, replicas=replicas, check=_check)
+
+
+def with_labels(hosts=("*.example.com",), upstream=..., **keys):
+    keys.setdefault("upstream_map", "fleet.csv")
+    return with_tenant(hosts=list(hosts), upstream=upstream, **keys)
+
+
+def unknown(**keys):
+    return with_labels(unknown_label=keys)
 
 
 def with_path(**keys):
@@ -225,6 +235,11 @@ GOOD = [
     with_tenant(routes=[{"match": {}}, {"match": {"path": "/"}, "action": "allow", "_": 1}]),
     with_tenant(routes=[{"match": {"method": ["GET"]}, "action": "deny", "status": 404}]),
     with_other([{"match": {"share": 10, "hours": {}}, "tenant": "chat-2.b_c", "_": 1}]),
+    with_labels(label="[a-z]+"),
+    with_labels(upstream_tls={"verify": False}),
+    unknown(),
+    unknown(action="deny", status=421, _=1),
+    unknown(action="redirect", to="https://example.com/signup?name={1}&again={label}"),
     with_tenant(
         routes=[
             {
@@ -268,6 +283,23 @@ BAD = [
     with_tenant(routes=[{"match": {"share": 100}}]),
     with_tenant(routes=[{"match": {"share": "10%"}}]),
     with_tenant(routes=[{"match": {"hours": "08:00"}}]),
+    with_labels(upstream="http://10.0.0.1:3000"),
+    with_labels(upstream_map=""),
+    with_labels(upstream_map=["fleet.csv"]),
+    with_labels(check={}),
+    with_tenant(unknown_label={}),
+    with_labels(unknown_label="deny"),
+    unknown(action="tenant"),
+    unknown(status=402),
+    unknown(status="404"),
+    unknown(action="redirect"),
+    unknown(action="redirect", to="https://example.com/", status=404),
+    unknown(to="https://example.com/"),
+    unknown(action="redirect", to="http://example.com/"),
+    unknown(action="redirect", to="https://example.com/{host}"),
+    unknown(action="redirect", to="https://example.com/a b"),
+    unknown(action="redirect", to="https://example.com/%20"),
+    unknown(why="x"),
     with_tenant(routes=[{"match": {"hours": {"days": []}}}]),
     with_tenant(routes=[{"match": {"hours": {"days": ["monday"]}}}]),
     with_tenant(routes=[{"match": {"hours": {"days": ["mon", "mon"]}}}]),
@@ -592,6 +624,9 @@ BAD = [
 
 # What a schema cannot see: the program alone refuses.
 BEYOND_SCHEMA = {
+    "a list of labels, and a host without one": with_labels(hosts=["*.a.test", "b.test"]),
+    "a list of labels that is not there": with_labels(upstream_map="nowhere.csv"),
+    "more than two labels in a redirect": unknown(action="redirect", to="https://{1}.{1}.{1}/"),
     "no body at all": with_tenant(limits={"max_body": "0MB"}),
     "a body beyond reason": with_tenant(limits={"max_body": "999999GB"}),
     "a timeout too short": with_tenant(timeouts={"server": "1ms"}),

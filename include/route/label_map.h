@@ -1,0 +1,55 @@
+/* Labels of wildcard hosts, each with an upstream of its own, as a file lists them, and what a
+ * request gets whose label is not there. Built by who reads the file; then it changes no more, but
+ * for label_map_keep(). For one thread: tenants that share it are made and freed by one. */
+#pragma once
+
+#include "core/ip.h"
+#include "route/header.h"
+#include "route/host.h"
+
+enum { LABEL_MAP_MAX_ROWS = 1000000 };
+
+struct label_row {
+    struct ip address; /* IP_NONE: `host` is a name, or the row is wrong */
+    uint16_t port;     /* 0: the row is wrong, and nothing of it can be used */
+    uint8_t scheme;    /* enum upstream_scheme */
+    uint32_t line;     /* of the file */
+    uint32_t label;    /* where in `texts`, ended by NUL */
+    uint32_t host;     /* the same; a name or an address without brackets */
+};
+
+struct label_map {
+    unsigned references;
+    const char *path; /* of the file; lives as long as the process */
+    struct label_row *rows;
+    size_t count;
+    size_t capacity;
+    size_t wrong_count; /* of these, rows that are wrong */
+    char *texts;
+    size_t texts_size;
+    size_t texts_capacity;
+    bool has_https;
+    uint64_t content_hash; /* of the file */
+    /* A label that is not there: a status, or where its pages are sent. */
+    uint16_t unknown_status;
+    struct template unknown_to; /* no parts: none */
+};
+
+struct label_map *label_map_new(const char *path) __attribute__((returns_nonnull));
+struct label_map *label_map_ref(struct label_map *map);
+void label_map_unref(struct label_map *map); /* NULL is fine */
+
+/* Adds a row. Labels are in lower case; a row that is wrong has port 0 and no host. */
+void label_map_add(struct label_map *map, struct slice label, struct slice host,
+                   const struct label_row *row);
+/* Sorts the rows, once all have been added. Of those with one label, the first stays; `on_twice` is
+ * told of each other. */
+typedef void label_map_twice_fn(void *context, const struct label_row *kept,
+                                const struct label_row *dropped);
+void label_map_finish(struct label_map *map, label_map_twice_fn *on_twice, void *context);
+
+/* NULL: the label is not there. Only after label_map_finish(). */
+const struct label_row *label_map_find(const struct label_map *map, struct slice label);
+const char *label_map_text(const struct label_map *map, uint32_t offset);
+/* Rows that are wrong become what they were in `earlier`, where they were right. How many did. */
+size_t label_map_keep(struct label_map *map, const struct label_map *earlier);
