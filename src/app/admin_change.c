@@ -126,11 +126,15 @@ static void set_maintenance(void *context, const struct admin_request *request,
     bool on;
     if (!has_object(request, "{\"on\": true}", answer))
         return;
-    if (!json_read_bool(json_get(request->body, "on"), &on)) {
-        admin_refuse(answer, 400, "the body must say \"on\": true or false");
+    const struct json *told = json_get(request->body, "on");
+    bool plans = told == NULL && json_get(request->body, "window") != NULL;
+    if (!plans && !json_read_bool(told, &on)) {
+        admin_refuse(answer, 400, "the body must say \"on\": true or false, or have a \"window\"");
         return;
     }
-    const char *what = on ? "maintenance of" : "end of maintenance of";
+    const char *what = plans ? "plan maintenance of"
+                       : on  ? "maintenance of"
+                             : "end of maintenance of";
     if (!has_maintenance(context, request->item)) {
         set_key(context, request, what, "maintenance", request->body, answer);
         return;

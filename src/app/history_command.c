@@ -116,8 +116,9 @@ static int roll_back(const struct wish *wish, const char *socket)
         ask_print_json(answer);
     } else if (answer != NULL) {
         const struct json *files = json_get(answer, "files");
-        printf("as after change %s: %zu files written, generation %lld\n", wish->id,
-               json_count(files), (long long)ask_number(answer, "generation"));
+        printf("as after change %s: %zu file%s written, generation %lld\n", wish->id,
+               json_count(files), json_count(files) == 1 ? "" : "s",
+               (long long)ask_number(answer, "generation"));
     }
     json_free(answer);
     return code;

@@ -149,7 +149,8 @@ static void print_text(const struct replay *replay)
     for (size_t i = 0; i < replay->kind_count; i++) {
         struct slice url;
         if (json_read_text(json_get(replay->kinds[i].told, "url"), &url))
-            printf("%zu times, as %.*s\n", replay->kinds[i].count, SLICE_PRINT(url));
+            printf("%zu time%s, as %.*s\n", replay->kinds[i].count,
+                   replay->kinds[i].count == 1 ? "" : "s", SLICE_PRINT(url));
         verdict_print_difference(json_get(replay->kinds[i].told, "difference"));
         putchar('\n');
     }

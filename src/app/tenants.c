@@ -57,6 +57,17 @@ static void print_head(struct list *list, const struct json *page)
            "STATE", list->way_width, "FOR", "UPSTREAM");
 }
 
+/* Why users of one that is in force meet a page. */
+static const char *outage_of(const struct json *tenant)
+{
+    bool is = false;
+    if (json_read_bool(json_get(tenant, "suspended"), &is) && is)
+        return "suspended";
+    if (json_read_bool(json_get(tenant, "maintenance"), &is) && is)
+        return "in maintenance";
+    return "";
+}
+
 /* The rest of a row that would be too wide stands below. */
 static void print_row(const struct list *list, const struct json *tenant)
 {
@@ -66,16 +77,19 @@ static void print_row(const struct list *list, const struct json *tenant)
     struct slice backend = ask_text(tenant, "backend");
     struct slice upstream = backend.size > 0 ? backend : ask_text(tenant, "upstream");
     const char *kind = backend.size > 0 ? "backend " : "";
+    const char *outage = outage_of(tenant);
+    const char *comma = *outage != '\0' ? ", " : "";
     size_t width = (size_t)list->name_width + STATE_WIDTH + (size_t)list->way_width + 3;
-    bool fits = name.size <= (size_t)list->name_width && way.size <= (size_t)list->way_width &&
-                width + strlen(kind) + upstream.size <= terminal_columns();
+    bool fits =
+        name.size <= (size_t)list->name_width && way.size <= (size_t)list->way_width &&
+        width + strlen(kind) + upstream.size + strlen(comma) + strlen(outage) <= terminal_columns();
     printf("%-*.*s %-*.*s ", list->name_width, SLICE_PRINT(name), STATE_WIDTH,
            SLICE_PRINT(ask_text(tenant, "state")));
     if (fits)
-        printf("%-*.*s %s%.*s\n", list->way_width, SLICE_PRINT(way), kind, SLICE_PRINT(upstream));
+        printf("%-*.*s %s%.*s", list->way_width, SLICE_PRINT(way), kind, SLICE_PRINT(upstream));
     else
-        printf("%.*s\n%*s%s%.*s\n", SLICE_PRINT(way), BELOW_INDENT, "", kind,
-               SLICE_PRINT(upstream));
+        printf("%.*s\n%*s%s%.*s", SLICE_PRINT(way), BELOW_INDENT, "", kind, SLICE_PRINT(upstream));
+    printf("%s%s\n", comma, outage);
 }
 
 static void take_page(struct list *list, const struct json *page, bool only_right)
@@ -179,6 +193,7 @@ static void print_tenant(const struct json *tenant)
     const struct json *definition = json_get(tenant, "definition");
     print_line("tenant", ask_text(tenant, "name"));
     print_line("state", ask_text(tenant, "state"));
+    print_line("outage", slice_of(outage_of(tenant)));
     printf("%-11s%.*s:%lld\n", "file", SLICE_PRINT(ask_text(tenant, "file")),
            (long long)ask_number(tenant, "line"));
     print_list("hosts", json_get(tenant, "hosts"));

@@ -209,8 +209,9 @@ int maintenance_command(struct command_line *line)
 {
     static const struct command_usage USAGE = {
         .forms = {"NAME [KEY=VALUE...]"},
-        .about = "Sets \"maintenance\" in the tenant's file on, or with --off off; what else "
-                 "stands there stays.",
+        .about =
+            "Sets \"maintenance\" in the tenant's file on, or with --off off; what else "
+            "stands there stays. With a \"window\" (from, to), nothing begins before its time.",
         .exit_codes = {"done", "refused", "wrong usage, or nobody answers"},
         .examples = {"owui-spoa maintenance chat retry_after=30m allow_ips='[\"192.0.2.0/24\"]'",
                      "owui-spoa maintenance chat --off"},
@@ -226,9 +227,13 @@ int maintenance_command(struct command_line *line)
     struct json *body = read_wish(line);
     if (body == NULL)
         return line->code;
-    json_put_bool(body, "on", !off);
-    const struct key_command key = {"maintenance", off ? "maintenance ended" : "in maintenance",
-                                    body};
+    bool plans = !off && json_get(body, "window") != NULL;
+    if (!plans)
+        json_put_bool(body, "on", !off);
+    const char *done = off     ? "maintenance ended"
+                       : plans ? "maintenance is planned"
+                               : "in maintenance";
+    const struct key_command key = {"maintenance", done, body};
     return tell_key(&change, name, &key);
 }
 

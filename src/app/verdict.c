@@ -207,9 +207,18 @@ struct json *verdict_compare(const struct json *before, const struct json *after
     return difference;
 }
 
+/* That nothing, or anything, is forwarded says all of the headers and variables that go with it. */
+static bool is_of_forwarding(struct slice key)
+{
+    return slice_starts_with(key, SLICE("header")) || slice_starts_with(key, SLICE("owui."));
+}
+
 void verdict_print_difference(const struct json *difference)
 {
+    bool is_other_decision = json_get(difference, "decision") != NULL;
     for (struct json_member m = {0}; json_next(difference, &m);) {
+        if (is_other_decision && is_of_forwarding(m.key))
+            continue;
         struct slice before = SLICE("(none)");
         struct slice after = SLICE("(none)");
         if (!json_read_text(json_get(m.value, "before"), &before))

@@ -558,6 +558,35 @@ def test_maintenance_keeps_what_stands_there(by_hand):
     assert place(stack, "two.test") == "maintenance"
 
 
+def test_a_window_is_planned_and_no_more(by_hand):
+    stack = by_hand()
+    window = 'window={"from": "2126-12-01T02:00Z", "to": "2126-12-01T03:00Z"}'
+    code, said = stack.admin.run("maintenance", "two", window)[:2]
+    assert code == 0 and "two: maintenance is planned in" in said
+    assert place(stack, "two.test") == 2
+    # It takes nothing back either.
+    assert stack.admin.run("maintenance", "two")[0] == 0
+    assert stack.admin.run("maintenance", "two", window.replace("03:00", "04:00"))[0] == 0
+    assert place(stack, "two.test") == "maintenance"
+    held = json.loads(stack.file.read_text())["tenants"]["two"]["maintenance"]
+    assert held["on"] is True and held["window"]["to"] == "2126-12-01T04:00Z"
+    assert stack.admin.run("maintenance", "two", "--off")[0] == 0
+    assert place(stack, "two.test") == 2
+
+
+def test_tenants_tell_who_does_not_serve(by_hand):
+    stack = by_hand()
+    assert stack.admin.run("maintenance", "two")[0] == 0
+    assert stack.admin.run("suspend", "one")[0] == 0
+    rows = stack.admin.run("tenants")[1].splitlines()
+    (one,) = [row for row in rows if row.startswith("one ")]
+    (two,) = [row for row in rows if row.startswith("two ")]
+    assert one.endswith(", suspended") and two.endswith(", in maintenance")
+    assert "outage     suspended\n" in stack.admin.run("tenants", "one")[1]
+    assert stack.admin.run("suspend", "one", "--off")[0] == 0
+    assert "outage" not in stack.admin.run("tenants", "one")[1]
+
+
 # --- history and rollback -------------------------------------------------------------------------
 
 
@@ -845,6 +874,8 @@ def test_diff_tells_behaviour_and_not_text(by_hand, tmp_path):
     assert stack.file.read_text() == BY_HAND and place(stack, "two.test") == 2
     code, text, _ = stack.admin.run("diff", changed)
     assert code == 1 and text.endswith(f"{told['differ']} of {told['decided']} decisions differ\n")
+    # People are not told header by header that nothing is forwarded.
+    assert "deny-unknown-host" in text and "header" not in text
 
 
 def test_diff_tells_limits(by_hand, tmp_path):
