@@ -215,3 +215,16 @@ def test_what_a_document_names_is_there(every_command):
         "tunnel",
     ):
         assert key in text and f'"{key}"' in schemas, key
+
+
+def test_every_test_that_the_proof_names_is_there():
+    text = (REPOSITORY / "docs/PROOF.md").read_text()
+    table = text.split("## Routing:")[1].split("\n## ")[0]
+    named = re.findall(r"\b([a-z_]+)::([a-z0-9_]+)", table)
+    folder = REPOSITORY / "tests/integration"
+    there = {
+        (path.stem.removeprefix("test_"), name)
+        for path in folder.glob("test_*.py")
+        for name in re.findall(r"^def test_(\w+)\(", path.read_text(), re.M)
+    }
+    assert len(named) > 50 and set(named) <= there, set(named) - there

@@ -4,6 +4,7 @@ import pytest
 
 from support import clients
 from support.clients import echo, request
+from support.processes import wait_until
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,34 @@ def test_nobody_serves_an_unknown_host(http, host, reason):
     assert answer.header("X-Upstream") is None
 
 
+def test_unknown_hosts_are_sent_away_or_served(new_stack, upstreams):
+    """By the global file, and as it changes."""
+    stack = new_stack(changes={"unknown_host": {"action": "redirect", "to": "https://site.test"}})
+    alpha = upstreams["alpha"].url
+    stack.write_tenants({"one": {"hosts": ["one.test"], "upstream": alpha, "https": "off"}})
+    stack.start()
+
+    def ask(path="/c/1?x=y"):
+        return request(stack.http_port, path, "nobody.test")
+
+    answer = ask()
+    assert (answer.status, answer.header("Location")) == (308, "https://site.test/c/1?x=y")
+    for change, expected in (
+        ({"action": "tenant", "tenant": "one"}, 200),
+        ({"action": "deny", "status": 421}, 421),
+        ({"action": "deny"}, 404),
+    ):
+        stack.config["unknown_host"] = change
+        stack.write_config()
+        wait_until(lambda: ask().status == expected, str(change), 30)
+    assert request(stack.http_port, "/", "one.test").status == 200
+
+
 def test_a_label_can_be_told_to_the_upstream(http):
     assert echo(http, "acme.fleet.test").header("X-Label") == "acme"
 
 
 def test_an_upstream_can_depend_on_the_label(http):
-    from support.processes import wait_until
-
     def resolved():
         answer = request(http, "/api/echo", "localhost.names.test")
         assert answer.status in (200, 503), answer
