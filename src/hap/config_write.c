@@ -53,12 +53,14 @@ static const struct told {
 };
 
 static const struct answer {
-    int status;
     const char *text;
+    int status;
+    bool for_programs; /* as JSON, too; of a bad request not even the path is known */
 } ANSWERS[] = {
-    {400, "Bad request"},         {401, "Sign in first"}, {402, "Payment required"},
-    {403, "Forbidden"},           {404, "Not found"},     {421, "Misdirected request"},
-    {503, "Service unavailable"},
+    {"Bad request", 400, false},        {"Sign in first", 401, true},
+    {"Payment required", 402, false},   {"Forbidden", 403, true},
+    {"Not found", 404, true},           {"Misdirected request", 421, true},
+    {"Service unavailable", 503, true},
 };
 
 /* What a tenant that does not serve answers with, and what programs are told. */
@@ -758,6 +760,22 @@ static const char *header_of(int status)
                            : "";
 }
 
+static void put_refusal(const struct page *page, const struct answer *answer)
+{
+    const char *header = header_of(answer->status);
+    if (answer->for_programs)
+        put(page,
+            "    http-request return status %d content-type application/json "
+            "hdr X-Refused %%[var(txn.owui.reason)]%s string '{\"detail\":\"%s\"}' if api "
+            "!upgrade { var(txn.owui.status) -m int eq %d }\n",
+            answer->status, header, answer->text, answer->status);
+    put(page,
+        "    http-request return status %d content-type text/plain "
+        "hdr X-Refused %%[var(txn.owui.reason)]%s string \"%s\\n\" if "
+        "{ var(txn.owui.status) -m int eq %d }\n",
+        answer->status, header, answer->text, answer->status);
+}
+
 static void put_answers(const struct page *page)
 {
     put(page, "\n"
@@ -774,12 +792,11 @@ static void put_answers(const struct page *page)
               "{ var(txn.owui.answer) -m str login }\n");
     put_takeover(page);
     put_outages(page);
+    put(page, "    # all other refusals: programs, Open WebUI's own page among them, get JSON\n"
+              "    acl api path_sub /api/\n"
+              "    acl upgrade req.hdr(upgrade) -m found\n");
     for (size_t i = 0; i < COUNT_OF(ANSWERS); i++)
-        put(page,
-            "    http-request return status %d content-type text/plain "
-            "hdr X-Refused %%[var(txn.owui.reason)]%s string \"%s\\n\" if "
-            "{ var(txn.owui.status) -m int eq %d }\n",
-            ANSWERS[i].status, header_of(ANSWERS[i].status), ANSWERS[i].text, ANSWERS[i].status);
+        put_refusal(page, &ANSWERS[i]);
     limits_put_answers(page->out);
     put(page,
         "    http-request deny deny_status 503\n"

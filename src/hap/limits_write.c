@@ -62,9 +62,7 @@ static void put_answer(FILE *out, int status, const char *words, const char *ret
 
 void limits_put_answers(FILE *out)
 {
-    fputs("    # over a limit\n"
-          "    acl api path_sub /api/\n",
-          out);
+    fputs("    # over a limit\n", out);
     put_answer(out, 429, "requests websockets", "hdr Retry-After 10 ", "Too many requests");
     put_answer(out, 429, "signin", "hdr Retry-After 60 ", "Too many attempts to sign in");
     put_answer(out, 413, "body", "", "Request body too large");

@@ -12,7 +12,7 @@
 
 /* In the frontend, for requests that have limits; the acl `websocket` is known. */
 void limits_put_counting(FILE *out);
-/* In the backend owui_answer. */
+/* In the backend owui_answer; the acl `api` is known. */
 void limits_put_answers(FILE *out);
 /* The stick tables, each in a backend of its own. */
 void limits_put_tables(FILE *out, const struct hap_config *config);

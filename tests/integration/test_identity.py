@@ -404,7 +404,7 @@ def test_attacks_with_tokens(identities):
         assert answer.status == 401, (name, answer)
         replies.add((answer.header("X-Refused"), answer.body))
         assert_nobody(echo(identities.http, OPEN, headers=spoof))
-    assert replies == {("identity-required", b"Sign in first\n")}
+    assert replies == {("identity-required", b'{"detail":"Sign in first"}')}
 
     # One line for each reason in ten seconds: earlier tests may have had theirs.
     def all_told():

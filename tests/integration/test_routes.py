@@ -192,6 +192,11 @@ CASES = {
 def test_what_is_let_in(routes, host, path, method, headers, source, status, word):
     answer = request(routes.http_port, path, host, method, headers=headers, source=source)
     assert (answer.status, answer.header("X-Refused")) == (status, word), answer
+    if word is not None and "/api/" in path:  # Open WebUI's own page shows "detail"
+        assert answer.header("Content-Type") == "application/json"
+        assert json.loads(answer.body)["detail"] in ("Forbidden", "Not found")
+    elif word is not None:
+        assert answer.header("Content-Type") == "text/plain"
     arguments = ["--from", source, "--method", method, "--json"]
     for name, value in headers:
         arguments += ["--header", f"{name}: {value}"]
