@@ -45,8 +45,12 @@ def capital(text):
     return text if text.startswith("`") else text[:1].upper() + text[1:]
 
 
+def full_stop(text):
+    return text if text.endswith((".", ":", "?", "!")) else text + "."
+
+
 def literal(lines):
-    return [".Bd -literal -offset indent", *(line_of(line) for line in lines), ".Ed"]
+    return [".Bd -literal -offset 2n", *(line_of(line) for line in lines), ".Ed"]
 
 
 # --- owui-spoa(8) ---------------------------------------------------------------------------------
@@ -103,13 +107,16 @@ def table(rows):
     head = cells(rows[0])
     out = [".Bl -tag -width Ds"]
     for row in rows[2:]:
-        row = [plain(capital(cell)) for cell in cells(row)]
-        out.append(f".It Ic {escape(row[0])}")
+        row = cells(row)
+        out.append(f".It Ic {escape(plain(row[0]))}")
+        # A column that has a title other than these says what it is, unless it is the only one.
         for title, cell in zip(head[1:], row[1:]):
-            if title == "default" and cell:
-                out += [line_of(f"Default: {cell}."), ".br"]
-            elif cell:
-                out += paragraph(cell)
+            told = title if title not in ("", "meaning") and len(head) > 2 else ""
+            if cell:
+                out += [".br"] if out[-1][:4] != ".It " else []
+                out += paragraph(
+                    plain(full_stop(f"{capital(told)}: {cell}" if told else capital(cell)))
+                )
     return out + [".El"]
 
 
@@ -170,9 +177,11 @@ def kind(schema, home):
     if "anyOf" in schema or "oneOf" in schema:
         kinds = [kind(*resolve(s, home)) for s in schema.get("anyOf", schema.get("oneOf"))]
         return " or ".join(dict.fromkeys(kinds))
-    name = schema.get("type", "any value")
-    name = " or ".join(name) if isinstance(name, list) else name
-    name = {"boolean": "true or false", "array": "list", "integer": "number"}.get(name, name)
+    names = schema.get("type", "object" if "properties" in schema else "any value")
+    words = {"boolean": "true or false", "array": "list", "integer": "number"}
+    name = " or ".join(
+        words.get(one, one) for one in ([names] if isinstance(names, str) else names)
+    )
     if name == "number" and "minimum" in schema:
         name += f" from {schema['minimum']}"
         name += f" to {schema['maximum']}" if "maximum" in schema else ""
@@ -206,7 +215,7 @@ def key_list(schema, home):
             text += f"; default {json.dumps(found['default'], ensure_ascii=False)}"
         out += [f".It Ic {escape(path)}", *paragraph(capital(text) + ".")]
         if "description" in found:
-            out += [".br", *paragraph(found["description"])]
+            out += [".br", *paragraph(plain(found["description"]))]
     return out + [".El"]
 
 
@@ -229,7 +238,7 @@ def configuration_page(values):
     out = [
         f".Dd {values['DATE']}",
         ".Dt OWUI-SPOA.JSON 5",
-        ".Os",
+        f".Os owui-spoa {values['VERSION']}",
         ".Sh NAME",
         ".Nm owui-spoa.json",
         ".Nd configuration of owui-spoa and its tenants",
