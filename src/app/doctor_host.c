@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 enum { STATUS_SWITCHING = 101, HEAD_BYTES = 120 };
+/* When to be told of a certificate that nobody renews. */
+enum { DAY_S = 86400, WILDCARD_SOON_S = 14 * DAY_S };
 
 #define SOCKET_PATH "/ws/socket.io/?EIO=4&transport=websocket"
 #define STRANGER    "https://doctor.invalid"
@@ -529,17 +531,32 @@ static void on_wildcard_handshake(void *context, const struct http_probe_answer 
         return; /* that is told by other checks */
     doctor_made(look->doctor, DOCTOR_CERTIFICATE);
     bool covers = false;
+    int64_t not_after_s = 0;
     if (answer->certificate.size > 0 &&
         crypto_certificate_read(answer->certificate, &shown, NULL) == ERROR_OK) {
         covers = crypto_certificate_covers(&shown, look->sample);
+        not_after_s = shown.not_after_s;
         crypto_certificate_free(&shown);
     }
+    int64_t left_s = not_after_s - clock_wall_s();
     const char *folder = look->doctor->whole.configuration->haproxy.crt_dir;
+    if (covers && left_s >= WILDCARD_SOON_S)
+        return;
+    char *fix = memory_format("a %scertificate for %s, with its key, as a .pem in %s, and a reload "
+                              "of HAProxy",
+                              covers ? "new " : "", look->host,
+                              folder != NULL ? folder : "/etc/haproxy/certs");
     if (!covers)
-        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
-             memory_format("a certificate for %s, with its key, as a .pem in %s", look->host,
-                           folder != NULL ? folder : "/etc/haproxy/certs"),
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, fix,
              "HAProxy has no certificate for names below it, such as %s", look->sample);
+    else if (left_s <= 0)
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, fix,
+             "the certificate that HAProxy shows for it is over: nobody renews it but you");
+    else
+        find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, fix,
+             "the certificate that HAProxy shows for it ends in %lld days: nobody renews it but "
+             "you",
+             (long long)(left_s / DAY_S));
 }
 
 static void ask_wildcard(struct host_look *look)

@@ -263,6 +263,37 @@ def test_a_wildcard_whose_names_have_no_address(healthy):
         healthy.pebble.set_dns("clear-a", host=HOST + ".")
 
 
+WILDCARD = "*.ai.example.test"
+
+
+@pytest.mark.parametrize(
+    "names, days, severity, told",
+    [
+        ([WILDCARD], 60, None, None),
+        ([HOST, WILDCARD], 60, None, None),  # with others in it
+        ([WILDCARD], 6, "warning", "ends in 5 days"),
+        ([WILDCARD], -2, "error", "is over"),
+        (["*.example.test"], 60, "error", "HAProxy has no certificate for names below it"),
+        (["*.x.ai.example.test"], 60, "error", "HAProxy has no certificate for names below it"),
+    ],
+    ids=["good", "among others", "ends soon", "over", "one label short", "one label long"],
+)
+def test_a_wildcards_certificate(healthy, names, days, severity, told):
+    """It is somebody's to bring: what HAProxy shows is held against what the host wants."""
+    healthy.write_tenants(
+        {"many": {"hosts": [WILDCARD], "upstream": healthy.upstream.url}}, "m.json"
+    )
+    healthy.authority.issue(names, healthy.crt_dir / "wildcard.pem", days=days)
+    restart_haproxy(healthy)
+    if severity is None:
+        until_well(healthy, "many")
+        return
+    (found,) = found_by(healthy, "certificate")
+    assert (found["about"], found["severity"], found["tenant"]) == (WILDCARD, severity, "many")
+    assert told in found["message"], found
+    assert f"certificate for {WILDCARD}" in found["fix"]
+
+
 def test_a_name_that_leads_elsewhere_is_a_note(healthy):
     healthy.pebble.set_dns("add-a", host=HOST + ".", addresses=["192.0.2.77"])
     try:

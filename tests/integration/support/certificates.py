@@ -54,7 +54,7 @@ class Authority:
             .issuer_name(self.name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _DAY)
+            .not_valid_before(now - max(1, 1 - days) * _DAY)
             .not_valid_after(now + days * _DAY)
             .add_extension(constraints, critical=True)
         )
