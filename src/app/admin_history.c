@@ -353,10 +353,10 @@ static void roll_back(void *context, const struct admin_request *request,
     if (!live->serving)
         admin_refuse(answer, 503, "the daemon is starting or stopping");
     else if (!read_number(request->item, &to) || to > history->last || !find_way_back(&way, to))
-        admin_refuse(
-            answer, 404,
-            "the way back to that is not known; `owui-spoa history` lists the changes, and "
-            "one before the oldest can be gone back to");
+        admin_refuse(answer, 404,
+                     "change %.*s cannot be gone back to: it must be one that `owui-spoa history` "
+                     "lists, or the one before the oldest of them",
+                     SLICE_PRINT(request->item));
     else
         perform(live, &way, to, force, request, answer);
     way_back_fini(&way);

@@ -3,6 +3,7 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "environment.h"
 #include "route/label_map.h"
 #include "route/replica.h"
 #include "sources.h"
@@ -320,6 +321,16 @@ static void put_definition(const struct sources_entry *entry, struct json *objec
     json_put_text(object, "etag", slice_of(answer->etag));
 }
 
+static void put_environment(const struct sources_entry *entry, struct json *object)
+{
+    if (entry->tenant == NULL)
+        return;
+    struct json *environment = environment_of(
+        json_get(object, "hosts"), entry->tenant->https_redirect, entry->tenant->canonical_host);
+    if (environment != NULL)
+        json_put(object, "environment", environment);
+}
+
 static void show_tenant(void *context, const struct admin_request *request,
                         struct admin_answer *answer)
 {
@@ -332,6 +343,7 @@ static void show_tenant(void *context, const struct admin_request *request,
         put_definition(&entry, answer->body, answer);
         sources_complain(publisher_sources(live->publisher), entry.file, &diagnostics);
         put_problems(live, &entry, &diagnostics, answer->body);
+        put_environment(&entry, answer->body);
     } else {
         admin_refuse(answer, 404, "there is no tenant \"%s\"; `owui-spoa tenants` lists them",
                      name);

@@ -3,8 +3,12 @@
 
 #include "json/json.h"
 
-/* Lines of "NAME=VALUE" on stdout. `origins` is what CORS_ALLOW_ORIGIN takes. */
-void environment_print(const char *url, const char *origins);
+/* Its environment, a text for each variable. `hosts` is a list as tenants have it, of which the
+ * first is the main one; `https` whether browsers come by it, `canonical_host` whether pages come
+ * from the main host alone. NULL when no host is known by name. */
+struct json *environment_of(const struct json *hosts, bool https, bool canonical_host);
+/* Lines of "NAME=VALUE" on stdout. */
+void environment_print(const struct json *environment);
 /* Of a tenant as its file has it: the environment of its Open WebUI, and the names that have to
  * lead here. Nothing when it has no host that is known by name. */
 void environment_print_tenant(const struct json *tenant);

@@ -2,6 +2,7 @@
 #include "ask.h"
 #include "command.h"
 #include "core/memory.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,30 +26,39 @@ static void print_when(int64_t wall_s)
     fputs(text, stdout);
 }
 
-/* "a, b, c and 4 more" */
-static void print_names(const struct json *names)
+/* "a, b, c and 4 more"; for free(). */
+static char *join_names(const struct json *names)
 {
     enum { SHOWN = 3 };
+    char *text = memory_copy_text(SLICE(""));
     for (size_t i = 0; i < json_count(names) && i < SHOWN; i++) {
         struct slice name = SLICE("?");
-        if (json_read_text(json_at(names, i), &name))
-            printf("%s%.*s", i > 0 ? ", " : "", SLICE_PRINT(name));
+        if (!json_read_text(json_at(names, i), &name))
+            continue;
+        char *longer = memory_format("%s%s%.*s", text, i > 0 ? ", " : "", SLICE_PRINT(name));
+        free(text);
+        text = longer;
     }
-    if (json_count(names) > SHOWN)
-        printf(" and %zu more", json_count(names) - SHOWN);
+    if (json_count(names) <= SHOWN)
+        return text;
+    char *whole = memory_format("%s and %zu more", text, json_count(names) - SHOWN);
+    free(text);
+    return whole;
 }
 
+/* What, and by whom if that is known, as far as a line goes. */
 static void print_row(const struct json *record)
 {
+    enum { WHAT_COLUMN = 28 };
     struct slice what = ask_text(record, "what");
+    struct slice who = ask_text(record, "who");
+    char *done = what.size > 0 ? memory_copy_text(what) : join_names(json_get(record, "tenants"));
+    char *text = memory_format("%s%s%.*s", done, who.size > 0 ? ", by " : "", SLICE_PRINT(who));
     printf("%5lld  ", (long long)ask_number(record, "id"));
     print_when(ask_number(record, "when"));
-    printf("  %-32.*s ", SLICE_PRINT(ask_text(record, "who")));
-    if (what.size > 0)
-        printf("%.*s", SLICE_PRINT(what));
-    else
-        print_names(json_get(record, "tenants"));
-    putchar('\n');
+    terminal_wrap("  ", WHAT_COLUMN, text, terminal_columns());
+    free(text);
+    free(done);
 }
 
 /* The keys of a tenant that are not as in `other`, one a line. */
@@ -98,7 +108,7 @@ static int show(const struct wish *wish, const char *socket)
     else if (answer != NULL && wish->id != NULL)
         print_record(answer);
     else if (answer != NULL)
-        printf("%5s  %-19s  %-32s %s\n", "ID", "WHEN", "WHO", "WHAT");
+        printf("%5s  %-19s  %s\n", "ID", "WHEN", "WHAT, BY WHOM");
     for (size_t i = 0; !wish->json && i < json_count(list); i++)
         print_row(json_at(list, i));
     json_free(answer);

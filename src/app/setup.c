@@ -36,12 +36,15 @@ static void tell_environment(const struct setup_plan *plan)
             continue;
         if (plan->tenant_count > 1)
             printf("\n  # %s\n", plan->tenants[i].upstream);
-        char *url = memory_format("https://%s", host);
-        environment_print(url, url);
-        free(url);
+        struct json *hosts = json_new_array();
+        json_append_text(hosts, slice_of(host));
+        struct json *environment = environment_of(hosts, true, true);
+        environment_print(environment);
+        json_free(environment);
+        json_free(hosts);
     }
-    puts("\n  (instead of *, the address that HAProxy comes from, where others can reach Open "
-         "WebUI)");
+    puts("\n  (instead of *, the address that HAProxy comes from, where others can reach\n"
+         "  Open WebUI)");
 }
 
 /* With the daemon's first start there is an account key, which HAProxy can answer challenges with
@@ -68,9 +71,9 @@ static int look(struct setup_plan *plan, const struct setup_wish *wish)
     good = setup_look(plan);
     tell_environment(plan);
     if (wish->certbot != NULL)
-        puts("\nThe tenants' certificates are the agent's now: certbot need not renew them any "
-             "more\n"
-             "(certbot delete --cert-name NAME), and must not listen on the agent's port 8688.");
+        puts("\nThe tenants' certificates are the agent's now: certbot need not renew them any\n"
+             "more (certbot delete --cert-name NAME), and must not listen on the agent's port\n"
+             "8688.");
     return certified && good ? EXIT_GOOD : EXIT_BAD;
 }
 
@@ -126,8 +129,8 @@ static int set_up(const struct setup_wish *wish)
 static int judge(const struct command_line *line, struct setup_wish *wish)
 {
     if (wish->host == NULL && wish->tutorial == NULL)
-        return command_line_misused(line, "which host? owui-spoa setup chat.example.com --upstream "
-                                          "127.0.0.1:3000 --email you@example.com");
+        return command_line_misused(line, "which host? For example: setup "
+                                          "chat.example.com --upstream 127.0.0.1:3000");
     if (wish->host != NULL && wish->upstream == NULL && wish->tutorial == NULL)
         return command_line_misused(line,
                                     "where does Open WebUI listen? --upstream 127.0.0.1:3000");
@@ -157,8 +160,9 @@ static const struct command_usage USAGE = {
                    "nothing was changed, or a service does not start"},
     .examples = {"owui-spoa setup chat.example.com --upstream 127.0.0.1:3000 \\\n"
                  "      --email me@example.com",
-                 "owui-spoa setup chat.example.com --upstream 127.0.0.1:3000 --dry-run | less",
-                 "owui-spoa setup --tutorial /etc/haproxy/haproxy.cfg --email me@example.com"},
+                 "owui-spoa setup chat.example.com --upstream 127.0.0.1:3000 --dry-run",
+                 "owui-spoa setup --tutorial /etc/haproxy/haproxy.cfg \\\n"
+                 "      --email me@example.com"},
     .max_words = 1,
 };
 

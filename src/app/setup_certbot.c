@@ -4,6 +4,7 @@
 #include "ask.h"
 #include "core/memory.h"
 #include "setup.h"
+#include "terminal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -113,10 +114,13 @@ static void tell(const struct json *answer)
     for (size_t i = 0; i < json_count(imported); i++)
         printf("  taken over from certbot: %.*s\n",
                SLICE_PRINT(ask_text(json_at(imported, i), "lineage")));
-    for (size_t i = 0; i < json_count(skipped); i++)
-        printf("  left to certbot: %.*s: %.*s\n",
-               SLICE_PRINT(ask_text(json_at(skipped, i), "lineage")),
-               SLICE_PRINT(ask_text(json_at(skipped, i), "reason")));
+    for (size_t i = 0; i < json_count(skipped); i++) {
+        char *text =
+            memory_format("%.*s: %.*s", SLICE_PRINT(ask_text(json_at(skipped, i), "lineage")),
+                          SLICE_PRINT(ask_text(json_at(skipped, i), "reason")));
+        terminal_wrap("  left to certbot: ", 4, text, terminal_columns());
+        free(text);
+    }
 }
 
 void setup_import(const struct setup_plan *plan, const char *certbot)

@@ -8,6 +8,7 @@
 #include "crypto/crypto.h"
 #include "setup.h"
 #include "sidecar/loopback.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,8 +78,11 @@ static bool look_at(const struct json *answer, const struct setup_tenant *tenant
     bool served = certificate != NULL && is_served(certificate);
     char *state = state_of(certificate, served);
     if (*before == NULL || strcmp(*before, state) != 0) {
-        printf("  %5.1f s  %s: %s\n", (double)(clock_mono_ms() - started_ms) / 1000, tenant->host,
-               state);
+        char *first = memory_format("  %5.1f s  ", (double)(clock_mono_ms() - started_ms) / 1000);
+        char *text = memory_format("%s: %s", tenant->host, state);
+        terminal_wrap(first, (unsigned)strlen(first), text, terminal_columns());
+        free(first);
+        free(text);
         fflush(stdout);
         free(*before);
         *before = state;
@@ -171,7 +175,9 @@ static void try(struct trial *trial, const struct http_probe *probe)
 
 static bool row(const char *what, bool good, const char *detail)
 {
-    printf("    %-10s %-4s %s\n", what, good ? "ok" : "BAD", detail);
+    char *first = memory_format("    %-10s %-4s ", what, good ? "ok" : "BAD");
+    terminal_wrap(first, (unsigned)strlen(first), detail, terminal_columns());
+    free(first);
     return good;
 }
 

@@ -9,6 +9,7 @@
 #include "conf/text_file.h"
 #include "core/memory.h"
 #include "setup.h"
+#include "terminal.h"
 #include "json/json.h"
 
 #include <grp.h>
@@ -377,8 +378,15 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
     char **names = NULL;
     size_t name_count = 0, free_count = 0;
     bool good = true;
-    if (setup_file_read(wish->tutorial, &text, &why) != ERROR_OK || text == NULL) {
-        fprintf(stderr, "owui-spoa: %s\n", text == NULL ? "there is no such file" : why.text);
+    if (setup_file_read(wish->tutorial, &text, &why) != ERROR_OK) {
+        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        return false;
+    }
+    if (text == NULL) {
+        fprintf(stderr,
+                "owui-spoa: --tutorial %s: there is no such file; HAProxy's is usually "
+                "/etc/haproxy/haproxy.cfg\n",
+                wish->tutorial);
         return false;
     }
     if (!hap_config_is_ours(slice_of(text)))
@@ -412,8 +420,10 @@ void setup_tell_tutorial(const struct tutorial *tutorial)
         char line[24] = "";
         if (note->line > 0)
             snprintf(line, sizeof(line), "line %u", note->line);
-        printf("  %-10s %-6s %s\n", line, note->kind == TUTORIAL_LEFT ? "LOOK" : "mended",
-               note->text);
+        char *first =
+            memory_format("  %-10s %-6s ", line, note->kind == TUTORIAL_LEFT ? "LOOK" : "mended");
+        terminal_wrap(first, (unsigned)strlen(first), note->text, terminal_columns());
+        free(first);
     }
 }
 

@@ -146,8 +146,8 @@ static bool start(const char *how, const char *unit, bool dry_run)
 static void tell_how(const struct setup_plan *plan)
 {
     const struct hap_config *haproxy = &plan->whole.configuration->haproxy;
-    printf("\nThere is no systemd here. Start, under your supervisor, as the user owui-spoa with "
-           "the group %s:\n"
+    printf("\nThere is no systemd here. Start, under your supervisor, as the user owui-spoa\n"
+           "with the group %s:\n"
            "  owui-spoa run -c %s\n"
            "and, as root:\n"
            "  haproxy -W -f %s/haproxy.cfg\n"

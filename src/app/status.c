@@ -153,9 +153,11 @@ int status_command(struct command_line *line)
         .about = "Asks the running daemon over its admin socket, and tells first whether all is "
                  "well; if not, what is wrong and which line to change. Then version, generation, "
                  "tenants by state, connections, decisions by outcome, HAProxys, certificates.",
-        .exit_codes = {"all is well",
-                       "a tenant is wrong, a HAProxy is away or a certificate is not fine",
-                       "nobody answers"},
+        .exit_codes =
+            {"all is well",
+             "a file or a tenant is wrong, a tenant has no address, a HAProxy is away or a "
+             "certificate is not fine",
+             "nobody answers"},
         .examples = {"owui-spoa status", "owui-spoa status --json | jq .decisions"},
     };
     return perform(line, &USAGE, show_status);
@@ -166,7 +168,8 @@ int reload_command(struct command_line *line)
     static const struct command_usage USAGE = {
         .about = "Has the running daemon read every file again, as SIGHUP does, and tells what "
                  "came of it. Changed files are seen without it.",
-        .exit_codes = {"all tenants are right", "some are wrong", "nobody answers"},
+        .exit_codes = {"all is right", "a file or a tenant is wrong, or has no address",
+                       "nobody answers"},
         .examples = {"owui-spoa reload"},
     };
     return perform(line, &USAGE, reload);

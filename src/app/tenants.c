@@ -2,6 +2,7 @@
 #include "ask.h"
 #include "command.h"
 #include "core/memory.h"
+#include "environment.h"
 #include "tenants_change.h"
 #include "terminal.h"
 #include "view.h"
@@ -207,6 +208,10 @@ static void print_tenant(const struct json *tenant)
     if (json_count(json_get(tenant, "problems")) > 0) {
         puts("problems");
         view_tenant_problems(tenant);
+    }
+    if (json_get(tenant, "environment") != NULL) {
+        puts("\nfor Open WebUI's environment");
+        environment_print(json_get(tenant, "environment"));
     }
     if (definition != NULL) {
         puts("\nin its file");

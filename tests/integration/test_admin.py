@@ -214,6 +214,23 @@ def test_a_tenant_whose_name_has_no_address_is_unresolved(agent):
     assert stack.admin.run("tenants", "nobody")[0] == 1
 
 
+def test_a_tenant_comes_with_what_its_open_webui_has_to_be_told(agent):
+    main, alias = {"hosts": ["chat.test", "*.chat.test", "ai.test"]}, "https://ai.test"
+    stack = agent({"a": {**tenant(1), **main, "https": "redirect"}, "b": tenant(2, "b.test")})
+    told = stack.admin.json("tenants", "a")[1]["environment"]
+    assert told == {
+        "WEBUI_URL": "https://chat.test",
+        "CORS_ALLOW_ORIGIN": f"https://chat.test;{alias}",
+        "WEBUI_AUTH_COOKIE_SECURE": "true",
+        "WEBUI_SESSION_COOKIE_SECURE": "true",
+        "FORWARDED_ALLOW_IPS": "*",
+    }
+    text = stack.admin.run("tenants", "a")[1]
+    assert "for Open WebUI's environment\n  WEBUI_URL=https://chat.test\n" in text
+    told = stack.admin.json("tenants", "b")[1]["environment"]
+    assert told["WEBUI_URL"] == "http://b.test" and "WEBUI_AUTH_COOKIE_SECURE" not in told
+
+
 def test_many_tenants_come_page_by_page(agent):
     stack = agent({f"t{n}": tenant(1, f"t{n}.test") for n in range(2500)})
     status, told, _ = stack.admin.http("GET", "/v1/tenants")
