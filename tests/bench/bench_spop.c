@@ -2,6 +2,7 @@
  *
  *     bench_spop --address ADDRESS [--connections 8] [--depth 1] [--tenants 10] [--seconds 2]
  *                [--warmup-ms 300] [--pid PID] [--canned] [--more FILE --more-count N]
+ *                [--wildcards | --paths]
  *
  * Each connection keeps DEPTH requests in flight: what one recv() brought is answered by as many
  * new NOTIFYs in one send(), as HAProxy 2.6 and 3.0 gather theirs. A NOTIFY asks for the host of a
@@ -10,6 +11,10 @@
  * status 1, an `answer` to the client too. With --canned, ACKs are counted in order and not looked
  * into: for bench_null. With --more, each NOTIFY has the N arguments behind its own that the file
  * holds in SPOP's coding.
+ *
+ * With --wildcards a tenant is asked for by a name below its own, chat.t000010.example.test, and
+ * with --paths by the host that all share, shared.example.test/t000020/...: every tenth has the
+ * one, every twentieth the other (tests/scale).
  *
  * Prints one JSON object: rates and latency over the measured time, and with --pid the CPU time
  * that all threads of the agent took meanwhile.
@@ -49,6 +54,7 @@ struct options {
     bool canned;
     const char *more;
     unsigned more_count;
+    enum { BY_HOST, BY_WILDCARD, BY_PATH } kind;
 };
 
 struct request {
@@ -122,21 +128,46 @@ static void write_tenant(char name[static 8], unsigned tenant)
     name[7] = '\0';
 }
 
+/* How tenants are asked for: every so many one, by a text with its name at some place. */
+static const struct kind {
+    unsigned every;
+    const char *host;
+    const char *path;
+    int name_in_host; /* -1: not there */
+    int name_in_path;
+} KINDS[] = {
+    [BY_HOST] = {1, "t000000.example.test", "/api/v1/chats/", 0, -1},
+    [BY_WILDCARD] = {10, "chat.t000000.example.test", "/api/v1/chats/", 5, -1},
+    [BY_PATH] = {20, "shared.example.test", "/t000000/api/v1/chats/", -1, 1},
+};
+
+static void write_named(struct writer *writer, struct slice key, const char *text, int name_at,
+                        unsigned tenant)
+{
+    char copy[40];
+    char name[8];
+    size_t size = strlen(text);
+    memcpy(copy, text, size);
+    write_tenant(name, tenant);
+    if (name_at >= 0)
+        memcpy(copy + name_at, name, sizeof(name) - 1);
+    peer_write_string(writer, key, slice_from(copy, size));
+}
+
 /* The message `route` as haproxy/owui.spoe.cfg asks it for a request over TLS. */
 static void write_notify(struct writer *writer, struct connection *connection, unsigned slot)
 {
     struct request *request = &connection->slots[slot];
-    char host[] = "t000000.example.test";
+    const struct kind *kind = &KINDS[options.kind];
+    unsigned tenant = (1 + next_random() % (options.tenants / kind->every)) * kind->every;
     request->stream_id = connection->next_stream_id++;
-    request->tenant = 1 + next_random() % options.tenants;
-    write_tenant(host, request->tenant);
-    host[7] = '.';
+    request->tenant = tenant;
 
     uint8_t *start = writer->position;
     spop_frame_begin(writer, SPOP_FRAME_NOTIFY, request->stream_id, slot + 1);
     peer_write_message(writer, SLICE("route"), (uint8_t)(5 + options.more_count));
-    peer_write_string(writer, SLICE("host"), slice_from(host, sizeof(host) - 1));
-    peer_write_string(writer, SLICE("path"), SLICE("/api/v1/chats/"));
+    write_named(writer, SLICE("host"), kind->host, kind->name_in_host, tenant);
+    write_named(writer, SLICE("path"), kind->path, kind->name_in_path, tenant);
     peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
     peer_write_boolean(writer, SLICE("tls"), true);
     peer_write_boolean(writer, SLICE("hb"), false);
@@ -333,6 +364,8 @@ static void parse_options(int count, char **arguments)
                                             {"canned", no_argument, NULL, 'n'},
                                             {"more", required_argument, NULL, 'm'},
                                             {"more-count", required_argument, NULL, 'k'},
+                                            {"wildcards", no_argument, NULL, 'W'},
+                                            {"paths", no_argument, NULL, 'P'},
                                             {0}};
     for (int option; (option = getopt_long(count, arguments, "", OPTIONS, NULL)) >= 0;) {
         switch (option) {
@@ -346,6 +379,8 @@ static void parse_options(int count, char **arguments)
         case 'n': options.canned = true; break;
         case 'm': options.more = optarg; break;
         case 'k': options.more_count = (unsigned)atoi(optarg); break;
+        case 'W': options.kind = BY_WILDCARD; break;
+        case 'P': options.kind = BY_PATH; break;
         default: exit(EXIT_FAILURE);
         }
     }
@@ -355,6 +390,8 @@ static void parse_options(int count, char **arguments)
         bench_give_up("--depth: 1 to %d", DEPTH_MAX);
     if (options.connections < 1 || options.tenants < 1 || options.tenants > 999999)
         bench_give_up("--connections: from 1; --tenants: 1 to 999999");
+    if (options.tenants < KINDS[options.kind].every)
+        bench_give_up("--tenants: at least one that can be asked for so");
     if (options.more_count > 64)
         bench_give_up("--more-count: up to 64");
 }

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from support.acme import CHALLTESTSRV, PEBBLE
 from support.stack import BINARY, HAPROXY, REPOSITORY
 
 LOAD = BINARY.parents[2] / "tests/bench_spop"
@@ -25,13 +26,28 @@ def run(tmp_path, *command):
 @pytest.mark.skipif(not LOAD.exists(), reason="needs the load generator")
 def test_scale(tmp_path):
     options = ["--tenants", "10", "--tenants", "200", "--rounds", "1", "--changes", "2"]
-    build = BINARY.parents[2]
-    told, figures = run(
-        tmp_path, REPOSITORY / "tests/scale", "--build", build, *options, "--seconds", "0.1"
-    )
+    options += ["--build", BINARY.parents[2], "--seconds", "0.1", "--only", "tenants"]
+    told, figures = run(tmp_path, REPOSITORY / "tests/scale", *options)
     rows = [line.split() for line in told.splitlines() if line.split()[:1] in (["10"], ["200"])]
     assert len(rows) == 2 and all(len(row) >= 6 for row in rows), told
-    assert len(figures) >= 2
+    assert set(figures["tenants"]) == {"10", "200"}
+    for kind in ("1", "20", "wildcard", "path"):
+        assert figures["tenants"]["200"][f"cpu_us_{kind}"] > 0
+
+
+@pytest.mark.skipif(not LOAD.exists(), reason="needs the load generator")
+@pytest.mark.skipif(PEBBLE is None or CHALLTESTSRV is None, reason="needs pebble")
+def test_scale_with_certificates(tmp_path):
+    """As many as the agent renews before it has compared them are no many: hence 100 of them."""
+    options = ["--certificates", "3", "--certificates", "100", "--restarts", "1", "--swaps", "2"]
+    options += ["--build", BINARY.parents[2], "--only", "certificates"]
+    options += ["--idle-seconds", "0.2", "--due-seconds", "1"]
+    told, figures = run(tmp_path, REPOSITORY / "tests/scale", *options)
+    rows = [line.split() for line in told.splitlines() if line.split()[:1] in (["3"], ["100"])]
+    assert len(rows) == 2 and all(len(row) == 9 for row in rows), told
+    few, many = figures["certificates"]["3"], figures["certificates"]["100"]
+    assert 0 < few["swap_ms"] <= few["swap_max_ms"] and few["restart_s"] > 0
+    assert "due_issued" not in few and many["due_issued"] + many["due_before"] > 0
 
 
 @pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")

@@ -43,10 +43,11 @@ class CertifiedStack(Stack):
             tenant = {"hosts": hosts, "upstream": self.upstreams[upstream].url}
             self.write_tenants({name: tenant}, f"{name}.json")
 
-    def start_haproxy(self, *arguments):
+    def start_haproxy(self, *arguments, timeout_s=30.0):
         command = [HAPROXY, "-W", "-f", self.haproxy_dir / "haproxy.cfg", *arguments]
         self.haproxy = Process("haproxy", command, self.directory).start()
-        self.haproxy.wait_for(lambda: accepts(("127.0.0.1", self.http_port)), "listening")
+        listening = ("127.0.0.1", self.http_port)
+        self.haproxy.wait_for(lambda: accepts(listening), "listening", timeout_s)
 
     def start(self, *haproxy_arguments):
         self.write_config()
