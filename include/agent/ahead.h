@@ -17,11 +17,12 @@ enum {
 /* What was found for a burst, in the order of its requests. Empty when zeroed. */
 struct ahead {
     unsigned count;
-    unsigned next;                /* those before it have been taken */
-    const char *hosts[AHEAD_MAX]; /* where the host of each is in what was received */
-    uint64_t hashes[AHEAD_MAX];
+    unsigned next;                                /* those before it have been taken */
+    struct slice hosts[AHEAD_MAX];                /* the host of each, in what was received */
+    uint64_t hashes[AHEAD_MAX];                   /* of the key that is looked for next */
     const struct route_entry *guesses[AHEAD_MAX]; /* the table's */
-    unsigned guessed;                             /* so many of them are known by now */
+    unsigned guessed;                             /* so many have been looked for by name, */
+    unsigned settled;                             /* and so many by wildcard where that was none */
     const struct route_table *table;              /* the snapshot's */
 };
 

@@ -34,8 +34,10 @@ void route_table_find(const struct route_table *table, struct slice host, struct
 bool route_table_is_large(const struct route_table *table);
 /* A lookup among many waits for memory three times. Whoever has several to make takes these steps
  * for all of them first, with others' between: each begins to bring into the cache what the next
- * reads. The first is for a host's name; wildcards are not looked for. */
+ * reads. The first is for a host's name; where that leads to nothing, the next is for the wildcard
+ * that the name would fit. */
 uint64_t route_table_ahead(const struct route_table *table, struct slice host);
+uint64_t route_table_ahead_wildcard(const struct route_table *table, struct slice host);
 /* What the host with this hash leads to, or perhaps the entry of another; NULL when there is none.
  */
 const struct route_entry *route_table_guess(const struct route_table *table, uint64_t hash);

@@ -52,20 +52,29 @@ static void peek_hosts(struct slice frames, struct ahead *ahead)
         struct slice host = peek_host(frame);
         if (host.size == 0)
             continue;
-        ahead->hosts[ahead->count] = host.data;
+        ahead->hosts[ahead->count] = host;
         ahead->hashes[ahead->count++] = route_table_ahead(ahead->table, host);
     }
 }
 
 /* What comes long before its time drives others from the nearest cache, and the processor waits for
  * so many lines only: so each step is taken some decisions ahead of the one that needs it. */
-enum { GUESSES_AHEAD = 16, TENANTS_AHEAD = 8, ANSWERS_AHEAD = 4 };
+enum { GUESSES_AHEAD = 16, WILDCARDS_AHEAD = 12, TENANTS_AHEAD = 8, ANSWERS_AHEAD = 4 };
 
-static void guess_up_to(struct ahead *ahead, unsigned end)
+/* By name up to one request, and up to an earlier one by wildcard, where the name led to none. */
+static void guess_up_to(struct ahead *ahead, unsigned by_name_end, unsigned by_wildcard_end)
 {
-    for (; ahead->guessed < end && ahead->guessed < ahead->count; ahead->guessed++)
-        ahead->guesses[ahead->guessed] =
-            route_table_guess(ahead->table, ahead->hashes[ahead->guessed]);
+    for (; ahead->guessed < by_name_end && ahead->guessed < ahead->count; ahead->guessed++) {
+        unsigned i = ahead->guessed;
+        ahead->guesses[i] = route_table_guess(ahead->table, ahead->hashes[i]);
+        if (ahead->guesses[i] == NULL)
+            ahead->hashes[i] = route_table_ahead_wildcard(ahead->table, ahead->hosts[i]);
+    }
+    for (; ahead->settled < by_wildcard_end && ahead->settled < ahead->guessed; ahead->settled++) {
+        unsigned i = ahead->settled;
+        if (ahead->guesses[i] == NULL)
+            ahead->guesses[i] = route_table_guess(ahead->table, ahead->hashes[i]);
+    }
 }
 
 static void prefetch_tenant(const struct ahead *ahead, unsigned at)
@@ -98,7 +107,7 @@ void answer_ahead(const struct snapshot *snapshot, const struct slice *received,
         peek_hosts(received[i], ahead);
     if (ahead->count < 2)
         ahead->count = 0; /* nothing could overlap */
-    guess_up_to(ahead, GUESSES_AHEAD);
+    guess_up_to(ahead, GUESSES_AHEAD, WILDCARDS_AHEAD);
     for (unsigned i = 0; i < TENANTS_AHEAD; i++)
         prefetch_tenant(ahead, i);
 }
@@ -108,15 +117,16 @@ void ahead_forget(struct ahead *ahead)
     ahead->count = 0;
     ahead->next = 0;
     ahead->guessed = 0;
+    ahead->settled = 0;
 }
 
 const struct route_entry *ahead_take(struct ahead *ahead, struct slice host)
 {
     for (unsigned i = ahead->next; i < ahead->count; i++) {
-        if (ahead->hosts[i] != host.data)
+        if (ahead->hosts[i].data != host.data)
             continue;
         ahead->next = i + 1;
-        guess_up_to(ahead, i + 1 + GUESSES_AHEAD);
+        guess_up_to(ahead, i + 1 + GUESSES_AHEAD, i + 1 + WILDCARDS_AHEAD);
         prefetch_tenant(ahead, i + TENANTS_AHEAD);
         prefetch_answer(ahead, i + ANSWERS_AHEAD);
         return ahead->guesses[i];

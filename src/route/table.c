@@ -133,22 +133,29 @@ static const struct route_entry *find_entry(const struct route_table *table, con
     return slots_find(&table->hosts, key, key_hash(key));
 }
 
-static void find(const struct route_table *table, const struct route_entry *guess,
-                 struct slice host, struct slice path, struct route_match *match,
-                 const struct listener *listener)
+/* The whole of a host without a dot. */
+static struct slice first_label(struct slice host)
+{
+    const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
+    return dot != NULL ? slice_head(host, (size_t)(dot - host.data)) : host;
+}
+
+static void find(const struct route_table *table, const struct route_entry *hint, struct slice host,
+                 struct slice path, struct route_match *match, const struct listener *listener)
 {
     const struct key key = {.kind = KEY_HOST, .name = host};
+    bool hinted = hint != NULL && entry_has_key(hint, &key);
     *match = (struct route_match){0};
-    if (guess == NULL || !entry_has_key(guess, &key))
-        guess = find_entry(table, &key);
-    if (try_host(table, &key, guess, path, (struct slice){0}, match, listener))
+    if (try_host(table, &key, hinted ? hint : find_entry(table, &key), path, (struct slice){0},
+                 match, listener))
         return;
-    const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
-    if (dot == NULL)
+    struct slice label = first_label(host);
+    if (label.size == host.size)
         return;
-    struct slice label = slice_head(host, (size_t)(dot - host.data));
     const struct key suffix = {.kind = KEY_WILDCARD, .name = slice_skip(host, label.size + 1)};
-    try_host(table, &suffix, find_entry(table, &suffix), path, label, match, listener);
+    if (hint == NULL || !entry_has_key(hint, &suffix))
+        hint = find_entry(table, &suffix);
+    try_host(table, &suffix, hint, path, label, match, listener);
 }
 
 void route_table_find_guessed(const struct route_table *table, const struct route_entry *guess,
@@ -179,6 +186,16 @@ bool route_table_is_large(const struct route_table *table)
 uint64_t route_table_ahead(const struct route_table *table, struct slice host)
 {
     uint64_t hash = key_hash_name(KEY_HOST, host);
+    slots_prefetch(&table->hosts, hash);
+    return hash;
+}
+
+uint64_t route_table_ahead_wildcard(const struct route_table *table, struct slice host)
+{
+    struct slice label = first_label(host);
+    if (label.size == host.size)
+        return 0;
+    uint64_t hash = key_hash_name(KEY_WILDCARD, slice_skip(host, label.size + 1));
     slots_prefetch(&table->hosts, hash);
     return hash;
 }

@@ -18,15 +18,20 @@ static struct snapshot snapshot;
 static uint8_t burst[BURST_BYTES];
 static struct ahead ahead;
 
+/* Every tenth has a wildcard besides. */
 static void serve(unsigned tenants)
 {
     registry = route_registry_new();
     for (unsigned i = 0; i < tenants; i++) {
         struct tenant *tenant = tenant_new();
         tenant->name = memory_format("t%u", i);
-        tenant->hosts = memory_new(sizeof(*tenant->hosts));
+        tenant->host_count = i % 10 == 0 ? 2 : 1;
+        tenant->hosts = memory_new(tenant->host_count * sizeof(*tenant->hosts));
         tenant->hosts[0].name = memory_format("t%u.example.test", i);
-        tenant->host_count = 1;
+        if (tenant->host_count > 1) {
+            tenant->hosts[1].name = memory_format("t%u.example.test", i);
+            tenant->hosts[1].wildcard = true;
+        }
         tenant->upstream.host = memory_copy_text(SLICE("10.0.0.1"));
         tenant->upstream.port = 3000;
         cr_assert(ip_parse(SLICE("10.0.0.1"), &tenant->upstream.address));
@@ -147,7 +152,7 @@ Test(agent_ahead, what_was_found_is_told_in_order, .fini = close_down)
     cr_assert(eq(int, (int)ahead.count, (int)COUNT_OF(hosts)));
     struct slice seen[COUNT_OF(hosts)];
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
-        seen[i] = slice_from(ahead.hosts[i], strlen(hosts[i]));
+        seen[i] = ahead.hosts[i];
     cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, SLICE("t1.example.test")), NULL));
     const struct route_entry *first = ahead_take(&ahead, seen[0]);
     cr_expect(ne(ptr, (void *)(uintptr_t)first, NULL));
@@ -166,7 +171,7 @@ Test(agent_ahead, each_of_a_long_burst_is_told, .fini = close_down)
 {
     char names[AHEAD_MAX][32];
     const char *hosts[AHEAD_MAX];
-    const char *seen[AHEAD_MAX];
+    struct slice seen[AHEAD_MAX];
     serve(MANY);
     for (unsigned i = 0; i < AHEAD_MAX; i++) {
         snprintf(names[i], sizeof(names[i]), "t%u.example.test", i * 7);
@@ -176,9 +181,29 @@ Test(agent_ahead, each_of_a_long_burst_is_told, .fini = close_down)
     cr_assert(eq(u32, ahead.count, AHEAD_MAX));
     memcpy(seen, ahead.hosts, sizeof(seen));
     for (unsigned i = 0; i < AHEAD_MAX; i += i == 20 ? 30 : 1) {
-        const struct route_entry *guess = ahead_take(&ahead, slice_from(seen[i], strlen(hosts[i])));
+        const struct route_entry *guess = ahead_take(&ahead, seen[i]);
         cr_assert(ne(ptr, (void *)(uintptr_t)guess, NULL));
         cr_expect(eq(str, route_guess_tenant(guess)->hosts[0].name, names[i]));
+    }
+}
+
+/* Where a name leads to nothing, what its wildcard leads to is brought near instead. */
+Test(agent_ahead, wildcards_are_looked_up_too, .fini = close_down)
+{
+    const char *const hosts[] = {"chat.t10.example.test", "chat.t1.example.test",
+                                 "t10.example.test", "chat.t19990.example.test", "localhost"};
+    const char *const names[] = {"t10", NULL, "t10", "t19990", NULL};
+    struct route_match match;
+    serve(MANY);
+    cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 3));
+    for (unsigned i = 0; i < COUNT_OF(hosts); i++) {
+        const struct route_entry *guess = ahead_take(&ahead, ahead.hosts[i]);
+        cr_assert(eq(int, guess != NULL, names[i] != NULL));
+        if (guess != NULL)
+            cr_expect(zero(int, strcmp(route_guess_tenant(guess)->name, names[i])));
+        route_table_find_guessed(snapshot.table, guess, slice_of(hosts[i]), SLICE("/"), &match);
+        cr_expect(eq(int, match.tenant != NULL, names[i] != NULL));
+        cr_expect(eq(sz, match.label.size, i == 0 || i == 3 ? 4 : 0));
     }
 }
 
