@@ -466,6 +466,8 @@ def test_one_of_many_tenants_is_told_alone(small, upstreams, record_property):
     stack.config["log"] = {"level": "debug"}
     stack.start()
     fallback.wait_for(lambda held: len(held) == MANY + 1)
+    # HAProxy may have read all that from the file, and the agent be about to send it
+    wait_until(lambda: "fallback_loaded" in stack.agents[0].log(), "the agent has sent it", 30)
     wholes = stack.agents[0].log().count("whole=1")
     started = time.monotonic()
     stack.write_tenants({"alpha": tenant(upstreams, "gamma", "chat.alpha.test")})
