@@ -291,7 +291,7 @@ def test_a_name_belongs_to_the_file_that_had_it_first(agent):
     stack.write_tenants({"a": tenant(2), "b": tenant(3, "b.test")}, "second.json")
     await_place(stack, 3, "b.test")
     assert place(stack) == 1
-    assert "E202" in log(stack)
+    await_log(stack, "E202")
     (stack.tenants_dir / "tenants.json").unlink()
     await_place(stack, 2)
 
