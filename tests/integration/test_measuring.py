@@ -41,7 +41,7 @@ def test_scale_with_certificates(tmp_path):
     """As many as the agent renews before it has compared them are no many: hence 100 of them."""
     options = ["--certificates", "3", "--certificates", "100", "--restarts", "1", "--swaps", "2"]
     options += ["--build", BINARY.parents[2], "--only", "certificates"]
-    options += ["--idle-seconds", "0.2", "--due-seconds", "1"]
+    options += ["--idle-seconds", "0.2", "--due-seconds", "6"]
     told, figures = run(tmp_path, REPOSITORY / "tests/scale", *options)
     rows = [line.split() for line in told.splitlines() if line.split()[:1] in (["3"], ["100"])]
     assert len(rows) == 2 and all(len(row) == 9 for row in rows), told
