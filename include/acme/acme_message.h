@@ -30,7 +30,7 @@ struct acme_answer {
     struct slice retry_after;
     struct slice date;
     struct slice nonce;                 /* Replay-Nonce, for the worker's pool */
-    struct slice links[ACME_LINKS_MAX]; /* one Link header each */
+    struct slice links[ACME_LINKS_MAX]; /* one each, whatever the headers */
     size_t link_count;
     int64_t received_s; /* wall clock */
 };

@@ -166,6 +166,35 @@ static void copy_header(struct slice value, char *copy, size_t size)
     copy[value.size] = '\0';
 }
 
+/* Cuts off the first of the links of a header, which may have several behind commas (RFC 8288 3); a
+ * comma in a URL or in quotes is none of those. */
+static struct slice cut_link(struct slice *links)
+{
+    size_t size = 0;
+    bool in_url = false, in_quotes = false;
+    for (; size < links->size; size++) {
+        char c = links->data[size];
+        if (c == ',' && !in_url && !in_quotes)
+            break;
+        if (c == '"' && !in_url)
+            in_quotes = !in_quotes;
+        else if ((c == '<' || c == '>') && !in_quotes)
+            in_url = c == '<';
+    }
+    struct slice link = slice_trim(slice_head(*links, size));
+    *links = slice_skip(*links, size < links->size ? size + 1 : size);
+    return link;
+}
+
+static void add_links(struct http_exchange *exchange, struct slice links)
+{
+    while (links.size > 0 && exchange->link_count < ACME_LINKS_MAX) {
+        struct slice link = cut_link(&links);
+        if (link.size > 0 && link.size < LINK_SIZE)
+            copy_header(link, exchange->links[exchange->link_count++], LINK_SIZE);
+    }
+}
+
 static void take_header_line(struct http_exchange *exchange, struct slice line)
 {
     const char *colon = line.size > 0 ? memchr(line.data, ':', line.size) : NULL;
@@ -189,9 +218,8 @@ static void take_header_line(struct http_exchange *exchange, struct slice line)
         copy_header(value, exchange->refused, sizeof(exchange->refused));
     else if (slice_equal_nocase(name, SLICE("set-cookie")))
         add_cookie(exchange, value);
-    else if (slice_equal_nocase(name, SLICE("link")) && exchange->link_count < ACME_LINKS_MAX &&
-             value.size < LINK_SIZE)
-        copy_header(value, exchange->links[exchange->link_count++], LINK_SIZE);
+    else if (slice_equal_nocase(name, SLICE("link")))
+        add_links(exchange, value);
 }
 
 static size_t take_header(char *data, size_t size, size_t count, void *context)
