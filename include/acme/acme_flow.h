@@ -6,7 +6,8 @@
  *     account:  ACCOUNT_NEW -> ACCOUNT_UPDATE -> DONE
  *     others:   DIRECTORY, KEY_CHANGE -> KEY_CHECK, REVOKE, RENEWAL_INFO -> DONE
  *
- * and FAILED from each. The owner drives it:
+ * and FAILED from each. A new order that is refused as malformed may be signed by a key that is the
+ * account's no more: ORDER_NEW -> ACCOUNT_CHECK finds out. The owner drives it:
  *
  *     switch (acme_flow_next(flow, &request)) {
  *     case ACME_SEND:     sign and send `request`, then acme_flow_hear(flow, answer)
@@ -43,6 +44,7 @@
     X(ORDER_LIST, "list of orders")        \
     X(ORDER_FIND, "looking for an order")  \
     X(ORDER_NEW, "new order")              \
+    X(ACCOUNT_CHECK, "account check")      \
     X(ORDER_READ, "order")                 \
     X(AUTHORIZATION, "authorization")      \
     X(PUBLISH, "publishing challenges")    \

@@ -141,11 +141,41 @@ static void order_new_refused(struct acme_flow *flow, const struct acme_problem 
     } else if (flow->order.replaces != NULL) {
         flow->order.replaces = NULL;
         flow->replaces_dropped = true;
+    } else if (strcmp(problem->type, "malformed") == 0 && flow->failure_count == 0) {
+        flow->problem = *problem;
+        acme_flow_move(flow, ACME_STATE_ACCOUNT_CHECK);
     } else {
         if (strcmp(problem->type, "unauthorized") == 0)
             told.class = ACME_CLASS_ACCOUNT_GONE; /* deactivated */
         acme_flow_fail(flow, &told);
     }
+}
+
+/* Somebody with a copy of the key may have changed it at the CA, to which everything that we sign
+ * is malformed from then on. Whom does it take us for? */
+static void account_check_ask(struct acme_flow *flow, struct acme_request *request)
+{
+    struct json *payload = json_new_object();
+    json_put_bool(payload, "onlyReturnExisting", true);
+    request->url = flow->directory->new_account;
+    request->key = flow->order.account.key;
+    acme_flow_payload(flow, payload, request);
+}
+
+static void account_check_hear(struct acme_flow *flow, const struct acme_answer *answer)
+{
+    struct acme_problem problem = flow->problem;
+    if (!slice_equal(answer->location, slice_of(flow->order.account.url)))
+        problem.class = ACME_CLASS_ACCOUNT_GONE;
+    acme_flow_fail(flow, &problem);
+}
+
+/* The order was malformed by itself, as far as can be known. */
+static void account_check_refused(struct acme_flow *flow, const struct acme_problem *problem)
+{
+    const struct acme_problem told = flow->problem;
+    (void)problem;
+    acme_flow_fail(flow, &told);
 }
 
 /* -- The order's status -- */
@@ -357,6 +387,12 @@ static void note_invalid(struct acme_flow *flow, struct acme_authorization *own,
     note_failure(flow, own, &problem);
 }
 
+static bool is_wildcard(const struct json *authorization)
+{
+    bool wildcard;
+    return json_read_bool(json_get(authorization, "wildcard"), &wildcard) && wildcard;
+}
+
 /* A pending authorization: the challenge is owed, unless the CA is at it already. */
 static bool take_challenge(struct acme_flow *flow, struct acme_authorization *own,
                            const struct json *authorization)
@@ -364,12 +400,9 @@ static bool take_challenge(struct acme_flow *flow, struct acme_authorization *ow
     const struct json *challenge = http_challenge(authorization);
     struct acme_problem problem;
     struct slice token;
-    bool wildcard = false;
     if (challenge == NULL) {
-        if (!json_read_bool(json_get(authorization, "wildcard"), &wildcard))
-            wildcard = false;
         acme_problem_set(&problem, ACME_CLASS_REFUSED, "the CA offers no http-01 challenge%s",
-                         wildcard ? " for a wildcard" : "");
+                         is_wildcard(authorization) ? " for a wildcard" : "");
         note_failure(flow, own, &problem);
         return true;
     }
@@ -385,15 +418,22 @@ static bool take_challenge(struct acme_flow *flow, struct acme_authorization *ow
     return true;
 }
 
+/* The name as it was ordered: an authorization of "*.x" says "x" and that it is a wildcard's (RFC
+ * 8555 7.1.3), and that of "x" may be beside it. */
 static bool copy_name(const struct json *authorization, struct acme_authorization *own)
 {
     struct slice name;
+    size_t size = 0;
     if (!json_read_text(json_get(json_get(authorization, "identifier"), "value"), &name) ||
-        name.size == 0 || name.size >= ACME_NAME_SIZE)
+        name.size == 0 || name.size >= ACME_NAME_SIZE - strlen("*."))
         return false;
+    if (is_wildcard(authorization) && !slice_starts_with(name, SLICE("*."))) {
+        own->name[size++] = '*';
+        own->name[size++] = '.';
+    }
     for (size_t i = 0; i < name.size; i++)
-        own->name[i] = ascii_lower(name.data[i]);
-    own->name[name.size] = '\0';
+        own->name[size++] = ascii_lower(name.data[i]);
+    own->name[size] = '\0';
     return true;
 }
 
@@ -649,6 +689,7 @@ static void alternate_refused(struct acme_flow *flow, const struct acme_problem 
 
 const struct acme_state_row ACME_ORDER_ROWS[ACME_STATE__MAX] = {
     [ACME_STATE_ORDER_NEW] = {order_new_ask, order_new_hear, order_new_refused},
+    [ACME_STATE_ACCOUNT_CHECK] = {account_check_ask, account_check_hear, account_check_refused},
     [ACME_STATE_ORDER_READ] = {order_ask, acme_follow_order, order_read_refused},
     [ACME_STATE_AUTHORIZATION] = {authorization_ask, authorization_hear, order_gone},
     [ACME_STATE_CHALLENGE] = {challenge_ask, challenge_hear, challenge_refused},

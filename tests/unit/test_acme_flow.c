@@ -332,6 +332,36 @@ Test(flow, an_account_that_is_gone_is_told)
     end_play(play);
 }
 
+/* Its key was changed elsewhere, so that what we sign is nonsense to the CA. */
+Test(flow, a_key_that_is_not_the_accounts_any_more)
+{
+    static const struct {
+        struct step check;
+        enum acme_class class;
+    } CASES[] = {
+        {{"https://ca/acct", 400, PROBLEM("accountDoesNotExist"),
+          .sent = "{\"onlyReturnExisting\":true}"},
+         ACME_CLASS_ACCOUNT_GONE},
+        {{"https://ca/acct", 200, "{}", .location = "https://ca/acct/2"}, ACME_CLASS_ACCOUNT_GONE},
+        /* The account is as it was: it is the order. */
+        {{"https://ca/acct", 200, "{}", .location = "https://ca/acct/1"}, ACME_CLASS_REFUSED},
+        {{"https://ca/acct", 400, PROBLEM("malformed")}, ACME_CLASS_REFUSED},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct play *play = new_order_play();
+        RUN(play, {"https://ca/order", 400, PROBLEM("malformed")});
+        run_steps(play, &CASES[i].check, 1);
+        expect_failure(play, CASES[i].class, "the CA's words");
+        end_play(play);
+    }
+    /* What names a name of the order is about that. */
+    struct play *play = new_order_play();
+    RUN(play, {"https://ca/order", 400,
+               "{\"type\":\"" URN "malformed\",\"detail\":\"" NAME " is no name\"}"});
+    expect_failure(play, ACME_CLASS_REFUSED, "is no name");
+    end_play(play);
+}
+
 /* 4. Orders that are ahead. */
 Test(flow, an_order_that_is_ready_or_valid_at_once)
 {
@@ -396,6 +426,8 @@ Test(flow, a_wildcard_has_no_http_challenge)
          "{\"status\":\"pending\",\"wildcard\":true,\"identifier\":{\"value\":\"example.test\"},"
          "\"challenges\":[{\"type\":\"dns-01\",\"url\":\"https://ca/d\",\"token\":\"dd\"}]}"});
     expect_failure(play, ACME_CLASS_REFUSED, "no http-01 challenge for a wildcard");
+    /* Not to be taken for the name beneath it (RFC 8555 7.1.3), which may be in the same order. */
+    cr_expect(eq(str, play->flow.failures[0].name, "*.example.test"));
     end_play(play);
 }
 
@@ -854,7 +886,7 @@ Test(flow, replaces_is_dropped_once_when_the_ca_minds)
         play->wish.replaces = "aki.serial";
         acme_flow_order(&play->flow, &play->directory, &play->wish);
         run_steps(play, &MINDS[i], 1);
-        RUN(play, {"https://ca/order", 400, PROBLEM("malformed")});
+        RUN(play, {"https://ca/order", 400, PROBLEM("badPublicKey")});
         expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
         end_play(play);
     }
