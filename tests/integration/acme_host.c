@@ -105,6 +105,7 @@ static void put_problem(struct json *object, const struct acme_problem *problem)
     json_put_text(told, "class", slice_of(acme_class_name(problem->class)));
     json_put_text(told, "type", slice_of(problem->type));
     json_put_text(told, "detail", slice_of(problem->detail));
+    json_put_text(told, "url", slice_of(problem->url));
     json_put(object, "problem", told);
 }
 

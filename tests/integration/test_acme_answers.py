@@ -1,0 +1,635 @@
+"""Answers that CAs, and what stands before them, have given to clients. One CA gives them all at once,
+each to another certificate: what can be got over is, and of the rest is told what it was."""
+
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from support.acme import ACME_HOST, AcmeHost
+from support.mock_ca import Answer, MockCa, http_date, jwk_of, problem
+from support.processes import free_port, wait_until
+
+pytestmark = pytest.mark.skipif(not ACME_HOST.exists(), reason="needs the built acme_host")
+
+PEM_CHAIN = "application/pem-certificate-chain"
+HTML = "<html><body>Please log in</body></html>"
+PATIENCE_S = 180  # a doubtful answer is asked for again for nearly a minute
+
+
+def first(times, give):
+    """A twist: the first answers are others."""
+    return lambda ca, order, answer, number: give(ca, order, answer) if number <= times else None
+
+
+def always(give):
+    return lambda ca, order, answer, number: give(ca, order, answer)
+
+
+def instead(*arguments, **headers):
+    return lambda *_: Answer(*arguments, **headers)
+
+
+def refusal(*arguments, **headers):
+    return lambda *_: problem(*arguments, **headers)
+
+
+def chain(make):
+    """The download, made by make(ca, order)."""
+    return always(lambda ca, order, answer: Answer(200, make(ca, order), PEM_CHAIN))
+
+
+def hang_up(ca, order, answer):
+    answer.hang_up = True
+    return answer
+
+
+def without_nonce(kind):
+    def give(*_):
+        told = problem(kind)
+        told.nonce = False
+        return told
+
+    return give
+
+
+def members(**changes):
+    """The answer with other members."""
+
+    def give(ca, order, answer):
+        answer.body = {**answer.body, **changes}
+        return answer
+
+    return give
+
+
+def link(*targets):
+    def give(ca, order, answer):
+        answer.headers["Link"] = ", ".join(f'<{target}>;rel="alternate"' for target in targets)
+        return answer
+
+    return give
+
+
+# --- what an order is told before it is ready -----------------------------------------------------
+
+
+def ready_at_once(ca, order, answer):
+    order.status = "ready"
+    answer.body = {**ca.tell_order(order), "authorizations": []}
+    return answer
+
+
+def valid_at_once(ca, order, answer):
+    """As the order before it was: its certificate is for the key of then."""
+    order.status = "valid"
+    answer.body = ca.tell_order(order)
+    return answer
+
+
+def of_another_key(ca, order, answer=None):
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return Answer(200, ca.leaf(order, key=other) + ca.intermediate, PEM_CHAIN)
+
+
+def ready_in_a_while(ca, order, answer, number):
+    if number > 2:
+        order.status = "ready"
+    answer.body = {**ca.tell_order(order), "authorizations": []}
+    return answer
+
+
+def authorized_already(ca, order, answer):
+    for one in order.authorizations:
+        one.status = "valid"
+    order.settle()
+    answer.body["status"] = "pending"  # it has not noticed yet
+    return answer
+
+
+def named_twice(ca, order, answer):
+    order.authorizations *= 2
+    answer.body = ca.tell_order(order)
+    return answer
+
+
+def over(status):
+    """The authorization is no more."""
+
+    def give(ca, order, answer):
+        answer.body["status"] = status
+        return answer
+
+    return first(1, give)
+
+
+def failed_once(ca, order, answer):
+    order.authorizations[0].status = "invalid"
+    order.settle()
+    return answer
+
+
+def token(text):
+    def give(ca, order, answer):
+        for one in answer.body["challenges"]:
+            one["token"] = text
+        return answer
+
+    return always(give)
+
+
+# --- what a finalized order is told -----------------------------------------------------------------
+
+
+def slow(polls, **headers):
+    """It is processed for so many looks."""
+
+    def give(ca, order, answer, number):
+        if order.csr is not None and order.looks < polls:
+            order.looks += 1
+            answer.body = {k: v for k, v in answer.body.items() if k != "certificate"}
+            answer.body["status"] = "processing"
+            answer.headers.update(headers)
+        return answer
+
+    return {"order": give, "finalize": give, "order-new": start_count}
+
+
+def start_count(ca, order, answer, number):
+    order.looks = 0
+
+
+def without_certificate(ca, order, answer, number):
+    if order.csr is not None and number <= 3:
+        answer.body = {k: v for k, v in answer.body.items() if k != "certificate"}
+    return answer
+
+
+# --- the cases --------------------------------------------------------------------------------------
+
+OVERCOME = {
+    "ten-bad-nonces": {"order-new": first(10, refusal("badNonce"))},
+    "errors-without-nonce": {
+        "order-new": first(2, without_nonce("badNonce")),
+        "authorization": first(2, without_nonce("badNonce")),
+    },
+    "html-503": {
+        step: first(2, instead(503, HTML, "text/html", Retry_After=1))
+        for step in ("order-new", "authorization", "challenge", "order", "finalize", "certificate")
+    },
+    "late-by-date": {
+        "order-new": first(
+            1, lambda *_: problem("rateLimited", 429, Retry_After=http_date(time.time() + 3))
+        )
+    },
+    "connections-lost": {
+        step: first(1, hang_up)
+        for step in ("order-new", "authorization", "challenge", "order", "finalize", "certificate")
+    },
+    "ready-at-once": {"order-new": always(ready_at_once)},
+    "no-authorizations": {
+        "order-new": always(members(authorizations=[])),
+        "order": ready_in_a_while,
+    },
+    "authorized-already": {"order-new": always(authorized_already)},
+    "name-twice": {"order-new": always(named_twice)},
+    "challenge-in-processing": {
+        "challenge": first(1, instead(200, {"status": "processing"})),
+        "order": first(3, members(status="pending")),
+    },
+    "processed-for-long": slow(6, Retry_After="0"),
+    "finalize-answers-nothing": {"finalize": always(instead(200, ""))},
+    "finalize-answer-lost": {"finalize": always(hang_up)},
+    "valid-without-certificate": {"finalize": without_certificate, "order": without_certificate},
+    "blank-lines": {
+        "certificate": chain(
+            lambda ca, order: ("\n\n" + ca.leaf(order) + "\n \n" + ca.intermediate).replace(
+                "\n", "\r\n"
+            )
+        )
+    },
+    "leaf-last": {"certificate": chain(lambda ca, order: ca.intermediate + ca.leaf(order))},
+    "no-intermediate": {"certificate": chain(lambda ca, order: ca.leaf(order))},
+    "another-type": {
+        "certificate": always(
+            lambda ca, order, answer: Answer(200, answer.body, "text/html; charset=utf-8")
+        )
+    },
+    "cut-once": {"certificate": first(1, lambda ca, order, answer: Answer(200, answer.body[:900]))},
+    "alternates-that-are-traps": {
+        "certificate": always(link("http://localhost/x", "file:///etc/passwd", "https://[/x"))
+    },
+}
+
+# Each with the class of the problem, and words of it.
+REFUSED = {
+    "late-by-an-hour": (
+        {"order-new": always(refusal("rateLimited", 429, Retry_After=3600))},
+        "rate-limited",
+        "the CA's words",
+    ),
+    "paused": (
+        {
+            "order-new": always(
+                refusal("rateLimited", 429, "paused: see https://ca.example/unpause?jwt=1.")
+            )
+        },
+        "needs-a-person",
+        "paused",
+    ),
+    "terms": (
+        {
+            "order-new": always(
+                refusal("userActionRequired", 403, more={"instance": "https://ca.example/terms/2"})
+            )
+        },
+        "needs-a-person",
+        "the CA's words",
+    ),
+    "valid-with-another-key": (
+        {"order-new": always(valid_at_once)},
+        "bad-answer",
+        "private key",
+    ),
+    "token-is-a-path": ({"authorization": token("../../x")}, "bad-answer", "not an authorization"),
+    "http-urls": (
+        {
+            "order-new": always(members(authorizations=["http://localhost/a"])),
+            "order": always(members(authorizations=["http://localhost/a"])),
+        },
+        "bad-answer",
+        "https URLs",
+    ),
+    "order-is-html": (
+        {
+            "order-new": always(
+                lambda ca, order, answer: Answer(
+                    201, HTML, **{"Location": answer.headers["Location"]}
+                )
+            ),
+            "order": always(instead(200, HTML, "text/html")),
+        },
+        "bad-answer",
+        "not an order",
+    ),
+    "no-location": (
+        {"order-new": always(lambda ca, order, answer: Answer(201, answer.body))},
+        "bad-answer",
+        "Location",
+    ),
+    "redirected": (
+        {"order": always(instead(302, "", Location="https://localhost:1/x"))},
+        "order-gone",
+        "302",
+    ),
+    "csr-refused": ({"finalize": always(refusal("badCSR"))}, "order-gone", "the CA's words"),
+    "html": (
+        {"certificate": always(instead(200, HTML, "text/html"))},
+        "bad-answer",
+        "there is no certificate",
+    ),
+    "truncated": (
+        {"certificate": chain(lambda ca, order: ca.leaf(order)[:400])},
+        "bad-answer",
+        "cannot read a certificate",
+    ),
+    "empty": (
+        {"certificate": chain(lambda ca, order: "")},
+        "bad-answer",
+        "there is no certificate",
+    ),
+    "nul-bytes": (
+        {"certificate": chain(lambda ca, order: "\0" + "\0".join(ca.leaf(order)))},
+        "bad-answer",
+        "there is no certificate",
+    ),
+    "another-key": ({"certificate": always(of_another_key)}, "bad-answer", "private key"),
+    "other-names": (
+        {"certificate": chain(lambda ca, order: ca.leaf(order, names=["other.example.test"]))},
+        "bad-answer",
+        "not for",
+    ),
+    "not-valid-yet": (
+        {"certificate": chain(lambda ca, order: ca.leaf(order, since_s=7200))},
+        "bad-answer",
+        "not valid yet",
+    ),
+    "expired": (
+        {"certificate": chain(lambda ca, order: ca.leaf(order, since_s=-7200, until_s=-3600))},
+        "bad-answer",
+        "expired",
+    ),
+    "endless": (
+        {"certificate": always(lambda ca, order, answer: endless(answer))},
+        "transient",
+        "size limit",
+    ),
+}
+
+
+def endless(answer):
+    answer.endless = True
+    return answer
+
+
+# These fail as well, and come through when they are ordered once more.
+MENDED = {
+    "invalid-once": ({"challenge": first(1, failed_once)}, "validation"),
+    "deactivated": ({"authorization": over("deactivated")}, "order-gone"),
+    "expired-authorization": ({"authorization": over("expired")}, "order-gone"),
+    "revoked": ({"authorization": over("revoked")}, "order-gone"),
+    "order-expired": ({"order": first(1, refusal("malformed", 404))}, "order-gone"),
+}
+
+ALL = (
+    OVERCOME
+    | {name: case[0] for name, case in REFUSED.items()}
+    | {name: case[0] for name, case in MENDED.items()}
+    | {"processed-for-ever": slow(10**6)}
+)
+
+
+def host_of(case):
+    return f"{case}.example.test"
+
+
+def file_of(case):
+    return f"{case}.pem"
+
+
+@pytest.fixture
+def new_mock(authority, tmp_path):
+    """A CA of one's own and the worker that asks it: new_mock(twists by case, directory members)."""
+    made = []
+
+    def make(twists, directory=None, hosts=None, ca=None, **settings):
+        folder = tmp_path / f"mock-{len(made)}"
+        folder.mkdir()
+        made.append(start(authority, folder, twists, directory, hosts, ca, **settings))
+        return made[-1]
+
+    yield make
+    for mock, host in made:
+        host.stop()
+        mock.stop()
+
+
+def start(authority, folder, twists, directory=None, hosts=None, ca=None, **settings):
+    port = free_port()
+    mock = MockCa(folder, authority, port, **(directory or {}))
+    mock.twists = {host_of(case): twist for case, twist in twists.items()}
+    first_ca = {"directory": mock.directory, "ca_file": str(mock.ca_file), **(ca or {})}
+    wanted = {file_of(c): {"hosts": (hosts or {}).get(c, [host_of(c)])} for c in twists}
+    host = AcmeHost(folder, [first_ca], port, wanted, orders_at_once=len(wanted) + 1, **settings)
+    return mock, host.start()
+
+
+@pytest.fixture(scope="module")
+def all_cases(authority, tmp_path_factory):
+    """All at once, because some take their time to be given up."""
+    mock, host = start(authority, tmp_path_factory.mktemp("answers"), ALL)
+    yield mock, host
+    host.stop()
+    mock.stop()
+
+
+def wait_for(host, case, condition, what):
+    return host.wait_status(file_of(case), condition, f"{case}: {what}", PATIENCE_S)
+
+
+def leaf_of(host, case):
+    text = (host.certs / file_of(case)).read_text()
+    assert "\n\n" not in text and "\r" not in text
+    return x509.load_pem_x509_certificate(text[text.index("-----BEGIN CERT") :].encode()), text
+
+
+@pytest.mark.parametrize("case", OVERCOME)
+def test_what_is_got_over(all_cases, case):
+    mock, host = all_cases
+    told = wait_for(host, case, lambda told: told["serial"] or told["failures"], "an end")
+    assert told["failures"] == 0, told
+    leaf, text = leaf_of(host, case)
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [host_of(case)]
+    assert leaf.subject.rfc4514_string() == ""  # no common name: nobody need have one
+    assert text.count("BEGIN CERT") == (1 if case == "no-intermediate" else 2)
+    asked = {step: count for (name, step), count in mock.asked.items() if name == host_of(case)}
+    orders = [one for one in mock.orders if one.names == [host_of(case)]]
+    good = [one for one in orders if one.csr is not None]
+    assert len(good) == 1, asked
+    if case == "late-by-date":
+        early, late = mock.times[host_of(case), "order-new"][:2]
+        assert late - early > 1.5  # a date knows no parts of seconds
+    if case == "ready-at-once":
+        assert "authorization" not in asked
+    if case == "authorized-already":
+        assert "challenge" not in asked
+    if case == "name-twice":
+        assert asked["authorization"] == 2
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_given_up_and_told(all_cases, case):
+    mock, host = all_cases
+    _, class_, words = REFUSED[case]
+    told = wait_for(host, case, lambda told: told["serial"] or told["failures"], "an end")
+    assert told["serial"] == "" and not (host.certs / file_of(case)).exists(), told
+    assert told["problem"]["class"] == class_, told
+    assert words in told["problem"]["detail"], told
+    assert told["next_in_ms"] > 0
+    if case == "late-by-an-hour":
+        assert told["next_in_ms"] > 3000 * 1000
+    if case == "paused":
+        assert told["problem"]["url"] == "https://ca.example/unpause?jwt=1"
+    if case == "terms":
+        assert told["problem"]["url"] == "https://ca.example/terms/2"
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_another_order_comes_through(all_cases, case):
+    mock, host = all_cases
+    told = wait_for(host, case, lambda told: told["serial"] or told["failures"], "an end")
+    assert told["problem"]["class"] == MENDED[case][1], told
+    host.say("renew", file_of(case))
+    wait_for(host, case, lambda told: told["serial"], "a certificate")
+    assert len([one for one in mock.orders if one.names == [host_of(case)]]) == 2
+
+
+def test_an_order_in_processing_is_waited_for(all_cases):
+    """For a quarter of an hour; others are not kept from theirs."""
+    mock, host = all_cases
+    step = host_of("processed-for-ever"), "order"
+    wait_until(lambda: mock.asked.get(step, 0) > 6, "asked again and again", 60)
+    told = host.status(file_of("processed-for-ever"))
+    assert told["doing"] == "waiting for the CA" and told["failures"] == 0
+
+
+# --- what the account is told ---------------------------------------------------------------------
+
+
+def get_one(new_mock, case="chat", **options):
+    mock, host = new_mock({case: {}}, **options)
+    return mock, host, host.wait("ready", name=file_of(case))["serial"]
+
+
+def test_an_account_that_the_ca_has_forgotten(new_mock):
+    mock, host, serial = get_one(new_mock)
+    mock.accounts.clear()
+    host.say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+    assert len(mock.accounts) == 1 and "acme_account_gone" in host.log()
+
+
+def test_an_account_whose_key_was_changed_elsewhere(new_mock):
+    """Its URL is good and what we sign is not: another account is as good."""
+    mock, host, serial = get_one(new_mock)
+    (url,) = mock.accounts
+    mock.accounts[url] = jwk_of(ec.generate_private_key(ec.SECP256R1()))
+    host.say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+    assert len(mock.accounts) == 2
+
+
+def test_terms_that_want_to_be_agreed_to_again(new_mock):
+    """A person has to: the certificate in service stays, and when it is done, all goes on."""
+    mock, host, serial = get_one(new_mock)
+    wants = refusal("userActionRequired", 403, more={"instance": "https://ca.example/terms/2"})
+    mock.twists[host_of("chat")] = {"order-new": first(2, wants)}  # the first one has passed
+    host.say("renew", file_of("chat"))
+    told = host.wait_status(file_of("chat"), lambda told: told["failures"] == 1, "refused")
+    assert told["problem"]["class"] == "needs-a-person"
+    assert told["problem"]["url"] == "https://ca.example/terms/2"
+    assert told["serial"] == serial and told["next_in_ms"] > 80000 * 1000
+    assert "see=https://ca.example/terms/2" in host.log()
+    host.say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+
+
+# --- names -----------------------------------------------------------------------------------------
+
+
+def test_a_wildcard_beside_the_name_beneath_it(new_mock):
+    """The CA calls both the same: the wildcard is left out, which HTTP-01 cannot prove."""
+    hosts = [host_of("wild"), "*." + host_of("wild")]
+    mock, host = new_mock({"wild": {}}, hosts={"wild": hosts})
+    host.wait("ready", name=file_of("wild"))
+    leaf, _ = leaf_of(host, "wild")
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == hosts[:1]
+    told = host.status(file_of("wild"))["hosts"]
+    assert "wildcard" in told[hosts[1]]["problem"]["detail"] and "problem" not in told[hosts[0]]
+
+
+# --- clocks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead_s", [4000, -4000], ids=["ahead", "behind"])
+def test_a_cas_clock_is_the_measure_of_its_certificates(new_mock, ahead_s):
+    """What is valid by the CA's clock is taken, though it is not by ours."""
+    twist = {"certificate": chain(lambda ca, order: ca.leaf(order, until_s=3600) + ca.intermediate)}
+    mock, host = new_mock({"chat": {}})
+    mock.ahead_s = ahead_s
+    mock.twists[host_of("chat")] = twist
+    host.wait("ready", name=file_of("chat"))
+    assert "acme_clocks_differ" in host.log()
+
+
+# --- renewal information and what an order replaces --------------------------------------------------
+
+
+def window(start_s, end_s, **more):
+    stamp = lambda at: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + at))
+    return {"suggestedWindow": {"start": stamp(start_s), "end": stamp(end_s)}, **more}
+
+
+DAY_S = 86400
+WINDOWS = {
+    "good": instead(200, window(50 * DAY_S, 51 * DAY_S), Retry_After=21600),
+    "explained": instead(
+        200, window(50 * DAY_S, 51 * DAY_S, explanationURL="https://ca.example/why")
+    ),
+    "asked-too-soon": instead(200, window(50 * DAY_S, 51 * DAY_S), Retry_After=0),
+    "asked-too-late": instead(200, window(50 * DAY_S, 51 * DAY_S), Retry_After=10**9),
+    "ends-before-it-starts": instead(200, window(51 * DAY_S, 50 * DAY_S)),
+    "ends-where-it-starts": instead(200, window(50 * DAY_S, 50 * DAY_S)),
+    "behind-the-end": instead(200, window(500 * DAY_S, 501 * DAY_S)),
+    "unknown-issuer": refusal("malformed", 400, "no known issuer"),
+    "not-found": instead(404, "not found", "text/plain"),
+    "html": instead(200, HTML, "text/html"),
+}
+BY_WINDOW = ("good", "explained", "asked-too-soon", "asked-too-late", "behind-the-end")
+
+
+def test_renewal_information_of_all_kinds(new_mock):
+    """What makes no sense leaves the plan by the certificate's life: two thirds of 90 days."""
+    twists = {case: {"renewal": always(give)} for case, give in WINDOWS.items()}
+    mock, host = new_mock(twists, directory={"renewalInfo": "/ari"})
+    for case in WINDOWS:
+        step = host_of(case), "renewal"
+        wait_until(lambda: mock.asked.get(step), f"{case}: asked for its window", 60)
+        told = wait_for(host, case, lambda told: not told["doing"], "planned")
+        by_window = told["why"] == "renewal is planned by the CA's window"
+        assert by_window == (case in BY_WINDOW), (case, told)
+        days = (told["renewal_s"] - time.time()) / DAY_S
+        expected = (50, 51) if case in BY_WINDOW else (58, 60)
+        if case == "behind-the-end":
+            expected = (64, 65)  # believed as far as a mistake does no harm
+        assert expected[0] - 0.2 < days < expected[1] + 0.2, (case, days)
+        assert told["failures"] == 0
+    assert {mock.asked[host_of(case), "renewal"] for case in WINDOWS} == {1}
+    assert "see=https://ca.example/why" in host.log()
+
+
+REPLACED = {
+    "already-replaced": refusal("alreadyReplaced", 409),
+    "another-account": refusal("unauthorized", 403),
+    "unknown-id": refusal("malformed", 404),
+}
+
+
+def test_an_order_is_not_lost_to_what_it_replaces(new_mock):
+    mock, host = new_mock({case: {} for case in REPLACED}, directory={"renewalInfo": "/ari"})
+    serials = {}
+    for _ in REPLACED:
+        told = host.wait("ready")
+        serials[told["name"]] = told["serial"]
+    for case, give in REPLACED.items():
+        mock.twists[host_of(case)] = {
+            "order-new": lambda ca, order, answer, number, give=give: give()
+            if number == 2
+            else None
+        }
+        host.say("renew", file_of(case))
+        assert host.wait("ready", name=file_of(case))["serial"] != serials[file_of(case)]
+        orders = [one.payload for one in mock.orders if one.names == [host_of(case)]]
+        assert ["replaces" in one for one in orders] == [False, True, False]
+    assert "certificate_failed" not in host.log()
+
+
+# --- profiles and chains ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["offered", "vanished", "refused"])
+def test_a_profile(new_mock, way):
+    profiles = {} if way == "vanished" else {"short": "https://ca.example/short"}
+    twist = {"order-new": first(1, refusal("invalidProfile"))} if way == "refused" else {}
+    directory = {"meta": {"profiles": profiles}}
+    mock, host = new_mock({"chat": twist}, directory=directory, ca={"profile": "short"})
+    host.wait("ready", name=file_of("chat"))
+    asked = [one.payload.get("profile") for one in mock.orders]
+    assert asked == {"offered": ["short"], "vanished": [None], "refused": ["short", None]}[way]
+
+
+def test_a_preferred_chain_behind_broken_ones(new_mock):
+    def alternate(ca, order, answer, number):
+        if number < 3:
+            return problem("malformed", 404) if number == 1 else Answer(200, HTML, "text/html")
+        return Answer(200, ca.leaf(order) + ca.intermediate_of("other root"), PEM_CHAIN)
+
+    links = lambda ca, order, answer: link(
+        *(f"{ca.base}/cert/{order.number}.{number}" for number in (1, 2, 3))
+    )(ca, order, answer)
+    twist = {"certificate": always(links), "alternate": alternate}
+    mock, host = new_mock({"chat": twist}, ca={"preferred_chain": "other root"})
+    assert host.wait("ready", name=file_of("chat"))["root"] == "other root"
