@@ -29,7 +29,8 @@ struct acme_settings {
     char *certbot_live; /* another client's folder, whose renewals are deployed; NULL: none */
     bool no_haproxy_preflight; /* HAProxy cannot be reached by its binds from here */
     bool no_dns_preflight;     /* what DNS tells here is not what it tells the CA */
-    char *group;               /* of the certificates' files: HAProxy's; NULL: the process's */
+    char *owner;               /* of the certificates' files; NULL: the process's user */
+    char *group;               /* the same: HAProxy's; NULL: the process's */
     enum acme_keys keys;
     enum acme_limits limits; /* AUTO: where the CA is Let's Encrypt, whose limits they are */
     char *profile;           /* NULL: the CA's default */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,17 +196,23 @@ static bool read_secret(const char *path, char secret[static SECRET_MAX_BYTES],
     return true;
 }
 
-static bool find_group(const char *name, int *id, struct error_text *text)
+/* Owner and mode of the certificates' files. */
+static bool find_mode(const struct acme_settings *acme, struct file_mode *mode,
+                      struct error_text *text)
 {
-    *id = -1;
-    if (name == NULL)
-        return true;
-    const struct group *group = getgrnam(name);
-    if (group == NULL) {
-        error_set(text, ERROR_NOT_FOUND, "acme.group: there is no group \"%s\"", name);
+    const struct passwd *owner = acme->owner != NULL ? getpwnam(acme->owner) : NULL;
+    const struct group *group = acme->group != NULL ? getgrnam(acme->group) : NULL;
+    if (acme->owner != NULL && owner == NULL) {
+        error_set(text, ERROR_NOT_FOUND, "acme.owner: there is no user \"%s\"", acme->owner);
         return false;
     }
-    *id = (int)group->gr_gid;
+    if (acme->group != NULL && group == NULL) {
+        error_set(text, ERROR_NOT_FOUND, "acme.group: there is no group \"%s\"", acme->group);
+        return false;
+    }
+    *mode = (struct file_mode){.mode = group != NULL ? 0640 : 0600,
+                               .owner = owner != NULL ? (int)owner->pw_uid : -1,
+                               .group = group != NULL ? (int)group->gr_gid : -1};
     return true;
 }
 
@@ -214,21 +221,14 @@ static const char *text_or_null(const char *text)
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
-/* Of the certificates' files. */
-static struct file_mode mode_for(int group)
-{
-    return (struct file_mode){.mode = group >= 0 ? 0640 : 0600, .owner = -1, .group = group};
-}
-
 enum error certificates_placeholder(const struct configuration *configuration,
                                     struct error_text *text)
 {
-    int group;
+    struct file_mode mode;
     if (!configuration->haproxy.placeholder)
         return ERROR_OK;
-    if (!find_group(configuration->acme.group, &group, text))
+    if (!find_mode(&configuration->acme, &mode, text))
         return ERROR_NOT_FOUND;
-    const struct file_mode mode = mode_for(group);
     char *path = hap_placeholder_path(&configuration->haproxy);
     enum error error = placeholder_ensure(path, &mode, clock_wall_s(), text);
     free(path);
@@ -297,8 +297,8 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
     const struct acme_settings *acme = &configuration->acme;
     const struct hap_config *haproxy = &configuration->haproxy;
     struct secrets secrets = {0};
-    int group;
-    if (!read_secrets(acme, &secrets, text) || !find_group(acme->group, &group, text) ||
+    struct file_mode mode;
+    if (!read_secrets(acme, &secrets, text) || !find_mode(acme, &mode, text) ||
         certificates_placeholder(configuration, text) != ERROR_OK)
         return NULL;
     const struct sidecar_settings settings = {
@@ -311,9 +311,9 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
         .ecdsa = acme->keys != ACME_KEYS_RSA,
         .store = {.state = acme->state_dir,
                   .certs = haproxy->crt_dir != NULL ? haproxy->crt_dir : "/etc/haproxy/certs",
-                  .owner = -1,
-                  .group = group,
-                  .certs_mode = mode_for(group).mode},
+                  .owner = mode.owner,
+                  .group = mode.group,
+                  .certs_mode = mode.mode},
         .runtime = (const char *const *)haproxy->runtime,
         .runtime_count = haproxy->runtime_count,
         .http = (const char *const *)haproxy->http,
@@ -384,7 +384,8 @@ bool certificates_need_restart(const struct configuration *before, const struct 
            !same_texts(before->nameservers, before->nameserver_count, now->nameservers,
                        now->nameserver_count) ||
            !same_text(a->state_dir, b->state_dir) || !same_text(a->webroot, b->webroot) ||
-           !same_text(a->certbot_live, b->certbot_live) || !same_text(a->group, b->group) ||
+           !same_text(a->certbot_live, b->certbot_live) || !same_text(a->owner, b->owner) ||
+           !same_text(a->group, b->group) ||
            a->keys != b->keys || a->orders_at_once != b->orders_at_once ||
            a->no_haproxy_preflight != b->no_haproxy_preflight ||
            a->no_dns_preflight != b->no_dns_preflight;

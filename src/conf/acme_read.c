@@ -153,6 +153,11 @@ static void read_placeholder(const struct node *node, void *target)
     node_bool(node, &((struct configuration *)target)->haproxy.placeholder);
 }
 
+static void read_owner(const struct node *node, void *target)
+{
+    node_plain_name(node, &acme_of(target)->owner);
+}
+
 static void read_group(const struct node *node, void *target)
 {
     node_plain_name(node, &acme_of(target)->group);
@@ -286,6 +291,7 @@ void acme_read(const struct node *node, void *configuration)
         {"certbot_live", read_certbot_live},
         {"preflight", read_preflight},
         {"placeholder", read_placeholder},
+        {"owner", read_owner},
         {"group", read_group},
         {"key", read_key},
         {"limits", read_limits},

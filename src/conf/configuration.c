@@ -78,6 +78,7 @@ static void acme_settings_fini(struct acme_settings *acme)
     free(acme->state_dir);
     free(acme->webroot);
     free(acme->certbot_live);
+    free(acme->owner);
     free(acme->group);
     free(acme->profile);
     free(acme->preferred_chain);

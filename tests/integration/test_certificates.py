@@ -19,7 +19,7 @@ from support.certified import names_of, read_pem
 from support.clients import request
 from support.processes import Process, accepts, free_port, wait_until
 from support.relay import RuntimeRelay
-from support.stack import HAPROXY
+from support.stack import HAPROXY, run_agent_command
 
 HOST = "chat.example.test"
 NAME = "chat.pem"
@@ -619,18 +619,34 @@ def test_certificates_step_behind_requests(new_certified):
     )
 
 
-def test_a_group_may_read(new_certified):
+@pytest.mark.parametrize("owner, mode", [(None, 0o640), ("haproxy", 0o640), ("haproxy", 0o600)])
+def test_whose_the_files_are(new_certified, owner, mode):
     if os.geteuid() != 0:
         pytest.skip("needs root to give files away")
-    stack = new_certified(acme={"group": "haproxy"})
+    import grp
+    import pwd
+
+    group = "haproxy" if mode == 0o640 else None
+    wished = {"owner": owner, "group": group}
+    stack = new_certified(acme={key: name for key, name in wished.items() if name})
     stack.want(("chat", HOST))
     stack.start()
-    stack.wait_served(HOST)
+    serial = stack.wait_served(HOST).serial_number
+    stack.certs("renew", "chat")
+    stack.wait_served(HOST, but_not=serial)
     about = (stack.crt_dir / NAME).stat()
-    assert stat.S_IMODE(about.st_mode) == 0o640
-    import grp
-
-    assert about.st_gid == grp.getgrnam("haproxy").gr_gid
+    assert stat.S_IMODE(about.st_mode) == mode
+    assert about.st_uid == (pwd.getpwnam(owner).pw_uid if owner else os.geteuid())
+    assert about.st_gid == (grp.getgrnam(group).gr_gid if group else os.getegid())
     for path in stack.state_dir.rglob("*"):
         if path.is_file():
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_an_owner_that_there_is_not(new_certified):
+    stack = new_certified(acme={"owner": "nobody-of-this-name"})
+    stack.write_config()
+    stack.write_tenants({})
+    done = run_agent_command("run", "-c", stack.config_path)
+    assert done.returncode != 0
+    assert "acme.owner: there is no user" in done.stderr and "nobody-of-this-name" in done.stderr

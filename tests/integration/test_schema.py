@@ -140,6 +140,7 @@ GOOD = [
     with_global(acme={"directory": "https://ca.test/dir", "contact": ["mailto:a@b.test"]}),
     with_global(acme={"preflight": False}),
     with_global(acme={"placeholder": True}),
+    with_global(acme={"owner": "haproxy", "group": "haproxy"}),
     with_global(acme={"second": {"directory": "letsencrypt"}}),
     with_global(
         acme={
@@ -453,6 +454,8 @@ BAD = [
     with_global(acme={"email": "a@b.test"}),
     with_global(acme={"preflight": "dns"}),
     with_global(acme={"placeholder": "self-signed"}),
+    with_global(acme={"owner": "root:haproxy"}),
+    with_global(acme={"owner": 0}),
     with_global(acme={"second": "letsencrypt"}),
     with_global(acme={"second": {}}),
     with_global(acme={"second": {"directory": "letsencrypt", "after": 0}}),
