@@ -385,8 +385,8 @@ bool certificates_need_restart(const struct configuration *before, const struct 
                        now->nameserver_count) ||
            !same_text(a->state_dir, b->state_dir) || !same_text(a->webroot, b->webroot) ||
            !same_text(a->certbot_live, b->certbot_live) || !same_text(a->owner, b->owner) ||
-           !same_text(a->group, b->group) ||
-           a->keys != b->keys || a->orders_at_once != b->orders_at_once ||
+           !same_text(a->group, b->group) || a->keys != b->keys ||
+           a->orders_at_once != b->orders_at_once ||
            a->no_haproxy_preflight != b->no_haproxy_preflight ||
            a->no_dns_preflight != b->no_dns_preflight;
 }
