@@ -98,6 +98,9 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
 bool route_registry_remove(struct route_registry *registry, struct slice name);
 const struct tenant *route_registry_find(const struct route_registry *registry, struct slice name);
 size_t route_registry_count(const struct route_registry *registry);
+/* Whether a tenant of the registry has all hosts and paths that it claims. Costs nothing while no
+ * two tenants claim the same. */
+bool route_registry_has_all(const struct route_registry *registry, const struct tenant *tenant);
 
 /* The table of what is in the registry now, for generation `generation` (growing). Cheap when
  * little has changed since the last call. */

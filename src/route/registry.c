@@ -40,6 +40,7 @@ struct route_registry {
     struct slots hosts, names; /* as a table's */
     size_t tenant_count;
     size_t takeover_count;
+    size_t waiting_claims; /* behind another tenant's, over all keys */
     uint64_t content_hash;
     uint64_t generation; /* of the last table built */
     struct retired *oldest, *newest;
@@ -227,6 +228,7 @@ static struct claim *get_claim(const struct put *put, struct claims *claims, boo
         if (*repeated || (put->old != NULL && (*end)->tenant == put->old))
             return *end;
     }
+    put->registry->waiting_claims += end != &claims->first;
     *end = memory_new(sizeof(**end));
     return *end;
 }
@@ -271,6 +273,7 @@ static void drop_claim(struct route_registry *registry, const struct tenant *ten
     *link = claim->next;
     free(claim);
     bool last = claims->first == NULL;
+    registry->waiting_claims -= !last;
     refresh(registry, claims, key);
     if (last && path != NULL)
         discount_path(registry, path);
@@ -286,6 +289,30 @@ static void drop_claims(struct route_registry *registry, const struct tenant *te
         struct key key = path_key(&tenant->paths[i]);
         drop_claim(registry, tenant, &key, &tenant->paths[i]);
     }
+}
+
+static bool has_key(const struct route_registry *registry, const struct tenant *tenant,
+                    const struct key *key)
+{
+    const struct claims *claims = find_claims(registry, key);
+    return claims != NULL && claims->first != NULL && claims->first->tenant == tenant;
+}
+
+bool route_registry_has_all(const struct route_registry *registry, const struct tenant *tenant)
+{
+    if (registry->waiting_claims == 0)
+        return true;
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        struct key key = host_key(tenant->hosts[i].name, tenant->hosts[i].wildcard);
+        if (!has_key(registry, tenant, &key))
+            return false;
+    }
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        struct key key = path_key(&tenant->paths[i]);
+        if (!has_key(registry, tenant, &key))
+            return false;
+    }
+    return true;
 }
 
 void route_registry_put(struct route_registry *registry, struct tenant *tenant,

@@ -195,6 +195,36 @@ static void put_noting(struct route_registry *registry, const char *name, const 
     route_registry_put(registry, tenant_of(name, 1, keys, NULL), note_conflict, conflicts);
 }
 
+static bool has_all(const struct route_registry *registry, const char *name)
+{
+    return route_registry_has_all(registry, route_registry_find(registry, slice_of(name)));
+}
+
+Test(table, who_lacks_what_it_claims_is_known)
+{
+    struct route_registry *registry = route_registry_new();
+    struct conflicts ignored = {0};
+    put_noting(registry, "a", "a.tld a.tld x.tld/p", &ignored);
+    put_noting(registry, "b", "b.tld", &ignored);
+    cr_expect(has_all(registry, "a") && has_all(registry, "b"));
+    put_noting(registry, "b", "b.tld x.tld/p", &ignored);
+    put_noting(registry, "c", "a.tld", &ignored);
+    put_noting(registry, "d", "a.tld", &ignored);
+    put_noting(registry, "c", "a.tld", &ignored); /* again, and in its own place */
+    cr_expect(has_all(registry, "a"));
+    cr_expect_not(has_all(registry, "b"));
+    cr_expect_not(has_all(registry, "c"));
+    cr_expect_not(has_all(registry, "d"));
+    put_noting(registry, "b", "b.tld", &ignored);
+    cr_expect(has_all(registry, "b"));
+    cr_expect(route_registry_remove(registry, SLICE("a")));
+    cr_expect(has_all(registry, "c"));
+    cr_expect_not(has_all(registry, "d"));
+    cr_expect(route_registry_remove(registry, SLICE("c")));
+    cr_expect(has_all(registry, "d"));
+    route_registry_free(registry);
+}
+
 Test(table, the_first_claim_keeps_and_the_next_inherits)
 {
     struct route_registry *registry = route_registry_new();
