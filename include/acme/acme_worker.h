@@ -123,6 +123,7 @@ struct acme_status {
     const char *doing; /* what is being done now; NULL: waiting */
     const char *why;   /* the next action, in words */
     int64_t next_in_ms;
+    int64_t why_in_ms; /* until what `why` tells of, be it some other action's turn before */
     int64_t renewal_s; /* wall clock; 0 when there is nothing to renew */
     const char *ca;    /* directory of the CA that issued it, as far as we know; may be "" */
 };

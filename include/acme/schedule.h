@@ -50,6 +50,7 @@ struct schedule_decision {
     enum schedule_action action; /* SCHEDULE_LOOK: decide anew */
     int64_t due_mono_ms;         /* may be past */
     const char *why;             /* a literal */
+    int64_t happens_mono_ms;     /* what `why` tells of, where no more than a look is due before */
     int64_t renewal_s;           /* wall clock: when a renewal is planned; 0: at once */
     bool in_window;              /* a CA exempts an order now that `replaces` from its limits */
 };

@@ -80,7 +80,7 @@ struct schedule_decision worker_decide(const struct certificate *certificate,
         decision.why = certificate->limit;
     if (all_out || back_mono_ms < decision.due_mono_ms) {
         decision.action = SCHEDULE_LOOK;
-        decision.due_mono_ms = back_mono_ms;
+        decision.due_mono_ms = decision.happens_mono_ms = back_mono_ms;
         decision.why = "a host failed and is tried again";
     }
     return decision;
@@ -384,6 +384,7 @@ static void tell(const struct certificate *certificate, acme_status_fn *found, v
         .doing = doing(certificate),
         .why = decision.why,
         .next_in_ms = decision.due_mono_ms - now.mono_ms,
+        .why_in_ms = decision.happens_mono_ms - now.mono_ms,
         .renewal_s = decision.renewal_s,
         .ca = certificate->issuer_directory != NULL ? certificate->issuer_directory : ""};
     found(context, &status);

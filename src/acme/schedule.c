@@ -71,6 +71,7 @@ struct schedule_decision schedule_decide(const struct schedule_certificate *cert
                                          .due_mono_ms =
                                              max_of(now->mono_ms, certificate->retry_mono_ms),
                                          .in_window = in_window(certificate, now->wall_s)};
+    decision.happens_mono_ms = decision.due_mono_ms;
     bool waits = certificate->retry_mono_ms > now->mono_ms;
     if (certificate->not_after_s == 0) {
         decision.why = waits ? "the last try failed" : "there is no certificate yet";
@@ -88,6 +89,7 @@ struct schedule_decision schedule_decide(const struct schedule_certificate *cert
     }
     int64_t left_ms = (decision.renewal_s - now->wall_s) * 1000;
     bool must_look = left_ms > SCHEDULE_LOOK_MS;
+    decision.happens_mono_ms = now->mono_ms + left_ms;
     decision.due_mono_ms = now->mono_ms + (must_look ? SCHEDULE_LOOK_MS : left_ms);
     decision.action = SCHEDULE_LOOK;
     decision.why =

@@ -39,6 +39,11 @@ static const char *alarm_name(enum schedule_alarm alarm)
     return NAMES[alarm];
 }
 
+static int64_t at_of(int64_t wait_ms)
+{
+    return clock_wall_s() + (wait_ms + 999) / 1000;
+}
+
 /* What the worker knows of it. */
 static void put_status(void *context, const struct acme_status *status)
 {
@@ -54,6 +59,8 @@ static void put_status(void *context, const struct acme_status *status)
         struct json *host = json_new_object();
         json_put_text(host, "host", slice_of(status->hosts[i].host));
         put_problem(host, status->hosts[i].problem);
+        if (status->hosts[i].retry_in_ms > 0)
+            json_put_integer(host, "retry_at", at_of(status->hosts[i].retry_in_ms));
         json_append(left_out, host);
     }
     json_put(object, "left_out", left_out);
@@ -63,6 +70,8 @@ static void put_status(void *context, const struct acme_status *status)
         json_put_text(object, "doing", slice_of(status->doing));
     json_put_text(object, "next", slice_of(status->why));
     json_put_integer(object, "next_in_s", status->next_in_ms / 1000);
+    if (status->doing == NULL && status->why_in_ms > 0)
+        json_put_integer(object, "next_at", at_of(status->why_in_ms));
     if (status->renewal_s != 0)
         json_put_integer(object, "renewal", status->renewal_s);
     json_put_text(object, "ca", slice_of(status->ca));
