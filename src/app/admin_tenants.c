@@ -1,6 +1,7 @@
 /* The admin interface: tenants as they are in their files and in force. */
 #include "live.h"
 
+#include "claims.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "environment.h"
@@ -183,6 +184,44 @@ static void put_waiting(const struct sources_entry *entry, struct json *problems
     free(text);
 }
 
+static struct place place_of(const struct tenant *holder, const struct claim *claim)
+{
+    struct claim own;
+    for (size_t i = 0; claim_of(holder, i, &own); i++)
+        if (own.wildcard == claim->wildcard && slice_equal(own.host, claim->host) &&
+            slice_equal(own.prefix, claim->prefix))
+            return own.place;
+    return holder->place;
+}
+
+/* What of it another tenant had first. */
+static void put_contested(const struct live *live, const struct sources_entry *entry,
+                          struct json *problems)
+{
+    const struct snapshot *snapshot = publisher_snapshot(live->publisher);
+    struct diagnostics diagnostics = {0};
+    struct claim claim;
+    if (entry->state != SOURCES_CONTESTED)
+        return;
+    for (size_t i = 0; claim_of(entry->tenant, i, &claim); i++) {
+        const struct tenant *holder = claim_holder(snapshot, &claim);
+        if (holder == NULL || strcmp(holder->name, entry->name) == 0)
+            continue;
+        char *text = claim_text(&claim);
+        diagnostics_add_conflict(&diagnostics, &(struct route_conflict){
+                                                   .kept = holder,
+                                                   .ignored = entry->tenant,
+                                                   .kept_place = place_of(holder, &claim),
+                                                   .ignored_place = claim.place,
+                                                   .key = slice_of(text),
+                                               });
+        free(text);
+    }
+    for (size_t i = 0; i < diagnostics.count; i++)
+        json_append(problems, diagnostic_json(&diagnostics.items[i]));
+    diagnostics_fini(&diagnostics);
+}
+
 /* `diagnostics` is of the entry's file. */
 static void put_problems(const struct live *live, const struct sources_entry *entry,
                          const struct diagnostics *diagnostics, struct json *object)
@@ -190,6 +229,7 @@ static void put_problems(const struct live *live, const struct sources_entry *en
     struct json *problems = json_new_array();
     put_shadow(live, entry, problems);
     put_waiting(entry, problems);
+    put_contested(live, entry, problems);
     for (size_t i = 0; i < diagnostics->count; i++)
         if (is_about(&diagnostics->items[i], entry->name))
             json_append(problems, diagnostic_json(&diagnostics->items[i]));

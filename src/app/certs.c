@@ -1,6 +1,7 @@
 /* `owui-spoa certs`: the running daemon's certificates, shown and acted upon. */
 #include "ask.h"
 #include "command.h"
+#include "core/clock.h"
 #include "core/memory.h"
 #include "core/time_text.h"
 #include "terminal.h"
@@ -53,14 +54,13 @@ static void print_row(const struct json *certificate, int64_t now_s)
     char served[24];
     view_expiry(certificate, now_s, expiry);
     print_served(certificate, served, sizeof(served));
-    struct slice doing = ask_text(certificate, "doing");
-    char *next = memory_copy_text(doing.size > 0 ? doing : ask_text(certificate, "next"));
+    char *next = view_next(certificate, now_s);
     char *first = memory_format("%-24.*s  %-9s %-6s", SLICE_PRINT(ask_text(certificate, "name")),
                                 expiry, served);
     char *padded = memory_format("%-*s", NEXT_INDENT, first);
     terminal_wrap(padded, NEXT_INDENT, next, terminal_columns());
     print_names(json_get(certificate, "hosts"));
-    view_certificate_problems(certificate);
+    view_certificate_problems(certificate, now_s);
     free(padded);
     free(first);
     free(next);
@@ -102,7 +102,8 @@ static void show_one(const struct json *certificate)
 {
     const struct json *hosts = json_get(certificate, "hosts");
     struct slice ca = ask_text(certificate, "ca");
-    struct slice doing = ask_text(certificate, "doing");
+    int64_t now_s = clock_wall_s();
+    char *next = view_next(certificate, now_s);
     print_field("certificate", ask_text(certificate, "name"));
     print_field("tenant", ask_text(certificate, "tenant"));
     for (size_t i = 0; i < json_count(hosts); i++) {
@@ -117,13 +118,14 @@ static void show_one(const struct json *certificate)
     print_field("serial", ask_text(certificate, "serial"));
     print_field("key", ask_text(certificate, "key"));
     print_field("CA", ca.size > 0 ? ca : SLICE("a file"));
-    print_field("next", doing.size > 0 ? doing : ask_text(certificate, "next"));
+    print_field("next", slice_of(next));
     char served[24];
     print_served(certificate, served, sizeof(served));
     printf("%-12s%s HAProxys\n", "served by", served);
     if (!view_certificate_is_fine(certificate) || json_get(certificate, "problem") != NULL)
         puts("problems");
-    view_certificate_problems(certificate);
+    view_certificate_problems(certificate, now_s);
+    free(next);
 }
 
 struct wish {

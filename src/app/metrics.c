@@ -95,8 +95,9 @@ static void tell_tenants(struct metrics_text *text, const struct live *live)
 {
     size_t counts[SOURCES_STATE__MAX] = {0};
     sources_each(publisher_sources(live->publisher), count_state, counts);
-    metrics_family(text, METRICS_GAUGE, "owui_spoa_tenants",
-                   "Tenants of all files by state; kept, broken and shadowed ones are wrong.");
+    metrics_family(
+        text, METRICS_GAUGE, "owui_spoa_tenants",
+        "Tenants of all files by state; kept, broken, shadowed and contested ones are wrong.");
     for (size_t i = 0; i < COUNT_OF(counts); i++)
         metrics_value(
             text, (double)counts[i],

@@ -1,9 +1,13 @@
 /* What is wrong with the configuration, told in the log: see report.h. */
 #include "report.h"
 
+#include "core/clock.h"
 #include "core/log.h"
+#include "core/memory.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 enum { PLACE_TEXT_SIZE = 512 };
 
@@ -32,8 +36,26 @@ void report_diagnostics(const struct diagnostics *diagnostics, const char *error
     }
 }
 
+static int64_t differs_since_wall_ms; /* 0: it does not */
+
 void report_haproxy_differs(void)
 {
+    differs_since_wall_ms = clock_wall_ms();
     log_event(LOG_WARNING, "haproxy_config_differs",
               LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
+}
+
+bool report_haproxy_still_differs(const char *spoe_path)
+{
+    const char *slash = strrchr(spoe_path, '/');
+    struct stat facts;
+    if (differs_since_wall_ms == 0)
+        return false;
+    char *path = memory_format("%.*s/haproxy.cfg", slash != NULL ? (int)(slash - spoe_path) : 1,
+                               slash != NULL ? spoe_path : ".");
+    if (stat(path, &facts) == 0 &&
+        facts.st_mtim.tv_sec * 1000 + facts.st_mtim.tv_nsec / 1000000 >= differs_since_wall_ms)
+        differs_since_wall_ms = 0;
+    free(path);
+    return differs_since_wall_ms != 0;
 }

@@ -819,6 +819,8 @@ static struct sources_entry entry_of(const struct sources *sources, const struct
         entry.state = SOURCES_BROKEN;
     } else if (text->is_broken || source->unreadable) {
         entry.state = SOURCES_KEPT;
+    } else if (!route_registry_has_all(sources->registry, tenant)) {
+        entry.state = SOURCES_CONTESTED;
     } else if (is_parked(sources, text->name)) {
         entry.state = SOURCES_PARKED;
     } else if (!can_serve(tenant)) {

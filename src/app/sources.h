@@ -98,7 +98,8 @@ struct sources_counts sources_take_counts(struct sources *sources);
     X(PARKED, "parked")         /* as it was before, until the new upstream has an address */ \
     X(KEPT, "kept")             /* as it last was right: it is wrong now */                   \
     X(BROKEN, "broken")         /* not at all: it is wrong, and was never right */            \
-    X(SHADOWED, "shadowed")     /* not at all: another file has a tenant of its name */
+    X(SHADOWED, "shadowed")     /* not at all: another file has a tenant of its name */       \
+    X(CONTESTED, "contested")   /* as its file says, but for what another tenant has */
 
 enum sources_state {
 #define X(NAME, TEXT) SOURCES_##NAME,

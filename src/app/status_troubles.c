@@ -18,6 +18,7 @@ static const struct {
     {"broken", "is not served"},
     {"shadowed", "is not served"},
     {"unresolved", "has no address to go to, and its users get 503"},
+    {"contested", "has not all of its hosts and paths"},
     {"kept", "is served as it was before its last change"},
     {"parked", "is served as it was until the new upstream has an address"},
 };
@@ -39,11 +40,17 @@ static size_t count_certificates(const struct json *status)
     return wrong;
 }
 
+static bool haproxy_config_differs(const struct json *status)
+{
+    bool differs;
+    return json_read_bool(json_get(status, "haproxy_config_differs"), &differs) && differs;
+}
+
 size_t status_count_troubles(const struct json *status)
 {
     const struct json *haproxys = json_get(status, "haproxys");
-    size_t troubles =
-        count_certificates(status) + !is_serving(status) + json_count(json_get(status, "problems"));
+    size_t troubles = count_certificates(status) + !is_serving(status) +
+                      json_count(json_get(status, "problems")) + haproxy_config_differs(status);
     for (size_t i = 0; i < COUNT_OF(WRONG); i++)
         troubles += (size_t)ask_number(json_get(status, "tenants"), WRONG[i].state);
     for (size_t i = 0; i < json_count(haproxys); i++)
@@ -110,8 +117,10 @@ static void print_certificate(const struct json *certificate, int64_t now_s)
     view_expiry(certificate, now_s, expiry);
     printf("\ncertificate %.*s is not fine; its end: %s\n",
            SLICE_PRINT(ask_text(certificate, "name")), expiry);
-    view_certificate_problems(certificate);
-    view_line("next", ask_text(certificate, "next"));
+    char *next = view_next(certificate, now_s);
+    view_certificate_problems(certificate, now_s);
+    view_line("next", slice_of(next));
+    free(next);
 }
 
 /* Those that end first come first. */
@@ -139,6 +148,10 @@ void status_print_troubles(const char *socket, const struct json *status)
         puts("\nit does not serve: it is starting or stopping");
     print_files(status);
     print_haproxys(status);
+    if (haproxy_config_differs(status)) {
+        puts("\nhaproxy.cfg is not what the configuration asks for since its last change");
+        view_hint(SLICE("owui-spoa haproxy-config --out /etc/haproxy && systemctl reload haproxy"));
+    }
     for (size_t i = 0; i < COUNT_OF(WRONG); i++)
         print_tenants(socket, status, WRONG[i].state, WRONG[i].means);
     print_certificates(socket, status);

@@ -138,7 +138,7 @@ static int ask_pages(struct list *list, const char *state, bool only_right)
 /* For people, what is wrong comes first; programs get the order of names. */
 static int show_all(const struct wish *wish, const char *socket)
 {
-    static const char *const WRONG[] = {"broken", "kept", "shadowed"};
+    static const char *const WRONG[] = {"broken", "kept", "shadowed", "contested"};
     struct list list = {.socket = socket};
     struct json *root = json_new_object();
     bool sorts = !wish->json && wish->state == NULL;
@@ -261,9 +261,10 @@ static const struct command_usage USAGE = {
               {"parked", "as it was before, until the new upstream's name has an address"},
               {"kept", "as it last was right: what its file says now is wrong"},
               {"broken", "not served: what its file says is wrong, and was never right"},
-              {"shadowed", "not served: another file has a tenant of this name"}},
+              {"shadowed", "not served: another file has a tenant of this name"},
+              {"contested", "as its file says, but for a host or path that another tenant has"}},
     .exit_codes = {"all is well",
-                   "a tenant is kept, broken or shadowed, or there is no such tenant",
+                   "a tenant is kept, broken, shadowed or contested, or there is no such tenant",
                    "nobody answers"},
     .examples = {"owui-spoa tenants --state broken", "owui-spoa tenants chat --json",
                  "owui-spoa tenants add chat hosts='[\"chat.example.com\"]' \\\n"
@@ -274,8 +275,8 @@ static const struct command_usage USAGE = {
 
 int tenants_command(struct command_line *line)
 {
-    static const char *const STATES[] = {"live",   "unresolved", "parked", "kept",
-                                         "broken", "shadowed",   NULL};
+    static const char *const STATES[] = {"live",   "unresolved", "parked",    "kept",
+                                         "broken", "shadowed",   "contested", NULL};
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
     struct tenants_change change = {0};
     const struct command_option options[] = {

@@ -34,7 +34,7 @@ bool view_tenant_is_wrong(const struct json *tenant)
 {
     struct slice state = ask_text(tenant, "state");
     return slice_equal(state, SLICE("kept")) || slice_equal(state, SLICE("broken")) ||
-           slice_equal(state, SLICE("shadowed"));
+           slice_equal(state, SLICE("shadowed")) || slice_equal(state, SLICE("contested"));
 }
 
 void view_problem(const struct json *problem)
@@ -69,6 +69,19 @@ bool view_certificate_is_fine(const struct json *certificate)
     return fine;
 }
 
+/* "45s", "58m", "20h", "58d" */
+static void print_span(int64_t seconds, char text[static VIEW_EXPIRY_SIZE])
+{
+    if (seconds < 2 * MINUTE_S)
+        snprintf(text, VIEW_EXPIRY_SIZE, "%llds", (long long)seconds);
+    else if (seconds < 2 * HOUR_S)
+        snprintf(text, VIEW_EXPIRY_SIZE, "%lldm", (long long)(seconds / MINUTE_S));
+    else if (seconds < 2 * DAY_S)
+        snprintf(text, VIEW_EXPIRY_SIZE, "%lldh", (long long)(seconds / HOUR_S));
+    else
+        snprintf(text, VIEW_EXPIRY_SIZE, "%lldd", (long long)(seconds / DAY_S));
+}
+
 void view_expiry(const struct json *certificate, int64_t now_s, char text[static VIEW_EXPIRY_SIZE])
 {
     int64_t left_s = ask_number(certificate, "not_after") - now_s;
@@ -76,12 +89,20 @@ void view_expiry(const struct json *certificate, int64_t now_s, char text[static
         snprintf(text, VIEW_EXPIRY_SIZE, "none yet");
     else if (left_s <= 0)
         snprintf(text, VIEW_EXPIRY_SIZE, "EXPIRED");
-    else if (left_s < 2 * HOUR_S)
-        snprintf(text, VIEW_EXPIRY_SIZE, "%lldm", (long long)(left_s / MINUTE_S));
-    else if (left_s < 2 * DAY_S)
-        snprintf(text, VIEW_EXPIRY_SIZE, "%lldh", (long long)(left_s / HOUR_S));
     else
-        snprintf(text, VIEW_EXPIRY_SIZE, "%lldd", (long long)(left_s / DAY_S));
+        print_span(left_s, text);
+}
+
+char *view_next(const struct json *certificate, int64_t now_s)
+{
+    struct slice doing = ask_text(certificate, "doing");
+    struct slice next = ask_text(certificate, "next");
+    int64_t left_s = ask_number(certificate, "next_at") - now_s;
+    char span[VIEW_EXPIRY_SIZE];
+    if (doing.size > 0 || left_s <= 0)
+        return memory_copy_text(doing.size > 0 ? doing : next);
+    print_span(left_s, span);
+    return memory_format("%.*s; due in %s", SLICE_PRINT(next), span);
 }
 
 static void print_problem(const struct json *problem, const char *about)
@@ -94,7 +115,18 @@ static void print_problem(const struct json *problem, const char *about)
     free(text);
 }
 
-void view_certificate_problems(const struct json *certificate)
+static char *left_out_text(const struct json *host, int64_t now_s)
+{
+    struct slice name = ask_text(host, "host");
+    int64_t left_s = ask_number(host, "retry_at") - now_s;
+    char span[VIEW_EXPIRY_SIZE];
+    if (left_s <= 0)
+        return memory_format("left out %.*s", SLICE_PRINT(name));
+    print_span(left_s, span);
+    return memory_format("left out %.*s, again in %s", SLICE_PRINT(name), span);
+}
+
+void view_certificate_problems(const struct json *certificate, int64_t now_s)
 {
     const struct json *left_out = json_get(certificate, "left_out");
     const struct json *haproxys = json_get(certificate, "haproxys");
@@ -102,7 +134,7 @@ void view_certificate_problems(const struct json *certificate)
         print_problem(json_get(certificate, "problem"), "last problem");
     for (size_t i = 0; i < json_count(left_out); i++) {
         const struct json *host = json_at(left_out, i);
-        char *about = memory_format("left out %.*s", SLICE_PRINT(ask_text(host, "host")));
+        char *about = left_out_text(host, now_s);
         print_problem(json_get(host, "problem"), about);
         free(about);
     }

@@ -15,8 +15,11 @@ MUST_CHECK bool view_certificate_is_fine(const struct json *certificate);
 /* "58d", "20h", "EXPIRED" */
 enum { VIEW_EXPIRY_SIZE = 24 };
 void view_expiry(const struct json *certificate, int64_t now_s, char text[static VIEW_EXPIRY_SIZE]);
+/* "the last try failed; due in 9m": what is being done, or what is waited for, and how long; for
+ * free(). */
+char *view_next(const struct json *certificate, int64_t now_s) __attribute__((returns_nonnull));
 /* The CA's last words, names that were left out, and HAProxys that do not serve it. */
-void view_certificate_problems(const struct json *certificate);
+void view_certificate_problems(const struct json *certificate, int64_t now_s);
 
 /* "    about: text", wrapped; nothing when there is no text. */
 void view_line(const char *about, struct slice text);

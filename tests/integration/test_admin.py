@@ -191,6 +191,26 @@ def test_tenants_are_listed_with_their_state(agent):
     assert "good" not in text and 'unknown key "typo"' in text
 
 
+def test_a_tenant_whose_host_is_another_ones_is_not_well(agent):
+    """Its file is right by itself, and nothing of it is served: that is no state to be left alone."""
+    stack = agent({"a": tenant(1)})
+    stack.write_tenants({"b": tenant(2), "c": tenant(3, "c.test")}, "b.json")
+    wait_until(lambda: tenants(stack).get("b") == "contested", "contested", 30)
+    assert tenants(stack) == {"a": "live", "b": "contested", "c": "live"}
+    code, text, _ = stack.admin.run("status")
+    assert code == 1 and "tenant b is contested: it has not all of its hosts and paths" in text
+    text = " ".join(text.split())  # lines are folded
+    assert 'b.json:5:9: tenant "b": host "chat.test" is already taken' in text
+    assert 'by tenant "a"' in text and "tenants.json:5:9). Kept: a." in text
+    code, told = stack.admin.json("tenants", "b")
+    assert code == 1 and [problem["code"] for problem in told["problems"]] == ["E204"]
+    assert stack.admin.json("tenants", "--state", "contested")[1]["tenants"][0]["name"] == "b"
+    # Who had it gives it up.
+    stack.write_tenants({"a": tenant(1, "a.test")})
+    wait_until(lambda: set(tenants(stack).values()) == {"live"}, "all of them live", 30)
+    assert stack.admin.json("status")[0] == 0
+
+
 def test_a_tenant_that_went_wrong_is_kept(agent):
     stack = agent({"a": tenant(1)})
     stack.write_tenants({"a": {**tenant(2), "typo": 1}})
