@@ -48,6 +48,9 @@ def test_a_tenants_file_is_all_it_takes(new_certified):
     assert stack.served(HOST) is None
     stack.want(("chat", HOST))
     certificate = stack.wait_served(HOST)
+    told = stack.wait_told(NAME, lambda told: "doing" not in told, "at rest")
+    assert told["next"] == "renewal is planned by its life"
+    assert abs(told["next_at"] - told["renewal"]) < 60 and told["next_at"] > told["not_before"]
     assert names_of(certificate) == {HOST}
     assert stack.get(HOST).json()["deployment_id"] == "alpha"
     assert stack.served("other.example.test") is None
@@ -80,6 +83,7 @@ def test_a_dead_name_is_split_off_and_told(new_certified, ca):
     told = stack.told(NAME)
     (left_out,) = told["left_out"]
     assert left_out["host"] == "dead.example.test"
+    assert re.search(r"left out dead.example.test, again in (\d+s|[23]m)", stack.certs())
     assert "refused" in left_out["problem"]["detail"]
     assert "dead.example.test" in stack.certs()
 
@@ -175,7 +179,9 @@ def test_limits_are_kept_to_where_they_are_wished_for(new_certified):
     told = stack.wait_told(NAME, lambda told: told["next"] == reason, "the limit", 30)
     assert told["next_in_s"] > 24 * 3600 and "problem" not in told
     assert f'reason="{reason}"' in stack.agent_log()
-    assert reason in stack.certs("chat")
+    assert re.search(rf"(?m)^next +{re.escape(reason)}; due in \d+[hd]$", stack.certs("chat"))
+    about = " ".join(stack.certs().split())  # lines are folded
+    assert re.search(rf"{re.escape(reason)}; due in \d+[hd]", about), about
 
 
 def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
@@ -196,6 +202,25 @@ def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
     for label, text in (("serial", told["serial"]), ("CA", second.directory)):
         assert [label, text] in lines
     assert ["issuer", told["issuer"]] in lines
+
+
+def test_a_tenant_that_lets_nobody_in_gets_its_certificate(new_certified):
+    """A challenge is answered before redirects, bans, limits, sign-in and maintenance."""
+    stack = new_certified()
+    closed = {
+        "hosts": ["www.example.test", HOST],
+        "canonical_host": True,
+        "upstream": stack.upstreams["alpha"].url,
+        "allow_ips": ["192.0.2.0/24"],
+        "deny_ips": ["127.0.0.0/8"],
+        "limits": {"requests_per_10s": 1},
+        "maintenance": {"on": True},
+        "suspended": {},
+    }
+    stack.write_tenants({"chat": closed})
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST, "www.example.test"}
+    assert stack.get("www.example.test").status in (402, 403, 503)
 
 
 # --- renewal, revocation, the end -------------------------------------------------------------
@@ -340,6 +365,29 @@ def test_a_certificate_put_in_by_hand_is_set_right(chat, authority, tmp_path):
     # which may be so soon that nobody sees the other one
     wait_until(lambda: chat.agent_log().count("as=renewed") > renewed, "it is set right", 30)
     assert chat.wait_served(HOST, timeout_s=15).serial_number == serial
+
+
+def test_a_socket_that_may_not_be_opened(new_certified, authority):
+    """The daemon's user is not in the socket's group; when that is mended, it goes on by itself."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to be somebody else")
+    stack = new_certified(acme={"directory": "none"})
+    stack.want(("chat", HOST))
+    authority.issue([HOST], stack.crt_dir / NAME)
+    stack.write_config()
+    stack.write_haproxy_config()
+    stack.start_haproxy()
+    nobody = 65534
+    for path in [stack.directory, *stack.directory.rglob("*")]:
+        os.chown(path, nobody, nobody)
+    os.chown(stack.runtime_socket, 0, 0)
+    os.chmod(stack.runtime_socket, 0o600)
+    stack.start_agent(user=nobody)
+    wait_until(lambda: "haproxy_unreachable" in stack.agent_log(), "looked for HAProxy", 30)
+    assert f"cannot connect to {stack.runtime_socket}: Permission denied" in stack.agent_log()
+    assert "Permission denied" in stack.admin("GET", "/v1/status")[1]
+    os.chmod(stack.runtime_socket, 0o666)
+    stack.wait_told(NAME, lambda told: told["haproxys"][0]["served"], "served", 30)
 
 
 def test_two_haproxys(new_certified):

@@ -82,6 +82,19 @@ def test_it_is_split_off_a_bundle(new_certified, lonely_ca):
     assert lonely_ca.orders() == 1
 
 
+def test_a_name_that_is_another_ones_alias(new_certified, lonely_ca):
+    """A CNAME counts by where it leads to: one that leads nowhere is told before the CA is asked."""
+    lonely_ca.set_dns("set-cname", host="alias.example.test.", target=HOST + ".")
+    lonely_ca.set_dns("set-cname", host="dangling.example.test.", target="gone.example.test.")
+    stack = new_certified(lonely_ca)
+    stack.want(("chat", "alias.example.test", "dangling.example.test"))
+    stack.start()
+    assert names_of(stack.wait_served("alias.example.test")) == {"alias.example.test"}
+    problem = left_out(stack, "dangling.example.test")
+    assert problem["type"] == "dns" and "has no address in DNS" in problem["detail"]
+    assert lonely_ca.orders() == 1
+
+
 def test_an_address_of_somebody_else_is_as_good(new_certified, new_ca):
     """Behind split DNS, or a proxy: the address is not ours, and only the CA knows what it sees."""
     ca = new_ca()

@@ -179,7 +179,8 @@ class Relay(Server):
 
 
 class RuntimeRelay(Server):
-    """Passes commands on to a Runtime API; before(command) is called with each one's first line."""
+    """Passes commands on to a Runtime API; before(command) is called with each one's first line, and
+    HAProxy is connected to when it has returned."""
 
     def __init__(self, path, haproxy_path, before):
         self.haproxy_path = haproxy_path
@@ -188,9 +189,9 @@ class RuntimeRelay(Server):
 
     def serve(self, near):
         with near, socket.socket(socket.AF_UNIX) as far:
-            far.connect(str(self.haproxy_path))
             asked = near.recv(65536)
             self.before(asked.split(b"\n")[0].decode())
+            far.connect(str(self.haproxy_path))
             far.sendall(asked)
             forth = threading.Thread(target=self._copy, args=(near, far), daemon=True)
             forth.start()
