@@ -271,7 +271,7 @@ WILDCARD = "*.ai.example.test"
     [
         ([WILDCARD], 60, None, None),
         ([HOST, WILDCARD], 60, None, None),  # with others in it
-        ([WILDCARD], 6, "warning", "ends in 5 days"),
+        ([WILDCARD], 6, "warning", " days: nobody renews it but you"),
         ([WILDCARD], -2, "error", "is over"),
         (["*.example.test"], 60, "error", "HAProxy has no certificate for names below it"),
         (["*.x.ai.example.test"], 60, "error", "HAProxy has no certificate for names below it"),
