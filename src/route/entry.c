@@ -3,6 +3,7 @@
 
 #include "core/hash.h"
 #include "core/packed.h"
+#include "route/tenant.h"
 
 #include <stdlib.h>
 
@@ -16,12 +17,7 @@ static_assert(offsetof(struct route_entry, text) + VECTOR_BYTES <= CACHE_LINE_BY
 
 static struct slice kind_mark(enum key_kind kind)
 {
-    switch (kind) {
-    case KEY_HOST: return SLICE("");
-    case KEY_WILDCARD: return SLICE("*.");
-    case KEY_TENANT: return SLICE("=");
-    }
-    return SLICE("");
+    return kind == KEY_WILDCARD ? SLICE("*.") : SLICE("");
 }
 
 /* The two hashes are independent and well mixed; the odd factors keep kinds apart and the two from
@@ -52,7 +48,8 @@ struct route_entry *entry_new(const struct key *key)
     struct slice mark = kind_mark(key->kind);
     struct route_entry *entry =
         packed_new(entry_size(mark.size + key->name.size + key->prefix.size));
-    assert(key->name.size <= UINT16_MAX && key->prefix.size <= UINT16_MAX);
+    assert(key->kind != KEY_TENANT && key->name.size <= UINT16_MAX &&
+           key->prefix.size <= UINT16_MAX);
     entry->kind = (uint8_t)key->kind;
     entry->name_size = (uint16_t)key->name.size;
     entry->prefix_size = (uint16_t)key->prefix.size;
@@ -100,6 +97,14 @@ bool entry_has_key(const struct route_entry *entry, const struct key *key)
            slice_equal(own.prefix, key->prefix);
 }
 
+static bool has_key(const void *item, const struct key *key)
+{
+    if (key->kind != KEY_TENANT)
+        return entry_has_key(item, key);
+    const struct tenant *tenant = item;
+    return slice_equal(slice_of(tenant->name), key->name);
+}
+
 static void allocate(struct slots *slots, size_t capacity)
 {
     slots->slots = packed_array_new(capacity, sizeof(*slots->slots));
@@ -138,7 +143,7 @@ static struct slot *bucket_after(const struct slots *slots, const struct slot *b
 
 static bool is_full(const struct slot *bucket)
 {
-    return bucket[BUCKET_SLOTS - 1].entry != NULL;
+    return bucket[BUCKET_SLOTS - 1].item != NULL;
 }
 
 /* Which of the bucket's slots have this hash, as bits. Free ones have 0. */
@@ -156,7 +161,7 @@ static struct slot *find(const struct slots *slots, const struct key *key, uint6
     for (struct slot *bucket = home_of(slots, hash);; bucket = bucket_after(slots, bucket)) {
         for (unsigned same = same_hash(bucket, hash); same != 0; same &= same - 1) {
             struct slot *slot = &bucket[__builtin_ctz(same)];
-            if (slot->entry != NULL && entry_has_key(slot->entry, key))
+            if (slot->item != NULL && has_key(slot->item, key))
                 return slot;
         }
         if (!is_full(bucket))
@@ -164,11 +169,10 @@ static struct slot *find(const struct slots *slots, const struct key *key, uint6
     }
 }
 
-const struct route_entry *slots_find(const struct slots *slots, const struct key *key,
-                                     uint64_t hash)
+const void *slots_find(const struct slots *slots, const struct key *key, uint64_t hash)
 {
     const struct slot *slot = find(slots, key, hash);
-    return slot != NULL ? slot->entry : NULL;
+    return slot != NULL ? slot->item : NULL;
 }
 
 void slots_prefetch(const struct slots *slots, uint64_t hash)
@@ -176,7 +180,7 @@ void slots_prefetch(const struct slots *slots, uint64_t hash)
     __builtin_prefetch(home_of(slots, hash));
 }
 
-const struct route_entry *slots_find_likely(const struct slots *slots, uint64_t hash)
+const void *slots_find_likely(const struct slots *slots, uint64_t hash)
 {
     const struct slot *bucket = home_of(slots, hash);
     unsigned same = same_hash(bucket, hash);
@@ -184,7 +188,7 @@ const struct route_entry *slots_find_likely(const struct slots *slots, uint64_t 
         bucket = bucket_after(slots, bucket);
         same = same_hash(bucket, hash);
     }
-    return same != 0 ? bucket[__builtin_ctz(same)].entry : NULL;
+    return same != 0 ? bucket[__builtin_ctz(same)].item : NULL;
 }
 
 /* In the first bucket from its home on that has room. */
@@ -193,7 +197,7 @@ static void insert(struct slots *slots, struct slot slot)
     struct slot *bucket = home_of(slots, slot.hash);
     while (is_full(bucket))
         bucket = bucket_after(slots, bucket);
-    while (bucket->entry != NULL)
+    while (bucket->item != NULL)
         bucket++;
     *bucket = slot;
 }
@@ -204,33 +208,32 @@ static void grow(struct slots *slots)
     size_t capacity = (old.mask + 1) * 2;
     allocate(slots, capacity);
     for (size_t i = 0; i <= old.mask; i++)
-        if (old.slots[i].entry != NULL)
+        if (old.slots[i].item != NULL)
             insert(slots, old.slots[i]);
     slots_fini(&old);
 }
 
 /* At most two thirds full: one bucket in seven then has more than it has room for. */
-void slots_put(struct slots *slots, const struct route_entry *entry)
+void slots_put(struct slots *slots, const struct key *key, const void *item)
 {
-    struct key key = entry_key(entry);
-    uint64_t hash = key_hash(&key);
-    struct slot *slot = find(slots, &key, hash);
+    uint64_t hash = key_hash(key);
+    struct slot *slot = find(slots, key, hash);
     if (slot != NULL) {
-        slot->entry = entry;
+        slot->item = item;
         return;
     }
     size_t capacity = slots->mask + 1;
     if (slots->count + 1 > capacity - capacity / 3)
         grow(slots);
     slots->count++;
-    insert(slots, (struct slot){hash, entry});
+    insert(slots, (struct slot){hash, item});
 }
 
 /* The bucket's last slot fills the hole. Returns the slot that is free then. */
 static struct slot *close_gap(struct slot *bucket, struct slot *hole)
 {
     struct slot *last = bucket + BUCKET_SLOTS - 1;
-    while (last->entry == NULL)
+    while (last->item == NULL)
         last--;
     *hole = *last;
     *last = (struct slot){0};
@@ -241,7 +244,7 @@ static struct slot *close_gap(struct slot *bucket, struct slot *hole)
 static struct slot *find_stray(const struct slots *slots, struct slot *bucket, size_t distance)
 {
     size_t at = (size_t)(bucket - slots->slots);
-    for (struct slot *slot = bucket; slot < bucket + BUCKET_SLOTS && slot->entry != NULL; slot++) {
+    for (struct slot *slot = bucket; slot < bucket + BUCKET_SLOTS && slot->item != NULL; slot++) {
         size_t home = (size_t)(home_of(slots, slot->hash) - slots->slots);
         if (((at - home) & slots->mask) >= distance * BUCKET_SLOTS)
             return slot;
@@ -251,11 +254,10 @@ static struct slot *find_stray(const struct slots *slots, struct slot *bucket, s
 
 /* A bucket that was full may have turned somebody away, who is in one of those behind it up to the
  * first that is not full: the nearest moves up, which leaves a hole there. */
-void slots_remove(struct slots *slots, const struct route_entry *entry)
+void slots_remove(struct slots *slots, const struct key *key)
 {
-    struct key key = entry_key(entry);
-    struct slot *hole = find(slots, &key, key_hash(&key));
-    assert(hole != NULL && hole->entry == entry);
+    struct slot *hole = find(slots, key, key_hash(key));
+    assert(hole != NULL);
     struct slot *bucket =
         slots->slots + ((size_t)(hole - slots->slots) & ~(size_t)(BUCKET_SLOTS - 1));
     bool was_full = is_full(bucket);

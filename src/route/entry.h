@@ -1,4 +1,5 @@
-/* What a table holds: entries, found by key in an open-addressing hash.
+/* What a table holds, found by key in an open-addressing hash: an entry for each host and path, and
+ * tenants by their names.
  *
  * An entry is immutable once it was in a built table; only the registry makes and frees them. */
 #pragma once
@@ -13,12 +14,12 @@ struct claims;
 enum key_kind {
     KEY_HOST,     /* "chat.example.com", with "/prefix" behind it for a path rule */
     KEY_WILDCARD, /* "*.ai.example.com", likewise */
-    KEY_TENANT,   /* "=acme" */
+    KEY_TENANT,   /* "acme" */
 };
 
 struct key {
     enum key_kind kind;
-    struct slice name; /* without "*." or "=" */
+    struct slice name; /* without "*." */
     struct slice prefix;
 };
 
@@ -27,12 +28,12 @@ uint64_t key_hash_name(enum key_kind kind, struct slice name);
 uint64_t key_hash_prefix(uint64_t name_hash, struct slice prefix);
 uint64_t key_hash(const struct key *key);
 
-/* A lookup among many waits for memory, so that an entry begins with a cache line, and ends with
- * it unless its host is long. */
+/* Of a host or a path. A lookup among many waits for memory, so that an entry begins with a cache
+ * line, and ends with it unless its host is long. */
 struct route_entry {
     const struct tenant *tenant; /* NULL: the host has path rules only */
     union {
-        const struct tenant_host *host; /* the pattern that leads here; NULL for KEY_TENANT */
+        const struct tenant_host *host; /* the pattern that leads here */
         const struct path_rule *path;   /* the rule, where there is a prefix */
     };
     struct claims *claims; /* the registry's; not for readers of tables */
@@ -54,7 +55,7 @@ bool entry_has_key(const struct route_entry *entry, const struct key *key);
 
 struct slot {
     uint64_t hash;
-    const struct route_entry *entry; /* NULL: free */
+    const void *item; /* a tenant where the key is KEY_TENANT, else an entry; NULL: free */
 };
 
 /* Buckets of four slots, which are one cache line, so that no branch depends on which of them it
@@ -68,15 +69,14 @@ struct slots {
 };
 
 void slots_init(struct slots *slots);
-void slots_fini(struct slots *slots); /* the entries stay */
+void slots_fini(struct slots *slots); /* the items stay */
 void slots_copy(const struct slots *slots, struct slots *copy);
-const struct route_entry *slots_find(const struct slots *slots, const struct key *key,
-                                     uint64_t hash);
+const void *slots_find(const struct slots *slots, const struct key *key, uint64_t hash);
 /* Begins to bring the slot into the cache where the hash is looked for first. */
 void slots_prefetch(const struct slots *slots, uint64_t hash);
-/* The entry with this hash, whose key may be another. Reads nothing but slots. */
-const struct route_entry *slots_find_likely(const struct slots *slots, uint64_t hash);
-/* Adds the entry, or puts it in the place of the one with its key. */
-void slots_put(struct slots *slots, const struct route_entry *entry);
-/* The entry must be there. */
-void slots_remove(struct slots *slots, const struct route_entry *entry);
+/* The item with this hash, whose key may be another. Reads nothing but slots. */
+const void *slots_find_likely(const struct slots *slots, uint64_t hash);
+/* Adds the item, whose key this is, or puts it in the place of the one that has it. */
+void slots_put(struct slots *slots, const struct key *key, const void *item);
+/* One with this key must be there. */
+void slots_remove(struct slots *slots, const struct key *key);

@@ -92,8 +92,16 @@ static struct tenant *own_tenant(const struct tenant *tenant)
     return (struct tenant *)(uintptr_t)tenant;
 }
 
-/* An entry's share of the content hash: a sum of these does not depend on the order. A label's own
- * instance has none: which labels were asked for says nothing about the configuration. */
+/* What a tenant adds to the content hash, and an entry: a sum of these does not depend on the
+ * order. A label's own instance adds nothing: which labels were asked for says nothing about the
+ * configuration. */
+static uint64_t tenant_content(const struct tenant *tenant)
+{
+    if (tenant == NULL || tenant->instance_of != NULL)
+        return 0;
+    return hash_content(slice_of(tenant->name), ~tenant->content_hash);
+}
+
 static uint64_t entry_content(const struct route_entry *entry)
 {
     if (entry == NULL || entry->tenant == NULL || entry->tenant->instance_of != NULL)
@@ -101,20 +109,16 @@ static uint64_t entry_content(const struct route_entry *entry)
     return hash_content(entry_text(entry), entry->tenant->content_hash);
 }
 
-static struct slots *slots_of(struct route_registry *registry, enum key_kind kind)
-{
-    return kind == KEY_TENANT ? &registry->names : &registry->hosts;
-}
-
-/* Puts `entry` in its hash in the place of `old`; either may be NULL. */
+/* Puts `entry` in the hash in the place of `old`; either may be NULL. */
 static void replace_entry(struct route_registry *registry, const struct route_entry *old,
                           const struct route_entry *entry)
 {
     registry->content_hash += entry_content(entry) - entry_content(old);
+    const struct key key = entry_key(entry != NULL ? entry : old);
     if (entry != NULL)
-        slots_put(slots_of(registry, (enum key_kind)entry->kind), entry);
+        slots_put(&registry->hosts, &key, entry);
     else
-        slots_remove(slots_of(registry, (enum key_kind)old->kind), old);
+        slots_remove(&registry->hosts, &key);
     if (old != NULL)
         retire(registry, NULL, own_entry(old));
 }
@@ -124,11 +128,22 @@ static struct key tenant_key(struct slice name)
     return (struct key){.kind = KEY_TENANT, .name = name};
 }
 
-static const struct route_entry *find_tenant(const struct route_registry *registry,
-                                             struct slice name)
+/* Puts `tenant` in the place of `old`; either may be NULL. */
+static void replace_tenant(struct route_registry *registry, const struct tenant *old,
+                           const struct tenant *tenant)
 {
-    const struct key key = tenant_key(name);
-    return slots_find(&registry->names, &key, key_hash(&key));
+    registry->content_hash += tenant_content(tenant) - tenant_content(old);
+    const struct key key = tenant_key(slice_of(tenant != NULL ? tenant->name : old->name));
+    if (tenant != NULL)
+        slots_put(&registry->names, &key, tenant);
+    else
+        slots_remove(&registry->names, &key);
+    registry->tenant_count += tenant != NULL;
+    registry->tenant_count -= old != NULL;
+    registry->takeover_count += tenant != NULL && tenant->takes_over;
+    registry->takeover_count -= old != NULL && old->takes_over;
+    if (old != NULL)
+        retire(registry, own_tenant(old), NULL);
 }
 
 static struct key host_key(const char *name, bool wildcard)
@@ -318,10 +333,8 @@ bool route_registry_has_all(const struct route_registry *registry, const struct 
 void route_registry_put(struct route_registry *registry, struct tenant *tenant,
                         route_conflict_fn *on_conflict, void *context)
 {
-    const struct key name = tenant_key(slice_of(tenant->name));
-    const struct route_entry *old = find_tenant(registry, name.name);
-    const struct put put = {registry, tenant, old != NULL ? old->tenant : NULL, on_conflict,
-                            context};
+    const struct tenant *old = route_registry_find(registry, slice_of(tenant->name));
+    const struct put put = {registry, tenant, old, on_conflict, context};
 
     /* Claims are made before old ones are dropped, so that a tenant that comes in its own place
      * keeps its place in every queue. */
@@ -333,37 +346,25 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
         struct key key = path_key(&tenant->paths[i]);
         make_claim(&put, &key, NULL, &tenant->paths[i]);
     }
-    if (put.old != NULL)
-        drop_claims(registry, put.old);
-
-    registry->takeover_count += tenant->takes_over;
-    registry->takeover_count -= put.old != NULL && put.old->takes_over;
-    struct route_entry *entry = entry_new(&name);
-    entry->tenant = tenant;
-    replace_entry(registry, old, entry);
-    if (put.old != NULL)
-        retire(registry, own_tenant(put.old), NULL);
-    else
-        registry->tenant_count++;
+    if (old != NULL)
+        drop_claims(registry, old);
+    replace_tenant(registry, old, tenant);
 }
 
 bool route_registry_remove(struct route_registry *registry, struct slice name)
 {
-    const struct route_entry *entry = find_tenant(registry, name);
-    if (entry == NULL)
+    const struct tenant *tenant = route_registry_find(registry, name);
+    if (tenant == NULL)
         return false;
-    registry->takeover_count -= entry->tenant->takes_over;
-    drop_claims(registry, entry->tenant);
-    replace_entry(registry, entry, NULL);
-    retire(registry, own_tenant(entry->tenant), NULL);
-    registry->tenant_count--;
+    drop_claims(registry, tenant);
+    replace_tenant(registry, tenant, NULL);
     return true;
 }
 
 const struct tenant *route_registry_find(const struct route_registry *registry, struct slice name)
 {
-    const struct route_entry *entry = find_tenant(registry, name);
-    return entry != NULL ? entry->tenant : NULL;
+    const struct key key = tenant_key(name);
+    return slots_find(&registry->names, &key, key_hash(&key));
 }
 
 size_t route_registry_count(const struct route_registry *registry)
@@ -410,7 +411,7 @@ static void free_claims(struct claims *claims)
 static void free_hosts(struct slots *hosts)
 {
     for (size_t i = 0; i <= hosts->mask; i++) {
-        const struct route_entry *entry = hosts->slots[i].entry;
+        const struct route_entry *entry = hosts->slots[i].item;
         if (entry == NULL)
             continue;
         free_claims(entry->claims);
@@ -421,13 +422,8 @@ static void free_hosts(struct slots *hosts)
 
 static void free_names(struct slots *names)
 {
-    for (size_t i = 0; i <= names->mask; i++) {
-        const struct route_entry *entry = names->slots[i].entry;
-        if (entry == NULL)
-            continue;
-        tenant_free(own_tenant(entry->tenant));
-        entry_free(own_entry(entry));
-    }
+    for (size_t i = 0; i <= names->mask; i++)
+        tenant_free(own_tenant(names->slots[i].item));
     slots_fini(names);
 }
 

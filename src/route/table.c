@@ -224,8 +224,7 @@ const struct tenant *route_guess_tenant(const struct route_entry *guess)
 const struct tenant *route_table_tenant(const struct route_table *table, struct slice name)
 {
     const struct key key = {.kind = KEY_TENANT, .name = name};
-    const struct route_entry *entry = slots_find(&table->names, &key, key_hash(&key));
-    return entry != NULL ? entry->tenant : NULL;
+    return slots_find(&table->names, &key, key_hash(&key));
 }
 
 size_t route_table_tenant_count(const struct route_table *table)
@@ -248,9 +247,9 @@ void route_table_each_tenant(const struct route_table *table,
                              void *context)
 {
     for (size_t i = 0; i <= table->names.mask; i++) {
-        const struct route_entry *entry = table->names.slots[i].entry;
-        if (entry != NULL)
-            visit(context, entry->tenant);
+        const struct tenant *tenant = table->names.slots[i].item;
+        if (tenant != NULL)
+            visit(context, tenant);
     }
 }
 

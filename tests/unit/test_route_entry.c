@@ -49,10 +49,11 @@ static bool finds(unsigned i)
 
 static void toggle(unsigned i)
 {
+    const struct key key = key_at(i);
     if (is_in[i])
-        slots_remove(&slots, entries[i]);
+        slots_remove(&slots, &key);
     else
-        slots_put(&slots, entries[i]);
+        slots_put(&slots, &key, entries[i]);
     is_in[i] = !is_in[i];
 }
 
@@ -103,8 +104,8 @@ Test(route_entry, another_entry_takes_the_place_of_its_key, .init = open_up, .fi
 {
     const struct key key = key_at(3);
     struct route_entry *other = entry_new(&key);
-    slots_put(&slots, entries[3]);
-    slots_put(&slots, other);
+    slots_put(&slots, &key, entries[3]);
+    slots_put(&slots, &key, other);
     cr_expect(eq(sz, slots.count, 1));
     cr_expect(eq(ptr, (void *)(uintptr_t)slots_find(&slots, &key, key_hash(&key)), other));
     entry_free(other);
