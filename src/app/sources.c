@@ -80,6 +80,13 @@ static bool signature_read(const char *path, struct signature *signature)
     return true;
 }
 
+/* Zeroed where there is no such file. */
+static struct signature signature_of(const char *path)
+{
+    struct signature signature;
+    return signature_read(path, &signature) ? signature : (struct signature){0};
+}
+
 static bool same_time(struct timespec a, struct timespec b)
 {
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
@@ -432,8 +439,7 @@ static void take_named(struct source *source, const struct tenant_file *file)
     for (size_t i = 0; i < file->named_count; i++) {
         struct named_file *named = &source->named[source->named_count++];
         named->path = memory_copy_text(slice_of(file->named[i]));
-        if (!signature_read(named->path, &named->signature))
-            named->signature = (struct signature){0};
+        named->signature = signature_of(named->path);
     }
 }
 
@@ -571,9 +577,7 @@ static void remove_source(struct sources *sources, struct source *source,
 static bool same_named(const struct source *source)
 {
     for (size_t i = 0; i < source->named_count; i++) {
-        struct signature now;
-        if (!signature_read(source->named[i].path, &now))
-            now = (struct signature){0};
+        struct signature now = signature_of(source->named[i].path);
         if (!same_signature(&now, &source->named[i].signature))
             return false;
     }
