@@ -14,6 +14,7 @@ sys.path.insert(0, str(HERE))
 from support.acme import CHALLTESTSRV, PEBBLE, Pebble  # noqa: E402
 from support.certificates import Authority  # noqa: E402
 from support.certified import CertifiedStack  # noqa: E402
+from support.names import NameServer  # noqa: E402
 from support.stack import BINARY, HAPROXY, Stack, Upstream  # noqa: E402
 from support import tenants  # noqa: E402
 
@@ -191,3 +192,11 @@ def http(stack):
 @pytest.fixture
 def https(stack):
     return stack.https_port
+
+
+@pytest.fixture
+def names():
+    """A name server that says what the test has it say."""
+    server = NameServer()
+    yield server
+    server.stop()

@@ -9,18 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.clients import request
-from support.names import NameServer, Places
+from support.names import Places
 from support.processes import wait_until
 from support.stack import run_agent_command
 
 HERE, THERE = "127.0.1.1", "127.0.1.2"
-
-
-@pytest.fixture
-def names():
-    server = NameServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")

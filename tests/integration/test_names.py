@@ -8,18 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.clients import request
-from support.names import AAAA, NameServer, Places
+from support.names import AAAA, Places
 from support.processes import wait_until
 
 HERE, THERE, FORBIDDEN = "127.0.1.1", "127.0.1.2", "127.0.9.9"
 HOST = "chat.test"
-
-
-@pytest.fixture
-def names():
-    server = NameServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
