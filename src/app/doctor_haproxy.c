@@ -85,7 +85,7 @@ static bool is_haproxy_cfg(const struct configuration *configuration, const char
            is_haproxy_cfg_as(configuration->haproxy, text, thumbprint);
 }
 
-static char *write_again(const char *path)
+char *doctor_haproxy_files_fix(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
@@ -99,11 +99,13 @@ static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
     doctor_made(doctor, DOCTOR_FILES);
     if (text == NULL)
         doctor_find(doctor, errno == EACCES ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_FILES, NULL, path,
-                    errno == EACCES ? memory_format("sudo owui-spoa doctor") : write_again(path),
+                    errno == EACCES ? memory_format("sudo owui-spoa doctor")
+                                    : doctor_haproxy_files_fix(path),
                     "it cannot be read: %s", strerror(errno));
     else if (is_spoe ? !is_spoe_file(&configuration->haproxy, text)
                      : !is_haproxy_cfg(configuration, text))
-        doctor_find(doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path, write_again(path),
+        doctor_find(doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
+                    doctor_haproxy_files_fix(path),
                     "it is not what this configuration needs: written by hand, or before something "
                     "changed");
     free(text);
@@ -255,7 +257,7 @@ static void on_stat(void *context, enum error error, const char *reason, struct 
     doctor_made(doctor, DOCTOR_SPOE);
     if (error == ERROR_OK && agents == 0)
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_SPOE, NULL, look->target.path,
-                    write_again(doctor->whole.configuration->haproxy.spoe_path),
+                    doctor_haproxy_files_fix(doctor->whole.configuration->haproxy.spoe_path),
                     "this HAProxy has another configuration: there is no agent in it");
     doctor_end(doctor);
 }

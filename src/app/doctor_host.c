@@ -197,13 +197,34 @@ static char *why_none(const struct json *stored)
     return next.size > 0 ? memory_format(": %.*s", SLICE_PRINT(next)) : memory_format("%s", "");
 }
 
+/* Why a HAProxy does not serve what is on disk, in the daemon's words. */
+static struct slice why_not_served(const struct json *stored)
+{
+    const struct json *haproxys = json_get(stored, "haproxys");
+    struct slice why = SLICE("");
+    for (size_t i = 0; i < json_count(haproxys) && why.size == 0; i++)
+        why = ask_text(json_at(haproxys, i), "problem");
+    return why;
+}
+
+/* When the daemon has tried in vain, HAProxy's own files are what has to be changed. For free(). */
+static char *serving_fix(const struct host_look *look, struct slice why)
+{
+    return why.size > 0
+               ? doctor_haproxy_files_fix(look->doctor->whole.configuration->haproxy.spoe_path)
+               : memory_format("owui-spoa certs deploy %s", look->tenant->name);
+}
+
 static void find_none(const struct host_look *look, const char *what)
 {
     const struct json *stored = find_certificate(look);
     bool is_stored = json_get(stored, "serial") != NULL;
-    char *why = is_stored ? memory_format(", though there is one on disk") : why_none(stored);
+    struct slice not_served = why_not_served(stored);
+    char *why = is_stored ? memory_format(", though there is one on disk%s%.*s",
+                                          not_served.size > 0 ? ": " : "", SLICE_PRINT(not_served))
+                          : why_none(stored);
     find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
-         is_stored ? memory_format("owui-spoa certs deploy %s", look->tenant->name)
+         is_stored ? serving_fix(look, not_served)
                    : memory_format("owui-spoa certs; \"acme\": {\"directory\"} in %s",
                                    look->doctor->configuration_path),
          "%s%s", what, why);
@@ -225,15 +246,15 @@ static void compare_certificates(const struct host_look *look,
                                  const struct crypto_certificate *shown)
 {
     const struct json *stored = find_certificate(look);
-    struct slice serial = ask_text(stored, "serial");
+    struct slice serial = ask_text(stored, "serial"), why = why_not_served(stored);
     if (shown->not_after_s <= clock_wall_s())
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
              memory_format("owui-spoa certs renew %s", look->tenant->name),
              "the certificate that is shown is over");
     else if (serial.size > 0 && !is_stored(look, slice_of(shown->serial)))
-        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
-             memory_format("owui-spoa certs deploy %s", look->tenant->name),
-             "HAProxy shows serial %s, and on disk is %.*s", shown->serial, SLICE_PRINT(serial));
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, serving_fix(look, why),
+             "HAProxy shows serial %s, and on disk is %.*s%s%.*s", shown->serial,
+             SLICE_PRINT(serial), why.size > 0 ? ": " : "", SLICE_PRINT(why));
     else if (slice_equal(ask_text(stored, "alarm"), SLICE("expiring")))
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
              "it nears its end and is not renewed: %.*s",

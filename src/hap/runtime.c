@@ -301,9 +301,23 @@ static enum runtime_step after_commit(struct runtime_swap *swap, struct slice an
     return verify(swap, command);
 }
 
+/* "Can't edit the crt-list: crt-list '...' does not exist!": it reads some other folder. */
+static enum runtime_step fail_unread(struct runtime_swap *swap)
+{
+    swap->error =
+        error_set(&swap->reason, ERROR_PROTOCOL,
+                  "no bind of HAProxy reads %.*s: its haproxy.cfg lacks \"ssl crt %.*s\", "
+                  "which `owui-spoa haproxy-config` writes",
+                  SLICE_PRINT(swap->list), SLICE_PRINT(swap->list));
+    swap->state = SWAP_END;
+    return RUNTIME_FAILED;
+}
+
 static enum runtime_step after_add(struct runtime_swap *swap, struct slice answer,
                                    struct writer *command)
 {
+    if (contains(answer, SLICE("does not exist")))
+        return fail_unread(swap);
     if (!runtime_has_line(answer, SLICE("Success!")))
         return fail(swap, "add ssl crt-list", answer);
     swap->added = true;

@@ -1,13 +1,17 @@
 """README's "When something is wrong": each symptom that has a word of ours is made to happen, and the
 commands that the table names tell what it says."""
 
+import http.server
+import os
 import re
+import signal
+import threading
 
 import pytest
 
 from support.clients import request
 from support.processes import free_port, wait_until
-from support.stack import REPOSITORY, run_agent_command
+from support.stack import REPOSITORY, Upstream, run_agent_command
 from test_admin import Admin
 
 HANDSHAKE = [
@@ -16,6 +20,7 @@ HANDSHAKE = [
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
 ]
+SIGN_IN, CERTIFIED = "login.example.test", "chat.example.test"
 SOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
 
 
@@ -122,7 +127,6 @@ def no_agent(stack):
     wait_until(lambda: seen(stack, "good.test")[0] == 200, "it is there again", 30)
 
 
-# None: other tests make it happen (test_doctor.py, test_certificates.py).
 TRIED = {
     "503, `X-Refused: no-agent`": no_agent,
     "503, `X-Refused: upstream-unresolved`": unresolved,
@@ -133,24 +137,129 @@ TRIED = {
     "429, `X-Refused: requests`, `signin` or `websockets`": limit,
     "pages load, chat does not answer; 403, `X-Refused: origin`": origin,
     "pages load, chat does not answer; no `X-Refused`": cors,
-    "login ends on http://": None,
-    "no certificate, or the wrong one": None,
+    "login ends on http://": "test_a_login_that_ends_on_http",
+    "no certificate": "test_no_certificate",
+    "the wrong certificate": "test_the_wrong_certificate",
     "a change is not in force": kept,
 }
 
 
 def test_every_symptom_is_tried():
     assert table() == list(TRIED)
+    assert all(trial in globals() for trial in TRIED.values() if isinstance(trial, str))
 
 
-@pytest.mark.parametrize("symptom", [name for name, trial in TRIED.items() if trial])
+@pytest.mark.parametrize("symptom", [name for name, trial in TRIED.items() if callable(trial)])
 def test_a_symptom(stack, symptom):
     TRIED[symptom](stack)
+
+
+# --- with TLS: each is made to happen, and the advice mends it ------------------------------------
+
+
+def test_a_login_that_ends_on_http(new_certified, folder):
+    stack = new_certified()
+    port = free_port()
+    running = []
+
+    def open_webui(believes):
+        """It is started anew, with another FORWARDED_ALLOW_IPS."""
+        for one in running:
+            one.stop()
+        env = {"OAUTH_PROVIDER_NAME": "SSO", "CORS_ALLOW_ORIGIN": f"https://{SIGN_IN}"}
+        one = Upstream("login", folder, env=env, believes=believes, port=port)
+        running[:] = [one.start().wait()]
+
+    def redirect_uri():
+        """Where the identity provider is asked to send the user afterwards."""
+        answer = stack.get(SIGN_IN, "/oauth/oidc/login")
+        return answer.status, answer.header("Location").split("redirect_uri=")[1]
+
+    try:
+        open_webui("192.0.2.1")  # anybody but HAProxy
+        tenant = {"hosts": [SIGN_IN], "upstream": running[0].url}
+        stack.write_tenants({"login": tenant}, "login.json")
+        stack.start()
+        stack.wait_served(SIGN_IN)
+        assert redirect_uri() == (302, f"http://{SIGN_IN}/oauth/oidc/login/callback")
+        wait_until(lambda: "FORWARDED_ALLOW_IPS" in told(stack, "doctor", "login"), "told", 30)
+        for believes in ("*", "127.0.0.1"):  # as the table has it: either of them
+            open_webui(believes)
+            assert redirect_uri() == (302, f"https://{SIGN_IN}/oauth/oidc/login/callback")
+        wait_until(lambda: "FORWARDED" not in told(stack, "doctor", "login"), "well", 30)
+    finally:
+        for one in running:
+            one.stop()
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """A web server that has port 80, and at first does not pass on what HAProxy has to answer."""
+
+    passes_to = None
+
+    def do_GET(self):
+        if self.passes_to is None:
+            self.send_error(404)
+            return
+        answer = request(self.passes_to, self.path, self.headers["Host"])
+        self.send_response(answer.status)
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_no_certificate(new_certified, monkeypatch):
+    stack = new_certified()
+    seen_by_the_ca, stack.http_port = stack.http_port, free_port()
+    stack.config["haproxy"]["http"] = [f"127.0.0.1:{stack.http_port}"]
+    stack.want(("chat", CERTIFIED))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", seen_by_the_ca), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            stack.start()
+            stack.wait_told("chat.pem", lambda one: "problem" in one, "refused", 60)
+            assert stack.served(CERTIFIED) is None
+            shown = told(stack, "certs")
+            words = f"last problem: unauthorized: {CERTIFIED}: "  # then the CA's own
+            assert "/.well-known/acme-challenge/" in shown.split(words)[1] and "404" in shown
+            monkeypatch.setattr(Elsewhere, "passes_to", stack.http_port)
+            stack.certs("renew", "chat")
+            stack.wait_served(CERTIFIED, timeout_s=60)
+            wait_until(lambda: stack.certs_code("--check") == 0, "all fine", 30)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_wrong_certificate(new_certified):
+    """Somebody's haproxy.cfg reads another folder, with a certificate that was there before."""
+    stack = new_certified()
+    stack.want(("chat", CERTIFIED))
+    before = stack.haproxy_dir / "before"
+    before.mkdir()
+    stack.authority.issue([CERTIFIED], before / "chat.pem")
+    stack.write_config()
+    stack.write_haproxy_config()
+    path = stack.haproxy_dir / "haproxy.cfg"
+    path.write_text(path.read_text().replace(str(stack.crt_dir), str(before)))
+    stack.start_haproxy()
+    stack.start_agent()
+    stack.wait_told("chat.pem", lambda one: "serial" in one, "obtained", 60)
+    assert stack.served(CERTIFIED) is None  # of this CA
+    wait_until(lambda: stack.certs_code("--check") == 1, "not served", 30)
+    wait_until(lambda: f'lacks "ssl crt {stack.crt_dir}"' in told(stack, "certs"), "why", 30)
+    stack.write_haproxy_config()  # `owui-spoa haproxy-config --out`
+    os.kill(stack.haproxy.pid, signal.SIGUSR2)  # `systemctl reload haproxy`
+    stack.wait_served(CERTIFIED, timeout_s=60)
+    wait_until(lambda: stack.certs_code("--check") == 0, "all fine", 30)
 
 
 def test_the_commands_that_are_named_are_there():
     text = (REPOSITORY / "README.md").read_text()
     part = text.split("\n### When something is wrong\n")[1].split("\n## ")[0]
-    named = set(re.findall(r"`(?:sudo )?owui-spoa ([a-z]+)", part))
+    named = set(re.findall(r"`(?:sudo )?owui-spoa ([a-z-]+)", part))
     listed = run_agent_command("--help").stdout
     assert named and all(f"\n  {name} " in listed for name in named), named

@@ -86,6 +86,25 @@ Test(swap, a_new_name_is_made_first_and_listed_last)
     cr_assert_not(swap.existed);
 }
 
+Test(swap, a_folder_that_haproxy_does_not_read_is_told)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n/etc/haproxy/certs/other.pem\n\n"},
+        {"show ssl cert " FILE_NAME, UNKNOWN},
+        {"new ssl cert " FILE_NAME, "New empty certificate store '" FILE_NAME "'!\n\n"},
+        {"set ssl cert " FILE_NAME " <<\n" PEM,
+         "Transaction created for certificate " FILE_NAME "!\n\n"},
+        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME "\nSuccess!\n\n"},
+        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
+        {"add ssl crt-list " LIST_NAME " " FILE_NAME,
+         "Can't edit the crt-list: crt-list '" LIST_NAME "' does not exist!\n\n"},
+        {0},
+    };
+    cr_assert(play(&swap, false, turns) == RUNTIME_FAILED);
+    cr_assert(strstr(swap.reason.text, "lacks \"ssl crt " LIST_NAME "\"") != NULL);
+}
+
 Test(swap, a_leftover_transaction_is_aborted_first)
 {
     struct runtime_swap swap = {0};
