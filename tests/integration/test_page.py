@@ -410,6 +410,44 @@ def test_the_daemon_goes_and_comes_back(page):
     assert page.js("document.querySelector('#app').checkVisibility()") is True
 
 
+def test_a_question_that_nobody_answers(page):
+    page.expected = ("Failed to load resource", "ERR_CONNECTION_REFUSED", "ERR_EMPTY_RESPONSE")
+    page.sign_in(page.api.tokens["admin"])
+    page.click("#tenant-rows button", "Begin maintenance of sales")
+    page.see("#ask[open]", "asked")
+    page.api.stack.agents[0].stop()
+    page.click("#ask-yes")
+    page.wait_text("#ask-wrong", "The daemon does not answer.")
+    page.api.stack.start_agent()
+    page.click("#ask-no")
+    page.browser.wait("document.querySelector('#lost').hidden", "it is over", 60)
+    page.wait_row("sales", 1, "live")
+
+
+def test_what_somebody_else_has_changed_is_looked_at_again(page):
+    page.expected = ("412",)
+    admin = page.api.tokens["admin"]
+    page.sign_in(admin)
+    page.click("#tenant-rows button", "sales")
+    page.see("#tenant[open]", "the panel is open")
+    note = {"_note": "somebody else was here"}
+    assert page.api.ask("PATCH", "/v1/tenants/sales", note, token=admin)[0] == 200
+    page.click("#tenant button", "Begin maintenance of sales")
+    page.wait_text("#ask[open] h2", "Begin maintenance of sales?")
+    page.click("#ask-yes")
+    page.wait_text("#ask-wrong", "since you looked at it")
+    assert page.js("document.querySelector('#ask-yes').disabled") is True
+    assert focus(page) == "Look again"
+    page.click("#ask-no")
+    page.wait_text("#tenant[open] pre", "somebody else was here")
+    page.click("#tenant button", "Begin maintenance of sales")
+    page.wait_text("#ask[open] h2", "Begin maintenance of sales?")
+    assert page.text("#ask-no") == "Cancel"
+    page.click("#ask-no")
+    page.gone("#ask[open]")
+    page.click("#tenant-close")
+
+
 # --- by keyboard, and for those who hear it -------------------------------------------------------
 
 
@@ -626,6 +664,108 @@ def test_nothing_is_cut_off_on_a_narrow_screen(page, width):
         page.open(f"#{view}")
         page.see(f"#{view}", "the view is there")
         assert page.js("document.documentElement.scrollWidth") <= width, view
+
+
+# Whatever text is seen, and how much its colour and what is behind it are apart (WCAG 2, 1.4.3).
+PALE = """
+(() => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(c => c / 255)
+    .map(c => c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
+  const behind = node => {
+    for (let at = node; at; at = at.parentElement) {
+      const colour = numbers(getComputedStyle(at).backgroundColor);
+      if (colour[3] !== 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const pale = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
+    if (!text || !node.checkVisibility() || node.closest('script, [disabled], option')) continue;
+    const [a, b] = [light(numbers(getComputedStyle(node).color)), light(behind(node))];
+    const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+    if (ratio < 4.5) pale.push(`${text}: ${ratio.toFixed(2)}`);
+  }
+  return pale;
+})()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_is_readable(page, scheme):
+    page.expected = ("401",)
+    page.browser.cdp(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
+    stack = page.api.stack
+    (stack.tenants_dir / "no.json").write_text('{"tenants": {')
+    stack.write_tenants({"wrong": {"hosts": ["wrong.page.test"], "upstrem": "x"}}, "wrong.json")
+    page.open()
+    page.see("#login", "the form is there")
+    page.fill("#token", "owui_" + "B" * 43)
+    page.click("#login button")
+    page.wait_text("#login-wrong", "not known")
+    assert page.js(PALE) == []
+    page.sign_in(page.api.tokens["admin"])
+    page.wait_text("#tenant-rows", "wrong")
+    page.wait_text("#file-problems", "no.json")
+    request(stack.http_port, "/", "nobody.page.test")
+    for view, part in [
+        ("tenants", "wrong"),
+        ("certificates", "sales"),
+        ("traffic", "nobody.page.test"),
+        ("changes", "by hand"),
+    ]:
+        page.open(f"#{view}")
+        page.wait_text(f"#{view}", part)
+        if view == "changes":
+            page.click("#change-rows button", "Diff")
+            page.see(".diff, #change-rows .none", "the diff is there")
+        assert page.js(PALE) == [], view
+    page.open("#tenants")
+    page.click("#tenant-rows button", "wrong")
+    page.see("#tenant[open] .wrong", "the panel is open")
+    assert page.js(PALE) == []
+    page.click("#tenant-close")
+    page.click("#tenant-rows button", "Begin maintenance of chat")
+    page.see("#ask[open]", "asked")
+    assert page.js(PALE) == []
+    page.click("#ask-no")
+    for name in ("no", "wrong"):
+        (stack.tenants_dir / f"{name}.json").unlink()
+
+
+def test_the_longest_names_break_nothing(page):
+    """63 letters without a place to break, at the width of a small telephone."""
+    stack, name = page.api.stack, "m" * 63
+    host = f"{'w' * 63}.{'x' * 63}.page.test"
+    definition = {"hosts": [host, f"{name}.page.test"], "upstream": f"http://{'y' * 60}.test:3000"}
+    stack.write_tenants({name: definition}, "long.json")
+    screen(page, 320, 700)
+    page.sign_in(page.api.tokens["admin"])
+    page.wait_text("#tenant-rows", name)
+
+    def fits(selector):
+        script = f"(one => one.scrollWidth - one.clientWidth)(document.querySelector({selector!r}))"
+        return page.js(script) <= 0 and page.js("document.documentElement.scrollWidth") <= 320
+
+    assert fits("main")
+    page.click("#tenant-rows button", name)
+    page.see("#tenant[open]", "the panel is open")
+    assert fits("#tenant > div")
+    page.click("#tenant-close")
+    page.click("#tenant-rows button", f"Begin maintenance of {name}")
+    page.see("#ask[open]", "asked")
+    assert fits("#ask > div")
+    page.click("#ask-no")
+    for view in ("certificates", "changes"):
+        page.open(f"#{view}")
+        page.wait_text(f"#{view}", "long" if view == "changes" else name)
+        assert fits("main"), view
+    (stack.tenants_dir / "long.json").unlink()
 
 
 SHOTS = os.environ.get("OWUI_SCREENSHOTS")
