@@ -10,19 +10,6 @@
 
 enum { SHOWN_MAX = 5 }; /* of a kind: the others may well be wrong for the same reason */
 
-/* States in which a tenant is not what its file says, or is of no use, the worst first. */
-static const struct {
-    const char *state;
-    const char *means;
-} WRONG[] = {
-    {"broken", "is not served"},
-    {"shadowed", "is not served"},
-    {"unresolved", "has no address to go to, and its users get 503"},
-    {"contested", "has not all of its hosts and paths"},
-    {"kept", "is served as it was before its last change"},
-    {"parked", "is served as it was until the new upstream has an address"},
-};
-
 static bool is_serving(const struct json *status)
 {
     bool serving = true; /* /v1/reload does not tell: it is refused otherwise */
@@ -51,8 +38,9 @@ size_t status_count_troubles(const struct json *status)
     const struct json *haproxys = json_get(status, "haproxys");
     size_t troubles = count_certificates(status) + !is_serving(status) +
                       json_count(json_get(status, "problems")) + haproxy_config_differs(status);
-    for (size_t i = 0; i < COUNT_OF(WRONG); i++)
-        troubles += (size_t)ask_number(json_get(status, "tenants"), WRONG[i].state);
+    const struct view_trouble *trouble;
+    for (size_t i = 0; (trouble = view_trouble_at(i)) != NULL; i++)
+        troubles += (size_t)ask_number(json_get(status, "tenants"), trouble->state);
     for (size_t i = 0; i < json_count(haproxys); i++)
         troubles += ask_number(json_at(haproxys, i), "pid") <= 0;
     return troubles;
@@ -152,7 +140,8 @@ void status_print_troubles(const char *socket, const struct json *status)
         puts("\nhaproxy.cfg is not what the configuration asks for since its last change");
         view_hint(SLICE("owui-spoa haproxy-config --out /etc/haproxy && systemctl reload haproxy"));
     }
-    for (size_t i = 0; i < COUNT_OF(WRONG); i++)
-        print_tenants(socket, status, WRONG[i].state, WRONG[i].means);
+    const struct view_trouble *trouble;
+    for (size_t i = 0; (trouble = view_trouble_at(i)) != NULL; i++)
+        print_tenants(socket, status, trouble->state, trouble->means);
     print_certificates(socket, status);
 }

@@ -138,7 +138,7 @@ static int ask_pages(struct list *list, const char *state, bool only_right)
 /* For people, what is wrong comes first; programs get the order of names. */
 static int show_all(const struct wish *wish, const char *socket)
 {
-    static const char *const WRONG[] = {"broken", "kept", "shadowed", "contested"};
+    const struct view_trouble *trouble;
     struct list list = {.socket = socket};
     struct json *root = json_new_object();
     bool sorts = !wish->json && wish->state == NULL;
@@ -147,8 +147,9 @@ static int show_all(const struct wish *wish, const char *socket)
         list.all = json_new_array();
         json_put(root, "tenants", list.all);
     }
-    for (size_t i = 0; sorts && code == EXIT_GOOD && i < COUNT_OF(WRONG); i++)
-        code = ask_pages(&list, WRONG[i], false);
+    for (size_t i = 0; sorts && code == EXIT_GOOD && (trouble = view_trouble_at(i)) != NULL; i++)
+        if (trouble->is_wrong)
+            code = ask_pages(&list, trouble->state, false);
     if (code == EXIT_GOOD)
         code = ask_pages(&list, wish->state, sorts);
     if (code == EXIT_GOOD && wish->json)

@@ -30,11 +30,27 @@ void view_hint(struct slice text)
 
 /* -- Tenants ----------------------------------------------------------------------------------- */
 
+const struct view_trouble *view_trouble_at(size_t index)
+{
+    static const struct view_trouble TROUBLES[] = {
+        {"broken", true, "is not served"},
+        {"shadowed", true, "is not served"},
+        {"unresolved", false, "has no address to go to, and its users get 503"},
+        {"contested", true, "has not all of its hosts and paths"},
+        {"kept", true, "is served as it was before its last change"},
+        {"parked", false, "is served as it was until the new upstream has an address"},
+    };
+    return index < COUNT_OF(TROUBLES) ? &TROUBLES[index] : NULL;
+}
+
 bool view_tenant_is_wrong(const struct json *tenant)
 {
     struct slice state = ask_text(tenant, "state");
-    return slice_equal(state, SLICE("kept")) || slice_equal(state, SLICE("broken")) ||
-           slice_equal(state, SLICE("shadowed")) || slice_equal(state, SLICE("contested"));
+    const struct view_trouble *trouble;
+    for (size_t i = 0; (trouble = view_trouble_at(i)) != NULL; i++)
+        if (slice_equal(state, slice_of(trouble->state)))
+            return trouble->is_wrong;
+    return false;
 }
 
 void view_problem(const struct json *problem)

@@ -7,6 +7,14 @@
 /* What is wrong with a file, with its place and a hint. */
 void view_problem(const struct json *problem);
 
+/* States in which a tenant is not what its file says, or is of no use. */
+struct view_trouble {
+    const char *state;
+    bool is_wrong;     /* a file has to be mended; else a name has no address, which may pass */
+    const char *means; /* "it ..." */
+};
+/* The worst first; NULL behind the last. */
+const struct view_trouble *view_trouble_at(size_t index);
 MUST_CHECK bool view_tenant_is_wrong(const struct json *tenant);
 void view_tenant_problems(const struct json *tenant);
 
