@@ -89,6 +89,19 @@ static void set_key(void *context, const struct admin_request *request, const ch
     perform(context, request, &edit, answer);
 }
 
+/* What stands in the tenant's file at this moment; NULL when that cannot be read. For json_free().
+ */
+static struct json *definition_of(const struct live *live, struct slice name)
+{
+    struct sources_entry entry;
+    char *text = memory_copy_text(name);
+    struct json *definition = NULL;
+    if (sources_find(publisher_sources(live->publisher), text, &entry))
+        definition = tenant_definition(entry.file, entry.name, NULL, NULL);
+    free(text);
+    return definition;
+}
+
 static void suspend_tenant(void *context, const struct admin_request *request,
                            struct admin_answer *answer)
 {
@@ -107,12 +120,7 @@ static void resume_tenant(void *context, const struct admin_request *request,
 
 static bool has_maintenance(const struct live *live, struct slice name)
 {
-    struct sources_entry entry;
-    char *text = memory_copy_text(name);
-    struct json *definition = NULL;
-    if (sources_find(publisher_sources(live->publisher), text, &entry))
-        definition = tenant_definition(entry.file, entry.name, NULL, NULL);
-    free(text);
+    struct json *definition = definition_of(live, name);
     bool has = json_type_of(json_get(definition, "maintenance")) == JSON_TYPE_OBJECT;
     json_free(definition);
     return has;
@@ -150,10 +158,22 @@ static void switch_version(void *context, const struct admin_request *request,
                            struct admin_answer *answer)
 {
     const struct json *to = json_get(request->body, "to");
-    if (json_type_of(to) != JSON_TYPE_TEXT)
+    struct slice before, after;
+    if (!json_read_text(to, &after)) {
         admin_refuse(answer, 400, "the body must say which version: {\"to\": \"green\"}");
-    else
-        set_key(context, request, "switch", "active", to, answer);
+        return;
+    }
+    struct json *definition = definition_of(context, request->item);
+    bool known = json_read_text(json_get(definition, "active"), &before);
+    char *detail =
+        memory_format("%s%.*s%sto %.*s", known ? "from " : "", known ? (int)before.size : 0,
+                      known ? before.data : "", known ? " " : "", SLICE_PRINT(after));
+    const struct tenant_step step = {"", SLICE("active"), to};
+    struct tenant_edit edit = {
+        .what = "switch", .detail = detail, .kind = TENANT_CHANGE, .steps = &step, .step_count = 1};
+    perform(context, request, &edit, answer);
+    free(detail);
+    json_free(definition);
 }
 
 const struct admin_operation TENANT_CHANGE_OPERATIONS[] = {

@@ -148,7 +148,9 @@ static bool read_place(struct editing *editing)
     tenant_etag(object, etag);
     if (slice_equal(edit->if_match, slice_of(etag)))
         return true;
-    admin_refuse(editing->answer, 412, "tenant \"%s\" has been changed since you looked at it",
+    admin_refuse(editing->answer, 412,
+                 "tenant \"%s\" has been changed since you looked at it: look again, and send the "
+                 "ETag that it has now",
                  edit->name);
     return false;
 }
@@ -323,7 +325,10 @@ static bool write_text(const struct editing *editing)
 static void publish(const struct editing *editing, const struct admin_peer *peer)
 {
     char *who = live_who(peer);
-    char *what = memory_format("%s tenant %s", editing->edit->what, editing->edit->name);
+    const struct tenant_edit *edit = editing->edit;
+    char *what =
+        memory_format("%s tenant %s%s%s", edit->what, edit->name, edit->detail != NULL ? " " : "",
+                      edit->detail != NULL ? edit->detail : "");
     const struct origin origin = {.by = "admin", .who = who, .what = what};
     publisher_files_written(editing->live->publisher, &editing->path, 1, &origin);
     free(what);

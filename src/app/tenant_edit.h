@@ -17,7 +17,8 @@ struct tenant_step {
 
 struct tenant_edit {
     const char *name;
-    const char *what; /* for people: "suspend" */
+    const char *what;   /* for people: "suspend" */
+    const char *detail; /* what is to be told behind its name; NULL: nothing */
     enum { TENANT_ADD, TENANT_REPLACE, TENANT_CHANGE, TENANT_REMOVE } kind;
     const struct json *value;        /* to add or to put in the place of what is there */
     const struct tenant_step *steps; /* of a change */

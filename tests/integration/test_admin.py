@@ -464,6 +464,11 @@ def test_blue_and_green_by_one_command(by_hand):
     assert code == 1 and "red" in error and place(stack, "two.test") == 12
     assert stack.admin.run("switch", "two", "blue")[0] == 0
     assert place(stack, "two.test") == 11
+    history = stack.admin.http("GET", "/v1/history")[1]["history"]
+    assert [one["what"] for one in history[:2]] == [
+        "switch tenant two from green to blue",
+        "switch tenant two from blue to green",
+    ]
 
 
 def test_two_admins_at_once_lose_nothing(by_hand):
