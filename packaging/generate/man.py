@@ -36,7 +36,8 @@ def sentences(text):
 
 def paragraph(text):
     sentence_lines = sentences(" ".join(text.split())).split("\n")
-    wrapped = [textwrap.wrap(line, 76, break_long_words=False) for line in sentence_lines]
+    layout = {"break_long_words": False, "break_on_hyphens": False}  # "owui-spoa" is one word
+    wrapped = [textwrap.wrap(line, 76, **layout) for line in sentence_lines]
     return [line_of(line) for lines in wrapped for line in lines]
 
 

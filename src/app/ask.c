@@ -4,6 +4,7 @@
 #include "admin/admin_client.h"
 #include "command.h"
 #include "core/memory.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ struct configuration *ask_configuration(const char *path)
         free(text);
     }
     if (configuration == NULL)
-        fprintf(stderr, "owui-spoa: %s cannot be read; -c FILE names another one\n", path);
+        terminal_complain("%s cannot be read; -c FILE names another one", path);
     tenant_file_fini(&tenants);
     diagnostics_fini(&diagnostics);
     return configuration;
@@ -44,9 +45,10 @@ static void print_problems(const struct json *problems)
     for (size_t i = 0; i < json_count(problems); i++) {
         struct slice hint = ask_text(json_at(problems, i), "hint");
         if (i > 0)
-            fprintf(stderr, "  %.*s\n", SLICE_PRINT(ask_text(json_at(problems, i), "message")));
+            terminal_complain_more("  ", "%.*s",
+                                   SLICE_PRINT(ask_text(json_at(problems, i), "message")));
         if (hint.size > 0)
-            fprintf(stderr, "    %.*s\n", SLICE_PRINT(hint));
+            terminal_complain_more("    ", "%.*s", SLICE_PRINT(hint));
     }
 }
 
@@ -64,10 +66,10 @@ struct json *ask_if(const char *socket, const char *method, const char *path, co
     struct json *answer = admin_request_if(socket, method, path, if_match, body, &status, &why);
     *code = EXIT_GOOD;
     if (answer == NULL) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
         *code = EXIT_WRONG;
     } else if (status >= 400) {
-        fprintf(stderr, "owui-spoa: %.*s\n", SLICE_PRINT(ask_text(answer, "error")));
+        terminal_complain("%.*s", SLICE_PRINT(ask_text(answer, "error")));
         print_problems(json_get(answer, "problems"));
         *code = EXIT_BAD;
         json_free(answer);

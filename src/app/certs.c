@@ -25,9 +25,11 @@ static void print_served(const struct json *certificate, char *text, size_t size
     snprintf(text, size, "%zu/%zu", served, json_count(haproxys));
 }
 
-/* All names in a line or two. */
-static void print_names(const struct json *hosts)
+/* All names in a line or two, and by whom. */
+static void print_names(const struct json *certificate)
 {
+    const struct json *hosts = json_get(certificate, "hosts");
+    struct slice issuer = ask_text(certificate, "issuer");
     size_t count = json_count(hosts);
     size_t shown = size_min(count, NAMES_SHOWN);
     char *names = memory_copy_text(SLICE(""));
@@ -42,7 +44,10 @@ static void print_names(const struct json *hosts)
     }
     char *whole = count > shown ? memory_format("%s and %zu more", names, count - shown)
                                 : memory_copy_text(slice_of(names));
-    view_line("for", slice_of(whole));
+    char *text = memory_format("for %s%s%.*s", whole, issuer.size > 0 ? ", issued by " : "",
+                               SLICE_PRINT(issuer));
+    view_line("", slice_of(text));
+    free(text);
     free(whole);
     free(names);
 }
@@ -59,7 +64,7 @@ static void print_row(const struct json *certificate, int64_t now_s)
                                 expiry, served);
     char *padded = memory_format("%-*s", NEXT_INDENT, first);
     terminal_wrap(padded, NEXT_INDENT, next, terminal_columns());
-    print_names(json_get(certificate, "hosts"));
+    print_names(certificate);
     view_certificate_problems(certificate, now_s);
     free(padded);
     free(first);

@@ -7,8 +7,10 @@
 
 #include "command.h"
 #include "command_help.h"
+#include "core/memory.h"
 #include "core/nearest.h"
 #include "core/slice.h"
+#include "terminal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,10 +39,11 @@ int command_line_misused(const struct command_line *line, const char *format, ..
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("owui-spoa: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\nowui-spoa %s --help tells how it is used\n", line->name);
+    char *text = memory_format_list(format, arguments);
     va_end(arguments);
+    terminal_complain("%s", text);
+    terminal_complain_more("", "owui-spoa %s --help tells how it is used", line->name);
+    free(text);
     return EXIT_WRONG;
 }
 

@@ -28,6 +28,7 @@
 #include "seals.h"
 #include "service.h"
 #include "sources.h"
+#include "terminal.h"
 #include "trace.h"
 #include "troubles.h"
 #include "watch.h"
@@ -316,7 +317,7 @@ static bool read_configuration(struct daemon *daemon, const char *path)
     daemon->publisher = publisher_new(daemon->main_loop, &options, &diagnostics);
     if (daemon->publisher == NULL) {
         print_diagnostics(&diagnostics);
-        fprintf(stderr, "owui-spoa: %s cannot serve\n", path);
+        terminal_complain("%s cannot serve", path);
         diagnostics_fini(&diagnostics);
         return false;
     }
@@ -635,7 +636,7 @@ static bool start(struct daemon *daemon, const char *path)
     struct error_text why;
     daemon->main_loop = main_loop_new(&why);
     if (daemon->main_loop == NULL) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
         return false;
     }
     watch_signals(daemon);

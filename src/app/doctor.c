@@ -333,7 +333,7 @@ static bool open_doctor(struct doctor *doctor)
     if (doctor->client != NULL)
         doctor->dns = dns_client_new(doctor->loop, &dns, &why);
     if (doctor->dns == NULL) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
         return false;
     }
     doctor->end = main_timer_new(doctor->loop, on_end, doctor);
@@ -523,7 +523,7 @@ static bool read_token(struct doctor *doctor, const char *path)
     if (file != NULL)
         fclose(file);
     if (!good) {
-        fprintf(stderr, "owui-spoa: %s cannot be read\n", path);
+        terminal_complain("%s cannot be read", path);
         return false;
     }
     line[strcspn(line, " \r\n")] = '\0';
@@ -549,10 +549,9 @@ static bool knows_tenant(const struct doctor *doctor)
     if (doctor->only_tenant == NULL ||
         route_table_tenant(doctor->whole.table, slice_of(doctor->only_tenant)) != NULL)
         return true;
-    fprintf(stderr,
-            "owui-spoa: there is no tenant \"%s\", or it is wrong; `owui-spoa tenants` lists them, "
-            "`owui-spoa check` tells what is wrong\n",
-            doctor->only_tenant);
+    terminal_complain("there is no tenant \"%s\", or it is wrong; `owui-spoa tenants` lists them, "
+                      "`owui-spoa check` tells what is wrong",
+                      doctor->only_tenant);
     return false;
 }
 

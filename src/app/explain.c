@@ -11,6 +11,7 @@
 #include "explain_identity.h"
 #include "explain_recorded.h"
 #include "seal_file.h"
+#include "terminal.h"
 #include "json/json.h"
 
 #include <netdb.h>
@@ -333,7 +334,7 @@ static int tell(struct inquiry *inquiry, struct whole *whole)
     struct error_text why;
     if (haproxy->takeover &&
         seal_file_read(whole->configuration->cookie_key_file, &snapshot.seal, &why) != ERROR_OK)
-        fprintf(stderr, "owui-spoa: no cookie can be looked at: %s\n", why.text);
+        terminal_complain("no cookie can be looked at: %s", why.text);
     struct explanation *explanation = explanation_new(&snapshot, &inquiry->request, haproxy);
     struct route_table *resolved = NULL;
 

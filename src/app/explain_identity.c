@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "key_keeper.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +75,7 @@ static void add_source(void *context, const struct tenant *tenant)
             return;
     struct jwk_set *set = key_keeper_read(sources->settings, tenant->identity->keys, &why);
     if (set == NULL)
-        fprintf(stderr, "owui-spoa: no keys of %s: %s\n", tenant->identity->keys, why.text);
+        terminal_complain("no keys of %s: %s", tenant->identity->keys, why.text);
     sources->items = memory_resize(sources->items, sources->count + 1, sizeof(*sources->items));
     sources->items[sources->count++] = (struct jwk_source){tenant->identity->keys, set};
 }

@@ -2,6 +2,7 @@
 #include "explain_recorded.h"
 
 #include "core/memory.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,16 +25,16 @@ bool recorded_find(const struct configuration *configuration, const char *id,
     char ip_text[IP_TEXT_SIZE];
     *recorded = (struct recorded){.entry = NULL};
     if (configuration->trace_file == NULL) {
-        fprintf(stderr, "owui-spoa: decisions are not recorded: set \"trace\": {\"file\": ...}\n");
+        terminal_complain("decisions are not recorded: set \"trace\": {\"file\": ...}");
         return false;
     }
     struct trace_entry *entries = trace_file_read(configuration->trace_file, &count, &why);
     const struct trace_entry *found = entries != NULL ? find(entries, count, id) : NULL;
     if (entries == NULL)
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
     else if (found == NULL)
-        fprintf(stderr, "owui-spoa: no request %s among the %zu in %s\n", id, count,
-                configuration->trace_file);
+        terminal_complain("no request %s among the %zu in %s", id, count,
+                          configuration->trace_file);
     if (found != NULL) {
         recorded->entry = memory_new(sizeof(*found));
         *recorded->entry = *found;

@@ -9,6 +9,7 @@
 #include "core/fd.h"
 #include "core/memory.h"
 #include "map_file.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,7 +92,7 @@ static MUST_CHECK enum error keep_foreign(const char *path, struct slice text,
     char *aside = memory_format("%s.before", path);
     enum error error = ERROR_OK;
     if (link(path, aside) == 0)
-        fprintf(stderr, "owui-spoa: the %s that was there is now %s\n", path, aside);
+        terminal_complain("the %s that was there is now %s", path, aside);
     else if (errno == EEXIST)
         error = error_set(why, ERROR_EXISTS,
                           "%s was not written by this command, and %s is there already: move one "
@@ -131,7 +132,12 @@ static enum error write_files(const struct wish *wish, const struct hap_config *
     char *spoe_text = NULL;
     size_t previous_size;
 
-    enum error error = read_previous(config_path, &previous, &previous_size, why);
+    enum error error = ERROR_OK;
+    if (access(wish->folder, F_OK) != 0)
+        error =
+            error_set_errno(why, "--out %s: that is to be a folder that is there", wish->folder);
+    else
+        error = read_previous(config_path, &previous, &previous_size, why);
     if (error != ERROR_OK)
         goto out;
     config_text = hap_config_write(config, wish->version, slice_from(previous, previous_size), why);
@@ -199,9 +205,8 @@ static void set_thumbprint(const struct wish *wish, struct configuration *config
 {
     struct error_text why;
     if (wish->thumbprint == NULL && find_thumbprint(configuration, &why) != ERROR_OK)
-        fprintf(stderr,
-                "owui-spoa: written without an answer to challenges by HAProxy itself: %s\n",
-                why.text);
+        terminal_complain("written without an answer to challenges by HAProxy itself: %s",
+                          why.text);
     else if (wish->thumbprint != NULL && strcmp(wish->thumbprint, "none") != 0)
         configuration->haproxy.thumbprint = memory_copy_text(slice_of(wish->thumbprint));
 }
@@ -212,8 +217,7 @@ static void make_placeholder(const struct configuration *configuration)
 {
     struct error_text why;
     if (certificates_placeholder(configuration, &why) != ERROR_OK)
-        fprintf(stderr, "owui-spoa: %s; HAProxy starts when the service has made the placeholder\n",
-                why.text);
+        terminal_complain("%s; HAProxy starts when the service has made the placeholder", why.text);
 }
 
 /* The same holds for maps. */
@@ -221,8 +225,7 @@ static void make_map(const char *path)
 {
     struct error_text why;
     if (path != NULL && map_file_ensure(path, &why) != ERROR_OK)
-        fprintf(stderr, "owui-spoa: %s; HAProxy starts when the service has made the map\n",
-                why.text);
+        terminal_complain("%s; HAProxy starts when the service has made the map", why.text);
 }
 
 char *haproxy_config_text(const struct haproxy_config_wish *wish, struct diagnostics *diagnostics,
@@ -270,7 +273,7 @@ static int write_or_print(const struct wish *wish)
             make_map(config->decision_map);
         }
         if (error != ERROR_OK) {
-            fprintf(stderr, "owui-spoa: %s\n", why.text);
+            terminal_complain("%s", why.text);
             code = EXIT_WRONG;
         }
     }

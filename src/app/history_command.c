@@ -138,16 +138,15 @@ static int perform(struct command_line *line, const struct command_usage *usage,
                    int (*act)(const struct wish *wish, const char *socket))
 {
     struct wish wish = {.configuration = DEFAULT_CONFIGURATION};
-    const struct command_option force = {"force", 0, NULL, "overwrite such a file",
-                                         .flag = &wish.force};
     const struct command_option options[] = {
+        {"force", 0, NULL, "overwrite such a file", .flag = &wish.force},
         command_option_config(&wish.configuration),
         command_option_socket(&wish.socket),
         command_option_json(&wish.json),
-        act == roll_back ? force : (struct command_option){0},
         {0},
     };
-    if (!command_line_read(line, usage, options))
+    bool overwrites = act == roll_back; /* the other only looks */
+    if (!command_line_read(line, usage, overwrites ? options : options + 1))
         return line->code;
     wish.id = command_line_next(line);
     if (wish.id != NULL && !ask_item_valid(wish.id))

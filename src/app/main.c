@@ -3,6 +3,7 @@
 #include "core/nearest.h"
 #include "core/slice.h"
 #include "core/version.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,10 +103,11 @@ static int run_named(const char *name, char **words, size_t count)
     }
     const char *nearest =
         nearest_name(slice_of(name), COMMANDS, COUNT_OF(COMMANDS), sizeof(*COMMANDS));
-    fprintf(stderr, "owui-spoa: no command \"%s\"", name);
     if (nearest != NULL)
-        fprintf(stderr, "; did you mean %s?", nearest);
-    fputs("\nowui-spoa --help tells which there are\n", stderr);
+        terminal_complain("no command \"%s\"; did you mean %s?", name, nearest);
+    else
+        terminal_complain("no command \"%s\"", name);
+    terminal_complain_more("", "owui-spoa --help tells which there are");
     return EXIT_WRONG;
 }
 

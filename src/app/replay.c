@@ -4,6 +4,7 @@
 #include "ask.h"
 #include "command.h"
 #include "core/memory.h"
+#include "terminal.h"
 #include "trace_request.h"
 #include "verdict.h"
 
@@ -230,7 +231,7 @@ static int replay(const char *file, const char *configuration, bool as_json)
     bool usable = replay_all(&state, file, configuration, &NONE, &diagnostics, &why);
     verdict_print_errors(&diagnostics);
     if (why.text[0] != '\0')
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
     if (usable) {
         struct json *root = as_json ? to_json(&state) : NULL;
         if (as_json)

@@ -4,6 +4,8 @@
 #include "command.h"
 #include "core/memory.h"
 #include "environment.h"
+#include "route/host.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +19,7 @@ static bool confirm(const struct setup_wish *wish)
     if (wish->yes)
         return true;
     if (!isatty(STDIN_FILENO)) {
-        fputs("owui-spoa: nobody is there to be asked: say --yes, or --dry-run to look only\n",
-              stderr);
+        terminal_complain("nobody is there to be asked: say --yes, or --dry-run to look only");
         return false;
     }
     fputs("\ngo on? [y/N] ", stdout);
@@ -58,7 +59,7 @@ static void finish_haproxy(struct setup_plan *plan)
         return;
     puts("\nHAProxy can answer challenges by itself now:");
     if (setup_files_write(&two, false, &why) != ERROR_OK || !setup_reload_haproxy())
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
 }
 
 static int look(struct setup_plan *plan, const struct setup_wish *wish)
@@ -84,14 +85,14 @@ static int carry_out(struct setup_plan *plan, const struct setup_wish *wish)
     if (changes && !confirm(wish))
         return EXIT_WRONG;
     if (setup_folders(plan, &why) != ERROR_OK) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
         return EXIT_WRONG;
     }
     if (!setup_haproxy_check(plan))
         return EXIT_WRONG;
     putchar('\n');
     if (setup_files_write(&plan->files, true, &why) != ERROR_OK) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
         return EXIT_WRONG;
     }
     if (wish->no_start)
@@ -123,6 +124,27 @@ static int set_up(const struct setup_wish *wish)
     }
     setup_plan_fini(&plan);
     return code;
+}
+
+/* As names are written in DNS; `name` has room for it. */
+static int judge_host(const struct command_line *line, struct setup_wish *wish,
+                      char name[static HOST_MAX_BYTES + 1])
+{
+    bool is_wildcard;
+    if (wish->host == NULL)
+        return EXIT_GOOD;
+    if (!host_pattern_parse(slice_of(wish->host), name, &is_wildcard))
+        return command_line_misused(line,
+                                    "\"%s\" is no name of a host: expected one such as "
+                                    "chat.example.com, without https://, port or path",
+                                    wish->host);
+    if (is_wildcard)
+        return command_line_misused(line,
+                                    "\"%s\": expected one host; a tenant with a wildcard is "
+                                    "written by hand (man owui-spoa.json, Labels)",
+                                    wish->host);
+    wish->host = name;
+    return EXIT_GOOD;
 }
 
 /* What cannot be; EXIT_GOOD when it can. */
@@ -187,7 +209,8 @@ int setup_command(struct command_line *line)
          .text = &wish.certbot},
         {"wait", 0, "SECONDS", "for certificates, at most (180)", .number = &wish.wait_s,
          .max = WAIT_MAX_S},
-        {"dry-run", 0, NULL, "print every file and command, change nothing", .flag = &wish.dry_run},
+        {"dry-run", 0, NULL, "print every file and command as they would be, change nothing",
+         .flag = &wish.dry_run},
         {"yes", 'y', NULL, "do not ask", .flag = &wish.yes},
         {"no-start", 0, NULL, "write the files, start nothing", .flag = &wish.no_start},
         command_option_config(&wish.configuration),
@@ -195,7 +218,10 @@ int setup_command(struct command_line *line)
     };
     if (!command_line_read(line, &USAGE, options))
         return line->code;
+    char host[HOST_MAX_BYTES + 1];
     wish.host = command_line_next(line);
-    int code = judge(line, &wish);
+    int code = judge_host(line, &wish, host);
+    if (code == EXIT_GOOD)
+        code = judge(line, &wish);
     return code == EXIT_GOOD ? set_up(&wish) : code;
 }

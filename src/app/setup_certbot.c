@@ -79,7 +79,7 @@ static void each_file(const char *certbot, const char *copies, const char *name,
         free(to);
     }
     if (error != ERROR_OK)
-        fprintf(stderr, "owui-spoa: %s: %s\n", name, why.text);
+        terminal_complain("%s: %s", name, why.text);
     if (remove)
         rmdir(folder);
     free(folder);
@@ -140,11 +140,12 @@ void setup_import(const struct setup_plan *plan, const char *certbot)
         if (answer != NULL && status == 200)
             tell(answer);
         else
-            fprintf(stderr, "owui-spoa: certbot's certificates are not taken over: %.*s\n",
-                    SLICE_PRINT(answer != NULL ? ask_text(answer, "error") : slice_of(why.text)));
+            terminal_complain(
+                "certbot's certificates are not taken over: %.*s",
+                SLICE_PRINT(answer != NULL ? ask_text(answer, "error") : slice_of(why.text)));
         json_free(answer);
     } else if (count > 0) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
     }
     for (size_t i = 0; i < count; i++) {
         each_file(certbot, copies, names[i], true);

@@ -2,6 +2,7 @@
 #include "setup_files.h"
 
 #include "core/memory.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -229,7 +230,7 @@ void setup_give(int fd, const char *owner, const char *group)
     const struct group *found = group != NULL ? getgrnam(group) : NULL;
     gid_t gid = found != NULL ? found->gr_gid : (gid_t)-1;
     if (geteuid() == 0 && fchown(fd, uid, gid) != 0)
-        fprintf(stderr, "owui-spoa: cannot give a file to %s: %s\n", group, strerror(errno));
+        terminal_complain("cannot give a file to %s: %s", group, strerror(errno));
 }
 
 enum error setup_folder(const char *path, mode_t mode, const char *owner, const char *group,

@@ -116,10 +116,9 @@ bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
             sleep_ms(POLL_MS);
     } while (served < plan->tenant_count && in_time);
     if (served < plan->tenant_count)
-        fprintf(stderr,
-                "owui-spoa: not all certificates are served after %u s; the daemon goes on trying "
-                "(`owui-spoa certs` tells how it goes)\n",
-                wait_s);
+        terminal_complain("not all certificates are served after %u s; the daemon goes on trying "
+                          "(`owui-spoa certs` tells how it goes)",
+                          wait_s);
     for (size_t i = 0; i < plan->tenant_count; i++)
         free(states[i]);
     free(states);
@@ -300,7 +299,7 @@ bool setup_look(const struct setup_plan *plan)
         trial.client = http_client_new(trial.loop, &settings, &why);
     good = good && trial.client != NULL;
     if (!good)
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
     char *http = reachable(haproxy->http, haproxy->http_count);
     char *https = reachable(haproxy->https, haproxy->https_count);
     if (good)

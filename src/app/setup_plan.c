@@ -210,10 +210,10 @@ static enum standing stand(const struct whole *whole, const struct tenant *tenan
         if (owner == NULL)
             continue;
         if (!same_upstream(owner, tenant)) {
-            fprintf(stderr,
-                    "owui-spoa: %s belongs to tenant \"%s\" (%s:%u), which has another upstream: "
-                    "change it there\n",
-                    tenant->hosts[i].name, owner->name, owner->place.file, owner->place.line);
+            terminal_complain("%s belongs to tenant \"%s\" (%s:%u), which has another upstream: "
+                              "change it there",
+                              tenant->hosts[i].name, owner->name, owner->place.file,
+                              owner->place.line);
             return IN_THE_WAY;
         }
         there++;
@@ -224,10 +224,9 @@ static enum standing stand(const struct whole *whole, const struct tenant *tenan
     if (there == 0 && named == NULL)
         return NEW_TENANT;
     const char *place = named != NULL ? named->place.file : "another tenant's file";
-    fprintf(stderr,
-            "owui-spoa: tenant \"%s\" is there already (%s) with other hosts: add the host to its "
-            "\"hosts\", or take another --name\n",
-            tenant->name, place);
+    terminal_complain("tenant \"%s\" is there already (%s) with other hosts: add the host to its "
+                      "\"hosts\", or take another --name",
+                      tenant->name, place);
     return IN_THE_WAY;
 }
 
@@ -337,10 +336,9 @@ static bool add_carried_tenant(struct setup_plan *plan, const struct setup_wish 
     struct json *hosts = texts(from->hosts, from->host_count);
     const char *first = from->host_count > 0 ? from->hosts[0] : wish->host;
     if (from->host_count == 0 && wish->host == NULL) {
-        fprintf(stderr,
-                "owui-spoa: backend %s was reached by a path alone, and Open WebUI needs a host of "
-                "its own: owui-spoa setup chat.example.com --tutorial ...\n",
-                from->backend);
+        terminal_complain("backend %s was reached by a path alone, and Open WebUI needs a host of "
+                          "its own: owui-spoa setup chat.example.com --tutorial ...",
+                          from->backend);
         json_free(hosts);
         return false;
     }
@@ -348,10 +346,9 @@ static bool add_carried_tenant(struct setup_plan *plan, const struct setup_wish 
         json_append_text(hosts, slice_of(wish->host));
     for (size_t i = 0; i < from->path_count && free_count == 0; i++)
         if (from->paths[i].host == NULL)
-            fprintf(stderr,
-                    "owui-spoa: %s led to %s from any host: name the hosts in the tenant's "
-                    "\"paths\", if it shall still\n",
-                    from->paths[i].prefix, first);
+            terminal_complain("%s led to %s from any host: name the hosts in the tenant's "
+                              "\"paths\", if it shall still",
+                              from->paths[i].prefix, first);
     char *url = url_of_upstream(from->server, from->tls);
     char *name = name_of(from, first);
     bool good =
@@ -379,14 +376,13 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
     size_t name_count = 0, free_count = 0;
     bool good = true;
     if (setup_file_read(wish->tutorial, &text, &why) != ERROR_OK) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
         return false;
     }
     if (text == NULL) {
-        fprintf(stderr,
-                "owui-spoa: --tutorial %s: there is no such file; HAProxy's is usually "
-                "/etc/haproxy/haproxy.cfg\n",
-                wish->tutorial);
+        terminal_complain("--tutorial %s: there is no such file; HAProxy's is usually "
+                          "/etc/haproxy/haproxy.cfg",
+                          wish->tutorial);
         return false;
     }
     if (!hap_config_is_ours(slice_of(text)))
@@ -514,7 +510,7 @@ bool setup_plan_make(const struct setup_wish *wish, struct setup_plan *plan)
     char *previous;
     *plan = (struct setup_plan){0};
     if (setup_file_read(wish->configuration, &previous, &why) != ERROR_OK) {
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
         return false;
     }
     char *text = global_text(wish, previous);
@@ -535,7 +531,7 @@ bool setup_plan_make(const struct setup_wish *wish, struct setup_plan *plan)
     if (error == ERROR_OK)
         error = add_haproxy(plan, &why);
     if (error != ERROR_OK)
-        fprintf(stderr, "owui-spoa: %s\n", why.text);
+        terminal_complain("%s", why.text);
     return error == ERROR_OK;
 }
 

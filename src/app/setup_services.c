@@ -2,6 +2,7 @@
 #include "core/memory.h"
 #include "setup.h"
 #include "setup_run.h"
+#include "terminal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,6 +49,16 @@ static bool write_draft(const char *path, const char *text)
     return fclose(out) == 0 && good;
 }
 
+/* What a program said stays as it said it. */
+static void tell_failure(const char *what, const char *output)
+{
+    size_t size = strlen(output);
+    terminal_complain("%s:", what);
+    fputs(output, stderr);
+    if (size > 0 && output[size - 1] != '\n')
+        fputc('\n', stderr);
+}
+
 static bool check_drafts(const struct setup_plan *plan, const char *folder)
 {
     struct hap_config config =
@@ -65,10 +76,10 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
                 write_draft(spoe_path, plan->files.items[plan->spoe_file].text);
     int status = good ? setup_run(command, &output) : -1;
     if (status == SETUP_NOT_FOUND)
-        fputs("owui-spoa: there is no haproxy on this machine: apt-get install haproxy\n", stderr);
+        terminal_complain("there is no haproxy on this machine: apt-get install haproxy");
     else if (status != 0)
-        fprintf(stderr, "owui-spoa: HAProxy does not take its configuration:\n%s\n",
-                output != NULL ? output : "it could not be written down");
+        tell_failure("HAProxy does not take its configuration",
+                     output != NULL ? output : "it could not be written down\n");
     unlink(haproxy_path);
     unlink(spoe_path);
     free(output);
@@ -109,9 +120,11 @@ static bool perform(const char *const *command, bool dry_run)
     char *output = NULL;
     printf("  %s\n", text);
     int status = dry_run ? 0 : setup_run(command, &output);
-    if (status != 0)
-        fprintf(stderr, "owui-spoa: %s failed (%d):\n%s\n", text, status,
-                output != NULL ? output : "");
+    if (status != 0) {
+        char *what = memory_format("%s failed (%d)", text, status);
+        tell_failure(what, output != NULL ? output : "");
+        free(what);
+    }
     free(output);
     free(text);
     return status == 0;
@@ -124,9 +137,7 @@ static void tell_log(const char *unit)
     char *output = NULL;
     if (setup_run(command, &output) == 0 && output != NULL)
         fputs(output, stderr);
-    fprintf(stderr,
-            "owui-spoa: %s does not start. When an address is in use: ss -ltnp 'sport = :80'\n",
-            unit);
+    terminal_complain("%s does not start. When an address is in use: ss -ltnp 'sport = :80'", unit);
     free(output);
 }
 

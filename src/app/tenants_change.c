@@ -5,7 +5,9 @@
 #include "command.h"
 #include "core/memory.h"
 #include "environment.h"
+#include "terminal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,9 +45,9 @@ static struct json *read_object(const char *path)
     size_t size = in != NULL ? fread(text, 1, INPUT_MAX_BYTES, in) : 0;
     struct json *object = NULL;
     if (in == NULL)
-        fprintf(stderr, "owui-spoa: cannot open %s\n", path);
+        terminal_complain("cannot open %s: %s", path, strerror(errno));
     else if ((object = json_parse(slice_from(text, size), INPUT_MAX_BYTES, NULL, &why)) == NULL)
-        fprintf(stderr, "owui-spoa: %s: %s\n", path, why.text);
+        terminal_complain("%s: %s", path, why.text);
     if (in != NULL && in != stdin)
         fclose(in);
     free(text);
@@ -80,9 +82,12 @@ static void print_result(const struct json *answer, const char *done)
         printf("%.*s: nothing to change\n", SLICE_PRINT(name));
         return;
     }
-    printf("%.*s: %s in %.*s, generation %lld", SLICE_PRINT(name), done,
-           SLICE_PRINT(ask_text(answer, "file")), (long long)ask_number(answer, "generation"));
-    printf(state.size > 0 ? ", %.*s\n" : "\n", SLICE_PRINT(state));
+    char *text = memory_format("%.*s: %s in %.*s, generation %lld%s%.*s", SLICE_PRINT(name), done,
+                               SLICE_PRINT(ask_text(answer, "file")),
+                               (long long)ask_number(answer, "generation"),
+                               state.size > 0 ? ", " : "", SLICE_PRINT(state));
+    terminal_wrap("", 0, text, terminal_columns());
+    free(text);
 }
 
 static int tell(const struct tenants_change *change, const char *method, const char *path,
@@ -159,15 +164,14 @@ static bool read_line(struct command_line *line, const struct command_usage *usa
                       struct tenants_change *change, bool *off)
 {
     *change = (struct tenants_change){.configuration = DEFAULT_CONFIGURATION};
-    const struct command_option no = {"off", 0, NULL, "end it", .flag = off};
     const struct command_option options[] = {
+        {"off", 0, NULL, "end it", .flag = off},
         command_option_config(&change->configuration),
         command_option_socket(&change->socket),
         command_option_json(&change->json),
-        off != NULL ? no : (struct command_option){0},
         {0},
     };
-    if (!command_line_read(line, usage, options))
+    if (!command_line_read(line, usage, off != NULL ? options : options + 1))
         return false;
     if (!ask_item_valid(line->words[0])) {
         line->code = command_line_misused(line, "\"%s\" is no name for a tenant", line->words[0]);
@@ -232,7 +236,7 @@ int maintenance_command(struct command_line *line)
         json_put_bool(body, "on", !off);
     const char *done = off     ? "maintenance ended"
                        : plans ? "maintenance is planned"
-                               : "in maintenance";
+                               : "maintenance begun";
     const struct key_command key = {"maintenance", done, body};
     return tell_key(&change, name, &key);
 }
@@ -254,6 +258,9 @@ int switch_command(struct command_line *line)
         return line->code;
     struct json *body = json_new_object();
     json_put_text(body, "to", slice_of(line->words[1]));
-    const struct key_command key = {"switch", "switched", body};
-    return tell_key(&change, line->words[0], &key);
+    char *done = memory_format("switched to %s", line->words[1]);
+    const struct key_command key = {"switch", done, body};
+    int code = tell_key(&change, line->words[0], &key);
+    free(done);
+    return code;
 }

@@ -24,5 +24,11 @@ enum terminal_style {
 const char *terminal_style(enum terminal_style style, bool has_colours);
 
 /* Prints `text` behind `first`, which is as wide as `indent`, in lines of at most `columns`,
- * further ones indented as far. Words that are longer are not cut. */
+ * further ones indented as far, as are the text's own. Words that are longer are not cut. */
 void terminal_wrap(const char *first, unsigned indent, const char *text, unsigned columns);
+
+/* "owui-spoa: what is wrong" on standard error: in lines that fit when that is a terminal; else one
+ * line, which logs and scripts find whole. */
+void terminal_complain(const char *format, ...) PRINTF_LIKE(1, 2);
+/* A further line of it, indented. */
+void terminal_complain_more(const char *indent, const char *format, ...) PRINTF_LIKE(2, 3);

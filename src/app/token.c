@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/time_text.h"
+#include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,17 +28,16 @@ static char *file_of(const struct wish *wish)
         return NULL;
     char *path = memory_copy_text(slice_of(configuration->admin_http.tokens_file));
     if (configuration->admin_http.listen == NULL)
-        fprintf(stderr,
-                "owui-spoa: nobody listens yet: \"admin_http\": {} in %s opens "
-                "127.0.0.1:8690, after a restart of the service\n",
-                wish->configuration);
+        terminal_complain("nobody listens yet: \"admin_http\": {} in %s opens "
+                          "127.0.0.1:8690, after a restart of the service",
+                          wish->configuration);
     configuration_free(configuration);
     return path;
 }
 
 static int fail(const struct error_text *why)
 {
-    fprintf(stderr, "owui-spoa: %s\n", why->text);
+    terminal_complain("%s", why->text);
     return EXIT_BAD;
 }
 
@@ -58,7 +58,7 @@ static int add(struct wish *wish, const char *path, const char *name)
                wish->role, text);
     else
         printf("%s\n", text);
-    fprintf(stderr, "owui-spoa: this is told once; %s keeps its hash\n", path);
+    terminal_complain("this is told once; %s keeps its hash", path);
     memory_wipe(text, sizeof(text));
     return EXIT_GOOD;
 }
@@ -67,7 +67,7 @@ static int remove_token(struct wish *wish, const char *path, const char *name)
 {
     struct error_text why;
     if (!admin_tokens_remove(&wish->tokens, slice_of(name))) {
-        fprintf(stderr, "owui-spoa: there is no token \"%s\" in %s\n", name, path);
+        terminal_complain("there is no token \"%s\" in %s", name, path);
         return EXIT_BAD;
     }
     if (admin_tokens_write(path, &wish->tokens, &why) != ERROR_OK)

@@ -376,9 +376,9 @@ static int perform(const struct wish *wish)
         ask_daemon(&top);
         top.loop = top.failed ? NULL : main_loop_new(&why);
         if (top.failed)
-            fprintf(stderr, "owui-spoa: %s\n", top.problem);
+            terminal_complain("%s", top.problem);
         else if (top.loop == NULL)
-            fprintf(stderr, "owui-spoa: %s\n", why.text);
+            terminal_complain("%s", why.text);
     }
     if (top.loop != NULL) {
         top.timer = main_timer_new(top.loop, on_timer, &top);
@@ -392,7 +392,7 @@ static int perform(const struct wish *wish)
     bool failed = top.failed && top.loop != NULL && !is_live(&top);
     close_top(&top);
     if (failed)
-        fprintf(stderr, "owui-spoa: %s\n", top.problem);
+        terminal_complain("%s", top.problem);
     return code;
 }
 

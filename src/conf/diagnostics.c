@@ -10,7 +10,7 @@
 
 enum {
     /* A hint that makes the line longer than this stands on a line of its own. */
-    HINT_LINE_MAX = 110,
+    HINT_LINE_MAX = 72,
 };
 
 static const char *const SEVERITY_NAMES[] = {

@@ -46,6 +46,14 @@ def test_help_tells_people_what_it_tells_programs(every_command):
             assert f"{option.long}{value} {option.text} " in words, (command.name, option.long)
 
 
+def test_options_that_all_commands_have_come_last(every_command):
+    common = ["--config", "--socket", "--json", "--help"]
+    for command in every_command:
+        names = [option.long for option in command.options]
+        own = [name for name in names if name not in common]
+        assert names == own + [name for name in common if name in names], command.name
+
+
 def test_the_page_of_the_program_has_every_option(docs, every_command):
     page = (docs / "owui-spoa.8").read_text()
     assert every_command
@@ -86,6 +94,13 @@ def test_the_pages_are_well_formed(docs, page):
     # Where a sentence ends is a guess, of ours and of mandoc's.
     said = [line for line in done.stdout.splitlines() if "new sentence" not in line]
     assert said == []
+
+
+@pytest.mark.parametrize("page", ["owui-spoa.8", "owui-spoa.json.5"])
+def test_words_with_hyphens_stay_whole(docs, page):
+    """A line of the source that ends with one would be told with a blank behind it."""
+    lines = (docs / page).read_text().splitlines()
+    assert [line for line in lines if re.search(r"[a-z]-$", line)] == []
 
 
 def complete_in_bash(docs, *words):

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from support.stack import REPOSITORY, run_agent_command
+from support.stack import BINARY, REPOSITORY, SANITIZERS, run_agent_command
+from support.terminal import typed, wide_lines
 
 HOST = "chat.example.test"
 UPSTREAM = ("--upstream", "127.0.0.1:3000")
@@ -38,8 +39,11 @@ class Place:
         }
         self.config.write_text(json.dumps(self.settings))
 
+    def command(self, *arguments, mode="--yes"):
+        return [BINARY, "setup", *arguments, "-c", self.config, "--no-start", mode]
+
     def run(self, *arguments, mode="--yes"):
-        return run_agent_command("setup", *arguments, "-c", self.config, "--no-start", mode)
+        return run_agent_command(*self.command(*arguments, mode=mode)[1:])
 
     def written(self):
         return {
@@ -121,6 +125,20 @@ def test_a_look_changes_nothing(place):
     assert "letsencrypt" in done.stdout
 
 
+def test_what_is_said_beside_the_files_fits_a_terminal(place):
+    """A file's lines stay as they will be written, and commands can be pasted."""
+    text, code = typed(place.command(HOST, *UPSTREAM, mode="--dry-run"), SANITIZERS)
+    assert code == 0 and "+ " in text
+    told = [line for line in text.splitlines() if not line.startswith(("    + ", "    - "))]
+    assert len(told) < len(text.splitlines()) and wide_lines("\n".join(told)) == []
+
+
+def test_a_name_of_the_world_is_as_dns_has_it(place):
+    done = place.run("B\u00fccher.Example.test", *UPSTREAM)
+    assert done.returncode == 0, done.stderr
+    assert place.tenant("xn--bcher-kva.example.test")["hosts"] == ["xn--bcher-kva.example.test"]
+
+
 @pytest.mark.parametrize(
     "arguments, told",
     [
@@ -131,8 +149,12 @@ def test_a_look_changes_nothing(place):
         ((HOST, *UPSTREAM, "--ca-file", "/nowhere.pem"), "cannot be read"),
         ((HOST, "--upstream", "127.0.0.1:99999"), "E207"),
         ((HOST, "--upstream", "169.254.169.254:80"), "E208"),
-        (("bad host", *UPSTREAM), "E201"),
-        (("a_b..c", *UPSTREAM, "--name", "x"), "E203"),
+        (("bad host", *UPSTREAM), "without https://, port or path"),
+        (("a_b..c", *UPSTREAM, "--name", "x"), "is no name of a host"),
+        ((f"https://{HOST}", *UPSTREAM), "without https://, port or path"),
+        ((f"{HOST}:443", *UPSTREAM), "without https://, port or path"),
+        (("*.example.test", *UPSTREAM), "is written by hand"),
+        ((HOST, *UPSTREAM, "--name", "Big Chat"), "E201"),
         ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
         ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
         ((HOST, *UPSTREAM, "more"), 'unexpected argument "more"'),

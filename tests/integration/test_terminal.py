@@ -12,7 +12,7 @@ import pytest
 
 from support.processes import wait_until
 from support.stack import BINARY, SANITIZERS, run_agent_command
-from support.terminal import COLUMNS, plain, svg, typed
+from support.terminal import COLUMNS, plain, svg, typed, wide_lines
 
 SHOTS = os.environ.get("OWUI_SCREENSHOTS")
 HOST = "chat.example.com"
@@ -61,8 +61,41 @@ def test_no_line_is_wider_than_the_terminal(troubled):
     for arguments, command in commands(troubled):
         text, code = typed(command, SANITIZERS)
         assert text and code in (0, 1, 2), arguments
-        for line in plain(text).splitlines():
-            assert len(line) <= COLUMNS or max(map(len, line.split())) > COLUMNS // 3, line
+        assert wide_lines(text) == []
+
+
+REFUSED = [  # commands that have to tell somebody why they do nothing, and their exit codes
+    (["stats"], 2),
+    (["status", "--socket"], 2),
+    (["tenants", "--state", "brkn"], 2),
+    (["tenants", "nobody"], 1),
+    (["tenants", "add", "chat", "hosts=a.example.com"], 1),
+    (["tenants", "add", "Sales", 'hosts=["a.example.com"]', "upstream=http://10.0.0.1:3000"], 1),
+    (["tenants", "add", "more", f'hosts=["{HOST}"]', "upstream=http://10.0.0.1:3000"], 1),
+    (["tenants", "add", "more", 'hosts=["x.example.com"]', "upstream=tcp://10.0.0.1"], 1),
+    (["switch", "chat", "green"], 1),
+    (["rollback", "4711"], 1),
+    (["doctor", "nobody"], 2),
+    (["certs", "renew", "nobody"], 1),
+    (["certs", "import", "/nowhere"], 1),
+    (["token", "remove", "nobody"], 1),
+    (["setup", "--upstream", "127.0.0.1:3000"], 2),
+]
+
+
+def test_what_is_refused_fits_too_and_is_one_line_elsewhere(troubled):
+    longest = 0
+    for arguments, expected in REFUSED:
+        command = [BINARY, *arguments, *([] if arguments == ["stats"] else config_of(troubled))]
+        text, code = typed(command, SANITIZERS)
+        assert code == expected and text.startswith("owui-spoa: "), (arguments, code, text)
+        assert wide_lines(text) == [], text
+        done = run_agent_command(*command[1:])  # into a log, say
+        assert done.returncode == expected and done.stdout == ""
+        assert done.stderr.startswith("owui-spoa: ")
+        assert " ".join(done.stderr.split()) == " ".join(text.split())
+        longest = max(longest, *map(len, done.stderr.splitlines()))
+    assert longest > COLUMNS
 
 
 def test_colours_are_for_terminals(troubled):

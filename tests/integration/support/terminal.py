@@ -35,6 +35,15 @@ def progress(text):
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def wide_lines(text, columns=COLUMNS):
+    """Lines that do not fit, but for those whose longest word, as a path is, fills much of one."""
+    return [
+        line
+        for line in plain(text).splitlines()
+        if len(line) > columns and max(map(len, line.split())) <= columns // 3
+    ]
+
+
 def typed(command, env=None, columns=COLUMNS, rows=40):
     """What the command prints on a terminal, and its exit code."""
     ours, theirs = pty.openpty()
