@@ -130,7 +130,7 @@ static enum error write_files(const struct wish *wish, const struct hap_config *
     char *previous = NULL;
     char *config_text = NULL;
     char *spoe_text = NULL;
-    size_t previous_size;
+    size_t previous_size = 0;
 
     enum error error = ERROR_OK;
     if (access(wish->folder, F_OK) != 0)
