@@ -54,3 +54,6 @@ void host_write(const struct host *host, struct writer *writer);
  * and any case. `name` gets the part behind "*.", NUL-terminated. */
 MUST_CHECK bool host_pattern_parse(struct slice text, char name[static HOST_MAX_BYTES + 1],
                                    bool *wildcard);
+
+/* The same of the label that a wildcard stands for, which may be digits alone. */
+MUST_CHECK bool host_label_parse(struct slice text, char label[static LABEL_MAX_BYTES + 1]);

@@ -7,8 +7,6 @@
 #include "route/header.h"
 #include "route/host.h"
 
-enum { LABEL_MAP_MAX_ROWS = 1000000 };
-
 struct label_row {
     struct ip address; /* IP_NONE: `host` is a name, or the row is wrong */
     uint16_t port;     /* 0: the row is wrong, and nothing of it can be used */
@@ -25,6 +23,8 @@ struct label_map {
     size_t count;
     size_t capacity;
     size_t wrong_count; /* of these, rows that are wrong */
+    uint32_t *slots;    /* of a hash of labels; 0: free */
+    uint32_t slot_mask; /* their number, a power of two, less one */
     char *texts;
     size_t texts_size;
     size_t texts_capacity;
@@ -35,20 +35,21 @@ struct label_map {
     struct template unknown_to; /* no parts: none */
 };
 
-struct label_map *label_map_new(const char *path) __attribute__((returns_nonnull));
+/* For a file of at most so many rows, and of so many bytes. */
+struct label_map *label_map_new(const char *path, size_t rows, size_t file_bytes)
+    __attribute__((returns_nonnull));
 struct label_map *label_map_ref(struct label_map *map);
 void label_map_unref(struct label_map *map); /* NULL is fine */
 
-/* Adds a row. Labels are in lower case; a row that is wrong has port 0 and no host. */
-void label_map_add(struct label_map *map, struct slice label, struct slice host,
-                   const struct label_row *row);
-/* Sorts the rows, once all have been added. Of those with one label, the first stays; `on_twice` is
- * told of each other. */
-typedef void label_map_twice_fn(void *context, const struct label_row *kept,
-                                const struct label_row *dropped);
-void label_map_finish(struct label_map *map, label_map_twice_fn *on_twice, void *context);
+/* Adds a row. Labels are in lower case; a row that is wrong has port 0 and no host. Nothing is
+ * added where the label is there already: its row, which stays, is what is returned then, else
+ * NULL. */
+const struct label_row *label_map_add(struct label_map *map, struct slice label, struct slice host,
+                                      const struct label_row *row);
+/* Gives back the room that was not needed. */
+void label_map_finish(struct label_map *map);
 
-/* NULL: the label is not there. Only after label_map_finish(). */
+/* NULL: the label is not there. */
 const struct label_row *label_map_find(const struct label_map *map, struct slice label);
 const char *label_map_text(const struct label_map *map, uint32_t offset);
 /* Rows that are wrong become what they were in `earlier`, where they were right. How many did. */

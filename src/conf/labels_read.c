@@ -128,6 +128,11 @@ struct reading {
     size_t errors; /* before the first line */
 };
 
+struct line {
+    const char *start;
+    size_t number;
+};
+
 /* A field as a node, so that what is wrong with it is reported as for any other value. */
 struct field {
     struct node node;
@@ -135,15 +140,15 @@ struct field {
     struct slice text;
 };
 
-static void field_init(struct reading *reading, struct slice text, size_t line, struct field *field)
+static void field_init(struct reading *reading, const struct line *line, struct slice text,
+                       struct field *field)
 {
-    struct slice whole = reading->document.text;
-    size_t offset = (size_t)(text.data - whole.data);
-    size_t start = offset;
-    while (start > 0 && whole.data[start - 1] != '\n')
-        start--;
     struct json_position position = {
-        .offset = offset, .size = text.size, .line = line, .column = offset - start + 1};
+        .offset = (size_t)(text.data - reading->document.text.data),
+        .size = text.size,
+        .line = line->number,
+        .column = (size_t)(text.data - line->start) + 1,
+    };
     field->text = text;
     field->place = (struct node_place){position, position};
     field->node = (struct node){.document = &reading->document, .place = &field->place};
@@ -157,25 +162,17 @@ static struct slice unquote(struct slice text)
     return text;
 }
 
-/* A label as requests have it: in lower case, an international one in its ASCII form. A lone label
- * of digits is an address to whoever parses hosts, so it is looked at with another behind it. */
+/* A label as requests have it: in lower case, an international one in its ASCII form. */
 static bool read_label(struct reading *reading, const struct field *field,
-                       char label[static HOST_MAX_BYTES + 1])
+                       char label[static LABEL_MAX_BYTES + 1])
 {
-    static const char BEHIND[] = ".invalid";
-    bool wildcard = false;
-    char *name = memory_format("%.*s%s", SLICE_PRINT(field->text), BEHIND);
-    bool good = field->text.size > 0 && memchr(field->text.data, '.', field->text.size) == NULL &&
-                host_pattern_parse(slice_of(name), label, &wildcard) && !wildcard;
-    free(name);
-    if (!good) {
+    if (!host_label_parse(field->text, label)) {
         node_report(&field->node, JSON_PART_VALUE, CODE_LABEL_LINE,
                     memory_format("the label is what \"*\" of the host stands for: letters, digits "
                                   "and \"-\""),
                     "\"%.*s\" is not a label", SLICE_PRINT(field->text));
         return false;
     }
-    label[strlen(label) - strlen(BEHIND)] = '\0';
     if (reading->tenant->label == NULL ||
         label_pattern_matches(reading->tenant->label, slice_of(label)))
         return true;
@@ -200,15 +197,24 @@ static bool read_row(struct reading *reading, const struct field *field, struct 
     return reading->document.diagnostics->errors == errors;
 }
 
-static void read_fields(struct reading *reading, struct slice label_text, struct slice url,
-                        size_t line)
+static void tell_twice(const struct reading *reading, const struct label_row *kept, size_t line)
+{
+    struct place place = {reading->document.file, (uint32_t)line, 1};
+    const char *label = label_map_text(reading->map, kept->label);
+    diagnostics_add_code(reading->document.diagnostics, CODE_LISTED_TWICE, &place, NULL,
+                         "%s: label \"%s\" is in line %u already, which stays",
+                         reading->document.subject, label, kept->line);
+}
+
+static void read_fields(struct reading *reading, const struct line *line, struct slice label_text,
+                        struct slice url)
 {
     struct field label, server;
     struct upstream upstream = {0};
-    char name[HOST_MAX_BYTES + 1];
-    struct label_row row = {.line = (uint32_t)line};
-    field_init(reading, label_text, line, &label);
-    field_init(reading, url, line, &server);
+    char name[LABEL_MAX_BYTES + 1];
+    struct label_row row = {.line = (uint32_t)line->number};
+    field_init(reading, line, label_text, &label);
+    field_init(reading, line, url, &server);
     if (!read_label(reading, &label, name))
         return;
     bool good = read_row(reading, &server, &upstream);
@@ -217,11 +223,14 @@ static void read_fields(struct reading *reading, struct slice label_text, struct
         row.port = upstream.port;
         row.scheme = (uint8_t)upstream.scheme;
     }
-    label_map_add(reading->map, slice_of(name), good ? slice_of(upstream.host) : SLICE(""), &row);
+    struct slice host = good ? slice_of(upstream.host) : SLICE("");
+    const struct label_row *kept = label_map_add(reading->map, slice_of(name), host, &row);
+    if (kept != NULL)
+        tell_twice(reading, kept, line->number);
     upstream_fini(&upstream);
 }
 
-static void read_line(struct reading *reading, struct slice text, size_t line)
+static void read_line(struct reading *reading, const struct line *line, struct slice text)
 {
     const char *comma = text.size > 0 ? memchr(text.data, ',', text.size) : NULL;
     size_t before = comma != NULL ? (size_t)(comma - text.data) : text.size;
@@ -229,31 +238,21 @@ static void read_line(struct reading *reading, struct slice text, size_t line)
     struct slice url = comma != NULL ? unquote(slice_skip(text, before + 1)) : (struct slice){0};
     if (text.size == 0 || text.data[0] == '#')
         return;
-    if (line == 1 && slice_equal_nocase(label, SLICE("label")) &&
+    if (line->number == 1 && slice_equal_nocase(label, SLICE("label")) &&
         slice_equal_nocase(url, SLICE("upstream")))
         return;
     /* From here on there is no more to be said than can be read. */
     if (reading->told->errors - reading->errors >= REPORTED_MAX)
         reading->document.diagnostics = &reading->untold;
     if (comma != NULL && memchr(url.data, ',', url.size) == NULL && url.size > 0) {
-        read_fields(reading, label, url, line);
+        read_fields(reading, line, label, url);
         return;
     }
     struct field whole;
-    field_init(reading, text, line, &whole);
+    field_init(reading, line, text, &whole);
     node_report(&whole.node, JSON_PART_VALUE, CODE_LABEL_LINE,
                 memory_format("for example \"acme,http://10.1.0.11:3000\""),
                 "a line is a label, a comma and an upstream");
-}
-
-static void on_twice(void *context, const struct label_row *kept, const struct label_row *dropped)
-{
-    struct reading *reading = context;
-    struct place place = {reading->document.file, dropped->line, 1};
-    const char *label = label_map_text(reading->map, kept->label);
-    diagnostics_add_code(reading->document.diagnostics, CODE_LISTED_TWICE, &place, NULL,
-                         "%s: label \"%s\" is in line %u already, which stays",
-                         reading->document.subject, label, kept->line);
 }
 
 static void read_lines(struct reading *reading)
@@ -261,16 +260,17 @@ static void read_lines(struct reading *reading)
     struct slice rest = reading->document.text;
     if (slice_starts_with(rest, SLICE("\xef\xbb\xbf")))
         rest = slice_skip(rest, 3);
-    for (size_t line = 1; rest.size > 0; line++) {
+    for (struct line line = {.number = 1}; rest.size > 0; line.number++) {
         const char *end = memchr(rest.data, '\n', rest.size);
         size_t size = end != NULL ? (size_t)(end - rest.data) : rest.size;
         struct slice text = slice_head(rest, size);
         if (slice_ends_with(text, SLICE("\r")))
             text.size--;
-        read_line(reading, slice_trim(text), line);
+        line.start = rest.data;
+        read_line(reading, &line, slice_trim(text));
         rest = slice_skip(rest, end != NULL ? size + 1 : size);
     }
-    label_map_finish(reading->map, on_twice, reading);
+    label_map_finish(reading->map);
     if (reading->untold.errors > 0) {
         struct place place = {reading->document.file, 0, 0};
         diagnostics_add_code(reading->told, CODE_LABEL_LINE, &place, NULL,
@@ -278,6 +278,15 @@ static void read_lines(struct reading *reading)
                              reading->untold.errors);
     }
     diagnostics_fini(&reading->untold);
+}
+
+static size_t count_lines(struct slice text)
+{
+    size_t count = 1;
+    const char *end = text.data + text.size;
+    for (const char *at = text.data; at < end && (at = memchr(at, '\n', (size_t)(end - at)));)
+        count++, at++;
+    return count;
 }
 
 /* Everything that a tenant is told apart by is in its hash. */
@@ -294,7 +303,9 @@ static void read_file(const struct node *node, struct reading *reading, const ch
                     "%s", why.text);
         return;
     }
-    tenant->labels = reading->map = label_map_new(reading->document.file);
+    const struct slice text = reading->document.text;
+    tenant->labels = reading->map =
+        label_map_new(reading->document.file, count_lines(text), text.size);
     read_lines(reading);
     tenant->labels->content_hash = hash_content(reading->document.text, 0);
     free(reading->document.text_block);

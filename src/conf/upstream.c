@@ -112,9 +112,25 @@ static bool read_host(const struct node *node, struct slice url, struct slice te
 /* -- Addresses that a tenant may not have (SSRF): what this program itself or HAProxy listens on,
  * and what is outside "upstream_allow" -- */
 
+/* The digits that an address ends in; another port than the upstream's needs no further look, of
+ * which lists of labels are grateful. */
+static uint32_t number_at_end(struct slice text)
+{
+    uint32_t number = 0;
+    for (uint32_t unit = 1; text.size > 0 && unit <= 10000; unit *= 10, text.size--) {
+        char digit = text.data[text.size - 1];
+        if (digit < '0' || digit > '9')
+            break;
+        number += (uint32_t)(digit - '0') * unit;
+    }
+    return number;
+}
+
 static bool reaches(const struct ip *ip, uint16_t port, struct slice address)
 {
     struct socket_address listening = {0};
+    if (number_at_end(address) != port)
+        return false;
     if (slice_starts_with(address, SLICE("tcp:")))
         address = slice_skip(address, 4);
     if (port_parse(address, &listening.port))
@@ -191,7 +207,7 @@ static bool read_behind_scheme(const struct node *node, struct slice url, struct
     if (slice_ends_with(rest, SLICE("/")))
         rest.size--;
     for (size_t i = 0; i < rest.size; i++) {
-        if (strchr("/?#", rest.data[i]) != NULL)
+        if (rest.data[i] == '/' || rest.data[i] == '?' || rest.data[i] == '#')
             return syntax_error(node, url, "it must end behind the port",
                                 memory_format("Open WebUI has no base path (open-webui#25971)"));
         if (rest.data[i] == '@')

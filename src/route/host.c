@@ -208,3 +208,21 @@ bool host_pattern_parse(struct slice text, char name[static HOST_MAX_BYTES + 1],
     memcpy(name, host.name, host.name_size + 1u);
     return true;
 }
+
+bool host_label_parse(struct slice text, char label[static LABEL_MAX_BYTES + 1])
+{
+    char ascii[HOST_MAX_BYTES + 1];
+    struct slice last;
+
+    if (!is_ascii(text)) {
+        if (!idn_to_ascii(text, ascii))
+            return false;
+        text = slice_of(ascii);
+    }
+    if (text.size == 0 || text.size > LABEL_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        label[i] = ascii_lower(text.data[i]);
+    label[text.size] = '\0';
+    return check_labels(slice_from(label, text.size), &last) && last.size == text.size;
+}

@@ -245,3 +245,39 @@ Test(host, pattern_of_the_configuration)
         cr_expect(eq(int, wildcard, row->wildcard), "%s", row->text);
     }
 }
+
+Test(host, labels_of_wildcards)
+{
+    static const struct {
+        const char *text;
+        const char *label; /* NULL: it is none */
+    } ROWS[] = {
+        {"acme", "acme"},
+        {"ACME-1", "acme-1"},
+        {"1234", "1234"},
+        {"0x7f", "0x7f"},
+        {"a_b", "a_b"},
+        {"b\xc3\xbc"
+         "cher",
+         "xn--bcher-kva"},
+        {"", NULL},
+        {"-a", NULL},
+        {"a-", NULL},
+        {"a.b", NULL},
+        {"a.", NULL},
+        {"*", NULL},
+        {"a b", NULL},
+        {"a:80", NULL},
+        {"a\xe3\x80\x82"
+         "b",
+         NULL},
+        {"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmn", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char label[LABEL_MAX_BYTES + 1] = "";
+        bool good = host_label_parse(slice_of(ROWS[i].text), label);
+        cr_expect(eq(int, good, ROWS[i].label != NULL), "%s", ROWS[i].text);
+        if (good && ROWS[i].label != NULL)
+            cr_expect(eq(str, label, (char *)(uintptr_t)ROWS[i].label), "%s", ROWS[i].text);
+    }
+}
