@@ -371,6 +371,35 @@ static void put_environment(const struct sources_entry *entry, struct json *obje
         json_put(object, "environment", environment);
 }
 
+/* Where its requests go, so that commands can ask the servers themselves. */
+static void put_servers(const struct sources_entry *entry, struct json *object)
+{
+    if (entry->tenant == NULL)
+        return;
+    struct json *servers = json_new_array();
+    for (size_t i = 0; i < tenant_upstream_count(entry->tenant); i++) {
+        const struct upstream *upstream = tenant_upstream_peek(entry->tenant, i);
+        struct json *server = json_new_object();
+        char *url = upstream_url(upstream);
+        char ip_text[IP_TEXT_SIZE];
+        json_put_text(server, "url", slice_of(url));
+        if (upstream->address.family != IP_NONE) {
+            bool is_v6 = upstream->address.family == IP_V6;
+            char *address =
+                memory_format(is_v6 ? "[%s]:%u" : "%s:%u", ip_print(&upstream->address, ip_text),
+                              (unsigned)upstream->port);
+            json_put_text(server, "address", slice_of(address));
+            free(address);
+        }
+        if (upstream->server_name != NULL)
+            json_put_text(server, "server_name", slice_of(upstream->server_name));
+        json_put_bool(server, "verify", upstream->scheme != UPSTREAM_HTTPS_NO_VERIFY);
+        json_append(servers, server);
+        free(url);
+    }
+    json_put(object, "servers", servers);
+}
+
 static void show_tenant(void *context, const struct admin_request *request,
                         struct admin_answer *answer)
 {
@@ -381,6 +410,7 @@ static void show_tenant(void *context, const struct admin_request *request,
     if (sources_find(publisher_sources(live->publisher), name, &entry)) {
         answer->body = entry_json(&entry);
         put_definition(&entry, answer->body, answer);
+        put_servers(&entry, answer->body);
         sources_complain(publisher_sources(live->publisher), entry.file, &diagnostics);
         put_problems(live, &entry, &diagnostics, answer->body);
         put_environment(&entry, answer->body);

@@ -25,6 +25,7 @@ command_fn reload_command;
 command_fn suspend_command;
 command_fn maintenance_command;
 command_fn switch_command;
+command_fn upgrade_command;
 command_fn history_command;
 command_fn rollback_command;
 command_fn diff_command;

@@ -25,6 +25,7 @@ static const struct command {
     {"suspend", suspend_command, "turn a tenant's users away"},
     {"maintenance", maintenance_command, "begin or end a tenant's maintenance"},
     {"switch", switch_command, "make another version of a tenant the active one"},
+    {"upgrade", upgrade_command, "put another version of a tenant's Open WebUI in place"},
     {"reload", reload_command, "read the configuration again"},
     {"history", history_command, "tell who changed what, and when"},
     {"rollback", rollback_command, "make the tenants' files what they were"},

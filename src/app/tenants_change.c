@@ -5,6 +5,7 @@
 #include "command.h"
 #include "core/memory.h"
 #include "environment.h"
+#include "streams.h"
 #include "terminal.h"
 
 #include <errno.h>
@@ -159,19 +160,26 @@ static int tell_key(const struct tenants_change *change, const char *name,
     return code;
 }
 
-/* What all of them take; a command without an opposite has no --off. */
+/* The option that one of them has besides. */
+struct own_option {
+    const char *name;
+    const char *help;
+};
+
+static const struct own_option OFF = {"off", "end it"};
+
 static bool read_line(struct command_line *line, const struct command_usage *usage,
-                      struct tenants_change *change, bool *off)
+                      const struct own_option *own, struct tenants_change *change, bool *flag)
 {
     *change = (struct tenants_change){.configuration = DEFAULT_CONFIGURATION};
     const struct command_option options[] = {
-        {"off", 0, NULL, "end it", .flag = off},
+        {own->name, 0, NULL, own->help, .flag = flag},
         command_option_config(&change->configuration),
         command_option_socket(&change->socket),
         command_option_json(&change->json),
         {0},
     };
-    if (!command_line_read(line, usage, off != NULL ? options : options + 1))
+    if (!command_line_read(line, usage, options))
         return false;
     if (!ask_item_valid(line->words[0])) {
         line->code = command_line_misused(line, "\"%s\" is no name for a tenant", line->words[0]);
@@ -195,7 +203,7 @@ int suspend_command(struct command_line *line)
     };
     struct tenants_change change;
     bool off = false;
-    if (!read_line(line, &USAGE, &change, &off))
+    if (!read_line(line, &USAGE, &OFF, &change, &off))
         return line->code;
     const char *name = command_line_next(line);
     struct json *body = NULL;
@@ -225,7 +233,7 @@ int maintenance_command(struct command_line *line)
     };
     struct tenants_change change;
     bool off = false;
-    if (!read_line(line, &USAGE, &change, &off))
+    if (!read_line(line, &USAGE, &OFF, &change, &off))
         return line->code;
     const char *name = command_line_next(line);
     struct json *body = read_wish(line);
@@ -241,26 +249,102 @@ int maintenance_command(struct command_line *line)
     return tell_key(&change, name, &key);
 }
 
+/* -- Another version --------------------------------------------------------------------------- */
+
+/* Where its requests go, as the daemon has it now; NULL when it cannot tell. */
+static struct json *servers_of(const char *socket, const char *name)
+{
+    int code;
+    char *path = memory_format("/v1/tenants/%s", name);
+    struct json *tenant = ask(socket, "GET", path, NULL, &code);
+    const struct json *servers = json_get(tenant, "servers");
+    struct json *copy = servers != NULL ? json_clone(servers) : NULL;
+    json_free(tenant);
+    free(path);
+    return copy;
+}
+
+static bool is_same(const struct json *a, const struct json *b)
+{
+    char *one = json_print(a, JSON_STYLE_COMPACT);
+    char *other = json_print(b, JSON_STYLE_COMPACT);
+    bool same = strcmp(one, other) == 0;
+    free(one);
+    free(other);
+    return same;
+}
+
+/* Ends the WebSockets that lead to the version before. */
+static int close_sockets(const struct configuration *configuration, const struct json *servers)
+{
+    struct error_text why;
+    struct streams_told told;
+    struct main_loop *loop = main_loop_new(&why);
+    struct streams *streams = loop != NULL ? streams_new(loop, configuration) : NULL;
+    bool good = streams != NULL && streams_count(streams, servers, &told, &why) == ERROR_OK;
+    if (good)
+        fprintf(stderr, "WebSockets of the version before: %zu, closed\n",
+                streams_close_sockets(streams));
+    else
+        terminal_complain("it is switched, but its WebSockets stay: %s", why.text);
+    streams_free(streams);
+    main_loop_free(loop);
+    return good ? EXIT_GOOD : EXIT_BAD;
+}
+
+static int switch_and_close(const struct tenants_change *change, const char *name,
+                            const struct key_command *key)
+{
+    struct configuration *configuration = ask_configuration(change->configuration);
+    struct tenants_change same = *change;
+    int code = EXIT_WRONG;
+    if (configuration == NULL) {
+        json_free(key->body);
+        return code;
+    }
+    if (same.socket == NULL)
+        same.socket = configuration->admin_socket;
+    struct json *before = servers_of(same.socket, name);
+    if (before != NULL)
+        code = tell_key(&same, name, key);
+    else
+        json_free(key->body);
+    struct json *now = code == EXIT_GOOD ? servers_of(same.socket, name) : NULL;
+    if (now != NULL && !is_same(now, before))
+        code = close_sockets(configuration, before);
+    json_free(before);
+    json_free(now);
+    configuration_free(configuration);
+    return code;
+}
+
 int switch_command(struct command_line *line)
 {
     static const struct command_usage USAGE = {
         .forms = {"NAME VERSION"},
         .about = "Writes \"active\" to the tenant's file. The way back is the same with the other "
-                 "version.",
-        .exit_codes = {"done", "refused", "wrong usage, or nobody answers"},
-        .examples = {"owui-spoa switch chat green"},
+                 "version. WebSockets that are open stay where they are until they end, or are "
+                 "closed, so that their tabs connect anew, to the version that is active now.",
+        .exit_codes = {"done", "refused, or its WebSockets could not be closed",
+                       "wrong usage, or nobody answers"},
+        .examples = {"owui-spoa switch chat green", "owui-spoa switch chat green --close-sockets"},
         .min_words = 2,
         .max_words = 2,
         .missing = "expected a tenant and one of its versions",
     };
+    static const struct own_option CLOSE = {"close-sockets",
+                                            "close the WebSockets of the version "
+                                            "before, through HAProxy's Runtime API"};
     struct tenants_change change;
-    if (!read_line(line, &USAGE, &change, NULL))
+    bool closes = false;
+    if (!read_line(line, &USAGE, &CLOSE, &change, &closes))
         return line->code;
     struct json *body = json_new_object();
     json_put_text(body, "to", slice_of(line->words[1]));
     char *done = memory_format("switched to %s", line->words[1]);
     const struct key_command key = {"switch", done, body};
-    int code = tell_key(&change, line->words[0], &key);
+    int code = closes ? switch_and_close(&change, line->words[0], &key)
+                      : tell_key(&change, line->words[0], &key);
     free(done);
     return code;
 }

@@ -83,7 +83,10 @@ struct trace_entry *trace_file_read(const char *path, size_t *count, struct erro
     struct stat about;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *count = 0;
-    if (fd < 0 || fstat(fd, &about) != 0) {
+    if (fd < 0 && errno == ENOENT) {
+        error_set(why, ERROR_NOT_FOUND,
+                  "there is no %s: the daemon makes it when it starts with this \"trace\"", path);
+    } else if (fd < 0 || fstat(fd, &about) != 0) {
         error_set_errno(why, "cannot read %s", path);
     } else if (!S_ISREG(about.st_mode) || !read_all(fd, &header, sizeof(header)) ||
                !header_is_sound(&header, about.st_size)) {

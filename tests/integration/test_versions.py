@@ -63,6 +63,35 @@ def test_an_open_socket_stays_on_the_old_version(switchable, upstreams):
     asyncio.run(scenario())
 
 
+def test_sockets_of_the_version_before_can_be_closed(switchable, upstreams):
+    """Their tabs come back by themselves, to the version that is active then."""
+    stack = switchable
+
+    async def scenario():
+        url = f"http://{HOST}:{stack.http_port}"
+        async with Browser(url) as browser, Browser(url) as later:
+            await browser.sign_in()
+            await browser.open_socket()
+            command = ("switch", "t", "green", "--close-sockets", "-c", stack.agent_config_path(0))
+            done = await asyncio.to_thread(run_agent_command, *command)
+            assert done.returncode == 0, done.stderr
+            assert "version before: 1, closed" in done.stderr
+            for _ in range(3000):
+                if browser.disconnects:
+                    break
+                await asyncio.sleep(0.01)
+            assert browser.disconnects == 1
+            await later.sign_in()
+            await later.open_socket()
+            assert (await later.socket.call("whoami"))["name"] == "beta"
+            # Where nothing is switched, nothing is closed.
+            done = await asyncio.to_thread(run_agent_command, *command)
+            assert done.returncode == 0, done.stderr
+            assert (await later.socket.call("whoami"))["name"] == "beta"
+
+    asyncio.run(scenario())
+
+
 def test_a_version_that_does_not_exist_is_not_switched_to(switchable, upstreams):
     stack = switchable
     stack.write_tenants({"t": tenant(upstreams, "red")})

@@ -30,6 +30,7 @@ from fastapi.responses import (
 )
 
 NAME = os.environ.get("WEBUI_NAME", "Open WebUI")
+VERSION = os.environ.get("WEBUI_VERSION", "0.11.0")
 SECRET = os.environ.get("WEBUI_SECRET_KEY", "t0p-s3cr3t")
 TRUSTED_EMAIL_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "")
 TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
@@ -159,7 +160,7 @@ async def told_checks():
 
 @app.get("/api/config")
 async def config():
-    told = {"status": True, "name": NAME, "version": "0.11.0", "features": {"auth": True}}
+    told = {"status": True, "name": NAME, "version": VERSION, "features": {"auth": True}}
     if OAUTH_PROVIDER:
         told["oauth"] = {"providers": {"oidc": OAUTH_PROVIDER}}
     return told
@@ -167,7 +168,7 @@ async def config():
 
 @app.get("/api/version")
 async def version():
-    return {"version": "0.11.0", "deployment_id": NAME}
+    return {"version": VERSION, "deployment_id": NAME}
 
 
 @app.api_route("/api/echo", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])

@@ -1,0 +1,262 @@
+"""`owui-spoa upgrade`: another version of a tenant's Open WebUI, with what is under way in between.
+Through real HAProxy and the real upstream, which is stopped and comes back as another version."""
+
+import asyncio
+import contextlib
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from support.clients import Browser, request, request_bytes
+from support.processes import sanitizer_report, wait_until
+from support.stack import BINARY, SANITIZERS, Upstream, run_agent_command
+
+HOST = "chat.upgrade.test"
+
+
+class Installation:
+    """A stack with one tenant, whose Open WebUI can become another version."""
+
+    def __init__(self, stack, folder):
+        self.stack = stack
+        self.folder = folder
+        self.server = Upstream("upgraded", folder, env={"WEBUI_VERSION": "0.10.0"}).start().wait()
+        self.next = Upstream("next", folder, port=self.server.port, env={"WEBUI_VERSION": "0.11.0"})
+        stack.write_tenants(
+            {"chat": {"hosts": [HOST], "upstream": self.server.url, "https": "off"}}
+        )
+        stack.start()
+        self.migrated = folder / "migrated"
+        self.out = folder / "upgrade.json"
+
+    def stop(self):
+        self.server.stop()
+        self.next.stop()
+
+    def command(self, *more):
+        return [BINARY, "upgrade", "chat", "-c", self.stack.agent_config_path(0), *more]
+
+    def run(self, *more):
+        return run_agent_command(*self.command(*more)[1:])
+
+    @contextlib.contextmanager
+    def running(self, *more, stdin=subprocess.DEVNULL):
+        """The command under way: people's words go to one file, programs' to another."""
+        with open(self.folder / "upgrade.log", "wb") as log, open(self.out, "wb") as out:
+            process = subprocess.Popen(
+                [str(word) for word in self.command(*more)],
+                stdin=stdin,
+                stdout=out if "--json" in more else log,
+                stderr=log,
+                env={**os.environ, **SANITIZERS},
+            )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def printed(self):
+        return (self.folder / "upgrade.log").read_text()
+
+    def told(self):
+        return json.loads(self.out.read_text())
+
+    def await_printed(self, text):
+        wait_until(lambda: text in self.printed(), text, 30)
+
+    def answer(self, path="/api/version"):
+        return request(self.stack.http_port, path, HOST)
+
+    def migrate(self):
+        self.server.stop()
+        self.next.start().wait()
+
+    def is_in_maintenance(self):
+        return self.answer().status == 503
+
+    def version(self):
+        """The one in force, of a tenant with versions."""
+        command = ("tenants", "chat", "-c", self.stack.agent_config_path(0), "--json")
+        return json.loads(run_agent_command(*command).stdout).get("version")
+
+    def url(self):
+        return f"http://{HOST}:{self.stack.http_port}"
+
+
+@pytest.fixture
+def installed(new_stack, tmp_path):
+    one = Installation(new_stack(), tmp_path)
+    yield one
+    one.stop()
+
+
+def test_a_command_upgrades(installed):
+    """The command runs while nobody is let in; afterwards the new version serves."""
+    script = f"until test -e {installed.migrated}; do sleep 0.05; done"
+    with installed.running("--json", "--", "sh", "-c", script) as process:
+        installed.await_printed("running sh")
+        assert installed.is_in_maintenance()
+        installed.migrate()
+        installed.migrated.touch()
+        assert process.wait(60) == 0, installed.printed()
+    told = installed.told()
+    assert told["done"] and not told["in_maintenance"]
+    assert told["before"][installed.server.url]["version"] == "0.10.0"
+    assert told["after"][installed.server.url]["version"] == "0.11.0"
+    assert installed.answer().json()["version"] == "0.11.0"
+
+
+def test_what_is_under_way_ends_first(installed):
+    """A stream of an API client is waited for; a tab's socket, on which nothing happens, is closed,
+    and what the tab then asks for is refused as long as it lasts."""
+
+    async def scenario():
+        async with Browser(installed.url()) as browser:
+            await browser.sign_in()
+            await browser.open_socket()
+            body = {"stream": True, "pause_s": 1}
+            url = f"{installed.url()}/api/chat/completions"
+            async with browser.http.post(url, json=body) as stream:
+                assert stream.status == 200
+                with installed.running("--yes") as process:
+                    await asyncio.to_thread(installed.await_printed, "1 request, 1 WebSocket")
+                    assert await asyncio.to_thread(installed.is_in_maintenance)
+                    text = await stream.text()
+                    assert text.endswith("data: [DONE]\n\n")
+                    await asyncio.to_thread(installed.await_printed, "closed 1 WebSocket")
+                    for _ in range(3000):
+                        if browser.disconnects:
+                            break
+                        await asyncio.sleep(0.01)
+                    assert browser.disconnects == 1
+                    installed.migrate()
+                    assert await asyncio.to_thread(process.wait, 60) == 0, installed.printed()
+
+    asyncio.run(scenario())
+    assert "is ready, version 0.11.0" in installed.printed()
+    assert "chat serves again" in installed.printed()
+    assert installed.answer().json()["version"] == "0.11.0"
+
+
+def test_sockets_can_be_kept(installed):
+    async def scenario():
+        async with Browser(installed.url()) as browser:
+            await browser.sign_in()
+            await browser.open_socket()
+            script = f"until test -e {installed.migrated}; do sleep 0.05; done"
+            with installed.running("--wait", "1", "--keep-sockets", "--", "sh", "-c", script) as it:
+                await asyncio.to_thread(installed.await_printed, "running sh")
+                assert (await browser.socket.call("whoami"))["name"] == "upgraded"
+                assert browser.disconnects == 0
+                installed.migrated.touch()
+                assert await asyncio.to_thread(it.wait, 60) == 0, installed.printed()
+
+    asyncio.run(scenario())
+
+
+def test_what_does_not_end_is_told_and_bounded(installed):
+    """A request that never ends is waited for as long as was said."""
+    with socket.create_connection(("127.0.0.1", installed.stack.http_port)) as sock:
+        body = json.dumps({"stream": True, "pause_s": 600}).encode()
+        head = [("Content-Type", "application/json")]
+        sock.sendall(request_bytes("POST", "/api/chat/completions", HOST, head, body))
+        assert b"200" in sock.recv(4096)
+        with installed.running("--wait", "2", "--", "true") as process:
+            assert process.wait(60) == 0, installed.printed()
+    assert "after 2 s, 1 request and 0 busy WebSockets have not ended" in installed.printed()
+
+
+def test_interrupted_it_tells_where_it_stands(installed):
+    """And is gone on with, or undone, as it says."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with installed.running("--", "sh", "-c", "sleep 60") as process:
+            installed.await_printed("running sh")
+            process.send_signal(number)
+            assert process.wait(30) == 1
+        printed = installed.printed()
+        assert "interrupted" in printed
+        assert "chat is in maintenance" in printed
+        assert "owui-spoa maintenance chat --off" in printed
+        assert installed.is_in_maintenance()
+        pid = int(printed.split("may go on, as process ")[1].split()[0])
+        os.kill(pid, signal.SIGTERM)
+    done = run_agent_command(
+        "maintenance", "chat", "--off", "-c", installed.stack.agent_config_path(0)
+    )
+    assert done.returncode == 0
+    assert installed.answer().status == 200
+
+
+def test_a_command_that_fails_leaves_it_in_maintenance(installed):
+    done = installed.run("--wait", "0", "--json", "--", "sh", "-c", "exit 3")
+    assert done.returncode == 1
+    assert "sh has ended with 3" in done.stderr
+    told = json.loads(done.stdout)
+    assert not told["done"] and told["in_maintenance"]
+    assert installed.is_in_maintenance()
+    done = installed.run("--wait", "0", "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert "chat was in maintenance already" in done.stdout
+    assert installed.answer().status == 200
+
+
+def test_servers_that_do_not_come_back(installed):
+    script = f"kill -9 {installed.server.process.pid}"
+    done = installed.run("--wait", "0", "--ready", "2", "--", "sh", "-c", script)
+    assert done.returncode == 1
+    assert "nobody listens there" in done.stdout
+    assert "after 2 s: not all servers are ready" in done.stderr
+    assert "owui-spoa upgrade chat" in done.stderr
+    assert installed.is_in_maintenance()
+
+
+def test_an_operator_presses_enter(installed):
+    ours, theirs = pty.openpty()
+    with installed.running("--wait", "0", stdin=theirs) as process:
+        installed.await_printed("then press Enter")
+        assert installed.is_in_maintenance()
+        installed.migrate()
+        os.write(ours, b"\n")
+        assert process.wait(60) == 0, installed.printed()
+    os.close(ours)
+    os.close(theirs)
+    assert "before: " in installed.printed() and "version 0.10.0" in installed.printed()
+    assert installed.answer().json()["version"] == "0.11.0"
+    assert sanitizer_report(installed.printed()) is None
+
+
+def test_another_version_is_switched_to_while_nobody_is_let_in(installed):
+    other = Upstream("green", installed.folder, env={"WEBUI_VERSION": "0.12.0"}).start().wait()
+    try:
+        versions = {"blue": installed.server.url, "green": other.url}
+        tenant = {"hosts": [HOST], "versions": versions, "active": "blue", "https": "off"}
+        installed.stack.write_tenants({"chat": tenant})
+        wait_until(lambda: installed.version() == "blue", "it has versions", 30)
+        done = installed.run("--wait", "0", "--to", "green", "--yes")
+        assert done.returncode == 0, done.stderr
+        assert installed.answer().json()["version"] == "0.12.0"
+    finally:
+        other.stop()
+
+
+def test_what_cannot_be_upgraded_so(installed):
+    config = installed.stack.agent_config_path(0)
+    done = installed.run()
+    assert done.returncode == 2
+    assert "there is no terminal to ask on" in done.stderr
+    done = run_agent_command("upgrade", "nobody", "--yes", "-c", config)
+    assert done.returncode == 1
+    assert 'there is no tenant "nobody"' in done.stderr
+    assert "nothing was changed" in done.stderr
+    installed.stack.haproxy.stop()
+    done = installed.run("--", "true")
+    assert done.returncode == 1
+    assert "--wait 0 goes on without looking" in done.stderr
+    assert "nothing was changed" in done.stderr
