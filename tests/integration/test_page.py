@@ -289,6 +289,15 @@ def test_a_tenant_is_added_and_routed(page):
     assert page.api.ask("DELETE", "/v1/tenants/fresh", token=page.api.tokens["admin"])[0] == 200
 
 
+# Whether what is said lies above everything else.
+SEEN = """
+(one => {
+  const { left, top, width, height } = one.getBoundingClientRect();
+  return width > 0 && document.elementFromPoint(left + width / 2, top + height / 2) === one;
+})(document.querySelector('#said'))
+"""
+
+
 def test_maintenance_begins_and_ends(page):
     stack = page.api.stack
 
@@ -314,6 +323,7 @@ def test_maintenance_begins_and_ends(page):
     page.click("#tenant button", "Begin maintenance of sales")
     page.confirm("Begin maintenance of sales?")
     page.wait_text("#tenant[open] .facts", "maintenance")
+    page.browser.wait(SEEN, "what was done is told above the panel")
     assert status() == 503
     page.click("#tenant-close")
     page.wait_row("sales", 1, "maintenance")
@@ -664,6 +674,28 @@ def test_nothing_is_cut_off_on_a_narrow_screen(page, width):
         page.open(f"#{view}")
         page.see(f"#{view}", "the view is there")
         assert page.js("document.documentElement.scrollWidth") <= width, view
+        nav = "document.querySelector('nav')"
+        assert page.js(f"{nav}.scrollWidth - {nav}.clientWidth") <= 0, "the views' names"
+    page.open("#tenants")
+    page.see("#tenants", "the view is there")
+    for text in ("Maintenance", page.api.stack.upstreams["alpha"].url):
+        assert page.js(f"({LINES})({json.dumps(text)})") == [1], f"{text} is broken in two"
+
+
+# How many lines each text takes that is exactly this one, every tenant's once.
+LINES = """
+wanted => {
+  const walker = document.createTreeWalker(document.querySelector('#tenant-rows'), NodeFilter.SHOW_TEXT);
+  const found = new Set();
+  while (walker.nextNode()) {
+    if (walker.currentNode.data !== wanted) continue;
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    found.add(new Set([...range.getClientRects()].map(one => Math.round(one.top))).size);
+  }
+  return [...found];
+}
+"""
 
 
 # Whatever text is seen, and how much its colour and what is behind it are apart (WCAG 2, 1.4.3).
@@ -876,9 +908,20 @@ def screen(page, width, height):
     )
 
 
+# Folders are shown as a package has them.
+USUAL = """
+(() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode())
+    walker.currentNode.data = walker.currentNode.data.replaceAll(%s, '/etc/owui-spoa');
+})()
+"""
+
+
 def shoot(page, name):
     if name not in SHOWN:
         return
+    page.js(USUAL % json.dumps(str(page.api.stack.directory)))
     page.js("new Promise(done => requestAnimationFrame(() => setTimeout(done, 400)))")
     data = page.browser.cdp("Page.captureScreenshot", format="png", optimizeForSpeed=False)["data"]
     folder = pathlib.Path(SHOTS)
