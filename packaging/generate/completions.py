@@ -105,7 +105,7 @@ def zsh(program):
     for command in every:
         lines = [zsh_option(option) for option in command.options]
         if command.verbs:
-            lines.append(f"'1::verb:({' '.join(command.verbs)})'")
+            lines.append(f"'1:verb:({' '.join(command.verbs)})'")
         lines.append("'*:argument:_files'")
         body = " \\\n            ".join(lines)
         cases.append(

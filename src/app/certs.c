@@ -86,7 +86,8 @@ static int show_list(const struct json *answer, bool check)
             if (view_certificate_is_fine(json_at(list, i)) == (fine != 0))
                 print_row(json_at(list, i), now_s);
     if (check || json_count(list) == 0)
-        printf("%zu certificates, %zu not fine\n", json_count(list), bad);
+        printf("%zu certificate%s, %zu not fine\n", json_count(list), plural_s(json_count(list)),
+               bad);
     return check && bad > 0 ? EXIT_BAD : EXIT_GOOD;
 }
 

@@ -8,6 +8,7 @@
 #include "conf/whole.h"
 #include "core/memory.h"
 #include "stripped.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,13 +33,16 @@ static void print_text(const struct whole *whole, const struct diagnostics *diag
         free(text);
     }
     if (whole->configuration == NULL) {
-        printf("result: nothing can be served; %zu errors\n", diagnostics->errors);
+        printf("result: nothing can be served; %zu error%s\n", diagnostics->errors,
+               plural_s(diagnostics->errors));
         return;
     }
     print_stripped(stripped);
-    printf("result: %zu tenants good, %zu refused, in %zu files; %zu errors, %zu warnings\n",
-           whole->tenant_count, whole->broken_count, whole->file_count + 1, diagnostics->errors,
-           diagnostics->warnings);
+    size_t files = whole->file_count + 1;
+    printf("result: %zu tenant%s good, %zu refused, in %zu file%s; %zu error%s, %zu warning%s\n",
+           whole->tenant_count, plural_s(whole->tenant_count), whole->broken_count, files,
+           plural_s(files), diagnostics->errors, plural_s(diagnostics->errors),
+           diagnostics->warnings, plural_s(diagnostics->warnings));
 }
 
 static struct json *to_json(const struct whole *whole, const struct diagnostics *diagnostics,

@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "sidecar/loopback.h"
 #include "terminal.h"
+#include "view.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -227,8 +228,8 @@ static void look_at_configuration(struct doctor *doctor, const struct diagnostic
     if (diagnostics->errors > 0)
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_CONFIGURATION, NULL, doctor->configuration_path,
                     memory_format("owui-spoa check -c %s", doctor->configuration_path),
-                    "%zu mistakes: what is wrong is not served, or as it last was right",
-                    diagnostics->errors);
+                    "%zu mistake%s: what is wrong is not served, or as it last was right",
+                    diagnostics->errors, plural_s(diagnostics->errors));
     else if (route_table_tenant_count(doctor->whole.table) == 0)
         doctor_find(doctor, DOCTOR_WARNING, DOCTOR_CONFIGURATION, NULL, doctor->configuration_path,
                     memory_format("owui-spoa setup HOST --upstream ADDRESS"), "there is no tenant");
@@ -465,8 +466,10 @@ static void print_summary(const struct doctor *doctor)
     size_t counts[3];
     count_findings(doctor, counts);
     if (doctor->finding_count > 0)
-        printf("\n%zu errors, %zu warnings, %zu notes. ", counts[DOCTOR_ERROR],
-               counts[DOCTOR_WARNING], counts[DOCTOR_NOTE]);
+        printf("\n%zu error%s, %zu warning%s, %zu note%s. ", counts[DOCTOR_ERROR],
+               plural_s(counts[DOCTOR_ERROR]), counts[DOCTOR_WARNING],
+               plural_s(counts[DOCTOR_WARNING]), counts[DOCTOR_NOTE],
+               plural_s(counts[DOCTOR_NOTE]));
     else
         fputs("Nothing was found. ", stdout);
     puts("Looked at:\n");

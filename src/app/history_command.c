@@ -3,6 +3,7 @@
 #include "command.h"
 #include "core/memory.h"
 #include "terminal.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,7 +128,7 @@ static int roll_back(const struct wish *wish, const char *socket)
     } else if (answer != NULL) {
         const struct json *files = json_get(answer, "files");
         printf("as after change %s: %zu file%s written, generation %lld\n", wish->id,
-               json_count(files), json_count(files) == 1 ? "" : "s",
+               json_count(files), plural_s(json_count(files)),
                (long long)ask_number(answer, "generation"));
     }
     json_free(answer);

@@ -7,6 +7,7 @@
 #include "terminal.h"
 #include "trace_request.h"
 #include "verdict.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,7 +152,7 @@ static void print_text(const struct replay *replay)
         struct slice url;
         if (json_read_text(json_get(replay->kinds[i].told, "url"), &url))
             printf("%zu time%s, as %.*s\n", replay->kinds[i].count,
-                   replay->kinds[i].count == 1 ? "" : "s", SLICE_PRINT(url));
+                   plural_s(replay->kinds[i].count), SLICE_PRINT(url));
         verdict_print_difference(json_get(replay->kinds[i].told, "difference"));
         putchar('\n');
     }

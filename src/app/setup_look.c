@@ -257,8 +257,44 @@ static bool look_at_websocket(struct trial *trial, const char *host, const char 
     return row("WebSocket", good, detail);
 }
 
-static bool look_at_tenant(struct trial *trial, const struct setup_tenant *tenant, const char *http,
-                           const char *https)
+/* Open WebUI echoes no header, so the daemon is asked what it sends with the request of a client
+ * that claims to be another one. */
+static bool look_at_headers(const struct setup_plan *plan, const char *host, const char *scheme)
+{
+    static const char CLIENT[] = "203.0.113.7";
+    struct error_text why = {""};
+    unsigned status = 0;
+    struct json *body = json_new_object(), *lies = json_new_array();
+    char *url = memory_format("%s://%s/", scheme, host);
+    json_put_text(body, "url", slice_of(url));
+    json_put_text(body, "from", slice_of(CLIENT));
+    json_append_text(lies, SLICE("X-Forwarded-For: 198.51.100.66"));
+    json_append_text(lies, SLICE("X-Forwarded-Proto: gopher"));
+    json_put(body, "headers", lies);
+    struct json *answer = admin_request(plan->whole.configuration->admin_socket, "POST",
+                                        "/v1/explain", body, &status, &why);
+    const struct json *set = json_get(json_get(answer, "headers"), "set");
+    struct slice decision = ask_text(answer, "decision");
+    bool good = slice_equal(ask_text(set, "X-Forwarded-For"), slice_of(CLIENT)) &&
+                slice_equal(ask_text(set, "X-Forwarded-Proto"), slice_of(scheme));
+    char *detail =
+        good ? memory_format("X-Forwarded-Proto %s, X-Forwarded-For with the client's address "
+                             "alone, whatever a client claims (owui-spoa explain %s)",
+                             scheme, url)
+        : answer == NULL
+            ? memory_format("%s", why.text)
+            : memory_format("not as they are to be (%.*s): owui-spoa explain --from %s %s",
+                            SLICE_PRINT(decision), CLIENT, url);
+    row("headers", good, detail);
+    free(detail);
+    free(url);
+    json_free(answer);
+    json_free(body);
+    return good;
+}
+
+static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
+                           const struct setup_tenant *tenant, const char *http, const char *https)
 {
     bool good = true;
     printf("\n  %s\n", tenant->host);
@@ -269,11 +305,7 @@ static bool look_at_tenant(struct trial *trial, const struct setup_tenant *tenan
         good &= look_at_https(trial, tenant, https);
         good &= look_at_websocket(trial, tenant->host, https);
     }
-    /* Open WebUI echoes no header; what it is sent is the agent's decision, which explain shows. */
-    printf("    %-10s      Host %s, X-Forwarded-Proto https, X-Forwarded-For with the client's\n"
-           "    %-10s      address alone; a client's own are deleted (owui-spoa explain "
-           "https://%s/)\n",
-           "headers", tenant->host, "", tenant->host);
+    good &= look_at_headers(plan, tenant->host, https != NULL ? "https" : "http");
     return good;
 }
 
@@ -306,7 +338,7 @@ bool setup_look(const struct setup_plan *plan)
         puts("\nwhat works:");
     for (size_t i = 0; i < plan->tenant_count && trial.client != NULL; i++)
         if (plan->tenants[i].host != NULL)
-            good &= look_at_tenant(&trial, &plan->tenants[i], http, https);
+            good &= look_at_tenant(plan, &trial, &plan->tenants[i], http, https);
     forget(&trial);
     free(http);
     free(https);

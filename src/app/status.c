@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "status_troubles.h"
 #include "terminal.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,7 +83,7 @@ static void print_verdict(const struct json *status, size_t troubles)
     if (troubles == 0)
         printf("all is well");
     else
-        printf("%zu thing%s to look at", troubles, troubles == 1 ? "" : "s");
+        printf("%zu thing%s to look at", troubles, plural_s(troubles));
     puts(terminal_style(TERMINAL_PLAIN, colours));
 }
 

@@ -156,7 +156,7 @@ static int show_all(const struct wish *wish, const char *socket)
         ask_print_json(root);
     else if (code == EXIT_GOOD)
         printf("%s%zu tenant%s, %zu wrong\n", list.count > 0 ? "\n" : "", list.count,
-               list.count == 1 ? "" : "s", list.wrong);
+               plural_s(list.count), list.wrong);
     json_free(root);
     return code == EXIT_GOOD && list.wrong > 0 ? EXIT_BAD : code;
 }

@@ -4,6 +4,12 @@
 
 #include "json/json.h"
 
+/* "1 tenant", "2 tenants" */
+static inline const char *plural_s(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 /* What is wrong with a file, with its place and a hint. */
 void view_problem(const struct json *problem);
 

@@ -105,7 +105,7 @@ def test_a_mistyped_word_is_told_with_the_one_that_was_meant():
 def test_check_is_content(configuration):
     done = run("check", "-c", configuration({"a": GOOD}))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("result: 1 tenants good, 0 refused, in 2 files; 0 errors, 0 warnings\n")
+    assert done.stdout == ("result: 1 tenant good, 0 refused, in 2 files; 0 errors, 0 warnings\n")
 
 
 def test_check_tells_partly_from_not_at_all(configuration):
@@ -113,7 +113,7 @@ def test_check_tells_partly_from_not_at_all(configuration):
     assert partly.returncode == 1
     assert 'all.json:13:7: error[E107]: tenant "b": unknown key "upstrem"' in partly.stdout
     assert 'did you mean "upstream"?' in partly.stdout
-    assert partly.stdout.splitlines()[-1].startswith("result: 1 tenants good, 1 refused")
+    assert partly.stdout.splitlines()[-1].startswith("result: 1 tenant good, 1 refused")
 
     nothing = run("check", "-c", configuration(loops=0))
     assert nothing.returncode == 2

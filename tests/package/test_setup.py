@@ -113,8 +113,10 @@ def test_one_step_to_https(installed, pebble, upstreams):
     machine = installed
     done = set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
     assert done.seconds < 60 or os.getloadavg()[0] > os.cpu_count()  # nothing, next to others
-    for line in ("http       ok", "TLS        ok", "https      ok", "WebSocket  ok"):
-        assert line in done.stdout
+    for what in ("http", "TLS", "https", "WebSocket", "headers"):
+        assert f"    {what:<10} ok " in done.stdout
+    table = done.stdout.split("\nwhat works:\n")[1]
+    assert max(map(len, table.splitlines())) <= 80
     for line in (
         f"WEBUI_URL=https://{HOST}",
         f"CORS_ALLOW_ORIGIN=https://{HOST}",
