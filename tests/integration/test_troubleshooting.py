@@ -160,6 +160,7 @@ def test_a_symptom(stack, symptom):
 def test_a_login_that_ends_on_http(new_certified, folder):
     stack = new_certified()
     port = free_port()
+    look = ("doctor", "login", "--seconds", "60")
     running = []
 
     def open_webui(believes):
@@ -182,11 +183,11 @@ def test_a_login_that_ends_on_http(new_certified, folder):
         stack.start()
         stack.wait_served(SIGN_IN)
         assert redirect_uri() == (302, f"http://{SIGN_IN}/oauth/oidc/login/callback")
-        wait_until(lambda: "FORWARDED_ALLOW_IPS" in told(stack, "doctor", "login"), "told", 30)
+        wait_until(lambda: "FORWARDED_ALLOW_IPS" in told(stack, *look), "told", 120)
         for believes in ("*", "127.0.0.1"):  # as the table has it: either of them
             open_webui(believes)
             assert redirect_uri() == (302, f"https://{SIGN_IN}/oauth/oidc/login/callback")
-        wait_until(lambda: "FORWARDED" not in told(stack, "doctor", "login"), "well", 30)
+        wait_until(lambda: "FORWARDED" not in told(stack, *look), "well", 120)
     finally:
         for one in running:
             one.stop()
