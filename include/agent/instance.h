@@ -25,3 +25,7 @@ char *instance_host(const struct tenant *parent, struct slice label);
  * it cannot be answered with, as told in `text`. */
 struct tenant *instance_new(const struct tenant *parent, struct slice label, const char *host,
                             const struct ip *address, struct error_text *text);
+
+/* Whether `instance` is what instance_new() would make of `parent` for this label, at the address
+ * that it has: its own parent may be an earlier one, with another list. */
+bool instance_is_of(const struct tenant *instance, const struct tenant *parent, struct slice label);

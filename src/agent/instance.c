@@ -71,6 +71,24 @@ static void drop_hosts_and_paths(struct tenant *tenant)
     tenant->path_count = 0;
 }
 
+/* Of all that an instance has of its parent: the same as long as the tenant's text is. */
+static uint64_t own_hash(const struct tenant *parent)
+{
+    return parent->content_hash ^ (parent->labels != NULL ? parent->labels->content_hash : 0);
+}
+
+bool instance_is_of(const struct tenant *instance, const struct tenant *parent, struct slice label)
+{
+    if (instance->instance_of == parent)
+        return true;
+    if (instance->content_hash != own_hash(parent) || parent->labels == NULL)
+        return false;
+    const struct label_row *row = row_of(parent, label);
+    return row != NULL && row->port == instance->upstream.port &&
+           row->scheme == (uint8_t)instance->upstream.scheme &&
+           strcmp(label_map_text(parent->labels, row->host), instance->upstream.host) == 0;
+}
+
 static void take_row(const struct label_row *row, struct upstream *upstream)
 {
     upstream->port = row->port;
@@ -89,6 +107,9 @@ struct tenant *instance_new(const struct tenant *parent, struct slice label, con
     free(instance->name);
     instance->name = memory_copy_text(key);
     instance->instance_of = parent;
+    instance->content_hash = own_hash(parent);
+    label_map_unref(instance->labels); /* which is the parent's to look into, and to replace */
+    instance->labels = NULL;
 
     struct upstream *upstream = &instance->upstream;
     upstream->per_label = false;

@@ -98,10 +98,17 @@ static enum fate find_address(const struct instances *instances, const char *hos
 }
 
 static bool is_up_to_date(const struct tenant *instance, const struct tenant *parent,
-                          const struct ip *address)
+                          struct slice label, const struct ip *address)
 {
-    return instance != NULL && instance->instance_of == parent &&
-           ip_equal(&instance->upstream.address, address);
+    return instance != NULL && ip_equal(&instance->upstream.address, address) &&
+           instance_is_of(instance, parent, label);
+}
+
+/* Another list has one line that is another one, and all the others' instances stay as they are.
+ * Whose instance it is is looked at by this thread alone, though loops see the instance. */
+static void move_to(const struct tenant *instance, const struct tenant *parent)
+{
+    ((struct tenant *)(uintptr_t)instance)->instance_of = parent;
 }
 
 static void take_out(struct instances *instances, struct label_entry *entry)
@@ -124,7 +131,9 @@ static enum fate settle(struct instances *instances, struct label_entry *entry, 
     enum fate fate = host != NULL ? find_address(instances, host, &address) : FATE_DROP;
     const struct tenant *before =
         entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
-    if (fate == FATE_KEEP && !is_up_to_date(before, parent, &address)) {
+    if (fate == FATE_KEEP && is_up_to_date(before, parent, slice_of(entry->label), &address)) {
+        move_to(before, parent);
+    } else if (fate == FATE_KEEP) {
         struct tenant *fresh = instance_new(parent, slice_of(entry->label), host, &address, NULL);
         if (fresh != NULL) {
             route_registry_put(instances->registry, fresh, NULL, NULL);
