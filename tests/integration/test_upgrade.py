@@ -121,7 +121,7 @@ def test_what_is_under_way_ends_first(installed):
         async with Browser(installed.url()) as browser:
             await browser.sign_in()
             await browser.open_socket()
-            body = {"stream": True, "pause_s": 1}
+            body = {"stream": True, "pause_s": 4}  # time to be noticed
             url = f"{installed.url()}/api/chat/completions"
             async with browser.http.post(url, json=body) as stream:
                 assert stream.status == 200
