@@ -17,8 +17,7 @@ class Option:
 class Command:
     def __init__(self, told):
         self.name, self.summary, self.about = told["name"], told["summary"], told["about"]
-        forms = told["forms"] or [""]
-        self.usage = [" ".join(["owui-spoa", self.name, *form.split()]) for form in forms]
+        self.usage = [" ".join(["owui-spoa", self.name, *form.split()]) for form in told["forms"]]
         self.verbs = {verb["name"]: verb["help"] for verb in told["verbs"]}
         self.options = [Option(option) for option in told["options"]]
         self.terms_heading = told.get("terms_heading")

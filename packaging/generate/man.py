@@ -70,7 +70,7 @@ def option_tag(option):
 
 
 def command_part(command):
-    out = [f".Ss {command.name}", *literal(f"{form} [OPTION...]" for form in command.usage)]
+    out = [f".Ss {command.name}", *literal(command.usage)]
     out += [".Pp", *paragraph(command.about)]
     if command.verbs:
         out += tagged(command.verbs.items())

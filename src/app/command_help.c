@@ -61,12 +61,23 @@ static void print_terms(const struct command_term *terms, unsigned indent)
     }
 }
 
+/* "NAME [OPTION...]", and "NAME [OPTION...] [-- COMMAND...]": behind "--" there are none. For
+ * free(). */
+static char *form_of(const struct command_usage *usage, size_t index)
+{
+    const char *form = usage->forms[index] != NULL ? usage->forms[index] : "";
+    const char *rest = strstr(form, " [-- ");
+    size_t size = rest != NULL ? (size_t)(rest - form) : strlen(form);
+    return memory_format("%.*s%s[OPTION...]%s", (int)size, form, size > 0 ? " " : "",
+                         rest != NULL ? rest : "");
+}
+
 static void print_forms(const char *name, const struct command_usage *usage)
 {
     for (size_t i = 0; i < COMMAND_FORMS && (i == 0 || usage->forms[i] != NULL); i++) {
-        const char *form = usage->forms[i] != NULL ? usage->forms[i] : "";
-        printf("%s owui-spoa %s %s%s[OPTION...]\n", i == 0 ? "usage:" : "      ", name, form,
-               form[0] != '\0' ? " " : "");
+        char *form = form_of(usage, i);
+        printf("%s owui-spoa %s %s\n", i == 0 ? "usage:" : "      ", name, form);
+        free(form);
     }
 }
 
@@ -116,6 +127,17 @@ static struct json *describe_texts(const char *const *texts, size_t max)
     return array;
 }
 
+static struct json *describe_forms(const struct command_usage *usage)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < COMMAND_FORMS && (i == 0 || usage->forms[i] != NULL); i++) {
+        char *form = form_of(usage, i);
+        json_append_text(array, slice_of(form));
+        free(form);
+    }
+    return array;
+}
+
 static struct json *describe_terms(const struct command_term *terms)
 {
     struct json *array = json_new_array();
@@ -157,7 +179,7 @@ void command_help_describe(struct json *object, const struct command_usage *usag
                            const struct command_option *options)
 {
     struct json *all = json_new_array();
-    json_put(object, "forms", describe_texts(usage->forms, COMMAND_FORMS));
+    json_put(object, "forms", describe_forms(usage));
     json_put_text(object, "about", slice_of(usage->about));
     json_put(object, "verbs", describe_terms(usage->verbs));
     json_put(object, "options", all);

@@ -38,7 +38,9 @@ def test_help_tells_people_what_it_tells_programs(every_command):
         assert (done.returncode, done.stderr) == (0, "")
         text, words = done.stdout, " ".join(done.stdout.split())
         assert all(len(line) <= 80 for line in text.splitlines())
-        assert all(f"{form} [OPTION...]\n" in text for form in command.usage)
+        assert command.usage and all(f" {form}\n" in text for form in command.usage)
+        for form in command.usage:  # behind "--" there are no options
+            assert form.split(" [-- ")[0].endswith("[OPTION...]"), form
         assert command.about in words and command.examples
         assert all(f"  {example}\n" in text for example in command.examples)
         for option in command.options:
