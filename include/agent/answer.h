@@ -151,8 +151,8 @@ const char *outcome_name(enum outcome outcome);
 struct request {
     struct client_question client;
     struct slice host;
-    const struct route_entry *guess; /* what the host leads to, perhaps, in the snapshot; or NULL */
     struct slice path;
+    const struct route_guess *guess; /* what these lead to, perhaps, in the snapshot; or NULL */
     struct slice upgrade;
     struct slice cookie; /* ck */
     int64_t wall_s;      /* the time that the decision is about; 0: now */

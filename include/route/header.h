@@ -42,7 +42,7 @@ struct template_part {
 struct template
 {
     struct template_part *parts;
-    size_t part_count;
+    uint32_t part_count;
     bool dynamic;      /* has a placeholder other than {tenant} */
     bool has_label;    /* uses {label} or {1} */
     bool has_identity; /* uses what only a verified identity tells */

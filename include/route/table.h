@@ -18,8 +18,10 @@ struct route_table; /* what a snapshot holds */
 struct route_entry; /* what a key leads to in it */
 
 struct route_match {
-    const struct tenant *tenant;    /* NULL: nobody has this host, or none of its paths match */
-    const struct path_rule *path;   /* the rule that matched, or NULL */
+    const struct tenant *tenant;  /* NULL: nobody has this host, or none of its paths match */
+    const struct path_rule *path; /* the rule that matched, or NULL, */
+    enum path_mode path_mode;     /* and what of it most need to know: it may be in no cache */
+    uint8_t path_segments;
     const struct tenant_host *host; /* the host pattern that matched, or NULL for a path rule */
     struct slice label;             /* what "*" matched: a view into the host asked for */
     bool label_refused;             /* a wildcard host matched but its label pattern did not */
@@ -32,22 +34,35 @@ void route_table_find(const struct route_table *table, struct slice host, struct
                       struct route_match *match);
 /* Whether the table is too large for the processor's nearer caches. */
 bool route_table_is_large(const struct route_table *table);
-/* A lookup among many waits for memory three times. Whoever has several to make takes these steps
- * for all of them first, with others' between: each begins to bring into the cache what the next
- * reads. The first is for a host's name; where that leads to nothing, the next is for the wildcard
- * that the name would fit. */
-uint64_t route_table_ahead(const struct route_table *table, struct slice host);
-uint64_t route_table_ahead_wildcard(const struct route_table *table, struct slice host);
-/* What the host with this hash leads to, or perhaps the entry of another; NULL when there is none.
- */
-const struct route_entry *route_table_guess(const struct route_table *table, uint64_t hash);
-/* Begins to bring its tenant there; NULL is fine. */
-void route_guess_prefetch(const struct route_entry *guess);
-/* NULL: its host has path rules only. */
-const struct tenant *route_guess_tenant(const struct route_entry *guess);
-/* As route_table_find(), and sooner when `guess` is right. It may be NULL; it must be of this
- * table. */
-void route_table_find_guessed(const struct route_table *table, const struct route_entry *guess,
+/* A lookup among many waits for memory a few times. Whoever has several to make takes these steps
+ * for all of them first, with others' between: each reads what the one before has asked for, and
+ * asks for what the next one reads. What they find is a guess, since nobody has compared keys; the
+ * lookup does. */
+struct route_guess {
+    uint64_t name_hash;             /* of the host, or of the wildcard that it fits */
+    uint64_t hash;                  /* of that with the prefix */
+    struct slice prefix;            /* of the path: the longest that may have a rule */
+    const struct route_entry *host; /* what that leads to; NULL: nothing */
+    const struct route_entry *path; /* what it leads to with the path; NULL: nothing */
+};
+
+void route_guess_begin(struct route_guess *guess, const struct route_table *table,
+                       struct slice host);
+void route_guess_host(struct route_guess *guess, const struct route_table *table,
+                      struct slice host);
+/* Where the host itself leads to nothing. */
+void route_guess_wildcard(struct route_guess *guess, const struct route_table *table);
+/* Whether the path has to be looked at, too: then in two steps. */
+bool route_guess_has_paths(const struct route_guess *guess);
+void route_guess_prefix(struct route_guess *guess, const struct route_table *table,
+                        struct slice path);
+void route_guess_path(struct route_guess *guess, const struct route_table *table);
+/* Of the path, or else of the host; NULL: of neither. */
+const struct tenant *route_guess_tenant(const struct route_guess *guess);
+/* Asks for what decisions read of it. */
+void route_guess_prefetch_tenant(const struct route_guess *guess);
+/* As route_table_find(), and sooner where `guess` is right: of this table, empty, or NULL. */
+void route_table_find_guessed(const struct route_table *table, const struct route_guess *guess,
                               struct slice host, struct slice path, struct route_match *match);
 /* One key that a lookup tried. */
 struct route_try {

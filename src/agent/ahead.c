@@ -21,23 +21,31 @@ static bool skip_text(struct reader *reader, struct slice text)
 /* The Host that a NOTIFY tells first, as haproxy/owui.spoe.cfg has it, in the words of its sender
  * and without a port. Any other frame, and a host that is not in normal form, has no head start and
  * loses nothing else. */
-static struct slice peek_host(struct slice frame)
+static struct slice peek_host(struct reader *frame)
 {
-    struct reader reader = reader_of(frame);
-    if (reader_u8(&reader) != SPOP_FRAME_NOTIFY)
+    if (reader_u8(frame) != SPOP_FRAME_NOTIFY)
         return (struct slice){0};
-    (void)reader_u32(&reader); /* flags */
-    skip_varint(&reader);      /* stream-id */
-    skip_varint(&reader);      /* frame-id */
-    if (!skip_text(&reader, SLICE("\x05route")))
+    (void)reader_u32(frame); /* flags */
+    skip_varint(frame);      /* stream-id */
+    skip_varint(frame);      /* frame-id */
+    if (!skip_text(frame, SLICE("\x05route")))
         return (struct slice){0};
-    (void)reader_u8(&reader); /* how many arguments */
-    if (!skip_text(&reader, SLICE("\x04host\x08")))
+    (void)reader_u8(frame); /* how many arguments */
+    if (!skip_text(frame, SLICE("\x04host\x08")))
         return (struct slice){0};
-    uint8_t size = reader_u8(&reader); /* in one byte, as all but absurd ones are */
-    struct slice host = reader_bytes(&reader, size);
+    uint8_t size = reader_u8(frame); /* in one byte, as all but absurd ones are */
+    struct slice host = reader_bytes(frame, size);
     const char *colon = host.size > 0 ? memchr(host.data, ':', host.size) : NULL;
     return colon != NULL ? slice_head(host, (size_t)(colon - host.data)) : host;
+}
+
+/* The path, which comes next. */
+static struct slice peek_path(struct slice behind)
+{
+    struct reader reader = reader_of(behind);
+    if (!skip_text(&reader, SLICE("\x04path\x08")))
+        return (struct slice){0};
+    return spop_read_string(&reader);
 }
 
 /* What the frames ask for is added to what is there. */
@@ -46,54 +54,72 @@ static void peek_hosts(struct slice frames, struct ahead *ahead)
     struct reader reader = reader_of(frames);
     while (ahead->count < AHEAD_MAX) {
         uint32_t length = reader_u32(&reader);
-        struct slice frame = reader_bytes(&reader, length);
+        struct reader frame = reader_of(reader_bytes(&reader, length));
         if (reader.failed)
             break;
-        struct slice host = peek_host(frame);
+        struct slice host = peek_host(&frame);
         if (host.size == 0)
             continue;
-        ahead->hosts[ahead->count] = host;
-        ahead->hashes[ahead->count++] = route_table_ahead(ahead->table, host);
+        struct ahead_request *request = &ahead->requests[ahead->count++];
+        request->host = host;
+        request->behind = slice_from(frame.position, reader_left(&frame));
+        route_guess_begin(&request->guess, ahead->table, host);
     }
-}
-
-/* What comes long before its time drives others from the nearest cache, and the processor waits for
- * so many lines only: so each step is taken some decisions ahead of the one that needs it. */
-enum { GUESSES_AHEAD = 16, WILDCARDS_AHEAD = 12, TENANTS_AHEAD = 8, ANSWERS_AHEAD = 4 };
-
-/* By name up to one request, and up to an earlier one by wildcard, where the name led to none. */
-static void guess_up_to(struct ahead *ahead, unsigned by_name_end, unsigned by_wildcard_end)
-{
-    for (; ahead->guessed < by_name_end && ahead->guessed < ahead->count; ahead->guessed++) {
-        unsigned i = ahead->guessed;
-        ahead->guesses[i] = route_table_guess(ahead->table, ahead->hashes[i]);
-        if (ahead->guesses[i] == NULL)
-            ahead->hashes[i] = route_table_ahead_wildcard(ahead->table, ahead->hosts[i]);
-    }
-    for (; ahead->settled < by_wildcard_end && ahead->settled < ahead->guessed; ahead->settled++) {
-        unsigned i = ahead->settled;
-        if (ahead->guesses[i] == NULL)
-            ahead->guesses[i] = route_table_guess(ahead->table, ahead->hashes[i]);
-    }
-}
-
-static void prefetch_tenant(const struct ahead *ahead, unsigned at)
-{
-    if (at < ahead->guessed)
-        route_guess_prefetch(ahead->guesses[at]);
 }
 
 /* A long answer lies apart from its tenant. */
-static void prefetch_answer(const struct ahead *ahead, unsigned at)
+static void prefetch_answer(const struct route_guess *guess)
 {
-    const struct route_entry *guess = at < ahead->guessed ? ahead->guesses[at] : NULL;
-    const struct tenant *tenant = guess != NULL ? route_guess_tenant(guess) : NULL;
+    const struct tenant *tenant = route_guess_tenant(guess);
     if (tenant == NULL || tenant->prepared == tenant->near)
         return;
     const char *start = (const char *)tenant->prepared;
     const char *line = start - (uintptr_t)start % CACHE_LINE_BYTES;
     for (; line < start + tenant->prepared_slots_size; line += CACHE_LINE_BYTES)
         __builtin_prefetch(line);
+}
+
+static void take_step(const struct ahead *ahead, enum ahead_step step,
+                      struct ahead_request *request)
+{
+    struct route_guess *guess = &request->guess;
+    switch (step) {
+    case AHEAD_HOST: route_guess_host(guess, ahead->table, request->host); break;
+    case AHEAD_WILDCARD: route_guess_wildcard(guess, ahead->table); break;
+    case AHEAD_PREFIX:
+        if (route_guess_has_paths(guess))
+            route_guess_prefix(guess, ahead->table, peek_path(request->behind));
+        break;
+    case AHEAD_PATH:
+        if (route_guess_has_paths(guess))
+            route_guess_path(guess, ahead->table);
+        break;
+    case AHEAD_TENANT: route_guess_prefetch_tenant(guess); break;
+    case AHEAD_ANSWER: prefetch_answer(guess); break;
+    case AHEAD_STEPS: break;
+    }
+}
+
+/* Takes a step for all requests up to one. */
+static inline void step_up_to(struct ahead *ahead, enum ahead_step step, unsigned end)
+{
+    if (end > ahead->count)
+        end = ahead->count;
+    for (unsigned *done = &ahead->done[step]; *done < end; ++*done)
+        take_step(ahead, step, &ahead->requests[*done]);
+}
+
+/* What is due before the request with this number is decided. What comes long before its time
+ * drives others from the nearest cache, and the processor waits for so many lines only: so each
+ * step is taken some decisions ahead of the one that needs it. */
+static void run_ahead_of(struct ahead *ahead, unsigned number)
+{
+    step_up_to(ahead, AHEAD_HOST, number + 24);
+    step_up_to(ahead, AHEAD_WILDCARD, number + 20);
+    step_up_to(ahead, AHEAD_PREFIX, number + 16);
+    step_up_to(ahead, AHEAD_PATH, number + 12);
+    step_up_to(ahead, AHEAD_TENANT, number + 8);
+    step_up_to(ahead, AHEAD_ANSWER, number + 4);
 }
 
 void answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count,
@@ -107,29 +133,24 @@ void answer_ahead(const struct snapshot *snapshot, const struct slice *received,
         peek_hosts(received[i], ahead);
     if (ahead->count < 2)
         ahead->count = 0; /* nothing could overlap */
-    guess_up_to(ahead, GUESSES_AHEAD, WILDCARDS_AHEAD);
-    for (unsigned i = 0; i < TENANTS_AHEAD; i++)
-        prefetch_tenant(ahead, i);
+    run_ahead_of(ahead, 0);
 }
 
 void ahead_forget(struct ahead *ahead)
 {
     ahead->count = 0;
     ahead->next = 0;
-    ahead->guessed = 0;
-    ahead->settled = 0;
+    memset(ahead->done, 0, sizeof(ahead->done));
 }
 
-const struct route_entry *ahead_take(struct ahead *ahead, struct slice host)
+const struct route_guess *ahead_take(struct ahead *ahead, struct slice host)
 {
     for (unsigned i = ahead->next; i < ahead->count; i++) {
-        if (ahead->hosts[i].data != host.data)
+        if (ahead->requests[i].host.data != host.data)
             continue;
         ahead->next = i + 1;
-        guess_up_to(ahead, i + 1 + GUESSES_AHEAD, i + 1 + WILDCARDS_AHEAD);
-        prefetch_tenant(ahead, i + TENANTS_AHEAD);
-        prefetch_answer(ahead, i + ANSWERS_AHEAD);
-        return ahead->guesses[i];
+        run_ahead_of(ahead, i + 1);
+        return &ahead->requests[i].guess;
     }
     return NULL;
 }

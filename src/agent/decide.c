@@ -344,8 +344,9 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     find_tenant(snapshot, request, decision);
     if (decision->match.tenant == NULL || !screen_passes(snapshot, request, decision))
         return;
-    const struct path_rule *rule = decision->match.path;
-    if (rule != NULL && rule->mode == PATH_REDIRECT) {
+    const bool by_path = decision->match.path != NULL;
+    const enum path_mode mode = decision->match.path_mode;
+    if (by_path && mode == PATH_REDIRECT) {
         redirect_path(snapshot, decision);
         return;
     }
@@ -353,12 +354,12 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         return;
     if (decision->match.tenant->may_be_out && outage_decide(request, decision))
         return;
-    if (rule != NULL && rule->mode == PATH_TAKEOVER) {
+    if (by_path && mode == PATH_TAKEOVER) {
         takeover_enter(snapshot, request, decision);
         return;
     }
-    if (rule != NULL && rule->mode == PATH_STRIP)
-        decision->strip_segments = rule->segments;
+    if (by_path && mode == PATH_STRIP)
+        decision->strip_segments = decision->match.path_segments;
     if (!lead_by_route(snapshot, request, decision))
         return;
     const struct tenant *led = decision->led_from;

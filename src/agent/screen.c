@@ -105,10 +105,10 @@ enum credential request_credential(const struct request *request)
 /* The path as the upstream sees it: without the prefix, where that is cut off. */
 static struct slice inner_path(const struct decision *decision)
 {
-    const struct path_rule *rule = decision->match.path;
-    if (rule == NULL || rule->mode == PATH_KEEP || rule->mode == PATH_ROOT_SHARE)
+    const struct route_match *match = &decision->match;
+    if (match->path == NULL || match->path_mode == PATH_KEEP || match->path_mode == PATH_ROOT_SHARE)
         return decision->path;
-    return path_behind(decision->path, rule->segments);
+    return path_behind(decision->path, match->path_segments);
 }
 
 static bool rules_pass(const struct request *request, struct decision *decision,

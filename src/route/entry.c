@@ -50,7 +50,7 @@ struct route_entry *entry_new(const struct key *key)
         packed_new(entry_size(mark.size + key->name.size + key->prefix.size));
     assert(key->kind != KEY_TENANT && key->name.size <= UINT16_MAX &&
            key->prefix.size <= UINT16_MAX);
-    entry->kind = (uint8_t)key->kind;
+    entry->kind = key->kind & 3;
     entry->name_size = (uint16_t)key->name.size;
     entry->prefix_size = (uint16_t)key->prefix.size;
     char *text = entry->text;

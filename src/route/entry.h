@@ -39,8 +39,12 @@ struct route_entry {
     struct claims *claims; /* the registry's; not for readers of tables */
     uint16_t name_size;
     uint16_t prefix_size;
-    uint8_t kind;         /* enum key_kind */
     uint8_t max_segments; /* of the path rules that this host has; 0: none */
+    uint8_t segments;     /* the rule's, and */
+    uint8_t mode : 4;     /* enum path_mode, */
+    bool has_only : 1;    /* so that most need not read it */
+    bool has_pattern : 1; /* the tenant's `label` says which labels this wildcard stands for */
+    uint8_t kind : 2;     /* enum key_kind */
     char text[];          /* the key as it is written: for messages, and compared with */
 };
 

@@ -158,6 +158,17 @@ static struct key path_key(const struct path_rule *path)
     return key;
 }
 
+static void set_rule(struct route_entry *entry, const struct path_rule *rule)
+{
+    static_assert(PATH_KEEP < 16, "a mode has no room");
+    entry->path = rule;
+    if (rule == NULL)
+        return;
+    entry->segments = rule->segments;
+    entry->mode = rule->mode & 15;
+    entry->has_only = rule->only_count > 0;
+}
+
 /* Makes the hash agree with the claims, which are freed when nothing is left of them. */
 static void refresh(struct route_registry *registry, struct claims *claims, const struct key *key)
 {
@@ -177,10 +188,12 @@ static void refresh(struct route_registry *registry, struct claims *claims, cons
     struct route_entry *entry = entry_new(key);
     entry->tenant = keeper->tenant;
     if (key->prefix.size > 0)
-        entry->path = keeper->path;
+        set_rule(entry, keeper->path);
     else
         entry->host = keeper->host;
     entry->max_segments = claims->max_segments;
+    entry->has_pattern =
+        key->kind == KEY_WILDCARD && keeper->tenant != NULL && keeper->tenant->label != NULL;
     entry->claims = claims;
     replace_entry(registry, old, entry);
     claims->entry = entry;

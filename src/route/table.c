@@ -36,8 +36,11 @@ static struct slice parent_prefix(struct slice prefix)
 }
 
 /* Whether the rule takes a path with `rest` behind its prefix. */
-static bool serves(const struct path_rule *rule, struct slice rest)
+static bool serves(const struct route_entry *entry, struct slice rest)
 {
+    if (!entry->has_only)
+        return true;
+    const struct path_rule *rule = entry->path;
     if (rest.size == 0)
         rest = SLICE("/");
     for (size_t i = 0; i < rule->only_count; i++) {
@@ -48,7 +51,7 @@ static bool serves(const struct path_rule *rule, struct slice rest)
             rest.data[only.size] == '/')
             return true;
     }
-    return rule->only_count == 0;
+    return false;
 }
 
 /* Makes the entry the match, unless its tenant's pattern refuses the label. */
@@ -57,14 +60,15 @@ static bool take(const struct route_entry *entry, struct slice label, struct rou
     const struct tenant *tenant = entry->tenant;
     if (tenant == NULL)
         return false;
-    if (entry->kind == KEY_WILDCARD && tenant->label != NULL &&
-        !label_pattern_matches(tenant->label, label)) {
+    if (entry->has_pattern && !label_pattern_matches(tenant->label, label)) {
         match->label_refused = true;
         return false;
     }
     match->tenant = tenant;
     match->host = entry_host(entry);
     match->path = entry_path(entry);
+    match->path_mode = (enum path_mode)entry->mode;
+    match->path_segments = entry->segments;
     match->label = label;
     match->label_refused = false;
     return true;
@@ -94,17 +98,22 @@ static bool tell(const struct listener *listener, const struct key *key,
     return won;
 }
 
+static const struct route_entry *if_has_key(const struct route_entry *guess, const struct key *key)
+{
+    return guess != NULL && entry_has_key(guess, key) ? guess : NULL;
+}
+
 /* The longest prefix that has a rule, of the host with this key. */
 static bool find_path(const struct route_table *table, struct key key, unsigned max_segments,
-                      struct slice path, struct slice label, struct route_match *match,
-                      const struct listener *listener)
+                      const struct route_entry *guess, struct slice path, struct slice label,
+                      struct route_match *match, const struct listener *listener)
 {
-    uint64_t name_hash = key_hash_name(key.kind, key.name);
     key.prefix = leading_segments(path, max_segments);
     while (key.prefix.size > 0) {
-        uint64_t hash = key_hash_prefix(name_hash, key.prefix);
-        const struct route_entry *entry = slots_find(&table->hosts, &key, hash);
-        bool won = entry != NULL && serves(entry->path, slice_skip(path, key.prefix.size)) &&
+        const struct route_entry *entry = if_has_key(guess, &key);
+        if (entry == NULL)
+            entry = slots_find(&table->hosts, &key, key_hash(&key));
+        bool won = entry != NULL && serves(entry, slice_skip(path, key.prefix.size)) &&
                    take(entry, label, match);
         if (tell(listener, &key, entry, won))
             return true;
@@ -113,24 +122,21 @@ static bool find_path(const struct route_table *table, struct key key, unsigned 
     return false;
 }
 
-/* Tries what the key leads to: `entry`. */
 static bool try_host(const struct route_table *table, const struct key *key,
-                     const struct route_entry *entry, struct slice path, struct slice label,
+                     const struct route_guess *guess, struct slice path, struct slice label,
                      struct route_match *match, const struct listener *listener)
 {
+    const struct route_entry *entry = if_has_key(guess->host, key);
+    if (entry == NULL)
+        entry = slots_find(&table->hosts, key, key_hash(key));
     if (entry == NULL)
         return tell(listener, key, NULL, false);
     match->host_known = true;
     match->host_has_paths |= entry->max_segments > 0;
     if (entry->max_segments > 0 &&
-        find_path(table, *key, entry->max_segments, path, label, match, listener))
+        find_path(table, *key, entry->max_segments, guess->path, path, label, match, listener))
         return true;
     return tell(listener, key, entry, take(entry, label, match));
-}
-
-static const struct route_entry *find_entry(const struct route_table *table, const struct key *key)
-{
-    return slots_find(&table->hosts, key, key_hash(key));
 }
 
 /* The whole of a host without a dot. */
@@ -140,29 +146,28 @@ static struct slice first_label(struct slice host)
     return dot != NULL ? slice_head(host, (size_t)(dot - host.data)) : host;
 }
 
-static void find(const struct route_table *table, const struct route_entry *hint, struct slice host,
-                 struct slice path, struct route_match *match, const struct listener *listener)
+static void find(const struct route_table *table, const struct route_guess *guess,
+                 struct slice host, struct slice path, struct route_match *match,
+                 const struct listener *listener)
 {
     const struct key key = {.kind = KEY_HOST, .name = host};
-    bool hinted = hint != NULL && entry_has_key(hint, &key);
     *match = (struct route_match){0};
-    if (try_host(table, &key, hinted ? hint : find_entry(table, &key), path, (struct slice){0},
-                 match, listener))
+    if (try_host(table, &key, guess, path, (struct slice){0}, match, listener))
         return;
     struct slice label = first_label(host);
     if (label.size == host.size)
         return;
     const struct key suffix = {.kind = KEY_WILDCARD, .name = slice_skip(host, label.size + 1)};
-    if (hint == NULL || !entry_has_key(hint, &suffix))
-        hint = find_entry(table, &suffix);
-    try_host(table, &suffix, hint, path, label, match, listener);
+    try_host(table, &suffix, guess, path, label, match, listener);
 }
 
-void route_table_find_guessed(const struct route_table *table, const struct route_entry *guess,
+static const struct route_guess NO_GUESS;
+
+void route_table_find_guessed(const struct route_table *table, const struct route_guess *guess,
                               struct slice host, struct slice path, struct route_match *match)
 {
     static const struct listener NOBODY;
-    find(table, guess, host, path, match, &NOBODY);
+    find(table, guess != NULL ? guess : &NO_GUESS, host, path, match, &NOBODY);
 }
 
 void route_table_find(const struct route_table *table, struct slice host, struct slice path,
@@ -175,7 +180,7 @@ void route_table_find_told(const struct route_table *table, struct slice host, s
                            struct route_match *match, route_try_fn *on_try, void *context)
 {
     const struct listener listener = {on_try, context};
-    find(table, NULL, host, path, match, &listener);
+    find(table, &NO_GUESS, host, path, match, &listener);
 }
 
 bool route_table_is_large(const struct route_table *table)
@@ -183,42 +188,75 @@ bool route_table_is_large(const struct route_table *table)
     return table->hosts.mask >= LARGE_FROM_SLOTS;
 }
 
-uint64_t route_table_ahead(const struct route_table *table, struct slice host)
+void route_guess_begin(struct route_guess *guess, const struct route_table *table,
+                       struct slice host)
 {
-    uint64_t hash = key_hash_name(KEY_HOST, host);
-    slots_prefetch(&table->hosts, hash);
-    return hash;
+    *guess = (struct route_guess){.name_hash = key_hash_name(KEY_HOST, host)};
+    slots_prefetch(&table->hosts, guess->name_hash);
 }
 
-uint64_t route_table_ahead_wildcard(const struct route_table *table, struct slice host)
+/* What may have the hash's key. */
+static const struct route_entry *guess_entry(const struct route_table *table, uint64_t hash)
 {
+    const struct route_entry *entry = slots_find_likely(&table->hosts, hash);
+    if (entry != NULL)
+        __builtin_prefetch(entry);
+    return entry;
+}
+
+void route_guess_host(struct route_guess *guess, const struct route_table *table, struct slice host)
+{
+    guess->host = guess_entry(table, guess->name_hash);
     struct slice label = first_label(host);
-    if (label.size == host.size)
-        return 0;
-    uint64_t hash = key_hash_name(KEY_WILDCARD, slice_skip(host, label.size + 1));
-    slots_prefetch(&table->hosts, hash);
-    return hash;
-}
-
-const struct route_entry *route_table_guess(const struct route_table *table, uint64_t hash)
-{
-    const struct route_entry *guess = slots_find_likely(&table->hosts, hash);
-    if (guess != NULL)
-        __builtin_prefetch(guess);
-    return guess;
-}
-
-void route_guess_prefetch(const struct route_entry *guess)
-{
-    if (guess == NULL || guess->tenant == NULL)
+    if (guess->host != NULL || label.size == host.size)
         return;
-    __builtin_prefetch(guess->tenant); /* what decisions read is in its first two cache lines */
-    __builtin_prefetch((const char *)guess->tenant + CACHE_LINE_BYTES);
+    guess->name_hash = key_hash_name(KEY_WILDCARD, slice_skip(host, label.size + 1));
+    slots_prefetch(&table->hosts, guess->name_hash);
 }
 
-const struct tenant *route_guess_tenant(const struct route_entry *guess)
+void route_guess_wildcard(struct route_guess *guess, const struct route_table *table)
 {
-    return guess->tenant;
+    if (guess->host == NULL)
+        guess->host = guess_entry(table, guess->name_hash);
+}
+
+bool route_guess_has_paths(const struct route_guess *guess)
+{
+    return guess->host != NULL && guess->host->max_segments > 0;
+}
+
+void route_guess_prefix(struct route_guess *guess, const struct route_table *table,
+                        struct slice path)
+{
+    guess->prefix = leading_segments(path, guess->host->max_segments);
+    guess->hash = key_hash_prefix(guess->name_hash, guess->prefix);
+    slots_prefetch(&table->hosts, guess->hash);
+}
+
+/* Shorter ones are not asked for in time, which would be in vain for most. */
+void route_guess_path(struct route_guess *guess, const struct route_table *table)
+{
+    guess->path = guess_entry(table, guess->hash);
+    while (guess->path == NULL && guess->prefix.size > 1) {
+        guess->prefix = parent_prefix(guess->prefix);
+        guess->path = guess_entry(table, key_hash_prefix(guess->name_hash, guess->prefix));
+    }
+}
+
+const struct tenant *route_guess_tenant(const struct route_guess *guess)
+{
+    const struct route_entry *entry = guess->path != NULL ? guess->path : guess->host;
+    return entry != NULL ? entry->tenant : NULL;
+}
+
+/* What decisions read of a tenant is in its first two cache lines. */
+void route_guess_prefetch_tenant(const struct route_guess *guess)
+{
+    const char *tenant = (const char *)route_guess_tenant(guess);
+    if (tenant == NULL)
+        return;
+    __builtin_prefetch(tenant);
+    __builtin_prefetch(tenant + CACHE_LINE_BYTES);
 }
 
 const struct tenant *route_table_tenant(const struct route_table *table, struct slice name)

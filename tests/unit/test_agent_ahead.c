@@ -2,6 +2,7 @@
 #include "agent/ahead.h"
 #include "agent/answer.h"
 #include "core/memory.h"
+#include "route/path.h"
 #include "support/guard.h"
 #include "support/spop_peer.h"
 
@@ -12,13 +13,25 @@
 
 enum { MANY = 20000, FEW = 100, BURST_BYTES = 64 * 128 };
 
+static const char SHARED[] = "shared.test";
+
 static struct route_registry *registry;
 static struct settings settings;
 static struct snapshot snapshot;
 static uint8_t burst[BURST_BYTES];
 static struct ahead ahead;
 
-/* Every tenth has a wildcard besides. */
+static void add_path(struct tenant *tenant, const char *host, bool wildcard, char *prefix)
+{
+    struct path_rule *path = &tenant->paths[tenant->path_count++];
+    *path = (struct path_rule){.wildcard = wildcard, .mode = PATH_STRIP};
+    path->host = memory_copy_text(slice_of(host));
+    path->prefix = prefix;
+    path->segments = (uint8_t)path_segments(slice_of(prefix));
+}
+
+/* Every tenth has a wildcard besides, with a path below it; every twentieth a path of the host that
+ * they share, a long one for every fortieth. */
 static void serve(unsigned tenants)
 {
     registry = route_registry_new();
@@ -27,11 +40,15 @@ static void serve(unsigned tenants)
         tenant->name = memory_format("t%u", i);
         tenant->host_count = i % 10 == 0 ? 2 : 1;
         tenant->hosts = memory_new(tenant->host_count * sizeof(*tenant->hosts));
+        tenant->paths = memory_new(2 * sizeof(*tenant->paths));
         tenant->hosts[0].name = memory_format("t%u.example.test", i);
         if (tenant->host_count > 1) {
             tenant->hosts[1].name = memory_format("t%u.example.test", i);
             tenant->hosts[1].wildcard = true;
+            add_path(tenant, tenant->hosts[0].name, true, memory_format("/own"));
         }
+        if (i % 20 == 0)
+            add_path(tenant, SHARED, false, memory_format(i % 40 == 0 ? "/t%u/a/b" : "/t%u", i));
         tenant->upstream.host = memory_copy_text(SLICE("10.0.0.1"));
         tenant->upstream.port = 3000;
         cr_assert(ip_parse(SLICE("10.0.0.1"), &tenant->upstream.address));
@@ -48,12 +65,13 @@ static void close_down(void)
     route_registry_free(registry);
 }
 
-static void ask(struct writer *writer, const char *host)
+static void ask(struct writer *writer, const char *host, const char *path)
 {
     uint8_t *start = writer->position;
     spop_frame_begin(writer, SPOP_FRAME_NOTIFY, 1, 1);
-    peer_write_message(writer, SLICE("route"), 2);
+    peer_write_message(writer, SLICE("route"), 3);
     peer_write_string(writer, SLICE("host"), slice_of(host));
+    peer_write_string(writer, SLICE("path"), slice_of(path));
     peer_write_ip(writer, SLICE("src"), SLICE("\xcb\x00\x71\x07"));
     spop_frame_end(writer, start);
 }
@@ -61,8 +79,8 @@ static void ask(struct writer *writer, const char *host)
 static size_t found(void)
 {
     size_t count = 0;
-    for (unsigned i = 0; i < ahead.guessed; i++)
-        count += ahead.guesses[i] != NULL;
+    for (unsigned i = 0; i < ahead.done[AHEAD_TENANT]; i++)
+        count += route_guess_tenant(&ahead.requests[i].guess) != NULL;
     return count;
 }
 
@@ -76,7 +94,7 @@ static struct slice ask_all(const char *const *hosts, size_t count)
 {
     struct writer writer = writer_of(burst, sizeof(burst));
     for (size_t i = 0; i < count; i++)
-        ask(&writer, hosts[i]);
+        ask(&writer, hosts[i], "/");
     cr_assert(not(writer.failed));
     return writer_written(&writer);
 }
@@ -142,6 +160,18 @@ Test(agent_ahead, what_several_connections_ask_is_looked_up_together, .fini = cl
     cr_assert(eq(sz, found(), 2));
 }
 
+static bool was_told(struct slice host)
+{
+    return ahead_take(&ahead, host) != NULL;
+}
+
+static struct tenant *take(struct slice host)
+{
+    const struct route_guess *guess = ahead_take(&ahead, host);
+    cr_assert(ne(ptr, (void *)(uintptr_t)guess, NULL));
+    return (struct tenant *)(uintptr_t)route_guess_tenant(guess);
+}
+
 /* What is found is told of the request that it was found for, and of none besides. */
 Test(agent_ahead, what_was_found_is_told_in_order, .fini = close_down)
 {
@@ -152,18 +182,15 @@ Test(agent_ahead, what_was_found_is_told_in_order, .fini = close_down)
     cr_assert(eq(int, (int)ahead.count, (int)COUNT_OF(hosts)));
     struct slice seen[COUNT_OF(hosts)];
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
-        seen[i] = ahead.hosts[i];
-    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, SLICE("t1.example.test")), NULL));
-    const struct route_entry *first = ahead_take(&ahead, seen[0]);
-    cr_expect(ne(ptr, (void *)(uintptr_t)first, NULL));
-    cr_expect(eq(str, route_guess_tenant(first)->name, "t1"));
-    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, seen[1]), NULL));
-    const struct route_entry *last = ahead_take(&ahead, seen[3]); /* one was passed over */
-    cr_expect(eq(str, route_guess_tenant(last)->name, "t3"));
-    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, seen[3]), NULL));
+        seen[i] = ahead.requests[i].host;
+    cr_expect(not(was_told(SLICE("t1.example.test"))));
+    cr_expect(eq(str, take(seen[0])->name, "t1"));
+    cr_expect(zero(ptr, (void *)take(seen[1])));
+    cr_expect(eq(str, take(seen[3])->name, "t3")); /* one was passed over */
+    cr_expect(not(was_told(seen[3])));
     (void)look_ahead(ask_all(hosts, COUNT_OF(hosts)));
     ahead_forget(&ahead);
-    cr_expect(eq(ptr, (void *)(uintptr_t)ahead_take(&ahead, seen[0]), NULL));
+    cr_expect(not(was_told(seen[0])));
 }
 
 /* Guesses are made as their time comes: of all that are looked at, whoever is passed over. */
@@ -179,12 +206,10 @@ Test(agent_ahead, each_of_a_long_burst_is_told, .fini = close_down)
     }
     (void)look_ahead(ask_all(hosts, AHEAD_MAX));
     cr_assert(eq(u32, ahead.count, AHEAD_MAX));
-    memcpy(seen, ahead.hosts, sizeof(seen));
-    for (unsigned i = 0; i < AHEAD_MAX; i += i == 20 ? 30 : 1) {
-        const struct route_entry *guess = ahead_take(&ahead, seen[i]);
-        cr_assert(ne(ptr, (void *)(uintptr_t)guess, NULL));
-        cr_expect(eq(str, route_guess_tenant(guess)->hosts[0].name, names[i]));
-    }
+    for (unsigned i = 0; i < AHEAD_MAX; i++)
+        seen[i] = ahead.requests[i].host;
+    for (unsigned i = 0; i < AHEAD_MAX; i += i == 20 ? 30 : 1)
+        cr_expect(eq(str, take(seen[i])->hosts[0].name, names[i]));
 }
 
 /* Where a name leads to nothing, what its wildcard leads to is brought near instead. */
@@ -197,14 +222,69 @@ Test(agent_ahead, wildcards_are_looked_up_too, .fini = close_down)
     serve(MANY);
     cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 3));
     for (unsigned i = 0; i < COUNT_OF(hosts); i++) {
-        const struct route_entry *guess = ahead_take(&ahead, ahead.hosts[i]);
-        cr_assert(eq(int, guess != NULL, names[i] != NULL));
-        if (guess != NULL)
-            cr_expect(zero(int, strcmp(route_guess_tenant(guess)->name, names[i])));
+        const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].host);
+        const struct tenant *tenant = route_guess_tenant(guess);
+        cr_assert(eq(int, tenant != NULL, names[i] != NULL));
+        if (tenant != NULL)
+            cr_expect(zero(int, strcmp(tenant->name, names[i])));
         route_table_find_guessed(snapshot.table, guess, slice_of(hosts[i]), SLICE("/"), &match);
         cr_expect(eq(int, match.tenant != NULL, names[i] != NULL));
         cr_expect(eq(sz, match.label.size, i == 0 || i == 3 ? 4 : 0));
     }
+}
+
+/* Where a host has paths, what the path leads to is brought near, too. */
+Test(agent_ahead, paths_are_looked_up_too, .fini = close_down)
+{
+    static const struct {
+        const char *host, *path, *tenant;
+        bool by_path;
+    } CASES[] = {
+        {SHARED, "/t20", "t20", true},
+        {SHARED, "/t20/", "t20", true},
+        {SHARED, "/t60/api/v1/chats/", "t60", true},
+        {SHARED, "/t40/a/b/c", "t40", true},
+        {SHARED, "/t40/a", NULL, false},
+        {SHARED, "/", NULL, false},
+        {SHARED, "*", NULL, false},
+        {SHARED, "", NULL, false},
+        {"chat.t10.example.test", "/own/x", "t10", true},
+        {"chat.t10.example.test", "/other", "t10", false},
+        {"t10.example.test", "/own", "t10", false},
+    };
+    struct writer writer = writer_of(burst, sizeof(burst));
+    struct route_match match;
+    serve(MANY);
+    for (size_t i = 0; i < COUNT_OF(CASES); i++)
+        ask(&writer, CASES[i].host, CASES[i].path);
+    (void)look_ahead(writer_written(&writer));
+    cr_assert(eq(u32, ahead.count, COUNT_OF(CASES)));
+    for (unsigned i = 0; i < COUNT_OF(CASES); i++) {
+        const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].host);
+        const struct tenant *tenant = route_guess_tenant(guess);
+        cr_expect(eq(int, guess->path != NULL, CASES[i].by_path), "%s", CASES[i].path);
+        cr_expect(eq(int, tenant != NULL, CASES[i].tenant != NULL), "%s", CASES[i].path);
+        if (tenant != NULL)
+            cr_expect(zero(int, strcmp(tenant->name, CASES[i].tenant)));
+        route_table_find_guessed(snapshot.table, guess, slice_of(CASES[i].host),
+                                 slice_of(CASES[i].path), &match);
+        cr_expect(eq(ptr, (void *)(uintptr_t)match.tenant, (void *)(uintptr_t)tenant));
+        cr_expect(eq(int, match.path != NULL, CASES[i].by_path), "%s", CASES[i].path);
+    }
+}
+
+/* A path may be longer than what its length fits into one byte for; only its beginning matters. */
+Test(agent_ahead, a_long_path_is_looked_up_too, .fini = close_down)
+{
+    char path[300];
+    serve(MANY);
+    memset(path, 'x', sizeof(path));
+    memcpy(path, "/t20/", 5);
+    path[sizeof(path) - 1] = '\0';
+    struct writer writer = writer_of(burst, sizeof(burst));
+    ask(&writer, SHARED, path);
+    ask(&writer, SHARED, "/t60");
+    cr_assert(eq(sz, look_ahead(writer_written(&writer)), 2));
 }
 
 /* A guess is nobody's word: the table looks whether it is what was asked for. */
@@ -214,12 +294,32 @@ Test(agent_ahead, a_wrong_guess_leads_nowhere, .fini = close_down)
     struct route_match match;
     serve(MANY);
     (void)look_ahead(ask_all(hosts, COUNT_OF(hosts)));
-    route_table_find_guessed(snapshot.table, ahead.guesses[0], SLICE("t2.example.test"), SLICE("/"),
-                             &match);
+    const struct route_guess *guess = &ahead.requests[0].guess;
+    route_table_find_guessed(snapshot.table, guess, SLICE("t2.example.test"), SLICE("/"), &match);
     cr_expect(eq(str, match.tenant->name, "t2"));
-    route_table_find_guessed(snapshot.table, ahead.guesses[0], SLICE("nobody.test"), SLICE("/"),
-                             &match);
+    route_table_find_guessed(snapshot.table, guess, SLICE("nobody.test"), SLICE("/"), &match);
     cr_expect(eq(ptr, (void *)(uintptr_t)match.tenant, NULL));
+}
+
+Test(agent_ahead, a_path_that_was_guessed_wrongly_leads_nowhere, .fini = close_down)
+{
+    struct writer writer = writer_of(burst, sizeof(burst));
+    struct route_match match;
+    serve(MANY);
+    ask(&writer, SHARED, "/t20");
+    ask(&writer, SHARED, "/t60");
+    (void)look_ahead(writer_written(&writer));
+    const struct route_guess *guess = &ahead.requests[0].guess;
+    cr_assert(ne(ptr, (void *)(uintptr_t)guess->path, NULL));
+    route_table_find_guessed(snapshot.table, guess, slice_of(SHARED), SLICE("/t60/x"), &match);
+    cr_expect(eq(str, match.tenant->name, "t60"));
+    cr_expect(eq(str, match.path->prefix, "/t60"));
+    route_table_find_guessed(snapshot.table, guess, slice_of(SHARED), SLICE("/t201"), &match);
+    cr_expect(eq(ptr, (void *)(uintptr_t)match.tenant, NULL));
+    route_table_find_guessed(snapshot.table, guess, SLICE("t3.example.test"), SLICE("/t20"),
+                             &match);
+    cr_expect(eq(str, match.tenant->name, "t3"));
+    cr_expect(eq(ptr, (void *)(uintptr_t)match.path, NULL));
 }
 
 /* Some answers are too long to be beside the rest of the tenant. */

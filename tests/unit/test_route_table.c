@@ -530,8 +530,42 @@ static void model_find(const struct model *model, const char *host, const char *
         *refused = false;
 }
 
+/* As the agent looks ahead. */
+static struct route_guess guess_of(const struct route_table *table, const char *host,
+                                   const char *path)
+{
+    struct route_guess guess;
+    route_guess_begin(&guess, table, slice_of(host));
+    route_guess_host(&guess, table, slice_of(host));
+    route_guess_wildcard(&guess, table);
+    if (route_guess_has_paths(&guess)) {
+        route_guess_prefix(&guess, table, slice_of(path));
+        route_guess_path(&guess, table);
+    }
+    route_guess_prefetch_tenant(&guess);
+    return guess;
+}
+
+/* Whether the guess is right or wrong, it changes nothing. */
+static void try_guess(const struct route_table *table, const struct route_guess *guess,
+                      const char *host, const char *path, const struct route_match *match,
+                      unsigned seed)
+{
+    struct route_match guessed;
+    route_table_find_guessed(table, guess, slice_of(host), slice_of(path), &guessed);
+    cr_assert(guessed.tenant == match->tenant && guessed.path == match->path &&
+                  guessed.host == match->host,
+              "seed %u: %s%s", seed, host, path);
+    cr_assert(slice_equal(guessed.label, match->label), "seed %u: %s%s", seed, host, path);
+    cr_assert(guessed.label_refused == match->label_refused &&
+                  guessed.host_has_paths == match->host_has_paths &&
+                  guessed.host_known == match->host_known,
+              "seed %u: %s%s", seed, host, path);
+}
+
 static void compare(const struct route_table *table, const struct model *model, unsigned seed)
 {
+    struct route_guess others = {0};
     for (size_t i = 0; i < COUNT_OF(HOSTS); i++) {
         for (size_t j = 0; j < COUNT_OF(PATHS); j++) {
             struct route_match match;
@@ -543,6 +577,10 @@ static void compare(const struct route_table *table, const struct model *model, 
             cr_assert_eq(found, tenant, "seed %u: %s%s: %d instead of %d", seed, HOSTS[i], PATHS[j],
                          found, tenant);
             cr_assert_eq(match.label_refused, refused, "seed %u: %s%s", seed, HOSTS[i], PATHS[j]);
+            struct route_guess own = guess_of(table, HOSTS[i], PATHS[j]);
+            try_guess(table, &own, HOSTS[i], PATHS[j], &match, seed);
+            try_guess(table, &others, HOSTS[i], PATHS[j], &match, seed);
+            others = own;
             if (tenant >= 0)
                 cr_assert_eq(match.tenant->content_hash, model->version[tenant], "seed %u", seed);
             else
