@@ -12,21 +12,35 @@ import time
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
-# Each process of a run that is shared out has ports of its own. All are below those that the kernel
-# gives to connections (net.ipv4.ip_local_port_range), so that none is taken before it is listened on.
-_PORTS_FROM, _PORTS_EACH, _WORKERS_MAX = 12000, 5000, 4
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS_MAX
-_first_port = _PORTS_FROM + _worker * _PORTS_EACH
-_ports = itertools.cycle(range(_first_port, _first_port + _PORTS_EACH))
-for _ in range(random.randrange(_PORTS_EACH)):  # another run may be under way
-    next(_ports)
+# Ports are below those that the kernel gives to connections (net.ipv4.ip_local_port_range), so that
+# none is taken before it is listened on. Each process has a block of them to itself for as long as it
+# runs, by a name that one socket of a network namespace can have at a time: others, of this run or of
+# another, have other blocks.
+_PORTS_FROM, _PORTS_TO, _BLOCK = 12000, 32000, 500
+_block = []  # the socket, and endlessly the block's ports
+
+
+def _take_block():
+    firsts = list(range(_PORTS_FROM, _PORTS_TO, _BLOCK))
+    random.shuffle(firsts)  # what a run has left behind is not met by the next one
+    for first in firsts:
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0owui-test-ports-{first}")
+        except OSError:
+            name.close()
+            continue
+        return name, itertools.cycle(range(first, first + _BLOCK))
+    raise RuntimeError(f"all {len(firsts)} blocks of ports are somebody's")
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on now, not given out again before all others were."""
+    """A port that nobody listens on now, not given out again before all others of the block were."""
+    if not _block:
+        _block.extend(_take_block())
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(_PORTS_EACH):
-        port = next(_ports)
+    for _ in range(_BLOCK):
+        port = next(_block[1])
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -34,7 +48,7 @@ def free_port(host="127.0.0.1"):
             except OSError:
                 continue
             return port
-    raise RuntimeError(f"no port is free from {_first_port} on")
+    raise RuntimeError("no port of the block is free")
 
 
 def wait_until(condition, what, timeout_s=10.0):
