@@ -14,7 +14,7 @@ from support.certified import CertifiedStack, read_pem
 from support.clients import request
 from support.identity import AUDIENCE, ISSUER, Key
 from support.processes import Process, accepts, sanitizer_report, wait_until
-from support.stack import BINARY, REPOSITORY, SANITIZERS, Upstream
+from support.stack import BINARY, REPOSITORY, SANITIZERS, USUAL_TIMEOUTS, Upstream
 
 from load import Kept, KeptHttp1, KeptHttp2, Requests, Socket, Stalls
 from model import Model, Tenant
@@ -48,6 +48,7 @@ class ChaosStack(CertifiedStack):
         self.config["haproxy"]["crt_dir"] = str(self.crt_dir)
         self.config["acme"]["state_dir"] = str(self.state_dir)
         self.config["acme"]["directory"] = proxy.directory
+        self.config["haproxy"] |= USUAL_TIMEOUTS
         if options.fallback:
             self.config["haproxy"]["fallback_map"] = str(disk / "fallback.map")
         if options.decisions:

@@ -10,12 +10,12 @@ import pytest
 
 from support.load import SteadyLoad
 from support.processes import wait_until
-from support.stack import Inheriting
+from support.stack import USUAL_TIMEOUTS, Inheriting
 
 TENANT = "chat.alpha.test"
 THREADS = 4
 # Where nothing may fail: an agent that is well answers in time, however busy the machine is.
-PATIENT = {"haproxy_changes": {"timeouts": {"agent": "2s"}}}
+PATIENT = {"timeouts": {"agent": "2s"}}
 
 
 class Watch(SteadyLoad):
@@ -44,8 +44,8 @@ class Watch(SteadyLoad):
 
 @pytest.fixture
 def one(new_stack, upstreams):
-    def make(agents=1, **options):
-        stack = new_stack(agents=agents, **options)
+    def make(agents=1, haproxy_changes=USUAL_TIMEOUTS):
+        stack = new_stack(agents=agents, haproxy_changes=haproxy_changes)
         tenant = {"hosts": [TENANT], "upstream": upstreams["alpha"].url, "https": "off"}
         stack.write_tenants({"alpha": tenant})
         return stack
@@ -208,7 +208,7 @@ def test_an_agent_is_restarted_behind_a_socket_that_is_kept(one, record_property
 
 
 def test_one_of_two_agents_is_killed(one, record_property):
-    stack = one(agents=2, **PATIENT).start()
+    stack = one(agents=2, haproxy_changes=PATIENT).start()
     with Watch(stack.http_port) as watch:
         watch.wait_for(200, 50)
         for index in (0, 1) * 4:
@@ -231,7 +231,7 @@ def test_one_of_two_agents_is_killed(one, record_property):
 def test_one_of_two_agents_hangs(one, record_property):
     """Nobody knows until its checks have failed; a second try is the other's nevertheless, also
     when the one that hangs was the other's replacement before."""
-    stack = one(agents=2, **PATIENT).start()
+    stack = one(agents=2, haproxy_changes=PATIENT).start()
     with Watch(stack.http_port) as watch:
         watch.wait_for(200, 50)
         for index in (0, 1) * 2:

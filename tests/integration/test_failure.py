@@ -9,14 +9,15 @@ import pytest
 from support.clients import Echo, request
 from support.load import Load
 from support.processes import free_port, wait_until
+from support.stack import USUAL_TIMEOUTS
 
 TENANT = "chat.alpha.test"
 
 
 @pytest.fixture
 def small_stack(new_stack, upstreams):
-    def make(agents=1, **options):
-        stack = new_stack(agents=agents, **options)
+    def make(agents=1):
+        stack = new_stack(agents=agents, haproxy_changes=USUAL_TIMEOUTS)
         tenant = {"hosts": [TENANT], "upstream": upstreams["alpha"].url, "https": "off"}
         dead = {
             "hosts": ["dead.test"],

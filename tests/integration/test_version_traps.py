@@ -39,14 +39,11 @@ def relayed(new_stack, upstreams):
     to the text of haproxy.cfg: what a configuration without our remedy would say."""
     relays = []
 
-    def make(
-        kind=Relay, change=None, version=None, agent_ms=None, is_up=True, more=None, **options
-    ):
+    def make(kind=Relay, change=None, version=None, agent_ms=400, is_up=True, more=None, **options):
         stack = new_stack(**options)
         between = stack.directory / "relay.sock"
         stack.config["haproxy"]["agents"] = [f"unix:{between}"]
-        if agent_ms:
-            stack.config["haproxy"]["timeouts"] = {"agent": f"{agent_ms}ms"}
+        stack.config["haproxy"]["timeouts"] = {"agent": f"{agent_ms}ms"}
         tenant = {"hosts": [HOST], "upstream": upstreams["alpha"].url, "https": "off"}
         stack.write_tenants({"alpha": tenant, **(more or {})})
         stack.write_config()

@@ -35,6 +35,10 @@ HAPROXY_VERSION = _haproxy_version()
 BINARY = pathlib.Path(
     os.environ.get("OWUI_SPOA_BINARY", REPOSITORY / "build/asan/src/app/owui-spoa")
 )
+# How long HAProxy waits for an answer unless told otherwise, for tests of just that; and for all
+# others, which are about what the answer is, on a machine that may be busy with something else.
+USUAL_TIMEOUTS = {"timeouts": {"agent": "400ms"}}
+PATIENT_TIMEOUTS = {"timeouts": {"agent": "4s"}}
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -150,6 +154,7 @@ class Stack:
                 "user": None,
                 "group": None,
                 "chroot": None,
+                **PATIENT_TIMEOUTS,
                 **(haproxy_changes or {}),
             },
             "acme": {
