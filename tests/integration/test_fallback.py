@@ -452,9 +452,16 @@ def test_a_haproxy_that_comes_later_gets_what_changed(small, upstreams):
     stack.start()
     fallback.wait_for(lambda held: "chat.alpha.test" in held)
     stack.haproxy.stop()
-    stack.start_haproxy()
-    # what a race with a reload would leave there
-    stack.runtime(f"del map {fallback.path} chat.alpha.test")
+    sockets, stack.sockets = stack.sockets, []
+    stack.agents[0].send_signal(signal.SIGSTOP)  # or it might notice before we are ready
+    try:
+        stack.start_haproxy()
+        # what a race with a reload would leave there
+        stack.runtime(f"del map {fallback.path} chat.alpha.test")
+        assert "chat.alpha.test" not in fallback.in_haproxy()
+    finally:
+        stack.agents[0].send_signal(signal.SIGCONT)
+        stack.sockets = sockets
     wait_until(lambda: "chat.alpha.test" in fallback.in_haproxy(), "the map", 30)
 
 

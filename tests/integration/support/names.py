@@ -7,6 +7,8 @@ import socket
 import struct
 import threading
 
+from .processes import free_port
+
 A, AAAA = 1, 28
 NO_ERROR, SERVER_FAILURE, NO_SUCH_NAME = 0, 2, 3
 
@@ -70,9 +72,7 @@ class Places:
     """HTTP servers on one port of several addresses, each answering with its address."""
 
     def __init__(self, hosts):
-        with socket.socket() as probe:
-            probe.bind((hosts[0], 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port(hosts[0])
         self.servers = [self._serve(host) for host in hosts]
 
     def stop(self):

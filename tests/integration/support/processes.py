@@ -51,7 +51,7 @@ def free_port(host="127.0.0.1"):
     raise RuntimeError("no port of the block is free")
 
 
-def wait_until(condition, what, timeout_s=10.0):
+def wait_until(condition, what, timeout_s=30.0):
     """The first true value of `condition`; an error that names `what` when none comes in time."""
     deadline = time.monotonic() + timeout_s
     while True:
