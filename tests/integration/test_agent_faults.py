@@ -10,7 +10,7 @@ import pytest
 
 from support.load import SteadyLoad
 from support.processes import wait_until
-from support.stack import USUAL_TIMEOUTS, Inheriting
+from support.stack import PATIENT_TIMEOUTS, USUAL_TIMEOUTS, Inheriting
 
 TENANT = "chat.alpha.test"
 THREADS = 4
@@ -178,7 +178,7 @@ def test_an_agent_is_restarted(one, record_property):
 
 def test_an_agent_is_restarted_behind_a_socket_that_is_kept(one, record_property):
     """As with a systemd socket unit: who asks in the meantime waits in the kernel's queue."""
-    stack = one()
+    stack = one(haproxy_changes=PATIENT_TIMEOUTS)
     stack.config["listen"] = ["systemd:owui-spoa"]
     stack.write_config()
     stack.write_haproxy_config()
@@ -195,7 +195,7 @@ def test_an_agent_is_restarted_behind_a_socket_that_is_kept(one, record_property
                 stack.agents[0] = Inheriting(stack, listener).start()
                 began = time.monotonic()
                 watch.wait_for(200, 50, after=began)
-    check_closed(watch.answers)
+    assert {status for _, _, status in watch.answers} <= {200, 503}
     failed = [a for a in watch.answers if a[2] != 200]
     tell(
         record_property,

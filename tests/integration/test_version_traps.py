@@ -18,8 +18,8 @@ from cryptography import x509
 from support.certificates import Authority
 from support.clients import Echo, connect, echo, read_answer, request, request_bytes
 from support.processes import wait_until
-from support.relay import Relay, RuntimeRelay, answer_to, frame_head, padded
-from support.spop import ACK, AGENT_DISCONNECT, Reader, text, varint
+from support.relay import SET_VARIABLE, Relay, RuntimeRelay, answer_to, frame_head, padded
+from support.spop import ACK, AGENT_DISCONNECT, DISCONNECT, Reader, text, varint
 from support.stack import HAPROXY, HAPROXY_VERSION, run_agent_command
 
 HOST = "chat.alpha.test"
@@ -246,25 +246,42 @@ class WithoutCapabilities(Heard):
     key = "capabilities"
 
 
-def test_what_the_agent_says_of_itself(relayed):
-    """Everything that any version wants to hear, and no capability with which a version could send
-    what others cannot: no fragments, no answers by way of another connection."""
-    stack = relayed(Heard)
-    assert ask(stack).status == 200
-    assert stack.relay.heard == {
-        "version": "2.0",
-        "max-frame-size": 16380,
-        "capabilities": "pipelining",
-    }
+class Offers(Holding):
+    """Says something else of what it can do."""
+
+    capabilities = "pipelining"
+
+    def hello(self, link, body):
+        ours = text("capabilities") + b"\x08" + text("pipelining")
+        assert ours in body
+        theirs = text("capabilities") + b"\x08" + text(self.capabilities)
+        link.to_haproxy(body.replace(ours, theirs))
 
 
-def test_a_health_check_wants_capabilities(relayed):
-    """Since 3.1 an agent that leaves them out is down for `option spop-check`."""
-    stack = relayed(WithoutCapabilities, is_up=not NEW_SPOP)
-    wait_until(lambda: stack.relay.heard, "a check has come")
-    if NEW_SPOP:
-        wait_until(lambda: ",DOWN," in agent_row(stack), "the agent is down", 5)
-        assert "capabilities value not found" in stack.haproxy.log()
+class OffersAsync(Offers):
+    capabilities = "pipelining,async"
+
+
+@pytest.mark.parametrize("kind", [Offers, OffersAsync])
+def test_an_agent_that_offers_async(relayed, kind):
+    """Before 3.1, HAProxy then takes an answer from any connection: one that ends is no word on what
+    was asked on it as long as there are others, so that nobody asks again before the time is up."""
+    stack = relayed(kind, own_lines("global", "nbthread 1"), agent_ms=8000)
+    relay = stack.relay
+    relay.size, relay.holding = ANSWER_MAX_BYTES, True
+    count = PIPELINED + 5
+    load = AtOnce(stack, count)
+    wait_until(lambda: relay.all() == count, "all have been asked")
+    with relay.lock:
+        relay.holding = False  # what is asked again is answered
+        ending = next(iter(relay.held))
+        relay.held.pop(ending)
+        assert relay.held, "all on one connection"
+    ending.close()
+    is_lost = kind is OffersAsync and not NEW_SPOP
+    wait_until(lambda: load.statuses or is_lost, "asked again")
+    relay.let_go()
+    assert (set(load.wait()) == {200}) == (not is_lost), load.statuses
 
 
 class WithoutFrameSize(Heard):
@@ -486,6 +503,59 @@ def test_an_answer_that_comes_too_late(relayed, given_up):
     assert len([link for link in relay.links[links:] if link.asked]) == 0
 
 
+class WithTheNextIds(Holding):
+    """Keeps the first answer until another is asked for, and gives it out as that one's."""
+
+    late = None
+
+    def answer(self, link, body):
+        if self.late is None:
+            self.late = body
+            return
+        payload = self.late[frame_head(self.late)[3] :]
+        link.to_haproxy(answer_to(body, ACK, payload))
+
+
+def test_a_late_answer_with_another_questions_ids(relayed, upstreams):
+    """HAProxy goes by ids alone: what comes too late is somebody else's, unless it says whose."""
+    beta = {"hosts": ["chat.beta.test"], "upstream": upstreams["beta"].url, "https": "off"}
+    stack = relayed(WithTheNextIds, without("send-spoe-group", "route if"), more={"beta": beta})
+    assert ask(stack).status == 503
+    assert echo(stack.http_port, "chat.beta.test").name == "alpha"
+
+
+class WaitsForGoodbye(Relay):
+    """Counts those connections, of all that were asked on, that ended with a goodbye."""
+
+    goodbyes = 0
+    ends = 0
+
+    def _from_haproxy(self, link, body):
+        self.goodbyes += body[0] == DISCONNECT
+        super()._from_haproxy(link, body)
+
+    def serve(self, near):
+        super().serve(near)
+        self.ends += any(link.near is near and link.asked for link in self.links)
+
+
+def test_who_waits_for_a_goodbye(relayed):
+    """2.6 and 3.0 say one to a connection that was idle for long, newer versions just end: it cannot
+    be what an end is told by."""
+    stack = relayed(WaitsForGoodbye)
+    spoe = stack.haproxy_dir / "owui.spoe.cfg"
+    assert "timeout idle 60s" in spoe.read_text()
+    spoe.write_text(spoe.read_text().replace("timeout idle 60s", "timeout idle 500ms"))
+    stack.haproxy.stop()
+    stack.start_haproxy()
+    assert ask(stack).status == 200
+    if not NEW_SPOP:
+        wait_until(lambda: stack.relay.goodbyes > 0, "a goodbye")
+    stack.haproxy.stop()
+    wait_until(lambda: stack.relay.ends > 0, "the connection has ended")
+    assert (stack.relay.goodbyes > 0) == (not NEW_SPOP)
+
+
 def test_the_end_of_a_connection_is_no_event(new_stack, upstreams):
     """2.6 and 3.0 say goodbye, newer versions reset the connection: an admin need not know."""
     stack = new_stack()
@@ -550,6 +620,14 @@ def test_errors_have_other_numbers(relayed, kind, old, new):
     assert (answer.status, answer.header("X-Refused")) == (503, "no-agent")
     assert answer.header("X-Error") == str(new if NEW_SPOP else old)
     assert answer.header("X-Upstream") is None
+
+
+def test_deciding_by_an_errors_number(relayed):
+    """What is refused on the versions whose number it is goes on to the next rule on others."""
+    change = replacing("unless { var(txn.owui.ok) -m bool }", "if { var(txn.owui.err) -m int 2 }")
+    stack = relayed(Down, change, is_up=False)
+    answer = ask(stack)
+    assert (answer is not None and answer.header("X-Refused") == "no-agent") == (not NEW_SPOP)
 
 
 # --- configuration ------------------------------------------------------------------------------
@@ -627,6 +705,30 @@ def test_names_fit_into_haproxys_buffer(new_stack, upstreams):
     seen = echo(stack.http_port, HOST)
     assert [seen.header(name) for name in headers] == ["here"] * 3
     assert "haproxy_config_differs" not in stack.agents[0].log()
+
+
+class Names(Relay):
+    """Sets one more variable."""
+
+    name = None
+
+    def answer(self, link, body):
+        if self.name:
+            body += SET_VARIABLE + text(self.name) + b"\x08" + text("here")
+        link.to_haproxy(body)
+
+
+@pytest.mark.parametrize("size, fits", [(63, True), (64, False), (70, False)])
+def test_a_name_longer_than_haproxys_buffer(relayed, size, fits):
+    """It is dropped without a word, though the configuration has it. (Much longer ones may be read
+    beyond where they end: nothing that is to be tried.)"""
+    whole = "txn.owui.".ljust(size, "n")
+    tell = f"http-response set-header X-Long %[var({whole})]"
+    stack = relayed(Names, own_lines("frontend after the agent answered", tell))
+    stack.relay.name = whole.removeprefix("txn.owui.")
+    answer = ask(stack)
+    assert answer.status == 200
+    assert answer.header("X-Long") == ("here" if fits else "")
 
 
 # --- the Runtime API ------------------------------------------------------------------------------
@@ -876,6 +978,33 @@ def test_blank_lines_in_a_chain(certified, authority, tmp_path, between, newline
     assert held(stack, "alpha").count("Chain Subject") == 1
     text = (stack.crt_dir / "alpha.pem").read_text()
     assert text.count("BEGIN CERT") == 2 and "\n\n" not in text and "\r" not in text
+
+
+def test_a_carriage_return_that_nobody_took_out(certified, authority, tmp_path):
+    """From 3.0 on the line that should end the payload does not, as it is not empty."""
+    stack = certified("alpha")
+    pem = authority.issue(["alpha.test"], tmp_path / "new.pem").read_text()
+    lines = (pem + "\n").replace("\n", "\r\n").removesuffix("\n")
+    if HAPROXY_VERSION < (3, 0):
+        assert "created" in set_certificate(stack, "alpha", lines)
+    else:
+        with pytest.raises(TimeoutError):
+            set_certificate(stack, "alpha", lines)
+
+
+def test_what_a_reload_brings_back(certified, authority, tmp_path):
+    """What the file holds, whatever was set: nobody is there to notice."""
+    stack = certified("alpha")
+    before = served_serial(stack, "alpha")
+    stack.agents[0].stop()
+    pem = authority.issue(["alpha.test"], tmp_path / "new.pem").read_text()
+    assert "created" in set_certificate(stack, "alpha", pem)
+    assert "Success!" in stack.runtime(f"commit ssl cert {stack.crt_dir}/alpha.pem")
+    assert served_serial(stack, "alpha") == serial_of(pem)
+    (worker,) = stack.haproxy_workers()
+    stack.haproxy.send_signal(signal.SIGUSR2)
+    wait_until(lambda: stack.haproxy_workers() not in ([], [worker]), "another worker", 30)
+    wait_until(lambda: served_serial(stack, "alpha") == before, "yesterday's certificate", 30)
 
 
 def test_a_blank_line_that_nobody_took_out(certified, authority, tmp_path):
