@@ -97,7 +97,7 @@ class Upstream:
         return self
 
     def wait(self):
-        self.process.wait_for(lambda: accepts((self.host, self.port)), "listening", 30)
+        self.process.wait_for(lambda: accepts((self.host, self.port)), "listening", 120)
         return self
 
     def stop(self):
