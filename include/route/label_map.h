@@ -46,8 +46,6 @@ void label_map_unref(struct label_map *map); /* NULL is fine */
  * NULL. */
 const struct label_row *label_map_add(struct label_map *map, struct slice label, struct slice host,
                                       const struct label_row *row);
-/* Gives back the room that was not needed. */
-void label_map_finish(struct label_map *map);
 
 /* NULL: the label is not there. */
 const struct label_row *label_map_find(const struct label_map *map, struct slice label);

@@ -270,7 +270,6 @@ static void read_lines(struct reading *reading)
         read_line(reading, &line, slice_trim(text));
         rest = slice_skip(rest, end != NULL ? size + 1 : size);
     }
-    label_map_finish(reading->map);
     if (reading->untold.errors > 0) {
         struct place place = {reading->document.file, 0, 0};
         diagnostics_add_code(reading->told, CODE_LABEL_LINE, &place, NULL,

@@ -24,10 +24,10 @@ struct label_map *label_map_new(const char *path, size_t rows, size_t file_bytes
     map->path = path;
     map->unknown_status = 404;
     map->texts_capacity = file_bytes + 1;
-    map->texts = memory_resize(NULL, map->texts_capacity, 1);
-    map->rows = memory_resize(NULL, rows + 1, sizeof(*map->rows));
-    map->capacity = rows;
-    map->slots = memory_new(slots * sizeof(*map->slots));
+    map->texts = memory_new_pages(map->texts_capacity);
+    map->capacity = rows + 1;
+    map->rows = memory_new_pages(map->capacity * sizeof(*map->rows));
+    map->slots = memory_new_pages(slots * sizeof(*map->slots));
     map->slot_mask = (uint32_t)slots - 1;
     return map;
 }
@@ -44,9 +44,9 @@ void label_map_unref(struct label_map *map)
     if (map == NULL || --map->references > 0)
         return;
     template_fini(&map->unknown_to);
-    free(map->rows);
-    free(map->slots);
-    free(map->texts);
+    memory_free_pages(map->rows, map->capacity * sizeof(*map->rows));
+    memory_free_pages(map->slots, ((size_t)map->slot_mask + 1) * sizeof(*map->slots));
+    memory_free_pages(map->texts, map->texts_capacity);
     free(map);
 }
 
@@ -56,13 +56,23 @@ const char *label_map_text(const struct label_map *map, uint32_t offset)
     return map->texts + offset;
 }
 
+/* International labels are longer in their ASCII form, and what is kept of another list comes on
+ * top of this one. */
+static void grow_texts(struct label_map *map, size_t needed)
+{
+    size_t capacity = (map->texts_capacity + needed) * 2;
+    char *texts = memory_new_pages(capacity);
+    memcpy(texts, map->texts, map->texts_size);
+    memory_free_pages(map->texts, map->texts_capacity);
+    map->texts = texts;
+    map->texts_capacity = capacity;
+}
+
 static uint32_t add_text(struct label_map *map, struct slice text)
 {
     size_t offset = map->texts_size;
-    if (map->texts_capacity - map->texts_size <= text.size) {
-        map->texts_capacity = (map->texts_capacity + text.size + 1) * 2;
-        map->texts = memory_resize(map->texts, map->texts_capacity, 1);
-    }
+    if (map->texts_capacity - map->texts_size <= text.size)
+        grow_texts(map, text.size + 1);
     if (text.size > 0)
         memcpy(map->texts + offset, text.data, text.size);
     map->texts[offset + text.size] = '\0';
@@ -116,16 +126,6 @@ const struct label_row *label_map_add(struct label_map *map, struct slice label,
     map->has_https |= row->port != 0 && row->scheme != 0;
     *slot = slot_tag(map, hash) | (uint32_t)map->count;
     return NULL;
-}
-
-void label_map_finish(struct label_map *map)
-{
-    map->capacity = map->count;
-    map->texts_capacity = map->texts_size;
-    if (map->count == 0)
-        return; /* neither is worth a block of no size */
-    map->rows = memory_resize(map->rows, map->capacity, sizeof(*map->rows));
-    map->texts = memory_resize(map->texts, map->texts_capacity, 1);
 }
 
 const struct label_row *label_map_find(const struct label_map *map, struct slice label)
