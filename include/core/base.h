@@ -8,6 +8,11 @@
 
 /* The caller must look at the result. */
 #define MUST_CHECK __attribute__((warn_unused_result))
+/* All that it calls becomes part of it: for the few functions that every request passes through,
+ * whose parts hand on what is then kept in registers. */
+#define HOT __attribute__((flatten))
+/* But for this, which few requests need. */
+#define SELDOM __attribute__((noinline))
 /* FORMAT and FIRST are the 1-based positions of the format string and of its first argument. */
 #define PRINTF_LIKE(FORMAT, FIRST) __attribute__((format(printf, FORMAT, FIRST)))
 

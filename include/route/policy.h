@@ -60,7 +60,8 @@ struct limits {
 
 /* A rule of a tenant for some of its requests; the first that matches counts. */
 struct policy_rule {
-    char *path;           /* "/api/v1/scim": matches whole segments; NULL: every path */
+    char *path; /* "/api/v1/scim": matches whole segments; NULL: every path */
+    size_t path_size;
     unsigned methods;     /* of policy_method(); 0: every */
     unsigned credentials; /* of enum credential; 0: every */
     struct networks ip;   /* none: every address */
@@ -94,10 +95,13 @@ struct policy {
     struct limits limits;
     struct policy_rule *rules;
     size_t rule_count;
-    bool looks_at_clock; /* of policy_complete(): some rule has hours, */
-    bool has_shares;     /* or a share */
+    bool looks_at_method; /* of policy_complete(): some rule has methods, */
+    bool looks_at_clock;  /* hours, */
+    bool has_shares;      /* or a share */
 };
 
+/* Of a rule that has none: "/api/v1/scim", or nothing for every path. */
+void policy_rule_set_path(struct policy_rule *rule, struct slice path);
 struct policy *policy_new(void) __attribute__((malloc, returns_nonnull));
 /* A copy to be changed. */
 struct policy *policy_clone(const struct policy *policy) __attribute__((malloc, returns_nonnull));
@@ -110,7 +114,7 @@ unsigned policy_needs(const struct policy *policy);
 /* What rules look at. */
 struct policy_question {
     struct slice path; /* in normal form, as the upstream sees it */
-    unsigned method;   /* of policy_method(); 0: not told */
+    unsigned method;   /* of policy_method(), where the policy looks at it; 0: not told */
     enum credential credential;
     struct ip ip;      /* the client's */
     int64_t wall_s;    /* where the policy looks at the clock */

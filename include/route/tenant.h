@@ -84,22 +84,23 @@ struct tenant {
     /* What every ACK of this tenant carries, encoded once by the agent layer: actions, the first
      * `prepared_plain_size` bytes of which are without headers, for HAProxy that takes all headers
      * in one value, and the first `prepared_slots_size` with one variable per header, for HAProxy
-     * before 3.4. Behind these are all headers in that one value, when none of them is dynamic. */
-    uint8_t *prepared;                 /* `near`, or a block of its own where that is too small */
-    unsigned prepared_plain_size : 10; /* an ACK has no more than 512 bytes */
-    unsigned prepared_slots_size : 10;
-    unsigned prepared_headers_size : 10;
+     * before 3.4. Behind these are all headers in that one value, when none of them is dynamic, and
+     * last what its own hosts say of HTTPS. */
+    uint8_t *prepared;                /* `near`, or a block of its own where that is too small */
+    unsigned prepared_plain_size : 9; /* an ACK has no more than 512 bytes */
+    unsigned prepared_slots_size : 9;
+    unsigned prepared_headers_size : 9;
     bool dynamic_headers : 1;        /* prepared: some of its headers depend on the request */
     bool headers_tell_ip : 1;        /* prepared: some of these use {client_ip} */
     bool asks_user : 1;              /* prepared: `identity` is there */
     bool token_in_authorization : 1; /* prepared: that is where `identity` is looked for */
     bool has_policy : 1;             /* `policy` is there */
+    unsigned prepared_hsts_size : 6; /* 0: `hsts` is NULL */
 
     bool https_redirect : 1;  /* plain HTTP is sent to https:// with 308 */
     bool takes_over : 1;      /* some path of it has the mode "takeover" */
     bool may_be_out : 1;      /* `maintenance` or `suspended` is there */
     bool canonical_host : 1;  /* its other hosts are sent to the first with 308 */
-    bool has_hsts : 1;        /* prepared: `hsts` is there */
     bool is_by_label : 1;     /* prepared: an instance for the label has its requests */
     bool is_reachable : 1;    /* prepared: where its requests go is in `prepared` */
     bool secures_cookies : 1; /* what its upstream sets is for https alone */

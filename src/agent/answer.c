@@ -24,17 +24,20 @@ static void write_hsts(const struct decision *decision, struct writer *actions)
 {
     const struct tenant *tenant =
         decision->led_from != NULL ? decision->led_from : decision->match.tenant;
-    if (decision->client.https && decision->match.host != NULL && tenant->has_hsts)
-        action_set_text(actions, SLICE("hsts"), slice_of(tenant->hsts));
+    if (decision->client.https && decision->match.host != NULL && tenant->prepared_hsts_size > 0)
+        writer_bytes(actions, slice_from(tenant->prepared + tenant->prepared_slots_size +
+                                             tenant->prepared_headers_size,
+                                         tenant->prepared_hsts_size));
 }
 
 /* What changes of the path that HAProxy has. */
-static void write_path(const struct decision *decision, struct writer *actions)
+SELDOM static void write_changed_path(const struct decision *decision, struct writer *actions)
 {
     if (decision->path_changed)
         action_set_text(actions, SLICE("path"), decision->path);
     if (decision->strip_segments > 0) {
-        spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("more"), true);
+        if (decision->outcome != OUTCOME_FORWARD || !limits_look_further(decision))
+            spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("more"), true);
         action_set_number(actions, SLICE("strip"), decision->strip_segments);
     }
 }
@@ -67,7 +70,7 @@ static void write_redirect(const struct decision *decision, struct writer *actio
     spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("answer"), SLICE("redirect"));
     action_set_text(actions, SLICE("to"), decision->location);
-    write_path(decision, actions);
+    write_changed_path(decision, actions);
     write_tenant(decision, actions);
     write_client(decision, actions);
     write_hsts(decision, actions);
@@ -91,7 +94,7 @@ static void write_takeover(const struct decision *decision, struct writer *actio
     action_set_text(actions, SLICE("cookie"), decision->cookie);
     if (decision->forget)
         spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("forget"), true);
-    write_path(decision, actions);
+    write_changed_path(decision, actions);
     write_tenant(decision, actions);
     write_client(decision, actions);
 }
@@ -117,25 +120,27 @@ static void fill_values(const struct decision *decision, char ip_text[static IP_
             decision->identity != NULL ? identity_text(decision->identity, i) : (struct slice){0};
 }
 
-static void write_headers(const struct request *request, const struct decision *decision,
-                          struct writer *actions)
+SELDOM static void write_dynamic_headers(const struct request *request,
+                                         const struct decision *decision, struct writer *actions)
 {
-    const struct tenant *tenant = decision->target;
-    if (tenant->prepared_headers_size > 0) {
-        if (request->headers_in_one)
-            writer_bytes(actions, slice_from(tenant->prepared + tenant->prepared_slots_size,
-                                             tenant->prepared_headers_size));
-        return;
-    }
-    if (!tenant->dynamic_headers)
-        return;
     char ip_text[IP_TEXT_SIZE];
     struct template_values values;
     fill_values(decision, ip_text, &values);
     if (request->headers_in_one)
-        action_set_headers(actions, tenant, &values);
+        action_set_headers(actions, decision->target, &values);
     else
-        action_set_header_slots(actions, tenant, true, &values);
+        action_set_header_slots(actions, decision->target, true, &values);
+}
+
+static void write_headers(const struct request *request, const struct decision *decision,
+                          struct writer *actions)
+{
+    const struct tenant *tenant = decision->target;
+    if (tenant->dynamic_headers)
+        write_dynamic_headers(request, decision, actions);
+    else if (request->headers_in_one)
+        writer_bytes(actions, slice_from(tenant->prepared + tenant->prepared_slots_size,
+                                         tenant->prepared_headers_size));
 }
 
 static void write_spent(const struct decision *decision, struct writer *actions)
@@ -144,11 +149,9 @@ static void write_spent(const struct decision *decision, struct writer *actions)
         spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("spent"), true);
 }
 
-static void write_host(const struct decision *decision, struct writer *actions)
+SELDOM static void write_changed_host(const struct decision *decision, struct writer *actions)
 {
     char buffer[HOST_HEADER_MAX_BYTES];
-    if (!decision->host.changed)
-        return;
     struct writer host = writer_of(buffer, sizeof(buffer));
     host_write(&decision->host, &host);
     action_set_text(actions, SLICE("host"), writer_written(&host));
@@ -170,7 +173,7 @@ static void write_replica(const struct replica_choice *choice, struct writer *ac
                         slice_from(replica->cookie, sizeof(replica->cookie)));
 }
 
-static void write_share(const struct decision *decision, struct writer *actions)
+SELDOM static void write_share(const struct decision *decision, struct writer *actions)
 {
     char text[SHARE_COOKIE_BYTES];
     share_cookie(decision->share, text);
@@ -195,8 +198,8 @@ static void write_generation(const struct decision *decision, struct writer *act
     write_if_it_fits(SLICE("gen"), slice_from(text, sizeof(text)), actions);
 }
 
-static void write_forward(const struct request *request, const struct decision *decision,
-                          struct writer *actions)
+HOT static void write_forward(const struct request *request, const struct decision *decision,
+                              struct writer *actions)
 {
     const struct tenant *tenant = decision->target;
     writer_bytes(actions, slice_from(tenant->prepared, request->headers_in_one
@@ -209,10 +212,10 @@ static void write_forward(const struct request *request, const struct decision *
     write_client(decision, actions);
     action_set_text(actions, SLICE("proto"), proto_of(decision));
     action_set_number(actions, SLICE("fport"), public_port(decision));
-    write_host(decision, actions);
-    write_path(decision, actions);
-    if (decision->strip_segments == 0 && limits_count(decision))
-        spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("more"), true);
+    if (decision->host.changed)
+        write_changed_host(decision, actions);
+    if (decision->path_changed || decision->strip_segments > 0)
+        write_changed_path(decision, actions);
     limits_write(decision, actions);
     write_hsts(decision, actions);
     write_spent(decision, actions);

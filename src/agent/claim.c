@@ -188,15 +188,12 @@ bool claim_find_id(struct slice claims, char buffer[static CLAIMS_MAX_BYTES], st
 /* -- The user --------------------------------------------------------------------------------- */
 
 /* Whether these are digits of "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" with its quotes: of which the
- * quotes and the dashes are looked at. */
+ * quotes are looked at, and the digits that are all a dash's. */
 static bool is_uuid(const char digits[static UUID_DIGITS + 1])
 {
-    return digits[0] == 'I' && value_of(digits[1]) >> 4 == 2 &&    /* the first quote */
-           digits[12] == 'L' && value_of(digits[13]) >> 4 == 1 &&  /* byte 9 */
-           (value_of(digits[18]) & 3) == 0 && digits[19] == 't' && /* byte 14 */
-           (value_of(digits[25]) & 15) == 2 && value_of(digits[26]) >> 2 == 13 && /* byte 19 */
-           digits[32] == 'L' && value_of(digits[33]) >> 4 == 1 &&                 /* byte 24 */
-           (value_of(digits[49]) & 15) == 2 && value_of(digits[50]) >> 2 == 2; /* the last quote */
+    return digits[12] == 'L' && digits[19] == 't' && digits[32] == 'L' && /* bytes 9, 14 and 24 */
+           digits[0] == 'I' && value_of(digits[1]) >> 4 == 2 &&           /* the first quote */
+           (value_of(digits[49]) & 15) == 2 && value_of(digits[50]) >> 2 == 2; /* the last one */
 }
 
 /* The digits that Open WebUI's claims have of this id. */
@@ -219,18 +216,24 @@ static uint64_t hash_user(struct slice text)
     return hash_content(text, 0) | 1;
 }
 
-uint64_t claim_user(struct slice claims)
+/* As the digits of a UUID are hashed, where it is one. */
+SELDOM static uint64_t find_user(struct slice claims)
 {
-    static const char HEAD[] = "eyJpZCI6"; /* {"id": */
     char buffer[CLAIMS_MAX_BYTES], digits[UUID_DIGITS + 1];
     struct slice id;
-    if (claims.size > UUID_FROM + UUID_DIGITS && memcmp(claims.data, HEAD, UUID_FROM) == 0 &&
-        is_uuid(claims.data + UUID_FROM))
-        return hash_user(slice_from(claims.data + UUID_FROM, UUID_DIGITS));
     if (!claim_find_id(claims, buffer, &id))
         return 0;
     if (id.size != UUID_BYTES)
         return hash_user(id);
     encode_uuid(id, digits);
     return hash_user(is_uuid(digits) ? slice_from(digits, UUID_DIGITS) : id);
+}
+
+uint64_t claim_user(struct slice claims)
+{
+    static const char HEAD[] = "eyJpZCI6"; /* {"id": */
+    if (claims.size > UUID_FROM + UUID_DIGITS && memcmp(claims.data, HEAD, UUID_FROM) == 0 &&
+        is_uuid(claims.data + UUID_FROM))
+        return hash_user(slice_from(claims.data + UUID_FROM, UUID_DIGITS));
+    return find_user(claims);
 }

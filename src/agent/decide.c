@@ -254,15 +254,13 @@ static bool redirect_elsewhere(const struct snapshot *snapshot, const struct req
     return true;
 }
 
-/* The claims that HAProxy has told, or those of a token that it tells as a whole for somebody's
- * identity and so not twice. */
-static struct slice claims_of(const struct identity_question *question, struct slice told,
-                              struct slice argument)
+/* The claims of a token that HAProxy tells as a whole for somebody's identity, and so not twice. */
+static struct slice claims_of(const struct identity_question *question, struct slice argument)
 {
-    for (size_t i = 0; told.size == 0 && i < question->token_count; i++)
+    for (size_t i = 0; i < question->token_count; i++)
         if (slice_equal(question->tokens[i].argument, argument))
-            told = claim_part(question->tokens[i].text);
-    return told;
+            return claim_part(question->tokens[i].text);
+    return (struct slice){0};
 }
 
 /* The user that the request's token names, which may be anybody's word: good for nothing but
@@ -271,16 +269,22 @@ static struct slice claims_of(const struct identity_question *question, struct s
 static uint64_t find_user(const struct request *request, const struct decision *decision)
 {
     const struct identity_question *question = &request->identity;
+    struct slice claims = request->authorization_claims;
     uint64_t user = 0;
-    if (!identify_spends(decision))
-        user = claim_user(
-            claims_of(question, request->authorization_claims, SLICE("jh_authorization")));
-    return user != 0 ? user
-                     : claim_user(claims_of(question, request->token_claims, SLICE("jc_token")));
+    if (claims.size == 0 && question->token_count > 0)
+        claims = claims_of(question, SLICE("jh_authorization"));
+    if (claims.size > 0 && !identify_spends(decision))
+        user = claim_user(claims);
+    if (user != 0)
+        return user;
+    claims = request->token_claims;
+    if (claims.size == 0 && question->token_count > 0)
+        claims = claims_of(question, SLICE("jc_token"));
+    return claim_user(claims);
 }
 
 /* False when none of the replicas has an address yet. */
-static bool find_replica(const struct request *request, struct decision *decision)
+HOT static bool find_replica(const struct request *request, struct decision *decision)
 {
     const struct replica_set *set = decision->target->replicas;
     const struct ip *client = &decision->client.ip;

@@ -36,9 +36,21 @@ static bool counts(const struct limits *limits)
            limits->signin_per_minute_per_ip != 0 || limits->signin_per_minute_per_subnet != 0;
 }
 
+static bool look_further(const struct limits *limits)
+{
+    return limits->requests_per_10s != 0 || limits->websockets != 0 || limits->max_body_bytes != 0;
+}
+
+static void set_more(struct writer *actions)
+{
+    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("more"), true);
+}
+
 static void write_block(struct slice key, const struct limits *limits, unsigned apart,
                         struct writer *actions)
 {
+    if (look_further(limits))
+        set_more(actions);
     if (counts(limits))
         action_set_text(actions, SLICE("lk"), key);
     set_some(actions, SLICE("lo"), apart);
@@ -106,13 +118,11 @@ const struct limits *limits_of(const struct decision *decision)
     return decision->rule != NULL ? &decision->rule->limits : &policy->limits;
 }
 
-bool limits_count(const struct decision *decision)
+bool limits_look_further(const struct decision *decision)
 {
-    if (!decision->target->has_policy || decision->target->prepared_limits == NULL)
-        return false;
-    const struct limits *limits = limits_of(decision);
-    return limits->requests_per_10s != 0 || limits->websockets != 0 ||
-           limits->max_body_bytes != 0 || decision->is_sign_in;
+    const struct tenant *tenant = decision->target;
+    return tenant->has_policy && tenant->prepared_limits != NULL &&
+           (decision->is_sign_in || look_further(limits_of(decision)));
 }
 
 void limits_write(const struct decision *decision, struct writer *actions)
@@ -127,6 +137,8 @@ void limits_write(const struct decision *decision, struct writer *actions)
     const struct prepared *prepared = &tenant->prepared_limits[index];
     writer_bytes(actions, slice_from(prepared->bytes, prepared->size));
     if (decision->is_sign_in) {
+        if (!look_further(limits_of(decision)))
+            set_more(actions);
         set_some(actions, SLICE("si"), tenant->policy->limits.signin_per_minute_per_ip);
         set_some(actions, SLICE("sn"), tenant->policy->limits.signin_per_minute_per_subnet);
     }

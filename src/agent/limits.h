@@ -18,6 +18,6 @@ void limits_prepare(struct tenant *tenant);
 size_t limits_largest(const struct tenant *tenant);
 /* Those of the rule that matched, or the tenant's. */
 const struct limits *limits_of(const struct decision *decision);
-/* Whether HAProxy has to look further than at where the request goes. */
-bool limits_count(const struct decision *decision);
+/* Whether limits_write() tells that HAProxy has to look further than at where the request goes. */
+bool limits_look_further(const struct decision *decision);
 void limits_write(const struct decision *decision, struct writer *actions);

@@ -20,7 +20,8 @@ enum {
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
     SPENT_RESERVED_BYTES = 3 + 6 + 1,
     SHARE_RESERVED_BYTES = (3 + 4 + 2) + 2,
-    PREPARED_MAX_BYTES = (1 << 10) - 1, /* of the tenant's bit-fields */
+    PREPARED_MAX_BYTES = (1 << 9) - 1, /* of the tenant's bit-fields */
+    HSTS_MAX_BYTES = (1 << 6) - 1,
 };
 static_assert((int)SPOP_ACTIONS_MAX_BYTES <= (int)PREPARED_MAX_BYTES,
               "a prepared answer's size does not fit");
@@ -120,9 +121,14 @@ static size_t largest_headers(const struct tenant *tenant,
     return writer_used(&actions);
 }
 
-static size_t hsts_size(const struct tenant *tenant)
+/* Returns how many bytes it takes. */
+static size_t write_hsts(const struct tenant *tenant, uint8_t buffer[static HSTS_MAX_BYTES])
 {
-    return tenant->hsts != NULL ? (3 + 5 + 2) + strlen(tenant->hsts) : 0;
+    struct writer actions = writer_of(buffer, HSTS_MAX_BYTES);
+    if (tenant->hsts != NULL)
+        action_set_text(&actions, SLICE("hsts"), slice_of(tenant->hsts));
+    assert(!actions.failed);
+    return writer_used(&actions);
 }
 
 /* An address that is not known yet will take room too. */
@@ -171,10 +177,11 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
                              struct error_text *text)
 {
     size_t largest[IDENTITY_VALUE__MAX];
+    uint8_t hsts[HSTS_MAX_BYTES];
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
         largest[i] = identity_value_max_bytes((enum identity_value)i);
     size_t used = plain_size + unwritten_upstream(tenant) + CLIENT_RESERVED_BYTES +
-                  hsts_size(tenant) + limits_largest(tenant);
+                  write_hsts(tenant, hsts) + limits_largest(tenant);
     if (tenant->identity != NULL)
         used += SPENT_RESERVED_BYTES;
     if (tenant->policy != NULL && tenant->policy->has_shares)
@@ -218,7 +225,6 @@ static void mark(struct tenant *tenant)
     tenant->token_in_authorization =
         tenant->identity != NULL && tenant->identity->from == IDENTITY_FROM_JWT &&
         strcmp(tenant->identity->token_argument, "jh_authorization") == 0;
-    tenant->has_hsts = tenant->hsts != NULL;
     tenant->is_by_label = tenant->backend == NULL && tenant->upstream.per_label;
     tenant->is_reachable = tenant->backend != NULL || tenant->upstream.address.family != IP_NONE;
 }
@@ -228,6 +234,7 @@ static void keep(struct tenant *tenant, const struct writer *plain)
 {
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
     const struct template_values values = {.value = {[HEADER_TENANT] = public_name(tenant)}};
+    uint8_t hsts[HSTS_MAX_BYTES];
     struct writer headers = writer_of(buffer, sizeof(buffer));
     struct writer slots = *plain;
     action_set_header_slots(&slots, tenant, false, &values);
@@ -235,12 +242,16 @@ static void keep(struct tenant *tenant, const struct writer *plain)
         action_set_headers(&headers, tenant, &values);
     assert(!slots.failed && !headers.failed);
 
-    uint8_t *kept = tenant_prepare(tenant, writer_used(&slots) + writer_used(&headers));
+    size_t answer_size = writer_used(&slots) + writer_used(&headers);
+    size_t hsts_size = write_hsts(tenant, hsts);
+    uint8_t *kept = tenant_prepare(tenant, answer_size + hsts_size);
     tenant->prepared_plain_size = (unsigned)writer_used(plain) & PREPARED_MAX_BYTES;
     tenant->prepared_slots_size = (unsigned)writer_used(&slots) & PREPARED_MAX_BYTES;
     tenant->prepared_headers_size = (unsigned)writer_used(&headers) & PREPARED_MAX_BYTES;
+    tenant->prepared_hsts_size = (unsigned)hsts_size & HSTS_MAX_BYTES;
     memcpy(kept, slots.start, writer_used(&slots));
     memcpy(kept + writer_used(&slots), headers.start, writer_used(&headers));
+    memcpy(kept + answer_size, hsts, hsts_size);
 }
 
 enum error answer_prepare(struct tenant *tenant, struct error_text *text)

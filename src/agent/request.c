@@ -156,7 +156,7 @@ static void order_lines(struct client_question *client)
     }
 }
 
-bool request_decode(const struct spop_notify *notify, struct request *request)
+HOT bool request_decode(const struct spop_notify *notify, struct request *request)
 {
     struct reader messages = reader_of(notify->messages);
     struct spop_message message;

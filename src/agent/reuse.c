@@ -84,12 +84,12 @@ static void set_upstream(const struct tenant *target, struct writer *actions)
     set_text(actions, SLICE("sni"), tls ? slice_of(upstream->server_name) : (struct slice){0});
 }
 
-void reuse_write(const struct request *request, const struct decision *decision,
-                 int64_t public_port, struct writer *actions)
+SELDOM void reuse_write(const struct request *request, const struct decision *decision,
+                        int64_t public_port, struct writer *actions)
 {
     const struct tenant *tenant = decision->match.tenant;
     struct writer more = *actions;
-    bool tells_hsts = decision->client.https && tenant->has_hsts;
+    bool tells_hsts = decision->client.https && tenant->hsts != NULL;
     set_text(&more, SLICE("host"), request->host);
     set_text(&more, SLICE("now"), decision->reuse_stamp);
     set_number(&more, SLICE("until"), clock_wall_s() + REUSE_MAX_S);

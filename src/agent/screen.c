@@ -30,8 +30,8 @@ static bool is_same_instance(const struct snapshot *snapshot, const struct decis
 
 /* A browser sends requests for any host that the certificate of an open HTTP/2 connection has (RFC
  * 9113 9.1.1); after 421 it opens one of its own. */
-static bool sni_matches(const struct snapshot *snapshot, const struct request *request,
-                        const struct decision *decision)
+SELDOM static bool sni_matches(const struct snapshot *snapshot, const struct request *request,
+                               const struct decision *decision)
 {
     struct host host;
     return !request->client.peer_tls || (host_parse(request->sni, &host) == REFUSAL_NONE &&
@@ -60,8 +60,8 @@ static bool is_listed(const struct policy *policy, const struct origin *origin)
     return false;
 }
 
-static bool origin_passes(const struct snapshot *snapshot, const struct request *request,
-                          const struct decision *decision, const struct policy *policy)
+SELDOM static bool origin_passes(const struct snapshot *snapshot, const struct request *request,
+                                 const struct decision *decision, const struct policy *policy)
 {
     struct origin origin;
     enum origin_check check = policy != NULL ? policy->origin_check : ORIGIN_CHECKED;
@@ -118,10 +118,11 @@ static bool rules_pass(const struct request *request, struct decision *decision,
         return true;
     struct policy_question question = {
         .path = path,
-        .method = policy_method(request->method),
         .credential = request_credential(request),
         .ip = decision->client.ip,
     };
+    if (policy->looks_at_method)
+        question.method = policy_method(request->method);
     if (policy->looks_at_clock)
         question.wall_s = request->wall_s != 0 ? request->wall_s : clock_wall_s();
     if (policy->has_shares) {
@@ -136,8 +137,8 @@ static bool rules_pass(const struct request *request, struct decision *decision,
 
 /* -- All ------------------------------------------------------------------------------------- */
 
-bool screen_passes(const struct snapshot *snapshot, const struct request *request,
-                   struct decision *decision)
+HOT bool screen_passes(const struct snapshot *snapshot, const struct request *request,
+                       struct decision *decision)
 {
     const struct tenant *tenant = decision->match.tenant;
     const struct policy *policy = tenant->has_policy ? tenant->policy : NULL;

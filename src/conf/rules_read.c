@@ -57,7 +57,7 @@ static void read_path(const struct node *node, void *target)
     }
     if (text.data[text.size - 1] == '/')
         text.size--;
-    rule->path = text.size > 0 ? memory_copy_text(text) : NULL;
+    policy_rule_set_path(rule, text);
 }
 
 static char *check_method(const struct node *element, struct slice text)

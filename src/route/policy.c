@@ -12,6 +12,12 @@ struct policy *policy_new(void)
     return policy;
 }
 
+void policy_rule_set_path(struct policy_rule *rule, struct slice path)
+{
+    rule->path = path.size > 0 ? memory_copy_text(path) : NULL;
+    rule->path_size = path.size;
+}
+
 static char **copy_texts(char *const *texts, size_t count)
 {
     char **copy = count > 0 ? memory_resize(NULL, count, sizeof(*copy)) : NULL;
@@ -46,7 +52,7 @@ static char *copy_text(const char *text)
 static void copy_rule(const struct policy_rule *rule, struct policy_rule *copy)
 {
     *copy = *rule;
-    copy->path = copy_text(rule->path);
+    policy_rule_set_path(copy, slice_from(rule->path, rule->path_size));
     copy->tenant = copy_text(rule->tenant);
     copy->pool = copy_text(rule->pool);
     copy->hours = hours_copy(rule->hours);
@@ -154,12 +160,10 @@ bool policy_allows_ip(const struct policy *policy, const struct ip *ip)
 }
 
 /* "/a" matches "/a" and "/a/b", not "/ab". */
-static bool path_matches(const char *prefix, struct slice path)
+static bool path_matches(struct slice prefix, struct slice path)
 {
-    size_t size = 0;
-    while (size < path.size && prefix[size] == path.data[size])
-        size++;
-    return prefix[size] == '\0' && (path.size == size || path.data[size] == '/');
+    return slice_starts_with(path, prefix) &&
+           (path.size == prefix.size || path.data[prefix.size] == '/');
 }
 
 static bool set_matches(unsigned wanted, unsigned told, bool if_untold)
@@ -171,7 +175,8 @@ static bool set_matches(unsigned wanted, unsigned told, bool if_untold)
 
 static bool matches(const struct policy_rule *rule, const struct policy_question *question)
 {
-    return (rule->path == NULL || path_matches(rule->path, question->path)) &&
+    return (rule->path == NULL ||
+            path_matches(slice_from(rule->path, rule->path_size), question->path)) &&
            set_matches(rule->methods, question->method, rule->deny) &&
            set_matches(rule->credentials, question->credential, rule->deny) &&
            (rule->ip.count == 0 || networks_contain(&rule->ip, &question->ip)) &&
@@ -208,6 +213,7 @@ void policy_complete(struct policy *policy)
         limits->signin_per_minute_per_ip = all->signin_per_minute_per_ip;
         limits->signin_per_minute_per_subnet = all->signin_per_minute_per_subnet;
         limits->websockets = all->websockets;
+        policy->looks_at_method |= policy->rules[i].methods != 0;
         policy->looks_at_clock |=
             policy->rules[i].hours != NULL || policy->rules[i].not_hours != NULL;
         policy->has_shares |= policy->rules[i].share != 0;
@@ -245,7 +251,7 @@ bool path_is_sign_in(struct slice path)
     if (!slice_starts_with(path, SLICE("/api/v1/auths/"))) /* nearly all requests */
         return false;
     for (size_t i = 0; i < COUNT_OF(PATHS); i++)
-        if (path_matches(PATHS[i], path))
+        if (path_matches(slice_of(PATHS[i]), path))
             return true;
     return slice_starts_with(path, SLICE("/api/v1/auths/oauth/")) &&
            slice_ends_with(path, SLICE("/token/exchange"));

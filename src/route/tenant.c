@@ -195,7 +195,8 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->maintenance = maintenance_copy(tenant->maintenance);
     copy->suspended = suspension_copy(tenant->suspended);
     copy->prepared = NULL;
-    copy->prepared_plain_size = copy->prepared_slots_size = copy->prepared_headers_size = 0;
+    copy->prepared_plain_size = copy->prepared_slots_size = 0;
+    copy->prepared_headers_size = copy->prepared_hsts_size = 0;
     copy->dynamic_headers = false;
     copy->prepared_limits = NULL;
     copy->prepared_limit_count = 0;

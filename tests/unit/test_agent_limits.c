@@ -69,13 +69,14 @@ static void build(void)
 
 static struct policy_rule rule_for(const char *path)
 {
-    return (struct policy_rule){
-        .path = memory_copy_text(slice_of(path)),
+    struct policy_rule rule = {
         .limits = {.requests_per_10s = (unsigned)LIMIT_INHERITED,
                    .max_body_bytes = (uint64_t)LIMIT_INHERITED,
                    .server_timeout_ms = (unsigned)LIMIT_INHERITED,
                    .tunnel_timeout_ms = (unsigned)LIMIT_INHERITED},
     };
+    policy_rule_set_path(&rule, slice_of(path));
+    return rule;
 }
 
 static struct policy *busy_policy(void)
@@ -152,9 +153,9 @@ Test(limits, what_is_told)
         {"acme.test", "/api/v1/auths/signin",
          "more lk=acme lr=400 lw=2000 lb=1048576 tt=60000 si=10 sn=50"},
         {"acme.test", "/p/q/api/chat",
-         "more strip=2 lk=acme lo=1 lr=7 lw=2000 lb=1048576 ts=1800000 tt=60000"},
+         "strip=2 more lk=acme lo=1 lr=7 lw=2000 lb=1048576 ts=1800000 tt=60000"},
         {"acme.test", "/p/q/oauth/google/token/exchange",
-         "more strip=2 lk=acme lr=400 lw=2000 lb=1048576 tt=60000 si=10 sn=50"},
+         "strip=2 more lk=acme lr=400 lw=2000 lb=1048576 tt=60000 si=10 sn=50"},
         {"slow.test", "/", "ts=5000"},
         {"free.test", "/api/v1/auths/signin", ""},
         {"free.test", "/p/q/", "more strip=2"},

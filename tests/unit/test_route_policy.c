@@ -101,7 +101,8 @@ static struct policy *policy_of(const struct model_rule *rules, size_t count)
     policy->rule_count = count;
     for (size_t i = 0; i < count; i++) {
         struct policy_rule *rule = &policy->rules[i];
-        rule->path = rules[i].path != NULL ? memory_copy_text(slice_of(rules[i].path)) : NULL;
+        if (rules[i].path != NULL)
+            policy_rule_set_path(rule, slice_of(rules[i].path));
         for (size_t j = 1; j < COUNT_OF(METHODS); j++)
             if ((rules[i].methods >> j & 1) != 0)
                 rule->methods |= policy_method(slice_of(METHODS[j]));
