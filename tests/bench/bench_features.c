@@ -9,6 +9,7 @@
  * which is remembered (see bench_identity).
  */
 #include "agent/answer.h"
+#include "agent/claim.h"
 #include "conf/configuration.h"
 #include "core/clock.h"
 #include "core/memory.h"
@@ -172,6 +173,20 @@ static unsigned count_arguments(unsigned tells)
            3u * ((tells & TELLS_TOKEN) != 0) + 4u * ((tells & TELLS_POLICY) != 0);
 }
 
+/* The cookie that the client was given, or one of another client where that is what counts. */
+static void tell_cookie(const struct bench *bench, struct slice host, char cookie[])
+{
+    const struct tenant *tenant = route_table_tenant(bench->snapshot.table, slice_head(host, 7));
+    const struct replica_set *set = tenant->replicas;
+    struct replica_question question = {.user = claim_user(SLICE(CLAIMS))};
+    struct replica_choice choice;
+    if ((bench->kind->tells & TELLS_USER) != 0)
+        replica_choose(set, &question, &choice);
+    else
+        choice.replica = &set->items[(size_t)random() % set->count];
+    replica_cookie(choice.replica, cookie);
+}
+
 static void write_notify(struct writer *writer, const struct bench *bench, uint64_t stream_id,
                          const char *token)
 {
@@ -179,10 +194,8 @@ static void write_notify(struct writer *writer, const struct bench *bench, uint6
     char host[32], cookie[REPLICA_COOKIE_BYTES] = "0000abcd";
     unsigned number = (unsigned)(random() % TENANTS);
     snprintf(host, sizeof(host), "t%06u.example.test", number);
-    const struct tenant *tenant = route_table_tenant(bench->snapshot.table, slice_from(host, 7));
     if ((tells & TELLS_COOKIE) != 0)
-        replica_cookie(&tenant->replicas->items[(size_t)random() % tenant->replicas->count],
-                       cookie);
+        tell_cookie(bench, slice_of(host), cookie);
     uint8_t *start = writer->position;
     spop_frame_begin(writer, SPOP_FRAME_NOTIFY, stream_id, 1);
     peer_write_message(writer, SLICE("route"), (uint8_t)count_arguments(tells));
