@@ -125,6 +125,8 @@ struct policy_question {
  * matches, and one that allows does not. */
 const struct policy_rule *policy_find_rule(const struct policy *policy,
                                            const struct policy_question *question);
+/* Has what finding a rule reads brought near. */
+void policy_prefetch(const struct policy *policy);
 /* Whether the address is one that the tenant's lists let in. */
 bool policy_allows_ip(const struct policy *policy, const struct ip *ip);
 

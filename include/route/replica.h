@@ -75,6 +75,8 @@ struct replica_set {
 void replica_name(struct replica *replica);
 /* Once all is known, addresses too: makes choosing quick. */
 void replica_set_prepare(struct replica_set *set);
+/* Has what choosing reads brought near. */
+void replica_set_prefetch(const struct replica_set *set);
 /* 0: there is none of the name. */
 uint64_t replica_set_pool(const struct replica_set *set, const char *name);
 /* How many of its own keys it takes now, of REPLICA_SHARE_FULL. Any thread. */

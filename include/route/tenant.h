@@ -110,20 +110,21 @@ struct tenant {
 
     char *backend; /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
+    /* In a line of their own, for those that have them. */
     struct replica_set *replicas; /* if any: requests go to one of these, and `upstream` is empty */
-    struct label_pattern *label;  /* NULL: any host label */
-    struct label_map *labels;     /* if any: `upstream` is per label, and these are all */
-    struct header *headers;       /* the global ones that apply and its own */
+    struct policy *policy;        /* NULL: what policy.h says of it; shared with other tenants */
+    struct prepared *prepared_limits; /* its own, then those of each rule; NULL: none has any */
+    size_t prepared_limit_count;
+    struct header *headers; /* the global ones that apply and its own */
     uint32_t header_count;
     uint32_t host_count;
     uint32_t path_count;
     uint32_t version_count;
     struct maintenance *maintenance; /* NULL: none is planned */
     struct suspension *suspended;    /* NULL: it is not */
-    char *hsts;            /* the value of Strict-Transport-Security on its own hosts; NULL: none */
-    struct policy *policy; /* NULL: what policy.h says of it; shared with other tenants */
-    struct prepared *prepared_limits; /* its own, then those of each rule; NULL: none has any */
-    size_t prepared_limit_count;
+    char *hsts; /* the value of Strict-Transport-Security on its own hosts; NULL: none */
+    struct label_pattern *label; /* NULL: any host label */
+    struct label_map *labels;    /* if any: `upstream` is per label, and these are all */
 
     struct identity_rule *identity; /* NULL: nothing is known of users */
 

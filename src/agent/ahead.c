@@ -1,6 +1,7 @@
 /* Looking ahead: see agent/ahead.h. */
 #include "agent/ahead.h"
 
+#include "route/replica.h"
 #include "spop/spop_frame.h"
 
 /* Without its value: the first byte is 240 or more when others follow, and of these the last one is
@@ -67,11 +68,49 @@ static void peek_hosts(struct slice frames, struct ahead *ahead)
     }
 }
 
+/* Whether there may be rules, limits or replicas, as the tenant's first line tells. */
+static bool is_featured(const struct tenant *tenant)
+{
+    return tenant->has_policy || !tenant->is_reachable;
+}
+
+/* These are two steps, because where the rules and the replicas are has to be read first. */
+static void prefetch_features(const struct route_guess *guess)
+{
+    const struct tenant *tenant = route_guess_tenant(guess);
+    if (tenant == NULL || !is_featured(tenant))
+        return;
+    if (tenant->policy != NULL) {
+        __builtin_prefetch(tenant->policy);
+        __builtin_prefetch((const char *)tenant->policy + CACHE_LINE_BYTES);
+        __builtin_prefetch(tenant->prepared_limits);
+    }
+    if (tenant->replicas != NULL)
+        __builtin_prefetch(tenant->replicas);
+}
+
+static void prefetch_rules(const struct route_guess *guess)
+{
+    const struct tenant *tenant = route_guess_tenant(guess);
+    if (tenant == NULL || !is_featured(tenant))
+        return;
+    if (tenant->policy != NULL)
+        policy_prefetch(tenant->policy);
+    if (tenant->prepared_limits != NULL)
+        __builtin_prefetch(tenant->prepared_limits[0].bytes);
+    if (tenant->replicas != NULL)
+        replica_set_prefetch(tenant->replicas);
+}
+
 /* A long answer lies apart from its tenant. */
 static void prefetch_answer(const struct route_guess *guess)
 {
     const struct tenant *tenant = route_guess_tenant(guess);
-    if (tenant == NULL || tenant->prepared == tenant->near)
+    if (tenant == NULL)
+        return;
+    if (is_featured(tenant))
+        __builtin_prefetch(&tenant->replicas);
+    if (tenant->prepared == tenant->near)
         return;
     const char *start = (const char *)tenant->prepared;
     const char *line = start - (uintptr_t)start % CACHE_LINE_BYTES;
@@ -96,6 +135,8 @@ static void take_step(const struct ahead *ahead, enum ahead_step step,
         break;
     case AHEAD_TENANT: route_guess_prefetch_tenant(guess); break;
     case AHEAD_ANSWER: prefetch_answer(guess); break;
+    case AHEAD_FEATURES: prefetch_features(guess); break;
+    case AHEAD_RULES: prefetch_rules(guess); break;
     case AHEAD_STEPS: break;
     }
 }
@@ -119,7 +160,9 @@ static void run_ahead_of(struct ahead *ahead, unsigned number)
     step_up_to(ahead, AHEAD_PREFIX, number + 16);
     step_up_to(ahead, AHEAD_PATH, number + 12);
     step_up_to(ahead, AHEAD_TENANT, number + 8);
-    step_up_to(ahead, AHEAD_ANSWER, number + 4);
+    step_up_to(ahead, AHEAD_ANSWER, number + 5);
+    step_up_to(ahead, AHEAD_FEATURES, number + 3);
+    step_up_to(ahead, AHEAD_RULES, number + 2);
 }
 
 void answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count,

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { PREFETCHED_RULES = 4 };
+
 struct policy *policy_new(void)
 {
     struct policy *policy = memory_new(sizeof(*policy));
@@ -218,6 +220,16 @@ void policy_complete(struct policy *policy)
             policy->rules[i].hours != NULL || policy->rules[i].not_hours != NULL;
         policy->has_shares |= policy->rules[i].share != 0;
     }
+}
+
+void policy_prefetch(const struct policy *policy)
+{
+    const char *rules = (const char *)policy->rules;
+    size_t size = size_min(policy->rule_count, PREFETCHED_RULES) * sizeof(*policy->rules);
+    for (size_t i = 0; i < size; i += CACHE_LINE_BYTES)
+        __builtin_prefetch(rules + i);
+    if (policy->deny_ips.count > 0)
+        __builtin_prefetch(policy->deny_ips.items);
 }
 
 static bool has_limits(const struct limits *limits)

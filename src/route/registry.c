@@ -40,6 +40,7 @@ struct route_registry {
     struct slots hosts, names; /* as a table's */
     size_t tenant_count;
     size_t takeover_count;
+    size_t featured_count;
     size_t waiting_claims; /* behind another tenant's, over all keys */
     uint64_t content_hash;
     uint64_t generation; /* of the last table built */
@@ -128,6 +129,11 @@ static struct key tenant_key(struct slice name)
     return (struct key){.kind = KEY_TENANT, .name = name};
 }
 
+static bool is_featured(const struct tenant *tenant)
+{
+    return tenant->policy != NULL || tenant->replicas != NULL;
+}
+
 /* Puts `tenant` in the place of `old`; either may be NULL. */
 static void replace_tenant(struct route_registry *registry, const struct tenant *old,
                            const struct tenant *tenant)
@@ -140,6 +146,8 @@ static void replace_tenant(struct route_registry *registry, const struct tenant 
         slots_remove(&registry->names, &key);
     registry->tenant_count += tenant != NULL;
     registry->tenant_count -= old != NULL;
+    registry->featured_count += tenant != NULL && is_featured(tenant);
+    registry->featured_count -= old != NULL && is_featured(old);
     registry->takeover_count += tenant != NULL && tenant->takes_over;
     registry->takeover_count -= old != NULL && old->takes_over;
     if (old != NULL)
@@ -394,6 +402,7 @@ struct route_table *route_registry_build(struct route_registry *registry, uint64
     slots_copy(&registry->names, &table->names);
     table->tenant_count = registry->tenant_count;
     table->takeover_count = registry->takeover_count;
+    table->featured_count = registry->featured_count;
     table->content_hash = registry->content_hash;
     return table;
 }

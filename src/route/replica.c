@@ -214,6 +214,15 @@ void replica_set_prepare(struct replica_set *set)
 enum { INDEX_MASK = REPLICAS_MAX - 1 };
 static_assert((REPLICAS_MAX & INDEX_MASK) == 0, "an index is no number of low bits");
 
+void replica_set_prefetch(const struct replica_set *set)
+{
+    const char *seeds = (const char *)set->seeds;
+    size_t size =
+        sizeof(struct replica_seeds) + set->count * (2 * sizeof(uint64_t) + sizeof(uint8_t));
+    for (size_t i = 0; seeds != NULL && i < size; i += CACHE_LINE_BYTES)
+        __builtin_prefetch(seeds + i);
+}
+
 /* Where the key belongs when all is well, which is what rank() would find then; else NULL. The low
  * bits of each score make room for whose it is, so that the best of them is all there is to keep.
  */

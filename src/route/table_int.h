@@ -9,5 +9,6 @@ struct route_table {
     struct slots names; /* of tenants: what hardly any does, and would only lie between hosts */
     size_t tenant_count;
     size_t takeover_count;
+    size_t featured_count;
     uint64_t content_hash;
 };

@@ -33,7 +33,7 @@ FEATURED = {
     "hsts": {"max_age": "180d"},
 }
 
-# What HAProxy tells for such tenants besides host, path, address and TLS.
+# What HAProxy tells for such tenants besides host, path, address and TLS, and the replica's cookie.
 FEATURED_ARGUMENTS = [
     argument("up", None),
     argument("org", None),
@@ -42,7 +42,6 @@ FEATURED_ARGUMENTS = [
     argument("tok", "eyJ"),
     argument("key", 0),
     argument("utk", USER),
-    argument("rep", "0000abcd"),
 ]
 
 
@@ -79,14 +78,15 @@ def write_arguments(path, arguments):
 
 
 def wait_forwarded(socket_path, host, arguments):
-    """Until the agent has read the keys: it takes nobody in before."""
+    """Until the agent has read the keys: it takes nobody in before. Returns the arguments of the
+    same client's next requests, which has the cookie that it was given."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         asker = Asker(socket_path)
         told = asker.ask(host, tls=True, more=arguments)
         asker.close()
         if told.get("ok") and "answer" not in told:
-            return
+            return arguments + [argument("rep", told["stick"])] * ("stick" in told)
         if time.monotonic() > deadline:
             sys.exit(f"a request of {host} is not forwarded: {told}")
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 #include "agent/answer.h"
 #include "core/memory.h"
 #include "route/path.h"
+#include "route/replica.h"
 #include "support/guard.h"
 #include "support/spop_peer.h"
 
@@ -344,4 +345,65 @@ Test(agent_ahead, a_long_answer_lies_apart, .fini = close_down)
     route_table_free(snapshot.table);
     snapshot.table = route_registry_build(registry, 2);
     cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 2));
+}
+
+static struct policy *policy_with_rules(size_t count)
+{
+    struct policy *policy = policy_new();
+    policy->limits.websockets = 10;
+    policy->rules = memory_new((count + 1) * sizeof(*policy->rules));
+    policy->rule_count = count;
+    for (size_t i = 0; i < count; i++)
+        policy_rule_set_path(&policy->rules[i], SLICE("/api"));
+    policy->deny_ips.count = count % 2;
+    policy->deny_ips.items = memory_new(sizeof(*policy->deny_ips.items));
+    policy_complete(policy);
+    return policy;
+}
+
+static struct replica_set *replicas(size_t count)
+{
+    struct replica_set *set = memory_new(sizeof(*set));
+    set->items = memory_new(count * sizeof(*set->items));
+    set->count = count;
+    for (size_t i = 0; i < count; i++) {
+        set->items[i].upstream.host = memory_format("10.0.0.%zu", i + 1);
+        set->items[i].upstream.port = 8080;
+        cr_assert(ip_parse(SLICE("10.0.0.1"), &set->items[i].upstream.address));
+        replica_name(&set->items[i]);
+    }
+    return set;
+}
+
+/* Instead of a plain one: with rules, with replicas, or both. */
+static void add_features(unsigned number)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "t%u", number);
+    struct tenant *tenant = tenant_clone(route_table_tenant(snapshot.table, slice_of(name)));
+    if (number % 3 != 0) {
+        tenant->policy = policy_with_rules(number % 7);
+        tenant->has_policy = true;
+    }
+    if (number % 3 != 1) {
+        upstream_fini(&tenant->upstream);
+        tenant->upstream = (struct upstream){0};
+        tenant->replicas = replicas(1 + number % 5);
+    }
+    cr_assert(eq(int, answer_prepare(tenant, NULL), ERROR_OK));
+    route_registry_put(registry, tenant, NULL, NULL);
+}
+
+Test(agent_ahead, a_hundred_tenants_with_features_are_looked_up, .fini = close_down)
+{
+    const char *const hosts[] = {"t1.example.test", "t2.example.test", "t3.example.test",
+                                 "t99.example.test", "nobody.test"};
+    serve(FEW);
+    for (unsigned i = 0; i < FEW; i++)
+        add_features(i);
+    route_table_free(snapshot.table);
+    snapshot.table = route_registry_build(registry, 2);
+    cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 4));
+    for (size_t i = 0; i < 4; i++)
+        cr_expect(ne(ptr, (void *)(uintptr_t)ahead_take(&ahead, ahead.requests[i].host), NULL));
 }

@@ -5,6 +5,7 @@ import socket
 import struct
 
 HELLO, DISCONNECT, NOTIFY, AGENT_HELLO, AGENT_DISCONNECT, ACK = 1, 2, 3, 101, 102, 103
+SET_VAR, TRANSACTION = 1, 2
 NULL, BOOLEAN, INT64, IPV4, IPV6, STRING, BINARY = 0, 1, 4, 6, 7, 8, 9
 
 
@@ -75,7 +76,7 @@ class Reader:
 
 
 class Asker:
-    """One connection. ask() gives the answer's variables."""
+    """One connection. ask() gives the answer's variables of the transaction."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -105,9 +106,11 @@ class Asker:
         assert (kind, stream, frame) == (ACK, self.stream, 1)
         variables = {}
         while actions.at < len(actions.data):
-            assert actions.take(3) == b"\x01\x03\x02"
+            action, _, scope = actions.take(3)
             name = actions.text()
-            variables[name] = actions.value()
+            value = actions.value() if action == SET_VAR else None
+            if scope == TRANSACTION:
+                variables[name] = value
         return variables
 
     def _send(self, kind, stream, frame, payload):
