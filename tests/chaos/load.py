@@ -107,7 +107,7 @@ class Requests(Worker):
         except (OSError, http.client.HTTPException):
             outcome = "cut"
         about = "https" if secure else "http"
-        world.model.judge(tenant, asked, outcome, about)
+        world.model.judge(tenant, asked, outcome, about, allowed)
         if outcome == "ok" and tenant.status == 200:
             echo = Echo(answer)
             world.model.check_arrival(tenant, allowed, echo.name, echo.headers)
@@ -192,7 +192,7 @@ class Kept(Worker):
         results = self.ask(tenants)
         about = f"kept, {self.kind.__name__}"
         for tenant, may_answer, (outcome, answer) in zip(tenants, allowed, results):
-            self.world.model.judge(tenant, asked, outcome, about)
+            self.world.model.judge(tenant, asked, outcome, about, may_answer)
             if outcome == "ok":
                 self.count(answer)
             if outcome == "ok" and tenant.status == 200:
@@ -267,6 +267,7 @@ class Socket(Worker):
         super().__init__(world, tenant.name)
         self.tenant = tenant
         self.sock = None
+        self.heard = 0  # when it was last seen to be open
         self.opened = 0
         self.asked = 0
 
@@ -289,6 +290,7 @@ class Socket(Worker):
         self.world.model.judge(self.tenant, asked, outcome, "opening a socket")
         if outcome == "ok":
             self.sock = sock
+            self.heard = asked
             self.opened += 1
         elif sock is not None:
             sock.close()
@@ -319,8 +321,9 @@ class Socket(Worker):
         return "ok" if told.startswith(b"40") else "cut"
 
     def keep(self):
-        """The application answers, by itself, on the socket that was opened then."""
-        asked = time.monotonic()
+        """The application answers, by itself, on the socket that was opened then. What has cut it
+        may have come at any time since it was last heard of."""
+        asked = self.heard
         try:
             write_frame(self.sock, '420["whoami"]')
             while True:
@@ -331,6 +334,7 @@ class Socket(Worker):
                     write_frame(self.sock, "3")
                 elif told.startswith(b"43"):
                     break
+            self.heard = time.monotonic()
             outcome, name = "ok", json.loads(told[told.index(b"[") :])[0]["name"]
             if name not in self.tenant.upstreams:
                 self.world.model.violate("wrong tenant", socket=self.tenant.name, answered=name)

@@ -74,8 +74,8 @@ class Model:
             self.windows.append(window)
         return window
 
-    def _excuse(self, asked, answered, outcome, tenant):
-        whose = {None} | tenant.upstreams | (set() if tenant.in_map else {"unmapped"})
+    def _excuse(self, asked, answered, outcome, tenant, upstreams):
+        whose = {None} | upstreams | (set() if tenant.in_map else {"unmapped"})
         if any(excused == outcome and subject in whose for excused, subject in self.always):
             return True
         for window in self.windows:
@@ -88,12 +88,15 @@ class Model:
 
     # --- requests ----------------------------------------------------------------------------
 
-    def judge(self, tenant, asked, outcome, about=""):
-        """Another outcome than "ok", of a request that was made at `asked` and is over now."""
+    def judge(self, tenant, asked, outcome, about="", upstreams=frozenset()):
+        """Another outcome than "ok", of a request that was made at `asked`, when `upstreams` might
+        have answered it, and is over now."""
         answered = time.monotonic()
         with self.lock:
             self.requests += 1
-            excused = outcome == "ok" or self._excuse(asked, answered, outcome, tenant)
+            excused = outcome == "ok" or self._excuse(
+                asked, answered, outcome, tenant, tenant.upstreams | upstreams
+            )
         if not excused:
             took = round((answered - asked) * 1000)
             self.violate("failed", tenant=tenant.name, outcome=outcome, ms=took, about=about)
