@@ -86,7 +86,8 @@ def wait_forwarded(socket_path, host, arguments):
         told = asker.ask(host, tls=True, more=arguments)
         asker.close()
         if told.get("ok") and "answer" not in told:
-            return arguments + [argument("rep", told["stick"])] * ("stick" in told)
+            cookie = [argument("rep", told["stick"])] if "stick" in told else []
+            return arguments + cookie
         if time.monotonic() > deadline:
             sys.exit(f"a request of {host} is not forwarded: {told}")
         time.sleep(0.05)
