@@ -19,6 +19,15 @@
 /* What memory comes in. */
 enum { CACHE_LINE_BYTES = 64 };
 
+/* Has memory bring near what will be read soon; any address will do. */
+static inline void prefetch(const void *start, size_t size)
+{
+    const char *end = (const char *)start + size;
+    const char *line = (const char *)start - (uintptr_t)start % CACHE_LINE_BYTES;
+    for (; line < end; line += CACHE_LINE_BYTES)
+        __builtin_prefetch(line);
+}
+
 #define COUNT_OF(ARRAY) (sizeof(ARRAY) / sizeof((ARRAY)[0]))
 
 /* The structure of type TYPE whose member MEMBER is at POINTER. */

@@ -95,6 +95,9 @@ void json_append_integer(struct json *array, int64_t integer);
 /* A deep copy to be put elsewhere. */
 struct json *json_clone(const struct json *value) __attribute__((returns_nonnull));
 
+/* Whether both are there and alike, members in the same order, or neither is. */
+MUST_CHECK bool json_same(const struct json *a, const struct json *b);
+
 /* LINE is one line with blanks, for people. */
 enum json_style { JSON_STYLE_COMPACT, JSON_STYLE_LINE, JSON_STYLE_INDENTED };
 /* The text, for free(); JSON_STYLE_INDENTED ends with a newline. Members keep their order. */

@@ -9,9 +9,10 @@ enum check_verdict {
     CHECK_UNKNOWN_PATH, /* the server does not know the path: ask for the fallback */
 };
 
-/* `status` and the beginning of the body that a path was answered with. A page is no answer: Open
- * WebUI sends the one that its web interface starts from, with 200, for any path it does not know.
- */
+/* Whether the body begins as a page does. That is no answer: Open WebUI sends the one that its web
+ * interface starts from, with 200, for any path it does not know. */
+bool check_is_page(struct slice body);
+/* `status` and the beginning of the body that a path was answered with. */
 enum check_verdict check_judge(int status, struct slice body);
 
 /* Where a server stands. Zeroed, nothing is known of it and it gets what is its own. */

@@ -69,7 +69,7 @@ static void peek_hosts(struct slice frames, struct ahead *ahead)
 }
 
 /* Whether there may be rules, limits or replicas, as the tenant's first line tells. */
-static bool is_featured(const struct tenant *tenant)
+static bool may_be_featured(const struct tenant *tenant)
 {
     return tenant->has_policy || !tenant->is_reachable;
 }
@@ -78,11 +78,10 @@ static bool is_featured(const struct tenant *tenant)
 static void prefetch_features(const struct route_guess *guess)
 {
     const struct tenant *tenant = route_guess_tenant(guess);
-    if (tenant == NULL || !is_featured(tenant))
+    if (tenant == NULL || !may_be_featured(tenant))
         return;
     if (tenant->policy != NULL) {
-        __builtin_prefetch(tenant->policy);
-        __builtin_prefetch((const char *)tenant->policy + CACHE_LINE_BYTES);
+        prefetch(tenant->policy, sizeof(*tenant->policy));
         __builtin_prefetch(tenant->prepared_limits);
     }
     if (tenant->replicas != NULL)
@@ -92,7 +91,7 @@ static void prefetch_features(const struct route_guess *guess)
 static void prefetch_rules(const struct route_guess *guess)
 {
     const struct tenant *tenant = route_guess_tenant(guess);
-    if (tenant == NULL || !is_featured(tenant))
+    if (tenant == NULL || !may_be_featured(tenant))
         return;
     if (tenant->policy != NULL)
         policy_prefetch(tenant->policy);
@@ -108,14 +107,11 @@ static void prefetch_answer(const struct route_guess *guess)
     const struct tenant *tenant = route_guess_tenant(guess);
     if (tenant == NULL)
         return;
-    if (is_featured(tenant))
+    if (may_be_featured(tenant))
         __builtin_prefetch(&tenant->replicas);
     if (tenant->prepared == tenant->near)
         return;
-    const char *start = (const char *)tenant->prepared;
-    const char *line = start - (uintptr_t)start % CACHE_LINE_BYTES;
-    for (; line < start + tenant->prepared_slots_size; line += CACHE_LINE_BYTES)
-        __builtin_prefetch(line);
+    prefetch(tenant->prepared, tenant->prepared_slots_size);
 }
 
 static void take_step(const struct ahead *ahead, enum ahead_step step,

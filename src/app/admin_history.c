@@ -100,18 +100,6 @@ static struct json *after(const struct history *history, uint64_t number, const 
     return root;
 }
 
-static bool same(const struct json *a, const struct json *b)
-{
-    if (a == NULL || b == NULL)
-        return a == b;
-    char *left = json_print(a, JSON_STYLE_COMPACT);
-    char *right = json_print(b, JSON_STYLE_COMPACT);
-    bool equal = strcmp(left, right) == 0;
-    free(left);
-    free(right);
-    return equal;
-}
-
 static void put_difference(struct json *list, struct slice name, const struct json *before,
                            const struct json *now)
 {
@@ -132,7 +120,7 @@ static void compare_tenants(const struct json *before, const struct json *now, s
     for (struct json_member m = {0}; json_next(old_ones, &m);) {
         char *name = memory_copy_text(m.key);
         const struct json *other = json_get(new_ones, name);
-        if (!same(m.value, other) && json_count(list) < DIFFERENCES_MAX)
+        if (!json_same(m.value, other) && json_count(list) < DIFFERENCES_MAX)
             put_difference(list, m.key, m.value, other);
         free(name);
     }

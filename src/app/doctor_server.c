@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "core/memory.h"
+#include "route/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,12 +49,6 @@ static void ask_server(struct server_look *look, struct http_look *question, con
     doctor_look(look->doctor, question, on_answer, look);
 }
 
-static bool is_page(struct slice body)
-{
-    body = slice_trim(body);
-    return body.size > 0 && body.data[0] == '<';
-}
-
 static void on_version(void *context, const struct http_probe_answer *answer)
 {
     const struct server_look *look = context;
@@ -73,7 +68,7 @@ static void look_at_ready(struct server_look *look, const struct http_probe_answ
 {
     const char *path = look->asks_health ? "/health" : "/ready";
     char *message = NULL;
-    if (answer->status == 404 || (answer->status == 200 && is_page(answer->body))) {
+    if (answer->status == 404 || (answer->status == 200 && check_is_page(answer->body))) {
         if (!look->asks_health) {
             look->asks_health = true; /* an older one */
             ask_server(look, &look->health, "/health", on_ready);

@@ -3,6 +3,7 @@
 
 #include "ask.h"
 #include "core/memory.h"
+#include "route/check.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -124,12 +125,6 @@ static void ask_server(struct server *server, const char *path, http_probed_fn *
         give_up(server, "%s", "there is no memory to ask it");
 }
 
-static bool is_page(struct slice body)
-{
-    body = slice_trim(body);
-    return body.size > 0 && body.data[0] == '<';
-}
-
 static void copy(char *room, size_t size, struct slice text)
 {
     snprintf(room, size, "%.*s", SLICE_PRINT(text));
@@ -162,7 +157,8 @@ static void on_ready(void *context, const struct http_probe_answer *answer)
         return;
     }
     server->state.answers = true;
-    bool is_unknown = answer->status == 404 || (answer->status == 200 && is_page(answer->body));
+    bool is_unknown =
+        answer->status == 404 || (answer->status == 200 && check_is_page(answer->body));
     if (is_unknown && !server->asks_health) {
         server->asks_health = true; /* an older one */
         ask_server(server, "/health", on_ready);

@@ -264,16 +264,6 @@ static struct json *servers_of(const char *socket, const char *name)
     return copy;
 }
 
-static bool is_same(const struct json *a, const struct json *b)
-{
-    char *one = json_print(a, JSON_STYLE_COMPACT);
-    char *other = json_print(b, JSON_STYLE_COMPACT);
-    bool same = strcmp(one, other) == 0;
-    free(one);
-    free(other);
-    return same;
-}
-
 /* Ends the WebSockets that lead to the version before. */
 static int close_sockets(const struct configuration *configuration, const struct json *servers)
 {
@@ -310,7 +300,7 @@ static int switch_and_close(const struct tenants_change *change, const char *nam
     else
         json_free(key->body);
     struct json *now = code == EXIT_GOOD ? servers_of(same.socket, name) : NULL;
-    if (now != NULL && !is_same(now, before))
+    if (now != NULL && !json_same(now, before))
         code = close_sockets(configuration, before);
     json_free(before);
     json_free(now);

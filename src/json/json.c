@@ -324,3 +324,15 @@ char *json_print(const struct json *value, enum json_style style)
     memcpy(text + size, "\n", 2);
     return text;
 }
+
+bool json_same(const struct json *a, const struct json *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    char *left = json_print(a, JSON_STYLE_COMPACT);
+    char *right = json_print(b, JSON_STYLE_COMPACT);
+    bool same = strcmp(left, right) == 0;
+    free(left);
+    free(right);
+    return same;
+}

@@ -8,7 +8,7 @@ enum {
     FIRST_SHARE = REPLICA_SHARE_FULL / 16, /* of a server that has just come back */
 };
 
-static bool is_page(struct slice body)
+bool check_is_page(struct slice body)
 {
     size_t start = 0;
     while (start < body.size && strchr(" \t\r\n", body.data[start]) != NULL)
@@ -19,7 +19,7 @@ static bool is_page(struct slice body)
 enum check_verdict check_judge(int status, struct slice body)
 {
     bool is_good = status >= 200 && status <= 299;
-    if (status == 404 || (is_good && is_page(body)))
+    if (status == 404 || (is_good && check_is_page(body)))
         return CHECK_UNKNOWN_PATH;
     return is_good ? CHECK_GOOD : CHECK_BAD;
 }

@@ -224,10 +224,8 @@ void policy_complete(struct policy *policy)
 
 void policy_prefetch(const struct policy *policy)
 {
-    const char *rules = (const char *)policy->rules;
-    size_t size = size_min(policy->rule_count, PREFETCHED_RULES) * sizeof(*policy->rules);
-    for (size_t i = 0; i < size; i += CACHE_LINE_BYTES)
-        __builtin_prefetch(rules + i);
+    prefetch(policy->rules,
+             size_min(policy->rule_count, PREFETCHED_RULES) * sizeof(*policy->rules));
     if (policy->deny_ips.count > 0)
         __builtin_prefetch(policy->deny_ips.items);
 }

@@ -193,10 +193,15 @@ static uint64_t cookie_word(const char cookie[static REPLICA_COOKIE_BYTES])
     return word;
 }
 
+/* With the arrays behind it. */
+static size_t seeds_size(size_t count)
+{
+    return sizeof(struct replica_seeds) + count * (2 * sizeof(uint64_t) + sizeof(uint8_t));
+}
+
 void replica_set_prepare(struct replica_set *set)
 {
-    size_t each = 2 * sizeof(uint64_t) + sizeof(uint8_t);
-    struct replica_seeds *seeds = memory_new(sizeof(*seeds) + set->count * each);
+    struct replica_seeds *seeds = memory_new(seeds_size(set->count));
     free(set->seeds);
     set->seeds = seeds;
     seeds->seeds = (uint64_t *)(seeds + 1);
@@ -216,11 +221,8 @@ static_assert((REPLICAS_MAX & INDEX_MASK) == 0, "an index is no number of low bi
 
 void replica_set_prefetch(const struct replica_set *set)
 {
-    const char *seeds = (const char *)set->seeds;
-    size_t size =
-        sizeof(struct replica_seeds) + set->count * (2 * sizeof(uint64_t) + sizeof(uint8_t));
-    for (size_t i = 0; seeds != NULL && i < size; i += CACHE_LINE_BYTES)
-        __builtin_prefetch(seeds + i);
+    if (set->seeds != NULL)
+        prefetch(set->seeds, seeds_size(set->count));
 }
 
 /* Where the key belongs when all is well, which is what rank() would find then; else NULL. The low
