@@ -17,6 +17,7 @@
 
 #include "backlog.h"
 #include "net/loop.h"
+#include "patience.h"
 
 #define EV_COMPAT3 0
 #include <ev.h>
@@ -75,6 +76,7 @@ struct conn_set {
     struct conn *unsent;
     struct conn *gone;
     struct ev_timer sweep;         /* runs while timed_count > 0 */
+    struct patience patience;      /* looked at in each turn */
     struct ev_prepare end_of_turn; /* answers what is gathered, sends, frees who is gone */
     _Atomic uint64_t counters[LOOP_COUNTER__MAX];
 };

@@ -81,6 +81,7 @@ static void on_end_of_turn(struct ev_loop *events, struct ev_prepare *prepare, i
     conn_serve_gathered(set);
     flush_unsent(set);
     free_gone(set);
+    patience_keep(&set->patience, ev_now(events));
     if (set->is_leaving && is_empty(set))
         ev_break(events, EVBREAK_ALL);
 }

@@ -127,7 +127,9 @@ static void *loop_main(void *argument)
 
     snprintf(name, sizeof(name), "loop-%u", loop->index);
     pthread_setname_np(pthread_self(), name);
+    patience_begin(&loop->conns.patience, ev_now(loop->events));
     ev_run(loop->events, 0);
+    patience_end(&loop->conns.patience);
     conn_set_close_all(&loop->conns);
     if (atomic_fetch_sub(&loops->running_count, 1) == 1 && loops->settings.on_stopped != NULL)
         loops->settings.on_stopped(loops->settings.stopped_context);
