@@ -7,25 +7,12 @@
 #include "agent/answer.h"
 #include "conf/configuration.h"
 #include "fuzz/fuzz.h"
+#include "support/fuzz_input.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-/* A file that is not on a disk, which the input is written to. */
-static const char *input_path(const uint8_t *data, size_t size)
-{
-    static char path[64];
-    static int fd = -1;
-    if (fd < 0) {
-        fd = memfd_create("input", MFD_CLOEXEC);
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    }
-    FUZZ_REQUIRE(ftruncate(fd, 0) == 0);
-    FUZZ_REQUIRE(pwrite(fd, data, size, 0) == (ssize_t)size);
-    return path;
-}
+static struct input_file input;
 
 /* ---- Tenants ---- */
 
@@ -161,7 +148,7 @@ static struct configuration *usual_configuration(void)
     static const char TEXT[] = "{\"defaults\": {\"headers\": {\"X-Team\": \"{tenant}\"}}}";
     struct tenant_file tenants;
     struct diagnostics diagnostics = {0};
-    const char *path = input_path((const uint8_t *)TEXT, sizeof(TEXT) - 1);
+    const char *path = input_file_write(&input, slice_of(TEXT));
     struct configuration *configuration = configuration_load(path, &tenants, &diagnostics);
     FUZZ_REQUIRE(configuration != NULL);
     tenant_file_fini(&tenants);
@@ -174,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct configuration *usual;
     if (usual == NULL)
         usual = usual_configuration();
-    const char *path = input_path(data, size);
+    const char *path = input_file_write(&input, slice_from(data, size));
     read_global(path);
     read_tenants(path, usual);
     return 0;

@@ -8,17 +8,15 @@
  */
 #include "agent/answer.h"
 #include "agent/claim.h"
-#include "conf/configuration.h"
 #include "core/memory.h"
 #include "fuzz/fuzz.h"
+#include "support/fuzz_input.h"
 #include "support/jwt_maker.h"
+#include "support/snapshot_maker.h"
 #include "support/spop_peer.h"
 #include "json/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { ID_MAX_BYTES = 128, FRAME_MAX_BYTES = 16384 };
 
@@ -33,34 +31,7 @@ static const char TENANTS[] =
     " \"draining\": [\"10.0.2.3:80\"], \"sticky\": \"cookie\"}}}}";
 static const char *const HOSTS[] = {"user.test", "both.test", "cookie.test"};
 
-/* For the process's life. */
-static struct configuration *configuration;
-static struct route_registry *registry;
-static struct snapshot snapshot = {.generation = 1};
-
-static void make_snapshot(void)
-{
-    struct tenant_file file;
-    struct diagnostics diagnostics = {0};
-    char path[64];
-    int fd = memfd_create("tenants", MFD_CLOEXEC);
-    FUZZ_REQUIRE(write(fd, TENANTS, sizeof(TENANTS) - 1) == (ssize_t)sizeof(TENANTS) - 1);
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    configuration = configuration_load(path, &file, &diagnostics);
-    registry = route_registry_new();
-    FUZZ_REQUIRE(configuration != NULL && diagnostics.errors == 0);
-    FUZZ_REQUIRE(file.tenant_count == COUNT_OF(HOSTS));
-    for (size_t i = 0; i < file.tenant_count; i++) {
-        FUZZ_REQUIRE(answer_prepare(file.tenants[i], NULL) == ERROR_OK);
-        route_registry_put(registry, file.tenants[i], NULL, NULL);
-        file.tenants[i] = NULL;
-    }
-    tenant_file_fini(&file);
-    diagnostics_fini(&diagnostics);
-    close(fd);
-    snapshot.settings = configuration->settings;
-    snapshot.table = route_registry_build(registry, 1);
-}
+static struct snapshot snapshot;
 
 /* -- What is asked -- */
 
@@ -167,13 +138,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char buffer[CLAIMS_MAX_BYTES];
     struct slice lines[3] = {0}, rest = slice_from(data, size), id = {0};
     if (snapshot.table == NULL)
-        make_snapshot();
-    for (size_t i = 0; i < COUNT_OF(lines); i++) {
-        const char *end = rest.size > 0 && i < 2 ? memchr(rest.data, '\n', rest.size) : NULL;
-        size_t length = end != NULL ? (size_t)(end - rest.data) : rest.size;
-        lines[i] = slice_head(rest, length);
-        rest = slice_skip(rest, end != NULL ? length + 1 : length);
-    }
+        snapshot_make(slice_of(TENANTS), &snapshot);
+    lines[0] = input_take(&rest, SLICE("\n"));
+    lines[1] = input_take(&rest, SLICE("\n"));
+    lines[2] = rest;
     if (lines[0].size > FRAME_MAX_BYTES)
         return 0;
     char *encoded = maker_base64url(lines[0]);
