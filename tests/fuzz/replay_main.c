@@ -1,7 +1,10 @@
 /* Runs a fuzz target without libFuzzer, on every compiler and in every ctest.
  *
  *     replay_NAME FOLDER|FILE...          each seed whole, cut short at every byte, and with some
- *                                         bytes changed (the same ones in every run)
+ *                                         bytes changed (the same ones in every run); those that
+ *                                         libFuzzer has found ("found-...") whole alone: they are
+ *                                         many, and changes of one another
+ *     replay_NAME --some FOLDER|FILE...   of cuts and changes only one of 16: for what takes long
  *     replay_NAME --write DIR FOLDER...   writes the seeds as binary files, for libFuzzer
  *
  * Each input is a block of its own, so that ASan sees one byte read too far.
@@ -24,6 +27,7 @@ enum {
 typedef void seed_fn(void *context, const char *name, struct slice seed);
 
 static unsigned long inputs_run;
+static unsigned stride = 1; /* of cuts and changes */
 
 __attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
                                                      unsigned seed)
@@ -143,10 +147,12 @@ static void replay(void *context, const char *name, struct slice seed)
     printf("%s\n", name);
     fflush(stdout); /* names the seed when the next line is the crash */
     run_one(data, seed.size);
-    for (size_t size = 0; size < size_min(seed.size, CUTS_MAX); size++)
+    if (slice_starts_with(slice_of(name), SLICE("found-")))
+        return;
+    for (size_t size = 0; size < size_min(seed.size, CUTS_MAX); size += stride)
         run_one(data, size);
     random_state = 0x9e3779b97f4a7c15ULL + seed.size;
-    for (unsigned i = 0; i < CHANGES_PER_SEED; i++) {
+    for (unsigned i = 0; i < CHANGES_PER_SEED; i += stride) {
         size_t size = size_min(seed.size, SEED_MAX_BYTES);
         memcpy(changed, data, size);
         for (unsigned n = 1 + next_random() % 4; n > 0; n--)
@@ -190,7 +196,9 @@ int main(int count, char **arguments)
         load_all(arguments + 3, write_seed, arguments[2]);
         return EXIT_SUCCESS;
     }
-    load_all(arguments + 1, replay, NULL);
+    bool some = count > 1 && strcmp(arguments[1], "--some") == 0;
+    stride = some ? 16 : 1;
+    load_all(arguments + 1 + some, replay, NULL);
     printf("%lu inputs\n", inputs_run);
     return inputs_run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
