@@ -150,6 +150,15 @@ static void put_since(const struct page *page, enum hap_version least, const cha
     put(page, ".endif\n");
 }
 
+/* Own lines end where others begin, too: somebody may have deleted the mark between them. */
+static const char *end_of_own_lines(const char *begin, const char *end)
+{
+    struct slice rest = slice_from(begin, (size_t)(end - begin));
+    const char *mark = memmem(rest.data, rest.size, OWN_LINES_END, sizeof(OWN_LINES_END) - 1);
+    const char *next = memmem(rest.data, rest.size, OWN_LINES_BEGIN, sizeof(OWN_LINES_BEGIN) - 1);
+    return mark == NULL || (next != NULL && next < mark) ? next : mark;
+}
+
 /* The lines between the marks for `place` in an older text, or nothing. */
 static struct slice own_lines(struct slice previous, const char *place)
 {
@@ -162,8 +171,7 @@ static struct slice own_lines(struct slice previous, const char *place)
         begin = memchr(begin, '\n', (size_t)(end - begin));
     if (begin != NULL) {
         begin++;
-        const char *stop =
-            memmem(begin, (size_t)(end - begin), OWN_LINES_END, sizeof(OWN_LINES_END) - 1);
+        const char *stop = end_of_own_lines(begin, end);
         while (stop != NULL && stop > begin && stop[-1] != '\n')
             stop--;
         if (stop != NULL)

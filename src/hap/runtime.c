@@ -222,6 +222,15 @@ static struct slice open_transaction(struct slice answer)
     return NOTHING;
 }
 
+/* Whether a name that HAProxy tells can be told back to it, as one word of one command. */
+static bool is_word(struct slice name)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] <= ' ' || name.data[i] > '~' || strchr(";\\\"'<", name.data[i]) != NULL)
+            return false;
+    return true;
+}
+
 static enum runtime_step ask_for_list(struct runtime_swap *swap, struct writer *command)
 {
     return send_command(swap, command, SWAP_LIST, "show ssl cert", NOTHING, NOTHING);
@@ -234,7 +243,7 @@ static enum runtime_step after_list(struct runtime_swap *swap, struct slice answ
     if (!runtime_has_line(answer, SLICE("# filename")) && !slice_equal(answer, SLICE("\n")))
         return fail(swap, "show ssl cert", answer);
     struct slice leftover = open_transaction(answer);
-    if (leftover.size > 0 && swap->cleared_leftover)
+    if (leftover.size > 0 && (swap->cleared_leftover || !is_word(leftover)))
         return fail(swap, "abort of a leftover transaction before the change", answer);
     if (leftover.size > 0) {
         swap->cleared_leftover = true;

@@ -37,9 +37,8 @@ static void read_server(struct slice text, struct runtime_stream *stream)
         colon--;
     uint64_t port = number_of(slice_skip(text, colon));
     if (colon == 0 || port > UINT16_MAX || !ip_parse(slice_head(text, colon - 1), &stream->server))
-        stream->server = (struct ip){0};
-    else
-        stream->port = (uint16_t)port;
+        stream->server = (struct ip){0}, port = 0;
+    stream->port = (uint16_t)port;
 }
 
 static void read_line(struct slice line, struct runtime_stream *stream)
