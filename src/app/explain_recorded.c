@@ -2,11 +2,11 @@
 #include "explain_recorded.h"
 
 #include "core/memory.h"
+#include "core/time_text.h"
 #include "terminal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 static const struct trace_entry *find(const struct trace_entry *entries, size_t count,
                                       const char *id)
@@ -56,20 +56,16 @@ void recorded_fini(struct recorded *recorded)
     *recorded = (struct recorded){.entry = NULL};
 }
 
-static const char *print_time(const struct trace_entry *entry, char text[static 32])
+static const char *print_time(const struct trace_entry *entry, char text[static TIME_TEXT_SIZE])
 {
-    time_t time = (time_t)(entry->wall_ms / 1000);
-    struct tm parts;
-    gmtime_r(&time, &parts);
-    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text;
+    return time_text_print(entry->wall_ms / 1000, text);
 }
 
 struct json *recorded_json(const struct recorded *recorded)
 {
     const struct trace_entry *entry = recorded->entry;
     struct json *object = json_new_object();
-    char time[32];
+    char time[TIME_TEXT_SIZE];
     json_put_text(object, "when", slice_of(print_time(entry, time)));
     json_put_integer(object, "generation", (int64_t)entry->generation);
     json_put_text(object, "decision", trace_text(entry, TRACE_DECISION));
@@ -88,7 +84,7 @@ struct json *recorded_json(const struct recorded *recorded)
 void recorded_print(const struct recorded *recorded)
 {
     const struct trace_entry *entry = recorded->entry;
-    char time[32];
+    char time[TIME_TEXT_SIZE];
     printf("recorded   %s, generation %llu: %.*s", print_time(entry, time),
            (unsigned long long)entry->generation, SLICE_PRINT(trace_text(entry, TRACE_DECISION)));
     if (entry->size[TRACE_REASON] > 0)

@@ -46,12 +46,14 @@ static bool read_key(struct slice hex, uint8_t key[static CRYPTO_SEAL_KEY_BYTES]
 static bool read_seconds(struct slice text, int64_t *seconds)
 {
     *seconds = 0;
+    if (text.size == 0 || text.size > 12)
+        return false;
     for (size_t i = 0; i < text.size; i++) {
         if (text.data[i] < '0' || text.data[i] > '9')
             return false;
         *seconds = *seconds * 10 + (text.data[i] - '0');
     }
-    return text.size > 0 && text.size <= 12;
+    return true;
 }
 
 static bool parse(struct slice text, struct key_ring *ring)

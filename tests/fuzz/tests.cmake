@@ -55,6 +55,8 @@ fuzz_target(acme USES acme json)
 fuzz_target(certificate SLOW USES crypto hap)
 fuzz_target(identity USES identity json jwt_maker)
 fuzz_target(claim USES snapshot_maker json jwt_maker)
+fuzz_target(trace USES app INSIDE app)
+fuzz_target(state USES app INSIDE app acme)
 fuzz_target(http USES http)
 
 # The whole agent behind a socket, for AFL++; tests/fuzz/agent builds it with afl-clang-fast.
