@@ -195,6 +195,15 @@ static void add_links(struct http_exchange *exchange, struct slice links)
     }
 }
 
+/* Control bytes are in no value (RFC 9110 5.5), and what is in one here may be shown to people. */
+static bool is_plain(struct slice value)
+{
+    for (size_t i = 0; i < value.size; i++)
+        if (((uint8_t)value.data[i] < ' ' && value.data[i] != '\t') || value.data[i] == 0x7f)
+            return false;
+    return true;
+}
+
 static void take_header_line(struct http_exchange *exchange, struct slice line)
 {
     const char *colon = line.size > 0 ? memchr(line.data, ':', line.size) : NULL;
@@ -204,6 +213,8 @@ static void take_header_line(struct http_exchange *exchange, struct slice line)
         return;
     struct slice name = slice_head(line, (size_t)(colon - line.data));
     struct slice value = slice_trim(slice_skip(line, name.size + 1));
+    if (!is_plain(value))
+        return;
     if (slice_equal_nocase(name, SLICE("location")))
         copy_header(value, exchange->location, sizeof(exchange->location));
     else if (slice_equal_nocase(name, SLICE("retry-after")))

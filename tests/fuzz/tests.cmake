@@ -58,6 +58,7 @@ fuzz_target(claim USES snapshot_maker json jwt_maker)
 fuzz_target(trace USES app INSIDE app)
 fuzz_target(state USES app INSIDE app acme)
 fuzz_target(http USES http)
+fuzz_target(client USES acme)
 
 # The whole agent behind a socket, for AFL++; tests/fuzz/agent builds it with afl-clang-fast.
 if(AFL)
