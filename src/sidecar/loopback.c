@@ -21,6 +21,13 @@ static struct slice without_brackets(struct slice text)
     return slice_head(slice_skip(text, 1), text.size - 2);
 }
 
+/* "0.0.0.0" or "::", however it is spelled. */
+static bool is_any(const struct ip *ip)
+{
+    static const uint8_t NONE[sizeof(ip->bytes)];
+    return memcmp(ip->bytes, NONE, sizeof(NONE)) == 0;
+}
+
 char *loopback_of_bind(struct slice bind)
 {
     char text[IP_TEXT_SIZE];
@@ -39,11 +46,8 @@ char *loopback_of_bind(struct slice bind)
     host = without_brackets(host);
     if (host.size == 0 || slice_equal(host, SLICE("*")))
         host = six ? SLICE("::1") : SLICE("127.0.0.1");
-    else if (slice_equal(host, SLICE("0.0.0.0")))
-        host = SLICE("127.0.0.1");
-    else if (slice_equal(host, SLICE("::")))
-        host = SLICE("::1");
-    if (!ip_parse(host, &ip))
+    if (!ip_parse(host, &ip) ||
+        (is_any(&ip) && !ip_parse(ip.family == IP_V6 ? SLICE("::1") : SLICE("127.0.0.1"), &ip)))
         return NULL;
     return memory_format(ip.family == IP_V6 ? "[%s]:%.*s" : "%s:%.*s", ip_print(&ip, text),
                          SLICE_PRINT(port));
