@@ -21,6 +21,11 @@ enum { IP_TEXT_SIZE = 46 };
 /* Strict: dotted quad or RFC 4291 text without brackets, zone or port. An IPv4-mapped IPv6 address
  * (::ffff:a.b.c.d) becomes IPv4, so that no list can be dodged by spelling. */
 MUST_CHECK bool ip_parse(struct slice text, struct ip *ip);
+/* 1 to 65535, in decimal digits without leading zeros. */
+MUST_CHECK bool ip_port_parse(struct slice text, uint16_t *port);
+/* "192.0.2.1:80", "[2001:db8::1]:80": brackets are around an IPv6 address, and around nothing else.
+ */
+MUST_CHECK bool ip_parse_with_port(struct slice text, struct ip *ip, uint16_t *port);
 /* From 4 or 16 raw bytes; maps like ip_parse(). False for another size. */
 MUST_CHECK bool ip_from_bytes(struct slice bytes, struct ip *ip);
 /* Writes at most IP_TEXT_SIZE bytes with the NUL and returns `text`. */

@@ -101,20 +101,6 @@ static void one_less(struct haproxy *haproxy)
 
 /* -- Counting ---------------------------------------------------------------------------------- */
 
-/* "10.0.0.1:3000", "[fd00::7]:3000" */
-static void read_server(struct slice text, struct server *server)
-{
-    const char *colon = text.size > 0 ? memrchr(text.data, ':', text.size) : NULL;
-    size_t size = colon != NULL ? (size_t)(colon - text.data) : 0;
-    struct slice host = slice_head(text, size);
-    if (slice_starts_with(host, SLICE("[")) && slice_ends_with(host, SLICE("]")))
-        host = slice_head(slice_skip(host, 1), host.size - 2);
-    *server = (struct server){0};
-    if (ip_parse(host, &server->ip))
-        for (size_t i = size + 1; i < text.size; i++)
-            server->port = (uint16_t)(server->port * 10 + (text.data[i] - '0'));
-}
-
 static bool leads_here(const struct streams *streams, const struct runtime_stream *stream)
 {
     for (size_t i = 0; i < streams->server_count; i++)
@@ -198,8 +184,12 @@ static void take_servers(struct streams *streams, const struct json *servers)
     free(streams->servers);
     streams->server_count = json_count(servers);
     streams->servers = memory_new((streams->server_count + 1) * sizeof(*streams->servers));
-    for (size_t i = 0; i < streams->server_count; i++)
-        read_server(ask_text(json_at(servers, i), "address"), &streams->servers[i]);
+    for (size_t i = 0; i < streams->server_count; i++) {
+        struct server *server = &streams->servers[i];
+        struct slice address = ask_text(json_at(servers, i), "address");
+        if (!ip_parse_with_port(address, &server->ip, &server->port))
+            server->ip = (struct ip){0}; /* none is known: nothing leads there */
+    }
 }
 
 enum error streams_count(struct streams *streams, const struct json *servers,

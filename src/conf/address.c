@@ -11,20 +11,6 @@ enum {
     LABEL_BYTES = 63,
 };
 
-bool port_parse(struct slice text, uint16_t *port)
-{
-    uint32_t value = 0;
-    if (text.size == 0 || text.size > 5 || text.data[0] == '0')
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        value = value * 10 + (uint32_t)(text.data[i] - '0');
-    }
-    *port = (uint16_t)value;
-    return value <= UINT16_MAX;
-}
-
 /* Cuts "host:port" at its last colon. */
 static bool split_port(struct slice text, struct slice *host, uint16_t *port)
 {
@@ -34,7 +20,7 @@ static bool split_port(struct slice text, struct slice *host, uint16_t *port)
     if (colon == 0)
         return false;
     *host = slice_head(text, colon - 1);
-    return port_parse(slice_skip(text, colon), port);
+    return ip_port_parse(slice_skip(text, colon), port);
 }
 
 static bool take_brackets(struct slice *host)
@@ -58,10 +44,7 @@ bool socket_address_parse(struct slice text, struct socket_address *address)
         address->any = true;
         return true;
     }
-    bool brackets = take_brackets(&host);
-    /* A mapped address in brackets is IPv4 to ip_parse(), so brackets must hold a colon. */
-    return ip_parse(host, &address->ip) &&
-           brackets == (host.size > 0 && memchr(host.data, ':', host.size) != NULL);
+    return ip_parse_with_port(text, &address->ip, &address->port);
 }
 
 static bool socket_path_valid(struct slice path)
@@ -99,7 +82,7 @@ static bool tcp_valid(struct slice text, bool any_allowed)
     if (!slice_starts_with(text, SLICE("tcp:")))
         return false;
     text = slice_skip(text, 4);
-    if (port_parse(text, &port))
+    if (ip_port_parse(text, &port))
         return true;
     return socket_address_parse(text, &address) && (!address.any || any_allowed) &&
            text.data[0] != '*' && text.data[0] != ':';

@@ -11,7 +11,6 @@ struct socket_address {
 
 /* "*:80", ":80", "192.0.2.1:80", "[::1]:80". */
 MUST_CHECK bool socket_address_parse(struct slice text, struct socket_address *address);
-MUST_CHECK bool port_parse(struct slice text, uint16_t *port);
 
 /* For node_texts(): a bind of HAProxy; where the agent listens; where HAProxy finds it; a Runtime
  * API socket ("/path", or "master:/path" for the master's). */

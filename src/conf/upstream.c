@@ -100,7 +100,7 @@ static bool read_host(const struct node *node, struct slice url, struct slice te
     struct authority authority;
     upstream->port = upstream->scheme == UPSTREAM_HTTP ? 80 : 443;
     if (!split_authority(text, &authority) ||
-        (authority.port.size > 0 && !port_parse(authority.port, &upstream->port)))
+        (authority.port.size > 0 && !ip_port_parse(authority.port, &upstream->port)))
         return syntax_error(node, url, "the port must be a number from 1 to 65535", NULL);
     if (authority.host.size == 0)
         return syntax_error(node, url, "the host is missing", NULL);
@@ -133,7 +133,7 @@ static bool reaches(const struct ip *ip, uint16_t port, struct slice address)
         return false;
     if (slice_starts_with(address, SLICE("tcp:")))
         address = slice_skip(address, 4);
-    if (port_parse(address, &listening.port))
+    if (ip_port_parse(address, &listening.port))
         return listening.port == port && ip_is_loopback(ip);
     if (!socket_address_parse(address, &listening) || listening.port != port)
         return false;

@@ -42,6 +42,38 @@ bool ip_parse(struct slice text, struct ip *ip)
     return false;
 }
 
+bool ip_port_parse(struct slice text, uint16_t *port)
+{
+    uint32_t value = 0;
+    if (text.size == 0 || text.size > 5 || text.data[0] == '0')
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint32_t)(text.data[i] - '0');
+    }
+    *port = (uint16_t)value;
+    return value <= UINT16_MAX;
+}
+
+bool ip_parse_with_port(struct slice text, struct ip *ip, uint16_t *port)
+{
+    const char *colon = text.size > 0 ? memrchr(text.data, ':', text.size) : NULL;
+    *ip = (struct ip){0};
+    if (colon == NULL)
+        return false;
+    struct slice host = slice_head(text, (size_t)(colon - text.data));
+    if (!ip_port_parse(slice_skip(text, host.size + 1), port))
+        return false;
+    if (!slice_starts_with(host, SLICE("[")))
+        return memchr(text.data, ':', host.size) == NULL && ip_parse(host, ip);
+    if (!slice_ends_with(host, SLICE("]")))
+        return false;
+    host = slice_head(slice_skip(host, 1), host.size - 2);
+    /* A mapped address is IPv4 to ip_parse(), but is written with colons. */
+    return host.size > 0 && memchr(host.data, ':', host.size) != NULL && ip_parse(host, ip);
+}
+
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE])
 {
     int family = ip->family == IP_V4 ? AF_INET : AF_INET6;

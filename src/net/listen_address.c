@@ -44,48 +44,16 @@ static enum error parse_unix(struct slice name, struct listen_address *address,
     return ERROR_OK;
 }
 
-static bool parse_port(struct slice text, uint16_t *port)
-{
-    unsigned value = 0;
-    if (text.size == 0 || text.size > 5)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        value = value * 10 + (unsigned)(text.data[i] - '0');
-    }
-    *port = (uint16_t)value;
-    return value >= 1 && value <= 65535;
-}
-
-/* Splits at the last colon; takes the brackets off an IPv6 address. */
-static bool split_host(struct slice text, struct slice *host, struct slice *port)
-{
-    const char *colon = text.size > 0 ? memrchr(text.data, ':', text.size) : NULL;
-    if (colon == NULL) {
-        *host = SLICE("127.0.0.1");
-        *port = text;
-        return true;
-    }
-    *host = slice_head(text, (size_t)(colon - text.data));
-    *port = slice_skip(text, host->size + 1);
-    bool is_bracketed = slice_starts_with(*host, SLICE("[")) && slice_ends_with(*host, SLICE("]"));
-    if (is_bracketed && host->size >= 2)
-        *host = slice_head(slice_skip(*host, 1), host->size - 2);
-    else if (memchr(host->data, ':', host->size) != NULL)
-        return false;
-    return true;
-}
-
 static enum error parse_tcp(struct slice text, struct listen_address *address,
                             struct error_text *reason)
 {
-    struct slice host, port_text;
     struct ip ip;
     uint16_t port = 0;
+    static const struct ip LOCAL = {.bytes = {127, 0, 0, 1}, .family = IP_V4};
 
-    if (!split_host(text, &host, &port_text) || !ip_parse(host, &ip) ||
-        !parse_port(port_text, &port))
+    if (ip_port_parse(text, &port))
+        ip = LOCAL;
+    else if (!ip_parse_with_port(text, &ip, &port))
         return error_set(reason, ERROR_INVALID,
                          "expected tcp:ADDRESS:PORT, like tcp:127.0.0.1:12345 or tcp:[::1]:12345");
     if (ip.family == IP_V4) {

@@ -71,6 +71,49 @@ Test(ip, what_is_not_an_address_is_refused)
         cr_expect_not(ip_network_parse(slice_of(bad_networks[i]), &network), "%s", bad_networks[i]);
 }
 
+Test(ip, with_a_port)
+{
+    static const struct {
+        const char *text;
+        const char *ip; /* NULL: it is none */
+        unsigned port;
+    } ROWS[] = {
+        {"192.0.2.1:80", "192.0.2.1", 80},
+        {"[2001:db8::1]:65535", "2001:db8::1", 65535},
+        {"[::ffff:192.0.2.1]:1", "192.0.2.1", 1},
+        {"", NULL, 0},
+        {"192.0.2.1", NULL, 0},
+        {"192.0.2.1:", NULL, 0},
+        {":80", NULL, 0},
+        {"192.0.2.1:0", NULL, 0},
+        {"192.0.2.1:080", NULL, 0},
+        {"192.0.2.1:65536", NULL, 0},
+        {"192.0.2.1:100000", NULL, 0},
+        {"192.0.2.1:8o", NULL, 0},
+        {"192.0.2.1:+80", NULL, 0},
+        {"[192.0.2.1]:80", NULL, 0},
+        {"2001:db8::1:80", NULL, 0},
+        {"[2001:db8::1]", NULL, 0},
+        {"[2001:db8::1:80", NULL, 0},
+        {"2001:db8::1]:80", NULL, 0},
+        {"[]:80", NULL, 0},
+        {"[:80", NULL, 0},
+        {"]:80", NULL, 0},
+        {"localhost:80", NULL, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct ip ip, wanted = {0};
+        uint16_t port = 0;
+        bool is_one = ip_parse_with_port(slice_of(ROWS[i].text), &ip, &port);
+        cr_assert(eq(int, is_one, ROWS[i].ip != NULL), "%s", ROWS[i].text);
+        if (!is_one)
+            continue;
+        cr_assert(ip_parse(slice_of(ROWS[i].ip), &wanted));
+        cr_expect(ip_equal(&ip, &wanted), "%s", ROWS[i].text);
+        cr_expect(eq(u16, port, (uint16_t)ROWS[i].port), "%s", ROWS[i].text);
+    }
+}
+
 Test(log, a_line_cannot_be_forged)
 {
     char line[256];
