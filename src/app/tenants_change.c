@@ -273,8 +273,8 @@ static int close_sockets(const struct configuration *configuration, const struct
     struct streams *streams = loop != NULL ? streams_new(loop, configuration) : NULL;
     bool good = streams != NULL && streams_count(streams, servers, &told, &why) == ERROR_OK;
     if (good)
-        fprintf(stderr, "WebSockets of the version before: %zu, closed\n",
-                streams_close_sockets(streams));
+        terminal_complain_more("", "WebSockets of the version before: %zu, closed",
+                               streams_close_sockets(streams));
     else
         terminal_complain("it is switched, but its WebSockets stay: %s", why.text);
     streams_free(streams);
