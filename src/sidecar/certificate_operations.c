@@ -17,9 +17,9 @@ static void put_health(struct sidecar *sidecar, struct json *object)
     size_t counts[CERTIFICATE_HEALTH__MAX] = {0};
     struct json *health = json_new_object();
     for (size_t i = 0; i < sidecar->list->count; i++) {
-        struct json *certificate = certificate_describe(sidecar, sidecar->list->items[i]);
-        counts[certificate_health(certificate)]++;
-        json_free(certificate);
+        struct certificate_facts facts;
+        certificate_look(sidecar, sidecar->list->items[i], &facts);
+        counts[facts.health]++;
     }
     for (size_t i = 0; i < COUNT_OF(counts); i++)
         json_put_integer(health, certificate_health_name((enum certificate_health)i),
@@ -62,24 +62,11 @@ static int by_end(const void *a, const void *b)
     return strcmp(first->certificate->name, second->certificate->name);
 }
 
-static void read_end(void *context, const struct acme_status *status)
+static int64_t end_of(struct sidecar *sidecar, const struct certificate *certificate)
 {
-    if (status->certificate != NULL)
-        *(int64_t *)context = status->certificate->not_after_s;
-}
-
-static int64_t end_of(const struct sidecar *sidecar, const struct certificate *certificate)
-{
-    int64_t end = 0;
-    struct crypto_certificate about;
-    if (sidecar->worker != NULL &&
-        acme_worker_status(sidecar->worker, certificate->name, read_end, &end))
-        return end;
-    if (store_certificate(sidecar->store, certificate->name, &about, NULL) == ERROR_OK) {
-        end = about.not_after_s;
-        crypto_certificate_free(&about);
-    }
-    return end;
+    struct certificate_facts facts;
+    certificate_look(sidecar, certificate, &facts);
+    return facts.is_there ? facts.not_after_s : 0;
 }
 
 static bool is_searched(const struct certificate *certificate, const char *search)

@@ -77,6 +77,12 @@ static void put_status(void *context, const struct acme_status *status)
     json_put_text(object, "ca", slice_of(status->ca));
 }
 
+static bool is_served(const struct sidecar *sidecar, const struct certificate *certificate,
+                      size_t haproxy)
+{
+    return certificate->deployments[haproxy].deployed && sidecar->haproxys[haproxy].pid != 0;
+}
+
 static struct json *deployments(const struct sidecar *sidecar,
                                 const struct certificate *certificate)
 {
@@ -85,7 +91,7 @@ static struct json *deployments(const struct sidecar *sidecar,
         const struct deployment *deployment = &certificate->deployments[i];
         struct json *object = json_new_object();
         json_put_text(object, "socket", slice_of(sidecar->haproxys[i].target.path));
-        json_put_bool(object, "served", deployment->deployed && sidecar->haproxys[i].pid != 0);
+        json_put_bool(object, "served", is_served(sidecar, certificate, i));
         json_put_integer(object, "took_us", deployment->took_us);
         if (deployment->problem != NULL)
             json_put_text(object, "problem", slice_of(deployment->problem));
@@ -138,23 +144,56 @@ struct json *certificate_describe(struct sidecar *sidecar, const struct certific
     return object;
 }
 
-enum certificate_health certificate_health(const struct json *certificate)
+/* -- Without words ------------------------------------------------------------------------------
+ */
+
+static void take_status(void *context, const struct acme_status *status)
 {
-    struct slice alarm = {0};
-    const struct json *haproxys = json_get(certificate, "haproxys");
-    if (json_get(certificate, "not_after") == NULL)
+    struct certificate_facts *facts = context;
+    facts->alarm = status->alarm;
+    facts->is_there = status->certificate != NULL;
+    if (facts->is_there)
+        facts->not_after_s = status->certificate->not_after_s;
+}
+
+static void take_file(const struct sidecar *sidecar, const struct certificate *certificate,
+                      struct certificate_facts *facts)
+{
+    struct crypto_certificate about;
+    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
+        return;
+    const struct schedule_certificate dates = {.not_before_s = about.not_before_s,
+                                               .not_after_s = about.not_after_s};
+    facts->is_there = true;
+    facts->not_after_s = about.not_after_s;
+    facts->alarm = schedule_alarm_of(&dates, clock_wall_s());
+    crypto_certificate_free(&about);
+}
+
+static enum certificate_health health_of(const struct sidecar *sidecar,
+                                         const struct certificate *certificate,
+                                         const struct certificate_facts *facts)
+{
+    if (!facts->is_there)
         return CERTIFICATE_MISSING;
-    if (json_read_text(json_get(certificate, "alarm"), &alarm) &&
-        !slice_equal(alarm, SLICE("fine")))
-        return slice_equal(alarm, SLICE("expired")) ? CERTIFICATE_EXPIRED : CERTIFICATE_EXPIRING;
-    if (json_get(certificate, "served_wrong") != NULL)
+    if (facts->alarm != SCHEDULE_FINE)
+        return facts->alarm == SCHEDULE_EXPIRED ? CERTIFICATE_EXPIRED : CERTIFICATE_EXPIRING;
+    if (certificate->service.alarm != NULL)
         return CERTIFICATE_SERVED_WRONG;
-    for (size_t i = 0; i < json_count(haproxys); i++) {
-        bool served = false;
-        if (!json_read_bool(json_get(json_at(haproxys, i), "served"), &served) || !served)
+    for (size_t i = 0; i < sidecar->haproxy_count; i++)
+        if (!is_served(sidecar, certificate, i))
             return CERTIFICATE_NOT_SERVED;
-    }
     return CERTIFICATE_FINE;
+}
+
+void certificate_look(struct sidecar *sidecar, const struct certificate *certificate,
+                      struct certificate_facts *facts)
+{
+    *facts = (struct certificate_facts){0};
+    if (sidecar->worker == NULL ||
+        !acme_worker_status(sidecar->worker, certificate->name, take_status, facts))
+        take_file(sidecar, certificate, facts);
+    facts->health = health_of(sidecar, certificate, facts);
 }
 
 const char *certificate_health_name(enum certificate_health health)

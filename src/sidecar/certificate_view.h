@@ -21,6 +21,13 @@ enum certificate_health {
         CERTIFICATE_HEALTH__MAX,
 };
 
-/* The worst that can be said of it, from what certificate_describe() says. */
-enum certificate_health certificate_health(const struct json *described);
+/* What is counted and compared of all of them, which are many: without a word of it. */
+struct certificate_facts {
+    enum certificate_health health; /* the worst that can be said of it */
+    enum schedule_alarm alarm;
+    bool is_there;
+    int64_t not_after_s; /* when it is there */
+};
+void certificate_look(struct sidecar *sidecar, const struct certificate *certificate,
+                      struct certificate_facts *facts);
 const char *certificate_health_name(enum certificate_health health);

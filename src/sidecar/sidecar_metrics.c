@@ -97,40 +97,46 @@ static void tell_acme(struct metrics_text *text, const struct acme_worker *worke
 /* -- Certificates ------------------------------------------------------------------------------ */
 
 struct told {
-    struct json **all; /* as described */
-    size_t count;
-    const struct json **each; /* those of which something is told by name */
+    struct json **each; /* those of which something is told by name, as described */
     size_t each_count;
     size_t by_health[CERTIFICATE_HEALTH__MAX];
+    int64_t earliest_s; /* the end of the first of all to end; INT64_MAX: there is none */
 };
 
-static void choose(struct told *told, size_t max, bool fine)
+static void describe(struct sidecar *sidecar, struct told *told, const bool *is_fine, bool fine)
 {
-    for (size_t i = 0; i < told->count && told->each_count < max; i++)
-        if ((certificate_health(told->all[i]) == CERTIFICATE_FINE) == fine)
-            told->each[told->each_count++] = told->all[i];
+    const struct certificate_list *list = sidecar->list;
+    for (size_t i = 0; i < list->count && told->each_count < sidecar->told_max; i++)
+        if (is_fine[i] == fine)
+            told->each[told->each_count++] = certificate_describe(sidecar, list->items[i]);
 }
 
-/* Those that are not fine come first, so that they are told if only some can be. */
+/* Only so many are described as can be told, since that is what takes long. Those that are not fine
+ * come first. */
 static void look(struct sidecar *sidecar, struct told *told)
 {
-    *told = (struct told){.count = sidecar->list->count};
-    told->all = memory_new(told->count * sizeof(struct json *));
-    told->each = memory_new(told->count * sizeof(struct json *));
-    for (size_t i = 0; i < told->count; i++) {
-        told->all[i] = certificate_describe(sidecar, sidecar->list->items[i]);
-        told->by_health[certificate_health(told->all[i])]++;
+    size_t count = sidecar->list->count;
+    bool *is_fine = memory_new(count + 1);
+    *told = (struct told){.earliest_s = INT64_MAX};
+    told->each = memory_new((size_min(count, sidecar->told_max) + 1) * sizeof(struct json *));
+    for (size_t i = 0; i < count; i++) {
+        struct certificate_facts facts;
+        certificate_look(sidecar, sidecar->list->items[i], &facts);
+        told->by_health[facts.health]++;
+        is_fine[i] = facts.health == CERTIFICATE_FINE;
+        if (facts.is_there && facts.not_after_s < told->earliest_s)
+            told->earliest_s = facts.not_after_s;
     }
-    choose(told, sidecar->told_max, false);
-    choose(told, sidecar->told_max, true);
+    describe(sidecar, told, is_fine, false);
+    describe(sidecar, told, is_fine, true);
+    free(is_fine);
 }
 
 static void told_fini(struct told *told)
 {
-    for (size_t i = 0; i < told->count; i++)
-        json_free(told->all[i]);
-    free(told->all);
-    free((void *)told->each);
+    for (size_t i = 0; i < told->each_count; i++)
+        json_free(told->each[i]);
+    free(told->each);
 }
 
 static struct slice text_of(const struct json *object, const char *key)
@@ -192,15 +198,10 @@ static void tell_served(struct metrics_text *text, const struct told *told)
 
 static void tell_earliest(struct metrics_text *text, const struct told *told)
 {
-    int64_t earliest_s = INT64_MAX;
-    for (size_t i = 0; i < told->count; i++) {
-        int64_t not_after_s = number_of(told->all[i], "not_after", INT64_MAX);
-        earliest_s = not_after_s < earliest_s ? not_after_s : earliest_s;
-    }
     metrics_family(text, METRICS_GAUGE, "owui_spoa_certificates_earliest_expiry_timestamp_seconds",
                    "When the first certificate of all ends, in seconds since 1970.");
-    if (earliest_s != INT64_MAX)
-        metrics_value(text, (double)earliest_s, NULL);
+    if (told->earliest_s != INT64_MAX)
+        metrics_value(text, (double)told->earliest_s, NULL);
 }
 
 static void tell_certificates(struct metrics_text *text, const struct told *told)
