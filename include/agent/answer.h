@@ -163,6 +163,7 @@ struct request {
     struct slice token_claims; /* utk */
     struct slice authorization_claims; /* uau */
     struct slice replica_cookie;       /* rep */
+    bool replica_told;                 /* whether there is such a cookie is known */
     struct slice share_cookie;         /* shr */
     struct identity_question identity;
     struct verifier *verifier; /* the loop's; NULL: nobody's identity can be verified */

@@ -90,7 +90,8 @@ void replica_set_free(struct replica_set *set);                       /* NULL is
 /* What is known of who asks. */
 struct replica_question {
     uint64_t user;       /* hash of the user's id; 0: nobody is known to be signed in */
-    uint64_t client;     /* hash of the client's address */
+    uint64_t client;     /* hash of the client's address, */
+    bool is_new;         /* and of the time: it has no cookie yet */
     struct slice cookie; /* what the client's cookie says; anything */
     uint64_t pool;       /* the replicas that may be chosen; 0: those that are in no pool */
 };
@@ -98,6 +99,7 @@ struct replica_question {
 /* Why it is this replica. */
 #define REPLICA_REASON_TABLE(X)                                       \
     X(HOME, "home")          /* of the user or the client */          \
+    X(NEW, "new")            /* where those begin who come now */     \
     X(COOKIE, "cookie")      /* the cookie names it */                \
     X(NEXT, "next")          /* the home is down, drains or starts */ \
     X(LAST, "none-else-up")  /* it drains or starts, and so do all */ \

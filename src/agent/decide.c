@@ -1,6 +1,7 @@
 /* The decision: see agent/answer.h. */
 #include "agent/claim.h"
 #include "agent/instance.h"
+#include "core/clock.h"
 #include "core/hash.h"
 #include "identify.h"
 #include "lead.h"
@@ -12,7 +13,11 @@
 
 #include "route/owui_path.h"
 
-enum { HTTPS_PORT = 443, HTTP_PORT = 80 };
+enum {
+    HTTPS_PORT = 443,
+    HTTP_PORT = 80,
+    NEWCOMERS_S = 10, /* how long those who come begin at one replica */
+};
 
 const char *outcome_name(enum outcome outcome)
 {
@@ -283,20 +288,40 @@ static uint64_t find_user(const struct request *request, const struct decision *
     return claim_user(claims);
 }
 
+/* Whether a client begins by its address and a stretch of time. By the address alone an office
+ * behind one would be at one replica; by chance, what a browser asks for at once would get cookies
+ * that differ, and its socket be elsewhere than its requests. So does every agent say the same of
+ * all that comes together, and those who come later are spread. A cookie that names nobody any more
+ * goes by the address alone: the tabs of a browser come again together, and at any time. */
+static bool is_newcomer(const struct replica_set *set, const struct request *request, uint64_t pool)
+{
+    return request->replica_told && request->replica_cookie.size == 0 && pool == 0 &&
+           replica_set_uses_cookie(set);
+}
+
+static uint64_t client_key(const struct request *request, const struct ip *client, bool is_new)
+{
+    uint64_t stretch = 0;
+    if (is_new)
+        stretch = (uint64_t)(request->wall_s != 0 ? request->wall_s : clock_wall_s()) / NEWCOMERS_S;
+    return hash_content(slice_from(client->bytes, sizeof(client->bytes)),
+                        stretch << 2 | client->family);
+}
+
 /* False when none of the replicas has an address yet. */
 HOT static bool find_replica(const struct request *request, struct decision *decision)
 {
     const struct replica_set *set = decision->target->replicas;
-    const struct ip *client = &decision->client.ip;
     struct replica_question question = {
         .cookie = request->replica_cookie,
         .pool = decision->rule != NULL ? decision->rule->pool_mask : 0,
     };
     if (replica_set_uses_user(set))
         question.user = find_user(request, decision);
-    if (question.user == 0)
-        question.client =
-            hash_content(slice_from(client->bytes, sizeof(client->bytes)), client->family);
+    if (question.user == 0) {
+        question.is_new = is_newcomer(set, request, question.pool);
+        question.client = client_key(request, &decision->client.ip, question.is_new);
+    }
     replica_choose(set, &question, &decision->replica);
     return decision->replica.replica != NULL;
 }

@@ -101,7 +101,10 @@ static unsigned take_3(struct request *request, const char *name, const struct s
     case NAME3('s', 'n', 'i'): request->sni = text_of(value); break;
     case NAME3('u', 't', 'k'): request->token_claims = text_of(value); break;
     case NAME3('u', 'a', 'u'): request->authorization_claims = text_of(value); break;
-    case NAME3('r', 'e', 'p'): request->replica_cookie = text_of(value); break;
+    case NAME3('r', 'e', 'p'):
+        request->replica_cookie = text_of(value);
+        request->replica_told = true;
+        break;
     case NAME3('s', 'h', 'r'): request->share_cookie = text_of(value); break;
     case NAME3('a', 't', 'h'):
         request->bearer = text_of(value);

@@ -168,6 +168,7 @@ static enum error read_request(struct inquiry *inquiry, struct error_text *why)
                              inquiry->headers.items[i]);
     inquiry->request.method = slice_of(inquiry->method);
     inquiry->request.credential_told = true;
+    inquiry->request.replica_told = true;
     /* A client's handshake names the host of the URL. */
     struct slice url_host = inquiry->url_host;
     inquiry->request.sni = inquiry->sni != NULL ? slice_of(inquiry->sni) : url_host;

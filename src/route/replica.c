@@ -342,6 +342,8 @@ void replica_choose(const struct replica_set *set, const struct replica_question
         choose(choice, named, REPLICA_COOKIE);
     else
         choose_by_key(set, mask, by_user ? question->user : question->client, cookie, choice);
+    if (question->is_new && !by_user && choice->reason == REPLICA_HOME)
+        choice->reason = REPLICA_NEW;
     choice->set_cookie = uses_cookie && question->pool == 0 && choice->replica != NULL &&
                          !is_named(choice->replica, cookie);
 }

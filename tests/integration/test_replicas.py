@@ -135,10 +135,15 @@ def test_by_cookie(started):
         )
         assert again.json() == first.json()
         assert again.header("Set-Cookie") is None
-    for other in ("owui_replica=zzzz", "owui_replica=", "owui_replica=00000000"):
-        again = request(stack.http_port, "/api/version", HOST, headers=[("Cookie", other)])
-        assert again.json() == first.json()
-        assert again.header("Set-Cookie") == cookie
+    # What names nobody leads to the same one at any time.
+    others = [
+        request(stack.http_port, "/api/version", HOST, headers=[("Cookie", f"owui_replica={text}")])
+        for text in ("zzzz", "00000000", "zzzz")
+    ]
+    assert (
+        len({(other.json()["deployment_id"], other.header("Set-Cookie")) for other in others}) == 1
+    )
+    assert others[0].header("Set-Cookie").startswith("owui_replica=")
 
 
 def test_a_cookie_set_over_https_is_for_https(new_stack, servers):
@@ -558,4 +563,23 @@ def test_explain_tells_the_replica(started, servers):
     assert f"upstream   {servers[place].url}\n" in done.stdout
     assert re.search(r"replica    [123] of 3, by user  \(home\)\n", done.stdout)
     told = run_agent_command("explain", "-c", stack.config_path, f"http://{HOST}/", "--json")
-    assert json.loads(told.stdout)["replica"]["because"] == "home"
+    assert json.loads(told.stdout)["replica"]["because"] == "new"
+
+
+def test_who_has_no_cookie_begins_by_address_and_time(started):
+    """At one time at one server, at other times at others: an office is not all at one."""
+    stack = started(sticky="cookie")
+
+    def begins(second, *more):
+        at = f"2026-12-01T08:{second // 60:02}:{second % 60:02}Z"
+        done = run_agent_command(
+            "explain", "-c", stack.config_path, f"http://{HOST}/", "--at", at, *more, "--json"
+        )
+        told = json.loads(done.stdout)["replica"]
+        return told["which"], told["because"]
+
+    together = {begins(second) for second in range(10)}
+    assert len(together) == 1 and together.pop()[1] == "new"
+    assert len({begins(second)[0] for second in range(0, 200, 10)}) == 3
+    dead = {begins(second, "-H", "Cookie: owui_replica=00000000") for second in range(0, 100, 10)}
+    assert len(dead) == 1 and dead.pop()[1] == "home"

@@ -248,3 +248,49 @@ Test(replicas, a_user_in_a_token_that_is_told_as_a_whole)
     decide(&snapshot, &request, &decision);
     cr_expect(decision.replica.replica == bob);
 }
+
+static const struct replica *begin(const char *from, const char *cookie, int64_t wall_s, bool told)
+{
+    struct request request = {.host = SLICE("big.test"),
+                              .path = SLICE("/"),
+                              .wall_s = wall_s,
+                              .replica_cookie = slice_of(cookie),
+                              .replica_told = told};
+    cr_assert(ip_parse(slice_of(from), &request.client.peer));
+    decide(&snapshot, &request, &decision);
+    return decision.replica.replica;
+}
+
+Test(replicas, newcomers_of_one_address_are_spread_over_time)
+{
+    enum { COUNT = 3, STRETCHES = 300 };
+    unsigned counts[COUNT] = {0};
+    publish(tenant_of(STICKY_COOKIE, COUNT));
+    for (int64_t stretch = 1; stretch <= STRETCHES; stretch++) {
+        const struct replica *first = begin("192.0.2.1", NULL, stretch * 10, true);
+        cr_expect(eq(int, (int)decision.replica.reason, REPLICA_NEW));
+        cr_expect(decision.replica.set_cookie);
+        for (int64_t s = 1; s < 10; s++)
+            cr_expect(begin("192.0.2.1", NULL, stretch * 10 + s, true) == first);
+        counts[first - set->items]++;
+    }
+    for (unsigned i = 0; i < COUNT; i++)
+        cr_expect(counts[i] > STRETCHES / COUNT / 2, "%u: %u", i, counts[i]);
+}
+
+Test(replicas, who_is_no_newcomer_stays_at_any_time)
+{
+    publish(tenant_of(STICKY_COOKIE, 8));
+    const struct replica *by_address = begin("192.0.2.1", NULL, 10, false);
+    cr_expect(eq(int, (int)decision.replica.reason, REPLICA_HOME));
+    for (int64_t now = 10; now < 1000; now += 10) {
+        /* A cookie that HAProxy does not tell of can be set, but is never seen again. */
+        cr_expect(begin("192.0.2.1", NULL, now, false) == by_address);
+        cr_expect(begin("192.0.2.1", "00000000", now, true) == by_address);
+    }
+    teardown();
+    publish(tenant_of(STICKY_CLIENT, 8));
+    by_address = begin("192.0.2.1", NULL, 10, true);
+    for (int64_t now = 10; now < 1000; now += 10)
+        cr_expect(begin("192.0.2.1", NULL, now, true) == by_address);
+}
