@@ -183,6 +183,10 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
                        struct slice previous, struct error_text *text);
 /* Whether a text is one of hap_config_write(). */
 bool hap_config_is_ours(struct slice text);
+/* What a haproxy.cfg of hap_config_write(), or the SPOE file beside it, lacks for `config`: the
+ * first line, for free(). NULL when it lacks nothing, or is somebody else's. What it has besides is
+ * left alone. */
+char *hap_config_missing(const struct hap_config *config, struct slice text, struct slice spoe);
 /* The SPOE file, for a configuration that hap_config_write() took; the caller frees it. */
 char *hap_spoe_write(const struct hap_config *config, enum hap_version version);
 

@@ -5,6 +5,7 @@
 #include "core/log_memory.h"
 #include "core/memory.h"
 #include "explain.h"
+#include "haproxy_wanted.h"
 #include "responder.h"
 #include "trace_entry.h"
 
@@ -12,44 +13,21 @@
 
 /* -- One request ------------------------------------------------------------------------------- */
 
-static void add_names(void *context, const struct tenant *tenant)
-{
-    if (tenant->instance_of == NULL)
-        configuration_add_header_names(context, tenant);
-}
-
-/* The configuration's own part is borrowed from it, what tenants add to it is in `names`. */
-static struct hap_config complete(const struct configuration *configuration,
-                                  const struct configuration *names)
-{
-    struct hap_config haproxy = configuration->haproxy;
-    haproxy.headers = names->haproxy.headers;
-    haproxy.header_count = names->haproxy.header_count;
-    haproxy.identity_headers = names->haproxy.identity_headers;
-    haproxy.identity_header_count = names->haproxy.identity_header_count;
-    haproxy.tokens = names->haproxy.tokens;
-    haproxy.token_count = names->haproxy.token_count;
-    haproxy.takeover = names->haproxy.takeover;
-    haproxy.client_certificates = names->haproxy.client_certificates;
-    return haproxy;
-}
-
 static void explain(void *context, const struct admin_request *request, struct admin_answer *answer)
 {
     const struct live *live = context;
     const struct snapshot *snapshot = publisher_snapshot(live->publisher);
     const struct configuration *configuration = publisher_configuration(live->publisher);
-    struct configuration *names = memory_new(sizeof(*names));
+    struct haproxy_wanted haproxy;
     struct error_text why;
-    route_table_each_tenant(snapshot->table, add_names, names);
-    const struct hap_config haproxy = complete(configuration, names);
-    answer->body = explain_json(request->body, snapshot, &haproxy, &why);
+    haproxy_wanted_init(&haproxy, configuration, snapshot);
+    answer->body = explain_json(request->body, snapshot, &haproxy.config, &why);
     if (answer->body == NULL)
         admin_refuse(answer, 400, "%s; the body is {\"url\": \"https://chat.example.com/\"}",
                      why.text);
     else
         json_put_integer(answer->body, "generation", (int64_t)snapshot->generation);
-    configuration_free(names);
+    haproxy_wanted_fini(&haproxy);
 }
 
 /* -- Decisions --------------------------------------------------------------------------------- */

@@ -5,7 +5,7 @@
 #include "core/memory.h"
 #include "core/version.h"
 #include "instances.h"
-#include "report.h"
+#include "notices.h"
 #include "responder.h"
 #include "sources.h"
 
@@ -121,9 +121,7 @@ static void show_status(void *context, const struct admin_request *request,
     live_put_generation(body, live);
     put_tenants(body, live);
     put_problems(body, live);
-    json_put_bool(
-        body, "haproxy_config_differs",
-        report_haproxy_still_differs(publisher_configuration(live->publisher)->haproxy.spoe_path));
+    notices_put(body, live);
     json_put_integer(body, "loops", loops_count(live->loops));
     json_put_integer(body, "connections",
                      (int64_t)loops_counter(live->loops, LOOP_CONNECTIONS_OPEN));
@@ -157,6 +155,7 @@ static void reload(void *context, const struct admin_request *request, struct ad
     live_put_generation(admin_answer_body(answer), live);
     put_tenants(admin_answer_body(answer), live);
     put_problems(admin_answer_body(answer), live);
+    notices_put(admin_answer_body(answer), live);
 }
 
 const struct admin_operation STATUS_OPERATIONS[] = {

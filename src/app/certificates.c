@@ -338,59 +338,6 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
     return sidecar;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool same_texts(char *const *a, size_t a_count, char *const *b, size_t b_count)
-{
-    for (size_t i = 0; i < a_count && i < b_count; i++)
-        if (strcmp(a[i], b[i]) != 0)
-            return false;
-    return a_count == b_count;
-}
-
-static bool same_cas(const struct acme_settings *a, const struct acme_settings *b)
-{
-    return same_text(a->directory, b->directory) && same_text(a->staging, b->staging) &&
-           same_text(a->ca_file, b->ca_file) &&
-           same_texts(a->contacts, a->contact_count, b->contacts, b->contact_count) &&
-           same_text(a->profile, b->profile) && same_text(a->preferred_chain, b->preferred_chain) &&
-           same_text(a->external_kid, b->external_kid) &&
-           same_text(a->external_secret_file, b->external_secret_file) && a->limits == b->limits &&
-           same_text(a->second_directory, b->second_directory) &&
-           same_text(a->second_external_kid, b->second_external_kid) &&
-           same_text(a->second_external_secret_file, b->second_external_secret_file) &&
-           a->second_after == b->second_after;
-}
-
-static bool same_haproxys(const struct hap_config *a, const struct hap_config *b)
-{
-    return same_text(a->crt_dir, b->crt_dir) && a->placeholder == b->placeholder &&
-           same_text(a->challenge_listen, b->challenge_listen) &&
-           same_texts(a->runtime, a->runtime_count, b->runtime, b->runtime_count) &&
-           same_texts(a->http, a->http_count, b->http, b->http_count) &&
-           same_texts(a->https, a->https_count, b->https, b->https_count);
-}
-
-bool certificates_need_restart(const struct configuration *before, const struct configuration *now)
-{
-    const struct acme_settings *a = &before->acme;
-    const struct acme_settings *b = &now->acme;
-    if (a->directory == NULL && b->directory == NULL)
-        return false;
-    return !same_cas(a, b) || !same_haproxys(&before->haproxy, &now->haproxy) ||
-           !same_texts(before->nameservers, before->nameserver_count, now->nameservers,
-                       now->nameserver_count) ||
-           !same_text(a->state_dir, b->state_dir) || !same_text(a->webroot, b->webroot) ||
-           !same_text(a->certbot_live, b->certbot_live) || !same_text(a->owner, b->owner) ||
-           !same_text(a->group, b->group) || a->keys != b->keys ||
-           a->orders_at_once != b->orders_at_once ||
-           a->no_haproxy_preflight != b->no_haproxy_preflight ||
-           a->no_dns_preflight != b->no_dns_preflight;
-}
-
 /* From now on there are private keys in memory, which is nobody else's to read: not in a core dump,
  * nor by another process of this user. The limit alone would not do: a core dump that goes to a
  * program (systemd-coredump) is not held by it. */

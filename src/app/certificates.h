@@ -12,10 +12,6 @@ struct certificates;
 MUST_CHECK enum error certificates_placeholder(const struct configuration *configuration,
                                                struct error_text *text);
 
-/* Whether `now` says something about certificates that counts with the next start only. */
-MUST_CHECK bool certificates_need_restart(const struct configuration *before,
-                                          const struct configuration *now);
-
 /* What they need of the daemon. */
 struct certificates_host {
     /* The present tenants. */

@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/version.h"
 #include "count_places.h"
+#include "haproxy_files.h"
 #include "haproxy_needs.h"
 #include "history.h"
 #include "key_keeper.h"
@@ -25,6 +26,7 @@
 #include "publisher.h"
 #include "report.h"
 #include "responder.h"
+#include "restart_keys.h"
 #include "seals.h"
 #include "service.h"
 #include "sources.h"
@@ -67,6 +69,7 @@ struct daemon {
     struct pages *pages;
     struct key_keeper *keys;
     struct haproxy_needs *needs;
+    struct restart_keys *restart;
     struct map_keeper *fallback;
     struct map_keeper *decisions;
     struct seals *seals;
@@ -184,33 +187,6 @@ static void on_named(void *context, char *const *paths, size_t count)
 
 /* -- A changed global file -------------------------------------------------------------------- */
 
-static bool same_texts(char *const *a, size_t a_count, char *const *b, size_t b_count)
-{
-    for (size_t i = 0; i < a_count && i < b_count; i++)
-        if (strcmp(a[i], b[i]) != 0)
-            return false;
-    return a_count == b_count;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool admin_http_differs(const struct admin_http_settings *a,
-                               const struct admin_http_settings *b)
-{
-    return !same_text(a->listen, b->listen) || !same_text(a->tokens_file, b->tokens_file) ||
-           !same_texts(a->hosts, a->host_count, b->hosts, b->host_count) ||
-           a->requests_per_minute != b->requests_per_minute;
-}
-
-static void needs_restart(const char *key)
-{
-    log_event(LOG_WARNING, "restart_needed", LOG_TEXT("key", key),
-              LOG_TEXT("until_then", "the value at start stays in force"));
-}
-
 static void tell_haproxy_differs(const struct configuration *before,
                                  const struct configuration *now)
 {
@@ -229,10 +205,10 @@ static void tell_haproxy_differs(const struct configuration *before,
 
 static void configure_maps(struct daemon *daemon, const struct hap_config *haproxy)
 {
-    if (!map_keeper_configure(daemon->fallback, haproxy))
-        needs_restart("haproxy.fallback_map");
-    if (!map_keeper_configure(daemon->decisions, haproxy))
-        needs_restart("haproxy.decision_map");
+    restart_keys_mark(daemon->restart, "haproxy.fallback_map",
+                      !map_keeper_configure(daemon->fallback, haproxy));
+    restart_keys_mark(daemon->restart, "haproxy.decision_map",
+                      !map_keeper_configure(daemon->decisions, haproxy));
 }
 
 static void on_configuration(void *context, const struct configuration *before,
@@ -240,22 +216,7 @@ static void on_configuration(void *context, const struct configuration *before,
 {
     struct daemon *daemon = context;
     log_setup(now->log_level, now->log_format);
-    if (!same_texts(before->listen, before->listen_count, now->listen, now->listen_count))
-        needs_restart("listen");
-    if (before->loops != now->loops)
-        needs_restart("loops");
-    if (before->trace_entries != now->trace_entries ||
-        !same_text(before->trace_file, now->trace_file))
-        needs_restart("trace");
-    if (strcmp(before->haproxy.pages_listen, now->haproxy.pages_listen) != 0)
-        needs_restart("pages_listen");
-    if (admin_http_differs(&before->admin_http, &now->admin_http))
-        needs_restart("admin_http");
-    if (before->metrics.tenants != now->metrics.tenants ||
-        !same_text(before->metrics.listen, now->metrics.listen))
-        needs_restart("metrics");
-    if (certificates_need_restart(before, now))
-        needs_restart("acme");
+    restart_keys_look(daemon->restart, now);
     tell_haproxy_differs(before, now);
     configure_maps(daemon, &now->haproxy);
     if (daemon->keys != NULL)
@@ -322,6 +283,7 @@ static bool read_configuration(struct daemon *daemon, const char *path)
         return false;
     }
     const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    daemon->restart = restart_keys_new(configuration);
     log_setup(configuration->log_level, configuration->log_format);
     log_event(LOG_INFO, "start", LOG_TEXT("version", OWUI_SPOA_VERSION),
               LOG_TEXT("configuration", path), LOG_NUMBER("pid", getpid()));
@@ -454,6 +416,7 @@ static void start_keys(struct daemon *daemon)
     const struct key_keeper_host host = {present_snapshot, set_keys, daemon};
     daemon->needs = haproxy_needs_new(daemon->main_loop, present_snapshot, daemon);
     daemon->keys = key_keeper_new(daemon->main_loop, &host);
+    daemon->live.keys = daemon->keys;
     key_keeper_configure(daemon->keys, &publisher_configuration(daemon->publisher)->jwks);
     key_keeper_look(daemon->keys, true);
 }
@@ -517,6 +480,8 @@ static void start_admin(struct daemon *daemon)
     daemon->live.publisher = daemon->publisher;
     daemon->live.loops = daemon->loops;
     daemon->live.responders = daemon->responders;
+    daemon->live.restart = daemon->restart;
+    daemon->live.haproxy_files = haproxy_files_new();
     daemon->live.start_wall_s = clock_wall_s();
     daemon->live.start_mono_ms = clock_mono_ms();
     daemon->admin = admin_server_new(daemon->main_loop, configuration->admin_socket,
@@ -672,6 +637,8 @@ static void stop(struct daemon *daemon)
     certificates_stop(daemon->certificates);
     key_keeper_free(daemon->keys);
     haproxy_needs_free(daemon->needs);
+    restart_keys_free(daemon->restart);
+    haproxy_files_free(daemon->live.haproxy_files);
     map_keeper_free(daemon->fallback);
     map_keeper_free(daemon->decisions);
     admin_files_free(daemon->files);

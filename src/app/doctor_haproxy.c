@@ -5,6 +5,7 @@
 #include "acme/store.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "haproxy_files.h"
 #include "sidecar/runtime_client.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 3000, GROUPS_MAX = 64, FILE_MAX_BYTES = 4 * 1024 * 1024 };
+enum { ANSWER_MS = 3000, GROUPS_MAX = 64 };
 
 struct haproxy_look {
     struct doctor *doctor;
@@ -26,25 +27,9 @@ struct haproxy_look {
 
 /* -- Its files --------------------------------------------------------------------------------- */
 
-/* NULL with errno. For free(). */
-static char *read_file(const char *path)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return NULL;
-    char *text = memory_new(FILE_MAX_BYTES + 1);
-    size_t size = fread(text, 1, FILE_MAX_BYTES, file);
-    text[size] = '\0';
-    fclose(file);
-    return memory_resize(text, size + 1, 1);
-}
-
 static char *haproxy_cfg_path(const struct doctor *doctor)
 {
-    const char *spoe = doctor->whole.configuration->haproxy.spoe_path;
-    const char *slash = strrchr(spoe, '/');
-    return memory_format("%.*s/haproxy.cfg", slash != NULL ? (int)(slash - spoe) : 1,
-                         slash != NULL ? spoe : ".");
+    return haproxy_files_path(doctor->whole.configuration->haproxy.spoe_path);
 }
 
 /* Whether `text` is what is written for some version of HAProxy. */
@@ -95,7 +80,7 @@ char *doctor_haproxy_files_fix(const char *path)
 static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
 {
     const struct configuration *configuration = doctor->whole.configuration;
-    char *text = read_file(path);
+    char *text = haproxy_files_read(path);
     doctor_made(doctor, DOCTOR_FILES);
     if (text == NULL)
         doctor_find(doctor, errno == EACCES ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_FILES, NULL, path,

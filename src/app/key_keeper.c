@@ -26,6 +26,7 @@ struct source {
     struct jwk_set *set;
     uint64_t text_hash; /* of what the set was parsed from */
     bool is_wanted;
+    char *problem; /* why it cannot be had; NULL: it can, or nobody has tried yet */
     /* a file */
     struct timespec changed;
     ino_t inode;
@@ -124,6 +125,13 @@ struct jwk_set *key_keeper_read(const struct jwks_settings *settings, const char
 
 /* -- Sets ------------------------------------------------------------------------------------- */
 
+/* Told to who asks until it is over. */
+static void set_problem(struct source *source, const char *reason)
+{
+    free(source->problem);
+    source->problem = reason != NULL ? memory_copy_text(slice_of(reason)) : NULL;
+}
+
 static void log_failure(const struct source *source, const char *reason)
 {
     log_event(LOG_WARNING, "jwks_failed", LOG_TEXT("source", source->name),
@@ -170,7 +178,9 @@ static void look_at_file(struct source *source)
     struct stat status;
     struct bytes text = {0};
     struct error_text why;
-    if (stat(source->name, &status) == 0) {
+    if (stat(source->name, &status) != 0) {
+        source->inode = 0; /* the same file may come back */
+    } else {
         if (status.st_ino == source->inode && status.st_mtim.tv_sec == source->changed.tv_sec &&
             status.st_mtim.tv_nsec == source->changed.tv_nsec)
             return;
@@ -181,6 +191,7 @@ static void look_at_file(struct source *source)
     enum error error = read_file(source->name, &text, &why);
     if (error == ERROR_OK && !take_text(source, bytes_slice(&text), &why))
         error = ERROR_INVALID;
+    set_problem(source, error != ERROR_OK ? why.text : NULL);
     if (error != ERROR_OK && source->failures++ == 0)
         log_failure(source, why.text);
     bytes_free(&text);
@@ -207,6 +218,7 @@ static void on_fetched(void *context, const struct acme_answer *answer)
     }
     if (is_new)
         write_cached(keeper, source->name, answer->body);
+    set_problem(source, is_good ? NULL : why.text);
     if (is_good) {
         source->failures = 0;
         source->due_ms = clock_mono_ms() + keeper->settings.refresh_ms;
@@ -241,8 +253,12 @@ static void fetch(struct key_keeper *keeper, struct source *source)
     const struct http_request request = {.method = HTTP_GET, .url = source->name};
     source->asked_ms = clock_mono_ms();
     source->due_ms = source->asked_ms + keeper->settings.refresh_ms;
-    if (source->exchange == NULL && has_client(keeper))
+    if (source->exchange != NULL)
+        return;
+    if (has_client(keeper))
         source->exchange = http_client_send(keeper->client, &request, on_fetched, source);
+    else
+        set_problem(source, "there is no HTTP client");
 }
 
 static void fetch_if_due(struct key_keeper *keeper, struct source *source, bool is_missed)
@@ -319,6 +335,7 @@ static void free_source(struct source *source)
 {
     http_exchange_cancel(source->exchange);
     jwk_set_unref(source->set);
+    free(source->problem);
     free(source->name);
     free(source);
 }
@@ -371,6 +388,15 @@ void key_keeper_look(struct key_keeper *keeper, bool at_once)
         keeper->look_is_due = true;
         main_timer_once(keeper->look_timer, LOOK_AFTER_MS);
     }
+}
+
+bool key_keeper_source(const struct key_keeper *keeper, size_t index, struct key_source *source)
+{
+    if (keeper == NULL || index >= keeper->count)
+        return false;
+    const struct source *one = keeper->sources[index];
+    *source = (struct key_source){one->name, one->problem, one->set != NULL};
+    return true;
 }
 
 /* -- Life ------------------------------------------------------------------------------------- */

@@ -32,6 +32,16 @@ void key_keeper_configure(struct key_keeper *keeper, const struct jwks_settings 
  * soon. */
 void key_keeper_look(struct key_keeper *keeper, bool at_once);
 
+/* How it is with one of them. */
+struct key_source {
+    const char *name;
+    const char *problem; /* why it cannot be had now; NULL: it can */
+    bool has_keys;       /* some that were good are in force */
+};
+/* False behind the last. What is told is borrowed until the keeper is called again. */
+MUST_CHECK bool key_keeper_source(const struct key_keeper *keeper, size_t index,
+                                  struct key_source *source);
+
 /* For those who have no daemon: the set of a source as it is on disk, in the file or in the cache.
  * NULL with the reason. */
 MUST_CHECK struct jwk_set *key_keeper_read(const struct jwks_settings *settings, const char *source,

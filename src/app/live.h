@@ -9,14 +9,20 @@
 #include "net/loop.h"
 #include "publisher.h"
 
+struct haproxy_files;
 struct history;
+struct key_keeper;
 struct responder;
+struct restart_keys;
 
 struct live {
     struct publisher *publisher;
     struct loops *loops;
     struct responder *const *responders; /* one for each loop */
     struct history *history;             /* NULL: none is kept */
+    const struct key_keeper *keys;       /* NULL: not yet */
+    const struct restart_keys *restart;
+    struct haproxy_files *haproxy_files;
     int64_t start_wall_s;
     int64_t start_mono_ms;
     bool serving; /* false while the daemon starts and while it drains */

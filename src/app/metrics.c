@@ -7,6 +7,7 @@
 #include "core/version.h"
 #include "count_places.h"
 #include "instances.h"
+#include "notices.h"
 #include "responder.h"
 #include "route/replica.h"
 #include "sources.h"
@@ -91,6 +92,19 @@ static void count_state(void *context, const struct sources_entry *entry)
     counts[entry->state]++;
 }
 
+static void tell_notices(struct metrics_text *text, const struct live *live)
+{
+    static const char *const KINDS[] = {NOTICE_RESTART_NEEDED, NOTICE_JWKS_FAILED,
+                                        NOTICE_HAPROXY_CONFIG_DIFFERS};
+    struct json *list = notices_list(live);
+    metrics_family(text, METRICS_GAUGE, "owui_spoa_notices",
+                   "What waits for somebody to do something, as owui-spoa status tells it.");
+    for (size_t i = 0; i < COUNT_OF(KINDS); i++)
+        metrics_value(text, (double)notices_count(list, KINDS[i]),
+                      METRICS_LABELS({"kind", slice_of(KINDS[i])}));
+    json_free(list);
+}
+
 static void tell_tenants(struct metrics_text *text, const struct live *live)
 {
     size_t counts[SOURCES_STATE__MAX] = {0};
@@ -133,6 +147,7 @@ static void tell_configuration(struct metrics_text *text, const struct live *liv
                    "Errors and warnings that were found while reading files.");
     metrics_count(text, record->errors, METRICS_LABELS({"severity", SLICE("error")}));
     metrics_count(text, record->warnings, METRICS_LABELS({"severity", SLICE("warning")}));
+    tell_notices(text, live);
     tell_tenants(text, live);
 }
 

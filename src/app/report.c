@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "haproxy_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,12 +48,10 @@ void report_haproxy_differs(void)
 
 bool report_haproxy_still_differs(const char *spoe_path)
 {
-    const char *slash = strrchr(spoe_path, '/');
     struct stat facts;
     if (differs_since_wall_ms == 0)
         return false;
-    char *path = memory_format("%.*s/haproxy.cfg", slash != NULL ? (int)(slash - spoe_path) : 1,
-                               slash != NULL ? spoe_path : ".");
+    char *path = haproxy_files_path(spoe_path);
     if (stat(path, &facts) == 0 &&
         facts.st_mtim.tv_sec * 1000 + facts.st_mtim.tv_nsec / 1000000 >= differs_since_wall_ms)
         differs_since_wall_ms = 0;

@@ -156,8 +156,9 @@ int status_command(struct command_line *line)
                  "tenants by state, connections, decisions by outcome, HAProxys, certificates.",
         .exit_codes =
             {"all is well",
-             "a file or a tenant is wrong, a tenant has no address, a HAProxy is away, its file is "
-             "out of date or a certificate is not fine",
+             "a file or a tenant is wrong, a tenant has no address, a HAProxy is away or has not "
+             "got its file as it should be, an issuer's keys cannot be had, a change waits for a "
+             "restart, or a certificate is not fine",
              "nobody answers"},
         .examples = {"owui-spoa status", "owui-spoa status --json | jq .decisions"},
     };

@@ -3,6 +3,7 @@
 
 #include "ask.h"
 #include "core/memory.h"
+#include "terminal.h"
 #include "view.h"
 
 #include <stdio.h>
@@ -27,17 +28,12 @@ static size_t count_certificates(const struct json *status)
     return wrong;
 }
 
-static bool haproxy_config_differs(const struct json *status)
-{
-    bool differs;
-    return json_read_bool(json_get(status, "haproxy_config_differs"), &differs) && differs;
-}
-
 size_t status_count_troubles(const struct json *status)
 {
     const struct json *haproxys = json_get(status, "haproxys");
     size_t troubles = count_certificates(status) + !is_serving(status) +
-                      json_count(json_get(status, "problems")) + haproxy_config_differs(status);
+                      json_count(json_get(status, "problems")) +
+                      json_count(json_get(status, "notices"));
     const struct view_trouble *trouble;
     for (size_t i = 0; (trouble = view_trouble_at(i)) != NULL; i++)
         troubles += (size_t)ask_number(json_get(status, "tenants"), trouble->state);
@@ -74,6 +70,20 @@ static void print_haproxys(const struct json *status)
         view_line("", ask_text(one, "problem"));
         view_hint(SLICE("systemctl status haproxy; \"runtime\" in the global file is to name the "
                         "\"stats socket\" of its configuration"));
+    }
+}
+
+/* What the daemon has words for. */
+static void print_notices(const struct json *status)
+{
+    const struct json *notices = json_get(status, "notices");
+    for (size_t i = 0; i < json_count(notices); i++) {
+        const struct json *one = json_at(notices, i);
+        char *message = memory_copy_text(ask_text(one, "message"));
+        putchar('\n');
+        terminal_wrap("", 0, message, terminal_columns());
+        view_hint(ask_text(one, "hint"));
+        free(message);
     }
 }
 
@@ -136,10 +146,7 @@ void status_print_troubles(const char *socket, const struct json *status)
         puts("\nit does not serve: it is starting or stopping");
     print_files(status);
     print_haproxys(status);
-    if (haproxy_config_differs(status)) {
-        puts("\nhaproxy.cfg is not what the configuration asks for since its last change");
-        view_hint(SLICE("owui-spoa haproxy-config --out /etc/haproxy && systemctl reload haproxy"));
-    }
+    print_notices(status);
     const struct view_trouble *trouble;
     for (size_t i = 0; (trouble = view_trouble_at(i)) != NULL; i++)
         print_tenants(socket, status, trouble->state, trouble->means);

@@ -2,6 +2,7 @@
 #include "stripped.h"
 
 #include "core/memory.h"
+#include "haproxy_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,19 +66,12 @@ static void warn(struct diagnostics *diagnostics, const char *path, const char *
     free(message);
 }
 
-static char *haproxy_path(const char *spoe_file)
-{
-    const char *slash = strrchr(spoe_file, '/');
-    int folder = slash != NULL ? (int)(slash - spoe_file + 1) : 0;
-    return memory_format("%.*shaproxy.cfg", folder, spoe_file);
-}
-
 struct json *stripped_check(const struct whole *whole, struct diagnostics *diagnostics)
 {
     if (whole->configuration == NULL)
         return NULL;
     const char *spoe_path = whole->configuration->haproxy.spoe_path;
-    char *path = haproxy_path(spoe_path != NULL ? spoe_path : "/etc/haproxy/");
+    char *path = haproxy_files_path(spoe_path);
     struct json *believed = json_new_object();
     struct json *names = NULL;
     route_table_each_tenant(whole->table, add_names, believed);

@@ -27,6 +27,28 @@ static void put_health(struct sidecar *sidecar, struct json *object)
     json_put(object, "certificates", health);
 }
 
+/* Whoever has read haproxy.cfg before it was last written; half-seconds are nobody's fault. */
+static void put_notice(const struct haproxy_seen *seen, struct json *object)
+{
+    int64_t written_s = 0;
+    if (seen->pid == 0 || seen->started_s == 0 ||
+        !json_read_integer(json_get(object, "haproxy_config_written"), &written_s) ||
+        written_s <= seen->started_s + 1)
+        return;
+    const struct json *before = json_get(object, "notices");
+    struct json *notices = before != NULL ? json_clone(before) : json_new_array();
+    struct json *one = json_new_object();
+    char *message = memory_format("HAProxy at %s was started before haproxy.cfg was last written, "
+                                  "and goes by what it said before",
+                                  seen->target.path);
+    json_put_text(one, "kind", SLICE("haproxy_not_reloaded"));
+    json_put_text(one, "message", slice_of(message));
+    json_put_text(one, "hint", SLICE("systemctl reload haproxy"));
+    json_append(notices, one);
+    json_put(object, "notices", notices);
+    free(message);
+}
+
 static void show_status(void *context, const struct admin_request *request,
                         struct admin_answer *answer)
 {
@@ -41,6 +63,7 @@ static void show_status(void *context, const struct admin_request *request,
         if (seen->problem[0] != '\0')
             json_put_text(one, "problem", slice_of(seen->problem));
         json_append(haproxys, one);
+        put_notice(seen, admin_answer_body(answer));
     }
     json_put(admin_answer_body(answer), "haproxys", haproxys);
     put_health(sidecar, admin_answer_body(answer));

@@ -193,6 +193,15 @@ static void set_problem(struct haproxy_seen *haproxy, const char *problem)
     haproxy->pid = 0;
 }
 
+static int64_t start_of(struct slice uptime)
+{
+    char text[24] = "";
+    if (uptime.size == 0 || uptime.size >= sizeof(text))
+        return 0;
+    memcpy(text, uptime.data, uptime.size);
+    return clock_wall_s() - strtoll(text, NULL, 10);
+}
+
 /* A new process has what is on disk, or what was there when it began to read: whatever differs is
  * set right. */
 static void on_seen(void *context, enum error error, const char *reason, struct slice answer)
@@ -215,6 +224,7 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
     log_event(LOG_INFO, "haproxy_seen", LOG_TEXT("haproxy", haproxy->target.path),
               LOG_NUMBER("haproxy_pid", seen), LOG_NUMBER("before", haproxy->pid));
     haproxy->pid = seen;
+    haproxy->started_s = start_of(runtime_value(answer, "Uptime_sec"));
     haproxy->problem[0] = '\0';
     let_go(haproxy->sidecar);
     sweep(haproxy->sidecar);

@@ -23,6 +23,7 @@ struct haproxy_seen {
     struct runtime_exchange *exchange; /* a look that is under way */
     struct sidecar *sidecar;
     long pid;          /* 0: not seen, or gone */
+    int64_t started_s; /* when that process began, as it tells; 0: it does not */
     unsigned silences; /* looks in a row that had no answer in time */
     char problem[256];
 };

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support import openapi
+from support.identity import Key, key_set
 from support.processes import Process, accepts, wait_until
 from support.spop import Asker
 from support.stack import BINARY, SANITIZERS, run_agent_command
@@ -130,6 +131,86 @@ def test_status_tells_of_files_that_do_not_count(agent):
     assert "1 thing to look at" in flat
     stack.write_config()
     wait_until(lambda: stack.admin.json("status")[0] == 0, "all is well")
+
+
+def notices(stack, kind):
+    code, told = stack.admin.json("status")
+    of_kind = [one["message"] for one in told["notices"] if one["kind"] == kind]
+    assert code == 1 or not of_kind
+    return of_kind
+
+
+def test_status_tells_what_waits_for_a_restart(agent):
+    stack = agent({"a": tenant(1)})
+    listen = stack.config["listen"]
+    stack.config.update(listen=[*listen, f"unix:{stack.directory}/more.sock"], loops=3)
+    stack.write_config()
+    wait_until(lambda: len(notices(stack, "restart_needed")) == 2, "both are told", 30)
+    code, text, _ = stack.admin.run("status")
+    flat = " ".join(text.split())
+    assert code == 1 and '"loops" has changed in the global file since the service was' in flat
+    assert "-> systemctl restart owui-spoa" in flat
+    assert "restart_needed" in str(stack.admin.json("reload"))
+    # What is as it was waits for nothing.
+    del stack.config["loops"]
+    stack.write_config()
+    wait_until(lambda: len(notices(stack, "restart_needed")) == 1, "one is changed back", 30)
+    stack.config["listen"] = listen
+    stack.write_config()
+    wait_until(lambda: stack.admin.json("status")[0] == 0, "all is well", 30)
+    assert stack.agents[0].log().count("restart_needed") == 2
+
+
+def test_status_tells_of_keys_that_cannot_be_had(agent, tmp_path):
+    keys = tmp_path / "keys.json"
+    identity = {"from": "jwt", "issuer": "https://id.test", "audience": "chat"}
+    identity.update(jwks=str(keys), set={"X-User-Email": "{email}"})
+    stack = agent({"a": tenant(1, identity=identity)})
+    wait_until(lambda: notices(stack, "jwks_failed"), "they are told", 30)
+    code, text, _ = stack.admin.run("status")
+    flat = " ".join(text.split())
+    assert code == 1 and f"the keys of {keys} cannot be had" in flat
+    assert "who comes with a token of this issuer is nobody" in flat
+    keys.write_text(key_set(Key()))
+    wait_until(lambda: stack.admin.json("status")[0] == 0, "they are there", 30)
+    # The last good ones count while there are none, and while they are moved away and back.
+    keys.rename(tmp_path / "aside")
+    wait_until(lambda: notices(stack, "jwks_failed"), "they are gone", 30)
+    assert "the last good ones stay in force" in notices(stack, "jwks_failed")[0]
+    (tmp_path / "aside").rename(keys)
+    wait_until(lambda: stack.admin.json("status")[0] == 0, "they are back", 30)
+
+
+def test_status_tells_of_a_haproxy_cfg_that_lacks_something(agent):
+    """Whenever that came about: also while no daemon ran."""
+    stack = agent({"a": tenant(1)})
+    assert notices(stack, "haproxy_config_differs") == []  # there is no file: it may be elsewhere
+    stack.write_haproxy_config()
+    assert stack.admin.json("status")[0] == 0
+    stack.agents[0].stop()
+    stack.write_tenants({"a": tenant(1, headers={"X-Team": "blue"})})
+    stack.start_agent()
+    wait_until(lambda: stack.agents[-1].log().count(" ready ") > 0, "it is ready", 30)
+    lacks = lambda: notices(stack, "haproxy_config_differs")
+    wait_until(lambda: len(lacks()) == 1, "the header is missed", 30)
+    assert "lacks what the configuration asks for: http-request del-header X-Team" in lacks()[0]
+    assert stack.admin.json("status")[1]["haproxy_config_differs"] is True
+    stack.write_haproxy_config()
+    assert lacks() == []
+    # What is there besides does no harm, and is no reason to write it anew.
+    stack.write_tenants({"a": tenant(1)})
+    wait_until(lambda: "X-Team" not in str(stack.admin.http("GET", "/v1/tenants/a")), "gone", 30)
+    assert lacks() == []
+    # Lines of one's own count for nothing; those that are missed do.
+    config = stack.haproxy_dir / "haproxy.cfg"
+    mark = "# own lines, global (kept when this file is written again)\n"
+    config.write_text(config.read_text().replace(mark, mark + "    maxconn 4000\n"))
+    assert lacks() == []
+    config.write_text(config.read_text().replace("    http-request del-header X-Real-IP\n", ""))
+    assert "X-Real-IP" in lacks()[0]
+    # Somebody else's file is nobody's to judge.
+    config.write_text("global\n")
+    assert lacks() == []
 
 
 def test_status_tells_of_a_tenant_without_an_address(agent):

@@ -121,6 +121,26 @@ def test_an_external_account(new_certified, new_ca, tmp_path):
     assert secret not in stack.agent_log()
 
 
+def test_a_haproxy_that_was_not_reloaded_is_told(chat):
+    """Whoever has written haproxy.cfg anew may well think that it counts."""
+    config = chat.haproxy_dir / "haproxy.cfg"
+    was = config.stat()
+
+    def kinds():
+        return [one["kind"] for one in json.loads(chat.admin("GET", "/v1/status")[1])["notices"]]
+
+    wait_until(lambda: "haproxy_seen" in chat.agent_log(), "HAProxy is there", 30)
+    assert "haproxy_not_reloaded" not in kinds()
+    later = time.time() + 60
+    os.utime(config, (later, later))
+    assert "haproxy_not_reloaded" in kinds()
+    done = run_agent_command("status", "-c", chat.config_path)
+    told = " ".join(done.stdout.split())
+    assert done.returncode == 1 and "was started before haproxy.cfg was last written" in told
+    os.utime(config, (was.st_atime, was.st_mtime))
+    assert "haproxy_not_reloaded" not in kinds()
+
+
 def test_haproxy_may_come_later_than_the_agent(new_certified, ca):
     """As when a machine boots: no order is lost to a port that nobody listens on yet."""
     stack = new_certified()

@@ -303,3 +303,55 @@ Test(hap_config, a_token_is_told_once)
         free(text);
     }
 }
+
+static void expect_missing(const struct hap_config *config, const char *text, const char *spoe,
+                           const char *wanted)
+{
+    char *missing = hap_config_missing(config, slice_of(text), slice_of(spoe));
+    if (wanted == NULL)
+        cr_expect_null(missing, "%s", missing);
+    else
+        cr_expect(missing != NULL && strcmp(missing, wanted) == 0, "%s", missing);
+    free(missing);
+}
+
+Test(hap_config, what_a_file_lacks_is_found_and_what_it_has_besides_is_not)
+{
+    static char name[] = "X-Team", variable[] = "h_x_team";
+    static char *known[] = {"x_user_email"};
+    static char *more[] = {"x_user", "x_user_email"};
+    struct hap_header header = {name, variable};
+    for (unsigned version = 0; version < HAP_VERSION__MAX; version++) {
+        struct hap_config config = smallest();
+        config.identity_headers = known;
+        config.identity_header_count = 1;
+        config.arguments = 1u << HAP_ARGUMENT_METHOD;
+        char *text = hap_config_write(&config, (enum hap_version)version, (struct slice){0}, NULL);
+        char *spoe = hap_spoe_write(&config, (enum hap_version)version);
+        expect_missing(&config, text, spoe, NULL);
+        expect_missing(&config, text, "", NULL); /* it may be elsewhere */
+        config.arguments |= 1u << HAP_ARGUMENT_SNI;
+        expect_missing(&config, text, spoe, "args sni=ssl_fc_sni");
+        config.arguments = 0;
+        expect_missing(&config, text, spoe, NULL);
+        config.identity_headers = more;
+        config.identity_header_count = 2;
+        expect_missing(&config, text, spoe, "args strip=str(/x_user/x_user_email/)");
+        config.identity_header_count = 0;
+        expect_missing(&config, text, spoe, NULL);
+        config.headers = &header;
+        config.header_count = 1;
+        expect_missing(&config, text, spoe, "http-request del-header X-Team");
+        free(spoe);
+        free(text);
+    }
+}
+
+Test(hap_config, a_file_of_somebody_elses_lacks_nothing)
+{
+    struct hap_config config = smallest();
+    expect_missing(&config, "global\n    daemon\n", "", NULL);
+    expect_missing(&config, "", "", NULL);
+    /* Nor one for a version that nobody knows any more. */
+    expect_missing(&config, "# HAProxy 1.9. Written by `owui-spoa haproxy-config`\n", "", NULL);
+}

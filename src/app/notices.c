@@ -1,0 +1,103 @@
+/* What needs somebody to look at it: see notices.h. */
+#include "notices.h"
+
+#include "core/memory.h"
+#include "haproxy_files.h"
+#include "key_keeper.h"
+#include "report.h"
+#include "restart_keys.h"
+
+#include <stdlib.h>
+
+enum { NOTICES_OF_A_KIND_MAX = 20 };
+
+/* Takes `message` and `hint`. */
+static void add(struct json *list, const char *kind, char *message, char *hint)
+{
+    struct json *one = json_new_object();
+    json_put_text(one, "kind", slice_of(kind));
+    json_put_text(one, "message", slice_of(message));
+    json_put_text(one, "hint", slice_of(hint));
+    json_append(list, one);
+    free(message);
+    free(hint);
+}
+
+static void add_restart(struct json *list, const struct live *live)
+{
+    const char *key;
+    for (size_t i = 0; (key = restart_keys_waiting(live->restart, i)) != NULL; i++)
+        add(list, NOTICE_RESTART_NEEDED,
+            memory_format("\"%s\" has changed in the global file since the service was started, "
+                          "and what it said then is in force",
+                          key),
+            memory_copy_text(SLICE("systemctl restart owui-spoa")));
+}
+
+static void add_keys(struct json *list, const struct live *live)
+{
+    struct key_source source;
+    size_t count = 0;
+    for (size_t i = 0; key_keeper_source(live->keys, i, &source); i++) {
+        if (source.problem == NULL || ++count > NOTICES_OF_A_KIND_MAX)
+            continue;
+        add(list, NOTICE_JWKS_FAILED,
+            memory_format("the keys of %s cannot be had: %s; %s", source.name, source.problem,
+                          source.has_keys ? "the last good ones stay in force"
+                                          : "who comes with a token of this issuer is nobody"),
+            memory_copy_text(SLICE("\"jwks\" of the tenant's \"identity\" is to lead to the "
+                                   "issuer's keys, and \"ca_file\" of the global file's \"jwks\" "
+                                   "to who signs its certificate")));
+    }
+}
+
+static void add_haproxy(struct json *list, const struct live *live, bool differs)
+{
+    const struct configuration *configuration = publisher_configuration(live->publisher);
+    const char *missing = haproxy_files_missing(live->haproxy_files, configuration,
+                                                publisher_snapshot(live->publisher));
+    char *path = haproxy_files_path(configuration->haproxy.spoe_path);
+    const char *slash = strrchr(path, '/');
+    if (missing != NULL || differs)
+        add(list, NOTICE_HAPROXY_CONFIG_DIFFERS,
+            missing != NULL
+                ? memory_format("%s, or the SPOE file beside it, lacks what the configuration asks "
+                                "for: %s",
+                                path, missing)
+                : memory_format("%s is not what the configuration asks for since its last change",
+                                path),
+            memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
+                          slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : "."));
+    free(path);
+}
+
+struct json *notices_list(const struct live *live)
+{
+    const char *spoe_path = publisher_configuration(live->publisher)->haproxy.spoe_path;
+    struct json *list = json_new_array();
+    add_restart(list, live);
+    add_keys(list, live);
+    add_haproxy(list, live, report_haproxy_still_differs(spoe_path));
+    return list;
+}
+
+size_t notices_count(const struct json *list, const char *kind)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < json_count(list); i++) {
+        struct slice text = {0};
+        count += json_read_text(json_get(json_at(list, i), "kind"), &text) &&
+                 slice_equal(text, slice_of(kind));
+    }
+    return count;
+}
+
+void notices_put(struct json *object, const struct live *live)
+{
+    struct json *list = notices_list(live);
+    json_put_bool(object, "haproxy_config_differs",
+                  notices_count(list, NOTICE_HAPROXY_CONFIG_DIFFERS) > 0);
+    json_put_integer(object, "haproxy_config_written",
+                     haproxy_files_written_s(live->haproxy_files));
+    json_put(object, "notices", list);
+}
