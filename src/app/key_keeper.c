@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "key_schedule.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,8 +17,6 @@
 enum {
     LOOK_AFTER_MS = 20,
     TICK_MS = 1000,
-    MISSED_PAUSE_MS = 30000, /* between two fetches because of unknown key ids */
-    RETRY_FIRST_MS = 5000,   /* after a failure; doubled by each further one */
     FETCH_TIMEOUT_MS = 15000,
 };
 
@@ -30,12 +29,11 @@ struct source {
     /* a file */
     struct timespec changed;
     ino_t inode;
+    bool is_told; /* that it cannot be read */
     /* a URL */
     struct http_exchange *exchange;
     struct key_keeper *keeper;
-    int64_t due_ms;
-    int64_t asked_ms; /* the last time */
-    unsigned failures;
+    struct key_schedule schedule;
 };
 
 struct key_keeper {
@@ -186,14 +184,15 @@ static void look_at_file(struct source *source)
             return;
         source->inode = status.st_ino;
         source->changed = status.st_mtim;
-        source->failures = 0;
+        source->is_told = false;
     }
     enum error error = read_file(source->name, &text, &why);
     if (error == ERROR_OK && !take_text(source, bytes_slice(&text), &why))
         error = ERROR_INVALID;
     set_problem(source, error != ERROR_OK ? why.text : NULL);
-    if (error != ERROR_OK && source->failures++ == 0)
+    if (error != ERROR_OK && !source->is_told)
         log_failure(source, why.text);
+    source->is_told = error != ERROR_OK;
     bytes_free(&text);
 }
 
@@ -219,18 +218,9 @@ static void on_fetched(void *context, const struct acme_answer *answer)
     if (is_new)
         write_cached(keeper, source->name, answer->body);
     set_problem(source, is_good ? NULL : why.text);
-    if (is_good) {
-        source->failures = 0;
-        source->due_ms = clock_mono_ms() + keeper->settings.refresh_ms;
-    } else {
-        unsigned shift = source->failures < 8 ? source->failures : 8;
-        int64_t pause_ms = (int64_t)RETRY_FIRST_MS << shift;
-        if (pause_ms > keeper->settings.refresh_ms)
-            pause_ms = keeper->settings.refresh_ms;
-        source->failures++;
-        source->due_ms = clock_mono_ms() + pause_ms;
+    if (!is_good)
         log_failure(source, why.text);
-    }
+    key_schedule_answered(&source->schedule, is_good, clock_mono_ms(), keeper->settings.refresh_ms);
     publish_news(keeper);
 }
 
@@ -251,8 +241,7 @@ static bool has_client(struct key_keeper *keeper)
 static void fetch(struct key_keeper *keeper, struct source *source)
 {
     const struct http_request request = {.method = HTTP_GET, .url = source->name};
-    source->asked_ms = clock_mono_ms();
-    source->due_ms = source->asked_ms + keeper->settings.refresh_ms;
+    key_schedule_asked(&source->schedule, clock_mono_ms(), keeper->settings.refresh_ms);
     if (source->exchange != NULL)
         return;
     if (has_client(keeper))
@@ -263,11 +252,9 @@ static void fetch(struct key_keeper *keeper, struct source *source)
 
 static void fetch_if_due(struct key_keeper *keeper, struct source *source, bool is_missed)
 {
-    int64_t now_ms = clock_mono_ms();
-    int64_t pause_ms = MISSED_PAUSE_MS;
-    if (pause_ms > keeper->settings.refresh_ms)
-        pause_ms = keeper->settings.refresh_ms;
-    if (now_ms >= source->due_ms || (is_missed && now_ms >= source->asked_ms + pause_ms))
+    if (is_missed)
+        key_schedule_miss(&source->schedule);
+    if (key_schedule_is_due(&source->schedule, clock_mono_ms(), keeper->settings.refresh_ms))
         fetch(keeper, source);
 }
 
@@ -423,7 +410,7 @@ void key_keeper_configure(struct key_keeper *keeper, const struct jwks_settings 
     for (size_t i = 0; i < keeper->count; i++) {
         http_exchange_cancel(keeper->sources[i]->exchange);
         keeper->sources[i]->exchange = NULL;
-        keeper->sources[i]->due_ms = 0;
+        keeper->sources[i]->schedule.due_ms = 0;
     }
     http_client_free(keeper->client);
     keeper->client = NULL;
