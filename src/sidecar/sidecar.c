@@ -193,6 +193,7 @@ static void set_problem(struct haproxy_seen *haproxy, const char *problem)
     haproxy->pid = 0;
 }
 
+/* Told anew at each look, because the wall clock may be set meanwhile. */
 static int64_t start_of(struct slice uptime)
 {
     char text[24] = "";
@@ -219,12 +220,12 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
     }
     memcpy(text, pid.data, pid.size);
     long seen = strtol(text, NULL, 10);
+    haproxy->started_s = start_of(runtime_value(answer, "Uptime_sec"));
     if (seen == haproxy->pid)
         return;
     log_event(LOG_INFO, "haproxy_seen", LOG_TEXT("haproxy", haproxy->target.path),
               LOG_NUMBER("haproxy_pid", seen), LOG_NUMBER("before", haproxy->pid));
     haproxy->pid = seen;
-    haproxy->started_s = start_of(runtime_value(answer, "Uptime_sec"));
     haproxy->problem[0] = '\0';
     let_go(haproxy->sidecar);
     sweep(haproxy->sidecar);
