@@ -391,6 +391,13 @@ def test_files_that_do_not_count_are_told_on_every_view(page):
     page.wait_text("#file-problems", "broken.json:1:")
     (stack.tenants_dir / "broken.json").unlink()
     page.browser.wait("document.querySelector('#file-problems').hidden", "it is over")
+    stack.config["listen_mode"] = "0600"
+    stack.write_config()
+    page.wait_text("#file-problems", '"listen_mode" has changed in the global file')
+    page.wait_text("#file-problems", "systemctl restart owui-spoa")
+    del stack.config["listen_mode"]
+    stack.write_config()
+    page.browser.wait("document.querySelector('#file-problems').hidden", "it is as it was")
 
 
 def test_traffic_is_seen_as_it_comes(page):
