@@ -291,13 +291,19 @@ static const char *reason_of(const struct http_exchange *exchange, CURLcode resu
     return exchange->failure[0] != '\0' ? exchange->failure : curl->easy_strerror(result);
 }
 
-static void tell(struct http_exchange *exchange, CURLcode result)
+/* libcurl takes any number for one: "HTTP/2 99999". 0: there is none. */
+static int status_of(const struct http_exchange *exchange)
 {
     long status = 0;
+    curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status >= 100 && status <= 999 ? (int)status : 0;
+}
+
+static void tell(struct http_exchange *exchange, CURLcode result)
+{
     struct acme_answer answer = {.received_s = clock_wall_s()};
     if (result == CURLE_OK) {
-        curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-        answer.status = (int)status;
+        answer.status = status_of(exchange);
         answer.body = bytes_slice(&exchange->body);
         answer.location = slice_of(exchange->location);
         answer.retry_after = slice_of(exchange->retry_after);
@@ -329,7 +335,6 @@ static struct slice first_certificate(const struct http_exchange *exchange)
 
 static void tell_probe(struct http_exchange *exchange, CURLcode result)
 {
-    long status = 0;
     struct http_probe_answer answer = {.result = HTTP_PROBE_BROKEN};
     switch (result) {
     case CURLE_OK: answer.result = HTTP_PROBE_ANSWERED; break;
@@ -342,8 +347,7 @@ static void tell_probe(struct http_exchange *exchange, CURLcode result)
         answer.result = HTTP_PROBE_ANSWERED;
     else if (result != CURLE_OK)
         answer.failure = reason_of(exchange, result);
-    curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-    answer.status = (int)status;
+    answer.status = status_of(exchange);
     answer.body = bytes_slice(&exchange->body);
     answer.location = slice_of(exchange->location);
     answer.cookies = slice_of(exchange->cookies);
