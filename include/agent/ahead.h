@@ -28,7 +28,7 @@ enum ahead_step {
     AHEAD_WILDCARD,
     AHEAD_PREFIX,
     AHEAD_PATH,
-    AHEAD_TENANT,
+    AHEAD_BRIEF,
     AHEAD_ANSWER,
     AHEAD_FEATURES,
     AHEAD_RULES,

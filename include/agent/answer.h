@@ -202,7 +202,7 @@ struct decision {
     struct route_match match;
     /* Whose upstream and headers count: match.tenant, or its instance for the label (see
      * agent/instance.h). NULL before one was found. */
-    const struct tenant *target;
+    const struct tenant_brief *target;
     /* Of a tenant that asks who the user is; the verifier's, until it is asked again. */
     const struct identity *identity;
     enum identity_refusal identity_refusal;
@@ -256,6 +256,6 @@ void answer_notify(const struct snapshot *snapshot, struct verifier *verifier, s
                    const struct spop_notify *notify, struct decision *decision,
                    struct writer *actions);
 
-/* Fills tenant->prepared_*; to be called before the tenant is put into a registry. An error when
+/* Fills tenant->brief; to be called before the tenant is put into a registry. An error when
  * what it always carries leaves too little of an ACK for what depends on the request. */
 MUST_CHECK enum error answer_prepare(struct tenant *tenant, struct error_text *text);

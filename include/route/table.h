@@ -18,7 +18,9 @@ struct route_table; /* what a snapshot holds */
 struct route_entry; /* what a key leads to in it */
 
 struct route_match {
-    const struct tenant *tenant;  /* NULL: nobody has this host, or none of its paths match */
+    /* Both as route_match_lead() leaves them. */
+    const struct tenant *tenant; /* NULL: nobody has this host, or none of its paths match */
+    const struct tenant_brief *brief;
     const struct path_rule *path; /* the rule that matched, or NULL, */
     enum path_mode path_mode;     /* and what of it most need to know: it may be in no cache */
     uint8_t path_segments;
@@ -28,6 +30,13 @@ struct route_match {
     bool host_has_paths; /* a path of the host is somebody's, whether or not it matched */
     bool host_known;     /* the host is somebody's, though no path matched */
 };
+
+/* Makes the request the tenant's. NULL: it is nobody's. */
+static inline void route_match_lead(struct route_match *match, const struct tenant *tenant)
+{
+    match->tenant = tenant;
+    match->brief = tenant != NULL ? tenant->brief : NULL;
+}
 
 /* `host` is a normalised name, `path` a normalised path. No lock, no allocation. */
 void route_table_find(const struct route_table *table, struct slice host, struct slice path,
@@ -57,10 +66,10 @@ bool route_guess_has_paths(const struct route_guess *guess);
 void route_guess_prefix(struct route_guess *guess, const struct route_table *table,
                         struct slice path);
 void route_guess_path(struct route_guess *guess, const struct route_table *table);
-/* Of the path, or else of the host; NULL: of neither. */
-const struct tenant *route_guess_tenant(const struct route_guess *guess);
+/* Whose the path is, or else the host; NULL: nobody's. */
+const struct tenant_brief *route_guess_brief(const struct route_guess *guess);
 /* Asks for what decisions read of it. */
-void route_guess_prefetch_tenant(const struct route_guess *guess);
+void route_guess_prefetch_brief(const struct route_guess *guess);
 /* As route_table_find(), and sooner where `guess` is right: of this table, empty, or NULL. */
 void route_table_find_guessed(const struct route_table *table, const struct route_guess *guess,
                               struct slice host, struct slice path, struct route_match *match);

@@ -74,52 +74,69 @@ struct prepared {
     uint16_t size;
 };
 
-/* So many bytes of its answer are beside what a decision reads of a tenant. */
-enum { PREPARED_NEAR_BYTES = 2 * CACHE_LINE_BYTES - 16 };
+/* So many bytes of its answer are beside the rest of a brief. */
+enum { BRIEF_NEAR_BYTES = 2 * CACHE_LINE_BYTES - 16 };
 
-/* What most decisions read comes first, in two cache lines: with many tenants, what a request costs
- * is how much of its tenant has to come from memory. The rest is for some requests, and for people.
- */
+/* A tenant in brief: what most decisions read, prepared by the agent layer from what configuration
+ * says (answer_prepare() of agent/answer.h), in two cache lines. With many tenants, what a request
+ * costs is how much has to come from memory, and from how far apart: so briefs lie side by side, a
+ * million in 128 MB, and the tenants elsewhere. */
+struct tenant_brief {
+    const struct tenant *tenant;
+
+    /* What every ACK of this tenant carries, encoded once: actions, the first `plain_size` bytes of
+     * which are without headers, for HAProxy that takes all headers in one value, and the first
+     * `slots_size` with one variable per header, for HAProxy before 3.4. Behind these are all
+     * headers in that one value, when none of them is dynamic, and last what its own hosts say of
+     * HTTPS. */
+    unsigned plain_size : 9; /* an ACK has no more than 512 bytes */
+    unsigned slots_size : 9;
+    unsigned headers_size : 9;
+    bool is_far : 1;                 /* all that has no room in `near` */
+    bool dynamic_headers : 1;        /* some of its headers depend on the request */
+    bool headers_tell_ip : 1;        /* some of these use {client_ip} */
+    bool asks_user : 1;              /* `identity` is there */
+    bool token_in_authorization : 1; /* that is where `identity` is looked for */
+
+    unsigned hsts_size : 6;  /* 0: `hsts` is NULL */
+    bool has_policy : 1;     /* `policy` is there */
+    bool https_redirect : 1; /* as the tenant's */
+    bool canonical_host : 1;
+    bool may_be_out : 1;   /* `maintenance` or `suspended` is there */
+    bool is_by_label : 1;  /* an instance for the label has its requests */
+    bool is_reachable : 1; /* where its requests go is in the answer */
+
+    uint16_t count_place; /* where its decisions are counted; 0: among others' */
+    union {
+        uint8_t near[BRIEF_NEAR_BYTES];
+        uint8_t *far; /* its own */
+    };
+};
+
+static inline const uint8_t *tenant_brief_answer(const struct tenant_brief *brief)
+{
+    return brief->is_far ? brief->far : brief->near;
+}
+
 struct tenant {
-    /* What every ACK of this tenant carries, encoded once by the agent layer: actions, the first
-     * `prepared_plain_size` bytes of which are without headers, for HAProxy that takes all headers
-     * in one value, and the first `prepared_slots_size` with one variable per header, for HAProxy
-     * before 3.4. Behind these are all headers in that one value, when none of them is dynamic, and
-     * last what its own hosts say of HTTPS. */
-    uint8_t *prepared;                /* `near`, or a block of its own where that is too small */
-    unsigned prepared_plain_size : 9; /* an ACK has no more than 512 bytes */
-    unsigned prepared_slots_size : 9;
-    unsigned prepared_headers_size : 9;
-    bool dynamic_headers : 1;        /* prepared: some of its headers depend on the request */
-    bool headers_tell_ip : 1;        /* prepared: some of these use {client_ip} */
-    bool asks_user : 1;              /* prepared: `identity` is there */
-    bool token_in_authorization : 1; /* prepared: that is where `identity` is looked for */
-    bool has_policy : 1;             /* `policy` is there */
-    unsigned prepared_hsts_size : 6; /* 0: `hsts` is NULL */
-
-    bool https_redirect : 1;  /* plain HTTP is sent to https:// with 308 */
-    bool takes_over : 1;      /* some path of it has the mode "takeover" */
-    bool may_be_out : 1;      /* `maintenance` or `suspended` is there */
-    bool canonical_host : 1;  /* its other hosts are sent to the first with 308 */
-    bool is_by_label : 1;     /* prepared: an instance for the label has its requests */
-    bool is_reachable : 1;    /* prepared: where its requests go is in `prepared` */
-    bool secures_cookies : 1; /* what its upstream sets is for https alone */
-    bool nosniffs : 1;        /* browsers are to believe Content-Type */
-    uint16_t count_place;     /* where its decisions are counted; 0: among others' */
-    uint8_t near[PREPARED_NEAR_BYTES];
-
-    char *backend; /* use_backend owui_<backend>; NULL: the address in `upstream` */
-    struct upstream upstream;
-    /* In a line of their own, for those that have them. */
+    struct tenant_brief *brief; /* its own */
+    /* What decisions about those that have it read besides, in the first cache line. */
     struct replica_set *replicas; /* if any: requests go to one of these, and `upstream` is empty */
     struct policy *policy;        /* NULL: what policy.h says of it; shared with other tenants */
     struct prepared *prepared_limits; /* its own, then those of each rule; NULL: none has any */
-    size_t prepared_limit_count;
-    struct header *headers; /* the global ones that apply and its own */
+    struct header *headers;           /* the global ones that apply and its own */
+    uint32_t prepared_limit_count;
     uint32_t header_count;
+
     uint32_t host_count;
     uint32_t path_count;
-    uint32_t version_count;
+    bool https_redirect : 1;  /* plain HTTP is sent to https:// with 308 */
+    bool canonical_host : 1;  /* its other hosts are sent to the first with 308 */
+    bool takes_over : 1;      /* some path of it has the mode "takeover" */
+    bool secures_cookies : 1; /* what its upstream sets is for https alone */
+    bool nosniffs : 1;        /* browsers are to believe Content-Type */
+    char *backend; /* use_backend owui_<backend>; NULL: the address in `upstream` */
+    struct upstream upstream;
     struct maintenance *maintenance; /* NULL: none is planned */
     struct suspension *suspended;    /* NULL: it is not */
     char *hsts; /* the value of Strict-Transport-Security on its own hosts; NULL: none */
@@ -135,9 +152,7 @@ struct tenant {
     struct tenant_host *hosts;
     struct path_rule *paths;
 
-    /* Blue and green: their names, and whose upstream `upstream` is; NULL: there is but one. */
-    char **versions;
-    char *active_version;
+    char *active_version; /* blue or green, whose upstream `upstream` is; NULL: there is but one */
 
     struct check_rule *check;      /* NULL: nobody looks */
     struct replica_health *health; /* of `upstream`, if it is checked: told, and not decided by */
@@ -145,7 +160,7 @@ struct tenant {
     const struct tenant *instance_of; /* a label's own instance of a per_label tenant; not owned */
 };
 
-/* Zeroed, at the start of a cache line. */
+/* Zeroed, with a brief that knows its tenant and no more. */
 struct tenant *tenant_new(void) __attribute__((malloc, returns_nonnull));
 /* The upstreams whose addresses have to be known: its own or its replicas'; none where that is
  * somebody else's business (a backend, a label's instance). */
@@ -159,7 +174,7 @@ enum tenant_response { RESPONSE_SECURE_COOKIES = 1, RESPONSE_NOSNIFF = 2 };
 unsigned tenant_response_set(const struct tenant *tenant);
 /* "http://10.0.0.1:3000", for people and for free(). */
 char *upstream_url(const struct upstream *upstream) __attribute__((returns_nonnull));
-/* The place of `size` prepared bytes, instead of any earlier ones. */
+/* The place of an answer of `size` bytes in its brief, instead of any earlier one. */
 uint8_t *tenant_prepare(struct tenant *tenant, size_t size) __attribute__((returns_nonnull));
 /* A deep copy, to be changed and put in the original's place; it is not prepared. */
 struct tenant *tenant_clone(const struct tenant *tenant);

@@ -68,17 +68,18 @@ static void peek_hosts(struct slice frames, struct ahead *ahead)
     }
 }
 
-/* Whether there may be rules, limits or replicas, as the tenant's first line tells. */
-static bool may_be_featured(const struct tenant *tenant)
+/* The guess's tenant, if it may have rules, limits or replicas, as its brief tells. */
+static const struct tenant *featured(const struct route_guess *guess)
 {
-    return tenant->has_policy || !tenant->is_reachable;
+    const struct tenant_brief *brief = route_guess_brief(guess);
+    return brief != NULL && (brief->has_policy || !brief->is_reachable) ? brief->tenant : NULL;
 }
 
 /* These are two steps, because where the rules and the replicas are has to be read first. */
 static void prefetch_features(const struct route_guess *guess)
 {
-    const struct tenant *tenant = route_guess_tenant(guess);
-    if (tenant == NULL || !may_be_featured(tenant))
+    const struct tenant *tenant = featured(guess);
+    if (tenant == NULL)
         return;
     if (tenant->policy != NULL) {
         prefetch(tenant->policy, sizeof(*tenant->policy));
@@ -90,8 +91,8 @@ static void prefetch_features(const struct route_guess *guess)
 
 static void prefetch_rules(const struct route_guess *guess)
 {
-    const struct tenant *tenant = route_guess_tenant(guess);
-    if (tenant == NULL || !may_be_featured(tenant))
+    const struct tenant *tenant = featured(guess);
+    if (tenant == NULL)
         return;
     if (tenant->policy != NULL)
         policy_prefetch(tenant->policy);
@@ -101,17 +102,15 @@ static void prefetch_rules(const struct route_guess *guess)
         replica_set_prefetch(tenant->replicas);
 }
 
-/* A long answer lies apart from its tenant. */
+/* A long answer lies apart from its brief. */
 static void prefetch_answer(const struct route_guess *guess)
 {
-    const struct tenant *tenant = route_guess_tenant(guess);
-    if (tenant == NULL)
-        return;
-    if (may_be_featured(tenant))
-        __builtin_prefetch(&tenant->replicas);
-    if (tenant->prepared == tenant->near)
-        return;
-    prefetch(tenant->prepared, tenant->prepared_slots_size);
+    const struct tenant_brief *brief = route_guess_brief(guess);
+    const struct tenant *tenant = featured(guess);
+    if (tenant != NULL)
+        __builtin_prefetch(tenant);
+    if (brief != NULL && brief->is_far)
+        prefetch(brief->far, brief->slots_size);
 }
 
 static void take_step(const struct ahead *ahead, enum ahead_step step,
@@ -129,7 +128,7 @@ static void take_step(const struct ahead *ahead, enum ahead_step step,
         if (route_guess_has_paths(guess))
             route_guess_path(guess, ahead->table);
         break;
-    case AHEAD_TENANT: route_guess_prefetch_tenant(guess); break;
+    case AHEAD_BRIEF: route_guess_prefetch_brief(guess); break;
     case AHEAD_ANSWER: prefetch_answer(guess); break;
     case AHEAD_FEATURES: prefetch_features(guess); break;
     case AHEAD_RULES: prefetch_rules(guess); break;
@@ -155,7 +154,7 @@ static void run_ahead_of(struct ahead *ahead, unsigned number)
     step_up_to(ahead, AHEAD_WILDCARD, number + 20);
     step_up_to(ahead, AHEAD_PREFIX, number + 16);
     step_up_to(ahead, AHEAD_PATH, number + 12);
-    step_up_to(ahead, AHEAD_TENANT, number + 8);
+    step_up_to(ahead, AHEAD_BRIEF, number + 8);
     step_up_to(ahead, AHEAD_ANSWER, number + 5);
     step_up_to(ahead, AHEAD_FEATURES, number + 3);
     step_up_to(ahead, AHEAD_RULES, number + 2);

@@ -22,12 +22,12 @@ static void write_tenant(const struct decision *decision, struct writer *actions
  * for. */
 static void write_hsts(const struct decision *decision, struct writer *actions)
 {
-    const struct tenant *tenant =
-        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
-    if (decision->client.https && decision->match.host != NULL && tenant->prepared_hsts_size > 0)
-        writer_bytes(actions, slice_from(tenant->prepared + tenant->prepared_slots_size +
-                                             tenant->prepared_headers_size,
-                                         tenant->prepared_hsts_size));
+    const struct tenant_brief *brief =
+        decision->led_from != NULL ? decision->led_from->brief : decision->match.brief;
+    if (decision->client.https && decision->match.host != NULL && brief->hsts_size > 0)
+        writer_bytes(actions, slice_from(tenant_brief_answer(brief) + brief->slots_size +
+                                             brief->headers_size,
+                                         brief->hsts_size));
 }
 
 /* What changes of the path that HAProxy has. */
@@ -127,20 +127,20 @@ SELDOM static void write_dynamic_headers(const struct request *request,
     struct template_values values;
     fill_values(decision, ip_text, &values);
     if (request->headers_in_one)
-        action_set_headers(actions, decision->target, &values);
+        action_set_headers(actions, decision->target->tenant, &values);
     else
-        action_set_header_slots(actions, decision->target, true, &values);
+        action_set_header_slots(actions, decision->target->tenant, true, &values);
 }
 
 static void write_headers(const struct request *request, const struct decision *decision,
                           struct writer *actions)
 {
-    const struct tenant *tenant = decision->target;
-    if (tenant->dynamic_headers)
+    const struct tenant_brief *target = decision->target;
+    if (target->dynamic_headers)
         write_dynamic_headers(request, decision, actions);
     else if (request->headers_in_one)
-        writer_bytes(actions, slice_from(tenant->prepared + tenant->prepared_slots_size,
-                                         tenant->prepared_headers_size));
+        writer_bytes(actions, slice_from(tenant_brief_answer(target) + target->slots_size,
+                                         target->headers_size));
 }
 
 static void write_spent(const struct decision *decision, struct writer *actions)
@@ -201,10 +201,10 @@ static void write_generation(const struct decision *decision, struct writer *act
 HOT static void write_forward(const struct request *request, const struct decision *decision,
                               struct writer *actions)
 {
-    const struct tenant *tenant = decision->target;
-    writer_bytes(actions, slice_from(tenant->prepared, request->headers_in_one
-                                                           ? tenant->prepared_plain_size
-                                                           : tenant->prepared_slots_size));
+    const struct tenant_brief *target = decision->target;
+    writer_bytes(actions, slice_from(tenant_brief_answer(target), request->headers_in_one
+                                                                      ? target->plain_size
+                                                                      : target->slots_size));
     if (decision->replica.replica != NULL)
         write_replica(&decision->replica, actions);
     if (decision->sets_share)

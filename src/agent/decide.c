@@ -135,8 +135,9 @@ static void decide_unknown_host(const struct snapshot *snapshot, struct decision
         finish(decision, OUTCOME_REDIRECT_UNKNOWN, 308);
         return;
     case UNKNOWN_HOST_TENANT:
-        decision->match.tenant =
-            route_table_tenant(snapshot->table, slice_of(settings->unknown_host_tenant));
+        route_match_lead(
+            &decision->match,
+            route_table_tenant(snapshot->table, slice_of(settings->unknown_host_tenant)));
         if (decision->match.tenant != NULL)
             return;
         break; /* it is broken or gone: nobody else may have its requests */
@@ -193,7 +194,7 @@ static bool is_websocket(const struct request *request)
 
 static bool wants_https(const struct decision *decision)
 {
-    return decision->match.tenant->https_redirect && !decision->client.https;
+    return decision->match.brief->https_redirect && !decision->client.https;
 }
 
 static uint16_t redirect_port(const struct snapshot *snapshot)
@@ -231,7 +232,7 @@ static bool redirect_canonical(const struct snapshot *snapshot, struct decision 
 {
     struct host host = {.port = decision->host.port};
     bool upgrade = wants_https(decision);
-    if (decision->match.host == NULL || (upgrade && decision->match.tenant->hsts != NULL) ||
+    if (decision->match.host == NULL || (upgrade && decision->match.brief->hsts_size > 0) ||
         !first_host(decision, &host) || slice_equal(host_name(&host), host_name(&decision->host)))
         return false;
     if (upgrade)
@@ -250,7 +251,7 @@ static bool redirect_elsewhere(const struct snapshot *snapshot, const struct req
 {
     if (owui_path_is_health(decision->path))
         return false;
-    if (decision->match.tenant->canonical_host && !is_websocket(request) &&
+    if (decision->match.brief->canonical_host && !is_websocket(request) &&
         redirect_canonical(snapshot, decision))
         return true;
     if (!wants_https(decision))
@@ -311,7 +312,7 @@ static uint64_t client_key(const struct request *request, const struct ip *clien
 /* False when none of the replicas has an address yet. */
 HOT static bool find_replica(const struct request *request, struct decision *decision)
 {
-    const struct replica_set *set = decision->target->replicas;
+    const struct replica_set *set = decision->target->tenant->replicas;
     struct replica_question question = {
         .cookie = request->replica_cookie,
         .pool = decision->rule != NULL ? decision->rule->pool_mask : 0,
@@ -326,22 +327,30 @@ HOT static bool find_replica(const struct request *request, struct decision *dec
     return decision->replica.replica != NULL;
 }
 
+/* The label's own; NULL: there is none yet. */
+static const struct tenant_brief *find_instance(const struct snapshot *snapshot,
+                                                const struct route_match *match)
+{
+    char name[INSTANCE_NAME_MAX_BYTES];
+    struct slice key = instance_name(match->tenant, match->label, name);
+    const struct tenant *instance =
+        key.size > 0 ? route_table_tenant(snapshot->table, key) : NULL;
+    return instance != NULL ? instance->brief : NULL;
+}
+
 /* Where the tenant's requests go, if that is known yet. */
 static void find_upstream(const struct snapshot *snapshot, const struct request *request,
                           struct decision *decision)
 {
-    const struct tenant *tenant = decision->match.tenant;
-    if (tenant->is_by_label) {
-        char name[INSTANCE_NAME_MAX_BYTES];
-        struct slice key = instance_name(tenant, decision->match.label, name);
-        tenant = key.size > 0 ? route_table_tenant(snapshot->table, key) : NULL;
-    }
-    decision->target = tenant;
-    if (tenant != NULL && tenant->is_reachable)
+    const struct tenant_brief *target = decision->match.brief;
+    if (target->is_by_label)
+        target = find_instance(snapshot, &decision->match);
+    decision->target = target;
+    if (target != NULL && target->is_reachable)
         return;
-    if (tenant == NULL && unlisted_decide(decision))
+    if (target == NULL && unlisted_decide(decision))
         return;
-    if (tenant == NULL || tenant->replicas == NULL || !find_replica(request, decision))
+    if (target == NULL || target->tenant->replicas == NULL || !find_replica(request, decision))
         finish(decision, OUTCOME_DENY_UNRESOLVED, 503);
 }
 
@@ -381,7 +390,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     }
     if (redirect_elsewhere(snapshot, request, decision))
         return;
-    if (decision->match.tenant->may_be_out && outage_decide(request, decision))
+    if (decision->match.brief->may_be_out && outage_decide(request, decision))
         return;
     if (by_path && mode == PATH_TAKEOVER) {
         takeover_enter(snapshot, request, decision);
@@ -393,7 +402,7 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         return;
     const struct tenant *led = decision->led_from;
     decision->asked = decision->match.tenant;
-    if (decision->match.tenant->asks_user && !identify(snapshot, request, decision))
+    if (decision->match.brief->asks_user && !identify(snapshot, request, decision))
         return;
     /* What another tenant than the host's lets in is for that one to say. */
     if (decision->led_from != led && !screen_passes(snapshot, request, decision))

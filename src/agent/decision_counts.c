@@ -70,19 +70,19 @@ void decision_counts_free(struct decision_counts *counts)
     free(counts);
 }
 
-static unsigned place_of(const struct decision_counts *counts, const struct tenant *tenant)
+static unsigned place_of(const struct decision_counts *counts, const struct tenant_brief *brief)
 {
-    return tenant->count_place <= counts->places ? tenant->count_place : COUNT_PLACE_OTHER;
+    return brief->count_place <= counts->places ? brief->count_place : COUNT_PLACE_OTHER;
 }
 
 void decision_counts_add(struct decision_counts *counts, const struct decision *decision)
 {
-    const struct tenant *tenant = decision->match.tenant;
+    const struct tenant_brief *brief = decision->match.brief;
     add(&counts->outcomes[decision->outcome], 1);
-    if (tenant != NULL && decision->outcome == OUTCOME_FORWARD)
-        add(&counts->forwards[place_of(counts, tenant)], 1);
-    else if (tenant != NULL)
-        add(&counts->outcomes_of[place_of(counts, tenant)].of[decision->outcome], 1);
+    if (brief != NULL && decision->outcome == OUTCOME_FORWARD)
+        add(&counts->forwards[place_of(counts, brief)], 1);
+    else if (brief != NULL)
+        add(&counts->outcomes_of[place_of(counts, brief)].of[decision->outcome], 1);
     if (decision->refusal != REFUSAL_NONE)
         add(&counts->refusals[decision->refusal], 1);
 }
@@ -98,13 +98,13 @@ static unsigned bucket_of(int64_t took_ns)
 void decision_counts_time(struct decision_counts *counts, const struct decision *decision,
                           int64_t took_ns)
 {
-    const struct tenant *tenant = decision->match.tenant;
+    const struct tenant_brief *brief = decision->match.brief;
     unsigned bucket = bucket_of(took_ns);
     add(&counts->times[bucket], 1);
     add(&counts->sum_ns, (uint64_t)took_ns);
-    if (tenant == NULL)
+    if (brief == NULL)
         return;
-    _Atomic uint32_t *time = &counts->times_of[place_of(counts, tenant)].in[bucket];
+    _Atomic uint32_t *time = &counts->times_of[place_of(counts, brief)].in[bucket];
     uint32_t value = atomic_load_explicit(time, memory_order_relaxed);
     atomic_store_explicit(time, value + 1, memory_order_relaxed);
 }

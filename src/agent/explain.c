@@ -333,7 +333,7 @@ static struct json *limits_json(const struct explanation *explanation)
 
 static char *upstream_text(const struct decision *decision)
 {
-    const struct tenant *tenant = decision->target;
+    const struct tenant *tenant = decision->target->tenant;
     const struct upstream *upstream =
         tenant->replicas != NULL ? &decision->replica.replica->upstream : &tenant->upstream;
     char ip_text[IP_TEXT_SIZE];
@@ -364,7 +364,7 @@ static char *upstream_text(const struct decision *decision)
 /* Which of them, and why. What the checks say is known to the daemon alone. */
 static struct json *replica_json(const struct decision *decision)
 {
-    const struct replica_set *set = decision->target->replicas;
+    const struct replica_set *set = decision->target->tenant->replicas;
     struct json *object = json_new_object();
     const char *pool = decision->rule != NULL ? decision->rule->pool : NULL;
     char *text = memory_format("%td of %zu, %s%s%s", decision->replica.replica - set->items + 1,
@@ -462,7 +462,7 @@ static void list_set(void *context, const char *name, const char *variable)
 /* The tenant's own, in whichever form the answer has them. */
 static void list_own(const struct header_lists *lists)
 {
-    const struct tenant *tenant = lists->explanation->decision.target;
+    const struct tenant *tenant = lists->explanation->decision.target->tenant;
     struct spop_value value;
     if (find_variable(lists->explanation, "headers", &value)) {
         struct reader reader = reader_of(value.bytes);
@@ -555,7 +555,7 @@ struct json *explanation_json(const struct explanation *explanation)
         char *upstream = upstream_text(decision);
         put_string(root, "upstream", upstream);
         free(upstream);
-        if (decision->target->replicas != NULL)
+        if (decision->target->tenant->replicas != NULL)
             json_put(root, "replica", replica_json(decision));
         json_put(root, "limits", limits_json(explanation));
     }

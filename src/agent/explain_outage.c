@@ -62,7 +62,7 @@ void explain_outage(const struct request *request, const struct decision *decisi
 {
     const struct tenant *tenant = decision->match.tenant;
     const char *page = NULL;
-    if (tenant == NULL || !tenant->may_be_out)
+    if (tenant == NULL || !tenant->brief->may_be_out)
         return;
     if (tenant->suspended != NULL) {
         put_text(root, "outage", "suspended, whatever else there is");

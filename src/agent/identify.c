@@ -86,9 +86,9 @@ static bool lead_by_domain(const struct snapshot *snapshot, const struct request
         tenant->identity->from != IDENTITY_FROM_SHARED)
         return finish(decision, OUTCOME_DENY_EMAIL_DOMAIN, 403);
     decision->led_from = decision->match.tenant;
-    decision->match.tenant = tenant;
+    route_match_lead(&decision->match, tenant);
     decision->match.label = (struct slice){0};
-    if (tenant->may_be_out && outage_decide(request, decision))
+    if (tenant->brief->may_be_out && outage_decide(request, decision))
         return false;
     return is_safe(tenant, request) || refuse_unstripped(decision);
 }
@@ -113,5 +113,5 @@ bool identify(const struct snapshot *snapshot, const struct request *request,
 /* An identity provider's token is nothing that Open WebUI knows. */
 bool identify_spends(const struct decision *decision)
 {
-    return decision->identity != NULL && decision->asked->token_in_authorization;
+    return decision->identity != NULL && decision->asked->brief->token_in_authorization;
 }

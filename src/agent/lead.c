@@ -20,9 +20,9 @@ bool lead_by_route(const struct snapshot *snapshot, const struct request *reques
     }
     decision->led_from = decision->match.tenant;
     decision->led_by = rule;
-    decision->match.tenant = tenant;
+    route_match_lead(&decision->match, tenant);
     decision->match.label = (struct slice){0};
-    if (tenant->may_be_out && outage_decide(request, decision))
+    if (tenant->brief->may_be_out && outage_decide(request, decision))
         return false;
     return screen_passes(snapshot, request, decision);
 }

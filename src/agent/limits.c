@@ -83,7 +83,7 @@ void limits_prepare(struct tenant *tenant)
         return;
     size_t count = policy->rule_count + 1;
     tenant->prepared_limits = memory_new(count * sizeof(*tenant->prepared_limits));
-    tenant->prepared_limit_count = count;
+    tenant->prepared_limit_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         struct writer actions = writer_of(buffer, sizeof(buffer));
         if (i == 0)
@@ -111,7 +111,7 @@ size_t limits_largest(const struct tenant *tenant)
 
 const struct limits *limits_of(const struct decision *decision)
 {
-    const struct policy *policy = decision->target->policy;
+    const struct policy *policy = decision->target->tenant->policy;
     static const struct limits NONE;
     if (policy == NULL)
         return &NONE;
@@ -120,15 +120,15 @@ const struct limits *limits_of(const struct decision *decision)
 
 bool limits_look_further(const struct decision *decision)
 {
-    const struct tenant *tenant = decision->target;
-    return tenant->has_policy && tenant->prepared_limits != NULL &&
+    const struct tenant_brief *target = decision->target;
+    return target->has_policy && target->tenant->prepared_limits != NULL &&
            (decision->is_sign_in || look_further(limits_of(decision)));
 }
 
 void limits_write(const struct decision *decision, struct writer *actions)
 {
-    const struct tenant *tenant = decision->target;
-    if (!tenant->has_policy || tenant->prepared_limits == NULL)
+    const struct tenant *tenant = decision->target->tenant;
+    if (!decision->target->has_policy || tenant->prepared_limits == NULL)
         return;
     /* An instance has the policy of its parent, whose rule it is. */
     size_t index =

@@ -20,7 +20,7 @@ enum {
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
     SPENT_RESERVED_BYTES = 3 + 6 + 1,
     SHARE_RESERVED_BYTES = (3 + 4 + 2) + 2,
-    PREPARED_MAX_BYTES = (1 << 9) - 1, /* of the tenant's bit-fields */
+    PREPARED_MAX_BYTES = (1 << 9) - 1, /* of the brief's bit-fields */
     HSTS_MAX_BYTES = (1 << 6) - 1,
 };
 static_assert((int)SPOP_ACTIONS_MAX_BYTES <= (int)PREPARED_MAX_BYTES,
@@ -216,39 +216,44 @@ static enum error prepare_replicas(struct tenant *tenant, struct error_text *tex
     return ERROR_OK;
 }
 
-/* What decisions ask of the tenant's colder part. */
-static void mark(struct tenant *tenant)
+/* What decisions ask of the tenant. */
+static void mark(const struct tenant *tenant, struct tenant_brief *brief)
 {
-    tenant->dynamic_headers = has_dynamic_headers(tenant);
-    tenant->headers_tell_ip = headers_tell_ip(tenant);
-    tenant->asks_user = tenant->identity != NULL;
-    tenant->token_in_authorization =
+    brief->dynamic_headers = has_dynamic_headers(tenant);
+    brief->headers_tell_ip = headers_tell_ip(tenant);
+    brief->asks_user = tenant->identity != NULL;
+    brief->token_in_authorization =
         tenant->identity != NULL && tenant->identity->from == IDENTITY_FROM_JWT &&
         strcmp(tenant->identity->token_argument, "jh_authorization") == 0;
-    tenant->is_by_label = tenant->backend == NULL && tenant->upstream.per_label;
-    tenant->is_reachable = tenant->backend != NULL || tenant->upstream.address.family != IP_NONE;
+    brief->has_policy = tenant->policy != NULL;
+    brief->https_redirect = tenant->https_redirect;
+    brief->canonical_host = tenant->canonical_host;
+    brief->may_be_out = tenant->maintenance != NULL || tenant->suspended != NULL;
+    brief->is_by_label = tenant->backend == NULL && tenant->upstream.per_label;
+    brief->is_reachable = tenant->backend != NULL || tenant->upstream.address.family != IP_NONE;
 }
 
 /* Encodes and keeps what fits, as was checked. `plain` has been written without headers. */
 static void keep(struct tenant *tenant, const struct writer *plain)
 {
+    struct tenant_brief *brief = tenant->brief;
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
     const struct template_values values = {.value = {[HEADER_TENANT] = public_name(tenant)}};
     uint8_t hsts[HSTS_MAX_BYTES];
     struct writer headers = writer_of(buffer, sizeof(buffer));
     struct writer slots = *plain;
     action_set_header_slots(&slots, tenant, false, &values);
-    if (!tenant->dynamic_headers && tenant->header_count > 0)
+    if (!brief->dynamic_headers && tenant->header_count > 0)
         action_set_headers(&headers, tenant, &values);
     assert(!slots.failed && !headers.failed);
 
     size_t answer_size = writer_used(&slots) + writer_used(&headers);
     size_t hsts_size = write_hsts(tenant, hsts);
     uint8_t *kept = tenant_prepare(tenant, answer_size + hsts_size);
-    tenant->prepared_plain_size = (unsigned)writer_used(plain) & PREPARED_MAX_BYTES;
-    tenant->prepared_slots_size = (unsigned)writer_used(&slots) & PREPARED_MAX_BYTES;
-    tenant->prepared_headers_size = (unsigned)writer_used(&headers) & PREPARED_MAX_BYTES;
-    tenant->prepared_hsts_size = (unsigned)hsts_size & HSTS_MAX_BYTES;
+    brief->plain_size = (unsigned)writer_used(plain) & PREPARED_MAX_BYTES;
+    brief->slots_size = (unsigned)writer_used(&slots) & PREPARED_MAX_BYTES;
+    brief->headers_size = (unsigned)writer_used(&headers) & PREPARED_MAX_BYTES;
+    brief->hsts_size = (unsigned)hsts_size & HSTS_MAX_BYTES;
     memcpy(kept, slots.start, writer_used(&slots));
     memcpy(kept + writer_used(&slots), headers.start, writer_used(&headers));
     memcpy(kept + answer_size, hsts, hsts_size);
@@ -270,7 +275,7 @@ enum error answer_prepare(struct tenant *tenant, struct error_text *text)
     error = check_size(tenant, writer_used(&plain), text);
     if (error != ERROR_OK)
         return error;
-    mark(tenant);
+    mark(tenant, tenant->brief);
     keep(tenant, &plain);
     return ERROR_OK;
 }

@@ -9,8 +9,8 @@
  */
 static bool is_alike_for_all(const struct tenant *tenant)
 {
-    const struct policy *policy = tenant->has_policy ? tenant->policy : NULL;
-    return !tenant->asks_user && !tenant->may_be_out && tenant->replicas == NULL &&
+    const struct policy *policy = tenant->policy;
+    return tenant->identity == NULL && !tenant->brief->may_be_out && tenant->replicas == NULL &&
            tenant->header_count == 0 && tenant->prepared_limit_count == 0 &&
            (policy == NULL || (policy->rule_count == 0 && !policy_limits_sign_in(policy)));
 }
@@ -32,7 +32,7 @@ struct slice reuse_stamp(const struct snapshot *snapshot, const struct request *
 {
     if (snapshot->stamp_size == 0 || decision->outcome != OUTCOME_FORWARD ||
         !is_alike_here(request, decision) || !is_alike_for_all(decision->match.tenant) ||
-        decision->target->header_count > 0)
+        decision->target->tenant->header_count > 0)
         return (struct slice){0};
     return slice_from(snapshot->stamp, snapshot->stamp_size);
 }
@@ -94,7 +94,7 @@ SELDOM void reuse_write(const struct request *request, const struct decision *de
     set_text(&more, SLICE("now"), decision->reuse_stamp);
     set_number(&more, SLICE("until"), clock_wall_s() + REUSE_MAX_S);
     set_text(&more, SLICE("tenant"), slice_of(tenant->name));
-    set_upstream(decision->target, &more);
+    set_upstream(decision->target->tenant, &more);
     set_ip(&more, SLICE("ip"), &decision->client.ip);
     set_text(&more, SLICE("proto"), decision->client.https ? SLICE("https") : SLICE("http"));
     set_number(&more, SLICE("fport"), public_port);

@@ -140,8 +140,8 @@ static bool rules_pass(const struct request *request, struct decision *decision,
 HOT bool screen_passes(const struct snapshot *snapshot, const struct request *request,
                        struct decision *decision)
 {
-    const struct tenant *tenant = decision->match.tenant;
-    const struct policy *policy = tenant->has_policy ? tenant->policy : NULL;
+    const struct tenant_brief *brief = decision->match.brief;
+    const struct policy *policy = brief->has_policy ? brief->tenant->policy : NULL;
     decision->rule = NULL;
     decision->is_sign_in = false;
     if (policy != NULL && policy->require_sni_match && !sni_matches(snapshot, request, decision))

@@ -46,7 +46,8 @@ void takeover_find(const struct snapshot *snapshot, const struct request *reques
     bool is_root = match->path == NULL && match->host_known && !match->label_refused;
     if (!is_root || (match->tenant != NULL && owui_path_kind(decision->path) == OWUI_OTHER))
         return;
-    *match = (struct route_match){.tenant = tenant, .label = label, .host_known = true};
+    *match = (struct route_match){.label = label, .host_known = true};
+    route_match_lead(match, tenant);
     decision->taken_over = true;
 }
 

@@ -21,7 +21,7 @@ bool unlisted_decide(struct decision *decision)
     if (row != NULL) { /* its line is wrong, as was told when it was read: nobody is to wait */
         decision->outcome = OUTCOME_DENY_UNRESOLVED;
         decision->status = 503;
-        decision->target = decision->match.tenant;
+        decision->target = decision->match.brief;
         return true;
     }
     decision->outcome = OUTCOME_DENY_UNKNOWN_LABEL;

@@ -321,7 +321,7 @@ static void tell_server(const struct rows *rows, const struct tenant *tenant,
 static void tell_servers(void *context, const struct tenant *tenant)
 {
     const struct rows *rows = context;
-    if (tenant->count_place == COUNT_PLACE_OTHER || tenant->instance_of != NULL)
+    if (tenant->brief->count_place == COUNT_PLACE_OTHER || tenant->instance_of != NULL)
         return;
     for (size_t i = 0; tenant->replicas != NULL && i < tenant->replicas->count; i++) {
         const struct replica *replica = &tenant->replicas->items[i];

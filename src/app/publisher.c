@@ -250,7 +250,7 @@ static bool resolve(void *context, const char *host, struct ip *address)
 static void on_tenant(void *context, struct tenant *tenant)
 {
     const struct publisher *publisher = context;
-    tenant->count_place = count_places_take(publisher->places, tenant->name);
+    tenant->brief->count_place = count_places_take(publisher->places, tenant->name);
     health_attach(publisher->health, tenant);
 }
 

@@ -70,7 +70,7 @@ static struct json *decided(const struct whole *whole, const struct request *req
     if (instance != NULL) {
         decision.outcome = OUTCOME_FORWARD;
         decision.status = 0;
-        decision.target = instance;
+        decision.target = instance->brief;
     }
     trace_entry_set_decision(&entry, &decision);
     tenant_free(instance);

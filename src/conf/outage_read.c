@@ -150,7 +150,6 @@ void maintenance_read(const struct node *node, struct tenant *tenant)
         node_report(node, JSON_PART_VALUE, CODE_MISSING_KEY,
                     memory_format("add \"on\": true, or \"on\": false to have it ready"),
                     "\"maintenance\" needs \"on\" or a \"window\"");
-    tenant->may_be_out = true;
 }
 
 /* -- "suspended" -- */
@@ -180,5 +179,4 @@ void suspended_read(const struct node *node, struct tenant *tenant)
     tenant->suspended = memory_new(sizeof(*tenant->suspended));
     tenant->suspended->status = 402;
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), tenant->suspended);
-    tenant->may_be_out = true;
 }

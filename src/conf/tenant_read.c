@@ -579,8 +579,7 @@ static struct tenant *read_tenant(const struct node *node,
         tenant->hsts = memory_copy_text(slice_of(configuration->default_hsts));
     tenant->policy = policy_ref(configuration->default_policy);
     read_members(node, &draft);
-    tenant->has_policy = tenant->policy != NULL;
-    if (tenant->has_policy)
+    if (tenant->policy != NULL)
         policy_complete(tenant->policy);
     join_headers(&draft);
     tenant->content_hash =

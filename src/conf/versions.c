@@ -142,10 +142,6 @@ void versions_apply(const struct node *tenant_node, const struct upstream_tls *t
         return;
     upstream_copy(&active->upstream, &tenant->upstream);
     tenant->active_version = memory_copy_text(slice_of(active->name));
-    tenant->versions = memory_new(versions->count * sizeof(*tenant->versions));
-    for (size_t i = 0; i < versions->count; i++)
-        tenant->versions[tenant->version_count++] =
-            memory_copy_text(slice_of(versions->items[i].name));
 }
 
 bool versions_use_https(const struct versions *versions)

@@ -80,6 +80,11 @@ struct slice entry_text(const struct route_entry *entry)
     return slice_from(entry->text, mark_size + entry->name_size + entry->prefix_size);
 }
 
+const struct tenant *entry_tenant(const struct route_entry *entry)
+{
+    return entry->brief != NULL ? entry->brief->tenant : NULL;
+}
+
 const struct tenant_host *entry_host(const struct route_entry *entry)
 {
     return entry->prefix_size == 0 ? entry->host : NULL;

@@ -7,6 +7,7 @@
 #include "core/slice.h"
 
 struct tenant;
+struct tenant_brief;
 struct tenant_host;
 struct path_rule;
 struct claims;
@@ -31,7 +32,7 @@ uint64_t key_hash(const struct key *key);
 /* Of a host or a path. A lookup among many waits for memory, so that an entry begins with a cache
  * line, and ends with it unless its host is long. */
 struct route_entry {
-    const struct tenant *tenant; /* NULL: the host has path rules only */
+    const struct tenant_brief *brief; /* whose it is; NULL: the host has path rules only */
     union {
         const struct tenant_host *host; /* the pattern that leads here */
         const struct path_rule *path;   /* the rule, where there is a prefix */
@@ -51,6 +52,8 @@ struct route_entry {
 struct route_entry *entry_new(const struct key *key);
 void entry_free(struct route_entry *entry);
 struct slice entry_text(const struct route_entry *entry);
+/* Whose it is; NULL: the host has path rules only. */
+const struct tenant *entry_tenant(const struct route_entry *entry);
 /* One of them, or neither. */
 const struct tenant_host *entry_host(const struct route_entry *entry);
 const struct path_rule *entry_path(const struct route_entry *entry);

@@ -105,9 +105,10 @@ static uint64_t tenant_content(const struct tenant *tenant)
 
 static uint64_t entry_content(const struct route_entry *entry)
 {
-    if (entry == NULL || entry->tenant == NULL || entry->tenant->instance_of != NULL)
+    const struct tenant *tenant = entry != NULL ? entry_tenant(entry) : NULL;
+    if (tenant == NULL || tenant->instance_of != NULL)
         return 0;
-    return hash_content(entry_text(entry), entry->tenant->content_hash);
+    return hash_content(entry_text(entry), tenant->content_hash);
 }
 
 /* Puts `entry` in the hash in the place of `old`; either may be NULL. */
@@ -190,11 +191,12 @@ static void refresh(struct route_registry *registry, struct claims *claims, cons
         free(claims);
         return;
     }
-    if (old != NULL && old->tenant == keeper->tenant && entry_host(old) == keeper->host &&
+    if (old != NULL && entry_tenant(old) == keeper->tenant && entry_host(old) == keeper->host &&
         entry_path(old) == keeper->path && old->max_segments == claims->max_segments)
         return;
     struct route_entry *entry = entry_new(key);
-    entry->tenant = keeper->tenant;
+    if (keeper->tenant != NULL)
+        entry->brief = keeper->tenant->brief;
     if (key->prefix.size > 0)
         set_rule(entry, keeper->path);
     else

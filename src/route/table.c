@@ -58,14 +58,15 @@ static bool serves(const struct route_entry *entry, struct slice rest)
 /* Makes the entry the match, unless its tenant's pattern refuses the label. */
 static bool take(const struct route_entry *entry, struct slice label, struct route_match *match)
 {
-    const struct tenant *tenant = entry->tenant;
-    if (tenant == NULL)
+    const struct tenant_brief *brief = entry->brief;
+    if (brief == NULL)
         return false;
-    if (entry->has_pattern && !label_pattern_matches(tenant->label, label)) {
+    if (entry->has_pattern && !label_pattern_matches(brief->tenant->label, label)) {
         match->label_refused = true;
         return false;
     }
-    match->tenant = tenant;
+    match->tenant = brief->tenant;
+    match->brief = brief;
     match->host = entry_host(entry);
     match->path = entry_path(entry);
     match->path_mode = (enum path_mode)entry->mode;
@@ -90,7 +91,7 @@ static bool tell(const struct listener *listener, const struct key *key,
         .host = key->name,
         .wildcard = key->kind == KEY_WILDCARD,
         .prefix = key->prefix,
-        .claimant = entry != NULL ? entry->tenant : NULL,
+        .claimant = entry != NULL ? entry_tenant(entry) : NULL,
         .path = entry != NULL ? entry_path(entry) : NULL,
         .host_rule = entry != NULL ? entry_host(entry) : NULL,
         .won = won,
@@ -244,20 +245,17 @@ void route_guess_path(struct route_guess *guess, const struct route_table *table
     }
 }
 
-const struct tenant *route_guess_tenant(const struct route_guess *guess)
+const struct tenant_brief *route_guess_brief(const struct route_guess *guess)
 {
     const struct route_entry *entry = guess->path != NULL ? guess->path : guess->host;
-    return entry != NULL ? entry->tenant : NULL;
+    return entry != NULL ? entry->brief : NULL;
 }
 
-/* What decisions read of a tenant is in its first two cache lines. */
-void route_guess_prefetch_tenant(const struct route_guess *guess)
+void route_guess_prefetch_brief(const struct route_guess *guess)
 {
-    const char *tenant = (const char *)route_guess_tenant(guess);
-    if (tenant == NULL)
-        return;
-    __builtin_prefetch(tenant);
-    __builtin_prefetch(tenant + CACHE_LINE_BYTES);
+    const struct tenant_brief *brief = route_guess_brief(guess);
+    if (brief != NULL)
+        prefetch(brief, sizeof(*brief));
 }
 
 const struct tenant *route_table_tenant(const struct route_table *table, struct slice name)

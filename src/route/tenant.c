@@ -9,8 +9,10 @@
 
 #include <stdlib.h>
 
-static_assert(offsetof(struct tenant, near) + PREPARED_NEAR_BYTES == 2 * CACHE_LINE_BYTES,
+static_assert(sizeof(struct tenant_brief) == 2 * CACHE_LINE_BYTES,
               "what decisions read is no longer two cache lines");
+static_assert(offsetof(struct tenant, header_count) < CACHE_LINE_BYTES,
+              "what decisions about features read is no longer a cache line");
 
 static const char *const SCHEME_NAMES[] = {
     [UPSTREAM_HTTP] = "http",
@@ -150,34 +152,41 @@ static void copy_lists(const struct tenant *tenant, struct tenant *copy)
     copy->headers = new_list(tenant->header_count, sizeof(*copy->headers));
     for (size_t i = 0; i < tenant->header_count; i++)
         header_copy(&tenant->headers[i], &copy->headers[i]);
-    copy->versions = new_list(tenant->version_count, sizeof(*copy->versions));
-    for (size_t i = 0; i < tenant->version_count; i++)
-        copy->versions[i] = copy_text(tenant->versions[i]);
 }
 
 struct tenant *tenant_new(void)
 {
-    return packed_new(sizeof(struct tenant));
+    struct tenant *tenant = packed_new(sizeof(*tenant));
+    tenant->brief = packed_new(sizeof(*tenant->brief));
+    tenant->brief->tenant = tenant;
+    return tenant;
 }
 
-static void drop_prepared(struct tenant *tenant)
+static void drop_answer(struct tenant_brief *brief)
 {
-    if (tenant->prepared != tenant->near)
-        free(tenant->prepared);
-    tenant->prepared = NULL;
+    if (brief->is_far)
+        free(brief->far);
+    brief->is_far = false;
 }
 
 uint8_t *tenant_prepare(struct tenant *tenant, size_t size)
 {
-    drop_prepared(tenant);
-    tenant->prepared = size <= sizeof(tenant->near) ? tenant->near : memory_new(size);
-    return tenant->prepared;
+    struct tenant_brief *brief = tenant->brief;
+    drop_answer(brief);
+    brief->is_far = size > sizeof(brief->near);
+    if (!brief->is_far)
+        return brief->near;
+    brief->far = memory_new(size);
+    return brief->far;
 }
 
 struct tenant *tenant_clone(const struct tenant *tenant)
 {
     struct tenant *copy = tenant_new();
+    struct tenant_brief *brief = copy->brief;
     *copy = *tenant;
+    copy->brief = brief;
+    brief->count_place = tenant->brief->count_place;
     copy->name = copy_text(tenant->name);
     copy_lists(tenant, copy);
     copy->identity = identity_rule_copy(tenant->identity);
@@ -194,10 +203,6 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->hsts = copy_text(tenant->hsts);
     copy->maintenance = maintenance_copy(tenant->maintenance);
     copy->suspended = suspension_copy(tenant->suspended);
-    copy->prepared = NULL;
-    copy->prepared_plain_size = copy->prepared_slots_size = 0;
-    copy->prepared_headers_size = copy->prepared_hsts_size = 0;
-    copy->dynamic_headers = false;
     copy->prepared_limits = NULL;
     copy->prepared_limit_count = 0;
     return copy;
@@ -231,9 +236,6 @@ void tenant_free(struct tenant *tenant)
         free_path(&tenant->paths[i]);
     for (size_t i = 0; i < tenant->header_count; i++)
         header_fini(&tenant->headers[i]);
-    for (size_t i = 0; i < tenant->version_count; i++)
-        free(tenant->versions[i]);
-    free(tenant->versions);
     free(tenant->active_version);
     free(tenant->hosts);
     free(tenant->paths);
@@ -252,6 +254,7 @@ void tenant_free(struct tenant *tenant)
     free_check(tenant->check);
     replica_health_unref(tenant->health);
     replica_set_free(tenant->replicas);
-    drop_prepared(tenant);
+    drop_answer(tenant->brief);
+    packed_free(tenant->brief, sizeof(*tenant->brief));
     packed_free(tenant, sizeof(*tenant));
 }

@@ -249,7 +249,7 @@ static void measure_counts(unsigned tenants)
     struct route_registry *registry = route_registry_new();
     for (unsigned i = 1; i <= tenants; i++) {
         struct tenant *tenant = make_tenant(i);
-        tenant->count_place = (uint16_t)(i <= METRICS_PLACES ? i : COUNT_PLACE_OTHER);
+        tenant->brief->count_place = (uint16_t)(i <= METRICS_PLACES ? i : COUNT_PLACE_OTHER);
         route_registry_put(registry, tenant, NULL, NULL);
     }
     struct snapshot snapshot = {.settings = &settings, .generation = 1};

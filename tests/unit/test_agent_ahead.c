@@ -80,8 +80,8 @@ static void ask(struct writer *writer, const char *host, const char *path)
 static size_t found(void)
 {
     size_t count = 0;
-    for (unsigned i = 0; i < ahead.done[AHEAD_TENANT]; i++)
-        count += route_guess_tenant(&ahead.requests[i].guess) != NULL;
+    for (unsigned i = 0; i < ahead.done[AHEAD_BRIEF]; i++)
+        count += route_guess_brief(&ahead.requests[i].guess) != NULL;
     return count;
 }
 
@@ -166,11 +166,17 @@ static bool was_told(struct slice host)
     return ahead_take(&ahead, host) != NULL;
 }
 
+static const struct tenant *tenant_of(const struct route_guess *guess)
+{
+    const struct tenant_brief *brief = route_guess_brief(guess);
+    return brief != NULL ? brief->tenant : NULL;
+}
+
 static struct tenant *take(struct slice host)
 {
     const struct route_guess *guess = ahead_take(&ahead, host);
     cr_assert(ne(ptr, (void *)(uintptr_t)guess, NULL));
-    return (struct tenant *)(uintptr_t)route_guess_tenant(guess);
+    return (struct tenant *)(uintptr_t)tenant_of(guess);
 }
 
 /* What is found is told of the request that it was found for, and of none besides. */
@@ -224,7 +230,7 @@ Test(agent_ahead, wildcards_are_looked_up_too, .fini = close_down)
     cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 3));
     for (unsigned i = 0; i < COUNT_OF(hosts); i++) {
         const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].host);
-        const struct tenant *tenant = route_guess_tenant(guess);
+        const struct tenant *tenant = tenant_of(guess);
         cr_assert(eq(int, tenant != NULL, names[i] != NULL));
         if (tenant != NULL)
             cr_expect(zero(int, strcmp(tenant->name, names[i])));
@@ -262,7 +268,7 @@ Test(agent_ahead, paths_are_looked_up_too, .fini = close_down)
     cr_assert(eq(u32, ahead.count, COUNT_OF(CASES)));
     for (unsigned i = 0; i < COUNT_OF(CASES); i++) {
         const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].host);
-        const struct tenant *tenant = route_guess_tenant(guess);
+        const struct tenant *tenant = tenant_of(guess);
         cr_expect(eq(int, guess->path != NULL, CASES[i].by_path), "%s", CASES[i].path);
         cr_expect(eq(int, tenant != NULL, CASES[i].tenant != NULL), "%s", CASES[i].path);
         if (tenant != NULL)
@@ -332,15 +338,15 @@ Test(agent_ahead, a_long_answer_lies_apart, .fini = close_down)
     struct header *header = memory_new(sizeof(*header));
     header->name = memory_copy_text(SLICE("X-Long"));
     header_variable_name(SLICE("X-Long"), header->variable);
-    char value[PREPARED_NEAR_BYTES + 1];
+    char value[BRIEF_NEAR_BYTES + 1];
     memset(value, 'x', sizeof(value));
     cr_assert(
         eq(int, template_parse(slice_from(value, sizeof(value)), &header->value, NULL), ERROR_OK));
     tenant->headers = header;
     tenant->header_count = 1;
     cr_assert(eq(int, answer_prepare(tenant, NULL), ERROR_OK));
-    cr_assert(ne(ptr, tenant->prepared, tenant->near));
-    cr_assert(gt(sz, tenant->prepared_slots_size, tenant->prepared_plain_size));
+    cr_assert(tenant->brief->is_far);
+    cr_assert(gt(sz, tenant->brief->slots_size, tenant->brief->plain_size));
     route_registry_put(registry, tenant, NULL, NULL);
     route_table_free(snapshot.table);
     snapshot.table = route_registry_build(registry, 2);
@@ -381,10 +387,8 @@ static void add_features(unsigned number)
     char name[16];
     snprintf(name, sizeof(name), "t%u", number);
     struct tenant *tenant = tenant_clone(route_table_tenant(snapshot.table, slice_of(name)));
-    if (number % 3 != 0) {
+    if (number % 3 != 0)
         tenant->policy = policy_with_rules(number % 7);
-        tenant->has_policy = true;
-    }
     if (number % 3 != 1) {
         upstream_fini(&tenant->upstream);
         tenant->upstream = (struct upstream){0};

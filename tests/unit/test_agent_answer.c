@@ -119,7 +119,6 @@ static void put_everybody(void)
     put(moved);
 
     struct tenant *down = tenant_at("down", "down.test", "10.1.0.20");
-    down->may_be_out = true;
     down->maintenance = memory_new(sizeof(*down->maintenance));
     *down->maintenance = (struct maintenance){.on = true, .retry_after_s = 60, .allow_count = 1};
     down->maintenance->allow = memory_new(sizeof(*down->maintenance->allow));
@@ -128,7 +127,6 @@ static void put_everybody(void)
     put(down);
 
     struct tenant *unpaid = tenant_at("unpaid", "unpaid.test", "not.resolved.yet");
-    unpaid->may_be_out = true;
     unpaid->suspended = memory_new(sizeof(*unpaid->suspended));
     unpaid->suspended->status = 402;
     unpaid->maintenance = memory_new(sizeof(*unpaid->maintenance));

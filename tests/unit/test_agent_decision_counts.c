@@ -10,7 +10,7 @@
 static struct decision decision_of(const struct tenant *tenant, enum outcome outcome)
 {
     struct decision decision = {.outcome = outcome};
-    decision.match.tenant = tenant;
+    route_match_lead(&decision.match, tenant);
     return decision;
 }
 
@@ -26,8 +26,8 @@ Test(decision_counts, are_kept_by_outcome_and_place)
     struct decision_counts *counts = decision_counts_new(2);
     struct tenant *first = tenant_new();
     struct tenant *beyond = tenant_new();
-    first->count_place = 2;
-    beyond->count_place = 3; /* of a snapshot that knows more places: none may be written outside */
+    first->brief->count_place = 2;
+    beyond->brief->count_place = 3; /* of a snapshot that knows more places: none may be written outside */
     struct decision forward = decision_of(first, OUTCOME_FORWARD);
     struct decision denied = decision_of(beyond, OUTCOME_DENY_ORIGIN);
     struct decision nobodys = decision_of(NULL, OUTCOME_BAD_REQUEST);
@@ -80,7 +80,7 @@ Test(decision_counts, counting_allocates_nothing)
 {
     struct decision_counts *counts = decision_counts_new(10);
     struct tenant *tenant = tenant_new();
-    tenant->count_place = 10;
+    tenant->brief->count_place = 10;
     struct decision decision = decision_of(tenant, OUTCOME_FORWARD);
     size_t before = allocations_count();
     for (unsigned i = 0; i < 1000; i++) {

@@ -49,7 +49,6 @@ static struct tenant *tenant_with(const char *name, const char *host, struct pol
         .mode = PATH_STRIP,
     };
     tenant->policy = policy;
-    tenant->has_policy = policy != NULL;
     policy_complete(policy);
     return tenant;
 }

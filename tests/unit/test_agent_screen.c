@@ -26,7 +26,6 @@ static void put(const char *name, const char *const *hosts, size_t count, struct
             memory_copy_text(slice_of(hosts[i] + (wildcard ? 2 : 0))), wildcard, {0}};
     }
     tenant->policy = policy;
-    tenant->has_policy = policy != NULL;
     struct error_text why;
     cr_assert(eq(int, answer_prepare(tenant, &why), ERROR_OK), "%s", why.text);
     route_registry_put(registry, tenant, NULL, NULL);

@@ -38,8 +38,8 @@ static unsigned come(struct fixture *fixture, const char *name)
 {
     struct tenant *tenant = tenant_new();
     tenant->name = memory_copy_text(slice_of(name));
-    tenant->count_place = count_places_take(fixture->places, name);
-    unsigned place = tenant->count_place;
+    tenant->brief->count_place = count_places_take(fixture->places, name);
+    unsigned place = tenant->brief->count_place;
     route_registry_put(fixture->registry, tenant, NULL, NULL);
     return place;
 }
@@ -53,8 +53,8 @@ static void count(struct fixture *fixture, unsigned loop, unsigned place)
 {
     struct tenant *tenant = tenant_new();
     struct decision decision = {.outcome = OUTCOME_FORWARD};
-    tenant->count_place = (uint16_t)place;
-    decision.match.tenant = tenant;
+    tenant->brief->count_place = (uint16_t)place;
+    route_match_lead(&decision.match, tenant);
     decision_counts_add(fixture->counts[loop], &decision);
     decision_counts_time(fixture->counts[loop], &decision, 50);
     tenant_free(tenant);

@@ -542,7 +542,7 @@ static struct route_guess guess_of(const struct route_table *table, const char *
         route_guess_prefix(&guess, table, slice_of(path));
         route_guess_path(&guess, table);
     }
-    route_guess_prefetch_tenant(&guess);
+    route_guess_prefetch_brief(&guess);
     return guess;
 }
 

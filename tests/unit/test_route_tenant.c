@@ -299,8 +299,8 @@ static struct tenant *full_tenant(void)
     tenant->upstream.host = memory_copy_text(SLICE("10.0.0.1"));
     tenant->upstream.server_name = memory_copy_text(SLICE("a.internal"));
     cr_assert_eq(template_parse(SLICE("{1}.int"), &tenant->upstream.host_template, NULL), ERROR_OK);
-    memset(tenant_prepare(tenant, PREPARED_NEAR_BYTES + 1), 'x', PREPARED_NEAR_BYTES + 1);
-    tenant->prepared_plain_size = tenant->prepared_slots_size = 3;
+    memset(tenant_prepare(tenant, BRIEF_NEAR_BYTES + 1), 'x', BRIEF_NEAR_BYTES + 1);
+    tenant->brief->plain_size = tenant->brief->slots_size = 3;
     return tenant;
 }
 
@@ -322,8 +322,9 @@ Test(tenant, a_clone_stands_alone)
     cr_expect_str_eq(clone->upstream.host, "10.0.0.1");
     cr_expect_str_eq(clone->upstream.server_name, "a.internal");
     cr_expect_str_eq(clone->upstream.host_template.parts[1].literal, ".int");
-    cr_expect_null(clone->prepared);
-    cr_expect_eq(clone->prepared_plain_size + clone->prepared_slots_size, 0);
+    cr_expect(clone->brief->tenant == clone);
+    cr_expect_not(clone->brief->is_far);
+    cr_expect_eq(clone->brief->plain_size + clone->brief->slots_size, 0);
     tenant_free(clone);
     tenant_free(NULL);
 }
