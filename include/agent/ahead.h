@@ -13,25 +13,27 @@
 #include "agent/snapshot.h"
 
 enum {
-    AHEAD_MAX = 64, /* HAProxy has up to 20 requests in flight on a connection */
+    AHEAD_MAX = 64, /* as many as a number has bits; HAProxy has up to 20 requests in flight on a
+                       connection */
 };
 
 struct ahead_request {
-    struct slice host;   /* in what was received */
-    struct slice behind; /* what follows it in its frame */
-    struct route_guess guess;
+    struct route_guess guess; /* its name lies in what was received, */
+    struct slice behind;      /* and this follows it in its frame */
 };
 
-/* The steps of a guess, and what is read behind them. */
+/* What is read, step by step. Most requests take three of these steps, from a host to its entry and
+ * the brief that it leads to. */
 enum ahead_step {
-    AHEAD_HOST,
-    AHEAD_WILDCARD,
-    AHEAD_PREFIX,
-    AHEAD_PATH,
-    AHEAD_BRIEF,
-    AHEAD_ANSWER,
-    AHEAD_FEATURES,
-    AHEAD_RULES,
+    AHEAD_HOST,     /* the bucket of the host; where that is nobody's, */
+    AHEAD_WILDCARD, /* of the wildcard */
+    AHEAD_ENTRY,    /* what was found there; where the host has paths, */
+    AHEAD_PATH,     /* the bucket of the path, */
+    AHEAD_RULE,     /* what was found there */
+    AHEAD_BRIEF,    /* whose it is; where that one may have rules, limits or replicas, */
+    AHEAD_TENANT,   /* where these are, */
+    AHEAD_FEATURES, /* and they */
+    AHEAD_DONE,
     AHEAD_STEPS
 };
 
@@ -39,8 +41,9 @@ enum ahead_step {
 struct ahead {
     const struct route_table *table; /* the snapshot's */
     unsigned count;
-    unsigned next;              /* those before it have been taken */
-    unsigned done[AHEAD_STEPS]; /* of how many requests each step has been taken */
+    unsigned next;             /* those before it have been taken */
+    unsigned run_again_at;     /* more is to be read before that one is decided */
+    uint64_t due[AHEAD_STEPS]; /* who is to take a step next, a bit for each request */
     struct ahead_request requests[AHEAD_MAX];
 };
 

@@ -4,8 +4,8 @@
  * locked instruction is needed and no two threads write to one cache line. The memory is there
  * before the first decision.
  *
- * Tenants have places, which the publisher gives out (tenant_brief.count_place). Those that have none
- * are counted together at COUNT_PLACE_OTHER; decisions about no tenant, by outcome alone.
+ * Tenants have places, which the publisher gives out (tenant_brief.count_place). Those that have
+ * none are counted together at COUNT_PLACE_OTHER; decisions about no tenant, by outcome alone.
  */
 #pragma once
 

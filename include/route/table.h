@@ -48,6 +48,8 @@ bool route_table_is_large(const struct route_table *table);
  * asks for what the next one reads. What they find is a guess, since nobody has compared keys; the
  * lookup does. */
 struct route_guess {
+    struct slice name;              /* the host */
+    bool is_nobodys;                /* the host itself leads to nothing; a wildcard may */
     uint64_t name_hash;             /* of the host, or of the wildcard that it fits */
     uint64_t hash;                  /* of that with the prefix */
     struct slice prefix;            /* of the path: the longest that may have a rule */
@@ -55,10 +57,10 @@ struct route_guess {
     const struct route_entry *path; /* what it leads to with the path; NULL: nothing */
 };
 
+/* `host` is to stay where it is. */
 void route_guess_begin(struct route_guess *guess, const struct route_table *table,
                        struct slice host);
-void route_guess_host(struct route_guess *guess, const struct route_table *table,
-                      struct slice host);
+void route_guess_host(struct route_guess *guess, const struct route_table *table);
 /* Where the host itself leads to nothing. */
 void route_guess_wildcard(struct route_guess *guess, const struct route_table *table);
 /* Whether the path has to be looked at, too: then in two steps. */

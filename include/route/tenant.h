@@ -135,7 +135,7 @@ struct tenant {
     bool takes_over : 1;      /* some path of it has the mode "takeover" */
     bool secures_cookies : 1; /* what its upstream sets is for https alone */
     bool nosniffs : 1;        /* browsers are to believe Content-Type */
-    char *backend; /* use_backend owui_<backend>; NULL: the address in `upstream` */
+    char *backend;            /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
     struct maintenance *maintenance; /* NULL: none is planned */
     struct suspension *suspended;    /* NULL: it is not */

@@ -4,6 +4,10 @@
 #include "route/replica.h"
 #include "spop/spop_frame.h"
 
+/* So many decisions are made between two looks ahead: each costs something, whatever there is to
+ * do. */
+enum { STRIDE = 4 };
+
 /* Without its value: the first byte is 240 or more when others follow, and of these the last one is
  * below 128. */
 static void skip_varint(struct reader *reader)
@@ -17,6 +21,14 @@ static void skip_varint(struct reader *reader)
 static bool skip_text(struct reader *reader, struct slice text)
 {
     return slice_equal(reader_bytes(reader, text.size), text);
+}
+
+/* Without the port. A name hardly ever ends with a digit, so that most need not be searched. */
+static struct slice without_port(struct slice host)
+{
+    char last = host.size > 0 ? host.data[host.size - 1] : '\0';
+    const char *colon = last >= '0' && last <= '9' ? memchr(host.data, ':', host.size) : NULL;
+    return colon != NULL ? slice_head(host, (size_t)(colon - host.data)) : host;
 }
 
 /* The Host that a NOTIFY tells first, as haproxy/owui.spoe.cfg has it, in the words of its sender
@@ -35,9 +47,7 @@ static struct slice peek_host(struct reader *frame)
     if (!skip_text(frame, SLICE("\x04host\x08")))
         return (struct slice){0};
     uint8_t size = reader_u8(frame); /* in one byte, as all but absurd ones are */
-    struct slice host = reader_bytes(frame, size);
-    const char *colon = host.size > 0 ? memchr(host.data, ':', host.size) : NULL;
-    return colon != NULL ? slice_head(host, (size_t)(colon - host.data)) : host;
+    return without_port(reader_bytes(frame, size));
 }
 
 /* The path, which comes next. */
@@ -62,102 +72,134 @@ static void peek_hosts(struct slice frames, struct ahead *ahead)
         if (host.size == 0)
             continue;
         struct ahead_request *request = &ahead->requests[ahead->count++];
-        request->host = host;
         request->behind = slice_from(frame.position, reader_left(&frame));
         route_guess_begin(&request->guess, ahead->table, host);
     }
 }
 
-/* The guess's tenant, if it may have rules, limits or replicas, as its brief tells. */
-static const struct tenant *featured(const struct route_guess *guess)
+/* Each of these is a step: it reads what the one before has asked for, asks for what the next one
+ * reads, and returns which that is. */
+
+static enum ahead_step read_host(const struct ahead *ahead, struct ahead_request *request)
 {
-    const struct tenant_brief *brief = route_guess_brief(guess);
-    return brief != NULL && (brief->has_policy || !brief->is_reachable) ? brief->tenant : NULL;
+    route_guess_host(&request->guess, ahead->table);
+    return request->guess.is_nobodys ? AHEAD_WILDCARD : AHEAD_ENTRY;
 }
 
-/* These are two steps, because where the rules and the replicas are has to be read first. */
-static void prefetch_features(const struct route_guess *guess)
+static enum ahead_step read_wildcard(const struct ahead *ahead, struct ahead_request *request)
 {
-    const struct tenant *tenant = featured(guess);
-    if (tenant == NULL)
-        return;
+    route_guess_wildcard(&request->guess, ahead->table);
+    return request->guess.host != NULL ? AHEAD_ENTRY : AHEAD_DONE;
+}
+
+static enum ahead_step read_entry(const struct ahead *ahead, struct ahead_request *request)
+{
+    if (route_guess_has_paths(&request->guess)) {
+        route_guess_prefix(&request->guess, ahead->table, peek_path(request->behind));
+        return AHEAD_PATH;
+    }
+    route_guess_prefetch_brief(&request->guess);
+    return AHEAD_BRIEF;
+}
+
+static enum ahead_step read_path(const struct ahead *ahead, struct ahead_request *request)
+{
+    route_guess_path(&request->guess, ahead->table);
+    return AHEAD_RULE;
+}
+
+static enum ahead_step read_rule(struct ahead_request *request)
+{
+    route_guess_prefetch_brief(&request->guess);
+    return AHEAD_BRIEF;
+}
+
+/* A long answer lies apart, and so do rules, limits and replicas. */
+static enum ahead_step read_brief(const struct ahead_request *request)
+{
+    const struct tenant_brief *brief = route_guess_brief(&request->guess);
+    if (brief == NULL)
+        return AHEAD_DONE;
+    if (brief->is_far)
+        prefetch(brief->far, brief->slots_size);
+    if (!brief->has_policy && brief->is_reachable)
+        return AHEAD_DONE;
+    __builtin_prefetch(brief->tenant);
+    return AHEAD_TENANT;
+}
+
+static enum ahead_step read_tenant(const struct ahead_request *request)
+{
+    const struct tenant *tenant = route_guess_brief(&request->guess)->tenant;
     if (tenant->policy != NULL) {
         prefetch(tenant->policy, sizeof(*tenant->policy));
         __builtin_prefetch(tenant->prepared_limits);
     }
     if (tenant->replicas != NULL)
         __builtin_prefetch(tenant->replicas);
+    return AHEAD_FEATURES;
 }
 
-static void prefetch_rules(const struct route_guess *guess)
+static enum ahead_step read_features(const struct ahead_request *request)
 {
-    const struct tenant *tenant = featured(guess);
-    if (tenant == NULL)
-        return;
+    const struct tenant *tenant = route_guess_brief(&request->guess)->tenant;
     if (tenant->policy != NULL)
         policy_prefetch(tenant->policy);
     if (tenant->prepared_limits != NULL)
         __builtin_prefetch(tenant->prepared_limits[0].bytes);
     if (tenant->replicas != NULL)
         replica_set_prefetch(tenant->replicas);
+    return AHEAD_DONE;
 }
 
-/* A long answer lies apart from its brief. */
-static void prefetch_answer(const struct route_guess *guess)
+static enum ahead_step take_step(const struct ahead *ahead, enum ahead_step step,
+                                 struct ahead_request *request)
 {
-    const struct tenant_brief *brief = route_guess_brief(guess);
-    const struct tenant *tenant = featured(guess);
-    if (tenant != NULL)
-        __builtin_prefetch(tenant);
-    if (brief != NULL && brief->is_far)
-        prefetch(brief->far, brief->slots_size);
-}
-
-static void take_step(const struct ahead *ahead, enum ahead_step step,
-                      struct ahead_request *request)
-{
-    struct route_guess *guess = &request->guess;
     switch (step) {
-    case AHEAD_HOST: route_guess_host(guess, ahead->table, request->host); break;
-    case AHEAD_WILDCARD: route_guess_wildcard(guess, ahead->table); break;
-    case AHEAD_PREFIX:
-        if (route_guess_has_paths(guess))
-            route_guess_prefix(guess, ahead->table, peek_path(request->behind));
-        break;
-    case AHEAD_PATH:
-        if (route_guess_has_paths(guess))
-            route_guess_path(guess, ahead->table);
-        break;
-    case AHEAD_BRIEF: route_guess_prefetch_brief(guess); break;
-    case AHEAD_ANSWER: prefetch_answer(guess); break;
-    case AHEAD_FEATURES: prefetch_features(guess); break;
-    case AHEAD_RULES: prefetch_rules(guess); break;
+    case AHEAD_HOST: return read_host(ahead, request);
+    case AHEAD_WILDCARD: return read_wildcard(ahead, request);
+    case AHEAD_ENTRY: return read_entry(ahead, request);
+    case AHEAD_PATH: return read_path(ahead, request);
+    case AHEAD_RULE: return read_rule(request);
+    case AHEAD_BRIEF: return read_brief(request);
+    case AHEAD_TENANT: return read_tenant(request);
+    case AHEAD_FEATURES: return read_features(request);
+    case AHEAD_DONE:
     case AHEAD_STEPS: break;
+    }
+    return AHEAD_DONE;
+}
+
+static uint64_t bits_below(unsigned end)
+{
+    return end < AHEAD_MAX ? (UINT64_C(1) << end) - 1 : UINT64_MAX;
+}
+
+/* Takes a step for all requests up to one that are to take it. */
+static inline void step_up_to(struct ahead *ahead, enum ahead_step step, unsigned end)
+{
+    uint64_t due = ahead->due[step] & bits_below(end);
+    ahead->due[step] -= due;
+    for (; due != 0; due &= due - 1) {
+        enum ahead_step next = take_step(ahead, step, &ahead->requests[__builtin_ctzll(due)]);
+        ahead->due[next] |= due & -due;
     }
 }
 
-/* Takes a step for all requests up to one. */
-static inline void step_up_to(struct ahead *ahead, enum ahead_step step, unsigned end)
-{
-    if (end > ahead->count)
-        end = ahead->count;
-    for (unsigned *done = &ahead->done[step]; *done < end; ++*done)
-        take_step(ahead, step, &ahead->requests[*done]);
-}
-
-/* What is due before the request with this number is decided. What comes long before its time
+/* What is due before the requests from this number on are decided. What comes long before its time
  * drives others from the nearest cache, and the processor waits for so many lines only: so each
  * step is taken some decisions ahead of the one that needs it. */
 static void run_ahead_of(struct ahead *ahead, unsigned number)
 {
-    step_up_to(ahead, AHEAD_HOST, number + 24);
-    step_up_to(ahead, AHEAD_WILDCARD, number + 20);
-    step_up_to(ahead, AHEAD_PREFIX, number + 16);
-    step_up_to(ahead, AHEAD_PATH, number + 12);
-    step_up_to(ahead, AHEAD_BRIEF, number + 8);
-    step_up_to(ahead, AHEAD_ANSWER, number + 5);
-    step_up_to(ahead, AHEAD_FEATURES, number + 3);
-    step_up_to(ahead, AHEAD_RULES, number + 2);
+    step_up_to(ahead, AHEAD_HOST, number + 28);
+    step_up_to(ahead, AHEAD_WILDCARD, number + 24);
+    step_up_to(ahead, AHEAD_ENTRY, number + 20);
+    step_up_to(ahead, AHEAD_PATH, number + 16);
+    step_up_to(ahead, AHEAD_RULE, number + 12);
+    step_up_to(ahead, AHEAD_BRIEF, number + 9);
+    step_up_to(ahead, AHEAD_TENANT, number + 7);
+    step_up_to(ahead, AHEAD_FEATURES, number + 5);
+    ahead->run_again_at = number + STRIDE;
 }
 
 void answer_ahead(const struct snapshot *snapshot, const struct slice *received, size_t count,
@@ -171,6 +213,7 @@ void answer_ahead(const struct snapshot *snapshot, const struct slice *received,
         peek_hosts(received[i], ahead);
     if (ahead->count < 2)
         ahead->count = 0; /* nothing could overlap */
+    ahead->due[AHEAD_HOST] = bits_below(ahead->count);
     run_ahead_of(ahead, 0);
 }
 
@@ -178,16 +221,17 @@ void ahead_forget(struct ahead *ahead)
 {
     ahead->count = 0;
     ahead->next = 0;
-    memset(ahead->done, 0, sizeof(ahead->done));
+    memset(ahead->due, 0, sizeof(ahead->due));
 }
 
 const struct route_guess *ahead_take(struct ahead *ahead, struct slice host)
 {
     for (unsigned i = ahead->next; i < ahead->count; i++) {
-        if (ahead->requests[i].host.data != host.data)
+        if (ahead->requests[i].guess.name.data != host.data)
             continue;
         ahead->next = i + 1;
-        run_ahead_of(ahead, i + 1);
+        if (i >= ahead->run_again_at)
+            run_ahead_of(ahead, i);
         return &ahead->requests[i].guess;
     }
     return NULL;

@@ -202,9 +202,9 @@ HOT static void write_forward(const struct request *request, const struct decisi
                               struct writer *actions)
 {
     const struct tenant_brief *target = decision->target;
-    writer_bytes(actions, slice_from(tenant_brief_answer(target), request->headers_in_one
-                                                                      ? target->plain_size
-                                                                      : target->slots_size));
+    writer_bytes(actions,
+                 slice_from(tenant_brief_answer(target),
+                            request->headers_in_one ? target->plain_size : target->slots_size));
     if (decision->replica.replica != NULL)
         write_replica(&decision->replica, actions);
     if (decision->sets_share)

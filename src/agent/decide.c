@@ -333,8 +333,7 @@ static const struct tenant_brief *find_instance(const struct snapshot *snapshot,
 {
     char name[INSTANCE_NAME_MAX_BYTES];
     struct slice key = instance_name(match->tenant, match->label, name);
-    const struct tenant *instance =
-        key.size > 0 ? route_table_tenant(snapshot->table, key) : NULL;
+    const struct tenant *instance = key.size > 0 ? route_table_tenant(snapshot->table, key) : NULL;
     return instance != NULL ? instance->brief : NULL;
 }
 

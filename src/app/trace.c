@@ -99,8 +99,7 @@ static void put_decision(struct texts *texts, const struct decision *decision)
 {
     struct trace_entry *entry = texts->entry;
     const struct tenant *tenant = decision->match.tenant;
-    const struct tenant *target =
-        decision->target != NULL ? decision->target->tenant : NULL;
+    const struct tenant *target = decision->target != NULL ? decision->target->tenant : NULL;
     struct slice upstream = {0};
     entry->client = decision->client.ip;
     entry->status = decision->status;

@@ -148,13 +148,20 @@ static struct slice first_label(struct slice host)
     return dot != NULL ? slice_head(host, (size_t)(dot - host.data)) : host;
 }
 
+/* Whether it was this host that is known to lead to nothing. */
+static bool is_nobodys(const struct route_guess *guess, struct slice host)
+{
+    return guess->is_nobodys && slice_equal(guess->name, host);
+}
+
 static void find(const struct route_table *table, const struct route_guess *guess,
                  struct slice host, struct slice path, struct route_match *match,
                  const struct listener *listener)
 {
     const struct key key = {.kind = KEY_HOST, .name = host};
     *match = (struct route_match){0};
-    if (try_host(table, &key, guess, path, (struct slice){0}, match, listener))
+    if (!is_nobodys(guess, host) &&
+        try_host(table, &key, guess, path, (struct slice){0}, match, listener))
         return;
     struct slice label = first_label(host);
     if (label.size == host.size)
@@ -193,7 +200,7 @@ bool route_table_is_large(const struct route_table *table)
 void route_guess_begin(struct route_guess *guess, const struct route_table *table,
                        struct slice host)
 {
-    *guess = (struct route_guess){.name_hash = key_hash_name(KEY_HOST, host)};
+    *guess = (struct route_guess){.name = host, .name_hash = key_hash_name(KEY_HOST, host)};
     slots_prefetch(&table->hosts, guess->name_hash);
 }
 
@@ -206,13 +213,16 @@ static const struct route_entry *guess_entry(const struct route_table *table, ui
     return entry;
 }
 
-void route_guess_host(struct route_guess *guess, const struct route_table *table, struct slice host)
+void route_guess_host(struct route_guess *guess, const struct route_table *table)
 {
     guess->host = guess_entry(table, guess->name_hash);
-    struct slice label = first_label(host);
-    if (guess->host != NULL || label.size == host.size)
+    guess->is_nobodys = guess->host == NULL;
+    if (!guess->is_nobodys)
         return;
-    guess->name_hash = key_hash_name(KEY_WILDCARD, slice_skip(host, label.size + 1));
+    struct slice label = first_label(guess->name);
+    if (label.size == guess->name.size)
+        return;
+    guess->name_hash = key_hash_name(KEY_WILDCARD, slice_skip(guess->name, label.size + 1));
     slots_prefetch(&table->hosts, guess->name_hash);
 }
 

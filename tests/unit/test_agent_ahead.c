@@ -80,7 +80,7 @@ static void ask(struct writer *writer, const char *host, const char *path)
 static size_t found(void)
 {
     size_t count = 0;
-    for (unsigned i = 0; i < ahead.done[AHEAD_BRIEF]; i++)
+    for (unsigned i = 0; i < ahead.count; i++)
         count += route_guess_brief(&ahead.requests[i].guess) != NULL;
     return count;
 }
@@ -189,7 +189,7 @@ Test(agent_ahead, what_was_found_is_told_in_order, .fini = close_down)
     cr_assert(eq(int, (int)ahead.count, (int)COUNT_OF(hosts)));
     struct slice seen[COUNT_OF(hosts)];
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
-        seen[i] = ahead.requests[i].host;
+        seen[i] = ahead.requests[i].guess.name;
     cr_expect(not(was_told(SLICE("t1.example.test"))));
     cr_expect(eq(str, take(seen[0])->name, "t1"));
     cr_expect(zero(ptr, (void *)take(seen[1])));
@@ -214,7 +214,7 @@ Test(agent_ahead, each_of_a_long_burst_is_told, .fini = close_down)
     (void)look_ahead(ask_all(hosts, AHEAD_MAX));
     cr_assert(eq(u32, ahead.count, AHEAD_MAX));
     for (unsigned i = 0; i < AHEAD_MAX; i++)
-        seen[i] = ahead.requests[i].host;
+        seen[i] = ahead.requests[i].guess.name;
     for (unsigned i = 0; i < AHEAD_MAX; i += i == 20 ? 30 : 1)
         cr_expect(eq(str, take(seen[i])->hosts[0].name, names[i]));
 }
@@ -229,7 +229,7 @@ Test(agent_ahead, wildcards_are_looked_up_too, .fini = close_down)
     serve(MANY);
     cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 3));
     for (unsigned i = 0; i < COUNT_OF(hosts); i++) {
-        const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].host);
+        const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].guess.name);
         const struct tenant *tenant = tenant_of(guess);
         cr_assert(eq(int, tenant != NULL, names[i] != NULL));
         if (tenant != NULL)
@@ -267,7 +267,7 @@ Test(agent_ahead, paths_are_looked_up_too, .fini = close_down)
     (void)look_ahead(writer_written(&writer));
     cr_assert(eq(u32, ahead.count, COUNT_OF(CASES)));
     for (unsigned i = 0; i < COUNT_OF(CASES); i++) {
-        const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].host);
+        const struct route_guess *guess = ahead_take(&ahead, ahead.requests[i].guess.name);
         const struct tenant *tenant = tenant_of(guess);
         cr_expect(eq(int, guess->path != NULL, CASES[i].by_path), "%s", CASES[i].path);
         cr_expect(eq(int, tenant != NULL, CASES[i].tenant != NULL), "%s", CASES[i].path);
@@ -306,6 +306,25 @@ Test(agent_ahead, a_wrong_guess_leads_nowhere, .fini = close_down)
     cr_expect(eq(str, match.tenant->name, "t2"));
     route_table_find_guessed(snapshot.table, guess, SLICE("nobody.test"), SLICE("/"), &match);
     cr_expect(eq(ptr, (void *)(uintptr_t)match.tenant, NULL));
+}
+
+/* A host that is nobody's is not looked for again: that very host, and no other. */
+Test(agent_ahead, a_host_that_is_nobodys_says_nothing_of_others, .fini = close_down)
+{
+    const char *const hosts[] = {"chat.t10.example.test", "t11.example.test"};
+    struct route_match match;
+    serve(MANY);
+    (void)look_ahead(ask_all(hosts, COUNT_OF(hosts)));
+    const struct route_guess *guess = &ahead.requests[0].guess;
+    cr_assert(guess->is_nobodys);
+    cr_assert(not(ahead.requests[1].guess.is_nobodys));
+    route_table_find_guessed(snapshot.table, guess, SLICE("t10.example.test"), SLICE("/"), &match);
+    cr_expect(eq(str, match.tenant->name, "t10"));
+    cr_expect(zero(sz, match.label.size));
+    route_table_find_guessed(snapshot.table, guess, SLICE("code.t10.example.test"), SLICE("/"),
+                             &match);
+    cr_expect(eq(str, match.tenant->name, "t10"));
+    cr_expect(slice_equal(match.label, SLICE("code")));
 }
 
 Test(agent_ahead, a_path_that_was_guessed_wrongly_leads_nowhere, .fini = close_down)
@@ -409,5 +428,6 @@ Test(agent_ahead, a_hundred_tenants_with_features_are_looked_up, .fini = close_d
     snapshot.table = route_registry_build(registry, 2);
     cr_assert(eq(sz, look_ahead(ask_all(hosts, COUNT_OF(hosts))), 4));
     for (size_t i = 0; i < 4; i++)
-        cr_expect(ne(ptr, (void *)(uintptr_t)ahead_take(&ahead, ahead.requests[i].host), NULL));
+        cr_expect(
+            ne(ptr, (void *)(uintptr_t)ahead_take(&ahead, ahead.requests[i].guess.name), NULL));
 }

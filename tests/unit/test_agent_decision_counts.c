@@ -27,7 +27,8 @@ Test(decision_counts, are_kept_by_outcome_and_place)
     struct tenant *first = tenant_new();
     struct tenant *beyond = tenant_new();
     first->brief->count_place = 2;
-    beyond->brief->count_place = 3; /* of a snapshot that knows more places: none may be written outside */
+    beyond->brief->count_place =
+        3; /* of a snapshot that knows more places: none may be written outside */
     struct decision forward = decision_of(first, OUTCOME_FORWARD);
     struct decision denied = decision_of(beyond, OUTCOME_DENY_ORIGIN);
     struct decision nobodys = decision_of(NULL, OUTCOME_BAD_REQUEST);

@@ -536,7 +536,7 @@ static struct route_guess guess_of(const struct route_table *table, const char *
 {
     struct route_guess guess;
     route_guess_begin(&guess, table, slice_of(host));
-    route_guess_host(&guess, table, slice_of(host));
+    route_guess_host(&guess, table);
     route_guess_wildcard(&guess, table);
     if (route_guess_has_paths(&guess)) {
         route_guess_prefix(&guess, table, slice_of(path));
