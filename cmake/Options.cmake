@@ -27,6 +27,12 @@ foreach(config IN ITEMS RELEASE RELWITHDEBINFO MINSIZEREL)
     string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_${config} "${CMAKE_C_FLAGS_${config}}")
 endforeach()
 
+# Where a loop begins is otherwise as luck has it: what is changed in one file has cost a loop over a
+# host's bytes in another a twentieth of a decision.
+if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+    target_compile_options(project_flags INTERFACE -falign-functions=64 -falign-loops=32)
+endif()
+
 if(SANITIZE)
     list(JOIN SANITIZE "," sanitizers)
     target_compile_options(project_flags INTERFACE -fsanitize=${sanitizers}
