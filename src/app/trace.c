@@ -95,28 +95,32 @@ static void put_rest(struct texts *texts, const struct decision *decision)
     put(texts, TRACE_PATH, decision->path);
 }
 
+/* Where it goes. Port 0 tells a backend from a host. */
+static void put_upstream(struct texts *texts, const struct decision *decision)
+{
+    struct slice name = {0};
+    texts->entry->port = 0;
+    if (decision->outcome == OUTCOME_FORWARD) {
+        const struct tenant *target = decision->target->tenant;
+        const struct replica *replica = decision->replica.replica;
+        const struct upstream *upstream = replica != NULL ? &replica->upstream : &target->upstream;
+        name = slice_of(target->backend != NULL ? target->backend : upstream->host);
+        texts->entry->port = target->backend != NULL ? 0 : upstream->port;
+    }
+    put(texts, TRACE_UPSTREAM, name);
+}
+
 static void put_decision(struct texts *texts, const struct decision *decision)
 {
     struct trace_entry *entry = texts->entry;
     const struct tenant *tenant = decision->match.tenant;
-    const struct tenant *target = decision->target != NULL ? decision->target->tenant : NULL;
-    struct slice upstream = {0};
     entry->client = decision->client.ip;
     entry->status = decision->status;
-    entry->port = 0;
     entry->flags = decision->client.https ? TRACE_HTTPS : 0;
-    if (decision->outcome == OUTCOME_FORWARD && target->backend != NULL) {
-        upstream = slice_of(target->backend); /* port 0 tells it from a host */
-    } else if (decision->outcome == OUTCOME_FORWARD) {
-        const struct replica *replica = decision->replica.replica;
-        const struct upstream *told = replica != NULL ? &replica->upstream : &target->upstream;
-        upstream = slice_of(told->host);
-        entry->port = told->port;
-    }
     put(texts, TRACE_DECISION, slice_of(outcome_name(decision->outcome)));
     put(texts, TRACE_REASON, slice_of(decision->status >= 400 ? decision_reason(decision) : NULL));
     put(texts, TRACE_TENANT, slice_of(tenant != NULL ? tenant->name : NULL));
-    put(texts, TRACE_UPSTREAM, upstream);
+    put_upstream(texts, decision);
     put(texts, TRACE_TO, decision->location);
 }
 
