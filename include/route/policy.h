@@ -77,7 +77,9 @@ struct policy_rule {
     /* Instead of the tenant's; LIMIT_INHERITED in a member stands for that one's value until
      * policy_complete(). */
     struct limits limits;
-    bool counts_apart; /* its requests_per_10s is its own, and so is the count */
+    /* Of policy_complete(): whose requests_per_10s or websockets is its own has its own count. */
+    bool counts_requests;
+    bool counts_websockets;
     struct place place;
 };
 

@@ -46,14 +46,19 @@ static void set_more(struct writer *actions)
     spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("more"), true);
 }
 
-static void write_block(struct slice key, const struct limits *limits, unsigned apart,
-                        struct writer *actions)
+/* `rule` is whose limits they are: NULL for the tenant's own. What a rule counts by itself has its
+ * number, from 1 on, behind the key. */
+static void write_block(struct slice key, const struct policy *policy,
+                        const struct policy_rule *rule, struct writer *actions)
 {
+    const struct limits *limits = rule != NULL ? &rule->limits : &policy->limits;
+    uint64_t number = rule != NULL ? (uint64_t)(rule - policy->rules) + 1 : 0;
     if (look_further(limits))
         set_more(actions);
     if (counts(limits))
         action_set_text(actions, SLICE("lk"), key);
-    set_some(actions, SLICE("lo"), apart);
+    set_some(actions, SLICE("lo"), rule != NULL && rule->counts_requests ? number : 0);
+    set_some(actions, SLICE("ls"), rule != NULL && rule->counts_websockets ? number : 0);
     set_some(actions, SLICE("lr"), limits->requests_per_10s);
     set_some(actions, SLICE("lw"), limits->websockets);
     set_some(actions, SLICE("lb"), limits->max_body_bytes);
@@ -86,11 +91,7 @@ void limits_prepare(struct tenant *tenant)
     tenant->prepared_limit_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         struct writer actions = writer_of(buffer, sizeof(buffer));
-        if (i == 0)
-            write_block(key, &policy->limits, 0, &actions);
-        else
-            write_block(key, &policy->rules[i - 1].limits,
-                        policy->rules[i - 1].counts_apart ? (unsigned)i : 0, &actions);
+        write_block(key, policy, i > 0 ? &policy->rules[i - 1] : NULL, &actions);
         keep(&actions, &tenant->prepared_limits[i]);
     }
 }

@@ -94,7 +94,7 @@ static void read_stat(struct top_haproxy *haproxy, struct slice answer)
     }
 }
 
-/* The value of `key` in "0x55: key=acme use=1 exp=9999 conn_cur=3". */
+/* The value of `key` in "0x55: key=acme/2 use=1 exp=9999 conn_cur=3". */
 static struct slice entry_value(struct slice line, struct slice key)
 {
     const char *found = memmem(line.data, line.size, key.data, key.size);
@@ -105,11 +105,18 @@ static struct slice entry_value(struct slice line, struct slice key)
     return end != NULL ? slice_head(rest, (size_t)(end - rest.data)) : rest;
 }
 
+/* "acme" of "acme/", or of "acme/2", which is what its second route counts by itself. */
+static struct slice tenant_of(struct slice key)
+{
+    const char *slash = key.size > 0 ? memrchr(key.data, '/', key.size) : NULL;
+    return slash != NULL ? slice_head(key, (size_t)(slash - key.data)) : key;
+}
+
 static void read_sockets(struct top_haproxy *haproxy, struct slice answer)
 {
     struct slice line;
     while (runtime_next_line(&answer, &line)) {
-        struct slice tenant = entry_value(line, SLICE(" key="));
+        struct slice tenant = tenant_of(entry_value(line, SLICE(" key=")));
         struct slice open = entry_value(line, SLICE(" conn_cur="));
         if (tenant.size == 0 || open.size == 0)
             continue;

@@ -118,6 +118,7 @@ void rule_limits_read(const struct node *node, struct limits *limits)
     static const struct option OPTIONS[] = {
         {"requests_per_10s", read_requests},
         {"max_body", read_max_body},
+        {"websockets", read_websockets},
     };
     if (node_is(node, JSON_TYPE_OBJECT))
         options_read(node, OPTIONS, COUNT_OF(OPTIONS), limits);

@@ -196,6 +196,7 @@ static void read_timeouts(const struct node *node, void *target)
 
 static const struct limits INHERITED = {
     .requests_per_10s = (unsigned)LIMIT_INHERITED,
+    .websockets = (unsigned)LIMIT_INHERITED,
     .max_body_bytes = (uint64_t)LIMIT_INHERITED,
     .server_timeout_ms = (unsigned)LIMIT_INHERITED,
     .tunnel_timeout_ms = (unsigned)LIMIT_INHERITED,

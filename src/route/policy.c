@@ -197,15 +197,22 @@ const struct policy_rule *policy_find_rule(const struct policy *policy,
     return NULL;
 }
 
+static bool is_own(unsigned limit)
+{
+    return limit != (unsigned)LIMIT_INHERITED && limit != 0;
+}
+
 void policy_complete(struct policy *policy)
 {
     const struct limits *all = &policy->limits;
     for (size_t i = 0; i < policy->rule_count; i++) {
         struct limits *limits = &policy->rules[i].limits;
-        policy->rules[i].counts_apart =
-            limits->requests_per_10s != (unsigned)LIMIT_INHERITED && limits->requests_per_10s != 0;
+        policy->rules[i].counts_requests = is_own(limits->requests_per_10s);
+        policy->rules[i].counts_websockets = is_own(limits->websockets);
         if (limits->requests_per_10s == (unsigned)LIMIT_INHERITED)
             limits->requests_per_10s = all->requests_per_10s;
+        if (limits->websockets == (unsigned)LIMIT_INHERITED)
+            limits->websockets = all->websockets;
         if (limits->max_body_bytes == (uint64_t)LIMIT_INHERITED)
             limits->max_body_bytes = all->max_body_bytes;
         if (limits->server_timeout_ms == (unsigned)LIMIT_INHERITED)
@@ -214,7 +221,6 @@ void policy_complete(struct policy *policy)
             limits->tunnel_timeout_ms = all->tunnel_timeout_ms;
         limits->signin_per_minute_per_ip = all->signin_per_minute_per_ip;
         limits->signin_per_minute_per_subnet = all->signin_per_minute_per_subnet;
-        limits->websockets = all->websockets;
         policy->looks_at_method |= policy->rules[i].methods != 0;
         policy->looks_at_clock |=
             policy->rules[i].hours != NULL || policy->rules[i].not_hours != NULL;

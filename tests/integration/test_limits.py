@@ -47,6 +47,8 @@ def limits_stack(new_module_stack, upstreams, silent):
                         "limits": {"requests_per_10s": 2, "max_body": "4KB"},
                     },
                     {"match": {"path": "/api/version"}, "limits": {"requests_per_10s": None}},
+                    {"match": {"path": "/ws/socket.io/few"}, "limits": {"websockets": 1}},
+                    {"match": {"path": "/ws/socket.io/any"}, "limits": {"websockets": None}},
                 ],
             ),
             "two": tenant("two", beta, limits=few),
@@ -275,15 +277,15 @@ def test_a_body_of_unknown_length(limits):
 
 
 @contextlib.contextmanager
-def websocket(stack, host):
+def websocket(stack, host, target=SOCKET):
     with connect(stack.http_port) as sock:
-        sock.sendall(request_bytes("GET", SOCKET, host, UPGRADE))
+        sock.sendall(request_bytes("GET", target, host, UPGRADE))
         yield read_answer(sock).status, sock
 
 
-def open_sockets(stack):
-    table = stack.runtime("show table owui_websockets")
-    return int(table.partition("conn_cur=")[2].split()[0]) if "key=one " in table else 0
+def open_sockets(stack, key="one/"):
+    table = stack.runtime("show table owui_websockets").partition(f"key={key} ")[2]
+    return int(table.partition("conn_cur=")[2].split()[0]) if table else 0
 
 
 def test_open_websockets_are_counted_while_they_are_open(limits):
@@ -298,6 +300,24 @@ def test_open_websockets_are_counted_while_they_are_open(limits):
     limits.runtime("clear table owui_requests")
     with websocket(limits, "one.test") as again:
         assert again[0] == 101
+
+
+def test_a_routes_websockets_count_apart(limits):
+    few = SOCKET.replace("?", "few/?")
+    unlimited = SOCKET.replace("?", "any/?")
+    with websocket(limits, "one.test", few) as first, websocket(limits, "one.test", few) as second:
+        assert (first[0], second[0]) == (101, 429)
+        wait_until(
+            lambda: (open_sockets(limits, "one/3"), open_sockets(limits)) == (1, 0), "its own count"
+        )
+        with websocket(limits, "one.test") as another:
+            assert another[0] == 101
+            with contextlib.ExitStack() as stack:
+                free = [
+                    stack.enter_context(websocket(limits, "one.test", unlimited)) for _ in range(3)
+                ]
+                assert [status for status, _ in free] == [101] * 3  # more than the tenant's two
+    wait_until(lambda: open_sockets(limits, "one/3") == 0, "the socket's end in the count")
 
 
 # --- timeouts -----------------------------------------------------------------------------------
@@ -335,6 +355,7 @@ def test_explain_shows_limits(limits):
     assert one["limits"] == {
         "counted_as": "one/",
         "requests_per_10s": 5,
+        "websockets_counted_as": "one/",
         "websockets": 2,
         "max_body_bytes": 1024 * KB,
         "tunnel_timeout_ms": 3600000,

@@ -227,7 +227,11 @@ GOOD = [
     with_global(defaults={"limits": {"max_body": "1GB"}, "timeouts": {"tunnel": "1d"}}),
     with_tenant(
         routes=[
-            {"match": {}, "limits": {"requests_per_10s": 5}, "timeouts": {"server": "30m"}},
+            {
+                "match": {},
+                "limits": {"requests_per_10s": 5, "websockets": 5},
+                "timeouts": {"server": "30m"},
+            },
             {"match": {}, "action": "allow", "limits": {"max_body": None}},
         ]
     ),
@@ -554,7 +558,7 @@ BAD = [
     with_tenant(limits=[]),
     with_tenant(timeouts={"server": 5}),
     with_tenant(timeouts={"client": "5s"}),
-    with_tenant(routes=[{"match": {}, "limits": {"websockets": 5}}]),
+    with_tenant(routes=[{"match": {}, "limits": {"websockets": 0}}]),
     with_tenant(routes=[{"match": {}, "action": "deny", "limits": {}}]),
     with_tenant(routes=[{"match": {}, "action": "deny", "timeouts": {}}]),
     with_haproxy(tables={"requests": 1}),

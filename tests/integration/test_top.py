@@ -233,7 +233,8 @@ def test_json(busy):
 def test_sockets_of_tenants_that_count_them(new_stack, upstreams):
     stack = new_stack()
     limited = {"hosts": ["chat.test"], "upstream": upstreams["alpha"].url, "https": "off"}
-    stack.write_tenants({"chat": {**limited, "limits": {"websockets": 5}}})
+    routes = [{"match": {"path": "/ws/"}, "limits": {"websockets": 5}}]
+    stack.write_tenants({"chat": {**limited, "limits": {"websockets": 5}, "routes": routes}})
     stack.start()
     with socket_of(stack.http_port, "chat.test"), socket_of(stack.http_port, "chat.test"):
 

@@ -70,6 +70,7 @@ static struct policy_rule rule_for(const char *path)
 {
     struct policy_rule rule = {
         .limits = {.requests_per_10s = (unsigned)LIMIT_INHERITED,
+                   .websockets = (unsigned)LIMIT_INHERITED,
                    .max_body_bytes = (uint64_t)LIMIT_INHERITED,
                    .server_timeout_ms = (unsigned)LIMIT_INHERITED,
                    .tunnel_timeout_ms = (unsigned)LIMIT_INHERITED},
@@ -87,14 +88,16 @@ static struct policy *busy_policy(void)
                                      .websockets = 2000,
                                      .max_body_bytes = 1 << 20,
                                      .tunnel_timeout_ms = 60000};
-    policy->rules = memory_new(2 * sizeof(*policy->rules));
+    policy->rules = memory_new(3 * sizeof(*policy->rules));
     policy->rules[0] = rule_for("/api/chat");
     policy->rules[0].limits.requests_per_10s = 7;
     policy->rules[0].limits.server_timeout_ms = 1800000;
     policy->rules[1] = rule_for("/api/files");
     policy->rules[1].limits.requests_per_10s = 0;
     policy->rules[1].limits.max_body_bytes = 0;
-    policy->rule_count = 2;
+    policy->rules[2] = rule_for("/ws");
+    policy->rules[2].limits.websockets = 5;
+    policy->rule_count = 3;
     return policy;
 }
 
@@ -102,8 +105,8 @@ static struct policy *busy_policy(void)
 static const char *answer(const char *host, const char *path)
 {
     static char text[512];
-    static const char *const NAMES[] = {"more", "strip", "lk", "lo", "lr", "lw",
-                                        "lb",   "ts",    "tt", "si", "sn"};
+    static const char *const NAMES[] = {"more", "strip", "lk", "lo", "ls", "lr",
+                                        "lw",   "lb",    "ts", "tt", "si", "sn"};
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
     struct writer actions = writer_of(buffer, sizeof(buffer));
     struct request request = {.host = slice_of(host), .path = slice_of(path)};
@@ -149,6 +152,7 @@ Test(limits, what_is_told)
         {"acme.test", "/api/chat/completions",
          "more lk=acme lo=1 lr=7 lw=2000 lb=1048576 ts=1800000 tt=60000"},
         {"acme.test", "/api/files/x", "more lk=acme lw=2000 tt=60000"},
+        {"acme.test", "/ws/socket.io/", "more lk=acme ls=3 lr=400 lw=5 lb=1048576 tt=60000"},
         {"acme.test", "/api/v1/auths/signin",
          "more lk=acme lr=400 lw=2000 lb=1048576 tt=60000 si=10 sn=50"},
         {"acme.test", "/p/q/api/chat",
