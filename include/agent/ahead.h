@@ -42,7 +42,6 @@ struct ahead {
     const struct route_table *table; /* the snapshot's */
     unsigned count;
     unsigned next;             /* those before it have been taken */
-    unsigned run_again_at;     /* more is to be read before that one is decided */
     uint64_t due[AHEAD_STEPS]; /* who is to take a step next, a bit for each request */
     struct ahead_request requests[AHEAD_MAX];
 };
