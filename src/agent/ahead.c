@@ -88,26 +88,25 @@ static enum ahead_step read_wildcard(const struct ahead *ahead, struct ahead_req
     return request->guess.host != NULL ? AHEAD_ENTRY : AHEAD_DONE;
 }
 
+static enum ahead_step read_rule(struct ahead_request *request)
+{
+    route_guess_prefetch_brief(&request->guess);
+    return AHEAD_BRIEF;
+}
+
 static enum ahead_step read_entry(const struct ahead *ahead, struct ahead_request *request)
 {
     if (route_guess_has_paths(&request->guess)) {
         route_guess_prefix(&request->guess, ahead->table, peek_path(request->behind));
         return AHEAD_PATH;
     }
-    route_guess_prefetch_brief(&request->guess);
-    return AHEAD_BRIEF;
+    return read_rule(request);
 }
 
 static enum ahead_step read_path(const struct ahead *ahead, struct ahead_request *request)
 {
     route_guess_path(&request->guess, ahead->table);
     return AHEAD_RULE;
-}
-
-static enum ahead_step read_rule(struct ahead_request *request)
-{
-    route_guess_prefetch_brief(&request->guess);
-    return AHEAD_BRIEF;
 }
 
 /* A long answer lies apart, and so do rules, limits and replicas. */
