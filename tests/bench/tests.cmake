@@ -16,6 +16,8 @@ if(SANITIZE) # an integration test starts the load generator; figures take a rel
 endif()
 add_executable(bench_answer bench/bench_answer.c)
 target_link_libraries(bench_answer PRIVATE agent test_support project_flags)
+add_executable(bench_memory bench/bench_memory.c)
+target_link_libraries(bench_memory PRIVATE core project_flags)
 add_executable(bench_identity bench/bench_identity.c)
 target_link_libraries(bench_identity PRIVATE agent jwt_maker project_flags)
 add_executable(bench_features bench/bench_features.c)
@@ -24,5 +26,5 @@ target_link_libraries(bench_features PRIVATE agent conf jwt_maker test_support p
 if(TARGET owui-spoa)
     add_custom_target(bench USES_TERMINAL VERBATIM
         COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/bench/run" --build "${PROJECT_BINARY_DIR}"
-        DEPENDS bench_spop bench_null bench_answer bench_features bench_identity owui-spoa)
+        DEPENDS bench_spop bench_null bench_answer bench_memory bench_features bench_identity owui-spoa)
 endif()

@@ -53,7 +53,7 @@ def test_scale_with_certificates(tmp_path):
 @pytest.mark.skipif(not shutil.which("wrk"), reason="needs wrk")
 def test_compare(tmp_path):
     command = [REPOSITORY / "tests/bench/compare", "--agent", BINARY, "--haproxy", HAPROXY]
-    command += ["--tenants", "3", "--rounds", "1", "--seconds", "0.2"]
+    command += ["--tenants", "3", "--rounds", "1"]
     told, figures = run(tmp_path, *command)
     for way in ("none", "map", "acls", "unix", "tcp", "cached"):
         assert sum(line.split()[:1] == [way] for line in told.splitlines()) == 2, told
