@@ -5,22 +5,20 @@
 #include "core/memory.h"
 #include "net/loop.h"
 
-#include <search.h>
 #include <stdlib.h>
 
 static_assert((int)METRICS_TENANTS_MAX <= (int)COUNT_PLACES_MAX, "a place does not fit");
 static_assert(COUNT_PLACES_MAX <= UINT16_MAX, "a place does not fit into a tenant");
 
 struct owner {
-    char *name; /* NULL: the place is free */
-    unsigned place;
+    char *name;                  /* NULL: the place is free */
     int64_t gone_ms;             /* when it was first seen to be gone; 0: it is not */
     struct decision_tally *base; /* of those who had the place before; NULL: nobody */
 };
 
 struct count_places {
-    void *tree;           /* owners by name */
     struct owner *owners; /* by place; the first one is that of all others, and unused */
+    uint16_t *by_name;    /* places that somebody has, in the order of their owners' names */
     unsigned count;
     unsigned used; /* places that were ever taken */
     unsigned free; /* of these: how many nobody has now */
@@ -28,34 +26,25 @@ struct count_places {
     unsigned loop_count;
 };
 
-static int compare_owners(const void *a, const void *b)
-{
-    return strcmp(((const struct owner *)a)->name, ((const struct owner *)b)->name);
-}
-
 struct count_places *count_places_new(unsigned count)
 {
     struct count_places *places = memory_new(sizeof(*places));
     places->owners = memory_new((count + 1) * sizeof(*places->owners));
+    places->by_name = memory_new((count + 1) * sizeof(*places->by_name));
     places->count = count;
     return places;
-}
-
-static void leave_in_place(void *owner)
-{
-    (void)owner;
 }
 
 void count_places_free(struct count_places *places)
 {
     if (places == NULL)
         return;
-    tdestroy(places->tree, leave_in_place);
     for (unsigned i = 1; i <= places->used; i++) {
         free(places->owners[i].name);
         free(places->owners[i].base);
     }
     free(places->owners);
+    free(places->by_name);
     free(places);
 }
 
@@ -70,38 +59,60 @@ void count_places_watch(struct count_places *places, const struct decision_count
     places->counts[places->loop_count++] = counts;
 }
 
-/* NULL when all are taken. */
-static struct owner *find_free(struct count_places *places)
+static unsigned owner_count(const struct count_places *places)
 {
-    if (places->free > 0) {
-        for (unsigned i = 1; i <= places->used; i++) {
-            if (places->owners[i].name != NULL)
-                continue;
-            places->free--;
-            return &places->owners[i];
-        }
+    return places->used - places->free;
+}
+
+/* Where in the order of names this one is, or belongs. */
+static unsigned rank_of(const struct count_places *places, const char *name)
+{
+    unsigned low = 0;
+    unsigned high = owner_count(places);
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (strcmp(places->owners[places->by_name[middle]].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    if (places->used == places->count)
-        return NULL;
-    struct owner *owner = &places->owners[++places->used];
-    owner->place = places->used;
-    return owner;
+    return low;
+}
+
+/* COUNT_PLACE_OTHER when all are taken. */
+static unsigned find_free(const struct count_places *places)
+{
+    if (places->free == 0)
+        return places->used < places->count ? places->used + 1 : COUNT_PLACE_OTHER;
+    unsigned place = 1;
+    while (places->owners[place].name != NULL)
+        place++;
+    return place;
+}
+
+static void move_ranks(struct count_places *places, unsigned from, unsigned to)
+{
+    memmove(places->by_name + to, places->by_name + from,
+            (owner_count(places) - from) * sizeof(*places->by_name));
 }
 
 uint16_t count_places_take(struct count_places *places, const char *name)
 {
-    struct owner wanted = {.name = (char *)(uintptr_t)name}; /* compared, not written */
-    struct owner *const *found = tfind(&wanted, &places->tree, compare_owners);
-    if (found != NULL)
-        return (uint16_t)(*found)->place;
-    struct owner *owner = find_free(places);
-    if (owner == NULL)
+    unsigned rank = rank_of(places, name);
+    if (rank < owner_count(places) && strcmp(places->owners[places->by_name[rank]].name, name) == 0)
+        return places->by_name[rank];
+    unsigned place = find_free(places);
+    if (place == COUNT_PLACE_OTHER)
         return COUNT_PLACE_OTHER;
-    owner->name = memory_copy_text(slice_of(name));
-    owner->gone_ms = 0;
-    if (tsearch(owner, &places->tree, compare_owners) == NULL)
-        abort(); /* as all that is built here: see core/memory.h */
-    return (uint16_t)owner->place;
+    move_ranks(places, rank, rank + 1);
+    places->by_name[rank] = (uint16_t)place;
+    places->owners[place].name = memory_copy_text(slice_of(name));
+    places->owners[place].gone_ms = 0;
+    if (place > places->used)
+        places->used = place;
+    else
+        places->free--;
+    return (uint16_t)place;
 }
 
 static void add_loops(const struct count_places *places, unsigned place,
@@ -111,13 +122,15 @@ static void add_loops(const struct count_places *places, unsigned place,
         decision_counts_tell_place(places->counts[i], place, tally);
 }
 
-static void release(struct count_places *places, struct owner *owner)
+static void release(struct count_places *places, unsigned place)
 {
+    struct owner *owner = &places->owners[place];
     if (owner->base == NULL)
         owner->base = memory_new(sizeof(*owner->base));
     *owner->base = (struct decision_tally){0};
-    add_loops(places, owner->place, owner->base);
-    tdelete(owner, &places->tree, compare_owners);
+    add_loops(places, place, owner->base);
+    unsigned rank = rank_of(places, owner->name);
+    move_ranks(places, rank + 1, rank);
     free(owner->name);
     owner->name = NULL;
     places->free++;
@@ -135,7 +148,7 @@ void count_places_tidy(struct count_places *places, const struct route_registry 
         else if (owner->gone_ms == 0)
             owner->gone_ms = now_ms;
         else if (now_ms - owner->gone_ms >= COUNT_PLACE_KEPT_MS)
-            release(places, owner);
+            release(places, i);
     }
 }
 
@@ -153,23 +166,12 @@ void count_places_tell(const struct count_places *places, unsigned place,
         tally->times[i] -= base->times[i];
 }
 
-struct visit {
-    void (*visit)(void *context, const char *name, unsigned place);
-    void *context;
-};
-
-static void visit_node(const void *node, VISIT order, void *closure)
-{
-    const struct visit *visit = closure;
-    const struct owner *owner = *(const struct owner *const *)node;
-    if (order == postorder || order == leaf)
-        visit->visit(visit->context, owner->name, owner->place);
-}
-
 void count_places_each(const struct count_places *places,
                        void (*visit)(void *context, const char *name, unsigned place),
                        void *context)
 {
-    struct visit closure = {visit, context};
-    twalk_r(places->tree, visit_node, &closure);
+    for (unsigned rank = 0; rank < owner_count(places); rank++) {
+        unsigned place = places->by_name[rank];
+        visit(context, places->owners[place].name, place);
+    }
 }
