@@ -11,16 +11,26 @@
 
 #include <stdlib.h>
 
+/* The fields of a value of the map, as agent/fallback.h tells them. */
 #define MAP_FIELD(NUMBER) "var(txn.owui.fb),field(" #NUMBER ",/)"
+#define MAP_TENANT        MAP_FIELD(1)
+#define MAP_VIA           MAP_FIELD(2)
+#define MAP_ADDRESS       MAP_FIELD(3)
+#define MAP_PORT          MAP_FIELD(4)
+#define MAP_TLS_NAME      MAP_FIELD(5)
+#define MAP_PLAIN_HTTP    MAP_FIELD(6)
+#define MAP_STRIPPED      MAP_FIELD(7)
+#define MAP_COUNTED_UNDER MAP_FIELD(13)
 
 /* The headers that this file strips are taken out of those that the tenant needs stripped: only a
  * dot may be left. */
-static void put_stripped(FILE *out, const struct hap_config *config)
+static void put_stripped(const struct page *page)
 {
-    fputs("    http-request unset-var(txn.owui.fb) unless { " MAP_FIELD(7), out);
+    const struct hap_config *config = page->config;
+    put_text(page, "    http-request unset-var(txn.owui.fb) unless { " MAP_STRIPPED);
     for (size_t i = 0; i < config->identity_header_count; i++)
-        fprintf(out, "%s%s[.]", i == 0 ? ",regsub(" : "|", config->identity_headers[i]);
-    fprintf(out, "%s -m str . }\n", config->identity_header_count > 0 ? ",,g)" : "");
+        put(page, "%s%s[.]", i == 0 ? ",regsub(" : "|", config->identity_headers[i]);
+    put(page, "%s -m str . }\n", config->identity_header_count > 0 ? ",,g)" : "");
 }
 
 static bool has_trusted_proxies(const struct hap_config *config)
@@ -31,146 +41,133 @@ static bool has_trusted_proxies(const struct hap_config *config)
     return false;
 }
 
-static void put_redirect(FILE *out, const struct hap_config *config)
+static void put_redirect(const struct page *page)
 {
+    const struct hap_config *config = page->config;
     if (has_trusted_proxies(config)) {
-        fputs("    # what a proxy in front says of the client is the agent's to believe\n"
-              "    http-request unset-var(txn.owui.fb) if { " MAP_FIELD(6) " -m str s } "
-                                                                           "!{ ssl_fc }\n",
-              out);
+        put_text(page, "    # what a proxy in front says of the client is the agent's to believe\n"
+                       "    http-request unset-var(txn.owui.fb) if { " MAP_PLAIN_HTTP " -m str s } "
+                       "!{ ssl_fc }\n");
         return;
     }
-    fputs("    http-request redirect prefix https://%[req.fhdr(host),lower,field(1,:)]", out);
+    put_text(page, "    http-request redirect prefix https://%[req.fhdr(host),lower,field(1,:)]");
     if (config->https_port != 0 && config->https_port != 443)
-        fprintf(out, ":%u", config->https_port);
-    fputs(" code 308 if { " MAP_FIELD(6) " -m str s } !{ ssl_fc } "
-                                         "!{ path /health /health/db /ready }\n",
-          out);
+        put(page, ":%u", config->https_port);
+    put_text(page, " code 308 if { " MAP_PLAIN_HTTP " -m str s } !{ ssl_fc } "
+                   "!{ path /health /health/db /ready }\n");
 }
 
 /* HAProxy before 3.1 takes a message that fits into no frame for an agent that does not answer in
  * time. What a request's headers could not make too big, even told twice, was not. */
-static void put_condition(FILE *out, enum hap_version version)
+static void put_condition(const struct page *page)
 {
     static const char OLDER[] = "    http-request set-var(txn.owui.err) int(256) if "
                                 "{ var(txn.owui.err) -m int 1 } { req.hdrs -m len 0:4000 }\n";
     static const char NEWER[] = "    acl no_agent var(txn.owui.err) -m int 1\n";
-    if (version == HAP_ANY)
-        fprintf(out, ".if version_atleast(3.1)\n%s.else\n%s.endif\n", NEWER, OLDER);
-    else
-        fputs(version >= HAP_3_2 ? NEWER : OLDER, out);
-    fputs("    acl no_agent var(txn.owui.err) -m int 2 256:258 260:511\n", out);
+    put_since(page, HAP_3_2, "3.1", NEWER, OLDER);
+    put_text(page, "    acl no_agent var(txn.owui.err) -m int 2 256:258 260:511\n");
 }
 
-static void put_lookup(FILE *out, const char *map)
+static void put_lookup(const struct page *page)
 {
-    fprintf(out,
-            "    acl host_plain req.fhdr(host) -m reg -i ^[a-z0-9][a-z0-9.-]*(:[0-9]+)?$\n"
-            "    http-request set-var(txn.owui.fk) req.fhdr(host),lower,field(1,:) if "
-            "!{ var(txn.owui.ok) -m bool } no_agent host_plain\n"
-            "    http-request set-var(txn.owui.fk) var(txn.owui.fk),field(2,.,0),concat(/*) if "
-            "{ var(txn.owui.fk) -m found } !{ var(txn.owui.fk),map_str(%s) -m found }\n"
-            "    http-request set-var(txn.owui.fb) var(txn.owui.fk),map_str(%s) if "
-            "{ var(txn.owui.fk) -m found }\n",
-            map, map);
+    const char *map = page->config->fallback_map;
+    put(page,
+        "    acl host_plain req.fhdr(host) -m reg -i ^[a-z0-9][a-z0-9.-]*(:[0-9]+)?$\n"
+        "    http-request set-var(txn.owui.fk) req.fhdr(host),lower,field(1,:) if "
+        "!{ var(txn.owui.ok) -m bool } no_agent host_plain\n"
+        "    http-request set-var(txn.owui.fk) var(txn.owui.fk),field(2,.,0),concat(/*) if "
+        "{ var(txn.owui.fk) -m found } !{ var(txn.owui.fk),map_str(%s) -m found }\n"
+        "    http-request set-var(txn.owui.fb) var(txn.owui.fk),map_str(%s) if "
+        "{ var(txn.owui.fk) -m found }\n",
+        map, map);
 }
 
 /* As the agent's answer would be: agent/answer.h. */
-static void put_variables(FILE *out)
+static void put_variables(const struct page *page)
 {
-    fputs(
-        "    acl fallback var(txn.owui.fb) -m found\n"
-        "    http-request set-var(txn.owui.ok) bool(true) if fallback\n"
-        "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
-        "    http-request set-var(txn.owui.ip) src if fallback\n"
-        "    http-request set-var(txn.owui.proto) ssl_fc,iif(https,http) if fallback\n"
-        "    http-request set-var(txn.owui.fport) ssl_fc,iif(443,80) if fallback\n"
-        "    http-request set-var(txn.owui.fport) req.fhdr(host),field(2,:) if fallback "
-        "{ req.fhdr(host) -m sub : }\n"
-        "    http-request set-var(txn.owui.tenant) " MAP_FIELD(
-            1) " if fallback\n"
-               "    http-request set-var(txn.owui.via) " MAP_FIELD(
-                   2) " if fallback\n"
-                      "    http-request set-var(txn.owui.dst) " MAP_FIELD(
-                          3) " if fallback\n"
-                             "    http-request set-var(txn.owui.port) " MAP_FIELD(
-                                 4) " if fallback\n"
-                                    "    http-request set-var(txn.owui.sni) " MAP_FIELD(
-                                        5) " if fallback\n"
-                                           "    http-request set-var(txn.owui.backend) " MAP_FIELD(
-                                               3) " if fallback "
-                                                  "{ var(txn.owui.via) -m str backend }\n",
-        out);
+    put_text(page, "    acl fallback var(txn.owui.fb) -m found\n"
+                   "    http-request set-var(txn.owui.ok) bool(true) if fallback\n"
+                   "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
+                   "    http-request set-var(txn.owui.ip) src if fallback\n"
+                   "    http-request set-var(txn.owui.proto) ssl_fc,iif(https,http) if fallback\n"
+                   "    http-request set-var(txn.owui.fport) ssl_fc,iif(443,80) if fallback\n"
+                   "    http-request set-var(txn.owui.fport) req.fhdr(host),field(2,:) if fallback "
+                   "{ req.fhdr(host) -m sub : }\n"
+                   "    http-request set-var(txn.owui.tenant) " MAP_TENANT " if fallback\n"
+                   "    http-request set-var(txn.owui.via) " MAP_VIA " if fallback\n"
+                   "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback\n"
+                   "    http-request set-var(txn.owui.port) " MAP_PORT " if fallback\n"
+                   "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback\n"
+                   "    http-request set-var(txn.owui.backend) " MAP_ADDRESS " if fallback "
+                   "{ var(txn.owui.via) -m str backend }\n");
 }
 
 /* A page whose script opens a WebSocket has to be the host's own. */
-static void put_origin(FILE *out)
+static void put_origin(const struct page *page)
 {
     static const char REFUSAL[] = "    http-request return status 403 content-type text/plain "
                                   "hdr X-Refused origin string \"Forbidden\\n\" if fallback "
                                   "{ req.fhdr(upgrade,-1) -i websocket } "
                                   "{ req.fhdr(origin) -m found }";
-    fprintf(out,
-            "    http-request set-var(txn.owui.fo) req.fhdr(origin),lower,field(3,/) if fallback\n"
-            "%s !{ var(txn.owui.fo),strcmp(txn.owui.host) eq 0 }\n"
-            "%s { ssl_fc } !{ req.fhdr(origin) -i -m beg https:// }\n",
-            REFUSAL, REFUSAL);
+    put(page,
+        "    http-request set-var(txn.owui.fo) req.fhdr(origin),lower,field(3,/) if fallback\n"
+        "%s !{ var(txn.owui.fo),strcmp(txn.owui.host) eq 0 }\n"
+        "%s { ssl_fc } !{ req.fhdr(origin) -i -m beg https:// }\n",
+        REFUSAL, REFUSAL);
 }
 
 /* The path is as the client wrote it, so whatever could be one of a sign-in counts as such. */
-static void put_limits(FILE *out)
+static void put_limits(const struct page *page)
 {
     static const struct {
         const char *variable;
-        int field;
+        const char *field;
         const char *condition;
-    } LIMITS[] = {{"lr", 8, ""},
-                  {"si", 9, "sign_in "},
-                  {"sn", 10, "sign_in "},
-                  {"lw", 11, ""},
-                  {"lb", 12, ""}};
-    fputs("    acl limited " MAP_FIELD(
-              13) " -m found\n"
-                  "    acl sign_in path,url_dec -i -m sub signin signup ldap mfa exchange\n"
-                  "    http-request set-var(txn.owui.more) bool(true) if limited\n"
-                  "    http-request set-var(txn.owui.lk) " MAP_FIELD(13) " if limited\n",
-          out);
+    } LIMITS[] = {{"lr", MAP_FIELD(8), ""},
+                  {"si", MAP_FIELD(9), "sign_in "},
+                  {"sn", MAP_FIELD(10), "sign_in "},
+                  {"lw", MAP_FIELD(11), ""},
+                  {"lb", MAP_FIELD(12), ""}};
+    put_text(page, "    acl limited " MAP_COUNTED_UNDER " -m found\n"
+                   "    acl sign_in path,url_dec -i -m sub signin signup ldap mfa exchange\n"
+                   "    http-request set-var(txn.owui.more) bool(true) if limited\n"
+                   "    http-request set-var(txn.owui.lk) " MAP_COUNTED_UNDER " if limited\n");
     for (size_t i = 0; i < COUNT_OF(LIMITS); i++)
-        fprintf(out,
-                "    http-request set-var(txn.owui.%s) var(txn.owui.fb),field(%d,/),add(0) if "
-                "limited %s{ var(txn.owui.fb),field(%d,/) -m int gt 0 }\n",
-                LIMITS[i].variable, LIMITS[i].field, LIMITS[i].condition, LIMITS[i].field);
+        put(page,
+            "    http-request set-var(txn.owui.%s) %s,add(0) if limited %s{ %s -m int gt 0 }\n",
+            LIMITS[i].variable, LIMITS[i].field, LIMITS[i].condition, LIMITS[i].field);
 }
 
-void fallback_put_answer(FILE *out, const struct hap_config *config, enum hap_version version)
+void fallback_put_answer(const struct page *page)
 {
-    if (config->fallback_map == NULL)
+    if (page->config->fallback_map == NULL)
         return;
-    fputs(
+    put_text(
+        page,
         "\n"
         "    # no agent is there: its map tells where a host's requests go; who is not in it is\n"
         "    # refused. A message too big for a frame (3, 259; before 3.1 it is 1, as a timeout)\n"
-        "    # is no reason to look there\n",
-        out);
-    put_condition(out, version);
-    put_lookup(out, config->fallback_map);
-    put_stripped(out, config);
-    put_redirect(out, config);
-    put_variables(out);
-    put_origin(out);
-    put_limits(out);
+        "    # is no reason to look there\n");
+    put_condition(page);
+    put_lookup(page);
+    put_stripped(page);
+    put_redirect(page);
+    put_variables(page);
+    put_origin(page);
+    put_limits(page);
 }
 
-void fallback_put_headers(FILE *out, const struct hap_config *config)
+void fallback_put_headers(const struct page *page)
 {
+    const struct hap_config *config = page->config;
     if (config->fallback_map == NULL)
         return;
     for (size_t i = 0; i < config->header_count; i++) {
         const struct hap_header *header = &config->headers[i];
         char *value = memory_format("var(txn.owui.tenant),concat(/%s),map_str(%s)",
                                     header->variable, config->fallback_map);
-        fprintf(out, "    http-request set-header %s %%[%s] if fallback { %s -m found }\n",
-                header->name, value, value);
+        put(page, "    http-request set-header %s %%[%s] if fallback { %s -m found }\n",
+            header->name, value, value);
         free(value);
     }
 }

@@ -5,9 +5,10 @@
  * refused for as long as the flood lasts. */
 #include "limits_write.h"
 
-void limits_put_counting(FILE *out)
+void limits_put_counting(const struct page *page)
 {
-    fputs(
+    put_text(
+        page,
         "\n"
         "    # limits: the agent tells them, HAProxy counts what it lets through\n"
         "    http-request track-sc0 var(txn.owui.lk),concat(/,txn.owui.lo) table owui_requests if "
@@ -42,32 +43,31 @@ void limits_put_counting(FILE *out)
         "    http-request allow if { var(txn.owui.answer) -m found }\n"
         "    http-request sc-inc-gpc0(0) if { var(txn.owui.lr) -m found }\n"
         "    http-request sc-inc-gpc0(1) if METH_POST { var(txn.owui.si) -m found }\n"
-        "    http-request sc-inc-gpc0(2) if METH_POST { var(txn.owui.sn) -m found }\n",
-        out);
+        "    http-request sc-inc-gpc0(2) if METH_POST { var(txn.owui.sn) -m found }\n");
 }
 
 /* API clients, and Open WebUI's own pages when they call the API, read the reason as JSON. */
-static void put_answer(FILE *out, int status, const char *words, const char *retry,
+static void put_answer(const struct page *page, int status, const char *words, const char *retry,
                        const char *text)
 {
-    fprintf(out,
-            "    http-request return status %d content-type application/json %shdr X-Refused "
-            "%%[var(txn.owui.over)] string '{\"detail\":\"%s\"}' if api "
-            "{ var(txn.owui.over) -m str %s }\n",
-            status, retry, text, words);
-    fprintf(out,
-            "    http-request return status %d content-type text/plain %shdr X-Refused "
-            "%%[var(txn.owui.over)] string \"%s\\n\" if { var(txn.owui.over) -m str %s }\n",
-            status, retry, text, words);
+    put(page,
+        "    http-request return status %d content-type application/json %shdr X-Refused "
+        "%%[var(txn.owui.over)] string '{\"detail\":\"%s\"}' if api "
+        "{ var(txn.owui.over) -m str %s }\n",
+        status, retry, text, words);
+    put(page,
+        "    http-request return status %d content-type text/plain %shdr X-Refused "
+        "%%[var(txn.owui.over)] string \"%s\\n\" if { var(txn.owui.over) -m str %s }\n",
+        status, retry, text, words);
 }
 
-void limits_put_answers(FILE *out)
+void limits_put_answers(const struct page *page)
 {
-    fputs("    # over a limit\n", out);
-    put_answer(out, 429, "requests websockets", "hdr Retry-After 10 ", "Too many requests");
-    put_answer(out, 429, "signin", "hdr Retry-After 60 ", "Too many attempts to sign in");
-    put_answer(out, 413, "body", "", "Request body too large");
-    put_answer(out, 411, "length", "", "Content-Length required");
+    put_text(page, "    # over a limit\n");
+    put_answer(page, 429, "requests websockets", "hdr Retry-After 10 ", "Too many requests");
+    put_answer(page, 429, "signin", "hdr Retry-After 60 ", "Too many attempts to sign in");
+    put_answer(page, 413, "body", "", "Request body too large");
+    put_answer(page, 411, "length", "", "Content-Length required");
 }
 
 static unsigned size_or(unsigned size, unsigned otherwise)
@@ -75,11 +75,10 @@ static unsigned size_or(unsigned size, unsigned otherwise)
     return size != 0 ? size : otherwise;
 }
 
-void limits_put_tables(FILE *out, const struct hap_config *config)
+void limits_put_tables(const struct page *page)
 {
-    const struct hap_tables *tables = &config->tables;
-    fprintf(
-        out,
+    const struct hap_tables *tables = &page->config->tables;
+    put(page,
         "\n"
         "# what is counted: by tenant (\"acme/\") or its route (\"acme/2\"), by tenant and client\n"
         "# (\"acme/192.0.2.1\", \"acme/192.0.2.0/net\"); memory is taken as entries come\n"

@@ -22,10 +22,45 @@ static const char NOSNIFF[] =
     "    http-response set-header X-Content-Type-Options nosniff if "
     "{ var(txn.owui.rs),and(2) -m int eq 2 }\n";
 
-void response_put(FILE *out, const struct hap_config *config)
+/* Where a tenant's replicas are told apart by a cookie: set when the agent says so. */
+static void put_replica_cookie(const struct page *page)
 {
-    if (config->secures_cookies)
-        fputs(SECURE_COOKIES, out);
-    if (config->nosniffs)
-        fputs(NOSNIFF, out);
+    if ((page->config->arguments >> HAP_ARGUMENT_REPLICA & 1) == 0)
+        return;
+    put_text(page, "\n"
+                   "    # which replica the browser is to stay at\n"
+                   "    acl stick var(txn.owui.stick) -m found\n"
+                   "    acl stick_https var(txn.owui.proto) -m str https\n");
+    put_text(page,
+             "    http-response add-header Set-Cookie \"" HAP_REPLICA_COOKIE
+             "=%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax; Secure\" if stick "
+             "stick_https\n"
+             "    http-response add-header Set-Cookie \"" HAP_REPLICA_COOKIE
+             "=%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax\" if stick !stick_https\n");
+}
+
+/* Where routes are for a share of the browsers: each gets a number, and keeps it. */
+static void put_share_cookie(const struct page *page)
+{
+    if ((page->config->arguments >> HAP_ARGUMENT_SHARE & 1) == 0)
+        return;
+    put_text(page,
+             "\n"
+             "    # which share of the browsers this one is of\n"
+             "    acl share var(txn.owui.shr) -m found\n"
+             "    acl share_https var(txn.owui.proto) -m str https\n"
+             "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%[var(txn.owui.shr)]; "
+             "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure\" if share share_https\n"
+             "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%[var(txn.owui.shr)]; "
+             "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax\" if share !share_https\n");
+}
+
+void response_put(const struct page *page)
+{
+    if (page->config->secures_cookies)
+        put_text(page, SECURE_COOKIES);
+    if (page->config->nosniffs)
+        put_text(page, NOSNIFF);
+    put_replica_cookie(page);
+    put_share_cookie(page);
 }

@@ -1,8 +1,7 @@
-/* What is done to the answers of tenants that want it. */
+/* What is done to answers on their way to the browser: what their tenants want of them, and cookies
+ * by which HAProxy knows a browser again. */
 #pragma once
 
-#include "hap/config.h"
+#include "page.h"
 
-#include <stdio.h>
-
-void response_put(FILE *out, const struct hap_config *config);
+void response_put(const struct page *page);

@@ -19,12 +19,12 @@ const char *reuse_condition(const struct hap_config *config)
     return config->decision_map != NULL ? " !{ var(txn.owui.reused) -m found }" : "";
 }
 
-void reuse_put(FILE *out, const struct hap_config *config)
+void reuse_put(const struct page *page)
 {
+    const struct hap_config *config = page->config;
     if (config->decision_map == NULL)
         return;
-    fprintf(
-        out,
+    put(page,
         "\n"
         "    # the agent need not be asked when what it said for the same host on this very\n"
         "    # connection holds for more than that request, and has not been superseded: then\n"
@@ -38,8 +38,8 @@ void reuse_put(FILE *out, const struct hap_config *config)
         "    http-request set-var(txn.owui.ok) bool(true) if { var(txn.owui.reused) -m found }\n",
         config->decision_map, config->takeover ? " !{ req.cook(owui_tenant) -m found }" : "");
     for (size_t i = 0; i < COUNT_OF(VARIABLES); i++)
-        fprintf(out,
-                "    http-request set-var(txn.owui.%s) var(sess.owui.%s) if "
-                "{ var(txn.owui.reused) -m found }\n",
-                VARIABLES[i], VARIABLES[i]);
+        put(page,
+            "    http-request set-var(txn.owui.%s) var(sess.owui.%s) if "
+            "{ var(txn.owui.reused) -m found }\n",
+            VARIABLES[i], VARIABLES[i]);
 }

@@ -1,11 +1,9 @@
 /* haproxy.cfg's rules for decisions that hold for more than one request: with `decision_map`. */
 #pragma once
 
-#include "hap/config.h"
-
-#include <stdio.h>
+#include "page.h"
 
 /* Of the agent's question: ` !{ ... }` where it may be needless, or nothing. */
 const char *reuse_condition(const struct hap_config *config);
 /* Comes before the question: whether the connection has a decision that holds, and takes it. */
-void reuse_put(FILE *out, const struct hap_config *config);
+void reuse_put(const struct page *page);

@@ -1,0 +1,9 @@
+/* Where haproxy.cfg sends a request: upstreams, named backends, ACME challenges. */
+#pragma once
+
+#include "page.h"
+
+/* In the frontend: by what the agent has said. */
+void backends_put_choice(const struct page *page);
+/* The sections that it chooses from, but for the agent's own answers. */
+void backends_put(const struct page *page);

@@ -1,0 +1,150 @@
+/* The question to the agent: see question_write.h. */
+#include "question_write.h"
+
+#include "agents_write.h"
+#include "core/memory.h"
+#include "fallback_write.h"
+#include "reuse_write.h"
+
+#include <stdlib.h>
+
+enum { HOPS_MAX = 4 }; /* installations behind one another; more is a loop */
+
+#define ACME_PREFIX "/.well-known/acme-challenge/"
+
+static const char *spoe_path(const struct hap_config *config)
+{
+    return or_else(config->spoe_path, "/etc/haproxy/owui.spoe.cfg");
+}
+
+void question_put_filters(const struct page *page)
+{
+    const char *path = spoe_path(page->config);
+    bool several = agents_are_several(page->config);
+    put(page, "    filter spoe engine owui config %s\n", path);
+    if (several)
+        put(page, "    filter spoe engine owui-other config %s\n", path);
+    char *other = memory_format("    filter spoe engine owui-other-again config %s\n", path);
+    char *again = memory_format("    # for a second try; see the SPOE file\n"
+                                "    filter spoe engine owui-again config %s\n%s",
+                                path, several ? other : "");
+    put_since(page, HAP_3_0, "3.0", "", again);
+    free(again);
+    free(other);
+}
+
+/* HAProxy before 3.0 forgets the timeout of a group that is sent while the timeout of an earlier
+ * one is still to come: such a request would wait for ever. So there the second try has a timeout
+ * that ends before the first one's would have, which takes an engine of its own, and is made only
+ * when the first one failed early. */
+static void put_tries_of_one(const struct page *page)
+{
+    static const char NEWER[] =
+        "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int ge 256 }\n"
+        "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int ge 256 } "
+        "!{ var(txn.owui.ok) -m bool }\n";
+    const char *not_reused = reuse_condition(page->config);
+    char *older = memory_format(
+        "    http-request send-spoe-group owui-again route if { var(txn.owui.err) -m int ge 256 } "
+        "{ var(txn.owui.ptime) -m int lt %u }\n",
+        agents_answer_ms(page->config) / 2);
+    put(page,
+        "\n"
+        "    # ask the agent, again when it did not answer (one that ends may take two tries "
+        "along);\n"
+        "    # without an answer nothing is forwarded\n"
+        "    http-request send-spoe-group owui route%s%s\n",
+        not_reused[0] != '\0' ? " if" : "", not_reused);
+    put_since(page, HAP_3_0, "3.0", NEWER, older);
+    free(older);
+}
+
+/* An agent that hangs looks well until its checks have failed, to a second try as to the first. So
+ * the agents are two halves, with an engine each, and the second try is the other half's: whatever
+ * one agent does, the other half answers. Which half is first goes by the connection, so that one
+ * agent's decisions serve it (agent/reuse.h). A third try is for those who were about to be
+ * answered by one that stood in when the first came back, and found the other gone.
+ *
+ * A first try on an old HAProxy may end late, when an agent is taken out; its second try is made
+ * nevertheless, though HAProxy may forget its timeout: see put_tries_of_one(). It waits for an
+ * agent that hangs as well until that one is taken out. */
+static void put_tries_of_several(const struct page *page)
+{
+    static const char AGAIN[] =
+        "    http-request send-spoe-group owui-other%s route if !other_half "
+        "{ var(txn.owui.err) -m int gt 0 }\n"
+        "    http-request send-spoe-group owui%s route if other_half "
+        "{ var(txn.owui.err) -m int gt 0 }\n"
+        "    http-request send-spoe-group owui%s route if !other_half "
+        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n"
+        "    http-request send-spoe-group owui-other%s route if other_half "
+        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n";
+    const char *not_reused = reuse_condition(page->config);
+    char *newer = memory_format(AGAIN, "", "", "", "");
+    char *older = memory_format(AGAIN, "-again", "-again", "-again", "-again");
+    put(page,
+        "\n"
+        "    # ask one half of the agents, and the other when that one did not answer: an agent "
+        "that\n"
+        "    # hangs is not known to until its checks fail; without an answer nothing is "
+        "forwarded\n"
+        "    acl other_half src_port,div(2),mod(2) eq 1\n"
+        "    http-request send-spoe-group owui route if !other_half%s\n"
+        "    http-request send-spoe-group owui-other route if other_half%s\n",
+        not_reused, not_reused);
+    put_since(page, HAP_3_0, "3.0", newer, older);
+    free(newer);
+    free(older);
+}
+
+void question_put(const struct page *page)
+{
+    put(page,
+        "\n"
+        "    # ACME challenges come before everything: the agent answers those that it has\n"
+        "    # made known, whoever listens at the challenge backend answers the others\n"
+        "    acl acme path_beg " ACME_PREFIX "\n"
+        "    http-request send-spoe-group owui acme if acme\n"
+        "    http-request return status 200 content-type application/octet-stream "
+        "lf-string %%[var(txn.owui.acme)] if { var(txn.owui.acme) -m found }\n"
+        "    http-request allow if acme\n"
+        "    # a tunnel would carry requests past these rules\n"
+        "    http-request deny deny_status 405 if METH_CONNECT\n"
+        "    # an upstream that leads back here would have a request go round for ever\n"
+        "    http-request return status 508 content-type text/plain hdr X-Refused loop "
+        "string \"Loop detected\\n\" if { req.fhdr_cnt(X-Owui-Hop) ge %d }\n",
+        HOPS_MAX);
+    put_own_lines(page, "    ", "frontend before the agent is asked");
+    if (page->config->client_certificates)
+        put_text(page, "\n"
+                       "    # a client certificate that was verified, for tenants that believe it\n"
+                       "    http-request set-var(txn.owui_cert) ssl_c_der if { ssl_c_used } "
+                       "{ ssl_c_verify 0 } { ssl_c_err 0 } { ssl_c_ca_err 0 }\n");
+    reuse_put(page);
+    if (agents_are_several(page->config))
+        put_tries_of_several(page);
+    else
+        put_tries_of_one(page);
+    put_text(
+        page,
+        "    http-request set-var(txn.owui.rid) unique-id unless { var(txn.owui.rid) -m found }\n"
+        "    http-after-response set-header X-Request-ID %[var(txn.owui.rid)] if "
+        "{ var(txn.owui.rid) -m found }\n"
+        "    http-after-response set-header Strict-Transport-Security %[var(txn.owui.hsts)] if "
+        "{ var(txn.owui.hsts) -m found }\n");
+    if (page->config->tells_generation)
+        put_text(page,
+                 "    http-after-response set-header X-Owui-Generation %[var(txn.owui.gen)] if "
+                 "{ var(txn.owui.gen) -m found }\n");
+    fallback_put_answer(page);
+    put_text(page, "    http-request return status 503 content-type text/plain hdr Retry-After 2 "
+                   "hdr X-Refused no-agent string \"Service unavailable\\n\" unless "
+                   "{ var(txn.owui.ok) -m bool }\n");
+}
+
+enum hap_shortcut hap_config_shortcut(struct slice method, struct slice path)
+{
+    if (slice_starts_with(path, SLICE(ACME_PREFIX)))
+        return HAP_TO_ACME;
+    return slice_equal(method, SLICE("CONNECT")) ? HAP_REFUSE_METHOD : HAP_ASK_AGENT;
+}
