@@ -2,13 +2,13 @@
 #include "admin_gate.h"
 
 #include "core/clock.h"
+#include "core/file_stamp.h"
 #include "core/ip.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "route/host.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
 enum { MINUTE_MS = 60 * 1000 };
 
@@ -25,7 +25,7 @@ struct admin_gate {
     size_t host_count;
     unsigned requests_per_minute;
     struct admin_tokens tokens;
-    struct stat seen; /* the file that `tokens` are of; st_ino 0: there was none */
+    struct file_stamp seen; /* of the file that `tokens` are of */
     bool looked;
     struct bucket buckets[ADMIN_TOKENS_MAX];
     struct bucket strangers;
@@ -33,24 +33,15 @@ struct admin_gate {
 
 /* -- Tokens ------------------------------------------------------------------------------------ */
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 /* A token that is added or removed counts at once; who cannot be read lets nobody in. */
 static void look_at_file(struct admin_gate *gate)
 {
-    struct stat about;
     struct error_text why;
-    if (stat(gate->tokens_file, &about) != 0)
-        about = (struct stat){.st_ino = 0};
-    if (gate->looked && same_file(&about, &gate->seen))
+    struct file_stamp stamp = file_stamp_read(gate->tokens_file);
+    if (gate->looked && file_stamp_equal(&stamp, &gate->seen))
         return;
     gate->looked = true;
-    gate->seen = about;
+    gate->seen = stamp;
     if (admin_tokens_read(gate->tokens_file, &gate->tokens, &why) != ERROR_OK)
         log_event(LOG_WARNING, "admin_tokens", LOG_TEXT("reason", why.text),
                   LOG_TEXT("until_then", "nobody is let in over TCP"),

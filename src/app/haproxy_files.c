@@ -1,24 +1,17 @@
 /* HAProxy's files: see haproxy_files.h. */
 #include "haproxy_files.h"
 
+#include "core/file_stamp.h"
 #include "core/memory.h"
 #include "haproxy_wanted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 enum { FILE_MAX_BYTES = 4 * 1024 * 1024 };
 
-/* A file as it was seen. */
-struct seen {
-    ino_t inode;
-    off_t size;
-    struct timespec changed;
-};
-
 struct haproxy_files {
-    struct seen config, spoe;
+    struct file_stamp config, spoe;
     uint64_t content_hash; /* of what was in force then */
     char *missing;
 };
@@ -40,20 +33,6 @@ char *haproxy_files_read(const char *path)
     text[size] = '\0';
     fclose(file);
     return memory_resize(text, size + 1, 1);
-}
-
-static struct seen look(const char *path)
-{
-    struct stat status;
-    if (stat(path, &status) != 0)
-        return (struct seen){0};
-    return (struct seen){status.st_ino, status.st_size, status.st_mtim};
-}
-
-static bool is_same(const struct seen *a, const struct seen *b)
-{
-    return a->inode == b->inode && a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
-           a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
 static char *compare(const struct configuration *configuration, const struct snapshot *snapshot,
@@ -79,9 +58,9 @@ const char *haproxy_files_missing(struct haproxy_files *files,
 {
     const char *spoe_path = configuration->haproxy.spoe_path;
     char *path = haproxy_files_path(spoe_path);
-    struct seen config = look(path);
-    struct seen spoe = look(spoe_path);
-    if (!is_same(&config, &files->config) || !is_same(&spoe, &files->spoe) ||
+    struct file_stamp config = file_stamp_read(path);
+    struct file_stamp spoe = file_stamp_read(spoe_path);
+    if (!file_stamp_equal(&config, &files->config) || !file_stamp_equal(&spoe, &files->spoe) ||
         files->content_hash != snapshot->content_hash) {
         free(files->missing);
         files->missing = compare(configuration, snapshot, path, spoe_path);
@@ -95,7 +74,7 @@ const char *haproxy_files_missing(struct haproxy_files *files,
 
 int64_t haproxy_files_written_s(const struct haproxy_files *files)
 {
-    return files->config.changed.tv_sec;
+    return files->config.modified.tv_sec;
 }
 
 struct haproxy_files *haproxy_files_new(void)

@@ -4,6 +4,7 @@
 #include "acme/file.h"
 #include "acme/http_client.h"
 #include "core/clock.h"
+#include "core/file_stamp.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -27,8 +28,7 @@ struct source {
     bool is_wanted;
     char *problem; /* why it cannot be had; NULL: it can, or nobody has tried yet */
     /* a file */
-    struct timespec changed;
-    ino_t inode;
+    struct file_stamp stamp;
     bool is_told; /* that it cannot be read */
     /* a URL */
     struct http_exchange *exchange;
@@ -173,19 +173,14 @@ static void publish_news(struct key_keeper *keeper)
 
 static void look_at_file(struct source *source)
 {
-    struct stat status;
     struct bytes text = {0};
     struct error_text why;
-    if (stat(source->name, &status) != 0) {
-        source->inode = 0; /* the same file may come back */
-    } else {
-        if (status.st_ino == source->inode && status.st_mtim.tv_sec == source->changed.tv_sec &&
-            status.st_mtim.tv_nsec == source->changed.tv_nsec)
-            return;
-        source->inode = status.st_ino;
-        source->changed = status.st_mtim;
-        source->is_told = false;
-    }
+    struct file_stamp stamp = file_stamp_read(source->name);
+    bool is_there = !file_stamp_is_none(&stamp);
+    if (is_there && file_stamp_equal(&stamp, &source->stamp))
+        return;
+    source->stamp = stamp;
+    source->is_told &= !is_there; /* a file that stays away is told of once */
     enum error error = read_file(source->name, &text, &why);
     if (error == ERROR_OK && !take_text(source, bytes_slice(&text), &why))
         error = ERROR_INVALID;
