@@ -131,9 +131,10 @@ void limits_write(const struct decision *decision, struct writer *actions)
     const struct tenant *tenant = decision->target->tenant;
     if (!decision->target->has_policy || tenant->prepared_limits == NULL)
         return;
-    /* An instance has the policy of its parent, whose rule it is. */
-    size_t index =
-        decision->rule != NULL ? (size_t)(decision->rule - tenant->policy->rules) + 1 : 0;
+    /* An instance has the policy of its parent, whose rule it is, or one that says the same: of the
+     * parent that it was made of. */
+    const struct policy *decided_by = decision->match.tenant->policy;
+    size_t index = decision->rule != NULL ? (size_t)(decision->rule - decided_by->rules) + 1 : 0;
     assert(index < tenant->prepared_limit_count);
     const struct prepared *prepared = &tenant->prepared_limits[index];
     writer_bytes(actions, slice_from(prepared->bytes, prepared->size));

@@ -287,3 +287,15 @@ def test_many_labels_at_once(fleet):
     fleet.append(fleet.line("late", HERE))
     fleet.await_place("late", HERE)
     assert answers() == expected
+
+
+def test_limits_of_routes_hold_while_the_list_changes(fleet):
+    """A label that has been asked for stays as it is when another line comes; the tenant does not."""
+    fleet.write(fleet.line("acme", HERE))
+    fleet.start(routes=[{"match": {"path": "/api/"}, "limits": {"requests_per_10s": 1000}}])
+    assert fleet.ask("acme", "/api/config") == HERE
+    fleet.append(fleet.line("globex", THERE))
+    fleet.await_place("globex", THERE)
+    assert fleet.ask("acme", "/api/config") == HERE
+    assert fleet.ask("globex", "/api/config") == THERE
+    assert fleet.ask("acme") == HERE

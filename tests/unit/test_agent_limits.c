@@ -171,18 +171,41 @@ Test(limits, what_is_told)
     cr_expect(eq(sz, strlen(hashed), strlen("more lk=~0123456789abcdef lw=2000 tt=60000")));
 }
 
-/* An instance is a tenant of its own to those who count. */
-Test(limits, an_instance_counts_for_itself)
+static struct tenant *fleet_tenant(void)
 {
     struct tenant *fleet = tenant_with("fleet", "fleet.test", busy_policy());
-    struct ip address;
     fleet->upstream.per_label = true;
     fleet->hosts[0].wildcard = true;
+    return fleet;
+}
+
+static void put_instance(const struct tenant *fleet)
+{
+    struct ip address;
     cr_assert(ip_parse(SLICE("10.9.0.1"), &address));
-    put(fleet);
     struct tenant *instance = instance_new(fleet, SLICE("a"), "a.internal", &address, NULL);
     cr_assert_not_null(instance);
     route_registry_put(registry, instance, NULL, NULL);
+}
+
+/* An instance is a tenant of its own to those who count. */
+Test(limits, an_instance_counts_for_itself)
+{
+    struct tenant *fleet = fleet_tenant();
+    put(fleet);
+    put_instance(fleet);
+    build();
+    cr_expect_str_eq(answer("a.fleet.test", "/api/chat"),
+                     "more lk=fleet/a lo=1 lr=7 lw=2000 lb=1048576 ts=1800000 tt=60000");
+}
+
+/* Another list of labels makes another tenant, with rules of its own that say the same. */
+Test(limits, an_instance_may_be_of_the_tenant_before)
+{
+    struct tenant *before = fleet_tenant();
+    put(before);
+    put_instance(before);
+    put(fleet_tenant());
     build();
     cr_expect_str_eq(answer("a.fleet.test", "/api/chat"),
                      "more lk=fleet/a lo=1 lr=7 lw=2000 lb=1048576 ts=1800000 tt=60000");
