@@ -579,6 +579,8 @@ static void serve(struct daemon *daemon)
 static void on_start_timer(void *context)
 {
     struct daemon *daemon = context;
+    if (daemon->state != STATE_STARTING)
+        return; /* a signal of this very turn has ended it before it began */
     if (publisher_pending(daemon->publisher) > 0 && clock_mono_ms() < daemon->start_limit_ms)
         main_timer_once(daemon->start_timer, FIRST_NAMES_LOOK_MS);
     else

@@ -2,6 +2,7 @@
 way in which files are written, and what is told about it."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -467,3 +468,19 @@ def test_asking_goes_on_until_the_agent_has_answered_all(agent):
     with pytest.raises(ConnectionError):
         stack.asker._receive()
     assert not stack.sockets[0].exists()
+
+
+def test_a_daemon_that_is_told_to_end_while_it_starts_does(new_stack):
+    """The lock of the cookie's key holds it up between its sockets and its first turn."""
+    stack = new_stack(changes={"trace": 0})
+    key_file = stack.directory / "cookie.key"
+    stack.config["cookie_key_file"] = str(key_file)
+    path = {"host": "shared.test", "prefix": "/owui", "mode": "takeover"}
+    stack.write_tenants({"a": {"paths": [path], "upstream": "http://127.0.0.1:3000"}})
+    stack.write_config()
+    with key_file.with_suffix(".key.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack.start_agent()
+        stack.agents[0].send_signal(signal.SIGTERM)
+    assert stack.agents[0].child.wait(30) == 0
+    assert " ready " not in stack.agents[0].log()
