@@ -75,7 +75,7 @@ struct hap_header {
 };
 
 /* Where tokens come from that some tenant believes: a header or a cookie, and the name of the
- * argument that tells it ("jh_authorization"; "jn_authorization" tells how many there are). */
+ * argument that tells it ("jh_authorization"; "jhn_authorization" tells how many there are). */
 struct hap_token {
     char *name;
     char *argument;
@@ -169,6 +169,8 @@ enum { HAP_TOKENS_MAX = 4, HAP_IDENTITY_HEADERS_MAX = 32 };
 
 void hap_config_fini(struct hap_config *config);
 
+/* Where HAProxy finds the SPOE file. */
+const char *hap_spoe_path(const struct hap_config *config) __attribute__((returns_nonnull));
 /* The file of the certificate for names that have none. It lies in a folder below `crt_dir`, which
  * its owner may write to, and which HAProxy does not go into by itself. The caller frees it. */
 char *hap_placeholder_path(const struct hap_config *config);

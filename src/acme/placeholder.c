@@ -1,6 +1,7 @@
 /* A certificate that nobody trusts: see acme/placeholder.h. */
 #include "acme/placeholder.h"
 
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
 
@@ -74,16 +75,15 @@ static enum error take_owner(const struct folder *folder, struct file_mode *mode
 enum error placeholder_ensure(const char *path, const struct file_mode *mode, int64_t now_s,
                               struct error_text *why)
 {
-    const char *slash = strrchr(path, '/');
+    const char *name = file_path_name(path);
     struct file_mode own_mode = *mode;
     struct folder folder = {.fd = -1};
-    assert(slash != NULL && slash != path);
-    char *place = memory_copy_text(slice_from(path, (size_t)(slash - path)));
+    char *place = memory_copy_text(file_path_folder(path));
     enum error error = folder_open(&folder, place, 0755, why);
-    if (error == ERROR_OK && !is_good(&folder, slash + 1, now_s)) {
+    if (error == ERROR_OK && !is_good(&folder, name, now_s)) {
         error = take_owner(&folder, &own_mode, why);
         if (error == ERROR_OK)
-            error = make(&folder, slash + 1, &own_mode, now_s, why);
+            error = make(&folder, name, &own_mode, now_s, why);
     }
     folder_close(&folder);
     free(place);

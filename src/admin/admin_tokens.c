@@ -2,6 +2,7 @@
 #include "admin/admin_tokens.h"
 
 #include "acme/file.h"
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "core/time_text.h"
 #include "crypto/base64url.h"
@@ -179,10 +180,7 @@ static struct json *tokens_json(const struct admin_tokens *tokens)
 enum error admin_tokens_write(const char *path, const struct admin_tokens *tokens,
                               struct error_text *why)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder_path = slash != NULL && slash != path
-                            ? memory_copy_text(slice_from(path, (size_t)(slash - path)))
-                            : memory_copy_text(slash != NULL ? SLICE("/") : SLICE("."));
+    char *folder_path = memory_copy_text(file_path_folder(path));
     struct folder folder;
     struct stat about;
     enum error error = folder_open(&folder, folder_path, 0750, why);
@@ -194,8 +192,7 @@ enum error admin_tokens_write(const char *path, const struct admin_tokens *token
         }
         struct json *root = tokens_json(tokens);
         char *text = json_print(root, JSON_STYLE_INDENTED);
-        error = file_replace(&folder, &folder, slash != NULL ? slash + 1 : path, slice_of(text),
-                             &mode, why);
+        error = file_replace(&folder, &folder, file_path_name(path), slice_of(text), &mode, why);
         free(text);
         json_free(root);
         folder_close(&folder);

@@ -97,8 +97,6 @@ char *doctor_place(const struct tenant *tenant) __attribute__((returns_nonnull))
  */
 void doctor_haproxy(struct doctor *doctor);
 void doctor_haproxy_close(struct doctor *doctor);
-/* How HAProxy's files, of which `path` is one, are written anew and read; for free(). */
-char *doctor_haproxy_files_fix(const char *path) __attribute__((returns_nonnull));
 void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char *host);
 /* "*.ai.example.com", without its first two characters. */
 void doctor_wildcard(struct doctor *doctor, const struct tenant *tenant, const char *below);

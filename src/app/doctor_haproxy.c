@@ -5,6 +5,7 @@
 #include "acme/store.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/whole_file.h"
 #include "haproxy_files.h"
 #include "sidecar/runtime_client.h"
 
@@ -26,11 +27,6 @@ struct haproxy_look {
 };
 
 /* -- Its files --------------------------------------------------------------------------------- */
-
-static char *haproxy_cfg_path(const struct doctor *doctor)
-{
-    return haproxy_files_path(doctor->whole.configuration->haproxy.spoe_path);
-}
 
 /* Whether `text` is what is written for some version of HAProxy. */
 static bool is_spoe_file(const struct hap_config *config, const char *text)
@@ -70,27 +66,31 @@ static bool is_haproxy_cfg(const struct configuration *configuration, const char
            is_haproxy_cfg_as(configuration->haproxy, text, thumbprint);
 }
 
-char *doctor_haproxy_files_fix(const char *path)
+/* The path is told beside it. */
+static const char *reason_of(enum error error)
 {
-    const char *slash = strrchr(path, '/');
-    return memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
-                         slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
+    return error == ERROR_INVALID   ? "it is no regular file"
+           : error == ERROR_TOO_BIG ? "it is too big to be HAProxy's"
+                                    : strerror(errno);
 }
 
 static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
 {
     const struct configuration *configuration = doctor->whole.configuration;
-    char *text = haproxy_files_read(path);
+    char *text;
+    enum error error = whole_file_read(path, HAPROXY_FILE_MAX_BYTES, &text, NULL, NULL);
+    bool is_forbidden = error == ERROR_SYSTEM && errno == EACCES;
+    const char *reason = reason_of(error);
     doctor_made(doctor, DOCTOR_FILES);
-    if (text == NULL)
-        doctor_find(doctor, errno == EACCES ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_FILES, NULL, path,
-                    errno == EACCES ? memory_format("sudo owui-spoa doctor")
-                                    : doctor_haproxy_files_fix(path),
-                    "it cannot be read: %s", strerror(errno));
+    if (error != ERROR_OK)
+        doctor_find(doctor, is_forbidden ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_FILES, NULL, path,
+                    is_forbidden ? memory_format("sudo owui-spoa doctor")
+                                 : haproxy_files_fix(&configuration->haproxy),
+                    "it cannot be read: %s", reason);
     else if (is_spoe ? !is_spoe_file(&configuration->haproxy, text)
                      : !is_haproxy_cfg(configuration, text))
         doctor_find(doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
-                    doctor_haproxy_files_fix(path),
+                    haproxy_files_fix(&configuration->haproxy),
                     "it is not what this configuration needs: written by hand, or before something "
                     "changed");
     free(text);
@@ -99,7 +99,7 @@ static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
 /* A file that is newer than the process that should have read it. */
 static void look_at_age(const struct haproxy_look *look, struct slice uptime)
 {
-    char *path = haproxy_cfg_path(look->doctor);
+    char *path = haproxy_files_path(&look->doctor->whole.configuration->haproxy);
     struct stat status;
     char digits[24];
     snprintf(digits, sizeof(digits), "%.*s", SLICE_PRINT(uptime));
@@ -242,7 +242,7 @@ static void on_stat(void *context, enum error error, const char *reason, struct 
     doctor_made(doctor, DOCTOR_SPOE);
     if (error == ERROR_OK && agents == 0)
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_SPOE, NULL, look->target.path,
-                    doctor_haproxy_files_fix(doctor->whole.configuration->haproxy.spoe_path),
+                    haproxy_files_fix(&doctor->whole.configuration->haproxy),
                     "this HAProxy has another configuration: there is no agent in it");
     doctor_end(doctor);
 }
@@ -305,13 +305,13 @@ static void ask_haproxy(struct doctor *doctor, const char *target)
 void doctor_haproxy(struct doctor *doctor)
 {
     const struct configuration *configuration = doctor->whole.configuration;
-    char *haproxy_cfg = haproxy_cfg_path(doctor);
+    char *haproxy_cfg = haproxy_files_path(&configuration->haproxy);
     for (size_t i = 0; i < configuration->haproxy.runtime_count; i++)
         ask_haproxy(doctor, configuration->haproxy.runtime[i]);
     for (size_t i = 0; i < configuration->listen_count; i++)
         look_at_listener(doctor, configuration->listen[i]);
     look_at_file(doctor, haproxy_cfg, false);
-    look_at_file(doctor, configuration->haproxy.spoe_path, true);
+    look_at_file(doctor, hap_spoe_path(&configuration->haproxy), true);
     free(haproxy_cfg);
 }
 

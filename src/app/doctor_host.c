@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
+#include "haproxy_files.h"
 #include "sidecar/loopback.h"
 
 #include <ifaddrs.h>
@@ -210,9 +211,8 @@ static struct slice why_not_served(const struct json *stored)
 /* When the daemon has tried in vain, HAProxy's own files are what has to be changed. For free(). */
 static char *serving_fix(const struct host_look *look, struct slice why)
 {
-    return why.size > 0
-               ? doctor_haproxy_files_fix(look->doctor->whole.configuration->haproxy.spoe_path)
-               : memory_format("owui-spoa certs deploy %s", look->tenant->name);
+    return why.size > 0 ? haproxy_files_fix(&look->doctor->whole.configuration->haproxy)
+                        : memory_format("owui-spoa certs deploy %s", look->tenant->name);
 }
 
 static void find_none(const struct host_look *look, const char *what)

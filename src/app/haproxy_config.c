@@ -7,7 +7,10 @@
 #include "command.h"
 #include "conf/whole.h"
 #include "core/fd.h"
+#include "core/file_path.h"
 #include "core/memory.h"
+#include "core/whole_file.h"
+#include "haproxy_files.h"
 #include "map_file.h"
 #include "terminal.h"
 
@@ -15,7 +18,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct wish {
@@ -26,36 +28,13 @@ struct wish {
     bool spoe;
 };
 
-static MUST_CHECK enum error read_all(int fd, char **text, size_t *size, struct error_text *why)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return error_set_errno(why, "cannot look at it");
-    *text = memory_new((size_t)status.st_size + 1);
-    *size = 0;
-    while (*size < (size_t)status.st_size) {
-        ssize_t got = read(fd, *text + *size, (size_t)status.st_size - *size);
-        if (got < 0)
-            return error_set_errno(why, "cannot read it");
-        if (got == 0)
-            break;
-        *size += (size_t)got;
-    }
-    return ERROR_OK;
-}
-
 /* The haproxy.cfg that is there already, "" if none is. */
 static MUST_CHECK enum error read_previous(const char *path, char **text, size_t *size,
                                            struct error_text *why)
 {
-    *text = NULL;
     *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? ERROR_OK : error_set_errno(why, "cannot open %s", path);
-    enum error error = read_all(fd, text, size, why);
-    close(fd);
-    return error;
+    enum error error = whole_file_read(path, HAPROXY_FILE_MAX_BYTES, text, size, why);
+    return error == ERROR_NOT_FOUND ? ERROR_OK : error;
 }
 
 static MUST_CHECK enum error write_and_sync(int fd, const char *text, struct error_text *why)
@@ -114,19 +93,11 @@ static MUST_CHECK enum error sync_folder(const char *folder, struct error_text *
     return error;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static enum error write_files(const struct wish *wish, const struct hap_config *config,
                               struct error_text *why)
 {
     char *config_path = memory_format("%s/haproxy.cfg", wish->folder);
-    char *spoe_path =
-        memory_format("%s/%s", wish->folder,
-                      config->spoe_path != NULL ? base_name(config->spoe_path) : "owui.spoe.cfg");
+    char *spoe_path = memory_format("%s/%s", wish->folder, file_path_name(hap_spoe_path(config)));
     char *previous = NULL;
     char *config_text = NULL;
     char *spoe_text = NULL;

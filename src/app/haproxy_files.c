@@ -1,14 +1,13 @@
 /* HAProxy's files: see haproxy_files.h. */
 #include "haproxy_files.h"
 
+#include "core/file_path.h"
 #include "core/file_stamp.h"
 #include "core/memory.h"
+#include "core/whole_file.h"
 #include "haproxy_wanted.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-enum { FILE_MAX_BYTES = 4 * 1024 * 1024 };
 
 struct haproxy_files {
     struct file_stamp config, spoe;
@@ -16,23 +15,24 @@ struct haproxy_files {
     char *missing;
 };
 
-char *haproxy_files_path(const char *spoe_path)
+char *haproxy_files_path(const struct hap_config *config)
 {
-    const char *spoe = spoe_path != NULL ? spoe_path : "/etc/haproxy/owui.spoe.cfg";
-    const char *slash = strrchr(spoe, '/');
-    return memory_format("%.*shaproxy.cfg", slash != NULL ? (int)(slash - spoe) + 1 : 0, spoe);
+    return file_path_beside(hap_spoe_path(config), SLICE("haproxy.cfg"));
 }
 
-char *haproxy_files_read(const char *path)
+char *haproxy_files_fix(const struct hap_config *config)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return NULL;
-    char *text = memory_new(FILE_MAX_BYTES + 1);
-    size_t size = fread(text, 1, FILE_MAX_BYTES, file);
-    text[size] = '\0';
-    fclose(file);
-    return memory_resize(text, size + 1, 1);
+    struct slice folder = file_path_folder(hap_spoe_path(config));
+    return memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
+                         SLICE_PRINT(folder));
+}
+
+/* NULL where it cannot be read: what is there is then for `doctor` to tell. */
+static char *read_file(const char *path)
+{
+    char *text;
+    bool is_read = whole_file_read(path, HAPROXY_FILE_MAX_BYTES, &text, NULL, NULL) == ERROR_OK;
+    return is_read ? text : NULL;
 }
 
 static char *compare(const struct configuration *configuration, const struct snapshot *snapshot,
@@ -40,8 +40,8 @@ static char *compare(const struct configuration *configuration, const struct sna
 {
     struct haproxy_wanted wanted;
     char *missing = NULL;
-    char *config = haproxy_files_read(config_path);
-    char *spoe = haproxy_files_read(spoe_path);
+    char *config = read_file(config_path);
+    char *spoe = read_file(spoe_path);
     if (config != NULL) {
         haproxy_wanted_init(&wanted, configuration, snapshot);
         missing = hap_config_missing(&wanted.config, slice_of(config), slice_of(spoe));
@@ -56,8 +56,8 @@ const char *haproxy_files_missing(struct haproxy_files *files,
                                   const struct configuration *configuration,
                                   const struct snapshot *snapshot)
 {
-    const char *spoe_path = configuration->haproxy.spoe_path;
-    char *path = haproxy_files_path(spoe_path);
+    const char *spoe_path = hap_spoe_path(&configuration->haproxy);
+    char *path = haproxy_files_path(&configuration->haproxy);
     struct file_stamp config = file_stamp_read(path);
     struct file_stamp spoe = file_stamp_read(spoe_path);
     if (!file_stamp_equal(&config, &files->config) || !file_stamp_equal(&spoe, &files->spoe) ||
@@ -72,9 +72,10 @@ const char *haproxy_files_missing(struct haproxy_files *files,
     return files->missing;
 }
 
-int64_t haproxy_files_written_s(const struct haproxy_files *files)
+int64_t haproxy_files_written_ms(const struct haproxy_files *files)
 {
-    return files->config.modified.tv_sec;
+    const struct timespec *modified = &files->config.modified;
+    return (int64_t)modified->tv_sec * 1000 + modified->tv_nsec / 1000000;
 }
 
 struct haproxy_files *haproxy_files_new(void)

@@ -5,10 +5,13 @@
 #include "agent/snapshot.h"
 #include "conf/configuration.h"
 
+/* A file that is bigger is nothing that hap_config_write() or hap_spoe_write() made. */
+enum { HAPROXY_FILE_MAX_BYTES = 4 * 1024 * 1024 };
+
 /* haproxy.cfg, which is beside the SPOE file; for free(). */
-char *haproxy_files_path(const char *spoe_path) __attribute__((returns_nonnull));
-/* NULL with errno; for free(). */
-char *haproxy_files_read(const char *path);
+char *haproxy_files_path(const struct hap_config *config) __attribute__((returns_nonnull));
+/* The command that writes both anew and has HAProxy read them; for free(). */
+char *haproxy_files_fix(const struct hap_config *config) __attribute__((returns_nonnull));
 
 struct haproxy_files;
 
@@ -22,4 +25,4 @@ const char *haproxy_files_missing(struct haproxy_files *files,
                                   const struct configuration *configuration,
                                   const struct snapshot *snapshot);
 /* When haproxy.cfg was last written, as of the last call of the function above; 0: not known. */
-int64_t haproxy_files_written_s(const struct haproxy_files *files);
+int64_t haproxy_files_written_ms(const struct haproxy_files *files);

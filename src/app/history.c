@@ -2,6 +2,7 @@
 #include "history_int.h"
 
 #include "core/clock.h"
+#include "core/file_path.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
@@ -35,8 +36,7 @@ char *history_path(const struct history *history, const char *name)
 static const char *name_of(const struct history *history, const char *path)
 {
     const struct configuration *configuration = publisher_configuration(history->live->publisher);
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
+    const char *name = file_path_name(path);
     if (strcmp(path, configuration->path) == 0)
         return HISTORY_GLOBAL;
     return tenant_file_name(name) ? name : NULL;

@@ -1,6 +1,7 @@
 /* What was right before the start: see last_good.h. */
 #include "last_good.h"
 
+#include "core/file_path.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "history_int.h"
@@ -25,8 +26,7 @@ static void note_file(void *context, const char *path)
 static void revive(const struct revival *revival, const char *path)
 {
     const struct sources *sources = publisher_sources(revival->publisher);
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
+    const char *name = file_path_name(path);
     for (uint64_t number = revival->history->last; number > 0; number--) {
         struct bytes content;
         if (number + HISTORY_KEPT <= revival->history->last || !sources_is_wrong(sources, path))

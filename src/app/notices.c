@@ -51,33 +51,32 @@ static void add_keys(struct json *list, const struct live *live)
     }
 }
 
-static void add_haproxy(struct json *list, const struct live *live, bool differs)
+static void add_haproxy(struct json *list, const struct live *live)
 {
     const struct configuration *configuration = publisher_configuration(live->publisher);
     const char *missing = haproxy_files_missing(live->haproxy_files, configuration,
                                                 publisher_snapshot(live->publisher));
-    char *path = haproxy_files_path(configuration->haproxy.spoe_path);
-    const char *slash = strrchr(path, '/');
-    if (missing != NULL || differs)
-        add(list, NOTICE_HAPROXY_CONFIG_DIFFERS,
-            missing != NULL
-                ? memory_format("%s, or the SPOE file beside it, lacks what the configuration asks "
-                                "for: %s",
-                                path, missing)
-                : memory_format("%s is not what the configuration asks for since its last change",
-                                path),
-            memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
-                          slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : "."));
+    bool differs = report_haproxy_still_differs(haproxy_files_written_ms(live->haproxy_files));
+    if (missing == NULL && !differs)
+        return;
+    char *path = haproxy_files_path(&configuration->haproxy);
+    char *message =
+        missing != NULL
+            ? memory_format("%s, or the SPOE file beside it, lacks what the configuration asks "
+                            "for: %s",
+                            path, missing)
+            : memory_format("%s is not what the configuration asks for since its last change",
+                            path);
+    add(list, NOTICE_HAPROXY_CONFIG_DIFFERS, message, haproxy_files_fix(&configuration->haproxy));
     free(path);
 }
 
 struct json *notices_list(const struct live *live)
 {
-    const char *spoe_path = publisher_configuration(live->publisher)->haproxy.spoe_path;
     struct json *list = json_new_array();
     add_restart(list, live);
     add_keys(list, live);
-    add_haproxy(list, live, report_haproxy_still_differs(spoe_path));
+    add_haproxy(list, live);
     return list;
 }
 
@@ -98,6 +97,6 @@ void notices_put(struct json *object, const struct live *live)
     json_put_bool(object, "haproxy_config_differs",
                   notices_count(list, NOTICE_HAPROXY_CONFIG_DIFFERS) > 0);
     json_put_integer(object, "haproxy_config_written",
-                     haproxy_files_written_s(live->haproxy_files));
+                     haproxy_files_written_ms(live->haproxy_files) / 1000);
     json_put(object, "notices", list);
 }

@@ -3,12 +3,8 @@
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "core/memory.h"
-#include "haproxy_files.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 enum { PLACE_TEXT_SIZE = 512 };
 
@@ -46,15 +42,9 @@ void report_haproxy_differs(void)
               LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
 }
 
-bool report_haproxy_still_differs(const char *spoe_path)
+bool report_haproxy_still_differs(int64_t written_wall_ms)
 {
-    struct stat facts;
-    if (differs_since_wall_ms == 0)
-        return false;
-    char *path = haproxy_files_path(spoe_path);
-    if (stat(path, &facts) == 0 &&
-        facts.st_mtim.tv_sec * 1000 + facts.st_mtim.tv_nsec / 1000000 >= differs_since_wall_ms)
+    if (written_wall_ms >= differs_since_wall_ms)
         differs_since_wall_ms = 0;
-    free(path);
     return differs_since_wall_ms != 0;
 }

@@ -8,6 +8,6 @@ void report_diagnostics(const struct diagnostics *diagnostics, const char *error
 /* HAProxy's files, which are somebody else's to write and load, are no longer what the
  * configuration asks for. */
 void report_haproxy_differs(void);
-/* Whether that was told and haproxy.cfg, beside the SPOE file, has not been written since, as far
- * as can be seen from here. Main thread, as the call above. */
-MUST_CHECK bool report_haproxy_still_differs(const char *spoe_path);
+/* Whether that was told and haproxy.cfg, which was last written then (0: not known), has not been
+ * since. Main thread, as the call above. */
+MUST_CHECK bool report_haproxy_still_differs(int64_t written_wall_ms);

@@ -1,7 +1,9 @@
 /* The files of `setup`: see setup_files.h. */
 #include "setup_files.h"
 
+#include "core/fd.h"
 #include "core/memory.h"
+#include "core/whole_file.h"
 #include "terminal.h"
 
 #include <errno.h>
@@ -23,39 +25,10 @@ enum {
 
 /* -- Reading and noting ------------------------------------------------------------------------ */
 
-static enum error read_open(int fd, const char *path, char **text, struct error_text *why)
-{
-    struct stat status;
-    size_t size = 0;
-    if (fstat(fd, &status) != 0)
-        return error_set_errno(why, "cannot look at %s", path);
-    if (!S_ISREG(status.st_mode) || status.st_size > TEXT_MAX_BYTES)
-        return error_set(why, ERROR_INVALID, "%s is not a file of text", path);
-    *text = memory_new((size_t)status.st_size + 1);
-    while (size < (size_t)status.st_size) {
-        ssize_t got = read(fd, *text + size, (size_t)status.st_size - size);
-        if (got < 0)
-            return error_set_errno(why, "cannot read %s", path);
-        if (got == 0)
-            break;
-        size += (size_t)got;
-    }
-    return ERROR_OK;
-}
-
 enum error setup_file_read(const char *path, char **text, struct error_text *why)
 {
-    *text = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT ? ERROR_OK : error_set_errno(why, "cannot open %s", path);
-    enum error error = read_open(fd, path, text, why);
-    close(fd);
-    if (error != ERROR_OK) {
-        free(*text);
-        *text = NULL;
-    }
-    return error;
+    enum error error = whole_file_read(path, TEXT_MAX_BYTES, text, NULL, why);
+    return error == ERROR_NOT_FOUND ? ERROR_OK : error;
 }
 
 enum error setup_files_add(struct setup_files *files, char *path, char *text, mode_t mode,
@@ -264,13 +237,8 @@ static enum error dress(int fd, const struct setup_file *file, struct error_text
 
 static enum error write_text(int fd, const char *text, struct error_text *why)
 {
-    for (size_t left = strlen(text); left > 0;) {
-        ssize_t written = write(fd, text, left);
-        if (written < 0)
-            return error_set_errno(why, "cannot write");
-        text += written;
-        left -= (size_t)written;
-    }
+    if (!fd_write_all(fd, slice_of(text)))
+        return error_set_errno(why, "cannot write");
     return fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync");
 }
 

@@ -7,7 +7,9 @@
 #include "acme/store.h"
 #include "agent/answer.h"
 #include "conf/text_file.h"
+#include "core/file_path.h"
 #include "core/memory.h"
+#include "haproxy_files.h"
 #include "setup.h"
 #include "terminal.h"
 #include "json/json.h"
@@ -470,20 +472,17 @@ enum error setup_plan_haproxy(struct setup_plan *plan, struct error_text *why)
 
 static enum error add_haproxy(struct setup_plan *plan, struct error_text *why)
 {
-    const char *spoe = plan->whole.configuration->haproxy.spoe_path;
-    char *spoe_path =
-        memory_copy_text(slice_of(spoe != NULL ? spoe : "/etc/haproxy/owui.spoe.cfg"));
-    const char *slash = strrchr(spoe_path, '/');
-    plan->folder = memory_copy_text(
-        slash != NULL ? slice_from(spoe_path, (size_t)(slash - spoe_path)) : SLICE("."));
+    const struct hap_config *config = &plan->whole.configuration->haproxy;
+    char *spoe_path = memory_copy_text(slice_of(hap_spoe_path(config)));
+    plan->folder = memory_copy_text(file_path_folder(spoe_path));
     plan->spoe_file = plan->files.count;
     enum error error = setup_files_add(&plan->files, spoe_path, memory_copy_text(SLICE("")),
                                        PUBLIC_MODE, NULL, why);
     if (error != ERROR_OK)
         return error;
     plan->haproxy_file = plan->files.count;
-    error = setup_files_add(&plan->files, memory_format("%s/haproxy.cfg", plan->folder),
-                            memory_copy_text(SLICE("")), PUBLIC_MODE, NULL, why);
+    error = setup_files_add(&plan->files, haproxy_files_path(config), memory_copy_text(SLICE("")),
+                            PUBLIC_MODE, NULL, why);
     return error != ERROR_OK ? error : setup_plan_haproxy(plan, why);
 }
 

@@ -1,4 +1,5 @@
 /* Folders, HAProxy's own look at its files, and the two services: see setup.h. */
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "setup.h"
 #include "setup_run.h"
@@ -28,10 +29,9 @@ enum error setup_folders(const struct setup_plan *plan, struct error_text *why)
         error = setup_folder(plan->whole.configuration->tenants_dir, 02770, NULL, "owui-spoa", why);
     for (size_t i = 0; i < plan->whole.configuration->listen_count && error == ERROR_OK; i++) {
         const char *address = plan->whole.configuration->listen[i];
-        const char *slash = strrchr(address, '/');
-        if (!slice_starts_with(slice_of(address), SLICE("unix:/")) || slash == address + 5)
+        if (!slice_starts_with(slice_of(address), SLICE("unix:/")))
             continue;
-        char *folder = memory_copy_text(slice_from(address + 5, (size_t)(slash - address - 5)));
+        char *folder = memory_copy_text(file_path_folder(address + 5));
         error = setup_folder(folder, 02750, "owui-spoa", "haproxy", why);
         free(folder);
     }

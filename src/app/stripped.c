@@ -70,8 +70,7 @@ struct json *stripped_check(const struct whole *whole, struct diagnostics *diagn
 {
     if (whole->configuration == NULL)
         return NULL;
-    const char *spoe_path = whole->configuration->haproxy.spoe_path;
-    char *path = haproxy_files_path(spoe_path);
+    char *path = haproxy_files_path(&whole->configuration->haproxy);
     struct json *believed = json_new_object();
     struct json *names = NULL;
     route_table_each_tenant(whole->table, add_names, believed);

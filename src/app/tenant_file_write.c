@@ -2,6 +2,7 @@
 #include "tenant_edit.h"
 
 #include "acme/file.h"
+#include "core/file_path.h"
 #include "core/memory.h"
 
 #include <errno.h>
@@ -13,22 +14,9 @@
 
 enum { NEW_FILE_MODE = 0640 };
 
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? memory_copy_text(SLICE("."))
-                         : memory_copy_text(slice_from(path, (size_t)(slash - path)));
-}
-
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 void tenant_file_write_hint(const char *path, struct error_text *why)
 {
-    char *folder = folder_of(path);
+    char *folder = memory_copy_text(file_path_folder(path));
     int problem = access(folder, W_OK | X_OK) == 0 ? 0 : errno;
     const struct passwd *user = getpwuid(geteuid());
     const char *name = user != NULL ? user->pw_name : "the service's user";
@@ -67,7 +55,7 @@ enum error tenant_file_write(const char *path, struct slice text, struct error_t
 {
     struct stat about;
     struct folder folder = {.fd = -1};
-    char *folder_path = folder_of(path);
+    char *folder_path = memory_copy_text(file_path_folder(path));
     enum error error;
     if (lstat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
         error = error_set(why, ERROR_UNSUPPORTED,
@@ -78,11 +66,11 @@ enum error tenant_file_write(const char *path, struct slice text, struct error_t
         error = folder_open(&folder, folder_path, 0750, why);
         struct file_mode mode = mode_of(path, &folder);
         if (error == ERROR_OK)
-            error = file_replace(&folder, &folder, name_of(path), text, &mode, why);
+            error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
         if (error == ERROR_SYSTEM && mode.group >= 0 && geteuid() != 0) {
             /* Not a member of the file's group. */
             mode.group = -1;
-            error = file_replace(&folder, &folder, name_of(path), text, &mode, why);
+            error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
         }
         folder_close(&folder);
     }

@@ -3,47 +3,11 @@
 
 #include "core/hash.h"
 #include "core/memory.h"
+#include "core/whole_file.h"
 #include "json/json.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-/* Reads until the end of the file, which may be shorter or longer by now than it was. */
-static enum error read_all(int fd, size_t expected, char **block, struct slice *bytes,
-                           struct error_text *text, const char *path)
-{
-    size_t capacity = expected + 1;
-    size_t used = 0;
-    char *buffer = memory_resize(NULL, capacity, 1);
-    for (;;) {
-        ssize_t got = read(fd, buffer + used, capacity - used);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            free(buffer);
-            return error_set_errno(text, "cannot read %s", path);
-        }
-        if (got == 0)
-            break;
-        used += (size_t)got;
-        if (used > JSON_MAX_TEXT_BYTES) {
-            free(buffer);
-            return error_set(text, ERROR_TOO_BIG, "the file is bigger than %d MB",
-                             JSON_MAX_TEXT_BYTES / 1024 / 1024);
-        }
-        if (used == capacity) {
-            capacity *= 2;
-            buffer = memory_resize(buffer, capacity, 1);
-        }
-    }
-    *block = buffer;
-    *bytes = slice_from(buffer, used);
-    return ERROR_OK;
-}
 
 static _Thread_local struct {
     const struct text_overlay *overlays;
@@ -67,30 +31,16 @@ static const char *find_overlay(const char *path)
 enum error text_file_read(const char *path, char **block, struct slice *bytes,
                           struct error_text *text)
 {
-    struct stat status;
+    size_t size = 0;
     const char *overlay = find_overlay(path);
-    *block = NULL;
-    *bytes = (struct slice){0};
+    enum error error = ERROR_OK;
     if (overlay != NULL) {
         *block = memory_copy_text(slice_of(overlay));
-        *bytes = slice_of(*block);
-        return ERROR_OK;
+        size = strlen(*block);
+    } else {
+        error = whole_file_read(path, JSON_MAX_TEXT_BYTES, block, &size, text);
     }
-    /* A FIFO must not block the reader of the configuration. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return error_set_errno(text, "cannot open %s", path);
-    enum error error = ERROR_OK;
-    if (fstat(fd, &status) != 0)
-        error = error_set_errno(text, "cannot read %s", path);
-    else if (!S_ISREG(status.st_mode))
-        error = error_set(text, ERROR_INVALID, "%s is not a regular file", path);
-    else if (status.st_size > JSON_MAX_TEXT_BYTES)
-        error = error_set(text, ERROR_TOO_BIG, "the file is bigger than %d MB",
-                          JSON_MAX_TEXT_BYTES / 1024 / 1024);
-    else
-        error = read_all(fd, (size_t)status.st_size, block, bytes, text, path);
-    close(fd);
+    *bytes = slice_from(*block, size);
     return error;
 }
 
@@ -136,12 +86,4 @@ const char *file_name_keep(const char *name)
     const char *kept = *slot;
     pthread_mutex_unlock(&names.lock);
     return kept;
-}
-
-char *file_name_beside(const char *beside, struct slice name)
-{
-    const char *slash = strrchr(beside, '/');
-    if (slash == NULL || slice_starts_with(name, SLICE("/")))
-        return memory_copy_text(name);
-    return memory_format("%.*s/%.*s", (int)(slash - beside), beside, SLICE_PRINT(name));
 }

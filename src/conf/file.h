@@ -1,4 +1,4 @@
-/* Files of the configuration: their bytes and their names. */
+/* Files of the configuration: their bytes, and their names as long as diagnostics need them. */
 #pragma once
 
 #include "conf/text_file.h"
@@ -6,6 +6,3 @@
 /* A copy of the name that lives as long as the process, the same one for the same name. For the
  * thread that reads configuration. */
 const char *file_name_keep(const char *name);
-
-/* `name` if it is absolute, else in the folder of the file `beside`; the caller frees it. */
-char *file_name_beside(const char *beside, struct slice name);

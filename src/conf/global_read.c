@@ -2,6 +2,7 @@
 #include "global_read.h"
 
 #include "address.h"
+#include "core/file_path.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "file.h"
@@ -41,7 +42,7 @@ static void set_default_texts(struct configuration *configuration)
     configuration->listen_count = listen.count;
 
     haproxy->crt_dir = memory_copy_text(SLICE("/etc/haproxy/certs"));
-    haproxy->spoe_path = memory_copy_text(SLICE("/etc/haproxy/owui.spoe.cfg"));
+    haproxy->spoe_path = memory_copy_text(slice_of(hap_spoe_path(haproxy)));
     haproxy->user = memory_copy_text(SLICE("haproxy"));
     haproxy->group = memory_copy_text(SLICE("haproxy"));
     haproxy->chroot = memory_copy_text(SLICE("/var/lib/haproxy"));
@@ -59,7 +60,7 @@ void configuration_set_defaults(struct configuration *configuration, const char 
 {
     *configuration = (struct configuration){
         .path = memory_copy_text(slice_of(path)),
-        .tenants_dir = file_name_beside(path, SLICE("tenants.d")),
+        .tenants_dir = file_path_beside(path, SLICE("tenants.d")),
         .tenants_dir_optional = true,
         .listen_mode = 0660,
         .loops = 1,

@@ -1,6 +1,7 @@
 /* Typed reading of nodes: see value.h. */
 #include "value.h"
 
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "core/nearest.h"
 #include "file.h"
@@ -217,7 +218,7 @@ bool node_file_name(const struct node *node, char **name)
         return false;
     }
     free(*name);
-    *name = file_name_beside(node->document->file, text);
+    *name = file_path_beside(node->document->file, text);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* A whole configuration: see conf/whole.h. */
 #include "conf/whole.h"
 
+#include "core/file_path.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "file.h"
@@ -56,17 +57,11 @@ static void take_tenants(struct loading *loading, struct tenant_file *file)
     loading->whole->broken_count += file->broken_count;
 }
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* Puts the changed file where its name stands; at the end when there is none of it. Its place. */
 static size_t change_file(char ***paths, size_t *count, const char *file)
 {
     size_t place = 0;
-    while (place < *count && strcmp(name_of((*paths)[place]), name_of(file)) != 0)
+    while (place < *count && strcmp(file_path_name((*paths)[place]), file_path_name(file)) != 0)
         place++;
     if (place == *count)
         *paths = memory_resize(*paths, ++*count, sizeof(**paths));

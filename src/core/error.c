@@ -41,5 +41,6 @@ enum error error_set_errno(struct error_text *text, const char *format, ...)
     char reason[128];
     snprintf(text->text + used, sizeof(text->text) - used, ": %s",
              strerror_r(saved, reason, sizeof(reason)));
+    errno = saved;
     return ERROR_SYSTEM;
 }

@@ -12,14 +12,9 @@ enum { HOPS_MAX = 4 }; /* installations behind one another; more is a loop */
 
 #define ACME_PREFIX "/.well-known/acme-challenge/"
 
-static const char *spoe_path(const struct hap_config *config)
-{
-    return or_else(config->spoe_path, "/etc/haproxy/owui.spoe.cfg");
-}
-
 void question_put_filters(const struct page *page)
 {
-    const char *path = spoe_path(page->config);
+    const char *path = hap_spoe_path(page->config);
     bool several = agents_are_several(page->config);
     put(page, "    filter spoe engine owui config %s\n", path);
     if (several)

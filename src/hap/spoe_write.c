@@ -21,6 +21,11 @@ static const char *const ARGUMENTS[] = {
 #undef X
 };
 
+const char *hap_spoe_path(const struct hap_config *config)
+{
+    return or_else(config->spoe_path, "/etc/haproxy/owui.spoe.cfg");
+}
+
 /* What tells who the user is, and that nobody but the agent says so. */
 static void put_identity_arguments(const struct page *page)
 {

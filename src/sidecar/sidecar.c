@@ -4,6 +4,7 @@
 #include "sidecar_state.h"
 
 #include "core/clock.h"
+#include "core/file_path.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/thread.h"
@@ -31,12 +32,6 @@ enum {
 
 static void sweep_next(struct sidecar *sidecar);
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static void note_result(struct deployment *deployment, const struct deploy_result *result)
 {
     deployment->pending = false;
@@ -50,7 +45,7 @@ static void note_result(struct deployment *deployment, const struct deploy_resul
 
 static void log_result(const struct deploy_result *result)
 {
-    const char *name = base_name(result->file);
+    const char *name = file_path_name(result->file);
     if (result->error != ERROR_OK)
         log_event(LOG_ERROR, "deploy_failed", LOG_TEXT("certificate", name),
                   LOG_TEXT("haproxy", result->socket_path), LOG_TEXT("reason", result->reason));
@@ -81,7 +76,7 @@ static void note_deployment(struct sidecar *sidecar, struct certificate *certifi
 static void on_deployed(void *context, const struct deploy_result *result, size_t left)
 {
     struct sidecar *sidecar = context;
-    const char *name = base_name(result->file);
+    const char *name = file_path_name(result->file);
     struct certificate *certificate = certificate_list_find(sidecar->list, name);
 
     log_result(result);

@@ -1,10 +1,14 @@
 /* core: what is told of files. */
+#include "core/file_path.h"
 #include "core/file_stamp.h"
+#include "core/whole_file.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/owui-test-files.XXXXXX";
@@ -63,4 +67,123 @@ Test(file_stamp, is_none_where_there_is_no_file)
     struct file_stamp there = file_stamp_read("a");
     cr_expect(not(file_stamp_equal(&missing, &there)));
     unlink("a");
+}
+
+static void expect_path(const char *path, const char *in, const char *name)
+{
+    struct slice found = file_path_folder(path);
+    cr_expect(slice_equal(found, slice_of(in)), "\"%s\" is in \"%s\", not in \"%.*s\"", path, in,
+              SLICE_PRINT(found));
+    cr_expect(zero(int, strcmp(file_path_name(path), name)), "\"%s\" is \"%s\", not \"%s\"", path,
+              name, file_path_name(path));
+}
+
+Test(file_path, is_cut_at_its_last_slash)
+{
+    expect_path("/etc/haproxy/haproxy.cfg", "/etc/haproxy", "haproxy.cfg");
+    expect_path("etc/x", "etc", "x");
+    expect_path("../x", "..", "x");
+    expect_path("/etc//x", "/etc", "x");
+}
+
+Test(file_path, without_a_folder_is_in_the_one_where_we_are)
+{
+    expect_path("x", ".", "x");
+    expect_path("", ".", "");
+}
+
+Test(file_path, may_be_in_the_root)
+{
+    expect_path("/x", "/", "x");
+    expect_path("//x", "/", "x");
+    expect_path("/", "/", "");
+}
+
+Test(file_path, with_a_slash_at_its_end_is_a_folders)
+{
+    expect_path("/etc/", "/etc", "");
+    expect_path("etc//", "etc", "");
+}
+
+static void expect_beside(const char *beside, const char *name, const char *path)
+{
+    char *found = file_path_beside(beside, slice_of(name));
+    cr_expect(zero(int, strcmp(found, path)), "\"%s\" beside \"%s\" is \"%s\"", name, beside,
+              found);
+    free(found);
+}
+
+Test(file_path, beside_another_is_in_its_folder)
+{
+    expect_beside("/etc/haproxy/a", "b", "/etc/haproxy/b");
+    expect_beside("/a", "b", "/b");
+    expect_beside("a", "b", "b");
+    expect_beside("c/a", "b/d", "c/b/d");
+    expect_beside("/etc/haproxy/a", "/var/b", "/var/b");
+}
+
+TestSuite(whole_file, .init = enter_folder, .fini = leave_folder);
+
+static void expect_refused(const char *path, size_t max_bytes, enum error error, const char *reason)
+{
+    char *text = NULL;
+    struct error_text why = {""};
+    cr_expect(eq(int, whole_file_read(path, max_bytes, &text, NULL, &why), error));
+    cr_expect(zero(int, strcmp(why.text, reason)), "%s", why.text);
+    cr_expect(eq(ptr, text, NULL));
+}
+
+Test(whole_file, is_read_up_to_its_limit)
+{
+    char *text = NULL;
+    size_t size = 0;
+    write_file("a", "12345");
+    cr_assert(eq(int, whole_file_read("a", 5, &text, &size, NULL), ERROR_OK));
+    cr_expect(eq(sz, size, 5));
+    cr_expect(eq(str, text, "12345"));
+    free(text);
+    expect_refused("a", 4, ERROR_TOO_BIG, "a is bigger than 4 bytes");
+    unlink("a");
+}
+
+Test(whole_file, may_be_empty)
+{
+    char *text = NULL;
+    size_t size = 1;
+    write_file("a", "");
+    cr_assert(eq(int, whole_file_read("a", 5, &text, &size, NULL), ERROR_OK));
+    cr_expect(eq(sz, size, 0));
+    cr_expect(eq(str, text, ""));
+    free(text);
+    unlink("a");
+}
+
+/* Files of the kernel's own have no size before they are read. */
+Test(whole_file, may_have_more_than_it_says)
+{
+    char *text = NULL;
+    size_t size = 0;
+    cr_assert(eq(int, whole_file_read("/proc/self/status", 1 << 20, &text, &size, NULL), ERROR_OK));
+    cr_expect(gt(sz, size, 100));
+    cr_expect(eq(sz, strlen(text), size));
+    free(text);
+    expect_refused("/proc/self/status", 10, ERROR_TOO_BIG,
+                   "/proc/self/status is bigger than 10 bytes");
+}
+
+Test(whole_file, that_is_not_there_is_told_from_one_that_cannot_be_read)
+{
+    expect_refused("a", 5, ERROR_NOT_FOUND, "cannot open a: No such file or directory");
+    write_file("a", "");
+    expect_refused("a/b", 5, ERROR_SYSTEM, "cannot open a/b: Not a directory");
+    cr_expect(eq(int, errno, ENOTDIR));
+    unlink("a");
+}
+
+Test(whole_file, has_to_be_a_regular_one)
+{
+    cr_assert(eq(int, mkfifo("a", 0600), 0));
+    expect_refused("a", 5, ERROR_INVALID, "a is not a regular file");
+    unlink("a");
+    expect_refused(".", 5, ERROR_INVALID, ". is not a regular file");
 }
