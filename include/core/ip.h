@@ -32,6 +32,8 @@ MUST_CHECK bool ip_from_bytes(struct slice bytes, struct ip *ip);
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE]);
 bool ip_equal(const struct ip *a, const struct ip *b);
 bool ip_is_loopback(const struct ip *ip);
+/* 0.0.0.0 or ::, which stand for every address of this machine. */
+bool ip_is_unspecified(const struct ip *ip);
 
 /* "10.0.0.0/8", "2001:db8::/32", or an address alone. Host bits must be zero. */
 MUST_CHECK bool ip_network_parse(struct slice text, struct ip_network *network);

@@ -39,12 +39,16 @@ bool socket_address_parse(struct slice text, struct socket_address *address)
     *address = (struct socket_address){0};
     if (!split_port(text, &host, &address->port))
         return false;
-    if (host.size == 0 || slice_equal(host, SLICE("*")) || slice_equal(host, SLICE("0.0.0.0")) ||
-        slice_equal(host, SLICE("[::]"))) {
+    if (host.size == 0 || slice_equal(host, SLICE("*"))) {
         address->any = true;
         return true;
     }
-    return ip_parse_with_port(text, &address->ip, &address->port);
+    if (!ip_parse_with_port(text, &address->ip, &address->port))
+        return false;
+    address->any = ip_is_unspecified(&address->ip);
+    if (address->any)
+        address->ip = (struct ip){0};
+    return true;
 }
 
 static bool socket_path_valid(struct slice path)
@@ -54,7 +58,7 @@ static bool socket_path_valid(struct slice path)
     for (size_t i = 0; i < path.size; i++) {
         char c = path.data[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && strchr("/._-@+", c) == NULL)
+        if (!letter && !byte_is_one_of(c, "/._-@+"))
             return false;
     }
     return true;

@@ -5,7 +5,7 @@
 
 struct socket_address {
     struct ip ip; /* IP_NONE for `any` */
-    bool any;     /* "*", "", 0.0.0.0 or :: */
+    bool any;     /* "*", "", 0.0.0.0 or ::, however that is spelled */
     uint16_t port;
 };
 

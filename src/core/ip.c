@@ -93,6 +93,12 @@ bool ip_is_loopback(const struct ip *ip)
     return ip->family == IP_V4 ? ip->bytes[0] == 127 : ip_equal(ip, &V6);
 }
 
+bool ip_is_unspecified(const struct ip *ip)
+{
+    const struct ip none = {.family = ip->family};
+    return ip->family != IP_NONE && ip_equal(ip, &none);
+}
+
 /* In network order, so that the first bits are the highest. */
 static uint64_t load_u64(const uint8_t bytes[static 8])
 {

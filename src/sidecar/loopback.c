@@ -21,13 +21,6 @@ static struct slice without_brackets(struct slice text)
     return slice_head(slice_skip(text, 1), text.size - 2);
 }
 
-/* "0.0.0.0" or "::", however it is spelled. */
-static bool is_any(const struct ip *ip)
-{
-    static const uint8_t NONE[sizeof(ip->bytes)];
-    return memcmp(ip->bytes, NONE, sizeof(NONE)) == 0;
-}
-
 char *loopback_of_bind(struct slice bind)
 {
     char text[IP_TEXT_SIZE];
@@ -47,7 +40,8 @@ char *loopback_of_bind(struct slice bind)
     if (host.size == 0 || slice_equal(host, SLICE("*")))
         host = six ? SLICE("::1") : SLICE("127.0.0.1");
     if (!ip_parse(host, &ip) ||
-        (is_any(&ip) && !ip_parse(ip.family == IP_V6 ? SLICE("::1") : SLICE("127.0.0.1"), &ip)))
+        (ip_is_unspecified(&ip) &&
+         !ip_parse(ip.family == IP_V6 ? SLICE("::1") : SLICE("127.0.0.1"), &ip)))
         return NULL;
     return memory_format(ip.family == IP_V6 ? "[%s]:%.*s" : "%s:%.*s", ip_print(&ip, text),
                          SLICE_PRINT(port));

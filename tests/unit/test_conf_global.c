@@ -47,6 +47,22 @@ Test(conf_global, everything_has_a_default)
     fixture_free(fixture);
 }
 
+/* HAProxy cannot connect to "every address", however that is spelled. */
+Test(conf_global, an_agent_that_listens_everywhere_is_asked_on_loopback)
+{
+    static const char *const LISTENS[] = {"0.0.0.0", "[::]", "[::0]", "[0:0:0:0:0:0:0:0]",
+                                          "[::ffff:0.0.0.0]"};
+    for (size_t i = 0; i < COUNT_OF(LISTENS); i++) {
+        char *global = memory_format("{\"listen\": [\"tcp:%s:5\"]}", LISTENS[i]);
+        struct fixture *fixture = fixture_of(global);
+        cr_assert(fixture->good);
+        cr_expect(eq(str, fixture->whole.configuration->haproxy.agents[0], "tcp:127.0.0.1:5"), "%s",
+                  LISTENS[i]);
+        fixture_free(fixture);
+        free(global);
+    }
+}
+
 Test(conf_global, every_key_is_read)
 {
     struct fixture *fixture = fixture_new();
