@@ -61,6 +61,12 @@ static inline char ascii_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+/* Whether the byte is in the set. A NUL is in none; strchr() finds it at every text's end. */
+static inline bool byte_is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
 static inline bool slice_equal_nocase(struct slice a, struct slice b)
 {
     if (a.size != b.size)

@@ -154,7 +154,7 @@ static void find_url(struct acme_problem *problem)
     if (start == NULL || problem->url[0] != '\0')
         return;
     struct slice url = {start, strcspn(start, " \"'<>)")};
-    while (url.size > 0 && strchr(".,;:", url.data[url.size - 1]) != NULL)
+    while (url.size > 0 && byte_is_one_of(url.data[url.size - 1], ".,;:"))
         url.size--;
     if (!acme_url_is_good(url))
         return;

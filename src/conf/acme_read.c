@@ -25,7 +25,7 @@ static bool is_https_url(struct slice text)
 {
     bool good = slice_starts_with(text, SLICE("https://")) && text.size > 8 && text.size < 500;
     for (size_t i = 0; good && i < text.size; i++)
-        good = text.data[i] > ' ' && text.data[i] < 0x7f && strchr("\"\\#", text.data[i]) == NULL;
+        good = text.data[i] > ' ' && text.data[i] < 0x7f && !byte_is_one_of(text.data[i], "\"\\#");
     return good;
 }
 
@@ -72,7 +72,7 @@ static char *check_contact(const struct node *element, struct slice text)
     bool good = slice_starts_with(text, SLICE("mailto:")) && at != NULL && text.size < 320 &&
                 at > text.data + 7 && at + 1 < text.data + text.size;
     for (size_t i = 0; good && i < text.size; i++)
-        good = text.data[i] > ' ' && text.data[i] < 0x7f && strchr("\"\\,?", text.data[i]) == NULL;
+        good = text.data[i] > ' ' && text.data[i] < 0x7f && !byte_is_one_of(text.data[i], "\"\\,?");
     if (good)
         return memory_copy_text(text);
     char *hint = NULL;

@@ -131,7 +131,7 @@ static void put_visible(FILE *out, struct slice text, const char *allowed)
         bool c1 = c == 0xc2 && i + 1 < text.size && ((uint8_t)text.data[i + 1] & 0xe0) == 0x80;
         if (c1)
             i++;
-        if (c1 || c == 0x7f || (c < 0x20 && strchr(allowed, c) == NULL) || c == 0)
+        if (c1 || c == 0x7f || (c < 0x20 && !byte_is_one_of((char)c, allowed)))
             fputc('?', out);
         else
             fputc(c, out);

@@ -255,7 +255,7 @@ static void read_check(const struct node *node, void *target)
     bool good = slice_starts_with(text, SLICE("/")) && text.size <= 128;
     for (size_t i = 0; good && i < text.size; i++) {
         char c = ascii_lower(text.data[i]);
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("/._-~", c) != NULL;
+        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || byte_is_one_of(c, "/._-~");
     }
     if (good)
         node_copy_text(node, &backend->check_path);

@@ -72,8 +72,7 @@ static bool is_zone_name(struct slice text)
 {
     for (size_t i = 0; i < text.size; i++) {
         char c = ascii_lower(text.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-            (c == '\0' || strchr("_-+/", c) == NULL))
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !byte_is_one_of(c, "_-+/"))
             return false;
     }
     return text.size > 0 && text.size <= ZONE_MAX_BYTES && text.data[0] != '/';

@@ -70,7 +70,7 @@ static bool read_plain(const struct node *node, char **text)
 
 static bool is_url_byte(char c)
 {
-    return c > ' ' && c < 0x7f && strchr("\"\\#<>{}|^`%", c) == NULL;
+    return c > ' ' && c < 0x7f && !byte_is_one_of(c, "\"\\#<>{}|^`%");
 }
 
 static bool is_https_url(struct slice text)

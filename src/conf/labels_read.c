@@ -57,7 +57,7 @@ static void read_status(const struct node *node, void *target)
 static bool is_place(struct slice url)
 {
     for (size_t i = 0; i < url.size; i++)
-        if (url.data[i] <= ' ' || url.data[i] > '~' || strchr("\"\\%<>", url.data[i]) != NULL)
+        if (url.data[i] <= ' ' || url.data[i] > '~' || byte_is_one_of(url.data[i], "\"\\%<>"))
             return false;
     return slice_starts_with(url, SLICE("https://")) && url.size > 8 && url.size <= TO_MAX_BYTES;
 }

@@ -66,7 +66,7 @@ static void set_source(struct diagnostic *diagnostic, struct slice text,
     diagnostic->source = memory_copy_text(slice_from(text.data + offset - before, before + behind));
     diagnostic->source_column = (uint32_t)(position->column - shown_before);
     /* Of a container, its bracket: what is inside is not meant. */
-    bool is_container = behind > 0 && strchr("{[", text.data[offset]) != NULL;
+    bool is_container = behind > 0 && byte_is_one_of(text.data[offset], "{[");
     size_t size = is_container ? 1 : size_min(behind, position->size);
     diagnostic->length = count_characters(slice_from(text.data + offset, size));
     if (diagnostic->length == 0)
@@ -104,13 +104,13 @@ static char *syntax_hint(struct slice text, size_t offset)
         return memory_format("JSON has no comments: use a key that starts with \"//\"");
     if (slice_starts_with(here, SLICE("'")))
         return memory_format("JSON strings stand in double quotes");
-    while (before > 0 && strchr(" \t\r\n", text.data[before - 1]) != NULL)
+    while (before > 0 && byte_is_one_of(text.data[before - 1], " \t\r\n"))
         before--;
     bool closes = here.size > 0 && (here.data[0] == '}' || here.data[0] == ']');
     if (closes && before > 0 && text.data[before - 1] == ',')
         return memory_format("no comma before the closing bracket");
     if (slice_starts_with(here, SLICE("\"")) && before > 0 &&
-        strchr(",:[{", text.data[before - 1]) == NULL)
+        !byte_is_one_of(text.data[before - 1], ",:[{"))
         return memory_format("a comma or colon is missing before this");
     return NULL;
 }

@@ -43,7 +43,7 @@ static bool path_valid(struct slice text)
     char buffer[PATH_CHANGED_MAX_BYTES];
     struct slice normal;
     for (size_t i = 0; i < text.size; i++)
-        if (strchr("?#;\"\\", text.data[i]) != NULL)
+        if (byte_is_one_of(text.data[i], "?#;\"\\"))
             return false;
     return text.size > 0 && text.size <= PREFIX_MAX_BYTES && text.data[0] == '/' &&
            path_normalise(text, buffer, &normal) == REFUSAL_NONE && slice_equal(text, normal);

@@ -299,7 +299,7 @@ static bool path_is_plain(struct slice path)
     if (path.size == 0 || path.size > CHECK_PATH_MAX_BYTES || path.data[0] != '/')
         return false;
     for (size_t i = 0; i < path.size; i++)
-        if (path.data[i] <= ' ' || path.data[i] > '~' || strchr("#\"\\", path.data[i]) != NULL)
+        if (path.data[i] <= ' ' || path.data[i] > '~' || byte_is_one_of(path.data[i], "#\"\\"))
             return false;
     return true;
 }

@@ -209,7 +209,7 @@ bool node_file_name(const struct node *node, char **name)
         return false;
     bool good = text.size > 0 && text.size < 4096;
     for (size_t i = 0; good && i < text.size; i++)
-        good = is_word_byte(text.data[i]) || strchr("/@+:,=~", text.data[i]) != NULL;
+        good = is_word_byte(text.data[i]) || byte_is_one_of(text.data[i], "/@+:,=~");
     if (!good) {
         node_report(node, JSON_PART_VALUE, CODE_BAD_FILE_NAME, NULL,
                     "\"%.*s\" cannot be used as a file name: letters, digits and / . _ - @ + : , = "

@@ -125,12 +125,12 @@ char *hap_agent_address(struct slice agent, const char *chroot, struct error_tex
 static bool byte_is_plain(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("-_./:@[]*+,=~", c) != NULL);
+           byte_is_one_of(c, "-_./:@[]*+,=~");
 }
 
 static bool byte_is_name(char c)
 {
-    return byte_is_plain(c) && strchr("/:@[]*+,=~", c) == NULL;
+    return byte_is_plain(c) && !byte_is_one_of(c, "/:@[]*+,=~");
 }
 
 static bool byte_is_base64url(char c)

@@ -26,8 +26,8 @@ static bool stands_in(struct slice text, struct slice piece, const char *ends)
             return false;
         size_t at = (size_t)(found - text.data);
         struct slice behind = slice_skip(text, at + piece.size);
-        if ((at == 0 || strchr(ends, text.data[at - 1]) != NULL) &&
-            (behind.size == 0 || strchr(ends, behind.data[0]) != NULL))
+        if ((at == 0 || byte_is_one_of(text.data[at - 1], ends)) &&
+            (behind.size == 0 || byte_is_one_of(behind.data[0], ends)))
             return true;
         text = slice_skip(text, at + 1);
     }

@@ -6,7 +6,7 @@
 static bool name_byte_allowed(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("/._-+@:,=", c) != NULL);
+           byte_is_one_of(c, "/._-+@:,=");
 }
 
 static bool has_dot_dot(struct slice name)
@@ -226,7 +226,7 @@ static struct slice open_transaction(struct slice answer)
 static bool is_word(struct slice name)
 {
     for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] <= ' ' || name.data[i] > '~' || strchr(";\\\"'<", name.data[i]) != NULL)
+        if (name.data[i] <= ' ' || name.data[i] > '~' || byte_is_one_of(name.data[i], ";\\\"'<"))
             return false;
     return true;
 }

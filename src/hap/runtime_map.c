@@ -220,9 +220,9 @@ static enum runtime_step clear(struct runtime_map_push *push, struct writer *com
 
 static struct slice said(struct slice answer)
 {
-    while (answer.size > 0 && strchr(" \r\n", answer.data[answer.size - 1]) != NULL)
+    while (answer.size > 0 && byte_is_one_of(answer.data[answer.size - 1], " \r\n"))
         answer.size--;
-    while (answer.size > 0 && strchr(" \r\n", answer.data[0]) != NULL)
+    while (answer.size > 0 && byte_is_one_of(answer.data[0], " \r\n"))
         answer = slice_skip(answer, 1);
     return answer;
 }

@@ -19,7 +19,7 @@ const char *identity_refusal_name(enum identity_refusal refusal)
 static bool is_email_byte(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr(".!#$%&'*+/=?^_`{|}~-", c) != NULL);
+           byte_is_one_of(c, ".!#$%&'*+/=?^_`{|}~-");
 }
 
 static bool is_domain_byte(char c)

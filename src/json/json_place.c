@@ -57,7 +57,7 @@ bool json_scan_string(struct slice text, struct json_position *at)
 static bool scan_word(struct slice text, struct json_position *at)
 {
     size_t start = at->offset;
-    while (at->offset < text.size && strchr(",]} \t\r\n", text.data[at->offset]) == NULL)
+    while (at->offset < text.size && !byte_is_one_of(text.data[at->offset], ",]} \t\r\n"))
         step(text, at);
     return at->offset > start;
 }
@@ -76,7 +76,7 @@ bool json_scan_value(struct slice text, struct json_position *at)
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
             step(text, at);
-        } else if (depth > 0 && c != '\0' && strchr(",: \t\r\n", c) != NULL) {
+        } else if (depth > 0 && byte_is_one_of(c, ",: \t\r\n")) {
             step(text, at);
         } else if (!scan_word(text, at)) {
             return false;

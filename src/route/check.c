@@ -11,7 +11,7 @@ enum {
 bool check_is_page(struct slice body)
 {
     size_t start = 0;
-    while (start < body.size && strchr(" \t\r\n", body.data[start]) != NULL)
+    while (start < body.size && byte_is_one_of(body.data[start], " \t\r\n"))
         start++;
     return slice_starts_with(slice_skip(body, start), SLICE("<"));
 }

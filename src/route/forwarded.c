@@ -5,7 +5,7 @@
 static bool is_token_byte(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+           byte_is_one_of(c, "!#$%&'*+-.^_`|~");
 }
 
 /* RFC 7239 wants quotes around a value with a port or an IPv6 address; senders forget them, and

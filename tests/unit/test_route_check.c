@@ -32,6 +32,14 @@ Test(check, answers)
                   "%d %s", CASES[i].status, CASES[i].body);
 }
 
+/* A NUL is no white space: what begins with one is no page. */
+Test(check, bytes_that_are_no_text)
+{
+    cr_expect(not(check_is_page(slice_from("\0<html>", 7))));
+    cr_expect(not(check_is_page(slice_from(" \0\0<", 4))));
+    cr_expect(eq(int, (int)check_judge(200, slice_from("\0<html>", 7)), (int)CHECK_GOOD));
+}
+
 /* "+" is a good answer, "-" a bad one; the standing after each: "?", "U"p, "D"own. */
 static void follow(const char *answers, const char *standings)
 {
