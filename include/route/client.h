@@ -47,7 +47,9 @@ struct client {
     struct ip ip;
     bool https;
     bool trusted_peer;
-    bool limits_exceeded;    /* a trusted peer's header was over the limits, so not believed */
+    bool limits_exceeded; /* a trusted peer's header was over the limits, so not believed */
+    bool is_untold;       /* that, or it has somebody in it whose address nobody can read: `ip` is
+                             a proxy's, and what a list of addresses says of it is not meant */
     struct slice request_id; /* the trusted peer's, when well-formed; else empty */
 };
 

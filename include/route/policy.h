@@ -118,7 +118,8 @@ struct policy_question {
     struct slice path; /* in normal form, as the upstream sees it */
     unsigned method;   /* of policy_method(), where the policy looks at it; 0: not told */
     enum credential credential;
-    struct ip ip;      /* the client's */
+    struct ip ip;      /* the client's, */
+    bool ip_untold;    /* unless nobody knows it */
     int64_t wall_s;    /* where the policy looks at the clock */
     unsigned share_of; /* the client's number, below 100 */
 };
@@ -129,7 +130,8 @@ const struct policy_rule *policy_find_rule(const struct policy *policy,
                                            const struct policy_question *question);
 /* Has what finding a rule reads brought near. */
 void policy_prefetch(const struct policy *policy);
-/* Whether the address is one that the tenant's lists let in. */
+/* Whether the address is one that the tenant's lists let in. NULL: nobody knows it, and a list that
+ * has something lets it in nowhere. */
 bool policy_allows_ip(const struct policy *policy, const struct ip *ip);
 
 /* Once all is read: gives each rule the limits that it inherits, and tells what rules look at. */

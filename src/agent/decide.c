@@ -364,7 +364,8 @@ static void find_client(const struct snapshot *snapshot, const struct request *r
         client_write_chain(&settings->trusted_proxies, &request->client, &chain);
         decision->chain = chain.failed ? (struct slice){0} : writer_written(&chain);
     }
-    if (networks_contain(&settings->generation_to, &decision->client.ip))
+    if (!decision->client.is_untold &&
+        networks_contain(&settings->generation_to, &decision->client.ip))
         decision->generation_hash = snapshot->content_hash;
 }
 

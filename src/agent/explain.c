@@ -90,7 +90,12 @@ static const char *trust_text(const struct explanation *explanation)
     const struct decision *decision = &explanation->decision;
     const struct trusted_proxies *trusted = &explanation->snapshot->settings->trusted_proxies;
     if (decision->client.limits_exceeded)
-        return "the peer is a trusted proxy, but its header is too long to be believed";
+        return "the peer is a trusted proxy, but its header is too long to be believed: lists of "
+               "addresses keep such a client out";
+    if (decision->client.is_untold)
+        return "the peer is a trusted proxy, but whom it tells of cannot be read: lists of "
+               "addresses "
+               "keep such a client out";
     if (decision->client.trusted_peer)
         return "the peer is a trusted proxy";
     return trusted->group_count > 0

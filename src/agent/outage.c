@@ -48,7 +48,7 @@ bool outage_decide(const struct request *request, struct decision *decision)
                                               : 0;
     if (!maintenance_holds(maintenance, now_s))
         return false;
-    if (maintenance_admits(maintenance, &decision->client.ip)) {
+    if (!decision->client.is_untold && maintenance_admits(maintenance, &decision->client.ip)) {
         decision->admitted = true;
         return false;
     }

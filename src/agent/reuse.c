@@ -21,10 +21,10 @@ static bool is_alike_for_all(const struct tenant *tenant)
 static bool is_alike_here(const struct request *request, const struct decision *decision)
 {
     return request->upgrade.size == 0 && request->cookie.size == 0 &&
-           !decision->client.trusted_peer && decision->generation_hash == 0 &&
-           !decision->host.changed && decision->match.host != NULL &&
-           !decision->match.host_has_paths && decision->led_from == NULL &&
-           !owui_path_is_health(decision->path);
+           !decision->client.trusted_peer && !decision->client.is_untold &&
+           decision->generation_hash == 0 && !decision->host.changed &&
+           decision->match.host != NULL && !decision->match.host_has_paths &&
+           decision->led_from == NULL && !owui_path_is_health(decision->path);
 }
 
 struct slice reuse_stamp(const struct snapshot *snapshot, const struct request *request,

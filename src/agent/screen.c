@@ -120,6 +120,7 @@ static bool rules_pass(const struct request *request, struct decision *decision,
         .path = path,
         .credential = request_credential(request),
         .ip = decision->client.ip,
+        .ip_untold = decision->client.is_untold,
     };
     if (policy->looks_at_method)
         question.method = policy_method(request->method);
@@ -146,7 +147,8 @@ HOT bool screen_passes(const struct snapshot *snapshot, const struct request *re
     decision->is_sign_in = false;
     if (policy != NULL && policy->require_sni_match && !sni_matches(snapshot, request, decision))
         return refuse(decision, OUTCOME_DENY_SNI, 421);
-    if (policy != NULL && !policy_allows_ip(policy, &decision->client.ip))
+    const struct ip *ip = decision->client.is_untold ? NULL : &decision->client.ip;
+    if (policy != NULL && !policy_allows_ip(policy, ip))
         return refuse(decision, OUTCOME_DENY_ADDRESS, 403);
     struct slice path = inner_path(decision);
     if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(path))

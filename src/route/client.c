@@ -178,14 +178,16 @@ static bool hop_address(const struct hop *hop, struct ip *ip)
 }
 
 /* The walk from the nearest proxy towards the client. Returns the hop that is believed to be the
- * client, or NULL when that is the peer itself. */
+ * client, or NULL when that is the peer itself; `*is_cut` when the next one cannot be read. */
 static const struct hop *walk(const struct trusted_proxies *trusted, const struct hops *hops,
-                              struct ip *client)
+                              struct ip *client, bool *is_cut)
 {
     const struct hop *found = NULL;
+    *is_cut = false;
     for (size_t i = hops->count; i > 0; i--) {
         struct ip ip;
-        if (!hop_address(&hops->list[i - 1], &ip))
+        *is_cut = !hop_address(&hops->list[i - 1], &ip);
+        if (*is_cut)
             break;
         found = &hops->list[i - 1];
         *client = ip;
@@ -220,7 +222,7 @@ static void believe(const struct trusted_proxies *trusted, const struct client_q
                     const struct hops *hops, struct client *client)
 {
     char unquoted[NODE_MAX_BYTES];
-    const struct hop *hop = walk(trusted, hops, &client->ip);
+    const struct hop *hop = walk(trusted, hops, &client->ip, &client->is_untold);
 
     if (hop != NULL && hop->proto.size > 0)
         read_proto(forwarded_unquote(hop->proto, unquoted, sizeof(unquoted)), &client->https);
@@ -240,7 +242,7 @@ void client_resolve(const struct trusted_proxies *trusted, const struct client_q
     if (group == NULL)
         return;
     if (!collect_hops(question, group->source, &hops)) {
-        client->limits_exceeded = true;
+        client->limits_exceeded = client->is_untold = true;
         return;
     }
     client->trusted_peer = true;
@@ -259,9 +261,10 @@ void client_write_chain(const struct trusted_proxies *trusted,
 {
     struct hops hops;
     struct ip ip;
+    bool is_cut;
     const struct proxy_group *group = trusted_proxies_find(trusted, &question->peer);
     if (group != NULL && collect_hops(question, group->source, &hops)) {
-        const struct hop *client = walk(trusted, &hops, &ip);
+        const struct hop *client = walk(trusted, &hops, &ip, &is_cut);
         for (const struct hop *hop = client; hop != NULL && hop < hops.list + hops.count; hop++) {
             if (!hop_address(hop, &ip))
                 break;

@@ -157,6 +157,8 @@ bool networks_contain(const struct networks *networks, const struct ip *ip)
 
 bool policy_allows_ip(const struct policy *policy, const struct ip *ip)
 {
+    if (ip == NULL)
+        return policy->allow_ips.count == 0 && policy->deny_ips.count == 0;
     return (policy->allow_ips.count == 0 || networks_contain(&policy->allow_ips, ip)) &&
            !networks_contain(&policy->deny_ips, ip);
 }
@@ -175,14 +177,21 @@ static bool set_matches(unsigned wanted, unsigned told, bool if_untold)
     return told == 0 ? if_untold : (wanted & told) != 0;
 }
 
+static bool ip_matches(const struct policy_rule *rule, const struct policy_question *question)
+{
+    if (question->ip_untold && rule->ip.count + rule->not_ip.count > 0)
+        return rule->deny;
+    return (rule->ip.count == 0 || networks_contain(&rule->ip, &question->ip)) &&
+           !networks_contain(&rule->not_ip, &question->ip);
+}
+
 static bool matches(const struct policy_rule *rule, const struct policy_question *question)
 {
     return (rule->path == NULL ||
             path_matches(slice_from(rule->path, rule->path_size), question->path)) &&
            set_matches(rule->methods, question->method, rule->deny) &&
            set_matches(rule->credentials, question->credential, rule->deny) &&
-           (rule->ip.count == 0 || networks_contain(&rule->ip, &question->ip)) &&
-           !networks_contain(&rule->not_ip, &question->ip) &&
+           ip_matches(rule, question) &&
            (rule->hours == NULL || hours_hold(rule->hours, question->wall_s)) &&
            (rule->not_hours == NULL || !hours_hold(rule->not_hours, question->wall_s)) &&
            (rule->share == 0 || question->share_of < rule->share);

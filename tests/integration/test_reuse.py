@@ -168,6 +168,14 @@ def test_behind_a_proxy_every_request_is_asked_about(reuse):
         assert count_asked(reuse, client) >= 3
 
 
+def test_a_proxy_that_nobody_understands_speaks_for_nobody_else(reuse):
+    """Its connection may bring the next request of another client."""
+    with Client(reuse.http_port, "plain.test", source=TRUSTED_PROXY) as client:
+        client.get(headers=[("X-Forwarded-For", ", ".join(["192.0.2.9"] * 21))])
+        told = Echo(client.get(headers=[("X-Forwarded-For", "192.0.2.1")]))
+        assert told.header("x-real-ip") == "192.0.2.1"
+
+
 def test_a_connection_with_two_hosts(reuse):
     with Client(reuse.http_port, "plain.test") as client:
         for host, name in [("plain.test", "alpha"), ("beta.test", "beta")] * 3:

@@ -50,6 +50,18 @@ def routes(new_module_stack, upstreams):
                 "allow_ips": ["127.0.5.0/24", "203.0.113.9"],
                 "deny_ips": ["127.0.5.66"],
             },
+            "inside": {
+                "hosts": ["inside.test"],
+                "upstream": url,
+                "https": "off",
+                "allow_ips": ["127.0.0.0/8"],  # the proxies are there too
+            },
+            "outside": {
+                "hosts": ["outside.test"],
+                "upstream": url,
+                "https": "off",
+                "deny_ips": ["203.0.113.9"],
+            },
             "php": {
                 "hosts": ["php.test"],
                 "upstream": url,
@@ -67,8 +79,58 @@ def routes(new_module_stack, upstreams):
     return stack.start()
 
 
+def behind(*addresses):
+    return [("X-Forwarded-For", ", ".join(addresses))]
+
+
 # host, path, method, headers, from, status, word
 CASES = {
+    "a proxy itself": ("inside.test", "/api/echo", "GET", [], TRUSTED_PROXY, 200, None),
+    "behind a proxy, inside": (
+        "inside.test",
+        "/api/echo",
+        "GET",
+        behind(ELSEWHERE),
+        TRUSTED_PROXY,
+        200,
+        None,
+    ),
+    "behind a proxy, nobody knows who": (
+        "inside.test",
+        "/api/echo",
+        "GET",
+        behind("unknown"),
+        TRUSTED_PROXY,
+        403,
+        "address",
+    ),
+    "behind a proxy, too many to be believed": (
+        "inside.test",
+        "/api/echo",
+        "GET",
+        behind(*["203.0.113.9"] * 21),
+        TRUSTED_PROXY,
+        403,
+        "address",
+    ),
+    "kept out, and no way around": (
+        "outside.test",
+        "/api/echo",
+        "GET",
+        behind(*["203.0.113.9"] * 21),
+        TRUSTED_PROXY,
+        403,
+        "address",
+    ),
+    "not kept out": (
+        "outside.test",
+        "/api/echo",
+        "GET",
+        behind("203.0.113.8"),
+        TRUSTED_PROXY,
+        200,
+        None,
+    ),
     "no rule": ("rules.test", "/api/echo", "GET", [], ELSEWHERE, 200, None),
     "SCIM from elsewhere": (
         "rules.test",

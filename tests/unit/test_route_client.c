@@ -301,10 +301,37 @@ static void expect_limit(struct client_question question, bool exceeded, const c
     question.request_id = SLICE("0123456789");
     client_resolve(&trusted, &question, &client);
     cr_expect(eq(int, client.limits_exceeded, exceeded), "%s", what);
+    cr_expect(eq(int, client.is_untold, exceeded), "%s", what);
     cr_expect(eq(int, client.trusted_peer, !exceeded), "%s", what);
     cr_expect(eq(int, client.https, !exceeded), "%s", what);
     cr_expect(eq(sz, client.request_id.size, exceeded ? 0 : 10), "%s", what);
     cr_expect(eq(int, ip_equal(&client.ip, &question.peer), exceeded), "%s", what);
+}
+
+/* A list of addresses is not to take the proxy's address for its client's. */
+Test(client, whose_address_is_untold)
+{
+    static const struct {
+        const char *peer, *line;
+        bool is_untold;
+    } ROWS[] = {
+        {"10.0.0.1", NULL, false},
+        {"10.0.0.1", "203.0.113.9", false},
+        {"10.0.0.1", "unknown, 203.0.113.9", false},
+        {"10.0.0.1", "203.0.113.9, unknown", true},
+        {"10.0.0.1", "203.0.113.9, unknown, 10.0.0.2", true},
+        {"10.0.0.1", "10.0.0.2", false},
+        {"10.0.0.1", "", true},
+        {"172.16.0.1", "for=203.0.113.9", false},
+        {"172.16.0.1", "for=\", for=203.0.113.9", true},
+        {"192.0.2.1", "unknown", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct client client;
+        struct client_question question = question_of(ROWS[i].peer, false, ROWS[i].line);
+        client_resolve(&trusted, &question, &client);
+        cr_expect(eq(int, client.is_untold, ROWS[i].is_untold), "row %zu", i);
+    }
 }
 
 Test(client, limits)

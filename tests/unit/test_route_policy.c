@@ -169,6 +169,40 @@ Test(policy, lists_of_addresses)
     policy_unref(policy);
 }
 
+/* It may be anybody's: who would be kept out is, and who would be let in is not. */
+Test(policy, an_address_that_nobody_knows)
+{
+    static const struct {
+        unsigned ip, not_ip;
+        bool deny, found;
+    } ROWS[] = {
+        {1, 0, true, true},   {1, 0, false, false}, {0, 1, true, true},
+        {0, 1, false, false}, {0, 0, true, true},   {0, 0, false, true},
+    };
+    const struct policy_question question = {.path = SLICE("/"), .ip_untold = true};
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct policy *policy = policy_new();
+        policy->rules = memory_new(sizeof(*policy->rules));
+        policy->rule_count = 1;
+        policy->rules[0].deny = ROWS[i].deny;
+        if (ROWS[i].ip != 0)
+            set_network(&policy->rules[0].ip, 0);
+        if (ROWS[i].not_ip != 0)
+            set_network(&policy->rules[0].not_ip, 0);
+        cr_expect(eq(int, policy_find_rule(policy, &question) != NULL, ROWS[i].found), "row %zu",
+                  i);
+        policy_unref(policy);
+    }
+    struct policy *allows = policy_new(), *denies = policy_new();
+    cr_expect(policy_allows_ip(allows, NULL));
+    set_network(&allows->allow_ips, 0);
+    set_network(&denies->deny_ips, 0);
+    cr_expect_not(policy_allows_ip(allows, NULL));
+    cr_expect_not(policy_allows_ip(denies, NULL));
+    policy_unref(allows);
+    policy_unref(denies);
+}
+
 Test(policy, methods_and_back)
 {
     static const char *const ALL[] = {"",      "GET",    "HEAD",    "POST", "PUT",
