@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/ip.h"
+#include "core/slice.h"
 
 enum { PAGE_MAX_BYTES = 256 * 1024 }; /* of a page's file */
 
@@ -22,6 +23,10 @@ struct suspension {
     char *page;
 };
 
+/* Whether a page's text begins as HTML does. A tenant names its file, and everybody sees it: what
+ * else the service can read, such as keys, begins otherwise. */
+#define PAGE_NOT_HTML "it does not begin with \"<\", as HTML does"
+bool page_is_html(struct slice text);
 /* Whether it is on by itself or by its window. */
 bool maintenance_holds(const struct maintenance *maintenance, int64_t now_s);
 /* Whether this client is let through while it holds. */

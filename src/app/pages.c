@@ -120,6 +120,8 @@ static MUST_CHECK enum error read_page(const char *path, struct http_answer *ans
         size = read(fd, body, (size_t)about.st_size);
         if (size < 0)
             error = error_set_errno(why, "cannot read it");
+        else if (!page_is_html(slice_from(body, (size_t)size)))
+            error = error_set(why, ERROR_INVALID, PAGE_NOT_HTML);
     }
     close(fd);
     if (error != ERROR_OK) {

@@ -1,4 +1,5 @@
 /* "maintenance" and "suspended" of a tenant: see tenant_read.h. */
+#include "conf/text_file.h"
 #include "core/memory.h"
 #include "core/time_text.h"
 #include "route/outage.h"
@@ -12,6 +13,15 @@
 
 enum { ALLOW_MAX = 256, RETRY_AFTER_MIN_MS = 1000, RETRY_AFTER_MAX_MS = 86400000 };
 
+static bool begins_as_html(const char *page)
+{
+    char *block;
+    struct slice text;
+    bool is_html = text_file_read(page, &block, &text, NULL) == ERROR_OK && page_is_html(text);
+    free(block);
+    return is_html;
+}
+
 /* A tenant that is to be out is out, whatever its page: so this is no error. */
 static void warn_about_page(const struct node *node, const char *page)
 {
@@ -23,6 +33,8 @@ static void warn_about_page(const struct node *node, const char *page)
         problem = "it is not a regular file";
     else if (about.st_size > PAGE_MAX_BYTES)
         problem = "it is larger than 256 kB";
+    else if (!begins_as_html(page))
+        problem = PAGE_NOT_HTML;
     if (problem != NULL)
         node_report(node, JSON_PART_VALUE, CODE_PAGE_UNREADABLE,
                     memory_format("until it can be read, the built-in page is shown"),

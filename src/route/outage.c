@@ -2,10 +2,18 @@
 #include "route/outage.h"
 
 #include "core/memory.h"
+#include "route/check.h"
 
 #include <stdlib.h>
 
 enum { RETRY_AFTER_S = 120, RETRY_AFTER_MAX_S = 86400 };
+
+bool page_is_html(struct slice text)
+{
+    if (slice_starts_with(text, SLICE("\xef\xbb\xbf")))
+        text = slice_skip(text, 3);
+    return check_is_page(text);
+}
 
 static bool in_window(const struct maintenance *maintenance, int64_t now_s)
 {

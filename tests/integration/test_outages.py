@@ -196,7 +196,9 @@ def test_a_tenants_own_page_is_as_the_file_is(own):
         assert answer.header("Retry-After") == "120"
         path.write_text("<h1>another</h1>")
         assert request(own.http_port, "/", "own.test").body == b"<h1>another</h1>"
-        path.write_text("x" * (256 * 1024 + 1))
+        path.write_text("\ufeff\n<h1>with a mark</h1>")
+        assert b"with a mark" in request(own.http_port, "/", "own.test").body
+        path.write_text("<" * (256 * 1024 + 1))
         assert b"Under maintenance" in request(own.http_port, "/", "own.test").body
         path.unlink()
         answer = refused(request(own.http_port, "/", "own.test"), 503, "maintenance")
@@ -368,6 +370,23 @@ def test_explain_knows_what_a_window_does(own):
     assert 'outage     maintenance, because "on" is true' in done.stdout
     done = run_agent_command("explain", "-c", own.config_path, "http://a.test/", "--at", "noon")
     assert done.returncode == 2 and "--at" in done.stderr
+
+
+def test_what_is_no_page_is_not_shown(own):
+    """A tenant's file names it, and may name what its writer could not read."""
+    path = own.tenants_dir / "own.html"
+    key = (own.crt_dir / "chat.secure.test.pem").read_text()
+    assert "PRIVATE KEY" in key
+    try:
+        path.unlink()
+        path.symlink_to(own.crt_dir / "chat.secure.test.pem")
+        answer = refused(request(own.http_port, "/", "own.test"), 503, "maintenance")
+        assert b"Under maintenance" in answer.body and b"KEY" not in answer.body
+        done = run_agent_command("check", "-c", own.config_path)
+        assert 'does not begin with "<"' in done.stdout + done.stderr
+    finally:
+        path.unlink()
+        path.write_text(OWN_PAGE)
 
 
 def test_check_warns_of_a_page_that_is_not_there(own):
