@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "core/file_stamp.h"
 #include "crypto/crypto.h"
 
 struct json;
@@ -111,6 +112,8 @@ MUST_CHECK enum error store_read(struct store *store, const char *name, struct b
 MUST_CHECK enum error store_certificate(struct store *store, const char *name,
                                         struct crypto_certificate *certificate,
                                         struct error_text *why);
+/* What tells the file in service from another, without reading it; none when it is not there. */
+struct file_stamp store_stamp(const struct store *store, const char *name);
 /* Takes it out of service; the pair goes to the history. */
 MUST_CHECK enum error store_remove(struct store *store, const char *name, struct error_text *why);
 /* Puts the newest pair of the history back, and what was in service into the history. */

@@ -518,9 +518,17 @@ static enum error read_pair(struct slice pem, struct crypto_certificate *certifi
     return error;
 }
 
-/* Reads the pair; when it is good, what was found is remembered with the file's identity. A file
- * that changes while it is read is remembered by what it was before, so that it is read again. */
-static enum error read_and_remember(struct store *store, const char *name, const struct stat *file,
+struct file_stamp store_stamp(const struct store *store, const char *name)
+{
+    struct stat status;
+    return fstatat(store->certs.fd, name, &status, 0) == 0 ? file_stamp_of(&status)
+                                                           : (struct file_stamp){0};
+}
+
+/* Reads the pair; when it is good, what was found is remembered with the file's stamp. A file that
+ * changes while it is read is remembered by what it was before, so that it is read again. */
+static enum error read_and_remember(struct store *store, const char *name,
+                                    const struct file_stamp *file,
                                     struct crypto_certificate *certificate, struct error_text *why)
 {
     char facts[NAME_MAX + 1];
@@ -546,8 +554,8 @@ enum error store_certificate(struct store *store, const char *name,
                              struct crypto_certificate *certificate, struct error_text *why)
 {
     char facts[NAME_MAX + 1];
-    struct stat file;
-    if (fstatat(store->certs.fd, name, &file, 0) < 0)
+    struct file_stamp file = store_stamp(store, name);
+    if (file_stamp_is_none(&file))
         return errno == ENOENT
                    ? error_set(why, ERROR_NOT_FOUND, "%s/%s is not there", store->certs.path, name)
                    : error_set_errno(why, "cannot look at %s/%s", store->certs.path, name);

@@ -1,9 +1,8 @@
 /* What is known of a certificate in service without reading it again.
  *
  * Decoding a key and a certificate takes most of a millisecond, which at a start with 100,000 of
- * them is more than a minute. So what was found is kept beside, with the identity of the file: its
- * inode, size, and both times to the nanosecond. A file that is replaced or written to is another
- * file.
+ * them is more than a minute. So what was found is kept beside, with the stamp of the file: its
+ * inode, size, and both times to the nanosecond.
  */
 #include "store_facts.h"
 
@@ -12,13 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMES_MAX = 1000 };
+enum { NAMES_MAX = 1000, STAMP_TEXT_SIZE = 128 };
 
-static void print_identity(const struct stat *file, char text[static 128])
+static void print_stamp(const struct file_stamp *file, char text[static STAMP_TEXT_SIZE])
 {
-    snprintf(text, 128, "%llu-%lld-%lld.%09ld-%lld.%09ld", (unsigned long long)file->st_ino,
-             (long long)file->st_size, (long long)file->st_mtim.tv_sec, file->st_mtim.tv_nsec,
-             (long long)file->st_ctim.tv_sec, file->st_ctim.tv_nsec);
+    snprintf(text, STAMP_TEXT_SIZE, "%llu-%lld-%lld.%09ld-%lld.%09ld",
+             (unsigned long long)file->inode, (long long)file->size,
+             (long long)file->modified.tv_sec, file->modified.tv_nsec,
+             (long long)file->changed.tv_sec, file->changed.tv_nsec);
 }
 
 static void put_hex(struct json *saved, const char *member, const uint8_t *bytes, size_t size)
@@ -30,12 +30,12 @@ static void put_hex(struct json *saved, const char *member, const uint8_t *bytes
 }
 
 struct json *store_facts_to_json(const struct crypto_certificate *certificate,
-                                 const struct stat *file)
+                                 const struct file_stamp *file)
 {
-    char identity[128];
+    char stamp[STAMP_TEXT_SIZE];
     struct json *saved = json_new_object(), *names = json_new_array();
-    print_identity(file, identity);
-    json_put_text(saved, "file", slice_of(identity));
+    print_stamp(file, stamp);
+    json_put_text(saved, "file", slice_of(stamp));
     json_put_text(saved, "serial", slice_of(certificate->serial));
     json_put_text(saved, "issuer", slice_of(certificate->issuer));
     json_put_text(saved, "root", slice_of(certificate->root));
@@ -106,13 +106,13 @@ static bool get_numbers(const struct json *saved, struct crypto_certificate *cer
     return true;
 }
 
-bool store_facts_from_json(const struct json *saved, const struct stat *file,
+bool store_facts_from_json(const struct json *saved, const struct file_stamp *file,
                            struct crypto_certificate *certificate)
 {
-    char identity[128], told[128];
+    char stamp[STAMP_TEXT_SIZE], told[STAMP_TEXT_SIZE];
     *certificate = (struct crypto_certificate){0};
-    print_identity(file, identity);
-    if (!get_text(saved, "file", told, sizeof(told)) || strcmp(told, identity) != 0)
+    print_stamp(file, stamp);
+    if (!get_text(saved, "file", told, sizeof(told)) || strcmp(told, stamp) != 0)
         return false;
     if (get_text(saved, "serial", certificate->serial, sizeof(certificate->serial)) &&
         get_text(saved, "issuer", certificate->issuer, sizeof(certificate->issuer)) &&

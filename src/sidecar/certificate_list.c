@@ -118,13 +118,14 @@ static bool same_hosts(const struct certificate *a, const struct certificate *b)
     return true;
 }
 
-/* The deployments stay with the name: they are what HAProxy has, whatever is wished. */
-static void keep_deployments(struct certificate *from, struct certificate *to)
+/* What HAProxy has and what is on disk stays with the name, whatever is wished. */
+static void keep_state(struct certificate *from, struct certificate *to)
 {
     struct deployment *deployments = from->deployments;
     from->deployments = to->deployments;
     to->deployments = deployments;
     to->service = from->service;
+    to->dates = from->dates;
     to->expiry = from->expiry;
     from->service = (struct service){0};
 }
@@ -140,7 +141,7 @@ void certificate_list_become(struct certificate_list *list, struct certificate_l
             changes->unwanted(changes->context, list->items[before++]);
         if (before < list->count && order == 0) {
             struct certificate *known = list->items[before++];
-            keep_deployments(known, wish);
+            keep_state(known, wish);
             if (same_hosts(known, wish))
                 continue;
         }

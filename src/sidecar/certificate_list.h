@@ -2,6 +2,7 @@
 #pragma once
 
 #include "acme/acme_worker.h"
+#include "certificate_dates.h"
 #include "sidecar/sidecar.h"
 
 /* What one HAProxy is known to have. */
@@ -34,6 +35,7 @@ struct certificate {
     enum crypto_key_type key_type;
     struct deployment *deployments; /* one for each HAProxy */
     struct service service;
+    struct certificate_dates dates; /* see certificate_dates_look() */
     struct expiry expiry;
 };
 

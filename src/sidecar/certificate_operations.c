@@ -74,7 +74,7 @@ static void show_status(void *context, const struct admin_request *request,
 /* Of a list in the order of their ends, those first that have none. */
 struct dated {
     int64_t not_after_s;
-    const struct certificate *certificate;
+    struct certificate *certificate;
 };
 
 static int by_end(const void *a, const void *b)
@@ -85,7 +85,7 @@ static int by_end(const void *a, const void *b)
     return strcmp(first->certificate->name, second->certificate->name);
 }
 
-static int64_t end_of(struct sidecar *sidecar, const struct certificate *certificate)
+static int64_t end_of(struct sidecar *sidecar, struct certificate *certificate)
 {
     struct certificate_facts facts;
     certificate_look(sidecar, certificate, &facts);
@@ -152,7 +152,7 @@ static void show_certificate(void *context, const struct admin_request *request,
                              struct admin_answer *answer)
 {
     struct sidecar *sidecar = context;
-    const struct certificate *certificate = find_asked(sidecar, request, answer);
+    struct certificate *certificate = find_asked(sidecar, request, answer);
     if (certificate != NULL)
         answer->body = certificate_describe(sidecar, certificate);
 }

@@ -101,21 +101,22 @@ static struct json *deployments(const struct sidecar *sidecar,
 }
 
 /* Without a CA the file is all there is to tell. */
-static void put_unmanaged(const struct sidecar *sidecar, const struct certificate *certificate,
+static void put_unmanaged(const struct sidecar *sidecar, struct certificate *certificate,
                           struct json *object)
 {
     struct crypto_certificate about;
+    const struct certificate_dates *dates = certificate_dates_look(sidecar, certificate);
     json_put_text(object, "next",
                   sidecar->worker == NULL
                       ? SLICE("no CA is configured: put a certificate in place")
                       : SLICE("waits for HAProxy, through which challenges are answered"));
-    json_put_text(object, "alarm", SLICE("fine"));
+    json_put_text(object, "alarm",
+                  dates->is_there
+                      ? slice_of(alarm_name(certificate_dates_alarm(dates, clock_wall_s())))
+                      : SLICE("fine"));
     if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
         return;
     put_file(object, &about);
-    const struct schedule_certificate dates = {.not_before_s = about.not_before_s,
-                                               .not_after_s = about.not_after_s};
-    json_put_text(object, "alarm", slice_of(alarm_name(schedule_alarm_of(&dates, clock_wall_s()))));
     crypto_certificate_free(&about);
 }
 
@@ -127,7 +128,7 @@ static void put_source(struct json *object)
     json_put_text(object, "source", ordered ? SLICE("acme") : SLICE("file"));
 }
 
-struct json *certificate_describe(struct sidecar *sidecar, const struct certificate *certificate)
+struct json *certificate_describe(struct sidecar *sidecar, struct certificate *certificate)
 {
     struct json *object = json_new_object();
     json_put_text(object, "name", slice_of(certificate->name));
@@ -156,18 +157,15 @@ static void take_status(void *context, const struct acme_status *status)
         facts->not_after_s = status->certificate->not_after_s;
 }
 
-static void take_file(const struct sidecar *sidecar, const struct certificate *certificate,
+static void take_file(const struct sidecar *sidecar, struct certificate *certificate,
                       struct certificate_facts *facts)
 {
-    struct crypto_certificate about;
-    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
+    const struct certificate_dates *dates = certificate_dates_look(sidecar, certificate);
+    if (!dates->is_there)
         return;
-    const struct schedule_certificate dates = {.not_before_s = about.not_before_s,
-                                               .not_after_s = about.not_after_s};
     facts->is_there = true;
-    facts->not_after_s = about.not_after_s;
-    facts->alarm = schedule_alarm_of(&dates, clock_wall_s());
-    crypto_certificate_free(&about);
+    facts->not_after_s = dates->not_after_s;
+    facts->alarm = certificate_dates_alarm(dates, clock_wall_s());
 }
 
 static enum certificate_health health_of(const struct sidecar *sidecar,
@@ -186,7 +184,7 @@ static enum certificate_health health_of(const struct sidecar *sidecar,
     return CERTIFICATE_FINE;
 }
 
-void certificate_look(struct sidecar *sidecar, const struct certificate *certificate,
+void certificate_look(struct sidecar *sidecar, struct certificate *certificate,
                       struct certificate_facts *facts)
 {
     *facts = (struct certificate_facts){0};

@@ -4,7 +4,7 @@
 #include "sidecar_state.h"
 
 /* All that is known, as `owui-spoa certs --json` has it; for json_free(). */
-struct json *certificate_describe(struct sidecar *sidecar, const struct certificate *certificate);
+struct json *certificate_describe(struct sidecar *sidecar, struct certificate *certificate);
 
 #define CERTIFICATE_HEALTH_TABLE(X) \
     X(FINE, "fine")                 \
@@ -28,6 +28,6 @@ struct certificate_facts {
     bool is_there;
     int64_t not_after_s; /* when it is there */
 };
-void certificate_look(struct sidecar *sidecar, const struct certificate *certificate,
+void certificate_look(struct sidecar *sidecar, struct certificate *certificate,
                       struct certificate_facts *facts);
 const char *certificate_health_name(enum certificate_health health);

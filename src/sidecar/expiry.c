@@ -14,38 +14,35 @@ enum {
     AGAIN_MS = 24 * 3600 * 1000,
 };
 
-static void tell(const struct certificate *certificate, const struct crypto_certificate *about,
-                 enum schedule_alarm alarm, int64_t now_s)
+static void tell(const struct certificate *certificate, enum schedule_alarm alarm, int64_t now_s)
 {
     char until[TIME_TEXT_SIZE];
+    int64_t not_after_s = certificate->dates.not_after_s;
     if (alarm == SCHEDULE_EXPIRED)
         log_event(LOG_ERROR, "certificate_expired", LOG_TEXT("certificate", certificate->name),
-                  LOG_TEXT("not_after", time_text_print(about->not_after_s, until)),
+                  LOG_TEXT("not_after", time_text_print(not_after_s, until)),
                   LOG_TEXT("hint", "`owui-spoa certs` tells why it was not renewed"));
     else
         log_event(LOG_WARNING, "certificate_expiring", LOG_TEXT("certificate", certificate->name),
-                  LOG_TEXT("not_after", time_text_print(about->not_after_s, until)),
-                  LOG_NUMBER("left_s", about->not_after_s - now_s),
+                  LOG_TEXT("not_after", time_text_print(not_after_s, until)),
+                  LOG_NUMBER("left_s", not_after_s - now_s),
                   LOG_TEXT("hint", "`owui-spoa certs` tells why it was not renewed"));
 }
 
 static void look_at(struct sidecar *sidecar, struct certificate *certificate)
 {
-    struct crypto_certificate about;
     int64_t now_s = clock_wall_s();
-    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
+    const struct certificate_dates *dates = certificate_dates_look(sidecar, certificate);
+    if (!dates->is_there)
         return;
-    const struct schedule_certificate dates = {.not_before_s = about.not_before_s,
-                                               .not_after_s = about.not_after_s};
-    enum schedule_alarm alarm = schedule_alarm_of(&dates, now_s);
+    enum schedule_alarm alarm = certificate_dates_alarm(dates, now_s);
     struct expiry *expiry = &certificate->expiry;
     if (alarm != SCHEDULE_FINE &&
         (alarm != expiry->told || clock_mono_ms() - expiry->told_mono_ms >= AGAIN_MS)) {
-        tell(certificate, &about, alarm, now_s);
+        tell(certificate, alarm, now_s);
         expiry->told_mono_ms = clock_mono_ms();
     }
     expiry->told = alarm;
-    crypto_certificate_free(&about);
 }
 
 void expiry_look(struct sidecar *sidecar)

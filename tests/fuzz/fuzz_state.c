@@ -74,10 +74,10 @@ static void check_budget(const struct json *saved)
     budget_free(budget);
 }
 
-/* Those of a file whose identity is as it was. */
+/* Those of a file whose stamp is as it was. */
 static void check_facts(const struct json *saved)
 {
-    static const struct stat FILE_OF_THEM = {.st_ino = 7, .st_size = 3000};
+    static const struct file_stamp FILE_OF_THEM = {.inode = 7, .size = 3000};
     static struct crypto_certificate none;
     struct crypto_certificate facts, again;
     struct json *mended = json_type_of(saved) == JSON_TYPE_OBJECT ? json_clone(saved) : NULL;

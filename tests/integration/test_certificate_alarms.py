@@ -92,6 +92,36 @@ def test_an_end_that_is_near_is_told(new_certified, authority, days, event):
     assert stack.certs_code("--check") == 1
 
 
+def test_metrics_follow_files_that_others_put_there(new_certified, authority):
+    """What is known of a file is kept in memory while it is the same one."""
+    stack = new_certified(acme={"directory": "none"})
+    stack.want(("chat", HOST))
+    stack.start()
+
+    def put(days):
+        beside = stack.crt_dir.parent / NAME
+        authority.issue([HOST], beside, days=days).chmod(0o600)
+        beside.rename(stack.crt_dir / NAME)
+
+    def counts(state):
+        """The same at a second look, which reads nothing anew."""
+        line = f'owui_spoa_certificates{{state="{state}"}} 1\n'
+        try:
+            return all(line in stack.admin("GET", "/metrics")[1] for _ in range(2))
+        except OSError:
+            return False  # has just started
+
+    wait_until(lambda: counts("missing"), "missing", 30)
+    put(days=0.2)
+    wait_until(lambda: counts("expiring"), "expiring", 30)
+    put(days=90)
+    wait_until(lambda: not counts("expiring") and not counts("missing"), "renewed", 30)
+    put(days=-0.5)
+    wait_until(lambda: counts("expired"), "expired", 30)
+    (stack.crt_dir / NAME).unlink()
+    wait_until(lambda: counts("missing"), "gone", 30)
+
+
 def test_a_changed_section_asks_for_a_restart(new_certified):
     stack = new_certified(acme={"directory": "none"})
     stack.want(("chat", HOST))

@@ -282,6 +282,13 @@ Test(store, what_is_remembered_of_a_certificate_is_of_that_file)
     cr_assert(eq(int, issue(store, NOW_S + 1, &why), ERROR_OK), "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S + 1));
 
+    struct file_stamp second = store_stamp(store, NAME);
+    cr_assert(eq(int, issue(store, NOW_S + 2, &why), ERROR_OK), "%s", why.text);
+    struct file_stamp third = store_stamp(store, NAME);
+    cr_expect(not(file_stamp_equal(&second, &third)));
+    struct file_stamp none = store_stamp(store, "nobody.pem");
+    cr_expect(file_stamp_is_none(&none));
+
     struct crypto_certificate read, remembered;
     write_file(root, "state/facts/" NAME ".json", "{\"file\": 7}");
     cr_assert(eq(int, store_certificate(store, NAME, &read, &why), ERROR_OK));
