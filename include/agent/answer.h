@@ -33,6 +33,10 @@
  *
  *     shr   string    the cookie owui_share
  *
+ * and, where decisions are recorded,
+ *
+ *     uid   string    HAProxy's name for the request, as its log has it
+ *
  * The order is free, though agent/ahead.h finds a host soonest that comes first; unknown arguments
  * are skipped.
  *
