@@ -94,8 +94,7 @@ static const char *trust_text(const struct explanation *explanation)
                "addresses keep such a client out";
     if (decision->client.is_untold)
         return "the peer is a trusted proxy, but whom it tells of cannot be read: lists of "
-               "addresses "
-               "keep such a client out";
+               "addresses keep such a client out";
     if (decision->client.trusted_peer)
         return "the peer is a trusted proxy";
     return trusted->group_count > 0
