@@ -214,8 +214,8 @@ struct decision {
     bool forget;                      /* what another tenant has left in the browser is to go */
     bool is_sign_in;                  /* the tenant's policy limits how often */
     const struct policy_rule *rule;   /* of the tenant's policy; NULL: none matched */
-    const struct tenant *led_from;    /* whose host a route, or the user's address, led away from;
-                                         or NULL */
+    const struct tenant *led_from;    /* whose host it is that a route, the user's address or both
+                                         led away from; or NULL */
     const struct policy_rule *led_by; /* the route that did; NULL: none */
     const struct tenant *asked;       /* whose `identity` tells who the user is; NULL: nobody's */
     bool sets_share;                  /* the client has no number in its cookie yet */

@@ -400,12 +400,11 @@ void decide(const struct snapshot *snapshot, const struct request *request,
         decision->strip_segments = decision->match.path_segments;
     if (!lead_by_route(snapshot, request, decision))
         return;
-    const struct tenant *led = decision->led_from;
     decision->asked = decision->match.tenant;
     if (decision->match.brief->asks_user && !identify(snapshot, request, decision))
         return;
     /* What another tenant than the host's lets in is for that one to say. */
-    if (decision->led_from != led && !screen_passes(snapshot, request, decision))
+    if (decision->match.tenant != decision->asked && !screen_passes(snapshot, request, decision))
         return;
     find_upstream(snapshot, request, decision);
     decision->reuse_stamp = reuse_stamp(snapshot, request, decision);

@@ -1,6 +1,7 @@
 /* Who the user is: see identify.h. */
 #include "identify.h"
 
+#include "lead.h"
 #include "outage.h"
 #include "route/owui_path.h"
 
@@ -85,9 +86,7 @@ static bool lead_by_domain(const struct snapshot *snapshot, const struct request
     if (tenant == NULL || tenant->identity == NULL ||
         tenant->identity->from != IDENTITY_FROM_SHARED)
         return finish(decision, OUTCOME_DENY_EMAIL_DOMAIN, 403);
-    decision->led_from = decision->match.tenant;
-    route_match_lead(&decision->match, tenant);
-    decision->match.label = (struct slice){0};
+    lead_to(decision, tenant);
     if (tenant->brief->may_be_out && outage_decide(request, decision))
         return false;
     return is_safe(tenant, request) || refuse_unstripped(decision);

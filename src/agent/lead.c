@@ -1,8 +1,17 @@
-/* Requests that a route leads to another tenant: see lead.h. */
+/* Requests that are led to another tenant: see lead.h. */
 #include "lead.h"
 
 #include "outage.h"
 #include "screen.h"
+
+/* The host speaks with one voice: its HSTS is its own tenant's, and so are the shares. */
+void lead_to(struct decision *decision, const struct tenant *tenant)
+{
+    if (decision->led_from == NULL)
+        decision->led_from = decision->match.tenant;
+    route_match_lead(&decision->match, tenant);
+    decision->match.label = (struct slice){0};
+}
 
 /* One step and no more: what the other tenant's routes say of tenants is for its own hosts. Its
  * maintenance, its lists, its limits and its question who the user is are asked as on its own. */
@@ -18,10 +27,8 @@ bool lead_by_route(const struct snapshot *snapshot, const struct request *reques
         decision->status = 503;
         return false;
     }
-    decision->led_from = decision->match.tenant;
     decision->led_by = rule;
-    route_match_lead(&decision->match, tenant);
-    decision->match.label = (struct slice){0};
+    lead_to(decision, tenant);
     if (tenant->brief->may_be_out && outage_decide(request, decision))
         return false;
     return screen_passes(snapshot, request, decision);

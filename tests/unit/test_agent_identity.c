@@ -98,7 +98,19 @@ static void put_tenants(void)
     add_domain(host->identity, "example.com", "staff");
     add_domain(host->identity, "alone.test", "open");
     add_domain(host->identity, "gone.test", "gone");
+    host->hsts = copy("max-age=2");
     put(host);
+    struct tenant *leads = tenant_of("leads", "leads.test", NULL);
+    leads->hsts = copy("max-age=1");
+    leads->policy = policy_new();
+    leads->policy->rules = memory_new(sizeof(*leads->policy->rules));
+    leads->policy->rules[leads->policy->rule_count++].tenant = copy("host");
+    put(leads);
+    struct tenant *silent = tenant_of("silent", "silent.test", NULL);
+    silent->policy = policy_new();
+    silent->policy->rules = memory_new(sizeof(*silent->policy->rules));
+    silent->policy->rules[silent->policy->rule_count++].tenant = copy("host");
+    put(silent);
     struct tenant *staff = tenant_of("staff", NULL, rule_from(IDENTITY_FROM_SHARED));
     add_header(staff, "X-Staff", "{email}");
     put(staff);
@@ -265,6 +277,28 @@ Test(identity, shared_hosts, .init = setup, .fini = teardown)
     }
     cr_expect_str_eq(ask("host.test", "/", ""), "forward");
     cr_expect_str_eq(variable("tenant"), "host");
+}
+
+/* RFC 6797 is about hosts: however often a request is led on, whose host it is speaks for it. */
+Test(identity, a_hosts_hsts_is_its_own_tenants, .init = setup, .fini = teardown)
+{
+    static const struct {
+        const char *host, *email, *outcome, *tenant, *hsts;
+    } ROWS[] = {
+        {"host.test", "ann@example.com", "forward", "staff", "max-age=2"},
+        {"leads.test", "ann@example.com", "forward", "staff", "max-age=1"},
+        {"leads.test", "ann@gone.test", "deny-email-domain", "host", "max-age=1"},
+        {"silent.test", "ann@example.com", "forward", "staff", ""},
+        {"silent.test", "ann@gone.test", "deny-email-domain", "host", ""},
+    };
+    request.client.peer_tls = true;
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char *token = token_of(ROWS[i].email);
+        cr_expect_str_eq(ask(ROWS[i].host, "/", token), ROWS[i].outcome, "row %zu", i);
+        cr_expect_str_eq(variable("tenant"), ROWS[i].tenant, "row %zu", i);
+        cr_expect_str_eq(variable("hsts"), ROWS[i].hsts, "row %zu", i);
+        free(token);
+    }
 }
 
 Test(identity, a_known_user_costs_no_allocation, .init = setup, .fini = teardown)
