@@ -97,7 +97,8 @@ static void put_variables(const struct page *page)
                    "    http-request set-var(txn.owui.via) " MAP_VIA " if fallback\n"
                    "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback\n"
                    "    http-request set-var(txn.owui.port) " MAP_PORT " if fallback\n"
-                   "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback\n"
+                   "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback "
+                   "!{ " MAP_TLS_NAME " -m str -- - }\n"
                    "    http-request set-var(txn.owui.backend) " MAP_ADDRESS " if fallback "
                    "{ var(txn.owui.via) -m str backend }\n");
 }

@@ -1,9 +1,12 @@
 """When no agent is there: HAProxy goes on by the map that the last one has left (fallback_map), for
 those who can do without; nobody else is served, and nobody gets in what the agent keeps out."""
 
+import http.server
 import os
 import re
 import signal
+import ssl
+import threading
 import time
 
 import pytest
@@ -112,6 +115,40 @@ class Fallback:
         for agent in self.stack.agents:
             agent.stop(signal.SIGKILL)
         self.stack.wait_for_agents(0)
+
+
+class Handshakes(http.server.ThreadingHTTPServer):
+    """A TLS server that answers with the name that the handshake has asked for."""
+
+    daemon_threads = True
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("X-Name", repr(getattr(self.connection, "asked_for", None)))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    def __init__(self, certificate):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate)
+        self.context.sni_callback = lambda sock, name, _: setattr(sock, "asked_for", name)
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def get_request(self):
+        sock, peer = super().get_request()
+        return self.context.wrap_socket(sock, True, do_handshake_on_connect=False), peer
+
+    def handle_error(self, *_):
+        pass  # who looks whether it is there makes no handshake
+
+    @property
+    def url(self):
+        return f"https://127.0.0.1:{self.server_port}"
 
 
 def refusal(answer):
@@ -297,6 +334,39 @@ def small(new_stack, upstreams):
 
 def tenant(upstreams, name, *hosts):
     return {"hosts": list(hosts), "upstream": upstreams[name].url, **PLAIN}
+
+
+def test_handshakes_ask_for_the_name_that_there_is(small, authority, tmp_path):
+    """An address is none, and what stands for nothing in the map is none either."""
+    server = Handshakes(authority.issue(["any.internal"], tmp_path / "server.pem"))
+    tls = {"bare": {}, "told": {"server_name": "any.internal"}}
+    stack, fallback = small(
+        tenants={
+            name: {
+                "hosts": [f"{name}.test"],
+                "upstream": server.url,
+                "upstream_tls": {"verify": False, **keys},
+                **PLAIN,
+            }
+            for name, keys in tls.items()
+        }
+    )
+
+    def names():
+        answers = {name: request(stack.http_port, "/", f"{name}.test") for name in tls}
+        assert [answer.status for answer in answers.values()] == [200, 200]
+        return {name: answer.header("X-Name") for name, answer in answers.items()}
+
+    try:
+        stack.start()
+        fallback.wait_for(lambda held: "bare.test" in held and "told.test" in held)
+        by_the_agent = names()
+        assert by_the_agent == {"bare": "None", "told": "'any.internal'"}
+        fallback.kill_agents()
+        assert names() == by_the_agent
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("short_heads_only", [True, False])
