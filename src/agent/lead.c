@@ -25,6 +25,7 @@ bool lead_by_route(const struct snapshot *snapshot, const struct request *reques
     if (tenant == NULL) {
         decision->outcome = OUTCOME_DENY_UNRESOLVED;
         decision->status = 503;
+        decision->target = decision->match.brief; /* no label's instance would mend it */
         return false;
     }
     decision->led_by = rule;

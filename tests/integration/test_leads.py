@@ -4,6 +4,7 @@ another tenant; for a share of the clients, at some hours. Through real HAProxy.
 import datetime
 import json
 import re
+import socket
 
 import pytest
 
@@ -90,6 +91,12 @@ def tenants(upstreams):
                 {"match": {"path": "/ws"}, "tenant": "canary"},
                 {"match": {"path": "/gone"}, "tenant": "leaves"},
             ],
+            **plain,
+        },
+        "wild": {
+            "hosts": ["*.wild.test"],
+            "upstream": alpha,
+            "routes": [{"match": {"path": "/gone"}, "tenant": "leaves"}],
             **plain,
         },
         "office": {
@@ -263,6 +270,16 @@ def test_a_share_grows_without_moving_anybody_back(new_stack, upstreams):
     assert not [n for n in before if before[n] == "beta" and after[n] != "beta"]
 
 
+def held_requests(stack):
+    """How many had to wait for their label's instance."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(30)
+        sock.connect(stack.config["admin_socket"])
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n")
+        text = sock.makefile("rb").read().decode()
+    return int(re.search(r"^owui_spoa_held_requests_total (\d+)$", text, re.M)[1])
+
+
 # --- Another tenant -------------------------------------------------------------------------------
 
 
@@ -292,6 +309,11 @@ def test_a_tenant_that_is_gone_is_no_reason_to_go_elsewhere(leads, upstreams):
         wait_until(lambda: place(leads, "leads.test", "/gone") == gone, "refused", 30)
         assert request(leads.http_port, "/gone", "leads.test").status == 503
         assert place(leads, "leads.test", "/x") == "alpha"
+        # at once: there is nothing that would come for a label
+        held = held_requests(leads)
+        assert place(leads, "a.wild.test", "/gone") == gone
+        assert held_requests(leads) == held
+        assert place(leads, "a.wild.test", "/x") == "alpha"
     finally:
         leads.write_tenants(config)
     wait_until(lambda: place(leads, "leads.test", "/gone") == "gamma", "back", 30)
