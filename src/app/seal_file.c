@@ -146,8 +146,9 @@ static void add_key(struct key_ring *ring, int64_t now_s)
         ring->keys.count++;
 }
 
-static enum error renew_locked(const char *path, int64_t now_s, struct key_ring *ring,
-                               struct error_text *why)
+/* Reading takes no lock, since the file is always a whole one. */
+static enum error renew(const char *path, int64_t now_s, bool is_locked, struct key_ring *ring,
+                        struct error_text *why)
 {
     enum error error = read_ring(path, ring, why);
     if (error == ERROR_NOT_FOUND)
@@ -156,13 +157,15 @@ static enum error renew_locked(const char *path, int64_t now_s, struct key_ring 
         return error;
     if (ring->keys.count > 0 && now_s - ring->made_s[0] < KEY_LIFE_S)
         return ERROR_OK;
+    if (!is_locked)
+        return error_set(why, ERROR_BUSY, "another process has the lock %s.lock", path);
     add_key(ring, now_s);
     return write_ring(path, ring, why);
 }
 
 static void take(const struct key_ring *ring, enum error error, struct seal_keys *keys)
 {
-    *keys = error == ERROR_OK ? ring->keys : (struct seal_keys){0};
+    *keys = error == ERROR_OK || error == ERROR_BUSY ? ring->keys : (struct seal_keys){0};
 }
 
 enum error seal_file_read(const char *path, struct seal_keys *keys, struct error_text *why)
@@ -174,18 +177,20 @@ enum error seal_file_read(const char *path, struct seal_keys *keys, struct error
     return error;
 }
 
-/* The lock is a file of its own, because a renamed one takes its lock away. */
+/* The lock is a file of its own, because a renamed one takes its lock away. Who has it may be
+ * stopped, and the caller has more to do than to wait. */
 enum error seal_file_renew(const char *path, int64_t now_s, struct seal_keys *keys,
                            struct error_text *why)
 {
     struct key_ring ring = {0};
     char *lock_path = memory_format("%s.lock", path);
     int lock = open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool is_locked = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
     enum error error = ERROR_OK;
-    if (lock < 0 || flock(lock, LOCK_EX) != 0)
+    if (!is_locked && (lock < 0 || errno != EWOULDBLOCK))
         error = error_set_errno(why, "cannot lock %s", lock_path);
     else
-        error = renew_locked(path, now_s, &ring, why);
+        error = renew(path, now_s, is_locked, &ring, why);
     if (lock >= 0)
         close(lock);
     take(&ring, error, keys);

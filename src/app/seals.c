@@ -9,8 +9,10 @@
 
 #include <stdlib.h>
 
-/* Another agent may have made a new key meanwhile. */
-enum { LOOK_EVERY_MS = 60 * 1000 };
+enum {
+    LOOK_EVERY_MS = 60 * 1000, /* another agent may have made a new key meanwhile */
+    LOCKED_EVERY_MS = 1000,    /* or is about to */
+};
 
 struct seals {
     struct publisher *publisher;
@@ -18,7 +20,24 @@ struct seals {
     struct seal_keys keys; /* as published */
     bool used;
     bool failed; /* and told */
+    bool locked; /* the same, by somebody else */
 };
+
+/* Once, until it is over. */
+static void tell(struct seals *seals, enum error error, const struct error_text *why)
+{
+    const char *until_then = seals->keys.count > 0 ? "the keys that there are stay in use"
+                                                   : "paths of mode \"takeover\" are refused";
+    bool is_locked = error == ERROR_BUSY, has_failed = error != ERROR_OK && !is_locked;
+    if (is_locked && !seals->locked)
+        log_event(LOG_WARNING, "cookie_key_locked", LOG_TEXT("reason", why->text),
+                  LOG_TEXT("until_then", until_then));
+    if (has_failed && !seals->failed)
+        log_event(LOG_ERROR, "no_cookie_key", LOG_TEXT("reason", why->text),
+                  LOG_TEXT("until_then", until_then));
+    seals->locked = is_locked;
+    seals->failed = has_failed;
+}
 
 static void renew(struct seals *seals)
 {
@@ -26,14 +45,14 @@ static void renew(struct seals *seals)
     struct seal_keys keys;
     struct error_text why;
     enum error error = seal_file_renew(configuration->cookie_key_file, clock_wall_s(), &keys, &why);
-    if (error != ERROR_OK && !seals->failed)
-        log_event(LOG_ERROR, "no_cookie_key", LOG_TEXT("reason", why.text),
-                  LOG_TEXT("until_then", "paths of mode \"takeover\" are refused"));
-    seals->failed = error != ERROR_OK;
+    bool was_locked = seals->locked;
     if (memcmp(&keys, &seals->keys, sizeof(keys)) != 0) {
         seals->keys = keys;
         publisher_set_seal(seals->publisher, &keys);
     }
+    tell(seals, error, &why);
+    if (seals->locked != was_locked)
+        main_timer_every(seals->timer, seals->locked ? LOCKED_EVERY_MS : LOOK_EVERY_MS);
     memory_wipe(&keys, sizeof(keys));
 }
 

@@ -1,6 +1,7 @@
 """Open WebUI on a host that it shares: the root taken over by cookie, and its own paths at the root
 of a website's host."""
 
+import fcntl
 import json
 import os
 import re
@@ -268,6 +269,49 @@ def test_a_key_that_others_can_read_is_not_used(new_stack, upstreams):
     assert (answer.status, answer.header("X-Refused")) == (503, "no-cookie-key")
     assert "no_cookie_key" in stack.agents[0].log()
     assert request(stack.http_port, "/", "shared.test").header("X-Upstream") == "gamma"
+
+
+def test_who_holds_the_keys_lock_holds_nobody_up(new_stack, upstreams):
+    """Another agent that was stopped, or a backup."""
+    stack = new_stack()
+    key_file = stack.directory / "cookie.key"
+    stack.config["cookie_key_file"] = str(key_file)
+    first = tenants(upstreams)
+    with open(f"{key_file}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack.write_tenants(first)
+        stack.start()
+        agent = stack.agents[0]
+        wait_until(lambda: "cookie_key_locked" in agent.log(), "told", 30)
+        refused = request(stack.http_port, "/owui/", "shared.test")
+        assert (refused.status, refused.header("X-Refused")) == (503, "no-cookie-key")
+        assert not key_file.exists()
+        # the main thread goes on
+        late = {"hosts": ["late.test"], "upstream": upstreams["alpha"].url, "https": "off"}
+        stack.write_tenants({**first, "late": late})
+        wait_until(lambda: request(stack.http_port, "/", "late.test").status == 200, "live", 30)
+    wait_until(lambda: key_file.exists(), "a key", 30)
+    wait_until(lambda: request(stack.http_port, "/owui/", "shared.test").status == 307, "good", 30)
+    assert agent.log().count("cookie_key_locked") == 1 and "no_cookie_key" not in agent.log()
+
+
+def test_a_key_that_is_there_is_used_whoever_holds_its_lock(new_stack, upstreams):
+    stack = new_stack()
+    key_file = stack.directory / "cookie.key"
+    stack.config["cookie_key_file"] = str(key_file)
+    old = f"{int(time.time()) - 31 * 86400} {'33' * 32}\n"
+    key_file.write_text(old)
+    key_file.chmod(0o600)
+    stack.write_tenants(tenants(upstreams))
+    with open(f"{key_file}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stack.start()
+        _, cookie = enter(stack, "shared.test", "/owui/")
+        assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"
+        assert key_file.read_text() == old
+    wait_until(lambda: key_file.read_text() != old, "renewed", 30)
+    assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"
+    assert stack.agents[0].log().count("cookie_key_locked") == 1
 
 
 def test_a_tenant_that_is_gone_has_nothing(new_stack, upstreams):
