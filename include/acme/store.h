@@ -5,6 +5,7 @@
  *     STATE/pending/NAME.key, NAME.json    an order on its way: its key, its URL
  *     STATE/schedule/NAME.json             back-off and windows
  *     STATE/facts/NAME.json                what was read from CERTS/NAME, and of which file
+ *     STATE/ours/NAME.json                 which certificates were put into CERTS/NAME from here
  *     STATE/history/NAME/DATE-SERIAL.pem   what was in service before
  *     STATE/trash/                         what could not be read, for people
  *     CERTS/NAME                           key and chain, as HAProxy loads them
@@ -114,10 +115,13 @@ MUST_CHECK enum error store_certificate(struct store *store, const char *name,
                                         struct error_text *why);
 /* What tells the file in service from another, without reading it; none when it is not there. */
 struct file_stamp store_stamp(const struct store *store, const char *name);
-/* Takes it out of service; the pair goes to the history. */
+/* Takes it out of service, whosever it is; the pair goes to the history. */
 MUST_CHECK enum error store_remove(struct store *store, const char *name, struct error_text *why);
 /* Puts the newest pair of the history back, and what was in service into the history. */
 MUST_CHECK enum error store_rollback(struct store *store, const char *name, struct error_text *why);
+/* Whether what is in service was put there by store_install(), by this process or one before it.
+ * What cannot be proved so is somebody's own. */
+MUST_CHECK bool store_is_ours(struct store *store, const char *name);
 /* The names in CERTS. */
 typedef void store_name_fn(void *context, const char *name);
 void store_each(struct store *store, store_name_fn *found, void *context);

@@ -2,6 +2,7 @@
 #include "acme/store.h"
 
 #include "store_facts.h"
+#include "store_ours.h"
 
 #include "acme/file.h"
 #include "core/clock.h"
@@ -32,7 +33,7 @@ static const struct file_mode PRIVATE_MODE = {.mode = 0600, .owner = -1, .group 
 static const struct file_mode MEMORY_MODE = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
 
 struct store {
-    struct folder state, accounts, pending, schedule, facts, history, trash, certs, staging;
+    struct folder state, accounts, pending, schedule, facts, ours, history, trash, certs, staging;
     struct file_mode certs_mode;
     unsigned history_count;
     unsigned set_aside_count; /* two files may go within one millisecond */
@@ -70,7 +71,8 @@ static enum error open_state(struct store *store, const char *path, struct error
         const char *name;
     } below[] = {{&store->accounts, "accounts"}, {&store->pending, "pending"},
                  {&store->schedule, "schedule"}, {&store->facts, "facts"},
-                 {&store->history, "history"},   {&store->trash, "trash"}};
+                 {&store->ours, "ours"},         {&store->history, "history"},
+                 {&store->trash, "trash"}};
     for (size_t i = 0; error == ERROR_OK && i < COUNT_OF(below); i++)
         error = open_below(below[i].folder, path, below[i].name, why);
     return error;
@@ -120,7 +122,7 @@ static enum error open_certs(struct store *store, const struct store_settings *s
 static void tidy_up(struct store *store)
 {
     const struct folder *all[] = {&store->accounts, &store->pending, &store->schedule,
-                                  &store->facts, &store->staging};
+                                  &store->facts,    &store->ours,    &store->staging};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         folder_sweep(all[i]);
     folder_trim(&store->trash, TRASH_MAX);
@@ -148,9 +150,9 @@ void store_close(struct store *store)
 {
     if (store == NULL)
         return;
-    struct folder *all[] = {&store->staging,  &store->certs,    &store->trash,
-                            &store->history,  &store->facts,    &store->pending,
-                            &store->schedule, &store->accounts, &store->state};
+    struct folder *all[] = {&store->staging,  &store->certs, &store->trash,   &store->history,
+                            &store->ours,     &store->facts, &store->pending, &store->schedule,
+                            &store->accounts, &store->state};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         folder_close(all[i]);
     if (store->lock_fd >= 0)
@@ -442,6 +444,50 @@ static enum error keep_in_history(struct store *store, const char *name, struct 
     return error;
 }
 
+/* -- Whose it is -- */
+
+/* Before it is put in service: a certificate that is known and not there does no harm, and one that
+ * is there and not known would stay for ever. */
+static enum error remember_as_ours(struct store *store, const char *name,
+                                   const struct crypto_certificate *certificate,
+                                   struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    struct json *before = load_json(store, &store->ours, file);
+    struct json *saved = store_ours_add(before, certificate);
+    enum error error = save_json(&store->ours, file, saved, &PRIVATE_MODE, why);
+    json_free(saved);
+    json_free(before);
+    return error;
+}
+
+static enum error forget_as_ours(struct store *store, const char *name, struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    return file_remove(&store->ours, file, why);
+}
+
+/* Read anew, and not by store_certificate(): that sets aside what it cannot use. */
+bool store_is_ours(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    struct bytes pem = {0};
+    struct crypto_certificate certificate;
+    bool is_ours = false;
+    name_with(file, name, ".json");
+    struct json *saved = load_json(store, &store->ours, file);
+    if (saved != NULL && store_read(store, name, &pem, NULL) == ERROR_OK &&
+        crypto_certificate_read(bytes_slice(&pem), &certificate, NULL) == ERROR_OK) {
+        is_ours = store_ours_has(saved, &certificate);
+        crypto_certificate_free(&certificate);
+    }
+    bytes_free(&pem);
+    json_free(saved);
+    return is_ours;
+}
+
 /* -- Certificates -- */
 
 static enum error put_in_service(struct store *store, const char *name, struct slice pem,
@@ -458,16 +504,21 @@ enum error store_install(struct store *store, const char *name, const struct cry
                          struct slice chain, struct error_text *why)
 {
     struct bytes pem = {0}, tidy = {0};
+    struct crypto_certificate certificate;
     /* Encoded anew, so that no byte of a stranger reaches HAProxy's command line. */
-    enum error error = crypto_chain_tidy(chain, key, &tidy, NULL, why);
-    if (error == ERROR_OK)
-        error = crypto_key_to_pem(key, &pem, why);
+    enum error error = crypto_chain_tidy(chain, key, &tidy, &certificate, why);
+    if (error != ERROR_OK)
+        return error;
+    error = crypto_key_to_pem(key, &pem, why);
     if (error == ERROR_OK && !bytes_append(&pem, bytes_slice(&tidy), FILE_MAX_BYTES))
         error = error_set(why, ERROR_TOO_BIG, "%s: the chain is too long", name);
     if (error == ERROR_OK)
         error = keep_in_history(store, name, why);
     if (error == ERROR_OK)
+        error = remember_as_ours(store, name, &certificate, why);
+    if (error == ERROR_OK)
         error = put_in_service(store, name, bytes_slice(&pem), why);
+    crypto_certificate_free(&certificate);
     bytes_free(&pem);
     bytes_free(&tidy);
     if (error == ERROR_OK)
@@ -571,6 +622,9 @@ enum error store_remove(struct store *store, const char *name, struct error_text
     enum error error = keep_in_history(store, name, why);
     if (error == ERROR_OK)
         error = file_remove(&store->certs, name, why);
+    /* Last. Who puts the same certificate there again is not us. */
+    if (error == ERROR_OK)
+        error = forget_as_ours(store, name, why);
     return error;
 }
 

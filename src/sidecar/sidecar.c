@@ -25,7 +25,6 @@ enum {
     HOLD_MS = 30000,
     AUDIT_LOOKS = 60, /* in so many looks every certificate is looked after once, */
     AUDIT_MAX = 32,   /* unless there are too many */
-    LEAVING_MS = 10 * 60 * 1000,
 };
 
 /* -- Certificates into HAProxys ---------------------------------------------------------------- */
@@ -140,6 +139,11 @@ bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
     return error == ERROR_OK;
 }
 
+void sidecar_withdraw(struct sidecar *sidecar, const char *name)
+{
+    run_job(sidecar, name, NULL, "");
+}
+
 static void sweep_next(struct sidecar *sidecar)
 {
     for (;;) {
@@ -226,34 +230,6 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
     sweep(haproxy->sidecar);
 }
 
-static void drop_certificate(struct sidecar *sidecar, const char *name)
-{
-    struct error_text why;
-    run_job(sidecar, name, NULL, "");
-    enum error error = store_remove(sidecar->store, name, &why);
-    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
-        log_event(LOG_ERROR, "certificate_not_removed", LOG_TEXT("certificate", name),
-                  LOG_TEXT("reason", why.text));
-}
-
-static void drop_what_has_left(struct sidecar *sidecar)
-{
-    int64_t now_ms = clock_mono_ms();
-    size_t kept = 0;
-    for (size_t i = 0; i < sidecar->leaving_count; i++) {
-        struct leaving *leaving = &sidecar->leaving[i];
-        bool wanted_again = certificate_list_find(sidecar->list, leaving->name) != NULL;
-        if (!wanted_again && leaving->until_ms > now_ms) {
-            sidecar->leaving[kept++] = *leaving;
-            continue;
-        }
-        if (!wanted_again)
-            drop_certificate(sidecar, leaving->name);
-        free(leaving->name);
-    }
-    sidecar->leaving_count = kept;
-}
-
 static bool all_seen(const struct sidecar *sidecar)
 {
     for (size_t i = 0; i < sidecar->haproxy_count; i++)
@@ -299,7 +275,7 @@ static void look(struct sidecar *sidecar)
 static void on_look_timer(void *context)
 {
     struct sidecar *sidecar = context;
-    drop_what_has_left(sidecar);
+    leaving_drop(sidecar);
     if (sidecar->hold_until_ms <= clock_mono_ms())
         let_go(sidecar);
     import_watch(sidecar);
@@ -355,12 +331,7 @@ static void on_unwanted(void *context, const struct certificate *certificate)
     struct sidecar *sidecar = context;
     if (sidecar->worker != NULL)
         acme_worker_unwant(sidecar->worker, certificate->name);
-    sidecar->leaving =
-        memory_resize(sidecar->leaving, sidecar->leaving_count + 1, sizeof(sidecar->leaving[0]));
-    sidecar->leaving[sidecar->leaving_count++] = (struct leaving){
-        .name = memory_copy_text(slice_of(certificate->name)),
-        .until_ms = clock_mono_ms() + LEAVING_MS,
-    };
+    leaving_add(sidecar, certificate->name);
 }
 
 static void on_wake(void *context)
@@ -376,6 +347,7 @@ static void on_wake(void *context)
         return;
     const struct certificate_changes changes = {on_wanted, on_unwanted, sidecar};
     certificate_list_become(sidecar->list, wished, &changes);
+    leaving_find(sidecar);
     import_again(sidecar);
     sweep(sidecar);
 }
@@ -522,9 +494,7 @@ static void close_all(struct sidecar *sidecar)
     main_loop_free(sidecar->loop);
     certificate_list_free(sidecar->list);
     certificate_list_free(atomic_exchange(&sidecar->mailbox, NULL));
-    for (size_t i = 0; i < sidecar->leaving_count; i++)
-        free(sidecar->leaving[i].name);
-    free(sidecar->leaving);
+    leaving_free(sidecar);
     free(sidecar->swept);
     free(sidecar->audited);
     free(sidecar->expiry_seen);

@@ -8,6 +8,7 @@
 #include "certificate_list.h"
 #include "examination.h"
 #include "handshake.h"
+#include "leaving.h"
 #include "net/listen_socket.h"
 #include "publication.h"
 #include "sidecar/challenges.h"
@@ -26,13 +27,6 @@ struct haproxy_seen {
     int64_t started_s; /* when that process began, as it tells; 0: it does not */
     unsigned silences; /* looks in a row that had no answer in time */
     char problem[256];
-};
-
-/* A certificate that nobody wants any more; kept for a while, because who removes a tenant may put
- * it back, and a new order would count against the CA's limits. */
-struct leaving {
-    char *name;
-    int64_t until_ms; /* monotonic */
 };
 
 /* What became of certificates on their way into HAProxys, since the start. */
@@ -83,6 +77,7 @@ struct sidecar {
     struct certificate_list *list;
     struct leaving *leaving;
     size_t leaving_count;
+    bool left_behind_found; /* what a process before this one left, see leaving_find() */
     /* Until a HAProxy was seen, no order could be proved: the worker is told nothing. */
     bool holding;
     int64_t hold_until_ms; /* monotonic */
@@ -99,6 +94,8 @@ bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
 /* Somebody else has put another certificate in service: the worker looks at it anew, and it goes to
  * every HAProxy. */
 void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate);
+/* Takes the file out of every HAProxy, whatever is on disk. */
+void sidecar_withdraw(struct sidecar *sidecar, const char *name);
 /* The operations on certificates, for the admin interface. */
 extern const struct admin_operation SIDECAR_OPERATIONS[];
 /* Its part of GET /metrics, and the counting of swaps for it. */

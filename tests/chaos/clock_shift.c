@@ -1,6 +1,7 @@
 /* Preloaded into an agent: its wall clock is off by so many seconds as the first eight bytes of the
- * file CLOCK_SHIFT say, which may change at any time. The monotonic clocks are left alone, as they
- * are when somebody sets a machine's clock. */
+ * file CLOCK_SHIFT say, which may change at any time. The monotonic clock is left alone, as it is
+ * when somebody sets a machine's clock, but for the seconds that the next eight bytes say, if there
+ * are any: so long waits pass at once. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *shift;
+static const volatile int64_t *shift; /* of the wall clock, and of the monotonic one */
 
 __attribute__((constructor)) static void open_shift(void)
 {
@@ -18,7 +19,8 @@ __attribute__((constructor)) static void open_shift(void)
     int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    void *mapped = mmap(NULL, sizeof(*shift), PROT_READ, MAP_SHARED, fd, 0);
+    /* What is mapped behind the file's end reads as zeros. */
+    void *mapped = mmap(NULL, 2 * sizeof(*shift), PROT_READ, MAP_SHARED, fd, 0);
     if (mapped != MAP_FAILED)
         shift = mapped;
     close(fd);
@@ -28,7 +30,9 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct
 {
     int status = (int)syscall(SYS_clock_gettime, clock, now);
     if (status == 0 && shift != NULL && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-        now->tv_sec += *shift;
+        now->tv_sec += shift[0];
+    if (status == 0 && shift != NULL && clock == CLOCK_MONOTONIC)
+        now->tv_sec += shift[1];
     return status;
 }
 

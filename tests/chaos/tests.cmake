@@ -1,4 +1,4 @@
-# What tests/chaos preloads into agents, so that their clock can be set. Without sanitizers, which
+# What tests/chaos and tests/integration preload into agents, so that their clock can be set. Without sanitizers, which
 # want to be loaded first.
 if(NOT FUZZ)
     add_library(clock_shift MODULE chaos/clock_shift.c)

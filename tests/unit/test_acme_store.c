@@ -467,6 +467,72 @@ Test(store, a_folder_that_cannot_be_made_is_named)
     cr_expect(strstr(why.text, "/proc/owui-spoa") != NULL, "%s", why.text);
 }
 
+static void replace_by_hand(const char *root, int64_t from_s)
+{
+    struct bytes text = {0}, chain = {0};
+    struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, NULL);
+    make_chain(key, from_s, &chain);
+    cr_assert(eq(int, crypto_key_to_pem(key, &text, NULL), ERROR_OK));
+    cr_assert(bytes_append(&text, bytes_slice(&chain), 65536));
+    write_file(root, "haproxy/certs/" NAME, text.data);
+    crypto_key_free(key);
+    bytes_free(&chain);
+    bytes_free(&text);
+}
+
+/* What may be taken out of service when nobody wants it: by the next process too. */
+Test(store, ours_is_told_from_an_admins)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    cr_expect_not(store_is_ours(store, NAME));
+    replace_by_hand(root, NOW_S);
+    cr_expect_not(store_is_ours(store, NAME));
+    cr_assert(eq(int, issue(store, NOW_S + 1, &why), ERROR_OK), "%s", why.text);
+    cr_expect(store_is_ours(store, NAME));
+    cr_assert(eq(int, issue(store, NOW_S + 2, &why), ERROR_OK), "%s", why.text);
+    store_close(store);
+    store = must_open(root);
+    cr_expect(store_is_ours(store, NAME));
+    cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
+    cr_expect(eq(i64, served_from(store), NOW_S + 1));
+    cr_expect(store_is_ours(store, NAME));
+
+    replace_by_hand(root, NOW_S + 3);
+    cr_expect_not(store_is_ours(store, NAME));
+    cr_assert(eq(int, issue(store, NOW_S + 4, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
+    cr_expect(eq(i64, served_from(store), NOW_S + 3));
+    cr_expect_not(store_is_ours(store, NAME));
+    store_close(store);
+    end_root(root);
+}
+
+/* Who puts a certificate that has left there again is an admin; and a file that cannot be read is
+ * left where it is. */
+Test(store, what_has_left_is_ours_no_more)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    struct bytes pem = {0};
+    cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, store_read(store, NAME, &pem, &why), ERROR_OK), "%s", why.text);
+    write_file(root, "haproxy/certs/" NAME, "not a certificate");
+    cr_expect_not(store_is_ours(store, NAME));
+    cr_expect(eq(sz, count_files(root, "state/trash"), 0));
+    write_file(root, "haproxy/certs/" NAME, pem.data);
+    cr_expect(store_is_ours(store, NAME));
+    cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
+    cr_expect(eq(sz, count_files(root, "state/ours"), 0));
+    write_file(root, "haproxy/certs/" NAME, pem.data);
+    cr_expect_not(store_is_ours(store, NAME));
+    bytes_free(&pem);
+    store_close(store);
+    end_root(root);
+}
+
 static int steps_left;
 
 static void die_at_step(const char *step)

@@ -165,6 +165,7 @@ class Stack:
         }
         self.config_path = self.directory / "owui-spoa.json"
         self.agents = []
+        self.agent_env = {}
         self.haproxy = None
 
     # --- configuration -----------------------------------------------------------------------
@@ -212,7 +213,8 @@ class Stack:
             binary = self.directory / BINARY.name
             shutil.copy(BINARY, binary)
         command = [binary, "run", "-c", self.agent_config_path(index)]
-        agent = Process(f"agent{index + 1}", command, self.directory, SANITIZERS)
+        env = {**SANITIZERS, **self.agent_env}
+        agent = Process(f"agent{index + 1}", command, self.directory, env)
         agent.user = user
         if index < len(self.agents):
             self.agents[index] = agent

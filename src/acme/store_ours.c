@@ -1,0 +1,50 @@
+/* Which certificates were put in service from here.
+ *
+ * A file below CERTS may be an admin's own, whatever its name is, and nobody but the admin may take
+ * it away. So the fingerprints of what was put under a name are kept, the newest first: enough of
+ * them that one which the history puts back is still known, and one that was kept from being
+ * replaced by the end of the process.
+ */
+#include "store_ours.h"
+
+#include "json/json.h"
+
+#include <stdio.h>
+
+enum { FINGERPRINTS_MAX = 16, FINGERPRINT_SIZE = 2 * CRYPTO_SHA256_BYTES + 1 };
+
+static void print_fingerprint(const struct crypto_certificate *certificate,
+                              char text[static FINGERPRINT_SIZE])
+{
+    for (size_t i = 0; i < CRYPTO_SHA256_BYTES; i++)
+        snprintf(text + 2 * i, 3, "%02x", certificate->sha256[i]);
+}
+
+struct json *store_ours_add(const struct json *saved, const struct crypto_certificate *certificate)
+{
+    char own[FINGERPRINT_SIZE];
+    const struct json *before = json_get(saved, "sha256");
+    struct json *object = json_new_object(), *list = json_new_array();
+    print_fingerprint(certificate, own);
+    json_append_text(list, slice_of(own));
+    for (size_t i = 0; i < json_count(before) && json_count(list) < FINGERPRINTS_MAX; i++) {
+        struct slice text;
+        if (json_read_text(json_at(before, i), &text) && !slice_equal(text, slice_of(own)))
+            json_append_text(list, text);
+    }
+    json_put(object, "sha256", list);
+    return object;
+}
+
+bool store_ours_has(const struct json *saved, const struct crypto_certificate *certificate)
+{
+    char own[FINGERPRINT_SIZE];
+    const struct json *list = json_get(saved, "sha256");
+    print_fingerprint(certificate, own);
+    for (size_t i = 0; i < json_count(list); i++) {
+        struct slice text;
+        if (json_read_text(json_at(list, i), &text) && slice_equal(text, slice_of(own)))
+            return true;
+    }
+    return false;
+}

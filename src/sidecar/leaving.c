@@ -1,0 +1,105 @@
+/* Certificates that nobody wants any more: see leaving.h. */
+#include "leaving.h"
+
+#include "sidecar_state.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
+
+enum { LEAVING_MS = 10 * 60 * 1000 };
+
+static bool is_wanted(const struct sidecar *sidecar, const char *name)
+{
+    return certificate_list_find(sidecar->list, name) != NULL;
+}
+
+/* Without a CA and another client's folder to import from, all is the admin's: what was once
+ * ordered here, too. */
+static bool is_ours(const struct sidecar *sidecar, const char *name)
+{
+    return (sidecar->worker != NULL || sidecar->certbot_live != NULL) &&
+           store_is_ours(sidecar->store, name);
+}
+
+/* With another kind of key a tenant's certificates have other names, "x.pem.rsa" after "x.pem":
+ * until they are there, those before them serve. */
+static bool stands_in(const struct sidecar *sidecar, const char *name)
+{
+    static const char *const ENDINGS[] = {".pem", ".pem.ecdsa", ".pem.rsa"};
+    struct slice tenant = slice_of(name);
+    for (size_t i = 0; i < COUNT_OF(ENDINGS); i++)
+        if (slice_ends_with(slice_of(name), slice_of(ENDINGS[i])))
+            tenant.size = strlen(name) - strlen(ENDINGS[i]);
+    for (size_t i = 0; i < COUNT_OF(ENDINGS); i++) {
+        char *other = memory_format("%.*s%s", SLICE_PRINT(tenant), ENDINGS[i]);
+        struct file_stamp file = store_stamp(sidecar->store, other);
+        bool is_awaited = is_wanted(sidecar, other) && file_stamp_is_none(&file);
+        free(other);
+        if (is_awaited)
+            return true;
+    }
+    return false;
+}
+
+void leaving_add(struct sidecar *sidecar, const char *name)
+{
+    sidecar->leaving =
+        memory_resize(sidecar->leaving, sidecar->leaving_count + 1, sizeof(sidecar->leaving[0]));
+    sidecar->leaving[sidecar->leaving_count++] = (struct leaving){
+        .name = memory_copy_text(slice_of(name)),
+        .until_ms = clock_mono_ms() + LEAVING_MS,
+    };
+}
+
+static void add_left_behind(void *context, const char *name)
+{
+    struct sidecar *sidecar = context;
+    if (!is_wanted(sidecar, name) && is_ours(sidecar, name))
+        leaving_add(sidecar, name);
+}
+
+void leaving_find(struct sidecar *sidecar)
+{
+    if (sidecar->left_behind_found || sidecar->list->count == 0)
+        return;
+    sidecar->left_behind_found = true;
+    store_each(sidecar->store, add_left_behind, sidecar);
+}
+
+static void drop(struct sidecar *sidecar, const char *name)
+{
+    struct error_text why;
+    sidecar_withdraw(sidecar, name);
+    enum error error = store_remove(sidecar->store, name, &why);
+    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
+        log_event(LOG_ERROR, "certificate_not_removed", LOG_TEXT("certificate", name),
+                  LOG_TEXT("reason", why.text));
+}
+
+void leaving_drop(struct sidecar *sidecar)
+{
+    int64_t now_ms = clock_mono_ms();
+    size_t kept = 0;
+    for (size_t i = 0; i < sidecar->leaving_count; i++) {
+        struct leaving *leaving = &sidecar->leaving[i];
+        bool wanted_again = is_wanted(sidecar, leaving->name);
+        if (!wanted_again && (leaving->until_ms > now_ms || stands_in(sidecar, leaving->name))) {
+            sidecar->leaving[kept++] = *leaving;
+            continue;
+        }
+        if (!wanted_again && is_ours(sidecar, leaving->name))
+            drop(sidecar, leaving->name);
+        free(leaving->name);
+    }
+    sidecar->leaving_count = kept;
+}
+
+void leaving_free(struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < sidecar->leaving_count; i++)
+        free(sidecar->leaving[i].name);
+    free(sidecar->leaving);
+}

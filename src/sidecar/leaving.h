@@ -1,0 +1,28 @@
+/* Certificates that nobody wants any more.
+ *
+ * Each is kept for a while, because who removes a tenant may put it back, and a new order would
+ * count against the CA's limits; then it is taken out of service, from HAProxys and from the disk.
+ * The wait is in memory only. What was left behind when a process ended, or lost its tenant while
+ * there was none, is found with the first wishes, and waits anew.
+ *
+ * Only what was put there from here ever leaves (store_is_ours()). What an admin has put into the
+ * folder stays, whatever its name is.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct sidecar;
+
+struct leaving {
+    char *name;
+    int64_t until_ms; /* monotonic */
+};
+
+void leaving_add(struct sidecar *sidecar, const char *name);
+/* After wishes have become the list: the first ones that are any, since of a start without tenants
+ * it is not known whether their folder was there. Does nothing later. */
+void leaving_find(struct sidecar *sidecar);
+/* At each look: what has waited long enough goes. */
+void leaving_drop(struct sidecar *sidecar);
+void leaving_free(struct sidecar *sidecar);
