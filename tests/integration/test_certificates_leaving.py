@@ -144,14 +144,10 @@ def test_a_start_without_any_tenant_costs_no_certificate(clocked):
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_what_an_admin_put_there_stays(clocked, restart):
-    """Under a name of its own, and in the place of one of ours, which would leave before old.pem."""
     stack, clock = clocked
     stack.authority.issue(["own.example.test"], stack.crt_dir / "own.pem")
-    stack.want(("handed", "handed.example.test"))
-    stack.wait_served("handed.example.test")
-    stack.authority.issue(["handed.example.test"], stack.crt_dir / "handed.pem")
-    by_hand = {name: (stack.crt_dir / name).read_bytes() for name in ("handed.pem", "own.pem")}
-    remove(stack, "handed", "old")
+    by_hand = (stack.crt_dir / "own.pem").read_bytes()
+    remove(stack, "old")
     wait_wanted(stack, "other.pem")
     if restart:
         stack.restart_agent()
@@ -159,8 +155,8 @@ def test_what_an_admin_put_there_stays(clocked, restart):
     clock.go_on(KEPT_S + 1)
     wait_left(stack, "old.pem")
     wait_looked(stack)
-    assert stack.files() == {"handed.pem", "other.pem", "own.pem"}
-    assert {name: (stack.crt_dir / name).read_bytes() for name in by_hand} == by_hand
+    assert stack.files() == {"other.pem", "own.pem"}
+    assert (stack.crt_dir / "own.pem").read_bytes() == by_hand
 
 
 def test_without_a_ca_all_is_the_admins(clocked):
