@@ -93,10 +93,16 @@ def silent():
         yield listener.getsockname()[1]
 
 
+def empty(stack, table):
+    """HAProxy leaves the entry of a stream that has not ended yet."""
+    stack.runtime(f"clear table {table}")
+    return "used:0" in stack.runtime(f"show table {table}")
+
+
 @pytest.fixture
 def limits(limits_stack):
     for table in ("owui_requests", "owui_signin", "owui_websockets"):
-        limits_stack.runtime(f"clear table {table}")
+        wait_until(lambda table=table: empty(limits_stack, table), f"{table} without entries")
     return limits_stack
 
 
@@ -297,7 +303,7 @@ def test_open_websockets_are_counted_while_they_are_open(limits):
         with websocket(limits, "free.test") as other:
             assert other[0] == 101
     wait_until(lambda: open_sockets(limits) == 0, "the sockets' end in the count")
-    limits.runtime("clear table owui_requests")
+    wait_until(lambda: empty(limits, "owui_requests"), "no requests counted")
     with websocket(limits, "one.test") as again:
         assert again[0] == 101
 
