@@ -507,8 +507,10 @@ enum error store_install(struct store *store, const char *name, const struct cry
     struct crypto_certificate certificate;
     /* Encoded anew, so that no byte of a stranger reaches HAProxy's command line. */
     enum error error = crypto_chain_tidy(chain, key, &tidy, &certificate, why);
-    if (error != ERROR_OK)
+    if (error != ERROR_OK) {
+        bytes_free(&tidy);
         return error;
+    }
     error = crypto_key_to_pem(key, &pem, why);
     if (error == ERROR_OK && !bytes_append(&pem, bytes_slice(&tidy), FILE_MAX_BYTES))
         error = error_set(why, ERROR_TOO_BIG, "%s: the chain is too long", name);
