@@ -101,22 +101,22 @@ static struct json *deployments(const struct sidecar *sidecar,
 }
 
 /* Without a CA the file is all there is to tell. */
-static void put_unmanaged(const struct sidecar *sidecar, struct certificate *certificate,
+static void put_unmanaged(const struct sidecar *sidecar, const struct certificate *certificate,
                           struct json *object)
 {
     struct crypto_certificate about;
-    const struct certificate_dates *dates = certificate_dates_look(sidecar, certificate);
     json_put_text(object, "next",
                   sidecar->worker == NULL
                       ? SLICE("no CA is configured: put a certificate in place")
                       : SLICE("waits for HAProxy, through which challenges are answered"));
-    json_put_text(object, "alarm",
-                  dates->is_there
-                      ? slice_of(alarm_name(certificate_dates_alarm(dates, clock_wall_s())))
-                      : SLICE("fine"));
+    json_put_text(object, "alarm", SLICE("fine"));
     if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
         return;
     put_file(object, &about);
+    const struct certificate_dates dates = {.not_before_s = about.not_before_s,
+                                            .not_after_s = about.not_after_s};
+    json_put_text(object, "alarm",
+                  slice_of(alarm_name(certificate_dates_alarm(&dates, clock_wall_s()))));
     crypto_certificate_free(&about);
 }
 
@@ -128,7 +128,7 @@ static void put_source(struct json *object)
     json_put_text(object, "source", ordered ? SLICE("acme") : SLICE("file"));
 }
 
-struct json *certificate_describe(struct sidecar *sidecar, struct certificate *certificate)
+struct json *certificate_describe(struct sidecar *sidecar, const struct certificate *certificate)
 {
     struct json *object = json_new_object();
     json_put_text(object, "name", slice_of(certificate->name));

@@ -4,7 +4,7 @@
 #include "sidecar_state.h"
 
 /* All that is known, as `owui-spoa certs --json` has it; for json_free(). */
-struct json *certificate_describe(struct sidecar *sidecar, struct certificate *certificate);
+struct json *certificate_describe(struct sidecar *sidecar, const struct certificate *certificate);
 
 #define CERTIFICATE_HEALTH_TABLE(X) \
     X(FINE, "fine")                 \
