@@ -37,21 +37,14 @@ static MUST_CHECK enum error read_previous(const char *path, char **text, size_t
     return error == ERROR_NOT_FOUND ? ERROR_OK : error;
 }
 
-static MUST_CHECK enum error write_and_sync(int fd, const char *text, struct error_text *why)
-{
-    if (!fd_write_all(fd, slice_of(text)))
-        return error_set_errno(why, "cannot write");
-    return fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync");
-}
-
 /* Aside, synced, renamed: HAProxy never reads half a file. */
 static MUST_CHECK enum error replace_file(const char *path, const char *text,
                                           struct error_text *why)
 {
     char *aside = memory_format("%s.new", path);
     int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    enum error error =
-        fd < 0 ? error_set_errno(why, "cannot create %s", aside) : write_and_sync(fd, text, why);
+    enum error error = fd < 0 ? error_set_errno(why, "cannot create %s", aside)
+                              : fd_write_synced(fd, slice_of(text), why);
     if (fd >= 0)
         close(fd);
     if (error == ERROR_OK && rename(aside, path) != 0)

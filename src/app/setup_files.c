@@ -235,13 +235,6 @@ static enum error dress(int fd, const struct setup_file *file, struct error_text
     return fchmod(fd, mode) == 0 ? ERROR_OK : error_set_errno(why, "cannot set the mode");
 }
 
-static enum error write_text(int fd, const char *text, struct error_text *why)
-{
-    if (!fd_write_all(fd, slice_of(text)))
-        return error_set_errno(why, "cannot write");
-    return fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync");
-}
-
 static enum error back_up(const struct setup_file *file, struct error_text *why)
 {
     char stamp[32];
@@ -269,7 +262,7 @@ static enum error replace(const struct setup_file *file, bool keep, struct error
     if (error == ERROR_OK) {
         fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
         error = fd < 0 ? error_set_errno(why, "cannot create %s", aside)
-                       : write_text(fd, file->text, why);
+                       : fd_write_synced(fd, slice_of(file->text), why);
     }
     if (error == ERROR_OK)
         error = dress(fd, file, why);
