@@ -6,6 +6,7 @@
  */
 #include "store_facts.h"
 
+#include "core/hex.h"
 #include "json/json.h"
 
 #include <stdio.h>
@@ -24,8 +25,7 @@ static void print_stamp(const struct file_stamp *file, char text[static STAMP_TE
 static void put_hex(struct json *saved, const char *member, const uint8_t *bytes, size_t size)
 {
     char text[2 * CRYPTO_SHA256_BYTES + 1];
-    for (size_t i = 0; i < size; i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    hex_print(bytes, size, text);
     json_put_text(saved, member, slice_of(text));
 }
 

@@ -7,25 +7,17 @@
  */
 #include "store_ours.h"
 
+#include "core/hex.h"
 #include "json/json.h"
 
-#include <stdio.h>
-
 enum { FINGERPRINTS_MAX = 16, FINGERPRINT_SIZE = 2 * CRYPTO_SHA256_BYTES + 1 };
-
-static void print_fingerprint(const struct crypto_certificate *certificate,
-                              char text[static FINGERPRINT_SIZE])
-{
-    for (size_t i = 0; i < CRYPTO_SHA256_BYTES; i++)
-        snprintf(text + 2 * i, 3, "%02x", certificate->sha256[i]);
-}
 
 struct json *store_ours_add(const struct json *saved, const struct crypto_certificate *certificate)
 {
     char own[FINGERPRINT_SIZE];
     const struct json *before = json_get(saved, "sha256");
     struct json *object = json_new_object(), *list = json_new_array();
-    print_fingerprint(certificate, own);
+    hex_print(certificate->sha256, CRYPTO_SHA256_BYTES, own);
     json_append_text(list, slice_of(own));
     for (size_t i = 0; i < json_count(before) && json_count(list) < FINGERPRINTS_MAX; i++) {
         struct slice text;
@@ -40,7 +32,7 @@ bool store_ours_has(const struct json *saved, const struct crypto_certificate *c
 {
     char own[FINGERPRINT_SIZE];
     const struct json *list = json_get(saved, "sha256");
-    print_fingerprint(certificate, own);
+    hex_print(certificate->sha256, CRYPTO_SHA256_BYTES, own);
     for (size_t i = 0; i < json_count(list); i++) {
         struct slice text;
         if (json_read_text(json_at(list, i), &text) && slice_equal(text, slice_of(own)))

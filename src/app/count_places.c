@@ -3,6 +3,7 @@
 
 #include "conf/configuration.h"
 #include "core/memory.h"
+#include "core/sorted.h"
 #include "net/loop.h"
 
 #include <stdlib.h>
@@ -64,19 +65,16 @@ static unsigned owner_count(const struct count_places *places)
     return places->used - places->free;
 }
 
-/* Where in the order of names this one is, or belongs. */
-static unsigned rank_of(const struct count_places *places, const char *name)
+static const char *name_at(const void *counted, size_t rank)
 {
-    unsigned low = 0;
-    unsigned high = owner_count(places);
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (strcmp(places->owners[places->by_name[middle]].name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    const struct count_places *places = counted;
+    return places->owners[places->by_name[rank]].name;
+}
+
+/* Where in the order of names this one is, or belongs. */
+static size_t rank_of(const struct count_places *places, const char *name, bool *is_there)
+{
+    return sorted_place(places, owner_count(places), name_at, name, is_there);
 }
 
 /* COUNT_PLACE_OTHER when all are taken. */
@@ -90,7 +88,7 @@ static unsigned find_free(const struct count_places *places)
     return place;
 }
 
-static void move_ranks(struct count_places *places, unsigned from, unsigned to)
+static void move_ranks(struct count_places *places, size_t from, size_t to)
 {
     memmove(places->by_name + to, places->by_name + from,
             (owner_count(places) - from) * sizeof(*places->by_name));
@@ -98,8 +96,9 @@ static void move_ranks(struct count_places *places, unsigned from, unsigned to)
 
 uint16_t count_places_take(struct count_places *places, const char *name)
 {
-    unsigned rank = rank_of(places, name);
-    if (rank < owner_count(places) && strcmp(places->owners[places->by_name[rank]].name, name) == 0)
+    bool is_there;
+    size_t rank = rank_of(places, name, &is_there);
+    if (is_there)
         return places->by_name[rank];
     unsigned place = find_free(places);
     if (place == COUNT_PLACE_OTHER)
@@ -129,7 +128,7 @@ static void release(struct count_places *places, unsigned place)
         owner->base = memory_new(sizeof(*owner->base));
     *owner->base = (struct decision_tally){0};
     add_loops(places, place, owner->base);
-    unsigned rank = rank_of(places, owner->name);
+    size_t rank = rank_of(places, owner->name, NULL);
     move_ranks(places, rank + 1, rank);
     free(owner->name);
     owner->name = NULL;

@@ -1,6 +1,7 @@
 /* Keys of cookies on disk: see seal_file.h. */
 #include "seal_file.h"
 
+#include "core/hex.h"
 #include "core/memory.h"
 
 #include <errno.h>
@@ -114,9 +115,8 @@ static enum error write_ring(const char *path, const struct key_ring *ring, stru
     for (unsigned i = 0; i < ring->keys.count; i++) {
         size +=
             (size_t)snprintf(text + size, sizeof(text) - size, "%lld ", (long long)ring->made_s[i]);
-        for (size_t j = 0; j < CRYPTO_SEAL_KEY_BYTES; j++)
-            size +=
-                (size_t)snprintf(text + size, sizeof(text) - size, "%02x", ring->keys.keys[i][j]);
+        hex_print(ring->keys.keys[i], CRYPTO_SEAL_KEY_BYTES, text + size);
+        size += 2 * (size_t)CRYPTO_SEAL_KEY_BYTES;
         text[size++] = '\n';
     }
     char *aside = memory_format("%s.new", path);

@@ -3,36 +3,32 @@
 
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/sorted.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Where the file stands in the sorted list, or would. */
-static size_t position_of(const struct sources *sources, const char *path)
+static const char *path_at(const void *sources, size_t index)
 {
-    size_t low = 0;
-    size_t high = sources->file_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(sources->files[middle]->path, path) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return ((const struct sources *)sources)->files[index]->path;
+}
+
+/* Where the file stands in the sorted list, or would. */
+static size_t position_of(const struct sources *sources, const char *path, bool *is_there)
+{
+    return sorted_place(sources, sources->file_count, path_at, path, is_there);
 }
 
 struct source *sources_find_file(const struct sources *sources, const char *path)
 {
-    size_t position = position_of(sources, path);
-    if (position == sources->file_count || strcmp(sources->files[position]->path, path) != 0)
-        return NULL;
-    return sources->files[position];
+    bool is_there;
+    size_t position = position_of(sources, path, &is_there);
+    return is_there ? sources->files[position] : NULL;
 }
 
 static struct source *add_source(struct sources *sources, const char *path)
 {
-    size_t position = position_of(sources, path);
+    size_t position = position_of(sources, path, NULL);
     if (sources->file_count == sources->capacity) {
         sources->capacity = sources->capacity > 0 ? sources->capacity * 2 : 16;
         sources->files = memory_resize(sources->files, sources->capacity, sizeof(*sources->files));
@@ -48,7 +44,7 @@ static void remove_source(struct sources *sources, struct source *source,
 {
     for (size_t i = 0; i < source->names.count; i++)
         source_remove_name(sources, source, source->names.items[i].name, diagnostics);
-    size_t position = position_of(sources, source->path);
+    size_t position = position_of(sources, source->path, NULL);
     sources->file_count--;
     memmove(sources->files + position, sources->files + position + 1,
             (sources->file_count - position) * sizeof(*sources->files));

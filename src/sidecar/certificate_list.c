@@ -2,6 +2,7 @@
 #include "certificate_list.h"
 
 #include "core/memory.h"
+#include "core/sorted.h"
 
 #include <stdlib.h>
 
@@ -77,33 +78,23 @@ void certificate_list_free(struct certificate_list *list)
     free(list);
 }
 
-/* The place of the first name that is not before `name`; `count` when there is none. */
-static size_t place_of(const struct certificate_list *list, const char *name)
+static const char *name_at(const void *list, size_t index)
 {
-    size_t low = 0;
-    size_t high = list->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(list->items[middle]->name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return ((const struct certificate_list *)list)->items[index]->name;
 }
 
 struct certificate *certificate_list_find(const struct certificate_list *list, const char *name)
 {
-    size_t place = place_of(list, name);
-    if (place == list->count || strcmp(list->items[place]->name, name) != 0)
-        return NULL;
-    return list->items[place];
+    bool is_there;
+    size_t place = sorted_place(list, list->count, name_at, name, &is_there);
+    return is_there ? list->items[place] : NULL;
 }
 
 struct certificate *certificate_list_behind(const struct certificate_list *list, const char *name)
 {
-    size_t place = name != NULL ? place_of(list, name) : 0;
-    if (name != NULL && place < list->count && strcmp(list->items[place]->name, name) == 0)
+    bool is_there = false;
+    size_t place = name != NULL ? sorted_place(list, list->count, name_at, name, &is_there) : 0;
+    if (is_there)
         place++;
     return place < list->count ? list->items[place] : NULL;
 }

@@ -1,7 +1,9 @@
-/* core: cursors, addresses, log lines. */
+/* core: cursors, addresses, log lines, sorted lists, digits. */
 #include "core/cursor.h"
+#include "core/hex.h"
 #include "core/ip.h"
 #include "core/log.h"
+#include "core/sorted.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -142,4 +144,40 @@ Test(log, a_pair_that_does_not_fit_is_left_out_whole)
         log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, true, 0, LOG_ERROR, "probe", fields);
     line[length] = '\0';
     cr_assert(eq(str, line, "<3>error probe n=5\n"));
+}
+
+static const char *text_at(const void *list, size_t index)
+{
+    return ((const char *const *)list)[index];
+}
+
+Test(sorted, a_name_is_where_it_stands_or_belongs)
+{
+    static const char *const LIST[] = {"b", "d", "dd", "f"};
+    static const struct {
+        const char *name;
+        size_t place;
+        bool is_there;
+    } ROWS[] = {{"", 0, false},  {"a", 0, false},  {"b", 0, true},  {"c", 1, false},
+                {"d", 1, true},  {"dd", 2, true},  {"e", 3, false}, {"f", 3, true},
+                {"g", 4, false}, {"ddd", 3, false}};
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        bool is_there;
+        cr_expect(eq(sz, sorted_place(LIST, COUNT_OF(LIST), text_at, ROWS[i].name, &is_there),
+                     ROWS[i].place),
+                  "\"%s\"", ROWS[i].name);
+        cr_expect(eq(int, is_there, ROWS[i].is_there), "\"%s\"", ROWS[i].name);
+        cr_expect(eq(sz, sorted_place(LIST, 0, text_at, ROWS[i].name, &is_there), 0));
+        cr_expect_not(is_there);
+    }
+}
+
+Test(hex, each_byte_is_two_digits)
+{
+    static const uint8_t BYTES[] = {0x00, 0x0f, 0x10, 0xab, 0xff};
+    char text[2 * sizeof(BYTES) + 1];
+    hex_print(BYTES, sizeof(BYTES), text);
+    cr_expect(eq(str, text, "000f10abff"));
+    hex_print(BYTES, 0, text);
+    cr_expect(eq(str, text, ""));
 }
