@@ -5,8 +5,11 @@
 #include "core/version.h"
 #include "terminal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct command {
     const char *name;
@@ -128,7 +131,7 @@ static bool is_one_of(const char *text, const char *a, const char *b)
     return strcmp(text, a) == 0 || strcmp(text, b) == 0;
 }
 
-int main(int count, char **arguments)
+static int run_words(int count, char **arguments)
 {
     if (count < 2) {
         fputs("usage: owui-spoa COMMAND [OPTION...]; owui-spoa --help tells which there are\n",
@@ -144,4 +147,26 @@ int main(int count, char **arguments)
         return EXIT_GOOD;
     }
     return run_named(arguments[1], words, word_count);
+}
+
+/* Whoever starts us may have closed them, and then the next file or socket that is opened would get
+ * what is printed and logged. */
+static void open_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return;
+}
+
+/* Half a file must not pass for a whole one: `haproxy-config >FILE && systemctl reload haproxy`. */
+int main(int count, char **arguments)
+{
+    open_standard_files();
+    int code = run_words(count, arguments);
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    terminal_complain("the output could not be written: %s",
+                      errno != 0 ? strerror(errno) : "is the disk full?");
+    return EXIT_WRONG;
 }
