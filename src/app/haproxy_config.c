@@ -6,19 +6,20 @@
 #include "certificates.h"
 #include "command.h"
 #include "conf/whole.h"
-#include "core/fd.h"
 #include "core/file_path.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
 #include "haproxy_files.h"
+#include "host_file.h"
 #include "map_file.h"
 #include "terminal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { PUBLIC_MODE = 0644 };
 
 struct wish {
     const char *path;       /* of the global file */
@@ -37,53 +38,40 @@ static MUST_CHECK enum error read_previous(const char *path, char **text, size_t
     return error == ERROR_NOT_FOUND ? ERROR_OK : error;
 }
 
-/* Aside, synced, renamed: HAProxy never reads half a file. */
-static MUST_CHECK enum error replace_file(const char *path, const char *text,
-                                          struct error_text *why)
-{
-    char *aside = memory_format("%s.new", path);
-    int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    enum error error = fd < 0 ? error_set_errno(why, "cannot create %s", aside)
-                              : fd_write_synced(fd, slice_of(text), why);
-    if (fd >= 0)
-        close(fd);
-    if (error == ERROR_OK && rename(aside, path) != 0)
-        error = error_set_errno(why, "cannot rename %s to %s", aside, path);
-    if (error != ERROR_OK && fd >= 0)
-        unlink(aside);
-    free(aside);
-    return error;
-}
-
 /* The distribution's file, or an admin's own, is not ours to lose. */
-static MUST_CHECK enum error keep_foreign(const char *path, struct slice text,
+static MUST_CHECK enum error keep_foreign(struct host_file *file, struct slice text,
                                           struct error_text *why)
 {
     if (text.size == 0 || hap_config_is_ours(text))
         return ERROR_OK;
-    char *aside = memory_format("%s.before", path);
-    enum error error = ERROR_OK;
-    if (link(path, aside) == 0)
-        terminal_complain("the %s that was there is now %s", path, aside);
-    else if (errno == EEXIST)
-        error = error_set(why, ERROR_EXISTS,
-                          "%s was not written by this command, and %s is there already: move one "
-                          "of them out of the way",
-                          path, aside);
-    else
-        error = error_set_errno(why, "cannot keep %s as %s", path, aside);
-    free(aside);
+    enum error error = host_file_keep(file, "before", why);
+    if (error == ERROR_EXISTS)
+        error_set(why, error,
+                  "%s was not written by this command, and %s.before is there already: move one of "
+                  "them out of the way",
+                  file->path, file->path);
     return error;
 }
 
-static MUST_CHECK enum error sync_folder(const char *folder, struct error_text *why)
+/* Both or, when one cannot be written, none: they go together. */
+static MUST_CHECK enum error place(struct host_file *config, struct host_file *spoe,
+                                   struct slice previous, struct error_text *why)
 {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set_errno(why, "cannot open %s", folder);
-    enum error error = fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync %s", folder);
-    close(fd);
+    enum error error = keep_foreign(config, previous, why);
+    if (error == ERROR_OK)
+        error = host_file_place(spoe, why);
+    if (error == ERROR_OK)
+        error = host_file_place(config, why);
+    if (error == ERROR_OK && config->kept != NULL)
+        terminal_complain("the %s that was there is now %s", config->path, config->kept);
     return error;
+}
+
+static mode_t new_mode(void)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    return PUBLIC_MODE & ~mask;
 }
 
 static enum error write_files(const struct wish *wish, const struct hap_config *config,
@@ -95,6 +83,7 @@ static enum error write_files(const struct wish *wish, const struct hap_config *
     char *config_text = NULL;
     char *spoe_text = NULL;
     size_t previous_size = 0;
+    struct host_file written = {0}, spoe = {0};
 
     enum error error = ERROR_OK;
     if (access(wish->folder, F_OK) != 0)
@@ -110,16 +99,17 @@ static enum error write_files(const struct wish *wish, const struct hap_config *
         goto out;
     }
     spoe_text = hap_spoe_write(config, wish->version);
-    error = keep_foreign(config_path, slice_from(previous, previous_size), why);
+    error = host_file_write(&spoe, spoe_path, slice_of(spoe_text), new_mode(), NULL, why);
     if (error == ERROR_OK)
-        error = replace_file(spoe_path, spoe_text, why);
+        error =
+            host_file_write(&written, config_path, slice_of(config_text), new_mode(), NULL, why);
     if (error == ERROR_OK)
-        error = replace_file(config_path, config_text, why);
-    if (error == ERROR_OK)
-        error = sync_folder(wish->folder, why);
+        error = place(&written, &spoe, slice_from(previous, previous_size), why);
     if (error == ERROR_OK)
         printf("%s\n%s\n", config_path, spoe_path);
 out:
+    host_file_fini(&written);
+    host_file_fini(&spoe);
     free(previous);
     free(config_text);
     free(spoe_text);

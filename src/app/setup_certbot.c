@@ -3,6 +3,7 @@
 #include "admin/admin_client.h"
 #include "ask.h"
 #include "core/memory.h"
+#include "host_file.h"
 #include "setup.h"
 #include "terminal.h"
 
@@ -51,7 +52,7 @@ static enum error copy_file(const char *from, const char *to, struct error_text 
     int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     size_t size = strlen(text);
     if (fd >= 0)
-        setup_give(fd, "owui-spoa", "owui-spoa");
+        host_file_give(fd, "owui-spoa", "owui-spoa");
     if (fd < 0 || write(fd, text, size) != (ssize_t)size)
         error = error_set_errno(why, "cannot write %s", to);
     if (fd >= 0)

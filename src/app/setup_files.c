@@ -1,15 +1,12 @@
 /* The files of `setup`: see setup_files.h. */
 #include "setup_files.h"
 
-#include "core/fd.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
-#include "terminal.h"
+#include "host_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,7 +17,8 @@ enum {
     TEXT_MAX_BYTES = 4 * 1024 * 1024,
     CONTEXT_LINES = 2,
     DIFF_MAX_LINES = 2000,
-    LONG_LINES = 60
+    LONG_LINES = 60,
+    KEPT_A_SECOND = 9,
 };
 
 /* -- Reading and noting ------------------------------------------------------------------------ */
@@ -196,16 +194,6 @@ void setup_files_show(const struct setup_files *files, bool all)
 
 /* -- Writing ----------------------------------------------------------------------------------- */
 
-void setup_give(int fd, const char *owner, const char *group)
-{
-    const struct passwd *user = owner != NULL ? getpwnam(owner) : NULL;
-    uid_t uid = user != NULL ? user->pw_uid : (uid_t)-1;
-    const struct group *found = group != NULL ? getgrnam(group) : NULL;
-    gid_t gid = found != NULL ? found->gr_gid : (gid_t)-1;
-    if (geteuid() == 0 && fchown(fd, uid, gid) != 0)
-        terminal_complain("cannot give a file to %s: %s", group, strerror(errno));
-}
-
 enum error setup_folder(const char *path, mode_t mode, const char *owner, const char *group,
                         struct error_text *why)
 {
@@ -214,77 +202,83 @@ enum error setup_folder(const char *path, mode_t mode, const char *owner, const 
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(why, "cannot open %s", path);
-    setup_give(fd, owner, group);
+    host_file_give(fd, owner, group);
     enum error error = fchmod(fd, mode) == 0 ? ERROR_OK : error_set_errno(why, "%s", path);
     close(fd);
     return error;
 }
 
-/* Owner and mode: those of the file that was there, or those of a new one. */
-static enum error dress(int fd, const struct setup_file *file, struct error_text *why)
+/* It was read some time ago, and somebody may have had to answer a question since. */
+static enum error still_as_shown(const struct setup_file *file, struct error_text *why)
 {
-    struct stat status;
-    mode_t mode = file->mode;
-    if (stat(file->path, &status) == 0) {
-        mode = status.st_mode & 07777;
-        if (geteuid() == 0 && fchown(fd, status.st_uid, status.st_gid) != 0)
-            return error_set_errno(why, "cannot keep the owner of %s", file->path);
-    } else {
-        setup_give(fd, NULL, file->group);
-    }
-    return fchmod(fd, mode) == 0 ? ERROR_OK : error_set_errno(why, "cannot set the mode");
+    char *now;
+    enum error error = setup_file_read(file->path, &now, why);
+    if (error != ERROR_OK)
+        return error;
+    bool same = now == NULL || file->previous == NULL ? now == file->previous
+                                                      : strcmp(now, file->previous) == 0;
+    free(now);
+    return same ? ERROR_OK
+                : error_set(why, ERROR_BUSY,
+                            "%s has changed since it was looked at, and nothing was written: run "
+                            "this again",
+                            file->path);
 }
 
-static enum error back_up(const struct setup_file *file, struct error_text *why)
+static enum error keep(struct host_file *write, struct error_text *why)
 {
-    char stamp[32];
+    char stamp[32], ending[64];
     struct tm now;
     time_t seconds = time(NULL);
-    if (file->previous == NULL)
-        return ERROR_OK;
+    enum error error = ERROR_EXISTS;
     strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", localtime_r(&seconds, &now));
-    char *backup = memory_format("%s.before-%s", file->path, stamp);
-    enum error error = ERROR_OK;
-    if (link(file->path, backup) == 0)
-        printf("  kept    %s\n", backup);
-    else if (errno != EEXIST)
-        error = error_set_errno(why, "cannot keep %s as %s", file->path, backup);
-    free(backup);
+    for (unsigned i = 1; i <= KEPT_A_SECOND && error == ERROR_EXISTS; i++) {
+        if (i == 1)
+            snprintf(ending, sizeof(ending), "before-%s", stamp);
+        else
+            snprintf(ending, sizeof(ending), "before-%s-%u", stamp, i);
+        error = host_file_keep(write, ending, why);
+    }
     return error;
 }
 
-/* Aside, synced, renamed: nobody ever reads half a file. */
-static enum error replace(const struct setup_file *file, bool keep, struct error_text *why)
+static enum error prepare(const struct setup_file *file, struct host_file *write,
+                          struct error_text *why)
 {
-    char *aside = memory_format("%s.new", file->path);
-    enum error error = keep ? back_up(file, why) : ERROR_OK;
-    int fd = -1;
-    if (error == ERROR_OK) {
-        fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        error = fd < 0 ? error_set_errno(why, "cannot create %s", aside)
-                       : fd_write_synced(fd, slice_of(file->text), why);
-    }
+    if (!setup_file_changes(file))
+        return ERROR_OK;
+    enum error error = still_as_shown(file, why);
+    return error != ERROR_OK ? error
+                             : host_file_write(write, file->path, slice_of(file->text), file->mode,
+                                               file->group, why);
+}
+
+static enum error place(const struct setup_file *file, struct host_file *write, bool keeps,
+                        struct error_text *why)
+{
+    enum error error = keeps && file->previous != NULL ? keep(write, why) : ERROR_OK;
     if (error == ERROR_OK)
-        error = dress(fd, file, why);
-    if (fd >= 0)
-        close(fd);
-    if (error == ERROR_OK && rename(aside, file->path) != 0)
-        error = error_set_errno(why, "cannot rename %s to %s", aside, file->path);
-    if (error != ERROR_OK && fd >= 0)
-        unlink(aside);
-    free(aside);
-    return error;
+        error = host_file_place(write, why);
+    if (error != ERROR_OK)
+        return error;
+    if (write->kept != NULL)
+        printf("  kept    %s\n", write->kept);
+    printf("  written %s\n", file->path);
+    return ERROR_OK;
 }
 
-enum error setup_files_write(const struct setup_files *files, bool keep, struct error_text *why)
+/* All are written beside before one is put in place: a full disk changes nothing. */
+enum error setup_files_write(const struct setup_files *files, bool keeps, struct error_text *why)
 {
-    for (size_t i = 0; i < files->count; i++) {
-        if (!setup_file_changes(&files->items[i]))
-            continue;
-        enum error error = replace(&files->items[i], keep, why);
-        if (error != ERROR_OK)
-            return error;
-        printf("  written %s\n", files->items[i].path);
-    }
-    return ERROR_OK;
+    struct host_file *writes = memory_new((files->count + 1) * sizeof(*writes));
+    enum error error = ERROR_OK;
+    for (size_t i = 0; i < files->count && error == ERROR_OK; i++)
+        error = prepare(&files->items[i], &writes[i], why);
+    for (size_t i = 0; i < files->count && error == ERROR_OK; i++)
+        if (writes[i].beside != NULL)
+            error = place(&files->items[i], &writes[i], keeps, why);
+    for (size_t i = 0; i < files->count; i++)
+        host_file_fini(&writes[i]);
+    free(writes);
+    return error;
 }

@@ -33,14 +33,14 @@ size_t setup_files_changing(const struct setup_files *files);
 /* What would change, as a person reads it: new files whole, others as a difference; what is long
  * only when `all` is asked for. */
 void setup_files_show(const struct setup_files *files, bool all);
-/* Writes those that change, each beside, synced and renamed; with `keep`, one that was there is
- * kept as PATH.before-YYYYMMDD-HHMMSS. Prints a line for each. */
-MUST_CHECK enum error setup_files_write(const struct setup_files *files, bool keep,
+/* Writes those that change: all or, when one cannot be written or is not what it was any more,
+ * none. With `keeps`, one that was there is kept as PATH.before-YYYYMMDD-HHMMSS. Prints a line for
+ * each.
+ */
+MUST_CHECK enum error setup_files_write(const struct setup_files *files, bool keeps,
                                         struct error_text *why);
 
 /* A folder with this owner, unless something is there. Owner and group that the system does not
  * know, and all of them without root, are left out. */
 MUST_CHECK enum error setup_folder(const char *path, mode_t mode, const char *owner,
                                    const char *group, struct error_text *why);
-/* Gives a file to them, under the same conditions. */
-void setup_give(int fd, const char *owner, const char *group);

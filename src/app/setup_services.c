@@ -5,6 +5,7 @@
 #include "setup_run.h"
 #include "terminal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,11 +76,16 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
     bool good = text != NULL && write_draft(haproxy_path, text) &&
                 write_draft(spoe_path, plan->files.items[plan->spoe_file].text);
     int status = good ? setup_run(command, &output) : -1;
-    if (status == SETUP_NOT_FOUND)
+    if (text == NULL)
+        terminal_complain("%s", why.text);
+    else if (!good)
+        terminal_complain("nothing was changed: what HAProxy is to check cannot be written to %s: "
+                          "%s",
+                          folder, strerror(errno));
+    else if (status == SETUP_NOT_FOUND)
         terminal_complain("there is no haproxy on this machine: apt-get install haproxy");
     else if (status != 0)
-        tell_failure("HAProxy does not take its configuration",
-                     output != NULL ? output : "it could not be written down\n");
+        tell_failure("HAProxy does not take its configuration", output != NULL ? output : "");
     unlink(haproxy_path);
     unlink(spoe_path);
     free(output);
