@@ -7,7 +7,7 @@
  *     STATE/facts/NAME.json                what was read from CERTS/NAME, and of which file
  *     STATE/ours/NAME.json                 which certificates were put into CERTS/NAME from here
  *     STATE/history/NAME/DATE-SERIAL.pem   what was in service before
- *     STATE/trash/                         what could not be read, for people
+ *     STATE/trash/                         what could not be read, for people: the last hundred
  *     CERTS/NAME                           key and chain, as HAProxy loads them
  *     STAGING/                             where files for CERTS are written, then renamed
  *
@@ -36,6 +36,7 @@ struct store_settings {
     int group;           /* -1: our own */
     unsigned certs_mode; /* 0 means 0600 */
     unsigned history;    /* pairs to keep per name; 0 means 3 */
+    unsigned rest_ms;    /* see store_certificate(); 0 means 10 s */
 };
 
 struct store;
@@ -100,7 +101,7 @@ void store_pending_settle(struct store *store, const char *name);
 /* -- Certificates -- */
 
 /* Puts key and chain in service: the pair before goes to the history, the new one to CERTS, and
- * what was pending is forgotten. */
+ * what was pending is forgotten. ERROR_BUSY as with store_certificate(). */
 MUST_CHECK enum error store_install(struct store *store, const char *name,
                                     const struct crypto_key *key, struct slice chain,
                                     struct error_text *why);
@@ -108,11 +109,15 @@ MUST_CHECK enum error store_install(struct store *store, const char *name,
 MUST_CHECK enum error store_read(struct store *store, const char *name, struct bytes *pem,
                                  struct error_text *why);
 /* The certificate in service; ERROR_NOT_FOUND when there is none, ERROR_UNSUPPORTED when its key
- * cannot be read. One that nothing could load is set aside, because one bad file keeps HAProxy from
- * starting. */
+ * cannot be read, ERROR_INVALID when nothing could load it. ERROR_BUSY when it is one of the
+ * two and the file has changed within the last `rest_ms`: somebody may be copying it there. */
 MUST_CHECK enum error store_certificate(struct store *store, const char *name,
                                         struct crypto_certificate *certificate,
                                         struct error_text *why);
+/* Takes a file that nothing could load out of CERTS, because one bad file keeps HAProxy from
+ * starting. `why` holds what is wrong with it, and gets where it is now. False: it stays where it
+ * is, because somebody may still be writing it, or it cannot be kept. */
+bool store_set_aside(struct store *store, const char *name, struct error_text *why);
 /* What tells the file in service from another, without reading it; none when it is not there. */
 struct file_stamp store_stamp(const struct store *store, const char *name);
 /* Takes it out of service, whosever it is; the pair goes to the history. */

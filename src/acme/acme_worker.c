@@ -83,6 +83,11 @@ struct schedule_decision worker_decide(const struct certificate *certificate,
         decision.due_mono_ms = decision.happens_mono_ms = back_mono_ms;
         decision.why = "a host failed and is tried again";
     }
+    if (certificate->look_mono_ms != 0) {
+        decision.action = SCHEDULE_LOOK;
+        decision.due_mono_ms = decision.happens_mono_ms = certificate->look_mono_ms;
+        decision.why = "somebody is writing its file";
+    }
     return decision;
 }
 
@@ -125,11 +130,24 @@ void worker_plan(struct certificate *certificate)
     arm(certificate->worker);
 }
 
+/* Somebody was writing the file. */
+static void look_again(struct certificate *certificate)
+{
+    const struct acme_worker_settings *settings = &certificate->worker->settings;
+    worker_look(certificate);
+    worker_plan(certificate);
+    /* Last: the host may want no more of it. */
+    if (certificate->in_service.names != NULL)
+        settings->hooks.ready(settings->context, certificate->name, &certificate->in_service);
+}
+
 static void act(struct certificate *certificate)
 {
     const struct schedule_now now = worker_now();
     struct schedule_decision decision = worker_decide(certificate, &now);
-    if (certificate->revoke_wanted)
+    if (certificate->look_mono_ms != 0 && certificate->look_mono_ms <= now.mono_ms)
+        look_again(certificate);
+    else if (certificate->revoke_wanted)
         worker_revoke(certificate);
     else if (decision.due_mono_ms > now.mono_ms || decision.action == SCHEDULE_LOOK)
         worker_plan(certificate);

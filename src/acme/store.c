@@ -26,6 +26,7 @@ enum {
     FILE_MAX_BYTES = CRYPTO_CHAIN_MAX_BYTES,
     HISTORY_DEFAULT = 3,
     TRASH_MAX = 100, /* then the oldest go */
+    REST_MS_DEFAULT = 10 * 1000,
 };
 
 static const struct file_mode PRIVATE_MODE = {.mode = 0600, .owner = -1, .group = -1};
@@ -36,6 +37,7 @@ struct store {
     struct folder state, accounts, pending, schedule, facts, ours, history, trash, certs, staging;
     struct file_mode certs_mode;
     unsigned history_count;
+    int64_t rest_ms;
     unsigned set_aside_count; /* two files may go within one millisecond */
     int lock_fd;
 };
@@ -137,6 +139,7 @@ struct store *store_open(const struct store_settings *settings, struct error_tex
                            .owner = settings->owner,
                            .group = settings->group};
     store->history_count = settings->history != 0 ? settings->history : HISTORY_DEFAULT;
+    store->rest_ms = settings->rest_ms != 0 ? settings->rest_ms : REST_MS_DEFAULT;
     if (open_state(store, settings->state, why) == ERROR_OK && lock(store, why) == ERROR_OK &&
         open_certs(store, settings, why) == ERROR_OK) {
         tidy_up(store);
@@ -162,16 +165,36 @@ void store_close(struct store *store)
 
 /* -- What every part needs -- */
 
+static enum error copy_and_remove(struct store *store, const struct folder *folder,
+                                  const char *name, const char *aside)
+{
+    struct bytes content = {0};
+    enum error error = file_read(folder, name, STATE_MAX_BYTES, &content, NULL);
+    if (error == ERROR_OK)
+        error = file_replace(&store->trash, &store->trash, aside, bytes_slice(&content),
+                             &PRIVATE_MODE, NULL);
+    bytes_free(&content);
+    return error == ERROR_OK ? file_remove(folder, name, NULL) : error;
+}
+
 /* A file that cannot be used goes where people can look at it, and out of the way. From another
- * file system it cannot be moved, and is removed: what is in it is of no use. */
+ * file system it cannot be moved, and is copied. Where neither can be done it stays, and the next
+ * reader will say so again. `aside` gets its new name. */
+static enum error move_aside(struct store *store, const struct folder *folder, const char *name,
+                             char aside[static NAME_MAX + 1])
+{
+    snprintf(aside, NAME_MAX + 1, "%lld-%06u-%.200s", (long long)clock_wall_ms(),
+             store->set_aside_count++ % 1000000, name);
+    if (file_move(folder, name, &store->trash, aside, NULL) == ERROR_OK)
+        return ERROR_OK;
+    return copy_and_remove(store, folder, name, aside);
+}
+
 static void set_aside(struct store *store, const struct folder *folder, const char *name)
 {
     char aside[NAME_MAX + 1];
-    snprintf(aside, sizeof(aside), "%lld-%06u-%.200s", (long long)clock_wall_ms(),
-             store->set_aside_count++ % 1000000, name);
-    if (file_move(folder, name, &store->trash, aside, NULL) != ERROR_OK &&
-        file_remove(folder, name, NULL) != ERROR_OK)
-        return; /* neither can be done: the next reader will say so again */
+    if (move_aside(store, folder, name, aside) != ERROR_OK)
+        return;
 }
 
 static struct json *load_json(struct store *store, const struct folder *folder, const char *name)
@@ -407,6 +430,44 @@ void store_pending_forget(struct store *store, const char *name)
         return; /* the next order would use the same key: no harm */
 }
 
+/* -- Files that somebody else may be writing -- */
+
+struct file_stamp store_stamp(const struct store *store, const char *name)
+{
+    struct stat status;
+    return fstatat(store->certs.fd, name, &status, 0) == 0 ? file_stamp_of(&status)
+                                                           : (struct file_stamp){0};
+}
+
+/* By the change of the inode, which nobody can set: `cp -p` gives a file an old date. A clock that
+ * was set back makes files of the future, which are not being written either. */
+static bool is_at_rest(const struct store *store, const char *name)
+{
+    struct file_stamp file = store_stamp(store, name);
+    int64_t changed_ms = (int64_t)file.changed.tv_sec * 1000 + file.changed.tv_nsec / 1000000;
+    return llabs(clock_wall_ms() - changed_ms) >= store->rest_ms;
+}
+
+/* Key and certificate of one file; ERROR_INVALID when nothing could load it. A file without a key
+ * that we can read, ERROR_UNSUPPORTED, may be somebody else's: HAProxy also takes keys from a file
+ * beside it. */
+static enum error read_pair(struct slice pem, struct crypto_certificate *certificate,
+                            struct error_text *why)
+{
+    struct bytes chain = {0};
+    struct crypto_key *key = crypto_key_from_pem(pem, why);
+    if (key == NULL) {
+        if (crypto_certificate_read(pem, certificate, NULL) != ERROR_OK)
+            return ERROR_INVALID;
+        crypto_certificate_free(certificate);
+        return ERROR_UNSUPPORTED;
+    }
+    enum error error = crypto_chain_tidy(pem, key, &chain, certificate, why);
+    crypto_key_free(key);
+    bytes_free(&chain);
+    return error == ERROR_OK ? ERROR_OK : ERROR_INVALID;
+}
+
 /* -- History -- */
 
 static enum error open_history(struct store *store, const char *name, struct folder *folder,
@@ -415,30 +476,46 @@ static enum error open_history(struct store *store, const char *name, struct fol
     return open_below(folder, store->history.path, name, why);
 }
 
-/* Copies what is in service into the history; not there is fine. */
+static enum error put_in_history(struct store *store, const char *name, struct slice pem,
+                                 const struct crypto_certificate *facts, struct error_text *why)
+{
+    struct folder folder;
+    char file[NAME_MAX + 1], date[TIME_TEXT_SIZE];
+    snprintf(file, sizeof(file), "%s-%s.pem", time_text_print(facts->not_before_s, date),
+             facts->serial);
+    enum error error = open_history(store, name, &folder, why);
+    if (error != ERROR_OK)
+        return error;
+    error = file_replace(&folder, &folder, file, pem, &PRIVATE_MODE, why);
+    folder_trim(&folder, store->history_count);
+    folder_close(&folder);
+    return error;
+}
+
+/* Copies what is in service into the history; not there is fine. What is of no use as it is may be
+ * an admin's own, on its way: it is waited for, and kept for people when nothing comes of it. */
 static enum error keep_in_history(struct store *store, const char *name, struct error_text *why)
 {
     struct bytes pem = {0};
     struct crypto_certificate facts;
-    struct folder folder;
-    char file[NAME_MAX + 1], date[TIME_TEXT_SIZE];
+    char aside[NAME_MAX + 1];
     enum error error = file_read(&store->certs, name, FILE_MAX_BYTES, &pem, why);
     if (error == ERROR_NOT_FOUND)
         return ERROR_OK;
     if (error != ERROR_OK)
         return error;
-    if (crypto_certificate_read(bytes_slice(&pem), &facts, NULL) != ERROR_OK) {
-        bytes_free(&pem);
-        return ERROR_OK; /* not worth keeping */
-    }
-    snprintf(file, sizeof(file), "%s-%s.pem", time_text_print(facts.not_before_s, date),
-             facts.serial);
-    crypto_certificate_free(&facts);
-    error = open_history(store, name, &folder, why);
-    if (error == ERROR_OK) {
-        error = file_replace(&folder, &folder, file, bytes_slice(&pem), &PRIVATE_MODE, why);
-        folder_trim(&folder, store->history_count);
-        folder_close(&folder);
+    enum error use = read_pair(bytes_slice(&pem), &facts, NULL);
+    if (use != ERROR_OK && !is_at_rest(store, name)) {
+        error = error_set(why, ERROR_BUSY, "%s/%s is being written by somebody else",
+                          store->certs.path, name);
+    } else if (use == ERROR_OK ||
+               (use == ERROR_UNSUPPORTED &&
+                crypto_certificate_read(bytes_slice(&pem), &facts, NULL) == ERROR_OK)) {
+        error = put_in_history(store, name, bytes_slice(&pem), &facts, why);
+        crypto_certificate_free(&facts);
+    } else if (move_aside(store, &store->certs, name, aside) != ERROR_OK) {
+        error = error_set(why, ERROR_SYSTEM, "cannot keep %s/%s, which is of no use, in %s",
+                          store->certs.path, name, store->trash.path);
     }
     bytes_free(&pem);
     return error;
@@ -469,7 +546,6 @@ static enum error forget_as_ours(struct store *store, const char *name, struct e
     return file_remove(&store->ours, file, why);
 }
 
-/* Read anew, and not by store_certificate(): that sets aside what it cannot use. */
 bool store_is_ours(struct store *store, const char *name)
 {
     char file[NAME_MAX + 1];
@@ -551,33 +627,6 @@ void store_pending_settle(struct store *store, const char *name)
     bytes_free(&pem);
 }
 
-/* Key and certificate of one file; `unusable` tells that nothing could load it. A file without a
- * key that we can read may be somebody else's: HAProxy also takes keys from a file beside it. */
-static enum error read_pair(struct slice pem, struct crypto_certificate *certificate,
-                            bool *unusable, struct error_text *why)
-{
-    struct bytes chain = {0};
-    struct crypto_key *key = crypto_key_from_pem(pem, why);
-    if (key == NULL) {
-        *unusable = crypto_certificate_read(pem, certificate, NULL) != ERROR_OK;
-        if (!*unusable)
-            crypto_certificate_free(certificate);
-        return *unusable ? ERROR_INVALID : ERROR_UNSUPPORTED;
-    }
-    enum error error = crypto_chain_tidy(pem, key, &chain, certificate, why);
-    *unusable = error != ERROR_OK;
-    crypto_key_free(key);
-    bytes_free(&chain);
-    return error;
-}
-
-struct file_stamp store_stamp(const struct store *store, const char *name)
-{
-    struct stat status;
-    return fstatat(store->certs.fd, name, &status, 0) == 0 ? file_stamp_of(&status)
-                                                           : (struct file_stamp){0};
-}
-
 /* Reads the pair; when it is good, what was found is remembered with the file's stamp. A file that
  * changes while it is read is remembered by what it was before, so that it is read again. */
 static enum error read_and_remember(struct store *store, const char *name,
@@ -586,12 +635,12 @@ static enum error read_and_remember(struct store *store, const char *name,
 {
     char facts[NAME_MAX + 1];
     struct bytes pem = {0};
-    bool unusable = false;
     enum error error = store_read(store, name, &pem, why);
-    if (error == ERROR_OK)
-        error = read_pair(bytes_slice(&pem), certificate, &unusable, why);
-    if (unusable)
-        set_aside(store, &store->certs, name);
+    if (error == ERROR_OK) {
+        error = read_pair(bytes_slice(&pem), certificate, why);
+        if (error != ERROR_OK && !is_at_rest(store, name))
+            error = ERROR_BUSY;
+    }
     bytes_free(&pem);
     if (error != ERROR_OK)
         return error;
@@ -617,6 +666,19 @@ enum error store_certificate(struct store *store, const char *name,
     bool known = store_facts_from_json(saved, &file, certificate);
     json_free(saved);
     return known ? ERROR_OK : read_and_remember(store, name, &file, certificate, why);
+}
+
+bool store_set_aside(struct store *store, const char *name, struct error_text *why)
+{
+    char aside[NAME_MAX + 1];
+    struct stat status;
+    const struct error_text before = *why;
+    if (fstatat(store->certs.fd, name, &status, 0) < 0 || !S_ISREG(status.st_mode) ||
+        !is_at_rest(store, name) || move_aside(store, &store->certs, name, aside) != ERROR_OK)
+        return false;
+    error_set(why, ERROR_OK, "%.300s; the file is now %s/%s", before.text, store->trash.path,
+              aside);
+    return true;
 }
 
 enum error store_remove(struct store *store, const char *name, struct error_text *why)

@@ -65,7 +65,8 @@ struct certificate {
     struct crypto_certificate in_service; /* `names` is NULL when there is none */
     char *issuer_directory;               /* NULL when it is not known */
     struct acme_problem *problem;         /* NULL: none since the last success */
-    const char *limit; /* it waits for one of the CA's, not for a failure to pass; NULL: none */
+    int64_t look_mono_ms; /* somebody writes its file: looked at again then; 0: nobody does */
+    const char *limit;    /* it waits for one of the CA's, not for a failure to pass; NULL: none */
 
     enum work work;
     enum work waits_to;     /* do, in WORK_WAITS */

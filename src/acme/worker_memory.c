@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+enum { LOOK_AGAIN_MS = 1000 };
+
 static struct json *problem_to_json(const struct acme_problem *problem)
 {
     struct json *saved = json_new_object();
@@ -78,14 +80,17 @@ void worker_save(const struct certificate *certificate)
 
 void worker_look(struct certificate *certificate)
 {
+    struct store *store = certificate->worker->store;
     struct error_text why = {0};
     struct crypto_certificate facts;
     crypto_certificate_free(&certificate->in_service);
     certificate->schedule.not_before_s = certificate->schedule.not_after_s = 0;
     certificate->schedule.can_poll = false;
-    enum error error =
-        store_certificate(certificate->worker->store, certificate->name, &facts, &why);
-    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
+    enum error error = store_certificate(store, certificate->name, &facts, &why);
+    certificate->look_mono_ms = error == ERROR_BUSY ? clock_mono_ms() + LOOK_AGAIN_MS : 0;
+    if (error == ERROR_INVALID)
+        store_set_aside(store, certificate->name, &why);
+    if (error != ERROR_OK && error != ERROR_NOT_FOUND && error != ERROR_BUSY)
         log_event(LOG_WARNING, "certificate_unusable", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("reason", why.text));
     if (error != ERROR_OK)

@@ -174,8 +174,11 @@ static enum verdict take_over(struct sidecar *sidecar, const struct lineage *lin
     enum verdict verdict = compare(sidecar, certificate, lineage, why);
     if (verdict != IMPORTED)
         return verdict;
-    if (store_install(sidecar->store, certificate->name, lineage->key, bytes_slice(&lineage->chain),
-                      why) != ERROR_OK)
+    enum error error = store_install(sidecar->store, certificate->name, lineage->key,
+                                     bytes_slice(&lineage->chain), why);
+    if (error == ERROR_BUSY)
+        sidecar->certbot_imported = 0; /* once nobody writes there */
+    if (error != ERROR_OK)
         return SKIPPED;
     certificate->service.rolled_back = false;
     sidecar_certificate_changed(sidecar, certificate);

@@ -112,6 +112,30 @@ static void run_job(struct sidecar *sidecar, const char *name, const struct byte
     free(path);
 }
 
+static void on_wanted(void *context, const struct certificate *certificate);
+
+/* The worker looks at its file anew. */
+static void want_anew(struct sidecar *sidecar, const struct certificate *certificate)
+{
+    if (sidecar->worker != NULL)
+        acme_worker_unwant(sidecar->worker, certificate->name);
+    on_wanted(sidecar, certificate);
+}
+
+/* What is not there is not wondered at, and what somebody is writing is looked at again. */
+static void deal_with_unusable(struct sidecar *sidecar, const struct certificate *certificate,
+                               enum error error, struct error_text *why)
+{
+    if (error == ERROR_NOT_FOUND || error == ERROR_BUSY)
+        return;
+    bool is_gone =
+        error == ERROR_INVALID && store_set_aside(sidecar->store, certificate->name, why);
+    log_event(LOG_ERROR, "certificate_unreadable", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("reason", why->text));
+    if (is_gone)
+        want_anew(sidecar, certificate);
+}
+
 bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
 {
     struct error_text why;
@@ -131,9 +155,8 @@ bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
         for (size_t i = 0; i < sidecar->haproxy_count; i++)
             certificate->deployments[i].pending = true;
         run_job(sidecar, certificate->name, &pem, fingerprint);
-    } else if (error != ERROR_NOT_FOUND) {
-        log_event(LOG_ERROR, "certificate_unreadable", LOG_TEXT("certificate", certificate->name),
-                  LOG_TEXT("reason", why.text));
+    } else {
+        deal_with_unusable(sidecar, certificate, error, &why);
     }
     bytes_free(&pem);
     return error == ERROR_OK;
@@ -170,8 +193,6 @@ static void sweep(struct sidecar *sidecar)
 }
 
 /* -- HAProxys that come, go, and start again -------------------------------------------------- */
-
-static void on_wanted(void *context, const struct certificate *certificate);
 
 /* What was held back is ordered now. */
 static void let_go(struct sidecar *sidecar)
@@ -320,9 +341,7 @@ static void on_wanted(void *context, const struct certificate *certificate)
 
 void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate)
 {
-    if (sidecar->worker != NULL)
-        acme_worker_unwant(sidecar->worker, certificate->name);
-    on_wanted(sidecar, certificate);
+    want_anew(sidecar, certificate);
     sidecar_deploy(sidecar, certificate);
 }
 

@@ -4,6 +4,7 @@ The ten minutes that they are kept pass at once, by a clock that is preloaded in
 """
 
 import json
+import ssl
 import struct
 
 import pytest
@@ -157,6 +158,26 @@ def test_what_an_admin_put_there_stays(clocked, restart):
     wait_looked(stack)
     assert stack.files() == {"other.pem", "own.pem"}
     assert (stack.crt_dir / "own.pem").read_bytes() == by_hand
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_admins_file_in_a_tenants_place_stays(clocked, restart):
+    """Where the daemon's own was, of a tenant that goes."""
+    stack, clock = clocked
+    beside = stack.authority.issue([HOST], stack.crt_dir.parent / "old.pem")
+    by_hand = beside.read_bytes()
+    beside.rename(stack.crt_dir / "old.pem")
+    remove(stack, "old")
+    wait_wanted(stack, "other.pem")
+    if restart:
+        stack.restart_agent()
+        wait_wanted(stack, "other.pem")
+    clock.go_on(KEPT_S + 1)
+    wait_looked(stack)
+    assert stack.files() == {"old.pem", "other.pem"}
+    assert (stack.crt_dir / "old.pem").read_bytes() == by_hand
+    trust = ssl.create_default_context(cafile=stack.authority.path)
+    stack.wait_served(HOST, context=trust, timeout_s=30)
 
 
 def test_without_a_ca_all_is_the_admins(clocked):

@@ -21,6 +21,8 @@
 #define DIRECTORY "https://ca.example.test/dir"
 static const int64_t NOW_S = 1800000000;
 
+enum { AT_REST_SOON_MS = 1, NEVER_AT_REST_MS = 24 * 3600 * 1000 };
+
 static char *new_root(void)
 {
     const char *base = getenv("TMPDIR");
@@ -41,15 +43,20 @@ static void end_root(char *root)
     free(root);
 }
 
-static struct store *open_at(const char *root, struct error_text *why)
+static struct store *open_patient(const char *root, unsigned rest_ms, struct error_text *why)
 {
     char *state = memory_format("%s/state", root), *certs = memory_format("%s/haproxy/certs", root);
     const struct store_settings settings = {
-        .state = state, .certs = certs, .owner = -1, .group = -1, .history = 2};
+        .state = state, .certs = certs, .owner = -1, .group = -1, .history = 2, .rest_ms = rest_ms};
     struct store *store = store_open(&settings, why);
     free(state);
     free(certs);
     return store;
+}
+
+static struct store *open_at(const char *root, struct error_text *why)
+{
+    return open_patient(root, NEVER_AT_REST_MS, why);
 }
 
 static struct store *must_open(const char *root)
@@ -343,15 +350,11 @@ Test(store, what_cannot_be_read_is_set_aside)
     crypto_key_free(key);
     cr_expect(eq(sz, count_files(root, "state/trash"), 3));
 
-    write_file(root, "haproxy/certs/" NAME, "-----BEGIN CERT");
-    cr_expect(ne(int, store_certificate(store, NAME, &facts, &why), ERROR_OK));
-    cr_expect(eq(sz, count_files(root, "haproxy/certs"), 0));
-    cr_expect(eq(sz, count_files(root, "state/trash"), 4));
-
     /* A folder where the file should be. */
     char *path = memory_format("%s/haproxy/certs/%s", root, NAME);
     cr_assert(eq(int, mkdir(path, 0700), 0));
     cr_expect(eq(int, store_certificate(store, NAME, &facts, &why), ERROR_INVALID));
+    cr_expect(not(store_set_aside(store, NAME, &why)));
     cr_expect(ne(int, issue(store, NOW_S, &why), ERROR_OK));
     cr_expect(strstr(why.text, NAME) != NULL, "%s", why.text);
     free(path);
@@ -359,22 +362,95 @@ Test(store, what_cannot_be_read_is_set_aside)
     end_root(root);
 }
 
-Test(store, a_key_of_another_certificate_is_set_aside_and_strangers_files_are_not)
+/* What came of it once nobody can be writing the file any more. */
+static enum error look_at_rest(struct store *store, const char *name, struct error_text *why)
+{
+    struct crypto_certificate facts;
+    enum error error;
+    while ((error = store_certificate(store, name, &facts, why)) == ERROR_BUSY)
+        ;
+    cr_assert(ne(int, error, ERROR_OK));
+    return error;
+}
+
+/* An admin's `cp`, which is half done. */
+Test(store, a_file_that_is_being_written_is_left_alone, .timeout = 60)
 {
     char *root = new_root();
+    struct error_text why = {0};
+    struct crypto_certificate facts;
     struct store *store = must_open(root);
+    cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK), "%s", why.text);
+    write_file(root, "haproxy/certs/" NAME, "-----BEGIN CERT");
+    cr_expect(eq(int, store_certificate(store, NAME, &facts, &why), ERROR_BUSY));
+    cr_expect(not(store_set_aside(store, NAME, &why)));
+    cr_expect(eq(int, issue(store, NOW_S + 1, &why), ERROR_BUSY));
+    cr_expect(strstr(why.text, NAME) != NULL, "%s", why.text);
+    cr_expect(eq(sz, count_files(root, "haproxy/certs"), 1));
+    cr_expect(eq(sz, count_files(root, "state/trash"), 0));
+    store_close(store);
+
+    store = open_patient(root, AT_REST_SOON_MS, &why);
+    cr_assert(ne(ptr, store, NULL), "%s", why.text);
+    cr_expect(eq(int, look_at_rest(store, NAME, &why), ERROR_INVALID));
+    cr_expect(eq(sz, count_files(root, "haproxy/certs"), 1)); /* who looks changes nothing */
+    cr_expect(store_set_aside(store, NAME, &why));
+    cr_expect(strstr(why.text, "state/trash/") != NULL, "%s", why.text);
+    cr_expect(eq(sz, count_files(root, "haproxy/certs"), 0));
+    cr_expect(eq(sz, count_files(root, "state/trash"), 1));
+
+    /* Another one comes to its place: this is kept, too. */
+    write_file(root, "haproxy/certs/" NAME, "-----BEGIN CERT");
+    cr_expect(eq(int, look_at_rest(store, NAME, &why), ERROR_INVALID));
+    cr_expect(eq(int, issue(store, NOW_S + 2, &why), ERROR_OK), "%s", why.text);
+    cr_expect(eq(sz, count_files(root, "state/trash"), 2));
+    cr_expect(eq(i64, served_from(store), NOW_S + 2));
+    store_close(store);
+    end_root(root);
+}
+
+/* There is no moving between file systems. */
+Test(store, what_is_set_aside_from_another_file_system_is_kept, .timeout = 60)
+{
+    char elsewhere[] = "/dev/shm/store-XXXXXX";
+    char *root = new_root(), *link = memory_format("%s/haproxy", root);
+    struct error_text why = {0};
+    struct stat here, there;
+    if (mkdtemp(elsewhere) == NULL || stat(elsewhere, &there) < 0 || stat(root, &here) < 0 ||
+        here.st_dev == there.st_dev) {
+        end_root(root);
+        free(link);
+        cr_skip("there is no other file system");
+    }
+    cr_assert(eq(int, symlink(elsewhere, link), 0));
+    struct store *store = open_patient(root, AT_REST_SOON_MS, &why);
+    cr_assert(ne(ptr, store, NULL), "%s", why.text);
+    write_file(root, "haproxy/certs/" NAME, "-----BEGIN CERT");
+    cr_expect(eq(int, look_at_rest(store, NAME, &why), ERROR_INVALID));
+    cr_expect(store_set_aside(store, NAME, &why));
+    cr_expect(eq(sz, count_files(elsewhere, "certs"), 0));
+    cr_expect(eq(sz, count_files(root, "state/trash"), 1));
+    store_close(store);
+    nftw(elsewhere, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    end_root(root);
+    free(link);
+}
+
+Test(store, a_key_of_another_certificate_is_of_no_use_and_strangers_files_are_not_judged,
+     .timeout = 60)
+{
+    char *root = new_root();
+    struct store *store = open_patient(root, AT_REST_SOON_MS, NULL);
     struct crypto_key *one = crypto_key_new(CRYPTO_EC_P256, NULL);
     struct crypto_key *two = crypto_key_new(CRYPTO_EC_P256, NULL);
     struct bytes chain = {0}, key = {0};
-    struct crypto_certificate facts;
     make_chain(one, NOW_S, &chain);
     cr_assert(eq(int, crypto_key_to_pem(two, &key, NULL), ERROR_OK));
     char *text = memory_format("%s%s", key.data, chain.data);
     write_file(root, "haproxy/certs/" NAME, text);
     write_file(root, "haproxy/certs/stranger.pem", chain.data); /* its key is in another file */
-    cr_expect(ne(int, store_certificate(store, NAME, &facts, NULL), ERROR_OK));
-    cr_expect(eq(int, store_certificate(store, "stranger.pem", &facts, NULL), ERROR_UNSUPPORTED));
-    cr_expect(eq(sz, count_files(root, "haproxy/certs"), 1));
+    cr_expect(eq(int, look_at_rest(store, NAME, NULL), ERROR_INVALID));
+    cr_expect(eq(int, look_at_rest(store, "stranger.pem", NULL), ERROR_UNSUPPORTED));
     free(text);
     bytes_free(&chain);
     bytes_free(&key);

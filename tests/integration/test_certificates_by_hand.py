@@ -1,0 +1,96 @@
+"""Files that an admin puts where the daemon's own would be."""
+
+import contextlib
+import os
+import ssl
+import threading
+
+import pytest
+from cryptography import x509
+
+from support.processes import wait_until
+
+HOST = "chat.example.test"
+NAME = "chat.pem"
+PAUSE_S = 0.2
+
+
+@contextlib.contextmanager
+def being_written(path):
+    """Somebody's copy goes on, however slowly: the file keeps changing."""
+    ended = threading.Event()
+
+    def go_on():
+        while not ended.wait(PAUSE_S):
+            os.utime(path)
+
+    writer = threading.Thread(target=go_on)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
+
+
+@pytest.fixture
+def by_hand(new_certified, authority, tmp_path):
+    """A stack without a tenant, what its admin is going to copy to NAME, and who trusts that."""
+    stack = new_certified().start()
+    pem = authority.issue([HOST], tmp_path / NAME).read_bytes()
+    return stack, pem, ssl.create_default_context(cafile=authority.path)
+
+
+def set_aside(stack):
+    return list((stack.state_dir / "trash").iterdir())
+
+
+def test_a_file_that_is_being_copied_is_waited_for(by_hand, ca):
+    stack, pem, trust = by_hand
+    orders = ca.orders()
+    (stack.crt_dir / NAME).write_bytes(pem[: len(pem) // 2])
+    with being_written(stack.crt_dir / NAME):
+        stack.want(("chat", HOST))
+        stack.wait_told(NAME, lambda told: told["next"] == "somebody is writing its file", "told")
+        with open(stack.crt_dir / NAME, "ab") as file:
+            file.write(pem[len(pem) // 2 :])
+        served = stack.wait_served(HOST, context=trust, timeout_s=30)
+    assert served == x509.load_pem_x509_certificate(pem)
+    assert (stack.crt_dir / NAME).read_bytes() == pem
+    assert (set_aside(stack), ca.orders()) == ([], orders)
+
+
+def test_a_file_that_stays_broken_is_kept_and_told_of(by_hand):
+    """It would keep HAProxy from starting. An order takes its place."""
+    stack, pem, _ = by_hand
+    (stack.crt_dir / NAME).write_bytes(pem[: len(pem) // 2])
+    stack.want(("chat", HOST))
+    stack.wait_served(HOST, timeout_s=60)
+    (aside,) = set_aside(stack)
+    assert aside.read_bytes() == pem[: len(pem) // 2]
+    wait_until(lambda: f"the file is now {aside}" in stack.agent_log(), "told", 30)
+
+
+def test_an_admins_file_serves_in_a_tenants_place(by_hand, ca):
+    stack, pem, trust = by_hand
+    orders = ca.orders()
+    (stack.crt_dir / NAME).write_bytes(pem)
+    stack.want(("chat", HOST))
+    served = stack.wait_served(HOST, context=trust, timeout_s=30)
+    told = stack.wait_told(NAME, lambda told: "doing" not in told, "at rest")
+    assert (told["source"], told["next"]) == ("file", "renewal is planned by its life")
+    assert served == x509.load_pem_x509_certificate(pem)
+    assert (stack.crt_dir / NAME).read_bytes() == pem
+    assert ca.orders() == orders
+
+
+def test_an_admins_file_that_is_replaced_is_kept(by_hand):
+    """It lacks a host of the tenant, whose certificate belongs to the same place."""
+    stack, pem, _ = by_hand
+    (stack.crt_dir / NAME).write_bytes(pem)
+    stack.want(("chat", HOST, "alias.example.test"))
+    stack.wait_served("alias.example.test", timeout_s=30)
+    (kept,) = (stack.state_dir / "history" / NAME).iterdir()
+    assert kept.read_bytes() == pem
+    stack.certs("rollback", "chat")
+    wait_until(lambda: (stack.crt_dir / NAME).read_bytes() == pem, "the admin's is back", 30)
