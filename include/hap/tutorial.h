@@ -48,3 +48,8 @@ struct tutorial {
 /* `tutorial` is to be given to tutorial_fini(). */
 void tutorial_read(struct slice text, struct tutorial *tutorial);
 void tutorial_fini(struct tutorial *tutorial);
+
+/* What listens by this haproxy.cfg: "frontend web, listen postgres"; NULL: nothing does. For
+ * free().
+ */
+char *tutorial_doors(struct slice text);

@@ -17,6 +17,8 @@ enum {
     WORDS_MAX = 64,
     LINES_MAX = 20000,
     ITEMS_MAX = 1024, /* hosts or paths of a tenant, and all ACLs: nobody writes more by hand */
+    NOTES_MAX = 1000,
+    DOORS_MAX = 12, /* that are told by name */
     SLOW_REQUEST_S = 60,
     SLOW_CONNECT_S = 30,
 };
@@ -128,8 +130,11 @@ static bool word_is_nocase(const struct line *line, size_t index, const char *te
 
 static bool is_section(const struct line *line)
 {
-    static const char *const SECTIONS[] = {"global",   "defaults", "frontend",  "backend", "listen",
-                                           "userlist", "peers",    "resolvers", "program", "cache"};
+    static const char *const SECTIONS[] = {"global",      "defaults",    "frontend", "backend",
+                                           "listen",      "userlist",    "peers",    "resolvers",
+                                           "program",     "cache",       "mailers",  "ring",
+                                           "traces",      "fcgi-app",    "acme",     "http-errors",
+                                           "log-forward", "log-profile", "crt-store"};
     for (size_t i = 0; i < COUNT_OF(SECTIONS); i++)
         if (word_is(line, 0, SECTIONS[i]))
             return true;
@@ -146,12 +151,15 @@ static void add_note(struct reading *reading, enum tutorial_note_kind kind, unsi
     va_start(arguments, format);
     char *text = memory_format_list(format, arguments);
     va_end(arguments);
-    /* What is wrong with many lines in the same way is told once. */
-    for (size_t i = 0; i < tutorial->note_count; i++) {
-        if (strcmp(tutorial->notes[i].text, text) == 0) {
-            free(text);
-            return;
-        }
+    /* What is wrong with many lines in the same way is told once; what is left behind, each time.
+     */
+    bool is_told = tutorial->note_count == NOTES_MAX;
+    for (size_t i = 0; i < tutorial->note_count && !is_told; i++)
+        is_told = strcmp(tutorial->notes[i].text, text) == 0 &&
+                  (kind == TUTORIAL_MENDED || tutorial->notes[i].line == line);
+    if (is_told) {
+        free(text);
+        return;
     }
     tutorial->notes =
         memory_resize(tutorial->notes, tutorial->note_count + 1, sizeof(*tutorial->notes));
@@ -288,6 +296,58 @@ static void judge_timeout(struct reading *reading, const struct line *line)
                  "timeout connect: %lu s until a dead Open WebUI was told; now 5 s", seconds);
 }
 
+/* Words alone, no values: those may be somebody's password. */
+static void leave(struct reading *reading, const struct line *line, bool is_access)
+{
+    struct slice second = word_at(line, 1);
+    add_note(reading, TUTORIAL_LEFT, line->number, "%.*s%s%.*s is not carried over: %s",
+             SLICE_PRINT(line->words[0]), second.size > 0 ? " " : "", SLICE_PRINT(second),
+             is_access ? "without it, everybody may come; \"allow_ips\", \"deny_ips\", \"routes\" "
+                         "and \"limits\" of a tenant say who may, and how often"
+                       : "lines of your own have their places, between marks, in the new file");
+}
+
+static bool is_one_of(struct slice word, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(word, slice_of(words[i])))
+            return true;
+    return false;
+}
+
+/* Who may come, and how often. */
+static bool is_access(const struct line *line)
+{
+    static const char *const RULES[] = {"deny",        "reject",   "tarpit",
+                                        "silent-drop", "wait-for", "auth"};
+    static const char *const PHASES[] = {"connection", "session", "content"};
+    if (word_is(line, 0, "http-request"))
+        return is_one_of(word_at(line, 1), RULES, COUNT_OF(RULES)) ||
+               slice_starts_with(word_at(line, 1), SLICE("track-sc"));
+    return word_is(line, 0, "tcp-request") && is_one_of(word_at(line, 1), PHASES, COUNT_OF(PHASES));
+}
+
+/* What has an effect on requests, or listens, and is nothing that is looked at elsewhere. */
+static bool is_left(const struct line *line)
+{
+    static const char *const KINDS[] = {
+        "http-response", "http-after-response", "tcp-response", "filter", "reqadd", "rspadd"};
+    if (word_is(line, 0, "stats"))
+        return word_is(line, 1, "enable") || word_is(line, 1, "uri") || word_is(line, 1, "auth");
+    if (word_is(line, 0, "mode"))
+        return !word_is(line, 1, "http");
+    if (word_is(line, 0, "redirect"))
+        return !word_is(line, 1, "scheme");
+    return is_one_of(line->words[0], KINDS, COUNT_OF(KINDS));
+}
+
+static void judge_section(struct reading *reading, const struct line *line)
+{
+    static const char *const READ[] = {"global", "defaults", "frontend", "backend"};
+    if (!is_one_of(line->words[0], READ, COUNT_OF(READ)))
+        leave(reading, line, false);
+}
+
 static void judge_http_request(struct reading *reading, const struct line *line)
 {
     if (word_is(line, 1, "redirect") && word_is(line, 2, "scheme"))
@@ -306,6 +366,8 @@ static void judge_http_request(struct reading *reading, const struct line *line)
                  "%.*s %.*s is not carried over: \"headers\" of a tenant sets headers, "
                  "\"strip_headers\" deletes them",
                  SLICE_PRINT(line->words[1]), SLICE_PRINT(word_at(line, 2)));
+    else
+        leave(reading, line, is_access(line));
 }
 
 static void judge_bind(struct reading *reading, const struct line *line)
@@ -320,7 +382,9 @@ static void judge_bind(struct reading *reading, const struct line *line)
 
 static void judge(struct reading *reading, const struct line *line)
 {
-    if (word_is(line, 0, "timeout"))
+    if (is_section(line))
+        judge_section(reading, line);
+    else if (word_is(line, 0, "timeout"))
         judge_timeout(reading, line);
     else if (word_is(line, 0, "http-request"))
         judge_http_request(reading, line);
@@ -337,6 +401,8 @@ static void judge(struct reading *reading, const struct line *line)
         add_note(reading, TUTORIAL_MENDED, line->number,
                  "h2-workaround-bogus-websocket-clients is no such option, and HAProxy does not "
                  "start with it; WebSockets need no workaround");
+    else if (is_access(line) || is_left(line))
+        leave(reading, line, is_access(line));
 }
 
 static void judge_whole(struct reading *reading)
@@ -614,6 +680,26 @@ void tutorial_read(struct slice text, struct tutorial *tutorial)
         qsort(tutorial->notes, tutorial->note_count, sizeof(*tutorial->notes), compare_notes);
     free(reading.acls);
     free(reading.servers);
+}
+
+char *tutorial_doors(struct slice text)
+{
+    struct line line = {0};
+    char *doors = NULL;
+    for (size_t count = 0; next_line(&text, &line);) {
+        if (!word_is(&line, 0, "frontend") && !word_is(&line, 0, "listen"))
+            continue;
+        if (++count > DOORS_MAX)
+            continue;
+        char *longer = count == DOORS_MAX
+                           ? memory_format("%s and others", doors)
+                           : memory_format("%s%s%.*s %.*s", doors != NULL ? doors : "",
+                                           doors != NULL ? ", " : "", SLICE_PRINT(line.words[0]),
+                                           SLICE_PRINT(word_at(&line, 1)));
+        free(doors);
+        doors = longer;
+    }
+    return doors;
 }
 
 void tutorial_fini(struct tutorial *tutorial)

@@ -41,6 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_REQUIRE(i == 0 || tutorial.notes[i - 1].line <= tutorial.notes[i].line);
     }
     tutorial_fini(&tutorial);
+    char *doors = tutorial_doors(text);
+    FUZZ_REQUIRE(doors == NULL || doors[0] != '\0');
+    free(doors);
     check_own_lines(text);
     return 0;
 }

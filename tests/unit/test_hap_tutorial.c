@@ -115,6 +115,105 @@ Test(tutorial, what_is_left_behind_is_told_with_its_line)
     tutorial_fini(&tutorial);
 }
 
+/* A rule that is forgotten would let everybody in; a section, take somebody's database from the
+ * net.
+ */
+Test(tutorial, nothing_that_has_an_effect_is_forgotten)
+{
+    static const char TEXT[] = "frontend web\n"
+                               "  http-request deny unless { src 10.0.0.0/8 }\n"
+                               "  http-request deny if { path_beg /admin }\n"
+                               "  http-request auth realm x unless { http_auth(people) }\n"
+                               "  http-request track-sc0 src\n"
+                               "  tcp-request connection reject if { src 192.0.2.0/24 }\n"
+                               "  tcp-request inspect-delay 5s\n"
+                               "  http-request replace-path /a(.*) /b\\1\n"
+                               "  http-response set-header X-Frame-Options DENY\n"
+                               "  redirect prefix https://www.test if { hdr(host) test }\n"
+                               "userlist people\n"
+                               "  user root insecure-password geheim\n"
+                               "listen postgres\n"
+                               "  mode tcp\n"
+                               "  server p 10.0.0.9:5432\n"
+                               "listen numbers\n"
+                               "  stats enable\n"
+                               "  stats auth root:geheim\n"
+                               "ring log\n"
+                               "  server log 10.0.0.8:514\n" BACKENDS;
+    static const struct {
+        unsigned line;
+        const char *words;
+    } ROWS[] = {
+        {2, "http-request deny is not carried over: without it, everybody may come"},
+        {3, "http-request deny is not carried over: without it, everybody may come"},
+        {4, "http-request auth is not carried over: without it, everybody may come"},
+        {5, "how often"},
+        {6, "tcp-request connection is not carried over: without it, everybody may come"},
+        {8, "http-request replace-path is not carried over: lines of your own"},
+        {9, "http-response set-header is not carried over"},
+        {10, "redirect prefix is not carried over"},
+        {11, "userlist people is not carried over"},
+        {13, "listen postgres is not carried over"},
+        {14, "mode tcp is not carried over"},
+        {16, "listen numbers is not carried over"},
+        {17, "stats enable is not carried over"},
+        {18, "stats auth is not carried over"},
+        {19, "ring log is not carried over"},
+    };
+    struct tutorial tutorial;
+    size_t left = 0;
+    tutorial_read(slice_of(TEXT), &tutorial);
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, ROWS[i].line, ROWS[i].words), 1),
+                  "%u: %s", ROWS[i].line, ROWS[i].words);
+    for (size_t i = 0; i < tutorial.note_count; i++) {
+        left += tutorial.notes[i].kind == TUTORIAL_LEFT;
+        cr_expect(eq(ptr, strstr(tutorial.notes[i].text, "geheim"), NULL));
+    }
+    cr_expect(eq(sz, left, COUNT_OF(ROWS)));
+    tutorial_fini(&tutorial);
+}
+
+Test(tutorial, of_a_thousand_notes_the_rest_is_silence)
+{
+    char *text = NULL;
+    size_t size;
+    struct tutorial tutorial;
+    FILE *out = open_memstream(&text, &size);
+    for (unsigned i = 0; i < 3000; i++)
+        fprintf(out, "listen l%u\n", i);
+    fclose(out);
+    tutorial_read(slice_of(text), &tutorial);
+    cr_expect(eq(sz, tutorial.note_count, 1000));
+    tutorial_fini(&tutorial);
+    free(text);
+}
+
+Test(tutorial, what_listens)
+{
+    static const struct {
+        const char *text;
+        const char *doors;
+    } ROWS[] = {
+        {"", NULL},
+        {"global\ndefaults\n  mode http\nbackend a\n# frontend b\n", NULL},
+        {"frontend web\n  bind :80\nbackend a\nlisten db\n", "frontend web, listen db"},
+        {"frontend\n", "frontend "},
+        {"listen a\nlisten b\nlisten c\nlisten d\nlisten e\nlisten f\nlisten g\nlisten h\n"
+         "listen i\nlisten j\nlisten k\nlisten l\nlisten m\n",
+         "listen a, listen b, listen c, listen d, listen e, listen f, listen g, listen h, "
+         "listen i, listen j, listen k and others"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char *doors = tutorial_doors(slice_of(ROWS[i].text));
+        if (ROWS[i].doors == NULL)
+            cr_expect(eq(ptr, doors, NULL), "%s", doors);
+        else
+            cr_expect_str_eq(doors, ROWS[i].doors);
+        free(doors);
+    }
+}
+
 /* One defect of the tutorial each, in one file. */
 Test(tutorial, what_was_wrong_is_told)
 {
