@@ -87,12 +87,18 @@ static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
                     is_forbidden ? memory_format("sudo owui-spoa doctor")
                                  : haproxy_files_fix(&configuration->haproxy),
                     "it cannot be read: %s", reason);
+    else if (!is_spoe && !hap_config_is_ours(slice_of(text)))
+        doctor_find(doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
+                    memory_format("owui-spoa haproxy-config prints what it is to hold; with --out "
+                                  "it sets this one aside, with all that it serves"),
+                    "it was written by somebody else");
     else if (is_spoe ? !is_spoe_file(&configuration->haproxy, text)
                      : !is_haproxy_cfg(configuration, text))
-        doctor_find(doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
-                    haproxy_files_fix(&configuration->haproxy),
-                    "it is not what this configuration needs: written by hand, or before something "
-                    "changed");
+        doctor_find(
+            doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
+            haproxy_files_fix(&configuration->haproxy),
+            "it is not what this configuration needs: changed by hand outside of the marks, "
+            "or written before something changed");
     free(text);
 }
 

@@ -152,8 +152,7 @@ static void on_challenge(void *context, const struct http_probe_answer *answer)
              "HAProxy does not answer on %s, where the CA will ask: %s", look->doctor->http, what);
     else if (answer->status >= 300 && answer->status < 400)
         find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
-             memory_format("owui-spoa haproxy-config --out /etc/haproxy && systemctl reload "
-                           "haproxy"),
+             haproxy_files_fix(&look->doctor->whole.configuration->haproxy),
              "a challenge is redirected to %.*s instead of answered",
              SLICE_PRINT(answer->location));
     else if (answer->status != 404)

@@ -65,16 +65,15 @@ static void finish_haproxy(struct setup_plan *plan)
 static int look(struct setup_plan *plan, const struct setup_wish *wish)
 {
     bool certified, good;
-    if (wish->certbot != NULL)
-        setup_import(plan, wish->certbot);
+    bool taken = wish->certbot != NULL && setup_import(plan, wish->certbot);
     certified = setup_wait(plan, wish->wait_s);
     finish_haproxy(plan);
     good = setup_look(plan);
     tell_environment(plan);
-    if (wish->certbot != NULL)
-        puts("\nThe tenants' certificates are the agent's now: certbot need not renew them any\n"
-             "more (certbot delete --cert-name NAME), and must not listen on the agent's port\n"
-             "8688.");
+    if (taken)
+        puts("\nCertificates that were taken over are the agent's now: certbot need not renew\n"
+             "them any more (certbot delete --cert-name NAME), and must not listen on the\n"
+             "agent's port 8688.");
     return certified && good ? EXIT_GOOD : EXIT_BAD;
 }
 
@@ -115,6 +114,7 @@ static int set_up(const struct setup_wish *wish)
         setup_files_show(&plan.files, wish->dry_run);
         if (setup_files_changing(&plan.files) == 0)
             puts("\nnothing has to be written");
+        setup_tell_foreign(&plan);
         if (wish->dry_run)
             code = (geteuid() != 0 || setup_haproxy_check(&plan)) && setup_services(&plan, wish)
                        ? EXIT_GOOD

@@ -39,6 +39,7 @@ struct setup_plan {
     size_t tenant_count;
     struct whole whole;       /* the configuration as it will be */
     struct tutorial tutorial; /* what was read, if there was something to be carried over */
+    char *carried;            /* the text of that */
     char *folder;             /* HAProxy's */
 };
 
@@ -50,6 +51,8 @@ void setup_plan_fini(struct setup_plan *plan);
 MUST_CHECK enum error setup_plan_haproxy(struct setup_plan *plan, struct error_text *why);
 /* What --tutorial has found, for people. */
 void setup_tell_tutorial(const struct tutorial *tutorial);
+/* That a haproxy.cfg of somebody else's is replaced, with all that it serves. */
+void setup_tell_foreign(const struct setup_plan *plan);
 
 /* Lets HAProxy look at the files before they are in place; what it says is told on stderr. */
 MUST_CHECK bool setup_haproxy_check(const struct setup_plan *plan);
@@ -61,8 +64,8 @@ bool setup_has_systemd(void);
 /* HAProxy takes its files anew. */
 MUST_CHECK bool setup_reload_haproxy(void);
 
-/* Hands certbot's certificates to the daemon, which is told by its socket. */
-void setup_import(const struct setup_plan *plan, const char *certbot);
+/* Hands certbot's certificates to the daemon, which is told by its socket. Whether it has some. */
+bool setup_import(const struct setup_plan *plan, const char *certbot);
 /* Names of certbot's certificates that are no tenant's host; for free(). */
 size_t setup_certbot_names(const char *certbot, char ***names);
 

@@ -249,6 +249,8 @@ static bool look_at_websocket(struct trial *trial, const char *host, const char 
     bool good = trial->status == STATUS_SWITCHING;
     if (good)
         snprintf(detail, sizeof(detail), "opens, from pages of %s", origin);
+    else if (trial->result != HTTP_PROBE_ANSWERED)
+        snprintf(detail, sizeof(detail), "%s", trial->failure);
     else
         snprintf(detail, sizeof(detail),
                  "%d: chats would not answer; CORS_ALLOW_ORIGIN has to be %s", trial->status,

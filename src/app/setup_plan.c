@@ -404,7 +404,7 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
     for (size_t i = 0; i < free_count; i++)
         free(names[i]);
     free(names);
-    free(text);
+    plan->carried = text;
     return good;
 }
 
@@ -423,6 +423,28 @@ void setup_tell_tutorial(const struct tutorial *tutorial)
         terminal_wrap(first, (unsigned)strlen(first), note->text, terminal_columns());
         free(first);
     }
+}
+
+void setup_tell_foreign(const struct setup_plan *plan)
+{
+    const struct setup_file *haproxy = &plan->files.items[plan->haproxy_file];
+    const char *was = haproxy->previous;
+    if (was == NULL || plan->haproxy_was_ours ||
+        (plan->carried != NULL && strcmp(plan->carried, was) == 0))
+        return;
+    char *doors = tutorial_doors(slice_of(was));
+    if (doors != NULL) {
+        char *text = memory_format(
+            "%s was written by somebody else, and nothing of it is carried over: what it has (%s) "
+            "ENDS when HAProxy starts anew. The file is kept beside; lines of your own have their "
+            "places, between marks, in the new one. --tutorial %s carries hosts, paths and servers "
+            "over.",
+            haproxy->path, doors, haproxy->path);
+        putchar('\n');
+        terminal_wrap("  LOOK   ", 9, text, terminal_columns());
+        free(text);
+    }
+    free(doors);
 }
 
 /* -- HAProxy's files --------------------------------------------------------------------------- */
@@ -543,6 +565,7 @@ void setup_plan_fini(struct setup_plan *plan)
     }
     free(plan->tenants);
     free(plan->folder);
+    free(plan->carried);
     setup_files_fini(&plan->files);
     tutorial_fini(&plan->tutorial);
     whole_fini(&plan->whole);

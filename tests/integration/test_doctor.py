@@ -180,6 +180,17 @@ def test_files_of_another_configuration(healthy):
     )
 
 
+def test_a_haproxy_cfg_of_somebody_elses(healthy):
+    """What is told to be done does not take its sites from the net unseen."""
+    path = healthy.haproxy_dir / "haproxy.cfg"
+    before = path.stat().st_mtime
+    path.write_text("frontend shop\n    bind :8081\n")
+    os.utime(path, (before, before))
+    found = the(healthy, "haproxy-files", "warning")
+    assert found["about"] == str(path) and "somebody else" in found["message"]
+    assert "sets this one aside" in found["fix"] and "reload" not in found["fix"]
+
+
 def test_haproxy_was_not_reloaded(healthy):
     path = healthy.haproxy_dir / "haproxy.cfg"
     later = path.stat().st_mtime + 3600

@@ -239,3 +239,16 @@ def test_a_path_alone_needs_a_host(place, tmp_path):
     done = place.run(HOST, "--tutorial", source)
     assert done.returncode == 0, done.stderr
     assert place.tenant()["hosts"] == [HOST] and "/owui led to" in done.stderr
+
+
+def test_what_ends_with_somebody_elses_file_is_told(place):
+    """Sites that another haproxy.cfg serves are not lost without a word."""
+    path = place.haproxy / "haproxy.cfg"
+    path.write_text("frontend shop\n  bind :8081\nlisten postgres\n  bind :5432\n")
+    for arguments in ((HOST, *UPSTREAM), (HOST, *UPSTREAM, "--tutorial", __file__)):
+        told = " ".join(place.run(*arguments, mode="--dry-run").stdout.split())
+        assert "(frontend shop, listen postgres) ENDS when HAProxy starts anew" in told
+    told = place.run(HOST, *UPSTREAM, "--tutorial", path, mode="--dry-run").stdout
+    assert "ENDS" not in told and "listen postgres is not carried over" in " ".join(told.split())
+    path.write_text("global\ndefaults\n    mode http\n")  # as the distribution has it
+    assert "ENDS" not in place.run(HOST, *UPSTREAM, mode="--dry-run").stdout
