@@ -357,7 +357,9 @@ static enum runtime_step after_verify(struct runtime_swap *swap, struct slice an
 static enum runtime_step after_unlist(struct runtime_swap *swap, struct slice answer,
                                       struct writer *command)
 {
-    if (!contains(answer, SLICE("deleted in crtlist")) && !contains(answer, SLICE("Can't find")))
+    /* Not in the list: an earlier try has got so far. */
+    if (!contains(answer, SLICE("deleted in crtlist")) &&
+        !contains(answer, SLICE("can't be found in crt-list")))
         return fail(swap, "del ssl crt-list", answer);
     return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
 }

@@ -72,7 +72,7 @@ void leaving_find(struct sidecar *sidecar)
 static void drop(struct sidecar *sidecar, const char *name)
 {
     struct error_text why;
-    sidecar_withdraw(sidecar, name);
+    withdrawal_begin(sidecar, name);
     enum error error = store_remove(sidecar->store, name, &why);
     if (error != ERROR_OK && error != ERROR_NOT_FOUND)
         log_event(LOG_ERROR, "certificate_not_removed", LOG_TEXT("certificate", name),

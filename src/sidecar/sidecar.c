@@ -42,12 +42,24 @@ static void note_result(struct deployment *deployment, const struct deploy_resul
         result->reason != NULL ? memory_copy_text(slice_of(result->reason)) : NULL;
 }
 
+static void log_failure(const struct deploy_result *result)
+{
+    const char *name = file_path_name(result->file);
+    if (result->removed)
+        log_event(LOG_ERROR, "withdraw_failed", LOG_TEXT("certificate", name),
+                  LOG_TEXT("haproxy", result->socket_path), LOG_TEXT("reason", result->reason),
+                  LOG_TEXT("consequence", "HAProxy is asked again for three hours, and has it "
+                                          "until its next reload"));
+    else
+        log_event(LOG_ERROR, "deploy_failed", LOG_TEXT("certificate", name),
+                  LOG_TEXT("haproxy", result->socket_path), LOG_TEXT("reason", result->reason));
+}
+
 static void log_result(const struct deploy_result *result)
 {
     const char *name = file_path_name(result->file);
     if (result->error != ERROR_OK)
-        log_event(LOG_ERROR, "deploy_failed", LOG_TEXT("certificate", name),
-                  LOG_TEXT("haproxy", result->socket_path), LOG_TEXT("reason", result->reason));
+        log_failure(result);
     else if (!result->unchanged)
         log_event(LOG_INFO, "deployed", LOG_TEXT("certificate", name),
                   LOG_TEXT("haproxy", result->socket_path),
@@ -78,7 +90,8 @@ static void on_deployed(void *context, const struct deploy_result *result, size_
     const char *name = file_path_name(result->file);
     struct certificate *certificate = certificate_list_find(sidecar->list, name);
 
-    log_result(result);
+    if (!result->removed || withdrawal_took(sidecar, name, result, left))
+        log_result(result);
     sidecar_count_swap(sidecar, result);
     if (certificate != NULL && !result->removed)
         note_deployment(sidecar, certificate, result, left);
@@ -297,6 +310,7 @@ static void on_look_timer(void *context)
 {
     struct sidecar *sidecar = context;
     leaving_drop(sidecar);
+    withdrawals_look(sidecar);
     if (sidecar->hold_until_ms <= clock_mono_ms())
         let_go(sidecar);
     import_watch(sidecar);
@@ -514,6 +528,7 @@ static void close_all(struct sidecar *sidecar)
     certificate_list_free(sidecar->list);
     certificate_list_free(atomic_exchange(&sidecar->mailbox, NULL));
     leaving_free(sidecar);
+    withdrawals_free(sidecar);
     free(sidecar->swept);
     free(sidecar->audited);
     free(sidecar->expiry_seen);

@@ -14,6 +14,7 @@
 #include "sidecar/challenges.h"
 #include "sidecar/deploy.h"
 #include "sidecar/sidecar.h"
+#include "withdrawal.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -77,6 +78,8 @@ struct sidecar {
     struct certificate_list *list;
     struct leaving *leaving;
     size_t leaving_count;
+    struct withdrawal *withdrawals;
+    size_t withdrawal_count;
     bool left_behind_found; /* what a process before this one left, see leaving_find() */
     /* Until a HAProxy was seen, no order could be proved: the worker is told nothing. */
     bool holding;
@@ -94,7 +97,7 @@ bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
 /* Somebody else has put another certificate in service: the worker looks at it anew, and it goes to
  * every HAProxy. */
 void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate);
-/* Takes the file out of every HAProxy, whatever is on disk. */
+/* Begins a withdrawal's try: see withdrawal.h. */
 void sidecar_withdraw(struct sidecar *sidecar, const char *name);
 /* The operations on certificates, for the admin interface. */
 extern const struct admin_operation SIDECAR_OPERATIONS[];

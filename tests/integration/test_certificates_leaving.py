@@ -3,13 +3,17 @@
 The ten minutes that they are kept pass at once, by a clock that is preloaded into the agent.
 """
 
+import contextlib
 import json
+import re
+import socket
 import ssl
 import struct
 
 import pytest
 
 from support.processes import wait_until
+from support.relay import RuntimeRelay
 from support.stack import BINARY, SANITIZERS
 
 HOST = "chat.example.test"
@@ -36,18 +40,62 @@ class Clock:
             file.write(struct.pack("qq", 0, seconds))
 
 
-@pytest.fixture
-def clocked(new_certified):
-    """Two tenants, whose certificates are served, and the clock of their agent."""
+def start_clocked(stack, runtime=None):
+    """Two tenants, whose certificates are served, and the clock of their agent, which finds HAProxy at
+    another socket when there is one."""
     if not CLOCK.exists():
         pytest.skip(f"needs {CLOCK}, which is built with the tests")
-    stack = new_certified()
     clock = Clock(stack)
     stack.want(("old", HOST), ("other", OTHER))
-    stack.start()
+    stack.write_config()
+    stack.write_haproxy_config()
+    stack.start_haproxy()
+    if runtime is not None:
+        stack.config["haproxy"]["runtime"] = [str(runtime)]
+        stack.write_config()
+    stack.start_agent()
     for host in (HOST, OTHER):
         stack.wait_served(host)
     return stack, clock
+
+
+@pytest.fixture
+def clocked(new_certified):
+    return start_clocked(new_certified())
+
+
+class Unwilling(RuntimeRelay):
+    """A Runtime API that does not take certificates out, and says so or says nothing."""
+
+    def __init__(self, path, haproxy_path, answer):
+        self.answer = answer
+        self.willing = False
+        super().__init__(path, haproxy_path, lambda command: None)
+
+    def serve(self, near):
+        asked = near.recv(65536, socket.MSG_PEEK)
+        if self.willing or not asked.startswith(b"del ssl cert "):
+            with contextlib.suppress(OSError):  # HAProxy may be away
+                super().serve(near)
+            return
+        with near:
+            near.recv(65536)
+            near.sendall(self.answer)
+
+
+@pytest.fixture
+def unwilling(new_certified):
+    """Makes such a stack, with the relay at which its agent finds HAProxy."""
+    stack, relays = new_certified(), []
+
+    def start(answer):
+        path = stack.directory / "unwilling.sock"
+        relays.append(Unwilling(path, stack.runtime_socket, answer.encode()))
+        return (*start_clocked(stack, path), relays[0])
+
+    yield start
+    for relay in relays:
+        relay.stop()
 
 
 def remove(stack, *names):
@@ -218,3 +266,46 @@ def test_what_serves_until_another_kind_of_key_is_there_stays_until_then(clocked
     clock.go_on(2 * (KEPT_S + 1))
     wait_left(stack, "old.pem")
     assert stack.files() == {"old.pem.ecdsa", "old.pem.rsa"}
+
+
+def failed_swaps(stack):
+    text = stack.admin("GET", "/metrics")[1]
+    return int(re.search(r'owui_spoa_swaps_total\{result="failed"\} (\d+)', text)[1])
+
+
+@pytest.mark.parametrize("answer", ["certificate 'old.pem' is in use\n", ""])
+def test_a_haproxy_that_does_not_let_go_is_asked_again(unwilling, answer):
+    stack, clock, relay = unwilling(answer)
+    remove(stack, "old")
+    wait_wanted(stack, "other.pem")
+    passed_s, pause_s = KEPT_S + 1, 10
+    for failed in range(1, 5):
+        clock.go_on(passed_s)
+        wait_until(lambda: failed_swaps(stack) == failed, f"{failed} times", 30)
+        passed_s, pause_s = passed_s + pause_s + 1, 2 * pause_s
+    assert "old.pem" not in stack.files()
+    assert "/old.pem\n" in stack.runtime("show ssl cert")
+    relay.willing = True
+    clock.go_on(passed_s)
+    wait_left(stack, "old.pem")
+    done = "deployed certificate=old.pem"
+    wait_until(lambda: stack.agent_log().count(done) == 2, "told", 30)  # the first brought it
+    assert stack.agent_log().count("withdraw_failed certificate=old.pem") == 1
+
+
+def test_who_returns_is_not_taken_out_of_haproxy(unwilling):
+    stack, clock, relay = unwilling("no\n")
+    before = stack.serial(HOST)
+    remove(stack, "old")
+    wait_wanted(stack, "other.pem")
+    clock.go_on(KEPT_S + 1)
+    wait_until(lambda: failed_swaps(stack) == 1, "not taken out", 30)
+    relay.willing = True
+    stack.want(("old", HOST))
+    stack.wait_served(HOST, but_not=before)
+    clock.go_on(KEPT_S + 60)
+    wait_looked(stack)
+    clock.go_on(KEPT_S + 3600)
+    wait_looked(stack)
+    assert "/old.pem\n" in stack.runtime("show ssl cert")
+    assert stack.serial(HOST) == stack.serial_on_disk("old.pem")

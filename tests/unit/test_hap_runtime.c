@@ -225,6 +225,21 @@ Test(remove, unlists_before_it_deletes)
     cr_assert(play(&swap, true, turns) == RUNTIME_DONE);
 }
 
+Test(remove, goes_on_where_an_earlier_try_has_stopped)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
+        {"show ssl cert " FILE_NAME, SHOWN},
+        {"del ssl crt-list " LIST_NAME " " FILE_NAME,
+         "Can't delete the entry: certificate '" FILE_NAME
+         "' can't be found in crt-list '" LIST_NAME "'!\n\n"},
+        {"del ssl cert " FILE_NAME, "Certificate '" FILE_NAME "' deleted!\n\n"},
+        {0},
+    };
+    cr_assert(play(&swap, true, turns) == RUNTIME_DONE);
+}
+
 Test(remove, what_is_not_there_is_removed)
 {
     struct runtime_swap swap = {0};
