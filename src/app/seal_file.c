@@ -83,6 +83,7 @@ static enum error read_ring(const char *path, struct key_ring *ring, struct erro
 {
     char text[FILE_MAX_BYTES + 1] = "";
     struct stat about;
+    *ring = (struct key_ring){0};
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? error_set(why, ERROR_NOT_FOUND, "%s is not there", path)
@@ -100,9 +101,11 @@ static enum error read_ring(const char *path, struct key_ring *ring, struct erro
     else if ((size = read(fd, text, sizeof(text))) < 0)
         error = error_set_errno(why, "cannot read %s", path);
     close(fd);
-    if (error == ERROR_OK && !parse(slice_from(text, (size_t)size), ring))
+    if (error == ERROR_OK && !parse(slice_from(text, (size_t)size), ring)) {
         error = error_set(why, ERROR_INVALID, "%s does not hold keys: remove it to have some made",
                           path);
+        *ring = (struct key_ring){0};
+    }
     memory_wipe(text, sizeof(text));
     return error;
 }
@@ -146,35 +149,52 @@ static void add_key(struct key_ring *ring, int64_t now_s)
         ring->keys.count++;
 }
 
+static bool is_due(const struct key_ring *ring, int64_t now_s)
+{
+    return ring->keys.count == 0 || now_s - ring->made_s[0] >= KEY_LIFE_S;
+}
+
 /* Reading takes no lock, since the file is always a whole one. */
 static enum error renew(const char *path, int64_t now_s, bool is_locked, struct key_ring *ring,
                         struct error_text *why)
 {
     enum error error = read_ring(path, ring, why);
-    if (error == ERROR_NOT_FOUND)
-        *ring = (struct key_ring){0};
-    else if (error != ERROR_OK)
+    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
         return error;
-    if (ring->keys.count > 0 && now_s - ring->made_s[0] < KEY_LIFE_S)
+    if (!is_due(ring, now_s))
         return ERROR_OK;
     if (!is_locked)
         return error_set(why, ERROR_BUSY, "another process has the lock %s.lock", path);
-    add_key(ring, now_s);
-    return write_ring(path, ring, why);
+    struct key_ring renewed = *ring;
+    add_key(&renewed, now_s);
+    error = write_ring(path, &renewed, why);
+    if (error == ERROR_OK)
+        *ring = renewed;
+    memory_wipe(&renewed, sizeof(renewed));
+    return error;
 }
 
-static void take(const struct key_ring *ring, enum error error, struct seal_keys *keys)
+static enum error look(const char *path, int64_t now_s, struct seal_keys *keys, bool *due,
+                       struct error_text *why)
 {
-    *keys = error == ERROR_OK || error == ERROR_BUSY ? ring->keys : (struct seal_keys){0};
+    struct key_ring ring;
+    enum error error = read_ring(path, &ring, why);
+    *keys = ring.keys;
+    *due = (error == ERROR_OK || error == ERROR_NOT_FOUND) && is_due(&ring, now_s);
+    memory_wipe(&ring, sizeof(ring));
+    return error;
 }
 
 enum error seal_file_read(const char *path, struct seal_keys *keys, struct error_text *why)
 {
-    struct key_ring ring = {0};
-    enum error error = read_ring(path, &ring, why);
-    take(&ring, error, keys);
-    memory_wipe(&ring, sizeof(ring));
-    return error;
+    bool due;
+    return look(path, 0, keys, &due, why);
+}
+
+enum error seal_file_look(const char *path, int64_t now_s, struct seal_keys *keys, bool *due,
+                          struct error_text *why)
+{
+    return look(path, now_s, keys, due, why);
 }
 
 /* The lock is a file of its own, because a renamed one takes its lock away. Who has it may be
@@ -182,19 +202,23 @@ enum error seal_file_read(const char *path, struct seal_keys *keys, struct error
 enum error seal_file_renew(const char *path, int64_t now_s, struct seal_keys *keys,
                            struct error_text *why)
 {
-    struct key_ring ring = {0};
+    struct key_ring ring;
+    bool due;
     char *lock_path = memory_format("%s.lock", path);
     int lock = open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     bool is_locked = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
     enum error error = ERROR_OK;
-    if (!is_locked && (lock < 0 || errno != EWOULDBLOCK))
+    if (!is_locked && (lock < 0 || errno != EWOULDBLOCK)) {
         error = error_set_errno(why, "cannot lock %s", lock_path);
-    else
+        enum error present = look(path, now_s, keys, &due, NULL);
+        (void)present; /* none, if they cannot be read either */
+    } else {
         error = renew(path, now_s, is_locked, &ring, why);
+        *keys = ring.keys;
+        memory_wipe(&ring, sizeof(ring));
+    }
     if (lock >= 0)
         close(lock);
-    take(&ring, error, keys);
-    memory_wipe(&ring, sizeof(ring));
     free(lock_path);
     return error;
 }

@@ -12,7 +12,11 @@
  * else. */
 MUST_CHECK enum error seal_file_read(const char *path, struct seal_keys *keys,
                                      struct error_text *why);
-/* The same, but makes the file or a new key where that is due. Never waits: ERROR_BUSY when it is
- * due and somebody else has the file's lock; `keys` are then what the file holds, perhaps none. */
+/* The same, and whether a new key is due: also when the file is not there. */
+MUST_CHECK enum error seal_file_look(const char *path, int64_t now_s, struct seal_keys *keys,
+                                     bool *due, struct error_text *why);
+/* The same, but makes the file or a new key where that is due, which takes as long as the disk
+ * does. Waits for nobody: ERROR_BUSY when it is due and somebody else has the file's lock. Where it
+ * could not be done, `keys` are what the file holds, perhaps none. */
 MUST_CHECK enum error seal_file_renew(const char *path, int64_t now_s, struct seal_keys *keys,
                                       struct error_text *why);

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/thread.h"
 #include "net/main_loop.h"
 #include "seal_file.h"
 
@@ -14,6 +15,18 @@ enum {
     LOCKED_EVERY_MS = 1000,    /* or is about to */
 };
 
+/* A new key on its way to the disk, in a thread of its own: the disk may take its time. */
+struct renewal {
+    bool is_running;
+    pthread_t thread;
+    struct main_waker *waker;
+    char *path;
+    int64_t now_s;
+    struct seal_keys keys;
+    enum error error;
+    struct error_text why;
+};
+
 struct seals {
     struct publisher *publisher;
     struct main_timer *timer;
@@ -21,6 +34,7 @@ struct seals {
     bool used;
     bool failed; /* and told */
     bool locked; /* the same, by somebody else */
+    struct renewal renewal;
 };
 
 /* Once, until it is over. */
@@ -39,20 +53,83 @@ static void tell(struct seals *seals, enum error error, const struct error_text 
     seals->failed = has_failed;
 }
 
-static void renew(struct seals *seals)
+static void put_in_force(struct seals *seals, const struct seal_keys *keys)
 {
-    const struct configuration *configuration = publisher_configuration(seals->publisher);
-    struct seal_keys keys;
-    struct error_text why;
-    enum error error = seal_file_renew(configuration->cookie_key_file, clock_wall_s(), &keys, &why);
+    if (memcmp(keys, &seals->keys, sizeof(*keys)) == 0)
+        return;
+    seals->keys = *keys;
+    publisher_set_seal(seals->publisher, keys);
+}
+
+static void conclude(struct seals *seals, const struct seal_keys *keys, enum error error,
+                     const struct error_text *why)
+{
     bool was_locked = seals->locked;
-    if (memcmp(&keys, &seals->keys, sizeof(keys)) != 0) {
-        seals->keys = keys;
-        publisher_set_seal(seals->publisher, &keys);
-    }
-    tell(seals, error, &why);
+    put_in_force(seals, keys);
+    tell(seals, error, why);
     if (seals->locked != was_locked)
         main_timer_every(seals->timer, seals->locked ? LOCKED_EVERY_MS : LOOK_EVERY_MS);
+}
+
+static void *renew_in_thread(void *context)
+{
+    struct renewal *renewal = context;
+    renewal->error = seal_file_renew(renewal->path, renewal->now_s, &renewal->keys, &renewal->why);
+    main_waker_wake(renewal->waker);
+    return NULL;
+}
+
+static void end_renewal(struct renewal *renewal)
+{
+    if (renewal->is_running)
+        pthread_join(renewal->thread, NULL);
+    renewal->is_running = false;
+    free(renewal->path);
+    renewal->path = NULL;
+}
+
+static void on_renewed(void *context)
+{
+    struct seals *seals = context;
+    if (!seals->renewal.is_running)
+        return;
+    end_renewal(&seals->renewal);
+    conclude(seals, &seals->renewal.keys, seals->renewal.error, &seals->renewal.why);
+}
+
+static void begin_renewal(struct seals *seals, const char *path, int64_t now_s)
+{
+    struct renewal *renewal = &seals->renewal;
+    struct error_text why;
+    renewal->path = memory_copy_text(slice_of(path));
+    renewal->now_s = now_s;
+    enum error error = thread_start(&renewal->thread, "cookie-key", renew_in_thread, renewal, &why);
+    renewal->is_running = error == ERROR_OK;
+    if (renewal->is_running)
+        return;
+    end_renewal(renewal);
+    tell(seals, error, &why);
+}
+
+/* The first key of all is waited for: until it is there, who comes is refused. */
+static void renew(struct seals *seals)
+{
+    const char *path = publisher_configuration(seals->publisher)->cookie_key_file;
+    int64_t now_s = clock_wall_s();
+    struct seal_keys keys;
+    struct error_text why;
+    bool is_due;
+    if (seals->renewal.is_running)
+        return;
+    enum error error = seal_file_look(path, now_s, &keys, &is_due, &why);
+    if (is_due && keys.count > 0) {
+        put_in_force(seals, &keys);
+        begin_renewal(seals, path, now_s);
+    } else {
+        if (is_due)
+            error = seal_file_renew(path, now_s, &keys, &why);
+        conclude(seals, &keys, error, &why);
+    }
     memory_wipe(&keys, sizeof(keys));
 }
 
@@ -81,6 +158,7 @@ struct seals *seals_new(struct main_loop *loop, struct publisher *publisher)
     struct seals *seals = memory_new(sizeof(*seals));
     seals->publisher = publisher;
     seals->timer = main_timer_new(loop, on_timer, seals);
+    seals->renewal.waker = main_waker_new(loop, on_renewed, seals);
     main_timer_every(seals->timer, LOOK_EVERY_MS);
     look(seals);
     return seals;
@@ -90,6 +168,8 @@ void seals_free(struct seals *seals)
 {
     if (seals == NULL)
         return;
+    end_renewal(&seals->renewal);
+    main_waker_free(seals->renewal.waker);
     main_timer_free(seals->timer);
     memory_wipe(seals, sizeof(*seals));
     free(seals);

@@ -8,43 +8,21 @@ import json
 import re
 import socket
 import ssl
-import struct
 
 import pytest
 
+from support.clock import Clock
 from support.processes import wait_until
 from support.relay import RuntimeRelay
-from support.stack import BINARY, SANITIZERS
 
 HOST = "chat.example.test"
 OTHER = "other.example.test"
-CLOCK = BINARY.resolve().parents[2] / "tests/clock_shift.so"
 KEPT_S = 600
-
-
-class Clock:
-    """The monotonic clock of a stack's agents."""
-
-    def __init__(self, stack):
-        self.path = stack.directory / "clock"
-        self.path.write_bytes(struct.pack("qq", 0, 0))
-        options = SANITIZERS["ASAN_OPTIONS"] + ":verify_asan_link_order=0"
-        stack.agent_env = {
-            "ASAN_OPTIONS": options,
-            "LD_PRELOAD": str(CLOCK),
-            "CLOCK_SHIFT": str(self.path),
-        }
-
-    def go_on(self, seconds):
-        with open(self.path, "r+b") as file:
-            file.write(struct.pack("qq", 0, seconds))
 
 
 def start_clocked(stack, runtime=None):
     """Two tenants, whose certificates are served, and the clock of their agent, which finds HAProxy at
     another socket when there is one."""
-    if not CLOCK.exists():
-        pytest.skip(f"needs {CLOCK}, which is built with the tests")
     clock = Clock(stack)
     stack.want(("old", HOST), ("other", OTHER))
     stack.write_config()

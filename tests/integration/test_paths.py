@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from support.clock import Clock, SlowDisk
 from support.clients import Http2, request
 from support.processes import wait_until
 from support.stack import HAPROXY, Stack, run_agent_command
@@ -229,6 +230,11 @@ def test_the_key_is_the_services_alone(own):
     assert own.key_file.read_text().splitlines()[0].split()[1] not in own.agents[0].log()
 
 
+def lines_of(path, count):
+    lines = path.read_text().splitlines()
+    return lines if len(lines) == count else None
+
+
 def test_keys_are_renewed_and_the_one_before_stays_good(new_stack, upstreams):
     stack = new_stack()
     key_file = stack.directory / "cookie.key"
@@ -238,8 +244,11 @@ def test_keys_are_renewed_and_the_one_before_stays_good(new_stack, upstreams):
     key_file.chmod(0o600)
     stack.write_tenants(tenants(upstreams))
     stack.start()
-    lines = key_file.read_text().splitlines()
-    assert len(lines) == 2 and lines[1].endswith(old) and not lines[0].endswith(old)
+    lines = wait_until(lambda: lines_of(key_file, 2), "another key", 30)
+    stack.agents[0].stop()
+    stack.start_agent()  # which has the new one from the start
+    stack.wait_for_agents(1)
+    assert lines[1].endswith(old) and not lines[0].endswith(old)
     _, cookie = enter(stack, "shared.test", "/owui/")
     stack.agents[0].stop()
     # the key that has sealed the cookie becomes the one before, then goes
@@ -312,6 +321,46 @@ def test_a_key_that_is_there_is_used_whoever_holds_its_lock(new_stack, upstreams
     wait_until(lambda: key_file.read_text() != old, "renewed", 30)
     assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"
     assert stack.agents[0].log().count("cookie_key_locked") == 1
+
+
+def test_a_key_that_cannot_be_written_leaves_the_one_before(new_stack, upstreams):
+    stack = new_stack()
+    key_file = stack.directory / "cookie.key"
+    stack.config["cookie_key_file"] = str(key_file)
+    old = f"{int(time.time()) - 31 * 86400} {'44' * 32}\n"
+    key_file.write_text(old)
+    key_file.chmod(0o600)
+    (stack.directory / "cookie.key.new").mkdir()  # in the way of the new one
+    stack.write_tenants(tenants(upstreams))
+    stack.start()
+    wait_until(lambda: "no_cookie_key" in stack.agents[0].log(), "told", 30)
+    _, cookie = enter(stack, "shared.test", "/owui/")
+    assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"
+    assert "the keys that there are stay in use" in stack.agents[0].log()
+    assert key_file.read_text() == old
+
+
+def test_a_slow_disk_keeps_nobody_waiting_for_a_new_key(new_stack, upstreams):
+    stack = new_stack()
+    clock, disk = Clock(stack), SlowDisk(stack, "/cookie.key.new")
+    key_file = stack.directory / "cookie.key"
+    stack.config["cookie_key_file"] = str(key_file)
+    key_file.write_text(f"{int(time.time()) - 29 * 86400} {'55' * 32}\n")
+    key_file.chmod(0o600)
+    first = tenants(upstreams)
+    stack.write_tenants(first)
+    stack.start()
+    _, cookie = enter(stack, "shared.test", "/owui/")
+    clock.go_on(120, wall_s=2 * 86400)
+    wait_until((stack.directory / "cookie.key.new").exists, "a new key is being written", 30)
+    late = {"hosts": ["late.test"], "upstream": upstreams["alpha"].url, "https": "off"}
+    stack.write_tenants({**first, "late": late})
+    wait_until(lambda: request(stack.http_port, "/", "late.test").status == 200, "live", 30)
+    enter(stack, "shared.test", "/owui/")
+    assert lines_of(key_file, 1)
+    disk.done()
+    wait_until(lambda: lines_of(key_file, 2), "the new key is there", 30)
+    assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"
 
 
 def test_a_tenant_that_is_gone_has_nothing(new_stack, upstreams):

@@ -1,0 +1,47 @@
+"""What is preloaded into a stack's agents, so that time passes at once and disks are slow."""
+
+import struct
+
+import pytest
+
+from .stack import BINARY, SANITIZERS
+
+TESTS = BINARY.resolve().parents[2] / "tests"
+
+
+def preload(stack, library, **environment):
+    path = TESTS / library
+    if not path.exists():
+        pytest.skip(f"needs {path}, which is built with the tests")
+    before = stack.agent_env.get("LD_PRELOAD")
+    stack.agent_env.update(
+        environment,
+        ASAN_OPTIONS=SANITIZERS["ASAN_OPTIONS"] + ":verify_asan_link_order=0",
+        LD_PRELOAD=str(path) if before is None else f"{before} {path}",
+    )
+
+
+class Clock:
+    """The clocks of a stack's agents; it is made before they are started."""
+
+    def __init__(self, stack):
+        self.path = stack.directory / "clock"
+        self.path.write_bytes(struct.pack("qq", 0, 0))
+        preload(stack, "clock_shift.so", CLOCK_SHIFT=str(self.path))
+
+    def go_on(self, seconds, wall_s=0):
+        """The monotonic clock's seconds since the start, and those of the wall's."""
+        with open(self.path, "r+b") as file:
+            file.write(struct.pack("qq", wall_s, seconds))
+
+
+class SlowDisk:
+    """Files with `name` in their paths are not on the disk until it is done."""
+
+    def __init__(self, stack, name):
+        self.path = stack.directory / "slow"
+        self.path.touch()
+        preload(stack, "slow_sync.so", SLOW_SYNC=str(self.path), SLOW_SYNC_NAME=name)
+
+    def done(self):
+        self.path.unlink(missing_ok=True)
