@@ -16,6 +16,15 @@
 
 enum { ANSWER_MAX_BYTES = JSON_MAX_TEXT_BYTES, TIMEOUT_S = 30 };
 
+static void set_silent(const char *path, struct error_text *text)
+{
+    error_set(
+        text, ERROR_TIMEOUT,
+        "no answer on %s within %d s: the daemon hangs, or has very much to do (journalctl -u "
+        "owui-spoa); what was asked of it may still be done",
+        path, TIMEOUT_S);
+}
+
 static int connect_to(const char *path, struct error_text *text)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -26,10 +35,15 @@ static int connect_to(const char *path, struct error_text *text)
     }
     strcpy(address.sun_path, path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    /* Before connecting, which waits too when a daemon that hangs has its queue full. */
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == 0 &&
+        connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
+    if (fd >= 0 && errno == EAGAIN) {
+        set_silent(path, text);
+        close(fd);
+        return -1;
     }
     const char *fix =
         errno == EACCES         ? " (try sudo, or join the socket's group)"
@@ -70,8 +84,10 @@ static char *receive_all(int fd, size_t *size)
         ssize_t count = recv(fd, answer + *size, capacity - *size, 0);
         if (count < 0 && errno == EINTR)
             continue;
+        if (count >= 0 && *size > ANSWER_MAX_BYTES)
+            errno = EMSGSIZE;
         if (count < 0 || *size > ANSWER_MAX_BYTES) {
-            free(answer);
+            free(answer); /* which leaves errno */
             return NULL;
         }
         if (count == 0)
@@ -82,6 +98,13 @@ static char *receive_all(int fd, size_t *size)
 
 static struct json *parse_answer(struct slice answer, unsigned *status, struct error_text *text)
 {
+    struct error_text reason = {""};
+    if (answer.size == 0) {
+        error_set(text, ERROR_CLOSED,
+                  "the daemon closed the connection without an answer: it is ending, or was asked "
+                  "for too much at once; what was asked of it may have been done");
+        return NULL;
+    }
     const char *body = memmem(answer.data, answer.size, "\r\n\r\n", 4);
     if (body == NULL || answer.size < 12 || memcmp(answer.data, "HTTP/1.", 7) != 0) {
         error_set(text, ERROR_PROTOCOL, "the answer on the admin socket is not HTTP");
@@ -89,7 +112,11 @@ static struct json *parse_answer(struct slice answer, unsigned *status, struct e
     }
     *status = (unsigned)strtoul(answer.data + 9, NULL, 10);
     struct slice json = slice_skip(answer, (size_t)(body - answer.data) + 4);
-    return json_parse(json, JSON_MAX_TEXT_BYTES, NULL, text);
+    struct json *value = json_parse(json, JSON_MAX_TEXT_BYTES, NULL, &reason);
+    if (value == NULL)
+        error_set(text, ERROR_PROTOCOL, "the answer on the admin socket is cut off, or no JSON: %s",
+                  reason.text);
+    return value;
 }
 
 struct json *admin_request(const char *socket_path, const char *method, const char *path,
@@ -117,6 +144,8 @@ struct json *admin_request_if(const char *socket_path, const char *method, const
         received = receive_all(fd, &size);
     if (received != NULL)
         answer = parse_answer(slice_from(received, size), status, text);
+    else if (fd >= 0 && errno == EAGAIN)
+        set_silent(socket_path, text);
     else if (fd >= 0)
         error_set_errno(text, "no answer on %s", socket_path);
     if (fd >= 0)
