@@ -1,15 +1,19 @@
 /* `owui-spoa token`: who may ask over TCP. It works on the file; the daemon looks at that itself.
  */
+#include "acme/file.h"
 #include "admin/admin_tokens.h"
 #include "ask.h"
 #include "command.h"
 #include "core/clock.h"
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "core/time_text.h"
 #include "terminal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 
 struct wish {
     const char *configuration;
@@ -103,19 +107,40 @@ static int list(const struct wish *wish)
     return EXIT_GOOD;
 }
 
-static int perform(struct wish *wish, const char *verb, const char *name)
+/* Of two changes at once the later would undo the other: a token that was removed would be back.
+ * The lock is the folder's, since the file is another one after each change. */
+static MUST_CHECK enum error lock(struct folder *folder, const char *path, struct error_text *why)
+{
+    char *folder_path = memory_copy_text(file_path_folder(path));
+    enum error error = folder_open(folder, folder_path, 0750, why);
+    while (error == ERROR_OK && flock(folder->fd, LOCK_EX) != 0)
+        if (errno != EINTR)
+            error = error_set_errno(why, "cannot lock %s", folder_path);
+    free(folder_path);
+    return error;
+}
+
+static int perform_on(struct wish *wish, const char *path, const char *verb, const char *name)
 {
     struct error_text why;
+    struct folder folder = {.fd = -1};
     bool adds = strcmp(verb, "add") == 0;
     bool removes = strcmp(verb, "remove") == 0;
-    char *path = file_of(wish);
-    if (path == NULL)
-        return EXIT_WRONG;
-    enum error error = admin_tokens_read(path, &wish->tokens, &why);
+    enum error error = adds || removes ? lock(&folder, path, &why) : ERROR_OK;
+    if (error == ERROR_OK)
+        error = admin_tokens_read(path, &wish->tokens, &why);
     int code = error != ERROR_OK && error != ERROR_NOT_FOUND ? fail(&why)
                : adds                                        ? add(wish, path, name)
                : removes                                     ? remove_token(wish, path, name)
                                                              : list(wish);
+    folder_close(&folder);
+    return code;
+}
+
+static int perform(struct wish *wish, const char *verb, const char *name)
+{
+    char *path = file_of(wish);
+    int code = path != NULL ? perform_on(wish, path, verb, name) : EXIT_WRONG;
     free(path);
     return code;
 }

@@ -202,3 +202,23 @@ def test_what_changed_since_it_was_shown_is_not_overwritten(host, there):
     assert host.cfg.read_text() == changed
     assert not list(host.folder.glob("tenants.d/*"))
     assert not list(host.folder.rglob("*.before*"))
+
+
+def test_tokens_that_are_made_at_once_are_all_there(tmp_path):
+    path = tmp_path / "new" / "tokens.json"
+    names = {f"t{number}" for number in range(8)}
+    running = [
+        subprocess.Popen(
+            [BINARY, "token", "add", name, "--file", path],
+            env={**os.environ, **SANITIZERS},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in names
+    ]
+    for one in running:
+        told = one.communicate(timeout=120)[1]
+        assert one.returncode == 0, told
+    done = run_agent_command("token", "list", "--file", path, "--json")
+    assert {token["name"] for token in json.loads(done.stdout)["tokens"]} == names
