@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "diff_labels.h"
 #include "probes.h"
+#include "terminal.h"
 #include "undrained.h"
 #include "verdict.h"
 
@@ -288,6 +289,28 @@ struct json *diff_json(const struct diff_wish *wish, struct diagnostics *before,
     return root;
 }
 
+static size_t count_errors(const struct diagnostics *diagnostics, const char *file)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct diagnostic *one = &diagnostics->items[i];
+        count += one->severity == SEVERITY_ERROR && one->place.file != NULL &&
+                 strcmp(one->place.file, file) == 0;
+    }
+    return count;
+}
+
+/* Whether the change itself is wrong: "0 decisions differ" must not be all that is told then. */
+static bool has_new_errors(const struct diagnostics *before, const struct diagnostics *after)
+{
+    for (size_t i = 0; i < after->count; i++) {
+        const char *file = after->items[i].place.file;
+        if (file != NULL && count_errors(after, file) > count_errors(before, file))
+            return true;
+    }
+    return after->errors > before->errors;
+}
+
 static int compare(const struct diff_wish *wish, bool as_json)
 {
     struct comparison comparison;
@@ -295,6 +318,7 @@ static int compare(const struct diff_wish *wish, bool as_json)
     int code = EXIT_WRONG;
     comparison_init(&comparison);
     bool usable = comparison_load(&comparison, wish, &before, &after);
+    bool is_wrong = has_new_errors(&before, &after);
     verdict_print_errors(&before);
     verdict_print_errors(&after);
     if (usable) {
@@ -305,7 +329,12 @@ static int compare(const struct diff_wish *wish, bool as_json)
             ask_print_json(root);
         else
             print_text(&comparison, unseen_names);
-        code = comparison.differ > 0 || json_count(unseen_names) > 0 ? EXIT_BAD : EXIT_GOOD;
+        code = is_wrong                                                ? EXIT_WRONG
+               : comparison.differ > 0 || json_count(unseen_names) > 0 ? EXIT_BAD
+                                                                       : EXIT_GOOD;
+        if (is_wrong)
+            terminal_complain("what is wrong would not come into force: it is compared as if it "
+                              "were not there");
         json_free(root);
         json_free(unseen_names);
     }
@@ -336,7 +365,7 @@ static const struct command_usage USAGE = {
              "of tenants.d. Names of upstreams are not looked up.",
     .exit_codes = {"nothing differs",
                    "something does, or a tenant is not the same in what no decision shows",
-                   "wrong usage or configuration"},
+                   "wrong usage or configuration; what it is to become is wrong in some place"},
     .examples = {"owui-spoa diff /tmp/sales.json", "owui-spoa diff --to-config owui-spoa.json.new"},
     .max_words = 1,
 };

@@ -300,3 +300,28 @@ def test_run_does_not_start_where_it_cannot_listen(configuration):
     done = run("run", "-c", configuration(listen=["unix:/nowhere/agent.sock"]))
     assert done.returncode == 2
     assert "cannot_listen address=unix:/nowhere/agent.sock" in done.stderr
+
+
+def test_a_diff_of_what_is_wrong_is_no_good_news(configuration, tmp_path):
+    """A script asks before it puts the file in place."""
+    path = configuration({"chat": GOOD})
+    new = tmp_path / "all.json"
+    for text, code in (
+        (json.dumps({"tenants": {"chat": GOOD}}), 0),
+        (json.dumps({"tenants": {"chat": {**GOOD, "hosts": ["other.test"]}}}), 1),
+        (json.dumps({"tenants": {"chat": GOOD, "new": {"hosts": ["n.test"]}}}), 2),
+        (json.dumps({"tenants": {"chat": BAD}}), 2),
+        ('{"tenants": {"chat"', 2),
+        ("", 2),
+    ):
+        new.write_text(text)
+        done = run("diff", new, "-c", path)
+        assert done.returncode == code, (text, done)
+        assert ("is wrong would not come into force" in done.stderr) == (code == 2)
+        done = run("diff", new, "-c", path, "--json")
+        assert done.returncode == code and '"differ"' in done.stdout, done
+    new.write_text(json.dumps({"tenants": {"chat": GOOD}}))
+    # What was wrong before is not the change's fault.
+    (tmp_path / "tenants.d" / "old.json").write_text(json.dumps({"tenants": {"b": BAD}}))
+    done = run("diff", new, "-c", path)
+    assert done.returncode == 0, done
