@@ -2,6 +2,7 @@
 #include "setup_run.h"
 
 #include "core/memory.h"
+#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,29 +13,6 @@
 #include <unistd.h>
 
 enum { OUTPUT_MAX_BYTES = 64 * 1024 };
-
-/* A person's PATH may lack what root's has. */
-static char *find_program(const char *name)
-{
-    static const char *const FOLDERS[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
-                                          "/usr/bin",        "/sbin",          "/bin"};
-    const char *path = getenv("PATH");
-    while (path != NULL && *path != '\0') {
-        size_t size = strcspn(path, ":");
-        char *file = memory_format("%.*s/%s", (int)size, path, name);
-        if (size > 0 && access(file, X_OK) == 0)
-            return file;
-        free(file);
-        path += size + (path[size] == ':');
-    }
-    for (size_t i = 0; i < COUNT_OF(FOLDERS); i++) {
-        char *file = memory_format("%s/%s", FOLDERS[i], name);
-        if (access(file, X_OK) == 0)
-            return file;
-        free(file);
-    }
-    return NULL;
-}
 
 /* Everything till the end, the beginning of it when it is too long. */
 static char *read_output(int fd)
@@ -75,7 +53,7 @@ int setup_run(const char *const *command, char **output)
     int ends[2];
     int status = 0;
     pid_t pid;
-    char *program = find_program(command[0]);
+    char *program = program_find(command[0], true);
     if (output != NULL)
         *output = NULL;
     if (program == NULL || pipe2(ends, O_CLOEXEC) != 0) {

@@ -9,6 +9,7 @@
 #include "command.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "program.h"
 #include "readiness.h"
 #include "streams.h"
 #include "terminal.h"
@@ -107,7 +108,9 @@ static void say_state(const struct upgrade *upgrade)
                       upgrade->stage == STAGE_READY     ? "; its servers are ready"
                       : upgrade->stage == STAGE_STOPPED ? "; nothing of it is waited for any more"
                                                         : "");
-    terminal_complain_more("  ", "to go on: owui-spoa upgrade %s", name);
+    terminal_complain_more("  ", "to go on: owui-spoa upgrade %s%s%s", name,
+                           upgrade->wish->to != NULL ? " --to " : "",
+                           upgrade->wish->to != NULL ? upgrade->wish->to : "");
     terminal_complain_more("  ",
                            "to end it: owui-spoa maintenance %s --off, once its servers are "
                            "ready",
@@ -419,11 +422,29 @@ static bool wait_until_ready(struct upgrade *upgrade)
 
 /* -- All of it --------------------------------------------------------------------------------- */
 
+/* A slip of the fingers is to be met before anybody is turned away for it. */
+static bool is_as_wished(const struct upgrade *upgrade)
+{
+    const struct wish *wish = upgrade->wish;
+    const struct json *versions = json_get(json_get(upgrade->tenant, "definition"), "versions");
+    if (wish->to != NULL && json_get(versions, wish->to) == NULL) {
+        terminal_complain("%s has no version \"%s\": owui-spoa tenants %s shows its \"versions\"",
+                          wish->name, wish->to, wish->name);
+        return false;
+    }
+    char *program = wish->command != NULL ? program_find(wish->command[0], false) : NULL;
+    if (wish->command != NULL && program == NULL)
+        terminal_complain("there is no program \"%s\" that could be run", wish->command[0]);
+    bool good = wish->command == NULL || program != NULL;
+    free(program);
+    return good;
+}
+
 /* Whether it can be done at all, before anything is changed. */
 static bool look(struct upgrade *upgrade)
 {
     struct error_text why;
-    if (!ask_tenant(upgrade))
+    if (!ask_tenant(upgrade) || !is_as_wished(upgrade))
         return false;
     if (readiness_count(upgrade->servers) == 0) {
         terminal_complain("%s has no server of its own: its upstream depends on the label, or is a "

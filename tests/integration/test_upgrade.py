@@ -239,6 +239,8 @@ def test_another_version_is_switched_to_while_nobody_is_let_in(installed):
         tenant = {"hosts": [HOST], "versions": versions, "active": "blue", "https": "off"}
         installed.stack.write_tenants({"chat": tenant})
         wait_until(lambda: installed.version() == "blue", "it has versions", 30)
+        done = installed.run("--wait", "0", "--to", "green", "--", "false")
+        assert done.returncode == 1 and "upgrade chat --to green" in done.stderr, done.stderr
         done = installed.run("--wait", "0", "--to", "green", "--yes")
         assert done.returncode == 0, done.stderr
         assert installed.answer().json()["version"] == "0.12.0"
@@ -255,6 +257,13 @@ def test_what_cannot_be_upgraded_so(installed):
     assert done.returncode == 1
     assert 'there is no tenant "nobody"' in done.stderr
     assert "nothing was changed" in done.stderr
+    # A slip of the fingers costs nobody an outage.
+    done = installed.run("--", "dokcer", "compose", "up")
+    assert done.returncode == 1 and 'no program "dokcer"' in done.stderr, done.stderr
+    assert "nothing was changed" in done.stderr and not installed.is_in_maintenance()
+    done = installed.run("--to", "gren", "--", "true")
+    assert done.returncode == 1 and 'no version "gren"' in done.stderr, done.stderr
+    assert "nothing was changed" in done.stderr and not installed.is_in_maintenance()
     installed.stack.haproxy.stop()
     done = installed.run("--", "true")
     assert done.returncode == 1
