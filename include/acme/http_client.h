@@ -2,8 +2,8 @@
  * loaded when the first client is made.
  *
  * Whatever a server does, a request ends: https only, no redirects, no cookies, limits on time,
- * speed and size. Several run at once, over as few connections as the server allows (HTTP/2 where
- * it can).
+ * speed and size. Several run at once, each on a connection of its own, which the next one takes
+ * over.
  */
 #pragma once
 
@@ -12,11 +12,11 @@
 
 /* Zero means the default that the comment names. */
 struct http_client_settings {
-    const char *ca_file;       /* trusted roots; NULL: the system's */
-    int64_t timeout_ms;        /* 60000: for a whole exchange */
-    int64_t connect_ms;        /* 15000: of that for the connection */
-    size_t answer_max_bytes;   /* 256 KiB */
-    long connections_per_host; /* 4 */
+    const char *ca_file;     /* trusted roots; NULL: the system's */
+    int64_t timeout_ms;      /* 60000: for a whole exchange */
+    int64_t connect_ms;      /* 15000: of that for the connection */
+    size_t answer_max_bytes; /* 256 KiB */
+    size_t at_once; /* 8: exchanges; others wait for their turn, and their time begins with it */
 };
 
 struct http_client;

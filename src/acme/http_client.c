@@ -3,6 +3,9 @@
  * libcurl says which sockets and which moment it waits for; the loop tells it when they come. What
  * has ended is collected after each such call, and told from a list that survives whatever the
  * callbacks do to other exchanges.
+ *
+ * Exchanges wait for their turn here, and never in libcurl: of those that wait there for a
+ * connection, as many do where HTTP/2 is to carry all, 7.88 at times forgets one for good.
  */
 #include "acme/http_client.h"
 
@@ -20,7 +23,7 @@ enum {
     HEADERS_MAX_BYTES = 64 * 1024,
     SLOW_BYTES_PER_S = 50, /* for SLOW_S seconds: a peer that wants to keep us */
     SLOW_S = 15,
-    CONNECTIONS_PER_HOST = 4,
+    AT_ONCE = 8,
     SMALL_HEADER_SIZE = 128,
     COOKIES_SIZE = 2048,
     LINK_SIZE = ACME_URL_SIZE + 64,
@@ -29,15 +32,22 @@ enum {
 /* There when there is a client. */
 static const struct libcurl *const curl = &libcurl;
 
+/* From the first to the last: those that came first. */
+struct exchange_list {
+    struct http_exchange *first, *last;
+    size_t count;
+};
+
 struct http_client {
     struct main_loop *loop;
-    struct main_timer *timer;
+    struct main_timer *timer;      /* libcurl's */
+    struct main_timer *turn_timer; /* somebody may have to begin, outside of everybody's call */
     CURLM *multi;
     struct curl_slist *post_headers;
     char *ca_file;
     struct http_client_settings settings;
-    struct http_exchange *first; /* all that run */
-    size_t running;
+    struct exchange_list running;
+    struct exchange_list waiting;
 };
 
 /* One socket of libcurl's; it keeps the pointer for us. */
@@ -49,6 +59,7 @@ struct client_socket {
 
 struct http_exchange {
     struct http_client *client;
+    struct exchange_list *list; /* that it is in; NULL: none */
     struct http_exchange *next, *previous;
     CURL *easy;
     http_answer_fn *on_answer;
@@ -253,16 +264,32 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
 
 /* -- Exchanges -- */
 
-static void unlink_exchange(struct http_exchange *exchange)
+static void append(struct exchange_list *list, struct http_exchange *exchange)
 {
-    struct http_client *client = exchange->client;
+    exchange->list = list;
+    exchange->next = NULL;
+    exchange->previous = list->last;
+    if (list->last != NULL)
+        list->last->next = exchange;
+    else
+        list->first = exchange;
+    list->last = exchange;
+    list->count++;
+}
+
+static void take_out(struct http_exchange *exchange)
+{
+    struct exchange_list *list = exchange->list;
     if (exchange->previous != NULL)
         exchange->previous->next = exchange->next;
     else
-        client->first = exchange->next;
+        list->first = exchange->next;
     if (exchange->next != NULL)
         exchange->next->previous = exchange->previous;
-    client->running--;
+    else
+        list->last = exchange->previous;
+    list->count--;
+    exchange->list = NULL;
 }
 
 static void free_exchange(struct http_exchange *exchange)
@@ -279,9 +306,12 @@ void http_exchange_cancel(struct http_exchange *exchange)
 {
     if (exchange == NULL)
         return;
-    curl->multi_remove_handle(exchange->client->multi, exchange->easy);
-    unlink_exchange(exchange);
+    struct http_client *client = exchange->client;
+    if (exchange->list == &client->running)
+        curl->multi_remove_handle(client->multi, exchange->easy);
+    take_out(exchange);
     free_exchange(exchange);
+    main_timer_once(client->turn_timer, 0);
 }
 
 static const char *reason_of(const struct http_exchange *exchange, CURLcode result)
@@ -357,8 +387,41 @@ static void tell_probe(struct http_exchange *exchange, CURLcode result)
     exchange->on_probed(exchange->context, &answer);
 }
 
-/* Tells the exchanges that have ended. Each is off all lists before it is told, so that its owner
- * may send, cancel, or free whatever else it has. */
+/* Its owner may send, cancel, or free whatever else it has: the exchange is off all lists. */
+static void end(struct http_exchange *exchange, CURLcode result)
+{
+    take_out(exchange);
+    if (exchange->on_probed != NULL)
+        tell_probe(exchange, result);
+    else
+        tell(exchange, result);
+    free_exchange(exchange);
+}
+
+static bool has_turn(const struct http_client *client)
+{
+    return client->running.count < client->settings.at_once;
+}
+
+static void begin(struct http_exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    if (curl->multi_add_handle(client->multi, exchange->easy) != CURLM_OK) {
+        end(exchange, CURLE_OUT_OF_MEMORY);
+        return;
+    }
+    take_out(exchange);
+    append(&client->running, exchange);
+}
+
+static void on_turn(void *context)
+{
+    struct http_client *client = context;
+    while (client->waiting.first != NULL && has_turn(client))
+        begin(client->waiting.first);
+}
+
+/* Tells the exchanges that have ended. */
 static void collect(struct http_client *client)
 {
     CURLMsg *message;
@@ -370,13 +433,9 @@ static void collect(struct http_client *client)
             continue;
         curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
         curl->multi_remove_handle(client->multi, exchange->easy);
-        unlink_exchange(exchange);
-        if (exchange->on_probed != NULL)
-            tell_probe(exchange, result);
-        else
-            tell(exchange, result);
-        free_exchange(exchange);
+        end(exchange, result);
     }
+    on_turn(client);
 }
 
 enum allowed { ALLOW_HTTPS, ALLOW_HTTP, ALLOW_BOTH };
@@ -439,10 +498,8 @@ static bool set_request(struct http_exchange *exchange, const struct http_reques
                               request->body.size > 0 ? exchange->request_body.data : "") ==
                 CURLE_OK &&
             curl->easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->client->post_headers) == CURLE_OK;
-    /* HTTP/2 has room for all orders in one connection: wait for it rather than open another. */
-    curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-    return set;
+    return set &&
+           curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK;
 }
 
 /* NULL when memory runs out. */
@@ -461,19 +518,17 @@ static struct http_exchange *new_exchange(struct http_client *client, void *cont
     return exchange;
 }
 
-/* Takes over the exchange; NULL when it cannot begin, or is not `ready`. */
+/* Takes over the exchange; NULL when it is not `ready`. */
 static struct http_exchange *start(struct http_exchange *exchange, bool ready)
 {
     struct http_client *client = exchange->client;
-    if (!ready || curl->multi_add_handle(client->multi, exchange->easy) != CURLM_OK) {
+    if (!ready) {
         free_exchange(exchange);
         return NULL;
     }
-    exchange->next = client->first;
-    if (client->first != NULL)
-        client->first->previous = exchange;
-    client->first = exchange;
-    client->running++;
+    append(&client->waiting, exchange);
+    if (has_turn(client))
+        main_timer_once(client->turn_timer, 0);
     return exchange;
 }
 
@@ -555,14 +610,11 @@ static bool set_own_connection(struct http_exchange *exchange, const char *url,
     const struct http_request request = {.method = HTTP_GET, .url = url};
     exchange->connect_to = curl->slist_append(NULL, entry);
     free(entry);
-    bool set =
-        exchange->connect_to != NULL && set_request(exchange, &request) &&
-        curl->easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&
-        curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK &&
-        curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
-        curl->easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
-        curl->easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
-    curl->easy_setopt(easy, CURLOPT_PIPEWAIT, 0L);
+    bool set = exchange->connect_to != NULL && set_request(exchange, &request) &&
+               curl->easy_setopt(easy, CURLOPT_CONNECT_TO, exchange->connect_to) == CURLE_OK &&
+               curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L) == CURLE_OK &&
+               curl->easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK &&
+               curl->easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
     return set;
 }
 
@@ -616,7 +668,7 @@ struct http_exchange *http_client_look(struct http_client *client, const struct 
 
 size_t http_client_running(const struct http_client *client)
 {
-    return client->running;
+    return client->running.count + client->waiting.count;
 }
 
 /* -- The client -- */
@@ -629,8 +681,8 @@ static void apply_defaults(struct http_client_settings *settings)
         settings->connect_ms = CONNECT_MS;
     if (settings->answer_max_bytes == 0)
         settings->answer_max_bytes = ANSWER_MAX_BYTES;
-    if (settings->connections_per_host == 0)
-        settings->connections_per_host = CONNECTIONS_PER_HOST;
+    if (settings->at_once == 0)
+        settings->at_once = AT_ONCE;
     settings->ca_file = NULL; /* copied */
 }
 
@@ -640,9 +692,7 @@ static bool set_multi(struct http_client *client)
     return curl->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, want_socket) == CURLM_OK &&
            curl->multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
            curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, want_timer) == CURLM_OK &&
-           curl->multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK &&
-           curl->multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-                              client->settings.connections_per_host) == CURLM_OK;
+           curl->multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK;
 }
 
 enum error http_client_possible(struct error_text *why)
@@ -663,6 +713,7 @@ struct http_client *http_client_new(struct main_loop *loop,
     if (settings->ca_file != NULL)
         client->ca_file = memory_copy_text(slice_of(settings->ca_file));
     client->timer = main_timer_new(loop, on_timer, client);
+    client->turn_timer = main_timer_new(loop, on_turn, client);
     client->multi = curl->multi_init();
     client->post_headers = curl->slist_append(NULL, "Content-Type: application/jose+json");
     if (client->multi == NULL || client->post_headers == NULL || !set_multi(client)) {
@@ -678,12 +729,15 @@ void http_client_free(struct http_client *client)
     if (client == NULL)
         return;
     /* Cancelling takes the first out of the list, which the analyzer does not see. */
-    while (client->first != NULL)
-        http_exchange_cancel(client->first); /* NOLINT(clang-analyzer-unix.Malloc) */
+    while (client->running.first != NULL)
+        http_exchange_cancel(client->running.first); /* NOLINT(clang-analyzer-unix.Malloc) */
+    while (client->waiting.first != NULL)
+        http_exchange_cancel(client->waiting.first); /* NOLINT(clang-analyzer-unix.Malloc) */
     if (client->multi != NULL)
         curl->multi_cleanup(client->multi); /* gives its sockets back through want_socket() */
     curl->slist_free_all(client->post_headers);
     main_timer_free(client->timer);
+    main_timer_free(client->turn_timer);
     free(client->ca_file);
     free(client);
 }

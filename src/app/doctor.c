@@ -317,7 +317,7 @@ static bool open_doctor(struct doctor *doctor)
         .ca_file = haproxy->upstream_ca_file,
         .timeout_ms = PROBE_MS,
         .connect_ms = PROBE_MS,
-        .connections_per_host = PROBES_AT_ONCE,
+        .at_once = PROBES_AT_ONCE,
     };
     const struct dns_client_settings dns = {
         .nameservers = (const char *const *)configuration->nameservers,

@@ -307,7 +307,7 @@ static void make_client(struct health *health)
         .timeout_ms = TIMEOUT_MS,
         .connect_ms = CONNECT_MS,
         .answer_max_bytes = BODY_MAX_BYTES,
-        .connections_per_host = HEALTH_CHECKS_AT_ONCE,
+        .at_once = HEALTH_CHECKS_AT_ONCE,
     };
     struct error_text why;
     health->client = http_client_new(health->main_loop, &settings, &why);

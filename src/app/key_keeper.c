@@ -19,6 +19,7 @@ enum {
     LOOK_AFTER_MS = 20,
     TICK_MS = 1000,
     FETCH_TIMEOUT_MS = 15000,
+    FETCHES_AT_ONCE = 64, /* issuers that hang do not hold others up */
 };
 
 struct source {
@@ -223,7 +224,8 @@ static bool has_client(struct key_keeper *keeper)
 {
     const struct http_client_settings settings = {.ca_file = keeper->settings.ca_file,
                                                   .timeout_ms = FETCH_TIMEOUT_MS,
-                                                  .answer_max_bytes = JWK_SET_MAX_BYTES};
+                                                  .answer_max_bytes = JWK_SET_MAX_BYTES,
+                                                  .at_once = FETCHES_AT_ONCE};
     struct error_text why;
     if (keeper->client == NULL) {
         keeper->client = http_client_new(keeper->main_loop, &settings, &why);

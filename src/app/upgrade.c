@@ -11,6 +11,7 @@
 #include "core/memory.h"
 #include "program.h"
 #include "readiness.h"
+#include "route/replica.h"
 #include "streams.h"
 #include "terminal.h"
 
@@ -518,6 +519,7 @@ static bool open_upgrade(struct upgrade *upgrade)
         .ca_file = upgrade->configuration->haproxy.upstream_ca_file,
         .timeout_ms = SERVER_MS,
         .connect_ms = SERVER_MS,
+        .at_once = REPLICAS_MAX,
     };
     upgrade->socket = memory_copy_text(slice_of(socket));
     upgrade->loop = main_loop_new(&why);

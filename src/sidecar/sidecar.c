@@ -22,6 +22,7 @@ enum {
     LOOK_TIMEOUT_MS = 3000,
     LOOKS = 2, /* without an answer in time, until a HAProxy that was there is not to be seen */
     PROBE_TIMEOUT_MS = 3000,
+    PROBES_AT_ONCE = 16,
     HOLD_MS = 30000,
     AUDIT_LOOKS = 60, /* in so many looks every certificate is looked after once, */
     AUDIT_MAX = 32,   /* unless there are too many */
@@ -484,7 +485,8 @@ static bool open_all(struct sidecar *sidecar, const struct sidecar_settings *set
         return false;
     if ((sidecar->store = store_open(&settings->store, text)) == NULL)
         return false;
-    const struct http_client_settings probes = {.timeout_ms = PROBE_TIMEOUT_MS};
+    const struct http_client_settings probes = {.timeout_ms = PROBE_TIMEOUT_MS,
+                                                .at_once = PROBES_AT_ONCE};
     if ((sidecar->probes = http_client_new(sidecar->loop, &probes, text)) == NULL)
         return false;
     sidecar->publications = publications_new(sidecar, settings);
