@@ -607,6 +607,14 @@ def test_an_order_is_not_lost_to_what_it_replaces(new_mock):
     assert "certificate_failed" not in host.log()
 
 
+def test_many_orders_ask_a_few_things_at_once(new_mock):
+    cases = {f"m{number}": {} for number in range(40)}
+    mock, host = new_mock(cases)
+    assert {host.wait("ready")["name"] for _ in cases} == {file_of(case) for case in cases}
+    assert mock.most_at_once <= 8
+    assert "certificate_failed" not in host.log()
+
+
 # --- profiles and chains ----------------------------------------------------------------------------
 
 

@@ -98,6 +98,7 @@ class MockCa:
         self.nonces, self.accounts, self.orders = set(), {}, []
         self.numbers = itertools.count(1)
         self.ahead_s = 0  # of its clock
+        self.answering = self.most_at_once = 0  # requests
         self.broken = []  # what went wrong in here
         self.lock = threading.RLock()
         self.root_key, self.key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -335,11 +336,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return http_date((timestamp or time.time()) + self.ca.ahead_s)
 
     def _answer(self, body):
+        with self.ca.lock:
+            self.ca.answering += 1
+            self.ca.most_at_once = max(self.ca.most_at_once, self.ca.answering)
         try:
             told = self.ca.answer(self.command, self.path, body)
         except Exception:
             self.ca.broken.append(traceback.format_exc())
             raise
+        finally:
+            with self.ca.lock:
+                self.ca.answering -= 1
         if told.hang_up:
             self.close_connection = True
             return
