@@ -35,6 +35,7 @@
 #include "troubles.h"
 #include "watch.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,14 +335,22 @@ static bool open_listeners(struct daemon *daemon)
     return true;
 }
 
-/* What is to be recorded and cannot be ends the start, as a socket does. */
+/* What is to be recorded and cannot be ends the start, as a socket does. A disk that has become
+ * full does not: nobody shall be turned away for it. */
 static bool open_trace(struct daemon *daemon, unsigned loops)
 {
     const struct configuration *configuration = publisher_configuration(daemon->publisher);
+    unsigned entries = configuration->trace_entries;
     struct error_text why;
-    if (configuration->trace_entries == 0)
+    if (entries == 0)
         return true;
-    daemon->trace = trace_new(configuration->trace_entries, loops, configuration->trace_file, &why);
+    daemon->trace = trace_new(entries, loops, configuration->trace_file, &why);
+    if (daemon->trace == NULL && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+        log_event(LOG_ERROR, "trace_not_written", LOG_TEXT("reason", why.text),
+                  LOG_TEXT("so", "decisions are recorded in memory alone"),
+                  LOG_TEXT("hint", "make room, then restart the service"));
+        daemon->trace = trace_new(entries, loops, NULL, &why);
+    }
     if (daemon->trace == NULL)
         log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
     return daemon->trace != NULL;

@@ -12,7 +12,7 @@ struct trace_ring; /* one loop's */
 struct trace;      /* all of them */
 
 /* `entries` for each of `loops` rings. `path` NULL: in memory alone. What is at `path` becomes
- * path.old. NULL with the reason when the file cannot be had. */
+ * path.old. NULL with the reason, and errno, when the file cannot be had. */
 struct trace *trace_new(unsigned entries, unsigned loops, const char *path, struct error_text *why);
 void trace_free(struct trace *trace);                              /* NULL is fine */
 struct trace_ring *trace_ring(struct trace *trace, unsigned loop); /* NULL for no trace */

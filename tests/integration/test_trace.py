@@ -3,13 +3,15 @@ explained by the id that the client got."""
 
 import json
 import os
+import resource
 import signal
+import subprocess
 
 import pytest
 
 from support.clients import request
 from support.processes import wait_until
-from support.stack import run_agent_command
+from support.stack import BINARY, SANITIZERS, run_agent_command
 
 SECRETS = ["s3cret-query", "s3cret-cookie", "s3cret-token", "s3cret-body"]
 
@@ -191,6 +193,35 @@ def test_a_trace_that_cannot_be_written_ends_the_start(new_stack):
     stack.write_config()
     done = run_agent_command("run", "-c", stack.config_path)
     assert done.returncode == 2 and "/nowhere/trace.new" in done.stderr
+
+
+def no_room():
+    """Files get no longer, as on a full disk. (The signal would be the default.)"""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+
+def test_a_full_disk_keeps_nobody_from_being_served(new_stack, tmp_path):
+    """What was recorded before has filled it, and the service is restarted."""
+    trace = tmp_path / "trace"
+    stack = new_stack(changes={"trace": {"entries": 1000, "file": str(trace)}})
+    stack.write_config()
+    log = tmp_path / "log"
+    with open(log, "w") as out:
+        process = subprocess.Popen(
+            [BINARY, "run", "-c", stack.agent_config_path(0)],
+            stderr=out,
+            env={**os.environ, **SANITIZERS},
+            preexec_fn=no_room,
+        )
+    try:
+        wait_until(lambda: " ready " in log.read_text() or process.poll() is not None, "it serves")
+        assert " ready " in log.read_text(), log.read_text()
+    finally:
+        process.terminate()
+        code = process.wait(timeout=60)
+    assert code == 0 and "trace_not_written" in log.read_text()
+    assert "File too large" in log.read_text() and not list(tmp_path.glob("trace*"))
 
 
 def test_haproxy_tells_its_ids_only_where_they_are_recorded(recording, new_stack):
