@@ -10,6 +10,7 @@
 #include "terminal.h"
 #include "view.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -522,13 +523,15 @@ static bool read_token(struct doctor *doctor, const char *path)
 {
     char *line = doctor_keep(doctor, TOKEN_MAX_BYTES);
     FILE *file = path != NULL ? fopen(path, "re") : NULL;
+    errno = file != NULL ? 0 : errno;
     bool good = path == NULL || (file != NULL && fgets(line, TOKEN_MAX_BYTES, file) != NULL);
+    if (!good)
+        terminal_complain("--token-file %s: there is no token in it: %s", path,
+                          errno != 0 ? strerror(errno) : "it is empty");
     if (file != NULL)
         fclose(file);
-    if (!good) {
-        terminal_complain("%s cannot be read", path);
+    if (!good)
         return false;
-    }
     line[strcspn(line, " \r\n")] = '\0';
     doctor->token = path != NULL ? line : NULL;
     return true;

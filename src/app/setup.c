@@ -7,6 +7,7 @@
 #include "route/host.h"
 #include "terminal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -147,6 +148,23 @@ static int judge_host(const struct command_line *line, struct setup_wish *wish,
     return EXIT_GOOD;
 }
 
+/* Its folder: what the command line says, or with a tutorial's file the usual one. */
+static int judge_certbot(const struct command_line *line, struct setup_wish *wish)
+{
+    static const char USUAL[] = "/etc/letsencrypt";
+    const char *folder = wish->certbot != NULL ? wish->certbot : USUAL;
+    char *live = memory_format("%s/live", folder);
+    bool is_there = access(live, R_OK | X_OK) == 0;
+    int code = EXIT_GOOD;
+    if (wish->certbot == NULL && wish->tutorial != NULL && is_there)
+        wish->certbot = USUAL;
+    else if (wish->certbot != NULL && !is_there)
+        code = command_line_misused(line, "--certbot %s: %s cannot be read (%s); it is usually %s",
+                                    folder, live, strerror(errno), USUAL);
+    free(live);
+    return code;
+}
+
 /* What cannot be; EXIT_GOOD when it can. */
 static int judge(const struct command_line *line, struct setup_wish *wish)
 {
@@ -165,10 +183,7 @@ static int judge(const struct command_line *line, struct setup_wish *wish)
             line, "--staging is Let's Encrypt's: it does not go with --directory");
     if (wish->ca_file != NULL && access(wish->ca_file, R_OK) != 0)
         return command_line_misused(line, "--ca-file %s cannot be read", wish->ca_file);
-    if (wish->tutorial != NULL && wish->certbot == NULL &&
-        access("/etc/letsencrypt/live", F_OK) == 0)
-        wish->certbot = "/etc/letsencrypt";
-    return EXIT_GOOD;
+    return judge_certbot(line, wish);
 }
 
 static const struct command_usage USAGE = {

@@ -1,6 +1,7 @@
 /* Folders, HAProxy's own look at its files, and the two services: see setup.h. */
 #include "core/file_path.h"
 #include "core/memory.h"
+#include "doctor.h"
 #include "setup.h"
 #include "setup_run.h"
 #include "terminal.h"
@@ -60,6 +61,24 @@ static void tell_failure(const char *what, const char *output)
         fputc('\n', stderr);
 }
 
+/* What an old HAProxy says is that it does not know a word. */
+static void tell_version(void)
+{
+    static const char VERSION[] = "version ";
+    const char *const command[] = {"haproxy", "-v", NULL};
+    char *output = NULL;
+    const char *found =
+        setup_run(command, &output) == 0 && output != NULL ? strstr(output, VERSION) : NULL;
+    if (found != NULL) {
+        struct slice version = slice_of(found + sizeof(VERSION) - 1);
+        version = slice_head(version, strcspn(version.data, " -\n"));
+        const struct haproxy_fault *fault = doctor_haproxy_fault(version);
+        if (fault != NULL)
+            terminal_complain("HAProxy %.*s %s: %s", SLICE_PRINT(version), fault->what, fault->fix);
+    }
+    free(output);
+}
+
 static bool check_drafts(const struct setup_plan *plan, const char *folder)
 {
     struct hap_config config =
@@ -84,8 +103,10 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
                           folder, strerror(errno));
     else if (status == SETUP_NOT_FOUND)
         terminal_complain("there is no haproxy on this machine: apt-get install haproxy");
-    else if (status != 0)
+    else if (status != 0) {
         tell_failure("HAProxy does not take its configuration", output != NULL ? output : "");
+        tell_version();
+    }
     unlink(haproxy_path);
     unlink(spoe_path);
     free(output);

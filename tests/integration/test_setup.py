@@ -2,6 +2,8 @@
 systemd is shown by tests/package; here nothing is started."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -157,6 +159,7 @@ def test_a_name_of_the_world_is_as_dns_has_it(place):
         ((HOST, *UPSTREAM, "--name", "Big Chat"), "E201"),
         ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
         ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
+        ((HOST, *UPSTREAM, "--certbot", "/nowhere"), "it is usually /etc/letsencrypt"),
         ((HOST, *UPSTREAM, "more"), 'unexpected argument "more"'),
         ((HOST, *UPSTREAM, "--wait", "long"), '--wait "long"'),
     ],
@@ -252,3 +255,28 @@ def test_what_ends_with_somebody_elses_file_is_told(place):
     assert "ENDS" not in told and "listen postgres is not carried over" in " ".join(told.split())
     path.write_text("global\ndefaults\n    mode http\n")  # as the distribution has it
     assert "ENDS" not in place.run(HOST, *UPSTREAM, mode="--dry-run").stdout
+
+
+@pytest.mark.parametrize("version", ["1.8.19", "2.4.22-f8e3218"])
+def test_an_old_haproxy_is_called_that(place, tmp_path, version):
+    """Itself it says no more than that it does not know a word."""
+    haproxy = tmp_path / "bin" / "haproxy"
+    haproxy.parent.mkdir()
+    haproxy.write_text(
+        "#!/bin/sh\n"
+        f'test "$1" = -v && echo "HA-Proxy version {version} 2019/02/11" && exit 0\n'
+        "echo \"[ALERT] unknown keyword '.if' in 'global' section\" >&2; exit 1\n"
+    )
+    haproxy.chmod(0o755)
+    before = place.written()
+    done = subprocess.run(
+        list(map(str, place.command(HOST, *UPSTREAM))),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        env={**os.environ, **SANITIZERS, "PATH": f"{haproxy.parent}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 2 and "unknown keyword '.if'" in done.stderr, done.stderr
+    assert f"HAProxy {version.split('-')[0]} is older" in done.stderr
+    assert "HAProxy 2.6 or newer" in done.stderr and place.written() == before
