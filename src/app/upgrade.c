@@ -14,6 +14,7 @@
 #include "route/replica.h"
 #include "streams.h"
 #include "terminal.h"
+#include "upgrade_lock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -62,6 +63,7 @@ struct upgrade {
     const struct wish *wish;
     struct configuration *configuration;
     char *socket;
+    int lock; /* negative: it has not come to that */
     struct main_loop *loop;
     struct main_timer *timer;
     struct main_signal *signals[SIGNALS];
@@ -447,6 +449,11 @@ static bool look(struct upgrade *upgrade)
     struct error_text why;
     if (!ask_tenant(upgrade) || !is_as_wished(upgrade))
         return false;
+    upgrade->lock = upgrade_lock(upgrade->socket, upgrade->wish->name, &why);
+    if (upgrade->lock < 0) {
+        terminal_complain("%s", why.text);
+        return false;
+    }
     if (readiness_count(upgrade->servers) == 0) {
         terminal_complain("%s has no server of its own: its upstream depends on the label, or is a "
                           "backend of haproxy.cfg, or it is not in force",
@@ -538,6 +545,8 @@ static bool open_upgrade(struct upgrade *upgrade)
 
 static void close_upgrade(struct upgrade *upgrade)
 {
+    if (upgrade->lock >= 0)
+        close(upgrade->lock);
     streams_free(upgrade->streams);
     readiness_free(upgrade->servers);
     http_client_free(upgrade->client);
@@ -637,7 +646,7 @@ int upgrade_command(struct command_line *line)
     if (wish.command == NULL && !wish.yes && !isatty(STDIN_FILENO))
         return command_line_misused(
             line, "there is no terminal to ask on: a COMMAND behind \"--\", or --yes");
-    struct upgrade upgrade = {.wish = &wish};
+    struct upgrade upgrade = {.wish = &wish, .lock = -1};
     int code = EXIT_WRONG;
     if (open_upgrade(&upgrade)) {
         code = perform(&upgrade) ? EXIT_GOOD : EXIT_BAD;

@@ -232,6 +232,24 @@ def test_an_operator_presses_enter(installed):
     assert sanitizer_report(installed.printed()) is None
 
 
+def test_of_two_at_once_the_second_is_refused(installed):
+    """The first to be done would let people in while the other's database changes."""
+    script = f"until test -e {installed.migrated}; do sleep 0.05; done"
+    with installed.running("--wait", "0", "--", "sh", "-c", script) as process:
+        installed.await_printed("running sh")
+        done = installed.run("--wait", "0", "--", "true")
+        in_maintenance = installed.is_in_maintenance()
+        process.kill()
+        process.wait(60)
+        installed.migrated.touch()
+        assert done.returncode == 1 and "another upgrade of chat" in done.stderr, done.stderr
+        assert "nothing was changed" in done.stderr and in_maintenance
+    # Whatever ended the first: the same command goes on.
+    done = installed.run("--wait", "0", "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert not installed.is_in_maintenance()
+
+
 def test_another_version_is_switched_to_while_nobody_is_let_in(installed):
     other = Upstream("green", installed.folder, env={"WEBUI_VERSION": "0.12.0"}).start().wait()
     try:
