@@ -15,11 +15,12 @@ import urllib.request
 import ssl
 
 from .processes import Process, accepts, free_port, sanitizer_report, wait_until
-from .stack import HAPROXY, REPOSITORY, SANITIZERS
+from .stack import BINARY, HAPROXY, REPOSITORY, SANITIZERS
 
 PEBBLE = shutil.which("pebble")
 CHALLTESTSRV = shutil.which("pebble-challtestsrv")
-ACME_HOST = REPOSITORY / "build/asan/tests/acme_host"
+_BESIDE = BINARY.parents[2] / "tests/acme_host"  # of the same build, if the program is of one
+ACME_HOST = _BESIDE if _BESIDE.exists() else REPOSITORY / "build/asan/tests/acme_host"
 
 
 class Pebble:

@@ -39,6 +39,8 @@ BINARY = pathlib.Path(
 # others, which are about what the answer is, on a machine that may be busy with something else.
 USUAL_TIMEOUTS = {"timeouts": {"agent": "400ms"}}
 PATIENT_TIMEOUTS = {"timeouts": {"agent": "4s"}}
+# More than the default has threads meet that share nothing otherwise.
+LOOPS = int(os.environ.get("OWUI_LOOPS", "1"))
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -141,6 +143,7 @@ class Stack:
             "listen": [f"unix:{self.sockets[0]}"],
             "admin_socket": str(self.directory / "admin.sock"),
             "pages_listen": f"127.0.0.1:{self.pages_port}",
+            "loops": LOOPS,
             "tenants_dir": str(self.tenants_dir),
             "upstream_allow": ["127.0.0.0/8", "::1/128"],
             "haproxy": {
