@@ -115,6 +115,10 @@ typedef void route_conflict_fn(void *context, const struct route_conflict *confl
 struct route_registry *route_registry_new(void);
 void route_registry_free(struct route_registry *registry); /* frees every tenant */
 
+/* Whether who comes later gets what somebody has; from now on, until it is NULL. */
+typedef bool route_prefer_fn(void *context, const struct route_conflict *conflict);
+void route_registry_prefer(struct route_registry *registry, route_prefer_fn *prefer, void *context);
+
 /* Adds the tenant, or puts it in the place of the one with its name; takes ownership. Conflicts are
  * told through `on_conflict` (may be NULL); the rest of the tenant still counts. When a claim's
  * keeper goes, the next claimant gets it. */
@@ -124,6 +128,9 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
 bool route_registry_remove(struct route_registry *registry, struct slice name);
 const struct tenant *route_registry_find(const struct route_registry *registry, struct slice name);
 size_t route_registry_count(const struct route_registry *registry);
+/* Who has a key, as route_conflict tells it, that others claim too; NULL: nobody does. */
+const struct tenant *route_registry_contest(const struct route_registry *registry,
+                                            struct slice key);
 /* Whether a tenant of the registry has all hosts and paths that it claims. Costs nothing while no
  * two tenants claim the same. */
 bool route_registry_has_all(const struct route_registry *registry, const struct tenant *tenant);

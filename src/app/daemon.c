@@ -22,6 +22,7 @@
 #include "live.h"
 #include "map_keeper.h"
 #include "net/listener.h"
+#include "owner_keeper.h"
 #include "pages.h"
 #include "publisher.h"
 #include "report.h"
@@ -74,6 +75,7 @@ struct daemon {
     struct map_keeper *fallback;
     struct map_keeper *decisions;
     struct seals *seals;
+    struct owner_keeper *owners;
     struct main_signal *signals[4];
     struct main_timer *start_timer;
     struct main_timer *alive_timer;
@@ -252,6 +254,7 @@ static void on_reading(void *context, const struct reading *reading)
 {
     const struct daemon *daemon = context;
     history_look(daemon->live.history, reading);
+    owner_keeper_look(daemon->owners, publisher_contests(daemon->publisher));
     watch_named(daemon);
 }
 
@@ -536,6 +539,9 @@ static void start_history(struct daemon *daemon)
     if (daemon->live.history == NULL)
         log_event(LOG_NOTICE, "history_off", LOG_TEXT("reason", why.text));
     last_good_revive(daemon->live.history, daemon->publisher);
+    publisher_started(daemon->publisher);
+    daemon->owners = owner_keeper_new(folder);
+    owner_keeper_look(daemon->owners, publisher_contests(daemon->publisher));
 }
 
 static void start_timers(struct daemon *daemon)
@@ -655,6 +661,7 @@ static void stop(struct daemon *daemon)
     admin_files_free(daemon->files);
     admin_server_free(daemon->admin);
     history_close(daemon->live.history);
+    owner_keeper_free(daemon->owners);
     pages_free(daemon->pages);
     seals_free(daemon->seals);
     main_timer_free(daemon->start_timer);

@@ -539,6 +539,16 @@ size_t publisher_revive(struct publisher *publisher, const char *path, struct sl
     return revived;
 }
 
+void publisher_started(struct publisher *publisher)
+{
+    sources_started(publisher->sources);
+}
+
+struct json *publisher_contests(struct publisher *publisher)
+{
+    return sources_contests(publisher->sources);
+}
+
 static void on_scan(void *context)
 {
     publisher_folder_changed(context);

@@ -67,6 +67,10 @@ void publisher_detach(struct publisher *publisher);
 /* Tenants of a file that are wrong, as they were right in `text`: see sources_revive(). */
 size_t publisher_revive(struct publisher *publisher, const char *path, struct slice text);
 
+/* See sources.h. */
+void publisher_started(struct publisher *publisher);
+struct json *publisher_contests(struct publisher *publisher);
+
 /* The present one, borrowed until the main loop's next turn. */
 const struct snapshot *publisher_snapshot(const struct publisher *publisher);
 /* Hands out the present snapshot again, so that every loop wakes up. */

@@ -27,9 +27,20 @@ void sources_free(struct sources *sources)
     for (size_t i = 0; i < sources->changed_count; i++)
         free(sources->changed[i]);
     free(sources->changed);
+    for (size_t i = 0; i < sources->contest_count; i++)
+        free(sources->contests[i]);
+    free(sources->contests);
+    owners_free(sources->owners);
     route_registry_free(sources->registry);
     configuration_free(sources->configuration);
     free(sources);
+}
+
+void sources_started(struct sources *sources)
+{
+    route_registry_prefer(sources->registry, NULL, NULL);
+    owners_free(sources->owners);
+    sources->owners = NULL;
 }
 
 const struct configuration *sources_configuration(const struct sources *sources)

@@ -56,6 +56,12 @@ MUST_CHECK bool sources_read_named(struct sources *sources, const char *path,
 /* Such files, there or not; some may be there twice. For free(), each and all. */
 size_t sources_named(const struct sources *sources, char ***paths);
 
+/* All that was in force before the start is again, as far as it can be: from now on, what is
+ * claimed twice belongs to who has it. */
+void sources_started(struct sources *sources);
+/* What is claimed twice, and which file has it, as conf/owners.h tells; NULL when nothing is. */
+struct json *sources_contests(struct sources *sources);
+
 const struct configuration *sources_configuration(const struct sources *sources);
 struct route_registry *sources_registry(struct sources *sources);
 

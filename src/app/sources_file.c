@@ -53,12 +53,32 @@ static bool is_equal(const struct tenant *existing, uint64_t content_hash)
     return (existing->content_hash ^ sources_address_hash(existing)) == content_hash;
 }
 
+/* The file that has had the name before the start takes it from one that is read earlier. */
+static void take_name(struct sources *sources, const struct tenant *existing,
+                      const struct tenant *tenant, struct diagnostics *diagnostics)
+{
+    struct source *other = source_has(sources->inline_source, existing)
+                               ? sources->inline_source
+                               : sources_find_file(sources, existing->place.file);
+    diagnostics_add_name_taken(diagnostics, tenant, existing);
+    tenant_names_add(&other->shadowed, existing->name);
+    tenant_names_sort(&other->shadowed);
+    other->refused++;
+    sources_drop_parked(sources, existing->name);
+    route_registry_remove(sources->registry, slice_of(existing->name));
+}
+
 /* Takes one tenant of a file that was just read. */
 static void take_tenant(struct sources *sources, struct source *source, struct tenant *tenant,
                         struct diagnostics *diagnostics)
 {
     const struct tenant *existing = route_registry_find(sources->registry, slice_of(tenant->name));
 
+    if (existing != NULL && !source_has(source, existing) &&
+        owners_prefer_tenant(sources->owners, existing, tenant)) {
+        take_name(sources, existing, tenant, diagnostics);
+        existing = NULL;
+    }
     if (existing != NULL && !source_has(source, existing)) {
         diagnostics_add_name_taken(diagnostics, existing, tenant);
         tenant_names_add(&source->shadowed, tenant->name);

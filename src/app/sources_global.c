@@ -78,6 +78,10 @@ bool sources_read_global(struct sources *sources, const char *path, struct confi
         sources->needs.on_configuration(sources->needs.context, fresh);
         *replaced = before;
     }
+    if (before == NULL) {
+        sources->owners = owners_load(fresh->acme.state_dir);
+        route_registry_prefer(sources->registry, owners_prefer, sources->owners);
+    }
     if (sources->inline_source == NULL)
         sources->inline_source = source_new(path);
     source_apply(sources, sources->inline_source, &inline_tenants, diagnostics);

@@ -1,6 +1,7 @@
 /* What the parts of the sources share: see sources.h. */
 #pragma once
 
+#include "conf/owners.h"
 #include "core/file_stamp.h"
 #include "sources.h"
 #include "tenant_names.h"
@@ -41,7 +42,10 @@ struct sources {
     struct sources_counts counts;
     char **changed; /* names of tenants, for whoever tells what changed */
     size_t changed_count;
-    unsigned arguments; /* of messages, that are known to be wanted */
+    unsigned arguments;    /* of messages, that are known to be wanted */
+    struct owners *owners; /* from before the start; NULL later */
+    char **contests;       /* hosts and paths that several claim, or did */
+    size_t contest_count;
 };
 
 /* sources.c */
@@ -74,6 +78,9 @@ void source_apply(struct sources *sources, struct source *source, struct tenant_
 /* The file gives the name up; the next file that has it gets it. */
 void source_remove_name(struct sources *sources, struct source *source, const char *name,
                         struct diagnostics *diagnostics);
+
+/* sources_contests.c */
+void sources_note_contest(struct sources *sources, struct slice key);
 
 /* sources_folder.c */
 /* NULL: no file of that path has been read. */

@@ -61,13 +61,21 @@ void sources_drop_parked(struct sources *sources, const char *name)
     }
 }
 
-static void on_conflict(void *diagnostics, const struct route_conflict *conflict)
+struct putting {
+    struct sources *sources;
+    struct diagnostics *diagnostics;
+};
+
+static void on_conflict(void *context, const struct route_conflict *conflict)
 {
-    diagnostics_add_conflict(diagnostics, conflict);
+    const struct putting *putting = context;
+    diagnostics_add_conflict(putting->diagnostics, conflict);
+    sources_note_contest(putting->sources, conflict->key);
 }
 
 bool sources_put(struct sources *sources, struct tenant *tenant, struct diagnostics *diagnostics)
 {
+    struct putting putting = {sources, diagnostics};
     struct error_text why;
     const struct tenant *existing = route_registry_find(sources->registry, slice_of(tenant->name));
     bool is_resolved = resolve(sources, tenant);
@@ -85,7 +93,7 @@ bool sources_put(struct sources *sources, struct tenant *tenant, struct diagnost
     if (!is_resolved && existing != NULL && sources_can_serve(existing))
         park(sources, tenant);
     else
-        route_registry_put(sources->registry, tenant, on_conflict, diagnostics);
+        route_registry_put(sources->registry, tenant, on_conflict, &putting);
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* A whole configuration: see conf/whole.h. */
 #include "conf/whole.h"
 
+#include "conf/owners.h"
+
 #include "core/file_path.h"
 #include "core/hash.h"
 #include "core/memory.h"
@@ -17,6 +19,7 @@ struct loading {
     struct whole *whole;
     struct diagnostics *diagnostics;
     whole_prepare_fn *prepare;
+    struct owners *owners; /* as the daemon remembers them */
     unsigned believes_all; /* tenants that take client certificates of any authority */
     struct whole_changes changes;
 };
@@ -32,6 +35,13 @@ static void put_tenant(struct loading *loading, struct tenant *tenant)
     struct whole *whole = loading->whole;
     struct error_text why;
     const struct tenant *other = route_registry_find(whole->registry, slice_of(tenant->name));
+    if (other != NULL && owners_prefer_tenant(loading->owners, other, tenant)) {
+        diagnostics_add_name_taken(loading->diagnostics, tenant, other);
+        route_registry_remove(whole->registry, slice_of(tenant->name));
+        whole->tenant_count--;
+        whole->broken_count++;
+        other = NULL;
+    }
     if (other != NULL) {
         diagnostics_add_name_taken(loading->diagnostics, other, tenant);
     } else if (loading->prepare != NULL && loading->prepare(tenant, &why) != ERROR_OK) {
@@ -295,10 +305,14 @@ bool whole_load_changed(const char *path, const struct whole_changes *changes,
     *whole = (struct whole){.registry = route_registry_new()};
     whole->configuration = configuration_read(path, &inline_tenants, diagnostics, &usable);
     if (whole->configuration != NULL) {
+        loading.owners = owners_load(whole->configuration->acme.state_dir);
+        route_registry_prefer(whole->registry, owners_prefer, loading.owners);
         take_tenants(&loading, &inline_tenants);
         read_tenant_files(&loading);
         check_together(&loading);
     }
+    route_registry_prefer(whole->registry, NULL, NULL);
+    owners_free(loading.owners);
     tenant_file_fini(&inline_tenants);
     if (!usable) {
         configuration_free(whole->configuration);

@@ -42,6 +42,8 @@ struct route_registry {
     size_t takeover_count;
     size_t featured_count;
     size_t waiting_claims; /* behind another tenant's, over all keys */
+    route_prefer_fn *prefer;
+    void *prefer_context;
     uint64_t content_hash;
     uint64_t generation; /* of the last table built */
     struct retired *oldest, *newest;
@@ -271,6 +273,28 @@ static struct claim *get_claim(const struct put *put, struct claims *claims, boo
     return *end;
 }
 
+static struct route_conflict conflict_of(const struct claims *claims, const struct claim *kept,
+                                         const struct claim *ignored)
+{
+    return (struct route_conflict){
+        .kept = kept->tenant,
+        .ignored = ignored->tenant,
+        .kept_place = claim_place(kept),
+        .ignored_place = claim_place(ignored),
+        .key = entry_text(claims->entry),
+    };
+}
+
+static void move_to_front(struct claims *claims, struct claim *claim)
+{
+    struct claim **link = &claims->first;
+    while (*link != claim)
+        link = &(*link)->next;
+    *link = claim->next;
+    claim->next = claims->first;
+    claims->first = claim;
+}
+
 static void make_claim(const struct put *put, const struct key *key, const struct tenant_host *host,
                        const struct path_rule *path)
 {
@@ -286,16 +310,18 @@ static void make_claim(const struct put *put, const struct key *key, const struc
     refresh(put->registry, claims, key);
     if (is_new && path != NULL)
         count_path(put->registry, path);
-    if (claims->first == claim || put->on_conflict == NULL)
+    const struct claim *other = claims->first;
+    if (other == claim)
         return;
-    const struct route_conflict conflict = {
-        .kept = claims->first->tenant,
-        .ignored = put->tenant,
-        .kept_place = claim_place(claims->first),
-        .ignored_place = claim_place(claim),
-        .key = entry_text(claims->entry),
-    };
-    put->on_conflict(put->context, &conflict);
+    struct route_conflict conflict = conflict_of(claims, other, claim);
+    if (put->registry->prefer != NULL &&
+        put->registry->prefer(put->registry->prefer_context, &conflict)) {
+        move_to_front(claims, claim);
+        refresh(put->registry, claims, key);
+        conflict = conflict_of(claims, claim, other);
+    }
+    if (put->on_conflict != NULL)
+        put->on_conflict(put->context, &conflict);
 }
 
 static void drop_claim(struct route_registry *registry, const struct tenant *tenant,
@@ -351,6 +377,37 @@ bool route_registry_has_all(const struct route_registry *registry, const struct 
             return false;
     }
     return true;
+}
+
+/* "*.example.com/owui" is a key as entry_text() has it. */
+static struct key key_of(struct slice text)
+{
+    struct key key = {.kind = KEY_HOST, .name = text};
+    if (slice_starts_with(text, SLICE("*."))) {
+        key.kind = KEY_WILDCARD;
+        key.name = slice_skip(text, 2);
+    }
+    const char *slash = key.name.size > 0 ? memchr(key.name.data, '/', key.name.size) : NULL;
+    if (slash != NULL) {
+        key.prefix = slice_skip(key.name, (size_t)(slash - key.name.data));
+        key.name = slice_head(key.name, (size_t)(slash - key.name.data));
+    }
+    return key;
+}
+
+const struct tenant *route_registry_contest(const struct route_registry *registry,
+                                            struct slice text)
+{
+    const struct key key = key_of(text);
+    const struct claims *claims = find_claims(registry, &key);
+    bool is_contested = claims != NULL && claims->first != NULL && claims->first->next != NULL;
+    return is_contested ? claims->first->tenant : NULL;
+}
+
+void route_registry_prefer(struct route_registry *registry, route_prefer_fn *prefer, void *context)
+{
+    registry->prefer = prefer;
+    registry->prefer_context = context;
 }
 
 void route_registry_put(struct route_registry *registry, struct tenant *tenant,

@@ -1,11 +1,13 @@
 /* Files that the daemon has written itself, and reads at its next start: whatever became of them.
  *
  * The input is each of them: the keys that cookies are sealed with, the tokens of the admin
- * interface, what is left of a CA's limits, and what is known of a certificate. What is believed
+ * interface, what is left of a CA's limits, what is known of a certificate, and which file has what
+ * several claim. What is believed
  * makes sense, and is the same when it has been written and read again.
  */
 #include "acme/budget.h"
 #include "admin/admin_tokens.h"
+#include "conf/owners.h"
 #include "fuzz/fuzz.h"
 #include "seal_file.h"
 #include "store_facts.h"
@@ -98,6 +100,21 @@ static void check_facts(const struct json *saved)
     json_free(mended);
 }
 
+/* Nobody takes from a file what that takes back, or from itself. */
+static void check_owners(struct slice text)
+{
+    static char name[] = "chat";
+    static const struct tenant A = {.name = name, .place = {.file = "/etc/tenants.d/a.json"}};
+    static const struct tenant Z = {.name = name, .place = {.file = "/etc/tenants.d/z.json"}};
+    const struct route_conflict there = {.kept = &A, .ignored = &Z, .key = SLICE("chat.test")};
+    const struct route_conflict back = {.kept = &Z, .ignored = &A, .key = SLICE("chat.test")};
+    struct owners *owners = owners_parse(text);
+    FUZZ_REQUIRE(!owners_prefer_tenant(owners, &A, &Z) || !owners_prefer_tenant(owners, &Z, &A));
+    FUZZ_REQUIRE(!owners_prefer_tenant(owners, &A, &A));
+    FUZZ_REQUIRE(!owners_prefer(owners, &there) || !owners_prefer(owners, &back));
+    owners_free(owners);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = slice_from(data, size);
@@ -107,6 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct json *saved = json_parse(text, 65536, NULL, NULL);
     check_budget(saved);
     check_facts(saved);
+    check_owners(text);
     json_free(saved);
     return 0;
 }

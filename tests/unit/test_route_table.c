@@ -267,6 +267,52 @@ Test(table, the_first_claim_keeps_and_the_next_inherits)
     route_registry_free(registry);
 }
 
+static bool prefer_by_name(void *context, const struct route_conflict *conflict)
+{
+    return strcmp(context, conflict->ignored->name) == 0;
+}
+
+static const char *contest(const struct route_registry *registry, const char *key)
+{
+    const struct tenant *holder = route_registry_contest(registry, slice_of(key));
+    return holder != NULL ? holder->name : "nobody";
+}
+
+Test(table, who_is_preferred_gets_what_others_had_first)
+{
+    static const char KEYS[] = "a.tld *.a.tld a.tld/p *.a.tld/p";
+    struct route_registry *registry = route_registry_new();
+    struct conflicts conflicts = {0};
+    char name[] = "b";
+    route_registry_prefer(registry, prefer_by_name, name);
+    put_noting(registry, "a", KEYS, &conflicts);
+    cr_expect_str_eq(contest(registry, "a.tld"), "nobody");
+    put_noting(registry, "b", KEYS, &conflicts);
+    put_noting(registry, "c", KEYS, &conflicts);
+    cr_expect_eq(conflicts.count, 8);
+    cr_expect_str_eq(conflicts.last, "*.a.tld/p: b kept (3), c ignored (3)");
+    cr_expect_str_eq(contest(registry, "a.tld"), "b");
+    cr_expect_str_eq(contest(registry, "*.a.tld"), "b");
+    cr_expect_str_eq(contest(registry, "a.tld/p"), "b");
+    cr_expect_str_eq(contest(registry, "*.a.tld/p"), "b");
+    cr_expect_str_eq(contest(registry, "*.other.tld/p"), "nobody");
+    cr_expect(has_all(registry, "b"));
+    cr_expect_not(has_all(registry, "a"));
+
+    struct route_table *table = route_registry_build(registry, 1);
+    WHO(table, "a.tld", "/", "b");
+    WHO(table, "x.a.tld", "/p", "b (/p)");
+    route_table_free(table);
+
+    /* Who gives it up leaves it to the first of the others. */
+    cr_expect(route_registry_remove(registry, SLICE("b")));
+    cr_expect_str_eq(contest(registry, "a.tld"), "a");
+    cr_expect(route_registry_remove(registry, SLICE("c")));
+    cr_expect_str_eq(contest(registry, "a.tld"), "nobody");
+    cr_expect(has_all(registry, "a"));
+    route_registry_free(registry);
+}
+
 Test(table, a_key_twice_in_one_tenant_is_no_conflict)
 {
     struct route_registry *registry = route_registry_new();

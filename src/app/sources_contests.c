@@ -1,0 +1,80 @@
+/* What several files claim, and which of them has it: see conf/owners.h.
+ *
+ * A conflict is noted when it is told, and forgotten when somebody asks and it is none any more: so
+ * nothing is looked through while there is none, and nothing but conflicts when there are some.
+ */
+#include "sources_int.h"
+
+#include "core/memory.h"
+#include "json/json.h"
+
+#include <stdlib.h>
+
+enum { CONTESTS_MAX = 10000 }; /* what is beyond goes by the files' names at the next start */
+
+void sources_note_contest(struct sources *sources, struct slice key)
+{
+    if (sources->contest_count == CONTESTS_MAX)
+        return;
+    for (size_t i = sources->contest_count; i-- > 0;)
+        if (slice_equal(slice_of(sources->contests[i]), key))
+            return;
+    sources->contests =
+        memory_resize(sources->contests, sources->contest_count + 1, sizeof(*sources->contests));
+    sources->contests[sources->contest_count++] = memory_copy_text(key);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void tell_claims(struct sources *sources, struct json *claims)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < sources->contest_count; i++) {
+        char *key = sources->contests[i];
+        const struct tenant *holder = route_registry_contest(sources->registry, slice_of(key));
+        if (holder == NULL) {
+            free(key);
+            continue;
+        }
+        sources->contests[kept++] = key;
+    }
+    sources->contest_count = kept;
+    if (kept > 0)
+        qsort(sources->contests, kept, sizeof(*sources->contests), compare);
+    for (size_t i = 0; i < kept; i++) {
+        const char *key = sources->contests[i];
+        json_put_text(
+            claims, key,
+            slice_of(owners_file_of(route_registry_contest(sources->registry, slice_of(key)))));
+    }
+}
+
+static void tell_names(const struct sources *sources, const struct source *source,
+                       struct json *names)
+{
+    for (size_t i = 0; source != NULL && i < source->shadowed.count; i++) {
+        const char *name = source->shadowed.items[i].name;
+        const struct tenant *holder = route_registry_find(sources->registry, slice_of(name));
+        if (holder != NULL && json_count(names) < CONTESTS_MAX)
+            json_put_text(names, name, slice_of(owners_file_of(holder)));
+    }
+}
+
+struct json *sources_contests(struct sources *sources)
+{
+    struct json *root = json_new_object();
+    struct json *claims = json_new_object(), *names = json_new_object();
+    json_put(root, "claims", claims);
+    json_put(root, "tenants", names);
+    tell_claims(sources, claims);
+    tell_names(sources, sources->inline_source, names);
+    for (size_t i = 0; i < sources->file_count; i++)
+        tell_names(sources, sources->files[i], names);
+    if (json_count(claims) + json_count(names) > 0)
+        return root;
+    json_free(root);
+    return NULL;
+}
