@@ -221,7 +221,7 @@ static int write_or_print(const struct wish *wish)
         set_thumbprint(wish, whole.configuration);
         enum error error =
             wish->folder != NULL ? write_files(wish, config, &why) : print_file(wish, config, &why);
-        if (wish->folder != NULL) {
+        if (wish->folder != NULL && error == ERROR_OK) {
             make_placeholder(whole.configuration);
             make_map(config->fallback_map);
             make_map(config->decision_map);

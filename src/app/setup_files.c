@@ -197,8 +197,17 @@ void setup_files_show(const struct setup_files *files, bool all)
 enum error setup_folder(const char *path, mode_t mode, const char *owner, const char *group,
                         struct error_text *why)
 {
-    if (mkdir(path, 0700) != 0)
-        return errno == EEXIST ? ERROR_OK : error_set_errno(why, "cannot make the folder %s", path);
+    struct stat status;
+    bool is_there = mkdir(path, 0700) != 0;
+    if (is_there && errno != EEXIST)
+        return error_set_errno(why, "cannot make the folder %s", path);
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return error_set(why, ERROR_INVALID,
+                         "%s is to be a folder, and is none, or a link that leads nowhere: move it "
+                         "out of the way",
+                         path);
+    if (is_there)
+        return ERROR_OK;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(why, "cannot open %s", path);

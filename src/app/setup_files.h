@@ -40,7 +40,7 @@ void setup_files_show(const struct setup_files *files, bool all);
 MUST_CHECK enum error setup_files_write(const struct setup_files *files, bool keeps,
                                         struct error_text *why);
 
-/* A folder with this owner, unless something is there. Owner and group that the system does not
+/* A folder with this owner, unless one is there. Owner and group that the system does not
  * know, and all of them without root, are left out. */
 MUST_CHECK enum error setup_folder(const char *path, mode_t mode, const char *owner,
                                    const char *group, struct error_text *why);

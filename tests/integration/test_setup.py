@@ -3,6 +3,7 @@ systemd is shown by tests/package; here nothing is started."""
 
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
@@ -280,3 +281,14 @@ def test_an_old_haproxy_is_called_that(place, tmp_path, version):
     assert done.returncode == 2 and "unknown keyword '.if'" in done.stderr, done.stderr
     assert f"HAProxy {version.split('-')[0]} is older" in done.stderr
     assert "HAProxy 2.6 or newer" in done.stderr and place.written() == before
+
+
+@pytest.mark.parametrize("make", [pathlib.Path.touch, lambda path: path.symlink_to("/nowhere/x")])
+def test_what_is_in_the_way_of_a_folder_is_told(place, make):
+    """HAProxy would not start with it."""
+    (place.haproxy / "certs").rmdir()
+    make(place.haproxy / "certs")
+    before = place.written()
+    done = place.run(HOST, *UPSTREAM)
+    assert done.returncode == 2 and f"{place.haproxy}/certs is to be a folder" in done.stderr
+    assert place.written() == before
