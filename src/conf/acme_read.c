@@ -87,8 +87,7 @@ static void read_contact(const struct node *node, void *target)
 {
     struct acme_settings *acme = acme_of(target);
     struct texts contacts = {0};
-    if (!node_texts(node, check_contact, &contacts))
-        return;
+    node_texts(node, TEXTS_MAX, check_contact, &contacts);
     acme->contacts = contacts.items;
     acme->contact_count = contacts.count;
 }

@@ -43,7 +43,7 @@ static void read_hosts(const struct node *node, void *target)
 {
     struct admin_http_settings *settings = settings_of(target);
     struct texts hosts = {0};
-    node_texts(node, check_host, &hosts);
+    node_texts(node, TEXTS_MAX, check_host, &hosts);
     settings->hosts = hosts.items;
     settings->host_count = hosts.count;
 }

@@ -106,7 +106,7 @@ static void read_listen(const struct node *node, void *target)
 {
     struct configuration *configuration = target;
     struct texts texts = {configuration->listen, configuration->listen_count};
-    if (node_texts(node, check_listen, &texts) && texts.count == 0)
+    if (node_texts(node, TEXTS_MAX, check_listen, &texts) && texts.count == 0)
         node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
                     "\"listen\" must name one address at least");
     configuration->listen = texts.items;
@@ -259,7 +259,7 @@ static void read_interval(const struct node *node, void *target)
 static void read_nameservers(const struct node *node, void *target)
 {
     struct texts texts = {0};
-    if (node_texts(node, check_nameserver, &texts) && texts.count == 0)
+    if (node_texts(node, TEXTS_MAX, check_nameserver, &texts) && texts.count == 0)
         node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE,
                     memory_format("without this key, the system's are asked"),
                     "\"nameservers\" must list one address at least");
@@ -323,7 +323,7 @@ static void read_strip_headers(const struct node *node, void *target)
 {
     struct hap_config *haproxy = &configuration_of(target)->haproxy;
     struct texts texts = {haproxy->strip_headers, haproxy->strip_header_count};
-    node_texts(node, check_strip_header, &texts);
+    node_texts(node, TEXTS_MAX, check_strip_header, &texts);
     haproxy->strip_headers = texts.items;
     haproxy->strip_header_count = texts.count;
 }

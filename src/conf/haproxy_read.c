@@ -20,7 +20,7 @@ static struct configuration *configuration_of(void *target)
 static void read_list(const struct node *node, node_check_fn *check, char ***items, size_t *count)
 {
     struct texts texts = {*items, *count};
-    node_texts(node, check, &texts);
+    node_texts(node, TEXTS_MAX, check, &texts);
     *items = texts.items;
     *count = texts.count;
 }

@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 
+/* More than an answer has room for, so that only what is dropped of others can be as many. */
+enum { HEADERS_MAX = 256 };
+
 void header_list_add(struct header_list *list, struct header header)
 {
     list->items = memory_resize(list->items, list->count + 1, sizeof(*list->items));
@@ -96,7 +99,7 @@ static void read_value(const struct node *node, struct header_section *section)
 void headers_read(const struct node *node, const struct header_rules *rules,
                   struct header_section *section)
 {
-    if (!node_is(node, JSON_TYPE_OBJECT))
+    if (!node_is(node, JSON_TYPE_OBJECT) || !node_is_short(node, HEADERS_MAX))
         return;
     for (struct node_iterator i = node_children(node); node_next(&i);) {
         if (!name_may_be_set(&i.node, rules))

@@ -114,14 +114,9 @@ static void read_audience(const struct node *node, void *target)
         rule->audience_count = read_plain(node, &rule->audiences[0]) ? 1 : 0;
         return;
     }
-    size_t count = json_count(node->value);
-    if (json_type_of(node->value) == JSON_TYPE_ARRAY &&
-        (count == 0 || count > IDENTITY_AUDIENCES_MAX)) {
+    if (node_texts(node, IDENTITY_AUDIENCES_MAX, check_audience, &texts) && texts.count == 0)
         node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "1 to %d audiences are possible", IDENTITY_AUDIENCES_MAX);
-        return;
-    }
-    node_texts(node, check_audience, &texts);
+                    "\"audience\" must list one at least");
     for (size_t i = 0; i < texts.count; i++) {
         rule->audiences[rule->audience_count++] = texts.items[i];
         texts.items[i] = NULL;
@@ -167,7 +162,7 @@ static void read_algorithms(const struct node *node, void *target)
     struct texts texts = {0};
     enum crypto_algorithm algorithm;
     rule->algorithms = 0;
-    if (node_texts(node, check_algorithm, &texts) && texts.count == 0)
+    if (node_texts(node, CRYPTO_ALGORITHM__MAX, check_algorithm, &texts) && texts.count == 0)
         node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
                     "\"algorithms\" must list one at least");
     for (size_t i = 0; i < texts.count; i++)
@@ -278,15 +273,12 @@ static bool is_domain(struct slice text)
 static void read_email_domains(const struct node *node, void *target)
 {
     struct identity_rule *rule = rule_of(target);
-    if (!node_is(node, JSON_TYPE_OBJECT))
+    if (!node_is(node, JSON_TYPE_OBJECT) || !node_is_short(node, IDENTITY_DOMAINS_MAX))
         return;
-    size_t count = json_count(node->value);
-    if (count == 0 || count > IDENTITY_DOMAINS_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL, "1 to %d domains are possible",
-                    IDENTITY_DOMAINS_MAX);
-        return;
-    }
-    rule->domains = memory_new(count * sizeof(*rule->domains));
+    if (json_count(node->value) == 0)
+        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                    "\"email_domains\" must have one domain at least");
+    rule->domains = memory_new(json_count(node->value) * sizeof(*rule->domains));
     for (struct node_iterator i = node_children(node); node_next(&i);) {
         struct slice tenant;
         if (!is_domain(i.node.key))
@@ -396,13 +388,8 @@ static void read_set_header(const struct node *node, struct draft *draft)
 
 static void read_set(const struct node *node, void *target)
 {
-    if (!node_is(node, JSON_TYPE_OBJECT))
+    if (!node_is(node, JSON_TYPE_OBJECT) || !node_is_short(node, SET_MAX))
         return;
-    if (json_count(node->value) > SET_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "at most %d headers can tell an identity", SET_MAX);
-        return;
-    }
     for (struct node_iterator i = node_children(node); node_next(&i);)
         read_set_header(&i.node, target);
 }

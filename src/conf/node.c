@@ -213,6 +213,32 @@ bool key_is_comment(struct slice key)
     return slice_starts_with(key, SLICE("//")) || slice_starts_with(key, SLICE("_"));
 }
 
+static bool node_locate(const struct node *node, struct node_place *place);
+
+/* Goes on from where the last one was found, unless that is elsewhere: a list of 20,000 wrong
+ * values is then walked once, and not once for each. */
+static bool walk_to(const struct node *node, struct node_place *place)
+{
+    struct document *document = node->document;
+    struct node_place parent;
+    if (document->walked != node->parent->value || document->walked_count > node->index + 1) {
+        document->walked = NULL;
+        if (!node_locate(node->parent, &parent))
+            return false;
+        document->walked = node->parent->value;
+        document->walk = json_walk_start(document->text, &parent.value);
+        document->walked_count = 0;
+    }
+    for (; document->walked_count <= node->index; document->walked_count++) {
+        if (!json_walk_next(&document->walk)) {
+            document->walked = NULL;
+            return false;
+        }
+    }
+    *place = (struct node_place){document->walk.key, document->walk.value};
+    return true;
+}
+
 static bool node_locate(const struct node *node, struct node_place *place)
 {
     if (node->place != NULL) {
@@ -225,15 +251,7 @@ static bool node_locate(const struct node *node, struct node_place *place)
         place->key = place->value;
         return found;
     }
-    struct node_place parent;
-    if (!node_locate(node->parent, &parent))
-        return false;
-    struct json_walk walk = json_walk_start(text, &parent.value);
-    for (size_t i = 0; i <= node->index; i++)
-        if (!json_walk_next(&walk))
-            return false;
-    *place = (struct node_place){walk.key, walk.value};
-    return true;
+    return walk_to(node, place);
 }
 
 struct node_iterator node_children(const struct node *parent)

@@ -21,6 +21,11 @@ struct document {
     struct news *news;   /* NULL: the whole text was read */
     const char *subject; /* starts each message: "tenant \"acme\""; NULL: nothing */
     struct texts *named; /* where to put the names of files that tenants are read from, too */
+    /* How far the members of a container were last walked to find one of them: the next one that is
+     * asked for is most often behind it. */
+    const struct json *walked; /* NULL: none */
+    struct json_walk walk;
+    size_t walked_count;
 };
 
 /* Where a key and its value stand; for elements of arrays the key is the value. */

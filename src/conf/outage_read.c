@@ -74,15 +74,9 @@ static void read_retry_after(const struct node *node, void *target)
 static void read_allow_ips(const struct node *node, void *target)
 {
     struct maintenance *maintenance = target;
-    if (!node_is(node, JSON_TYPE_ARRAY))
+    if (!node_is(node, JSON_TYPE_ARRAY) || !node_is_short(node, ALLOW_MAX))
         return;
-    size_t count = json_count(node->value);
-    if (count > ALLOW_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu networks, and at most %d are possible", count, ALLOW_MAX);
-        return;
-    }
-    maintenance->allow = memory_new(count * sizeof(*maintenance->allow));
+    maintenance->allow = memory_new(json_count(node->value) * sizeof(*maintenance->allow));
     for (struct node_iterator i = node_children(node); node_next(&i);)
         if (node_network(&i.node, &maintenance->allow[maintenance->allow_count]))
             maintenance->allow_count++;

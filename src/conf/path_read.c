@@ -111,9 +111,9 @@ static void read_only(const struct node *node, void *target)
 {
     struct path_rule *path = target;
     struct texts texts = {0};
-    if (node_texts(node, check_only, &texts) && (texts.count == 0 || texts.count > ONLY_MAX))
+    if (node_texts(node, ONLY_MAX, check_only, &texts) && texts.count == 0)
         node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "\"only\" must list 1 to %d paths", ONLY_MAX);
+                    "\"only\" must list one path at least");
     path->only = texts.items;
     path->only_count = texts.count;
 }
@@ -213,18 +213,12 @@ static void read_path(const struct node *node, struct tenant *tenant)
 
 void paths_read(const struct node *node, struct tenant *tenant)
 {
-    if (!node_is(node, JSON_TYPE_ARRAY))
+    if (!node_is(node, JSON_TYPE_ARRAY) || !node_is_short(node, PATHS_MAX))
         return;
-    size_t count = json_count(node->value);
-    if (count > PATHS_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu paths, and at most %d are possible", count, PATHS_MAX);
-        return;
-    }
     size_t shared = 0;
     while (owui_path_shared(shared).size > 0)
         shared++;
-    tenant->paths = memory_new(count * shared * sizeof(*tenant->paths));
+    tenant->paths = memory_new(json_count(node->value) * shared * sizeof(*tenant->paths));
     for (struct node_iterator i = node_children_placed(node); node_next(&i);)
         read_path(&i.node, tenant);
 }

@@ -37,9 +37,7 @@ static void read_origins(const struct node *node, void *target)
 {
     struct policy *policy = target;
     struct texts texts = {policy->origins, policy->origin_count};
-    if (node_texts(node, check_origin, &texts) && texts.count > ORIGINS_MAX)
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu origins, and at most %d are possible", texts.count, ORIGINS_MAX);
+    node_texts(node, ORIGINS_MAX, check_origin, &texts);
     policy->origins = texts.items;
     policy->origin_count = texts.count;
 }

@@ -145,15 +145,9 @@ void trusted_proxies_read(const struct node *node, void *configuration)
 {
     struct configuration *into = configuration;
     struct trusted_proxies *trusted = &into->settings->trusted_proxies;
-    if (!node_is(node, JSON_TYPE_ARRAY))
+    if (!node_is(node, JSON_TYPE_ARRAY) || !node_is_short(node, GROUPS_MAX))
         return;
-    size_t count = json_count(node->value);
-    if (count > GROUPS_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu groups, and at most %d are possible", count, GROUPS_MAX);
-        return;
-    }
-    trusted->groups = memory_new(count * sizeof(*trusted->groups));
+    trusted->groups = memory_new(json_count(node->value) * sizeof(*trusted->groups));
     for (struct node_iterator i = node_children(node); node_next(&i);)
         read_group(&i.node, into);
 }

@@ -10,15 +10,10 @@ enum { RULES_MAX = 64, PATH_MAX_BYTES = 128, METHODS_MAX = 7 };
 
 void networks_read(const struct node *node, struct networks *networks)
 {
-    if (!node_is(node, JSON_TYPE_ARRAY))
+    if (!node_is(node, JSON_TYPE_ARRAY) || !node_is_short(node, NETWORKS_MAX))
         return;
-    size_t count = json_count(node->value);
-    if (count > NETWORKS_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu networks, and at most %d are possible", count, NETWORKS_MAX);
-        return;
-    }
-    networks->items = memory_resize(networks->items, count + 1, sizeof(*networks->items));
+    networks->items =
+        memory_resize(networks->items, json_count(node->value) + 1, sizeof(*networks->items));
     networks->count = 0;
     for (struct node_iterator i = node_children(node); node_next(&i);)
         if (node_network(&i.node, &networks->items[networks->count]))
@@ -71,7 +66,7 @@ static void read_method(const struct node *node, void *target)
 {
     struct policy_rule *rule = target;
     struct texts texts = {0};
-    if (node_texts(node, check_method, &texts) && texts.count == 0)
+    if (node_texts(node, METHODS_MAX, check_method, &texts) && texts.count == 0)
         node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE,
                     memory_format("without this key, every method matches"),
                     "\"method\" must list one method at least");
@@ -251,15 +246,9 @@ static void read_rule(const struct node *node, struct policy *policy)
 void rules_read(const struct node *node, void *target)
 {
     struct policy *policy = target;
-    if (!node_is(node, JSON_TYPE_ARRAY))
+    if (!node_is(node, JSON_TYPE_ARRAY) || !node_is_short(node, RULES_MAX))
         return;
-    size_t count = json_count(node->value);
-    if (count > RULES_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu routes, and at most %d are possible", count, RULES_MAX);
-        return;
-    }
-    policy->rules = memory_new(count * sizeof(*policy->rules));
+    policy->rules = memory_new(json_count(node->value) * sizeof(*policy->rules));
     for (struct node_iterator i = node_children_placed(node); node_next(&i);)
         read_rule(&i.node, policy);
 }

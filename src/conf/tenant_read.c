@@ -47,15 +47,9 @@ static bool host_is_listed(const struct tenant *tenant, const char *name, bool w
 static void read_hosts(const struct node *node, void *target)
 {
     struct tenant *tenant = ((struct draft *)target)->tenant;
-    if (!node_is(node, JSON_TYPE_ARRAY))
+    if (!node_is(node, JSON_TYPE_ARRAY) || !node_is_short(node, HOSTS_MAX))
         return;
-    size_t count = json_count(node->value);
-    if (count > HOSTS_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu hosts, and at most %d are possible", count, HOSTS_MAX);
-        return;
-    }
-    tenant->hosts = memory_new(count * sizeof(*tenant->hosts));
+    tenant->hosts = memory_new(json_count(node->value) * sizeof(*tenant->hosts));
     for (struct node_iterator i = node_children_placed(node); node_next(&i);) {
         struct tenant_host host = {.place = node_value_place(&i.node)};
         if (!host_pattern_read(&i.node, &host.name, &host.wildcard))

@@ -71,6 +71,18 @@ bool node_is(const struct node *node, enum json_type type)
     return false;
 }
 
+bool node_is_short(const struct node *node, size_t most)
+{
+    size_t count = json_count(node->value);
+    if (count <= most)
+        return true;
+    char *name = node_name(node);
+    node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                "\"%s\" has %zu entries, and at most %zu are possible", name, count, most);
+    free(name);
+    return false;
+}
+
 bool node_text(const struct node *node, struct slice *text)
 {
     return node_is(node, JSON_TYPE_TEXT) && json_read_text(node->value, text);
@@ -297,10 +309,18 @@ void texts_fini(struct texts *texts)
     *texts = (struct texts){0};
 }
 
-bool node_texts(const struct node *node, node_check_fn *check, struct texts *texts)
+static bool is_in(const struct texts *texts, const char *text)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        if (strcmp(texts->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+bool node_texts(const struct node *node, size_t most, node_check_fn *check, struct texts *texts)
 {
     bool good = true;
-    if (!node_is(node, JSON_TYPE_ARRAY))
+    if (!node_is(node, JSON_TYPE_ARRAY) || !node_is_short(node, most))
         return false;
     texts_fini(texts);
     for (struct node_iterator i = node_children(node); node_next(&i);) {
@@ -309,12 +329,10 @@ bool node_texts(const struct node *node, node_check_fn *check, struct texts *tex
         good = good && kept != NULL;
         if (kept == NULL)
             continue;
-        for (size_t j = 0; j < texts->count; j++) {
-            if (strcmp(texts->items[j], kept) == 0) {
-                node_report(&i.node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
-                            "\"%.*s\" is in the list already", SLICE_PRINT(text));
-                good = false;
-            }
+        if (is_in(texts, kept)) {
+            node_report(&i.node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
+                        "\"%.*s\" is in the list already", SLICE_PRINT(text));
+            good = false;
         }
         texts_add(texts, kept);
     }

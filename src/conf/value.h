@@ -15,6 +15,9 @@ void options_read(const struct node *object, const struct option *options, size_
                   void *target);
 
 MUST_CHECK bool node_is(const struct node *node, enum json_type type);
+/* Whether a list or an object has no more than `most` entries: looked at before these are, since
+ * each is compared with those before it. */
+MUST_CHECK bool node_is_short(const struct node *node, size_t most);
 MUST_CHECK bool node_text(const struct node *node, struct slice *text);
 bool node_copy_text(const struct node *node, char **text); /* frees what was there */
 bool node_bool(const struct node *node, bool *boolean);
@@ -46,7 +49,11 @@ struct texts {
 void texts_add(struct texts *texts, char *text); /* takes it */
 void texts_fini(struct texts *texts);
 
-/* An array of strings. `check` gives the form in which an element is kept, or NULL when it has
- * reported the element. Elements that are there twice are reported. */
+/* What a list may have that has no limit of its own: nobody writes more by hand. */
+enum { TEXTS_MAX = 1000 };
+
+/* An array of `most` strings at most. `check` gives the form in which an element is kept, or NULL
+ * when it has reported the element. Elements that are there twice are reported. When this is false,
+ * `texts` may have what is good of it. */
 typedef char *node_check_fn(const struct node *element, struct slice text);
-bool node_texts(const struct node *node, node_check_fn *check, struct texts *texts);
+bool node_texts(const struct node *node, size_t most, node_check_fn *check, struct texts *texts);

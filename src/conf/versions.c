@@ -57,16 +57,10 @@ static bool read_version(const struct node *node, const struct configuration *co
 void versions_read(const struct node *node, const struct configuration *configuration,
                    struct versions *versions)
 {
-    size_t count = json_count(node->value);
     versions->given = true;
-    if (!node_is(node, JSON_TYPE_OBJECT))
+    if (!node_is(node, JSON_TYPE_OBJECT) || !node_is_short(node, VERSIONS_MAX))
         return;
-    if (count > VERSIONS_MAX) {
-        node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                    "%zu versions, and at most %d are possible", count, VERSIONS_MAX);
-        return;
-    }
-    versions->items = memory_new((count + 1) * sizeof(*versions->items));
+    versions->items = memory_new((json_count(node->value) + 1) * sizeof(*versions->items));
     for (struct node_iterator i = node_children(node); node_next(&i);) {
         struct version version = {0};
         if (read_version(&i.node, configuration, &version))

@@ -539,6 +539,8 @@ BAD = [
     with_tenant(upstream=..., versions={"Blue": "http://h"}, active="Blue"),
     with_tenant(upstream=..., versions={"blue": "http://{1}.i"}, active="blue"),
     with_tenant(upstream=..., versions={"blue": "http://h"}, active="blue", upstream_tls={}),
+    with_tenant(headers={f"X-H{i}": "a" for i in range(257)}),
+    with_tenant(origins=[f"https://{i}.test" for i in range(65)]),
     with_tenant(origins=["portal.test"]),
     with_tenant(origins=["https://portal.test/"]),
     with_tenant(origins=["null"]),

@@ -234,3 +234,76 @@ Test(conf_tenants, many_in_one_line_are_read_in_linear_time)
 {
     read_many("", 1);
 }
+
+/* A tenant with a member that has so many entries, each on a line of its own, "#" being its number.
+ */
+static struct fixture *fixture_of_entries(const char *opening, const char *entry, size_t count,
+                                          const char *closing)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    fprintf(out, "{\"tenants\": {\"t\": {\"hosts\": [\"a.test\"], \"upstream\": \"http://h\", %s",
+            opening);
+    for (size_t i = 0; i < count; i++) {
+        fputs(i > 0 ? ",\n" : "\n", out);
+        const char *number = strchrnul(entry, '#');
+        fprintf(out, "%.*s", (int)(number - entry), entry);
+        if (*number != '\0')
+            fprintf(out, "%zu%s", i, number + 1);
+    }
+    fprintf(out, "%s}}}", closing);
+    fclose(out);
+    struct fixture *fixture = fixture_of(text);
+    free(text);
+    return fixture;
+}
+
+Test(conf_tenants, a_repeated_value_is_told_of_as_often_as_it_is_repeated)
+{
+    struct fixture *fixture = fixture_of_entries("\"origins\": [", "\"https://x.test\"", 20, "]");
+    cr_assert(fixture_said(fixture, CODE_LISTED_TWICE));
+    cr_assert(eq(sz, fixture->diagnostics.count, 19));
+    for (size_t i = 0; i < fixture->diagnostics.count; i++)
+        cr_expect(eq(u32, fixture->diagnostics.items[i].place.line, (uint32_t)i + 3));
+    fixture_free(fixture);
+}
+
+Test(conf_tenants, a_list_that_is_too_long_is_not_looked_into)
+{
+    static const struct {
+        const char *opening, *entry, *closing;
+        size_t most;
+    } LISTS[] = {{"\"origins\": [", "\"nonsense #\"", "]", 64},
+                 {"\"headers\": {", "\"X-H#\": 1", "}", 256},
+                 {"\"routes\": [", "{\"#\": 1}", "]", 64},
+                 {"\"allow_ips\": [", "\"nonsense #\"", "]", 256}};
+    for (size_t i = 0; i < COUNT_OF(LISTS); i++) {
+        struct fixture *fixture = fixture_of_entries(LISTS[i].opening, LISTS[i].entry,
+                                                     LISTS[i].most + 1, LISTS[i].closing);
+        cr_expect(fixture_said(fixture, CODE_OUT_OF_RANGE), "%s", LISTS[i].opening);
+        cr_expect(le(sz, fixture->diagnostics.count, 2));
+        fixture_free(fixture);
+        fixture =
+            fixture_of_entries(LISTS[i].opening, LISTS[i].entry, LISTS[i].most, LISTS[i].closing);
+        cr_expect(ge(sz, fixture->diagnostics.count, LISTS[i].most), "%s", LISTS[i].opening);
+        fixture_free(fixture);
+    }
+}
+
+/* Each is found behind the one before it, and what is told of a list as a whole in between. */
+Test(conf_tenants, many_wrong_values_are_each_told_of_in_their_place)
+{
+    struct fixture *fixture =
+        fixture_of_entries("\"limits\": {", "\"nonsense_#\": 1", 300, "}, \"routes\": 1");
+    cr_assert(eq(sz, fixture->diagnostics.count, 301));
+    for (size_t i = 0; i < 300; i++) {
+        char *expected = memory_format("nonsense_%u", (unsigned)i);
+        cr_expect(eq(u32, fixture->diagnostics.items[i].place.line, (uint32_t)i + 2));
+        cr_expect(eq(u32, fixture->diagnostics.items[i].place.column, 1));
+        cr_expect(strstr(fixture->diagnostics.items[i].message, expected) != NULL);
+        free(expected);
+    }
+    cr_expect(eq(u32, fixture->diagnostics.items[300].place.line, 301));
+    fixture_free(fixture);
+}
