@@ -53,7 +53,8 @@ MUST_CHECK bool store_name_valid(struct slice name);
 
 /* -- Accounts -- */
 
-/* The account's key for a CA, made and written when there is none, or none that can be read. */
+/* The account's key for a CA, made and written when there is none, or none that is one. NULL also
+ * when it cannot be looked at: a new key would be another account. */
 MUST_CHECK struct crypto_key *store_account_key(struct store *store, const char *directory_url,
                                                 struct error_text *why);
 /* Puts `key` in place of the one that was there (key rollover). */

@@ -197,6 +197,13 @@ static void set_aside(struct store *store, const struct folder *folder, const ch
         return;
 }
 
+/* Whether what cannot be used was looked at, and is of no use. A file that could not be opened, for
+ * want of descriptors or of a right, may be as good as ever, and stays where it is. */
+static bool is_spoilt(enum error read)
+{
+    return read == ERROR_OK || read == ERROR_INVALID || read == ERROR_TOO_BIG;
+}
+
 static struct json *load_json(struct store *store, const struct folder *folder, const char *name)
 {
     struct bytes text = {0};
@@ -204,7 +211,7 @@ static struct json *load_json(struct store *store, const struct folder *folder, 
     enum error error = file_read(folder, name, STATE_MAX_BYTES, &text, NULL);
     if (error == ERROR_OK)
         root = json_parse(bytes_slice(&text), STATE_MAX_BYTES, NULL, NULL);
-    if (root == NULL && error != ERROR_NOT_FOUND)
+    if (root == NULL && is_spoilt(error))
         set_aside(store, folder, name);
     bytes_free(&text);
     return root;
@@ -219,18 +226,23 @@ static enum error save_json(const struct folder *folder, const char *name, const
     return error;
 }
 
-static struct crypto_key *load_key(struct store *store, const struct folder *folder,
-                                   const char *name)
+/* `*key` is NULL when there is none, or none that can be used. An error: nobody knows. */
+static enum error load_key(struct store *store, const struct folder *folder, const char *name,
+                           struct crypto_key **key, struct error_text *why)
 {
     struct bytes pem = {0};
-    struct crypto_key *key = NULL;
-    enum error error = file_read(folder, name, KEY_MAX_BYTES, &pem, NULL);
+    *key = NULL;
+    enum error error = file_read(folder, name, KEY_MAX_BYTES, &pem, why);
     if (error == ERROR_OK)
-        key = crypto_key_from_pem(bytes_slice(&pem), NULL);
-    if (key == NULL && error != ERROR_NOT_FOUND)
-        set_aside(store, folder, name);
+        *key = crypto_key_from_pem(bytes_slice(&pem), NULL);
     bytes_free(&pem);
-    return key;
+    if (error == ERROR_NOT_FOUND)
+        return ERROR_OK;
+    if (!is_spoilt(error))
+        return error;
+    if (*key == NULL)
+        set_aside(store, folder, name);
+    return ERROR_OK;
 }
 
 static enum error save_key(const struct folder *folder, const char *name,
@@ -249,7 +261,9 @@ static struct crypto_key *load_or_make_key(struct store *store, const struct fol
                                            const char *name, enum crypto_key_type type,
                                            bool any_type, struct error_text *why)
 {
-    struct crypto_key *key = load_key(store, folder, name);
+    struct crypto_key *key;
+    if (load_key(store, folder, name, &key, why) != ERROR_OK)
+        return NULL;
     if (key != NULL && (any_type || crypto_key_type_of(key) == type))
         return key;
     crypto_key_free(key);
@@ -381,8 +395,9 @@ struct crypto_key *store_pending_key_find(struct store *store, const char *name,
 {
     char file[NAME_MAX + 1];
     name_with(file, name, ".key");
-    struct crypto_key *key = load_key(store, &store->pending, file);
-    if (key == NULL || crypto_key_type_of(key) == type)
+    struct crypto_key *key;
+    if (load_key(store, &store->pending, file, &key, NULL) != ERROR_OK || key == NULL ||
+        crypto_key_type_of(key) == type)
         return key;
     crypto_key_free(key);
     return NULL;
@@ -616,9 +631,9 @@ void store_pending_settle(struct store *store, const char *name)
     struct bytes pem = {0};
     struct error_text why;
     name_with(file, name, ".key");
-    struct crypto_key *pending = load_key(store, &store->pending, file);
-    struct crypto_key *served = NULL;
-    if (pending != NULL && store_read(store, name, &pem, &why) == ERROR_OK)
+    struct crypto_key *pending, *served = NULL;
+    if (load_key(store, &store->pending, file, &pending, &why) == ERROR_OK && pending != NULL &&
+        store_read(store, name, &pem, &why) == ERROR_OK)
         served = crypto_key_from_pem(bytes_slice(&pem), &why);
     if (served != NULL && crypto_key_equal(pending, served))
         store_pending_forget(store, name);

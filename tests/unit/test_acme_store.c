@@ -181,6 +181,40 @@ Test(store, history_is_kept_short_and_rolls_back)
     end_root(root);
 }
 
+/* A daemon that has used up its descriptors has lost nothing by it. */
+Test(store, what_cannot_be_opened_now_stays_where_it_is)
+{
+    char *root = new_root();
+    struct error_text why = {0};
+    struct store *store = must_open(root);
+    struct crypto_key *before = store_account_key(store, DIRECTORY, &why);
+    struct json *account = json_new_object();
+    cr_assert(eq(int, store_account_save(store, DIRECTORY, account, &why), ERROR_OK));
+    json_free(account);
+
+    struct rlimit usual;
+    cr_assert(eq(int, getrlimit(RLIMIT_NOFILE, &usual), 0));
+    const struct rlimit none = {0, usual.rlim_max};
+    cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &none), 0));
+    struct crypto_key *now = store_account_key(store, DIRECTORY, &why);
+    account = store_account_load(store, DIRECTORY);
+    cr_assert(eq(int, setrlimit(RLIMIT_NOFILE, &usual), 0));
+    cr_expect(eq(ptr, now, NULL));
+    cr_expect(eq(ptr, account, NULL));
+    cr_expect(strstr(why.text, strerror(EMFILE)) != NULL, "%s", why.text);
+
+    now = store_account_key(store, DIRECTORY, &why);
+    account = store_account_load(store, DIRECTORY);
+    cr_assert(ne(ptr, now, NULL), "%s", why.text);
+    cr_expect(crypto_key_equal(before, now));
+    cr_expect(ne(ptr, account, NULL));
+    json_free(account);
+    crypto_key_free(now);
+    crypto_key_free(before);
+    store_close(store);
+    end_root(root);
+}
+
 Test(store, one_process_at_a_time)
 {
     char *root = new_root();
