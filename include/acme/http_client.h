@@ -1,9 +1,9 @@
 /* HTTPS requests without blocking, on the main loop of a thread: the cover over libcurl, which is
  * loaded when the first client is made.
  *
- * Whatever a server does, a request ends: https only, no redirects, no cookies, limits on time,
- * speed and size. Several run at once, each on a connection of its own, which the next one takes
- * over.
+ * Whatever a server does, a request ends: https only, no redirects, no cookies, limits on time and
+ * size (on speed none: to libcurl there is none while a CA thinks). Several run at once, each on a
+ * connection of its own, which the next one takes over.
  */
 #pragma once
 

@@ -21,8 +21,6 @@ enum {
     CONNECT_MS = 15 * 1000,
     ANSWER_MAX_BYTES = 256 * 1024,
     HEADERS_MAX_BYTES = 64 * 1024,
-    SLOW_BYTES_PER_S = 50, /* for SLOW_S seconds: a peer that wants to keep us */
-    SLOW_S = 15,
     AT_ONCE = 8,
     SMALL_HEADER_SIZE = 128,
     COOKIES_SIZE = 2048,
@@ -466,9 +464,6 @@ static bool set_limits(struct http_exchange *exchange)
         set && curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms) == CURLE_OK;
     set = set && curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_ms) ==
                      CURLE_OK;
-    set =
-        set && curl->easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW_BYTES_PER_S) == CURLE_OK;
-    set = set && curl->easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SLOW_S) == CURLE_OK;
     set = set && curl->easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE,
                                    (curl_off_t)settings->answer_max_bytes) == CURLE_OK;
     set = set && curl->easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) == CURLE_OK;

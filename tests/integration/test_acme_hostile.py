@@ -89,6 +89,14 @@ def silence(peer, server):
     server.stopped.wait(5)
 
 
+def thought(peer, server):
+    """Asked for the first time it thinks, longer than a quick one is waited for."""
+    if len(server.requests) == 1:
+        server.stopped.wait(17)
+        server.asked_meanwhile = len(server.requests) - 1
+    html(peer, server)
+
+
 def redirect(peer, server):
     peer.sendall(
         head(
@@ -135,13 +143,13 @@ CASES = {
 }
 
 
-def start(authority, folder, answer, names=("localhost",)):
+def start(authority, folder, answer, names=("localhost",), timeout_ms=400):
     folder.mkdir()
     server = Server(authority, folder, answer, names)
     ca = {
         "directory": f"https://localhost:{server.port}/dir",
         "ca_file": str(authority.path),
-        "timeout_ms": 400,
+        "timeout_ms": timeout_ms,
     }
     wanted = {NAME: {"hosts": ["chat.example.test"]}}
     return server, AcmeHost(folder, [ca], free_port(), wanted).start()
@@ -171,6 +179,16 @@ def test_given_up_in_time_and_told(all_cases, case):
     for request in server.requests:
         assert request.startswith(b"GET /dir HTTP/1.1\r\n"), request
         assert b"\r\nUser-Agent: owui-spoa/" in request
+
+
+def test_a_ca_may_think_for_as_long_as_it_is_waited_for(authority, tmp_path):
+    server, host = start(authority, tmp_path / "host", thought, timeout_ms=0)
+    try:
+        wait_until(lambda: len(server.requests) == 2, "another request", 60)
+        assert server.asked_meanwhile == 0
+    finally:
+        server.stop()
+        host.stop()
 
 
 def test_memory_stays_bounded(all_cases):
