@@ -21,7 +21,8 @@ struct acme_directory {
     bool external_account_required;
 };
 
-/* Members that are not known are passed over: CAs put random ones in to see who minds. */
+/* Members that are not known are passed over: CAs put random ones in to see who minds. What is no
+ * directory leaves `directory` as it was: orders on their way go by it. */
 MUST_CHECK enum error acme_directory_parse(struct slice body, struct acme_directory *directory,
                                            struct error_text *why);
 MUST_CHECK bool acme_directory_has_profile(const struct acme_directory *directory,

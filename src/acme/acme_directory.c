@@ -44,22 +44,24 @@ static void copy_meta(const struct json *meta, struct acme_directory *directory)
 enum error acme_directory_parse(struct slice body, struct acme_directory *directory,
                                 struct error_text *why)
 {
-    *directory = (struct acme_directory){0};
+    struct acme_directory read = {.profile_count = 0};
     struct json *root = json_parse(body, ACME_ANSWER_MAX_BYTES, NULL, why);
     if (root == NULL)
         return ERROR_PROTOCOL;
     enum error error = ERROR_OK;
-    if (!acme_url_copy(json_get(root, "newNonce"), directory->new_nonce) ||
-        !acme_url_copy(json_get(root, "newAccount"), directory->new_account) ||
-        !acme_url_copy(json_get(root, "newOrder"), directory->new_order))
+    if (!acme_url_copy(json_get(root, "newNonce"), read.new_nonce) ||
+        !acme_url_copy(json_get(root, "newAccount"), read.new_account) ||
+        !acme_url_copy(json_get(root, "newOrder"), read.new_order))
         error = error_set(why, ERROR_PROTOCOL,
                           "not an ACME directory: newNonce, newAccount and newOrder must be https "
                           "URLs");
-    copy_optional(root, "revokeCert", directory->revoke_cert);
-    copy_optional(root, "keyChange", directory->key_change);
-    copy_optional(root, "renewalInfo", directory->renewal_info);
-    copy_meta(json_get(root, "meta"), directory);
+    copy_optional(root, "revokeCert", read.revoke_cert);
+    copy_optional(root, "keyChange", read.key_change);
+    copy_optional(root, "renewalInfo", read.renewal_info);
+    copy_meta(json_get(root, "meta"), &read);
     json_free(root);
+    if (error == ERROR_OK)
+        *directory = read;
     return error;
 }
 
