@@ -476,8 +476,9 @@ static void hear_problem(struct acme_flow *flow, const struct acme_problem *prob
         break;
     case ACME_CLASS_ACCOUNT_GONE:
     case ACME_CLASS_PERSON:
-        /* To a key change "gone" may mean that the old key is no more, as it should be. */
-        if (flow->state == ACME_STATE_KEY_CHANGE)
+        /* To a key change "gone" may mean that the old key is no more, as it should be; and to the
+         * check behind it, that the new one is nobody's, so that the change was refused. */
+        if (flow->state == ACME_STATE_KEY_CHANGE || flow->state == ACME_STATE_KEY_CHECK)
             row->refused(flow, problem);
         else
             acme_flow_fail(flow, problem);

@@ -266,7 +266,7 @@ static void follow_invalid(struct acme_flow *flow, const struct json *order)
 static void order_anew(struct acme_flow *flow)
 {
     flow->order.order_url = NULL;
-    flow->order_url[0] = '\0';
+    flow->order_url[0] = flow->finalize_url[0] = '\0';
     acme_flow_move(flow, ACME_STATE_ORDER_NEW);
 }
 

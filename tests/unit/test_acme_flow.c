@@ -1195,6 +1195,14 @@ Test(flow, a_key_change_whose_answer_was_lost)
     RUN(play, {"https://ca/key", 409, PROBLEM("malformed")},
         {"https://ca/acct", 200, "{}", .location = "https://ca/acct/2"});
     expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
+    acme_flow_fini(&play->flow);
+
+    /* RFC 8555 7.3.1: a key that no account has */
+    acme_flow_key_change(&play->flow, &play->directory, &play->wish.account, new_key);
+    RUN(play,
+        {"https://ca/key", 403, "{\"type\":\"" URN "unauthorized\",\"detail\":\"not today\"}"},
+        {"https://ca/acct", 400, PROBLEM("accountDoesNotExist")});
+    expect_failure(play, ACME_CLASS_REFUSED, "not today");
     end_play(play);
     crypto_key_free(new_key);
 }
