@@ -2,6 +2,7 @@
 #include "acme/acme_problem.h"
 
 #include "core/time_text.h"
+#include "core/utf8.h"
 #include "json/json.h"
 
 #include <stdarg.h>
@@ -90,7 +91,7 @@ bool acme_url_copy(const struct json *url, char copy[static ACME_URL_SIZE])
 /* Cut to fit, with control bytes as blanks: it will be read by people, in logs and tables. */
 static void copy_words(struct slice text, char *copy, size_t size)
 {
-    size_t used = size_min(text.size, size - 1);
+    size_t used = utf8_head(text, size - 1).size;
     for (size_t i = 0; i < used; i++)
         copy[i] = (uint8_t)text.data[i] < ' ' || text.data[i] == 0x7f ? ' ' : text.data[i];
     copy[used] = '\0';

@@ -4,6 +4,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 #include "json/json.h"
 
 #include <stdlib.h>
@@ -21,11 +22,12 @@ static struct json *problem_to_json(const struct acme_problem *problem)
     return saved;
 }
 
+/* What was saved fitted, unless it ended within a character, which is longer as U+FFFD. */
 static void copy_text(const struct json *value, char *copy, size_t size)
 {
-    struct slice text;
-    if (!json_read_text(value, &text) || text.size >= size)
-        text = SLICE("");
+    struct slice text = SLICE("");
+    (void)!json_read_text(value, &text);
+    text = utf8_head(text, size - 1);
     memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
 }

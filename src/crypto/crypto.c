@@ -7,6 +7,7 @@
 
 #include "core/ip.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 #include "crypto/base64url.h"
 #include "json/json.h"
 
@@ -606,7 +607,9 @@ static bool copy_entry(const X509_NAME *name, int nid, char *text, size_t size)
     if (index < 0 ||
         ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, index))) < 0)
         return false;
-    snprintf(text, size, "%s", (const char *)utf8);
+    struct slice fits = utf8_head(slice_of((const char *)utf8), size - 1);
+    memcpy(text, fits.data, fits.size);
+    text[fits.size] = '\0';
     OPENSSL_free(utf8);
     for (char *p = text; *p != '\0'; p++)
         if ((uint8_t)*p < 0x20 || *p == 0x7f)

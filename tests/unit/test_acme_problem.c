@@ -1,6 +1,7 @@
 /* acme: times, Retry-After, problem documents, directories, renewal windows. */
 #include "acme/acme_directory.h"
 #include "acme/acme_problem.h"
+#include "core/memory.h"
 #include "core/time_text.h"
 #include "json/json.h"
 
@@ -132,6 +133,22 @@ Test(acme_problem, answers_are_sorted_by_what_to_do)
     }
 }
 
+Test(acme_problem, words_are_cut_between_characters)
+{
+    enum { FITS = sizeof(((struct acme_problem *)0)->detail) - 1 };
+    for (size_t before = FITS - 3; before <= FITS; before++) {
+        struct acme_problem problem;
+        char *words = memory_new(FITS + 16);
+        memset(words, 'a', before);
+        strcpy(words + before, "\xe2\x82\xac.");
+        char *text = memory_format("{\"type\":\"x\",\"detail\":\"%s\"}", words);
+        acme_problem_read(&(struct acme_answer){.status = 400, .body = slice_of(text)}, &problem);
+        cr_expect(eq(sz, strlen(problem.detail), before == FITS - 3 ? FITS : before));
+        free(words);
+        free(text);
+    }
+}
+
 Test(acme_problem, the_way_out_is_found)
 {
     struct acme_problem problem;
@@ -222,9 +239,12 @@ Test(acme_directory, known_members_are_taken_and_others_passed_over)
                          "\"newOrder\":\"https://ca/o\"}",
                          "{\"newNonce\":\"file:///n\",\"newAccount\":\"https://ca/a\","
                          "\"newOrder\":\"https://ca/o\"}"};
-    for (size_t i = 0; i < COUNT_OF(bad); i++)
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
         cr_expect(eq(int, acme_directory_parse(slice_of(bad[i]), &directory, &why) == ERROR_OK, 0),
                   "%s", bad[i]);
+        cr_expect(eq(str, directory.new_order, "https://ca/o"), "it is in use: %s", bad[i]);
+        cr_expect(eq(str, directory.renewal_info, "https://ca/r"));
+    }
 }
 
 Test(acme_directory, renewal_windows)

@@ -1,9 +1,10 @@
-/* core: cursors, addresses, log lines, sorted lists, digits. */
+/* core: cursors, addresses, log lines, sorted lists, digits, UTF-8. */
 #include "core/cursor.h"
 #include "core/hex.h"
 #include "core/ip.h"
 #include "core/log.h"
 #include "core/sorted.h"
+#include "core/utf8.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -43,6 +44,16 @@ static bool network_holds(const char *network_text, const char *ip_text)
     cr_assert(ip_network_parse(slice_of(network_text), &network), "%s", network_text);
     cr_assert(ip_parse(slice_of(ip_text), &ip), "%s", ip_text);
     return ip_network_contains(&network, &ip);
+}
+
+Test(utf8, text_is_cut_between_characters)
+{
+    struct slice text = SLICE("a\xc3\xbc\xe2\x82\xac");
+    static const size_t SIZES[] = {0, 1, 1, 3, 3, 3, 6, 6};
+    for (size_t most = 0; most < COUNT_OF(SIZES); most++)
+        cr_expect_eq(utf8_head(text, most).size, SIZES[most]);
+    cr_expect_eq(utf8_head(SLICE("\x80\x80\x80"), 2).size, 0);
+    cr_expect_eq(utf8_head((struct slice){0}, 2).size, 0);
 }
 
 Test(ip, networks_hold_what_they_should)
