@@ -27,6 +27,7 @@ struct admin_gate {
     struct admin_tokens tokens;
     struct file_stamp seen; /* of the file that `tokens` are of */
     bool looked;
+    bool is_unread; /* it could not be read, which may pass without a change of it */
     struct bucket buckets[ADMIN_TOKENS_MAX];
     struct bucket strangers;
 };
@@ -38,11 +39,14 @@ static void look_at_file(struct admin_gate *gate)
 {
     struct error_text why;
     struct file_stamp stamp = file_stamp_read(gate->tokens_file);
-    if (gate->looked && file_stamp_equal(&stamp, &gate->seen))
+    bool is_known = gate->looked && file_stamp_equal(&stamp, &gate->seen);
+    if (is_known && !gate->is_unread)
         return;
     gate->looked = true;
     gate->seen = stamp;
-    if (admin_tokens_read(gate->tokens_file, &gate->tokens, &why) != ERROR_OK)
+    enum error error = admin_tokens_read(gate->tokens_file, &gate->tokens, &why);
+    gate->is_unread = error == ERROR_SYSTEM;
+    if (error != ERROR_OK && !is_known)
         log_event(LOG_WARNING, "admin_tokens", LOG_TEXT("reason", why.text),
                   LOG_TEXT("until_then", "nobody is let in over TCP"),
                   LOG_TEXT("hint", "`owui-spoa token add NAME` makes one"));

@@ -1,7 +1,9 @@
 """The admin interface over loopback TCP: who is let in, and what for."""
 
+import http.client
 import json
 import os
+import resource
 import socket
 
 import pytest
@@ -97,6 +99,32 @@ def test_tokens_come_and_go_while_it_runs(tcp):
     assert (
         run_agent_command("token", "remove", "first", "-c", api.stack.config_path).returncode == 1
     )
+
+
+def test_tokens_that_could_not_be_read_are_read_later(tcp):
+    """Once the process has used up its descriptors, and the file has changed meanwhile."""
+    api = tcp()
+    token = api.token("alice")
+    pid = api.stack.agents[0].pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+
+    def ask():
+        connection.request("GET", "/v1/status", headers={"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)
+    assert ask() == 200
+    api.token("bob")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
+    try:
+        assert ask() == 401
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    assert ask() == 200
+    assert api.stack.agents[0].log().count("nobody is let in") == 1
+    connection.close()
 
 
 def test_a_file_that_others_may_read_lets_nobody_in(tcp):
