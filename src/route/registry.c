@@ -13,7 +13,8 @@
 
 /* One tenant's wish for a key. */
 struct claim {
-    struct claim *next;
+    struct claim *next;     /* NULL behind the last one */
+    struct claim *previous; /* before the first one: the last */
     const struct tenant *tenant;
     const struct tenant_host *host; /* or */
     const struct path_rule *path;
@@ -44,6 +45,11 @@ struct route_registry {
     size_t waiting_claims; /* behind another tenant's, over all keys */
     route_prefer_fn *prefer;
     void *prefer_context;
+    /* Where a claim was last found. Tenants are put in the order that they have in each queue, so
+     * the next one is most often behind it; 100,000 that want one host would otherwise be compared
+     * each with each. */
+    const struct claims *found_in;
+    struct claim *found;
     uint64_t content_hash;
     uint64_t generation; /* of the last table built */
     struct retired *oldest, *newest;
@@ -190,6 +196,8 @@ static void refresh(struct route_registry *registry, struct claims *claims, cons
     if (claims->first == NULL && claims->path_keys == 0) {
         if (old != NULL)
             replace_entry(registry, old, NULL);
+        if (registry->found_in == claims)
+            registry->found_in = NULL;
         free(claims);
         return;
     }
@@ -257,20 +265,69 @@ static struct place claim_place(const struct claim *claim)
     return claim->path != NULL ? claim->path->place : claim->host->place;
 }
 
+/* The claim of either tenant, of which `successor` may be NULL. */
+static struct claim *find_claim(struct route_registry *registry, const struct claims *claims,
+                                const struct tenant *tenant, const struct tenant *successor)
+{
+    struct claim *start = registry->found_in == claims ? registry->found : claims->first;
+    struct claim *claim = start;
+    while (claim != NULL && claim->tenant != tenant &&
+           (successor == NULL || claim->tenant != successor)) {
+        claim = claim->next != NULL ? claim->next : claims->first;
+        if (claim == start)
+            return NULL;
+    }
+    registry->found_in = claim != NULL ? claims : NULL;
+    registry->found = claim;
+    return claim;
+}
+
+static void append_claim(struct claims *claims, struct claim *claim)
+{
+    struct claim *first = claims->first;
+    if (first == NULL) {
+        claims->first = claim->previous = claim;
+        return;
+    }
+    struct claim *last = first->previous;
+    assert(last != NULL);
+    last->next = claim;
+    claim->previous = last;
+    first->previous = claim;
+}
+
+static void remove_claim(struct claims *claims, struct claim *claim)
+{
+    struct claim *first = claims->first;
+    if (claim->next != NULL)
+        claim->next->previous = claim->previous;
+    else
+        first->previous = claim->previous;
+    if (claim != first)
+        claim->previous->next = claim->next;
+    else
+        claims->first = claim->next;
+}
+
 /* The tenant's own place in the queue, if its former self or an earlier entry of its list has one;
- * else a new one at the end. */
+ * else a new one at the end. A tenant that was not there before can have the last place alone, or
+ * the first if it is preferred. */
 static struct claim *get_claim(const struct put *put, struct claims *claims, bool *repeated)
 {
-    struct claim **end = &claims->first;
-    *repeated = false;
-    for (; *end != NULL; end = &(*end)->next) {
-        *repeated = (*end)->tenant == put->tenant;
-        if (*repeated || (put->old != NULL && (*end)->tenant == put->old))
-            return *end;
-    }
-    put->registry->waiting_claims += end != &claims->first;
-    *end = memory_new(sizeof(**end));
-    return *end;
+    struct claim *first = claims->first;
+    struct claim *last = first != NULL ? first->previous : NULL;
+    struct claim *own = last != NULL && last->tenant == put->tenant     ? last
+                        : first != NULL && first->tenant == put->tenant ? first
+                                                                        : NULL;
+    if (own == NULL && put->old != NULL)
+        own = find_claim(put->registry, claims, put->old, put->tenant);
+    *repeated = own != NULL && own->tenant == put->tenant;
+    if (own != NULL)
+        return own;
+    put->registry->waiting_claims += last != NULL;
+    own = memory_new(sizeof(*own));
+    append_claim(claims, own);
+    return own;
 }
 
 static struct route_conflict conflict_of(const struct claims *claims, const struct claim *kept,
@@ -285,13 +342,15 @@ static struct route_conflict conflict_of(const struct claims *claims, const stru
     };
 }
 
+/* Before another one's. */
 static void move_to_front(struct claims *claims, struct claim *claim)
 {
-    struct claim **link = &claims->first;
-    while (*link != claim)
-        link = &(*link)->next;
-    *link = claim->next;
-    claim->next = claims->first;
+    remove_claim(claims, claim);
+    struct claim *second = claims->first;
+    assert(second != NULL);
+    claim->previous = second->previous;
+    claim->next = second;
+    second->previous = claim;
     claims->first = claim;
 }
 
@@ -325,16 +384,17 @@ static void make_claim(const struct put *put, const struct key *key, const struc
 }
 
 static void drop_claim(struct route_registry *registry, const struct tenant *tenant,
-                       const struct key *key, const struct path_rule *path)
+                       const struct tenant *successor, const struct key *key,
+                       const struct path_rule *path)
 {
     struct claims *claims = find_claims(registry, key);
-    struct claim **link = claims != NULL ? &claims->first : NULL;
-    while (link != NULL && *link != NULL && (*link)->tenant != tenant)
-        link = &(*link)->next;
-    if (link == NULL || *link == NULL)
+    struct claim *claim = claims != NULL ? find_claim(registry, claims, tenant, successor) : NULL;
+    if (claim == NULL || claim->tenant != tenant)
         return; /* its successor has it, or the key was in the tenant's list twice */
-    struct claim *claim = *link;
-    *link = claim->next;
+    registry->found = claim->next;
+    if (claim->next == NULL)
+        registry->found_in = NULL;
+    remove_claim(claims, claim);
     free(claim);
     bool last = claims->first == NULL;
     registry->waiting_claims -= !last;
@@ -343,15 +403,17 @@ static void drop_claim(struct route_registry *registry, const struct tenant *ten
         discount_path(registry, path);
 }
 
-static void drop_claims(struct route_registry *registry, const struct tenant *tenant)
+/* All that `successor`, who comes in its place, or nobody (NULL), does not have now. */
+static void drop_claims(struct route_registry *registry, const struct tenant *tenant,
+                        const struct tenant *successor)
 {
     for (size_t i = 0; i < tenant->host_count; i++) {
         struct key key = host_key(tenant->hosts[i].name, tenant->hosts[i].wildcard);
-        drop_claim(registry, tenant, &key, NULL);
+        drop_claim(registry, tenant, successor, &key, NULL);
     }
     for (size_t i = 0; i < tenant->path_count; i++) {
         struct key key = path_key(&tenant->paths[i]);
-        drop_claim(registry, tenant, &key, &tenant->paths[i]);
+        drop_claim(registry, tenant, successor, &key, &tenant->paths[i]);
     }
 }
 
@@ -427,7 +489,7 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
         make_claim(&put, &key, NULL, &tenant->paths[i]);
     }
     if (old != NULL)
-        drop_claims(registry, old);
+        drop_claims(registry, old, tenant);
     replace_tenant(registry, old, tenant);
 }
 
@@ -436,7 +498,7 @@ bool route_registry_remove(struct route_registry *registry, struct slice name)
     const struct tenant *tenant = route_registry_find(registry, name);
     if (tenant == NULL)
         return false;
-    drop_claims(registry, tenant);
+    drop_claims(registry, tenant, NULL);
     replace_tenant(registry, tenant, NULL);
     return true;
 }

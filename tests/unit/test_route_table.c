@@ -10,6 +10,7 @@
 #include <criterion/new/assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* A tenant from text: hosts and paths separated by spaces. "*.x" is a wildcard; a path is
  * "x/prefix" and may end in ">/api/" for what it serves only. */
@@ -310,6 +311,34 @@ Test(table, who_is_preferred_gets_what_others_had_first)
     cr_expect(route_registry_remove(registry, SLICE("c")));
     cr_expect_str_eq(contest(registry, "a.tld"), "nobody");
     cr_expect(has_all(registry, "a"));
+    route_registry_free(registry);
+}
+
+Test(table, who_is_preferred_goes_before_all_that_wait)
+{
+    struct route_registry *registry = route_registry_new();
+    struct conflicts conflicts = {0};
+    char name[] = "b";
+    put_noting(registry, "a", "a.tld", &conflicts);
+    put_noting(registry, "b", "a.tld", &conflicts);
+    put_noting(registry, "c", "a.tld", &conflicts);
+    route_registry_prefer(registry, prefer_by_name, name);
+    put_noting(registry, "b", "a.tld a.tld", &conflicts);
+    cr_expect_eq(conflicts.count, 3);
+    cr_expect_str_eq(conflicts.last, "a.tld: b kept (1), a ignored (1)");
+    name[0] = 'd';
+    put_noting(registry, "d", "a.tld a.tld", &conflicts);
+    cr_expect_eq(conflicts.count, 4);
+    static const char *const LEAVE[] = {"d", "b", "c", "a"};
+    static const char *const NEXT[] = {"d", "b", "a", "a"};
+    for (size_t i = 0; i < COUNT_OF(LEAVE); i++) {
+        struct route_table *table = route_registry_build(registry, i + 1);
+        WHO(table, "a.tld", "/", NEXT[i]);
+        route_table_free(table);
+        cr_expect(route_registry_remove(registry, slice_of(LEAVE[i])));
+    }
+    put_noting(registry, "e", "a.tld", &conflicts);
+    cr_expect_eq(conflicts.count, 4);
     route_registry_free(registry);
 }
 
@@ -740,6 +769,33 @@ Test(table, thousands_come_and_go)
         count += present[i];
     }
     cr_assert_eq(route_table_tenant_count(table), count);
+    route_table_free(table);
+    route_registry_free(registry);
+}
+
+/* One mistake of whoever writes the tenants' files. A broad bound, of the process's own time: each
+ * compared with each takes minutes. */
+Test(table, all_may_want_one_host)
+{
+    enum { COUNT = 100000 };
+    struct route_registry *registry = route_registry_new();
+    struct route_match match;
+    char name[32];
+    clock_t start = clock();
+
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned i = 0; i < COUNT; i++) {
+            snprintf(name, sizeof(name), "t%u", i);
+            put(registry, name, "a.tld");
+        }
+    for (unsigned i = 0; i < COUNT / 2; i++) {
+        snprintf(name, sizeof(name), "t%u", i);
+        cr_assert(route_registry_remove(registry, slice_of(name)));
+    }
+    struct route_table *table = route_registry_build(registry, 1);
+    route_table_find(table, SLICE("a.tld"), SLICE("/"), &match);
+    cr_assert_str_eq(match.tenant->name, "t50000");
+    cr_assert(lt(dbl, (double)(clock() - start) / CLOCKS_PER_SEC, 30));
     route_table_free(table);
     route_registry_free(registry);
 }
