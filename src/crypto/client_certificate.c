@@ -1,6 +1,8 @@
 /* Client certificates: see crypto/client_certificate.h. */
 #include "crypto/client_certificate.h"
 
+#include "openssl.h"
+
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -118,7 +120,7 @@ bool crypto_client_certificate_is_from(struct slice der, struct slice pem)
     X509 *certificate = parse(der);
     BIO *bio = pem.size > 0 ? BIO_new_mem_buf(pem.data, (int)pem.size) : NULL;
     while (certificate != NULL && bio != NULL && !found) {
-        X509 *authority = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        X509 *authority = PEM_read_bio_X509(bio, NULL, openssl_no_passphrase, NULL);
         if (authority == NULL)
             break;
         found = is_from(certificate, authority);

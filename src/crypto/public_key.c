@@ -1,6 +1,8 @@
 /* Public keys and the verification of signatures: see crypto/public_key.h. */
 #include "crypto/public_key.h"
 
+#include "openssl.h"
+
 #include "core/memory.h"
 #include "crypto/base64url.h"
 #include "json/json.h"
@@ -16,8 +18,6 @@
 enum kind { KIND_RSA, KIND_P256, KIND_P384, KIND_P521, KIND_ED25519 };
 
 enum {
-    RSA_MIN_BITS = 2048,
-    RSA_MAX_BITS = 4096,
     EXPONENT_MAX_BYTES = 8,
     COORDINATE_MAX_BYTES = 66, /* of P-521 */
     ED25519_BYTES = 32,

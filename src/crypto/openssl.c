@@ -1,0 +1,91 @@
+/* Setting OpenSSL up, and what the layer's files share: see openssl.h. */
+#include "openssl.h"
+
+#include "core/memory.h"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <stdlib.h>
+
+/* OpenSSL wipes a key when it is freed, but not what its decoders and encoders have made of it on
+ * the way: text, DER, copies of DER. So every block of its memory is wiped. */
+static void free_wiped(void *block, const char *file, int line)
+{
+    (void)file, (void)line;
+    memory_wipe(block, malloc_usable_size(block));
+    free(block);
+}
+
+static void *allocate(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return size > 0 ? malloc(size) : NULL;
+}
+
+static void *resize_wiped(void *block, size_t size, const char *file, int line)
+{
+    void *resized = allocate(size, file, line);
+    if (resized != NULL && block != NULL)
+        memcpy(resized, block, size_min(size, malloc_usable_size(block)));
+    if (resized != NULL || size == 0)
+        free_wiped(block, file, line);
+    return resized;
+}
+
+/* Before OpenSSL's first allocation; where another library came first, what OpenSSL wipes by itself
+ * has to do. And by default it takes itself apart when the process exits,
+ * and a key that is just being made in another thread (key_maker.c) with it. There is nothing that
+ * needs to be given back then. */
+__attribute__((constructor)) static void set_openssl_up(void)
+{
+    (void)CRYPTO_set_mem_functions(allocate, resize_wiped, free_wiped);
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+}
+
+enum error openssl_fail(struct error_text *why, const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    enum error error =
+        error_set(why, ERROR_INVALID, "%s: %s", what, reason != NULL ? reason : "not valid");
+    ERR_clear_error();
+    return error;
+}
+
+BIO *openssl_bio(struct slice text)
+{
+    const char *data = text.size > 0 ? text.data : "";
+    return text.size > OPENSSL_PEM_MAX_BYTES ? NULL : BIO_new_mem_buf(data, (int)text.size);
+}
+
+int openssl_no_passphrase(char *buffer, int size, int writing, void *context)
+{
+    (void)buffer, (void)size, (void)writing, (void)context;
+    return -1;
+}
+
+enum error openssl_take_written(BIO *bio, int written, struct bytes *output, const char *what,
+                                struct error_text *why)
+{
+    enum error error = ERROR_OK;
+    char *data = NULL;
+    if (bio == NULL || written != 1) {
+        error = openssl_fail(why, what);
+    } else {
+        long size = BIO_get_mem_data(bio, &data);
+        if (!bytes_set(output, slice_from(data, (size_t)size)))
+            error = error_set(why, ERROR_NO_MEMORY, "out of memory");
+    }
+    BIO_free(bio);
+    return error;
+}
+
+enum error openssl_take_der(uint8_t *data, int size, struct bytes *der, const char *what,
+                            struct error_text *why)
+{
+    if (data == NULL || size <= 0)
+        return openssl_fail(why, what);
+    bool done = bytes_set(der, slice_from(data, (size_t)size));
+    OPENSSL_free(data);
+    return done ? ERROR_OK : error_set(why, ERROR_NO_MEMORY, "out of memory");
+}
