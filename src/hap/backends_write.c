@@ -60,22 +60,25 @@ static void put_challenges(const struct page *page)
 
 static void put_upstreams(const struct page *page)
 {
-    /* uvicorn closes a connection that was idle for 5 s: HAProxy lets go of it first. */
+    /* uvicorn closes a connection that was idle for 5 s: HAProxy lets go of it first. Sessions of
+     * TLS are not taken up again: the last one of all that this server stands for would be offered
+     * to the next, and before 3.2 its name, too, where that one has none. */
     static const char *const SERVER =
         "    http-request set-dst var(txn.owui.dst)\n"
         "    http-request set-dst-port var(txn.owui.port)\n" LIMITS_TIMEOUT_RULES
         "    server any 0.0.0.0:0 pool-purge-delay 2s";
     put(page,
         "\n"
-        "# upstreams, by the address that the agent tells; connections are kept per address\n"
+        "# upstreams, by the address that the agent tells; connections are kept per address, but\n"
+        "# no sessions of TLS, which HAProxy would offer to the next address\n"
         "backend owui_http\n"
         "%s\n"
         "\n"
         "backend owui_https\n"
-        "%s ssl verify required ca-file %s sni var(txn.owui.sni) alpn http/1.1\n"
+        "%s ssl verify required ca-file %s sni var(txn.owui.sni) alpn http/1.1 no-ssl-reuse\n"
         "\n"
         "backend owui_https_noverify\n"
-        "%s ssl verify none sni var(txn.owui.sni) alpn http/1.1\n",
+        "%s ssl verify none sni var(txn.owui.sni) alpn http/1.1 no-ssl-reuse\n",
         SERVER, SERVER, or_else(page->config->upstream_ca_file, "@system-ca"), SERVER);
 }
 

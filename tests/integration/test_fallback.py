@@ -360,10 +360,11 @@ def test_handshakes_ask_for_the_name_that_there_is(small, authority, tmp_path):
     try:
         stack.start()
         fallback.wait_for(lambda held: "bare.test" in held and "told.test" in held)
-        by_the_agent = names()
-        assert by_the_agent == {"bare": "None", "told": "'any.internal'"}
+        expected = {"bare": "None", "told": "'any.internal'"}
+        # HAProxy would offer the last session of its thread to the next server, and its name, too.
+        assert [names() for _ in range(16)] == [expected] * 16
         fallback.kill_agents()
-        assert names() == by_the_agent
+        assert [names() for _ in range(16)] == [expected] * 16
     finally:
         server.shutdown()
         server.server_close()
