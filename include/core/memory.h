@@ -15,6 +15,8 @@ void *memory_new_pages(size_t size) __attribute__((malloc, returns_nonnull));
 void memory_free_pages(void *pages, size_t size); /* NULL is fine */
 void *memory_resize(void *block, size_t count, size_t size) __attribute__((returns_nonnull));
 char *memory_copy_text(struct slice text) __attribute__((malloc, returns_nonnull)); /* adds a NUL */
+/* Each of them, and the list; NULL is fine where `count` is 0. */
+void memory_free_texts(char **texts, size_t count);
 /* printf into a new block that the caller frees. */
 char *memory_format(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((returns_nonnull));
 char *memory_format_list(const char *format, va_list arguments) PRINTF_LIKE(1, 0)

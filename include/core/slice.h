@@ -61,6 +61,13 @@ static inline char ascii_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+/* All of it, in its place; NULL is fine. */
+static inline void ascii_lower_text(char *text)
+{
+    for (; text != NULL && *text != '\0'; text++)
+        *text = ascii_lower(*text);
+}
+
 /* Whether the byte is in the set. A NUL is in none; strchr() finds it at every text's end. */
 static inline bool byte_is_one_of(char c, const char *set)
 {

@@ -91,6 +91,8 @@ void json_put_null(struct json *object, const char *key);
 void json_put(struct json *object, const char *key, struct json *value);
 void json_append(struct json *array, struct json *value);
 void json_append_text(struct json *array, struct slice text);
+/* An array of them. */
+struct json *json_new_texts(char *const *texts, size_t count);
 void json_append_integer(struct json *array, int64_t integer);
 /* A deep copy to be put elsewhere. */
 struct json *json_clone(const struct json *value) __attribute__((returns_nonnull));

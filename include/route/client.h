@@ -53,6 +53,12 @@ struct client {
     struct slice request_id; /* the trusted peer's, when well-formed; else empty */
 };
 
+/* What lists of addresses go by; NULL: nobody knows it. */
+static inline const struct ip *client_known_ip(const struct client *client)
+{
+    return client->is_untold ? NULL : &client->ip;
+}
+
 void client_resolve(const struct trusted_proxies *trusted, const struct client_question *question,
                     struct client *client);
 

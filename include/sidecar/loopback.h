@@ -6,6 +6,8 @@
 /* "127.0.0.1:80" for "*:80" or ":80", "[::1]:80" for "[::]:80", an address as it is. For free().
  * NULL when there is no telling: unix sockets, inherited descriptors, ranges. */
 char *loopback_of_bind(struct slice bind);
+/* Of the first bind for which there is. */
+char *loopback_of_binds(char *const *binds, size_t count);
 /* Whether HAProxy expects a PROXY line of who connects from this machine to `address`, given the
  * networks that begin with one. */
 MUST_CHECK bool loopback_needs_proxy_line(const char *address, const char *const *networks,

@@ -237,9 +237,7 @@ void folder_sweep(const struct folder *folder)
 
 void folder_list_free(char **names, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
+    memory_free_texts(names, count);
 }
 
 void folder_trim(const struct folder *folder, size_t keep)

@@ -65,12 +65,7 @@ static bool get_text(const struct json *saved, const char *member, char *copy, s
 static bool get_hex(const struct json *saved, const char *member, uint8_t *bytes, size_t size)
 {
     struct slice text;
-    if (!json_read_text(json_get(saved, member), &text) || text.size != 2 * size)
-        return false;
-    for (size_t i = 0; i < size; i++)
-        if (sscanf(text.data + 2 * i, "%2hhx", &bytes[i]) != 1)
-            return false;
-    return true;
+    return json_read_text(json_get(saved, member), &text) && hex_read(text, bytes, size);
 }
 
 static bool get_names(const struct json *saved, struct crypto_certificate *certificate)

@@ -1,6 +1,7 @@
 /* A request on its way: see admin_call.h. */
 #include "admin_call.h"
 
+#include "core/hex.h"
 #include "core/memory.h"
 
 #include <stdarg.h>
@@ -40,14 +41,6 @@ struct slice admin_query_value(struct slice query, const char *key)
     return (struct slice){0};
 }
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 char *admin_query_text(struct slice query, const char *key)
 {
     struct slice value = admin_query_value(query, key);
@@ -57,8 +50,8 @@ char *admin_query_text(struct slice query, const char *key)
         char c = value.data[i] == '+' ? ' ' : value.data[i];
         int high = -1, low = -1;
         if (c == '%' && value.size - i > 2) {
-            high = digit_of(value.data[i + 1]);
-            low = digit_of(value.data[i + 2]);
+            high = hex_digit(value.data[i + 1]);
+            low = hex_digit(value.data[i + 2]);
         }
         if (high >= 0 && low >= 0 && high + low > 0) {
             c = (char)(high * 16 + low);

@@ -210,9 +210,7 @@ void admin_gate_free(struct admin_gate *gate)
 {
     if (gate == NULL)
         return;
-    for (size_t i = 0; i < gate->host_count; i++)
-        free(gate->hosts[i]);
-    free(gate->hosts);
+    memory_free_texts(gate->hosts, gate->host_count);
     free(gate->tokens_file);
     free(gate);
 }

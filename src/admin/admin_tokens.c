@@ -3,6 +3,7 @@
 
 #include "acme/file.h"
 #include "core/file_path.h"
+#include "core/hex.h"
 #include "core/memory.h"
 #include "core/time_text.h"
 #include "crypto/base64url.h"
@@ -42,26 +43,6 @@ bool admin_role_parse(struct slice name, enum admin_role *role)
 
 /* -- Text and bytes ---------------------------------------------------------------------------- */
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_hash(struct slice hex, uint8_t hash[static ADMIN_TOKEN_HASH_BYTES])
-{
-    if (hex.size != 2 * ADMIN_TOKEN_HASH_BYTES)
-        return false;
-    for (size_t i = 0; i < ADMIN_TOKEN_HASH_BYTES; i++) {
-        int high = digit_of(hex.data[2 * i]), low = digit_of(hex.data[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        hash[i] = (uint8_t)(high * 16 + low);
-    }
-    return true;
-}
-
 static void print_hash(const uint8_t hash[static ADMIN_TOKEN_HASH_BYTES],
                        char hex[static 2 * ADMIN_TOKEN_HASH_BYTES])
 {
@@ -90,7 +71,8 @@ static bool read_token(const struct json_member *member, struct admin_token *tok
     *token = (struct admin_token){.role = ADMIN_ROLE_READ};
     if (!name_is_valid(member->key) || !json_read_text(json_get(member->value, "role"), &role) ||
         !json_read_text(json_get(member->value, "sha256"), &hash) ||
-        !admin_role_parse(role, &token->role) || !read_hash(hash, token->hash))
+        !admin_role_parse(role, &token->role) ||
+        !hex_read(hash, token->hash, ADMIN_TOKEN_HASH_BYTES))
         return false;
     if (json_read_text(json_get(member->value, "made"), &made) &&
         !time_text_parse_rfc3339(made, &token->made_wall_s))

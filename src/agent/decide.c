@@ -364,8 +364,8 @@ static void find_client(const struct snapshot *snapshot, const struct request *r
         client_write_chain(&settings->trusted_proxies, &request->client, &chain);
         decision->chain = chain.failed ? (struct slice){0} : writer_written(&chain);
     }
-    if (!decision->client.is_untold &&
-        networks_contain(&settings->generation_to, &decision->client.ip))
+    const struct ip *ip = client_known_ip(&decision->client);
+    if (ip != NULL && networks_contain(&settings->generation_to, ip))
         decision->generation_hash = snapshot->content_hash;
 }
 

@@ -48,7 +48,8 @@ bool outage_decide(const struct request *request, struct decision *decision)
                                               : 0;
     if (!maintenance_holds(maintenance, now_s))
         return false;
-    if (!decision->client.is_untold && maintenance_admits(maintenance, &decision->client.ip)) {
+    const struct ip *ip = client_known_ip(&decision->client);
+    if (ip != NULL && maintenance_admits(maintenance, ip)) {
         decision->admitted = true;
         return false;
     }

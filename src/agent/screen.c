@@ -147,8 +147,7 @@ HOT bool screen_passes(const struct snapshot *snapshot, const struct request *re
     decision->is_sign_in = false;
     if (policy != NULL && policy->require_sni_match && !sni_matches(snapshot, request, decision))
         return refuse(decision, OUTCOME_DENY_SNI, 421);
-    const struct ip *ip = decision->client.is_untold ? NULL : &decision->client.ip;
-    if (policy != NULL && !policy_allows_ip(policy, ip))
+    if (policy != NULL && !policy_allows_ip(policy, client_known_ip(&decision->client)))
         return refuse(decision, OUTCOME_DENY_ADDRESS, 403);
     struct slice path = inner_path(decision);
     if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(path))

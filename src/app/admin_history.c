@@ -69,13 +69,6 @@ static size_t files_of(const struct json *record, char ***names)
     return count;
 }
 
-static void free_names(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
-}
-
 /* How a file was after the record: before the next one that changed it, or as it is. */
 static struct json *after(const struct history *history, uint64_t number, const char *name)
 {
@@ -89,7 +82,7 @@ static struct json *after(const struct history *history, uint64_t number, const 
             found = found || strcmp(names[i], name) == 0;
         if (found && !history_before(history, next, name, &content))
             bytes_free(&content); /* it was not there */
-        free_names(names, count);
+        memory_free_texts(names, count);
         json_free(record);
     }
     if (!found &&
@@ -159,7 +152,7 @@ static void show_record(void *context, const struct admin_request *request,
         json_free(now);
         bytes_free(&content);
     }
-    free_names(names, count);
+    memory_free_texts(names, count);
     json_put(record, "differences", differences);
     answer->body = record;
 }
@@ -220,7 +213,7 @@ static bool find_way_back(struct way_back *way, uint64_t to)
             bytes_free(&target->content);
             target->was_there = history_before(history, number, names[i], &target->content);
         }
-        free_names(names, count);
+        memory_free_texts(names, count);
         json_free(record);
     }
     return true;

@@ -292,17 +292,6 @@ static void look_at_tenant(void *context, const struct tenant *tenant)
 
 /* -- All of it --------------------------------------------------------------------------------- */
 
-/* The first bind that can be reached from here. For free(). */
-static char *reachable(char *const *binds, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char *address = loopback_of_bind(slice_of(binds[i]));
-        if (address != NULL)
-            return address;
-    }
-    return NULL;
-}
-
 static void on_end(void *context)
 {
     struct doctor *doctor = context;
@@ -339,8 +328,8 @@ static bool open_doctor(struct doctor *doctor)
         return false;
     }
     doctor->end = main_timer_new(doctor->loop, on_end, doctor);
-    doctor->http = reachable(haproxy->http, haproxy->http_count);
-    doctor->https = reachable(haproxy->https, haproxy->https_count);
+    doctor->http = loopback_of_binds(haproxy->http, haproxy->http_count);
+    doctor->https = loopback_of_binds(haproxy->https, haproxy->https_count);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "crypto/crypto.h"
 #include "haproxy_files.h"
 #include "sidecar/loopback.h"
+#include "told_certificate.h"
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
@@ -165,25 +166,10 @@ static void on_challenge(void *context, const struct http_probe_answer *answer)
 
 /* -- The certificate --------------------------------------------------------------------------- */
 
-static bool has_host(const struct json *certificate, const char *host)
-{
-    const struct json *hosts = json_get(certificate, "hosts");
-    for (size_t i = 0; i < json_count(hosts); i++) {
-        struct slice name;
-        if (json_read_text(json_at(hosts, i), &name) && slice_equal(name, slice_of(host)))
-            return true;
-    }
-    return false;
-}
-
 /* What the daemon has for the host; NULL: nothing is known. */
 static const struct json *find_certificate(const struct host_look *look)
 {
-    const struct json *list = json_get(look->doctor->certificates, "certificates");
-    for (size_t i = 0; i < json_count(list); i++)
-        if (has_host(json_at(list, i), look->host))
-            return json_at(list, i);
-    return NULL;
+    return told_certificate(look->doctor->certificates, look->host);
 }
 
 /* Why there is none, in the daemon's words or the CA's. For free(). */
@@ -235,7 +221,7 @@ static bool is_stored(const struct host_look *look, struct slice serial)
 {
     const struct json *list = json_get(look->doctor->certificates, "certificates");
     for (size_t i = 0; i < json_count(list); i++)
-        if (has_host(json_at(list, i), look->host) &&
+        if (told_certificate_has(json_at(list, i), look->host) &&
             slice_equal(ask_text(json_at(list, i), "serial"), serial))
             return true;
     return false;

@@ -5,13 +5,11 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/time_text.h"
+#include "core/whole_file.h"
 #include "http/http_server.h"
 #include "net/listen_socket.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -102,33 +100,16 @@ static char *maintenance_page(const struct maintenance *maintenance, int64_t now
 static MUST_CHECK enum error read_page(const char *path, struct http_answer *answer,
                                        struct error_text *why)
 {
-    struct stat about;
-    char *body = NULL;
-    ssize_t size = -1;
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        return error_set_errno(why, "cannot open it");
-    enum error error = ERROR_OK;
-    if (fstat(fd, &about) != 0)
-        error = error_set_errno(why, "cannot look at it");
-    else if (!S_ISREG(about.st_mode))
-        error = error_set(why, ERROR_INVALID, "it is not a regular file");
-    else if (about.st_size > PAGE_MAX_BYTES)
-        error = error_set(why, ERROR_TOO_BIG, "it is larger than 256 kB");
-    if (error == ERROR_OK) {
-        body = memory_new((size_t)about.st_size + 1);
-        size = read(fd, body, (size_t)about.st_size);
-        if (size < 0)
-            error = error_set_errno(why, "cannot read it");
-        else if (!page_is_html(slice_from(body, (size_t)size)))
-            error = error_set(why, ERROR_INVALID, PAGE_NOT_HTML);
-    }
-    close(fd);
+    char *body;
+    size_t size;
+    enum error error = whole_file_read(path, PAGE_MAX_BYTES, &body, &size, why);
+    if (error == ERROR_OK && !page_is_html(slice_from(body, size)))
+        error = error_set(why, ERROR_INVALID, PAGE_NOT_HTML);
     if (error != ERROR_OK) {
         free(body);
         return error;
     }
-    answer->body = slice_from(body, (size_t)size);
+    answer->body = slice_from(body, size);
     answer->body_owned = true;
     return ERROR_OK;
 }

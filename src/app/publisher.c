@@ -410,13 +410,6 @@ static bool settings_differ(const struct publisher *publisher)
     return publisher->snapshots->settings != sources_configuration(publisher->sources)->settings;
 }
 
-static void free_names(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
-}
-
 static void tell_reading(struct publisher *publisher, struct reading *reading)
 {
     char **tenants;
@@ -426,7 +419,7 @@ static void tell_reading(struct publisher *publisher, struct reading *reading)
     reading->tenant_count = count;
     if (publisher->options.on_reading != NULL)
         publisher->options.on_reading(publisher->options.context, reading);
-    free_names(tenants, count);
+    memory_free_texts(tenants, count);
 }
 
 /* Publishes what was read, if it makes a difference, and tells. */
@@ -602,7 +595,7 @@ struct publisher *publisher_new(struct main_loop *main_loop,
     count_diagnostics(publisher, diagnostics);
     char **names;
     size_t count = sources_take_changed(publisher->sources, &names);
-    free_names(names, count); /* of all tenants: nobody has changed them */
+    memory_free_texts(names, count); /* of all tenants: nobody has changed them */
     sources_take_counts(publisher->sources);
     publish(publisher);
     memory_trim();

@@ -308,9 +308,7 @@ static bool same_nameservers(const struct resolver *resolver,
 
 static void free_nameservers(struct resolver *resolver)
 {
-    for (size_t i = 0; i < resolver->nameserver_count; i++)
-        free(resolver->nameservers[i]);
-    free(resolver->nameservers);
+    memory_free_texts(resolver->nameservers, resolver->nameserver_count);
     resolver->nameservers = NULL;
     resolver->nameserver_count = 0;
 }

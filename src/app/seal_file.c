@@ -24,26 +24,6 @@ struct key_ring {
     int64_t made_s[SEAL_KEYS];
 };
 
-static int digit_of(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool read_key(struct slice hex, uint8_t key[static CRYPTO_SEAL_KEY_BYTES])
-{
-    if (hex.size != KEY_HEX_BYTES)
-        return false;
-    for (size_t i = 0; i < CRYPTO_SEAL_KEY_BYTES; i++) {
-        int high = digit_of(hex.data[2 * i]), low = digit_of(hex.data[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        key[i] = (uint8_t)(high * 16 + low);
-    }
-    return true;
-}
-
 static bool read_seconds(struct slice text, int64_t *seconds)
 {
     *seconds = 0;
@@ -71,7 +51,7 @@ static bool parse(struct slice text, struct key_ring *ring)
             return false;
         size_t before = (size_t)(space - line.data);
         if (!read_seconds(slice_head(line, before), &ring->made_s[i]) ||
-            !read_key(slice_skip(line, before + 1), ring->keys.keys[i]))
+            !hex_read(slice_skip(line, before + 1), ring->keys.keys[i], CRYPTO_SEAL_KEY_BYTES))
             return false;
         ring->keys.count++;
         text = slice_skip(text, line.size + 1);

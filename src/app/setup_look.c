@@ -9,6 +9,7 @@
 #include "setup.h"
 #include "sidecar/loopback.h"
 #include "terminal.h"
+#include "told_certificate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,26 +25,6 @@ static void sleep_ms(long ms)
 }
 
 /* -- Certificates ------------------------------------------------------------------------------ */
-
-static bool has_host(const struct json *certificate, const char *host)
-{
-    const struct json *hosts = json_get(certificate, "hosts");
-    for (size_t i = 0; i < json_count(hosts); i++) {
-        struct slice name;
-        if (json_read_text(json_at(hosts, i), &name) && slice_equal(name, slice_of(host)))
-            return true;
-    }
-    return false;
-}
-
-static const struct json *find_certificate(const struct json *answer, const char *host)
-{
-    const struct json *list = json_get(answer, "certificates");
-    for (size_t i = 0; i < json_count(list); i++)
-        if (has_host(json_at(list, i), host))
-            return json_at(list, i);
-    return NULL;
-}
 
 static bool is_served(const struct json *certificate)
 {
@@ -74,7 +55,7 @@ static char *state_of(const struct json *certificate, bool served)
 static bool look_at(const struct json *answer, const struct setup_tenant *tenant, char **before,
                     int64_t started_ms)
 {
-    const struct json *certificate = find_certificate(answer, tenant->host);
+    const struct json *certificate = told_certificate(answer, tenant->host);
     bool served = certificate != NULL && is_served(certificate);
     char *state = state_of(certificate, served);
     if (*before == NULL || strcmp(*before, state) != 0) {
@@ -119,9 +100,7 @@ bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
         terminal_complain("not all certificates are served after %u s; the daemon goes on trying "
                           "(`owui-spoa certs` tells how it goes)",
                           wait_s);
-    for (size_t i = 0; i < plan->tenant_count; i++)
-        free(states[i]);
-    free(states);
+    memory_free_texts(states, plan->tenant_count);
     return served == plan->tenant_count;
 }
 
@@ -311,17 +290,6 @@ static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
     return good;
 }
 
-/* The first bind that can be reached from here. For free(). */
-static char *reachable(char *const *binds, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char *address = loopback_of_bind(slice_of(binds[i]));
-        if (address != NULL)
-            return address;
-    }
-    return NULL;
-}
-
 bool setup_look(const struct setup_plan *plan)
 {
     const struct hap_config *haproxy = &plan->whole.configuration->haproxy;
@@ -334,8 +302,8 @@ bool setup_look(const struct setup_plan *plan)
     good = good && trial.client != NULL;
     if (!good)
         terminal_complain("%s", why.text);
-    char *http = reachable(haproxy->http, haproxy->http_count);
-    char *https = reachable(haproxy->https, haproxy->https_count);
+    char *http = loopback_of_binds(haproxy->http, haproxy->http_count);
+    char *https = loopback_of_binds(haproxy->https, haproxy->https_count);
     if (good)
         puts("\nwhat works:");
     for (size_t i = 0; i < plan->tenant_count && trial.client != NULL; i++)

@@ -129,14 +129,6 @@ static char *wrap_tenant(const char *name, struct json *tenant)
     return text;
 }
 
-static struct json *texts(char *const *items, size_t count)
-{
-    struct json *array = json_new_array();
-    for (size_t i = 0; i < count; i++)
-        json_append_text(array, slice_of(items[i]));
-    return array;
-}
-
 static void add_path(struct json *paths, const char *host, const char *prefix)
 {
     struct json *path = json_new_object();
@@ -301,8 +293,7 @@ static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
 static char *lower_case(const char *text)
 {
     char *lower = memory_copy_text(slice_of(text));
-    for (char *c = lower; *c != '\0'; c++)
-        *c = ascii_lower(*c);
+    ascii_lower_text(lower);
     return lower;
 }
 
@@ -335,7 +326,7 @@ static bool add_carried_tenant(struct setup_plan *plan, const struct setup_wish 
                                const struct tutorial_tenant *from, char *const *free_names,
                                size_t free_count)
 {
-    struct json *hosts = texts(from->hosts, from->host_count);
+    struct json *hosts = json_new_texts(from->hosts, from->host_count);
     const char *first = from->host_count > 0 ? from->hosts[0] : wish->host;
     if (from->host_count == 0 && wish->host == NULL) {
         terminal_complain("backend %s was reached by a path alone, and Open WebUI needs a host of "
@@ -401,9 +392,7 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
     }
     for (size_t i = 0; i < plan->tutorial.tenant_count && good; i++)
         good = add_carried_tenant(plan, wish, &plan->tutorial.tenants[i], names, free_count);
-    for (size_t i = 0; i < free_count; i++)
-        free(names[i]);
-    free(names);
+    memory_free_texts(names, free_count);
     plan->carried = text;
     return good;
 }

@@ -24,12 +24,8 @@ void sources_free(struct sources *sources)
     for (size_t i = 0; i < sources->parked_count; i++)
         tenant_free(sources->parked[i]);
     free(sources->parked);
-    for (size_t i = 0; i < sources->changed_count; i++)
-        free(sources->changed[i]);
-    free(sources->changed);
-    for (size_t i = 0; i < sources->contest_count; i++)
-        free(sources->contests[i]);
-    free(sources->contests);
+    memory_free_texts(sources->changed, sources->changed_count);
+    memory_free_texts(sources->contests, sources->contest_count);
     owners_free(sources->owners);
     route_registry_free(sources->registry);
     configuration_free(sources->configuration);

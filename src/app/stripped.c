@@ -38,8 +38,7 @@ static struct json *read_deleted(const char *path)
     while (file != NULL && getline(&line, &size, file) >= 0) {
         struct slice name = deleted_name(line);
         char *lower = memory_copy_text(name);
-        for (char *p = lower; *p != '\0'; p++)
-            *p = ascii_lower(*p);
+        ascii_lower_text(lower);
         if (name.size > 0)
             json_put_bool(deleted, lower, true);
         free(lower);
@@ -80,8 +79,7 @@ struct json *stripped_check(const struct whole *whole, struct diagnostics *diagn
     for (struct json_member m = {0}; deleted != NULL && json_next(believed, &m);) {
         char *name = memory_copy_text(m.key);
         char *lower = memory_copy_text(m.key);
-        for (char *p = lower; *p != '\0'; p++)
-            *p = ascii_lower(*p);
+        ascii_lower_text(lower);
         if (json_get(deleted, lower) != NULL)
             json_append_text(names, m.key);
         else

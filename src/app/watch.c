@@ -124,9 +124,7 @@ static void batch_add(struct batch *batch, const char *name)
 
 static void batch_fini(struct batch *batch)
 {
-    for (size_t i = 0; i < batch->count; i++)
-        free(batch->names[i]);
-    free(batch->names);
+    memory_free_texts(batch->names, batch->count);
     *batch = (struct batch){0};
 }
 
@@ -144,9 +142,7 @@ static void call_on_files(const struct watch *watch, const struct batch *batch)
         if (i == 0 || strcmp(batch->names[i], batch->names[i - 1]) != 0)
             paths[count++] = memory_format("%s/%s", watch->tenants.path, batch->names[i]);
     watch->events.on_files(watch->events.context, paths, count);
-    for (size_t i = 0; i < count; i++)
-        free(paths[i]);
-    free(paths);
+    memory_free_texts(paths, count);
 }
 
 static void call_on_named(struct watch *watch)
@@ -160,9 +156,7 @@ static void call_on_named(struct watch *watch)
     }
     if (count > 0)
         watch->events.on_named(watch->events.context, paths, count);
-    for (size_t i = 0; i < count; i++)
-        free(paths[i]);
-    free(paths);
+    memory_free_texts(paths, count);
 }
 
 /* Callbacks may change the folder of tenants; what is in the batch then is about the old one. */
@@ -428,9 +422,7 @@ static void set_tenants_dir(struct watch *watch, const char *tenants_dir)
 
 static void free_parts(struct watch *watch)
 {
-    for (size_t i = 0; i < watch->part_count; i++)
-        free(watch->part_names[i]);
-    free(watch->part_names);
+    memory_free_texts(watch->part_names, watch->part_count);
 }
 
 void watch_set_parts(struct watch *watch, char *const *paths, size_t count)
@@ -512,9 +504,7 @@ void watch_set_named(struct watch *watch, char **paths, size_t count)
 {
     count = sort_once(paths, count);
     if (same_named(watch, paths, count)) {
-        for (size_t i = 0; i < count; i++)
-            free(paths[i]);
-        free(paths);
+        memory_free_texts(paths, count);
         return;
     }
     struct watch before = *watch;

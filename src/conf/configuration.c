@@ -57,12 +57,6 @@ struct configuration *configuration_load(const char *path, struct tenant_file *i
     return NULL;
 }
 
-static void free_texts(char **items, size_t count)
-{
-    struct texts texts = {items, count};
-    texts_fini(&texts);
-}
-
 static void free_headers(struct header *items, size_t count)
 {
     struct header_section section = {.set = {items, count}};
@@ -74,7 +68,7 @@ static void acme_settings_fini(struct acme_settings *acme)
     free(acme->directory);
     free(acme->staging);
     free(acme->ca_file);
-    free_texts(acme->contacts, acme->contact_count);
+    memory_free_texts(acme->contacts, acme->contact_count);
     free(acme->state_dir);
     free(acme->webroot);
     free(acme->certbot_live);
@@ -95,15 +89,15 @@ void configuration_free(struct configuration *configuration)
         return;
     free(configuration->path);
     free(configuration->tenants_dir);
-    free_texts(configuration->listen, configuration->listen_count);
-    free_texts(configuration->network_files, configuration->network_file_count);
+    memory_free_texts(configuration->listen, configuration->listen_count);
+    memory_free_texts(configuration->network_files, configuration->network_file_count);
     free(configuration->listen_group);
     free(configuration->trace_file);
-    free_texts(configuration->nameservers, configuration->nameserver_count);
+    memory_free_texts(configuration->nameservers, configuration->nameserver_count);
     free(configuration->admin_socket);
     free(configuration->admin_http.listen);
     free(configuration->admin_http.tokens_file);
-    free_texts(configuration->admin_http.hosts, configuration->admin_http.host_count);
+    memory_free_texts(configuration->admin_http.hosts, configuration->admin_http.host_count);
     free(configuration->cookie_key_file);
     settings_free(configuration->settings);
     hap_config_fini(&configuration->haproxy);
@@ -298,8 +292,8 @@ void tenant_file_fini(struct tenant_file *file)
     for (size_t i = 0; i < file->tenant_count; i++)
         tenant_free(file->tenants[i]);
     free(file->tenants);
-    free_texts(file->broken, file->broken_count);
-    free_texts(file->named, file->named_count);
+    memory_free_texts(file->broken, file->broken_count);
+    memory_free_texts(file->named, file->named_count);
     for (size_t i = 0; i < file->text_count; i++)
         free(file->texts[i].name);
     free(file->texts);

@@ -47,13 +47,10 @@ static void read_websockets(const struct node *node, void *target)
 
 static bool size_parse(struct slice text, uint64_t *size)
 {
-    uint64_t number = 0;
-    size_t digits = 0;
-    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
-        number = number * 10 + (uint64_t)(text.data[digits++] - '0');
-    if (digits == 0 || digits > 9)
+    struct slice unit = text;
+    uint64_t number;
+    if (!value_take_number(&unit, &number))
         return false;
-    struct slice unit = slice_skip(text, digits);
     unsigned shift = slice_equal(unit, SLICE("KB"))   ? 10
                      : slice_equal(unit, SLICE("MB")) ? 20
                      : slice_equal(unit, SLICE("GB")) ? 30

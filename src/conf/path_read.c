@@ -163,9 +163,7 @@ static void share_root(const struct node *node, struct tenant *tenant)
         };
     free(rule.host);
     free(rule.prefix);
-    for (size_t i = 0; i < rule.only_count; i++)
-        free(rule.only[i]);
-    free(rule.only);
+    memory_free_texts(rule.only, rule.only_count);
 }
 
 /* The same host and path twice, of which the second is the last one read. */

@@ -89,8 +89,7 @@ static bool read_host_name(const struct node *node, struct slice url, struct aut
     if (!address && (authority->brackets || !server_name_valid(authority->host)))
         return syntax_error(node, url, "the host is neither a name nor an address", NULL);
     upstream->host = memory_copy_text(authority->host);
-    for (char *c = upstream->host; *c != '\0'; c++)
-        *c = ascii_lower(*c);
+    ascii_lower_text(upstream->host);
     return true;
 }
 
@@ -279,8 +278,7 @@ static void read_server_name(const struct node *node, void *target)
         return;
     }
     tls->server_name = memory_copy_text(name);
-    for (char *c = tls->server_name; *c != '\0'; c++)
-        *c = ascii_lower(*c);
+    ascii_lower_text(tls->server_name);
 }
 
 static void read_verify(const struct node *node, void *target)

@@ -130,15 +130,22 @@ static char *duration_text(uint64_t duration_ms)
     return memory_format("%llu%s", (unsigned long long)(duration_ms / UNITS[i].ms), UNITS[i].unit);
 }
 
+bool value_take_number(struct slice *text, uint64_t *number)
+{
+    size_t digits = 0;
+    *number = 0;
+    while (digits < text->size && text->data[digits] >= '0' && text->data[digits] <= '9')
+        *number = *number * 10 + (uint64_t)(text->data[digits++] - '0');
+    *text = slice_skip(*text, digits);
+    return digits > 0 && digits <= 9;
+}
+
 static bool duration_parse(struct slice text, uint64_t *duration_ms)
 {
-    uint64_t number = 0;
-    size_t digits = 0;
-    while (digits < text.size && text.data[digits] >= '0' && text.data[digits] <= '9')
-        number = number * 10 + (uint64_t)(text.data[digits++] - '0');
-    if (digits == 0 || digits > 9)
+    struct slice unit = text;
+    uint64_t number;
+    if (!value_take_number(&unit, &number))
         return false;
-    struct slice unit = slice_skip(text, digits);
     uint64_t ms = slice_equal(unit, SLICE("ms"))  ? 1
                   : slice_equal(unit, SLICE("s")) ? 1000
                   : slice_equal(unit, SLICE("m")) ? 60000
@@ -303,9 +310,7 @@ void texts_add(struct texts *texts, char *text)
 
 void texts_fini(struct texts *texts)
 {
-    for (size_t i = 0; i < texts->count; i++)
-        free(texts->items[i]);
-    free(texts->items);
+    memory_free_texts(texts->items, texts->count);
     *texts = (struct texts){0};
 }
 

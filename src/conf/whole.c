@@ -122,9 +122,7 @@ static void read_tenant_files(struct loading *loading)
         tenant_file_fini(&file);
         whole->file_count++;
     }
-    for (size_t i = 0; i < count; i++)
-        free(paths[i]);
-    free(paths);
+    memory_free_texts(paths, count);
 }
 
 /* -- What only the whole can show -- */

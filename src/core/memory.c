@@ -70,6 +70,13 @@ char *memory_format_list(const char *format, va_list arguments)
     return text;
 }
 
+void memory_free_texts(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(texts[i]);
+    free(texts);
+}
+
 char *memory_format(const char *format, ...)
 {
     va_list arguments;

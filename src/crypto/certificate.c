@@ -2,6 +2,7 @@
 #include "openssl.h"
 
 #include "core/ip.h"
+#include "core/memory.h"
 #include "core/utf8.h"
 #include "crypto/base64url.h"
 
@@ -228,8 +229,7 @@ static char *name_text(const GENERAL_NAME *name)
         raw = slice_from(ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
     if (type == GEN_DNS && is_dns_name(raw)) {
         char *text = strndup(raw.data, raw.size);
-        for (char *p = text; p != NULL && *p != '\0'; p++)
-            *p = ascii_lower(*p);
+        ascii_lower_text(text);
         return text;
     }
     struct ip ip;
@@ -293,9 +293,7 @@ enum error crypto_certificate_read(struct slice pem, struct crypto_certificate *
 
 void crypto_certificate_free(struct crypto_certificate *certificate)
 {
-    for (size_t i = 0; i < certificate->name_count; i++)
-        free(certificate->names[i]);
-    free(certificate->names);
+    memory_free_texts(certificate->names, certificate->name_count);
     *certificate = (struct crypto_certificate){0};
 }
 

@@ -23,24 +23,17 @@ bool hap_version_parse(struct slice text, enum hap_version *version)
     return false;
 }
 
-static void free_texts(char **texts, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(texts[i]);
-    free(texts);
-}
-
 void hap_config_fini(struct hap_config *config)
 {
-    free_texts(config->http, config->http_count);
-    free_texts(config->https, config->https_count);
-    free_texts(config->runtime, config->runtime_count);
-    free_texts(config->agents, config->agent_count);
-    free_texts(config->proxy_protocol_from, config->proxy_protocol_from_count);
-    free_texts(config->strip_headers, config->strip_header_count);
+    memory_free_texts(config->http, config->http_count);
+    memory_free_texts(config->https, config->https_count);
+    memory_free_texts(config->runtime, config->runtime_count);
+    memory_free_texts(config->agents, config->agent_count);
+    memory_free_texts(config->proxy_protocol_from, config->proxy_protocol_from_count);
+    memory_free_texts(config->strip_headers, config->strip_header_count);
     for (size_t i = 0; i < config->backend_count; i++) {
         free(config->backends[i].name);
-        free_texts(config->backends[i].servers, config->backends[i].server_count);
+        memory_free_texts(config->backends[i].servers, config->backends[i].server_count);
         free(config->backends[i].check_path);
     }
     free(config->backends);
@@ -49,7 +42,7 @@ void hap_config_fini(struct hap_config *config)
         free(config->headers[i].variable);
     }
     free(config->headers);
-    free_texts(config->identity_headers, config->identity_header_count);
+    memory_free_texts(config->identity_headers, config->identity_header_count);
     for (size_t i = 0; i < config->token_count; i++) {
         free(config->tokens[i].name);
         free(config->tokens[i].argument);

@@ -299,6 +299,14 @@ void json_append_text(struct json *array, struct slice text)
     json_append(array, out(text_value(text)));
 }
 
+struct json *json_new_texts(char *const *texts, size_t count)
+{
+    struct json *array = json_new_array();
+    for (size_t i = 0; i < count; i++)
+        json_append_text(array, slice_of(texts[i]));
+    return array;
+}
+
 void json_append_integer(struct json *array, int64_t integer)
 {
     json_append(array, out(must(json_integer(integer))));

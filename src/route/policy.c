@@ -28,13 +28,6 @@ static char **copy_texts(char *const *texts, size_t count)
     return copy;
 }
 
-static void free_texts(char **texts, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(texts[i]);
-    free(texts);
-}
-
 static void copy_networks(const struct networks *networks, struct networks *copy)
 {
     size_t size = networks->count * sizeof(*networks->items);
@@ -101,7 +94,7 @@ void policy_unref(struct policy *policy)
 {
     if (policy == NULL || --policy->references > 0)
         return;
-    free_texts(policy->origins, policy->origin_count);
+    memory_free_texts(policy->origins, policy->origin_count);
     free(policy->allow_ips.items);
     free(policy->deny_ips.items);
     for (size_t i = 0; i < policy->rule_count; i++)

@@ -212,9 +212,7 @@ static void free_path(struct path_rule *rule)
 {
     free(rule->host);
     free(rule->prefix);
-    for (size_t i = 0; i < rule->only_count; i++)
-        free(rule->only[i]);
-    free(rule->only);
+    memory_free_texts(rule->only, rule->only_count);
 }
 
 void tenant_drop_prepared_limits(struct tenant *tenant)

@@ -3,14 +3,6 @@
 
 #include "core/clock.h"
 
-static struct json *texts(char *const *items, size_t count)
-{
-    struct json *array = json_new_array();
-    for (size_t i = 0; i < count; i++)
-        json_append_text(array, slice_of(items[i]));
-    return array;
-}
-
 /* The certificate on disk. */
 static void put_file(struct json *object, const struct crypto_certificate *about)
 {
@@ -19,7 +11,7 @@ static void put_file(struct json *object, const struct crypto_certificate *about
     json_put_integer(object, "not_before", about->not_before_s);
     json_put_integer(object, "not_after", about->not_after_s);
     json_put_text(object, "key", slice_of(crypto_key_type_name(about->key_type)));
-    json_put(object, "names", texts(about->names, about->name_count));
+    json_put(object, "names", json_new_texts(about->names, about->name_count));
 }
 
 static void put_problem(struct json *object, const struct acme_problem *problem)
@@ -133,7 +125,7 @@ struct json *certificate_describe(struct sidecar *sidecar, const struct certific
     struct json *object = json_new_object();
     json_put_text(object, "name", slice_of(certificate->name));
     json_put_text(object, "tenant", slice_of(certificate->tenant));
-    json_put(object, "hosts", texts(certificate->hosts, certificate->host_count));
+    json_put(object, "hosts", json_new_texts(certificate->hosts, certificate->host_count));
     if (sidecar->worker == NULL ||
         !acme_worker_status(sidecar->worker, certificate->name, put_status, object))
         put_unmanaged(sidecar, certificate, object);

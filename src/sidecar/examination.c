@@ -52,9 +52,7 @@ static void examination_free(struct examination *examination)
 {
     for (size_t i = 0; i < examination->look_count; i++)
         free(examination->looks[i].name);
-    for (size_t i = 0; i < examination->identity_count; i++)
-        free(examination->identities[i]);
-    free(examination->identities);
+    memory_free_texts(examination->identities, examination->identity_count);
     free(examination->account_url);
     free(examination->looks);
     free(examination);

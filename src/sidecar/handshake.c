@@ -268,9 +268,7 @@ void handshakes_free(struct handshakes *handshakes)
         next = handshake->next;
         handshake_free(handshake);
     }
-    for (size_t i = 0; i < handshakes->bind_count; i++)
-        free(handshakes->binds[i]);
-    free(handshakes->binds);
+    memory_free_texts(handshakes->binds, handshakes->bind_count);
     free(handshakes->proxy_lines);
     free(handshakes);
 }

@@ -47,6 +47,14 @@ char *loopback_of_bind(struct slice bind)
                          SLICE_PRINT(port));
 }
 
+char *loopback_of_binds(char *const *binds, size_t count)
+{
+    char *address = NULL;
+    for (size_t i = 0; i < count && address == NULL; i++)
+        address = loopback_of_bind(slice_of(binds[i]));
+    return address;
+}
+
 /* Who connects to an address of this machine comes from that address. */
 bool loopback_needs_proxy_line(const char *address, const char *const *networks, size_t count)
 {

@@ -192,3 +192,19 @@ Test(hex, each_byte_is_two_digits)
     hex_print(BYTES, 0, text);
     cr_expect(eq(str, text, ""));
 }
+
+Test(hex, what_is_printed_is_read_and_nothing_else)
+{
+    static const char *const OTHERS[] = {"",       "0",      "00ff1",  "00ff100",
+                                         "00fg10", "00 f10", "0xff10", "00FF10"};
+    uint8_t bytes[3] = {0};
+    cr_expect(hex_read(SLICE("00ff1a"), bytes, sizeof(bytes)));
+    cr_expect(bytes[0] == 0 && bytes[1] == 0xff && bytes[2] == 0x1a);
+    for (size_t i = 0; i < COUNT_OF(OTHERS); i++)
+        cr_expect_not(hex_read(slice_of(OTHERS[i]), bytes, sizeof(bytes)), "%s", OTHERS[i]);
+    cr_expect_eq(hex_digit('F'), 15);
+    cr_expect_eq(hex_digit('f'), 15);
+    cr_expect_eq(hex_digit('9'), 9);
+    cr_expect_eq(hex_digit('g'), -1);
+    cr_expect_eq(hex_digit(':'), -1);
+}
