@@ -52,4 +52,6 @@ void listener_close(struct listener *listener);
 
 /* Any thread. */
 uint64_t listener_accepted(const struct listener *listener);
-uint64_t listener_pauses(const struct listener *listener); /* for lack of descriptors */
+uint64_t listener_pauses(const struct listener *listener); /* for lack of descriptors or memory */
+/* When it last began to pause, 0: never. In the thread of its main loop. */
+int64_t listener_paused_mono_ms(const struct listener *listener);

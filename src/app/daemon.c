@@ -121,7 +121,7 @@ static void close_listeners(struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->listener_count; i++)
         listener_close(daemon->listeners[i]);
-    daemon->listener_count = 0;
+    daemon->listener_count = daemon->live.listener_count = 0;
 }
 
 /* The first time: no more connections, every request that has arrived is answered. The second time:
@@ -491,6 +491,8 @@ static void start_admin(struct daemon *daemon)
     struct error_text why;
     daemon->live.publisher = daemon->publisher;
     daemon->live.loops = daemon->loops;
+    daemon->live.listeners = daemon->listeners;
+    daemon->live.listener_count = daemon->listener_count;
     daemon->live.responders = daemon->responders;
     daemon->live.restart = daemon->restart;
     daemon->live.haproxy_files = haproxy_files_new();

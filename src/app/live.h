@@ -12,12 +12,15 @@
 struct haproxy_files;
 struct history;
 struct key_keeper;
+struct listener;
 struct responder;
 struct restart_keys;
 
 struct live {
     struct publisher *publisher;
     struct loops *loops;
+    struct listener *const *listeners;   /* where HAProxy connects */
+    size_t listener_count;               /* 0 while it drains */
     struct responder *const *responders; /* one for each loop */
     struct history *history;             /* NULL: none is kept */
     const struct key_keeper *keys;       /* NULL: not yet */

@@ -1,15 +1,20 @@
 /* What needs somebody to look at it: see notices.h. */
 #include "notices.h"
 
+#include "core/clock.h"
 #include "core/memory.h"
 #include "haproxy_files.h"
 #include "key_keeper.h"
+#include "net/listener.h"
 #include "report.h"
 #include "restart_keys.h"
 
 #include <stdlib.h>
 
-enum { NOTICES_OF_A_KIND_MAX = 20 };
+enum {
+    NOTICES_OF_A_KIND_MAX = 20,
+    PAUSES_TOLD_MS = 10 * 60 * 1000, /* there may be no descriptor for who asks, either */
+};
 
 /* Takes `message` and `hint`. */
 static void add(struct json *list, const char *kind, char *message, char *hint)
@@ -32,6 +37,25 @@ static void add_restart(struct json *list, const struct live *live)
                           "and what it said then is in force",
                           key),
             memory_copy_text(SLICE("systemctl restart owui-spoa")));
+}
+
+static void add_pauses(struct json *list, const struct live *live)
+{
+    int64_t last_mono_ms = 0;
+    for (size_t i = 0; i < live->listener_count; i++) {
+        int64_t paused_mono_ms = listener_paused_mono_ms(live->listeners[i]);
+        last_mono_ms = paused_mono_ms > last_mono_ms ? paused_mono_ms : last_mono_ms;
+    }
+    int64_t ago_ms = clock_mono_ms() - last_mono_ms;
+    if (last_mono_ms == 0 || ago_ms > PAUSES_TOLD_MS)
+        return;
+    add(list, NOTICE_ACCEPT_PAUSED,
+        memory_format("HAProxy's connections had to wait for want of descriptors or memory, %lld s "
+                      "ago for the last time",
+                      (long long)ago_ms / 1000),
+        memory_copy_text(SLICE("raise LimitNOFILE= of the service (systemctl edit owui-spoa), or "
+                               "look for what else takes them: journalctl -u owui-spoa -g "
+                               "accept_paused")));
 }
 
 static void add_keys(struct json *list, const struct live *live)
@@ -74,6 +98,7 @@ static void add_haproxy(struct json *list, const struct live *live)
 struct json *notices_list(const struct live *live)
 {
     struct json *list = json_new_array();
+    add_pauses(list, live);
     add_restart(list, live);
     add_keys(list, live);
     add_haproxy(list, live);

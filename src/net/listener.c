@@ -1,6 +1,7 @@
 /* Accepting and handing out: see net/listener.h. */
 #include "net/listener.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "net/listen_socket.h"
@@ -30,6 +31,7 @@ struct listener {
     struct main_timer *pause;
     _Atomic uint64_t accepted;
     _Atomic uint64_t pauses;
+    int64_t paused_mono_ms;
 };
 
 struct listener *listener_open(const struct listen_address *address,
@@ -57,6 +59,7 @@ static void on_pause_over(void *context)
 static void pause_accepting(struct listener *listener, const char *reason, const char *hint)
 {
     atomic_fetch_add_explicit(&listener->pauses, 1, memory_order_relaxed);
+    listener->paused_mono_ms = clock_mono_ms();
     set_watches(listener, 0);
     main_timer_once(listener->pause, PAUSE_MS);
     log_event(LOG_WARNING, "accept_paused", LOG_TEXT("reason", reason), LOG_TEXT("hint", hint));
@@ -119,4 +122,9 @@ uint64_t listener_accepted(const struct listener *listener)
 uint64_t listener_pauses(const struct listener *listener)
 {
     return atomic_load_explicit(&listener->pauses, memory_order_relaxed);
+}
+
+int64_t listener_paused_mono_ms(const struct listener *listener)
+{
+    return listener->paused_mono_ms;
 }

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -159,6 +160,23 @@ def test_status_tells_what_waits_for_a_restart(agent):
     stack.write_config()
     wait_until(lambda: stack.admin.json("status")[0] == 0, "all is well", 30)
     assert stack.agents[0].log().count("restart_needed") == 2
+
+
+def test_status_tells_that_descriptors_ran_out(agent):
+    stack = agent({"a": tenant(1)})
+    pid = stack.agents[0].pid
+    assert notices(stack, "accept_paused") == []
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
+    try:
+        with socket.socket(socket.AF_UNIX) as waiting:
+            waiting.connect(str(stack.sockets[0]))
+            wait_until(lambda: "accept_paused" in stack.agents[0].log(), "it is not taken", 30)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    assert len(notices(stack, "accept_paused")) == 1
+    flat = " ".join(stack.admin.run("status")[1].split())
+    assert "had to wait for want of descriptors" in flat and "-> raise LimitNOFILE=" in flat
 
 
 def test_status_tells_of_keys_that_cannot_be_had(agent, tmp_path):

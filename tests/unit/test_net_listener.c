@@ -459,8 +459,10 @@ Test(accept, without_descriptors_it_waits)
     int next = dup(fds[0]);
     close(next);
     allow_descriptors((rlim_t)next + SPARE);
+    cr_assert(eq(i64, listener_paused_mono_ms(door.listener), 0));
     listener_start(door.listener, door.main_loop, door.net->loops);
     door_run(&door, PEERS, 350);
+    cr_assert(gt(i64, listener_paused_mono_ms(door.listener), 0));
     cr_assert(lt(u64, listener_accepted(door.listener), PEERS));
     cr_assert(ge(u64, listener_pauses(door.listener), 1));
     /* A pause takes 100 ms, and 350 looks of a millisecond some more than that many. */
