@@ -15,8 +15,9 @@ _PR_SET_PDEATHSIG = 1
 # Ports are below those that the kernel gives to connections (net.ipv4.ip_local_port_range), so that
 # none is taken before it is listened on. Each process has a block of them to itself for as long as it
 # runs, by a name that one socket of a network namespace can have at a time: others, of this run or of
-# another, have other blocks.
-_PORTS_FROM, _PORTS_TO, _BLOCK = 12000, 32000, 500
+# another, have other blocks. They are so large that a port is not given out again while somebody has
+# it who does not listen just then, as an agent that is being restarted.
+_PORTS_FROM, _PORTS_TO, _BLOCK = 12000, 32000, 1000
 _block = []  # the socket, and endlessly the block's ports
 
 
