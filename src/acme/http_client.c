@@ -4,8 +4,8 @@
  * has ended is collected after each such call, and told from a list that survives whatever the
  * callbacks do to other exchanges.
  *
- * Exchanges wait for their turn here, and never in libcurl: of those that wait there for a
- * connection, as many do where HTTP/2 is to carry all, 7.88 at times forgets one for good.
+ * Exchanges wait for their turn here, and never in libcurl: among those that wait there for a
+ * connection, as many do where HTTP/2 is to carry all, 7.88 at times seems to forget some.
  */
 #include "acme/http_client.h"
 
