@@ -39,9 +39,9 @@ MUST_CHECK enum error file_move(const struct folder *from, const char *name,
 MUST_CHECK enum error file_remove(const struct folder *folder, const char *name,
                                   struct error_text *why);
 
-/* The entries of a folder in the order of their names, those with a leading dot left out. */
+/* The entries of a folder in the order of their names, those with a leading dot left out; for
+ * memory_free_texts(). */
 size_t folder_list(const struct folder *folder, char ***names);
-void folder_list_free(char **names, size_t count);
 /* Removes what file_replace() was writing when a process was killed. */
 void folder_sweep(const struct folder *folder);
 /* Removes the files whose names come first until `keep` are left. */

@@ -4,6 +4,8 @@
  * Whatever a server does, a request ends: https only, no redirects, no cookies, limits on time and
  * size (on speed none: to libcurl there is none while a CA thinks). Several run at once, each on a
  * connection of its own, which the next one takes over.
+ * One that waits for its turn takes as much memory as one that runs: who may have thousands keeps
+ * them in a list of its own (health.c, doctor.c).
  */
 #pragma once
 

@@ -1,10 +1,7 @@
 /* What read() and write() leave to their callers. */
 #pragma once
 
-#include "core/error.h"
 #include "core/slice.h"
 
 /* All of it, however often the kernel takes a part or a signal comes. False: see errno. */
 MUST_CHECK bool fd_write_all(int fd, struct slice bytes);
-/* The same, until it is on the disk. */
-MUST_CHECK enum error fd_write_synced(int fd, struct slice bytes, struct error_text *why);

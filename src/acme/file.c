@@ -235,11 +235,6 @@ void folder_sweep(const struct folder *folder)
     closedir(entries);
 }
 
-void folder_list_free(char **names, size_t count)
-{
-    memory_free_texts(names, count);
-}
-
 void folder_trim(const struct folder *folder, size_t keep)
 {
     char **names;
@@ -247,5 +242,5 @@ void folder_trim(const struct folder *folder, size_t keep)
     for (size_t i = 0; i + keep < count; i++)
         if (file_remove(folder, names[i], NULL) != ERROR_OK)
             break; /* more history than wanted does no harm */
-    folder_list_free(names, count);
+    memory_free_texts(names, count);
 }

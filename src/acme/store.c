@@ -727,7 +727,7 @@ enum error store_rollback(struct store *store, const char *name, struct error_te
     /* What is in service again is no history; a second rollback undoes the first. */
     if (error == ERROR_OK)
         error = file_remove(&folder, names[count - 1], why);
-    folder_list_free(names, count);
+    memory_free_texts(names, count);
     folder_close(&folder);
     bytes_free(&pem);
     return error;
@@ -740,7 +740,7 @@ void store_each(struct store *store, store_name_fn *found, void *context)
     for (size_t i = 0; i < count; i++)
         if (store_name_valid(slice_of(names[i])))
             found(context, names[i]);
-    folder_list_free(names, count);
+    memory_free_texts(names, count);
 }
 
 char *store_path(const struct store *store, const char *name)

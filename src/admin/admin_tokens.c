@@ -43,16 +43,6 @@ bool admin_role_parse(struct slice name, enum admin_role *role)
 
 /* -- Text and bytes ---------------------------------------------------------------------------- */
 
-static void print_hash(const uint8_t hash[static ADMIN_TOKEN_HASH_BYTES],
-                       char hex[static 2 * ADMIN_TOKEN_HASH_BYTES])
-{
-    static const char DIGITS[] = "0123456789abcdef";
-    for (size_t i = 0; i < ADMIN_TOKEN_HASH_BYTES; i++) {
-        hex[2 * i] = DIGITS[hash[i] >> 4];
-        hex[2 * i + 1] = DIGITS[hash[i] & 15];
-    }
-}
-
 static bool name_is_valid(struct slice name)
 {
     for (size_t i = 0; i < name.size; i++) {
@@ -148,11 +138,11 @@ static struct json *tokens_json(const struct admin_tokens *tokens)
     for (size_t i = 0; i < tokens->count; i++) {
         const struct admin_token *token = &tokens->items[i];
         struct json *one = json_new_object();
-        char hex[2 * ADMIN_TOKEN_HASH_BYTES];
+        char hex[2 * ADMIN_TOKEN_HASH_BYTES + 1];
         char time[TIME_TEXT_SIZE];
-        print_hash(token->hash, hex);
+        hex_print(token->hash, ADMIN_TOKEN_HASH_BYTES, hex);
         json_put_text(one, "role", slice_of(admin_role_name(token->role)));
-        json_put_text(one, "sha256", slice_from(hex, sizeof(hex)));
+        json_put_text(one, "sha256", slice_of(hex));
         json_put_text(one, "made", slice_of(time_text_print(token->made_wall_s, time)));
         json_put(list, token->name, one);
     }

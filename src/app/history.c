@@ -112,7 +112,7 @@ size_t history_numbers(const struct history *history, uint64_t **numbers)
             count++;
         free(path);
     }
-    folder_list_free(names, all);
+    memory_free_texts(names, all);
     return count;
 }
 
@@ -202,7 +202,7 @@ static void compare_all(const struct history *history, struct differences *diffe
             compare(history, names[i], differences);
         free(path);
     }
-    folder_list_free(names, shadows);
+    memory_free_texts(names, shadows);
 }
 
 static bool follow(const struct history *history, const struct difference *one,
@@ -304,7 +304,7 @@ static void remove_record(const struct history *history, uint64_t number)
     size_t count = folder_list(&folder, &names);
     for (size_t i = 0; i < count; i++)
         (void)!file_remove(&folder, names[i], NULL);
-    folder_list_free(names, count);
+    memory_free_texts(names, count);
     (void)!rmdir(folder.path);
     folder_close(&folder);
 }
@@ -361,7 +361,7 @@ static void begin(struct history *history)
     struct differences differences = {0};
     char **names;
     size_t shadows = folder_list(&history->shadow, &names);
-    folder_list_free(names, shadows);
+    memory_free_texts(names, shadows);
     compare_all(history, &differences);
     const struct reading reading = {
         .origin = &START, .generation = publisher_snapshot(history->live->publisher)->generation};

@@ -6,27 +6,35 @@
 #include "sources_int.h"
 
 #include "core/memory.h"
+#include "core/sorted.h"
 #include "json/json.h"
 
 #include <stdlib.h>
 
 enum { CONTESTS_MAX = 10000 }; /* what is beyond goes by the files' names at the next start */
 
-void sources_note_contest(struct sources *sources, struct slice key)
+static const char *key_at(const void *sources, size_t index)
 {
-    if (sources->contest_count == CONTESTS_MAX)
-        return;
-    for (size_t i = sources->contest_count; i-- > 0;)
-        if (slice_equal(slice_of(sources->contests[i]), key))
-            return;
-    sources->contests =
-        memory_resize(sources->contests, sources->contest_count + 1, sizeof(*sources->contests));
-    sources->contests[sources->contest_count++] = memory_copy_text(key);
+    return ((const struct sources *)sources)->contests[index];
 }
 
-static int compare(const void *a, const void *b)
+void sources_note_contest(struct sources *sources, struct slice key)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    bool is_there;
+    if (sources->contest_count == CONTESTS_MAX)
+        return;
+    char *text = memory_copy_text(key);
+    size_t place = sorted_place(sources, sources->contest_count, key_at, text, &is_there);
+    if (is_there) {
+        free(text);
+        return;
+    }
+    sources->contests =
+        memory_resize(sources->contests, sources->contest_count + 1, sizeof(*sources->contests));
+    memmove(sources->contests + place + 1, sources->contests + place,
+            (sources->contest_count - place) * sizeof(*sources->contests));
+    sources->contests[place] = text;
+    sources->contest_count++;
 }
 
 static void tell_claims(struct sources *sources, struct json *claims)
@@ -40,16 +48,9 @@ static void tell_claims(struct sources *sources, struct json *claims)
             continue;
         }
         sources->contests[kept++] = key;
+        json_put_text(claims, key, slice_of(owners_file_of(holder)));
     }
     sources->contest_count = kept;
-    if (kept > 0)
-        qsort(sources->contests, kept, sizeof(*sources->contests), compare);
-    for (size_t i = 0; i < kept; i++) {
-        const char *key = sources->contests[i];
-        json_put_text(
-            claims, key,
-            slice_of(owners_file_of(route_registry_contest(sources->registry, slice_of(key)))));
-    }
 }
 
 static void tell_names(const struct sources *sources, const struct source *source,

@@ -44,7 +44,7 @@ struct sources {
     size_t changed_count;
     unsigned arguments;    /* of messages, that are known to be wanted */
     struct owners *owners; /* from before the start; NULL later */
-    char **contests;       /* hosts and paths that several claim, or did */
+    char **contests;       /* hosts and paths that several claim, or did; sorted */
     size_t contest_count;
 };
 

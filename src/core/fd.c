@@ -16,10 +16,3 @@ bool fd_write_all(int fd, struct slice bytes)
     }
     return true;
 }
-
-enum error fd_write_synced(int fd, struct slice bytes, struct error_text *why)
-{
-    if (!fd_write_all(fd, bytes))
-        return error_set_errno(why, "cannot write");
-    return fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync");
-}

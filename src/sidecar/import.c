@@ -231,7 +231,7 @@ struct json *import_folder(struct sidecar *sidecar, const char *folder, struct e
     for (size_t i = 0; i < count; i++)
         if (is_lineage(&live, names[i]))
             import_lineage(sidecar, &live, names[i], told);
-    folder_list_free(names, count);
+    memory_free_texts(names, count);
     folder_close(&live);
     return answer;
 }
@@ -257,7 +257,7 @@ static uint64_t stamp_of(const struct folder *live)
             free(name);
         }
     }
-    folder_list_free(names, count);
+    memory_free_texts(names, count);
     return stamp;
 }
 

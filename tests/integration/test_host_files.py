@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from support.stack import BINARY, SANITIZERS, run_agent_command
+from support.stack import BINARY, SANITIZERS, host_settings, run_agent_command
 
 HOST = "chat.example.test"
 SETUP = ("setup", HOST, "--upstream", "127.0.0.1:3000", "--no-start")
@@ -26,22 +26,7 @@ class Host:
         self.config = folder / "owui-spoa.json"
         self.cfg = self.haproxy / "haproxy.cfg"
         (self.haproxy / "certs").mkdir(parents=True)
-        settings = {
-            "listen": [f"unix:{folder}/agent.sock"],
-            "admin_socket": f"{folder}/admin.sock",
-            "haproxy": {
-                "http": ["127.0.0.1:8080"],
-                "https": ["127.0.0.1:8443"],
-                "crt_dir": f"{self.haproxy}/certs",
-                "runtime": [f"{self.haproxy}/admin.sock"],
-                "spoe_file": f"{self.haproxy}/owui.spoe.cfg",
-                "chroot": None,
-                "user": None,
-                "group": None,
-            },
-            "acme": {"state_dir": f"{folder}/state"},
-        }
-        self.config.write_text(json.dumps(settings))
+        self.config.write_text(json.dumps(host_settings(folder)))
 
     def generate(self, **options):
         return run_agent_command(

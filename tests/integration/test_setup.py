@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from support.stack import BINARY, REPOSITORY, SANITIZERS, run_agent_command
+from support.stack import BINARY, REPOSITORY, SANITIZERS, host_settings, run_agent_command
 from support.terminal import typed, wide_lines
 
 HOST = "chat.example.test"
@@ -24,22 +24,7 @@ class Place:
         self.tenants = folder / "tenants.d"
         self.config = folder / "owui-spoa.json"
         (self.haproxy / "certs").mkdir(parents=True)
-        self.settings = {
-            "// mine": "stays",
-            "listen": [f"unix:{folder}/agent.sock"],
-            "admin_socket": f"{folder}/admin.sock",
-            "haproxy": {
-                "http": ["127.0.0.1:8080"],
-                "https": ["127.0.0.1:8443"],
-                "crt_dir": f"{self.haproxy}/certs",
-                "runtime": [f"{self.haproxy}/admin.sock"],
-                "spoe_file": f"{self.haproxy}/owui.spoe.cfg",
-                "chroot": None,
-                "user": None,
-                "group": None,
-            },
-            "acme": {"state_dir": f"{folder}/state"},
-        }
+        self.settings = {"// mine": "stays", **host_settings(folder)}
         self.config.write_text(json.dumps(self.settings))
 
     def command(self, *arguments, mode="--yes"):

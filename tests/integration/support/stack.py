@@ -63,6 +63,26 @@ def run_agent_command(*arguments, **options):
     return done
 
 
+def host_settings(folder):
+    """A global file's for commands that write a host's files, all of them below `folder`."""
+    haproxy = folder / "haproxy"
+    return {
+        "listen": [f"unix:{folder}/agent.sock"],
+        "admin_socket": f"{folder}/admin.sock",
+        "haproxy": {
+            "http": ["127.0.0.1:8080"],
+            "https": ["127.0.0.1:8443"],
+            "crt_dir": f"{haproxy}/certs",
+            "runtime": [f"{haproxy}/admin.sock"],
+            "spoe_file": f"{haproxy}/owui.spoe.cfg",
+            "chroot": None,
+            "user": None,
+            "group": None,
+        },
+        "acme": {"state_dir": f"{folder}/state"},
+    }
+
+
 class Inheriting(Process):
     """A process that gets a listening socket as systemd gives it."""
 
