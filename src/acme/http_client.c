@@ -4,8 +4,8 @@
  * has ended is collected after each such call, and told from a list that survives whatever the
  * callbacks do to other exchanges.
  *
- * Exchanges wait for their turn here, and never in libcurl: among those that wait there for a
- * connection, as many do where HTTP/2 is to carry all, 7.88 at times seems to forget some.
+ * Exchanges wait for their turn here, and never in libcurl, whose limits of time count from when an
+ * exchange is given to it: what waits for others' sake is not given up for being slow.
  */
 #include "acme/http_client.h"
 

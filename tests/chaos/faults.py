@@ -159,7 +159,7 @@ class CaKilled(CaFault):
     name = "ca killed"
 
     def begin(self):
-        self.world.pebble.process.stop(signal.SIGKILL)
+        self.world.pebble.kill()
         self.want()
 
     def finish(self):

@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -24,19 +25,23 @@ ACME_HOST = _BESIDE if _BESIDE.exists() else REPOSITORY / "build/asan/tests/acme
 
 
 class Pebble:
-    """pebble and its DNS; every name resolves to 127.0.0.1 unless told otherwise."""
+    """pebble and its DNS; every name resolves to 127.0.0.1 unless told otherwise.
+
+    Behind a HAProxy that lets new orders through one by one: of two at once, pebble 2.4 at times
+    never finishes any. Making the one's authorization, it holds that and waits for its database;
+    looking through all of them for the other, it holds the database and waits for that."""
 
     def __init__(self, folder, authority, challenge_port=None, validity_s=3600, eab=None, env=None):
         self.folder = folder
         self.authority = authority
-        self.port, self.management_port = free_port(), free_port()
+        self.port, self.own_port, self.management_port = free_port(), free_port(), free_port()
         self.challenge_port = challenge_port or free_port()
         self.dns_port, self.dns_management_port = free_port(), free_port()
         self.ca_file = authority.path
         self.directory = f"https://localhost:{self.port}/dir"
         certificate = authority.issue(["localhost", "127.0.0.1"], folder / "pebble.pem")
         settings = {
-            "listenAddress": f"127.0.0.1:{self.port}",
+            "listenAddress": f"127.0.0.1:{self.own_port}",
             "managementListenAddress": f"127.0.0.1:{self.management_port}",
             "certificate": str(certificate),
             "privateKey": str(certificate),
@@ -49,6 +54,7 @@ class Pebble:
             "certificateValidityPeriod": validity_s,
         }
         (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
+        (folder / "gate.cfg").write_text(self._gate(certificate))
         self.env = {
             "PEBBLE_VA_NOSLEEP": "1",
             "PEBBLE_WFE_NONCEREJECT": "5",
@@ -62,34 +68,51 @@ class Pebble:
             + ["-management", f"127.0.0.1:{self.dns_management_port}"],
             folder,
         )
-        self.process = self._new_process()
+        self.process = self.gate = None
 
-    def _new_process(self):
-        return Process(
+    def _gate(self, certificate):
+        server = f"server pebble 127.0.0.1:{self.own_port} ssl verify none"
+        return (
+            "defaults\n    mode http\n    timeout connect 5s\n    timeout client 60s\n"
+            "    timeout server 60s\n    timeout queue 60s\nfrontend ca\n"
+            f"    bind 127.0.0.1:{self.port} ssl crt {certificate} alpn h2,http/1.1\n"
+            "    use_backend orders if { path /order-plz }\n    default_backend pebble\n"
+            f"backend orders\n    {server} maxconn 1\nbackend pebble\n    {server}\n"
+        )
+
+    def _begin(self):
+        self.process = Process(
             "pebble",
             [PEBBLE, "-config", self.folder / "pebble.json"]
             + ["-dnsserver", f"127.0.0.1:{self.dns_port}"],
             self.folder,
             self.env,
         )
+        self.gate = Process("gate", [HAPROXY, "-db", "-f", self.folder / "gate.cfg"], self.folder)
+        self.process.start()
+        self.gate.start()
+        # Its roots are RSA keys, which take a while.
+        self.wait_until_up()
 
     def start(self):
         self.dns.start()
         self.dns.wait_for(lambda: accepts(("127.0.0.1", self.dns_management_port)), "DNS")
-        self.process.start()
-        # Its roots are RSA keys, which take a while.
-        self.wait_until_up()
+        self._begin()
         return self
+
+    def kill(self):
+        """Nobody listens any more."""
+        for process in (self.gate, self.process):
+            if process is not None:
+                process.stop(signal.SIGKILL)
 
     def restart(self):
         """It forgets every account and order."""
-        self.process.stop()
-        self.process = self._new_process()
-        self.process.start()
-        self.wait_until_up()
+        self.kill()
+        self._begin()
 
     def stop(self):
-        self.process.stop()
+        self.kill()
         self.dns.stop()
 
     def set_dns(self, command, **members):
@@ -104,8 +127,9 @@ class Pebble:
 
     def wait_until_up(self):
         """The management port is opened on its own, and not always first."""
-        for port, what in ((self.port, "directory"), (self.management_port, "management")):
+        for port, what in ((self.own_port, "directory"), (self.management_port, "management")):
             self.process.wait_for(lambda port=port: accepts(("127.0.0.1", port)), what, 60)
+        self.gate.wait_for(lambda: accepts(("127.0.0.1", self.port)), "listening")
 
     def allow_all(self):
         """Names that it blocks by configuration are blocked no more; it forgets everything."""
@@ -207,10 +231,11 @@ class PendingAgain:
         self.server.server_close()
 
     def ask(self, method, path, headers=None, body=None):
-        """Status, headers and body from pebble, which makes its URLs from Host."""
+        """Status, headers and body from pebble, which makes its URLs from Host; nobody else makes
+        orders meanwhile."""
         unverified = ssl._create_unverified_context()
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.pebble.port, timeout=30, context=unverified
+            "127.0.0.1", self.pebble.own_port, timeout=30, context=unverified
         )
         connection.request(method, path, body, {**(headers or {}), "Host": self.host})
         answer = connection.getresponse()
