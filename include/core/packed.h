@@ -3,7 +3,7 @@
  * With 100,000 tenants, what a decision reads is in no cache. Spread over the heap it is in as many
  * pages besides, whose translations are in no cache either. So these blocks are packed into chunks
  * for which the kernel is asked for huge pages, apart from what only configuration looks at. What
- * few tenants need fits in a first chunk of usual pages and takes no more than it needs.
+ * few tenants need fits in a quarter of a first chunk, in usual pages, and takes no more than that.
  *
  * Any thread may call these; they lock, and are not for the hot path. Like memory.h, they end the
  * program when memory runs out. With AddressSanitizer each block comes from malloc().

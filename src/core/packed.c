@@ -24,7 +24,10 @@ enum { IS_CHECKED = false };
 
 enum {
     CHUNK_BYTES = 2 * 1024 * 1024, /* a huge page */
-    LINES_MAX = 16,                /* of a block; larger ones come from malloc() */
+    /* From here on a huge page is worth the rest of it. In usual pages so many blocks need more
+     * translations than stay where they are while HAProxy has the processor between two turns. */
+    MANY_BYTES = CHUNK_BYTES / 4,
+    LINES_MAX = 16, /* of a block; larger ones come from malloc() */
 };
 
 struct free_block {
@@ -37,6 +40,7 @@ struct chunk {
     uint32_t used;      /* blocks given out */
     uint32_t untouched; /* offset of what was never given out */
     uint32_t block_bytes;
+    bool is_huge;
 };
 static_assert(sizeof(struct chunk) <= CACHE_LINE_BYTES, "blocks begin at the second line");
 
@@ -79,6 +83,16 @@ static void want_huge_pages(void *start, size_t size)
     (void)madvise(start, size, MADV_HUGEPAGE);
 }
 
+/* The same where usual pages are in use already, which are copied: Linux 6.1 and later do so at
+ * once, others when they find the time. */
+static void change_to_huge_page(struct chunk *chunk)
+{
+    want_huge_pages(chunk, CHUNK_BYTES);
+#ifdef MADV_COLLAPSE
+    (void)madvise(chunk, CHUNK_BYTES, MADV_COLLAPSE);
+#endif
+}
+
 static struct chunk *chunk_of(void *block)
 {
     uint8_t *start = (uint8_t *)block - (uintptr_t)block % CHUNK_BYTES;
@@ -112,22 +126,33 @@ static void unlink_chunk(struct slab *slab, struct chunk *chunk)
 static void add_chunk(struct slab *slab, size_t lines)
 {
     struct chunk *chunk = map_chunks(CHUNK_BYTES);
-    if (slab->chunk_count > 0)
+    bool is_huge = slab->chunk_count > 0;
+    if (is_huge)
         want_huge_pages(chunk, CHUNK_BYTES);
     slab->chunk_count++;
+    chunk->is_huge = is_huge;
     chunk->block_bytes = (uint32_t)(lines * CACHE_LINE_BYTES);
     chunk->untouched = CACHE_LINE_BYTES;
     link_chunk(slab, chunk);
 }
 
+/* Never given out before, and so, as mapped, zeroed. */
+static void *take_untouched(struct chunk *chunk)
+{
+    uint32_t before = chunk->untouched;
+    chunk->untouched += chunk->block_bytes;
+    if (before < MANY_BYTES && chunk->untouched >= MANY_BYTES && !chunk->is_huge) {
+        change_to_huge_page(chunk);
+        chunk->is_huge = true;
+    }
+    return (uint8_t *)chunk + before;
+}
+
 static void *take_block(struct chunk *chunk)
 {
     chunk->used++;
-    if (chunk->freed == NULL) {
-        void *block = (uint8_t *)chunk + chunk->untouched; /* as mapped: zeroed */
-        chunk->untouched += chunk->block_bytes;
-        return block;
-    }
+    if (chunk->freed == NULL)
+        return take_untouched(chunk);
     struct free_block *block = chunk->freed;
     chunk->freed = block->next;
     return memset(block, 0, chunk->block_bytes);
@@ -184,7 +209,7 @@ static size_t array_bytes(size_t count, size_t size, size_t alignment)
 
 static bool is_many(size_t count, size_t size)
 {
-    return !IS_CHECKED && count >= CHUNK_BYTES / size;
+    return !IS_CHECKED && count >= MANY_BYTES / size;
 }
 
 void *packed_array_new(size_t count, size_t size)

@@ -89,6 +89,23 @@ Test(packed, what_is_free_goes_back_to_the_kernel)
     free(blocks);
 }
 
+/* The kernel copies the usual pages of a first chunk that is about to be used by many. */
+Test(packed, nothing_is_lost_when_a_first_chunk_becomes_a_huge_page)
+{
+    uint64_t **blocks = calloc(MANY, sizeof(*blocks));
+    for (uint64_t i = 0; i < MANY; i++) {
+        blocks[i] = packed_new(CACHE_LINE_BYTES);
+        cr_assert(is_zero((uint8_t *)blocks[i], CACHE_LINE_BYTES));
+        blocks[i][0] = blocks[i][7] = i;
+    }
+    for (uint64_t i = 0; i < MANY; i++) {
+        cr_assert(eq(u64, blocks[i][0], i));
+        cr_assert(eq(u64, blocks[i][7], i));
+        packed_free(blocks[i], CACHE_LINE_BYTES);
+    }
+    free(blocks);
+}
+
 Test(packed, a_large_array_begins_a_huge_page)
 {
     uint64_t *few = packed_array_new(16, 8);
