@@ -31,7 +31,7 @@ def test_scale(tmp_path):
     rows = [line.split() for line in told.splitlines() if line.split()[:1] in (["10"], ["200"])]
     assert len(rows) == 2 and all(len(row) >= 6 for row in rows), told
     assert set(figures["tenants"]) == {"10", "200"}
-    for kind in ("1", "20", "wildcard", "path"):
+    for kind in ("1", "20", "wildcard", "path", *(["haproxy"] if shutil.which("wrk") else [])):
         assert figures["tenants"]["200"][f"cpu_us_{kind}"] > 0
 
 
