@@ -4,6 +4,7 @@
 #include "core/slice.h"
 #include "core/version.h"
 #include "terminal.h"
+#include "terminal_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -162,6 +163,7 @@ static void open_standard_files(void)
 int main(int count, char **arguments)
 {
     open_standard_files();
+    terminal_guard();
     int code = run_words(count, arguments);
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))

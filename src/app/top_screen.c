@@ -2,6 +2,7 @@
 #include "top.h"
 
 #include "terminal.h"
+#include "terminal_guard.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ void top_screen_enter(void)
             sigaction(FAULTS[i], &action, NULL);
         }
     }
+    terminal_unguard();
     fputs(ENTER, stdout);
     fflush(stdout);
 }

@@ -1,10 +1,12 @@
-/* Short texts that name something: addresses, sockets, origins, time zones, domains.
+/* Short texts that name something: addresses, sockets, origins, time zones, domains; and texts as
+ * they are shown.
  *
  * The input is each of them. What is taken is in a form that is taken again and means the same, and
  * what HAProxy is told has nothing in it that ends a word.
  */
 #include "acme/budget.h"
 #include "core/memory.h"
+#include "core/shown.h"
 #include "fuzz/fuzz.h"
 #include "hap/config.h"
 #include "net/listener.h"
@@ -111,9 +113,37 @@ static void check_domain(struct slice text)
     FUZZ_REQUIRE(strcmp(again, domain) == 0);
 }
 
+/* Whatever it was, and wherever it was cut: what is shown is shown again as it is, and has nothing
+ * that a terminal obeys but colours. */
+static void check_shown(struct slice text)
+{
+    size_t room = SHOWN_GROWTH * (SHOWN_HELD_BYTES + text.size);
+    uint8_t *once = memory_new(room), *twice = memory_new(SHOWN_GROWTH * (SHOWN_HELD_BYTES + room));
+    struct writer out = writer_of(once, room);
+    struct writer again = writer_of(twice, SHOWN_GROWTH * (SHOWN_HELD_BYTES + room));
+    struct shown shown = {0};
+    size_t cut = text.size / 3;
+    shown_write(&shown, slice_head(text, cut), &out);
+    shown_write(&shown, slice_skip(text, cut), &out);
+    shown_end(&shown, &out);
+    FUZZ_REQUIRE(!out.failed);
+    struct slice told = writer_written(&out);
+    for (size_t i = 0; i < told.size; i++) {
+        uint8_t c = (uint8_t)told.data[i];
+        FUZZ_REQUIRE((c >= ' ' && c != 0x7f) || c == '\n' || c == '\t' || c == 0x1b);
+        FUZZ_REQUIRE(c != 0x1b || (i + 1 < told.size && told.data[i + 1] == '['));
+    }
+    shown_write(&shown, told, &again);
+    shown_end(&shown, &again);
+    FUZZ_REQUIRE(slice_equal(writer_written(&again), told));
+    free(once);
+    free(twice);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct slice text = slice_from(data, size);
+    check_shown(text);
     enum hap_version version;
     check_listen(text);
     check_agent(text);

@@ -462,7 +462,7 @@ def test_a_leftover_transaction_is_cleared(chat, authority, tmp_path):
     chat.certs("renew", "chat")
     after = chat.wait_served(HOST, but_not=before)
     assert after.serial_number == chat.serial_on_disk(NAME)
-    assert "leftover_transaction" in chat.agent_log()
+    wait_until(lambda: "leftover_transaction" in chat.agent_log(), "what was cleared is told")
 
 
 def test_many_certificates_are_gone_through_soon(new_certified, authority):

@@ -116,7 +116,7 @@ def test_a_look_changes_nothing(place):
 def test_what_is_said_beside_the_files_fits_a_terminal(place):
     """A file's lines stay as they will be written, and commands can be pasted."""
     text, code = typed(place.command(HOST, *UPSTREAM, mode="--dry-run"), SANITIZERS)
-    assert code == 0 and "+ " in text
+    assert code == 0 and "+ " in text, text[-900:]
     told = [line for line in text.splitlines() if not line.startswith(("    + ", "    - "))]
     assert len(told) < len(text.splitlines()) and wide_lines("\n".join(told)) == []
 

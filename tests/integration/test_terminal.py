@@ -109,6 +109,22 @@ def test_colours_are_for_terminals(troubled):
         assert "\x1b" not in run_agent_command(command, *config).stdout
 
 
+def test_what_strangers_say_moves_no_cursor(troubled):
+    """HAProxy lets a Host with an escape sequence through to be refused, and it is recorded."""
+    hidden = {chr(c) for c in [*range(9), *range(11, 32), *range(127, 160)]}
+    said = "ev\x1b]0;title\x07il\x1b[2J\x9b2J"
+    told = "ev\\x1b]0;title\\x07il\\x1b[2J\\xc2\\x9b2J"
+    for words in (
+        ["explain", f"http://{said}.test/"],
+        ["explain", "http://x.test/", "--from", said],
+    ):
+        command = [BINARY, *words, *config_of(troubled)]
+        text, _ = typed(command, SANITIZERS)
+        assert told in text and not set(plain(text)) & hidden, text
+        raw = run_agent_command(*command[1:])  # into a file: as it is
+        assert said in raw.stdout + raw.stderr
+
+
 @pytest.mark.skipif(SHOTS is None, reason="OWUI_SCREENSHOTS names no folder")
 def test_pictures(troubled):
     """Folders are shown as a package has them."""

@@ -1,0 +1,27 @@
+/* What may be printed on a terminal, of text that strangers had a hand in: a request's Host, a CA's
+ * message, an upstream's answer. A terminal does what control characters say: it moves the cursor,
+ * takes lines away, sets its title, and some answer as if somebody had typed.
+ *
+ * Newlines, tabs, all that can be seen in UTF-8, and colours (ECMA-48 8.3.117, ESC [ ... m) pass;
+ * any other byte becomes "\x" and two digits. Text may come in pieces, cut anywhere.
+ */
+#pragma once
+
+#include "core/cursor.h"
+
+enum {
+    SHOWN_HELD_BYTES = 12, /* the longest that must be whole to be judged */
+    SHOWN_GROWTH = 4,      /* bytes at most that are written for one */
+};
+
+/* Zeroed: nothing is held back. */
+struct shown {
+    char held[SHOWN_HELD_BYTES];
+    uint8_t held_size;
+};
+
+/* What is unfinished at the end is held back until more comes. `out` has to have room for
+ * SHOWN_GROWTH * (SHOWN_HELD_BYTES + text.size) bytes. */
+void shown_write(struct shown *shown, struct slice text, struct writer *out);
+/* The end: what is held back is not finished any more. */
+void shown_end(struct shown *shown, struct writer *out);
