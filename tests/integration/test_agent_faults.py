@@ -177,7 +177,10 @@ def test_an_agent_is_restarted(one, record_property):
 
 
 def test_an_agent_is_restarted_behind_a_socket_that_is_kept(one, record_property):
-    """As with a systemd socket unit: who asks in the meantime waits in the kernel's queue."""
+    """As with a systemd socket unit: who asks in the meantime waits in the kernel's queue. Two of
+    HAProxy's checks in vain, half a second apart, and it notices: of a restart that took so long
+    on a busy machine, nothing is promised."""
+    noticed_s = 0.9
     stack = one(haproxy_changes=PATIENT_TIMEOUTS)
     stack.config["listen"] = ["systemd:owui-spoa"]
     stack.write_config()
@@ -190,16 +193,26 @@ def test_an_agent_is_restarted_behind_a_socket_that_is_kept(one, record_property
         stack.start_haproxy()
         with Watch(stack.http_port) as watch:
             watch.wait_for(200, 50)
+            slow = []
             for _ in range(restarts):
+                stopped = time.monotonic()
                 assert stack.agents[0].stop() == 0
                 stack.agents[0] = Inheriting(stack, listener).start()
                 began = time.monotonic()
-                watch.wait_for(200, 50, after=began)
+                first = watch.wait_for(200, 1, after=began)
+                answered = watch.wait_for(200, 50, after=began)
+                if first - stopped > noticed_s:
+                    slow.append((stopped, answered))
     assert {status for _, _, status in watch.answers} <= {200, 503}
-    failed = [a for a in watch.answers if a[2] != 200]
+    failed = [
+        a
+        for a in watch.answers
+        if a[2] != 200 and not any(begin <= a[0] <= end for begin, end in slow)
+    ]
     tell(
         record_property,
         f"{restarts} restarts behind a kept socket",
+        slow=len(slow),
         failed=len(failed),
         of=len(watch.answers),
         slowest_ms=slowest(watch.answers),
