@@ -47,6 +47,8 @@ void diagnostics_add_conflict(struct diagnostics *diagnostics,
 /* Two files hold a tenant of one name: `kept` was there first. */
 void diagnostics_add_name_taken(struct diagnostics *diagnostics, const struct tenant *kept,
                                 const struct tenant *ignored);
+/* Drops those behind the first `count`. */
+void diagnostics_cut(struct diagnostics *diagnostics, size_t count);
 void diagnostics_fini(struct diagnostics *diagnostics);
 
 /* The text form of one, ending with a newline; the caller frees it. */

@@ -8,12 +8,10 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/whole_file.h"
 #include "key_schedule.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum {
     LOOK_AFTER_MS = 20,
@@ -30,7 +28,7 @@ struct source {
     char *problem; /* why it cannot be had; NULL: it can, or nobody has tried yet */
     /* a file */
     struct file_stamp stamp;
-    bool is_told; /* that it cannot be read */
+    bool is_unread; /* it could not be read, which may pass without a change of it */
     /* a URL */
     struct http_exchange *exchange;
     struct key_keeper *keeper;
@@ -65,26 +63,12 @@ static char *cache_name(const char *url)
     return memory_format("%016llx.json", (unsigned long long)hash_content(slice_of(url), 0));
 }
 
-/* Makes no folder that is not there. */
-static enum error read_file(const char *path, struct bytes *text, struct error_text *why)
-{
-    char root[] = "", here[] = ".";
-    struct folder folder = {.fd = AT_FDCWD, .path = here};
-    if (path[0] == '/')
-        folder = (struct folder){.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .path = root};
-    enum error error =
-        file_read(&folder, path[0] == '/' ? path + 1 : path, JWK_SET_MAX_BYTES, text, why);
-    if (path[0] == '/')
-        close(folder.fd);
-    return error;
-}
-
-static enum error read_cached(const struct jwks_settings *settings, const char *url,
-                              struct bytes *text, struct error_text *why)
+static enum error read_cached(const struct jwks_settings *settings, const char *url, char **text,
+                              size_t *size, struct error_text *why)
 {
     char *name = cache_name(url);
     char *path = memory_format("%s/%s", settings->cache_dir, name);
-    enum error error = read_file(path, text, why);
+    enum error error = whole_file_read(path, JWK_SET_MAX_BYTES, text, size, why);
     free(path);
     free(name);
     return error;
@@ -112,13 +96,15 @@ static void write_cached(const struct key_keeper *keeper, const char *url, struc
 struct jwk_set *key_keeper_read(const struct jwks_settings *settings, const char *source,
                                 struct error_text *why)
 {
-    struct bytes text = {0};
+    char *text;
+    size_t size;
     struct jwk_set *set = NULL;
-    enum error error =
-        is_url(source) ? read_cached(settings, source, &text, why) : read_file(source, &text, why);
+    enum error error = is_url(source)
+                           ? read_cached(settings, source, &text, &size, why)
+                           : whole_file_read(source, JWK_SET_MAX_BYTES, &text, &size, why);
     if (error == ERROR_OK)
-        set = jwk_set_parse(bytes_slice(&text), why);
-    bytes_free(&text);
+        set = jwk_set_parse(slice_from(text, size), why);
+    free(text);
     return set;
 }
 
@@ -172,24 +158,26 @@ static void publish_news(struct key_keeper *keeper)
 
 /* -- Files ------------------------------------------------------------------------------------ */
 
+/* A file that stays as it is, stays away or stays unreadable is told of once. */
 static void look_at_file(struct source *source)
 {
-    struct bytes text = {0};
+    char *text;
+    size_t size;
     struct error_text why;
     struct file_stamp stamp = file_stamp_read(source->name);
-    bool is_there = !file_stamp_is_none(&stamp);
-    if (is_there && file_stamp_equal(&stamp, &source->stamp))
+    bool is_known = file_stamp_equal(&stamp, &source->stamp);
+    if (is_known && !source->is_unread && !file_stamp_is_none(&stamp))
         return;
     source->stamp = stamp;
-    source->is_told &= !is_there; /* a file that stays away is told of once */
-    enum error error = read_file(source->name, &text, &why);
-    if (error == ERROR_OK && !take_text(source, bytes_slice(&text), &why))
+    enum error error = whole_file_read(source->name, JWK_SET_MAX_BYTES, &text, &size, &why);
+    source->is_unread = error == ERROR_SYSTEM;
+    if (error == ERROR_OK && !take_text(source, slice_from(text, size), &why))
         error = ERROR_INVALID;
-    set_problem(source, error != ERROR_OK ? why.text : NULL);
-    if (error != ERROR_OK && !source->is_told)
+    bool is_told = is_known && source->problem != NULL && strcmp(source->problem, why.text) == 0;
+    if (error != ERROR_OK && !is_told)
         log_failure(source, why.text);
-    source->is_told = error != ERROR_OK;
-    bytes_free(&text);
+    set_problem(source, error != ERROR_OK ? why.text : NULL);
+    free(text);
 }
 
 /* -- URLs ------------------------------------------------------------------------------------- */
@@ -282,15 +270,16 @@ static void on_tick(void *context)
 static void begin(struct key_keeper *keeper, struct source *source)
 {
     struct error_text why;
-    struct bytes text = {0};
+    char *text;
+    size_t size;
     if (!is_url(source->name)) {
         look_at_file(source);
         return;
     }
-    if (read_cached(&keeper->settings, source->name, &text, &why) == ERROR_OK &&
-        !take_text(source, bytes_slice(&text), &why))
+    if (read_cached(&keeper->settings, source->name, &text, &size, &why) == ERROR_OK &&
+        !take_text(source, slice_from(text, size), &why))
         log_failure(source, why.text);
-    bytes_free(&text);
+    free(text);
     fetch(keeper, source);
 }
 

@@ -24,6 +24,7 @@ enum {
     MANY_PENDING = 256,
     RECLAIM_MS = 50,
     HOUSEKEEPING_MS = 60 * 1000,
+    AGAIN_MS = 5000,  /* until what could not be read is read once more */
     TRIM_FROM = 1000, /* so many changed or freed leave holes that are worth giving back */
 };
 
@@ -54,6 +55,8 @@ struct publisher {
     struct main_timer *reclaim_timer;
     struct main_timer *housekeeping_timer;
     struct main_timer *scan_timer;
+    struct main_timer *again_timer;
+    bool again_is_due;
     bool collecting;
     bool labels_changed; /* the registry has instances that no snapshot has */
 };
@@ -422,6 +425,13 @@ static void tell_reading(struct publisher *publisher, struct reading *reading)
     memory_free_texts(tenants, count);
 }
 
+static void await_trouble(struct publisher *publisher, const struct sources_counts *counts)
+{
+    if (counts->has_trouble && !publisher->again_is_due)
+        main_timer_once(publisher->again_timer, AGAIN_MS);
+    publisher->again_is_due |= counts->has_trouble;
+}
+
 /* Publishes what was read, if it makes a difference, and tells. */
 static void conclude(struct publisher *publisher, struct reading *reading, int64_t start_us,
                      struct diagnostics *diagnostics)
@@ -430,6 +440,7 @@ static void conclude(struct publisher *publisher, struct reading *reading, int64
     if (sources_want_global(publisher->sources))
         reread_global(publisher, diagnostics);
     struct sources_counts counts = sources_take_counts(publisher->sources);
+    await_trouble(publisher, &counts);
     bool has_news = counts.changed > 0 || settings_differ(publisher);
     count_diagnostics(publisher, diagnostics);
     if (has_news) {
@@ -542,6 +553,17 @@ struct json *publisher_contests(struct publisher *publisher)
     return sources_contests(publisher->sources);
 }
 
+static void on_again(void *context)
+{
+    struct publisher *publisher = context;
+    struct reading reading = {.origin = &WATCH};
+    struct diagnostics diagnostics = {0};
+    int64_t start_us = clock_mono_us();
+    publisher->again_is_due = false;
+    sources_read_again(publisher->sources, &diagnostics);
+    conclude(publisher, &reading, start_us, &diagnostics);
+}
+
 static void on_scan(void *context)
 {
     publisher_folder_changed(context);
@@ -583,6 +605,7 @@ struct publisher *publisher_new(struct main_loop *main_loop,
     publisher->reclaim_timer = main_timer_new(main_loop, on_reclaim, publisher);
     publisher->housekeeping_timer = main_timer_new(main_loop, on_housekeeping, publisher);
     publisher->scan_timer = main_timer_new(main_loop, on_scan, publisher);
+    publisher->again_timer = main_timer_new(main_loop, on_again, publisher);
     publisher->sources = new_sources(publisher);
     publisher->resolver = new_resolver(publisher, main_loop);
     publisher->health = health_new(main_loop);
@@ -596,7 +619,8 @@ struct publisher *publisher_new(struct main_loop *main_loop,
     char **names;
     size_t count = sources_take_changed(publisher->sources, &names);
     memory_free_texts(names, count); /* of all tenants: nobody has changed them */
-    sources_take_counts(publisher->sources);
+    struct sources_counts counts = sources_take_counts(publisher->sources);
+    await_trouble(publisher, &counts);
     publish(publisher);
     memory_trim();
     main_timer_every(publisher->housekeeping_timer, HOUSEKEEPING_MS);
@@ -628,6 +652,7 @@ void publisher_free(struct publisher *publisher)
     main_timer_free(publisher->reclaim_timer);
     main_timer_free(publisher->housekeeping_timer);
     main_timer_free(publisher->scan_timer);
+    main_timer_free(publisher->again_timer);
     free(publisher);
 }
 

@@ -51,12 +51,13 @@ struct route_registry *sources_registry(struct sources *sources)
 
 bool sources_want_global(const struct sources *sources)
 {
-    return sources->wants_global;
+    return sources->wants_global || (sources->is_again && sources->global_trouble != 0);
 }
 
 struct sources_counts sources_take_counts(struct sources *sources)
 {
     struct sources_counts counts = sources->counts;
+    counts.has_trouble = sources->folder_trouble != 0 || sources->global_trouble != 0;
     counts.files = sources->file_count;
     counts.parked = sources->parked_count;
     counts.kept = sources->inline_source != NULL ? sources->inline_source->kept : 0;
@@ -64,9 +65,16 @@ struct sources_counts sources_take_counts(struct sources *sources)
     for (size_t i = 0; i < sources->file_count; i++) {
         counts.kept += sources->files[i]->kept;
         counts.refused += sources->files[i]->refused;
+        counts.has_trouble |= sources->files[i]->trouble != 0;
     }
     sources->counts = (struct sources_counts){0};
+    sources->is_again = false;
     return counts;
+}
+
+bool sources_trouble_is_told(const struct sources *sources, int before, int now)
+{
+    return sources->is_again && now != 0 && now == before;
 }
 
 void sources_note_change(struct sources *sources, const char *name)

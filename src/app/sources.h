@@ -46,6 +46,10 @@ void sources_read_all(struct sources *sources, struct diagnostics *diagnostics);
  * that is not there is given SOURCES_PATIENCE_MS to come back, because an editor may be about to
  * write it anew: true when one is waited for, and the caller has to look again after that time. */
 MUST_CHECK bool sources_scan(struct sources *sources, struct diagnostics *diagnostics);
+/* Reads what could not be read for a reason that may pass though the file stays as it is, as want
+ * of descriptors, once more. It is told of when the reason is another one than the last time; so is
+ * the global file, which sources_want_global() tells of then. */
+void sources_read_again(struct sources *sources, struct diagnostics *diagnostics);
 /* One file of tenants.d that may have come, changed or gone. */
 void sources_read_file(struct sources *sources, const char *path, struct diagnostics *diagnostics);
 
@@ -82,7 +86,8 @@ bool sources_is_wrong(const struct sources *sources, const char *path);
  * as if they had been right since. How many. */
 size_t sources_revive(struct sources *sources, const char *path, struct slice text);
 
-/* Whether a tenant of the global file could be in force by now, if that were read again. */
+/* Whether a tenant of the global file, or all of it, could be in force by now, if that were read
+ * again. */
 bool sources_want_global(const struct sources *sources);
 
 /* What the calls since the last sources_take_counts() did, and how things are. */
@@ -92,6 +97,7 @@ struct sources_counts {
     size_t refused; /* tenants that are wrong and were never right */
     size_t parked;  /* tenants in force as they last were until an address is known */
     size_t files;
+    bool has_trouble;     /* something is to be read by sources_read_again() later */
     bool wants_arguments; /* a tenant wants to be told what HAProxy's configuration does not tell */
 };
 struct sources_counts sources_take_counts(struct sources *sources);

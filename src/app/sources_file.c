@@ -1,6 +1,7 @@
 /* One file of the sources: what it holds is compared with what is in force. */
 #include "sources_int.h"
 
+#include "conf/text_file.h"
 #include "core/memory.h"
 #include "route/label_map.h"
 
@@ -200,12 +201,18 @@ void source_load(struct sources *sources, struct source *source, struct diagnost
     struct asking asking = {sources, source};
     const struct known_tenants known = {is_known, &asking};
     struct tenant_file file = {0};
+    int trouble_before = source->trouble;
+    size_t told = diagnostics->count;
     /* Hashes are of texts that were read with the same configuration. */
     if (source->read_with != sources->configuration_number)
         for (size_t i = 0; i < source->names.count; i++)
             source->names.items[i].hash = 0;
     source->read_with = sources->configuration_number;
+    (void)text_file_take_trouble();
     tenant_file_load_news(source->path, sources->configuration, &known, &file, diagnostics);
+    source->trouble = text_file_take_trouble();
+    if (sources_trouble_is_told(sources, trouble_before, source->trouble))
+        diagnostics_cut(diagnostics, told);
     source_apply(sources, source, &file, diagnostics);
     tenant_file_fini(&file);
 }

@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "core/sorted.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -61,13 +62,14 @@ static bool same_named(const struct source *source)
     return true;
 }
 
-/* The stamp is taken first: a file that changes while it is read is read again next time. */
+/* The stamp is taken first: a file that changes while it is read is read again next time. One that
+ * cannot be looked at is not gone for that. */
 static struct source *read_file(struct sources *sources, const char *path, bool every_file,
                                 struct diagnostics *diagnostics)
 {
     struct source *source = sources_find_file(sources, path);
     struct file_stamp stamp = file_stamp_read(path);
-    if (file_stamp_is_none(&stamp)) {
+    if (file_stamp_is_none(&stamp) && (errno == ENOENT || errno == ENOTDIR)) {
         /* A folder that is gone, with all that was in it, is no wish to lose every tenant. */
         if (source != NULL && access(sources->configuration->tenants_dir, F_OK) == 0)
             remove_source(sources, source, diagnostics);
@@ -160,14 +162,18 @@ static bool drop_missing(struct sources *sources, bool is_patient, struct diagno
 static bool scan(struct sources *sources, bool every_file, struct diagnostics *diagnostics)
 {
     const char *folder = sources->configuration->tenants_dir;
+    int trouble_before = sources->folder_trouble;
     char **paths = NULL;
     size_t count = 0;
     struct error_text why;
 
+    sources->folder_trouble = 0;
     if (folder != NULL && tenant_files_list(folder, &paths, &count, &why) != ERROR_OK) {
         /* A folder that is gone for a moment must not take everybody's tenants with it. */
         const struct place place = {.file = folder};
-        diagnostics_add_code(diagnostics, CODE_FILE_UNREADABLE, &place, NULL, "%s", why.text);
+        sources->folder_trouble = errno != ENOENT ? errno : 0;
+        if (!sources_trouble_is_told(sources, trouble_before, sources->folder_trouble))
+            diagnostics_add_code(diagnostics, CODE_FILE_UNREADABLE, &place, NULL, "%s", why.text);
         return false;
     }
     mark_seen(sources, paths, count);
@@ -183,6 +189,18 @@ static bool scan(struct sources *sources, bool every_file, struct diagnostics *d
 void sources_read_all(struct sources *sources, struct diagnostics *diagnostics)
 {
     scan(sources, true, diagnostics);
+}
+
+void sources_read_again(struct sources *sources, struct diagnostics *diagnostics)
+{
+    sources->is_again = true;
+    if (sources->folder_trouble != 0) {
+        scan(sources, true, diagnostics);
+        return;
+    }
+    for (size_t i = sources->file_count; i-- > 0;)
+        if (sources->files[i]->trouble != 0)
+            read_file(sources, sources->files[i]->path, true, diagnostics);
 }
 
 bool sources_scan(struct sources *sources, struct diagnostics *diagnostics)

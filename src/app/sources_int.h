@@ -22,6 +22,7 @@ struct source {
     size_t kept;
     size_t refused;
     bool unreadable;          /* as a whole, when it was last read */
+    int trouble;              /* errno of what kept it from being read and may pass; 0: nothing */
     bool seen;                /* by the scan that is under way */
     int64_t missing_since_ms; /* 0: it was there when it was last looked for */
     unsigned read_with;       /* configuration_number at the last reading */
@@ -35,6 +36,9 @@ struct sources {
     struct source **files; /* sorted by path */
     size_t file_count;
     size_t capacity;
+    int folder_trouble; /* the same of the folder, and of the global file */
+    int global_trouble;
+    bool is_again;                /* what could not be read is read once more */
     struct source *inline_source; /* the tenants of the global file */
     bool wants_global;            /* one of them is in nobody's shadow any more */
     struct tenant **parked;       /* few: their addresses are on the way */
@@ -49,6 +53,8 @@ struct sources {
 };
 
 /* sources.c */
+/* Whether `now` is what kept something from being read the last time, too, and was told then. */
+bool sources_trouble_is_told(const struct sources *sources, int before, int now);
 /* Counts, and keeps the name for whoever tells what changed. */
 void sources_note_change(struct sources *sources, const char *name);
 

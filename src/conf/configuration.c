@@ -316,7 +316,7 @@ enum error tenant_files_list(const char *folder, char ***paths, size_t *count,
     DIR *opened = opendir(folder);
     if (opened == NULL)
         return error_set_errno(text, "cannot open the folder %s", folder);
-    for (const struct dirent *entry = readdir(opened); entry != NULL; entry = readdir(opened)) {
+    for (const struct dirent *entry; errno = 0, (entry = readdir(opened)) != NULL;) {
         if (!tenant_file_name(entry->d_name))
             continue;
         if (*count == capacity) {
@@ -325,8 +325,16 @@ enum error tenant_files_list(const char *folder, char ***paths, size_t *count,
         }
         (*paths)[(*count)++] = memory_format("%s/%s", folder, entry->d_name);
     }
+    /* Half a list would be taken for all that there is. */
+    enum error error =
+        errno != 0 ? error_set_errno(text, "cannot read the folder %s", folder) : ERROR_OK;
     closedir(opened);
-    if (*count > 0)
+    if (error != ERROR_OK) {
+        memory_free_texts(*paths, *count);
+        *paths = NULL;
+        *count = 0;
+    } else if (*count > 0) {
         qsort(*paths, *count, sizeof(**paths), compare_texts);
-    return ERROR_OK;
+    }
+    return error;
 }

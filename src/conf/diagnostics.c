@@ -112,13 +112,21 @@ void diagnostics_add_name_taken(struct diagnostics *diagnostics, const struct te
     free(hint);
 }
 
+void diagnostics_cut(struct diagnostics *diagnostics, size_t count)
+{
+    while (diagnostics->count > count) {
+        const struct diagnostic *last = &diagnostics->items[--diagnostics->count];
+        diagnostics->errors -= last->severity == SEVERITY_ERROR;
+        diagnostics->warnings -= last->severity == SEVERITY_WARNING;
+        free(last->message);
+        free(last->hint);
+        free(last->source);
+    }
+}
+
 void diagnostics_fini(struct diagnostics *diagnostics)
 {
-    for (size_t i = 0; i < diagnostics->count; i++) {
-        free(diagnostics->items[i].message);
-        free(diagnostics->items[i].hint);
-        free(diagnostics->items[i].source);
-    }
+    diagnostics_cut(diagnostics, 0);
     free(diagnostics->items);
     *diagnostics = (struct diagnostics){0};
 }

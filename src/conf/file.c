@@ -6,6 +6,7 @@
 #include "core/whole_file.h"
 #include "json/json.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -18,6 +19,15 @@ void text_file_overlay(const struct text_overlay *overlays, size_t count)
 {
     shown.overlays = overlays;
     shown.count = count;
+}
+
+static _Thread_local int trouble;
+
+int text_file_take_trouble(void)
+{
+    int taken = trouble;
+    trouble = 0;
+    return taken;
 }
 
 static const char *find_overlay(const char *path)
@@ -39,6 +49,8 @@ enum error text_file_read(const char *path, char **block, struct slice *bytes,
         size = strlen(*block);
     } else {
         error = whole_file_read(path, JSON_MAX_TEXT_BYTES, block, &size, text);
+        if (error == ERROR_SYSTEM)
+            trouble = errno;
     }
     *bytes = slice_from(*block, size);
     return error;

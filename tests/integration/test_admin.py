@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import resource
 import shlex
 import signal
 import socket
@@ -13,7 +12,7 @@ import pytest
 
 from support import openapi
 from support.identity import Key, key_set
-from support.processes import Process, accepts, wait_until
+from support.processes import Process, accepts, no_descriptors, wait_until
 from support.spop import Asker
 from support.stack import BINARY, LOOPS, SANITIZERS, run_agent_command
 from test_certificates_disk import SmallDisk, may_mount
@@ -164,16 +163,10 @@ def test_status_tells_what_waits_for_a_restart(agent):
 
 def test_status_tells_that_descriptors_ran_out(agent):
     stack = agent({"a": tenant(1)})
-    pid = stack.agents[0].pid
     assert notices(stack, "accept_paused") == []
-    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
-    try:
-        with socket.socket(socket.AF_UNIX) as waiting:
-            waiting.connect(str(stack.sockets[0]))
-            wait_until(lambda: "accept_paused" in stack.agents[0].log(), "it is not taken", 30)
-    finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    with no_descriptors(stack.agents[0].pid), socket.socket(socket.AF_UNIX) as waiting:
+        waiting.connect(str(stack.sockets[0]))
+        wait_until(lambda: "accept_paused" in stack.agents[0].log(), "it is not taken", 30)
     assert len(notices(stack, "accept_paused")) == 1
     flat = " ".join(stack.admin.run("status")[1].split())
     assert "had to wait for want of descriptors" in flat and "-> raise LimitNOFILE=" in flat

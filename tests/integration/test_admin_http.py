@@ -3,13 +3,12 @@
 import http.client
 import json
 import os
-import resource
 import socket
 
 import pytest
 
 from support.admin_http import AdminHttp, settings
-from support.processes import wait_until
+from support.processes import no_descriptors, wait_until
 from support.stack import run_agent_command
 from test_admin import agent, history, tenant, tenants  # noqa: F401 (agent is a fixture)
 
@@ -105,8 +104,6 @@ def test_tokens_that_could_not_be_read_are_read_later(tcp):
     """Once the process has used up its descriptors, and the file has changed meanwhile."""
     api = tcp()
     token = api.token("alice")
-    pid = api.stack.agents[0].pid
-    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
 
     def ask():
         connection.request("GET", "/v1/status", headers={"Authorization": f"Bearer {token}"})
@@ -117,11 +114,8 @@ def test_tokens_that_could_not_be_read_are_read_later(tcp):
     connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)
     assert ask() == 200
     api.token("bob")
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
-    try:
+    with no_descriptors(api.stack.agents[0].pid):
         assert ask() == 401
-    finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
     assert ask() == 200
     assert api.stack.agents[0].log().count("nobody is let in") == 1
     connection.close()

@@ -26,7 +26,7 @@ from support.identity import (
     key_set,
     unsigned_token,
 )
-from support.processes import wait_until
+from support.processes import no_descriptors, wait_until
 from support.stack import HAPROXY_VERSION, run_agent_command
 
 SET = {
@@ -550,6 +550,24 @@ def test_a_changed_file_of_keys_counts(new_stack, upstreams, authority):
     wait_until(lambda: "jwks_failed" in stack.agents[0].log(), "a complaint")
     seen = echo(made.http, OPEN, headers=bearer(other.token()))
     assert seen.header("X-User-Email") == "ann@example.com"
+
+
+def test_keys_that_could_not_be_read_are_read_later(new_stack, upstreams, authority):
+    """Once the process has used up its descriptors, and the file has changed meanwhile."""
+    stack = new_stack()
+    made = Identities(stack, upstreams, authority)
+    stack.start()
+    agent, other = stack.agents[0], Key("ES256", "k-2")
+    with no_descriptors(agent.pid):
+        made.jwks.write_text(key_set(other))
+        wait_until(lambda: "Too many open files" in agent.log(), "a complaint")
+        time.sleep(2.5)  # two looks
+    wait_until(lambda: request(made.http, "/api/version", OPEN).status == 200, "HAProxy is back")
+    wait_until(
+        lambda: echo(made.http, OPEN, headers=bearer(other.token())).header("X-User-Email"),
+        "the new key",
+    )
+    assert agent.log().count("jwks_failed") == 1
 
 
 @pytest.fixture

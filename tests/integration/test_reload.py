@@ -11,7 +11,7 @@ import pytest
 
 from support.clients import Browser, request
 from support.load import Load
-from support.processes import wait_until
+from support.processes import no_descriptors, wait_until
 
 SOCKETS = 200
 CHANGES = 100
@@ -36,10 +36,10 @@ def name_of(stack, host):
     return answer.json()["deployment_id"] if answer.status == 200 else None
 
 
-def await_name(stack, host, name):
+def await_name(stack, host, name, timeout_s=5):
     """How long it took until `host` was answered by `name`, in milliseconds."""
     started = time.monotonic()
-    wait_until(lambda: name_of(stack, host) == name, f"{host} is {name}", 5)
+    wait_until(lambda: name_of(stack, host) == name, f"{host} is {name}", timeout_s)
     return (time.monotonic() - started) * 1000
 
 
@@ -91,6 +91,31 @@ def test_a_folder_may_be_a_link_that_is_swapped(new_stack, upstreams):
     os.symlink("..1", stack.tenants_dir / "..data.new")
     os.rename(stack.tenants_dir / "..data.new", stack.tenants_dir / "..data")
     await_name(stack, "new.test", "beta")
+
+
+def await_refusal(stack, file, of):
+    """The change of a file is read, in vain."""
+    told = f"cannot open {file}: Too many open files"
+    wait_until(lambda: told in stack.agents[0].log(), f"{of} is told of")
+
+
+def test_what_could_not_be_read_is_read_later(reloadable, upstreams):
+    """Once the process has used up its descriptors, and files have changed meanwhile."""
+    stack = reloadable
+    with no_descriptors(stack.agents[0].pid):
+        stack.write_tenants({"new": tenant("new.test", upstreams["beta"].url)}, "new.json")
+        stack.write_tenants({"alpha": tenant("moved.test", upstreams["alpha"].url)}, "alpha.json")
+        await_refusal(stack, stack.tenants_dir / "new.json", "the new file")
+        await_refusal(stack, stack.tenants_dir / "alpha.json", "the changed file")
+        stack.config["tenants"] = {"inline": tenant("inline.test", upstreams["gamma"].url)}
+        stack.write_config()
+        await_refusal(stack, stack.config_path, "the global file")
+        time.sleep(6)  # until they are looked at again
+    await_name(stack, "new.test", "beta", 30)
+    await_name(stack, "moved.test", "alpha", 30)
+    await_name(stack, "inline.test", "gamma", 30)
+    assert name_of(stack, HOSTS["alpha"]) is None
+    assert stack.agents[0].log().count("Too many open files") == 3
 
 
 def test_a_file_of_networks_is_read_again(new_stack, upstreams):

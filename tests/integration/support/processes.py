@@ -1,9 +1,11 @@
 """Programs under test: started with a log, awaited by condition, stopped by their own process id."""
 
+import contextlib
 import ctypes
 import itertools
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -62,6 +64,17 @@ def wait_until(condition, what, timeout_s=30.0):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {timeout_s} s")
         time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def no_descriptors(pid):
+    """Meanwhile the process can open nothing more."""
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
 
 
 def accepts(address):
