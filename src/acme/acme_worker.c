@@ -170,13 +170,25 @@ static void on_due(void *context)
     arm(worker);
 }
 
+/* Once for all that have waited, of which there may be thousands. */
+static void tell_not_ready(const struct ca *ca, const struct acme_problem *problem, size_t waited)
+{
+    log_event(LOG_WARNING, "acme_ca_not_ready", LOG_TEXT("ca", ca->settings->directory_url),
+              LOG_NUMBER("certificates", waited),
+              LOG_TEXT("class", acme_class_name(problem->class)),
+              LOG_TEXT("reason", problem->detail),
+              LOG_TEXT("see", problem->url[0] != '\0' ? problem->url : NULL));
+}
+
 /* A CA is ready, or is not: those who wait for it go on, or have failed. */
 static void on_ca_ready(void *context, struct ca *ca, const struct acme_problem *problem)
 {
     struct acme_worker *worker = context;
+    size_t waited = 0;
     for (struct certificate *certificate = worker->first; certificate != NULL;) {
         struct certificate *next = certificate->next;
         if (certificate->work == WORK_WAITS && &worker->cas[certificate->ca] == ca) {
+            waited++;
             if (problem != NULL) {
                 worker_ca_failed(certificate, problem);
             } else {
@@ -186,6 +198,8 @@ static void on_ca_ready(void *context, struct ca *ca, const struct acme_problem 
         }
         certificate = next;
     }
+    if (problem != NULL)
+        tell_not_ready(ca, problem, waited);
 }
 
 /* -- What is wanted -- */
@@ -460,6 +474,7 @@ struct acme_worker *acme_worker_new(struct main_loop *loop, struct store *store,
     worker->store = store;
     worker->settings = *settings;
     worker->timer = main_timer_new(loop, on_due, worker);
+    worker->save_timer = main_timer_new(loop, worker_save_some, worker);
     worker->jobs = memory_new(most_at_once(worker) * sizeof(struct job *));
     for (size_t i = 0; i < CA_COUNT; i++) {
         const struct acme_ca_settings *own = &worker->settings.cas[i];
@@ -480,6 +495,8 @@ void acme_worker_free(struct acme_worker *worker)
         return;
     while (worker->first != NULL) {
         struct certificate *certificate = worker->first;
+        if (certificate->is_unsaved)
+            worker_save(certificate);
         worker_take_out(worker, certificate);
         free_certificate(certificate);
     }
@@ -488,6 +505,7 @@ void acme_worker_free(struct acme_worker *worker)
             ca_fini(&worker->cas[i]);
     queue_fini(&worker->queue);
     main_timer_free(worker->timer);
+    main_timer_free(worker->save_timer);
     free(worker->jobs);
     free(worker->index);
     free(worker);

@@ -172,10 +172,6 @@ static void end_setup(struct ca *ca, const struct acme_problem *problem)
         copy = *problem;
     runner_free(ca->setup);
     ca->setup = NULL;
-    if (problem != NULL)
-        log_event(LOG_WARNING, "acme_ca_not_ready", LOG_TEXT("ca", ca->settings->directory_url),
-                  LOG_TEXT("class", acme_class_name(copy.class)), LOG_TEXT("reason", copy.detail),
-                  LOG_TEXT("see", copy.url[0] != '\0' ? copy.url : NULL));
     ca->on_ready(ca->context, ca, problem != NULL ? &copy : NULL);
 }
 

@@ -10,7 +10,7 @@ enum { CA_NONCES_MAX = 64, CA_NONCE_SIZE = 128 };
 struct runner;
 struct ca;
 
-/* The CA is ready for orders, or (with a problem) is not. */
+/* The CA is ready for orders, or (with a problem, which is not told yet) is not. */
 typedef void ca_ready_fn(void *context, struct ca *ca, const struct acme_problem *problem);
 
 struct ca {

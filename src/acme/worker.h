@@ -74,6 +74,7 @@ struct certificate {
     struct job *job;        /* NULL in WORK_NONE and while it waits */
     unsigned registrations; /* for this order */
 
+    bool is_unsaved; /* what has become of it is not written down yet */
     bool revoke_wanted;
     acme_done_fn *on_revoked;
     void *revoked_context;
@@ -91,6 +92,7 @@ struct acme_worker {
     size_t count;
     struct queue queue;
     struct main_timer *timer;
+    struct main_timer *save_timer; /* runs while something is not written down */
     uint64_t last_ticket;
     struct job **jobs; /* room for as many as may run at once */
     size_t running;
@@ -129,13 +131,17 @@ void worker_revoke(struct certificate *certificate);
 void worker_drop_job(struct certificate *certificate);
 /* The order came to nothing. */
 void worker_failed(struct certificate *certificate, const struct acme_problem *problem);
-/* The CA for which the certificate waited is not to be had. */
+/* The CA for which the certificate waited is not to be had; telling that is the caller's. */
 void worker_ca_failed(struct certificate *certificate, const struct acme_problem *problem);
 /* The CA that a certificate in service belongs to. */
 enum schedule_ca worker_issuer(const struct certificate *certificate);
 
 /* worker_memory.c */
-void worker_save(const struct certificate *certificate);
+void worker_save(struct certificate *certificate);
+/* The same in one of the next turns of the loop, a few at a time; by the end of the worker at the
+ * latest. For what many come to at once. */
+void worker_save_later(struct certificate *certificate);
+void worker_save_some(void *worker);
 /* Reads what is in service and what is remembered. */
 void worker_load(struct certificate *certificate);
 /* Takes what is in service from the store. */

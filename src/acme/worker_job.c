@@ -119,8 +119,8 @@ static void note_failure(const struct certificate *certificate, const char *host
               LOG_NUMBER("retry_in_s", (retry_mono_ms - clock_mono_ms()) / 1000));
 }
 
-static void fail(struct certificate *certificate, const struct acme_problem *problem,
-                 int64_t longest_wait_ms)
+static void remember_failure(struct certificate *certificate, const struct acme_problem *problem,
+                             int64_t longest_wait_ms)
 {
     const struct schedule_now now = worker_now();
     worker_set_problem(&certificate->problem, problem);
@@ -128,6 +128,12 @@ static void fail(struct certificate *certificate, const struct acme_problem *pro
     schedule_failed(&certificate->schedule, certificate->problem, &now);
     if (certificate->schedule.retry_mono_ms - now.mono_ms > longest_wait_ms)
         certificate->schedule.retry_mono_ms = now.mono_ms + longest_wait_ms;
+}
+
+static void fail(struct certificate *certificate, const struct acme_problem *problem,
+                 int64_t longest_wait_ms)
+{
+    remember_failure(certificate, problem, longest_wait_ms);
     note_failure(certificate, NULL, certificate->problem, certificate->schedule.retry_mono_ms);
     worker_drop_job(certificate);
     worker_save(certificate);
@@ -646,13 +652,18 @@ void worker_revoke(struct certificate *certificate)
 
 void worker_ca_failed(struct certificate *certificate, const struct acme_problem *problem)
 {
+    const struct schedule_now now = worker_now();
     certificate->work = WORK_NONE;
     switch (certificate->waits_to) {
     case WORK_POLL:
-        poll_failed(certificate, problem);
-        worker_plan(certificate);
+        schedule_window_failed(&certificate->schedule, problem->retry_after_s, &now);
         break;
-    case WORK_REVOKE: end_revocation(certificate, problem); break;
-    default: worker_failed(certificate, problem); break;
+    case WORK_REVOKE: end_revocation(certificate, problem); return;
+    default:
+        certificate->worker->failures[problem->class]++;
+        remember_failure(certificate, problem, INT64_MAX);
+        worker_save_later(certificate);
+        break;
     }
+    worker_plan(certificate);
 }

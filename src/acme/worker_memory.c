@@ -9,7 +9,11 @@
 
 #include <stdlib.h>
 
-enum { LOOK_AGAIN_MS = 1000 };
+enum {
+    LOOK_AGAIN_MS = 1000,
+    SAVES_AT_ONCE = 20, /* milliseconds, on a disk that is slow */
+    SAVE_PAUSE_MS = 5,
+};
 
 static struct json *problem_to_json(const struct acme_problem *problem)
 {
@@ -64,8 +68,9 @@ static struct json *hosts_to_json(const struct certificate *certificate,
     return held;
 }
 
-void worker_save(const struct certificate *certificate)
+void worker_save(struct certificate *certificate)
 {
+    certificate->is_unsaved = false;
     struct error_text why = {0};
     const struct schedule_now now = worker_now();
     struct json *saved = schedule_save(&certificate->schedule, &now);
@@ -78,6 +83,26 @@ void worker_save(const struct certificate *certificate)
         log_event(LOG_WARNING, "certificate_memory_not_saved",
                   LOG_TEXT("certificate", certificate->name), LOG_TEXT("reason", why.text));
     json_free(saved);
+}
+
+void worker_save_later(struct certificate *certificate)
+{
+    certificate->is_unsaved = true;
+    main_timer_once(certificate->worker->save_timer, SAVE_PAUSE_MS);
+}
+
+void worker_save_some(void *context)
+{
+    struct acme_worker *worker = context;
+    size_t saved = 0;
+    for (struct certificate *c = worker->first; c != NULL && saved < SAVES_AT_ONCE; c = c->next) {
+        if (!c->is_unsaved)
+            continue;
+        worker_save(c);
+        saved++;
+    }
+    if (saved == SAVES_AT_ONCE)
+        main_timer_once(worker->save_timer, SAVE_PAUSE_MS);
 }
 
 void worker_look(struct certificate *certificate)
