@@ -5,10 +5,10 @@
  *     STATE/pending/NAME.key, NAME.json    an order on its way: its key, its URL
  *     STATE/schedule/NAME.json             back-off and windows
  *     STATE/facts/NAME.json                what was read from CERTS/NAME, and of which file
- *     STATE/ours/NAME.json                 which certificates were put into CERTS/NAME from here
- *     STATE/history/NAME/DATE-SERIAL.pem   what was in service before
- *     STATE/trash/                         what could not be read, for people: the last hundred
- *     CERTS/NAME                           key and chain, as HAProxy loads them
+ *     STATE/ours/NAME.json                 which certificates were put into CERTS/NAME from here;
+ * none: it has left CERTS, and HAProxys may have it yet STATE/history/NAME/DATE-SERIAL.pem   what
+ * was in service before STATE/trash/                         what could not be read, for people:
+ * the last hundred CERTS/NAME                           key and chain, as HAProxy loads them
  *     STAGING/                             where files for CERTS are written, then renamed
  *
  * NAME is a file name that HAProxy may load: "chat.example.com.pem", "x.pem.ecdsa", "x.pem.rsa".
@@ -121,7 +121,8 @@ MUST_CHECK enum error store_certificate(struct store *store, const char *name,
 bool store_set_aside(struct store *store, const char *name, struct error_text *why);
 /* What tells the file in service from another, without reading it; none when it is not there. */
 struct file_stamp store_stamp(const struct store *store, const char *name);
-/* Takes it out of service, whosever it is; the pair goes to the history. */
+/* Takes it out of service, whosever it is; the pair goes to the history. It is remembered that it
+ * was there, until store_forget_removed(). */
 MUST_CHECK enum error store_remove(struct store *store, const char *name, struct error_text *why);
 /* Puts the newest pair of the history back, and what was in service into the history. */
 MUST_CHECK enum error store_rollback(struct store *store, const char *name, struct error_text *why);
@@ -131,6 +132,10 @@ MUST_CHECK bool store_is_ours(struct store *store, const char *name);
 /* The names in CERTS. */
 typedef void store_name_fn(void *context, const char *name);
 void store_each(struct store *store, store_name_fn *found, void *context);
+/* The names of what was in CERTS from here and is there no more: HAProxys may have it yet. */
+void store_each_removed(struct store *store, store_name_fn *found, void *context);
+/* They have it no more. Does nothing where something is in service again. */
+void store_forget_removed(struct store *store, const char *name);
 /* The path of a file in CERTS, which is its name for HAProxy's Runtime API too. For free(). */
 char *store_path(const struct store *store, const char *name);
 

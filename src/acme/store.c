@@ -554,11 +554,38 @@ static enum error remember_as_ours(struct store *store, const char *name,
     return error;
 }
 
-static enum error forget_as_ours(struct store *store, const char *name, struct error_text *why)
+static enum error disown(struct store *store, const char *name, struct error_text *why)
 {
     char file[NAME_MAX + 1];
+    struct json *saved = store_ours_none();
     name_with(file, name, ".json");
-    return file_remove(&store->ours, file, why);
+    enum error error = save_json(&store->ours, file, saved, &MEMORY_MODE, why);
+    json_free(saved);
+    return error;
+}
+
+void store_each_removed(struct store *store, store_name_fn *found, void *context)
+{
+    char **names;
+    size_t count = folder_list(&store->ours, &names);
+    for (size_t i = 0; i < count; i++) {
+        if (!slice_ends_with(slice_of(names[i]), SLICE(".json")))
+            continue;
+        names[i][strlen(names[i]) - strlen(".json")] = '\0';
+        struct file_stamp file = store_stamp(store, names[i]);
+        if (file_stamp_is_none(&file))
+            found(context, names[i]);
+    }
+    memory_free_texts(names, count);
+}
+
+void store_forget_removed(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    struct file_stamp in_service = store_stamp(store, name);
+    name_with(file, name, ".json");
+    if (file_stamp_is_none(&in_service) && file_remove(&store->ours, file, NULL) != ERROR_OK)
+        return; /* it is found once more at the next start */
 }
 
 bool store_is_ours(struct store *store, const char *name)
@@ -703,7 +730,7 @@ enum error store_remove(struct store *store, const char *name, struct error_text
         error = file_remove(&store->certs, name, why);
     /* Last. Who puts the same certificate there again is not us. */
     if (error == ERROR_OK)
-        error = forget_as_ours(store, name, why);
+        error = disown(store, name, why);
     return error;
 }
 

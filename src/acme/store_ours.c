@@ -28,6 +28,13 @@ struct json *store_ours_add(const struct json *saved, const struct crypto_certif
     return object;
 }
 
+struct json *store_ours_none(void)
+{
+    struct json *object = json_new_object();
+    json_put(object, "sha256", json_new_array());
+    return object;
+}
+
 bool store_ours_has(const struct json *saved, const struct crypto_certificate *certificate)
 {
     char own[FINGERPRINT_SIZE];

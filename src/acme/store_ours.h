@@ -8,5 +8,8 @@ struct json;
 /* What is to be saved when `certificate` is about to be put in service too; `saved` is what was
  * before, NULL: nothing. For json_free(). */
 struct json *store_ours_add(const struct json *saved, const struct crypto_certificate *certificate);
+/* What is to be saved when nothing from here is in service any more: what an admin puts there from
+ * now on is the admin's, be it the same. */
+struct json *store_ours_none(void);
 MUST_CHECK bool store_ours_has(const struct json *saved,
                                const struct crypto_certificate *certificate);

@@ -18,10 +18,14 @@ static bool is_wanted(const struct sidecar *sidecar, const char *name)
 
 /* Without a CA and another client's folder to import from, all is the admin's: what was once
  * ordered here, too. */
+static bool may_be_ours(const struct sidecar *sidecar)
+{
+    return sidecar->worker != NULL || sidecar->certbot_live != NULL;
+}
+
 static bool is_ours(const struct sidecar *sidecar, const char *name)
 {
-    return (sidecar->worker != NULL || sidecar->certbot_live != NULL) &&
-           store_is_ours(sidecar->store, name);
+    return may_be_ours(sidecar) && store_is_ours(sidecar->store, name);
 }
 
 /* With another kind of key a tenant's certificates have other names, "x.pem.rsa" after "x.pem":
@@ -61,19 +65,28 @@ static void add_left_behind(void *context, const char *name)
         leaving_add(sidecar, name);
 }
 
+static void withdraw_unwanted(void *context, const char *name)
+{
+    struct sidecar *sidecar = context;
+    if (!is_wanted(sidecar, name))
+        withdrawal_begin(sidecar, name);
+}
+
 void leaving_find(struct sidecar *sidecar)
 {
     if (sidecar->left_behind_found || sidecar->list->count == 0)
         return;
     sidecar->left_behind_found = true;
     store_each(sidecar->store, add_left_behind, sidecar);
+    if (may_be_ours(sidecar))
+        store_each_removed(sidecar->store, withdraw_unwanted, sidecar);
 }
 
 static void drop(struct sidecar *sidecar, const char *name)
 {
     struct error_text why;
-    withdrawal_begin(sidecar, name);
     enum error error = store_remove(sidecar->store, name, &why);
+    withdrawal_begin(sidecar, name);
     if (error != ERROR_OK && error != ERROR_NOT_FOUND)
         log_event(LOG_ERROR, "certificate_not_removed", LOG_TEXT("certificate", name),
                   LOG_TEXT("reason", why.text));

@@ -3,7 +3,8 @@
  * Each is kept for a while, because who removes a tenant may put it back, and a new order would
  * count against the CA's limits; then it is taken out of service, from HAProxys and from the disk.
  * The wait is in memory only. What was left behind when a process ended, or lost its tenant while
- * there was none, is found with the first wishes, and waits anew.
+ * there was none, is found with the first wishes, and waits anew; what had left the disk by then,
+ * and not every HAProxy, is withdrawn again.
  *
  * Only what was put there from here ever leaves (store_is_ours()). What an admin has put into the
  * folder stays, whatever its name is.

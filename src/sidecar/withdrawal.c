@@ -46,9 +46,11 @@ static void ask(struct sidecar *sidecar, struct withdrawal *withdrawal)
 
 void withdrawal_begin(struct sidecar *sidecar, const char *name)
 {
-    if (sidecar->haproxy_count == 0)
-        return;
     struct withdrawal *withdrawal = find(sidecar, name);
+    if (sidecar->haproxy_count == 0) {
+        store_forget_removed(sidecar->store, name);
+        return;
+    }
     if (withdrawal == NULL)
         withdrawal = add(sidecar, name);
     withdrawal->tries = 0;
@@ -65,6 +67,8 @@ bool withdrawal_took(struct sidecar *sidecar, const char *name, const struct dep
     withdrawal->has_failed |= result->error != ERROR_OK;
     if (left > 0)
         return is_new;
+    if (!withdrawal->has_failed)
+        store_forget_removed(sidecar->store, name);
     if (withdrawal->has_failed && withdrawal->tries < TRIES)
         withdrawal->again_ms =
             clock_mono_ms() + ((int64_t)PAUSE_FIRST_MS << (withdrawal->tries - 1));

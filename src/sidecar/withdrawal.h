@@ -2,7 +2,8 @@
  *
  * A HAProxy that answers with an error, or not in time, would serve the certificate of a tenant
  * that is gone until its next reload. So it is asked again, after ten seconds, after twenty more,
- * and so on for three hours. The list is in memory only: who needs more than that needs a reload.
+ * and so on for three hours, and from the next start on, which finds what is left of them
+ * (store_each_removed()).
  */
 #pragma once
 
@@ -17,7 +18,7 @@ struct withdrawal {
     int64_t again_ms; /* monotonic; INT64_MAX while it is under way */
 };
 
-/* Takes the file out of every HAProxy, whatever is on disk. */
+/* Takes the file out of every HAProxy, whatever is on disk. After store_remove(), if at all. */
 void withdrawal_begin(struct sidecar *sidecar, const char *name);
 /* What became of it in one HAProxy; `left` are yet to come. False: the log has been told already.
  */

@@ -271,6 +271,20 @@ def test_a_haproxy_that_does_not_let_go_is_asked_again(unwilling, answer):
     assert stack.agent_log().count("withdraw_failed certificate=old.pem") == 1
 
 
+def test_a_restart_forgets_none_that_haproxy_did_not_let_go_of(unwilling):
+    stack, clock, relay = unwilling("no\n")
+    remove(stack, "old")
+    wait_wanted(stack, "other.pem")
+    clock.go_on(KEPT_S + 1)
+    wait_until(lambda: failed_swaps(stack) == 1, "not taken out", 30)
+    relay.willing = True
+    stack.restart_agent()
+    wait_left(stack, "old.pem")
+    # Once is enough.
+    wait_until(lambda: not (stack.state_dir / "ours/old.pem.json").exists(), "it is forgotten", 30)
+    stack.wait_served(OTHER)
+
+
 def test_who_returns_is_not_taken_out_of_haproxy(unwilling):
     stack, clock, relay = unwilling("no\n")
     before = stack.serial(HOST)

@@ -635,10 +635,41 @@ Test(store, what_has_left_is_ours_no_more)
     write_file(root, "haproxy/certs/" NAME, pem.data);
     cr_expect(store_is_ours(store, NAME));
     cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
-    cr_expect(eq(sz, count_files(root, "state/ours"), 0));
     write_file(root, "haproxy/certs/" NAME, pem.data);
     cr_expect_not(store_is_ours(store, NAME));
     bytes_free(&pem);
+    store_close(store);
+    end_root(root);
+}
+
+static size_t count_removed(struct store *store)
+{
+    size_t count = 0;
+    store_each_removed(store, count_name, &count);
+    return count;
+}
+
+/* By the next process too, until HAProxy has let go of it. */
+Test(store, what_has_left_is_remembered_until_it_is_forgotten)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK), "%s", why.text);
+    cr_expect(zero(sz, count_removed(store)));
+    store_forget_removed(store, NAME);
+    cr_expect(store_is_ours(store, NAME), "what is in service has not left");
+    cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
+    store_close(store);
+    store = must_open(root);
+    cr_expect(eq(sz, count_removed(store), 1));
+    cr_assert(eq(int, issue(store, NOW_S + 1, &why), ERROR_OK), "%s", why.text);
+    cr_expect(zero(sz, count_removed(store)));
+    cr_expect(store_is_ours(store, NAME));
+    cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
+    store_forget_removed(store, NAME);
+    cr_expect(zero(sz, count_removed(store)));
+    cr_expect(eq(sz, count_files(root, "state/ours"), 0));
     store_close(store);
     end_root(root);
 }
