@@ -147,5 +147,3 @@ const struct acme_counts *acme_worker_counts(const struct acme_worker *worker, u
 /* Orders that came to nothing, and names that were left out, by why. */
 uint64_t acme_worker_failures(const struct acme_worker *worker, enum acme_class class);
 uint64_t acme_worker_issued(const struct acme_worker *worker);
-/* The thumbprint of the account key at the first CA, for HAProxy's stateless answer. */
-const char *acme_worker_thumbprint(const struct acme_worker *worker);

@@ -50,7 +50,6 @@ MUST_CHECK struct http_exchange *http_client_send(struct http_client *client,
                                                   http_answer_fn *on_answer, void *context);
 /* Gives up without a call. NULL is fine. */
 void http_exchange_cancel(struct http_exchange *exchange);
-size_t http_client_running(const struct http_client *client);
 
 /* -- Looking at what a server on this machine does for a name -- */
 

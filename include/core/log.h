@@ -32,9 +32,6 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* To be called once before threads start, and again by the main thread to change the level. */
 void log_setup(enum log_level level, enum log_format format);
 
-/* False when `name` is not the name of a level. */
-MUST_CHECK bool log_level_parse(struct slice name, enum log_level *level);
-
 /* The value of one pair. Build them with the LOG_* macros below. */
 struct log_field {
     const char *key;

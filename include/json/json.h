@@ -14,21 +14,15 @@ enum {
     JSON_MAX_TEXT_BYTES = 64 * 1024 * 1024,
 };
 
-#define JSON_TYPE_TABLE(X) \
-    X(NONE, "nothing")     \
-    X(NULL, "null")        \
-    X(BOOL, "true/false")  \
-    X(INTEGER, "integer")  \
-    X(REAL, "number")      \
-    X(TEXT, "string")      \
-    X(ARRAY, "array")      \
-    X(OBJECT, "object")
-
 enum json_type {
-#define X(NAME, TEXT) JSON_TYPE_##NAME,
-    JSON_TYPE_TABLE(X)
-#undef X
-        JSON_TYPE__MAX,
+    JSON_TYPE_NONE,
+    JSON_TYPE_NULL,
+    JSON_TYPE_BOOL,
+    JSON_TYPE_INTEGER,
+    JSON_TYPE_REAL,
+    JSON_TYPE_TEXT,
+    JSON_TYPE_ARRAY,
+    JSON_TYPE_OBJECT,
 };
 
 struct json;
@@ -50,7 +44,6 @@ MUST_CHECK struct json *json_parse(struct slice text, size_t max_bytes, struct j
 void json_free(struct json *root);
 
 enum json_type json_type_of(const struct json *value);
-const char *json_type_name(enum json_type type);
 
 /* NULL when `object` is not an object or has no such key. */
 const struct json *json_get(const struct json *object, const char *key);

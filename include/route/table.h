@@ -127,7 +127,6 @@ void route_registry_put(struct route_registry *registry, struct tenant *tenant,
 /* False when there is no such tenant. */
 bool route_registry_remove(struct route_registry *registry, struct slice name);
 const struct tenant *route_registry_find(const struct route_registry *registry, struct slice name);
-size_t route_registry_count(const struct route_registry *registry);
 /* Who has a key, as route_conflict tells it, that others claim too; NULL: nobody does. */
 const struct tenant *route_registry_contest(const struct route_registry *registry,
                                             struct slice key);

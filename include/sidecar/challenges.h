@@ -39,5 +39,3 @@ MUST_CHECK struct challenge_server *challenge_server_new(struct main_loop *loop,
                                                          const char *webroot,
                                                          struct error_text *text);
 void challenge_server_free(struct challenge_server *server); /* NULL is fine */
-uint64_t challenge_server_answered(const struct challenge_server *server);
-uint64_t challenge_server_unknown(const struct challenge_server *server);

@@ -42,5 +42,4 @@ struct deploy_job {
 struct deployer *deployer_new(struct main_loop *loop, struct runtime_target *targets, size_t count);
 /* Jobs that have not ended are dropped without a call. NULL is fine. */
 void deployer_free(struct deployer *deployer);
-size_t deployer_target_count(const struct deployer *deployer);
 void deployer_run(struct deployer *deployer, const struct deploy_job *job);

@@ -458,11 +458,6 @@ uint64_t acme_worker_issued(const struct acme_worker *worker)
     return worker->issued;
 }
 
-const char *acme_worker_thumbprint(const struct acme_worker *worker)
-{
-    return worker->cas[SCHEDULE_CA_FIRST].thumbprint;
-}
-
 /* -- Life -- */
 
 struct acme_worker *acme_worker_new(struct main_loop *loop, struct store *store,

@@ -663,11 +663,6 @@ struct http_exchange *http_client_look(struct http_client *client, const struct 
     return start(exchange, set_look(exchange, look));
 }
 
-size_t http_client_running(const struct http_client *client)
-{
-    return client->running.count + client->waiting.count;
-}
-
 /* -- The client -- */
 
 static void apply_defaults(struct http_client_settings *settings)

@@ -24,7 +24,6 @@ struct instances {
     void *tree; /* entries by key */
     struct label_entry *entries;
     size_t in_force_count;
-    uint64_t over_limit;
 };
 
 struct instances *instances_new(struct route_registry *registry, struct resolver *resolver)
@@ -69,11 +68,6 @@ void instances_set_settings(struct instances *instances, const struct settings *
 size_t instances_count(const struct instances *instances)
 {
     return instances->in_force_count;
-}
-
-uint64_t instances_over_limit(const struct instances *instances)
-{
-    return instances->over_limit;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -201,7 +195,6 @@ bool instances_want(struct instances *instances, const struct label_request *req
     entry->expires_ms = clock_mono_ms() + INSTANCE_LIFE_MS;
     if (!has_list(instances, request->tenant) &&
         count_of(instances, request->tenant) >= INSTANCES_PER_TENANT) {
-        instances->over_limit++;
         entry_free(entry);
         return false;
     }

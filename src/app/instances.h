@@ -25,5 +25,3 @@ bool instances_want(struct instances *instances, const struct label_request *req
 /* After parents or addresses have changed, and now and then. True when the registry has changed. */
 bool instances_settle(struct instances *instances);
 size_t instances_count(const struct instances *instances); /* in the registry */
-/* How many requests were turned down because a tenant has too many labels. */
-uint64_t instances_over_limit(const struct instances *instances);

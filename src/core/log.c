@@ -49,17 +49,6 @@ void log_setup(enum log_level level, enum log_format format)
     atomic_store(&log_to_journal, getenv("JOURNAL_STREAM") != NULL);
 }
 
-bool log_level_parse(struct slice name, enum log_level *level)
-{
-    for (size_t i = 0; i < COUNT_OF(LEVEL_NAMES); i++) {
-        if (slice_equal(name, slice_of(LEVEL_NAMES[i]))) {
-            *level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whether a line may be written now; `repeated` gets how many were held back in the last window. */
 static bool rate_allows(enum log_level level, const char *event, uint32_t *repeated)
 {

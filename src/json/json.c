@@ -9,13 +9,6 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-static const char *const TYPE_NAMES[] = {
-#define X(NAME, TEXT) [JSON_TYPE_##NAME] = TEXT,
-    JSON_TYPE_TABLE(X)
-#undef X
-};
-static_assert(COUNT_OF(TYPE_NAMES) == JSON_TYPE__MAX, "a type has no name");
-
 static const json_t *in(const struct json *value)
 {
     return (const void *)value;
@@ -113,12 +106,6 @@ enum json_type json_type_of(const struct json *value)
     case JSON_NULL: return JSON_TYPE_NULL;
     }
     return JSON_TYPE_NONE;
-}
-
-const char *json_type_name(enum json_type type)
-{
-    assert(type < JSON_TYPE__MAX);
-    return TYPE_NAMES[type];
 }
 
 const struct json *json_get(const struct json *object, const char *key)

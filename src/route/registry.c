@@ -509,11 +509,6 @@ const struct tenant *route_registry_find(const struct route_registry *registry, 
     return slots_find(&registry->names, &key, key_hash(&key));
 }
 
-size_t route_registry_count(const struct route_registry *registry)
-{
-    return registry->tenant_count;
-}
-
 struct route_table *route_registry_build(struct route_registry *registry, uint64_t generation)
 {
     assert(generation > registry->generation);

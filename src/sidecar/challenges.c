@@ -27,8 +27,6 @@ struct challenge_server {
     const struct challenges *challenges;
     struct http_server *http;
     int webroot_fd; /* of the challenge folder below the webroot; -1: none */
-    uint64_t answered;
-    uint64_t unknown;
 };
 
 bool challenge_token_valid(struct slice token)
@@ -173,11 +171,8 @@ static void on_request(void *context, const struct http_request *request,
         if (ours.size > 0 || read_webroot(server, token, answer)) {
             answer->status = 200;
             answer->content_type = "application/octet-stream"; /* RFC 8555 8.3 */
-            server->answered++;
-            return;
         }
     }
-    server->unknown++;
 }
 
 static int open_webroot(const char *webroot)
@@ -213,14 +208,4 @@ void challenge_server_free(struct challenge_server *server)
     if (server->webroot_fd >= 0)
         close(server->webroot_fd);
     free(server);
-}
-
-uint64_t challenge_server_answered(const struct challenge_server *server)
-{
-    return server->answered;
-}
-
-uint64_t challenge_server_unknown(const struct challenge_server *server)
-{
-    return server->unknown;
 }

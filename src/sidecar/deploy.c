@@ -222,11 +222,6 @@ void deployer_free(struct deployer *deployer)
     free(deployer);
 }
 
-size_t deployer_target_count(const struct deployer *deployer)
-{
-    return deployer->count;
-}
-
 static void push(struct lane *lane, struct shared_job *job)
 {
     struct entry *entry = memory_new(sizeof(*entry));

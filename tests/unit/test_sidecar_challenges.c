@@ -119,8 +119,6 @@ Test(challenge_server, answers_a_challenge_that_is_out_and_nothing_else)
         answer = ask(&fixture, refused[i]);
         cr_expect(strncmp(answer, "HTTP/1.1 404", 12) == 0, "%s -> %s", refused[i], answer);
     }
-    cr_assert(challenge_server_answered(fixture.server) == 1);
-    cr_assert(challenge_server_unknown(fixture.server) == COUNT_OF(refused));
 
     challenges_unset(fixture.challenges, SLICE("to_ken-1"));
     cr_assert(strncmp(ask(&fixture, GET(PREFIX "to_ken-1")), "HTTP/1.1 404", 12) == 0);
