@@ -65,7 +65,9 @@ static void conclude(struct seals *seals, const struct seal_keys *keys, enum err
                      const struct error_text *why)
 {
     bool was_locked = seals->locked;
-    put_in_force(seals, keys);
+    /* A file that cannot be read for a while has what it had. */
+    if (error != ERROR_SYSTEM || keys->count > 0)
+        put_in_force(seals, keys);
     tell(seals, error, why);
     if (seals->locked != was_locked)
         main_timer_every(seals->timer, seals->locked ? LOCKED_EVERY_MS : LOOK_EVERY_MS);

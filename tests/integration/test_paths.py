@@ -13,7 +13,7 @@ import pytest
 
 from support.clock import Clock, SlowDisk
 from support.clients import Http2, request
-from support.processes import wait_until
+from support.processes import no_descriptors, wait_until
 from support.stack import HAPROXY, Stack, run_agent_command
 
 HANDSHAKE = [
@@ -338,6 +338,23 @@ def test_a_key_that_cannot_be_written_leaves_the_one_before(new_stack, upstreams
     assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"
     assert "the keys that there are stay in use" in stack.agents[0].log()
     assert key_file.read_text() == old
+
+
+def test_keys_that_cannot_be_read_for_a_while_stay_in_use(new_stack, upstreams):
+    stack = new_stack()
+    clock = Clock(stack)
+    stack.config["cookie_key_file"] = str(stack.directory / "cookie.key")
+    stack.write_tenants(tenants(upstreams))
+    stack.start()
+    agent = stack.agents[0]
+    _, cookie = enter(stack, "shared.test", "/owui/")
+    with no_descriptors(agent.pid):
+        clock.go_on(61)
+        wait_until(lambda: "no_cookie_key" in agent.log(), "told", 30)
+    # HAProxy may have lost the agent meanwhile.
+    wait_until(lambda: request(stack.http_port, "/", "shared.test").status == 200, "back", 30)
+    assert ask(stack, "shared.test", "/api/config", cookie).header("X-Upstream") == "beta"
+    assert "the keys that there are stay in use" in agent.log()
 
 
 def test_a_slow_disk_keeps_nobody_waiting_for_a_new_key(new_stack, upstreams):
