@@ -5,11 +5,14 @@
  *     STATE/pending/NAME.key, NAME.json    an order on its way: its key, its URL
  *     STATE/schedule/NAME.json             back-off and windows
  *     STATE/facts/NAME.json                what was read from CERTS/NAME, and of which file
- *     STATE/ours/NAME.json                 which certificates were put into CERTS/NAME from here;
- * none: it has left CERTS, and HAProxys may have it yet STATE/history/NAME/DATE-SERIAL.pem   what
- * was in service before STATE/trash/                         what could not be read, for people:
- * the last hundred CERTS/NAME                           key and chain, as HAProxy loads them
+ *     STATE/ours/NAME.json                 which certificates were put into CERTS/NAME from here
+ *     STATE/history/NAME/DATE-SERIAL.pem   what was in service before
+ *     STATE/trash/                         what could not be read, for people: the last hundred
+ *     CERTS/NAME                           key and chain, as HAProxy loads them
  *     STAGING/                             where files for CERTS are written, then renamed
+ *
+ * STATE/ours/NAME.json with no certificate in it: what was from here has left CERTS/NAME, and
+ * HAProxys may have it yet.
  *
  * NAME is a file name that HAProxy may load: "chat.example.com.pem", "x.pem.ecdsa", "x.pem.rsa".
  * What is in service is known from CERTS alone; there is no flag that could say otherwise. Every
