@@ -31,6 +31,12 @@ def is_open(address):
         return probe.connect_ex(address) == 0
 
 
+def cpu_ns(process):
+    """CPU time of all its threads."""
+    tasks = pathlib.Path(f"/proc/{process.pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks)
+
+
 class Program:
     """A process on its CPUs, with its CPU time."""
 
@@ -51,8 +57,7 @@ class Program:
             time.sleep(0.02)
 
     def cpu_ns(self):
-        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks)
+        return cpu_ns(self.process)
 
     def stop(self):
         self.process.terminate()
@@ -89,6 +94,21 @@ def start_upstream(folder, haproxy, cpus):
     )
     command = [haproxy, "-db", "-f", folder / "upstream.cfg"]
     return port, Program(folder, "upstream", command, cpus, ("127.0.0.1", port))
+
+
+def wait_for_answers(port, host, what):
+    """Until requests for the host come through: HAProxy has seen that the agent is there."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    request = f"GET /api/config HTTP/1.0\r\nHost: {host}\r\n\r\n".encode()
+    while True:
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(request)
+            answer = sock.recv(4096)
+        if b" 200 " in answer.split(b"\r\n")[0]:
+            return
+        if time.monotonic() > deadline:
+            sys.exit(f"{what}: {answer.decode()}")
+        time.sleep(0.1)
 
 
 def run_wrk(cpus, port, script, seconds, *arguments):
