@@ -7,6 +7,7 @@ import json
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import urllib.error
 import urllib.request
 
@@ -60,7 +61,10 @@ class Chromium:
         ]
         self.logs = logs
         self.port = free_port()
-        self.driver = Process("chromedriver", [CHROMEDRIVER, f"--port={self.port}"], self.folder)
+        # Where it leaves its lock when it is ended, which has a socket: the path must be short.
+        self.locks = tempfile.TemporaryDirectory(prefix="owui.")
+        command, own = [CHROMEDRIVER, f"--port={self.port}"], {"TMPDIR": self.locks.name}
+        self.driver = Process("chromedriver", command, self.folder, own)
         self.session = None
 
     def start(self):
@@ -78,6 +82,7 @@ class Chromium:
         if self.session is not None:
             self._call("DELETE", f"/session/{self.session}")
         self.driver.stop()
+        self.locks.cleanup()
 
     def __enter__(self):
         return self.start()
