@@ -287,6 +287,8 @@ void schedule_load(struct schedule_certificate *certificate, const struct json *
     if (!json_read_bool(json_get(saved, "wanted_now"), &certificate->wanted_now))
         certificate->wanted_now = false;
     certificate->retry_mono_ms = until_mono_ms(saved, "retry_in_s", passed_s, now);
+    if (certificate->failures == 0)
+        forget_failures(certificate);
     certificate->poll_mono_ms = until_mono_ms(saved, "poll_in_s", passed_s, now);
     certificate->window_start_s = number(saved, "window_start_s", 1, INT64_MAX / 2);
     certificate->window_end_s = number(saved, "window_end_s", 1, INT64_MAX / 2);
