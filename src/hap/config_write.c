@@ -113,6 +113,7 @@ static void put_defaults(const struct page *page)
                    "    option http-restrict-req-hdr-names delete\n"
                    "    # tokens leave at once\n"
                    "    option http-no-delay\n");
+    headers_put_trailers_option(page);
     put_timeouts(page);
     put_own_lines(page, "    ", "defaults");
 }

@@ -79,6 +79,37 @@ void hap_config_visit_headers(const struct hap_config *config,
         visitor->on_set(visitor->context, tenant_header(config), "tenant");
 }
 
+/* No rule sees a header that comes behind a body (RFC 9110 6.5), but uvicorn's parser hands it on
+ * as if it had stood before: it would name the client, or the user. */
+void headers_put_trailers_option(const struct page *page)
+{
+    put_since(page, HAP_3_2, "3.2",
+              "    # a header behind a body is one to some upstreams, and was seen by no rule\n"
+              "    option http-drop-request-trailers\n",
+              "");
+}
+
+/* HAProxy before 3.2 passes such headers on, but for those behind a body whose length was told: so
+ * bodies of unknown length are refused there. HTTP/2 has no Transfer-Encoding that would announce
+ * one: the message is not at its end then, or has more than headers already. */
+static void put_trailers_refusal(const struct page *page)
+{
+    put_since(
+        page, HAP_3_2, "3.2", "",
+        "\n"
+        "    # a header behind a body is one to some upstreams, and was seen by no rule: none is\n"
+        "    # passed on where the body's length was told\n"
+        "    acl length_told req.fhdr(content-length) -m found\n"
+        "    acl length_told req.fhdr(upgrade,-1) -i websocket\n"
+        "    acl ended internal.htx.has_eom\n"
+        "    acl no_body internal.htx_blk.type(tail) HTX_BLK_EOH\n"
+        "    http-request set-var(txn.owui.over) str(length) if "
+        "{ req.fhdr(transfer-encoding) -m found } || !ended !length_told || "
+        "!no_body !length_told\n"
+        "    http-request set-var(txn.owui.answer) str(over) if "
+        "{ var(txn.owui.over) -m found } !{ var(txn.owui.answer) -m found }\n");
+}
+
 static void put_deletion(void *context, const char *name, bool is_prefix)
 {
     put(context, "    http-request del-header %s%s\n", name, is_prefix ? " -m beg" : "");
@@ -191,6 +222,7 @@ static void put_prefix_cut(const struct page *page)
 
 void headers_put(const struct page *page)
 {
+    put_trailers_refusal(page);
     put_stripping(page);
     put_rewriting(page);
     put_told(page);

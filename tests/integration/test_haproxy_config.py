@@ -52,6 +52,7 @@ def test_every_version_has_its_own_form(stack, tmp_path, version):
     haproxy, spoe = generate(stack.config_path, tmp_path, "--for", version)
     assert ".if" not in haproxy and ".if" not in spoe
     assert ("mode spop" in haproxy) == (version >= "3.2")
+    assert ("option http-drop-request-trailers" in haproxy) == (version >= "3.2")
     assert ("set-headers-bin" in haproxy) == ("hb=bool(true)" in spoe) == (version >= "3.4")
     if version == ".".join(map(str, HAPROXY_VERSION)):
         status, warnings, output = check_config(tmp_path / "haproxy.cfg")

@@ -11,7 +11,7 @@ import pytest
 
 from support.clients import Http2, connect, read_answer, request, request_bytes
 from support.processes import wait_until
-from support.stack import run_agent_command
+from support.stack import HAPROXY_VERSION, run_agent_command
 from support.tenants import TRUSTED_PROXY
 from test_origin import SOCKET, UPGRADE
 
@@ -268,8 +268,9 @@ def test_a_body_of_unknown_length(limits):
     """None can be cut off on its way, so its length has to be told."""
     answer = chunked(limits, "body.test", [b"x" * 10])
     assert (answer.status, answer.header("X-Refused")) == (411, "length")
-    assert chunked(limits, "body.test", []).status == 200  # no body at all
-    assert chunked(limits, "free.test", [b"x" * 10]).status == 200
+    otherwise = 200 if HAPROXY_VERSION >= (3, 2) else 411  # see test_trailers.py
+    assert chunked(limits, "body.test", []).status == otherwise  # no body at all
+    assert chunked(limits, "free.test", [b"x" * 10]).status == otherwise
     with Http2(limits.https_port, "one.test") as client:
         answer = client.request("/api/echo", method="POST", body=b"x" * 10)
         assert answer.status == 411, answer

@@ -13,6 +13,7 @@ import pytest
 
 from support import clients
 from support.clients import Browser, Http2, connect, read_answer, request, request_bytes
+from support.stack import HAPROXY_VERSION
 
 HOST = "chat.gamma.test"
 WEBSOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
@@ -200,7 +201,8 @@ def test_server_sent_events_are_not_buffered(http):
 def test_server_sent_events_over_http2(https):
     body = json.dumps({"stream": True, "pause_s": PAUSE_S}).encode()
     with Http2(https, HOST) as client:
-        stream = client.send("/api/chat/completions", "POST", body=body)
+        length = [("content-length", str(len(body)))]
+        stream = client.send("/api/chat/completions", "POST", headers=length, body=body)
         seen = 0
         while seen < 5:
             data = client.read_data(stream)
@@ -239,12 +241,14 @@ def test_a_20_mb_upload(http, big_file):
 def test_a_20_mb_upload_over_http2(https, big_file):
     body, headers = multipart(big_file)
     headers = [(name.lower(), value) for name, value in headers]
+    headers.append(("content-length", str(len(body))))
     with Http2(https, HOST) as client:
         answer = client.request("/api/v1/files/", method="POST", headers=headers, body=body)
         assert answer.json()["sha256"] == hashlib.sha256(big_file).hexdigest()
 
 
 def test_a_chunked_upload(http):
+    """HAProxy before 3.2 cannot keep out what may come behind it: see test_trailers.py."""
     content = os.urandom(300_000)
     body, headers = multipart(content)
     head = request_bytes(
@@ -253,6 +257,9 @@ def test_a_chunked_upload(http):
     head = head.replace(b"GET ", b"POST ", 1)
     with connect(http) as sock:
         sock.sendall(head)
+        if HAPROXY_VERSION < (3, 2):
+            assert read_answer(sock).status == 411
+            return
         for at in range(0, len(body), 9000):
             chunk = body[at : at + 9000]
             sock.sendall(b"%x\r\n" % len(chunk) + chunk + b"\r\n")

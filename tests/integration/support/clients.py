@@ -259,6 +259,10 @@ class Http2:
         self.connection.send_data(stream, data)
         self._send()
 
+    def send_trailers(self, stream, headers):
+        self.connection.send_headers(stream, headers, end_stream=True)
+        self._send()
+
     def read_data(self, stream):
         for event in self._events(stream):
             if isinstance(event, h2.events.DataReceived):
