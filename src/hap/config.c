@@ -158,8 +158,9 @@ static enum error check_values(const char *what, char *const *values, size_t cou
 
 static bool backend_name_reserved(const char *name)
 {
-    static const char *const RESERVED[] = {"acme",  "agents",         "answer", "http",
-                                           "https", "https_noverify", "refuse"};
+    static const char *const RESERVED[] = {"acme",     "agents", "agents_other",   "answer",
+                                           "http",     "https",  "https_noverify", "refuse",
+                                           "requests", "signin", "websockets"};
     for (size_t i = 0; i < COUNT_OF(RESERVED); i++)
         if (strcmp(name, RESERVED[i]) == 0)
             return true;

@@ -219,7 +219,8 @@ Test(hap_config, no_value_can_write_a_line_of_its_own)
 
 Test(hap_config, a_named_backend_cannot_take_one_of_ours)
 {
-    char *names[] = {"agents", "http", "acme"};
+    char *names[] = {"agents",   "agents_other", "http",   "acme",
+                     "requests", "signin",       "answer", "websockets"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct hap_backend backend = {.name = names[i]};
         struct hap_config config = smallest();
