@@ -68,6 +68,13 @@ static void put_global(const struct page *page)
         put_text(page, "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n"
                        "    ssl-default-bind-ciphers ECDHE+AESGCM:ECDHE+CHACHA20\n");
     put_own_lines(page, "    ", "global");
+    /* Behind them, since what a connection keeps (reuse_write.h) is taken over by several rules. */
+    put_since(
+        page, HAP_3_2, "3.2",
+        "    # a request's rules are evaluated in one go: what another request of its connection\n"
+        "    # is told must not come in between\n"
+        "    tune.max-rules-at-once 1000000\n",
+        "");
 }
 
 /* In the longest unit that divides it. */

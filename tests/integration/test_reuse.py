@@ -2,6 +2,7 @@
 enough, and asks wherever it is not."""
 
 import json
+import random
 import signal
 import time
 
@@ -194,6 +195,42 @@ def test_hosts_that_share_an_http2_connection(reuse):
         for _ in range(4):
             assert Echo(client.request(ECHO, authority="calm.test")).name == "beta"
         assert asked(reuse) - before <= 2
+
+
+def test_rules_of_an_admin_do_not_mix_hosts_that_share_a_connection(folder, authority, upstreams):
+    """HAProxy 3.2 and later let others run when a request has had fifty rules, which could be in the
+    middle of what it takes over from its connection: the rest was another host's."""
+    path = folder / "mixed.map"
+    stack = Stack(
+        folder / "mixed", upstreams, authority, haproxy_changes={"decision_map": str(path)}
+    )
+    every = tenants(upstreams)
+    stack.write_tenants({name: every[name] for name in ("safe", "calm")})
+    stack.issue("safe.test", "calm.test")
+    begin = (
+        "# own lines, frontend before the agent is asked (kept when this file is written again)\n"
+    )
+    own = "    http-request set-var(txn.mine) int(1)\n"
+    waiting, seen = [], set()
+    try:
+        stack.write_config()
+        config = stack.write_haproxy_config()
+        config.write_text(config.read_text().replace(begin, begin + own * 40))
+        stack.start_agent()
+        stack.start_haproxy()
+        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
+        choose = random.Random(1)
+        with Http2(stack.https_port, "safe.test") as client:
+            for _ in range(2000):
+                host = choose.choice(["safe.test"] * 6 + ["calm.test"])
+                waiting.append((host, client.send(ECHO, authority=host)))
+                if len(waiting) == 30:
+                    host, stream = waiting.pop(0)
+                    told = Echo(client.read(stream))
+                    seen.add((host, told.header("X-Tenant-ID"), told.name))
+    finally:
+        stack.stop()
+    assert seen == {("safe.test", "safe", "alpha"), ("calm.test", "calm", "beta")}
 
 
 ODD_PATHS = [
