@@ -14,6 +14,7 @@ static void certificate_free(struct certificate *certificate, size_t deployment_
         free(certificate->deployments[i].problem);
     free(certificate->deployments);
     free(certificate->service.alarm);
+    free(certificate->unreadable);
     free(certificate->hosts);
     free(certificate->name);
     free(certificate->tenant);
@@ -118,7 +119,9 @@ static void keep_state(struct certificate *from, struct certificate *to)
     to->service = from->service;
     to->dates = from->dates;
     to->expiry = from->expiry;
+    to->unreadable = from->unreadable;
     from->service = (struct service){0};
+    from->unreadable = NULL;
 }
 
 void certificate_list_become(struct certificate_list *list, struct certificate_list *wished,

@@ -136,41 +136,79 @@ static void want_anew(struct sidecar *sidecar, const struct certificate *certifi
     on_wanted(sidecar, certificate);
 }
 
-/* What is not there is not wondered at, and what somebody is writing is looked at again. */
-static void deal_with_unusable(struct sidecar *sidecar, const struct certificate *certificate,
-                               enum error error, struct error_text *why)
+static void forget_unreadable(struct certificate *certificate)
 {
-    if (error == ERROR_NOT_FOUND || error == ERROR_BUSY)
+    free(certificate->unreadable);
+    certificate->unreadable = NULL;
+}
+
+static void log_over(struct certificate *certificate, const char *now)
+{
+    if (certificate->unreadable != NULL)
+        log_event(LOG_INFO, "certificate_unreadable_over",
+                  LOG_TEXT("certificate", certificate->name), LOG_TEXT("now", now));
+    forget_unreadable(certificate);
+}
+
+/* Once for what stays as it is, however often it is looked at. */
+static void log_unreadable(struct certificate *certificate, const char *reason)
+{
+    if (certificate->unreadable != NULL && strcmp(certificate->unreadable, reason) == 0)
         return;
+    free(certificate->unreadable);
+    certificate->unreadable = memory_copy_text(slice_of(reason));
+    log_event(LOG_ERROR, "certificate_unreadable", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("reason", reason));
+}
+
+/* What is not there is not wondered at, and what somebody is writing is looked at again. */
+static void note_look(struct sidecar *sidecar, struct certificate *certificate, enum error error,
+                      struct error_text *why)
+{
+    if (error == ERROR_BUSY)
+        return;
+    if (error == ERROR_OK || error == ERROR_NOT_FOUND) {
+        log_over(certificate, error == ERROR_OK ? "a certificate" : "nothing");
+        return;
+    }
     bool is_gone =
         error == ERROR_INVALID && store_set_aside(sidecar->store, certificate->name, why);
-    log_event(LOG_ERROR, "certificate_unreadable", LOG_TEXT("certificate", certificate->name),
-              LOG_TEXT("reason", why->text));
-    if (is_gone)
-        want_anew(sidecar, certificate);
+    log_unreadable(certificate, why->text);
+    if (!is_gone)
+        return;
+    forget_unreadable(certificate);
+    want_anew(sidecar, certificate);
+}
+
+/* What is on disk, and its fingerprint. Whatever is wrong with the file is dealt with. */
+static enum error look_at_file(struct sidecar *sidecar, struct certificate *certificate,
+                               struct bytes *pem,
+                               char fingerprint[static RUNTIME_FINGERPRINT_BYTES + 1])
+{
+    struct error_text why;
+    struct crypto_certificate about;
+    enum error error = store_certificate(sidecar->store, certificate->name, &about, &why);
+    if (error == ERROR_OK) {
+        print_fingerprint(&about, fingerprint);
+        crypto_certificate_free(&about);
+        error = store_read(sidecar->store, certificate->name, pem, &why);
+    }
+    note_look(sidecar, certificate, error, &why);
+    return error;
 }
 
 bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
 {
-    struct error_text why;
-    struct crypto_certificate about;
     struct bytes pem = {0};
     char fingerprint[RUNTIME_FINGERPRINT_BYTES + 1];
 
     if (sidecar->haproxy_count == 0)
         return false;
-    enum error error = store_certificate(sidecar->store, certificate->name, &about, &why);
-    if (error == ERROR_OK) {
-        print_fingerprint(&about, fingerprint);
-        crypto_certificate_free(&about);
-        error = store_read(sidecar->store, certificate->name, &pem, &why);
-    }
+    enum error error = look_at_file(sidecar, certificate, &pem, fingerprint);
     if (error == ERROR_OK) {
         for (size_t i = 0; i < sidecar->haproxy_count; i++)
             certificate->deployments[i].pending = true;
         run_job(sidecar, certificate->name, &pem, fingerprint);
-    } else {
-        deal_with_unusable(sidecar, certificate, error, &why);
     }
     bytes_free(&pem);
     return error == ERROR_OK;
@@ -273,14 +311,25 @@ static bool all_seen(const struct sidecar *sidecar)
     return true;
 }
 
-/* Somebody else may have put another certificate into the process that we know: a few at each look
- * are compared with what is on disk. */
+/* A HAProxy that is away may be kept from starting by just that file, and one whose Runtime API is
+ * not known would be at its next reload. */
+static void audit_file(struct sidecar *sidecar, struct certificate *certificate)
+{
+    struct bytes pem = {0};
+    char fingerprint[RUNTIME_FINGERPRINT_BYTES + 1];
+    (void)look_at_file(sidecar, certificate, &pem, fingerprint);
+    bytes_free(&pem);
+}
+
+/* Somebody else may have put another certificate into the process that we know, or another file
+ * into the folder: a few at each look are compared with what is on disk. */
 static void audit(struct sidecar *sidecar)
 {
     size_t left = sidecar->list->count / AUDIT_LOOKS + 1;
+    bool deploys = sidecar->haproxy_count > 0 && all_seen(sidecar);
     if (left > AUDIT_MAX)
         left = AUDIT_MAX;
-    if (sidecar->sweeping || !all_seen(sidecar))
+    if (sidecar->sweeping)
         return;
     for (; left > 0; left--) {
         struct certificate *next = certificate_list_behind(sidecar->list, sidecar->audited);
@@ -288,7 +337,10 @@ static void audit(struct sidecar *sidecar)
         sidecar->audited = next != NULL ? memory_copy_text(slice_of(next->name)) : NULL;
         if (next == NULL)
             return;
-        sidecar_deploy(sidecar, next);
+        if (deploys)
+            sidecar_deploy(sidecar, next);
+        else
+            audit_file(sidecar, next);
     }
 }
 

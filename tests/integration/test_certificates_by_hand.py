@@ -71,6 +71,49 @@ def test_a_file_that_stays_broken_is_kept_and_told_of(by_hand):
     wait_until(lambda: f"the file is now {aside}" in stack.agent_log(), "told", 30)
 
 
+@pytest.mark.parametrize("haproxy", ["none is known", "away"])
+def test_a_broken_file_goes_where_no_haproxy_is_to_be_asked(new_certified, authority, haproxy):
+    """One that is away might be away for just that file."""
+    stack = new_certified(acme={"directory": "none"})
+    authority.issue([HOST], stack.crt_dir / NAME)
+    stack.want(("chat", HOST))
+    if haproxy == "none is known":
+        stack.config["haproxy"]["runtime"] = []
+    stack.start()
+    stack.wait_told(NAME, lambda told: "serial" in told, "known")
+    if haproxy == "away":
+        stack.haproxy.stop()
+        wait_until(lambda: "haproxy_unreachable" in stack.agent_log(), "missed", 30)
+    pem = (stack.crt_dir / NAME).read_bytes()
+    (stack.crt_dir / NAME).write_bytes(pem[: len(pem) // 2])
+    wait_until(lambda: NAME not in stack.files(), "out of HAProxy's way", 60)
+    (aside,) = set_aside(stack)
+    wait_until(lambda: f"the file is now {aside}" in stack.agent_log(), "told", 30)
+
+
+def test_what_stays_in_a_files_place_is_told_of_when_it_begins_and_ends(by_hand):
+    """A folder cannot be set aside."""
+    stack, pem, trust = by_hand
+    stack.config["acme"]["directory"] = "none"
+    stack.write_config()
+    stack.restart_agent()
+    (stack.crt_dir / NAME).mkdir()
+    stack.want(("chat", HOST))
+    stack.wait_told(NAME, lambda told: True, "wanted")
+
+    def told(event):
+        return stack.agent_log().count(f" {event} certificate={NAME} ")
+
+    for _ in range(3):  # as often as it is looked at
+        assert stack.admin("POST", f"/v1/certificates/{NAME}/deploy")[0] == 409
+    assert (told("certificate_unreadable"), told("certificate_unreadable_over")) == (1, 0)
+    (stack.crt_dir / NAME).rmdir()
+    (stack.crt_dir / NAME).write_bytes(pem)
+    stack.act(NAME, "deploy")
+    stack.wait_served(HOST, context=trust)
+    assert (told("certificate_unreadable"), told("certificate_unreadable_over")) == (1, 1)
+
+
 def test_an_admins_file_serves_in_a_tenants_place(by_hand, ca):
     stack, pem, trust = by_hand
     orders = ca.orders()
