@@ -165,11 +165,30 @@ static void start_setup(struct ca *ca)
     ca->setup = runner_new(ca, &HOOKS, ca);
 }
 
+static void remember_refusal(struct ca *ca, const struct acme_problem *problem)
+{
+    ca->refused_until_mono_ms = 0;
+    if (problem == NULL || problem->retry_after_s <= 0)
+        return;
+    ca->refusal = *problem;
+    ca->refused_until_mono_ms = clock_mono_ms() + (int64_t)problem->retry_after_s * 1000;
+}
+
+const struct acme_problem *ca_refusal(struct ca *ca)
+{
+    int64_t left_ms = ca->refused_until_mono_ms - clock_mono_ms();
+    if (left_ms <= 0)
+        return NULL;
+    ca->refusal.retry_after_s = (int32_t)(left_ms / 1000 + 1);
+    return &ca->refusal;
+}
+
 static void end_setup(struct ca *ca, const struct acme_problem *problem)
 {
     struct acme_problem copy;
     if (problem != NULL)
         copy = *problem;
+    remember_refusal(ca, problem);
     runner_free(ca->setup);
     ca->setup = NULL;
     ca->on_ready(ca->context, ca, problem != NULL ? &copy : NULL);

@@ -38,6 +38,9 @@ struct ca {
     struct main_timer *budget_timer; /* runs while there is something to write */
 
     struct runner *setup; /* NULL: not under way */
+    /* What became of the last setup, and until when there need be no other; 0: nothing is known. */
+    struct acme_problem refusal;
+    int64_t refused_until_mono_ms;
 
     /* A new account key that the CA has to be told of. It is on disk, so that a change which was
      * interrupted is finished: before any order, because either key may be the account's. */
@@ -58,6 +61,9 @@ void ca_fini(struct ca *ca);
 /* Whether orders can go out now. If not, ca_prepare() will call on_ready, now or later. */
 MUST_CHECK bool ca_is_ready(const struct ca *ca);
 void ca_prepare(struct ca *ca);
+/* Why it need not be asked now, with the wait that is left: it has said when to come back, or our
+ * own limits have. That was told when it began. NULL: it may be asked. */
+const struct acme_problem *ca_refusal(struct ca *ca);
 /* The CA does not know the account any more. */
 void ca_forget_account(struct ca *ca);
 struct acme_identity ca_identity(const struct ca *ca);

@@ -25,14 +25,25 @@ static struct ca *ca_of(const struct certificate *certificate)
 
 /* -- Beginning and ending -- */
 
-/* False when the CA is not ready: the certificate then waits for it. */
+/* The certificate waits for the CA, or has failed as all did that wait for the same. */
+static void wait_for_ca(struct certificate *certificate, enum work work)
+{
+    struct ca *ca = ca_of(certificate);
+    const struct acme_problem *refusal = ca_refusal(ca);
+    certificate->work = WORK_WAITS;
+    certificate->waits_to = work;
+    if (refusal != NULL)
+        worker_ca_failed(certificate, refusal);
+    else
+        ca_prepare(ca);
+}
+
+/* False when the CA is not ready. */
 static bool begin(struct certificate *certificate, enum work work)
 {
     struct ca *ca = ca_of(certificate);
     if (!ca_is_ready(ca)) {
-        certificate->work = WORK_WAITS;
-        certificate->waits_to = work;
-        ca_prepare(ca);
+        wait_for_ca(certificate, work);
         return false;
     }
     struct acme_worker *worker = certificate->worker;

@@ -506,6 +506,43 @@ def test_terms_that_want_to_be_agreed_to_again(new_mock):
     assert host.wait("ready", name=file_of("chat"))["serial"] != serial
 
 
+def fail_in_turn(host, count):
+    """Other certificates are wanted one by one, and none comes."""
+    for case in (f"more{number}" for number in range(count)):
+        host.say("want", file_of(case), host_of(case))
+        told = wait_for(host, case, lambda told: told["serial"] or told["failures"], "an end")
+        assert told["problem"]["class"] in ("rate-limited", "account-gone"), told
+    return told
+
+
+def test_an_account_that_is_to_be_asked_for_in_an_hour(new_mock):
+    """That is kept to and told of once, whatever is wanted meanwhile."""
+    mock, host, serial = get_one(new_mock)
+    mock.accounts.clear()
+    mock.new_account_answer = problem("rateLimited", 429, Retry_After=3600)
+    host.say("renew", file_of("chat"))
+    told = host.wait_status(file_of("chat"), lambda told: told["failures"] == 1, "refused")
+    assert told["serial"] == serial and 3590 * 1000 < told["next_in_ms"] < 1.2 * 3600 * 1000
+    told = fail_in_turn(host, 20)
+    assert "the CA's words" in told["problem"]["detail"]
+    assert 3500 * 1000 < told["next_in_ms"] < 1.2 * 3600 * 1000
+    assert (mock.new_accounts, host.log().count("acme_ca_not_ready")) == (2, 1)
+
+
+def test_accounts_that_are_forgotten_at_once(new_mock):
+    """Let's Encrypt's limit of new accounts is kept to, and that is told of once."""
+
+    class Forgetful(dict):
+        def __setitem__(self, url, key):
+            pass
+
+    mock, host, _ = get_one(new_mock, ca={"limits": 1})
+    mock.accounts = Forgetful()
+    told = fail_in_turn(host, 20)
+    assert "too many accounts" in told["problem"]["detail"]
+    assert (mock.new_accounts, host.log().count("acme_ca_not_ready")) == (8, 1)
+
+
 # --- names -----------------------------------------------------------------------------------------
 
 

@@ -97,6 +97,8 @@ class MockCa:
         self.twists, self.asked, self.times = {}, {}, {}
         self.nonces, self.accounts, self.orders = set(), {}, []
         self.numbers = itertools.count(1)
+        self.new_account_answer = None  # instead of an account
+        self.new_accounts = 0  # that were asked for
         self.ahead_s = 0  # of its clock
         self.answering = self.most_at_once = 0  # requests
         self.broken = []  # what went wrong in here
@@ -263,6 +265,9 @@ class MockCa:
         return None
 
     def new_account(self, key, payload):
+        self.new_accounts += 1
+        if self.new_account_answer is not None:
+            return self.new_account_answer
         for url, known in self.accounts.items():
             if known == key:
                 return Answer(200, {"status": "valid"}, Location=url)
