@@ -6,6 +6,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/sorted.h"
 #include "sidecar_state.h"
 
 #include <errno.h>
@@ -108,25 +109,29 @@ static size_t covered(const struct certificate *certificate, const struct crypto
 
 /* A tenant with two keys has a file for each. */
 static bool fits_key(const struct sidecar *sidecar, const struct certificate *certificate,
-                     const struct crypto_key *key)
+                     const struct crypto_certificate *leaf)
 {
     if (!sidecar->rsa || !sidecar->ecdsa)
         return true;
-    return crypto_key_type_is_ec(certificate->key_type) ==
-           crypto_key_type_is_ec(crypto_key_type_of(key));
+    return crypto_key_type_is_ec(certificate->key_type) == crypto_key_type_is_ec(leaf->key_type);
 }
 
-static struct certificate *owner_of(const struct sidecar *sidecar, const struct lineage *lineage)
+static bool may_own(const struct sidecar *sidecar, const struct certificate *certificate,
+                    const struct crypto_certificate *leaf)
+{
+    return covered(certificate, leaf) > 0 && fits_key(sidecar, certificate, leaf);
+}
+
+static struct certificate *owner_of(const struct sidecar *sidecar,
+                                    const struct crypto_certificate *leaf)
 {
     const struct certificate_list *list = sidecar->list;
-    for (size_t i = 0; i < lineage->leaf.name_count; i++)
+    for (size_t i = 0; i < leaf->name_count; i++)
         for (size_t j = 0; j < list->count; j++)
-            if (has_host(list->items[j], lineage->leaf.names[i]) &&
-                fits_key(sidecar, list->items[j], lineage->key))
+            if (has_host(list->items[j], leaf->names[i]) && fits_key(sidecar, list->items[j], leaf))
                 return list->items[j];
     for (size_t j = 0; j < list->count; j++)
-        if (covered(list->items[j], &lineage->leaf) > 0 &&
-            fits_key(sidecar, list->items[j], lineage->key))
+        if (may_own(sidecar, list->items[j], leaf))
             return list->items[j];
     return NULL;
 }
@@ -134,6 +139,14 @@ static struct certificate *owner_of(const struct sidecar *sidecar, const struct 
 /* -- Taking over ------------------------------------------------------------------------------- */
 
 enum verdict { IMPORTED, UNCHANGED, SKIPPED };
+
+/* What became of a lineage. */
+struct outcome {
+    enum verdict verdict;
+    struct certificate *owner; /* NULL: nobody */
+    struct error_text why;     /* it was skipped */
+    bool busy;                 /* somebody writes where it belongs */
+};
 
 /* Whether the lineage is better than what is in service. */
 static enum verdict compare(const struct sidecar *sidecar, const struct certificate *certificate,
@@ -160,24 +173,22 @@ static enum verdict compare(const struct sidecar *sidecar, const struct certific
 }
 
 static enum verdict take_over(struct sidecar *sidecar, const struct lineage *lineage,
-                              struct certificate **owner, struct error_text *why)
+                              struct outcome *outcome)
 {
-    struct certificate *certificate = owner_of(sidecar, lineage);
-    *owner = certificate;
+    struct certificate *certificate = owner_of(sidecar, &lineage->leaf);
+    outcome->owner = certificate;
     if (certificate == NULL) {
-        sidecar->certbot_unowned = true;
-        error_set(why, ERROR_NOT_FOUND, "no tenant has any of its names (%s%s)",
+        error_set(&outcome->why, ERROR_NOT_FOUND, "no tenant has any of its names (%s%s)",
                   lineage->leaf.name_count > 0 ? lineage->leaf.names[0] : "none",
                   lineage->leaf.name_count > 1 ? ", ..." : "");
         return SKIPPED;
     }
-    enum verdict verdict = compare(sidecar, certificate, lineage, why);
+    enum verdict verdict = compare(sidecar, certificate, lineage, &outcome->why);
     if (verdict != IMPORTED)
         return verdict;
     enum error error = store_install(sidecar->store, certificate->name, lineage->key,
-                                     bytes_slice(&lineage->chain), why);
-    if (error == ERROR_BUSY)
-        sidecar->certbot_imported = 0; /* once nobody writes there */
+                                     bytes_slice(&lineage->chain), &outcome->why);
+    outcome->busy = error == ERROR_BUSY;
     if (error != ERROR_OK)
         return SKIPPED;
     certificate->service.rolled_back = false;
@@ -185,26 +196,31 @@ static enum verdict take_over(struct sidecar *sidecar, const struct lineage *lin
     return IMPORTED;
 }
 
-static void import_lineage(struct sidecar *sidecar, const struct folder *live, const char *name,
-                           struct json *const told[static 3])
+static void import_lineage(struct sidecar *sidecar, const struct folder *live,
+                           struct lineage *lineage, struct outcome *outcome)
+{
+    *outcome = (struct outcome){.verdict = SKIPPED};
+    if (lineage_read(lineage, live, &outcome->why) == ERROR_OK)
+        outcome->verdict = take_over(sidecar, lineage, outcome);
+    if (outcome->verdict == IMPORTED)
+        log_event(LOG_INFO, "imported", LOG_TEXT("certificate", outcome->owner->name),
+                  LOG_TEXT("from", live->path), LOG_TEXT("lineage", lineage->name),
+                  LOG_TEXT("serial", lineage->leaf.serial));
+}
+
+static void import_and_tell(struct sidecar *sidecar, const struct folder *live, const char *name,
+                            struct json *const told[static 3])
 {
     struct lineage lineage = {.name = name};
-    struct certificate *owner = NULL;
-    struct error_text why = {0};
-    enum verdict verdict = SKIPPED;
-    if (lineage_read(&lineage, live, &why) == ERROR_OK)
-        verdict = take_over(sidecar, &lineage, &owner, &why);
+    struct outcome outcome;
     struct json *object = json_new_object();
+    import_lineage(sidecar, live, &lineage, &outcome);
     json_put_text(object, "lineage", slice_of(name));
-    if (owner != NULL)
-        json_put_text(object, "certificate", slice_of(owner->name));
-    if (verdict == SKIPPED)
-        json_put_text(object, "reason", slice_of(why.text));
-    json_append(told[verdict], object);
-    if (verdict == IMPORTED)
-        log_event(LOG_INFO, "imported", LOG_TEXT("certificate", owner->name),
-                  LOG_TEXT("from", live->path), LOG_TEXT("lineage", name),
-                  LOG_TEXT("serial", lineage.leaf.serial));
+    if (outcome.owner != NULL)
+        json_put_text(object, "certificate", slice_of(outcome.owner->name));
+    if (outcome.verdict == SKIPPED)
+        json_put_text(object, "reason", slice_of(outcome.why.text));
+    json_append(told[outcome.verdict], object);
     lineage_fini(&lineage);
 }
 
@@ -230,7 +246,7 @@ struct json *import_folder(struct sidecar *sidecar, const char *folder, struct e
     size_t count = folder_list(&live, &names);
     for (size_t i = 0; i < count; i++)
         if (is_lineage(&live, names[i]))
-            import_lineage(sidecar, &live, names[i], told);
+            import_and_tell(sidecar, &live, names[i], told);
     memory_free_texts(names, count);
     folder_close(&live);
     return answer;
@@ -238,69 +254,132 @@ struct json *import_folder(struct sidecar *sidecar, const char *folder, struct e
 
 /* -- The watched folder ------------------------------------------------------------------------ */
 
+/* One lineage in it, as it was last seen. */
+struct watched {
+    char *name;
+    bool is_there;
+    uint64_t stamp;                 /* of its files at the last look, */
+    uint64_t imported;              /* and when they were last read; 0: they are to be read */
+    struct crypto_certificate leaf; /* `names` is NULL when there was none of use */
+};
+
+static void watched_fini(struct watched *watched)
+{
+    crypto_certificate_free(&watched->leaf);
+    free(watched->name);
+}
+
+void import_free(struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < sidecar->watched_count; i++)
+        watched_fini(&sidecar->watched[i]);
+    free(sidecar->watched);
+}
+
 /* Symbolic links into an archive are what changes, so files are looked at, not the folder. */
-static uint64_t stamp_of(const struct folder *live)
+static uint64_t stamp_of(const struct folder *live, const char *lineage)
 {
     uint64_t stamp = 1;
-    char **names;
-    size_t count = folder_list(live, &names);
-    for (size_t i = 0; i < count; i++) {
-        stamp = hash_content(slice_of(names[i]), stamp);
-        for (size_t j = 0; j < COUNT_OF(FILES); j++) {
-            struct stat facts;
-            char *name = memory_format("%s/%s", names[i], FILES[j]);
-            if (fstatat(live->fd, name, &facts, 0) == 0) {
-                const int64_t told[] = {(int64_t)facts.st_ino, facts.st_size, facts.st_mtim.tv_sec,
-                                        facts.st_mtim.tv_nsec};
-                stamp = hash_content(slice_from(told, sizeof(told)), stamp);
-            }
-            free(name);
+    for (size_t i = 0; i < COUNT_OF(FILES); i++) {
+        struct stat facts;
+        char *name = memory_format("%s/%s", lineage, FILES[i]);
+        if (fstatat(live->fd, name, &facts, 0) == 0) {
+            const int64_t told[] = {(int64_t)facts.st_ino, facts.st_size, facts.st_mtim.tv_sec,
+                                    facts.st_mtim.tv_nsec};
+            stamp = hash_content(slice_from(told, sizeof(told)), stamp);
         }
+        free(name);
     }
-    memory_free_texts(names, count);
     return stamp;
 }
 
-static void import_watched(struct sidecar *sidecar)
+static void import_watched(struct sidecar *sidecar, const struct folder *live,
+                           struct watched *watched)
 {
-    struct error_text why;
-    sidecar->certbot_unowned = false;
-    struct json *told = import_folder(sidecar, sidecar->certbot_live, &why);
-    if (told == NULL) {
-        log_event(LOG_WARNING, "not_imported", LOG_TEXT("reason", why.text));
-        return;
+    struct lineage lineage = {.name = watched->name};
+    struct outcome outcome;
+    import_lineage(sidecar, live, &lineage, &outcome);
+    if (outcome.verdict == SKIPPED)
+        log_event(LOG_NOTICE, "not_imported", LOG_TEXT("lineage", watched->name),
+                  LOG_TEXT("reason", outcome.why.text));
+    watched->imported = outcome.busy ? 0 : watched->stamp;
+    crypto_certificate_free(&watched->leaf);
+    watched->leaf = lineage.read ? lineage.leaf : (struct crypto_certificate){0};
+    lineage.read = false;
+    lineage_fini(&lineage);
+}
+
+/* Once it has come to rest. */
+static void look_at(struct sidecar *sidecar, const struct folder *live, struct watched *watched)
+{
+    uint64_t stamp = stamp_of(live, watched->name);
+    bool at_rest = stamp == watched->stamp;
+    watched->stamp = stamp;
+    if (at_rest && stamp != watched->imported)
+        import_watched(sidecar, live, watched);
+}
+
+static const char *name_at(const void *list, size_t index)
+{
+    return ((const struct watched *)list)[index].name;
+}
+
+static void add(struct sidecar *sidecar, const char *name)
+{
+    bool is_known;
+    size_t place = sorted_place(sidecar->watched, sidecar->watched_count, name_at, name, &is_known);
+    if (!is_known) {
+        sidecar->watched = memory_resize(sidecar->watched, sidecar->watched_count + 1,
+                                         sizeof(sidecar->watched[0]));
+        memmove(&sidecar->watched[place + 1], &sidecar->watched[place],
+                (sidecar->watched_count++ - place) * sizeof(sidecar->watched[0]));
+        sidecar->watched[place] = (struct watched){.name = memory_copy_text(slice_of(name))};
     }
-    const struct json *skipped = json_get(told, "skipped");
-    for (size_t i = 0; i < json_count(skipped); i++) {
-        struct slice lineage = {0}, reason = {0};
-        if (json_read_text(json_get(json_at(skipped, i), "lineage"), &lineage) &&
-            json_read_text(json_get(json_at(skipped, i), "reason"), &reason))
-            log_event(LOG_NOTICE, "not_imported", LOG_SLICE("lineage", lineage),
-                      LOG_SLICE("reason", reason));
+    sidecar->watched[place].is_there = true;
+}
+
+/* What is in the folder, and nothing else. */
+static void list_watched(struct sidecar *sidecar, const struct folder *live)
+{
+    char **names;
+    size_t count = folder_list(live, &names), kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_lineage(live, names[i]))
+            add(sidecar, names[i]);
+    memory_free_texts(names, count);
+    for (size_t i = 0; i < sidecar->watched_count; i++) {
+        struct watched watched = sidecar->watched[i];
+        if (watched.is_there)
+            sidecar->watched[kept++] = watched;
+        else
+            watched_fini(&watched);
     }
-    json_free(told);
+    for (size_t i = 0; i < kept; i++)
+        sidecar->watched[i].is_there = false; /* until the next look */
+    sidecar->watched_count = kept;
 }
 
 void import_watch(struct sidecar *sidecar)
 {
     struct folder live;
-    uint64_t stamp = 0;
+    struct error_text why;
     if (sidecar->certbot_live == NULL || sidecar->list->count == 0)
         return;
-    if (open_live(&live, sidecar->certbot_live, NULL) == ERROR_OK) {
-        stamp = stamp_of(&live);
-        folder_close(&live);
-    }
-    bool at_rest = stamp == sidecar->certbot_seen;
-    sidecar->certbot_seen = stamp;
-    if (!at_rest || stamp == sidecar->certbot_imported)
+    bool is_open = open_live(&live, sidecar->certbot_live, &why) == ERROR_OK;
+    if (!is_open && !sidecar->certbot_closed)
+        log_event(LOG_WARNING, "not_imported", LOG_TEXT("reason", why.text));
+    sidecar->certbot_closed = !is_open;
+    if (!is_open)
         return;
-    sidecar->certbot_imported = stamp;
-    import_watched(sidecar);
+    list_watched(sidecar, &live);
+    for (size_t i = 0; i < sidecar->watched_count; i++)
+        look_at(sidecar, &live, &sidecar->watched[i]);
+    folder_close(&live);
 }
 
-void import_again(struct sidecar *sidecar)
+void import_wanted(struct sidecar *sidecar, const struct certificate *certificate)
 {
-    if (sidecar->certbot_unowned)
-        sidecar->certbot_imported = 0;
+    for (size_t i = 0; i < sidecar->watched_count; i++)
+        if (may_own(sidecar, certificate, &sidecar->watched[i].leaf))
+            sidecar->watched[i].imported = 0;
 }

@@ -10,13 +10,16 @@
 #include "sidecar/sidecar.h"
 #include "json/json.h"
 
+struct certificate;
+
 /* Takes over what is fit, and tells of each lineage what became of it: {"imported": [...],
  * "unchanged": [...], "skipped": [{"lineage", "reason"}]}. NULL with the reason when there is no
  * such folder, or none that we may read. */
 MUST_CHECK struct json *import_folder(struct sidecar *sidecar, const char *folder,
                                       struct error_text *why);
-/* For each look: imports from the watched folder when something in it has changed and has come to
- * rest. */
+/* For each look: imports what has changed in the watched folder and has come to rest. */
 void import_watch(struct sidecar *sidecar);
-/* Other tenants: what nobody had may have an owner now. */
-void import_again(struct sidecar *sidecar);
+/* This one is new, or for other hosts, or has lost its file: what has been turned down may do for
+ * it, and is read again at the next look. */
+void import_wanted(struct sidecar *sidecar, const struct certificate *certificate);
+void import_free(struct sidecar *sidecar);

@@ -177,6 +177,7 @@ static void note_look(struct sidecar *sidecar, struct certificate *certificate, 
     if (!is_gone)
         return;
     forget_unreadable(certificate);
+    import_wanted(sidecar, certificate);
     want_anew(sidecar, certificate);
 }
 
@@ -412,6 +413,12 @@ void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *ce
     sidecar_deploy(sidecar, certificate);
 }
 
+static void on_wished(void *context, const struct certificate *certificate)
+{
+    import_wanted(context, certificate);
+    on_wanted(context, certificate);
+}
+
 static void on_unwanted(void *context, const struct certificate *certificate)
 {
     struct sidecar *sidecar = context;
@@ -431,10 +438,9 @@ static void on_wake(void *context)
     struct certificate_list *wished = atomic_exchange(&sidecar->mailbox, NULL);
     if (wished == NULL)
         return;
-    const struct certificate_changes changes = {on_wanted, on_unwanted, sidecar};
+    const struct certificate_changes changes = {on_wished, on_unwanted, sidecar};
     certificate_list_become(sidecar->list, wished, &changes);
     leaving_find(sidecar);
-    import_again(sidecar);
     sweep(sidecar);
 }
 
@@ -583,6 +589,7 @@ static void close_all(struct sidecar *sidecar)
     certificate_list_free(atomic_exchange(&sidecar->mailbox, NULL));
     leaving_free(sidecar);
     withdrawals_free(sidecar);
+    import_free(sidecar);
     free(sidecar->swept);
     free(sidecar->audited);
     free(sidecar->expiry_seen);

@@ -69,10 +69,10 @@ struct sidecar {
     size_t haproxy_count;
     char *crt_list; /* what HAProxy calls the folder of the certificates */
 
-    char *certbot_live;        /* another client's folder, watched; NULL: none */
-    uint64_t certbot_seen;     /* its stamp at the last look, */
-    uint64_t certbot_imported; /* and when it was last imported from */
-    bool certbot_unowned;      /* something in it has no tenant yet */
+    char *certbot_live;      /* another client's folder, watched; NULL: none */
+    struct watched *watched; /* its lineages, sorted by name: see import.c */
+    size_t watched_count;
+    bool certbot_closed; /* at the last look it was not there, or not to be read */
 
     bool rsa, ecdsa;
     struct certificate_list *list;

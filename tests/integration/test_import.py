@@ -161,3 +161,53 @@ def test_renewals_in_a_watched_folder_are_deployed(unmanaged, certbot):
     path = stack.crt_dir / "later.pem"
     wait_until(path.exists, "the later tenant's certificate", 30)
     assert later
+
+
+def lines_about(stack, lineage):
+    return stack.agents[0].log().count(f"lineage={lineage} ")
+
+
+def want(stack, *hosts, name="chat"):
+    tenant = {"hosts": list(hosts), "upstream": "http://127.0.0.1:9"}
+    stack.write_tenants({name: tenant}, "tenants.json" if name == "chat" else f"{name}.json")
+    told = lambda: json.loads(certs(stack, "--json").stdout)["certificates"]
+    wait_until(lambda: any(one["hosts"] == sorted(hosts) for one in told()), "wanted", 10)
+
+
+def test_what_nobody_has_is_not_read_again_for_others(unmanaged, certbot):
+    certbot.renew("nobody", ["nobody.test"])
+    stack = unmanaged(certbot_live=str(certbot.folder))
+    wait_until(lambda: lines_about(stack, "nobody"), "a word about what nobody has", 30)
+    want(stack, "other.example.test", name="other")
+    serial = certbot.renew("chat", [HOST])  # a later look finds it
+    wait_until(lambda: served(stack) == serial, "HAProxy to serve it", 30)
+    assert lines_about(stack, "nobody") == 1
+
+
+def test_what_was_not_better_is_looked_at_again_for_other_hosts(unmanaged, certbot):
+    first = certbot.renew("chat", [HOST], days=60)
+    both = certbot.renew("more", [HOST, "www.example.test"], days=30)
+    stack = unmanaged(certbot_live=str(certbot.folder))
+    wait_until(lambda: served(stack) == first and lines_about(stack, "more"), "looked at", 30)
+    want(stack, HOST, "www.example.test")
+    wait_until(lambda: served(stack) == both, "what is for both hosts", 30)
+
+
+def test_a_file_that_broke_comes_back_from_the_watched_folder(unmanaged, certbot):
+    serial = certbot.renew("chat", [HOST])
+    stack = unmanaged(certbot_live=str(certbot.folder))
+    wait_until(lambda: served(stack) == serial, "HAProxy to serve it", 30)
+    pem = (stack.crt_dir / "chat.pem").read_bytes()
+    (stack.crt_dir / "chat.pem").write_bytes(pem[: len(pem) // 2])
+    path = stack.crt_dir / "chat.pem"
+    wait_until(lambda: path.exists() and path.read_bytes() == pem, "it is back", 60)
+
+
+def test_a_watched_folder_that_may_not_be_read_is_told_of_once(unmanaged, certbot):
+    stack = unmanaged(certbot_live=str(certbot.folder / "missing"))
+    told = lambda: stack.agents[0].log().count("not_imported")
+    wait_until(told, "told", 30)
+    (certbot.folder / "missing").symlink_to(".")
+    serial = certbot.renew("chat", [HOST])
+    wait_until(lambda: served(stack) == serial, "HAProxy to serve it", 30)
+    assert told() == 1
