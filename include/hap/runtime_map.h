@@ -64,6 +64,11 @@ struct runtime_map_push {
 
 /* `command` needs room for RUNTIME_COMMAND_MAX_BYTES. */
 enum runtime_step runtime_map_start(struct runtime_map_push *push, struct writer *command);
-/* Takes the whole answer to the last command and writes the next one. */
+/* Takes the whole answer to the last command and writes the next one. One that says nothing has a
+ * line all the same. */
 enum runtime_step runtime_map_answer(struct runtime_map_push *push, struct slice answer,
                                      struct writer *command);
+/* There was none. What is being filled is still to be taken away; what was about to be committed
+ * may be in force. */
+enum runtime_step runtime_map_broken(struct runtime_map_push *push, enum error error,
+                                     const char *reason, struct writer *command);

@@ -112,12 +112,10 @@ static void on_push_answer(void *context, enum error error, const char *reason, 
 {
     struct haproxy *haproxy = context;
     haproxy->exchange = NULL;
-    if (error != ERROR_OK) {
-        fail(haproxy, error, reason);
-        return;
-    }
     struct writer command = writer_of(haproxy->command, sizeof(haproxy->command));
-    enum runtime_step step = runtime_map_answer(&haproxy->push, answer, &command);
+    enum runtime_step step = error == ERROR_OK
+                                 ? runtime_map_answer(&haproxy->push, answer, &command)
+                                 : runtime_map_broken(&haproxy->push, error, reason, &command);
     go_on(haproxy, step, &command);
 }
 

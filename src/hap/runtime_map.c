@@ -162,8 +162,30 @@ static enum runtime_step tell_next_change(struct runtime_map_push *push, struct 
 
 /* -- As a whole ------------------------------------------------------------------------------- */
 
+static size_t line_size(const struct runtime_map_entry *entry)
+{
+    return strlen(entry->key) + strlen(entry->value) + 2;
+}
+
+/* The first entry that no command has room for; NULL: there is none. */
+static const struct runtime_map_entry *find_too_long(const struct runtime_map_push *push)
+{
+    size_t around = push->prefix.size + push->file.size + AROUND_BYTES;
+    for (size_t i = 0; i < push->now->count; i++)
+        if (line_size(&push->now->entries[i]) + around > RUNTIME_COMMAND_MAX_BYTES)
+            return &push->now->entries[i];
+    return NULL;
+}
+
+/* Nothing is prepared that could not be filled. */
 static enum runtime_step prepare(struct runtime_map_push *push, struct writer *command)
 {
+    const struct runtime_map_entry *too_long = find_too_long(push);
+    if (too_long != NULL) {
+        error_set(&push->reason, ERROR_TOO_BIG, "the entry of %.260s is too long for a command",
+                  too_long->key);
+        return give_up(push, ERROR_TOO_BIG);
+    }
     push->whole = true;
     push->filled = 0;
     write_words(push, "prepare map ", NULL, NULL, command);
@@ -179,11 +201,6 @@ static void write_version(const struct runtime_map_push *push, const char *words
     snprintf(number, sizeof(number), "@%llu ", (unsigned long long)push->version);
     writer_bytes(command, slice_of(number));
     writer_bytes(command, push->file);
-}
-
-static size_t line_size(const struct runtime_map_entry *entry)
-{
-    return strlen(entry->key) + strlen(entry->value) + 2;
 }
 
 /* As many entries as a command holds; the blank line ends them. */
@@ -302,10 +319,22 @@ enum runtime_step runtime_map_start(struct runtime_map_push *push, struct writer
     return can_tell_changes(push) ? tell_next_change(push, command) : prepare(push, command);
 }
 
+enum runtime_step runtime_map_broken(struct runtime_map_push *push, enum error error,
+                                     const char *reason, struct writer *command)
+{
+    if (push->state == MAP_CLEAR)
+        return give_up(push, push->error);
+    push->error = error_set(&push->reason, error, "%s", reason);
+    return push->state == MAP_FILL ? clear(push, command) : give_up(push, error);
+}
+
 enum runtime_step runtime_map_answer(struct runtime_map_push *push, struct slice answer,
                                      struct writer *command)
 {
     struct slice words = said(answer);
+    if (answer.size == 0)
+        return runtime_map_broken(push, ERROR_CLOSED, "HAProxy has ended the connection unanswered",
+                                  command);
     switch (push->state) {
     case MAP_CHANGE:
     case MAP_ADD_NEW:

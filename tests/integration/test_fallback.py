@@ -1,10 +1,12 @@
 """When no agent is there: HAProxy goes on by the map that the last one has left (fallback_map), for
 those who can do without; nobody else is served, and nobody gets in what the agent keeps out."""
 
+import contextlib
 import http.server
 import os
 import re
 import signal
+import socket
 import ssl
 import threading
 import time
@@ -14,6 +16,7 @@ import pytest
 from support.clients import connect, echo, read_answer, request, request_bytes
 from support.load import Load
 from support.processes import wait_until
+from support.relay import RuntimeRelay
 from support.stack import HAPROXY_VERSION, run_agent_command
 from support.spoofs import ADDRESS, FORMS, HEADERS, IDENTITY
 
@@ -534,6 +537,55 @@ def test_a_haproxy_that_comes_later_gets_what_changed(small, upstreams):
         stack.agents[0].send_signal(signal.SIGCONT)
         stack.sockets = sockets
     wait_until(lambda: "chat.alpha.test" in fallback.in_haproxy(), "the map", 30)
+
+
+class CutShort(RuntimeRelay):
+    """HAProxy takes what is added to a prepared map, and its answer is lost on the way."""
+
+    def __init__(self, path, haproxy_path):
+        self.cut = 0
+        self.cutting = True
+        super().__init__(path, haproxy_path, lambda command: None)
+
+    def serve(self, near):
+        if not self.cutting or not near.recv(65536, socket.MSG_PEEK).startswith(b"add map @"):
+            with contextlib.suppress(OSError):  # HAProxy is not there yet
+                super().serve(near)
+            return
+        with near, socket.socket(socket.AF_UNIX) as far:
+            far.connect(str(self.haproxy_path))
+            while part := near.recv(65536):
+                far.sendall(part)
+            far.shutdown(socket.SHUT_WR)
+            assert far.recv(65536) == b"\n"
+            self.cut += 1
+
+
+def test_what_was_prepared_in_vain_is_taken_away(small):
+    stack, fallback = small()
+    stack.write_config()
+    stack.write_haproxy_config()
+    relay = CutShort(stack.directory / "short.sock", stack.runtime_socket)
+    stack.config["haproxy"]["runtime"] = [str(relay.path)]
+    stack.write_config()
+    stack.start_agent()
+    stack.start_haproxy()
+    stack.runtime(f"clear map {fallback.path}")  # it has read the file
+
+    def prepared():
+        """Entries in HAProxy's memory, those of all versions together."""
+        line = next(
+            one for one in stack.runtime("show map").splitlines() if str(fallback.path) in one
+        )
+        return int(re.search(r"entry_cnt=(\d+)", line).group(1))
+
+    try:
+        wait_until(lambda: relay.cut >= 2, "a map that was cut short twice", 30)
+        wait_until(lambda: prepared() == 0, "nothing is left of it", 10)
+        relay.cutting = False
+        wait_until(lambda: "chat.alpha.test" in fallback.in_haproxy(), "the map", 30)
+    finally:
+        relay.stop()
 
 
 def test_one_of_many_tenants_is_told_alone(small, upstreams, record_property):

@@ -176,6 +176,48 @@ Test(map, what_was_prepared_in_vain_is_taken_away)
     runtime_map_free(map);
 }
 
+/* As a HAProxy that ends within a command. */
+Test(map, an_answer_that_did_not_come_is_no_success)
+{
+    struct runtime_map *map = map_of("a=1"), *empty = map_of("");
+    struct runtime_map_push push = {.now = map};
+    const struct turn filled[] = {
+        {"prepare map " FILE_NAME, "New version created: 3\n\n"},
+        {"add map @3 " FILE_NAME " <<\na 1\n", ""},
+        {"clear map @3 " FILE_NAME, ""},
+        {0},
+    };
+    cr_assert(play(&push, filled) == RUNTIME_FAILED);
+    cr_expect(eq(int, push.error, ERROR_CLOSED));
+    /* It may be in force, and would be taken out of it. */
+    const struct turn committed[] = {
+        {"prepare map " FILE_NAME, "New version created: 3\n\n"},
+        {"add map @3 " FILE_NAME " <<\na 1\n", "\n"},
+        {"commit map @3 " FILE_NAME, ""},
+        {0},
+    };
+    cr_assert(play(&push, committed) == RUNTIME_FAILED);
+    push.before = empty;
+    const struct turn changed[] = {{"set map " FILE_NAME " a 1", ""}, {0}};
+    cr_assert(play(&push, changed) == RUNTIME_FAILED);
+    runtime_map_free(empty);
+    runtime_map_free(map);
+}
+
+Test(map, an_entry_that_is_too_long_is_not_begun)
+{
+    struct runtime_map *map = map_of("a=1 b=2");
+    struct runtime_map_push push = {.now = map};
+    const struct turn none[] = {{0}};
+    free(map->entries[1].value);
+    char *value = map->entries[1].value = memory_new(RUNTIME_COMMAND_MAX_BYTES);
+    memset(value, 'v', RUNTIME_COMMAND_MAX_BYTES - 1);
+    cr_assert(play(&push, none) == RUNTIME_FAILED);
+    cr_expect(eq(int, push.error, ERROR_TOO_BIG));
+    cr_expect(strstr(push.reason.text, "entry of b") != NULL, "%s", push.reason.text);
+    runtime_map_free(map);
+}
+
 Test(map, many_entries_take_many_commands_none_of_them_too_big)
 {
     enum { COUNT = 3000 };
