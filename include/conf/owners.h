@@ -32,3 +32,5 @@ bool owners_prefer(void *owners, const struct route_conflict *conflict);
 /* The same of two tenants with one name. */
 bool owners_prefer_tenant(const struct owners *owners, const struct tenant *first,
                           const struct tenant *later);
+/* Whether the file had this name, of those that several claim. */
+bool owners_has_tenant(const struct owners *owners, const char *path, const char *name);

@@ -536,8 +536,12 @@ void publisher_folder_changed(struct publisher *publisher)
 
 size_t publisher_revive(struct publisher *publisher, const char *path, struct slice text)
 {
-    size_t revived = sources_revive(publisher->sources, path, text);
+    struct diagnostics taken = {0};
+    size_t revived = sources_revive(publisher->sources, path, text, &taken);
     sources_take_counts(publisher->sources);
+    count_diagnostics(publisher, &taken);
+    report_diagnostics(&taken, "tenant_broken");
+    diagnostics_fini(&taken);
     if (revived > 0)
         publish(publisher);
     return revived;

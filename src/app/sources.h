@@ -83,8 +83,9 @@ void sources_each_unreadable(const struct sources *sources,
                              void (*visit)(void *context, const char *path), void *context);
 bool sources_is_wrong(const struct sources *sources, const char *path);
 /* Puts those of them in force that are right in `text`, which the file was once: they are then kept
- * as if they had been right since. How many. */
-size_t sources_revive(struct sources *sources, const char *path, struct slice text);
+ * as if they had been right since. How many. `taken` gets whose names they have taken back. */
+size_t sources_revive(struct sources *sources, const char *path, struct slice text,
+                      struct diagnostics *taken);
 
 /* Whether a tenant of the global file, or all of it, could be in force by now, if that were read
  * again. */

@@ -54,8 +54,7 @@ static bool is_equal(const struct tenant *existing, uint64_t content_hash)
     return (existing->content_hash ^ sources_address_hash(existing)) == content_hash;
 }
 
-/* The file that has had the name before the start takes it from one that is read earlier. */
-static void take_name(struct sources *sources, const struct tenant *existing,
+void source_take_name(struct sources *sources, const struct tenant *existing,
                       const struct tenant *tenant, struct diagnostics *diagnostics)
 {
     struct source *other = source_has(sources->inline_source, existing)
@@ -77,7 +76,7 @@ static void take_tenant(struct sources *sources, struct source *source, struct t
 
     if (existing != NULL && !source_has(source, existing) &&
         owners_prefer_tenant(sources->owners, existing, tenant)) {
-        take_name(sources, existing, tenant, diagnostics);
+        source_take_name(sources, existing, tenant, diagnostics);
         existing = NULL;
     }
     if (existing != NULL && !source_has(source, existing)) {

@@ -81,6 +81,9 @@ void source_load(struct sources *sources, struct source *source, struct diagnost
 /* The same with what was read elsewhere; takes the tenants of `file`. */
 void source_apply(struct sources *sources, struct source *source, struct tenant_file *file,
                   struct diagnostics *diagnostics);
+/* The file that has had the name before the start takes it from one that is read earlier. */
+void source_take_name(struct sources *sources, const struct tenant *existing,
+                      const struct tenant *tenant, struct diagnostics *diagnostics);
 /* The file gives the name up; the next file that has it gets it. */
 void source_remove_name(struct sources *sources, struct source *source, const char *name,
                         struct diagnostics *diagnostics);

@@ -1,13 +1,23 @@
 /* What was in force before the start, of files that are wrong now. */
 #include "sources_int.h"
 
+/* Whether it could come into force: the name is nobody's, or was this file's before another took it
+ * at the start. */
+static bool is_missed(const struct sources *sources, const struct source *source,
+                      const struct tenant_text *text)
+{
+    const struct tenant *existing = route_registry_find(sources->registry, slice_of(text->name));
+    return text->is_broken &&
+           (existing == NULL || (!source_has(source, existing) &&
+                                 owners_has_tenant(sources->owners, source->path, text->name)));
+}
+
 static bool is_wrong(const struct sources *sources, const struct source *source)
 {
     if (source->unreadable && source->names.count == 0)
         return true;
     for (size_t i = 0; i < source->names.count; i++)
-        if (source->names.items[i].is_broken &&
-            route_registry_find(sources->registry, slice_of(source->names.items[i].name)) == NULL)
+        if (is_missed(sources, source, &source->names.items[i]))
             return true;
     return false;
 }
@@ -44,7 +54,20 @@ static void adopt_names(struct source *source, struct tenant_file *file)
     }
 }
 
-size_t sources_revive(struct sources *sources, const char *path, struct slice text)
+/* False where it was not right even then. */
+static bool revive(struct sources *sources, struct tenant *tenant, struct diagnostics *taken)
+{
+    struct diagnostics diagnostics = {0};
+    const struct tenant *existing = route_registry_find(sources->registry, slice_of(tenant->name));
+    if (existing != NULL)
+        source_take_name(sources, existing, tenant, taken);
+    bool is_put = sources_put(sources, tenant, &diagnostics);
+    diagnostics_fini(&diagnostics);
+    return is_put;
+}
+
+size_t sources_revive(struct sources *sources, const char *path, struct slice text,
+                      struct diagnostics *taken)
 {
     struct source *source = sources_find_file(sources, path);
     struct diagnostics diagnostics = {0}; /* what was wrong then is nobody's concern now */
@@ -54,14 +77,12 @@ size_t sources_revive(struct sources *sources, const char *path, struct slice te
     if (source->unreadable && source->names.count == 0 && file.tenant_count > 0)
         adopt_names(source, &file);
     for (size_t i = 0; i < file.tenant_count; i++) {
-        struct slice name = slice_of(file.tenants[i]->name);
         const struct tenant_text *known = tenant_names_find(&source->names, file.tenants[i]->name);
-        if (known == NULL || !known->is_broken ||
-            route_registry_find(sources->registry, name) != NULL)
+        if (known == NULL || !is_missed(sources, source, known))
             continue;
         struct tenant *tenant = file.tenants[i];
         file.tenants[i] = NULL;
-        if (!sources_put(sources, tenant, &diagnostics))
+        if (!revive(sources, tenant, taken))
             continue;
         revived++;
         source->kept++;

@@ -52,8 +52,8 @@ const char *owners_file_of(const struct tenant *tenant)
     return file_path_name(tenant->place.file);
 }
 
-static bool prefers(const struct owners *owners, const char *kind, struct slice name,
-                    const struct tenant *first, const struct tenant *later)
+static bool has(const struct owners *owners, const char *kind, struct slice name,
+                const char *file_name)
 {
     struct slice file;
     if (owners == NULL)
@@ -61,8 +61,14 @@ static bool prefers(const struct owners *owners, const char *kind, struct slice 
     char *key = memory_copy_text(name);
     bool is_known = json_read_text(json_get(json_get(owners->root, kind), key), &file);
     free(key);
-    return is_known && slice_equal(file, slice_of(owners_file_of(later))) &&
-           !slice_equal(file, slice_of(owners_file_of(first)));
+    return is_known && slice_equal(file, slice_of(file_name));
+}
+
+static bool prefers(const struct owners *owners, const char *kind, struct slice name,
+                    const struct tenant *first, const struct tenant *later)
+{
+    return has(owners, kind, name, owners_file_of(later)) &&
+           strcmp(owners_file_of(first), owners_file_of(later)) != 0;
 }
 
 bool owners_prefer(void *context, const struct route_conflict *conflict)
@@ -74,4 +80,9 @@ bool owners_prefer_tenant(const struct owners *owners, const struct tenant *firs
                           const struct tenant *later)
 {
     return prefers(owners, "tenants", slice_of(later->name), first, later);
+}
+
+bool owners_has_tenant(const struct owners *owners, const char *path, const char *name)
+{
+    return has(owners, "tenants", slice_of(name), file_path_name(path));
 }

@@ -120,6 +120,31 @@ def test_a_tenants_name_stays_with_its_file(agent):
     assert place(stack, "chat.test") == 2
 
 
+@pytest.mark.parametrize("broken", ["10.0.0.1:x", "{"], ids=["a wrong tenant", "no JSON"])
+def test_a_tenants_name_stays_with_its_file_while_that_is_broken(agent, broken):
+    """The other one's tenant would have its certificate, and the hosts that it claims with it."""
+    stack = agent({"chat": tenant(1, "chat.test")})
+    stack.write_tenants({"chat": tenant(2, "chat.test", "other.test")}, "a.json")
+    kept = {"claims": {}, "tenants": {"chat": "z.json"}}
+    wait_until(lambda: owners(stack) == kept, "kept", 30)
+    file = stack.tenants_dir / "z.json"
+    right = file.read_text()
+    stack.agents[0].stop()
+    file.write_text(right.replace("10.0.0.1:3000", broken) if broken != "{" else broken)
+    for _ in range(2):
+        stack.start_agent()
+        await_log(stack, "last_good_revived")
+        assert (place(stack, "chat.test"), place(stack, "other.test")) == (1, "unknown-host")
+        assert owners(stack) == kept
+        stack.agents[0].stop()
+    stack.start_agent()
+    file.write_text(right.replace("10.0.0.1", "10.0.0.3"))
+    wait_until(lambda: place(stack, "chat.test") == 3, "mended", 30)
+    assert place(stack, "other.test") == "unknown-host"
+    file.unlink()
+    wait_until(lambda: place(stack, "other.test") == 2, "the next has it", 30)
+
+
 def test_a_list_that_cannot_be_read_is_none(agent):
     stack = agent({"old": tenant(1, "chat.test")})
     stack.write_tenants({"new": tenant(2, "chat.test")}, "a.json")
