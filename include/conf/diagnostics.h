@@ -29,6 +29,9 @@ struct diagnostics {
     size_t count;
     size_t errors;
     size_t warnings;
+    /* errno of the last file that could not be read for a reason that may pass though the file
+     * stays as it is, such as want of descriptors or of a right; 0: none */
+    int trouble;
 };
 
 /* "error", "warning", "note". */

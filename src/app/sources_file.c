@@ -1,7 +1,6 @@
 /* One file of the sources: what it holds is compared with what is in force. */
 #include "sources_int.h"
 
-#include "conf/text_file.h"
 #include "core/memory.h"
 #include "route/label_map.h"
 
@@ -207,9 +206,9 @@ void source_load(struct sources *sources, struct source *source, struct diagnost
         for (size_t i = 0; i < source->names.count; i++)
             source->names.items[i].hash = 0;
     source->read_with = sources->configuration_number;
-    (void)text_file_take_trouble();
+    diagnostics->trouble = 0;
     tenant_file_load_news(source->path, sources->configuration, &known, &file, diagnostics);
-    source->trouble = text_file_take_trouble();
+    source->trouble = diagnostics->trouble;
     if (sources_trouble_is_told(sources, trouble_before, source->trouble))
         diagnostics_cut(diagnostics, told);
     source_apply(sources, source, &file, diagnostics);

@@ -1,8 +1,6 @@
 /* The global file of the sources: the configuration, and what it allows of what is in force. */
 #include "sources_int.h"
 
-#include "conf/text_file.h"
-
 /* What has become of a tenant's addresses under a list that has been narrowed. */
 enum addresses { ADDRESSES_ALLOWED, ADDRESSES_FORBIDDEN, ADDRESSES_NAMED };
 
@@ -66,9 +64,9 @@ bool sources_read_global(struct sources *sources, const char *path, struct confi
     struct tenant_file inline_tenants = {0};
     int trouble_before = sources->global_trouble;
     size_t told = diagnostics->count;
-    (void)text_file_take_trouble();
+    diagnostics->trouble = 0;
     struct configuration *fresh = configuration_load(path, &inline_tenants, diagnostics);
-    sources->global_trouble = text_file_take_trouble();
+    sources->global_trouble = diagnostics->trouble;
     if (sources_trouble_is_told(sources, trouble_before, sources->global_trouble))
         diagnostics_cut(diagnostics, told);
     *replaced = NULL;

@@ -40,7 +40,7 @@ struct json *tenant_definition(const char *file, const char *name, char *etag, s
     struct json_position place;
     struct json *definition = NULL;
     char *pointer = memory_format("/tenants/%s", name);
-    if (text_file_read(file, &block, &text, NULL) == ERROR_OK &&
+    if (text_file_read(file, NULL, &block, &text, NULL) == ERROR_OK &&
         json_locate(text, slice_of(pointer), JSON_PART_VALUE, &place)) {
         struct slice object = slice_from(text.data + place.offset, place.size);
         definition = json_parse(object, JSON_MAX_TEXT_BYTES, NULL, NULL);
@@ -122,7 +122,7 @@ static bool read_place(struct editing *editing)
     char etag[ADMIN_ETAG_SIZE];
     if (edit->kind == TENANT_ADD && access(editing->path, F_OK) != 0 && errno == ENOENT)
         return true;
-    if (text_file_read(editing->path, &editing->block, &editing->text, &why) != ERROR_OK) {
+    if (text_file_read(editing->path, NULL, &editing->block, &editing->text, &why) != ERROR_OK) {
         admin_refuse(editing->answer, 409, "%s", why.text);
         return false;
     }

@@ -1,6 +1,7 @@
 /* Files of the configuration: see file.h. */
 #include "file.h"
 
+#include "conf/diagnostics.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
@@ -21,15 +22,6 @@ void text_file_overlay(const struct text_overlay *overlays, size_t count)
     shown.count = count;
 }
 
-static _Thread_local int trouble;
-
-int text_file_take_trouble(void)
-{
-    int taken = trouble;
-    trouble = 0;
-    return taken;
-}
-
 static const char *find_overlay(const char *path)
 {
     for (size_t i = 0; i < shown.count; i++)
@@ -38,8 +30,8 @@ static const char *find_overlay(const char *path)
     return NULL;
 }
 
-enum error text_file_read(const char *path, char **block, struct slice *bytes,
-                          struct error_text *text)
+enum error text_file_read(const char *path, struct diagnostics *diagnostics, char **block,
+                          struct slice *bytes, struct error_text *text)
 {
     size_t size = 0;
     const char *overlay = find_overlay(path);
@@ -49,8 +41,8 @@ enum error text_file_read(const char *path, char **block, struct slice *bytes,
         size = strlen(*block);
     } else {
         error = whole_file_read(path, JSON_MAX_TEXT_BYTES, block, &size, text);
-        if (error == ERROR_SYSTEM)
-            trouble = errno;
+        if (error == ERROR_SYSTEM && diagnostics != NULL)
+            diagnostics->trouble = errno;
     }
     *bytes = slice_from(*block, size);
     return error;

@@ -78,12 +78,12 @@ static bool is_zone_name(struct slice text)
     return text.size > 0 && text.size <= ZONE_MAX_BYTES && text.data[0] != '/';
 }
 
-static bool load_zone(const char *path, struct zone *zone)
+static bool load_zone(const char *path, struct diagnostics *diagnostics, struct zone *zone)
 {
     char *block = NULL;
     struct slice bytes;
-    bool good =
-        text_file_read(path, &block, &bytes, NULL) == ERROR_OK && zone_parse_file(bytes, zone);
+    bool good = text_file_read(path, diagnostics, &block, &bytes, NULL) == ERROR_OK &&
+                zone_parse_file(bytes, zone);
     free(block);
     return good;
 }
@@ -95,7 +95,7 @@ static void read_zone(const struct node *node, void *target)
     if (!node_text(node, &text) || zone_parse_offset(text, &hours->zone))
         return;
     char *path = memory_format(ZONES_FOLDER "/%.*s", SLICE_PRINT(text));
-    if (!is_zone_name(text) || !load_zone(path, &hours->zone))
+    if (!is_zone_name(text) || !load_zone(path, node->document->diagnostics, &hours->zone))
         node_report(node, JSON_PART_VALUE, CODE_BAD_TIME,
                     memory_format("\"UTC\", \"+01:00\", or a name below " ZONES_FOLDER
                                   ", as \"Europe/Berlin\""),

@@ -129,7 +129,7 @@ static bool read_text(struct document *document, const char *path, struct diagno
 {
     struct error_text why;
     *document = (struct document){.file = file_name_keep(path), .diagnostics = diagnostics};
-    if (text_file_read(path, &document->text_block, &document->text, &why) == ERROR_OK)
+    if (text_file_read(path, diagnostics, &document->text_block, &document->text, &why) == ERROR_OK)
         return true;
     struct place place = {document->file, 0, 0};
     diagnostics_add_code(diagnostics, CODE_FILE_UNREADABLE, &place, NULL, "%s", why.text);

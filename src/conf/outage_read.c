@@ -13,11 +13,12 @@
 
 enum { ALLOW_MAX = 256, RETRY_AFTER_MIN_MS = 1000, RETRY_AFTER_MAX_MS = 86400000 };
 
-static bool begins_as_html(const char *page)
+static bool begins_as_html(const char *page, struct diagnostics *diagnostics)
 {
     char *block;
     struct slice text;
-    bool is_html = text_file_read(page, &block, &text, NULL) == ERROR_OK && page_is_html(text);
+    bool is_html =
+        text_file_read(page, diagnostics, &block, &text, NULL) == ERROR_OK && page_is_html(text);
     free(block);
     return is_html;
 }
@@ -33,7 +34,7 @@ static void warn_about_page(const struct node *node, const char *page)
         problem = "it is not a regular file";
     else if (about.st_size > PAGE_MAX_BYTES)
         problem = "it is larger than 256 kB";
-    else if (!begins_as_html(page))
+    else if (!begins_as_html(page, node->document->diagnostics))
         problem = PAGE_NOT_HTML;
     if (problem != NULL)
         node_report(node, JSON_PART_VALUE, CODE_PAGE_UNREADABLE,

@@ -95,7 +95,7 @@ static void read_cidrs_file(const struct node *node, void *target)
     texts_add(&files, name);
     configuration->network_files = files.items;
     configuration->network_file_count = files.count;
-    if (text_file_read(name, &block, &bytes, &why) == ERROR_OK)
+    if (text_file_read(name, node->document->diagnostics, &block, &bytes, &why) == ERROR_OK)
         read_network_lines(node, name, bytes, group_of(target));
     else
         node_report(node, JSON_PART_VALUE, CODE_FILE_UNREADABLE, NULL, "%s", why.text);

@@ -61,8 +61,11 @@ static struct sources *new_sources(void)
     return sources;
 }
 
-static void end(struct sources *sources)
+/* Nothing is left to be read again. */
+static void end(struct sources *sources, struct diagnostics *diagnostics)
 {
+    cr_expect(not(sources_take_counts(sources).has_trouble));
+    diagnostics_fini(diagnostics);
     char *folder = getcwd(NULL, 0);
     sources_free(sources);
     cr_assert(zero(int, chdir("/")));
@@ -126,10 +129,8 @@ Test(sources, reads_again_what_it_could_not_open)
     cr_expect(zero(sz, told), "it is told of once");
     cr_expect(is_in_force(sources, "old"));
     cr_expect(zero(sz, read_again(sources)));
-    cr_expect(not(sources_take_counts(sources).has_trouble));
     cr_expect(is_live(sources, "new") && is_live(sources, "newer") && !is_live(sources, "old"));
-    diagnostics_fini(&diagnostics);
-    end(sources);
+    end(sources, &diagnostics);
 }
 
 Test(sources, reads_the_folder_again_that_it_could_not_open)
@@ -151,9 +152,7 @@ Test(sources, reads_the_folder_again_that_it_could_not_open)
     cr_expect(is_live(sources, "old"));
     cr_expect(zero(sz, read_again(sources)));
     cr_expect(is_live(sources, "old") && is_live(sources, "new"));
-    cr_expect(not(sources_take_counts(sources).has_trouble));
-    diagnostics_fini(&diagnostics);
-    end(sources);
+    end(sources, &diagnostics);
 }
 
 Test(sources, reads_the_global_file_again_that_it_could_not_open)
@@ -180,9 +179,7 @@ Test(sources, reads_the_global_file_again_that_it_could_not_open)
     cr_expect(zero(sz, told));
     cr_expect(zero(sz, read_again(sources)));
     cr_expect(is_live(sources, "inline") && is_live(sources, "old"));
-    cr_expect(not(sources_take_counts(sources).has_trouble));
-    diagnostics_fini(&diagnostics);
-    end(sources);
+    end(sources, &diagnostics);
 }
 
 /* Another reason is told of. A link that leads to itself cannot be looked at, as what lies below a
@@ -206,7 +203,5 @@ Test(sources, keeps_the_tenants_of_a_file_that_cannot_be_looked_at)
     cr_assert(zero(int, unlink("tenants.d/old.json")));
     cr_expect(zero(sz, read_again(sources)));
     cr_expect(not(is_in_force(sources, "old")));
-    cr_expect(not(sources_take_counts(sources).has_trouble));
-    diagnostics_fini(&diagnostics);
-    end(sources);
+    end(sources, &diagnostics);
 }
