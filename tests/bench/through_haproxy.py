@@ -14,8 +14,13 @@ START_TIMEOUT_S = 60
 CONNECTIONS = 64
 THREADS = 8
 
-# Behind a script for wrk, which run_wrk() needs: what the run came to.
-WRK_RESULT = """
+# Of a script for wrk: each thread knows its number, and run_wrk() is told what the run came to.
+WRK_AROUND = """
+local count = 0
+function setup(thread)
+    thread:set("number", count)
+    count = count + 1
+end
 function done(summary, latency, requests)
     io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration,
         latency:percentile(50), latency:percentile(99),
@@ -23,6 +28,12 @@ function done(summary, latency, requests)
         summary.errors.write + summary.errors.timeout))
 end
 """
+
+
+def write_wrk_script(path, requests):
+    """With what init() and request() are to do."""
+    path.write_text(WRK_AROUND + requests)
+    return path
 
 
 def is_open(address):
