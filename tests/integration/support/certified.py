@@ -44,10 +44,13 @@ class CertifiedStack(Stack):
             self.write_tenants({name: tenant}, f"{name}.json")
 
     def start_haproxy(self, *arguments, timeout_s=30.0):
-        command = [HAPROXY, "-W", "-f", self.haproxy_dir / "haproxy.cfg", *arguments]
-        self.haproxy = Process("haproxy", command, self.directory).start()
-        listening = ("127.0.0.1", self.http_port)
-        self.haproxy.wait_for(lambda: accepts(listening), "listening", timeout_s)
+        path = self.haproxy_dir / "haproxy.cfg"
+        self.haproxy = Process("haproxy", [HAPROXY, "-W", "-f", path, *arguments], self.directory)
+        self.haproxy.start()
+        # Which of them it listens on first is its own affair.
+        runtime = re.findall(r"^ *stats socket (\S+)", path.read_text(), re.MULTILINE)
+        listening = [("127.0.0.1", self.http_port), *runtime]
+        self.haproxy.wait_for(lambda: all(map(accepts, listening)), "listening", timeout_s)
 
     def start(self, *haproxy_arguments):
         self.write_config()
