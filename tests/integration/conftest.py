@@ -106,13 +106,14 @@ def stack(folder, authority, upstreams):
         common.stop()
 
 
-def _stacks(folder, authority, upstreams):
+def _stacks(folder, make_one):
+    """A maker of stacks, each in a folder of its own: make_one(path, what it is called with)."""
     made = []
 
-    def make(**options):
+    def make(*arguments, **options):
         path = pathlib.Path(tempfile.mkdtemp(prefix="t.", dir=folder))
         path.chmod(0o755)
-        one = Stack(path, upstreams, authority, **options)
+        one = make_one(path, *arguments, **options)
         made.append(one)
         _running.append(one)
         return one
@@ -123,16 +124,20 @@ def _stacks(folder, authority, upstreams):
         one.stop()
 
 
+def _plain_stacks(folder, authority, upstreams):
+    yield from _stacks(folder, lambda path, **options: Stack(path, upstreams, authority, **options))
+
+
 @pytest.fixture
 def new_stack(folder, authority, upstreams):
     """Makes stacks that a test may break: new_stack(**options), not started."""
-    yield from _stacks(folder, authority, upstreams)
+    yield from _plain_stacks(folder, authority, upstreams)
 
 
 @pytest.fixture(scope="module")
 def new_module_stack(folder, authority, upstreams):
     """The same for stacks that a file's tests share."""
-    yield from _stacks(folder, authority, upstreams)
+    yield from _plain_stacks(folder, authority, upstreams)
 
 
 @pytest.fixture
@@ -168,20 +173,11 @@ def ca(folder, authority):
 def new_certified(folder, authority, upstreams, ca):
     """Makes stacks that get their certificates by themselves, not started. One at a time: they share
     the port where the CA looks for challenges."""
-    made = []
 
-    def make(pebble=None, **options):
-        path = pathlib.Path(tempfile.mkdtemp(prefix="t.", dir=folder))
-        path.chmod(0o755)
-        one = CertifiedStack(path, upstreams, authority, pebble or ca, **options)
-        made.append(one)
-        _running.append(one)
-        return one
+    def make_one(path, pebble=None, **options):
+        return CertifiedStack(path, upstreams, authority, pebble or ca, **options)
 
-    yield make
-    for one in made:
-        _running.remove(one)
-        one.stop()
+    yield from _stacks(folder, make_one)
 
 
 @pytest.fixture

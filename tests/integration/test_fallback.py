@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from support.clients import connect, echo, read_answer, request, request_bytes
+from support.clients import HANDSHAKE, connect, echo, read_answer, request, request_bytes
 from support.load import Load
 from support.processes import wait_until
 from support.relay import RuntimeRelay
@@ -23,14 +23,6 @@ from support.spoofs import ADDRESS, FORMS, HEADERS, IDENTITY
 PLAIN = {"https": "off"}
 MANY = int(os.environ.get("OWUI_FALLBACK_TENANTS", "2000"))
 JWT = {"from": "jwt", "issuer": "https://id.test", "audience": "owui", "jwks": "/nowhere/keys.json"}
-
-
-HANDSHAKE = [
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-]
 
 
 def the_tenants(upstreams):

@@ -4,17 +4,10 @@ import json
 
 import pytest
 
-from support.clients import Http2, connect, read_answer, request, request_bytes
+from support.clients import HANDSHAKE, SOCKET, Http2, connect, read_answer, request
+from support.clients import request_bytes
 from support.processes import wait_until
 from support.stack import run_agent_command
-
-UPGRADE = [
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-]
-SOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +40,7 @@ def origins(new_module_stack, upstreams):
     return stack.start()
 
 
-def handshake(stack, host, *origin, tls_name=None, upgrade=UPGRADE):
+def handshake(stack, host, *origin, tls_name=None, upgrade=HANDSHAKE):
     headers = upgrade + [("Origin", one) for one in origin]
     port = stack.https_port if tls_name else stack.http_port
     with connect(port, tls_name=tls_name) as sock:
@@ -88,7 +81,7 @@ def test_requests_that_open_none_are_not_asked(origins):
 @pytest.mark.parametrize("lines", [["foo", "websocket"], ["websocket", "foo"]])
 def test_two_upgrade_headers_are_seen_alike(origins, lines):
     """What the agent takes for no WebSocket must not become one in HAProxy."""
-    upgrade = [header for header in UPGRADE if header[0] != "Upgrade"]
+    upgrade = [header for header in HANDSHAKE if header[0] != "Upgrade"]
     upgrade += [("Upgrade", line) for line in lines]
     answer = handshake(origins, "chat.test", "https://evil.test", upgrade=upgrade)
     assert answer.status != 101, answer

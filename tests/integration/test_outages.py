@@ -7,19 +7,12 @@ import time
 
 import pytest
 
-from support.clients import Browser, Http2, echo, request
+from support.clients import HANDSHAKE, SOCKET, Browser, Http2, echo, request
 from support.processes import wait_until
 from support.stack import Stack, run_agent_command
 from support.tenants import TRUSTED_PROXY
 
 ADMIN = "127.0.5.1"
-HANDSHAKE = [
-    ("Upgrade", "websocket"),
-    ("Connection", "Upgrade"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-]
-SOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
 OWN_PAGE = "<!doctype html><title>Mine</title><h1>Zurück um drei</h1>"
 
 

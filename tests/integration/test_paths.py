@@ -12,17 +12,9 @@ import time
 import pytest
 
 from support.clock import Clock, SlowDisk
-from support.clients import Http2, request
+from support.clients import HANDSHAKE, SOCKET, Http2, request
 from support.processes import no_descriptors, wait_until
 from support.stack import HAPROXY, Stack, run_agent_command
-
-HANDSHAKE = [
-    ("Upgrade", "websocket"),
-    ("Connection", "Upgrade"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-]
-SOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
 
 
 def tenants(upstreams):

@@ -5,16 +5,9 @@ import json
 
 import pytest
 
-from support.clients import Browser, Http2, echo, request
+from support.clients import HANDSHAKE, SOCKET, Browser, Http2, echo, request
 from support.stack import Stack, run_agent_command
 
-HANDSHAKE = [
-    ("Upgrade", "websocket"),
-    ("Connection", "Upgrade"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-]
-SOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
 YEAR = "max-age=31536000; includeSubDomains; preload"
 
 

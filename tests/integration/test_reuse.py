@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from support.clients import Echo, Http2, Pipeline, connect, read_answer, request, request_bytes
+from support.clients import HANDSHAKE, SOCKET, Echo, Http2, Pipeline, connect, read_answer
+from support.clients import request, request_bytes
 from support.processes import wait_until
 from support.spoofs import ADDRESS, FORMS, HEADERS, IDENTITY
 from support.stack import Stack, run_agent_command
@@ -287,16 +288,10 @@ def test_another_spelling_of_the_host_is_asked_about(reuse, host):
 
 
 def test_a_websocket_is_asked_about(reuse):
-    upgrade = [
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Version", "13"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("Origin", "https://evil.test"),
-    ]
+    upgrade = HANDSHAKE + [("Origin", "https://evil.test")]
     with Client(reuse.http_port, "plain.test") as client:
         Echo(client.get())
-        answer = client.get("/ws/socket.io/?EIO=4&transport=websocket", headers=upgrade)
+        answer = client.get(SOCKET, headers=upgrade)
         assert (answer.status, answer.header("X-Refused")) == (403, "origin")
 
 

@@ -2,6 +2,7 @@
 #include "http/http_server.h"
 
 #include "core/memory.h"
+#include "loopback_listener.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -91,18 +92,6 @@ static void *client_thread(void *context)
 static void stop_loop(void *context)
 {
     main_loop_stop(context);
-}
-
-static int listen_on_loopback(uint16_t *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t size = sizeof(address);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    cr_assert(bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, 16) == 0);
-    cr_assert(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-    *port = ntohs(address.sin_port);
-    return fd;
 }
 
 /* What comes back for the bytes until the server ends the connection, without the lines that are

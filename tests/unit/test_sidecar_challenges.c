@@ -1,5 +1,6 @@
 /* sidecar/challenges: the server over real sockets, asked by a client in another thread. */
 #include "core/memory.h"
+#include "loopback_listener.h"
 #include "sidecar/challenges.h"
 
 #include <criterion/criterion.h>
@@ -23,18 +24,6 @@ struct fixture {
     const char *request; /* what the client sends */
     char answer[4096];
 };
-
-static int listen_on_loopback(uint16_t *port)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t size = sizeof(address);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    cr_assert(bind(fd, (struct sockaddr *)&address, size) == 0 && listen(fd, 16) == 0);
-    cr_assert(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-    *port = ntohs(address.sin_port);
-    return fd;
-}
 
 static void setup(struct fixture *fixture, const char *webroot)
 {

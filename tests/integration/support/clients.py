@@ -15,6 +15,14 @@ import h2.settings
 import socketio
 
 TIMEOUT_S = 10.0
+# Open WebUI's WebSocket, and what asks for one.
+SOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
+HANDSHAKE = [
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+]
 
 
 class Answer:
