@@ -187,12 +187,12 @@ static void read_profile(const struct node *node, void *target)
 
 static void read_preferred_chain(const struct node *node, void *target)
 {
-    node_copy_text(node, &acme_of(target)->preferred_chain);
+    node_copy_plain(node, &acme_of(target)->preferred_chain);
 }
 
 static void read_kid(const struct node *node, void *target)
 {
-    node_copy_text(node, &acme_of(target)->external_kid);
+    node_copy_plain(node, &acme_of(target)->external_kid);
 }
 
 static void read_secret_file(const struct node *node, void *target)
@@ -202,7 +202,7 @@ static void read_secret_file(const struct node *node, void *target)
 
 static void read_second_kid(const struct node *node, void *target)
 {
-    node_copy_text(node, &acme_of(target)->second_external_kid);
+    node_copy_plain(node, &acme_of(target)->second_external_kid);
 }
 
 static void read_second_secret_file(const struct node *node, void *target)

@@ -394,6 +394,18 @@ static void check_agents(const struct node *root, const struct configuration *co
                     "nothing tells where HAProxy finds the agent");
 }
 
+/* What it says holds until HAProxy is told otherwise. */
+static void check_decision_map(const struct node *root, const struct hap_config *haproxy)
+{
+    struct node section, map;
+    if (haproxy->runtime_count == 0 && node_member(root, "haproxy", &section) &&
+        node_member(&section, "decision_map", &map))
+        node_report(&map, JSON_PART_KEY, CODE_MEANINGLESS_KEY,
+                    memory_format("\"runtime\": [\"/run/haproxy/admin.sock\"]"),
+                    "\"decision_map\" has no meaning without \"runtime\", where HAProxy is told of "
+                    "changes");
+}
+
 void haproxy_complete(const struct node *root, struct configuration *configuration)
 {
     struct hap_config *haproxy = &configuration->haproxy;
@@ -402,8 +414,10 @@ void haproxy_complete(const struct node *root, struct configuration *configurati
     struct node section, port;
     size_t errors = root->document->diagnostics->errors;
     complete_agents(configuration);
-    if (errors == 0)
+    if (errors == 0) {
         check_agents(root, configuration);
+        check_decision_map(root, haproxy);
+    }
     bool is_port_told =
         node_member(root, "haproxy", &section) && node_member(&section, "https_port", &port);
     if (!is_port_told && haproxy->https_count > 0 &&

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 
 enum {
-    TEXT_MAX_BYTES = 500,
     LEEWAY_DEFAULT_S = 30,
     LEEWAY_MAX_MS = 300000,
     SET_MAX = 8,
@@ -48,26 +47,6 @@ static void read_required(const struct node *node, void *target)
     node_bool(node, &rule_of(target)->required);
 }
 
-/* Text that is compared, or told to somebody: no control bytes, no blanks at its ends. */
-static bool read_plain(const struct node *node, char **text)
-{
-    struct slice value;
-    if (!node_text(node, &value))
-        return false;
-    bool good =
-        value.size > 0 && value.size <= TEXT_MAX_BYTES && slice_equal(slice_trim(value), value);
-    for (size_t i = 0; good && i < value.size; i++)
-        good = (uint8_t)value.data[i] >= 0x20 && value.data[i] != 0x7f;
-    if (good)
-        return node_copy_text(node, text);
-    char *name = node_name(node);
-    node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
-                "\"%s\" must have 1 to %d bytes, without control bytes or blanks at the ends", name,
-                TEXT_MAX_BYTES);
-    free(name);
-    return false;
-}
-
 static bool is_url_byte(char c)
 {
     return c > ' ' && c < 0x7f && !byte_is_one_of(c, "\"\\#<>{}|^`%");
@@ -96,14 +75,14 @@ static void read_login(const struct node *node, void *target)
 
 static void read_issuer(const struct node *node, void *target)
 {
-    read_plain(node, &rule_of(target)->issuer);
+    node_copy_plain(node, &rule_of(target)->issuer);
 }
 
 static char *check_audience(const struct node *element, struct slice text)
 {
     char *kept = NULL;
     (void)text;
-    return read_plain(element, &kept) ? kept : NULL;
+    return node_copy_plain(element, &kept) ? kept : NULL;
 }
 
 static void read_audience(const struct node *node, void *target)
@@ -111,7 +90,7 @@ static void read_audience(const struct node *node, void *target)
     struct identity_rule *rule = rule_of(target);
     struct texts texts = {0};
     if (json_type_of(node->value) == JSON_TYPE_TEXT) {
-        rule->audience_count = read_plain(node, &rule->audiences[0]) ? 1 : 0;
+        rule->audience_count = node_copy_plain(node, &rule->audiences[0]) ? 1 : 0;
         return;
     }
     if (node_texts(node, IDENTITY_AUDIENCES_MAX, check_audience, &texts) && texts.count == 0)

@@ -98,6 +98,25 @@ bool node_copy_text(const struct node *node, char **text)
     return true;
 }
 
+bool node_copy_plain(const struct node *node, char **text)
+{
+    enum { MAX_BYTES = 500 };
+    struct slice value;
+    if (!node_text(node, &value))
+        return false;
+    bool good = value.size > 0 && value.size <= MAX_BYTES && slice_equal(slice_trim(value), value);
+    for (size_t i = 0; good && i < value.size; i++)
+        good = (uint8_t)value.data[i] >= 0x20 && value.data[i] != 0x7f;
+    if (good)
+        return node_copy_text(node, text);
+    char *name = node_name(node);
+    node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE, NULL,
+                "\"%s\" must have 1 to %d bytes, without control bytes or blanks at the ends", name,
+                MAX_BYTES);
+    free(name);
+    return false;
+}
+
 bool node_bool(const struct node *node, bool *boolean)
 {
     return node_is(node, JSON_TYPE_BOOL) && json_read_bool(node->value, boolean);

@@ -20,6 +20,8 @@ MUST_CHECK bool node_is(const struct node *node, enum json_type type);
 MUST_CHECK bool node_is_short(const struct node *node, size_t most);
 MUST_CHECK bool node_text(const struct node *node, struct slice *text);
 bool node_copy_text(const struct node *node, char **text); /* frees what was there */
+/* The same, of what is compared, or told to somebody: no control bytes, no blanks at its ends. */
+bool node_copy_plain(const struct node *node, char **text);
 bool node_bool(const struct node *node, bool *boolean);
 bool node_unsigned(const struct node *node, unsigned minimum, unsigned maximum, unsigned *number);
 /* "500ms", "30s", "10m", "1h", "1d" */

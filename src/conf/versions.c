@@ -102,8 +102,9 @@ static const struct version *find_active(const struct node *tenant_node,
     const struct version *version = find(versions, versions->active);
     if (version == NULL && node_member(tenant_node, "active", &node))
         node_report(&node, JSON_PART_VALUE, CODE_VERSION_UNKNOWN,
-                    nearest_hint(slice_of(versions->active), versions->items, versions->count,
-                                 sizeof(*versions->items)),
+                    versions->count > 0 ? nearest_hint(slice_of(versions->active), versions->items,
+                                                       versions->count, sizeof(*versions->items))
+                                        : NULL,
                     "version \"%s\" is not in \"versions\"", versions->active);
     return version;
 }

@@ -90,6 +90,8 @@ static const struct row {
     {CODE_MEANINGLESS_KEY, "\"unknown_host\": {\"to\": \"https://a.test\"}", GOOD,
      "\"to\" has no meaning"},
     {CODE_MEANINGLESS_KEY, NULL, GOOD ", \"upstream_tls\": {}", "without an https upstream"},
+    {CODE_MEANINGLESS_KEY, "\"haproxy\": {\"runtime\": [], \"decision_map\": \"/d.map\"}", GOOD,
+     "no meaning without \"runtime\""},
     {CODE_MEANINGLESS_KEY, "\"haproxy\": {\"backends\": {\"b\": {}}}", GOOD ", \"backend\": \"b\"",
      "remove one of the two"},
     {CODE_LISTED_TWICE, "\"listen\": [\"unix:@a\", \"unix:@a\"]", GOOD, "in the list already"},
