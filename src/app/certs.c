@@ -7,6 +7,7 @@
 #include "terminal.h"
 #include "view.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -71,14 +72,22 @@ static void print_row(const struct json *certificate, int64_t now_s)
     free(next);
 }
 
+/* Of a list, or of the one that was asked for. */
+static size_t count_bad(const struct json *answer)
+{
+    const struct json *list = json_get(answer, "certificates");
+    size_t bad = list == NULL && !view_certificate_is_fine(answer);
+    for (size_t i = 0; i < json_count(list); i++)
+        bad += !view_certificate_is_fine(json_at(list, i));
+    return bad;
+}
+
 /* What is wrong comes first. */
-static int show_list(const struct json *answer, bool check)
+static void show_list(const struct json *answer, bool check)
 {
     const struct json *list = json_get(answer, "certificates");
     int64_t now_s = ask_number(answer, "now");
-    size_t bad = 0;
-    for (size_t i = 0; i < json_count(list); i++)
-        bad += !view_certificate_is_fine(json_at(list, i));
+    size_t bad = count_bad(answer);
     if (!check || bad > 0)
         printf("%-24s  %-9s %-6s %s\n", "CERTIFICATE", "EXPIRES", "SERVED", "NEXT");
     for (int fine = 0; fine <= !check; fine++)
@@ -88,7 +97,6 @@ static int show_list(const struct json *answer, bool check)
     if (check || json_count(list) == 0)
         printf("%zu certificate%s, %zu not fine\n", json_count(list), plural_s(json_count(list)),
                bad);
-    return check && bad > 0 ? EXIT_BAD : EXIT_GOOD;
 }
 
 static void print_field(const char *label, struct slice text)
@@ -157,8 +165,14 @@ static void print_lineages(const struct json *list, const char *what)
 /* The daemon reads the folder, so that keys do not travel. */
 static int import(const struct wish *wish, const char *socket)
 {
+    static const char *const FATES[] = {"imported", "unchanged", "skipped"};
     int code;
     char *folder = realpath(wish->name, NULL);
+    /* One of /'s may be the daemon's to see alone. */
+    if (folder == NULL && wish->name[0] != '/') {
+        terminal_complain("cannot open %s: %s", wish->name, strerror(errno));
+        return EXIT_BAD;
+    }
     struct json *body = json_new_object();
     json_put_text(body, "folder", slice_of(folder != NULL ? folder : wish->name));
     struct json *answer = ask(socket, "POST", "/v1/import", body, &code);
@@ -166,26 +180,31 @@ static int import(const struct wish *wish, const char *socket)
     free(folder);
     if (answer == NULL)
         return code;
-    if (wish->json) {
+    size_t count = 0;
+    for (size_t i = 0; i < COUNT_OF(FATES); i++)
+        count += json_count(json_get(answer, FATES[i]));
+    if (wish->json)
         ask_print_json(answer);
-    } else {
-        print_lineages(json_get(answer, "imported"), "imported");
-        print_lineages(json_get(answer, "unchanged"), "unchanged");
-        print_lineages(json_get(answer, "skipped"), "skipped");
-    }
+    else if (count == 0)
+        printf("no certificate of certbot's is in %s\n", wish->name);
+    for (size_t i = 0; !wish->json && i < COUNT_OF(FATES); i++)
+        print_lineages(json_get(answer, FATES[i]), FATES[i]);
     json_free(answer);
     return code;
 }
 
-static int roll_over(const char *socket)
+static int roll_over(const struct wish *wish, const char *socket)
 {
     int code;
     struct json *answer = ask(socket, "POST", "/v1/account/rollover", NULL, &code);
     if (answer == NULL)
         return code;
-    puts("The CA is asked to take a new key for the account; the log tells how it went.\n"
-         "haproxy.cfg may hold the thumbprint of the key before: when it is done, write it again\n"
-         "with `owui-spoa haproxy-config` and reload HAProxy.");
+    if (wish->json)
+        ask_print_json(answer);
+    else
+        puts("The CA is asked to take a new key for the account; the log tells how it went.\n"
+             "haproxy.cfg may hold the thumbprint of the key before: when it is done, write it\n"
+             "again with `owui-spoa haproxy-config` and reload HAProxy.");
     json_free(answer);
     return code;
 }
@@ -200,7 +219,7 @@ static int perform(const struct wish *wish, const char *socket)
     if (wish->action != NULL && strcmp(wish->action, "import") == 0)
         return import(wish, socket);
     if (is_rollover(wish))
-        return roll_over(socket);
+        return roll_over(wish, socket);
     char path[PATH_SIZE];
     int code;
 
@@ -220,8 +239,10 @@ static int perform(const struct wish *wish, const char *socket)
         printf("%s: %s is under way; `owui-spoa certs` tells how it goes\n", wish->name,
                wish->action);
     } else {
-        code = show_list(answer, wish->check);
+        show_list(answer, wish->check);
     }
+    if (wish->action == NULL && wish->check && count_bad(answer) > 0)
+        code = EXIT_BAD;
     json_free(answer);
     return code;
 }

@@ -258,7 +258,7 @@ def test_renewal_on_request(chat):
 def test_the_accounts_key_is_rolled_over(chat):
     (key,) = chat.state_dir.glob("accounts/*.key")
     before, serial = key.read_text(), chat.serial(HOST)
-    assert "haproxy-config" in chat.certs("rollover")
+    assert json.loads(chat.certs("rollover", "--json")) == {}
     wait_until(lambda: "account_key_changed" in chat.agent_log(), "a new key", 20)
     assert key.read_text() != before
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -526,10 +526,13 @@ def test_check_tells_monitoring(new_certified, ca):
     stack.start()
     stack.wait_served(HOST)
     stack.wait_told(NAME, lambda told: told["haproxys"][0]["served"], "served")
-    assert stack.certs_code("--check") == 0
+    assert stack.certs_code("--check") == stack.certs_code("--check", "--json") == 0
     stack.want(("down", "down.example.test"))
     stack.wait_told("down.pem", lambda told: told["failures"] > 0, "failed")
-    assert stack.certs_code("--check") == 1
+    for of, code in ((), 1), (["down"], 1), (["chat"], 0):
+        assert (
+            stack.certs_code("--check", *of) == stack.certs_code("--check", "--json", *of) == code
+        )
     assert "refused" in stack.told("down.pem")["problem"]["detail"]
     stack.agents[0].stop()
     assert stack.certs_code("--check") == 2

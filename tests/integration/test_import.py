@@ -139,7 +139,15 @@ def test_a_folder_that_is_not_there_is_told(unmanaged, tmp_path):
     stack = unmanaged()
     done = certs(stack, "import", tmp_path / "missing")
     assert done.returncode == 1 and "missing" in done.stderr
+    done = certs(stack, "import", "missing")
+    assert done.returncode == 1 and "cannot open missing: No such file" in done.stderr
     assert certs(stack, "import").returncode == 2
+
+
+def test_a_folder_without_certificates_is_told(unmanaged, tmp_path):
+    stack = unmanaged()
+    done = certs(stack, "import", tmp_path)
+    assert done.returncode == 0 and done.stdout == f"no certificate of certbot's is in {tmp_path}\n"
 
 
 def test_renewals_in_a_watched_folder_are_deployed(unmanaged, certbot):
