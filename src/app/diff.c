@@ -14,6 +14,7 @@
 #include "undrained.h"
 #include "verdict.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -311,6 +312,45 @@ static bool has_new_errors(const struct diagnostics *before, const struct diagno
     return after->errors > before->errors;
 }
 
+/* Whether all that is in force may be told by who may not read all of it. */
+static bool may_read(const struct diagnostics *before)
+{
+    for (size_t i = 0; i < before->count; i++)
+        if (before->items[i].code == CODE_FILE_UNREADABLE &&
+            strstr(before->items[i].message, strerror(EACCES)) != NULL)
+            return false;
+    return true;
+}
+
+static bool is_same(const struct diagnostic *a, const struct diagnostic *b)
+{
+    return a->code == b->code && a->place.file != NULL && b->place.file != NULL &&
+           strcmp(a->place.file, b->place.file) == 0 && a->place.line == b->place.line &&
+           strcmp(a->message, b->message) == 0;
+}
+
+/* Of what will be wrong, what is wrong already is not told again: both are in the order of the
+ * files. */
+static void print_new_errors(const struct diagnostics *before, struct diagnostics *after)
+{
+    size_t passed = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < after->count; i++) {
+        const struct diagnostic one = after->items[i];
+        size_t same = passed;
+        while (same < before->count && !is_same(&before->items[same], &one))
+            same++;
+        if (same < before->count) {
+            passed = same + 1;
+            continue;
+        }
+        after->items[i] = after->items[kept];
+        after->items[kept++] = one;
+    }
+    diagnostics_cut(after, kept);
+    verdict_print_errors(after);
+}
+
 static int compare(const struct diff_wish *wish, bool as_json)
 {
     struct comparison comparison;
@@ -319,9 +359,12 @@ static int compare(const struct diff_wish *wish, bool as_json)
     comparison_init(&comparison);
     bool usable = comparison_load(&comparison, wish, &before, &after);
     bool is_wrong = has_new_errors(&before, &after);
+    bool is_whole = may_read(&before);
+    print_new_errors(&before, &after);
     verdict_print_errors(&before);
-    verdict_print_errors(&after);
-    if (usable) {
+    if (!is_whole)
+        terminal_complain("what may not be read cannot be compared: try sudo");
+    if (usable && is_whole) {
         comparison_ask(&comparison, NULL);
         struct json *unseen_names = unseen(&comparison);
         struct json *root = as_json ? to_json(&comparison, unseen_names) : NULL;

@@ -2,8 +2,10 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
+import tempfile
 
 import pytest
 
@@ -43,8 +45,8 @@ def configuration(tmp_path):
     return write
 
 
-def run(*arguments):
-    return run_agent_command(*arguments)
+def run(*arguments, **options):
+    return run_agent_command(*arguments, **options)
 
 
 def test_the_version_is_that_of_the_project():
@@ -302,6 +304,23 @@ def test_run_does_not_start_where_it_cannot_listen(configuration):
     assert "cannot_listen address=unix:/nowhere/agent.sock" in done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
+@pytest.mark.parametrize("kept", ["tenants.d", "tenants.d/all.json"])
+def test_a_diff_of_what_may_not_be_read_is_no_good_news(kept):
+    with tempfile.TemporaryDirectory() as name:  # others may not enter pytest's
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        (folder / "tenants.d").mkdir()
+        (folder / "owui-spoa.json").write_text("{}")
+        for path in ("tenants.d/all.json", "new.json"):
+            (folder / path).write_text(json.dumps({"tenants": {"chat": GOOD}}))
+        (folder / kept).chmod(0)
+        command = ["diff", folder / "new.json", "-c", folder / "owui-spoa.json"]
+        done = run(*command, user=65534, group=65534, extra_groups=[])
+        assert done.returncode == 2 and done.stdout == "", done
+        assert done.stderr.count("Permission denied") == 1 and "try sudo" in done.stderr
+
+
 def test_a_diff_of_what_is_wrong_is_no_good_news(configuration, tmp_path):
     """A script asks before it puts the file in place."""
     path = configuration({"chat": GOOD})
@@ -324,4 +343,4 @@ def test_a_diff_of_what_is_wrong_is_no_good_news(configuration, tmp_path):
     # What was wrong before is not the change's fault.
     (tmp_path / "tenants.d" / "old.json").write_text(json.dumps({"tenants": {"b": BAD}}))
     done = run("diff", new, "-c", path)
-    assert done.returncode == 0, done
+    assert done.returncode == 0 and done.stderr.count("error[") == 1, done
