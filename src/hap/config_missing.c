@@ -56,12 +56,15 @@ static bool has_arguments(struct slice text, struct slice line)
     return true;
 }
 
-/* The first line of `wanted` that the text has not; empty when it has all. */
+/* The first line of `wanted` that the text has not; empty when it has all. Comments are nothing that
+ * could be lacked. */
 static struct slice first_missing(struct slice wanted, struct slice text)
 {
     static const struct slice ARGUMENTS = {"    args ", 9};
     while (wanted.size > 0) {
         struct slice line = next_piece(&wanted, '\n');
+        if (slice_starts_with(slice_trim(line), SLICE("#")))
+            continue;
         if (slice_starts_with(line, ARGUMENTS)
                 ? !has_arguments(text, slice_skip(line, ARGUMENTS.size))
                 : line.size > 0 && !stands_in(text, line, "\n"))

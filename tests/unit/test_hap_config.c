@@ -318,12 +318,16 @@ static void expect_missing(const struct hap_config *config, const char *text, co
 
 Test(hap_config, what_a_file_lacks_is_found_and_what_it_has_besides_is_not)
 {
-    static char name[] = "X-Team", variable[] = "h_x_team";
+    static char name[] = "X-Team", variable[] = "h_x_team", map[] = "/var/lib/decisions.map";
+    static char socket[] = "/run/haproxy/admin.sock";
+    static char *sockets[] = {socket};
     static char *known[] = {"x_user_email"};
     static char *more[] = {"x_user", "x_user_email"};
     struct hap_header header = {name, variable};
     for (unsigned version = 0; version < HAP_VERSION__MAX; version++) {
         struct hap_config config = smallest();
+        config.runtime = sockets;
+        config.runtime_count = 1;
         config.identity_headers = known;
         config.identity_header_count = 1;
         config.arguments = 1u << HAP_ARGUMENT_METHOD;
@@ -343,6 +347,10 @@ Test(hap_config, what_a_file_lacks_is_found_and_what_it_has_besides_is_not)
         config.headers = &header;
         config.header_count = 1;
         expect_missing(&config, text, spoe, "http-request del-header X-Team");
+        config.header_count = 0;
+        config.decision_map = map; /* its first line says why */
+        expect_missing(&config, text, spoe,
+                       "acl reusable req.fhdr(host),strcmp(sess.owui.host) eq 0");
         free(spoe);
         free(text);
     }
