@@ -140,9 +140,11 @@ static void set_maintenance(void *context, const struct admin_request *request,
         admin_refuse(answer, 400, "the body must say \"on\": true or false, or have a \"window\"");
         return;
     }
-    const char *what = plans ? "plan maintenance of"
-                       : on  ? "maintenance of"
-                             : "end of maintenance of";
+    bool unplans = plans && json_type_of(json_get(request->body, "window")) == JSON_TYPE_NULL;
+    const char *what = unplans ? "plan no maintenance of"
+                       : plans ? "plan maintenance of"
+                       : on    ? "maintenance of"
+                               : "end of maintenance of";
     if (!has_maintenance(context, request->item)) {
         set_key(context, request, what, "maintenance", request->body, answer);
         return;

@@ -309,16 +309,30 @@ static void put_list_problems(const struct live *live, const struct list *list, 
     put_problems(live, entry, diagnostics, one);
 }
 
+/* One that is mistyped must not pass for one that no tenant is in. */
+static bool is_state(struct slice name)
+{
+    bool known = name.size == 0;
+    for (int i = 0; !known && i < SOURCES_STATE__MAX; i++)
+        known = slice_equal(name, slice_of(sources_state_name((enum sources_state)i)));
+    return known;
+}
+
 static void list_tenants(void *context, const struct admin_request *request,
                          struct admin_answer *answer)
 {
     const struct live *live = context;
+    struct slice state = admin_query_value(request->query, "state");
+    if (!is_state(state)) {
+        admin_refuse(answer, 400, "there is no state \"%.*s\" of tenants; GET /v1/status tells all",
+                     SLICE_PRINT(state));
+        return;
+    }
     struct json *array = json_new_array();
     size_t limit = admin_query_number(request->query, "limit", LIST_MAX, LIST_MAX);
     char *search = admin_query_text(request->query, "search");
-    struct list list = {.state = admin_query_value(request->query, "state"),
-                        .after = admin_query_value(request->query, "after"),
-                        .search = search};
+    struct list list = {
+        .state = state, .after = admin_query_value(request->query, "after"), .search = search};
     struct diagnostics diagnostics = {0};
     const char *read = NULL;
     sources_each(publisher_sources(live->publisher), collect, &list);

@@ -260,8 +260,10 @@ static void look_at_daemon(struct doctor *doctor)
     struct json *status = admin_request(socket, "GET", "/v1/status", NULL, &code, &why);
     doctor_made(doctor, DOCTOR_DAEMON);
     if (status == NULL) {
-        doctor_find(doctor, DOCTOR_ERROR, DOCTOR_DAEMON, NULL, socket,
-                    memory_format("systemctl start owui-spoa; journalctl -u owui-spoa"),
+        bool denied = strstr(why.text, strerror(EACCES)) != NULL;
+        doctor_find(doctor, denied ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_DAEMON, NULL, socket,
+                    memory_format(denied ? "sudo owui-spoa doctor"
+                                         : "systemctl start owui-spoa; journalctl -u owui-spoa"),
                     "the daemon cannot be asked: %s", why.text);
         return;
     }

@@ -173,8 +173,8 @@ static enum error read_request(struct inquiry *inquiry, struct error_text *why)
     struct slice url_host = inquiry->url_host;
     inquiry->request.sni = inquiry->sni != NULL ? slice_of(inquiry->sni) : url_host;
     if (inquiry->at != NULL &&
-        !time_text_parse_rfc3339(slice_of(inquiry->at), &inquiry->request.wall_s))
-        return error_set(why, ERROR_INVALID, "--at \"%s\" is no time such as 2026-12-01T02:00:00Z",
+        !time_text_parse_point(slice_of(inquiry->at), &inquiry->request.wall_s))
+        return error_set(why, ERROR_INVALID, "--at \"%s\" is no time such as 2026-12-01T02:00Z",
                          inquiry->at);
     if (strcmp(inquiry->method, "OPTIONS") == 0 && inquiry->request.path.size == 0)
         inquiry->request.path = SLICE("*");

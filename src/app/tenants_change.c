@@ -3,7 +3,9 @@
 
 #include "ask.h"
 #include "command.h"
+#include "core/clock.h"
 #include "core/memory.h"
+#include "core/time_text.h"
 #include "environment.h"
 #include "streams.h"
 #include "terminal.h"
@@ -46,9 +48,16 @@ static struct json *read_object(const char *path)
     size_t size = in != NULL ? fread(text, 1, INPUT_MAX_BYTES, in) : 0;
     struct json *object = NULL;
     if (in == NULL)
-        terminal_complain("cannot open %s: %s", path, strerror(errno));
+        terminal_complain("\"%s\" is neither KEY=VALUE nor a file that can be read: %s", path,
+                          strerror(errno));
     else if ((object = json_parse(slice_from(text, size), INPUT_MAX_BYTES, NULL, &why)) == NULL)
         terminal_complain("%s: %s", path, why.text);
+    else if (json_type_of(object) != JSON_TYPE_OBJECT)
+        terminal_complain("%s: expected an object, {\"KEY\": VALUE, ...}", path);
+    if (json_type_of(object) != JSON_TYPE_OBJECT) {
+        json_free(object);
+        object = NULL;
+    }
     if (in != NULL && in != stdin)
         fclose(in);
     free(text);
@@ -118,12 +127,14 @@ int tenants_change(const struct tenants_change *change, const char *verb, struct
     if (name == NULL)
         return command_line_misused(line, "%s: which tenant?", verb);
     if (!ask_item_valid(name))
-        return command_line_misused(line, "\"%s\" is no name for a tenant", name);
+        return command_line_misused(
+            line, "\"%s\" is no name for a tenant: letters, digits, \"_\", \"-\" and \".\"", name);
     if (removes ? line->count > 0 : line->count == 0)
         return command_line_misused(line, removes ? "remove: one tenant at a time"
                                                   : "expected a file, or KEY=VALUE...");
     if (change->file != NULL && !ask_item_valid(change->file))
-        return command_line_misused(line, "\"%s\" is no name for a file", change->file);
+        return command_line_misused(
+            line, "\"%s\" is no name for a file of tenants_dir: expected FILE.json", change->file);
     struct json *body = removes ? NULL : read_wish(line);
     if (body == NULL && !removes)
         return line->code;
@@ -182,7 +193,9 @@ static bool read_line(struct command_line *line, const struct command_usage *usa
     if (!command_line_read(line, usage, options))
         return false;
     if (!ask_item_valid(line->words[0])) {
-        line->code = command_line_misused(line, "\"%s\" is no name for a tenant", line->words[0]);
+        line->code = command_line_misused(
+            line, "\"%s\" is no name for a tenant: letters, digits, \"_\", \"-\" and \".\"",
+            line->words[0]);
         return false;
     }
     return true;
@@ -207,7 +220,9 @@ int suspend_command(struct command_line *line)
         return line->code;
     const char *name = command_line_next(line);
     struct json *body = NULL;
-    if (line->count > 0 && !off) {
+    if (line->count > 0 && off)
+        return command_line_misused(line, "unexpected argument \"%s\"", line->words[0]);
+    if (line->count > 0) {
         body = read_wish(line);
         if (body == NULL)
             return line->code;
@@ -217,13 +232,36 @@ int suspend_command(struct command_line *line)
     return tell_key(&change, name, &key);
 }
 
+/* --off ends what is on; a window stands for itself, and would take people by surprise. */
+static void warn_of_window(const struct tenants_change *change, const char *name)
+{
+    int code;
+    int64_t to_s;
+    char *socket = ask_socket(change->socket, change->configuration);
+    char *path = memory_format("/v1/tenants/%s", name);
+    struct json *tenant = socket != NULL ? ask(socket, "GET", path, NULL, &code) : NULL;
+    const struct json *maintenance = json_get(json_get(tenant, "definition"), "maintenance");
+    const struct json *window = json_get(maintenance, "window");
+    struct slice from = ask_text(window, "from");
+    struct slice to = ask_text(window, "to");
+    if (time_text_parse_point(to, &to_s) && to_s > clock_wall_s()) {
+        terminal_complain("%s has a \"window\" of maintenance, from %.*s to %.*s, which stays",
+                          name, SLICE_PRINT(from), SLICE_PRINT(to));
+        terminal_complain_more("  ", "without it: owui-spoa maintenance %s --off window=", name);
+    }
+    json_free(tenant);
+    free(path);
+    free(socket);
+}
+
 int maintenance_command(struct command_line *line)
 {
     static const struct command_usage USAGE = {
         .forms = {"NAME [KEY=VALUE...]"},
         .about =
             "Sets \"maintenance\" in the tenant's file on, or with --off off; what else "
-            "stands there stays. With a \"window\" (from, to), nothing begins before its time.",
+            "stands there stays. With a \"window\" (from, to), nothing begins before its time; "
+            "\"window=\" removes it.",
         .exit_codes = {"done", "refused", "wrong usage, or nobody answers"},
         .examples = {"owui-spoa maintenance chat retry_after=30m allow_ips='[\"192.0.2.0/24\"]'",
                      "owui-spoa maintenance chat --off"},
@@ -239,14 +277,19 @@ int maintenance_command(struct command_line *line)
     struct json *body = read_wish(line);
     if (body == NULL)
         return line->code;
-    bool plans = !off && json_get(body, "window") != NULL;
+    const struct json *window = json_get(body, "window");
+    bool plans = !off && window != NULL;
     if (!plans)
         json_put_bool(body, "on", !off);
-    const char *done = off     ? "maintenance ended"
-                       : plans ? "maintenance is planned"
-                               : "maintenance begun";
+    const char *done = off                                      ? "maintenance ended"
+                       : !plans                                 ? "maintenance begun"
+                       : json_type_of(window) == JSON_TYPE_NULL ? "maintenance is planned no more"
+                                                                : "maintenance is planned";
     const struct key_command key = {"maintenance", done, body};
-    return tell_key(&change, name, &key);
+    int code = tell_key(&change, name, &key);
+    if (off && code == EXIT_GOOD)
+        warn_of_window(&change, name);
+    return code;
 }
 
 /* -- Another version --------------------------------------------------------------------------- */

@@ -74,6 +74,7 @@ struct upgrade {
     enum stage stage;
     bool was_in_maintenance;
     bool is_interrupted;
+    bool is_unanswered;          /* nobody told of the tenant */
     bool was_away;               /* a server has been, since the operator's turn began */
     struct json *before, *after; /* what the servers told, by URL */
     struct streams_told left;
@@ -156,6 +157,7 @@ static bool ask_tenant(struct upgrade *upgrade)
     char *path = memory_format("/v1/tenants/%s", upgrade->wish->name);
     struct json *tenant = ask(upgrade->socket, "GET", path, NULL, &code);
     free(path);
+    upgrade->is_unanswered = tenant == NULL && code == EXIT_WRONG;
     if (tenant == NULL)
         return false;
     json_free(upgrade->tenant);
@@ -642,14 +644,18 @@ int upgrade_command(struct command_line *line)
         return line->code;
     wish.name = line->words[0];
     if (!ask_item_valid(wish.name))
-        return command_line_misused(line, "\"%s\" is no name for a tenant", wish.name);
+        return command_line_misused(
+            line, "\"%s\" is no name for a tenant: letters, digits, \"_\", \"-\" and \".\"",
+            wish.name);
     if (wish.command == NULL && !wish.yes && !isatty(STDIN_FILENO))
         return command_line_misused(
             line, "there is no terminal to ask on: a COMMAND behind \"--\", or --yes");
     struct upgrade upgrade = {.wish = &wish, .lock = -1};
     int code = EXIT_WRONG;
     if (open_upgrade(&upgrade)) {
-        code = perform(&upgrade) ? EXIT_GOOD : EXIT_BAD;
+        code = perform(&upgrade)                                        ? EXIT_GOOD
+               : upgrade.is_unanswered && upgrade.stage == STAGE_BEFORE ? EXIT_WRONG
+                                                                        : EXIT_BAD;
         if (upgrade.is_interrupted)
             terminal_complain("interrupted");
         if (code != EXIT_GOOD)

@@ -83,26 +83,10 @@ static void read_allow_ips(const struct node *node, void *target)
             maintenance->allow_count++;
 }
 
-/* "2026-12-01T02:00Z": RFC 3339, where seconds need not be told. */
-static bool time_parse(struct slice text, int64_t *seconds)
-{
-    enum { MINUTE_BYTES = 16, TEXT_MAX_BYTES = 40 };
-    char whole[TEXT_MAX_BYTES];
-    struct writer writer = writer_of(whole, sizeof(whole));
-    if (time_text_parse_rfc3339(text, seconds))
-        return true;
-    if (text.size <= MINUTE_BYTES || text.data[MINUTE_BYTES] == ':')
-        return false;
-    writer_bytes(&writer, slice_head(text, MINUTE_BYTES));
-    writer_bytes(&writer, SLICE(":00"));
-    writer_bytes(&writer, slice_skip(text, MINUTE_BYTES));
-    return !writer.failed && time_text_parse_rfc3339(writer_written(&writer), seconds);
-}
-
 static void read_time(const struct node *node, int64_t *seconds)
 {
     struct slice text;
-    if (node_text(node, &text) && !time_parse(text, seconds))
+    if (node_text(node, &text) && !time_text_parse_point(text, seconds))
         node_report(node, JSON_PART_VALUE, CODE_BAD_TIME,
                     memory_format("date, time and zone: \"2026-12-01T02:00Z\", "
                                   "\"2026-12-01T02:00+01:00\""),

@@ -1,6 +1,8 @@
 /* The two spellings of time: see core/time_text.h. */
 #include "core/time_text.h"
 
+#include "core/cursor.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -107,6 +109,21 @@ bool time_text_parse_rfc3339(struct slice text, int64_t *seconds)
         return false;
     *seconds += shift;
     return true;
+}
+
+bool time_text_parse_point(struct slice text, int64_t *seconds)
+{
+    enum { MINUTE_BYTES = 16, TEXT_MAX_BYTES = 40 };
+    char whole[TEXT_MAX_BYTES];
+    struct writer writer = writer_of(whole, sizeof(whole));
+    if (time_text_parse_rfc3339(text, seconds))
+        return true;
+    if (text.size <= MINUTE_BYTES || text.data[MINUTE_BYTES] == ':')
+        return false;
+    writer_bytes(&writer, slice_head(text, MINUTE_BYTES));
+    writer_bytes(&writer, SLICE(":00"));
+    writer_bytes(&writer, slice_skip(text, MINUTE_BYTES));
+    return !writer.failed && time_text_parse_rfc3339(writer_written(&writer), seconds);
 }
 
 const char *time_text_print(int64_t seconds, char text[static TIME_TEXT_SIZE])

@@ -247,6 +247,8 @@ def test_what_is_wrong_is_listed_first_and_the_daemon_away_leaves_no_table(agent
     stack.agents[0].stop()
     code, text, error = stack.admin.run("tenants")
     assert (code, text) == (2, "") and "is owui-spoa running" in error
+    code, _, error = stack.admin.run("upgrade", "t0", "--yes")
+    assert code == 2 and "nothing was changed" in error
 
 
 def test_nobody_there_is_told(tmp_path):
@@ -706,6 +708,43 @@ def test_a_window_is_planned_and_no_more(by_hand):
     assert held["on"] is True and held["window"]["to"] == "2126-12-01T04:00Z"
     assert stack.admin.run("maintenance", "two", "--off")[0] == 0
     assert place(stack, "two.test") == 2
+
+
+def test_an_end_by_hand_tells_of_a_window_that_stays(by_hand):
+    """It would be thought that the tenant serves, or that nothing is planned any more."""
+    stack = by_hand()
+    window = 'window={"from": "2006-12-01T02:00Z", "to": "2126-12-01T03:00Z"}'
+    assert stack.admin.run("maintenance", "two", window)[0] == 0
+    code, said, error = stack.admin.run("maintenance", "two", "--off")
+    assert code == 0 and "from 2006-12-01T02:00Z to 2126-12-01T03:00Z" in error, said + error
+    assert "owui-spoa maintenance two --off window=" in error
+    code, said, error = stack.admin.run("maintenance", "two", "--off", "window=")
+    assert (code, error) == (0, "") and "two: maintenance ended in" in said
+    assert place(stack, "two.test") == 2
+    assert stack.admin.run("maintenance", "two", window)[0] == 0
+    code, said, error = stack.admin.run("maintenance", "two", "window=")
+    assert (code, error) == (0, "") and "two: maintenance is planned no more in" in said
+    assert place(stack, "two.test") == 2
+    past = window.replace("2126", "2016")
+    assert stack.admin.run("maintenance", "two", past)[0] == 0
+    assert stack.admin.run("maintenance", "two", "--off")[2] == ""
+
+
+@pytest.mark.parametrize("command", ["maintenance", "suspend"])
+def test_what_is_no_object_is_refused(by_hand, tmp_path, command):
+    stack = by_hand()
+    file = tmp_path / "list.json"
+    file.write_text("[1]")
+    code, _, error = stack.admin.run(command, "two", file)
+    assert code == 2 and f"{file}: expected an object" in error
+    code, _, error = stack.admin.run(command, "two", "page.html")
+    assert code == 2 and "neither KEY=VALUE nor a file that can be read" in error
+    assert stack.file.read_text() == BY_HAND
+
+
+def test_the_end_of_a_suspension_takes_no_keys(by_hand):
+    code, _, error = by_hand().admin.run("suspend", "two", "--off", "status=403")
+    assert code == 2 and 'unexpected argument "status=403"' in error
 
 
 def test_tenants_tell_who_does_not_serve(by_hand):

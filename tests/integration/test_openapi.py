@@ -46,6 +46,7 @@ REQUESTS = [
     ("GET", "/v1/events", None, 200),
     ("GET", "/v1/tenants", None, 200),
     ("GET", "/v1/tenants?state=live&limit=1&search=chat", None, 200),
+    ("GET", "/v1/tenants?state=brokn", None, 400),
     ("GET", "/v1/tenants/a", None, 200),
     ("GET", "/v1/tenants/nobody", None, 404),
     ("POST", "/v1/tenants/b", TENANT, 201),
