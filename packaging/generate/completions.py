@@ -5,6 +5,7 @@ owui-spoa.bash, _owui-spoa (zsh) and owui-spoa.fish, from what the program says 
 """
 
 import pathlib
+import re
 import sys
 
 import commands
@@ -40,7 +41,9 @@ def bash(program):
     chosen = "\n".join(
         f"    {place}) words={quoted(values)} ;;" for place, values in sorted(choices.items())
     )
-    names = " ".join(command.name for command in every) + " help --help --version"
+    names = " ".join(command.name for command in every)
+    cases.append(f"    help) words={quoted(names)} ;;")
+    names += " help --help --version"
     values = []
     for options, action in (
         (files, 'mapfile -t COMPREPLY < <(compgen -f -- "$word")'),
@@ -111,6 +114,8 @@ def zsh(program):
         cases.append(
             f"    {command.name})\n        _arguments -s \\\n            {body}\n        ;;"
         )
+    words = " ".join(command.name for command in every)
+    cases.append(f"    help)\n        _arguments '1:command:({words})'\n        ;;")
     return f"""#compdef owui-spoa
 {HEAD}
 local -a commands
@@ -134,13 +139,21 @@ esac
 
 
 def fish(program):
+    every = commands.read(program)
+    names = " ".join(command.name for command in every)
     lines = [HEAD, "complete -c owui-spoa -f"]
-    for command in commands.read(program):
+    lines.append(
+        "complete -c owui-spoa -n __fish_use_subcommand -a help -d 'tell how a command is used'"
+    )
+    lines.append(f"complete -c owui-spoa -n '__fish_seen_subcommand_from help' -a {quoted(names)}")
+    for command in every:
         seen = f"-n '__fish_seen_subcommand_from {command.name}'"
         lines.append(
             f"complete -c owui-spoa -n __fish_use_subcommand -a {command.name}"
             f" -d {quoted(command.summary)}"
         )
+        if re.search(r"\b(FILE|FOLDER|JSONFILE|TRACE)\b", " ".join(command.usage)):
+            lines.append(f"complete -c owui-spoa {seen} -F")
         for verb in command.verbs:
             lines.append(f"complete -c owui-spoa {seen} -a {verb} -d {quoted(command.verbs[verb])}")
         for option in command.options:

@@ -128,22 +128,29 @@ def test_bash_completes_commands_verbs_options_and_files(docs, every_command):
         assert offered == {option.long for option in command.options}
     assert complete_in_bash(docs, "owui-spoa", "check", "-c", "owui-spoa.f") == ["owui-spoa.fish"]
     assert complete_in_bash(docs, "owui-spoa", "token", "--role", "") == ["read", "admin"]
+    assert complete_in_bash(docs, "owui-spoa", "help", "stat") == ["status"]
 
 
 def test_fish_completes(docs, every_command):
     if not shutil.which("fish"):
         pytest.skip("needs fish")
-    for command in every_command:
+    def complete(words):
         done = subprocess.run(
             ["fish", "--no-config", "-c"]
-            + [f"source owui-spoa.fish; complete -C 'owui-spoa {command.name} --'"],
+            + [f"source owui-spoa.fish; complete -C 'owui-spoa {words}'"],
             capture_output=True,
             text=True,
             cwd=docs,
         )
         assert done.stderr == ""
-        offered = {line.split("\t")[0] for line in done.stdout.splitlines()}
-        assert {option.long for option in command.options} <= offered
+        return {line.split("\t")[0] for line in done.stdout.splitlines()}
+
+    for command in every_command:
+        assert {option.long for option in command.options} <= complete(f"{command.name} --")
+    for words in ("diff", "replay", "tenants add chat", "certs import"):
+        assert "owui-spoa.fish" in complete(f"{words} owui-spoa.f"), words
+    assert complete("reload owui-spoa.f") == set()
+    assert complete("help stat") == {"status"}
 
 
 def test_zsh_takes_its_completion(docs, every_command):
