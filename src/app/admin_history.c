@@ -173,13 +173,17 @@ struct way_back {
     size_t count;
 };
 
+static void target_fini(struct target *target)
+{
+    free(target->name);
+    free(target->path);
+    bytes_free(&target->content);
+}
+
 static void way_back_fini(struct way_back *way)
 {
-    for (size_t i = 0; i < way->count; i++) {
-        free(way->items[i].name);
-        free(way->items[i].path);
-        bytes_free(&way->items[i].content);
-    }
+    for (size_t i = 0; i < way->count; i++)
+        target_fini(&way->items[i]);
     free(way->items);
 }
 
@@ -217,6 +221,24 @@ static bool find_way_back(struct way_back *way, uint64_t to)
         json_free(record);
     }
     return true;
+}
+
+/* What is as it was then already is not written, and not told. */
+static void leave_out_same(struct way_back *way)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < way->count; i++) {
+        struct target *target = &way->items[i];
+        struct bytes present;
+        bool is_there = history_read_present(target->path, &present);
+        if (is_there == target->was_there &&
+            slice_equal(bytes_slice(&present), bytes_slice(&target->content)))
+            target_fini(target);
+        else
+            way->items[kept++] = *target;
+        bytes_free(&present);
+    }
+    way->count = kept;
 }
 
 /* A file that is another than the history knows was changed by somebody who has not been seen yet.
@@ -303,6 +325,7 @@ static void perform(const struct live *live, struct way_back *way, uint64_t to, 
                     const struct admin_request *request, struct admin_answer *answer)
 {
     struct error_text why;
+    leave_out_same(way);
     if (!may_be_written(live, way, force, answer))
         return;
     if (!write_files(way, &why)) {

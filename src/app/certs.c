@@ -269,7 +269,7 @@ static const struct command_usage USAGE = {
     .exit_codes = {"fine",
                    "with --check: a certificate is missing, near its end or not served; else: "
                    "refused",
-                   "nobody answers"},
+                   "wrong usage, or nobody answers"},
     .examples = {"owui-spoa certs", "owui-spoa certs renew chat",
                  "owui-spoa certs --check || mail -s certificates root"},
     .max_words = 2,

@@ -127,9 +127,12 @@ static int roll_back(const struct wish *wish, const char *socket)
         ask_print_json(answer);
     } else if (answer != NULL) {
         const struct json *files = json_get(answer, "files");
-        printf("as after change %s: %zu file%s written, generation %lld\n", wish->id,
-               json_count(files), plural_s(json_count(files)),
-               (long long)ask_number(answer, "generation"));
+        if (json_count(files) == 0)
+            printf("as after change %s: nothing to change\n", wish->id);
+        else
+            printf("as after change %s: %zu file%s written, generation %lld\n", wish->id,
+                   json_count(files), plural_s(json_count(files)),
+                   (long long)ask_number(answer, "generation"));
     }
     json_free(answer);
     return code;
@@ -165,7 +168,8 @@ int history_command(struct command_line *line)
         .about = "Lists the last changes of the configuration's files, by command or by hand, the "
                  "latest first; with an ID, the tenants that one changed, as they were (-) and "
                  "became (+).",
-        .exit_codes = {"told", "there is no such change, or no history", "nobody answers"},
+        .exit_codes = {"told", "there is no such change, or no history",
+                       "wrong usage, or nobody answers"},
         .examples = {"owui-spoa history", "owui-spoa history 12"},
         .max_words = 1,
     };

@@ -159,7 +159,7 @@ int status_command(struct command_line *line)
              "a file or a tenant is wrong, a tenant has no address, a HAProxy is away or has not "
              "got its file as it should be, an issuer's keys cannot be had, a change waits for a "
              "restart, or a certificate is not fine",
-             "nobody answers"},
+             "wrong usage, or nobody answers"},
         .examples = {"owui-spoa status", "owui-spoa status --json | jq .decisions"},
     };
     return perform(line, &USAGE, show_status);
@@ -171,7 +171,7 @@ int reload_command(struct command_line *line)
         .about = "Has the running daemon read every file again, as SIGHUP does, and tells what "
                  "came of it. Changed files are seen without it.",
         .exit_codes = {"all is right", "a file or a tenant is wrong, or has no address",
-                       "nobody answers"},
+                       "wrong usage, or nobody answers"},
         .examples = {"owui-spoa reload"},
     };
     return perform(line, &USAGE, reload);

@@ -266,7 +266,7 @@ static const struct command_usage USAGE = {
               {"contested", "as its file says, but for a host or path that another tenant has"}},
     .exit_codes = {"all is well",
                    "a tenant is kept, broken, shadowed or contested, or there is no such tenant",
-                   "nobody answers"},
+                   "wrong usage, or nobody answers"},
     .examples = {"owui-spoa tenants --state broken", "owui-spoa tenants chat --json",
                  "owui-spoa tenants add chat hosts='[\"chat.example.com\"]' \\\n"
                  "      upstream=http://10.0.0.1:3000",

@@ -294,14 +294,16 @@ int maintenance_command(struct command_line *line)
 
 /* -- Another version --------------------------------------------------------------------------- */
 
-/* Where its requests go, as the daemon has it now; NULL when it cannot tell. */
-static struct json *servers_of(const char *socket, const char *name)
+/* Where its requests go, as the daemon has it now: nowhere, when it is not in force. NULL when the
+ * daemon does not tell; `*code` is what to exit with then. */
+static struct json *servers_of(const char *socket, const char *name, int *code)
 {
-    int code;
     char *path = memory_format("/v1/tenants/%s", name);
-    struct json *tenant = ask(socket, "GET", path, NULL, &code);
+    struct json *tenant = ask(socket, "GET", path, NULL, code);
     const struct json *servers = json_get(tenant, "servers");
-    struct json *copy = servers != NULL ? json_clone(servers) : NULL;
+    struct json *copy = servers != NULL  ? json_clone(servers)
+                        : tenant != NULL ? json_new_array()
+                                         : NULL;
     json_free(tenant);
     free(path);
     return copy;
@@ -337,12 +339,12 @@ static int switch_and_close(const struct tenants_change *change, const char *nam
     }
     if (same.socket == NULL)
         same.socket = configuration->admin_socket;
-    struct json *before = servers_of(same.socket, name);
+    struct json *before = servers_of(same.socket, name, &code);
     if (before != NULL)
         code = tell_key(&same, name, key);
     else
         json_free(key->body);
-    struct json *now = code == EXIT_GOOD ? servers_of(same.socket, name) : NULL;
+    struct json *now = code == EXIT_GOOD ? servers_of(same.socket, name, &code) : NULL;
     if (now != NULL && !json_same(now, before))
         code = close_sockets(configuration, before);
     json_free(before);

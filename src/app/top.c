@@ -410,7 +410,7 @@ static const struct command_usage USAGE = {
              "limits say so. Tenants beyond \"metrics\": {\"tenants\"} are together in _other.",
     .terms_heading = "keys",
     .terms = {{"q, Ctrl-C", "end"}, {"s", "sort by the next column"}},
-    .exit_codes = {"shown", NULL, "nobody answers"},
+    .exit_codes = {"shown", NULL, "wrong usage, or nobody answers"},
     .examples = {"owui-spoa top", "owui-spoa top --json --interval 10 | jq '.tenants[0]'"},
 };
 

@@ -813,6 +813,19 @@ def test_a_rollback_writes_the_files_back(by_hand):
     assert stack.file.read_text() == BY_HAND
 
 
+def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    assert stack.admin.http("POST", "/v1/tenants/new", tenant(3, "new.test"))[0] == 201
+    assert stack.admin.run("tenants", "remove", "new")[0] == 0
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    code, told = stack.admin.json("rollback", base)
+    assert code == 0 and told["files"] == [str(stack.file)]
+    code, told = stack.admin.json("rollback", base)
+    assert code == 0 and told["files"] == []
+    assert "nothing to change" in stack.admin.run("rollback", base)[1]
+
+
 def test_a_rollback_does_not_overwrite_what_nobody_has_seen(by_hand):
     stack = by_hand()
     base = history(stack)[0]["id"]

@@ -63,6 +63,21 @@ def test_an_open_socket_stays_on_the_old_version(switchable, upstreams):
     asyncio.run(scenario())
 
 
+def test_what_cannot_be_switched_is_told(switchable):
+    stack = switchable
+    stack.write_tenants({"bad": {"hosts": ["bad.test"], "upstrem": "x"}}, "bad.json")
+    config = ("--close-sockets", "-c", stack.agent_config_path(0))
+    wait_until(
+        lambda: run_agent_command("tenants", "bad", *config[1:]).returncode == 1
+        and "broken" in run_agent_command("tenants", "bad", *config[1:]).stdout,
+        "read",
+    )
+    done = run_agent_command("switch", "bad", "green", *config)
+    assert done.returncode == 1 and 'tenant "bad": ' in done.stderr
+    done = run_agent_command("switch", "nobody", "green", *config)
+    assert done.returncode == 1 and 'no tenant "nobody"' in done.stderr
+
+
 def test_sockets_of_the_version_before_can_be_closed(switchable, upstreams):
     """Their tabs come back by themselves, to the version that is active then."""
     stack = switchable
