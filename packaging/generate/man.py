@@ -175,7 +175,7 @@ def resolve(schema, home):
 def kind(schema, home):
     if "enum" in schema:
         return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
-    if "anyOf" in schema or "oneOf" in schema:
+    if "properties" not in schema and ("anyOf" in schema or "oneOf" in schema):
         kinds = [kind(*resolve(s, home)) for s in schema.get("anyOf", schema.get("oneOf"))]
         return " or ".join(dict.fromkeys(kinds))
     names = schema.get("type", "object" if "properties" in schema else "any value")
@@ -183,19 +183,23 @@ def kind(schema, home):
     name = " or ".join(
         words.get(one, one) for one in ([names] if isinstance(names, str) else names)
     )
-    if name == "number" and "minimum" in schema:
+    if name == "number" and "minimum" in schema and schema["minimum"] == schema.get("maximum"):
+        name += f" {schema['minimum']}"
+    elif name == "number" and "minimum" in schema:
         name += f" from {schema['minimum']}"
         name += f" to {schema['maximum']}" if "maximum" in schema else ""
     if name == "list" and isinstance(schema.get("items"), dict):
-        name = "list of " + kind(*resolve(schema["items"], home)).replace("one of ", "")
+        inner = kind(*resolve(schema["items"], home)).replace("one of ", "")
+        name = f"list of {inner}s" if inner in ("string", "object") else f"list of {inner}"
     return name
 
 
 def keys(schema, home, path=""):
     """(path, schema, home) of every key that has a name or a place."""
     schema, home = resolve(schema, home)
-    for name, value in schema.get("properties", {}).items():
-        if name == "$schema" or value is False:
+    properties = {**schema.get("then", {}).get("properties", {}), **schema.get("properties", {})}
+    for name, value in properties.items():
+        if name == "$schema" or not isinstance(value, dict):
             continue
         found, place = resolve(value, home)
         yield path + name, found, place
