@@ -396,6 +396,7 @@ static bool read_change(struct diff_wish *wish, const char *path)
         return true;
     }
     wish->changes.file = path;
+    errno = EINVAL; /* unless it is one */
     return S_ISREG(about.st_mode);
 }
 
@@ -431,6 +432,6 @@ int diff_command(struct command_line *line)
     if (wish.after == NULL)
         wish.after = wish.before;
     if (change != NULL && !read_change(&wish, change))
-        return command_line_misused(line, "%s cannot be read", change);
+        return command_line_misused(line, "%s cannot be read: %s", change, strerror(errno));
     return compare(&wish, as_json);
 }

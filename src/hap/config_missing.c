@@ -56,8 +56,8 @@ static bool has_arguments(struct slice text, struct slice line)
     return true;
 }
 
-/* The first line of `wanted` that the text has not; empty when it has all. Comments are nothing that
- * could be lacked. */
+/* The first line of `wanted` that the text has not; empty when it has all. Comments are nothing
+ * that could be lacked. */
 static struct slice first_missing(struct slice wanted, struct slice text)
 {
     static const struct slice ARGUMENTS = {"    args ", 9};
