@@ -121,31 +121,57 @@ static void put_acme(FILE *out, const struct configuration *configuration)
     put_number(out, acme->orders_at_once);
     put_number(out, acme->no_haproxy_preflight);
     put_number(out, acme->no_dns_preflight);
-    put_list(out, configuration->nameservers, configuration->nameserver_count);
-    put(out, haproxy->crt_dir);
     put_number(out, haproxy->placeholder);
     put(out, haproxy->challenge_listen);
-    put_list(out, haproxy->runtime, haproxy->runtime_count);
-    put_list(out, haproxy->http, haproxy->http_count);
-    put_list(out, haproxy->https, haproxy->https_count);
+}
+
+static void put_nameservers(FILE *out, const struct configuration *configuration)
+{
+    put_list(out, configuration->nameservers, configuration->nameserver_count);
+}
+
+static void put_crt_dir(FILE *out, const struct configuration *configuration)
+{
+    put(out, configuration->haproxy.crt_dir);
+}
+
+static void put_runtime(FILE *out, const struct configuration *configuration)
+{
+    put_list(out, configuration->haproxy.runtime, configuration->haproxy.runtime_count);
+}
+
+static void put_http(FILE *out, const struct configuration *configuration)
+{
+    put_list(out, configuration->haproxy.http, configuration->haproxy.http_count);
+}
+
+static void put_https(FILE *out, const struct configuration *configuration)
+{
+    put_list(out, configuration->haproxy.https, configuration->haproxy.https_count);
 }
 
 static const struct key {
     const char *name;
     void (*put)(FILE *out, const struct configuration *configuration); /* NULL: is marked */
+    bool of_certificates; /* what else uses it takes up changes */
 } KEYS[] = {
-    {"listen", put_listen},
-    {"listen_group", put_listen_group},
-    {"listen_mode", put_listen_mode},
-    {"admin_socket", put_admin_socket},
-    {"loops", put_loops},
-    {"trace", put_trace},
-    {"pages_listen", put_pages_listen},
-    {"admin_http", put_admin_http},
-    {"metrics", put_metrics},
-    {"acme", put_acme},
-    {"haproxy.fallback_map", NULL},
-    {"haproxy.decision_map", NULL},
+    {"listen", put_listen, false},
+    {"listen_group", put_listen_group, false},
+    {"listen_mode", put_listen_mode, false},
+    {"admin_socket", put_admin_socket, false},
+    {"loops", put_loops, false},
+    {"trace", put_trace, false},
+    {"pages_listen", put_pages_listen, false},
+    {"admin_http", put_admin_http, false},
+    {"metrics", put_metrics, false},
+    {"acme", put_acme, false},
+    {"resolver.nameservers", put_nameservers, true},
+    {"haproxy.crt_dir", put_crt_dir, true},
+    {"haproxy.runtime", put_runtime, true},
+    {"haproxy.http", put_http, true},
+    {"haproxy.https", put_https, true},
+    {"haproxy.fallback_map", NULL, false},
+    {"haproxy.decision_map", NULL, false},
 };
 
 static uint64_t hash_key(const struct key *key, const struct configuration *configuration)
@@ -169,11 +195,13 @@ struct restart_keys {
     uint64_t at_start[COUNT_OF(KEYS)];
     uint64_t last[COUNT_OF(KEYS)];
     bool is_waiting[COUNT_OF(KEYS)];
+    bool had_certificates;
 };
 
 struct restart_keys *restart_keys_new(const struct configuration *at_start)
 {
     struct restart_keys *keys = memory_new(sizeof(*keys));
+    keys->had_certificates = at_start->acme.directory != NULL;
     for (size_t i = 0; i < COUNT_OF(KEYS); i++)
         if (KEYS[i].put != NULL)
             keys->last[i] = keys->at_start[i] = hash_key(&KEYS[i], at_start);
@@ -193,10 +221,17 @@ static void set(struct restart_keys *keys, size_t i, bool is_waiting)
                   LOG_TEXT("until_then", "the value at start stays in force"));
 }
 
+static bool is_used(const struct restart_keys *keys, size_t i, const struct configuration *now)
+{
+    return !KEYS[i].of_certificates || (keys->had_certificates && now->acme.directory != NULL);
+}
+
 void restart_keys_look(struct restart_keys *keys, const struct configuration *now)
 {
     for (size_t i = 0; i < COUNT_OF(KEYS); i++) {
-        uint64_t hash = KEYS[i].put != NULL ? hash_key(&KEYS[i], now) : keys->last[i];
+        uint64_t hash = KEYS[i].put == NULL     ? keys->last[i]
+                        : is_used(keys, i, now) ? hash_key(&KEYS[i], now)
+                                                : keys->at_start[i];
         if (hash == keys->last[i])
             continue;
         keys->last[i] = hash;

@@ -161,6 +161,25 @@ def test_status_tells_what_waits_for_a_restart(agent):
     assert stack.agents[0].log().count("restart_needed") == 2
 
 
+@pytest.mark.parametrize("certificates", [True, False])
+def test_what_certificates_need_waits_for_a_restart_by_its_own_name(agent, certificates):
+    stack = agent({"a": tenant(1)})
+    stack.agents[0].stop()
+    acme = {"acme": {"directory": "none", "state_dir": f"{stack.directory}/state"}}
+    stack.config.update(acme if certificates else {})
+    stack.config["haproxy"]["crt_dir"] = str(stack.directory)
+    stack.write_config()
+    stack.start_agent()
+    wait_until(lambda: stack.admin.run("status")[0] != 2, "it answers", 30)
+    more = [*stack.config["haproxy"].get("runtime", []), f"{stack.directory}/more.sock"]
+    stack.config["haproxy"]["runtime"] = more
+    stack.write_config()
+    wait_until(lambda: stack.agents[-1].log().count(" reload ") >= 1, "read", 30)
+    expected = ['"haproxy.runtime" has changed'] if certificates else []
+    told = [one.split(" in ")[0] for one in notices(stack, "restart_needed")]
+    assert told == expected
+
+
 def test_status_tells_that_descriptors_ran_out(agent):
     stack = agent({"a": tenant(1)})
     assert notices(stack, "accept_paused") == []
