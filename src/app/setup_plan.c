@@ -361,13 +361,27 @@ static bool is_host_of_some(const struct tutorial *tutorial, const char *host)
     return false;
 }
 
+/* Who names the wrong file must not be told that nothing has to be written. */
+static bool read_tutorial(struct setup_plan *plan, const struct setup_wish *wish, const char *text)
+{
+    if (hap_config_is_ours(slice_of(text)))
+        return true;
+    tutorial_read(slice_of(text), &plan->tutorial);
+    if (plan->tutorial.tenant_count > 0 || wish->upstream != NULL)
+        return true;
+    terminal_complain("--tutorial %s: no server is in it; expected a haproxy.cfg with a backend of "
+                      "Open WebUI's",
+                      wish->tutorial);
+    return false;
+}
+
 static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish *wish)
 {
     struct error_text why;
     char *text;
     char **names = NULL;
     size_t name_count = 0, free_count = 0;
-    bool good = true;
+    bool good;
     if (setup_file_read(wish->tutorial, &text, &why) != ERROR_OK) {
         terminal_complain("%s", why.text);
         return false;
@@ -378,8 +392,7 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
                           wish->tutorial);
         return false;
     }
-    if (!hap_config_is_ours(slice_of(text)))
-        tutorial_read(slice_of(text), &plan->tutorial);
+    good = read_tutorial(plan, wish, text);
     if (wish->certbot != NULL)
         name_count = setup_certbot_names(wish->certbot, &names);
     for (size_t i = 0; i < name_count; i++) {

@@ -128,7 +128,9 @@ int tenants_change(const struct tenants_change *change, const char *verb, struct
         return command_line_misused(line, "%s: which tenant?", verb);
     if (!ask_item_valid(name))
         return command_line_misused(
-            line, "\"%s\" is no name for a tenant: letters, digits, \"_\", \"-\" and \".\"", name);
+            line,
+            "\"%s\" is no name for a tenant: up to 63 of a-z, 0-9 and, inside, \".\", \"_\", \"-\"",
+            name);
     if (removes ? line->count > 0 : line->count == 0)
         return command_line_misused(line, removes ? "remove: one tenant at a time"
                                                   : "expected a file, or KEY=VALUE...");
@@ -194,7 +196,8 @@ static bool read_line(struct command_line *line, const struct command_usage *usa
         return false;
     if (!ask_item_valid(line->words[0])) {
         line->code = command_line_misused(
-            line, "\"%s\" is no name for a tenant: letters, digits, \"_\", \"-\" and \".\"",
+            line,
+            "\"%s\" is no name for a tenant: up to 63 of a-z, 0-9 and, inside, \".\", \"_\", \"-\"",
             line->words[0]);
         return false;
     }

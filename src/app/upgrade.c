@@ -645,7 +645,8 @@ int upgrade_command(struct command_line *line)
     wish.name = line->words[0];
     if (!ask_item_valid(wish.name))
         return command_line_misused(
-            line, "\"%s\" is no name for a tenant: letters, digits, \"_\", \"-\" and \".\"",
+            line,
+            "\"%s\" is no name for a tenant: up to 63 of a-z, 0-9 and, inside, \".\", \"_\", \"-\"",
             wish.name);
     if (wish.command == NULL && !wish.yes && !isatty(STDIN_FILENO))
         return command_line_misused(

@@ -145,6 +145,7 @@ def test_a_name_of_the_world_is_as_dns_has_it(place):
         ((HOST, *UPSTREAM, "--name", "Big Chat"), "E201"),
         ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
         ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
+        (("--tutorial", __file__), "no server is in it"),
         ((HOST, *UPSTREAM, "--certbot", "/nowhere"), "it is usually /etc/letsencrypt"),
         ((HOST, *UPSTREAM, "more"), 'unexpected argument "more"'),
         ((HOST, *UPSTREAM, "--wait", "long"), '--wait "long"'),
