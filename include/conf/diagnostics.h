@@ -50,6 +50,8 @@ void diagnostics_add_conflict(struct diagnostics *diagnostics,
 /* Two files hold a tenant of one name: `kept` was there first. */
 void diagnostics_add_name_taken(struct diagnostics *diagnostics, const struct tenant *kept,
                                 const struct tenant *ignored);
+/* Whether something may not be read by who has asked: then the daemon may know more. */
+MUST_CHECK bool diagnostics_tell_of_permission(const struct diagnostics *diagnostics);
 /* Drops those behind the first `count`. */
 void diagnostics_cut(struct diagnostics *diagnostics, size_t count);
 void diagnostics_fini(struct diagnostics *diagnostics);

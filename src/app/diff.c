@@ -312,16 +312,6 @@ static bool has_new_errors(const struct diagnostics *before, const struct diagno
     return after->errors > before->errors;
 }
 
-/* Whether all that is in force may be told by who may not read all of it. */
-static bool may_read(const struct diagnostics *before)
-{
-    for (size_t i = 0; i < before->count; i++)
-        if (before->items[i].code == CODE_FILE_UNREADABLE &&
-            strstr(before->items[i].message, strerror(EACCES)) != NULL)
-            return false;
-    return true;
-}
-
 static bool is_same(const struct diagnostic *a, const struct diagnostic *b)
 {
     return a->code == b->code && a->place.file != NULL && b->place.file != NULL &&
@@ -359,7 +349,7 @@ static int compare(const struct diff_wish *wish, bool as_json)
     comparison_init(&comparison);
     bool usable = comparison_load(&comparison, wish, &before, &after);
     bool is_wrong = has_new_errors(&before, &after);
-    bool is_whole = may_read(&before);
+    bool is_whole = !diagnostics_tell_of_permission(&before);
     print_new_errors(&before, &after);
     verdict_print_errors(&before);
     if (!is_whole)

@@ -226,7 +226,12 @@ static const char *check_about(size_t check)
 static void look_at_configuration(struct doctor *doctor, const struct diagnostics *diagnostics)
 {
     doctor_made(doctor, DOCTOR_CONFIGURATION);
-    if (diagnostics->errors > 0)
+    doctor->sees_part = diagnostics_tell_of_permission(diagnostics);
+    if (doctor->sees_part)
+        doctor_find(doctor, DOCTOR_NOTE, DOCTOR_CONFIGURATION, NULL, doctor->configuration_path,
+                    memory_format("sudo owui-spoa doctor"),
+                    "not all of it may be read by you: what is there besides is not looked at");
+    else if (diagnostics->errors > 0)
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_CONFIGURATION, NULL, doctor->configuration_path,
                     memory_format("owui-spoa check -c %s", doctor->configuration_path),
                     "%zu mistake%s: what is wrong is not served, or as it last was right",

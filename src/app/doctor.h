@@ -55,6 +55,7 @@ struct doctor {
     const char *only_tenant; /* NULL: all */
     const char *token;       /* of one of its users; NULL: none */
     struct whole whole;
+    bool sees_part; /* of `whole`: the rest may not be read */
     struct main_loop *loop;
     struct http_client *client; /* certificates of servers are verified as HAProxy does */
     struct dns_client *dns;

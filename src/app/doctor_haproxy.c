@@ -92,8 +92,8 @@ static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
                     memory_format("owui-spoa haproxy-config prints what it is to hold; with --out "
                                   "it sets this one aside, with all that it serves"),
                     "it was written by somebody else");
-    else if (is_spoe ? !is_spoe_file(&configuration->haproxy, text)
-                     : !is_haproxy_cfg(configuration, text))
+    else if (!doctor->sees_part && (is_spoe ? !is_spoe_file(&configuration->haproxy, text)
+                                            : !is_haproxy_cfg(configuration, text)))
         doctor_find(
             doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
             haproxy_files_fix(&configuration->haproxy),

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "json/json.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +130,15 @@ void diagnostics_fini(struct diagnostics *diagnostics)
     diagnostics_cut(diagnostics, 0);
     free(diagnostics->items);
     *diagnostics = (struct diagnostics){0};
+}
+
+bool diagnostics_tell_of_permission(const struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++)
+        if (diagnostics->items[i].code == CODE_FILE_UNREADABLE &&
+            strstr(diagnostics->items[i].message, strerror(EACCES)) != NULL)
+            return true;
+    return false;
 }
 
 /* A file may hold what a terminal would obey: control bytes, and U+0080 to U+009F, become "?". */

@@ -306,7 +306,7 @@ def test_run_does_not_start_where_it_cannot_listen(configuration):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
 @pytest.mark.parametrize("kept", ["tenants.d", "tenants.d/all.json"])
-def test_a_diff_of_what_may_not_be_read_is_no_good_news(kept):
+def test_what_may_not_be_read_is_no_good_news(kept):
     with tempfile.TemporaryDirectory() as name:  # others may not enter pytest's
         folder = pathlib.Path(name)
         folder.chmod(0o755)
@@ -319,6 +319,11 @@ def test_a_diff_of_what_may_not_be_read_is_no_good_news(kept):
         done = run(*command, user=65534, group=65534, extra_groups=[])
         assert done.returncode == 2 and done.stdout == "", done
         assert done.stderr.count("Permission denied") == 1 and "try sudo" in done.stderr
+        command = ["doctor", "--json", "--seconds", 1, "-c", folder / "owui-spoa.json"]
+        done = run(*command, user=65534, group=65534, extra_groups=[])
+        found = json.loads(done.stdout)["findings"][0]
+        assert (found["check"], found["severity"]) == ("configuration", "note"), found
+        assert found["fix"] == "sudo owui-spoa doctor"
 
 
 def test_a_diff_of_what_is_wrong_is_no_good_news(configuration, tmp_path):
