@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "core/whole_file.h"
 #include "haproxy_files.h"
+#include "person.h"
 #include "sidecar/runtime_client.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 3000, GROUPS_MAX = 64 };
+enum { ANSWER_MS = 3000 };
 
 struct haproxy_look {
     struct doctor *doctor;
@@ -120,36 +121,6 @@ static void look_at_age(const struct haproxy_look *look, struct slice uptime)
 
 /* -- The way to the agent ---------------------------------------------------------------------- */
 
-struct person {
-    const char *name;
-    uid_t uid;
-    gid_t groups[GROUPS_MAX];
-    int group_count;
-};
-
-/* False when there is no such user here: HAProxy may run in a container. */
-static bool find_person(const char *name, struct person *person)
-{
-    const struct passwd *about = getpwnam(name);
-    if (about == NULL)
-        return false;
-    *person = (struct person){.name = name, .uid = about->pw_uid, .group_count = GROUPS_MAX};
-    return getgrouplist(name, about->pw_gid, person->groups, &person->group_count) >= 0;
-}
-
-/* Whether the mode's bits (4, 2, 1) are this user's. */
-static bool may(const struct person *person, const struct stat *status, unsigned bits)
-{
-    if (person->uid == 0)
-        return true;
-    if (status->st_uid == person->uid)
-        return (status->st_mode >> 6 & bits) == bits;
-    for (int i = 0; i < person->group_count; i++)
-        if (status->st_gid == person->groups[i])
-            return (status->st_mode >> 3 & bits) == bits;
-    return (status->st_mode & bits) == bits;
-}
-
 static void find_rights(struct doctor *doctor, const char *path, const struct person *person,
                         const struct stat *status, const char *what)
 {
@@ -176,13 +147,13 @@ static bool look_at_way(struct doctor *doctor, const char *path, const struct pe
     for (char *slash = strchr(way + 1, '/'); slash != NULL && open;
          slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (stat(way, &status) == 0 && !may(person, &status, 1)) {
+        if (stat(way, &status) == 0 && !person_may(person, &status, 1)) {
             find_rights(doctor, way, person, &status, "enter this folder");
             open = false;
         }
         *slash = '/';
     }
-    if (open && stat(way, &status) == 0 && !may(person, &status, 2)) {
+    if (open && stat(way, &status) == 0 && !person_may(person, &status, 2)) {
         find_rights(doctor, way, person, &status, "write to this socket");
         open = false;
     }
@@ -207,7 +178,7 @@ static void look_at_listener(struct doctor *doctor, const char *address)
     else if (!S_ISSOCK(status.st_mode))
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_SPOE, NULL, path, memory_format("rm %s", path),
                     "this is where the agent listens, and is no socket");
-    else if (user != NULL && find_person(user, &person))
+    else if (user != NULL && person_find(user, &person))
         look_at_way(doctor, path, &person);
 }
 
