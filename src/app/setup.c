@@ -8,11 +8,30 @@
 #include "terminal.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { WAIT_S = 180, WAIT_MAX_S = 3600 };
+
+/* Ctrl-C and the like wait until what was begun is whole: drafts and copies of keys are taken away,
+ * files fit each other, and services have read them. */
+static void hold_signals(sigset_t *before)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGHUP);
+    sigprocmask(SIG_BLOCK, &held, before);
+}
+
+static void release_signals(const sigset_t *before)
+{
+    fflush(stdout);
+    sigprocmask(SIG_SETMASK, before, NULL);
+}
 
 static bool confirm(const struct setup_wish *wish)
 {
@@ -28,9 +47,16 @@ static bool confirm(const struct setup_wish *wish)
     return fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
+static void tell_unchanged(void)
+{
+    terminal_complain("nothing was changed");
+}
+
 /* What is to be pasted into Open WebUI's environment. */
 static void tell_environment(const struct setup_plan *plan)
 {
+    if (plan->tenant_count == 0)
+        return;
     puts("\nfor Open WebUI's environment:");
     for (size_t i = 0; i < plan->tenant_count; i++) {
         const char *host = plan->tenants[i].host;
@@ -54,7 +80,7 @@ static void tell_environment(const struct setup_plan *plan)
 static void finish_haproxy(struct setup_plan *plan)
 {
     struct error_text why;
-    const struct setup_files two = {&plan->files.items[plan->spoe_file], 2};
+    struct setup_files two = {&plan->files.items[plan->spoe_file], 2};
     if (setup_plan_haproxy(plan, &why) != ERROR_OK ||
         !setup_file_changes(&plan->files.items[plan->haproxy_file]) || !setup_haproxy_check(plan))
         return;
@@ -63,13 +89,14 @@ static void finish_haproxy(struct setup_plan *plan)
         terminal_complain("%s", why.text);
 }
 
-static int look(struct setup_plan *plan, const struct setup_wish *wish)
+static int look(struct setup_plan *plan, bool taken, unsigned wait_s)
 {
-    bool certified, good;
-    bool taken = wish->certbot != NULL && setup_import(plan, wish->certbot);
-    certified = setup_wait(plan, wish->wait_s);
+    sigset_t before;
+    bool certified = setup_wait(plan, wait_s);
+    hold_signals(&before);
     finish_haproxy(plan);
-    good = setup_look(plan);
+    release_signals(&before);
+    bool good = setup_look(plan);
     tell_environment(plan);
     if (taken)
         puts("\nCertificates that were taken over are the agent's now: certbot need not renew\n"
@@ -78,51 +105,89 @@ static int look(struct setup_plan *plan, const struct setup_wish *wish)
     return certified && good ? EXIT_GOOD : EXIT_BAD;
 }
 
-static int carry_out(struct setup_plan *plan, const struct setup_wish *wish)
+/* Whether it would work, before anybody is asked. */
+static bool check(const struct setup_plan *plan, const struct setup_wish *wish)
+{
+    sigset_t before;
+    hold_signals(&before);
+    bool good = (wish->no_start || !setup_has_systemd() || setup_ports_are_free(plan)) &
+                (setup_files_changing(&plan->files) == 0 || setup_haproxy_check(plan));
+    release_signals(&before);
+    return good;
+}
+
+static bool write_files(struct setup_plan *plan)
 {
     struct error_text why;
-    bool changes = setup_files_changing(&plan->files) > 0;
-    if (changes && !confirm(wish))
-        return EXIT_WRONG;
-    if (setup_folders(plan, &why) != ERROR_OK) {
-        terminal_complain("%s", why.text);
-        return EXIT_WRONG;
+    enum error error = setup_folders(plan, &why);
+    if (error == ERROR_OK && setup_files_changing(&plan->files) > 0) {
+        putchar('\n');
+        error = setup_files_write(&plan->files, true, &why);
     }
-    if (!setup_haproxy_check(plan))
-        return EXIT_WRONG;
-    putchar('\n');
-    if (setup_files_write(&plan->files, true, &why) != ERROR_OK) {
+    if (error != ERROR_OK)
         terminal_complain("%s", why.text);
+    return error == ERROR_OK;
+}
+
+/* False when a service does not start, which is told. */
+static bool begin(const struct setup_plan *plan, const struct setup_wish *wish, bool *taken)
+{
+    if (!setup_services(plan, wish))
+        return false;
+    *taken = wish->certbot != NULL && setup_import(plan, wish->certbot);
+    return true;
+}
+
+static bool is_away(const struct setup_plan *plan)
+{
+    return !setup_has_systemd() && access(plan->whole.configuration->admin_socket, F_OK) != 0;
+}
+
+static int carry_out(struct setup_plan *plan, const struct setup_wish *wish)
+{
+    sigset_t before;
+    bool taken = false;
+    hold_signals(&before);
+    bool written = write_files(plan);
+    bool good = written && (wish->no_start || begin(plan, wish, &taken));
+    release_signals(&before);
+    if (!written)
+        tell_unchanged();
+    if (!good)
         return EXIT_WRONG;
-    }
     if (wish->no_start)
         return EXIT_GOOD;
-    if (!setup_services(plan, wish))
-        return EXIT_WRONG;
-    if (!setup_has_systemd() && access(plan->whole.configuration->admin_socket, F_OK) != 0) {
+    if (is_away(plan)) {
         tell_environment(plan);
         return EXIT_GOOD;
     }
-    return look(plan, wish);
+    return look(plan, taken, wish->wait_s);
+}
+
+static void tell_plan(const struct setup_plan *plan, bool all)
+{
+    setup_tell_tutorial(&plan->tutorial);
+    setup_files_show(&plan->files, all);
+    if (setup_files_changing(&plan->files) == 0)
+        puts("\nnothing has to be written");
+    setup_tell_foreign(plan);
 }
 
 static int set_up(const struct setup_wish *wish)
 {
     struct setup_plan plan;
     int code = EXIT_WRONG;
-    if (setup_plan_make(wish, &plan)) {
-        setup_tell_tutorial(&plan.tutorial);
-        setup_files_show(&plan.files, wish->dry_run);
-        if (setup_files_changing(&plan.files) == 0)
-            puts("\nnothing has to be written");
-        setup_tell_foreign(&plan);
-        if (wish->dry_run)
-            code = (geteuid() != 0 || setup_haproxy_check(&plan)) && setup_services(&plan, wish)
-                       ? EXIT_GOOD
-                       : EXIT_WRONG;
-        else
-            code = carry_out(&plan, wish);
+    bool good = setup_plan_make(wish, &plan);
+    if (good) {
+        tell_plan(&plan, wish->dry_run);
+        good = (wish->dry_run && geteuid() != 0) || check(&plan, wish);
     }
+    if (good && wish->dry_run)
+        code = setup_services(&plan, wish) ? EXIT_GOOD : EXIT_WRONG;
+    else if (good && (setup_files_changing(&plan.files) == 0 || confirm(wish)))
+        code = carry_out(&plan, wish);
+    else
+        tell_unchanged();
     setup_plan_fini(&plan);
     return code;
 }
@@ -177,7 +242,8 @@ static int judge(const struct command_line *line, struct setup_wish *wish)
     if (wish->host == NULL && wish->upstream != NULL)
         return command_line_misused(line, "which host is --upstream for?");
     if (wish->email != NULL && strchr(wish->email, '@') == NULL)
-        return command_line_misused(line, "--email %s is not an address", wish->email);
+        return command_line_misused(line, "--email %s: expected an address such as you@example.com",
+                                    wish->email);
     if (wish->staging && wish->directory != NULL)
         return command_line_misused(
             line, "--staging is Let's Encrypt's: it does not go with --directory");
@@ -186,13 +252,19 @@ static int judge(const struct command_line *line, struct setup_wish *wish)
     return judge_certbot(line, wish);
 }
 
+static bool may_start(const struct setup_wish *wish)
+{
+    return geteuid() == 0 || wish->dry_run || wish->no_start || !setup_has_systemd();
+}
+
 static const struct command_usage USAGE = {
     .forms = {"HOST --upstream ADDRESS", "[HOST] --tutorial FILE"},
     .about = "Writes the configuration, the tenant's file and HAProxy's files, has HAProxy check "
              "them, enables and starts both services, waits for the certificate, and tells what "
              "works and what belongs into Open WebUI's environment. What is there is kept: "
              "settings stay, files that change are shown before and kept beside. Run again, it "
-             "changes nothing and tells what works; with another host, it adds a tenant.",
+             "takes up what was broken off, and tells what works; with another host, it adds a "
+             "tenant.",
     .exit_codes = {"everything works", "it is set up, but something does not work (yet)",
                    "nothing was changed, or a service does not start"},
     .examples = {"owui-spoa setup chat.example.com --upstream 127.0.0.1:3000 \\\n"
@@ -220,7 +292,8 @@ int setup_command(struct command_line *line)
          "carry over a haproxy.cfg as Open WebUI's tutorial has it: hosts, paths and servers "
          "become tenants, with what was wrong mended",
          .text = &wish.tutorial},
-        {"certbot", 0, "FOLDER", "take over certbot's certificates (/etc/letsencrypt, if there)",
+        {"certbot", 0, "FOLDER",
+         "take over certbot's certificates (with --tutorial: /etc/letsencrypt, if there)",
          .text = &wish.certbot},
         {"wait", 0, "SECONDS", "for certificates, at most (180)", .number = &wish.wait_s,
          .max = WAIT_MAX_S},
@@ -238,5 +311,10 @@ int setup_command(struct command_line *line)
     int code = judge_host(line, &wish, host);
     if (code == EXIT_GOOD)
         code = judge(line, &wish);
+    if (code == EXIT_GOOD && !may_start(&wish)) {
+        terminal_complain("setup writes below /etc and starts services: run it as root, for "
+                          "example with sudo; --dry-run looks only");
+        code = EXIT_WRONG;
+    }
     return code == EXIT_GOOD ? set_up(&wish) : code;
 }

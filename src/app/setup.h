@@ -56,11 +56,16 @@ void setup_tell_foreign(const struct setup_plan *plan);
 
 /* Lets HAProxy look at the files before they are in place; what it says is told on stderr. */
 MUST_CHECK bool setup_haproxy_check(const struct setup_plan *plan);
+/* Whether HAProxy can bind its ports; who holds one is told on stderr. */
+MUST_CHECK bool setup_ports_are_free(const struct setup_plan *plan);
 /* The folders that are needed. */
 MUST_CHECK enum error setup_folders(const struct setup_plan *plan, struct error_text *why);
 /* Starts both services, or prints how; false when one does not start, which is told. */
 MUST_CHECK bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish);
 bool setup_has_systemd(void);
+/* Whether one that runs has not read what is on the disk by now. */
+MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan);
+MUST_CHECK bool setup_haproxy_is_behind(const struct setup_plan *plan);
 /* HAProxy takes its files anew. */
 MUST_CHECK bool setup_reload_haproxy(void);
 

@@ -3,10 +3,14 @@
 
 #include "core/memory.h"
 #include "core/whole_file.h"
+#include "hap/secret.h"
 #include "host_file.h"
+#include "person.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -50,6 +54,7 @@ void setup_files_fini(struct setup_files *files)
         free(files->items[i].path);
         free(files->items[i].text);
         free(files->items[i].previous);
+        free(files->items[i].kept);
     }
     free(files->items);
     *files = (struct setup_files){0};
@@ -87,10 +92,17 @@ static struct lines cut_lines(const char *text)
     return lines;
 }
 
+/* Without passwords: terminals are recorded, shared and scrolled through. */
+static void show_line(char mark, struct slice line)
+{
+    struct slice shown = hap_secret_cut(line);
+    printf("    %c %.*s%s\n", mark, SLICE_PRINT(shown), shown.size < line.size ? " ***" : "");
+}
+
 static void show_whole(const struct lines *lines)
 {
     for (size_t i = 0; i < lines->count; i++)
-        printf("    + %.*s\n", SLICE_PRINT(lines->items[i]));
+        show_line('+', lines->items[i]);
 }
 
 /* common[i][j]: how many lines the rests from i and j have in common, in order. */
@@ -158,7 +170,7 @@ static void show_difference(const struct lines *old, const struct lines *new, bo
     }
     for (size_t i = 0; i < count; i++) {
         if (is_near_change(changes, count, i))
-            printf("    %c %.*s\n", changes[i].mark, SLICE_PRINT(changes[i].text));
+            show_line(changes[i].mark, changes[i].text);
         else if (!skipping)
             puts("      ...");
         skipping = !is_near_change(changes, count, i);
@@ -184,15 +196,37 @@ static void show(const struct setup_file *file, bool all)
 
 void setup_files_show(const struct setup_files *files, bool all)
 {
+    bool after_text = true;
     for (size_t i = 0; i < files->count; i++) {
-        if (setup_file_changes(&files->items[i]))
+        bool changes = setup_file_changes(&files->items[i]);
+        if (changes)
             show(&files->items[i], all);
         else
-            printf("\n  as is  %s\n", files->items[i].path);
+            printf("%s  as is  %s\n", after_text ? "\n" : "", files->items[i].path);
+        after_text = changes;
     }
 }
 
 /* -- Writing ----------------------------------------------------------------------------------- */
+
+/* Such a certificate, for one, would never come to be, and only the log would say why. */
+static enum error judge_folder(const char *path, const struct stat *status, mode_t mode,
+                               const char *owner, const char *group, struct error_text *why)
+{
+    struct person service;
+    bool writes = owner != NULL;
+    if (geteuid() != 0 || !person_find(SETUP_SERVICE_USER, &service) ||
+        person_may(&service, status, writes ? 7 : 5))
+        return ERROR_OK;
+    const struct passwd *user = getpwuid(status->st_uid);
+    const struct group *found = getgrgid(status->st_gid);
+    return error_set(why, ERROR_INVALID,
+                     "%s belongs to %s:%s (mode %04o), and the service, which runs as %s, may not "
+                     "%s there: chown %s:%s %s && chmod %04o %s",
+                     path, user != NULL ? user->pw_name : "?", found != NULL ? found->gr_name : "?",
+                     (unsigned)status->st_mode & 07777, service.name, writes ? "write" : "read",
+                     writes ? owner : "", group, path, (unsigned)mode, path);
+}
 
 enum error setup_folder(const char *path, mode_t mode, const char *owner, const char *group,
                         struct error_text *why)
@@ -207,7 +241,7 @@ enum error setup_folder(const char *path, mode_t mode, const char *owner, const 
                          "out of the way",
                          path);
     if (is_there)
-        return ERROR_OK;
+        return judge_folder(path, &status, mode, owner, group, why);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(why, "cannot open %s", path);
@@ -262,7 +296,7 @@ static enum error prepare(const struct setup_file *file, struct host_file *write
                                                file->group, why);
 }
 
-static enum error place(const struct setup_file *file, struct host_file *write, bool keeps,
+static enum error place(struct setup_file *file, struct host_file *write, bool keeps,
                         struct error_text *why)
 {
     enum error error = keeps && file->previous != NULL ? keep(write, why) : ERROR_OK;
@@ -270,14 +304,17 @@ static enum error place(const struct setup_file *file, struct host_file *write, 
         error = host_file_place(write, why);
     if (error != ERROR_OK)
         return error;
-    if (write->kept != NULL)
+    if (write->kept != NULL) {
         printf("  kept    %s\n", write->kept);
+        free(file->kept);
+        file->kept = memory_copy_text(slice_of(write->kept));
+    }
     printf("  written %s\n", file->path);
     return ERROR_OK;
 }
 
 /* All are written beside before one is put in place: a full disk changes nothing. */
-enum error setup_files_write(const struct setup_files *files, bool keeps, struct error_text *why)
+enum error setup_files_write(struct setup_files *files, bool keeps, struct error_text *why)
 {
     struct host_file *writes = memory_new((files->count + 1) * sizeof(*writes));
     enum error error = ERROR_OK;

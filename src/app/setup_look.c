@@ -159,6 +159,14 @@ static bool row(const char *what, bool good, const char *detail)
     return good;
 }
 
+/* Why there was no answer. TLS has few words for it. */
+static const char *failure_of(const struct trial *trial)
+{
+    return strstr(trial->failure, "unrecognized name") != NULL
+               ? "HAProxy has no certificate for this name yet"
+               : trial->failure;
+}
+
 static bool look_at_http(struct trial *trial, const char *host, const char *address)
 {
     char detail[512];
@@ -182,7 +190,7 @@ static bool look_at_certificate(struct trial *trial, const char *host, const cha
     const struct http_probe probe = {.host = host, .connect_to = address};
     try(trial, &probe);
     if (!trial->certified) {
-        snprintf(detail, sizeof(detail), "none is shown: %s", trial->failure);
+        snprintf(detail, sizeof(detail), "none is shown: %s", failure_of(trial));
         return row("TLS", false, detail);
     }
     time_t not_after = (time_t)trial->certificate.not_after_s;
@@ -208,16 +216,18 @@ static bool look_at_https(struct trial *trial, const struct setup_tenant *tenant
     if (good)
         snprintf(detail, sizeof(detail), "/health of %s says 200", tenant->upstream);
     else if (trial->result != HTTP_PROBE_ANSWERED)
-        snprintf(detail, sizeof(detail), "%s", trial->failure);
+        snprintf(detail, sizeof(detail), "%s", failure_of(trial));
     else
         snprintf(detail, sizeof(detail), "%d: is Open WebUI running at %s?", trial->status,
                  tenant->upstream);
     return row("https", good, detail);
 }
 
-static bool look_at_websocket(struct trial *trial, const char *host, const char *address)
+static bool look_at_websocket(struct trial *trial, const struct setup_tenant *tenant,
+                              const char *address)
 {
     char detail[512];
+    const char *host = tenant->host;
     char *origin = memory_format("https://%s", host);
     const struct http_probe probe = {.host = host,
                                      .connect_to = address,
@@ -229,7 +239,10 @@ static bool look_at_websocket(struct trial *trial, const char *host, const char 
     if (good)
         snprintf(detail, sizeof(detail), "opens, from pages of %s", origin);
     else if (trial->result != HTTP_PROBE_ANSWERED)
-        snprintf(detail, sizeof(detail), "%s", trial->failure);
+        snprintf(detail, sizeof(detail), "%s", failure_of(trial));
+    else if (trial->status >= 500)
+        snprintf(detail, sizeof(detail), "%d: is Open WebUI running at %s?", trial->status,
+                 tenant->upstream);
     else
         snprintf(detail, sizeof(detail),
                  "%d: chats would not answer; CORS_ALLOW_ORIGIN has to be %s", trial->status,
@@ -284,7 +297,7 @@ static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
     if (https != NULL) {
         good &= look_at_certificate(trial, tenant->host, https);
         good &= look_at_https(trial, tenant, https);
-        good &= look_at_websocket(trial, tenant->host, https);
+        good &= look_at_websocket(trial, tenant, https);
     }
     good &= look_at_headers(plan, tenant->host, https != NULL ? "https" : "http");
     return good;

@@ -19,8 +19,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define OUR_GROUP "owui-spoa"
-#define STAGING   "letsencrypt-staging"
+#define STAGING "letsencrypt-staging"
 
 enum { PRIVATE_MODE = 0640, PUBLIC_MODE = 0644 };
 
@@ -278,8 +277,8 @@ static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
         route_registry_put(plan->whole.registry, tenant, on_conflict, &diagnostics);
         tenant = NULL;
         print_diagnostics(&diagnostics, 0);
-        good = diagnostics.errors == 0 &&
-               setup_files_add(&plan->files, path, text, PRIVATE_MODE, OUR_GROUP, &why) == ERROR_OK;
+        good = diagnostics.errors == 0 && setup_files_add(&plan->files, path, text, PRIVATE_MODE,
+                                                          SETUP_SERVICE_USER, &why) == ERROR_OK;
         path = text = NULL;
     }
     diagnostics_fini(&diagnostics);
@@ -339,8 +338,8 @@ static bool add_carried_tenant(struct setup_plan *plan, const struct setup_wish 
         json_append_text(hosts, slice_of(wish->host));
     for (size_t i = 0; i < from->path_count && free_count == 0; i++)
         if (from->paths[i].host == NULL)
-            terminal_complain("%s led to %s from any host: name the hosts in the tenant's "
-                              "\"paths\", if it shall still",
+            terminal_complain("%s led here from any host, and does no more: where it shall, name "
+                              "the host in \"paths\" of tenant \"%s\"",
                               from->paths[i].prefix, first);
     char *url = url_of_upstream(from->server, from->tls);
     char *name = name_of(from, first);
@@ -361,16 +360,28 @@ static bool is_host_of_some(const struct tutorial *tutorial, const char *host)
     return false;
 }
 
+/* Who is there by now is what there is to look at. */
+static void note_there(void *context, const struct tenant *tenant)
+{
+    if (tenant->instance_of == NULL)
+        note_tenant(context, tenant);
+}
+
 /* Who names the wrong file must not be told that nothing has to be written. */
 static bool read_tutorial(struct setup_plan *plan, const struct setup_wish *wish, const char *text)
 {
-    if (hap_config_is_ours(slice_of(text)))
+    if (hap_config_is_ours(slice_of(text))) {
+        printf("%s was carried over already\n", wish->tutorial);
+        if (wish->upstream == NULL)
+            route_table_each_tenant(plan->whole.table, note_there, plan);
         return true;
+    }
     tutorial_read(slice_of(text), &plan->tutorial);
     if (plan->tutorial.tenant_count > 0 || wish->upstream != NULL)
         return true;
+    setup_tell_tutorial(&plan->tutorial);
     terminal_complain("--tutorial %s: no server is in it; expected a haproxy.cfg with a backend of "
-                      "Open WebUI's",
+                      "Open WebUI's, and a host or path that leads to it",
                       wish->tutorial);
     return false;
 }
@@ -392,6 +403,7 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
                           wish->tutorial);
         return false;
     }
+    plan->carried = text;
     good = read_tutorial(plan, wish, text);
     if (wish->certbot != NULL)
         name_count = setup_certbot_names(wish->certbot, &names);
@@ -406,7 +418,6 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
     for (size_t i = 0; i < plan->tutorial.tenant_count && good; i++)
         good = add_carried_tenant(plan, wish, &plan->tutorial.tenants[i], names, free_count);
     memory_free_texts(names, free_count);
-    plan->carried = text;
     return good;
 }
 
@@ -546,7 +557,7 @@ bool setup_plan_make(const struct setup_wish *wish, struct setup_plan *plan)
     plan->global_file = plan->files.count;
     enum error error =
         setup_files_add(&plan->files, memory_copy_text(slice_of(wish->configuration)), text,
-                        PRIVATE_MODE, OUR_GROUP, &why);
+                        PRIVATE_MODE, SETUP_SERVICE_USER, &why);
     if (error == ERROR_OK && wish->tutorial != NULL && !add_carried_tenants(plan, wish))
         return false;
     if (error == ERROR_OK && wish->upstream != NULL && !add_wished_tenant(plan, wish))

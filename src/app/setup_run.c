@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,17 +34,28 @@ static char *read_output(int fd)
     return text;
 }
 
+/* Signals that wait until this program is done with something (setup.c) are the child's at once. */
 static bool spawn(const char *program, const char *const *command, int output, pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
     char **arguments;
     memcpy(&arguments, &command, sizeof(arguments)); /* posix_spawn() does not change them */
+    sigemptyset(&none);
     if (posix_spawn_file_actions_init(&actions) != 0)
         return false;
-    bool good = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) == 0 &&
+    if (posix_spawnattr_init(&attributes) != 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return false;
+    }
+    bool good = posix_spawnattr_setsigmask(&attributes, &none) == 0 &&
+                posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK) == 0 &&
+                posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) == 0 &&
                 posix_spawn_file_actions_adddup2(&actions, output, 1) == 0 &&
                 posix_spawn_file_actions_adddup2(&actions, output, 2) == 0 &&
-                posix_spawn(pid, program, &actions, NULL, arguments, environ) == 0;
+                posix_spawn(pid, program, &actions, &attributes, arguments, environ) == 0;
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return good;
 }

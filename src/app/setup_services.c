@@ -81,15 +81,20 @@ static void tell_version(void)
 
 static bool check_drafts(const struct setup_plan *plan, const char *folder)
 {
-    struct hap_config config =
-        plan->whole.configuration->haproxy; /* but for the SPOE file's place */
+    /* But for the places of the SPOE file, and of the certificates when they have none yet. */
+    struct hap_config config = plan->whole.configuration->haproxy;
     struct error_text why;
+    struct stat folder_status;
     char *haproxy_path = memory_format("%s/haproxy.cfg", folder);
     char *spoe_path = memory_format("%s/owui.spoe.cfg", folder);
     const char *previous = plan->files.items[plan->haproxy_file].previous;
     const char *const command[] = {"haproxy", "-c", "-f", haproxy_path, NULL};
     char *output = NULL;
+    char *certificates = memory_format("%s/certs", folder);
     config.spoe_path = spoe_path;
+    if ((stat(crt_dir(plan), &folder_status) != 0 || !S_ISDIR(folder_status.st_mode)) &&
+        mkdir(certificates, 0700) == 0)
+        config.crt_dir = certificates;
     char *text =
         hap_config_write(&config, HAP_ANY, previous != NULL ? slice_of(previous) : SLICE(""), &why);
     bool good = text != NULL && write_draft(haproxy_path, text) &&
@@ -98,9 +103,8 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
     if (text == NULL)
         terminal_complain("%s", why.text);
     else if (!good)
-        terminal_complain("nothing was changed: what HAProxy is to check cannot be written to %s: "
-                          "%s",
-                          folder, strerror(errno));
+        terminal_complain("what HAProxy is to check cannot be written to %s: %s", folder,
+                          strerror(errno));
     else if (status == SETUP_NOT_FOUND)
         terminal_complain("there is no haproxy on this machine: apt-get install haproxy");
     else if (status != 0) {
@@ -109,6 +113,8 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
     }
     unlink(haproxy_path);
     unlink(spoe_path);
+    rmdir(certificates);
+    free(certificates);
     free(output);
     free(text);
     free(haproxy_path);
@@ -119,10 +125,6 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
 bool setup_haproxy_check(const struct setup_plan *plan)
 {
     char folder[] = "/tmp/owui-setup.XXXXXX";
-    if (access(crt_dir(plan), F_OK) != 0) {
-        printf("haproxy -c is left out: %s is not there yet\n", crt_dir(plan));
-        return true;
-    }
     if (mkdtemp(folder) == NULL) {
         perror("owui-spoa: mkdtemp");
         return false;
@@ -164,7 +166,7 @@ static void tell_log(const char *unit)
     char *output = NULL;
     if (setup_run(command, &output) == 0 && output != NULL)
         fputs(output, stderr);
-    terminal_complain("%s does not start. When an address is in use: ss -ltnp 'sport = :80'", unit);
+    terminal_complain("%s does not start", unit);
     free(output);
 }
 
@@ -178,6 +180,16 @@ static bool start(const char *how, const char *unit, bool dry_run)
         return true;
     tell_log(unit);
     return false;
+}
+
+/* What was served before is not served now. */
+static void tell_way_back(const struct setup_file *haproxy)
+{
+    if (haproxy->kept == NULL)
+        return;
+    terminal_complain("when that is mended, run the same command again; back to what was there:");
+    fprintf(stderr, "  cp -p %s %s\n  systemctl restart haproxy.service\n", haproxy->kept,
+            haproxy->path);
 }
 
 /* How to start both where no systemd runs: in a container, by another supervisor. */
@@ -199,20 +211,24 @@ bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish
     const struct setup_file *files = plan->files.items;
     bool haproxy_changes = setup_file_changes(&files[plan->haproxy_file]) ||
                            setup_file_changes(&files[plan->spoe_file]);
-    /* A global file that gets an "acme" section takes a start; other changes are seen by
-     * themselves. */
-    const char *agent = setup_file_changes(&files[plan->global_file]) ? "restart" : "start";
-    const char *haproxy = !haproxy_changes         ? "start"
-                          : plan->haproxy_was_ours ? "reload-or-restart"
-                                                   : "restart";
     if (!setup_has_systemd()) {
         tell_how(plan);
         return true;
     }
+    /* A global file that gets an "acme" section takes a start; other changes are seen by
+     * themselves. */
+    bool agent_changes = setup_file_changes(&files[plan->global_file]);
+    const char *agent = agent_changes || setup_agent_is_behind(plan) ? "restart" : "start";
+    const char *haproxy = haproxy_changes && !plan->haproxy_was_ours         ? "restart"
+                          : haproxy_changes || setup_haproxy_is_behind(plan) ? "reload-or-restart"
+                                                                             : "start";
     puts(wish->dry_run ? "\nwould be run:" : "\nstarting:");
     /* HAProxy first: the agent begins with an order, whose challenge comes in through HAProxy. */
-    return start(haproxy, "haproxy.service", wish->dry_run) &&
-           start(agent, "owui-spoa.service", wish->dry_run);
+    if (!start(haproxy, "haproxy.service", wish->dry_run)) {
+        tell_way_back(&files[plan->haproxy_file]);
+        return false;
+    }
+    return start(agent, "owui-spoa.service", wish->dry_run);
 }
 
 bool setup_reload_haproxy(void)

@@ -633,7 +633,7 @@ static void judge_routes(struct reading *reading, const struct line *line)
         else if (condition == ON_PATH && !challenge)
             add_note(reading, TUTORIAL_MENDED, line->number,
                      "Open WebUI has no base path (open-webui#25971): a path cannot serve its "
-                     "pages; now the path redirects to the tenant's host");
+                     "pages; it can lead to the tenant's host (\"paths\")");
     } else if (word_is(line, 0, "use_backend")) {
         take_use_backend(reading, line);
     } else if (word_is(line, 0, "default_backend") && line->count > 1) {

@@ -4,6 +4,7 @@ systemd is shown by tests/package; here nothing is started."""
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -132,7 +133,7 @@ def test_a_name_of_the_world_is_as_dns_has_it(place):
     [
         ((), "which host?"),
         ((HOST,), "where does Open WebUI listen?"),
-        ((HOST, *UPSTREAM, "--email", "me"), "is not an address"),
+        ((HOST, *UPSTREAM, "--email", "me"), "expected an address such as you@"),
         ((HOST, *UPSTREAM, "--staging", "--directory", "https://x/"), "does not go with"),
         ((HOST, *UPSTREAM, "--ca-file", "/nowhere.pem"), "cannot be read"),
         ((HOST, "--upstream", "127.0.0.1:99999"), "E207"),
@@ -172,7 +173,109 @@ def test_nobody_to_ask_means_no(place):
     before = place.written()
     done = run_agent_command("setup", HOST, *UPSTREAM, "-c", place.config, "--no-start")
     assert done.returncode == 2 and "say --yes" in done.stderr
+    assert "nothing was changed" in done.stderr and place.written() == before
+
+
+def test_a_no_is_confirmed(place):
+    before = place.written()
+    text, code = typed(place.command(HOST, *UPSTREAM)[:-1], SANITIZERS, answer="n\n")
+    assert code == 2 and "nothing was changed" in text and place.written() == before
+
+
+def test_what_haproxy_refuses_is_told_before_anybody_is_asked(place):
+    """Its folder of certificates need not be there for that."""
+    (place.haproxy / "certs").rmdir()
+    place.run(HOST, *UPSTREAM)
+    (place.haproxy / "certs").rmdir()
+    path = place.haproxy / "haproxy.cfg"
+    mark = "    # own lines, defaults (kept when this file is written again)\n"
+    path.write_text(path.read_text().replace(mark, mark + "    no such keyword\n"))
+    before = place.written()
+    done = place.run("team.example.test", *UPSTREAM, mode="--config=" + str(place.config))
+    assert done.returncode == 2 and "unknown keyword" in done.stderr and "--yes" not in done.stderr
     assert place.written() == before
+
+
+SECRETS = """\
+userlist people
+    user anna insecure-password S3CRET-1
+    user berta password $6$S3CRET-2 groups all
+listen stats
+    bind :8404
+    stats auth admin:S3CRET-3
+    # stats auth admin:S3CRET-4
+backend b
+    http-request set-header Authorization "Basic S3CRET-5"
+    http-request set-header X-Api-Key S3CRET-6
+    http-check send meth GET uri / hdr authorization "Bearer S3CRET-7"
+    tcp-check send AUTH\\ S3CRET-8\\r\\n
+    server s 127.0.0.1:3000
+global
+    setenv PASS S3CRET-9
+"""
+
+
+def test_the_difference_keeps_quiet(place):
+    """A terminal is recorded, shared and scrolled through; what differs is told without them."""
+    (place.haproxy / "haproxy.cfg").write_text(SECRETS)
+    done = place.run(HOST, *UPSTREAM, mode="--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "S3CRET" not in done.stdout
+    for line in (
+        "    -     user anna insecure-password ***",
+        "    -     stats auth ***",
+        "    -     http-request set-header Authorization ***",
+        "    -     server s 127.0.0.1:3000",
+    ):
+        assert line in done.stdout.splitlines(), done.stdout
+    plus = [line for line in done.stdout.splitlines() if line.startswith("    + ")]
+    assert len(plus) > 300 and [line for line in plus if "***" in line] == []
+
+
+def test_a_file_with_nothing_to_carry_over_is_told(place):
+    path = place.haproxy / "haproxy.cfg"
+    path.write_text("global\ndefaults\n    mode http\n")  # as the distribution has it
+    before = place.written()
+    done = place.run("--tutorial", path)
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 2 and f"{path}: no server is in it" in told
+    assert place.written() == before
+
+
+def test_what_was_carried_over_is_looked_at_again(place):
+    """haproxy.cfg is no tutorial's any more: its tenants are those that there are."""
+    path = place.haproxy / "haproxy.cfg"
+    path.write_text((REPOSITORY / "tests/package/tutorial.cfg").read_text())
+    place.run("--tutorial", path)
+    done = place.run("--tutorial", path, mode="--dry-run")
+    told = " ".join(done.stdout.split())
+    assert done.returncode == 0 and "nothing has to be written" in told
+    assert "was carried over already" in told
+
+
+@pytest.mark.parametrize("signal_name", ["INT", "TERM", "HUP"])
+def test_a_signal_leaves_nothing_behind(place, tmp_path, signal_name):
+    """It comes while HAProxy looks at the drafts, which may hold an admin's passwords."""
+    haproxy = tmp_path / "bin" / "haproxy"
+    haproxy.parent.mkdir()
+    haproxy.write_text(
+        f'#!/bin/sh\necho "$3" >{tmp_path}/draft; kill -{signal_name} $PPID; sleep 0.2\n'
+    )
+    haproxy.chmod(0o755)
+    before = place.written()
+    done = subprocess.run(
+        list(map(str, place.command(HOST, *UPSTREAM))),
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        env={**os.environ, **SANITIZERS, "PATH": f"{haproxy.parent}:{os.environ['PATH']}"},
+    )
+    draft = pathlib.Path((tmp_path / "draft").read_text().strip())
+    assert draft.name == "haproxy.cfg" and not draft.parent.exists()
+    assert done.returncode == -signal.Signals[f"SIG{signal_name}"]
+    (tmp_path / "draft").unlink()
+    haproxy.unlink()
+    assert place.written() == {k: v for k, v in before.items() if not k.startswith("bin/")}
 
 
 def test_haproxy_has_the_last_word(place):
@@ -228,7 +331,7 @@ def test_a_path_alone_needs_a_host(place, tmp_path):
     assert done.returncode == 2 and "a host of its own" in done.stderr
     done = place.run(HOST, "--tutorial", source)
     assert done.returncode == 0, done.stderr
-    assert place.tenant()["hosts"] == [HOST] and "/owui led to" in done.stderr
+    assert place.tenant()["hosts"] == [HOST] and "/owui led here from any host" in done.stderr
 
 
 def test_what_ends_with_somebody_elses_file_is_told(place):

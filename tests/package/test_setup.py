@@ -5,6 +5,7 @@ import asyncio
 import os
 import pathlib
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -168,6 +169,49 @@ def test_what_does_not_work_is_told(installed, pebble):
     assert "is Open WebUI running at http://127.0.0.1:9?" in done.stdout
 
 
+def test_a_port_that_is_taken_changes_nothing(installed, pebble):
+    """HAProxy would not start, and the one before would have been stopped for it."""
+    machine = installed
+    before, pid = files_of(machine), machine.run("pgrep -x haproxy").stdout
+    with socket.create_server(("0.0.0.0", 80)):
+        done = set_up(machine, pebble, HOST, "--upstream 127.0.0.1:3000", check=False)
+    assert done.returncode == 2 and "port 80 is taken by" in done.stderr
+    assert "nothing was changed" in done.stderr and files_of(machine) == before
+    assert machine.run("pgrep -x haproxy").stdout == pid
+
+
+def test_a_folder_of_somebody_else_is_told(installed, pebble, upstreams):
+    """The agent could write no certificate, and nothing but its log would say why."""
+    machine = installed
+    machine.run("chown root:root /etc/haproxy/certs; chmod 0755 /etc/haproxy/certs")
+    before = files_of(machine)
+    done = set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address, check=False)
+    mend = "chown owui-spoa:haproxy /etc/haproxy/certs && chmod 2750 /etc/haproxy/certs"
+    assert done.returncode == 2 and mend in done.stderr and files_of(machine) == before
+    machine.run(mend)
+    set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
+
+
+def test_what_was_broken_off_is_taken_up(installed, pebble, upstreams):
+    """Files are written, and nothing that runs has read them."""
+    machine = installed
+    machine.run("systemctl start owui-spoa")
+    wish = (HOST, "--upstream", upstreams["chat"].address)
+    set_up(machine, pebble, *wish, "--no-start")
+    done = set_up(machine, pebble, *wish)
+    assert "nothing has to be written" in done.stdout
+    check_https(pebble, HOST, "chat")
+    pids = machine.run("pgrep -x 'haproxy|owui-spoa'").stdout
+    set_up(machine, pebble, *wish)
+    assert machine.run("pgrep -x 'haproxy|owui-spoa'").stdout == pids
+
+
+def test_who_is_not_root_is_told(installed):
+    command = f"owui-spoa setup {HOST} --upstream 127.0.0.1:3000"
+    done = installed.run(f"su nobody -s /bin/sh -c '{command}'", check=False)
+    assert done.returncode == 2 and "run it as root" in done.stderr
+
+
 def certbot_folder(machine, authority, tmp_path):
     """As certbot leaves it: archive, and links in live; for root alone."""
     for name in (HOST, TEAM, "example.test"):
@@ -233,7 +277,9 @@ def test_the_tutorial_is_carried_over(installed, pebble, upstreams, authority, t
     assert request(80, "/", "nobody.test").status == 404
 
     again = set_up(machine, pebble, "--tutorial /etc/haproxy/haproxy.cfg", check=False)
-    assert "nothing has to be written" in again.stdout
+    assert "nothing has to be written" in again.stdout and again.returncode == 0
+    for host in (HOST, TEAM):
+        assert f"\n  {host}\n" in again.stdout  # looked at again
 
 
 def commands_of(section):

@@ -44,8 +44,8 @@ def wide_lines(text, columns=COLUMNS):
     ]
 
 
-def typed(command, env=None, columns=COLUMNS, rows=40):
-    """What the command prints on a terminal, and its exit code."""
+def typed(command, env=None, columns=COLUMNS, rows=40, answer=""):
+    """What the command prints on a terminal where somebody types the answer; its exit code."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm", **(env or {})}
@@ -54,6 +54,7 @@ def typed(command, env=None, columns=COLUMNS, rows=40):
         [str(word) for word in command], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
     )
     os.close(theirs)
+    os.write(ours, answer.encode())
     printed = b""
     try:
         while chunk := os.read(ours, 65536):
