@@ -6,8 +6,10 @@
 #include "core/memory.h"
 #include "terminal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct configuration *ask_configuration(const char *path)
 {
@@ -20,7 +22,11 @@ struct configuration *ask_configuration(const char *path)
             fputs(text, stderr);
         free(text);
     }
-    if (configuration == NULL)
+    if (configuration == NULL && access(path, R_OK) != 0 && errno == EACCES)
+        terminal_complain("%s may not be read by everybody: run this as root, for example with "
+                          "sudo",
+                          path);
+    else if (configuration == NULL)
         terminal_complain("%s cannot be read; -c FILE names another one", path);
     tenant_file_fini(&tenants);
     diagnostics_fini(&diagnostics);

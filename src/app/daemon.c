@@ -90,8 +90,9 @@ static void tell_ready(const struct daemon *daemon)
 {
     char status[128];
     const struct snapshot *snapshot = publisher_snapshot(daemon->publisher);
-    snprintf(status, sizeof(status), "generation %llu, %zu tenants",
-             (unsigned long long)snapshot->generation, route_table_tenant_count(snapshot->table));
+    size_t tenants = route_table_tenant_count(snapshot->table);
+    snprintf(status, sizeof(status), "generation %llu, %zu tenant%s",
+             (unsigned long long)snapshot->generation, tenants, tenants == 1 ? "" : "s");
     service_ready(status);
 }
 

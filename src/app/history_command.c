@@ -47,13 +47,28 @@ static char *join_names(const struct json *names)
     return whole;
 }
 
+/* A change that no tenant's behaviour shows is told by its files. */
+static char *join_changed(const struct json *record)
+{
+    const struct json *files = json_get(record, "files");
+    struct json *names = json_new_array();
+    for (size_t i = 0; i < json_count(files); i++) {
+        struct slice name = ask_text(json_at(files, i), "name");
+        json_append_text(names, slice_equal(name, SLICE("@global")) ? SLICE("global file") : name);
+    }
+    const struct json *tenants = json_get(record, "tenants");
+    char *text = join_names(json_count(tenants) > 0 ? tenants : names);
+    json_free(names);
+    return text;
+}
+
 /* What, and by whom if that is known, as far as a line goes. */
 static void print_row(const struct json *record)
 {
     enum { WHAT_COLUMN = 28 };
     struct slice what = ask_text(record, "what");
     struct slice who = ask_text(record, "who");
-    char *done = what.size > 0 ? memory_copy_text(what) : join_names(json_get(record, "tenants"));
+    char *done = what.size > 0 ? memory_copy_text(what) : join_changed(record);
     char *text = memory_format("%s%s%.*s", done, who.size > 0 ? ", by " : "", SLICE_PRINT(who));
     printf("%5lld  ", (long long)ask_number(record, "id"));
     print_when(ask_number(record, "when"));

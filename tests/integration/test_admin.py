@@ -805,6 +805,9 @@ def test_every_change_is_told_with_who_and_what(by_hand):
     code, text, _ = stack.admin.run("history")
     assert code == 0 and "change tenant two" in text
     assert stack.admin.run("history", 99)[0] == 1
+    stack.file.write_text(stack.file.read_text() + "\n")  # nothing that a tenant shows
+    wait_until(lambda: len(history(stack)) == 4, "written down")
+    assert "  sales.json, by whoever" in stack.admin.run("history")[1]
 
 
 def test_a_rollback_writes_the_files_back(by_hand):
