@@ -175,7 +175,8 @@ static bool check_loop(const struct node *node, const struct configuration *conf
         if (address == NULL)
             continue;
         node_report(node, JSON_PART_VALUE, CODE_UPSTREAM_LOOP,
-                    memory_format("Open WebUI must listen somewhere else"),
+                    memory_format("Open WebUI must listen somewhere else; without a port, "
+                                  "http:// is port 80 and https:// 443"),
                     "the upstream is \"%s\" of this configuration's \"%s\"", address, own[i].what);
         return false;
     }
