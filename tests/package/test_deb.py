@@ -203,8 +203,12 @@ def test_removing_keeps_and_purging_takes(machine, served):
     machine.path("/var/lib/owui-spoa/account.key").write_text("key")
     if served:
         machine.path("/etc/haproxy/certs/chat.test.pem").write_text("pem")
+        machine.run("owui-spoa haproxy-config --out /etc/haproxy")
 
-    machine.run("apt-get -q -y remove owui-spoa")
+    # HAProxy asks for what is gone, and what to do about that is told.
+    told = machine.run("apt-get -q -y remove owui-spoa").stdout
+    back = "cp -p /etc/haproxy/haproxy.cfg.before /etc/haproxy/haproxy.cfg"
+    assert (back in told and "answers 503" in told) == served
     assert state(machine, "owui-spoa") != "active"
     assert state(machine, "owui-spoa.socket") != "active"
     for name in (
