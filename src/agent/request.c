@@ -19,6 +19,13 @@ static struct slice text_of(const struct spop_value *value)
     return value->type == SPOP_STRING ? value->bytes : (struct slice){0};
 }
 
+/* HAProxy sends no address as a text, some of which have the size of one. */
+static bool take_peer(struct client_question *client, const struct spop_value *value)
+{
+    return (value->type == SPOP_IPV4 || value->type == SPOP_IPV6) &&
+           ip_from_bytes(value->bytes, &client->peer);
+}
+
 static uint32_t count_of(const struct spop_value *value)
 {
     if (value->type < SPOP_INT32 || value->type > SPOP_UINT64 || value->integer < 0)
@@ -92,7 +99,7 @@ static unsigned take_3(struct request *request, const char *name, const struct s
 {
     struct client_question *client = &request->client;
     switch (NAME3(name[0], name[1], name[2])) {
-    case NAME3('s', 'r', 'c'): return ip_from_bytes(value->bytes, &client->peer) ? HAVE_SRC : 0;
+    case NAME3('s', 'r', 'c'): return take_peer(client, value) ? HAVE_SRC : 0;
     case NAME3('t', 'l', 's'): client->peer_tls = value->boolean; return HAVE_TLS;
     case NAME3('x', 'f', 'p'): client->forwarded_proto = text_of(value); break;
     case NAME3('r', 'i', 'd'): client->request_id = text_of(value); break;
