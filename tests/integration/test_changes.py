@@ -399,7 +399,7 @@ def test_the_service_manager_is_told(agent, manager, monkeypatch):
     monkeypatch.setenv("WATCHDOG_USEC", "200000")
     stack = agent({"a": tenant(1)})
     ready = manager.recv(4096).decode()
-    assert "READY=1" in ready and "1 tenants" in ready
+    assert "READY=1" in ready and "1 tenant" in ready
     assert "listening" in log(stack)
 
     def until(word):

@@ -8,9 +8,8 @@ import socket
 
 import pytest
 
-from support.clients import Echo, echo, request
+from support.clients import HANDSHAKE, SOCKET, Echo, echo, request
 from support.processes import free_port, wait_until
-from test_paths import HANDSHAKE, SOCKET
 from support.stack import run_agent_command
 
 API_KEY = ("Authorization", "Bearer sk-0123456789abcdef0123456789abcdef")

@@ -9,11 +9,18 @@ import time
 
 import pytest
 
-from support.clients import Http2, connect, read_answer, request, request_bytes
+from support.clients import (
+    HANDSHAKE,
+    SOCKET,
+    Http2,
+    connect,
+    read_answer,
+    request,
+    request_bytes,
+)
 from support.processes import wait_until
 from support.stack import HAPROXY_VERSION, run_agent_command
 from support.tenants import TRUSTED_PROXY
-from test_origin import SOCKET, UPGRADE
 
 SIGN_IN = "/api/v1/auths/signin"
 SIGN_IN_BODY = json.dumps({"email": "a@b.test", "password": "x"}).encode()
@@ -286,7 +293,7 @@ def test_a_body_of_unknown_length(limits):
 @contextlib.contextmanager
 def websocket(stack, host, target=SOCKET):
     with connect(stack.http_port) as sock:
-        sock.sendall(request_bytes("GET", target, host, UPGRADE))
+        sock.sendall(request_bytes("GET", target, host, HANDSHAKE))
         yield read_answer(sock).status, sock
 
 

@@ -9,19 +9,12 @@ import threading
 
 import pytest
 
-from support.clients import request
+from support.clients import HANDSHAKE, SOCKET, request
 from support.processes import free_port, wait_until
-from support.stack import REPOSITORY, Upstream, run_agent_command
+from support.stack import HAPROXY_VERSION, REPOSITORY, Upstream, run_agent_command
 from test_admin import Admin
 
-HANDSHAKE = [
-    ("Connection", "Upgrade"),
-    ("Upgrade", "websocket"),
-    ("Sec-WebSocket-Version", "13"),
-    ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
-]
 SIGN_IN, CERTIFIED = "login.example.test", "chat.example.test"
-SOCKET = "/ws/socket.io/?EIO=4&transport=websocket"
 
 
 def table():
@@ -95,6 +88,12 @@ def two_parsers(stack):
     assert status == 400 and word.startswith("host-")
 
 
+def length(stack):
+    if HAPROXY_VERSION < (3, 2):
+        chunked = [("Transfer-Encoding", "chunked")]
+        assert seen(stack, "good.test", "/api/echo", chunked) == (411, "length")
+
+
 def limit(stack):
     wait_until(lambda: seen(stack, "few.test") == (429, "requests"), "it is over its limit", 30)
 
@@ -134,6 +133,7 @@ TRIED = {
     "404, `X-Refused: unknown-host`": unknown_host,
     "404, `X-Refused: scanner`": scanner,
     "400, `X-Refused: host-...` or `path-...`": two_parsers,
+    "411, `X-Refused: length`": length,
     "429, `X-Refused: requests`, `signin` or `websockets`": limit,
     "pages load, chat does not answer; 403, `X-Refused: origin`": origin,
     "pages load, chat does not answer; no `X-Refused`": cors,
