@@ -175,6 +175,9 @@ const char *hap_spoe_path(const struct hap_config *config) __attribute__((return
  * its owner may write to, and which HAProxy does not go into by itself. The caller frees it. */
 char *hap_placeholder_path(const struct hap_config *config);
 
+/* Whether owui_NAME is a section of the agent's own, so that no backend can have the name. */
+bool hap_backend_is_reserved(const char *name);
+
 /* Whether all values can stand in the file and every agent is within HAProxy's reach. */
 MUST_CHECK enum error hap_config_check(const struct hap_config *config, struct error_text *text);
 

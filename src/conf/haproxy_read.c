@@ -264,18 +264,23 @@ static void read_check(const struct node *node, void *target)
                     SLICE_PRINT(text));
 }
 
+static bool is_backend_name(struct slice name)
+{
+    bool good = name.size > 0 && name.size <= 40;
+    for (size_t i = 0; good && i < name.size; i++) {
+        char c = name.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    }
+    return good;
+}
+
 static void read_backend(const struct node *node, struct hap_config *haproxy)
 {
     static const struct option OPTIONS[] = {
         {"servers", read_servers},
         {"check", read_check},
     };
-    bool good = node->key.size > 0 && node->key.size <= 40;
-    for (size_t i = 0; good && i < node->key.size; i++) {
-        char c = node->key.data[i];
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    }
-    if (!good) {
+    if (!is_backend_name(node->key)) {
         node_report(node, JSON_PART_KEY, CODE_BAD_NAME, NULL,
                     "\"%.*s\" is not a name for a backend: up to 40 of a-z, 0-9, \"_\", \"-\"",
                     SLICE_PRINT(node->key));
@@ -285,6 +290,11 @@ static void read_backend(const struct node *node, struct hap_config *haproxy)
         return;
     struct hap_backend *backend = &haproxy->backends[haproxy->backend_count++];
     *backend = (struct hap_backend){.name = memory_copy_text(node->key)};
+    if (hap_backend_is_reserved(backend->name))
+        node_report(node, JSON_PART_KEY, CODE_BAD_NAME,
+                    memory_copy_text(SLICE("give it another name")),
+                    "a backend cannot have the name \"%s\": owui_%s is the agent's own",
+                    backend->name, backend->name);
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), backend);
 }
 

@@ -156,7 +156,7 @@ static enum error check_values(const char *what, char *const *values, size_t cou
     return ERROR_OK;
 }
 
-static bool backend_name_reserved(const char *name)
+bool hap_backend_is_reserved(const char *name)
 {
     static const char *const RESERVED[] = {"acme",     "agents", "agents_other",   "answer",
                                            "http",     "https",  "https_noverify", "refuse",
@@ -175,7 +175,7 @@ static enum error check_backends(const struct hap_config *config, struct error_t
         if (error == ERROR_OK)
             error = check_values("a backend's server", backend->servers, backend->server_count,
                                  byte_is_plain, text);
-        if (error == ERROR_OK && backend_name_reserved(backend->name))
+        if (error == ERROR_OK && hap_backend_is_reserved(backend->name))
             error = error_set(text, ERROR_INVALID,
                               "a backend cannot have the name \"%s\": owui_%s is the agent's own",
                               backend->name, backend->name);

@@ -138,6 +138,7 @@ static const struct row {
     {CODE_BAD_FILE_NAME, "\"haproxy\": {\"crt_dir\": \"/etc/\\nglobal\"}", GOOD, "file name"},
     {CODE_BAD_NAME, "\"listen_group\": \"no way\"", GOOD, "is not a name"},
     {CODE_BAD_NAME, "\"haproxy\": {\"backends\": {\"A b\": {}}}", GOOD, "for a backend"},
+    {CODE_BAD_NAME, "\"haproxy\": {\"backends\": {\"requests\": {}}}", GOOD, "is the agent's own"},
     {CODE_BAD_URL, "\"unknown_host\": {\"action\": \"redirect\", \"to\": \"https://a.test/x\"}",
      GOOD, "scheme and host"},
     {CODE_BAD_URL, "\"acme\": {\"directory\": \"http://ca.test/dir\"}", GOOD, "letsencrypt"},
