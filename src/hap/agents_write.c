@@ -52,6 +52,8 @@ static void put_backend(const struct page *page, bool is_other)
                   "    mode tcp\n    option redispatch 1\n");
     else
         put_since(page, HAP_3_2, "3.1", "    mode spop\n    retries 0\n", "    mode tcp\n");
+    /* Of the defaults, and warned of where it is not HTTP. */
+    put_since(page, HAP_3_2, "3.2", "    no option http-drop-request-trailers\n", "");
     put(page,
         "    no option http-no-delay\n"
         "    balance roundrobin\n"
