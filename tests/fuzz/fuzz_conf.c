@@ -2,6 +2,7 @@
  * keeps out of HAProxy's configuration everything that could mean something there. */
 #include "conf/whole.h"
 #include "fuzz/fuzz.h"
+#include "route/replica.h"
 #include "support/fuzz_input.h"
 #include "json/json.h"
 
@@ -53,23 +54,29 @@ static void check_haproxy(const struct hap_config *haproxy)
     }
 }
 
+static void check_upstream(const struct whole *whole, const struct upstream *upstream)
+{
+    FUZZ_REQUIRE(upstream->port > 0);
+    FUZZ_REQUIRE((upstream->host != NULL) == !upstream->per_label);
+    check_word(upstream->host);
+    check_word(upstream->server_name);
+    FUZZ_REQUIRE(upstream->scheme != UPSTREAM_HTTPS || upstream->per_label ||
+                 upstream->server_name != NULL);
+    if (whole->configuration != NULL && upstream->address.family != IP_NONE)
+        FUZZ_REQUIRE(settings_upstream_allowed(whole->configuration->settings, &upstream->address));
+}
+
 static void check_tenant(void *context, const struct tenant *tenant)
 {
     const struct whole *whole = context;
     FUZZ_REQUIRE(tenant_name_valid(slice_of(tenant->name)));
     FUZZ_REQUIRE(tenant->host_count + tenant->path_count > 0);
     FUZZ_REQUIRE(tenant->place.line > 0);
-    const struct upstream *upstream = &tenant->upstream;
-    if (tenant->backend == NULL) {
-        FUZZ_REQUIRE(upstream->port > 0);
-        FUZZ_REQUIRE((upstream->host != NULL) == !upstream->per_label);
-        check_word(upstream->host);
-        check_word(upstream->server_name);
-        FUZZ_REQUIRE(upstream->scheme != UPSTREAM_HTTPS || upstream->per_label ||
-                     upstream->server_name != NULL);
-    }
-    if (whole->configuration != NULL && upstream->address.family != IP_NONE)
-        FUZZ_REQUIRE(settings_upstream_allowed(whole->configuration->settings, &upstream->address));
+    if (tenant->replicas != NULL)
+        for (size_t i = 0; i < tenant->replicas->count; i++)
+            check_upstream(whole, &tenant->replicas->items[i].upstream);
+    else if (tenant->backend == NULL)
+        check_upstream(whole, &tenant->upstream);
     for (size_t i = 0; i < tenant->host_count; i++) {
         struct route_match match;
         if (tenant->hosts[i].wildcard)
