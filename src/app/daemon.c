@@ -34,6 +34,7 @@
 #include "terminal.h"
 #include "trace.h"
 #include "troubles.h"
+#include "view.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -92,7 +93,7 @@ static void tell_ready(const struct daemon *daemon)
     const struct snapshot *snapshot = publisher_snapshot(daemon->publisher);
     size_t tenants = route_table_tenant_count(snapshot->table);
     snprintf(status, sizeof(status), "generation %llu, %zu tenant%s",
-             (unsigned long long)snapshot->generation, tenants, tenants == 1 ? "" : "s");
+             (unsigned long long)snapshot->generation, tenants, plural_s(tenants));
     service_ready(status);
 }
 

@@ -2,34 +2,27 @@
  * be found out by a HAProxy that does not start, when the one before has been stopped. */
 #include "core/ip.h"
 #include "core/memory.h"
+#include "net/listener.h"
 #include "setup.h"
 #include "setup_run.h"
 #include "sidecar/loopback.h"
 #include "terminal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* As HAProxy binds: beside the HAProxy that runs, and beside nobody who does not share. */
-static bool is_taken(const struct ip *ip, uint16_t port)
+static bool is_taken(const struct listen_address *address)
 {
-    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    bool is_six = ip->family == IP_V6;
     const int yes = 1;
-    memcpy(&four.sin_addr, ip->bytes, sizeof(four.sin_addr));
-    memcpy(&six.sin6_addr, ip->bytes, sizeof(six.sin6_addr));
-    int fd = socket(is_six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr *socket_address = (const void *)&address->socket;
+    int fd = socket(socket_address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool taken = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
                  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) == 0 &&
-                 bind(fd, is_six ? (const struct sockaddr *)&six : (const struct sockaddr *)&four,
-                      is_six ? sizeof(six) : sizeof(four)) != 0 &&
-                 errno == EADDRINUSE;
+                 bind(fd, socket_address, address->socket_size) != 0 && errno == EADDRINUSE;
     if (fd >= 0)
         close(fd);
     return taken;
@@ -56,7 +49,12 @@ static bool is_free(const char *address, const char *key)
 {
     struct ip ip;
     uint16_t port;
-    if (!ip_parse_with_port(slice_of(address), &ip, &port) || !is_taken(&ip, port))
+    struct listen_address own;
+    char *text = memory_format("tcp:%s", address);
+    bool taken = ip_parse_with_port(slice_of(address), &ip, &port) &&
+                 listen_address_parse(slice_of(text), &own, NULL) == ERROR_OK && is_taken(&own);
+    free(text);
+    if (!taken)
         return true;
     char *holder = holder_of(port);
     terminal_complain("port %u is taken by %s, and HAProxy needs it: stop that and disable it, or "

@@ -63,9 +63,9 @@ static void print_status(const struct json *status)
     printf("%-*s%lld, hash %.*s\n", LABEL_WIDTH, "generation",
            (long long)ask_number(status, "generation"), SLICE_PRINT(ask_text(status, "hash")));
     print_counts("tenants", json_get(status, "tenants"));
-    long long connections = ask_number(status, "connections");
-    printf("%-*s%lld, with %lld connection%s from HAProxy\n", LABEL_WIDTH, "loops",
-           (long long)ask_number(status, "loops"), connections, connections == 1 ? "" : "s");
+    size_t connections = (size_t)ask_number(status, "connections");
+    printf("%-*s%lld, with %zu connection%s from HAProxy\n", LABEL_WIDTH, "loops",
+           (long long)ask_number(status, "loops"), connections, plural_s(connections));
     print_counts("decisions", json_get(status, "decisions"));
     print_counts("refusals", json_get(status, "refusals"));
     print_haproxys(json_get(status, "haproxys"));

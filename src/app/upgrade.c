@@ -15,6 +15,7 @@
 #include "streams.h"
 #include "terminal.h"
 #include "upgrade_lock.h"
+#include "view.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -266,8 +267,8 @@ static void say_left(const struct upgrade *upgrade, int64_t left_ms)
 {
     const struct streams_told *told = &upgrade->left;
     say(upgrade, "under way: %zu request%s, %zu WebSocket%s (%zu busy); %llds left", told->requests,
-        told->requests == 1 ? "" : "s", told->sockets, told->sockets == 1 ? "" : "s",
-        told->busy_sockets, (long long)(left_ms / 1000));
+        plural_s(told->requests), told->sockets, plural_s(told->sockets), told->busy_sockets,
+        (long long)(left_ms / 1000));
 }
 
 static bool same_counts(const struct streams_told *a, const struct streams_told *b)
@@ -324,11 +325,11 @@ static bool drain(struct upgrade *upgrade)
     const struct streams_told *left = &upgrade->left;
     if (left->requests + left->busy_sockets > 0)
         say(upgrade, "after %u s, %zu request%s and %zu busy WebSocket%s have not ended",
-            upgrade->wish->wait_s, left->requests, left->requests == 1 ? "" : "s",
-            left->busy_sockets, left->busy_sockets == 1 ? "" : "s");
+            upgrade->wish->wait_s, left->requests, plural_s(left->requests), left->busy_sockets,
+            plural_s(left->busy_sockets));
     if (!upgrade->wish->keeps_sockets && left->sockets > 0) {
         upgrade->closed = streams_close_sockets(upgrade->streams);
-        say(upgrade, "closed %zu WebSocket%s", upgrade->closed, upgrade->closed == 1 ? "" : "s");
+        say(upgrade, "closed %zu WebSocket%s", upgrade->closed, plural_s(upgrade->closed));
     }
     upgrade->stage = STAGE_STOPPED;
     return !upgrade->is_interrupted;

@@ -10,6 +10,7 @@
  * Each input is a block of its own, so that ASan sees one byte read too far.
  */
 #include "fuzz/fuzz.h"
+#include "support/chance.h"
 #include "support/vector.h"
 
 #include <dirent.h>
@@ -40,13 +41,9 @@ __attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size,
 
 static uint64_t random_state;
 
-/* xorshift64*: small, and the same everywhere. */
 static uint32_t next_random(void)
 {
-    random_state ^= random_state >> 12;
-    random_state ^= random_state << 25;
-    random_state ^= random_state >> 27;
-    return (uint32_t)((random_state * 0x2545f4914f6cdd1dULL) >> 32);
+    return chance_next(&random_state);
 }
 
 static void overwrite(uint8_t *data, size_t at)

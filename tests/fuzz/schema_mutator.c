@@ -8,6 +8,7 @@
 
 #include "conf/configuration.h"
 #include "fuzz/fuzz.h"
+#include "support/chance.h"
 
 #include <jansson.h>
 #include <pcre2.h>
@@ -104,13 +105,10 @@ struct chance {
     uint64_t state;
 };
 
-/* Below `end`, which is not 0. xorshift64* (Vigna): the same for the same seed, everywhere. */
+/* Below `end`, which is not 0. */
 static size_t below(struct chance *chance, size_t end)
 {
-    chance->state ^= chance->state >> 12;
-    chance->state ^= chance->state << 25;
-    chance->state ^= chance->state >> 27;
-    return (size_t)((chance->state * UINT64_C(0x2545F4914F6CDD1D)) >> 33) % end;
+    return chance_next(&chance->state) % end;
 }
 
 static bool one_in(struct chance *chance, size_t end)
