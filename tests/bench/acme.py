@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Seconds per certificate, against one pebble that validates without sleeping, in one run: the
-worker (release build), uacme, certbot. What is not installed is left out.
+worker (release build), uacme, certbot. What is not installed is left out: packaging/deps/install bench.
 
     acme.py [--each N] [--many N]
 """

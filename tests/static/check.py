@@ -7,6 +7,7 @@
     check.py headers CC FLAG...      every header compiles on its own
     check.py format [--fix]          clang-format and black leave the files as they are
     check.py scripts                 shellcheck over the bash scripts
+    check.py packages                each list that is asked for is in packaging/deps, and asked for
 
 Each prints what is wrong as file:line: message and exits with 1, or prints one line of summary.
 """
@@ -231,6 +232,29 @@ def check_scripts():
     return run.returncode
 
 
+INSTALL = re.compile(rb"packaging/deps/install((?: [a-z]+)+)")
+
+
+def check_packages():
+    """A list that is not there is missed on a fresh machine alone: elsewhere all is installed."""
+    complaints = Complaints()
+    lists = {path.stem: path for path in files("packaging/deps/*.txt")}
+    asked = set()
+    for path in files():
+        if path == pathlib.Path(__file__):
+            continue
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+            for found in INSTALL.findall(line):
+                wanted = found.decode().split()
+                asked.update(wanted)
+                for name in wanted:
+                    if name not in lists:
+                        complaints.add(path, number, f"there is no packaging/deps/{name}.txt")
+    for name in lists.keys() - asked:
+        complaints.add(lists[name], 1, "nothing asks packaging/deps/install for this list")
+    return complaints.result(f"{len(lists)} lists of packages")
+
+
 def main(arguments):
     match arguments:
         case ["layers"]:
@@ -245,6 +269,8 @@ def main(arguments):
             return check_format("--fix" in arguments)
         case ["scripts"]:
             return check_scripts()
+        case ["packages"]:
+            return check_packages()
     print(__doc__, file=sys.stderr)
     return 2
 

@@ -15,4 +15,5 @@ static_test(headers ${CMAKE_C_COMPILER} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -
             -Wno-unused-function -I ${PROJECT_SOURCE_DIR}/include
             -I ${PROJECT_BINARY_DIR}/include)
 static_test(scripts)
+static_test(packages)
 set_tests_properties(static.headers static.scripts PROPERTIES LABELS source)
