@@ -79,6 +79,9 @@ struct admin_operation {
     const char *path;   /* "/v1/certificates/{}/renew": one "{}" at most, a whole segment */
     admin_handler_fn *handle;
     const char *summary; /* what it does, in a few words */
+    /* Keys of its query: "search force=0|1 limit=N" takes any text for the first, 0 or 1 for the
+     * second and a number for the third. All else is refused with 400. */
+    const char *query;
 };
 
 enum { ADMIN_BODY_MAX_BYTES = 1024 * 1024, ADMIN_ITEM_MAX_BYTES = 255, ADMIN_TABLES_MAX = 16 };

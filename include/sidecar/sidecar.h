@@ -20,6 +20,9 @@
 
 struct sidecar;
 
+/* What the list of certificates may be asked with; see struct admin_operation. */
+#define SIDECAR_LIST_QUERY "search sort=expiry offset=N limit=N"
+
 /* Texts are borrowed until sidecar_start() returns. */
 struct sidecar_settings {
     struct acme_ca_settings

@@ -1,7 +1,6 @@
 /* A request on its way: see admin_call.h. */
 #include "admin_call.h"
 
-#include "core/hex.h"
 #include "core/memory.h"
 
 #include <stdarg.h>
@@ -26,55 +25,6 @@ struct json *admin_answer_body(struct admin_answer *answer)
     if (answer->body == NULL)
         answer->body = json_new_object();
     return answer->body;
-}
-
-struct slice admin_query_value(struct slice query, const char *key)
-{
-    struct slice name = slice_of(key);
-    while (query.size > 0) {
-        const char *end = memchr(query.data, '&', query.size);
-        struct slice pair = end != NULL ? slice_head(query, (size_t)(end - query.data)) : query;
-        query = slice_skip(query, pair.size + (end != NULL));
-        if (pair.size > name.size && slice_starts_with(pair, name) && pair.data[name.size] == '=')
-            return slice_skip(pair, name.size + 1);
-    }
-    return (struct slice){0};
-}
-
-char *admin_query_text(struct slice query, const char *key)
-{
-    struct slice value = admin_query_value(query, key);
-    char *text = memory_copy_text(value);
-    size_t used = 0;
-    for (size_t i = 0; i < value.size; i++) {
-        char c = value.data[i] == '+' ? ' ' : value.data[i];
-        int high = -1, low = -1;
-        if (c == '%' && value.size - i > 2) {
-            high = hex_digit(value.data[i + 1]);
-            low = hex_digit(value.data[i + 2]);
-        }
-        if (high >= 0 && low >= 0 && high + low > 0) {
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        text[used++] = c;
-    }
-    text[used] = '\0';
-    return text;
-}
-
-size_t admin_query_number(struct slice query, const char *key, size_t maximum, size_t otherwise)
-{
-    struct slice value = admin_query_value(query, key);
-    size_t number = 0;
-    if (value.size == 0 || value.size > 9)
-        return otherwise;
-    for (size_t i = 0; i < value.size; i++) {
-        if (value.data[i] < '0' || value.data[i] > '9')
-            return otherwise;
-        number = number * 10 + (size_t)(value.data[i] - '0');
-    }
-    return size_min(number, maximum);
 }
 
 /* A part that refuses is the last one. */

@@ -40,6 +40,9 @@ void admin_call_go_on(struct admin_call *call, const struct admin_desk *desk);
 /* The desk that has the next part; NULL: none is left. */
 struct admin_desk *admin_call_desk(const struct admin_call *call);
 void admin_call_free(struct admin_call *call);
+/* Whether its operation takes all of its query; if not, `answer` says what and which keys it has.
+ * Rows of one operation take the same. */
+MUST_CHECK bool admin_query_check(const struct admin_call *call, struct admin_answer *answer);
 
 /* What threads pass calls through: any number put, one takes all. */
 struct admin_box {

@@ -237,7 +237,7 @@ static bool may_go_on(const struct http_request *request, struct admin_call *cal
     else if (call->part_count == 0)
         admin_refuse(&call->answer, 404, "there is no %s", call->path);
     else
-        return read_body(call, request);
+        return admin_query_check(call, &call->answer) && read_body(call, request);
     return false;
 }
 
@@ -416,7 +416,7 @@ static void list_operations(void *context, const struct admin_request *request,
 }
 
 static const struct admin_operation INDEX_OPERATIONS[] = {
-    {"GET", "/v1", list_operations, "lists what can be asked"},
+    {"GET", "/v1", list_operations, "lists what can be asked", ""},
     {0},
 };
 

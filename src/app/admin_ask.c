@@ -106,8 +106,8 @@ static void show_events(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation QUESTION_OPERATIONS[] = {
-    {"POST", "/v1/explain", explain, "what becomes of a request, and why"},
-    {"GET", "/v1/decisions", show_decisions, "the last decisions, if they are recorded"},
-    {"GET", "/v1/events", show_events, "the log's last errors, warnings and notices"},
+    {"POST", "/v1/explain", explain, "what becomes of a request, and why", ""},
+    {"GET", "/v1/decisions", show_decisions, "the last decisions, if they are recorded", ""},
+    {"GET", "/v1/events", show_events, "the log's last errors, warnings and notices", ""},
     {0},
 };

@@ -179,13 +179,14 @@ static void switch_version(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation TENANT_CHANGE_OPERATIONS[] = {
-    {"POST", "/v1/tenants/{}", add_tenant, "adds one; ?file= says where"},
-    {"PUT", "/v1/tenants/{}", replace_tenant, "puts another definition in its place"},
-    {"PATCH", "/v1/tenants/{}", change_tenant, "sets some keys, removes those that are null"},
-    {"DELETE", "/v1/tenants/{}", remove_tenant, "removes it"},
-    {"POST", "/v1/tenants/{}/suspend", suspend_tenant, "its users get a page until it is resumed"},
-    {"POST", "/v1/tenants/{}/resume", resume_tenant, "ends that"},
-    {"POST", "/v1/tenants/{}/maintenance", set_maintenance, "begins or ends maintenance"},
-    {"POST", "/v1/tenants/{}/switch", switch_version, "makes another version the active one"},
+    {"POST", "/v1/tenants/{}", add_tenant, "adds one; ?file= says where", "file"},
+    {"PUT", "/v1/tenants/{}", replace_tenant, "puts another definition in its place", ""},
+    {"PATCH", "/v1/tenants/{}", change_tenant, "sets some keys, removes those that are null", ""},
+    {"DELETE", "/v1/tenants/{}", remove_tenant, "removes it", ""},
+    {"POST", "/v1/tenants/{}/suspend", suspend_tenant, "its users get a page until it is resumed",
+     ""},
+    {"POST", "/v1/tenants/{}/resume", resume_tenant, "ends that", ""},
+    {"POST", "/v1/tenants/{}/maintenance", set_maintenance, "begins or ends maintenance", ""},
+    {"POST", "/v1/tenants/{}/switch", switch_version, "makes another version the active one", ""},
     {0},
 };

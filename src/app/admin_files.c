@@ -180,16 +180,17 @@ static void show_haproxy_config(void *context, const struct admin_request *reque
 
 /* Who may read may ask these: they tell what is wrong, or what is no secret. */
 static const struct admin_operation READ_OPERATIONS[] = {
-    {"POST", "/v1/check", check_files, "reads all files anew and tells what is wrong"},
-    {"GET", "/v1/haproxy-config", show_haproxy_config, "HAProxy's side of the configuration"},
+    {"POST", "/v1/check", check_files, "reads all files anew and tells what is wrong", ""},
+    {"GET", "/v1/haproxy-config", show_haproxy_config, "HAProxy's side of the configuration",
+     "for spoe=0|1 force=0|1"},
     {0},
 };
 
 /* A definition in the body may name files, and what is wrong with it tells of what is in them; so
  * these take who may add such a tenant. */
 static const struct admin_operation TRY_OPERATIONS[] = {
-    {"POST", "/v1/diff", diff_files, "what another file of tenants would change"},
-    {"POST", "/v1/replay", replay_trace, "recorded decisions, decided again"},
+    {"POST", "/v1/diff", diff_files, "what another file of tenants would change", "file"},
+    {"POST", "/v1/replay", replay_trace, "recorded decisions, decided again", "file"},
     {0},
 };
 

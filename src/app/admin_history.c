@@ -367,8 +367,9 @@ static void roll_back(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation HISTORY_OPERATIONS[] = {
-    {"GET", "/v1/history", list_history, "tells who changed what, the latest first"},
-    {"GET", "/v1/history/{}", show_record, "tells about one change, with what differs"},
-    {"POST", "/v1/history/{}/rollback", roll_back, "makes the files what they were after it"},
+    {"GET", "/v1/history", list_history, "tells who changed what, the latest first", ""},
+    {"GET", "/v1/history/{}", show_record, "tells about one change, with what differs", ""},
+    {"POST", "/v1/history/{}/rollback", roll_back, "makes the files what they were after it",
+     "force=1"},
     {0},
 };

@@ -7,6 +7,7 @@
 #include "instances.h"
 #include "notices.h"
 #include "responder.h"
+#include "sidecar/sidecar.h"
 #include "sources.h"
 
 #include <pwd.h>
@@ -159,8 +160,8 @@ static void reload(void *context, const struct admin_request *request, struct ad
 }
 
 const struct admin_operation STATUS_OPERATIONS[] = {
-    {"GET", "/v1/status", show_status, "tells how the daemon is"},
-    {"POST", "/v1/reload", reload, "reads the configuration again"},
+    {"GET", "/v1/status", show_status, "tells how the daemon is", ""},
+    {"POST", "/v1/reload", reload, "reads the configuration again", ""},
     {0},
 };
 
@@ -176,13 +177,14 @@ static void refuse_certificates(void *context, const struct admin_request *reque
 }
 
 const struct admin_operation NO_CERTIFICATES_OPERATIONS[] = {
-    {"GET", "/v1/certificates", refuse_certificates, "tells that there are none"},
-    {"GET", "/v1/certificates/{}", refuse_certificates, "the same"},
-    {"POST", "/v1/certificates/{}/renew", refuse_certificates, "the same"},
-    {"POST", "/v1/certificates/{}/revoke", refuse_certificates, "the same"},
-    {"POST", "/v1/certificates/{}/deploy", refuse_certificates, "the same"},
-    {"POST", "/v1/certificates/{}/rollback", refuse_certificates, "the same"},
-    {"POST", "/v1/account/rollover", refuse_certificates, "the same"},
-    {"POST", "/v1/import", refuse_certificates, "the same"},
+    {"GET", "/v1/certificates", refuse_certificates, "tells that there are none",
+     SIDECAR_LIST_QUERY},
+    {"GET", "/v1/certificates/{}", refuse_certificates, "the same", ""},
+    {"POST", "/v1/certificates/{}/renew", refuse_certificates, "the same", ""},
+    {"POST", "/v1/certificates/{}/revoke", refuse_certificates, "the same", ""},
+    {"POST", "/v1/certificates/{}/deploy", refuse_certificates, "the same", ""},
+    {"POST", "/v1/certificates/{}/rollback", refuse_certificates, "the same", ""},
+    {"POST", "/v1/account/rollover", refuse_certificates, "the same", ""},
+    {"POST", "/v1/import", refuse_certificates, "the same", ""},
     {0},
 };

@@ -437,7 +437,7 @@ static void show_tenant(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation TENANT_OPERATIONS[] = {
-    {"GET", "/v1/tenants", list_tenants, "lists all tenants"},
-    {"GET", "/v1/tenants/{}", show_tenant, "tells about one"},
+    {"GET", "/v1/tenants", list_tenants, "lists all tenants", "state search after limit=N"},
+    {"GET", "/v1/tenants/{}", show_tenant, "tells about one", ""},
     {0},
 };

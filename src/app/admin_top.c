@@ -93,6 +93,6 @@ static void show_top(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation TOP_OPERATIONS[] = {
-    {"GET", "/v1/top", show_top, "tells counters of decisions by tenant"},
+    {"GET", "/v1/top", show_top, "tells counters of decisions by tenant", ""},
     {0},
 };

@@ -75,7 +75,7 @@ static void show_description(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation OPEN_OPERATIONS[] = {
-    {"GET", "/", show_page, "the page"},
-    {"GET", "/v1/openapi.json", show_description, "OpenAPI 3.1"},
+    {"GET", "/", show_page, "the page", ""},
+    {"GET", "/v1/openapi.json", show_description, "OpenAPI 3.1", ""},
     {0},
 };

@@ -364,6 +364,6 @@ static void show_metrics(void *context, const struct admin_request *request,
 }
 
 const struct admin_operation METRICS_OPERATIONS[] = {
-    {"GET", "/metrics", show_metrics, "tells metrics, as Prometheus reads them"},
+    {"GET", "/metrics", show_metrics, "tells metrics, as Prometheus reads them", ""},
     {0},
 };

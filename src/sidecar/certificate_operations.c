@@ -275,15 +275,15 @@ static void import_certificates(void *context, const struct admin_request *reque
 }
 
 const struct admin_operation SIDECAR_OPERATIONS[] = {
-    {"GET", "/v1/status", show_status, "adds HAProxys and certificates"},
-    {"GET", "/metrics", sidecar_show_metrics, "adds what it knows of certificates"},
-    {"GET", "/v1/certificates", list_certificates, "lists all certificates"},
-    {"GET", "/v1/certificates/{}", show_certificate, "tells about one"},
-    {"POST", "/v1/certificates/{}/renew", renew_certificate, "orders a new one now"},
-    {"POST", "/v1/certificates/{}/revoke", revoke_certificate, "revokes it, orders a new one"},
-    {"POST", "/v1/certificates/{}/deploy", deploy_certificate, "brings it to every HAProxy"},
-    {"POST", "/v1/certificates/{}/rollback", roll_back_certificate, "puts the one before back"},
-    {"POST", "/v1/account/rollover", roll_account_key_over, "gives the account a new key"},
-    {"POST", "/v1/import", import_certificates, "takes over another client's certificates"},
+    {"GET", "/v1/status", show_status, "adds HAProxys and certificates", ""},
+    {"GET", "/metrics", sidecar_show_metrics, "adds what it knows of certificates", ""},
+    {"GET", "/v1/certificates", list_certificates, "lists all certificates", SIDECAR_LIST_QUERY},
+    {"GET", "/v1/certificates/{}", show_certificate, "tells about one", ""},
+    {"POST", "/v1/certificates/{}/renew", renew_certificate, "orders a new one now", ""},
+    {"POST", "/v1/certificates/{}/revoke", revoke_certificate, "revokes it, orders a new one", ""},
+    {"POST", "/v1/certificates/{}/deploy", deploy_certificate, "brings it to every HAProxy", ""},
+    {"POST", "/v1/certificates/{}/rollback", roll_back_certificate, "puts the one before back", ""},
+    {"POST", "/v1/account/rollover", roll_account_key_over, "gives the account a new key", ""},
+    {"POST", "/v1/import", import_certificates, "takes over another client's certificates", ""},
     {0},
 };

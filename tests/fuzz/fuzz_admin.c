@@ -60,11 +60,11 @@ static void on_metrics(void *context, const struct admin_request *request,
 }
 
 static const struct admin_operation OPERATIONS[] = {
-    {"GET", "/v1/items", on_item, "all"},
-    {"GET", "/v1/items/{}", on_item, "one"},
-    {"PUT", "/v1/items/{}", on_item, "set one"},
-    {"POST", "/v1/items/{}/renew", on_item, "renew one"},
-    {"GET", "/metrics", on_metrics, "numbers"},
+    {"GET", "/v1/items", on_item, "all", "name limit=N"},
+    {"GET", "/v1/items/{}", on_item, "one", ""},
+    {"PUT", "/v1/items/{}", on_item, "set one", ""},
+    {"POST", "/v1/items/{}/renew", on_item, "renew one", ""},
+    {"GET", "/metrics", on_metrics, "numbers", "a"},
     {0},
 };
 

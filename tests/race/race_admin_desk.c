@@ -7,7 +7,7 @@
 static unsigned handled; /* by desks, one after the other */
 
 static const struct admin_operation OPERATIONS[] = {
-    {"GET", "/v1/{}", admin_rush_handle, "counts"},
+    {"GET", "/v1/{}", admin_rush_handle, "counts", ""},
     {0},
 };
 

@@ -15,7 +15,7 @@ static void handle(void *context, const struct admin_request *request, struct ad
 }
 
 static const struct admin_operation OPERATIONS[] = {
-    {"GET", "/v1/{}", handle, "counts"},
+    {"GET", "/v1/{}", handle, "counts", ""},
     {0},
 };
 

@@ -50,11 +50,40 @@ static void handle_change(void *context, const struct admin_request *request,
 }
 
 static const struct admin_operation OPERATIONS[] = {
-    {"GET", "/v1/things", handle_list, "lists"},
-    {"POST", "/v1/things/{}/change", handle_change, "changes"},
+    {"GET", "/v1/things", handle_list, "lists", "all=1 after limit=N"},
+    {"POST", "/v1/things/{}/change", handle_change, "changes", ""},
     {0},
 };
 
+static void put_one(void *context, const struct admin_request *request, struct admin_answer *answer)
+{
+    (void)request;
+    json_put_integer(admin_answer_body(answer), context, 1);
+}
+
+static void refuse(void *context, const struct admin_request *request, struct admin_answer *answer)
+{
+    (void)context;
+    (void)request;
+    admin_refuse(answer, 409, "not now");
+}
+
+static void answer_text(void *context, const struct admin_request *request,
+                        struct admin_answer *answer)
+{
+    (void)context;
+    (void)request;
+    answer->body = json_new_object();
+    json_put_text(answer->body, "x", SLICE("y"));
+    snprintf(answer->etag, sizeof(answer->etag), "\"1\"");
+}
+
+static const struct admin_operation HERE[] = {
+    {"GET", "/v1/sum", put_one, "adds one", ""},
+    {"GET", "/v1/no", refuse, "refuses", ""},
+    {"GET", "/v1/tagged", answer_text, "has an ETag", ""},
+    {0},
+};
 static void setup(struct fixture *fixture)
 {
     *fixture = (struct fixture){.folder = "/tmp/owui-admin-XXXXXX"};
@@ -160,6 +189,37 @@ Test(admin, what_cannot_be_done_is_told)
     teardown(&fixture);
 }
 
+Test(admin, what_a_query_is_not_to_have_is_told)
+{
+    const struct {
+        const char *target;
+        const char *told; /* NULL: it is answered */
+    } rows[] = {
+        {"/v1/things?all=1&after=&limit=7", NULL},
+        {"/v1/things?&after=x=y&&after=%26", NULL},
+        {"/v1/things?afer=x", "?afer is no key of GET /v1/things: it has ?all=1, ?after, ?limit=N"},
+        {"/v1/things?all=1&=2", "? is no key of GET /v1/things: it has ?all=1, ?after, ?limit=N"},
+        {"/v1/things?all", "?all: expected ?all=1"},
+        {"/v1/things?all=yes", "?all=yes: expected ?all=1"},
+        {"/v1/things?limit=", "?limit=: expected ?limit=N"},
+        {"/v1/things?limit=1x", "?limit=1x: expected ?limit=N"},
+        {"/v1/things?limit=1234567890", "?limit=1234567890: expected ?limit=N"},
+        {"/v1/tagged?all=1", "?all is no key of GET /v1/tagged: it has none"},
+    };
+    struct fixture fixture;
+    setup(&fixture);
+    admin_server_add(fixture.server, HERE, (void *)"here");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        ask(&fixture, "GET", rows[i].target, NULL);
+        cr_expect(eq(u32, fixture.status, rows[i].told != NULL ? 400 : 200), "%s", rows[i].target);
+        if (rows[i].told != NULL)
+            cr_expect(strcmp(member(&fixture, "error"), rows[i].told) == 0, "%s",
+                      member(&fixture, "error"));
+        json_free(fixture.answer);
+    }
+    teardown(&fixture);
+}
+
 Test(admin, nobody_there_is_told_with_a_way_out)
 {
     struct error_text why;
@@ -170,39 +230,10 @@ Test(admin, nobody_there_is_told_with_a_way_out)
 
 /* -- Parts and desks --------------------------------------------------------------------------- */
 
-static void put_one(void *context, const struct admin_request *request, struct admin_answer *answer)
-{
-    (void)request;
-    json_put_integer(admin_answer_body(answer), context, 1);
-}
-
-static void refuse(void *context, const struct admin_request *request, struct admin_answer *answer)
-{
-    (void)context;
-    (void)request;
-    admin_refuse(answer, 409, "not now");
-}
-
-static void answer_text(void *context, const struct admin_request *request,
-                        struct admin_answer *answer)
-{
-    (void)context;
-    (void)request;
-    answer->body = json_new_object();
-    json_put_text(answer->body, "x", SLICE("y"));
-    snprintf(answer->etag, sizeof(answer->etag), "\"1\"");
-}
-
-static const struct admin_operation HERE[] = {
-    {"GET", "/v1/sum", put_one, "adds one"},
-    {"GET", "/v1/no", refuse, "refuses"},
-    {"GET", "/v1/tagged", answer_text, "has an ETag"},
-    {0},
-};
 static const struct admin_operation THERE[] = {
-    {"GET", "/v1/sum", put_one, "adds another"},
-    {"GET", "/v1/no", put_one, "is never asked"},
-    {"POST", "/v1/there", put_one, "is done there alone"},
+    {"GET", "/v1/sum", put_one, "adds another", ""},
+    {"GET", "/v1/no", put_one, "is never asked", ""},
+    {"POST", "/v1/there", put_one, "is done there alone", ""},
     {0},
 };
 
