@@ -71,6 +71,16 @@ def test_what_is_written(place):
     assert run_agent_command("check", "-c", place.config).returncode == 0
 
 
+def test_what_may_not_be_read_takes_root(place):
+    """As the packages have it: nobody but the service's group may look into its folder."""
+    place.folder.chmod(0o750)
+    for mode in ("--dry-run", "--yes"):
+        command = place.command(HOST, *UPSTREAM, mode=mode)[1:]
+        done = run_agent_command(*command, user=65534, group=65534, extra_groups=[])
+        assert done.returncode == 2 and done.stdout == ""
+        assert "run this as root, for example with sudo" in done.stderr, done.stderr
+
+
 def test_twice_changes_nothing(place):
     place.run(HOST, *UPSTREAM, "--email", "me@example.test")
     before = place.written()
