@@ -98,7 +98,19 @@ def test_installed_upgraded_erased(root):
     assert configuration.read_text() == text
     assert root.rpm("-q", "owui-spoa").startswith("owui-spoa-0.1.0-2")
 
-    root.rpm("-e", "owui-spoa")
+    assert "503" not in root.rpm("-e", "owui-spoa")  # HAProxy never asked
     assert not root.path("/usr/bin/owui-spoa").exists()
     assert configuration.with_name("owui-spoa.json.rpmsave").read_text() == text
     assert tenant.exists()
+
+
+def test_who_asks_for_what_is_erased_is_told_the_way_back(root):
+    root.rpm("-i", "--nodeps", package())
+    haproxy = root.path("/etc/haproxy")
+    (haproxy / "haproxy.cfg").write_text("# made by `owui-spoa haproxy-config`\n")
+    (haproxy / "haproxy.cfg.before-20260101-000000").write_text("# the admin's\n")
+    (haproxy / "haproxy.cfg.before-20260201-000000").write_text("# one of ours\n")
+    assert "503" not in root.rpm("-U", "--nodeps", package(2))
+    told = root.rpm("-e", "owui-spoa")
+    back = "cp -p /etc/haproxy/haproxy.cfg.before-20260101-000000 /etc/haproxy/haproxy.cfg"
+    assert back in told and "answers 503" in told

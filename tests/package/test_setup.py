@@ -295,7 +295,9 @@ def test_a_backup_is_enough(installed, pebble, upstreams):
     set_up(machine, pebble, HOST, "--upstream", upstreams["chat"].address)
     machine.run(f"owui-spoa suspend {HOST} && owui-spoa suspend {HOST} --off")
     save, *restore, look = commands_of("Backup")
-    assert save.startswith("tar ") and len(restore) == 3 and look == "owui-spoa doctor"
+    assert (
+        save.startswith("(umask 077 && tar ") and len(restore) == 3 and look == "owui-spoa doctor"
+    )
     machine.run(save)
     orders = pebble.orders()
     machine.run(
