@@ -17,6 +17,7 @@ import pytest
 from support.clients import connect, request
 from support.processes import wait_until
 from support.stack import BINARY, run_agent_command
+from support.told import described, hold
 
 ENTER, LEAVE, HOME = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H"
 LONG = "a-tenant-whose-name-is-as-long-as-names-of-tenants-may-be-63-x"
@@ -228,6 +229,7 @@ def test_json(busy):
     assert chat["requests"] > 0 and chat["requests_per_1000_s"] >= chat["refused_per_1000_s"]
     assert told["requests_per_1000_s"] >= chat["requests_per_1000_s"]
     assert told["open"] >= 0 and told["errors_per_1000_s"] == 0 and told["tenants_active"] == 2
+    assert hold("top", told) == set(described("top")) - {"tenants[].sockets"}
 
 
 def test_sockets_of_tenants_that_count_them(new_stack, upstreams):
@@ -240,7 +242,9 @@ def test_sockets_of_tenants_that_count_them(new_stack, upstreams):
 
         def told():
             done = run_agent_command("top", "-c", stack.config_path, "--json")
-            return json.loads(done.stdout)["tenants"][0].get("sockets") == 2
+            told = json.loads(done.stdout)
+            hold("top", told)
+            return told["tenants"][0].get("sockets") == 2
 
         wait_until(told, "two sockets", 30)
 

@@ -15,6 +15,7 @@ import pytest
 from support.clients import Browser, request, request_bytes
 from support.processes import sanitizer_report, wait_until
 from support.stack import BINARY, SANITIZERS, Upstream, run_agent_command
+from support.told import hold
 
 HOST = "chat.upgrade.test"
 
@@ -66,7 +67,9 @@ class Installation:
         return (self.folder / "upgrade.log").read_text()
 
     def told(self):
-        return json.loads(self.out.read_text())
+        told = json.loads(self.out.read_text())
+        hold("upgrade", told, named={"before", "after"})
+        return told
 
     def await_printed(self, text):
         wait_until(lambda: text in self.printed(), text, 30)
@@ -199,6 +202,7 @@ def test_a_command_that_fails_leaves_it_in_maintenance(installed):
     assert done.returncode == 1
     assert "sh has ended with 3" in done.stderr
     told = json.loads(done.stdout)
+    assert "before.NAME.version" in hold("upgrade", told, named={"before", "after"})
     assert not told["done"] and told["in_maintenance"]
     assert installed.is_in_maintenance()
     done = installed.run("--wait", "0", "--", "true")
