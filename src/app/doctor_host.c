@@ -9,6 +9,7 @@
 #include "haproxy_files.h"
 #include "sidecar/loopback.h"
 #include "told_certificate.h"
+#include "view.h"
 
 #include <ifaddrs.h>
 #include <netinet/in.h>
@@ -227,6 +228,27 @@ static bool is_stored(const struct host_look *look, struct slice serial)
     return false;
 }
 
+/* What `certs --check` fails for is told here, too. */
+static void find_not_fine(const struct host_look *look)
+{
+    const struct json *list = json_get(look->doctor->certificates, "certificates");
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *one = json_at(list, i);
+        if (!told_certificate_has(one, look->host) || view_certificate_is_fine(one))
+            continue;
+        struct slice why = ask_text(one, "served_wrong");
+        if (why.size == 0)
+            why = why_not_served(one);
+        if (why.size == 0)
+            why = ask_text(json_get(one, "problem"), "detail");
+        find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE,
+             memory_format("owui-spoa certs; within seconds of a start of HAProxy or the agent, "
+                           "look again"),
+             "the daemon does not find %.*s fine: %.*s", SLICE_PRINT(ask_text(one, "name")),
+             SLICE_PRINT(why.size > 0 ? why : ask_text(one, "next")));
+    }
+}
+
 static void compare_certificates(const struct host_look *look,
                                  const struct crypto_certificate *shown)
 {
@@ -244,6 +266,8 @@ static void compare_certificates(const struct host_look *look,
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
              "it nears its end and is not renewed: %.*s",
              SLICE_PRINT(ask_text(json_get(stored, "problem"), "detail")));
+    else
+        find_not_fine(look);
 }
 
 static void on_handshake(void *context, const struct http_probe_answer *answer)

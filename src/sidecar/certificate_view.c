@@ -75,6 +75,19 @@ static bool is_served(const struct sidecar *sidecar, const struct certificate *c
     return certificate->deployments[haproxy].deployed && sidecar->haproxys[haproxy].pid != 0;
 }
 
+/* Why one does not, or is not known to; NULL: it does. */
+static const char *why_not_served(const struct sidecar *sidecar,
+                                  const struct certificate *certificate, size_t haproxy)
+{
+    const struct haproxy_seen *seen = &sidecar->haproxys[haproxy];
+    const struct deployment *deployment = &certificate->deployments[haproxy];
+    if (deployment->problem != NULL)
+        return deployment->problem;
+    if (seen->pid == 0)
+        return seen->problem[0] != '\0' ? seen->problem : "it has not been asked yet";
+    return deployment->deployed ? NULL : "it has not been told yet";
+}
+
 static struct json *deployments(const struct sidecar *sidecar,
                                 const struct certificate *certificate)
 {
@@ -85,8 +98,9 @@ static struct json *deployments(const struct sidecar *sidecar,
         json_put_text(object, "socket", slice_of(sidecar->haproxys[i].target.path));
         json_put_bool(object, "served", is_served(sidecar, certificate, i));
         json_put_integer(object, "took_us", deployment->took_us);
-        if (deployment->problem != NULL)
-            json_put_text(object, "problem", slice_of(deployment->problem));
+        const char *why = why_not_served(sidecar, certificate, i);
+        if (why != NULL)
+            json_put_text(object, "problem", slice_of(why));
         json_append(array, object);
     }
     return array;

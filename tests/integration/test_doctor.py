@@ -13,6 +13,7 @@ from support.certified import names_of
 from support.clients import request
 from support.processes import Process, accepts, free_port, wait_until
 from support.stack import HAPROXY, Upstream, run_agent_command
+from support.told import hold
 
 HOST = "chat.example.test"
 ORIGIN = f"https://{HOST}"
@@ -68,6 +69,7 @@ def examine(stack, *arguments):
     done = run_agent_command("doctor", "-c", stack.config_path, "--json", *arguments)
     assert done.stdout, done.stderr
     told = json.loads(done.stdout)
+    hold("doctor", told, named={"checks"})
     assert all(finding["fix"] and finding["message"] for finding in told["findings"])
     return told, done.returncode
 
@@ -299,8 +301,9 @@ def test_a_wildcards_certificate(healthy, names, days, severity, told):
     if severity is None:
         until_well(healthy, "many")
         return
-    (found,) = found_by(healthy, "certificate")
-    assert (found["about"], found["severity"], found["tenant"]) == (WILDCARD, severity, "many")
+    # That the daemon has not yet seen HAProxy anew is told of the other tenant's.
+    (found,) = [one for one in found_by(healthy, "certificate") if one["tenant"] == "many"]
+    assert (found["about"], found["severity"]) == (WILDCARD, severity)
     assert told in found["message"], found
     assert f"certificate for {WILDCARD}" in found["fix"]
 
@@ -358,6 +361,26 @@ def test_another_certificate_than_the_one_on_disk(healthy):
     )
     assert f"ssl crt {healthy.crt_dir}" in told[0]["message"]
     assert told[0]["fix"].startswith("owui-spoa haproxy-config --out ")
+
+
+def test_what_certs_check_fails_for_is_told(healthy):
+    """The certificate is shown, and the daemon cannot ask HAProxy about it: as after its start."""
+
+    def check():
+        return run_agent_command("certs", "--check", "-c", healthy.config_path)
+
+    hidden = healthy.runtime_socket.with_suffix(".hidden")
+    os.rename(healthy.runtime_socket, hidden)
+    try:
+        wait_until(lambda: check().returncode == 1, "it is not seen", 30)
+        (found,) = found_by(healthy, "certificate")
+        assert found["severity"] == "warning" and "does not find chat.pem fine" in found["message"]
+        words = " ".join(check().stdout.split())
+        assert "1 not fine" in words and found["message"].split(": ", 1)[1] in words
+    finally:
+        os.rename(hidden, healthy.runtime_socket)
+    wait_until(lambda: check().returncode == 0, "it is seen", 30)
+    until_well(healthy)
 
 
 def test_no_certificate_yet(new_certified, served):
