@@ -311,14 +311,14 @@ int setup_command(struct command_line *line)
     int code = judge_host(line, &wish, host);
     if (code == EXIT_GOOD)
         code = judge(line, &wish);
-    if (code == EXIT_GOOD && access(wish.configuration, R_OK) != 0 && errno == EACCES) {
+    if (code == EXIT_GOOD && !may_start(&wish)) {
+        terminal_complain("setup writes below /etc and starts services: run it as root, for "
+                          "example with sudo; --dry-run looks only");
+        code = EXIT_WRONG;
+    } else if (code == EXIT_GOOD && access(wish.configuration, R_OK) != 0 && errno == EACCES) {
         terminal_complain("%s may not be read by everybody: run this as root, for example with "
                           "sudo",
                           wish.configuration);
-        code = EXIT_WRONG;
-    } else if (code == EXIT_GOOD && !may_start(&wish)) {
-        terminal_complain("setup writes below /etc and starts services: run it as root, for "
-                          "example with sudo; --dry-run looks only");
         code = EXIT_WRONG;
     }
     return code == EXIT_GOOD ? set_up(&wish) : code;

@@ -75,13 +75,14 @@ static bool is_served(const struct sidecar *sidecar, const struct certificate *c
     return certificate->deployments[haproxy].deployed && sidecar->haproxys[haproxy].pid != 0;
 }
 
-/* Why one does not, or is not known to; NULL: it does. */
+/* Why one does not, or is not known to; NULL: it does, or there is none to serve. */
 static const char *why_not_served(const struct sidecar *sidecar,
-                                  const struct certificate *certificate, size_t haproxy)
+                                  const struct certificate *certificate, size_t haproxy,
+                                  bool is_there)
 {
     const struct haproxy_seen *seen = &sidecar->haproxys[haproxy];
     const struct deployment *deployment = &certificate->deployments[haproxy];
-    if (deployment->problem != NULL)
+    if (deployment->problem != NULL || !is_there)
         return deployment->problem;
     if (seen->pid == 0)
         return seen->problem[0] != '\0' ? seen->problem : "it has not been asked yet";
@@ -89,7 +90,7 @@ static const char *why_not_served(const struct sidecar *sidecar,
 }
 
 static struct json *deployments(const struct sidecar *sidecar,
-                                const struct certificate *certificate)
+                                const struct certificate *certificate, bool is_there)
 {
     struct json *array = json_new_array();
     for (size_t i = 0; i < sidecar->haproxy_count; i++) {
@@ -98,7 +99,7 @@ static struct json *deployments(const struct sidecar *sidecar,
         json_put_text(object, "socket", slice_of(sidecar->haproxys[i].target.path));
         json_put_bool(object, "served", is_served(sidecar, certificate, i));
         json_put_integer(object, "took_us", deployment->took_us);
-        const char *why = why_not_served(sidecar, certificate, i);
+        const char *why = why_not_served(sidecar, certificate, i, is_there);
         if (why != NULL)
             json_put_text(object, "problem", slice_of(why));
         json_append(array, object);
@@ -147,7 +148,8 @@ struct json *certificate_describe(struct sidecar *sidecar, const struct certific
         put_source(object);
     if (certificate->service.alarm != NULL)
         json_put_text(object, "served_wrong", slice_of(certificate->service.alarm));
-    json_put(object, "haproxys", deployments(sidecar, certificate));
+    bool is_there = json_get(object, "serial") != NULL;
+    json_put(object, "haproxys", deployments(sidecar, certificate, is_there));
     return object;
 }
 
