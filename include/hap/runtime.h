@@ -16,6 +16,9 @@ enum {
     /* A command with its payload: HAProxy 2.6 kills itself at exactly tune.bufsize (16384), so this
      * keeps well away on every version. */
     RUNTIME_COMMAND_MAX_BYTES = 16000,
+    RUNTIME_BUFFER_BYTES = 16384, /* HAProxy's default */
+    /* What fits whatever an admin has made of tune.bufsize, of which HAProxy takes 1024. */
+    RUNTIME_COMMAND_SHORT_BYTES = 640,
     RUNTIME_NAME_MAX_BYTES = 255,
     /* What that leaves for a payload, whatever the name and the words around it. */
     RUNTIME_PEM_MAX_BYTES = RUNTIME_COMMAND_MAX_BYTES - RUNTIME_NAME_MAX_BYTES - 32,
@@ -30,6 +33,13 @@ MUST_CHECK enum error runtime_name_check(struct slice name, struct error_text *t
 /* A PEM that can be a payload: no blank line (it would end the payload, and the rest would be run
  * as commands), no carriage return, no NUL, ends with a newline, small enough with the command. */
 MUST_CHECK enum error runtime_payload_check(struct slice pem, struct error_text *text);
+
+/* Asks for what runtime_room() reads. Versions before 3.0 take no notice of its last words. */
+#define RUNTIME_SHOW_BUFFER "show pools match buffer"
+/* How many bytes a command may have, by how large HAProxy's buffers are. */
+size_t runtime_room(struct slice answer);
+/* Why a command cannot be sent, with the way out. */
+enum error runtime_room_reason(size_t room, size_t command_bytes, struct error_text *text);
 
 /* What a step machine wants next. */
 enum runtime_step {

@@ -48,6 +48,7 @@ enum runtime_map_state {
 struct runtime_map_push {
     struct slice prefix; /* "@1 " over the master's socket, else empty */
     struct slice file;   /* the map's name: that of its file in haproxy.cfg */
+    size_t room;         /* for a command, as runtime_room() tells; 0: what the default allows */
     const struct runtime_map *before;
     const struct runtime_map *now;
 

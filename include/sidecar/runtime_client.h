@@ -26,7 +26,8 @@ typedef void runtime_answer_fn(void *context, enum error error, const char *reas
 typedef bool runtime_enough_fn(void *context, struct slice answer);
 
 /* Connects, sends `command` (copied), closes its sending side, reads to the end or `timeout_ms`,
- * and calls `on_answer` once, never before this returns. */
+ * and calls `on_answer` once, never before this returns. Before one that is not short, HAProxy is
+ * asked how large its buffer is; one that does not fit is not sent: ERROR_TOO_BIG. */
 struct runtime_exchange *runtime_exchange_new(struct main_loop *loop,
                                               const struct runtime_target *target,
                                               struct slice command, int64_t timeout_ms,

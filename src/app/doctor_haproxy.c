@@ -246,6 +246,22 @@ static void find_away(const struct haproxy_look *look, const char *reason)
                 "its Runtime API cannot be asked: %s", reason);
 }
 
+/* What it takes into memory is also read from the disk, when it is started. */
+static void look_at_buffer(const struct haproxy_look *look, size_t room)
+{
+    if (room == RUNTIME_COMMAND_MAX_BYTES)
+        return;
+    char *path = haproxy_files_path(&look->doctor->whole.configuration->haproxy);
+    doctor_find(look->doctor, DOCTOR_WARNING, DOCTOR_HAPROXY, NULL, path,
+                memory_format("take tune.bufsize out of it, or set it to %d; systemctl reload "
+                              "haproxy",
+                              RUNTIME_BUFFER_BYTES),
+                "its tune.bufsize allows commands of %zu bytes: a certificate that needs a longer "
+                "one is not served before HAProxy's next start",
+                room);
+    free(path);
+}
+
 static void on_info(void *context, enum error error, const char *reason, struct slice answer)
 {
     struct haproxy_look *look = context;
@@ -258,6 +274,7 @@ static void on_info(void *context, enum error error, const char *reason, struct 
     }
     look_at_version(look, runtime_value(answer, "Version"));
     look_at_age(look, runtime_value(answer, "Uptime_sec"));
+    look_at_buffer(look, runtime_room(answer));
     char *command = memory_format("%.*sshow stat\n", SLICE_PRINT(look->target.prefix));
     look->exchange = runtime_exchange_new(look->doctor->loop, &look->target, slice_of(command),
                                           ANSWER_MS, NULL, on_stat, look);
@@ -272,7 +289,9 @@ static void ask_haproxy(struct doctor *doctor, const char *target)
         return;
     look->next = doctor->haproxys;
     doctor->haproxys = look;
-    char *command = memory_format("%.*sshow info\n", SLICE_PRINT(look->target.prefix));
+    char *command =
+        memory_format("%.*sshow info;%.*s" RUNTIME_SHOW_BUFFER "\n",
+                      SLICE_PRINT(look->target.prefix), SLICE_PRINT(look->target.prefix));
     doctor_begin(doctor);
     look->exchange = runtime_exchange_new(doctor->loop, &look->target, slice_of(command), ANSWER_MS,
                                           NULL, on_info, look);

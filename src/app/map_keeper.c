@@ -26,6 +26,7 @@ struct haproxy {
     struct map_keeper *keeper;
     struct runtime_target target;
     char pid[24];         /* of the process that `has` is about; "" when nobody answered */
+    size_t room;          /* for a command, as it was last told */
     struct version *has;  /* NULL: who knows */
     struct version *goal; /* that is on its way */
     struct runtime_map_push push;
@@ -129,6 +130,7 @@ static void begin(struct haproxy *haproxy)
     haproxy->push = (struct runtime_map_push){
         .prefix = haproxy->target.prefix,
         .file = slice_of(keeper->path),
+        .room = haproxy->room,
         .before = haproxy->has != NULL ? haproxy->has->map : NULL,
         .now = haproxy->goal->map,
     };
@@ -149,6 +151,7 @@ static void on_info(void *context, enum error error, const char *reason, struct 
              error != ERROR_OK ? reason : "HAProxy does not tell its process id");
         return;
     }
+    haproxy->room = runtime_room(answer);
     if (!slice_equal(pid, slice_of(haproxy->pid))) {
         memcpy(haproxy->pid, pid.data, pid.size);
         haproxy->pid[pid.size] = '\0';
@@ -163,7 +166,9 @@ static void look_at(struct haproxy *haproxy)
     if (haproxy->exchange != NULL)
         return;
     writer_bytes(&command, haproxy->target.prefix);
-    writer_bytes(&command, SLICE("show info\n"));
+    writer_bytes(&command, SLICE("show info;"));
+    writer_bytes(&command, haproxy->target.prefix);
+    writer_bytes(&command, SLICE(RUNTIME_SHOW_BUFFER "\n"));
     send(haproxy, writer_written(&command), on_info);
 }
 

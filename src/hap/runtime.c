@@ -71,6 +71,41 @@ bool runtime_next_line(struct slice *text, struct slice *line)
     return true;
 }
 
+/* "  - Pool buffer (16384 bytes) : ...", since 3.4 "(16384 bytes/64)". */
+size_t runtime_room(struct slice answer)
+{
+    const struct slice pool = SLICE("  - Pool ");
+    const struct slice buffer = SLICE("  - Pool buffer (");
+    struct slice line;
+    size_t room = RUNTIME_COMMAND_MAX_BYTES;
+    while (runtime_next_line(&answer, &line)) {
+        /* A list without it was cut short: by its buffer, which is that small. */
+        if (slice_starts_with(line, pool))
+            room = RUNTIME_COMMAND_SHORT_BYTES;
+        if (!slice_starts_with(line, buffer))
+            continue;
+        size_t bytes = 0;
+        for (size_t i = buffer.size; i < line.size && bytes < RUNTIME_COMMAND_MAX_BYTES * 2 &&
+                                     line.data[i] >= '0' && line.data[i] <= '9';
+             i++)
+            bytes = bytes * 10 + (size_t)(line.data[i] - '0');
+        size_t kept = RUNTIME_BUFFER_BYTES - RUNTIME_COMMAND_MAX_BYTES;
+        bytes = size_min(bytes, RUNTIME_BUFFER_BYTES);
+        return bytes < RUNTIME_COMMAND_SHORT_BYTES + kept ? RUNTIME_COMMAND_SHORT_BYTES
+                                                          : bytes - kept;
+    }
+    return room;
+}
+
+enum error runtime_room_reason(size_t room, size_t command_bytes, struct error_text *text)
+{
+    return error_set(
+        text, ERROR_TOO_BIG,
+        "a command of %zu bytes is needed, and HAProxy's tune.bufsize allows %zu: take "
+        "tune.bufsize out of haproxy.cfg, or set it to %d, and reload HAProxy",
+        command_bytes, room, RUNTIME_BUFFER_BYTES);
+}
+
 bool runtime_has_line(struct slice answer, struct slice wanted)
 {
     struct slice line;

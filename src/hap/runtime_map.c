@@ -167,12 +167,17 @@ static size_t line_size(const struct runtime_map_entry *entry)
     return strlen(entry->key) + strlen(entry->value) + 2;
 }
 
+static size_t room_of(const struct runtime_map_push *push)
+{
+    return push->room != 0 ? push->room : (size_t)RUNTIME_COMMAND_MAX_BYTES;
+}
+
 /* The first entry that no command has room for; NULL: there is none. */
 static const struct runtime_map_entry *find_too_long(const struct runtime_map_push *push)
 {
     size_t around = push->prefix.size + push->file.size + AROUND_BYTES;
     for (size_t i = 0; i < push->now->count; i++)
-        if (line_size(&push->now->entries[i]) + around > RUNTIME_COMMAND_MAX_BYTES)
+        if (line_size(&push->now->entries[i]) + around > room_of(push))
             return &push->now->entries[i];
     return NULL;
 }
@@ -182,8 +187,10 @@ static enum runtime_step prepare(struct runtime_map_push *push, struct writer *c
 {
     const struct runtime_map_entry *too_long = find_too_long(push);
     if (too_long != NULL) {
-        error_set(&push->reason, ERROR_TOO_BIG, "the entry of %.260s is too long for a command",
-                  too_long->key);
+        error_set(&push->reason, ERROR_TOO_BIG,
+                  "the entry of %.260s is too long for a command: HAProxy's tune.bufsize allows "
+                  "%zu bytes, its default %d",
+                  too_long->key, room_of(push), RUNTIME_COMMAND_MAX_BYTES);
         return give_up(push, ERROR_TOO_BIG);
     }
     push->whole = true;
@@ -220,7 +227,8 @@ static enum runtime_step fill(struct runtime_map_push *push, struct writer *comm
         writer_bytes(command, slice_of(entry->value));
         writer_u8(command, '\n');
     } while (push->filled < push->now->count &&
-             line_size(&push->now->entries[push->filled]) + AROUND_BYTES < writer_left(command));
+             writer_used(command) + line_size(&push->now->entries[push->filled]) + AROUND_BYTES <
+                 room_of(push));
     writer_u8(command, '\n');
     return send(push, MAP_FILL, command);
 }

@@ -2,6 +2,7 @@
 #include "sidecar/runtime_client.h"
 
 #include "core/memory.h"
+#include "hap/runtime.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +24,9 @@ struct runtime_exchange {
     struct main_timer *timer;
     char *command;
     size_t command_size;
+    struct runtime_exchange *question; /* how large a command may be */
+    struct main_loop *loop;
+    int64_t timeout_ms;
     size_t sent;
     int connect_errno;
     char *answer;
@@ -63,6 +67,7 @@ void runtime_exchange_free(struct runtime_exchange *exchange)
 {
     if (exchange == NULL)
         return;
+    runtime_exchange_free(exchange->question);
     main_watch_free(exchange->watch);
     main_timer_free(exchange->timer);
     if (exchange->fd >= 0)
@@ -163,6 +168,44 @@ static void on_connect_failed(void *context)
     finish_with_errno(exchange, "cannot connect to");
 }
 
+static void begin(struct runtime_exchange *exchange)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *path = exchange->target.path;
+    assert(strlen(path) < sizeof(address.sun_path));
+    strcpy(address.sun_path, path);
+    exchange->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    /* A unix socket connects at once, or fails with EAGAIN when the queue is full. */
+    if (exchange->fd < 0 ||
+        connect(exchange->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
+        exchange->connect_errno = errno;
+        exchange->timer = main_timer_new(exchange->loop, on_connect_failed, exchange);
+        main_timer_once(exchange->timer, 0);
+        return;
+    }
+    exchange->watch = main_watch_new(exchange->loop, exchange->fd, MAIN_WRITE, on_ready, exchange);
+    exchange->timer = main_timer_new(exchange->loop, on_timeout, exchange);
+    main_timer_once(exchange->timer, exchange->timeout_ms);
+}
+
+static void on_room(void *context, enum error error, const char *reason, struct slice answer)
+{
+    struct runtime_exchange *exchange = context;
+    struct error_text text;
+    size_t room = runtime_room(answer);
+    exchange->question = NULL; /* ends with this call */
+    if (error == ERROR_OK && answer.size == 0)
+        error = error_set(&text, ERROR_CLOSED, "HAProxy has ended the connection unanswered");
+    else if (error == ERROR_OK && exchange->command_size > room)
+        error = runtime_room_reason(room, exchange->command_size, &text);
+    else if (error != ERROR_OK)
+        error_set(&text, error, "%s", reason);
+    if (error == ERROR_OK)
+        begin(exchange);
+    else
+        finish(exchange, error, text.text);
+}
+
 struct runtime_exchange *runtime_exchange_new(struct main_loop *loop,
                                               const struct runtime_target *target,
                                               struct slice command, int64_t timeout_ms,
@@ -172,26 +215,22 @@ struct runtime_exchange *runtime_exchange_new(struct main_loop *loop,
     struct runtime_exchange *exchange = memory_new(sizeof(*exchange));
     *exchange = (struct runtime_exchange){
         .target = *target,
-        .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+        .fd = -1,
         .command = memory_copy_text(command),
         .command_size = command.size,
+        .loop = loop,
+        .timeout_ms = timeout_ms,
         .has_enough = has_enough,
         .on_answer = on_answer,
         .context = context,
     };
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    assert(strlen(target->path) < sizeof(address.sun_path));
-    strcpy(address.sun_path, target->path);
-    /* A unix socket connects at once, or fails with EAGAIN when the queue is full. */
-    if (exchange->fd < 0 ||
-        connect(exchange->fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        exchange->connect_errno = errno;
-        exchange->timer = main_timer_new(loop, on_connect_failed, exchange);
-        main_timer_once(exchange->timer, 0);
+    if (command.size <= RUNTIME_COMMAND_SHORT_BYTES) {
+        begin(exchange);
         return exchange;
     }
-    exchange->watch = main_watch_new(loop, exchange->fd, MAIN_WRITE, on_ready, exchange);
-    exchange->timer = main_timer_new(loop, on_timeout, exchange);
-    main_timer_once(exchange->timer, timeout_ms);
+    char *question = memory_format("%.*s" RUNTIME_SHOW_BUFFER "\n", SLICE_PRINT(target->prefix));
+    exchange->question =
+        runtime_exchange_new(loop, target, slice_of(question), timeout_ms, NULL, on_room, exchange);
+    free(question);
     return exchange;
 }

@@ -374,11 +374,8 @@ def test_what_is_too_big_to_be_asked_is_not_let_in(small, upstreams, short_heads
     cookie = {**JWT, "cookie": "token", "set": {"X-User-Email": "{email}"}}
     jwt = {**tenant(upstreams, "beta", "jwt.test"), "identity": cookie}
     stack.write_tenants({"jwt": jwt}, "jwt.json")
-    stack.write_config()
-    path = stack.write_haproxy_config()
-    mark = "# own lines, global (kept when this file is written again)\n"
-    assert mark in path.read_text()
-    text = path.read_text().replace(mark, mark + "    tune.bufsize 40000\n")
+    path = stack.add_global_line("tune.bufsize 40000")
+    text = path.read_text()
     remedy = " { req.hdrs -m len 0:4000 }"
     assert remedy in text
     path.write_text(text if short_heads_only else text.replace(remedy, ""))
@@ -394,6 +391,15 @@ def test_what_is_too_big_to_be_asked_is_not_let_in(small, upstreams, short_heads
     else:
         assert answer.status == 200
     assert request(stack.http_port, "/health", "chat.alpha.test").status == 200
+
+
+def test_a_buffer_that_an_admin_has_made_smaller(small, upstreams):
+    """The map goes in commands for which there is room."""
+    hosts = {f"t{i}": tenant(upstreams, "alpha", f"t{i}.a-longer-name.test") for i in range(300)}
+    stack, fallback = small(tenants=hosts)
+    stack.add_global_line("tune.bufsize 4096")
+    stack.start()
+    fallback.wait_for(lambda held: len(held) >= len(hosts))
 
 
 def test_no_request_fails_when_the_only_agent_is_killed(small, record_property):

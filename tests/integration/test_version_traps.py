@@ -738,7 +738,7 @@ def test_a_name_longer_than_haproxys_buffer(relayed, size, fits):
 def certified(new_stack, upstreams, authority, tmp_path):
     """make(NAME...): a stack that serves a certificate for each tenant, none of them ordered."""
 
-    def make(*names):
+    def make(*names, buffer_bytes=None):
         stack = new_stack()
         stack.config["acme"] |= {"directory": "none", "state_dir": str(stack.directory / "state")}
         stack.write_tenants(
@@ -749,6 +749,8 @@ def certified(new_stack, upstreams, authority, tmp_path):
         )
         for name in names:
             authority.issue([f"{name}.test"], stack.crt_dir / f"{name}.pem")
+        if buffer_bytes is not None:
+            stack.add_global_line(f"tune.bufsize {buffer_bytes}")
         stack.start()
         wait_until(lambda: all(told(stack, name) for name in names), "certificates are known")
         return stack
@@ -953,6 +955,40 @@ def test_a_transaction_of_somebody_else_comes_between(certified, authority, tmp_
     assert served_serial(stack, "alpha") == alpha
     assert "*" not in stack.runtime("show ssl cert")
     relay.stop()
+
+
+def issue_for_command(stack, authority, path, names, size):
+    """A certificate for one of the names, whose command has just that size."""
+    extra = {name: size // 2 for name in names}
+    for name in names * 100:
+        pem = authority.issue([f"{name}.test"], path, days=60, extra_bytes=extra[name]).read_text()
+        missing = size - len(f"set ssl cert {stack.crt_dir}/{name}.pem <<\n{pem}\n")
+        if missing == 0:
+            return name, pem
+        extra[name] += missing * 48 // 65
+    raise AssertionError("no name leads to that size")
+
+
+def test_a_buffer_that_an_admin_has_made_smaller(certified, authority, tmp_path):
+    """tune.bufsize among an admin's own lines: a command of just that size would end 2.6. It is not
+    sent, and the way out is told; what has room is served."""
+    names = ["a", "bb", "ccc", "dddd"]  # one of them leads to the size
+    stack = certified(*names, buffer_bytes=8192)
+    worker = stack.haproxy_workers()
+    name, pem = issue_for_command(stack, authority, tmp_path / "new.pem", names, 8192)
+    before = served_serial(stack, name)
+    lineage = Lineage(tmp_path, name)
+    lineage.put(pem)
+    assert bring(stack, lineage)["imported"]
+    wait_until(lambda: "tune.bufsize allows 7808" in stack.agents[0].log(), "it is told", 20)
+    assert (stack.haproxy_workers(), served_serial(stack, name)) == (worker, before)
+    assert "tune.bufsize" in run_agent_command("doctor", "-c", stack.config_path).stdout
+    fits = authority.issue([f"{name}.test"], tmp_path / "fits.pem", days=61, extra_bytes=4500)
+    lineage.put(fits.read_text())
+    assert bring(stack, lineage)["imported"]
+    serial = serial_of(fits.read_text())
+    wait_until(lambda: served_serial(stack, name) == serial, "what has room is served", 20)
+    assert stack.haproxy_workers() == worker
 
 
 def issue_with_chain(authority, folder, **options):

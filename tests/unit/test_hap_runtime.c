@@ -279,3 +279,26 @@ Test(checks, payloads_that_could_be_commands_are_refused)
     huge[sizeof(huge) - 1] = '\n';
     cr_expect(runtime_payload_check(slice_from(huge, sizeof(huge)), NULL) == ERROR_TOO_BIG);
 }
+
+/* The lists of 2.6.12, 3.4.7, and of 2.6.12 with tune.bufsize 1024. */
+Test(room, a_command_keeps_away_from_the_end_of_the_buffer)
+{
+    const struct {
+        const char *answer;
+        size_t room;
+    } cases[] = {
+        {"  - Pool hpack_tbl (4096 bytes) : 0 allocated\n"
+         "  - Pool buffer (8192 bytes) : 2 allocated (16384 bytes), 2 used\n",
+         8192 - 384},
+        {"Pid: 7\n\n  - Pool buffer (16384 bytes/64) : 0 allocated\n", RUNTIME_COMMAND_MAX_BYTES},
+        {"  - Pool buffer (40000 bytes) : 0\n", RUNTIME_COMMAND_MAX_BYTES},
+        {"  - Pool buffer (99999999999999999999999 bytes) : 0\n", RUNTIME_COMMAND_MAX_BYTES},
+        {"  - Pool buffer (1024 bytes) : 0\n", RUNTIME_COMMAND_SHORT_BYTES},
+        {"  - Pool buffer (x", RUNTIME_COMMAND_SHORT_BYTES},
+        {"  - Pool cache_st (24 bytes) : 0\n", RUNTIME_COMMAND_SHORT_BYTES},
+        {"Total: 0 pools\n", RUNTIME_COMMAND_MAX_BYTES},
+        {"", RUNTIME_COMMAND_MAX_BYTES},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        cr_expect(eq(sz, runtime_room(slice_of(cases[i].answer)), cases[i].room), "%zu", i);
+}
