@@ -18,6 +18,7 @@ enum {
     KEEPALIVE_IDLE_S = 60,
     KEEPALIVE_INTERVAL_S = 10,
     KEEPALIVE_PROBES = 3,
+    GIVE_UP_MS = (KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S) * 1000,
 };
 
 static void set_option(int fd, int level, int option, int value)
@@ -26,7 +27,9 @@ static void set_option(int fd, int level, int option, int value)
 }
 
 /* What accepted sockets inherit. ACKs are small and wanted at once. An idle connection is never
- * closed by us, so a peer that vanished without a word is found by keepalive probes. */
+ * closed by us, so a peer that vanished without a word is found by keepalive probes; or, where it
+ * was sent something before, which nobody probes for a quarter of an hour, by what is not answered.
+ */
 static void prepare_tcp(int fd)
 {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -34,6 +37,7 @@ static void prepare_tcp(int fd)
     set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, GIVE_UP_MS);
 }
 
 static int open_socket(const struct listen_address *address, struct error_text *text)

@@ -189,6 +189,7 @@ class Stack:
         self.config_path = self.directory / "owui-spoa.json"
         self.agents = []
         self.agent_env = {}
+        self.agent_wrapper = []  # what starts an agent
         self.haproxy = None
 
     # --- configuration -----------------------------------------------------------------------
@@ -245,7 +246,7 @@ class Stack:
             # The build may be where nobody else can look.
             binary = self.directory / BINARY.name
             shutil.copy(BINARY, binary)
-        command = [binary, "run", "-c", self.agent_config_path(index)]
+        command = [*self.agent_wrapper, binary, "run", "-c", self.agent_config_path(index)]
         env = {**SANITIZERS, **self.agent_env}
         agent = Process(f"agent{index + 1}", command, self.directory, env)
         agent.user = user
