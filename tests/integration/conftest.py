@@ -67,14 +67,14 @@ def authority(folder):
 
 @pytest.fixture(scope="session")
 def upstreams(folder, authority):
-    """By name: three plain ones, one with TLS and one on IPv6."""
+    """By name: three plain ones, one with TLS and one on IPv6, which has the other parser."""
     certificate = authority.issue(["secure.internal"], folder / "upstream.pem")
     started = [
         Upstream("alpha", folder, env={"WEBUI_AUTH_TRUSTED_EMAIL_HEADER": "X-User-Email"}),
         Upstream("beta", folder),
         Upstream("gamma", folder, env={"CORS_ALLOW_ORIGIN": "https://chat.gamma.test"}),
         Upstream("secure", folder, certificate=certificate),
-        Upstream("six", folder, host="::1"),
+        Upstream("six", folder, host="::1", parser="h11"),
     ]
     for upstream in started:
         upstream.start()

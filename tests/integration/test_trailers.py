@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from support.clients import Http2, exchange
+from support.clients import Echo, Http2, exchange
 from support.stack import HAPROXY_VERSION, Stack
 from support.tenants import settings
 
@@ -108,6 +108,20 @@ def test_nothing_is_said_behind_a_chunked_body(recorded, name):
     head = f"Host: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
     data = CHUNKED[name].replace(b"%s", head) + TRAILERS
     assert_nothing_told(exchange(stack.http_port, data, "POST"), recorder)
+
+
+def test_what_open_webuis_server_makes_of_it(http, upstreams):
+    """Asked without HAProxy, it believes every word."""
+    head = b"POST /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = head + b"4\r\nabcd\r\n0\r\n" + TRAILERS
+    assert Echo(exchange(upstreams["alpha"].port, data, "POST")).client == SPOOF
+    answer = exchange(http, data, "POST")
+    if DROPS:
+        seen = Echo(answer)
+        assert seen.client == seen.header("X-Forwarded-For") == "127.0.0.1"
+        assert seen.header("X-User-Email") is None and seen.body_bytes == 4
+    else:
+        assert answer.status == 411
 
 
 @pytest.mark.parametrize("body", [b"abcd", b"", None])

@@ -97,10 +97,19 @@ class Inheriting(Process):
 
 
 class Upstream:
-    """One Open WebUI process."""
+    """One Open WebUI process. `parser` is what uvicorn reads requests with: httptools in Open WebUI's
+    own images, h11 where that is missing."""
 
     def __init__(
-        self, name, log_dir, host="127.0.0.1", certificate=None, env=None, believes="*", port=None
+        self,
+        name,
+        log_dir,
+        host="127.0.0.1",
+        certificate=None,
+        env=None,
+        believes="*",
+        port=None,
+        parser="httptools",
     ):
         self.name = name
         self.host = host
@@ -109,6 +118,7 @@ class Upstream:
         command = [sys.executable, "-m", "uvicorn", "upstream:app"]
         command += ["--app-dir", HERE, "--host", host, "--port", self.port]
         command += ["--forwarded-allow-ips", believes, "--log-level", "warning"]
+        command += ["--http", parser]
         if certificate:
             command += ["--ssl-certfile", certificate, "--ssl-keyfile", certificate]
         env = {"WEBUI_NAME": name, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
