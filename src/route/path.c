@@ -45,10 +45,12 @@ static bool is_unreserved(int c)
            c == '.' || c == '_' || c == '~';
 }
 
-/* What some parser takes for a separator or an end once it has decoded it. */
+/* What some parser takes for a separator or an end once it has decoded it: NUL ends a string in C,
+ * and
+ * "$", with which Starlette's routes end, matches before a newline. No name has such characters. */
 static bool is_separator(int c)
 {
-    return c == '/' || c == '\\' || c == '\0';
+    return c == '/' || c == '\\' || (c >= 0 && c < ' ') || c == 0x7f;
 }
 
 /* Takes one character, plain or encoded; -1 at the end. */

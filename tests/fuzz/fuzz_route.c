@@ -116,7 +116,15 @@ static size_t count_byte(struct slice text, char byte)
     return count;
 }
 
-/* Decoded once or twice, the path still has the segments that it had. */
+static bool has_control(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if (iscntrl((uint8_t)text.data[i]))
+            return true;
+    return false;
+}
+
+/* Decoded once or twice, the path still has the segments that it had, and ends where it ended. */
 static void check_meaning(struct slice normal)
 {
     char *decoded = malloc(normal.size);
@@ -124,7 +132,7 @@ static void check_meaning(struct slice normal)
     for (unsigned times = 0; times < 2; times++) {
         text = slice_from(decoded, decode_laxly(text, decoded));
         FUZZ_REQUIRE(count_byte(text, '/') == count_byte(normal, '/'));
-        FUZZ_REQUIRE(count_byte(text, '\\') == 0 && count_byte(text, '\0') == 0);
+        FUZZ_REQUIRE(count_byte(text, '\\') == 0 && !has_control(text));
         FUZZ_REQUIRE(!has_segment(text, SLICE(".")) && !has_segment(text, SLICE("..")));
     }
     free(decoded);

@@ -104,6 +104,9 @@ BAD_PATHS = [
     ("/api%252fecho", "path-encoding"),
     ("/%252e%252e/api", "path-encoding"),
     ("/api%c0%afecho", "path-encoding"),
+    ("/api/echo%0a", "path-encoding"),  # to Starlette, whose routes end with "$", as without
+    ("/api/echo%0A", "path-encoding"),
+    ("/api/echo%7f", "path-encoding"),
     ("/api%zz", "path-encoding"),
     ("/api%2", "path-encoding"),
     ("/api\\echo", "path-syntax"),

@@ -109,6 +109,11 @@ static const struct row ROWS[] = {
     REFUSED("/a%5cb", ENCODING),
     REFUSED("/a%00", ENCODING),
     REFUSED("/a%00.js", ENCODING),
+    REFUSED("/a%0a", ENCODING), /* "$" of a regular expression matches before it */
+    REFUSED("/a%0D%0Ab", ENCODING),
+    REFUSED("/a%1f", ENCODING),
+    REFUSED("/a%7F", ENCODING),
+    REFUSED("/a%250a", ENCODING),
     REFUSED("/%2e%2e/x", ENCODING),
     REFUSED("/%2E%2E", ENCODING),
     REFUSED("/a/.%2e/x", ENCODING),
