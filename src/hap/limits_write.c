@@ -39,6 +39,8 @@ void limits_put_counting(const struct page *page)
         "!{ req.hdr(content-length) -m found } !websocket\n"
         "    http-request set-var(txn.owui.over) str(length) if { var(txn.owui.lb) -m found } "
         "!{ req.hdr(content-length) -m found } !websocket { req.body_len gt 0 }\n"
+        "    http-request set-var(txn.owui.over) str(length) if { var(txn.owui.lb) -m found } "
+        "websocket { req.fhdr(transfer-encoding) -m found }\n"
         "    http-request set-var(txn.owui.answer) str(over) if { var(txn.owui.over) -m found }\n"
         "    http-request allow if { var(txn.owui.answer) -m found }\n"
         "    http-request sc-inc-gpc0(0) if { var(txn.owui.lr) -m found }\n"

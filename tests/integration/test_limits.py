@@ -14,6 +14,7 @@ from support.clients import (
     SOCKET,
     Http2,
     connect,
+    exchange,
     read_answer,
     request,
     request_bytes,
@@ -285,6 +286,14 @@ def test_a_body_of_unknown_length(limits):
         length = [("content-length", "10")]
         answer = client.request("/api/echo", method="POST", body=b"x" * 10, headers=length)
         assert answer.status == 200
+
+
+def test_a_request_for_a_websocket_has_no_body_of_unknown_length(limits):
+    headers = HANDSHAKE + [("Transfer-Encoding", "chunked")]
+    head = request_bytes("GET", "/api/echo", "body.test", headers)
+    for body in (b"a\r\n" + b"x" * 10 + b"\r\n0\r\n\r\n", b"0\r\n\r\n"):
+        answer = exchange(limits.http_port, head + body)
+        assert (answer.status, answer.header("X-Refused")) == (411, "length")
 
 
 # --- WebSockets ---------------------------------------------------------------------------------
