@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -219,7 +220,8 @@ static void conn_stall(struct conn *conn)
 }
 
 /* Keeps what is unread and sets the state and the deadline that follow. `has_advanced` tells that a
- * frame was completed, which gives the next one its full time. */
+ * frame was completed, which gives the next one its full time. So does the end of a stall: the rest
+ * of the frame could not be received meanwhile. */
 static void conn_settle(struct conn *conn, struct slice unread, bool has_advanced)
 {
     if ((unread.size > 0 || conn->input.data != NULL) && !backlog_set(&conn->input, unread)) {
@@ -230,14 +232,23 @@ static void conn_settle(struct conn *conn, struct slice unread, bool has_advance
         conn_stall(conn);
         return;
     }
-    if (conn->state != CONN_READING)
+    if (conn->state != CONN_READING) {
         conn_move(conn, CONN_READING);
+        has_advanced = true;
+    }
     if (conn->session.state == SPOP_WAIT_HELLO)
         return; /* conn_open() set its deadline */
     if (unread.size == 0)
         conn_set_deadline(conn, 0);
     else if (has_advanced || conn->deadline_mono_ms == 0)
         conn_set_deadline(conn, conn->set->settings->frame_timeout_ms);
+}
+
+/* Whether more has arrived than one recv() took. */
+static bool has_more_input(const struct conn *conn)
+{
+    int size = 0;
+    return ioctl(conn->io.fd, FIONREAD, &size) == 0 && size > 0;
 }
 
 /* Has the session answer `input`, which lies in the loop's receive buffer. One round, unless the
@@ -259,7 +270,7 @@ static void conn_serve(struct conn *conn, struct slice input)
         conn_set_count(set, LOOP_NOTIFIES, conn->session.notifies - notifies);
         input = slice_skip(input, used);
         is_full = writer_left(&out) < SPOP_ACK_MAX_BYTES;
-        if (set->is_leaving && !is_full)
+        if (set->is_leaving && !is_full && !has_more_input(conn))
             spop_session_drain(&conn->session, &out);
         if (!conn_send(conn, writer_written(&out)))
             return;

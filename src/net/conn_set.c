@@ -124,6 +124,8 @@ void conn_set_leave(struct conn_set *set)
     for (uint32_t i = 0; i < set->capacity; i++)
         if (set->conns[i] != NULL)
             conn_leave(set->conns[i]);
+    /* At once: who is ready in this turn too will be received from again, behind what is kept. */
+    conn_serve_gathered(set);
 }
 
 void conn_set_close_all(struct conn_set *set)

@@ -184,6 +184,13 @@ void net_peer_expect_end(struct net_peer *peer)
 
 /* ---- The application ---- */
 
+/* There is nothing to wait on but the number itself. */
+static void look_again_soon(void)
+{
+    const struct timespec millisecond = {.tv_nsec = 1000000};
+    nanosleep(&millisecond, NULL);
+}
+
 _Atomic uint64_t test_values_made;
 _Atomic uint64_t test_values_freed;
 
@@ -199,6 +206,13 @@ static void drop_value(void *value)
 {
     atomic_fetch_add(&test_values_freed, 1);
     free(value);
+}
+
+static void stand_still(struct test_app *app)
+{
+    atomic_store(&app->waiting, 1);
+    while (atomic_load(&app->waiting) != 0)
+        look_again_soon();
 }
 
 static enum spop_answer on_notify(void *context, const struct spop_notify *notify,
@@ -218,6 +232,8 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
         app->held[app->held_count++].stream_id = notify->stream_id;
         return SPOP_HELD;
     }
+    if (slice_equal(message.name, SLICE("wait")))
+        stand_still(app);
     size_t size = actions_of(notify->stream_id, slice_equal(message.name, SLICE("big")), bytes);
     writer_bytes(actions, slice_from(bytes, size));
     return SPOP_ANSWERED;
@@ -301,13 +317,6 @@ void test_net_free(struct test_net *net)
     loops_join(net->loops);
     loops_free(net->loops);
     free(net);
-}
-
-/* There is nothing to wait on but the number itself. */
-static void look_again_soon(void)
-{
-    const struct timespec millisecond = {.tv_nsec = 1000000};
-    nanosleep(&millisecond, NULL);
 }
 
 bool test_reaches(const _Atomic uint64_t *number, uint64_t wanted)

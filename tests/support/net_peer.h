@@ -47,7 +47,8 @@ void net_peer_expect_end(struct net_peer *peer);
 
 /* ---- The application ----
  *
- * A message "echo" is answered at once, "hold" when a value says so. The actions of an answer are
+ * A message "echo" is answered at once, "hold" when a value says so; at "wait" the loop stands
+ * still until `waiting` is 0 again. The actions of an answer are
  * 0 to 255 bytes, which follow from the stream-id, and for "big" as many as there may be. */
 
 enum { TEST_HELD_MAX = 64 };
@@ -64,6 +65,7 @@ struct test_app {
     _Atomic uint64_t answered; /* held NOTIFYs that loop_answer() took */
     _Atomic uint64_t too_late; /* and those whose connection was gone */
     _Atomic uint64_t timers;
+    _Atomic uint64_t waiting; /* 1 while the loop stands still */
     _Atomic uint64_t stale; /* NOTIFYs that came before the first value */
 };
 

@@ -254,6 +254,32 @@ Test(hostile, each_frame_has_its_own_time)
     street_free(&street);
 }
 
+/* One that reads again just in time, and whose frame could not be received meanwhile. */
+Test(hostile, a_frame_has_its_own_time_after_answers_were_not_read)
+{
+    enum { NOTIFIES = 800, WRITE_MS = 1000, FRAME_MS = 60000, HEAD = 6 };
+    const struct loops_settings settings = {
+        .loop_count = 1, .frame_timeout_ms = FRAME_MS, .write_timeout_ms = WRITE_MS};
+    struct street street = street_new(&settings);
+    static uint8_t bytes[32 * 1024];
+    struct writer burst = writer_of(bytes, sizeof(bytes));
+    net_write_hello(&burst);
+    for (uint64_t stream_id = 0; stream_id <= NOTIFIES; stream_id++)
+        net_write_notify(&burst, SLICE("big"), stream_id);
+    cr_assert_not(burst.failed);
+    struct slice all = writer_written(&burst);
+    struct slice last = slice_skip(all, all.size - HEAD);
+    struct net_peer *peer = net_peer_join(street.net->loops, slice_head(all, all.size - HEAD), 1);
+    net_peer_expect_hello(peer);
+    for (uint64_t stream_id = 0; stream_id < NOTIFIES; stream_id++)
+        net_peer_expect_ack(peer, stream_id);
+    usleep(2 * WRITE_MS * 1000);
+    net_peer_send(peer, last);
+    net_peer_expect_ack(peer, NOTIFIES);
+    net_peer_free(peer);
+    street_free(&street);
+}
+
 Test(hostile, one_that_never_reads_is_cut_off)
 {
     enum { NOTIFIES = 800 };

@@ -388,6 +388,66 @@ Test(loop, a_burst_that_meets_a_drain_is_answered_whole)
     test_net_free(net);
 }
 
+/* More than is received at once. */
+Test(loop, all_that_arrived_before_a_drain_is_answered)
+{
+    enum { NOTIFIES = 4000 };
+    const struct loops_settings settings = {.loop_count = 1};
+    struct test_net *net = test_net_new(&settings);
+    static uint8_t bytes[128 * 1024];
+    struct writer burst = writer_of(bytes, sizeof(bytes));
+    net_write_hello(&burst);
+    for (uint64_t stream_id = 0; stream_id < NOTIFIES; stream_id++)
+        net_write_notify(&burst, SLICE("echo"), stream_id);
+    cr_assert_not(burst.failed);
+    cr_assert(gt(sz, writer_used(&burst), 64 * 1024));
+    struct net_peer *peer = net_peer_join(net->loops, writer_written(&burst), 0);
+    loops_drain(net->loops, 60000);
+    test_net_run(net);
+    net_peer_expect_hello(peer);
+    for (uint64_t stream_id = 0; stream_id < NOTIFIES; stream_id++)
+        net_peer_expect_ack(peer, stream_id);
+    net_peer_expect_disconnect(peer, SPOP_STATUS_NORMAL);
+    net_peer_expect_end(peer);
+    net_peer_free(peer);
+    loops_join(net->loops);
+    test_net_free(net);
+}
+
+/* The rest of a frame and the drain are found in the same turn, while an answer is owed. */
+Test(loop, a_frame_that_a_drain_completes_is_taken_once)
+{
+    enum { HEAD = 6 };
+    struct test_net *net = start(1);
+    struct net_peer *peer = net_peer_greeted(net->loops);
+    struct net_peer *other = net_peer_greeted(net->loops);
+    uint8_t bytes[128];
+    struct writer notify = writer_of(bytes, sizeof(bytes));
+    net_peer_notify(peer, SLICE("hold"), 3);
+    cr_assert(test_net_reaches(net, LOOP_NOTIFIES, 1));
+    uint64_t received = count(net, LOOP_BYTES_IN);
+    net_write_notify(&notify, SLICE("echo"), 4);
+    net_peer_send(peer, slice_head(writer_written(&notify), HEAD));
+    cr_assert(test_net_reaches(net, LOOP_BYTES_IN, received + HEAD));
+    net_peer_notify(other, SLICE("wait"), 5);
+    cr_assert(test_reaches(&net->apps[0].waiting, 1));
+
+    net_peer_send(peer, slice_skip(writer_written(&notify), HEAD));
+    loops_drain(net->loops, 60000);
+    atomic_store(&net->apps[0].waiting, 0);
+    net_peer_expect_ack(peer, 4);
+    net_peer_notify(peer, SLICE("echo"), 6);
+    net_peer_expect_ack(peer, 6);
+    publish(net, 1, true);
+    net_peer_expect_ack(peer, 3);
+    net_peer_expect_disconnect(peer, SPOP_STATUS_NORMAL);
+    net_peer_free(peer);
+    net_peer_free(other);
+    loops_join(net->loops);
+    cr_assert(eq(u64, count(net, LOOP_CLOSED_PROTOCOL), 0));
+    test_net_free(net);
+}
+
 Test(loop, a_drain_ends_at_its_deadline)
 {
     struct test_net *net = start(1);
