@@ -9,7 +9,7 @@
  *
  * Connections are accepted in the main thread and dealt out evenly, because HAProxy has few and
  * keeps them long. When the process has no descriptor left, accepting pauses and the kernel's queue
- * holds those who wait; nobody is refused.
+ * holds those who wait; nobody is refused. It pauses likewise when accepting fails in another way.
  */
 #pragma once
 
@@ -52,6 +52,6 @@ void listener_close(struct listener *listener);
 
 /* Any thread. */
 uint64_t listener_accepted(const struct listener *listener);
-uint64_t listener_pauses(const struct listener *listener); /* for lack of descriptors or memory */
+uint64_t listener_pauses(const struct listener *listener); /* since accepting failed */
 /* When it last began to pause, 0: never. In the thread of its main loop. */
 int64_t listener_paused_mono_ms(const struct listener *listener);

@@ -65,6 +65,24 @@ static void pause_accepting(struct listener *listener, const char *reason, const
     log_event(LOG_WARNING, "accept_paused", LOG_TEXT("reason", reason), LOG_TEXT("hint", hint));
 }
 
+/* What became of a connection while it waited, or a signal: accept(2). */
+static bool is_gone(int error)
+{
+    switch (error) {
+    case ECONNABORTED:
+    case EINTR:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+    case ENONET:
+    case EOPNOTSUPP: return true;
+    default: return false;
+    }
+}
+
 static void on_connect(void *context)
 {
     struct accepting *accepting = context;
@@ -85,7 +103,12 @@ static void on_connect(void *context)
         case ENOBUFS:
         case ENOMEM: pause_accepting(listener, "out of memory", NULL); return;
         case EAGAIN: return;
-        default: break; /* that one connection failed; the next need not */
+        default:
+            /* Only of a connection that is gone it is known that the next one need not fail. */
+            if (is_gone(errno))
+                break;
+            pause_accepting(listener, strerror(errno), NULL);
+            return;
         }
     }
 }

@@ -447,6 +447,36 @@ Test(accept, a_thousand_at_once_are_all_served_and_spread)
     door_close(&door);
 }
 
+/* The descriptor of this process that has this address, or whose other end has it. */
+static int find_socket(const struct sockaddr_storage *wanted, bool at_other_end)
+{
+    enum { FDS_MAX = 1024 };
+    for (int fd = 0; fd < FDS_MAX; fd++) {
+        struct sockaddr_storage found = {0};
+        socklen_t size = sizeof(found);
+        int result = at_other_end ? getpeername(fd, (struct sockaddr *)&found, &size)
+                                  : getsockname(fd, (struct sockaddr *)&found, &size);
+        if (result == 0 && memcmp(&found, wanted, sizeof(found)) == 0)
+            return fd;
+    }
+    cr_fatal("no socket has this address");
+}
+
+static int find_listening(const char *text)
+{
+    struct listen_address address;
+    cr_assert(eq(int, listen_address_parse(slice_of(text), &address, NULL), ERROR_OK));
+    return find_socket(&address.socket, false);
+}
+
+static int find_accepted(int connected)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+    cr_assert(eq(int, getsockname(connected, (struct sockaddr *)&address, &size), 0));
+    return find_socket(&address, true);
+}
+
 /* The queue of the kernel holds those for whom there is no descriptor; nobody is refused, and the
  * main thread does not spin. */
 Test(accept, without_descriptors_it_waits)
@@ -475,19 +505,36 @@ Test(accept, without_descriptors_it_waits)
     door_close(&door);
 }
 
-Test(accept, what_it_accepts_over_tcp_sends_at_once_and_is_probed)
+static struct door door_open_tcp(char text[64])
 {
-    char text[64];
     struct error_text reason = {""};
     const struct loops_settings settings = {.loop_count = 1};
     struct door door = {.net = test_net_start(&settings), .main_loop = main_loop_new(&reason)};
     door.listener = open_tcp("127.0.0.1", text);
+    return door;
+}
+
+/* "ss -K" does it too: the main thread does not spin. */
+Test(accept, from_a_socket_that_was_shut_down_it_pauses)
+{
+    char text[64];
+    struct door door = door_open_tcp(text);
+    cr_assert(eq(int, shutdown(find_listening(text), SHUT_RDWR), 0));
+    listener_start(door.listener, door.main_loop, door.net->loops);
+    door_run(&door, 1, 350);
+    cr_expect(ge(u64, listener_pauses(door.listener), 1));
+    cr_expect(le(u64, listener_pauses(door.listener), 20));
+    door_close(&door);
+}
+
+Test(accept, what_it_accepts_over_tcp_sends_at_once_and_is_probed)
+{
+    char text[64];
+    struct door door = door_open_tcp(text);
     listener_start(door.listener, door.main_loop, door.net->loops);
     int fd = connect_to(text);
-    /* The next descriptor is the accepted one: nothing else is opened meanwhile. */
-    int accepted = dup(fd);
-    close(accepted);
     door_run(&door, 1, 20000);
+    int accepted = find_accepted(fd);
     int nodelay = 0, keepalive = 0;
     socklen_t size = sizeof(nodelay);
     cr_assert(eq(int, getsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &nodelay, &size), 0));
