@@ -32,20 +32,25 @@ struct line {
     size_t count;
 };
 
-enum condition { ON_HOST, ON_HOST_END, ON_PATH, ON_OTHER };
+enum condition { ON_HOST, ON_HOST_END, ON_PATH, ON_WHOLE_PATH, ON_OTHER };
 
 /* One `acl` line, or one { } in a condition. */
 struct acl {
+    unsigned section; /* the line on which it begins: nothing outside knows the name */
     struct slice name;
     enum condition condition;
     struct slice values[WORDS_MAX];
     size_t value_count;
 };
 
+struct server_options {
+    bool tls, no_verify, check;
+};
+
 struct server {
     struct slice backend;
     struct slice address;
-    bool tls, no_verify;
+    struct server_options options;
     size_t count; /* of the backend's server lines; the first one's values stand above */
 };
 
@@ -56,7 +61,13 @@ struct reading {
     size_t acl_count;
     struct server *servers;
     size_t server_count;
+    unsigned section;          /* which is being read: its line, */
+    struct slice section_name; /* and its name */
+    bool is_defaults;
+    struct server_options usual;             /* of its servers, by what was told in it, */
+    struct server_options usual_by_defaults; /* and by "defaults" before */
     bool has_redirect, has_default, has_tunnel, has_check, has_server, has_frontend;
+    bool has_more; /* than is read */
 };
 
 /* -- Lines ------------------------------------------------------------------------------------- */
@@ -175,17 +186,10 @@ static enum condition condition_of(struct slice fetch)
         const char *name;
         enum condition condition;
     } FETCHES[] = {
-        {"hdr(host)", ON_HOST},
-        {"hdr_str(host)", ON_HOST},
-        {"hdr_dom(host)", ON_HOST},
-        {"req.hdr(host)", ON_HOST},
-        {"req.fhdr(host)", ON_HOST},
-        {"ssl_fc_sni", ON_HOST},
-        {"hdr_end(host)", ON_HOST_END},
-        {"ssl_fc_sni_end", ON_HOST_END},
-        {"path_beg", ON_PATH},
-        {"path_dir", ON_PATH},
-        {"path", ON_PATH},
+        {"hdr(host)", ON_HOST},         {"hdr_str(host)", ON_HOST},      {"hdr_dom(host)", ON_HOST},
+        {"req.hdr(host)", ON_HOST},     {"req.fhdr(host)", ON_HOST},     {"ssl_fc_sni", ON_HOST},
+        {"hdr_end(host)", ON_HOST_END}, {"ssl_fc_sni_end", ON_HOST_END}, {"path_beg", ON_PATH},
+        {"path_dir", ON_PATH},          {"path", ON_WHOLE_PATH},
     };
     const char *comma = fetch.size > 0 ? memchr(fetch.data, ',', fetch.size) : NULL;
     if (comma != NULL)
@@ -193,6 +197,19 @@ static enum condition condition_of(struct slice fetch)
     for (size_t i = 0; i < COUNT_OF(FETCHES); i++)
         if (slice_equal_nocase(fetch, slice_of(FETCHES[i].name)))
             return FETCHES[i].condition;
+    return ON_OTHER;
+}
+
+/* With "-m" and this method. */
+static enum condition matched_by(enum condition condition, struct slice method)
+{
+    bool is_path = condition == ON_PATH || condition == ON_WHOLE_PATH;
+    if (condition == ON_HOST && slice_equal(method, SLICE("end")))
+        return ON_HOST_END;
+    if (is_path && (slice_equal(method, SLICE("beg")) || slice_equal(method, SLICE("dir"))))
+        return ON_PATH;
+    if (slice_equal(method, SLICE("str")) || slice_equal(method, SLICE("dom")))
+        return condition;
     return ON_OTHER;
 }
 
@@ -206,11 +223,7 @@ static void read_criterion(const struct line *line, size_t first, size_t end, st
             continue;
         if (word_is(line, i, "-m") && i + 1 < end) {
             i++;
-            bool end_match = word_is(line, i, "end") && acl->condition == ON_HOST;
-            bool fits =
-                word_is(line, i, "str") || word_is(line, i, "dom") ||
-                (acl->condition == ON_PATH && (word_is(line, i, "beg") || word_is(line, i, "dir")));
-            acl->condition = end_match ? ON_HOST_END : fits ? acl->condition : ON_OTHER;
+            acl->condition = matched_by(acl->condition, line->words[i]);
             continue;
         }
         if (slice_starts_with(line->words[i], SLICE("-")))
@@ -219,13 +232,19 @@ static void read_criterion(const struct line *line, size_t first, size_t end, st
     }
 }
 
+static bool is_full(struct reading *reading, size_t count)
+{
+    reading->has_more |= count == ITEMS_MAX;
+    return count == ITEMS_MAX;
+}
+
 static void take_acl(struct reading *reading, const struct line *line)
 {
-    if (line->count < 3 || reading->acl_count == ITEMS_MAX)
+    if (line->count < 3 || is_full(reading, reading->acl_count))
         return;
     reading->acls = memory_resize(reading->acls, reading->acl_count + 1, sizeof(*reading->acls));
     struct acl *acl = &reading->acls[reading->acl_count++];
-    *acl = (struct acl){.name = line->words[1]};
+    *acl = (struct acl){.section = reading->section, .name = line->words[1]};
     read_criterion(line, 2, line->count, acl);
 }
 
@@ -237,27 +256,37 @@ static struct server *find_server(const struct reading *reading, struct slice ba
     return NULL;
 }
 
-static void take_server(struct reading *reading, const struct line *line, struct slice backend)
+static void read_server_options(const struct line *line, size_t first,
+                                struct server_options *options)
 {
-    if (line->count < 3 || reading->server_count == ITEMS_MAX)
+    for (size_t i = first; i < line->count; i++) {
+        options->tls = !word_is(line, i, "no-ssl") && (options->tls || word_is(line, i, "ssl"));
+        options->check =
+            !word_is(line, i, "no-check") && (options->check || word_is(line, i, "check"));
+        if (word_is(line, i, "verify"))
+            options->no_verify = word_is(line, i + 1, "none");
+    }
+}
+
+static void take_server(struct reading *reading, const struct line *line)
+{
+    if (line->count < 3 || is_full(reading, reading->server_count))
         return;
-    struct server *server = find_server(reading, backend);
+    struct server *server = find_server(reading, reading->section_name);
+    struct server_options options = reading->usual;
+    read_server_options(line, 3, &options);
     reading->has_server = true;
-    for (size_t i = 3; i < line->count; i++)
-        reading->has_check = reading->has_check || word_is(line, i, "check");
+    reading->has_check |= options.check;
     if (server != NULL) {
         server->count++;
         return;
     }
     reading->servers =
         memory_resize(reading->servers, reading->server_count + 1, sizeof(*reading->servers));
-    server = &reading->servers[reading->server_count++];
-    *server = (struct server){.backend = backend, .address = line->words[2], .count = 1};
-    for (size_t i = 3; i < line->count; i++) {
-        server->tls = server->tls || word_is(line, i, "ssl");
-        server->no_verify =
-            server->no_verify || (word_is(line, i, "verify") && word_is(line, i + 1, "none"));
-    }
+    reading->servers[reading->server_count++] = (struct server){.backend = reading->section_name,
+                                                                .address = line->words[2],
+                                                                .options = options,
+                                                                .count = 1};
 }
 
 /* -- What was wrong ---------------------------------------------------------------------------- */
@@ -407,6 +436,11 @@ static void judge(struct reading *reading, const struct line *line)
 
 static void judge_whole(struct reading *reading)
 {
+    if (reading->has_more)
+        add_note(reading, TUTORIAL_LEFT, 0,
+                 "the file has more than is read (%d lines; %d ACLs, %d servers, and as many hosts "
+                 "and paths of a backend): the rest is not carried over",
+                 LINES_MAX, ITEMS_MAX, ITEMS_MAX);
     if (!reading->has_frontend)
         return;
     if (!reading->has_redirect)
@@ -439,43 +473,59 @@ static struct tutorial_tenant *tenant_for(struct reading *reading, const struct 
     *tenant = (struct tutorial_tenant){
         .backend = memory_copy_text(server->backend),
         .server = memory_copy_text(server->address),
-        .tls = server->tls,
-        .no_verify = server->no_verify,
+        .tls = server->options.tls,
+        .no_verify = server->options.no_verify,
     };
     return tenant;
 }
 
 /* "chat.example.com" for "Chat.example.com:443". */
-static char *host_text(struct slice value, bool ends)
+static struct slice without_port(struct slice value)
 {
     const char *colon = value.size > 0 ? memchr(value.data, ':', value.size) : NULL;
-    if (colon != NULL)
-        value = slice_head(value, (size_t)(colon - value.data));
-    if (ends && slice_starts_with(value, SLICE(".")))
-        value = slice_skip(value, 1);
-    char *text = memory_format("%s%.*s", ends ? "*." : "", SLICE_PRINT(value));
+    return colon != NULL ? slice_head(value, (size_t)(colon - value.data)) : value;
+}
+
+static char *host_text(const char *before, struct slice value)
+{
+    char *text = memory_format("%s%.*s", before, SLICE_PRINT(value));
     for (char *c = text; *c != '\0'; c++)
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c - 'A' + 'a');
+        *c = ascii_lower(*c);
     return text;
 }
 
-static void add_host(struct tutorial_tenant *tenant, char *host)
+enum { HOSTS_OF_VALUE_MAX = 2 };
+
+/* The hosts that a value means; what ends with a name without a dot is the name itself too. */
+static size_t hosts_of(const struct acl *acl, struct slice value, char *hosts[HOSTS_OF_VALUE_MAX])
 {
-    for (size_t i = 0; i < tenant->host_count; i++) {
-        if (strcmp(tenant->hosts[i], host) == 0 || tenant->host_count == ITEMS_MAX) {
-            free(host);
-            return;
-        }
+    size_t count = 0;
+    value = without_port(value);
+    bool ends = acl->condition == ON_HOST_END;
+    bool has_dot = slice_starts_with(value, SLICE("."));
+    if (!ends || !has_dot)
+        hosts[count++] = host_text("", value);
+    if (ends)
+        hosts[count++] = host_text("*.", slice_skip(value, has_dot ? 1 : 0));
+    return count;
+}
+
+static void add_host(struct reading *reading, struct tutorial_tenant *tenant, char *host)
+{
+    bool is_there = false;
+    for (size_t i = 0; i < tenant->host_count && !is_there; i++)
+        is_there = strcmp(tenant->hosts[i], host) == 0;
+    if (is_there || is_full(reading, tenant->host_count)) {
+        free(host);
+        return;
     }
     tenant->hosts = memory_resize(tenant->hosts, tenant->host_count + 1, sizeof(*tenant->hosts));
     tenant->hosts[tenant->host_count++] = host;
 }
 
-static void add_path(struct tutorial_tenant *tenant, const char *host, struct slice prefix)
+static void add_path(struct reading *reading, struct tutorial_tenant *tenant, const char *host,
+                     struct slice prefix)
 {
-    if (tenant->path_count == ITEMS_MAX)
-        return;
     for (size_t i = 0; i < tenant->path_count; i++) {
         const struct tutorial_path *path = &tenant->paths[i];
         bool same_host =
@@ -483,6 +533,8 @@ static void add_path(struct tutorial_tenant *tenant, const char *host, struct sl
         if (same_host && slice_equal(prefix, slice_of(path->prefix)))
             return;
     }
+    if (is_full(reading, tenant->path_count))
+        return;
     tenant->paths = memory_resize(tenant->paths, tenant->path_count + 1, sizeof(*tenant->paths));
     tenant->paths[tenant->path_count++] = (struct tutorial_path){
         host != NULL ? memory_copy_text(slice_of(host)) : NULL, memory_copy_text(prefix)};
@@ -490,57 +542,78 @@ static void add_path(struct tutorial_tenant *tenant, const char *host, struct sl
 
 /* The criteria of one term: an ACL's lines, or what stands in braces. */
 struct term {
-    struct acl found[16];
+    struct acl *found;
     size_t count;
 };
+
+static struct acl *add_criterion(struct term *term, struct acl acl)
+{
+    term->found = memory_resize(term->found, term->count + 1, sizeof(*term->found));
+    term->found[term->count] = acl;
+    return &term->found[term->count++];
+}
 
 /* Reads the term at words[*at] and moves behind it; false for what cannot be carried over. */
 static bool read_term(const struct reading *reading, const struct line *line, size_t *at,
                       struct term *term)
 {
     struct slice word = line->words[*at];
-    term->count = 0;
+    *term = (struct term){0};
     if (slice_equal(word, SLICE("{"))) {
         size_t end = *at + 1;
         while (end < line->count && !word_is(line, end, "}"))
             end++;
-        read_criterion(line, *at + 1, end, &term->found[0]);
-        term->count = 1;
+        read_criterion(line, *at + 1, end, add_criterion(term, (struct acl){0}));
         *at = end + 1;
     } else {
-        for (size_t i = 0; i < reading->acl_count && term->count < COUNT_OF(term->found); i++)
-            if (slice_equal(reading->acls[i].name, word))
-                term->found[term->count++] = reading->acls[i];
+        for (size_t i = 0; i < reading->acl_count; i++)
+            if (reading->acls[i].section == reading->section &&
+                slice_equal(reading->acls[i].name, word))
+                (void)add_criterion(term, reading->acls[i]);
         (*at)++;
     }
     bool good = term->count > 0;
     for (size_t i = 0; i < term->count; i++)
-        good = good && term->found[i].condition != ON_OTHER && term->found[i].value_count > 0;
+        good = good && term->found[i].condition < ON_WHOLE_PATH && term->found[i].value_count > 0;
     return good;
 }
 
-static void take_alternative(struct tutorial_tenant *tenant, const struct acl *acl)
+static void take_alternative(struct reading *reading, struct tutorial_tenant *tenant,
+                             const struct acl *acl)
 {
+    char *hosts[HOSTS_OF_VALUE_MAX];
     for (size_t i = 0; i < acl->value_count; i++) {
-        if (acl->condition == ON_PATH)
-            add_path(tenant, NULL, acl->values[i]);
-        else
-            add_host(tenant, host_text(acl->values[i], acl->condition == ON_HOST_END));
+        if (acl->condition == ON_PATH) {
+            add_path(reading, tenant, NULL, acl->values[i]);
+            continue;
+        }
+        size_t count = hosts_of(acl, acl->values[i], hosts);
+        for (size_t j = 0; j < count; j++)
+            add_host(reading, tenant, hosts[j]);
     }
 }
 
-/* A host and a path that must both fit: the path of that host. */
-static void take_pair(struct tutorial_tenant *tenant, const struct term *hosts,
-                      const struct term *paths)
+static void take_paths(struct reading *reading, struct tutorial_tenant *tenant, const char *host,
+                       const struct term *paths)
 {
-    for (size_t h = 0; h < hosts->count; h++) {
-        for (size_t i = 0; i < hosts->found[h].value_count; i++) {
-            char *host =
-                host_text(hosts->found[h].values[i], hosts->found[h].condition == ON_HOST_END);
-            for (size_t p = 0; p < paths->count; p++)
-                for (size_t j = 0; j < paths->found[p].value_count; j++)
-                    add_path(tenant, host, paths->found[p].values[j]);
-            free(host);
+    for (size_t i = 0; i < paths->count; i++)
+        for (size_t j = 0; j < paths->found[i].value_count; j++)
+            add_path(reading, tenant, host, paths->found[i].values[j]);
+}
+
+/* A host and a path that must both fit: the path of that host. */
+static void take_pair(struct reading *reading, struct tutorial_tenant *tenant,
+                      const struct term *hosts, const struct term *paths)
+{
+    char *names[HOSTS_OF_VALUE_MAX];
+    for (size_t i = 0; i < hosts->count; i++) {
+        const struct acl *acl = &hosts->found[i];
+        for (size_t j = 0; j < acl->value_count; j++) {
+            size_t count = hosts_of(acl, acl->values[j], names);
+            for (size_t k = 0; k < count; k++) {
+                take_paths(reading, tenant, names[k], paths);
+                free(names[k]);
+            }
         }
     }
 }
@@ -559,37 +632,55 @@ static bool is_challenge(const struct term *term)
            slice_starts_with(term->found[0].values[0], SLICE(ACME_PATH));
 }
 
-/* One group of terms, which end at "or" or at the line's end. */
-static bool take_group(struct reading *reading, const struct line *line, size_t *at,
-                       const struct server *server)
-{
+/* What must all hold. */
+struct group {
     struct term terms[2];
-    size_t count = 0;
+    size_t count;
+};
+
+/* The terms up to "or" or the line's end; false for what cannot be carried over. */
+static bool read_group(const struct reading *reading, const struct line *line, size_t *at,
+                       struct group *group)
+{
     bool good = true;
     while (*at < line->count && !word_is(line, *at, "or") && !word_is(line, *at, "||")) {
         struct term term;
-        good = read_term(reading, line, at, &term) && good && count < COUNT_OF(terms);
+        good = read_term(reading, line, at, &term) && good && group->count < COUNT_OF(group->terms);
         if (good)
-            terms[count++] = term;
+            group->terms[group->count++] = term;
+        else
+            free(term.found);
     }
-    if (!good || count == 0)
-        return false;
-    if (count == 1 && is_challenge(&terms[0])) {
-        add_note(reading, TUTORIAL_MENDED, line->number,
+    return good && group->count > 0;
+}
+
+static bool take_group(struct reading *reading, const struct server *server,
+                       const struct group *group, unsigned line)
+{
+    const struct term *first = &group->terms[0], *last = &group->terms[group->count - 1];
+    if (is_challenge(first) || is_challenge(last)) {
+        add_note(reading, TUTORIAL_MENDED, line,
                  "challenges went to certbot, which had to be run; the agent answers them, and "
                  "renews without a restart");
         return true;
     }
-    if (count == 1) {
-        for (size_t i = 0; i < terms[0].count; i++)
-            take_alternative(tenant_for(reading, server), &terms[0].found[i]);
+    if (group->count == 1) {
+        for (size_t i = 0; i < first->count; i++)
+            take_alternative(reading, tenant_for(reading, server), &first->found[i]);
         return true;
     }
-    size_t host = is_all(&terms[0], false) ? 0 : 1;
-    if (!is_all(&terms[host], false) || !is_all(&terms[1 - host], true))
+    const struct term *hosts = is_all(first, false) ? first : last;
+    const struct term *paths = hosts == first ? last : first;
+    if (!is_all(hosts, false) || !is_all(paths, true))
         return false;
-    take_pair(tenant_for(reading, server), &terms[host], &terms[1 - host]);
+    take_pair(reading, tenant_for(reading, server), hosts, paths);
     return true;
+}
+
+static void group_fini(struct group *group)
+{
+    for (size_t i = 0; i < group->count; i++)
+        free(group->terms[i].found);
 }
 
 static void take_use_backend(struct reading *reading, const struct line *line)
@@ -609,13 +700,14 @@ static void take_use_backend(struct reading *reading, const struct line *line)
         return;
     }
     while (at < line->count) {
-        if (!take_group(reading, line, &at, server))
+        struct group group = {0};
+        if (!read_group(reading, line, &at, &group) ||
+            !take_group(reading, server, &group, line->number))
             add_note(reading, TUTORIAL_LEFT, line->number,
                      "use_backend %.*s: a condition is not carried over, because it is not about "
                      "host and path alone",
                      SLICE_PRINT(server->backend));
-        while (at < line->count && !word_is(line, at, "or") && !word_is(line, at, "||"))
-            at++;
+        group_fini(&group);
         at++; /* "or" */
     }
 }
@@ -650,28 +742,50 @@ static int compare_notes(const void *a, const void *b)
     return left->line < right->line ? -1 : left->line > right->line;
 }
 
+static void enter_section(struct reading *reading, const struct line *line)
+{
+    if (word_is(line, 0, "defaults"))
+        reading->usual_by_defaults = (struct server_options){0};
+    reading->section = line->number;
+    reading->section_name = word_at(line, 1);
+    reading->usual = reading->usual_by_defaults;
+    reading->has_frontend |= word_is(line, 0, "frontend") || word_is(line, 0, "listen");
+    reading->is_defaults = word_is(line, 0, "defaults");
+}
+
+static void collect(struct reading *reading, const struct line *line)
+{
+    if (is_section(line)) {
+        enter_section(reading, line);
+    } else if (word_is(line, 0, "acl")) {
+        take_acl(reading, line);
+    } else if (word_is(line, 0, "default-server")) {
+        read_server_options(line, 1, &reading->usual);
+        if (reading->is_defaults)
+            reading->usual_by_defaults = reading->usual;
+    } else if (word_is(line, 0, "server")) {
+        take_server(reading, line);
+    } else if (word_is(line, 0, "default_backend")) {
+        reading->has_default = true;
+    }
+}
+
 void tutorial_read(struct slice text, struct tutorial *tutorial)
 {
     struct reading reading = {.text = text, .tutorial = tutorial};
     struct line line = {0};
-    struct slice rest = text, section = {0};
+    struct slice rest = text;
 
     *tutorial = (struct tutorial){0};
-    while (next_line(&rest, &line)) {
-        if (is_section(&line)) {
-            section = line.count > 1 ? line.words[1] : (struct slice){0};
-            reading.has_frontend |= word_is(&line, 0, "frontend") || word_is(&line, 0, "listen");
-        } else if (word_is(&line, 0, "acl")) {
-            take_acl(&reading, &line);
-        } else if (word_is(&line, 0, "server")) {
-            take_server(&reading, &line, section);
-        } else if (word_is(&line, 0, "default_backend")) {
-            reading.has_default = true;
-        }
-    }
+    while (next_line(&rest, &line))
+        collect(&reading, &line);
+    reading.has_more |= line.number == LINES_MAX && rest.size > 0;
     rest = text;
     line.number = 0;
+    reading.section = 0;
     while (next_line(&rest, &line)) {
+        if (is_section(&line))
+            reading.section = line.number;
         judge(&reading, &line);
         judge_routes(&reading, &line);
     }

@@ -66,7 +66,7 @@ struct test_app {
     _Atomic uint64_t too_late; /* and those whose connection was gone */
     _Atomic uint64_t timers;
     _Atomic uint64_t waiting; /* 1 while the loop stands still */
-    _Atomic uint64_t stale; /* NOTIFYs that came before the first value */
+    _Atomic uint64_t stale;   /* NOTIFYs that came before the first value */
 };
 
 /* What is published. Counted, so that a test sees that each one is released, and once. */

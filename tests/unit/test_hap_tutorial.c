@@ -69,7 +69,17 @@ Test(tutorial, what_leads_where)
         {"use_backend a if { ssl_fc_sni a.test }", "a: a.test -> 10.0.0.1:3000\n"},
         {"acl x hdr(host) 'a.test' \"b.test\" # c.test\nuse_backend a if x",
          "a: a.test b.test -> 10.0.0.1:3000\n"},
+        /* without a dot, the name itself ends so too */
+        {"use_backend a if { hdr_end(host) a.test }", "a: a.test *.a.test -> 10.0.0.1:3000\n"},
+        {"use_backend a if { hdr_end(host) a.test } { path_beg /o }",
+         "a: a.test/o *.a.test/o -> 10.0.0.1:3000\n"},
+        {"use_backend a if { path -m beg /o }", "a: /o -> 10.0.0.1:3000\n"},
         {"use_backend a if { path_beg /.well-known/acme-challenge/ }", ""},
+        {"use_backend a if { hdr(host) a.test } { path_beg /.well-known/acme-challenge/ }", ""},
+        /* ACLs are of their section */
+        {"acl x hdr(host) a.test\nfrontend other\nacl x hdr(host) b.test\nuse_backend a if x",
+         "a: b.test -> 10.0.0.1:3000\n"},
+        {"acl x hdr(host) a.test\nfrontend other\nuse_backend a if x", ""},
         /* what is not about host and path alone is never guessed at */
         {"use_backend a if { src 10.0.0.0/8 }", ""},
         {"use_backend a if { hdr(host) a.test } { src 10.0.0.0/8 }", ""},
@@ -78,6 +88,7 @@ Test(tutorial, what_leads_where)
         {"acl h hdr_reg(host) a.test\nuse_backend a if h", ""},
         {"acl h hdr(host) -f /etc/hosts.lst\nuse_backend a if h", ""},
         {"acl h hdr(host)\nuse_backend a if h", ""},
+        {"use_backend a if { path /o }", ""},
         {"use_backend a if nobody", ""},
         {"use_backend nobody if { hdr(host) a.test }", ""},
         {"use_backend a", ""},
@@ -93,6 +104,63 @@ Test(tutorial, what_leads_where)
         free(text);
         tutorial_fini(&tutorial);
     }
+}
+
+Test(tutorial, what_servers_are_by_default)
+{
+    static const struct {
+        const char *lines;
+        const char *tenants;
+    } ROWS[] = {
+        {"backend c\n  default-server check ssl verify none\n  server s 10.0.0.3:443",
+         "c: c.test -> 10.0.0.3:443 tls noverify\n"},
+        {"defaults\n  default-server ssl\nbackend c\n  server s 10.0.0.3:443",
+         "c: c.test -> 10.0.0.3:443 tls\n"},
+        {"defaults\n  default-server ssl\nbackend c\n  server s 10.0.0.3:80 no-ssl",
+         "c: c.test -> 10.0.0.3:80\n"},
+        {"backend d\n  default-server ssl\nbackend c\n  server s 10.0.0.3:80",
+         "c: c.test -> 10.0.0.3:80\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct tutorial tutorial;
+        char *text = memory_format("%s\nfrontend web\n  use_backend c if { hdr(host) c.test }\n",
+                                   ROWS[i].lines);
+        tutorial_read(slice_of(text), &tutorial);
+        char *found = tenants_of(&tutorial);
+        cr_expect_str_eq(found, ROWS[i].tenants, "%s", ROWS[i].lines);
+        free(found);
+        free(text);
+        tutorial_fini(&tutorial);
+    }
+}
+
+/* Some write a host to a line. */
+static void read_hosts(unsigned count, struct tutorial *tutorial)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    fprintf(out, "frontend web\n");
+    for (unsigned i = 0; i < count; i++)
+        fprintf(out, "  acl x hdr(host) h%u.test\n", i);
+    fprintf(out, "  use_backend a if x\n" BACKENDS);
+    fclose(out);
+    tutorial_read(slice_of(text), tutorial);
+    free(text);
+}
+
+Test(tutorial, no_host_is_lost_without_a_word)
+{
+    struct tutorial tutorial;
+    read_hosts(100, &tutorial);
+    cr_assert(eq(sz, tutorial.tenant_count, 1));
+    cr_expect(eq(sz, tutorial.tenants[0].host_count, 100));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 0, "more than is read"), 0));
+    tutorial_fini(&tutorial);
+    read_hosts(1025, &tutorial);
+    cr_expect(eq(sz, tutorial.tenants[0].host_count, 1024));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 0, "more than is read"), 1));
+    tutorial_fini(&tutorial);
 }
 
 Test(tutorial, what_is_left_behind_is_told_with_its_line)
