@@ -15,7 +15,8 @@ enum severity { SEVERITY_NOTE, SEVERITY_WARNING, SEVERITY_ERROR };
 
 struct diagnostic {
     enum severity severity;
-    uint16_t code; /* enum code, printed as E101 or W501; 0: none */
+    uint16_t code;    /* enum code, printed as E101 or W501; 0: none */
+    int error_number; /* errno of what it tells of; 0: none */
     struct place place;
     uint32_t length;        /* of what is underlined, in characters; 0: nothing */
     char *message;          /* found, expected, consequence */
@@ -44,6 +45,9 @@ void diagnostics_add(struct diagnostics *diagnostics, const struct diagnostic *d
 void diagnostics_add_code(struct diagnostics *diagnostics, enum code code,
                           const struct place *place, const char *hint, const char *format, ...)
     PRINTF_LIKE(5, 6);
+/* What `place` names cannot be read, and why; with errno where `error` is ERROR_SYSTEM. */
+void diagnostics_add_unreadable(struct diagnostics *diagnostics, const struct place *place,
+                                enum error error, const struct error_text *why);
 /* Two tenants claim one host or path; to be called from a route_conflict_fn. */
 void diagnostics_add_conflict(struct diagnostics *diagnostics,
                               const struct route_conflict *conflict);

@@ -19,7 +19,7 @@ void runtime_target_fini(struct runtime_target *target);
 struct runtime_exchange;
 
 /* Ends the exchange; the answer's bytes are gone when it returns. On an error `answer` is what had
- * come till then. */
+ * come till then. ERROR_SYSTEM: with errno. */
 typedef void runtime_answer_fn(void *context, enum error error, const char *reason,
                                struct slice answer);
 /* True when what has come is all that is wanted. May be NULL. */

@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     PROBES_AT_ONCE = 32,
@@ -265,7 +266,7 @@ static void look_at_daemon(struct doctor *doctor)
     struct json *status = admin_request(socket, "GET", "/v1/status", NULL, &code, &why);
     doctor_made(doctor, DOCTOR_DAEMON);
     if (status == NULL) {
-        bool denied = strstr(why.text, strerror(EACCES)) != NULL;
+        bool denied = access(socket, W_OK) != 0 && errno == EACCES;
         doctor_find(doctor, denied ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_DAEMON, NULL, socket,
                     memory_format(denied ? "sudo owui-spoa doctor"
                                          : "systemctl start owui-spoa; journalctl -u owui-spoa"),

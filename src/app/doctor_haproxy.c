@@ -235,9 +235,8 @@ static void look_at_version(const struct haproxy_look *look, struct slice versio
                     fault->what);
 }
 
-static void find_away(const struct haproxy_look *look, const char *reason)
+static void find_away(const struct haproxy_look *look, bool denied, const char *reason)
 {
-    bool denied = strstr(reason, strerror(EACCES)) != NULL;
     doctor_find(look->doctor, denied ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_HAPROXY, NULL,
                 look->target.path,
                 denied ? memory_format("sudo owui-spoa doctor")
@@ -265,10 +264,11 @@ static void look_at_buffer(const struct haproxy_look *look, size_t room)
 static void on_info(void *context, enum error error, const char *reason, struct slice answer)
 {
     struct haproxy_look *look = context;
+    bool denied = error == ERROR_SYSTEM && errno == EACCES;
     doctor_made(look->doctor, DOCTOR_HAPROXY);
     if (error != ERROR_OK) {
         look->exchange = NULL;
-        find_away(look, reason);
+        find_away(look, denied, reason);
         doctor_end(look->doctor);
         return;
     }

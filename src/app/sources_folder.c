@@ -166,14 +166,15 @@ static bool scan(struct sources *sources, bool every_file, struct diagnostics *d
     char **paths = NULL;
     size_t count = 0;
     struct error_text why;
+    enum error error = folder != NULL ? tenant_files_list(folder, &paths, &count, &why) : ERROR_OK;
 
     sources->folder_trouble = 0;
-    if (folder != NULL && tenant_files_list(folder, &paths, &count, &why) != ERROR_OK) {
+    if (error != ERROR_OK) {
         /* A folder that is gone for a moment must not take everybody's tenants with it. */
         const struct place place = {.file = folder};
         sources->folder_trouble = errno != ENOENT ? errno : 0;
         if (!sources_trouble_is_told(sources, trouble_before, sources->folder_trouble))
-            diagnostics_add_code(diagnostics, CODE_FILE_UNREADABLE, &place, NULL, "%s", why.text);
+            diagnostics_add_unreadable(diagnostics, &place, error, &why);
         return false;
     }
     mark_seen(sources, paths, count);

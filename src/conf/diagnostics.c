@@ -89,6 +89,14 @@ void diagnostics_add_code(struct diagnostics *diagnostics, enum code code,
     free(hint_copy);
 }
 
+void diagnostics_add_unreadable(struct diagnostics *diagnostics, const struct place *place,
+                                enum error error, const struct error_text *why)
+{
+    int error_number = error == ERROR_SYSTEM ? errno : 0;
+    diagnostics_add_code(diagnostics, CODE_FILE_UNREADABLE, place, NULL, "%s", why->text);
+    diagnostics->items[diagnostics->count - 1].error_number = error_number;
+}
+
 void diagnostics_add_conflict(struct diagnostics *diagnostics,
                               const struct route_conflict *conflict)
 {
@@ -135,8 +143,7 @@ void diagnostics_fini(struct diagnostics *diagnostics)
 bool diagnostics_tell_of_permission(const struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < diagnostics->count; i++)
-        if (diagnostics->items[i].code == CODE_FILE_UNREADABLE &&
-            strstr(diagnostics->items[i].message, strerror(EACCES)) != NULL)
+        if (diagnostics->items[i].error_number == EACCES)
             return true;
     return false;
 }

@@ -200,8 +200,9 @@ static void read_issuer_file(const struct node *node, void *target)
     struct error_text why;
     if (!node_file_name(node, &name))
         return;
-    if (text_file_read(name, node->document->diagnostics, &block, &bytes, &why) != ERROR_OK)
-        node_report(node, JSON_PART_VALUE, CODE_FILE_UNREADABLE, NULL, "%s", why.text);
+    enum error error = text_file_read(name, node->document->diagnostics, &block, &bytes, &why);
+    if (error != ERROR_OK)
+        node_report_unreadable(node, NULL, error, &why);
     else if (bytes.size > ISSUER_PEM_MAX_BYTES ||
              memmem(bytes.data, bytes.size, "-----BEGIN CERTIFICATE-----", 27) == NULL)
         node_report(node, JSON_PART_VALUE, CODE_IDENTITY_SOURCE, NULL,

@@ -296,12 +296,12 @@ static void read_file(const struct node *node, struct reading *reading, const ch
 {
     struct error_text why;
     reading->document.file = file_name_keep(path);
-    if (text_file_read(path, node->document->diagnostics, &reading->document.text_block,
-                       &reading->document.text, &why) != ERROR_OK) {
-        node_report(node, JSON_PART_VALUE, CODE_FILE_UNREADABLE,
-                    memory_format("make it, with a line such as \"acme,http://10.1.0.11:3000\" for "
-                                  "each label"),
-                    "%s", why.text);
+    enum error error = text_file_read(path, node->document->diagnostics,
+                                      &reading->document.text_block, &reading->document.text, &why);
+    if (error != ERROR_OK) {
+        node_report_unreadable(
+            node, "make it, with a line such as \"acme,http://10.1.0.11:3000\" for each label",
+            error, &why);
         return;
     }
     const struct slice text = reading->document.text;

@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "file.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,10 +130,12 @@ static bool read_text(struct document *document, const char *path, struct diagno
 {
     struct error_text why;
     *document = (struct document){.file = file_name_keep(path), .diagnostics = diagnostics};
-    if (text_file_read(path, diagnostics, &document->text_block, &document->text, &why) == ERROR_OK)
+    enum error error =
+        text_file_read(path, diagnostics, &document->text_block, &document->text, &why);
+    if (error == ERROR_OK)
         return true;
     struct place place = {document->file, 0, 0};
-    diagnostics_add_code(diagnostics, CODE_FILE_UNREADABLE, &place, NULL, "%s", why.text);
+    diagnostics_add_unreadable(diagnostics, &place, error, &why);
     return false;
 }
 
@@ -356,6 +359,16 @@ void node_report(const struct node *node, enum json_part part, enum code code, c
     bool found = node_locate(node, &place);
     const struct json_position *position = part == JSON_PART_KEY ? &place.key : &place.value;
     report(document, found ? position : &nowhere, code, hint, message);
+}
+
+void node_report_unreadable(const struct node *node, const char *hint, enum error error,
+                            const struct error_text *why)
+{
+    int error_number = error == ERROR_SYSTEM ? errno : 0;
+    struct diagnostics *diagnostics = node->document->diagnostics;
+    node_report(node, JSON_PART_VALUE, CODE_FILE_UNREADABLE,
+                hint != NULL ? memory_format("%s", hint) : NULL, "%s", why->text);
+    diagnostics->items[diagnostics->count - 1].error_number = error_number;
 }
 
 static void put_name(const struct node *node, FILE *out)

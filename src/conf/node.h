@@ -88,6 +88,11 @@ struct place node_value_place(const struct node *node);
 void node_report(const struct node *node, enum json_part part, enum code code, char *hint,
                  const char *format, ...) PRINTF_LIKE(5, 6);
 
+/* That the file which the value names cannot be read, and why; with errno where `error` is
+ * ERROR_SYSTEM. `hint` may be NULL. */
+void node_report_unreadable(const struct node *node, const char *hint, enum error error,
+                            const struct error_text *why);
+
 /* "haproxy.http[0]": how messages name a value; the caller frees it. */
 char *node_name(const struct node *node);
 

@@ -95,10 +95,11 @@ static void read_cidrs_file(const struct node *node, void *target)
     texts_add(&files, name);
     configuration->network_files = files.items;
     configuration->network_file_count = files.count;
-    if (text_file_read(name, node->document->diagnostics, &block, &bytes, &why) == ERROR_OK)
+    enum error error = text_file_read(name, node->document->diagnostics, &block, &bytes, &why);
+    if (error == ERROR_OK)
         read_network_lines(node, name, bytes, group_of(target));
     else
-        node_report(node, JSON_PART_VALUE, CODE_FILE_UNREADABLE, NULL, "%s", why.text);
+        node_report_unreadable(node, NULL, error, &why);
     free(block);
 }
 

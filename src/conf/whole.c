@@ -99,10 +99,10 @@ static void read_tenant_files(struct loading *loading)
     if (folder == NULL || (configuration->tenants_dir_optional && loading->changes.file == NULL &&
                            access(folder, F_OK) != 0))
         return;
-    if (tenant_files_list(folder, &paths, &count, &why) != ERROR_OK) {
+    enum error error = tenant_files_list(folder, &paths, &count, &why);
+    if (error != ERROR_OK) {
         struct place place = {file_name_keep(folder), 0, 0};
-        diagnostics_add_code(loading->diagnostics, CODE_FILE_UNREADABLE, &place, NULL, "%s",
-                             why.text);
+        diagnostics_add_unreadable(loading->diagnostics, &place, error, &why);
         return;
     }
     if (changes->file != NULL) {

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "json/json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static void assert_text(const struct fixture *fixture, char *expected)
@@ -109,6 +110,24 @@ Test(conf_diagnostics, files_that_cannot_be_read)
     fixture = fixture_of("{\"a\": [[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}");
     cr_assert(fixture_said(fixture, CODE_JSON_SYNTAX));
     fixture_free(fixture);
+}
+
+/* Not by its words, which a file's name may have too. */
+Test(conf_diagnostics, tell_of_permission_by_its_number)
+{
+    const struct place place = {"acme.json", 0, 0};
+    struct diagnostics diagnostics = {0};
+    struct error_text why;
+    errno = ENOENT;
+    enum error error = error_set_errno(&why, "cannot open \"Permission denied\"");
+    diagnostics_add_unreadable(&diagnostics, &place, error, &why);
+    cr_expect(eq(int, diagnostics.items[0].error_number, ENOENT));
+    cr_expect(not(diagnostics_tell_of_permission(&diagnostics)));
+    errno = EACCES;
+    error = error_set_errno(&why, "cannot open acme.json");
+    diagnostics_add_unreadable(&diagnostics, &place, error, &why);
+    cr_expect(diagnostics_tell_of_permission(&diagnostics));
+    diagnostics_fini(&diagnostics);
 }
 
 Test(conf_diagnostics, as_json)
