@@ -8,6 +8,7 @@
 #include "conf/configuration.h"
 #include "fuzz/fuzz.h"
 #include "support/fuzz_input.h"
+#include "support/spop_peer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,13 +22,9 @@ static void check_actions(struct slice bytes)
 {
     struct reader reader = reader_of(bytes);
     while (reader_left(&reader) > 0) {
-        FUZZ_REQUIRE(reader_u8(&reader) == 1);
-        FUZZ_REQUIRE(reader_u8(&reader) == 3);
-        FUZZ_REQUIRE(reader_u8(&reader) == SPOP_SCOPE_TRANSACTION);
-        struct slice name = spop_read_string(&reader);
-        FUZZ_REQUIRE(name.size > 0 && name.size <= SPOP_NAME_MAX_BYTES);
-        (void)spop_read_value(&reader);
-        FUZZ_REQUIRE(!reader.failed);
+        struct peer_action action;
+        FUZZ_REQUIRE(peer_read_action(&reader, &action));
+        FUZZ_REQUIRE(!action.is_unset && action.scope == SPOP_SCOPE_TRANSACTION);
     }
 }
 

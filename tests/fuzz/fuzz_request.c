@@ -8,8 +8,10 @@
  */
 #include "agent/answer.h"
 #include "core/ip.h"
+#include "core/memory.h"
 #include "fuzz/fuzz.h"
 #include "support/fuzz_input.h"
+#include "support/jwt_maker.h"
 #include "support/snapshot_maker.h"
 #include "support/spop_peer.h"
 
@@ -20,7 +22,7 @@
 enum { ARGUMENTS_MAX = 40, VARIABLES_MAX = 64, FRAME_MAX_BYTES = 16384 };
 
 /* Around the beginning of a maintenance. */
-enum { NOW_S = 1800000000 - 5, LATER_S = NOW_S + 9 };
+enum { NOW_S = 1800000000 - 5, LATER_S = NOW_S + 9, TOKEN_S = 3600 };
 
 static const char CONFIGURATION[] =
     "{\"trusted_proxies\": [{\"name\": \"lb\", \"cidrs\": [\"10.0.0.0/8\"]},"
@@ -69,9 +71,67 @@ static const char CONFIGURATION[] =
     "\"who\": {\"hosts\": [\"who.test\"], \"https\": \"off\", \"upstream\": "
     "\"http://10.0.0.10:80\","
     " \"identity\": {\"from\": \"jwt\", \"issuer\": \"https://id.test\", \"audience\": \"owui\","
-    "  \"jwks\": \"https://id.test/jwks\", \"set\": {\"X-User-Email\": \"{email}\"}}}}}";
+    "  \"jwks\": \"https://id.test/jwks\", \"set\": {\"X-User-Email\": \"{email}\"}}},"
+    "\"members\": {\"hosts\": [\"members.test\"], \"https\": \"off\","
+    " \"upstream\": \"http://10.0.0.13:80\","
+    " \"identity\": {\"from\": \"jwt\", \"issuer\": \"https://id.test\", \"audience\": \"owui\","
+    "  \"jwks\": \"https://id.test/jwks\", \"required\": true}},"
+    "\"mail\": {\"hosts\": [\"mail.test\"], \"https\": \"off\","
+    " \"upstream\": \"http://10.0.0.14:80\","
+    " \"identity\": {\"from\": \"jwt\", \"issuer\": \"https://id.test\", \"audience\": \"owui\","
+    "  \"jwks\": \"https://id.test/jwks\", \"required\": true, \"cookie\": \"token\","
+    "  \"email_domains\": {\"a.test\": \"share_a\", \"b.test\": \"share_b\"}}},"
+    "\"share_a\": {\"upstream\": \"http://10.0.0.15:80\", \"https\": \"off\","
+    " \"identity\": {\"from\": \"shared\", \"required\": true}},"
+    "\"share_b\": {\"upstream\": \"http://10.0.0.16:80\", \"https\": \"off\","
+    " \"identity\": {\"from\": \"shared\", \"required\": true}}}}";
 
 static struct snapshot snapshot;
+static struct verifier *verifier;
+
+/* Two users whom the issuer knows. Their tokens are called by these names in an input, since nobody
+ * guesses a signature. */
+static struct user {
+    struct slice name;
+    const char *claims;
+    char *token;
+} users[] = {
+    {{"@a", 2}, "\"sub\":\"a\",\"email\":\"a@a.test\"", NULL},
+    {{"@b", 2}, "\"sub\":\"b\",\"email\":\"b@b.test\"", NULL},
+};
+
+static int64_t clock_s(void)
+{
+    return NOW_S;
+}
+
+static void sign_tokens(const struct maker_key *key)
+{
+    for (size_t i = 0; i < COUNT_OF(users); i++) {
+        char *payload = memory_format("{\"iss\":\"https://id.test\",\"aud\":\"owui\","
+                                      "\"exp\":%d,\"email_verified\":true,%s}",
+                                      NOW_S + TOKEN_S, users[i].claims);
+        users[i].token =
+            maker_token(key, "EdDSA", NULL, "{\"alg\":\"EdDSA\",\"kid\":\"k\"}", payload);
+        free(payload);
+    }
+}
+
+static void prepare_identities(void)
+{
+    struct maker_key *key = maker_key_new(MAKER_ED25519);
+    char *text = maker_jwk_set(key, "k", NULL);
+    char name[] = "https://id.test/jwks";
+    struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
+    const struct jwk_source source = {name, set};
+    FUZZ_REQUIRE(set != NULL);
+    snapshot.keys = jwk_table_new(&source, 1, 1);
+    jwk_set_unref(set);
+    verifier = verifier_new(clock_s);
+    sign_tokens(key);
+    free(text);
+    maker_key_free(key);
+}
 
 static void prepare(void)
 {
@@ -79,6 +139,7 @@ static void prepare(void)
     if (snapshot.table != NULL)
         return;
     snapshot_make(slice_of(CONFIGURATION), &snapshot);
+    prepare_identities();
     memcpy(snapshot.stamp, STAMP, sizeof(STAMP));
     snapshot.stamp_size = sizeof(STAMP) - 1;
 }
@@ -146,11 +207,32 @@ static bool is_count(struct slice name)
            slice_starts_with(name, SLICE("jhn_")) || slice_starts_with(name, SLICE("jcn_"));
 }
 
+static const struct user *find_user(const struct argument *argument)
+{
+    bool may_be_token = slice_starts_with(argument->name, SLICE("jh_")) ||
+                        slice_starts_with(argument->name, SLICE("jc_"));
+    for (size_t i = 0; i < COUNT_OF(users); i++)
+        if (may_be_token && slice_equal(argument->value, users[i].name))
+            return &users[i];
+    return NULL;
+}
+
+static void write_token(struct writer *writer, struct slice name, const struct user *user)
+{
+    bool is_header = slice_starts_with(name, SLICE("jh_"));
+    char *text = memory_format("%s%s", is_header ? "Bearer " : "", user->token);
+    peer_write_string(writer, name, slice_of(text));
+    free(text);
+}
+
 static void write_argument(struct writer *writer, const struct argument *argument)
 {
     struct slice name = argument->name, value = argument->value;
+    const struct user *user = find_user(argument);
     struct ip ip;
-    if (slice_equal(name, SLICE("src")) && ip_parse(value, &ip))
+    if (user != NULL)
+        write_token(writer, name, user);
+    else if (slice_equal(name, SLICE("src")) && ip_parse(value, &ip))
         peer_write_ip(writer, name, slice_from(ip.bytes, ip.family == IP_V4 ? 4 : 16));
     else if (slice_equal(name, SLICE("tls")) || slice_equal(name, SLICE("hb")))
         peer_write_boolean(writer, name, is_true(argument));
@@ -164,17 +246,10 @@ static void write_argument(struct writer *writer, const struct argument *argumen
 
 /* ---- What is told ---- */
 
-struct variable {
-    uint8_t scope;
-    struct slice name;
-    struct spop_value value;
-    bool is_unset;
-};
-
 struct answer {
     struct decision decision;
     uint8_t bytes[SPOP_ACTIONS_MAX_BYTES];
-    struct variable variables[VARIABLES_MAX];
+    struct peer_action variables[VARIABLES_MAX];
     size_t count;
 };
 
@@ -184,13 +259,7 @@ static void read_variables(struct slice actions, struct answer *answer)
     answer->count = 0;
     while (reader_left(&reader) > 0) {
         FUZZ_REQUIRE(answer->count < VARIABLES_MAX);
-        struct variable *variable = &answer->variables[answer->count++];
-        variable->is_unset = reader_u8(&reader) == 2;
-        FUZZ_REQUIRE(reader_u8(&reader) == (variable->is_unset ? 2 : 3));
-        variable->scope = reader_u8(&reader);
-        variable->name = spop_read_string(&reader);
-        variable->value = variable->is_unset ? (struct spop_value){0} : spop_read_value(&reader);
-        FUZZ_REQUIRE(!reader.failed && variable->name.size > 0);
+        FUZZ_REQUIRE(peer_read_action(&reader, &answer->variables[answer->count++]));
     }
 }
 
@@ -211,6 +280,7 @@ static bool ask(const struct question *question, int64_t at_s, struct answer *an
     if (!request_decode(&notify, &request))
         return false;
     request.wall_s = at_s;
+    request.verifier = verifier;
     decide(&snapshot, &request, &answer->decision);
     FUZZ_REQUIRE(answer->decision.outcome < OUTCOME__MAX);
     FUZZ_REQUIRE(answer_write(&request, &answer->decision, &actions));
@@ -218,8 +288,8 @@ static bool ask(const struct question *question, int64_t at_s, struct answer *an
     return true;
 }
 
-static const struct variable *find_variable(const struct answer *answer, enum spop_scope scope,
-                                            struct slice name)
+static const struct peer_action *find_variable(const struct answer *answer, enum spop_scope scope,
+                                               struct slice name)
 {
     for (size_t i = 0; i < answer->count; i++)
         if (answer->variables[i].scope == scope && slice_equal(answer->variables[i].name, name))
@@ -235,7 +305,7 @@ static bool tells(const struct answer *answer, const char *name)
 /* ---- What must hold ---- */
 
 /* Neither a line of its own nor the end of a word. */
-static void check_text(const struct variable *variable)
+static void check_text(const struct peer_action *variable)
 {
     bool is_header = slice_starts_with(variable->name, SLICE("h_"));
     struct slice text = variable->value.bytes;
@@ -244,8 +314,16 @@ static void check_text(const struct variable *variable)
     FUZZ_REQUIRE(!is_header || text.size > 0);
 }
 
+static bool has_token(const struct question *question)
+{
+    for (size_t i = 0; i < question->count; i++)
+        if (find_user(&question->arguments[i]) != NULL)
+            return true;
+    return false;
+}
+
 /* The two kinds of answer have nothing in common that could be taken for the other. */
-static void check_answer(const struct answer *answer)
+static void check_answer(const struct question *question, const struct answer *answer)
 {
     bool forwards = answer->decision.outcome == OUTCOME_FORWARD;
     for (size_t i = 0; i < answer->count; i++)
@@ -256,8 +334,8 @@ static void check_answer(const struct answer *answer)
     FUZZ_REQUIRE(!forwards || (tells(answer, "tenant") && tells(answer, "ip")));
     FUZZ_REQUIRE(!forwards || tells(answer, "backend") != tells(answer, "dst"));
     FUZZ_REQUIRE(tells(answer, "dst") == tells(answer, "port"));
-    /* There are no keys, so that nobody's token is good. */
-    FUZZ_REQUIRE(!tells(answer, "h_x_user_email"));
+    /* Nobody's token is good but what the issuer signed. */
+    FUZZ_REQUIRE(!tells(answer, "h_x_user_email") || has_token(question));
 }
 
 static bool equal_without_case(struct slice a, struct slice b)
@@ -304,7 +382,7 @@ static void check_client(const struct question *question, const struct answer *a
 {
     struct ip peer;
     FUZZ_REQUIRE(ip_parse(find_argument(question, SLICE("src"))->value, &peer));
-    const struct variable *told = find_variable(answer, SPOP_SCOPE_TRANSACTION, SLICE("ip"));
+    const struct peer_action *told = find_variable(answer, SPOP_SCOPE_TRANSACTION, SLICE("ip"));
     if (told == NULL || peer.family == IP_V6 || is_trusted(&peer))
         return; /* a mapped address is an IPv4 one */
     FUZZ_REQUIRE(slice_equal(told->value.bytes, slice_from(peer.bytes, 4)));
@@ -330,14 +408,14 @@ static void compare_answers(const struct answer *kept, const struct answer *aske
 {
     FUZZ_REQUIRE(asked->decision.outcome == OUTCOME_FORWARD);
     for (size_t i = 0; i < asked->count; i++) {
-        const struct variable *told = &asked->variables[i];
+        const struct peer_action *told = &asked->variables[i];
         if (told->scope != SPOP_SCOPE_TRANSACTION || slice_equal(told->name, SLICE("ok")))
             continue;
-        const struct variable *own = find_variable(kept, SPOP_SCOPE_SESSION, told->name);
+        const struct peer_action *own = find_variable(kept, SPOP_SCOPE_SESSION, told->name);
         FUZZ_REQUIRE(own != NULL && !own->is_unset && same_value(&own->value, &told->value));
     }
     for (size_t i = 0; i < kept->count; i++) {
-        const struct variable *own = &kept->variables[i];
+        const struct peer_action *own = &kept->variables[i];
         if (own->scope == SPOP_SCOPE_SESSION && !own->is_unset && !is_of_the_cache(own->name))
             FUZZ_REQUIRE(find_variable(asked, SPOP_SCOPE_TRANSACTION, own->name) != NULL);
     }
@@ -356,12 +434,16 @@ static void check_next(const struct question *question, const struct answer *kep
     for (size_t i = 0; i < COUNT_OF(PATHS); i++) {
         struct question other = next;
         set_argument(&other, "path", slice_of(PATHS[i]));
+        drop_argument(&other, "jh_authorization");
+        drop_argument(&other, "jc_token");
         FUZZ_REQUIRE(ask(&other, LATER_S, &answer));
         compare_answers(kept, &answer);
         set_argument(&other, "meth", SLICE("POST"));
         set_argument(&other, "org", SLICE("https://elsewhere.test"));
         set_argument(&other, "ath", SLICE("Bearer sk-"));
         set_argument(&other, "shr", SLICE("1"));
+        set_argument(&other, "jh_authorization", SLICE("@b"));
+        set_argument(&other, "jc_token", SLICE("@b"));
         if (ask(&other, LATER_S, &answer))
             compare_answers(kept, &answer);
     }
@@ -375,7 +457,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_question(slice_from(data, size), &question);
     if (!ask(&question, NOW_S, &answer))
         return 0;
-    check_answer(&answer);
+    check_answer(&question, &answer);
     check_host(&question, &answer.decision);
     check_client(&question, &answer);
     if (find_variable(&answer, SPOP_SCOPE_SESSION, SLICE("now")) != NULL)

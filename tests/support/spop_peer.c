@@ -100,3 +100,17 @@ void peer_mend_lengths(uint8_t *data, size_t size, size_t seed)
         at += SPOP_LENGTH_BYTES + length;
     }
 }
+
+bool peer_read_action(struct reader *reader, struct peer_action *action)
+{
+    enum { SET_VAR = 1, UNSET_VAR = 2, SET_ARGUMENTS = 3, UNSET_ARGUMENTS = 2 };
+    uint8_t type = reader_u8(reader);
+    uint8_t arguments = reader_u8(reader);
+    *action = (struct peer_action){.is_unset = type == UNSET_VAR, .scope = reader_u8(reader)};
+    action->name = spop_read_string(reader);
+    if (!action->is_unset)
+        action->value = spop_read_value(reader);
+    return !reader->failed && (type == SET_VAR || type == UNSET_VAR) &&
+           arguments == (action->is_unset ? UNSET_ARGUMENTS : SET_ARGUMENTS) &&
+           action->name.size > 0 && action->name.size <= SPOP_NAME_MAX_BYTES;
+}

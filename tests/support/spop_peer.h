@@ -25,3 +25,14 @@ void peer_write_null(struct writer *writer, struct slice name);
 void peer_write_integer(struct writer *writer, struct slice name, uint64_t value);
 /* `bytes` holds 4 or 16 raw bytes. */
 void peer_write_ip(struct writer *writer, struct slice name, struct slice bytes);
+
+/* What an ACK has HAProxy do to a variable. */
+struct peer_action {
+    bool is_unset;
+    uint8_t scope;
+    struct slice name;
+    struct spop_value value; /* of one that is set */
+};
+
+/* The next action of an ACK's payload; false when it is none that HAProxy would obey. */
+MUST_CHECK bool peer_read_action(struct reader *reader, struct peer_action *action);
