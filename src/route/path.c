@@ -46,8 +46,8 @@ static bool is_unreserved(int c)
 }
 
 /* What some parser takes for a separator or an end once it has decoded it: NUL ends a string in C,
- * and
- * "$", with which Starlette's routes end, matches before a newline. No name has such characters. */
+ * and "$", with which Starlette's routes end, matches before a newline. No name has such
+ * characters. */
 static bool is_separator(int c)
 {
     return c == '/' || c == '\\' || (c >= 0 && c < ' ') || c == 0x7f;
