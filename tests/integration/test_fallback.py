@@ -394,9 +394,11 @@ def test_what_is_too_big_to_be_asked_is_not_let_in(small, upstreams, short_heads
 
 
 def test_a_buffer_that_an_admin_has_made_smaller(small, upstreams):
-    """The map goes in commands for which there is room."""
+    """The map goes in commands for which there is room. Without TLS, for newer versions refuse so
+    small a buffer beside HTTP/2."""
     hosts = {f"t{i}": tenant(upstreams, "alpha", f"t{i}.a-longer-name.test") for i in range(300)}
     stack, fallback = small(tenants=hosts)
+    stack.config["haproxy"]["https"] = []
     stack.add_global_line("tune.bufsize 4096")
     stack.start()
     fallback.wait_for(lambda held: len(held) >= len(hosts))
