@@ -50,12 +50,12 @@ static void add_pauses(struct json *list, const struct live *live)
     if (last_mono_ms == 0 || ago_ms > PAUSES_TOLD_MS)
         return;
     add(list, NOTICE_ACCEPT_PAUSED,
-        memory_format("HAProxy's connections had to wait for want of descriptors or memory, %lld s "
-                      "ago for the last time",
+        memory_format("HAProxy's connections had to wait because they could not be accepted, %lld "
+                      "s ago for the last time",
                       (long long)ago_ms / 1000),
-        memory_copy_text(SLICE("raise LimitNOFILE= of the service (systemctl edit owui-spoa), or "
-                               "look for what else takes them: journalctl -u owui-spoa -g "
-                               "accept_paused")));
+        memory_copy_text(SLICE("journalctl -u owui-spoa -g accept_paused has the reason; where it "
+                               "is descriptors, raise LimitNOFILE= of the service (systemctl edit "
+                               "owui-spoa)")));
 }
 
 static void add_keys(struct json *list, const struct live *live)

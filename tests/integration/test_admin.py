@@ -188,7 +188,7 @@ def test_status_tells_that_descriptors_ran_out(agent):
         wait_until(lambda: "accept_paused" in stack.agents[0].log(), "it is not taken", 30)
     assert len(notices(stack, "accept_paused")) == 1
     flat = " ".join(stack.admin.run("status")[1].split())
-    assert "had to wait for want of descriptors" in flat and "-> raise LimitNOFILE=" in flat
+    assert "had to wait because they could not be accepted" in flat and "raise LimitNOFILE=" in flat
 
 
 def test_status_tells_of_keys_that_cannot_be_had(agent, tmp_path):
