@@ -34,6 +34,9 @@ MUST_CHECK enum error runtime_name_check(struct slice name, struct error_text *t
  * as commands), no carriage return, no NUL, ends with a newline, small enough with the command. */
 MUST_CHECK enum error runtime_payload_check(struct slice pem, struct error_text *text);
 
+/* The digits that the text begins with, UINT64_MAX for more than it holds; 0: there are none. */
+uint64_t runtime_number(struct slice text);
+
 /* Asks for what runtime_room() reads. Versions before 3.0 take no notice of its last words. */
 #define RUNTIME_SHOW_BUFFER "show pools match buffer"
 /* How many bytes a command may have, by how large HAProxy's buffers are. */

@@ -15,6 +15,9 @@ struct runtime_target {
 MUST_CHECK enum error runtime_target_parse(struct slice text, struct runtime_target *target,
                                            struct error_text *reason);
 void runtime_target_fini(struct runtime_target *target);
+/* Two commands that are asked at once, as `target` takes them; the caller frees it. */
+char *runtime_target_commands(const struct runtime_target *target, const char *first,
+                              const char *second);
 
 struct runtime_exchange;
 

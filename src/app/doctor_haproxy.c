@@ -289,9 +289,7 @@ static void ask_haproxy(struct doctor *doctor, const char *target)
         return;
     look->next = doctor->haproxys;
     doctor->haproxys = look;
-    char *command =
-        memory_format("%.*sshow info;%.*s" RUNTIME_SHOW_BUFFER "\n",
-                      SLICE_PRINT(look->target.prefix), SLICE_PRINT(look->target.prefix));
+    char *command = runtime_target_commands(&look->target, "show info", RUNTIME_SHOW_BUFFER);
     doctor_begin(doctor);
     look->exchange = runtime_exchange_new(doctor->loop, &look->target, slice_of(command), ANSWER_MS,
                                           NULL, on_info, look);

@@ -162,14 +162,11 @@ static void on_info(void *context, enum error error, const char *reason, struct 
 
 static void look_at(struct haproxy *haproxy)
 {
-    struct writer command = writer_of(haproxy->command, sizeof(haproxy->command));
     if (haproxy->exchange != NULL)
         return;
-    writer_bytes(&command, haproxy->target.prefix);
-    writer_bytes(&command, SLICE("show info;"));
-    writer_bytes(&command, haproxy->target.prefix);
-    writer_bytes(&command, SLICE(RUNTIME_SHOW_BUFFER "\n"));
-    send(haproxy, writer_written(&command), on_info);
+    char *command = runtime_target_commands(&haproxy->target, "show info", RUNTIME_SHOW_BUFFER);
+    send(haproxy, slice_of(command), on_info);
+    free(command);
 }
 
 static void haproxy_free(struct haproxy *haproxy)

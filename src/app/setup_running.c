@@ -51,8 +51,7 @@ static int64_t haproxy_started_s(const char *runtime)
     struct runtime_target target;
     if (question.loop != NULL &&
         runtime_target_parse(slice_of(runtime), &target, NULL) == ERROR_OK) {
-        char *command = memory_format("%.*sshow info;%.*sshow backend\n",
-                                      SLICE_PRINT(target.prefix), SLICE_PRINT(target.prefix));
+        char *command = runtime_target_commands(&target, "show info", "show backend");
         if (runtime_exchange_new(question.loop, &target, slice_of(command), ANSWER_MS, NULL,
                                  on_info, &question) != NULL)
             main_loop_run(question.loop);

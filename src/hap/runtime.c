@@ -71,6 +71,18 @@ bool runtime_next_line(struct slice *text, struct slice *line)
     return true;
 }
 
+uint64_t runtime_number(struct slice text)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.size && text.data[i] >= '0' && text.data[i] <= '9'; i++) {
+        uint64_t digit = (uint64_t)(text.data[i] - '0');
+        if (number > (UINT64_MAX - digit) / 10)
+            return UINT64_MAX;
+        number = number * 10 + digit;
+    }
+    return number;
+}
+
 /* "  - Pool buffer (16384 bytes) : ...", since 3.4 "(16384 bytes/64)". */
 size_t runtime_room(struct slice answer)
 {
@@ -84,13 +96,9 @@ size_t runtime_room(struct slice answer)
             room = RUNTIME_COMMAND_SHORT_BYTES;
         if (!slice_starts_with(line, buffer))
             continue;
-        size_t bytes = 0;
-        for (size_t i = buffer.size; i < line.size && bytes < RUNTIME_COMMAND_MAX_BYTES * 2 &&
-                                     line.data[i] >= '0' && line.data[i] <= '9';
-             i++)
-            bytes = bytes * 10 + (size_t)(line.data[i] - '0');
         size_t kept = RUNTIME_BUFFER_BYTES - RUNTIME_COMMAND_MAX_BYTES;
-        bytes = size_min(bytes, RUNTIME_BUFFER_BYTES);
+        size_t bytes =
+            size_min(runtime_number(slice_skip(line, buffer.size)), RUNTIME_BUFFER_BYTES);
         return bytes < RUNTIME_COMMAND_SHORT_BYTES + kept ? RUNTIME_COMMAND_SHORT_BYTES
                                                           : bytes - kept;
     }

@@ -21,21 +21,13 @@ static struct slice value_of(struct slice line, struct slice word)
     return slice_head(rest, size);
 }
 
-static uint64_t number_of(struct slice text)
-{
-    uint64_t number = 0;
-    for (size_t i = 0; i < text.size && text.data[i] >= '0' && text.data[i] <= '9'; i++)
-        number = number * 10 + (uint64_t)(text.data[i] - '0');
-    return number;
-}
-
 /* "10.0.0.1:3000", "fd00::7:3000" */
 static void read_server(struct slice text, struct runtime_stream *stream)
 {
     size_t colon = text.size;
     while (colon > 0 && text.data[colon - 1] != ':')
         colon--;
-    uint64_t port = number_of(slice_skip(text, colon));
+    uint64_t port = runtime_number(slice_skip(text, colon));
     if (colon == 0 || port > UINT16_MAX || !ip_parse(slice_head(text, colon - 1), &stream->server))
         stream->server = (struct ip){0}, port = 0;
     stream->port = (uint16_t)port;
@@ -49,9 +41,9 @@ static void read_line(struct slice line, struct runtime_stream *stream)
     else if (slice_starts_with(line, SLICE("txn=")))
         stream->is_tunnel = slice_equal(value_of(line, SLICE(" rsp.st=")), SLICE("MSG_TUNNEL"));
     else if (slice_starts_with(line, SLICE("res=")) && stream->received_bytes == 0)
-        stream->received_bytes = number_of(value_of(line, SLICE(" total=")));
+        stream->received_bytes = runtime_number(value_of(line, SLICE(" total=")));
     else if (slice_starts_with(line, SLICE("scb="))) /* 3.4, which has no "total=" */
-        stream->received_bytes = number_of(value_of(line, SLICE(" in=")));
+        stream->received_bytes = runtime_number(value_of(line, SLICE(" in=")));
 }
 
 bool runtime_stream_next(struct slice *answer, struct runtime_stream *stream)

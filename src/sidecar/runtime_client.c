@@ -63,6 +63,13 @@ void runtime_target_fini(struct runtime_target *target)
     target->path = NULL;
 }
 
+char *runtime_target_commands(const struct runtime_target *target, const char *first,
+                              const char *second)
+{
+    return memory_format("%.*s%s;%.*s%s\n", SLICE_PRINT(target->prefix), first,
+                         SLICE_PRINT(target->prefix), second);
+}
+
 void runtime_exchange_free(struct runtime_exchange *exchange)
 {
     if (exchange == NULL)
