@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 
 from support import clients  # noqa: E402
 from support.acme import Pebble  # noqa: E402
+from support.background import Background  # noqa: E402
 from support.certificates import Authority  # noqa: E402
 from support.certified import CertifiedStack  # noqa: E402
 from support.stack import HAPROXY, Upstream  # noqa: E402
@@ -43,15 +44,14 @@ def step(name, started, text):
     print(f"  {name:<12} {time.monotonic() - started:4.0f} s  {DIM}{text}{OFF}", flush=True)
 
 
-class Load:
+class Load(Background):
     """Threads that ask acme for a page over and over, each time over a connection of its own that
     has to verify."""
 
     def __init__(self, demo):
         self.demo = demo
         self.answered, self.failures = 0, []
-        self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(LOAD_THREADS)]
+        super().__init__([self.run] * LOAD_THREADS)
 
     def run(self):
         while not self.ended.is_set():
@@ -61,16 +61,6 @@ class Load:
                 self.answered += 1
             except (OSError, AssertionError) as error:
                 self.failures.append(error)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
 
 
 class Demo:

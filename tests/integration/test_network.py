@@ -1,6 +1,7 @@
 """HAProxy and the agent on two machines, and what a network between them does on a bad day."""
 
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 
 import pytest
 
+from support.background import Background
 from support.clients import Echo, request
 from support.processes import wait_until
 from support.stack import HAPROXY_VERSION, USUAL_TIMEOUTS, Upstream
@@ -58,15 +60,14 @@ def apart(wire, new_stack, tmp_path):
         server.stop()
 
 
-class Visitors:
+class Visitors(Background):
     """Somebody at each tenant, who claims to be somebody else; what they are answered."""
 
     def __init__(self, stack):
         self.stack = stack
         self.answers = []  # when it was asked, how long it took, the status
         self.wrong = []
-        self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self._visit, args=[t]) for t in TENANTS * 2]
+        super().__init__([functools.partial(self._visit, tenant) for tenant in TENANTS * 2])
 
     def _visit(self, tenant):
         claims = [("X-Tenant-ID", "other"), ("X-Forwarded-For", "192.0.2.9")]
@@ -83,16 +84,6 @@ class Visitors:
                 self.wrong.append((tenant, status))
             self.answers.append((asked, time.monotonic() - asked, status))
             time.sleep(0.002)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
 
     def since(self, when):
         return [answer for answer in list(self.answers) if answer[0] >= when]

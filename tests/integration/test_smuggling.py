@@ -5,12 +5,12 @@ import collections
 import contextlib
 import re
 import socket
-import threading
 
 import pytest
 
 from support.clients import HANDSHAKE, Http2, connect, request, request_bytes
 from support.processes import wait_until
+from support.recorder import Recorder
 from support.stack import Stack
 from support.tenants import settings
 
@@ -34,40 +34,21 @@ TOLD_ONCE = [
 ]
 
 
-class Recorder:
-    """An upstream that switches to no other protocol, keeps its connections and what came on each."""
+class Connections(Recorder):
+    """Switches to no other protocol, keeps its connections and what came on each."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        super().__init__()
         self.received = []
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    @property
-    def url(self):
-        return "http://127.0.0.1:%d" % self.listener.getsockname()[1]
-
-    def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):  # it was closed
-            while True:
-                sock = self.listener.accept()[0]
-                self.received.append(bytearray())
-                threading.Thread(
-                    target=self._serve, args=(sock, self.received[-1]), daemon=True
-                ).start()
-
-    @staticmethod
-    def _serve(sock, received):
-        answered = 0
-        with sock, contextlib.suppress(OSError):
-            while data := sock.recv(65536):
-                received += data
-                heads = len(split(bytes(received)))
-                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * (heads - answered))
-                answered = heads
+    def serve(self, sock):
+        received, answered = bytearray(), 0
+        self.received.append(received)
+        while data := sock.recv(65536):
+            received += data
+            heads = len(split(bytes(received)))
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * (heads - answered))
+            answered = heads
 
     def heads(self):
         return [head for received in self.received for head in split(bytes(received))]
@@ -92,7 +73,7 @@ def assert_told_once(head, *more):
 
 @pytest.fixture(scope="module")
 def recorded(folder, authority):
-    recorder = Recorder()
+    recorder = Connections()
     stack = Stack(folder / "smuggling", {}, authority, changes=settings())
     plain = {"upstream": recorder.url, "https": "off"}
     stack.write_tenants(

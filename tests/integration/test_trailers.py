@@ -2,14 +2,12 @@
 uvicorn runs on, hands them on as if they had stood before it: the last X-Forwarded-For is the
 client then, and whoever is in X-User-Email is signed in."""
 
-import contextlib
 import re
-import socket
-import threading
 
 import pytest
 
 from support.clients import Echo, Http2, exchange
+from support.recorder import Recorder
 from support.stack import HAPROXY_VERSION, Stack
 from support.tenants import settings
 
@@ -20,33 +18,15 @@ TRAILERS_2 = [("x-forwarded-for", SPOOF), ("x-user-email", f"root@{SPOOF}")]
 DROPS = HAPROXY_VERSION >= (3, 2)  # and passes the body on; older ones cannot
 
 
-class Recorder:
-    """An upstream that keeps what HAProxy sent it, byte by byte."""
+class Requests(Recorder):
+    """Answers one request of a connection and closes it."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        super().__init__()
         self.requests = []
-        self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
 
-    @property
-    def url(self):
-        return "http://127.0.0.1:%d" % self.listener.getsockname()[1]
-
-    def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.thread.join()
-        self.listener.close()
-
-    def _serve(self):
-        with contextlib.suppress(OSError):  # it was closed
-            while True:
-                sock = self.listener.accept()[0]
-                with sock, contextlib.suppress(OSError):
-                    sock.settimeout(10)
-                    self._answer(sock)
-
-    def _answer(self, sock):
+    def serve(self, sock):
+        sock.settimeout(10)
         data = b""
         while not self._is_whole(data):
             part = sock.recv(65536)
@@ -67,7 +47,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def recorded(folder, authority):
-    recorder = Recorder()
+    recorder = Requests()
     stack = Stack(folder / "trailers", {}, authority, changes=settings())
     stack.write_tenants({"plain": {"hosts": [HOST], "upstream": recorder.url, "https": "off"}})
     stack.issue(HOST)

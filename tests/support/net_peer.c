@@ -118,6 +118,17 @@ void net_write_notify(struct writer *writer, struct slice message, uint64_t stre
                      writer_written(&payload));
 }
 
+struct slice net_write_burst(struct writer *writer, struct slice message, uint64_t first,
+                             uint64_t count)
+{
+    net_write_hello(writer);
+    for (uint64_t stream_id = first; stream_id < first + count; stream_id++)
+        net_write_notify(writer, message, stream_id);
+    if (writer->failed)
+        FAIL("there is no room for a burst of %llu", (unsigned long long)count);
+    return writer_written(writer);
+}
+
 void net_peer_notify(struct net_peer *peer, struct slice message, uint64_t stream_id)
 {
     uint8_t bytes[128];

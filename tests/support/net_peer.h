@@ -36,6 +36,9 @@ bool net_peer_frame(struct net_peer *peer, struct spop_frame *frame);
 void net_write_hello(struct writer *writer);
 /* A NOTIFY with one message without arguments, whose name tells the application what to do. */
 void net_write_notify(struct writer *writer, struct slice message, uint64_t stream_id);
+/* A HELLO and `count` NOTIFYs, from the id `first` on, all of which `writer` has room for. */
+struct slice net_write_burst(struct writer *writer, struct slice message, uint64_t first,
+                             uint64_t count);
 void net_peer_notify(struct net_peer *peer, struct slice message, uint64_t stream_id);
 
 void net_peer_expect_hello(struct net_peer *peer);

@@ -32,6 +32,18 @@ static char *tenants_of(const struct tutorial *tutorial)
     return text;
 }
 
+/* `text` is freed. */
+static void expect_tenants(char *text, const char *expected)
+{
+    struct tutorial tutorial;
+    tutorial_read(slice_of(text), &tutorial);
+    char *found = tenants_of(&tutorial);
+    cr_expect_str_eq(found, expected, "%s", text);
+    free(found);
+    free(text);
+    tutorial_fini(&tutorial);
+}
+
 static size_t notes_with(const struct tutorial *tutorial, enum tutorial_note_kind kind,
                          unsigned line, const char *words)
 {
@@ -95,14 +107,8 @@ Test(tutorial, what_leads_where)
         {"use_backend", ""},
     };
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
-        struct tutorial tutorial;
         char *text = memory_format("frontend web\n%s\n" BACKENDS, ROWS[i].lines);
-        tutorial_read(slice_of(text), &tutorial);
-        char *found = tenants_of(&tutorial);
-        cr_expect_str_eq(found, ROWS[i].tenants, "%s", ROWS[i].lines);
-        free(found);
-        free(text);
-        tutorial_fini(&tutorial);
+        expect_tenants(text, ROWS[i].tenants);
     }
 }
 
@@ -122,15 +128,9 @@ Test(tutorial, what_servers_are_by_default)
          "c: c.test -> 10.0.0.3:80\n"},
     };
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
-        struct tutorial tutorial;
         char *text = memory_format("%s\nfrontend web\n  use_backend c if { hdr(host) c.test }\n",
                                    ROWS[i].lines);
-        tutorial_read(slice_of(text), &tutorial);
-        char *found = tenants_of(&tutorial);
-        cr_expect_str_eq(found, ROWS[i].tenants, "%s", ROWS[i].lines);
-        free(found);
-        free(text);
-        tutorial_fini(&tutorial);
+        expect_tenants(text, ROWS[i].tenants);
     }
 }
 

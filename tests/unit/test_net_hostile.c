@@ -263,11 +263,7 @@ Test(hostile, a_frame_has_its_own_time_after_answers_were_not_read)
     struct street street = street_new(&settings);
     static uint8_t bytes[32 * 1024];
     struct writer burst = writer_of(bytes, sizeof(bytes));
-    net_write_hello(&burst);
-    for (uint64_t stream_id = 0; stream_id <= NOTIFIES; stream_id++)
-        net_write_notify(&burst, SLICE("big"), stream_id);
-    cr_assert_not(burst.failed);
-    struct slice all = writer_written(&burst);
+    struct slice all = net_write_burst(&burst, SLICE("big"), 0, NOTIFIES + 1);
     struct slice last = slice_skip(all, all.size - HEAD);
     struct net_peer *peer = net_peer_join(street.net->loops, slice_head(all, all.size - HEAD), 1);
     net_peer_expect_hello(peer);
@@ -286,11 +282,8 @@ Test(hostile, one_that_never_reads_is_cut_off)
     struct street street = street_new(&HASTY);
     static uint8_t bytes[32 * 1024];
     struct writer burst = writer_of(bytes, sizeof(bytes));
-    net_write_hello(&burst);
-    for (uint64_t stream_id = 0; stream_id < NOTIFIES; stream_id++)
-        net_write_notify(&burst, SLICE("big"), stream_id);
-    cr_assert_not(burst.failed);
-    struct net_peer *peer = net_peer_join(street.net->loops, writer_written(&burst), 1);
+    struct slice all = net_write_burst(&burst, SLICE("big"), 0, NOTIFIES);
+    struct net_peer *peer = net_peer_join(street.net->loops, all, 1);
     cr_assert(test_net_reaches(street.net, LOOP_CLOSED_WRITE_TIMEOUT, 1));
     net_peer_free(peer);
     street_free(&street);

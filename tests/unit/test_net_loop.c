@@ -43,11 +43,8 @@ Test(loop, a_burst_is_taken_with_one_recv_and_answered_with_one_send)
     struct test_net *net = start(1);
     uint8_t bytes[8192];
     struct writer burst = writer_of(bytes, sizeof(bytes));
-    net_write_hello(&burst);
-    for (uint64_t stream_id = 1; stream_id <= BURST; stream_id++)
-        net_write_notify(&burst, SLICE("echo"), stream_id);
-    cr_assert_not(burst.failed);
-    struct net_peer *peer = net_peer_join(net->loops, writer_written(&burst), 0);
+    struct slice all = net_write_burst(&burst, SLICE("echo"), 1, BURST);
+    struct net_peer *peer = net_peer_join(net->loops, all, 0);
     net_peer_expect_hello(peer);
     for (uint64_t stream_id = 1; stream_id <= BURST; stream_id++)
         net_peer_expect_ack(peer, stream_id);
@@ -363,23 +360,16 @@ Test(loop, what_arrived_before_a_drain_is_answered)
     }
 }
 
-/* More answers than the send buffer holds, and more than the peer's socket does. */
-Test(loop, a_burst_that_meets_a_drain_is_answered_whole)
+/* A burst of `count`, all of which has arrived when the drain begins. */
+static void expect_whole(struct slice burst, uint64_t count)
 {
-    enum { BURST = 1500 };
     const struct loops_settings settings = {.loop_count = 1};
     struct test_net *net = test_net_new(&settings);
-    static uint8_t bytes[32 * 1024];
-    struct writer burst = writer_of(bytes, sizeof(bytes));
-    net_write_hello(&burst);
-    for (uint64_t stream_id = 0; stream_id < BURST; stream_id++)
-        net_write_notify(&burst, SLICE("big"), stream_id);
-    cr_assert_not(burst.failed);
-    struct net_peer *peer = net_peer_join(net->loops, writer_written(&burst), 0);
+    struct net_peer *peer = net_peer_join(net->loops, burst, 0);
     loops_drain(net->loops, 60000);
     test_net_run(net);
     net_peer_expect_hello(peer);
-    for (uint64_t stream_id = 0; stream_id < BURST; stream_id++)
+    for (uint64_t stream_id = 0; stream_id < count; stream_id++)
         net_peer_expect_ack(peer, stream_id);
     net_peer_expect_disconnect(peer, SPOP_STATUS_NORMAL);
     net_peer_expect_end(peer);
@@ -388,30 +378,24 @@ Test(loop, a_burst_that_meets_a_drain_is_answered_whole)
     test_net_free(net);
 }
 
+/* More answers than the send buffer holds, and more than the peer's socket does. */
+Test(loop, a_burst_that_meets_a_drain_is_answered_whole)
+{
+    enum { BURST = 1500 };
+    static uint8_t bytes[32 * 1024];
+    struct writer burst = writer_of(bytes, sizeof(bytes));
+    expect_whole(net_write_burst(&burst, SLICE("big"), 0, BURST), BURST);
+}
+
 /* More than is received at once. */
 Test(loop, all_that_arrived_before_a_drain_is_answered)
 {
     enum { NOTIFIES = 4000 };
-    const struct loops_settings settings = {.loop_count = 1};
-    struct test_net *net = test_net_new(&settings);
     static uint8_t bytes[128 * 1024];
     struct writer burst = writer_of(bytes, sizeof(bytes));
-    net_write_hello(&burst);
-    for (uint64_t stream_id = 0; stream_id < NOTIFIES; stream_id++)
-        net_write_notify(&burst, SLICE("echo"), stream_id);
-    cr_assert_not(burst.failed);
-    cr_assert(gt(sz, writer_used(&burst), 64 * 1024));
-    struct net_peer *peer = net_peer_join(net->loops, writer_written(&burst), 0);
-    loops_drain(net->loops, 60000);
-    test_net_run(net);
-    net_peer_expect_hello(peer);
-    for (uint64_t stream_id = 0; stream_id < NOTIFIES; stream_id++)
-        net_peer_expect_ack(peer, stream_id);
-    net_peer_expect_disconnect(peer, SPOP_STATUS_NORMAL);
-    net_peer_expect_end(peer);
-    net_peer_free(peer);
-    loops_join(net->loops);
-    test_net_free(net);
+    struct slice all = net_write_burst(&burst, SLICE("echo"), 0, NOTIFIES);
+    cr_assert(gt(sz, all.size, 64 * 1024));
+    expect_whole(all, NOTIFIES);
 }
 
 /* The rest of a frame and the drain are found in the same turn, while an answer is owed. */

@@ -3,11 +3,12 @@
 import threading
 import time
 
+from .background import Background
 from .clients import request
 from .processes import wait_until
 
 
-class SteadyLoad:
+class SteadyLoad(Background):
     """A few threads that ask for /health of a host until the end of the `with` block.
 
     Each answer goes to took(asked, status), in the thread that asked; status is 0 for an answer
@@ -18,8 +19,7 @@ class SteadyLoad:
         self.port = port
         self.host = host
         self.pause_s = pause_s
-        self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        super().__init__([self._run] * threads)
 
     def took(self, asked, status):
         raise NotImplementedError
@@ -35,16 +35,6 @@ class SteadyLoad:
             self.took(asked, status)
             if self.pause_s:
                 time.sleep(self.pause_s)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        for thread in self.threads:
-            thread.join(15)
 
 
 class Load(SteadyLoad):

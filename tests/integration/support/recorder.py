@@ -1,0 +1,36 @@
+"""Upstreams that keep what HAProxy sent them, byte by byte."""
+
+import contextlib
+import socket
+import threading
+
+
+class Recorder:
+    """Serves each connection in a thread of its own; an error of the socket's ends it."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def serve(self, sock):
+        raise NotImplementedError
+
+    @property
+    def url(self):
+        return "http://127.0.0.1:%d" % self.listener.getsockname()[1]
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):  # it was closed
+            while True:
+                sock = self.listener.accept()[0]
+                threading.Thread(target=self._serve, args=[sock], daemon=True).start()
+
+    def _serve(self, sock):
+        with sock, contextlib.suppress(OSError):
+            self.serve(sock)
