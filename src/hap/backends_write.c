@@ -1,14 +1,34 @@
 /* Where requests go: see backends_write.h. */
 #include "backends_write.h"
 
+#include "core/memory.h"
 #include "limits_write.h"
+
+#include <stdlib.h>
+
+/* Behind an admin's name, which has no '.', so that none of an admin's is called so. */
+#define WEBSOCKETS ".websockets"
+
+/* Who has written a backend down by hand sees to its WebSockets. */
+static void put_choice_of_named(const struct page *page)
+{
+    const struct hap_config *config = page->config;
+
+    for (size_t i = 0; i < config->backend_count; i++)
+        if (config->backends[i].server_count > 0)
+            put(page,
+                "    use_backend owui_%s" WEBSOCKETS " if websocket "
+                "{ var(txn.owui.backend) -m str %s }\n",
+                config->backends[i].name, config->backends[i].name);
+}
 
 void backends_put_choice(const struct page *page)
 {
+    put_text(page, "\n"
+                   "    use_backend owui_acme if acme\n"
+                   "    use_backend owui_answer if { var(txn.owui.answer) -m found }\n");
+    put_choice_of_named(page);
     put_text(page,
-             "\n"
-             "    use_backend owui_acme if acme\n"
-             "    use_backend owui_answer if { var(txn.owui.answer) -m found }\n"
              "    use_backend owui_%[var(txn.owui.backend)] if "
              "{ var(txn.owui.backend) -m found }\n"
              "    # without an address HAProxy would connect to itself\n"
@@ -58,54 +78,76 @@ static void put_challenges(const struct page *page)
     put(page, "    server acme %s\n", or_else(page->config->challenge_listen, "127.0.0.1:8688"));
 }
 
-static void put_upstreams(const struct page *page)
+/* uvicorn closes a connection that was idle for 5 s: HAProxy lets go of it first. */
+#define KEPT "pool-purge-delay 2s"
+
+/* For WebSockets: uvicorn starts that timer when the application is done with a response, which may
+ * be after the response's last byte, and would end what the connection is by then. */
+#define NONE_KEPT "pool-max-conn 0"
+
+static void put_upstream(const struct page *page, const char *name, const char *tls)
 {
-    /* uvicorn closes a connection that was idle for 5 s: HAProxy lets go of it first. Sessions of
-     * TLS are not taken up again: the last one of all that this server stands for would be offered
-     * to the next, and before 3.2 its name, too, where that one has none. */
-    static const char *const SERVER =
-        "    http-request set-dst var(txn.owui.dst)\n"
-        "    http-request set-dst-port var(txn.owui.port)\n" LIMITS_TIMEOUT_RULES
-        "    server any 0.0.0.0:0 pool-purge-delay 2s";
     put(page,
         "\n"
-        "# upstreams, by the address that the agent tells; connections are kept per address, but\n"
-        "# no sessions of TLS, which HAProxy would offer to the next address\n"
-        "backend owui_http\n"
-        "%s\n"
-        "\n"
-        "backend owui_https\n"
-        "%s ssl verify required ca-file %s sni var(txn.owui.sni) alpn http/1.1 no-ssl-reuse\n"
-        "\n"
-        "backend owui_https_noverify\n"
-        "%s ssl verify none sni var(txn.owui.sni) alpn http/1.1 no-ssl-reuse\n",
-        SERVER, SERVER, or_else(page->config->upstream_ca_file, "@system-ca"), SERVER);
+        "backend owui_%s\n"
+        "    http-request set-dst var(txn.owui.dst)\n"
+        "    http-request set-dst-port var(txn.owui.port)\n" LIMITS_TIMEOUT_RULES
+        "    use-server websocket if { req.fhdr(upgrade,-1) -i websocket }\n"
+        "    server any 0.0.0.0:0 " KEPT "%s\n"
+        "    server websocket 0.0.0.0:0 weight 0 " NONE_KEPT "%s\n",
+        name, tls, tls);
 }
 
-static void put_named(const struct page *page)
+static void put_upstreams(const struct page *page)
 {
-    const struct hap_config *config = page->config;
+    /* Sessions of TLS are not taken up again: the last one of all that a server stands for would be
+     * offered to the next, and before 3.2 its name, too, where that one has none. */
+    static const char *const NAMED = " sni var(txn.owui.sni) alpn http/1.1 no-ssl-reuse";
+    char *verified = memory_format(" ssl verify required ca-file %s%s",
+                                   or_else(page->config->upstream_ca_file, "@system-ca"), NAMED);
+    char *believed = memory_format(" ssl verify none%s", NAMED);
 
-    for (size_t i = 0; i < config->backend_count; i++) {
-        const struct hap_backend *backend = &config->backends[i];
-        if (backend->server_count == 0)
-            continue;
-        put(page,
-            "\n"
-            "backend owui_%s\n"
-            "    balance leastconn\n"
-            "    cookie owui_replica insert indirect nocache httponly\n"
-            "    option httpchk GET %s\n" LIMITS_TIMEOUT_RULES,
-            backend->name, or_else(backend->check_path, "/health"));
-        for (size_t j = 0; j < backend->server_count; j++)
-            put(page, "    server replica%zu %s cookie %zu check inter 5s pool-purge-delay 2s\n",
-                j + 1, backend->servers[j], j + 1);
-    }
+    put_text(page, "\n"
+                   "# upstreams, by the address that the agent tells; connections are kept per "
+                   "address,\n"
+                   "# but a WebSocket has one that nothing was on before; sessions of TLS are not "
+                   "kept:\n"
+                   "# HAProxy would offer them to the next address");
+    put_upstream(page, "http", "");
+    put_upstream(page, "https", verified);
+    put_upstream(page, "https_noverify", believed);
+    free(verified);
+    free(believed);
+}
+
+static void put_replicas_head(const struct page *page, const char *name, const char *suffix)
+{
+    put(page,
+        "\n"
+        "backend owui_%s%s\n"
+        "    balance leastconn\n"
+        "    cookie owui_replica insert indirect nocache httponly\n" LIMITS_TIMEOUT_RULES,
+        name, suffix);
+}
+
+static void put_named(const struct page *page, const struct hap_backend *backend)
+{
+    put_replicas_head(page, backend->name, "");
+    put(page, "    option httpchk GET %s\n", or_else(backend->check_path, "/health"));
+    for (size_t i = 0; i < backend->server_count; i++)
+        put(page, "    server replica%zu %s cookie %zu check inter 5s " KEPT "\n", i + 1,
+            backend->servers[i], i + 1);
+    put_replicas_head(page, backend->name, WEBSOCKETS);
+    for (size_t i = 0; i < backend->server_count; i++)
+        put(page, "    server replica%zu %s cookie %zu track owui_%s/replica%zu " NONE_KEPT "\n",
+            i + 1, backend->servers[i], i + 1, backend->name, i + 1);
 }
 
 void backends_put(const struct page *page)
 {
     put_challenges(page);
     put_upstreams(page);
-    put_named(page);
+    for (size_t i = 0; i < page->config->backend_count; i++)
+        if (page->config->backends[i].server_count > 0)
+            put_named(page, &page->config->backends[i]);
 }

@@ -233,6 +233,17 @@ async def stream_tokens(pause_s):
     yield "data: [DONE]\n\n"
 
 
+async def end_later():
+    yield "ok"
+    await asyncio.sleep(0.2)
+
+
+@app.get("/api/ended-later")
+async def ended_later():
+    """The body is complete long before the application is done with it."""
+    return StreamingResponse(end_later(), headers={"Content-Length": "2"})
+
+
 @app.post("/api/chat/completions")
 async def chat_completions(request: Request):
     """The web interface gets task ids here and its tokens over Socket.IO; API clients stream."""

@@ -5,6 +5,15 @@ import socket
 import threading
 
 
+def read_head(stream):
+    """Of the next message of a socket's makefile("rb"); empty when there is none."""
+    head = line = stream.readline()
+    while line and line != b"\r\n":
+        line = stream.readline()
+        head += line
+    return head if line else b""
+
+
 class Recorder:
     """Serves each connection in a thread of its own; an error of the socket's ends it."""
 

@@ -27,7 +27,7 @@ def read_frame(sock):
     return first & 0x0F, _read_exactly(sock, size)
 
 
-TEXT, PING, PONG = 1, 9, 10
+TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
 def write_frame(sock, text, opcode=TEXT):

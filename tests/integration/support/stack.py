@@ -110,6 +110,7 @@ class Upstream:
         believes="*",
         port=None,
         parser="httptools",
+        idle_s=None,
     ):
         self.name = name
         self.host = host
@@ -119,9 +120,8 @@ class Upstream:
         command += ["--app-dir", HERE, "--host", host, "--port", self.port]
         command += ["--forwarded-allow-ips", believes, "--log-level", "warning"]
         command += ["--http", parser]
-        # uvicorn's timer for an idle connection, 5 s, may hit a WebSocket that has the connection by
-        # then: with httptools, and when what was asked before has its last, empty piece still to send.
-        command += ["--timeout-keep-alive", 600]
+        if idle_s:
+            command += ["--timeout-keep-alive", idle_s]
         if certificate:
             command += ["--ssl-certfile", certificate, "--ssl-keyfile", certificate]
         env = {"WEBUI_NAME": name, "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
