@@ -45,7 +45,10 @@ void diagnostics_add(struct diagnostics *diagnostics, const struct diagnostic *d
 void diagnostics_add_code(struct diagnostics *diagnostics, enum code code,
                           const struct place *place, const char *hint, const char *format, ...)
     PRINTF_LIKE(5, 6);
-/* What `place` names cannot be read, and why; with errno where `error` is ERROR_SYSTEM. */
+/* That a file cannot be read, and why; with errno where `error` is ERROR_SYSTEM. It has no place
+ * yet, and its message is for free(). */
+struct diagnostic diagnostic_of_unreadable(enum error error, const struct error_text *why);
+/* The same of what `place` names. */
 void diagnostics_add_unreadable(struct diagnostics *diagnostics, const struct place *place,
                                 enum error error, const struct error_text *why);
 /* Two tenants claim one host or path; to be called from a route_conflict_fn. */

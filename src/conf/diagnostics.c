@@ -89,12 +89,22 @@ void diagnostics_add_code(struct diagnostics *diagnostics, enum code code,
     free(hint_copy);
 }
 
+struct diagnostic diagnostic_of_unreadable(enum error error, const struct error_text *why)
+{
+    struct diagnostic diagnostic = {.severity = code_severity(CODE_FILE_UNREADABLE),
+                                    .code = CODE_FILE_UNREADABLE,
+                                    .error_number = error == ERROR_SYSTEM ? errno : 0};
+    diagnostic.message = memory_copy_text(slice_of(why->text));
+    return diagnostic;
+}
+
 void diagnostics_add_unreadable(struct diagnostics *diagnostics, const struct place *place,
                                 enum error error, const struct error_text *why)
 {
-    int error_number = error == ERROR_SYSTEM ? errno : 0;
-    diagnostics_add_code(diagnostics, CODE_FILE_UNREADABLE, place, NULL, "%s", why->text);
-    diagnostics->items[diagnostics->count - 1].error_number = error_number;
+    struct diagnostic diagnostic = diagnostic_of_unreadable(error, why);
+    diagnostic.place = *place;
+    diagnostics_add(diagnostics, &diagnostic);
+    free(diagnostic.message);
 }
 
 void diagnostics_add_conflict(struct diagnostics *diagnostics,

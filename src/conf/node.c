@@ -74,22 +74,18 @@ static void set_source(struct diagnostic *diagnostic, struct slice text,
         diagnostic->length = 1;
 }
 
-/* Takes ownership of `hint` and `message`. */
-static void report(struct document *document, const struct json_position *position, enum code code,
-                   char *hint, char *message)
+/* Takes ownership of hint and message. */
+static void report(struct document *document, const struct json_position *position,
+                   struct diagnostic *diagnostic)
 {
-    struct diagnostic diagnostic = {
-        .severity = code_severity(code),
-        .code = (uint16_t)code,
-        .place = {document->file, (uint32_t)position->line, (uint32_t)position->column},
-        .message = message,
-        .hint = hint,
-    };
-    set_source(&diagnostic, document->text, position);
-    diagnostics_add(document->diagnostics, &diagnostic);
-    free(diagnostic.source);
-    free(message);
-    free(hint);
+    diagnostic->severity = code_severity((enum code)diagnostic->code);
+    diagnostic->place =
+        (struct place){document->file, (uint32_t)position->line, (uint32_t)position->column};
+    set_source(diagnostic, document->text, position);
+    diagnostics_add(document->diagnostics, diagnostic);
+    free(diagnostic->source);
+    free(diagnostic->message);
+    free(diagnostic->hint);
 }
 
 /* -- Reading -- */
@@ -120,10 +116,13 @@ static void report_parse_error(struct document *document, struct json_position *
                                const struct error_text *why)
 {
     bool duplicate = slice_starts_with(slice_of(why->text), SLICE("duplicate key"));
-    char *hint = duplicate ? memory_format("remove one of the two")
-                           : syntax_hint(document->text, where->offset);
-    report(document, where, duplicate ? CODE_DUPLICATE_KEY : CODE_JSON_SYNTAX, hint,
-           memory_copy_text(slice_of(why->text)));
+    struct diagnostic diagnostic = {
+        .code = duplicate ? CODE_DUPLICATE_KEY : CODE_JSON_SYNTAX,
+        .message = memory_copy_text(slice_of(why->text)),
+        .hint = duplicate ? memory_format("remove one of the two")
+                          : syntax_hint(document->text, where->offset),
+    };
+    report(document, where, &diagnostic);
 }
 
 static bool read_text(struct document *document, const char *path, struct diagnostics *diagnostics)
@@ -341,34 +340,40 @@ struct place node_value_place(const struct node *node)
 
 /* -- Reporting -- */
 
-void node_report(const struct node *node, enum json_part part, enum code code, char *hint,
-                 const char *format, ...)
+/* Takes ownership of hint and message. */
+static void report_of_node(const struct node *node, enum json_part part,
+                           struct diagnostic *diagnostic)
 {
     struct document *document = node->document;
     struct node_place place;
     struct json_position nowhere = {.line = 1, .column = 1};
-    va_list arguments;
-    va_start(arguments, format);
-    char *message = memory_format_list(format, arguments);
-    va_end(arguments);
     if (document->subject != NULL) {
-        char *with_subject = memory_format("%s: %s", document->subject, message);
-        free(message);
-        message = with_subject;
+        char *with_subject = memory_format("%s: %s", document->subject, diagnostic->message);
+        free(diagnostic->message);
+        diagnostic->message = with_subject;
     }
     bool found = node_locate(node, &place);
     const struct json_position *position = part == JSON_PART_KEY ? &place.key : &place.value;
-    report(document, found ? position : &nowhere, code, hint, message);
+    report(document, found ? position : &nowhere, diagnostic);
+}
+
+void node_report(const struct node *node, enum json_part part, enum code code, char *hint,
+                 const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    struct diagnostic diagnostic = {
+        .code = (uint16_t)code, .message = memory_format_list(format, arguments), .hint = hint};
+    va_end(arguments);
+    report_of_node(node, part, &diagnostic);
 }
 
 void node_report_unreadable(const struct node *node, const char *hint, enum error error,
                             const struct error_text *why)
 {
-    int error_number = error == ERROR_SYSTEM ? errno : 0;
-    struct diagnostics *diagnostics = node->document->diagnostics;
-    node_report(node, JSON_PART_VALUE, CODE_FILE_UNREADABLE,
-                hint != NULL ? memory_format("%s", hint) : NULL, "%s", why->text);
-    diagnostics->items[diagnostics->count - 1].error_number = error_number;
+    struct diagnostic diagnostic = diagnostic_of_unreadable(error, why);
+    diagnostic.hint = hint != NULL ? memory_copy_text(slice_of(hint)) : NULL;
+    report_of_node(node, JSON_PART_VALUE, &diagnostic);
 }
 
 static void put_name(const struct node *node, FILE *out)
