@@ -20,8 +20,8 @@
 
 struct sidecar;
 
-/* What the list of certificates may be asked with; see struct admin_operation. */
-#define SIDECAR_LIST_QUERY "search sort=expiry offset=N limit=N"
+/* The admin interface's operations on certificates, whose context is the sidecar. */
+extern const struct admin_operation CERTIFICATE_OPERATIONS[];
 
 /* Texts are borrowed until sidecar_start() returns. */
 struct sidecar_settings {

@@ -176,15 +176,15 @@ static void refuse_certificates(void *context, const struct admin_request *reque
                  "no certificates are looked after: set \"acme\": {\"directory\": ...}");
 }
 
-const struct admin_operation NO_CERTIFICATES_OPERATIONS[] = {
-    {"GET", "/v1/certificates", refuse_certificates, "tells that there are none",
-     SIDECAR_LIST_QUERY},
-    {"GET", "/v1/certificates/{}", refuse_certificates, "the same", ""},
-    {"POST", "/v1/certificates/{}/renew", refuse_certificates, "the same", ""},
-    {"POST", "/v1/certificates/{}/revoke", refuse_certificates, "the same", ""},
-    {"POST", "/v1/certificates/{}/deploy", refuse_certificates, "the same", ""},
-    {"POST", "/v1/certificates/{}/rollback", refuse_certificates, "the same", ""},
-    {"POST", "/v1/account/rollover", refuse_certificates, "the same", ""},
-    {"POST", "/v1/import", refuse_certificates, "the same", ""},
-    {0},
-};
+struct admin_operation *live_certificate_refusals(void)
+{
+    size_t count = 0;
+    while (CERTIFICATE_OPERATIONS[count].path != NULL)
+        count++;
+    struct admin_operation *rows = memory_new((count + 1) * sizeof(*rows));
+    for (size_t i = 0; i < count; i++) {
+        rows[i] = CERTIFICATE_OPERATIONS[i];
+        rows[i].handle = refuse_certificates;
+    }
+    return rows;
+}

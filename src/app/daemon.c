@@ -69,6 +69,7 @@ struct daemon {
     struct admin_files *files;
     struct live live;
     struct certificates *certificates; /* NULL: none are looked after */
+    struct admin_operation *certificate_refusals;
     struct pages *pages;
     struct key_keeper *keys;
     struct haproxy_needs *needs;
@@ -444,10 +445,12 @@ static bool start_certificates(struct daemon *daemon)
     const struct certificates_host host = {present_snapshot, set_challenges, daemon, daemon->admin};
     daemon->certificates = certificates_start(
         daemon->main_loop, publisher_configuration(daemon->publisher), &host, &failed, &why);
-    if (failed)
+    if (failed) {
         log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
-    else if (daemon->certificates == NULL)
-        admin_server_add(daemon->admin, NO_CERTIFICATES_OPERATIONS, NULL);
+    } else if (daemon->certificates == NULL) {
+        daemon->certificate_refusals = live_certificate_refusals();
+        admin_server_add(daemon->admin, daemon->certificate_refusals, NULL);
+    }
     return !failed;
 }
 
@@ -664,6 +667,7 @@ static void stop(struct daemon *daemon)
     map_keeper_free(daemon->decisions);
     admin_files_free(daemon->files);
     admin_server_free(daemon->admin);
+    free(daemon->certificate_refusals);
     history_close(daemon->live.history);
     owner_keeper_free(daemon->owners);
     pages_free(daemon->pages);

@@ -45,5 +45,5 @@ extern const struct admin_operation QUESTION_OPERATIONS[];
 extern const struct admin_operation OPEN_OPERATIONS[];
 extern const struct admin_operation METRICS_OPERATIONS[];
 extern const struct admin_operation TOP_OPERATIONS[];
-/* Instead of the sidecar's, when no certificates are looked after. */
-extern const struct admin_operation NO_CERTIFICATES_OPERATIONS[];
+/* Instead of the sidecar's, when no certificates are looked after: a table for free(). */
+struct admin_operation *live_certificate_refusals(void) __attribute__((returns_nonnull));

@@ -277,7 +277,12 @@ static void import_certificates(void *context, const struct admin_request *reque
 const struct admin_operation SIDECAR_OPERATIONS[] = {
     {"GET", "/v1/status", show_status, "adds HAProxys and certificates", ""},
     {"GET", "/metrics", sidecar_show_metrics, "adds what it knows of certificates", ""},
-    {"GET", "/v1/certificates", list_certificates, "lists all certificates", SIDECAR_LIST_QUERY},
+    {0},
+};
+
+const struct admin_operation CERTIFICATE_OPERATIONS[] = {
+    {"GET", "/v1/certificates", list_certificates, "lists all certificates",
+     "search sort=expiry offset=N limit=N"},
     {"GET", "/v1/certificates/{}", show_certificate, "tells about one", ""},
     {"POST", "/v1/certificates/{}/renew", renew_certificate, "orders a new one now", ""},
     {"POST", "/v1/certificates/{}/revoke", revoke_certificate, "revokes it, orders a new one", ""},

@@ -553,6 +553,7 @@ static bool open_all(struct sidecar *sidecar, const struct sidecar_settings *set
         !open_worker(sidecar, settings, text))
         return false;
     sidecar->desk = admin_desk_new(settings->admin, sidecar->loop, SIDECAR_OPERATIONS, sidecar);
+    admin_desk_add(sidecar->desk, ADMIN_ACCESS_METHOD, CERTIFICATE_OPERATIONS, sidecar);
     sidecar->look_every_ms = settings->look_every_ms > 0 ? settings->look_every_ms : LOOK_EVERY_MS;
     sidecar->holding = sidecar->haproxy_count > 0;
     sidecar->hold_until_ms = clock_mono_ms() + HOLD_MS;

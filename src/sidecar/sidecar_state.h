@@ -99,7 +99,7 @@ bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
 void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate);
 /* Begins a withdrawal's try: see withdrawal.h. */
 void sidecar_withdraw(struct sidecar *sidecar, const char *name);
-/* The operations on certificates, for the admin interface. */
+/* What it adds to others' operations of the admin interface. */
 extern const struct admin_operation SIDECAR_OPERATIONS[];
 /* Its part of GET /metrics, and the counting of swaps for it. */
 admin_handler_fn sidecar_show_metrics;
