@@ -80,7 +80,7 @@ struct admin_operation {
     admin_handler_fn *handle;
     const char *summary; /* what it does, in a few words */
     /* Keys of its query: "search force=0|1 limit=N" takes any text for the first, 0 or 1 for the
-     * second and a number for the third. All else is refused with 400. */
+     * second and a number for the third, each once. All else is refused with 400. */
     const char *query;
 };
 

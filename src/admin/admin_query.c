@@ -117,6 +117,16 @@ static void refuse_key(const struct admin_call *call, struct slice key, struct a
                  call->path, known[0] != '\0' ? known : "none");
 }
 
+/* Whether the key comes again: which of its values counts would be a guess. */
+static bool is_repeated(struct slice rest, struct slice key)
+{
+    struct slice pair, value;
+    while (next_part(&rest, '&', &pair))
+        if (slice_equal(split(pair, &value), key))
+            return true;
+    return false;
+}
+
 /* `kind` is what stands behind the key in the row: nothing (any value), N (a number), or the values
  * that there are. */
 static bool takes_value(struct slice kind, struct slice value)
@@ -142,6 +152,10 @@ bool admin_query_check(const struct admin_call *call, struct admin_answer *answe
         struct slice known = find_known(call->parts[0].operation, key);
         if (known.size == 0) {
             refuse_key(call, key, answer);
+            return false;
+        }
+        if (is_repeated(query, key)) {
+            admin_refuse(answer, 400, "?%.*s is there twice", SLICE_PRINT(key));
             return false;
         }
         split(known, &kind);

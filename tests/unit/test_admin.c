@@ -196,7 +196,9 @@ Test(admin, what_a_query_is_not_to_have_is_told)
         const char *told; /* NULL: it is answered */
     } rows[] = {
         {"/v1/things?all=1&after=&limit=7", NULL},
-        {"/v1/things?&after=x=y&&after=%26", NULL},
+        {"/v1/things?&after=x=y&&limit=1", NULL},
+        {"/v1/things?after=x&limit=1&after=%26", "?after is there twice"},
+        {"/v1/things?limit=1&&limit=1", "?limit is there twice"},
         {"/v1/things?afer=x", "?afer is no key of GET /v1/things: it has ?all=1, ?after, ?limit=N"},
         {"/v1/things?all=1&=2", "? is no key of GET /v1/things: it has ?all=1, ?after, ?limit=N"},
         {"/v1/things?all", "?all: expected ?all=1"},
