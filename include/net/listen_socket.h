@@ -21,3 +21,13 @@ MUST_CHECK enum error listen_sockets_open(const struct listen_address *address,
                                           const struct listen_options *options,
                                           struct listen_sockets *sockets, struct error_text *text);
 void listen_sockets_close(struct listen_sockets *sockets);
+
+/* Why accept(2) has brought nobody. */
+enum listen_failure {
+    LISTEN_EMPTY, /* nobody waits */
+    LISTEN_LOST,  /* that one connection is gone: the next one need not fail */
+    LISTEN_STUCK, /* nobody can be accepted, though the socket stays ready: who asks on would spin
+                   */
+};
+/* By its errno. */
+enum listen_failure listen_failure_of(int fd, int error);

@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "http_connection.h"
+#include "net/listen_socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -50,13 +51,13 @@ static void on_connect(void *context)
                 server->connections[server->connection_count++] = connection;
             continue;
         }
-        if (errno == EAGAIN)
+        enum listen_failure failure = listen_failure_of(server->listen_fd, errno);
+        if (failure == LISTEN_EMPTY)
             return;
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        if (failure == LISTEN_STUCK) {
             main_timer_once(server->pause, PAUSE_MS);
             break;
         }
-        /* That one connection failed; the next need not. */
     }
     main_watch_set(server->watch, 0);
 }

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -285,4 +286,30 @@ void listen_sockets_close(struct listen_sockets *sockets)
     for (size_t i = 0; i < sockets->count; i++)
         close(sockets->fds[i]);
     *sockets = (struct listen_sockets){0};
+}
+
+/* A unix socket that was shut down, by whoever holds a copy of it, is ready for ever, and has
+ * nobody to accept; TCP says EINVAL. */
+static bool is_shut_down(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLRDHUP};
+    return poll(&look, 1, 0) > 0;
+}
+
+enum listen_failure listen_failure_of(int fd, int error)
+{
+    switch (error) {
+    case EAGAIN: return is_shut_down(fd) ? LISTEN_STUCK : LISTEN_EMPTY;
+    case ECONNABORTED: /* what became of it while it waited, or a signal: accept(2) */
+    case EINTR:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+    case ENONET:
+    case EOPNOTSUPP: return LISTEN_LOST;
+    default: return LISTEN_STUCK;
+    }
 }

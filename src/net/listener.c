@@ -55,32 +55,30 @@ static void on_pause_over(void *context)
     set_watches(context, MAIN_READ);
 }
 
-/* Refusing would be worse than waiting: HAProxy answers a refusal with more connections. */
-static void pause_accepting(struct listener *listener, const char *reason, const char *hint)
+static const char *reason_of(int error, const char **hint)
 {
+    *hint = NULL;
+    switch (error) {
+    case EMFILE:
+    case ENFILE: *hint = "raise LimitNOFILE= of the service"; return "no descriptor left";
+    case ENOBUFS:
+    case ENOMEM: return "out of memory";
+    case EAGAIN:
+    case EINVAL: *hint = "restart the service"; return "the listening socket was shut down";
+    default: return strerror(error);
+    }
+}
+
+/* Refusing would be worse than waiting: HAProxy answers a refusal with more connections. */
+static void pause_accepting(struct listener *listener, int error)
+{
+    const char *hint;
+    const char *reason = reason_of(error, &hint);
     atomic_fetch_add_explicit(&listener->pauses, 1, memory_order_relaxed);
     listener->paused_mono_ms = clock_mono_ms();
     set_watches(listener, 0);
     main_timer_once(listener->pause, PAUSE_MS);
     log_event(LOG_WARNING, "accept_paused", LOG_TEXT("reason", reason), LOG_TEXT("hint", hint));
-}
-
-/* What became of a connection while it waited, or a signal: accept(2). */
-static bool is_gone(int error)
-{
-    switch (error) {
-    case ECONNABORTED:
-    case EINTR:
-    case EPROTO:
-    case ENETDOWN:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENOPROTOOPT:
-    case ENONET:
-    case EOPNOTSUPP: return true;
-    default: return false;
-    }
 }
 
 static void on_connect(void *context)
@@ -95,20 +93,11 @@ static void on_connect(void *context)
             loops_add(listener->loops, fd);
             continue;
         }
-        switch (errno) {
-        case EMFILE:
-        case ENFILE:
-            pause_accepting(listener, "no descriptor left", "raise LimitNOFILE= of the service");
-            return;
-        case ENOBUFS:
-        case ENOMEM: pause_accepting(listener, "out of memory", NULL); return;
-        case EAGAIN: return;
-        default:
-            /* Only of a connection that is gone it is known that the next one need not fail. */
-            if (is_gone(errno))
-                break;
-            pause_accepting(listener, strerror(errno), NULL);
-            return;
+        int error = errno;
+        switch (listen_failure_of(accepting->fd, error)) {
+        case LISTEN_LOST: break;
+        case LISTEN_EMPTY: return;
+        case LISTEN_STUCK: pause_accepting(listener, error); return;
         }
     }
 }

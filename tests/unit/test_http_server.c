@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BODY_MAX_BYTES = 64 * 1024, BIG_BYTES = 4 * 1024 * 1024 };
@@ -200,6 +202,44 @@ Test(http_server, a_head_that_is_too_large_is_refused)
     cr_assert(strncmp(answer, "HTTP/1.1 431 ", 13) == 0, "%s", answer);
     free(answer);
     free(request);
+}
+
+static int64_t spent_ms(void)
+{
+    struct timespec spent;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return (int64_t)spent.tv_sec * 1000 + spent.tv_nsec / 1000000;
+}
+
+static void check_waits(int listen_fd)
+{
+    enum { LOOKED_MS = 400 };
+    struct error_text why;
+    struct fixture fixture = {.loop = main_loop_new(&why)};
+    const struct http_server_options options = {.on_request = on_request, .context = &fixture};
+    fixture.server = http_server_new(fixture.loop, listen_fd, &options);
+    fixture.later = main_timer_new(fixture.loop, stop_loop, fixture.loop);
+    main_timer_once(fixture.later, LOOKED_MS);
+    int64_t before_ms = spent_ms();
+    main_loop_run(fixture.loop);
+    cr_expect(spent_ms() - before_ms < LOOKED_MS / 2);
+    http_server_free(fixture.server);
+    main_timer_free(fixture.later);
+    main_loop_free(fixture.loop);
+}
+
+/* "ss -K" does it, and whoever holds a copy of the descriptor: all else in this thread goes on. */
+Test(http_server, a_socket_that_was_shut_down_is_waited_for, .timeout = 60)
+{
+    const struct sockaddr_un anywhere = {.sun_family = AF_UNIX};
+    uint16_t port;
+    int fds[] = {listen_on_loopback(&port), socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0)};
+    cr_assert(bind(fds[1], (const struct sockaddr *)&anywhere, sizeof(sa_family_t)) == 0);
+    cr_assert(listen(fds[1], 1) == 0);
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        cr_assert(shutdown(fds[i], SHUT_RDWR) == 0);
+        check_waits(fds[i]);
+    }
 }
 
 Test(http_server, a_large_answer_is_sent_whole)
