@@ -77,7 +77,10 @@ static bool is_answered(const struct listen_address *address)
     return !is_refused;
 }
 
-/* A process that was killed leaves its socket file behind, and bind() wants none. */
+/* A process that was killed leaves its socket file behind, and bind() wants none. Of two that start
+ * at the same moment each may find the same leftover, or the other's before it listens: then the
+ * later one's is there, and answers. A lock that keeps them apart would be one on the folder, which
+ * everybody who may read that could hold for ever. */
 static enum error remove_stale(const struct listen_address *address, struct error_text *text)
 {
     struct stat status;
