@@ -25,8 +25,9 @@ struct version {
 struct haproxy {
     struct map_keeper *keeper;
     struct runtime_target target;
-    char pid[24];         /* of the process that `has` is about; "" when nobody answered */
-    size_t room;          /* for a command, as it was last told */
+    char pid[24]; /* of the process that `has` is about; "" when nobody answered */
+    size_t room;  /* for a command, as it was last told: what pieces are cut to. Before each that is
+                   * not short HAProxy is asked anew: a reload may have made it smaller since */
     struct version *has;  /* NULL: who knows */
     struct version *goal; /* that is on its way */
     struct runtime_map_push push;
