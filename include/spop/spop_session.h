@@ -57,9 +57,9 @@ enum spop_answer {
     SPOP_HELD,     /* the handler will call spop_session_ack() later, or never */
 };
 
-/* Called for each NOTIFY. `actions` has room for SPOP_ACTIONS_MAX_BYTES; if it is left failed (too
- * small), an ACK without actions is sent, which the HAProxy side treats as a refusal. Views into
- * `notify` end with the call. */
+/* Called for each NOTIFY. `actions` has room for SPOP_ACTIONS_MAX_BYTES, or for less where the peer
+ * takes no frames that large; if it is left failed (too small), an ACK without actions is sent,
+ * which the HAProxy side treats as a refusal. Views into `notify` end with the call. */
 typedef enum spop_answer spop_notify_fn(void *context, const struct spop_notify *notify,
                                         struct writer *actions);
 

@@ -29,6 +29,7 @@ struct held {
     uint64_t frame;
     int64_t deadline_ms;
     uint16_t size;
+    uint16_t room; /* for actions, on its connection */
     uint8_t messages[HELD_MESSAGE_BYTES];
 };
 
@@ -102,7 +103,7 @@ static struct unknown_label *unknown_slot(struct responder *responder, uint64_t 
 
 /* True when the ACK will come later. */
 static bool hold(struct responder *responder, const struct spop_notify *notify,
-                 const struct decision *decision)
+                 const struct decision *decision, size_t room)
 {
     int64_t now_ms = clock_mono_ms();
     uint64_t hash = label_hash(decision);
@@ -121,6 +122,7 @@ static bool hold(struct responder *responder, const struct spop_notify *notify,
     held->frame = notify->frame_id;
     held->deadline_ms = now_ms + HELD_WAIT_MS;
     held->size = (uint16_t)notify->messages.size;
+    held->room = (uint16_t)room;
     memcpy(held->messages, notify->messages.data, held->size);
     count(&responder->held_total);
     if (responder->held_count == 1)
@@ -133,6 +135,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
 {
     struct responder *responder = context;
     struct decision decision;
+    size_t room = writer_left(actions);
     bool is_timed = responder->times_next;
     int64_t start_ns = is_timed ? clock_mono_ns() : 0;
 
@@ -141,7 +144,7 @@ static enum spop_answer on_notify(void *context, const struct spop_notify *notif
                   actions);
     if (is_timed)
         decision_counts_time(responder->counts, &decision, clock_mono_ns() - start_ns);
-    if (lacks_instance(&decision) && hold(responder, notify, &decision))
+    if (lacks_instance(&decision) && hold(responder, notify, &decision, room))
         return SPOP_HELD;
     uint64_t connection = responder->trace != NULL ? loop_current_connection(responder->loop) : 0;
     note(responder, connection, notify, &decision);
@@ -168,7 +171,7 @@ static void on_input(void *context, const struct slice *received, size_t count)
 static bool settle(struct responder *responder, const struct held *held, int64_t now_ms)
 {
     uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
-    struct writer actions = writer_of(buffer, sizeof(buffer));
+    struct writer actions = writer_of(buffer, held->room);
     const struct spop_notify notify = {held->stream, held->frame,
                                        slice_from(held->messages, held->size)};
     struct decision decision;

@@ -11,6 +11,7 @@ import pytest
 from support.clients import request
 from support.names import Places
 from support.processes import wait_until
+from support.spop import Asker
 from support.stack import run_agent_command
 
 HERE, THERE = "127.0.1.1", "127.0.1.2"
@@ -299,3 +300,18 @@ def test_limits_of_routes_hold_while_the_list_changes(fleet):
     assert fleet.ask("acme", "/api/config") == HERE
     assert fleet.ask("globex", "/api/config") == THERE
     assert fleet.ask("acme") == HERE
+
+
+def test_what_is_too_long_for_small_frames_is_refused(fleet):
+    """`max-frame-size` of HAProxy's spoe-agent: it ends a connection that brings a larger frame. The
+    first answer waits for the label's upstream."""
+    fleet.write(fleet.line("one", HERE))
+    fleet.start(headers={"X-Long": "x" * 150})
+    asker = Asker(fleet.stack.sockets[0], 256)
+    for _ in range(2):
+        assert asker.ask("one.fleet.test")["reason"] == "answer-too-big"
+    assert asker.ask("fleet.test")["reason"] == "unknown-host"
+    asker.close()
+    asker = Asker(fleet.stack.sockets[0])
+    assert asker.ask("one.fleet.test")["dst"] == HERE
+    asker.close()

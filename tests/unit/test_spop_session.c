@@ -473,6 +473,47 @@ Test(spop_session, actions_beyond_the_limit_leave_an_empty_ack)
     cr_expect(eq(sz, writer_used(&out), SPOP_ACK_HEADER_MAX_BYTES));
 }
 
+static void bring_to_small_frames(struct spop_session *session)
+{
+    uint8_t bytes[256], buffer[SPOP_ACK_MAX_BYTES];
+    struct writer input = writer_of(bytes, sizeof(bytes));
+    struct writer out = writer_of(buffer, sizeof(buffer));
+    spop_session_init(session);
+    peer_write_hello(&input, SPOP_MIN_FRAME_BYTES, false);
+    cr_assert(gt(
+        sz, spop_session_feed(session, writer_written(&input), &out, count_arguments, NULL, NULL),
+        0));
+    cr_assert(eq(u32, session->max_frame_bytes, SPOP_MIN_FRAME_BYTES));
+}
+
+/* HAProxy ends a connection with a frame that is larger: "max-frame-size 256" in its spoe-agent. */
+Test(spop_session, no_ack_is_larger_than_the_frames_that_the_peer_takes)
+{
+    enum { ROOM = SPOP_LENGTH_BYTES + SPOP_MIN_FRAME_BYTES - SPOP_ACK_HEADER_MAX_BYTES };
+    struct spop_session session;
+    uint8_t bytes[64], buffer[SPOP_ACK_MAX_BYTES];
+    char actions[ROOM + 1] = {0};
+    struct writer input = writer_of(bytes, sizeof(bytes));
+    struct writer out = writer_of(buffer, sizeof(buffer));
+    size_t room = 0;
+    bring_to_small_frames(&session);
+    peer_write_frame(&input, SPOP_FRAME_NOTIFY, 1, UINT64_MAX, UINT64_MAX, SLICE(""));
+    cr_assert(gt(
+        sz, spop_session_feed(&session, writer_written(&input), &out, write_too_much, &room, NULL),
+        0));
+    cr_expect(eq(sz, room, ROOM));
+    cr_expect(eq(sz, writer_used(&out), SPOP_ACK_HEADER_MAX_BYTES));
+    for (size_t excess = 0; excess <= 1; excess++) {
+        out = writer_of(buffer, sizeof(buffer));
+        cr_assert(gt(sz, feed_event(&session, EVENT_NOTIFY_HELD, &out), 0));
+        spop_session_ack(&session, UINT64_MAX, UINT64_MAX, slice_from(actions, ROOM + excess),
+                         &out);
+        size_t expected =
+            excess == 0 ? SPOP_LENGTH_BYTES + SPOP_MIN_FRAME_BYTES : SPOP_ACK_HEADER_MAX_BYTES;
+        cr_expect(eq(sz, writer_used(&out), expected));
+    }
+}
+
 /* ---- Lack of room ---- */
 
 Test(spop_session, nothing_is_consumed_without_room_for_an_ack)

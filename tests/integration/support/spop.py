@@ -78,13 +78,14 @@ class Reader:
 class Asker:
     """One connection. ask() gives the answer's variables of the transaction."""
 
-    def __init__(self, path):
+    def __init__(self, path, frame_bytes=16380):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(10)
         self.socket.connect(str(path))
         self.stream = 0
+        self.frame_bytes = frame_bytes
         keys = text("supported-versions") + bytes([STRING]) + text("2.0")
-        keys += text("max-frame-size") + bytes([3]) + varint(16380)
+        keys += text("max-frame-size") + bytes([3]) + varint(frame_bytes)
         keys += text("capabilities") + bytes([STRING]) + text("pipelining")
         self._send(HELLO, 0, 0, keys)
         assert self._receive()[0] == AGENT_HELLO
@@ -119,6 +120,7 @@ class Asker:
 
     def _receive(self):
         (size,) = struct.unpack(">I", self._exactly(4))
+        assert size <= self.frame_bytes
         reader = Reader(self._exactly(size))
         kind = reader.take(1)[0]
         assert struct.unpack(">I", reader.take(4))[0] == 1
