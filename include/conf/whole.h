@@ -12,7 +12,8 @@ struct whole {
     struct route_table *table; /* what the registry holds, as generation 1 */
     size_t file_count;         /* of tenants, read or not */
     size_t tenant_count;       /* good ones */
-    size_t broken_count;       /* left out: wrong, or in a file that cannot be parsed */
+    size_t broken_count;       /* left out: wrong, or of a name that another has */
+    bool has_broken; /* a tenant is wrong, or a whole file: a daemon keeps what it was before */
 };
 
 /* Makes a tenant ready for a table: answer_prepare() of the agent layer. */

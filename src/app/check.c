@@ -38,6 +38,8 @@ static void print_text(const struct whole *whole, const struct diagnostics *diag
         return;
     }
     print_stripped(stripped);
+    if (whole->has_broken)
+        puts("a daemon may serve these as they last were: " VIEW_KEPT_COMMAND);
     size_t files = whole->file_count + 1;
     printf("result: %zu tenant%s good, %zu refused, in %zu file%s; %zu error%s, %zu warning%s\n",
            whole->tenant_count, plural_s(whole->tenant_count), whole->broken_count, files,

@@ -12,6 +12,7 @@
 #include "explain_recorded.h"
 #include "seal_file.h"
 #include "terminal.h"
+#include "view.h"
 #include "json/json.h"
 
 #include <netdb.h>
@@ -386,6 +387,9 @@ static int explain(struct inquiry *inquiry)
             fputs(text, stderr);
             free(text);
         }
+    if (whole.configuration != NULL && whole.has_broken)
+        terminal_complain(
+            "a daemon may serve these as they last were, and decide otherwise: " VIEW_KEPT_COMMAND);
     bool is_known = whole.configuration != NULL && find_request(inquiry, whole.configuration);
     enum hap_shortcut shortcut =
         hap_config_shortcut(slice_of(inquiry->method), inquiry->request.path);

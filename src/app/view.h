@@ -13,6 +13,10 @@ static inline const char *plural_s(size_t count)
 /* What is wrong with a file, with its place and a hint. */
 void view_problem(const struct json *problem);
 
+/* Where the files alone do not tell what is in force: a daemon keeps of those that are wrong what
+ * was right, with the names that it had. */
+#define VIEW_KEPT_COMMAND "owui-spoa tenants --state kept"
+
 /* States in which a tenant is not what its file says, or is of no use. */
 struct view_trouble {
     const char *state;

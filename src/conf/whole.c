@@ -47,6 +47,7 @@ static void put_tenant(struct loading *loading, struct tenant *tenant)
     } else if (loading->prepare != NULL && loading->prepare(tenant, &why) != ERROR_OK) {
         diagnostics_add_code(loading->diagnostics, CODE_ANSWER_TOO_BIG, &tenant->place, NULL,
                              "tenant \"%s\": %s", tenant->name, why.text);
+        whole->has_broken = true;
     } else {
         configuration_add_header_names(whole->configuration, tenant);
         configuration_add_arguments(whole->configuration, tenant);
@@ -65,6 +66,8 @@ static void take_tenants(struct loading *loading, struct tenant_file *file)
         file->tenants[i] = NULL;
     }
     loading->whole->broken_count += file->broken_count;
+    if (file->broken_count > 0 || file->unreadable)
+        loading->whole->has_broken = true;
 }
 
 /* Puts the changed file where its name stands; at the end when there is none of it. Its place. */

@@ -116,6 +116,7 @@ def test_check_tells_partly_from_not_at_all(configuration):
     assert 'all.json:13:7: error[E107]: tenant "b": unknown key "upstrem"' in partly.stdout
     assert 'did you mean "upstream"?' in partly.stdout
     assert partly.stdout.splitlines()[-1].startswith("result: 1 tenant good, 1 refused")
+    assert "owui-spoa tenants --state kept" in partly.stdout
 
     nothing = run("check", "-c", configuration(loops=0))
     assert nothing.returncode == 2

@@ -55,9 +55,12 @@ def owners(stack):
     return json.loads(path.read_text()) if path.exists() else None
 
 
+def explain(stack, url):
+    return run_agent_command("explain", "-c", stack.config_path, "--json", url)
+
+
 def explained(stack, url):
-    done = run_agent_command("explain", "-c", stack.config_path, "--json", url)
-    return json.loads(done.stdout)["tenant"]["name"]
+    return json.loads(explain(stack, url).stdout)["tenant"]["name"]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,8 @@ def test_a_tenants_name_stays_with_its_file_while_that_is_broken(agent, broken):
         await_log(stack, "last_good_revived")
         assert (place(stack, "chat.test"), place(stack, "other.test")) == (1, "unknown-host")
         assert owners(stack) == kept
+        # What the files say alone is another thing, and it says so.
+        assert "owui-spoa tenants --state kept" in explain(stack, "http://chat.test/").stderr
         stack.agents[0].stop()
     stack.start_agent()
     file.write_text(right.replace("10.0.0.1", "10.0.0.3"))
