@@ -4,13 +4,14 @@ program, and they are complete."""
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from support.stack import BINARY, REPOSITORY
+from support.stack import BINARY, REPOSITORY, run_agent_command
 
 GENERATE = REPOSITORY / "packaging" / "generate"
 sys.path.insert(0, str(GENERATE))
@@ -191,7 +192,91 @@ def test_what_is_installed_links_to_what_is_installed(tmp_path):
     assert list(dead_links(documents)) == []
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/ADMIN.md", "docs/PRODUCTION.md"])
+EXAMPLE_CONFIGURATION = {
+    "tenants": {
+        "chat": {"hosts": ["chat.example.com"], "upstream": "http://10.0.0.1:3000"},
+        "owui": {
+            "hosts": ["owui.example.com"],
+            "paths": [{"host": "example.com", "prefix": "/owui", "mode": "redirect"}],
+            "upstream": "http://10.0.0.2:3000",
+        },
+    },
+}
+# What is answered without a daemon, and changes nothing.
+OFFLINE = ("check", "explain", "haproxy-config")
+
+
+def invocations(example):
+    """The program's own arguments in a line of a shell."""
+    words = shlex.shlex(example.replace("\\\n", " "), posix=True, punctuation_chars="|&")
+    words.whitespace_split = True
+    arguments = []
+    for word in [*words, "|"]:
+        if set(word) <= set("|&"):
+            if "owui-spoa" in arguments[:2]:  # behind sudo, maybe
+                yield arguments[arguments.index("owui-spoa") + 1 :]
+            arguments = []
+        else:
+            arguments.append(word)
+
+
+def test_examples_of_the_page_work(docs, every_command, tmp_path):
+    page = (docs / "owui-spoa.8").read_text()
+    path = tmp_path / "owui-spoa.json"
+    path.write_text(json.dumps(EXAMPLE_CONFIGURATION))
+    tried = 0
+    for command in every_command:
+        assert "Examples:\n" in page.split(f".Ss {command.name}\n")[1].split(".Ss ")[0]
+        for arguments in (part for text in command.examples for part in invocations(text)):
+            ours = arguments[: (arguments + ["--"]).index("--")]
+            helped = run_agent_command(*ours, "--help")  # it is told when all else is understood
+            assert (helped.returncode, helped.stderr) == (0, ""), arguments
+            if arguments[0] in OFFLINE and "--out" not in arguments:
+                done = run_agent_command(*arguments, "-c", path, cwd=tmp_path)
+                assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+                tried += 1
+    assert tried > 5
+
+
+TENANT = {"hosts": ["own.example.com"], "upstream": "http://10.0.0.1:3000"}
+INSTEAD_OF_AN_UPSTREAM = {"replicas", "versions", "upstream_map"}
+
+
+def documents_of(example):
+    """What may be meant: a whole file, or members of one, of its tenants, or of one tenant."""
+    text = example.strip()
+    part = json.loads(text if text.startswith("{") else "{" + text + "}")
+    one = {**TENANT, **part}
+    if INSTEAD_OF_AN_UPSTREAM & set(part):
+        del one["upstream"]
+    yield {"tenants": {"chat": TENANT}, **part}
+    yield {"tenants": part}
+    yield {"tenants": {"chat": one, "beta": {**TENANT, "hosts": ["beta.example.com"]}}}
+
+
+def test_examples_of_the_guide_are_right(tmp_path):
+    """docs/CONFIGURATION.md, which is owui-spoa.json(5) too. "..." is what it leaves out."""
+    guide = (REPOSITORY / "docs/CONFIGURATION.md").read_text()
+    (tmp_path / "fleet.csv").write_text("acme,http://10.1.0.11:3000\n")
+    path = tmp_path / "owui-spoa.json"
+    blocks = re.findall(r"(?:^ {4,}.*\n)+", guide, re.M)
+    examples = [text for text in blocks if text.lstrip()[0] in '{"' and " ..." not in text]
+    assert len(examples) > 12
+    for example in examples:
+        said = []
+        for document in documents_of(example):
+            path.write_text(json.dumps(document))
+            done = run_agent_command("check", "-c", path)
+            said.append(done.stdout)
+            if done.returncode == 0:
+                break
+        else:
+            pytest.fail("\n".join([example, *said]))
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/ADMIN.md", "docs/CONFIGURATION.md", "docs/PRODUCTION.md"]
+)
 def test_commands_in_documents_are_there(every_command, name):
     text = (REPOSITORY / name).read_text()
     options = {command.name: {o.long for o in command.options} for command in every_command}
