@@ -11,8 +11,7 @@ static bool is_alike_for_all(const struct tenant *tenant)
 {
     const struct policy *policy = tenant->policy;
     return tenant->identity == NULL && !tenant->brief->may_be_out && tenant->replicas == NULL &&
-           tenant->header_count == 0 && tenant->prepared_limit_count == 0 &&
-           (policy == NULL || (policy->rule_count == 0 && !policy_limits_sign_in(policy)));
+           tenant->prepared_limit_count == 0 && (policy == NULL || policy->rule_count == 0);
 }
 
 /* Behind a proxy, connections are shared by clients. A path of somebody's at this host is looked
@@ -89,7 +88,6 @@ SELDOM void reuse_write(const struct request *request, const struct decision *de
 {
     const struct tenant *tenant = decision->match.tenant;
     struct writer more = *actions;
-    bool tells_hsts = decision->client.https && tenant->hsts != NULL;
     set_text(&more, SLICE("host"), request->host);
     set_text(&more, SLICE("now"), decision->reuse_stamp);
     set_number(&more, SLICE("until"), clock_wall_s() + REUSE_MAX_S);
@@ -98,7 +96,8 @@ SELDOM void reuse_write(const struct request *request, const struct decision *de
     set_ip(&more, SLICE("ip"), &decision->client.ip);
     set_text(&more, SLICE("proto"), decision->client.https ? SLICE("https") : SLICE("http"));
     set_number(&more, SLICE("fport"), public_port);
-    set_text(&more, SLICE("hsts"), tells_hsts ? slice_of(tenant->hsts) : (struct slice){0});
+    set_text(&more, SLICE("hsts"),
+             decision->client.https ? slice_of(tenant->hsts) : (struct slice){0});
     if (tenant_response_set(tenant) != 0)
         set_number(&more, SLICE("rs"), tenant_response_set(tenant));
     else

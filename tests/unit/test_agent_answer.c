@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "route/label.h"
+#include "route/label_map.h"
 #include "support/spop_peer.h"
 
 #include <criterion/criterion.h>
@@ -575,6 +576,40 @@ Test(answer, a_cookie_gives_the_root_of_a_host_away)
     cr_expect_str_eq(answer(&taken), KEPT);
 }
 
+/* What a wildcard stands for is one label, and one that the tenant's pattern takes. */
+Test(answer, a_cookie_counts_where_the_tenant_has_a_rule)
+{
+    struct tenant *wild = tenant_at("wildtaker", "wildtaker.test", "10.1.0.22");
+    wild->takes_over = true;
+    wild->label = label_pattern_new(SLICE("[a-z]+"), NULL);
+    add_key(wild, "*.site.test/owui", PATH_TAKEOVER);
+    put(wild);
+    static const struct {
+        const char *host, *tenant;
+    } ROWS[] = {
+        {"blog.site.test", "wildtaker"}, {"9.site.test", "site"}, {"a.b.site.test", "site"},
+        {"a-site.test", "site"},         {"site.test", "site"},
+    };
+    struct tenant *site = tenant_at("site", "site.test", "10.1.0.23");
+    for (size_t i = 0; i < COUNT_OF(ROWS) - 1; i++)
+        add_key(site, ROWS[i].host, PATH_REDIRECT);
+    put(site);
+    build_snapshot();
+    memset(snapshot.seal.keys, 7, sizeof(snapshot.seal.keys));
+    snapshot.seal.count = 1;
+
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char cookie[SEAL_MAX_BYTES + 1] = "";
+        struct writer writer = writer_of(cookie, SEAL_MAX_BYTES);
+        cr_assert(seal_write(&snapshot.seal, slice_of(ROWS[i].host), SLICE("wildtaker"),
+                             clock_wall_s() + 60, &writer));
+        const struct question question = {V4, .host = ROWS[i].host, .path = "/", .ck = cookie};
+        answer(&question);
+        cr_expect_str_eq(decision.match.tenant->name, ROWS[i].tenant, "%s", ROWS[i].host);
+    }
+    snapshot.seal.count = 0;
+}
+
 /* -- Decisions for more than one request ------------------------------------------------------ */
 
 static void put_stamp(const char *stamp)
@@ -615,12 +650,22 @@ Test(answer, what_holds_for_the_next_requests_too)
         "-sess.backend sess.via=http sess.dst=10.1.0.30 sess.port=3000 -sess.sni "
         "sess.ip=192.0.2.1 sess.proto=https sess.fport=8080 sess.hsts=max-age=60 -sess.rs");
 
+    question.tls = false;
+    cr_expect_not_null(strstr(answer(&question), "-sess.hsts"));
+
     question = (struct question){V4, .host = "ai.bigcorp.com", .path = "/"};
     cr_expect_str_eq(answer_without_time(&question),
                      "ok=true tenant=bigcorp backend=bigcorp ip=192.0.2.1 proto=http fport=80 "
                      "sess.host=ai.bigcorp.com sess.now=id.7 sess.until=T sess.tenant=bigcorp "
                      "sess.backend=bigcorp -sess.via -sess.dst -sess.port -sess.sni "
                      "sess.ip=192.0.2.1 sess.proto=http sess.fport=80 -sess.hsts -sess.rs");
+
+    struct tenant *hardened = tenant_at("hardened", "hardened.test", "10.1.0.32");
+    hardened->nosniffs = true;
+    put(hardened);
+    build_snapshot();
+    question = (struct question){V4, .host = "hardened.test", .path = "/"};
+    cr_expect_not_null(strstr(answer(&question), " sess.rs=2"));
 
     question = (struct question){V4, .host = "secure.test", .path = "/"};
     cr_expect_not_null(strstr(answer(&question), "sess.via=https"));
@@ -630,6 +675,31 @@ Test(answer, what_holds_for_the_next_requests_too)
 static struct tenant *ordinary(const char *name, const char *host)
 {
     return tenant_at(name, host, "10.1.0.31");
+}
+
+/* With a rule for every request, which changes nothing or leads to another tenant. */
+static struct tenant *with_rule(const char *name, const char *host, const char *leads_to)
+{
+    struct tenant *tenant = ordinary(name, host);
+    tenant->policy = policy_new();
+    tenant->policy->rules = memory_new(sizeof(*tenant->policy->rules));
+    struct policy_rule *rule = &tenant->policy->rules[tenant->policy->rule_count++];
+    rule->tenant = leads_to != NULL ? memory_copy_text(slice_of(leads_to)) : NULL;
+    return tenant;
+}
+
+static struct tenant *with_a_replica(const char *name, const char *host)
+{
+    struct tenant *tenant = ordinary(name, host);
+    struct replica_set *set = memory_new(sizeof(*set));
+    set->count = 1;
+    set->items = memory_new(sizeof(*set->items));
+    set->items[0].upstream = tenant->upstream;
+    set->items[0].health = replica_health_new();
+    replica_name(&set->items[0]);
+    tenant->upstream = (struct upstream){0};
+    tenant->replicas = set;
+    return tenant;
 }
 
 Test(answer, what_holds_for_one_request_only)
@@ -643,15 +713,39 @@ Test(answer, what_holds_for_one_request_only)
     struct tenant *header = ordinary("header", "header.test");
     add_header(header, "X-Team", "a");
     put(header);
+    struct tenant *limited = ordinary("limited", "limited.test");
+    limited->policy = policy_new();
+    limited->policy->limits.signin_per_minute_per_ip = 10;
+    put(limited);
+    struct tenant *user = ordinary("user", "user.test");
+    user->identity = identity_rule_new();
+    user->identity->from = IDENTITY_FROM_CLIENT_CERT;
+    put(user);
+    put(with_rule("ruled", "ruled.test", NULL));
+    put(with_rule("leads", "leads.test", "secure"));
+    put(with_a_replica("spread", "spread.test"));
+    struct ip_network told_generation;
+    cr_assert(ip_network_parse(SLICE("198.51.100.0/24"), &told_generation));
+    settings.generation_to = (struct networks){&told_generation, 1};
+    snapshot.content_hash = 1;
     build_snapshot();
     put_stamp("id.7");
 
+    const char *too_many = "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21";
     const struct question asked_again[] = {
         {V4, .host = "Secure.test", .path = "/"}, /* not in normal form */
         {V4, .host = "secure.test", .path = "/health"},
         {V4, .host = "secure.test", .path = "/ws/", .up = "websocket"},
         {V4, .host = "secure.test", .path = "/", .ck = "x"},
         {.src = "10.0.0.9", .host = "secure.test", .path = "/"}, /* a trusted proxy */
+        {.src = "10.0.0.9", .host = "secure.test", .path = "/", .xff = {too_many}},
+        {.src = "198.51.100.7", .host = "secure.test", .path = "/"}, /* is told what is in force */
+        {.src = "203.0.113.7", .host = "down.test", .path = "/"},    /* let in all the same */
+        {V4, .host = "limited.test", .path = "/"},
+        {V4, .host = "user.test", .path = "/"},
+        {V4, .host = "ruled.test", .path = "/"},
+        {V4, .host = "leads.test", .path = "/"},
+        {V4, .host = "spread.test", .path = "/"},
         {V4, .host = "path.test", .path = "/"},
         {V4, .host = "x.wp.test", .path = "/"},
         {V4, .host = "header.test", .path = "/"},
@@ -666,6 +760,7 @@ Test(answer, what_holds_for_one_request_only)
         cr_expect_null(strstr(told, "sess."), "%s%s: %s", asked_again[i].host, asked_again[i].path,
                        told);
     }
+    settings.generation_to.count = 0;
     struct question question = {V4, .host = "y.wp.test", .path = "/"};
     cr_expect_not_null(strstr(answer(&question), "sess.now=id.7"));
     question.host = "secure.test";
@@ -708,6 +803,15 @@ Test(answer, what_is_refused)
     check_rows(rows, COUNT_OF(rows));
 }
 
+Test(answer, a_route_to_a_tenant_that_is_gone_is_nobodys)
+{
+    put(with_rule("leads", "leads.test", "gone"));
+    build_snapshot();
+    const struct question question = {V4, .host = "leads.test", .path = "/"};
+    cr_expect_str_eq(answer(&question), "ok=true answer=deny status=503 "
+                                        "reason=upstream-unresolved tenant=leads ip=192.0.2.1");
+}
+
 Test(answer, unknown_hosts_go_where_the_settings_say)
 {
     const struct question question = {V4, .tls = true, .host = "nobody.test", .path = "/x"};
@@ -725,6 +829,7 @@ Test(answer, unknown_hosts_go_where_the_settings_say)
     char name[] = "secure";
     settings.unknown_host = UNKNOWN_HOST_TENANT;
     settings.unknown_host_tenant = name;
+    put_stamp("id.7"); /* it holds for one request: the host may become somebody's */
     cr_expect_str_eq(answer(&question),
                      "ok=true tenant=secure via=https dst=10.1.0.14 port=3000 sni=owui.internal "
                      "ip=192.0.2.1 proto=https fport=443");
@@ -855,6 +960,57 @@ Test(answer, instances_are_named_after_their_labels)
 }
 
 /* -- Challenges ------------------------------------------------------------------------------- */
+
+/* Of the label "new" an instance is to come, and the line of "wrong" cannot be read. */
+static struct tenant *listed_tenant(void)
+{
+    struct tenant *tenant = tenant_at("listed", "*.listed.test", "unused");
+    struct ip address;
+    cr_assert(ip_parse(SLICE("10.9.0.2"), &address));
+    tenant->upstream.per_label = true;
+    tenant->labels = label_map_new("labels.csv", 2, 64);
+    tenant->labels->unknown_status = 410;
+    const struct label_row good = {.address = address, .port = 3000};
+    const struct label_row wrong = {.line = 2};
+    cr_assert_null(label_map_add(tenant->labels, SLICE("new"), SLICE("10.9.0.2"), &good));
+    cr_assert_null(label_map_add(tenant->labels, SLICE("wrong"), SLICE(""), &wrong));
+    return tenant;
+}
+
+Test(answer, labels_that_a_list_does_not_have)
+{
+    struct tenant *listed = listed_tenant();
+    put(listed);
+    build_snapshot();
+    put_stamp("id.7"); /* what is refused holds for one request */
+    static const char UNRESOLVED[] = "ok=true answer=deny status=503 reason=upstream-unresolved "
+                                     "tenant=listed ip=192.0.2.1";
+    static const char UNKNOWN[] = "ok=true answer=deny status=410 reason=unknown-label "
+                                  "tenant=listed ip=192.0.2.1";
+    static const char SIGN_UP[] = "ok=true answer=login to=https://sign.test/up?for=nobody "
+                                  "tenant=listed ip=192.0.2.1";
+    const struct row denied[] = {
+        {{V4, .host = "new.listed.test", .path = "/"}, OUTCOME_DENY_UNRESOLVED, UNRESOLVED},
+        {{V4, .host = "wrong.listed.test", .path = "/"}, OUTCOME_DENY_UNRESOLVED, UNRESOLVED},
+        {{V4, .host = "nobody.listed.test", .path = "/"}, OUTCOME_DENY_UNKNOWN_LABEL, UNKNOWN},
+    };
+    check_rows(denied, COUNT_OF(denied));
+
+    cr_assert(eq(int,
+                 template_parse(SLICE("https://sign.test/up?for={label}"),
+                                &listed->labels->unknown_to, NULL),
+                 ERROR_OK));
+    const struct row sent_on[] = {
+        {{V4, .host = "wrong.listed.test", .path = "/"}, OUTCOME_DENY_UNRESOLVED, UNRESOLVED},
+        {{V4, .host = "nobody.listed.test", .path = "/"}, OUTCOME_REDIRECT_UNLISTED, SIGN_UP},
+        {{V4, .host = "nobody.listed.test", .path = "/blog"}, OUTCOME_REDIRECT_UNLISTED, SIGN_UP},
+        {{V4, .host = "nobody.listed.test", .path = "/api/config"},
+         OUTCOME_DENY_UNKNOWN_LABEL,
+         UNKNOWN},
+    };
+    check_rows(sent_on, COUNT_OF(sent_on));
+    cr_expect(eq(int, decision.status, 410));
+}
 
 static const char *answer_challenge(const char *path)
 {
