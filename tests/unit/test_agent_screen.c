@@ -34,6 +34,39 @@ static void put(const char *name, const char *const *hosts, size_t count, struct
 #define PUT(NAME, POLICY, ...) \
     put(NAME, (const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *[]){__VA_ARGS__})), POLICY)
 
+static void add_network(struct networks *networks, const char *text)
+{
+    networks->items = memory_new(sizeof(*networks->items));
+    networks->count = 1;
+    cr_assert(ip_network_parse(slice_of(text), &networks->items[0]));
+}
+
+static struct policy_rule *add_rule(struct policy *policy)
+{
+    policy->rules = memory_resize(policy->rules, policy->rule_count + 1, sizeof(*policy->rules));
+    policy->rules[policy->rule_count] = (struct policy_rule){.status = 404};
+    return &policy->rules[policy->rule_count++];
+}
+
+/* Nobody deletes, Thursdays are free for all, on other days half of the clients are let in. */
+static struct policy *rules_for_methods_hours_and_shares(void)
+{
+    struct policy *policy = policy_new();
+    struct policy_rule *rule = add_rule(policy);
+    rule->methods = policy_method(SLICE("DELETE"));
+    rule->deny = true;
+    rule = add_rule(policy);
+    rule->hours = memory_new(sizeof(*rule->hours));
+    *rule->hours = (struct hours){.days = 1 << 4, .to_minute = 1440};
+    cr_assert(zone_parse(SLICE("UTC0"), &rule->hours->zone));
+    rule = add_rule(policy);
+    rule->share = 50;
+    rule = add_rule(policy);
+    rule->deny = true;
+    policy_complete(policy);
+    return policy;
+}
+
 static void setup(void)
 {
     registry = route_registry_new();
@@ -55,6 +88,12 @@ static void setup(void)
     struct policy *fleet = policy_new();
     fleet->require_sni_match = true;
     PUT("fleet", fleet, "*.fleet.test");
+
+    struct policy *near = policy_new();
+    add_network(&near->allow_ips, "192.0.2.0/24");
+    add_network(&near->deny_ips, "192.0.2.9");
+    PUT("near", near, "near.test");
+    PUT("ruled", rules_for_methods_hours_and_shares(), "ruled.test");
 
     snapshot = (struct snapshot){.generation = 1, .settings = &settings};
     snapshot.table = route_registry_build(registry, 1);
@@ -188,4 +227,49 @@ Test(screen, sni)
         if (decision.outcome == OUTCOME_DENY_SNI)
             cr_expect(eq(int, decision.status, 421));
     }
+}
+
+Test(screen, addresses)
+{
+    static const struct {
+        const char *peer, *outcome;
+    } ROWS[] = {
+        {"192.0.2.7", "forward"}, {"192.0.2.9", "deny-address"}, {"203.0.113.7", "deny-address"}};
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct request request = {.host = SLICE("near.test"), .path = SLICE("/")};
+        cr_assert(ip_parse(slice_of(ROWS[i].peer), &request.client.peer));
+        cr_expect_str_eq(decide_about(&request), ROWS[i].outcome, "%s", ROWS[i].peer);
+        if (decision.outcome == OUTCOME_DENY_ADDRESS)
+            cr_expect(eq(int, decision.status, 403));
+    }
+}
+
+Test(screen, rules_look_at_method_clock_and_share)
+{
+    enum { THURSDAY_S = 1, FRIDAY_S = 86400 }; /* 1970 began on a Thursday */
+    static const struct {
+        const char *method;
+        int64_t wall_s;
+        const char *share;
+        const char *outcome;
+    } ROWS[] = {
+        {"DELETE", THURSDAY_S, "00", "deny-route"}, {"", THURSDAY_S, "00", "deny-route"},
+        {"GET", THURSDAY_S, "99", "forward"},       {"GET", FRIDAY_S, "49", "forward"},
+        {"GET", FRIDAY_S, "50", "deny-route"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        const struct request request = {.host = SLICE("ruled.test"),
+                                        .path = SLICE("/"),
+                                        .method = slice_of(ROWS[i].method),
+                                        .wall_s = ROWS[i].wall_s,
+                                        .share_cookie = slice_of(ROWS[i].share)};
+        cr_expect_str_eq(decide_about(&request), ROWS[i].outcome, "row %zu", i);
+        cr_expect_not(decision.sets_share);
+        if (decision.outcome == OUTCOME_DENY_ROUTE)
+            cr_expect(eq(int, decision.status, 404));
+    }
+    const struct request new_client = {
+        .host = SLICE("ruled.test"), .path = SLICE("/"), .method = SLICE("GET"), .wall_s = 1};
+    decide_about(&new_client);
+    cr_expect(decision.sets_share);
 }
