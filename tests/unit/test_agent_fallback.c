@@ -1,5 +1,6 @@
 /* agent/fallback: which tenants can do without an agent, and what HAProxy is told of them. */
 #include "agent/fallback.h"
+#include "agent/instance.h"
 
 #include "conf_fixture.h"
 #include "core/memory.h"
@@ -56,6 +57,35 @@ Test(fallback, a_tenant_is_told_with_its_upstream)
     cr_expect_str_eq(value_of("b.test"), "t/http/10.1.0.1/3000/-/p/.");
     cr_expect_str_eq(value_of("u.test"), "u/https/::1/8443/in.test/s/.");
     cr_expect(not(changes));
+}
+
+Test(fallback, a_named_backend_is_told_by_its_name)
+{
+    load("\"t\": {\"hosts\": [\"t.test\"], \"backend\": \"own\", \"https\": \"off\"}},"
+         " \"haproxy\": {\"backends\": {\"own\": {}}");
+    cr_expect_str_eq(value_of("t.test"), "t/backend/own/0/-/p/.");
+}
+
+Test(fallback, an_instance_is_an_exact_host_of_its_parents)
+{
+    load("\"f\": {\"hosts\": [\"*.a.test\", \"*.b.test\"], \"https\": \"off\","
+         " \"upstream\": \"http://{1}.internal:80\"}");
+    cr_expect(eq(sz, map->count, 0));
+    struct ip address;
+    cr_assert(ip_parse(SLICE("10.0.0.9"), &address));
+    struct tenant *instance =
+        instance_new(fixture_tenant(fixture, "f"), SLICE("ann"), "ann.internal", &address, NULL);
+    cr_assert_not_null(instance);
+    struct route_registry *registry = route_registry_new();
+    route_registry_put(registry, instance, NULL, NULL);
+    struct route_table *table = route_registry_build(registry, 1);
+    runtime_map_free(map);
+    map = fallback_map(table, NOW_S, &changes);
+    cr_expect(eq(sz, map->count, 2));
+    cr_expect_str_eq(value_of("ann.a.test"), "f/http/10.0.0.9/80/ann.internal/p/.");
+    cr_expect_str_eq(value_of("ann.b.test"), "f/http/10.0.0.9/80/ann.internal/p/.");
+    route_table_free(table);
+    route_registry_free(registry);
 }
 
 Test(fallback, who_has_more_to_say_is_left_out)

@@ -145,6 +145,9 @@ Test(limits, what_is_told)
     put(tenant_with("acme", "acme.test", busy_policy()));
     put(tenant_with("slow", "slow.test", timeouts));
     put(tenant_with("free", "free.test", policy_new()));
+    struct policy *guesses = policy_new();
+    guesses->limits.signin_per_minute_per_ip = 10;
+    put(tenant_with("guesses", "guesses.test", guesses));
     put(tenant_with("a-name-of-more-than-thirty-two-bytes", "long.test", busy_policy()));
     build();
     static const char *const ROWS[][3] = {
@@ -160,6 +163,8 @@ Test(limits, what_is_told)
         {"acme.test", "/p/q/oauth/google/token/exchange",
          "strip=2 more lk=acme lr=400 lw=2000 lb=1048576 tt=60000 si=10 sn=50"},
         {"slow.test", "/", "ts=5000"},
+        {"guesses.test", "/", "lk=guesses"},
+        {"guesses.test", "/api/v1/auths/signin", "lk=guesses more si=10"},
         {"free.test", "/api/v1/auths/signin", ""},
         {"free.test", "/p/q/", "more strip=2"},
     };
@@ -251,6 +256,39 @@ Test(limits, the_largest_answer_fits)
     const char *told = answer("A-HOST-OF-A-USUAL-LENGTH.example.com:65535", changed);
     cr_expect(slice_ends_with(slice_of(told), SLICE("si=4294967294 sn=4294967294")), "%s", told);
     cr_expect(eq(int, decision.outcome, OUTCOME_FORWARD));
+}
+
+/* Nobody is told before a request comes whose label's instance cannot be made. */
+Test(limits, where_a_tenant_fits_its_instances_do)
+{
+    char value[HEADER_VALUE_MAX_BYTES];
+    struct ip address;
+    size_t taken = 0;
+    bool fits = true;
+    memset(value, 'v', sizeof(value));
+    cr_assert(ip_parse(SLICE("2001:db8::9"), &address));
+    for (size_t size = 1; fits && size < sizeof(value); size++) {
+        struct tenant *fleet = fleet_tenant();
+        fleet->upstream.address = (struct ip){0};
+        fleet->headers = memory_new(sizeof(*fleet->headers));
+        fleet->header_count = 1;
+        fleet->headers[0].name = memory_copy_text(SLICE("X-Long"));
+        header_variable_name(SLICE("X-Long"), fleet->headers[0].variable);
+        cr_assert(eq(int, template_parse(slice_from(value, size), &fleet->headers[0].value, NULL),
+                     ERROR_OK));
+        fits = answer_prepare(fleet, NULL) == ERROR_OK;
+        if (fits) {
+            struct error_text why = {""};
+            struct tenant *instance =
+                instance_new(fleet, SLICE("abcdefghijklmnopqrstuvwxyz"), "i", &address, &why);
+            cr_expect_not_null(instance, "%zu: %s", size, why.text);
+            tenant_free(instance);
+            taken = size;
+        }
+        tenant_free(fleet);
+    }
+    cr_expect_not(fits);
+    cr_assert(gt(sz, taken, 20), "there is room for %zu bytes", taken);
 }
 
 Test(limits, nothing_is_allocated)
