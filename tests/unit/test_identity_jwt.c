@@ -265,6 +265,9 @@ static const struct {
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":null,\"name\":null,\"role\":null"), "none"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"role\":\"admin\\r\\n\""), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"role\":[\"admin\"]"), "value-unfit"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"role\":\"\""), "value-unfit"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"role\":\"twelve_bytes\""), "none"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"role\":\"administrator\""), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"name\":\"a\\nb\""), "value-unfit"},
 };
 

@@ -3,7 +3,9 @@
 
 #include "allocations.h"
 #include "core/memory.h"
+#include "crypto/crypto.h"
 #include "support/jwt_maker.h"
+#include "support/vector.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -228,5 +230,105 @@ Test(verifier, one_token_by_one_name)
     cr_expect_str_eq(ask(&f, 7), "certificate-invalid");
     f.rule->from = IDENTITY_FROM_SHARED;
     cr_expect_str_eq(ask(&f, 7), "absent");
+    fixture_free(&f);
+}
+
+/* -- Client certificates, of which OpenSSL's command has made one and its authority ------------ */
+
+/* The fixture with a certificate of "Ann@Example.com", "Ann Example", of the units "staff" and
+ * "ops", until 2029-08-23. */
+static struct fixture fixture_with_certificate(struct bytes *der)
+{
+    static const char *const FIELDS[IDENTITY_VALUE__MAX] = {[IDENTITY_EMAIL] = "san_email",
+                                                            [IDENTITY_NAME] = "subject_cn",
+                                                            [IDENTITY_GROUPS] = "subject_ou",
+                                                            [IDENTITY_ROLE] = ""};
+    struct fixture f = fixture_new();
+    size_t size;
+    char *pem = file_load(TEST_DATA_DIR "/vectors/identity/client.pem", &size);
+    cr_assert(eq(int, crypto_certificate_der(slice_of(pem), der, NULL), ERROR_OK));
+    free(pem);
+    f.rule->from = IDENTITY_FROM_CLIENT_CERT;
+    for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++) {
+        free(f.rule->field[i]);
+        f.rule->field[i] = copy(FIELDS[i]);
+    }
+    f.question.certificate = bytes_slice(der);
+    return f;
+}
+
+static void set_field(struct fixture *f, enum identity_value value, const char *field)
+{
+    free(f->rule->field[value]);
+    f->rule->field[value] = copy(field);
+}
+
+Test(verifier, a_certificate_says_who_it_is)
+{
+    struct bytes der = {0};
+    struct fixture f = fixture_with_certificate(&der);
+    const struct identity *identity;
+    cr_assert(eq(int, verifier_ask(f.verifier, f.rule, 7, NULL, &f.question, &identity),
+                 IDENTITY_REFUSAL_NONE));
+    cr_expect(slice_equal(identity_text(identity, IDENTITY_EMAIL), SLICE("ann@example.com")));
+    cr_expect(slice_equal(identity_text(identity, IDENTITY_NAME), SLICE("Ann Example")));
+    cr_expect(slice_equal(identity_text(identity, IDENTITY_GROUPS), SLICE("staff,ops")));
+    cr_expect(slice_equal(identity_text(identity, IDENTITY_ROLE), SLICE("")));
+    set_field(&f, IDENTITY_EMAIL, "subject_email"); /* which it has not */
+    cr_expect_str_eq(ask(&f, 8), "email-missing");
+    set_field(&f, IDENTITY_EMAIL, "san_email");
+    set_field(&f, IDENTITY_ROLE, "subject_cn"); /* which is no word */
+    cr_expect_str_eq(ask(&f, 9), "value-unfit");
+    bytes_free(&der);
+    fixture_free(&f);
+}
+
+Test(verifier, a_certificate_is_good_until_its_last_second)
+{
+    enum { LAST_S = 1882171515 };
+    struct bytes der = {0};
+    struct fixture f = fixture_with_certificate(&der);
+    now_s = LAST_S;
+    cr_expect_str_eq(ask(&f, 7), "none");
+    now_s = LAST_S + 1;
+    cr_expect_str_eq(ask(&f, 7), "expired");
+    bytes_free(&der);
+    fixture_free(&f);
+}
+
+Test(verifier, a_certificate_is_of_the_authority_that_is_wanted)
+{
+    static const struct {
+        const char *authority, *refusal;
+    } ROWS[] = {
+        {"authority.pem", "none"},
+        {"namesake.pem", "certificate-issuer"}, /* another authority of the same name */
+        {"client.pem", "certificate-issuer"},
+    };
+    struct bytes der = {0};
+    struct fixture f = fixture_with_certificate(&der);
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        size_t size;
+        char *path = memory_format(TEST_DATA_DIR "/vectors/identity/%s", ROWS[i].authority);
+        f.rule->issuer_pem = file_load(path, &size);
+        cr_expect_str_eq(ask(&f, i), ROWS[i].refusal, "%s", ROWS[i].authority);
+        free(f.rule->issuer_pem);
+        free(path);
+    }
+    f.rule->issuer_pem = NULL;
+    bytes_free(&der);
+    fixture_free(&f);
+}
+
+Test(verifier, a_certificate_that_is_too_big_is_not_read)
+{
+    struct bytes der = {0};
+    struct fixture f = fixture_with_certificate(&der);
+    static char big[JWT_MAX_BYTES + 1];
+    f.question.certificate = slice_from(big, sizeof(big));
+    cr_expect_str_eq(ask(&f, 7), "token-too-big");
+    f.question.certificate.size--;
+    cr_expect_str_eq(ask(&f, 7), "certificate-invalid");
+    bytes_free(&der);
     fixture_free(&f);
 }
