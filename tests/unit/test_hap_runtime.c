@@ -240,6 +240,20 @@ Test(remove, goes_on_where_an_earlier_try_has_stopped)
     cr_assert(play(&swap, true, turns) == RUNTIME_DONE);
 }
 
+Test(remove, nothing_is_deleted_that_may_still_be_listed)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
+        {"show ssl cert " FILE_NAME, SHOWN},
+        {"del ssl crt-list " LIST_NAME " " FILE_NAME,
+         "Can't delete the entry: crt-list '" LIST_NAME "' does not exist!\n\n"},
+        {0},
+    };
+    cr_assert(play(&swap, true, turns) == RUNTIME_FAILED);
+    cr_assert(strstr(swap.reason.text, "del ssl crt-list") != NULL, "%s", swap.reason.text);
+}
+
 Test(remove, what_is_not_there_is_removed)
 {
     struct runtime_swap swap = {0};
