@@ -83,6 +83,18 @@ Test(owui_path, kinds)
                   ROWS[i].path);
 }
 
+Test(owui_path, a_host_shares_neither_its_start_page_nor_its_health_checks)
+{
+    bool is_api_shared = false;
+    size_t count = 0;
+    for (; owui_path_shared(count).size > 0; count++) {
+        is_api_shared |= slice_equal(owui_path_shared(count), SLICE("/api"));
+        cr_expect_not(owui_path_is_health(owui_path_shared(count)));
+        cr_expect_not(slice_equal(owui_path_shared(count), SLICE("/")));
+    }
+    cr_expect(is_api_shared);
+}
+
 Test(path, what_is_behind_a_prefix)
 {
     static const struct {
