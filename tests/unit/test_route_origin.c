@@ -20,6 +20,7 @@ Test(origin, canonical)
         {"http://192.0.2.7", "http://192.0.2.7"},
         {"tauri://localhost", "tauri://localhost"},
         {"chrome-extension://abcdefgh", "chrome-extension://abcdefgh"},
+        {"a0+b-9.z://x", "a0+b-9.z://x"},
         {"null", NULL},
         {"", NULL},
         {"https://", NULL},

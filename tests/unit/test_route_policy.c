@@ -154,6 +154,42 @@ Test(policy, rules_are_found_as_a_naive_model_finds_them)
     }
 }
 
+/* The sanitizer sees what two own. */
+Test(policy, a_copy_shares_nothing)
+{
+    struct policy *policy = policy_new();
+    policy->origins = memory_new(sizeof(*policy->origins));
+    policy->origins[policy->origin_count++] = memory_copy_text(SLICE("https://a.test"));
+    set_network(&policy->allow_ips, 0);
+    set_network(&policy->deny_ips, 1);
+    policy->rules = memory_new(sizeof(*policy->rules));
+    policy->rule_count = 1;
+    struct policy_rule *rule = &policy->rules[0];
+    policy_rule_set_path(rule, SLICE("/a"));
+    rule->tenant = memory_copy_text(SLICE("other"));
+    rule->pool = memory_copy_text(SLICE("new"));
+    rule->hours = memory_new(sizeof(*rule->hours));
+    rule->not_hours = memory_new(sizeof(*rule->not_hours));
+    rule->hours->days = 1;
+    rule->not_hours->days = 2;
+    set_network(&rule->ip, 2);
+    set_network(&rule->not_ip, 3);
+
+    struct policy *copy = policy_clone(policy_ref(policy));
+    policy_unref(policy);
+    policy_unref(policy);
+    cr_expect_str_eq(copy->origins[0], "https://a.test");
+    cr_expect(eq(sz, copy->allow_ips.count + copy->deny_ips.count, 2));
+    rule = &copy->rules[0];
+    cr_expect_str_eq(rule->path, "/a");
+    cr_expect_str_eq(rule->tenant, "other");
+    cr_expect_str_eq(rule->pool, "new");
+    cr_expect(eq(int, rule->hours->days, 1));
+    cr_expect(eq(int, rule->not_hours->days, 2));
+    cr_expect(eq(sz, rule->ip.count + rule->not_ip.count, 2));
+    policy_unref(copy);
+}
+
 Test(policy, lists_of_addresses)
 {
     struct policy *policy = policy_new();
