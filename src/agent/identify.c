@@ -1,9 +1,9 @@
 /* Who the user is: see identify.h. */
 #include "identify.h"
 
+#include "kind.h"
 #include "lead.h"
 #include "outage.h"
-#include "route/owui_path.h"
 
 static bool finish(struct decision *decision, enum outcome outcome, uint16_t status)
 {
@@ -60,16 +60,9 @@ static bool refuse_unstripped(struct decision *decision)
     return finish(decision, OUTCOME_DENY_UNSTRIPPED, 503);
 }
 
-/* What is not a page is fetched by scripts and programs, which no sign-in page helps. */
-static bool is_page(struct slice path)
-{
-    enum owui_path kind = owui_path_kind(path);
-    return kind == OWUI_PAGE || kind == OWUI_OTHER;
-}
-
 static bool refuse_unknown_user(const struct identity_rule *rule, struct decision *decision)
 {
-    if (rule->login == NULL || !is_page(decision->path))
+    if (rule->login == NULL || !kind_is_page(decision))
         return finish(decision, OUTCOME_DENY_IDENTITY, 401);
     decision->location = slice_of(rule->login);
     return finish(decision, OUTCOME_REDIRECT_LOGIN, 302);

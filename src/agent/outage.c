@@ -2,19 +2,15 @@
 #include "outage.h"
 
 #include "core/clock.h"
-#include "route/owui_path.h"
+#include "kind.h"
 
 /* People get a page; programs JSON, which Open WebUI's own page shows as its error; what is neither
- * read nor shown, a word. The path is the one that the tenant would see. */
+ * read nor shown, a word. */
 static enum answer_form form_of(const struct request *request, const struct decision *decision)
 {
-    const struct path_rule *rule = decision->match.path;
-    struct slice path = decision->path;
-    if (rule != NULL && rule->mode != PATH_ROOT_SHARE)
-        path = path_behind(path, rule->segments);
     if (request->upgrade.size > 0)
         return FORM_TEXT;
-    switch (owui_path_kind(path)) {
+    switch (kind_of(decision)) {
     case OWUI_API: return FORM_JSON;
     case OWUI_SOCKET:
     case OWUI_ASSET: return FORM_TEXT;

@@ -1,15 +1,8 @@
 /* Labels that are on nobody's list: see unlisted.h. */
 #include "unlisted.h"
 
+#include "kind.h"
 #include "route/label_map.h"
-#include "route/owui_path.h"
-
-/* What is not a page is fetched by scripts and programs, which no sign-up page helps. */
-static bool is_page(struct slice path)
-{
-    enum owui_path kind = owui_path_kind(path);
-    return kind == OWUI_PAGE || kind == OWUI_OTHER;
-}
 
 bool unlisted_decide(struct decision *decision)
 {
@@ -26,7 +19,7 @@ bool unlisted_decide(struct decision *decision)
     }
     decision->outcome = OUTCOME_DENY_UNKNOWN_LABEL;
     decision->status = labels->unknown_status;
-    if (labels->unknown_to.part_count == 0 || !is_page(decision->path))
+    if (labels->unknown_to.part_count == 0 || !kind_is_page(decision))
         return true;
     const struct template_values values = {.value = {[HEADER_LABEL] = label}};
     struct writer location = writer_of(decision->location_buffer, LOCATION_MAX_BYTES);

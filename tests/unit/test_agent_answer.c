@@ -581,7 +581,7 @@ Test(answer, a_cookie_counts_where_the_tenant_has_a_rule)
 {
     struct tenant *wild = tenant_at("wildtaker", "wildtaker.test", "10.1.0.22");
     wild->takes_over = true;
-    wild->label = label_pattern_new(SLICE("[a-z]+"), NULL);
+    wild->label = label_pattern_new(SLICE("[a-z.]+"), NULL);
     add_key(wild, "*.site.test/owui", PATH_TAKEOVER);
     put(wild);
     static const struct {
@@ -980,6 +980,7 @@ static struct tenant *listed_tenant(void)
 Test(answer, labels_that_a_list_does_not_have)
 {
     struct tenant *listed = listed_tenant();
+    add_key(listed, "*.path.test/llm", PATH_STRIP);
     put(listed);
     build_snapshot();
     put_stamp("id.7"); /* what is refused holds for one request */
@@ -1005,6 +1006,10 @@ Test(answer, labels_that_a_list_does_not_have)
         {{V4, .host = "nobody.listed.test", .path = "/"}, OUTCOME_REDIRECT_UNLISTED, SIGN_UP},
         {{V4, .host = "nobody.listed.test", .path = "/blog"}, OUTCOME_REDIRECT_UNLISTED, SIGN_UP},
         {{V4, .host = "nobody.listed.test", .path = "/api/config"},
+         OUTCOME_DENY_UNKNOWN_LABEL,
+         UNKNOWN},
+        {{V4, .host = "nobody.path.test", .path = "/llm/c/1"}, OUTCOME_REDIRECT_UNLISTED, SIGN_UP},
+        {{V4, .host = "nobody.path.test", .path = "/llm/api/config"},
          OUTCOME_DENY_UNKNOWN_LABEL,
          UNKNOWN},
     };

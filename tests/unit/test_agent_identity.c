@@ -93,6 +93,9 @@ static void put_tenants(void)
     struct tenant *closed = tenant_of("closed", "closed.test", rule_from(IDENTITY_FROM_JWT));
     closed->identity->required = true;
     closed->identity->login = copy("https://id.test/start");
+    closed->paths = memory_new(sizeof(*closed->paths));
+    closed->paths[closed->path_count++] = (struct path_rule){
+        .host = copy("path.test"), .prefix = copy("/llm"), .segments = 1, .mode = PATH_STRIP};
     put(closed);
     struct tenant *host = tenant_of("host", "host.test", rule_from(IDENTITY_FROM_JWT));
     add_domain(host->identity, "example.com", "staff");
@@ -241,6 +244,8 @@ Test(identity, required, .init = setup, .fini = teardown)
     cr_expect_str_eq(ask("closed.test", "/c/1", ""), "redirect-login");
     cr_expect_str_eq(variable("answer"), "login");
     cr_expect_str_eq(variable("to"), "https://id.test/start");
+    cr_expect_str_eq(ask("path.test", "/llm/api/config", ""), "deny-identity");
+    cr_expect_str_eq(ask("path.test", "/llm/c/1", ""), "redirect-login");
     cr_expect_str_eq(ask("closed.test", "/c/1", token), "forward");
     free(token);
 }
