@@ -57,6 +57,10 @@ Test(fallback, a_tenant_is_told_with_its_upstream)
     cr_expect_str_eq(value_of("b.test"), "t/http/10.1.0.1/3000/-/p/.");
     cr_expect_str_eq(value_of("u.test"), "u/https/::1/8443/in.test/s/.");
     cr_expect(not(changes));
+    char *text =
+        fallback_text(fixture->whole.table, fixture_tenant(fixture, "t"), SLICE("x.a.test"), NOW_S);
+    cr_expect_str_eq(text, "forwarded by the fallback map: t/http/10.1.0.1/3000/-/p/.");
+    free(text);
 }
 
 Test(fallback, a_named_backend_is_told_by_its_name)
