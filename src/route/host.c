@@ -101,8 +101,6 @@ static enum refusal parse_name(struct slice raw, struct host *host)
     struct slice text = raw;
     if (text.size > 0 && text.data[text.size - 1] == '.')
         text.size--;
-    if (text.size == 0)
-        return REFUSAL_HOST_SYNTAX;
     if (text.size > HOST_MAX_BYTES)
         return REFUSAL_HOST_TOO_LONG;
     for (size_t i = 0; i < text.size; i++)
