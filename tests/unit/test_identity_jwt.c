@@ -255,6 +255,10 @@ static const struct {
     /* who it is */
     {"{\"alg\":\"ES256\"}", "{\"iss\":\"https://id.test\",\"aud\":\"owui\",\"exp\":1800000600}",
      "email-missing"},
+    {"{\"alg\":\"ES256\"}",
+     "{\"iss\":\"https://id.test\",\"aud\":\"owui\",\"exp\":1800000600,"
+     "\"email\":\"aZ09.+_-@aZ09-b.c\"}",
+     "none"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"email_verified\":false"), "email-unverified"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"email_verified\":\"false\""), "email-unverified"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"email_verified\":\"true\""), "none"},
