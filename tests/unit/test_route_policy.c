@@ -268,6 +268,34 @@ Test(policy, needs)
     policy_unref(policy);
 }
 
+Test(policy, each_limit_is_one)
+{
+    const struct limits limits[] = {
+        {.requests_per_10s = 1},
+        {.signin_per_minute_per_ip = 1},
+        {.signin_per_minute_per_subnet = 1},
+        {.websockets = 1},
+        {.max_body_bytes = 1},
+        {.server_timeout_ms = 1},
+        {.tunnel_timeout_ms = 1},
+    };
+    struct policy *policy = policy_new();
+    policy->rules = memory_new(sizeof(*policy->rules));
+    policy->rule_count = 1;
+    cr_expect_not(policy_has_limits(policy));
+    cr_expect_not(policy_limits_sign_in(policy));
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        policy->limits = limits[i];
+        cr_expect(policy_has_limits(policy), "the tenant's, row %zu", i);
+        cr_expect(eq(int, policy_limits_sign_in(policy), i == 1 || i == 2), "row %zu", i);
+        policy->limits = (struct limits){0};
+        policy->rules[0].limits = limits[i];
+        cr_expect(policy_has_limits(policy), "a rule's, row %zu", i);
+        policy->rules[0].limits = (struct limits){0};
+    }
+    policy_unref(policy);
+}
+
 Test(scanner, paths)
 {
     static const char *const THEIRS[] = {
