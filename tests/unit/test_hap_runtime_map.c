@@ -109,6 +109,25 @@ Test(map, nothing_is_said_when_nothing_changed)
     cr_assert(bring("a=1 b=2", "a=1 b=2", turns) == RUNTIME_DONE);
 }
 
+Test(map, maps_are_equal_when_all_their_entries_are)
+{
+    static const struct {
+        const char *a, *b;
+        bool equal;
+    } ROWS[] = {{"", "", true},
+                {"a=1 b=2", "a=1 b=2", true},
+                {"a=1 b=2", "a=1", false},
+                {"a=1", "a=1 b=2", false},
+                {"a=1 b=2", "a=1 b=3", false},
+                {"a=1 b=2", "a=1 c=2", false}};
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct runtime_map *a = map_of(ROWS[i].a), *b = map_of(ROWS[i].b);
+        cr_expect(eq(int, runtime_map_equal(a, b), ROWS[i].equal), "%s, %s", ROWS[i].a, ROWS[i].b);
+        runtime_map_free(a);
+        runtime_map_free(b);
+    }
+}
+
 Test(map, a_key_that_is_there_twice_is_not_left_there)
 {
     const struct turn turns[] = {
