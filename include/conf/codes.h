@@ -21,6 +21,7 @@
     X(BAD_URL, 116, ERROR, "not a URL of the kind that is expected")                            \
     X(BAD_MODE, 117, ERROR, "not a file mode such as \"0660\"")                                 \
     X(BAD_SIZE, 118, ERROR, "not a size such as \"100MB\"")                                     \
+    X(NO_ROOM, 119, ERROR, "a file needs more memory than there is")                            \
     X(TENANT_NAME, 201, ERROR, "not a name for a tenant")                                       \
     X(TENANT_TWICE, 202, ERROR, "two files hold a tenant of one name")                          \
     X(HOST_SYNTAX, 203, ERROR, "not a host name or wildcard")                                   \

@@ -101,6 +101,10 @@ char *json_print(const struct json *value, enum json_style style) __attribute__(
 /* -- Places. For texts that json_parse() accepts; any other text yields false, never a wrong read.
  */
 
+/* Its commas, colons and opening brackets outside of strings: so many keys and values it has. For
+ * any text. */
+size_t json_count_marks(struct slice text);
+
 enum json_part { JSON_PART_KEY, JSON_PART_VALUE };
 
 /* Where the value that an RFC 6901 pointer names stands ("" is the root), or its key. For an

@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "file.h"
+#include "room.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -142,6 +143,8 @@ static bool parse_text(struct document *document)
 {
     struct json_position where;
     struct error_text why;
+    if (!room_check(document->text, document->file, document->diagnostics))
+        return false;
     document->root = json_parse(document->text, JSON_MAX_TEXT_BYTES, &where, &why);
     if (document->root == NULL) {
         report_parse_error(document, &where, &why);
@@ -167,6 +170,10 @@ static bool parse_news(struct document *document, const struct known_tenants *kn
     struct news news;
     if (known != NULL && news_find(document->text, known, &news)) {
         struct slice short_text = slice_from(news.short_text, news.short_size);
+        if (!room_check(short_text, document->file, document->diagnostics)) {
+            news_fini(&news);
+            return false;
+        }
         document->root = json_parse(short_text, JSON_MAX_TEXT_BYTES, NULL, NULL);
         if (document->root != NULL) {
             document->news = memory_new(sizeof(news));

@@ -108,6 +108,22 @@ bool json_scan_depth(struct slice text, struct json_position *where)
     return true;
 }
 
+size_t json_count_marks(struct slice text)
+{
+    size_t count = 0;
+    bool is_in_string = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (is_in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            is_in_string = !is_in_string;
+        else if (!is_in_string)
+            count += c == ',' || c == ':' || c == '[' || c == '{';
+    }
+    return count;
+}
+
 bool json_scan_string_ending_at(struct slice text, size_t end, struct json_position *where)
 {
     struct json_position at = {.line = 1, .column = 1};

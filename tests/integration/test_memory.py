@@ -1,15 +1,59 @@
-"""Memory that runs out: the daemon ends (core/memory.h), and what is served meanwhile and afterwards."""
+"""Memory that runs out. What cannot fit is refused before it is read; beyond that, the daemon ends
+(core/memory.h), and this is what is served meanwhile and afterwards."""
 
+import re
 import signal
+import subprocess
 
 import pytest
 
 from support.clients import request
 from support.processes import wait_until
-from support.stack import BINARY, SANITIZERS
+from support.stack import BINARY, SANITIZERS, run_agent_command
 
 TENANTS = 20000
 LIMIT = ":max_allocation_size_mb=1:allocator_may_return_null=1"
+
+# A namespace of its own shows it a file instead of what the kernel tells of the machine.
+MACHINE = ["unshare", "-Urm", "sh", "-c", 'mount --bind "$0" /proc/meminfo && exec "$@"']
+
+
+def test_tenants_that_cannot_fit(new_stack, upstreams):
+    """They are refused; what was there before is served, after a start, too; and when there is room,
+    they are taken without anybody's doing."""
+    stack = new_stack()
+    meminfo = stack.directory / "meminfo"
+    meminfo.write_text("MemAvailable:      10000 kB\n")
+    stack.agent_wrapper = [*MACHINE, meminfo]
+    if subprocess.run([*stack.agent_wrapper, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    tenant = {"upstream": upstreams["alpha"].url, "https": "off"}
+    few = {"alpha": {"hosts": ["alpha.test"], **tenant}}
+    stack.write_tenants(few)
+    stack.start()
+
+    def status(host):
+        return request(stack.http_port, "/health", host).status
+
+    many = {f"t{i}": {"hosts": [f"t{i}.test"], **tenant} for i in range(TENANTS)}
+    stack.write_tenants({**few, **many})
+    wait_until(lambda: "E119" in stack.agents[0].log(), "the file is refused", 60)
+    stack.wait_for_agents(1)
+    assert (status("alpha.test"), status("t7.test")) == (200, 404)
+    told = run_agent_command("status", "-c", stack.config_path)
+    assert told.returncode != 0
+    said = " ".join(told.stdout.split())
+    assert re.search(r"takes \d+ MB of memory at least, and 10 MB are left \(MemAvailable", said)
+    stack.agents[0].stop()
+    stack.start_agent()
+    stack.wait_for_agents(1)
+    log = stack.agents[0].log()
+    assert "E119" in log and "last_good_revived" in log
+    assert (status("alpha.test"), status("t7.test")) == (200, 404)
+    meminfo.write_text("MemAvailable:    1000000 kB\n")
+    wait_until(lambda: status("t7.test") == 200, "the file is read", 60)
+    assert status("alpha.test") == 200
+    assert stack.agents[0].log().count("E119") == 2  # by each of the two daemons
 
 
 def test_tenants_that_do_not_fit(new_stack, upstreams):

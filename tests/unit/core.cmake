@@ -1,5 +1,6 @@
 unit_test(core LAYER core)
 unit_test(core_files LAYER core)
+unit_test(core_memory_room LAYER core)
 unit_test(core_shown LAYER core)
 unit_test(core_packed LAYER core SOURCES "${PROJECT_SOURCE_DIR}/src/core/packed.c")
 if(UNIT_TESTS)

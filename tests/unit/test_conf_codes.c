@@ -311,9 +311,9 @@ static const struct row {
 
 /* Codes that need more than one tenant or file; each has a test below. */
 static const enum code ELSEWHERE[] = {
-    CODE_TENANT_NAME,    CODE_TENANT_TWICE,    CODE_HOST_TAKEN,
-    CODE_ANSWER_TOO_BIG, CODE_NO_TENANTS,      CODE_SHARED_ORIGIN,
-    CODE_ANY_AUTHORITY,  CODE_SHARED_DATABASE, CODE_LABEL_LINE,
+    CODE_TENANT_NAME, CODE_TENANT_TWICE,  CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
+    CODE_NO_TENANTS,  CODE_SHARED_ORIGIN, CODE_ANY_AUTHORITY, CODE_SHARED_DATABASE,
+    CODE_LABEL_LINE,  CODE_NO_ROOM, /* test_conf_room.c */
 };
 
 Test(conf_codes, each_mistake_is_told)

@@ -180,6 +180,23 @@ struct place {
     const char *key;
 };
 
+Test(json, marks_outside_of_strings_are_counted)
+{
+    static const struct {
+        const char *text;
+        size_t count;
+    } ROWS[] = {
+        {"", 0},
+        {"{\"a\": [1, 2], \"b\": {}}", 7},
+        {"{\"a,b:[{\": \"\\\",\\\\\"}", 2},
+        {"[\"not ended, [", 1},
+        {"[\"\\", 1},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        cr_expect(eq(sz, json_count_marks(slice_of(ROWS[i].text)), ROWS[i].count), "%s",
+                  ROWS[i].text);
+}
+
 Test(json, places_are_found_by_pointer)
 {
     const struct place cases[] = {
