@@ -424,6 +424,7 @@ static const char *const BAD_EMAILS[] = {
     "@b.c",
     "a@",
     "a@b@c",
+    "a:b@c.d",
     "a b@c.d",
     "a@b c",
     "a@b.c\\r\\n",
@@ -618,6 +619,27 @@ Test(jwk_set, keys_for_other_uses)
         jwk_set_unref(set);
         free(text);
     }
+    maker_key_free(key);
+}
+
+/* A key without a name is tried for tokens of every name. */
+Test(jwk_set, a_name_that_cannot_be_kept_makes_no_key_without_one)
+{
+    struct maker_key *key = maker_key_new(MAKER_P256);
+    char kid[JWK_KID_MAX_BYTES + 2];
+    memset(kid, 'k', sizeof(kid));
+    for (size_t size = JWK_KID_MAX_BYTES; size <= JWK_KID_MAX_BYTES + 1; size++) {
+        kid[size] = '\0';
+        char *text = maker_jwk_set(key, kid, NULL);
+        kid[size] = 'k';
+        struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
+        cr_expect(eq(int, set != NULL, size <= JWK_KID_MAX_BYTES), "%zu bytes", size);
+        jwk_set_unref(set);
+        free(text);
+    }
+    char *text = maker_jwk_set(key, NULL, ",\"kid\":7");
+    cr_expect_null(jwk_set_parse(slice_of(text), NULL));
+    free(text);
     maker_key_free(key);
 }
 
