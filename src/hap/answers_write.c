@@ -143,7 +143,7 @@ void answers_put(const struct page *page)
     limits_put_answers(page);
     put(page,
         "    http-request deny deny_status 503\n"
-        "    server pages %s\n",
+        "    server pages %s pool-max-conn 0\n",
         or_else(page->config->pages_listen, "127.0.0.1:8689"));
     put_text(page, "\n"
                    "# no upstream that can be reached\n"

@@ -6,20 +6,34 @@
 
 #include <stdlib.h>
 
-/* Behind an admin's name, which has no '.', so that none of an admin's is called so. */
-#define WEBSOCKETS ".websockets"
+/* uvicorn closes a connection that was idle for 5 s, maybe just when HAProxy sends on it, and
+ * HAProxy keeps no time for its idle connections. What may be sent twice (RFC 9110 9.2.2) is, then.
+ * What may not, and a WebSocket, gets a connection that nothing was on before: uvicorn starts that
+ * timer when the application is done with a response, which may be after its last byte, and would
+ * end what the connection is by then. */
+#define ACL_REPEATABLE    "    acl repeatable method GET HEAD OPTIONS\n"
+#define IF_NOT_REPEATABLE "if websocket || !repeatable\n"
+#define REPEATING         "    retry-on conn-failure empty-response\n"
+#define KEPT              "pool-purge-delay 2s"
+#define NONE_KEPT         "pool-max-conn 0"
 
-/* Who has written a backend down by hand sees to its WebSockets. */
+/* Behind an admin's name, which has no '.', so that none of an admin's is called so. */
+#define FRESH ".fresh"
+
+/* Who has written a backend down by hand sees to that, too. */
 static void put_choice_of_named(const struct page *page)
 {
     const struct hap_config *config = page->config;
 
-    for (size_t i = 0; i < config->backend_count; i++)
+    put_text(page, ACL_REPEATABLE);
+    for (size_t i = 0; i < config->backend_count; i++) {
+        const char *name = config->backends[i].name;
         if (config->backends[i].server_count > 0)
             put(page,
-                "    use_backend owui_%s" WEBSOCKETS " if websocket "
-                "{ var(txn.owui.backend) -m str %s }\n",
-                config->backends[i].name, config->backends[i].name);
+                "    use_backend owui_%s" FRESH " if { var(txn.owui.backend) -m str %s } "
+                "websocket || { var(txn.owui.backend) -m str %s } !repeatable\n",
+                name, name, name);
+    }
 }
 
 void backends_put_choice(const struct page *page)
@@ -27,7 +41,8 @@ void backends_put_choice(const struct page *page)
     put_text(page, "\n"
                    "    use_backend owui_acme if acme\n"
                    "    use_backend owui_answer if { var(txn.owui.answer) -m found }\n");
-    put_choice_of_named(page);
+    if (page->config->backend_count > 0)
+        put_choice_of_named(page);
     put_text(page,
              "    use_backend owui_%[var(txn.owui.backend)] if "
              "{ var(txn.owui.backend) -m found }\n"
@@ -75,15 +90,9 @@ static void put_challenges(const struct page *page)
                    "    timeout server 5s\n");
     if (page->config->thumbprint != NULL)
         put_stateless_answer(page);
-    put(page, "    server acme %s\n", or_else(page->config->challenge_listen, "127.0.0.1:8688"));
+    put(page, "    server acme %s " NONE_KEPT "\n",
+        or_else(page->config->challenge_listen, "127.0.0.1:8688"));
 }
-
-/* uvicorn closes a connection that was idle for 5 s: HAProxy lets go of it first. */
-#define KEPT "pool-purge-delay 2s"
-
-/* For WebSockets: uvicorn starts that timer when the application is done with a response, which may
- * be after the response's last byte, and would end what the connection is by then. */
-#define NONE_KEPT "pool-max-conn 0"
 
 static void put_upstream(const struct page *page, const char *name, const char *tls)
 {
@@ -92,9 +101,10 @@ static void put_upstream(const struct page *page, const char *name, const char *
         "backend owui_%s\n"
         "    http-request set-dst var(txn.owui.dst)\n"
         "    http-request set-dst-port var(txn.owui.port)\n" LIMITS_TIMEOUT_RULES
-        "    use-server websocket if { req.fhdr(upgrade,-1) -i websocket }\n"
-        "    server any 0.0.0.0:0 " KEPT "%s\n"
-        "    server websocket 0.0.0.0:0 weight 0 " NONE_KEPT "%s\n",
+        "    acl websocket req.fhdr(upgrade,-1) -i websocket\n" ACL_REPEATABLE REPEATING
+        "    http-request disable-l7-retry " IF_NOT_REPEATABLE
+        "    use-server fresh " IF_NOT_REPEATABLE "    server any 0.0.0.0:0 " KEPT "%s\n"
+        "    server fresh 0.0.0.0:0 weight 0 " NONE_KEPT "%s\n",
         name, tls, tls);
 }
 
@@ -107,12 +117,13 @@ static void put_upstreams(const struct page *page)
                                    or_else(page->config->upstream_ca_file, "@system-ca"), NAMED);
     char *believed = memory_format(" ssl verify none%s", NAMED);
 
-    put_text(page, "\n"
-                   "# upstreams, by the address that the agent tells; connections are kept per "
-                   "address,\n"
-                   "# but a WebSocket has one that nothing was on before; sessions of TLS are not "
-                   "kept:\n"
-                   "# HAProxy would offer them to the next address");
+    put_text(page,
+             "\n"
+             "# upstreams, by the address that the agent tells; connections are kept per "
+             "address,\n"
+             "# but what may not be sent twice has one that nothing was on before; sessions of "
+             "TLS are\n"
+             "# not kept: HAProxy would offer them to the next address");
     put_upstream(page, "http", "");
     put_upstream(page, "https", verified);
     put_upstream(page, "https_noverify", believed);
@@ -133,11 +144,11 @@ static void put_replicas_head(const struct page *page, const char *name, const c
 static void put_named(const struct page *page, const struct hap_backend *backend)
 {
     put_replicas_head(page, backend->name, "");
-    put(page, "    option httpchk GET %s\n", or_else(backend->check_path, "/health"));
+    put(page, REPEATING "    option httpchk GET %s\n", or_else(backend->check_path, "/health"));
     for (size_t i = 0; i < backend->server_count; i++)
         put(page, "    server replica%zu %s cookie %zu check inter 5s " KEPT "\n", i + 1,
             backend->servers[i], i + 1);
-    put_replicas_head(page, backend->name, WEBSOCKETS);
+    put_replicas_head(page, backend->name, FRESH);
     for (size_t i = 0; i < backend->server_count; i++)
         put(page, "    server replica%zu %s cookie %zu track owui_%s/replica%zu " NONE_KEPT "\n",
             i + 1, backend->servers[i], i + 1, backend->name, i + 1);

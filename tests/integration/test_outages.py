@@ -295,8 +295,9 @@ def test_without_the_agents_pages_haproxy_has_one(new_stack, upstreams, folder):
     from support.processes import free_port
 
     text = cfg.read_text()
-    assert f"server pages 127.0.0.1:{stack.pages_port}\n" in text
-    cfg.write_text(text.replace(f":{stack.pages_port}\n", f":{free_port()}\n"))
+    pages = f"server pages 127.0.0.1:{stack.pages_port} "
+    assert pages in text
+    cfg.write_text(text.replace(pages, f"server pages 127.0.0.1:{free_port()} "))
     stack.haproxy.stop()
     stack.start_haproxy()
     answer = refused(request(stack.http_port, "/", "t.test"), 403, "suspended")

@@ -1,22 +1,25 @@
-"""A WebSocket never goes on a connection to the upstream that a request has had before: what that
-request left behind there, such as uvicorn's timer for idle connections, would end it."""
+"""What may not be sent twice, a WebSocket among it, never goes on a connection to the upstream that a
+request has had before, and what may be sent twice is: upstreams close connections that were idle for
+a while, uvicorn after 5 s, maybe just when the next request comes."""
 
 import base64
 import hashlib
 import itertools
 import re
+import socket
 import ssl
+import struct
 import time
 
 import pytest
 
-from support.clients import HANDSHAKE, SOCKET, Http2, connect, read_answer, request_bytes
+from support.clients import HANDSHAKE, SOCKET, Http2, connect, read_answer, request, request_bytes
 from support.recorder import Recorder, read_head
 from support.sockets import CLOSE, PING, PONG, read_frame, write_frame
 from support.stack import Upstream
 
-UPSTREAMS = ["http", "https", "https-noverify", "backend"]
-REFUSED = "/refused"
+VIA = ["http", "https", "https-noverify", "backend"]
+REFUSED, POSTED, CLOSED, RESET = "/refused", "/posted", "/closed", "/reset"
 IDLE_S = 1
 ANSWERS = {
     200: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -38,7 +41,8 @@ def upgrade(head):
 
 class Connections(Recorder):
     """Keeps which request came on which of its connections, by path. It goes on with one on which
-    it refused a WebSocket."""
+    it refused a WebSocket, and ends one instead of answering CLOSED or RESET, but for where it is
+    the first thing that comes and not POST."""
 
     def __init__(self, certificate=None):
         self.context = None
@@ -54,9 +58,17 @@ class Connections(Recorder):
             sock = self.context.wrap_socket(sock, server_side=True)
         number = next(self.numbers)
         with sock, sock.makefile("rb") as stream:
-            while head := read_head(stream):
-                path = head.split()[1].decode()
+            for count in itertools.count():
+                if not (head := read_head(stream)):
+                    return
+                method, path = head.decode().split()[:2]
                 self.came.setdefault(path, []).append(number)
+                if path in (CLOSED, RESET) and (count > 0 or method == "POST"):
+                    if path == RESET:
+                        sock.setsockopt(
+                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                        )
+                    return
                 if path == SOCKET:
                     sock.sendall(upgrade(head))
                     stream.read()
@@ -92,12 +104,12 @@ def stack(new_module_stack, recorders):
             "backend": {"hosts": ["backend.test"], "backend": "shelf", "https": "off"},
         }
     )
-    stack.issue(*(f"{name}.test" for name in UPSTREAMS))
+    stack.issue(*(f"{name}.test" for name in VIA))
     stack.start()
     return stack
 
 
-@pytest.fixture(params=UPSTREAMS)
+@pytest.fixture(params=VIA)
 def came(request, stack, recorders):
     """Which connections the requests to this host's upstream have come on."""
     name = request.param
@@ -107,31 +119,72 @@ def came(request, stack, recorders):
 
 
 def check(came):
-    """The requests shared a connection, the WebSockets had one of their own each."""
-    requests, sockets = came["/one"] + came["/two"], came[REFUSED] + came[SOCKET]
-    assert len(set(requests)) == 1, came
-    assert len(set(requests + sockets)) == 1 + len(sockets) == 4, came
+    """What may be sent twice shared a connection, everything else had one of its own."""
+    shared, own = came["/one"] + came["/two"], came[POSTED] + came[REFUSED] + came[SOCKET]
+    assert len(set(shared)) == 1, came
+    assert len(set(shared + own)) == 1 + len(own) == 5, came
 
 
-def test_of_a_connection_by_http_1(stack, came):
+def test_connections_by_http_1(stack, came):
     host, came = came
     with connect(stack.http_port) as sock:
-        for path in ["/one", "/two", REFUSED, REFUSED, SOCKET]:
-            more = [] if path in ("/one", "/two") else HANDSHAKE
-            sock.sendall(request_bytes("GET", path, host, more))
+        for path in ["/one", "/two", POSTED, REFUSED, REFUSED, SOCKET]:
+            method = "POST" if path == POSTED else "GET"
+            more = HANDSHAKE if path in (REFUSED, SOCKET) else [("Content-Length", "0")]
+            sock.sendall(request_bytes(method, path, host, more))
             assert read_answer(sock).status == {REFUSED: 403, SOCKET: 101}.get(path, 200)
     check(came)
 
 
-def test_of_a_connection_by_http_2(stack, came):
+def test_connections_by_http_2(stack, came):
     host, came = came
     with Http2(stack.https_port, host) as client:
-        for path in ["/one", "/two"]:
-            assert client.request(path).status == 200
+        for path in ["/one", "/two", POSTED]:
+            assert client.request(path, method="POST" if path == POSTED else "GET").status == 200
         for path in [REFUSED, REFUSED, SOCKET]:
             _, status = client.open_websocket(path)
             assert status == {REFUSED: 403, SOCKET: 200}[path]
     check(came)
+
+
+@pytest.mark.parametrize("path", [CLOSED, RESET])
+def test_a_connection_that_ends_when_it_is_used_again(stack, came, path):
+    host, came = came
+    with Http2(stack.https_port, host) as client, connect(stack.http_port) as sock:
+        for _ in range(3):
+            sock.sendall(request_bytes("GET", path, host))
+            assert read_answer(sock).status == 200
+            assert client.request(path).status == 200
+    assert len(came[path]) > 6, "no connection was used again"
+
+
+@pytest.mark.parametrize("path", [CLOSED, RESET])
+def test_what_may_not_be_sent_twice_is_not(stack, came, path):
+    host, came = came
+    answer = request(stack.http_port, path, host, method="POST")
+    assert answer.status == 502
+    assert len(came[path]) == 1
+
+
+def test_no_connection_to_the_agent_is_kept(new_stack, upstreams):
+    """Its HTTP server closes those that are idle, too."""
+    stack = new_stack()
+    stack.write_tenants(
+        {
+            "t": {
+                "hosts": ["t.test"],
+                "upstream": upstreams["alpha"].url,
+                "https": "off",
+                "maintenance": {"on": True},
+            }
+        }
+    )
+    stack.start()
+    answer = request(stack.http_port, "/", "t.test", headers=[("Accept", "text/html")])
+    assert answer.status == 503 and b"<html" in answer.body.lower()
+    head, row = stack.runtime("show servers conn owui_answer").strip().splitlines()
+    told = dict(zip(head.removeprefix("# ").split(), row.split()))
+    assert told["bkname/svname"] == "owui_answer/pages" and told["idle_cur"] == "0"
 
 
 def test_an_upstreams_timer_for_idle_connections(new_stack, folder):
