@@ -1,6 +1,6 @@
-"""What may not be sent twice, a WebSocket among it, never goes on a connection to the upstream that a
-request has had before, and what may be sent twice is: upstreams close connections that were idle for
-a while, uvicorn after 5 s, maybe just when the next request comes."""
+"""Upstreams close connections that were idle for a while, uvicorn after 5 s, maybe just when the next
+request comes. So what may not be sent twice, and a WebSocket, never goes on a connection that a
+request has had before; who asked for what may be sent twice is told to ask again."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ import ssl
 import struct
 import time
 
+import h2.errors
 import pytest
 
 from support.clients import HANDSHAKE, SOCKET, Http2, connect, read_answer, request, request_bytes
@@ -41,8 +42,7 @@ def upgrade(head):
 
 class Connections(Recorder):
     """Keeps which request came on which of its connections, by path. It goes on with one on which
-    it refused a WebSocket, and ends one instead of answering CLOSED or RESET, but for where it is
-    the first thing that comes and not POST."""
+    it refused a WebSocket, and ends one where CLOSED or RESET comes."""
 
     def __init__(self, certificate=None):
         self.context = None
@@ -58,16 +58,12 @@ class Connections(Recorder):
             sock = self.context.wrap_socket(sock, server_side=True)
         number = next(self.numbers)
         with sock, sock.makefile("rb") as stream:
-            for count in itertools.count():
-                if not (head := read_head(stream)):
-                    return
-                method, path = head.decode().split()[:2]
+            while head := read_head(stream):
+                path = head.split()[1].decode()
                 self.came.setdefault(path, []).append(number)
-                if path in (CLOSED, RESET) and (count > 0 or method == "POST"):
-                    if path == RESET:
-                        sock.setsockopt(
-                            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                        )
+                if path == RESET:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                if path in (CLOSED, RESET):
                     return
                 if path == SOCKET:
                     sock.sendall(upgrade(head))
@@ -150,12 +146,17 @@ def test_connections_by_http_2(stack, came):
 @pytest.mark.parametrize("path", [CLOSED, RESET])
 def test_a_connection_that_ends_when_it_is_used_again(stack, came, path):
     host, came = came
-    with Http2(stack.https_port, host) as client, connect(stack.http_port) as sock:
-        for _ in range(3):
-            sock.sendall(request_bytes("GET", path, host))
-            assert read_answer(sock).status == 200
-            assert client.request(path).status == 200
-    assert len(came[path]) > 6, "no connection was used again"
+    with connect(stack.http_port) as sock:
+        sock.sendall(request_bytes("GET", "/", host))
+        assert read_answer(sock).status == 200
+        sock.sendall(request_bytes("GET", path, host))
+        assert read_answer(sock) is None
+    with Http2(stack.https_port, host) as client:
+        assert client.request("/").status == 200
+        assert client.request(path) is None
+        assert client.reset_code == h2.errors.ErrorCodes.REFUSED_STREAM
+        assert client.request("/").status == 200
+    assert len(came[path]) == 2
 
 
 @pytest.mark.parametrize("path", [CLOSED, RESET])
