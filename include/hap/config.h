@@ -96,8 +96,8 @@ struct hap_backend {
 struct hap_timeouts {
     unsigned connect_ms;      /* 5 s */
     unsigned http_request_ms; /* 10 s */
-    unsigned keep_alive_ms;   /* 30 s */
-    unsigned client_ms;       /* 1 m */
+    unsigned keep_alive_ms;   /* 30 s; 11 m behind trusted proxies */
+    unsigned client_ms;       /* 1 m; 11 m behind trusted proxies */
     unsigned server_ms;       /* 10 m: the time to a model's first token */
     unsigned tunnel_ms;       /* 1 h: Open WebUI pings its WebSockets every 25 s */
     unsigned agent_ms;        /* 400 ms: for the agent's answer */

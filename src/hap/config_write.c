@@ -92,13 +92,21 @@ static void put_timeout(const struct page *page, const char *name, unsigned told
     put(page, "    timeout %s %u%s\n", name, ms / UNITS[i].ms, UNITS[i].unit);
 }
 
+/* A proxy in front that sends on an idle connection just when HAProxy closes it tells its client
+ * 502, so it has to be the one that closes: AWS's do and nginx after 60 s, Google's after 10
+ * minutes. HAProxy 2.6 closes an idle connection of HTTP/1 after the time for clients, too. */
+static unsigned patient_ms(const struct hap_config *config, unsigned else_ms)
+{
+    return has_trusted_proxies(config) ? 660000 : else_ms;
+}
+
 static void put_timeouts(const struct page *page)
 {
     const struct hap_timeouts *timeouts = &page->config->timeouts;
     put_timeout(page, "connect", timeouts->connect_ms, 5000);
     put_timeout(page, "http-request", timeouts->http_request_ms, 10000);
-    put_timeout(page, "http-keep-alive", timeouts->keep_alive_ms, 30000);
-    put_timeout(page, "client", timeouts->client_ms, 60000);
+    put_timeout(page, "http-keep-alive", timeouts->keep_alive_ms, patient_ms(page->config, 30000));
+    put_timeout(page, "client", timeouts->client_ms, patient_ms(page->config, 60000));
     put_text(page, "    # the time to a model's first token\n");
     put_timeout(page, "server", timeouts->server_ms, 600000);
     put_text(page, "    # Open WebUI pings its WebSockets every 25 s\n");

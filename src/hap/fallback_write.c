@@ -33,14 +33,6 @@ static void put_stripped(const struct page *page)
     put(page, "%s -m str . }\n", config->identity_header_count > 0 ? ",,g)" : "");
 }
 
-static bool has_trusted_proxies(const struct hap_config *config)
-{
-    for (size_t i = 0; i < HAP_SOURCE__MAX; i++)
-        if (config->sources[i])
-            return true;
-    return false;
-}
-
 static void put_redirect(const struct page *page)
 {
     const struct hap_config *config = page->config;

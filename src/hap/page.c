@@ -94,3 +94,11 @@ void put_own_lines(const struct page *page, const char *indent, const char *plac
         "\n",
         indent, place, SLICE_PRINT(kept), indent);
 }
+
+bool has_trusted_proxies(const struct hap_config *config)
+{
+    for (size_t i = 0; i < HAP_SOURCE__MAX; i++)
+        if (config->sources[i])
+            return true;
+    return false;
+}

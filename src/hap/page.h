@@ -32,6 +32,9 @@ void put_since(const struct page *page, enum hap_version least, const char *leas
 /* A place where an admin's own lines survive the next writing of the file. */
 void put_own_lines(const struct page *page, const char *indent, const char *place);
 
+/* Whether some networks are believed when they tell who a client is. */
+bool has_trusted_proxies(const struct hap_config *config);
+
 /* What the configuration says, or the default where it says nothing. */
 static inline const char *or_else(const char *value, const char *otherwise)
 {

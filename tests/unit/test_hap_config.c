@@ -184,6 +184,23 @@ Test(hap_config, headers_of_proxies_are_asked_for_only_when_some_are_trusted)
     free(spoe);
 }
 
+Test(hap_config, idle_connections_are_closed_by_proxies_in_front)
+{
+    struct hap_config config = smallest();
+    static const char *const LINES[] = {
+        "    timeout http-keep-alive 30s\n    timeout client 1m\n",
+        "    timeout http-keep-alive 11m\n    timeout client 11m\n",
+        "    timeout http-keep-alive 2m\n    timeout client 11m\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(LINES); i++) {
+        config.sources[HAP_SOURCE_X_FORWARDED_FOR] = i > 0;
+        config.timeouts.keep_alive_ms = i > 1 ? 120000 : 0;
+        char *text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+        cr_expect(holds(text, LINES[i]), "%s", LINES[i]);
+        free(text);
+    }
+}
+
 Test(hap_config, no_value_can_write_a_line_of_its_own)
 {
     char *const bad[] = {"*:80\nbackend x", "*:80 accept-proxy", "", "\"*:80\"", "*:80#", "$HOME"};
