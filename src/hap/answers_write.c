@@ -1,6 +1,7 @@
 /* Answers, refusals and pages: see answers_write.h. */
 #include "answers_write.h"
 
+#include "backends_write.h"
 #include "limits_write.h"
 
 static const struct answer {
@@ -143,7 +144,7 @@ void answers_put(const struct page *page)
     limits_put_answers(page);
     put(page,
         "    http-request deny deny_status 503\n"
-        "    server pages %s pool-max-conn 0\n",
+        "    server pages %s " NONE_KEPT "\n",
         or_else(page->config->pages_listen, "127.0.0.1:8689"));
     put_text(page, "\n"
                    "# no upstream that can be reached\n"

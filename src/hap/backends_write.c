@@ -13,10 +13,8 @@
  * not be sent twice (RFC 9110 9.2.2) that is no help: it gets a connection that nothing was on
  * before. So does a WebSocket: uvicorn starts that timer when the application is done with a
  * response, which may be after its last byte, and would end what the connection is by then. */
-#define ACL_REPEATABLE    "    acl repeatable method GET HEAD OPTIONS\n"
-#define IF_NOT_REPEATABLE "if websocket || !repeatable\n"
-#define KEPT              "pool-purge-delay 2s"
-#define NONE_KEPT         "pool-max-conn 0"
+#define ACL_REPEATABLE "    acl repeatable method GET HEAD OPTIONS\n"
+#define KEPT           "pool-purge-delay 2s"
 
 /* Behind an admin's name, which has no '.', so that none of an admin's is called so. */
 #define FRESH ".fresh"
@@ -103,7 +101,8 @@ static void put_upstream(const struct page *page, const char *name, const char *
         "    http-request set-dst var(txn.owui.dst)\n"
         "    http-request set-dst-port var(txn.owui.port)\n" LIMITS_TIMEOUT_RULES
         "    acl websocket req.fhdr(upgrade,-1) -i websocket\n" ACL_REPEATABLE
-        "    use-server fresh " IF_NOT_REPEATABLE "    server any 0.0.0.0:0 " KEPT "%s\n"
+        "    use-server fresh if websocket || !repeatable\n"
+        "    server any 0.0.0.0:0 " KEPT "%s\n"
         "    server fresh 0.0.0.0:0 weight 0 " NONE_KEPT "%s\n",
         name, tls, tls);
 }

@@ -216,6 +216,19 @@ Test(limits, an_instance_may_be_of_the_tenant_before)
                      "more lk=fleet/a lo=1 lr=7 lw=2000 lb=1048576 ts=1800000 tt=60000");
 }
 
+static void give_long_header(struct tenant *tenant, size_t size)
+{
+    char value[HEADER_VALUE_MAX_BYTES];
+    cr_assert(le(sz, size, sizeof(value)));
+    memset(value, 'v', size);
+    tenant->headers = memory_new(sizeof(*tenant->headers));
+    tenant->header_count = 1;
+    tenant->headers[0].name = memory_copy_text(SLICE("X-Long"));
+    header_variable_name(SLICE("X-Long"), tenant->headers[0].variable);
+    cr_assert(eq(int, template_parse(slice_from(value, size), &tenant->headers[0].value, NULL),
+                 ERROR_OK));
+}
+
 /* The longest of everything, beside the longest header that is taken. */
 Test(limits, the_largest_answer_fits)
 {
@@ -231,14 +244,7 @@ Test(limits, the_largest_answer_fits)
                             (uint64_t)1 << 40, UINT32_MAX - 1, UINT32_MAX - 1};
         policy->rules[0].limits = policy->limits;
         struct tenant *tenant = tenant_with(name, host, policy);
-        char value[400];
-        memset(value, 'v', size);
-        tenant->headers = memory_new(sizeof(*tenant->headers));
-        tenant->header_count = 1;
-        tenant->headers[0].name = memory_copy_text(SLICE("X-Long"));
-        header_variable_name(SLICE("X-Long"), tenant->headers[0].variable);
-        cr_assert(eq(int, template_parse(slice_from(value, size), &tenant->headers[0].value, NULL),
-                     ERROR_OK));
+        give_long_header(tenant, size);
         struct error_text why;
         if (answer_prepare(tenant, &why) != ERROR_OK) {
             tenant_free(tenant);
@@ -261,21 +267,14 @@ Test(limits, the_largest_answer_fits)
 /* Nobody is told before a request comes whose label's instance cannot be made. */
 Test(limits, where_a_tenant_fits_its_instances_do)
 {
-    char value[HEADER_VALUE_MAX_BYTES];
     struct ip address;
     size_t taken = 0;
     bool fits = true;
-    memset(value, 'v', sizeof(value));
     cr_assert(ip_parse(SLICE("2001:db8::9"), &address));
-    for (size_t size = 1; fits && size < sizeof(value); size++) {
+    for (size_t size = 1; fits && size < HEADER_VALUE_MAX_BYTES; size++) {
         struct tenant *fleet = fleet_tenant();
         fleet->upstream.address = (struct ip){0};
-        fleet->headers = memory_new(sizeof(*fleet->headers));
-        fleet->header_count = 1;
-        fleet->headers[0].name = memory_copy_text(SLICE("X-Long"));
-        header_variable_name(SLICE("X-Long"), fleet->headers[0].variable);
-        cr_assert(eq(int, template_parse(slice_from(value, size), &fleet->headers[0].value, NULL),
-                     ERROR_OK));
+        give_long_header(fleet, size);
         fits = answer_prepare(fleet, NULL) == ERROR_OK;
         if (fits) {
             struct error_text why = {""};
