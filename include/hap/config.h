@@ -113,7 +113,7 @@ struct hap_tables {
 
 /* Owns everything it points to. Zeroed, with a bind and an agent, it is a configuration. */
 struct hap_config {
-    char **http; /* binds: "*:80", "[::1]:8080" */
+    char **http; /* binds: "*:80" (IPv4), "[::]:80" (IPv6), "[::1]:8080" */
     size_t http_count;
     char **https;
     size_t https_count;

@@ -1,6 +1,7 @@
 /* Where on this machine a `bind` of HAProxy's can be reached. */
 #pragma once
 
+#include "core/ip.h"
 #include "core/slice.h"
 
 /* "127.0.0.1:80" for "*:80" or ":80", "[::1]:80" for "[::]:80", an address as it is. For free().
@@ -8,6 +9,8 @@
 char *loopback_of_bind(struct slice bind);
 /* Of the first bind for which there is. */
 char *loopback_of_binds(char *const *binds, size_t count);
+/* Whether who connects to `ip`, an address of this machine, finds one of the binds there. */
+MUST_CHECK bool binds_are_at(char *const *binds, size_t count, const struct ip *ip);
 /* Whether HAProxy expects a PROXY line of who connects from this machine to `address`, given the
  * networks that begin with one. */
 MUST_CHECK bool loopback_needs_proxy_line(const char *address, const char *const *networks,

@@ -99,17 +99,53 @@ static bool is_here(const struct ip *ip)
     return here || ip_is_loopback(ip);
 }
 
+/* Whether HAProxy listens where the name leads, by its binds. */
+static void look_at_binds(const struct host_look *look, const struct ip *ip)
+{
+    const struct hap_config *haproxy = &look->doctor->whole.configuration->haproxy;
+    const struct {
+        const char *key;
+        char *const *binds;
+        size_t count;
+    } lists[] = {{"http", haproxy->http, haproxy->http_count},
+                 {"https", haproxy->https, haproxy->https_count}};
+    char text[IP_TEXT_SIZE];
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        if (lists[i].count == 0 || binds_are_at(lists[i].binds, lists[i].count, ip))
+            continue;
+        const char *colon = strrchr(lists[i].binds[0], ':');
+        find(
+            look, DOCTOR_WARNING, DOCTOR_DNS,
+            memory_format("add \"%s%s\" to \"haproxy\": {\"%s\"} in %s, or have the record removed",
+                          ip->family == IP_V6 ? "[::]" : "*", colon, lists[i].key,
+                          look->doctor->configuration_path),
+            "it leads to %s, where HAProxy does not listen for %s: who asks there gets no answer",
+            ip_print(ip, text), lists[i].key);
+        return;
+    }
+}
+
 static void look_at_addresses(const struct host_look *look, const struct dns_addresses *addresses)
 {
     char text[IP_TEXT_SIZE];
-    for (size_t i = 0; i < addresses->count; i++)
-        if (is_here(&addresses->items[i].ip))
-            return;
-    find(look, DOCTOR_NOTE, DOCTOR_DNS,
-         memory_format(
-             "nothing, where a router or another proxy passes ports 80 and 443 on to here"),
-         "it leads to %s, which is no address of this machine",
-         ip_print(&addresses->items[0].ip, text));
+    const struct ip *elsewhere = NULL;
+    size_t here = 0;
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct ip *ip = &addresses->items[i].ip;
+        if (is_here(ip)) {
+            here++;
+            look_at_binds(look, ip);
+        } else if (elsewhere == NULL) {
+            elsewhere = ip;
+        }
+    }
+    if (elsewhere != NULL)
+        find(look, DOCTOR_NOTE, DOCTOR_DNS,
+             memory_format(
+                 "nothing, where a router, another proxy or another machine answers there; "
+                 "browsers and the CA prefer IPv6"),
+             "it leads to %s%s, which is no address of this machine", ip_print(elsewhere, text),
+             here > 0 ? " as well" : "");
 }
 
 static void on_addresses(void *context, const struct dns_addresses *addresses)

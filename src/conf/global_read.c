@@ -4,6 +4,7 @@
 #include "address.h"
 #include "core/file_path.h"
 #include "core/hash.h"
+#include "core/ip.h"
 #include "core/memory.h"
 #include "file.h"
 #include "headers.h"
@@ -30,6 +31,10 @@ static void set_default_texts(struct configuration *configuration)
     struct texts http = {0}, https = {0}, runtime = {0}, listen = {0};
     texts_add(&http, memory_copy_text(SLICE("*:80")));
     texts_add(&https, memory_copy_text(SLICE("*:443")));
+    if (ip_v6_is_here()) {
+        texts_add(&http, memory_copy_text(SLICE("[::]:80")));
+        texts_add(&https, memory_copy_text(SLICE("[::]:443")));
+    }
     texts_add(&runtime, memory_copy_text(SLICE("/run/haproxy/admin.sock")));
     texts_add(&listen, memory_copy_text(SLICE("unix:/var/lib/haproxy/owui-spoa/agent.sock")));
     haproxy->http = http.items;

@@ -3,6 +3,9 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const uint8_t MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -91,6 +94,17 @@ bool ip_is_loopback(const struct ip *ip)
 {
     static const struct ip V6 = {.bytes = {[15] = 1}, .family = IP_V6};
     return ip->family == IP_V4 ? ip->bytes[0] == 127 : ip_equal(ip, &V6);
+}
+
+/* A socket alone can be had where IPv6 was turned off, too, and be bound to ::. */
+bool ip_v6_is_here(void)
+{
+    const struct sockaddr_in6 own = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_here = fd >= 0 && bind(fd, (const void *)&own, sizeof(own)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_here;
 }
 
 bool ip_is_unspecified(const struct ip *ip)

@@ -8,6 +8,7 @@
 #include "agents_write.h"
 #include "answers_write.h"
 #include "backends_write.h"
+#include "core/ip.h"
 #include "core/memory.h"
 #include "headers_write.h"
 #include "limits_write.h"
@@ -133,11 +134,28 @@ static void put_defaults(const struct page *page)
     put_own_lines(page, "    ", "defaults");
 }
 
+static bool is_any_v6(const char *bind)
+{
+    struct ip ip;
+    uint16_t port;
+    return ip_parse_with_port(slice_of(bind), &ip, &port) && ip.family == IP_V6 &&
+           ip_is_unspecified(&ip);
+}
+
+/* In one line, because HAProxy loads the certificates for each line anew. [::] is for IPv6 alone,
+ * whatever the kernel's default: who comes by IPv4 would be ::ffff:192.0.2.7 otherwise. */
 static void put_binds(const struct page *page, char *const *binds, size_t count,
                       const char *options)
 {
+    bool v6only = false;
+    if (count == 0)
+        return;
+    put(page, "    bind %s", binds[0]);
+    for (size_t i = 1; i < count; i++)
+        put(page, ",%s", binds[i]);
     for (size_t i = 0; i < count; i++)
-        put(page, "    bind %s%s\n", binds[i], options);
+        v6only |= is_any_v6(binds[i]);
+    put(page, "%s%s\n", v6only ? " v6only" : "", options);
 }
 
 char *hap_placeholder_path(const struct hap_config *config)

@@ -21,25 +21,31 @@ static struct slice without_brackets(struct slice text)
     return slice_head(slice_skip(text, 1), text.size - 2);
 }
 
-char *loopback_of_bind(struct slice bind)
+/* Where it is: an address, or an unspecified one for each of that family. */
+static bool bind_parse(struct slice bind, struct ip *ip, struct slice *port)
 {
-    char text[IP_TEXT_SIZE];
-    struct ip ip;
     bool six = slice_starts_with(bind, SLICE("ipv6@"));
 
     if (six || slice_starts_with(bind, SLICE("ipv4@")))
         bind = slice_skip(bind, 5);
     const char *colon = bind.size > 0 ? memrchr(bind.data, ':', bind.size) : NULL;
     if (colon == NULL)
-        return NULL;
+        return false;
     struct slice host = slice_head(bind, (size_t)(colon - bind.data));
-    struct slice port = slice_skip(bind, host.size + 1);
-    if (!is_port(port))
-        return NULL;
+    *port = slice_skip(bind, host.size + 1);
     host = without_brackets(host);
     if (host.size == 0 || slice_equal(host, SLICE("*")))
-        host = six ? SLICE("::1") : SLICE("127.0.0.1");
-    if (!ip_parse(host, &ip) ||
+        host = six ? SLICE("::") : SLICE("0.0.0.0");
+    return is_port(*port) && ip_parse(host, ip);
+}
+
+char *loopback_of_bind(struct slice bind)
+{
+    char text[IP_TEXT_SIZE];
+    struct ip ip;
+    struct slice port;
+
+    if (!bind_parse(bind, &ip, &port) ||
         (ip_is_unspecified(&ip) &&
          !ip_parse(ip.family == IP_V6 ? SLICE("::1") : SLICE("127.0.0.1"), &ip)))
         return NULL;
@@ -53,6 +59,18 @@ char *loopback_of_binds(char *const *binds, size_t count)
     for (size_t i = 0; i < count && address == NULL; i++)
         address = loopback_of_bind(slice_of(binds[i]));
     return address;
+}
+
+bool binds_are_at(char *const *binds, size_t count, const struct ip *ip)
+{
+    bool found = false;
+    for (size_t i = 0; i < count && !found; i++) {
+        struct ip own;
+        struct slice port;
+        found = bind_parse(slice_of(binds[i]), &own, &port) && own.family == ip->family &&
+                (ip_is_unspecified(&own) || ip_equal(&own, ip));
+    }
+    return found;
 }
 
 /* Who connects to an address of this machine comes from that address. */

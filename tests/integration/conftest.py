@@ -16,6 +16,7 @@ from support.certificates import Authority  # noqa: E402
 from support.certified import CertifiedStack  # noqa: E402
 from support.names import NameServer  # noqa: E402
 from support.stack import BINARY, HAPROXY, Stack, Upstream  # noqa: E402
+from support.wire import Wire  # noqa: E402
 from support import tenants  # noqa: E402
 
 _running = []  # stacks whose logs tell why a test failed
@@ -138,6 +139,18 @@ def new_stack(folder, authority, upstreams):
 def new_module_stack(folder, authority, upstreams):
     """The same for stacks that a file's tests share."""
     yield from _plain_stacks(folder, authority, upstreams)
+
+
+@pytest.fixture
+def wire():
+    if shutil.which("nsenter") is None or shutil.which("ip") is None:
+        pytest.skip("needs nsenter and ip")
+    try:
+        made = Wire().__enter__()
+    except OSError as error:
+        pytest.skip(f"needs the right to make network namespaces and TUN devices: {error}")
+    yield made
+    made.__exit__()
 
 
 @pytest.fixture

@@ -319,6 +319,34 @@ def test_a_name_that_leads_elsewhere_is_a_note(healthy):
         healthy.pebble.set_dns("clear-a", host=HOST + ".")
 
 
+def test_a_name_that_leads_here_and_elsewhere(healthy):
+    healthy.pebble.set_dns("add-aaaa", host=HOST + ".", addresses=["2001:db8::77"])
+    try:
+        (found,) = found_by(healthy, "dns")
+        assert found["severity"] == "note" and "2001:db8::77 as well" in found["message"]
+    finally:
+        healthy.pebble.set_dns("clear-aaaa", host=HOST + ".")
+
+
+def test_an_address_where_haproxy_does_not_listen(healthy):
+    """HAProxy has IPv4, the name has IPv6, too."""
+    healthy.pebble.set_dns("add-aaaa", host=HOST + ".", addresses=["::1"])
+    try:
+        (found,) = found_by(healthy, "dns")
+        assert found["severity"] == "warning" and "leads to ::1" in found["message"]
+        assert f'add "[::]:{healthy.http_port}" to "haproxy": {{"http"}}' in found["fix"]
+        healthy.config["haproxy"]["http"].append(f"[::1]:{healthy.http_port}")
+        healthy.write_config()
+        (found,) = found_by(healthy, "dns")
+        assert f'"[::]:{healthy.https_port}"' in found["fix"] and "for https" in found["message"]
+        healthy.config["haproxy"]["https"].append(f"[::]:{healthy.https_port}")
+        healthy.write_config()
+        checks = [one["check"] for one in examine(healthy)[0]["findings"]]
+        assert "dns" not in checks and checks  # HAProxy runs as before, and that is told
+    finally:
+        healthy.pebble.set_dns("clear-aaaa", host=HOST + ".")
+
+
 def test_nobody_answers_challenges(healthy):
     """HAProxy sends them where nobody listens."""
     path = healthy.haproxy_dir / "haproxy.cfg"

@@ -16,25 +16,12 @@ from support.background import Background
 from support.clients import Echo, request
 from support.processes import wait_until
 from support.stack import HAPROXY_VERSION, USUAL_TIMEOUTS, Upstream
-from support.wire import Wire
 
 PORT = 12345
 TENANTS = ("one", "two")
 _libc = ctypes.CDLL(None, use_errno=True)
 _PIDFD_GETFD = 438
 TCP_USER_TIMEOUT = 18
-
-
-@pytest.fixture
-def wire():
-    if shutil.which("nsenter") is None or shutil.which("ip") is None:
-        pytest.skip("needs nsenter and ip")
-    try:
-        made = Wire().__enter__()
-    except OSError as error:
-        pytest.skip(f"needs the right to make network namespaces and TUN devices: {error}")
-    yield made
-    made.__exit__()
 
 
 @pytest.fixture

@@ -42,6 +42,26 @@ Test(hap_config, agents_are_named_as_haproxy_sees_them)
     free(text);
 }
 
+Test(hap_config, binds_share_a_line_and_ipv6_is_for_ipv6)
+{
+    static char *both[] = {"*:443", "[::]:443", "192.0.2.7:444"}, *six[] = {"[0::0]:80"};
+    struct hap_config config = smallest();
+    config.https = both;
+    config.https_count = COUNT_OF(both);
+    char *text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, "    bind *:80\n"));
+    cr_expect(holds(text, "    bind *:443,[::]:443,192.0.2.7:444 v6only ssl crt "));
+    free(text);
+    config.http = six;
+    text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, "    bind [0::0]:80 v6only\n"));
+    free(text);
+    six[0] = "[::1]:80";
+    text = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    cr_expect(holds(text, "    bind [::1]:80\n"));
+    free(text);
+}
+
 Test(hap_config, the_master_socket_is_not_the_workers_to_open)
 {
     static char *sockets[] = {"master:/run/master.sock", "/run/a.sock", "/run/b.sock"};

@@ -42,6 +42,27 @@ Test(loopback, of_binds)
     }
 }
 
+Test(loopback, binds_are_at_addresses_of_their_family)
+{
+    static char *both[] = {"*:80", "[::]:80"}, *one[] = {"192.0.2.7:80", "/run/x", "[::1]:80"};
+    static const struct {
+        const char *ip;
+        bool by_both, by_the_first, by_one;
+    } rows[] = {
+        {"192.0.2.7", true, true, true},
+        {"192.0.2.8", true, true, false},
+        {"::1", true, false, true},
+        {"2001:db8::1", true, false, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct ip ip;
+        cr_assert(ip_parse(slice_of(rows[i].ip), &ip));
+        cr_expect(eq(int, binds_are_at(both, 2, &ip), rows[i].by_both), "%s", rows[i].ip);
+        cr_expect(eq(int, binds_are_at(both, 1, &ip), rows[i].by_the_first), "%s", rows[i].ip);
+        cr_expect(eq(int, binds_are_at(one, 3, &ip), rows[i].by_one), "%s", rows[i].ip);
+    }
+}
+
 Test(loopback, proxy_lines_are_for_listed_networks)
 {
     const char *const networks[] = {"192.0.2.0/24", "::1"};
