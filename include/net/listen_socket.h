@@ -31,3 +31,5 @@ enum listen_failure {
 };
 /* By its errno. */
 enum listen_failure listen_failure_of(int fd, int error);
+/* Tells in the log that nobody is accepted on this socket for a while, why, and what to do. */
+void listen_stuck_log(int fd, int error);

@@ -51,11 +51,13 @@ static void on_connect(void *context)
                 server->connections[server->connection_count++] = connection;
             continue;
         }
-        enum listen_failure failure = listen_failure_of(server->listen_fd, errno);
+        int error = errno;
+        enum listen_failure failure = listen_failure_of(server->listen_fd, error);
         if (failure == LISTEN_EMPTY)
             return;
         if (failure == LISTEN_STUCK) {
             main_timer_once(server->pause, PAUSE_MS);
+            listen_stuck_log(server->listen_fd, error);
             break;
         }
     }

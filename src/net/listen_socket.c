@@ -1,6 +1,10 @@
 /* Listening sockets: see net/listen_socket.h. */
 #include "net/listen_socket.h"
 
+#include "core/ip.h"
+#include "core/log.h"
+#include "core/memory.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -315,4 +319,55 @@ enum listen_failure listen_failure_of(int fd, int error)
     case EOPNOTSUPP: return LISTEN_LOST;
     default: return LISTEN_STUCK;
     }
+}
+
+static const char *reason_of(int error, const char **hint)
+{
+    *hint = NULL;
+    switch (error) {
+    case EMFILE:
+    case ENFILE: *hint = "raise LimitNOFILE= of the service"; return "no descriptor left";
+    case ENOBUFS:
+    case ENOMEM: return "out of memory";
+    case EAGAIN:
+    case EINVAL: *hint = "restart the service"; return "the listening socket was shut down";
+    default: return strerror(error);
+    }
+}
+
+/* As the configuration writes it; empty when there is no telling. For free(). */
+static char *own_address(int fd)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } own = {0};
+    socklen_t size = sizeof(own);
+    char text[IP_TEXT_SIZE];
+    struct ip ip;
+    size_t path_size = 0;
+
+    if (getsockname(fd, &own.any, &size) == 0 && size > offsetof(struct sockaddr_un, sun_path))
+        path_size = size - offsetof(struct sockaddr_un, sun_path);
+    if (own.any.sa_family == AF_UNIX && path_size > 0 && own.un.sun_path[0] == '\0')
+        return memory_format("unix:@%.*s", (int)path_size - 1, own.un.sun_path + 1);
+    if (own.any.sa_family == AF_UNIX)
+        return memory_format("unix:%.*s", (int)path_size, own.un.sun_path);
+    if (own.any.sa_family == AF_INET && ip_from_bytes(slice_from(&own.in.sin_addr, 4), &ip))
+        return memory_format("tcp:%s:%u", ip_print(&ip, text), ntohs(own.in.sin_port));
+    if (own.any.sa_family == AF_INET6 && ip_from_bytes(slice_from(&own.in6.sin6_addr, 16), &ip))
+        return memory_format("tcp:[%s]:%u", ip_print(&ip, text), ntohs(own.in6.sin6_port));
+    return memory_format("%s", "");
+}
+
+void listen_stuck_log(int fd, int error)
+{
+    const char *hint;
+    const char *reason = reason_of(error, &hint);
+    char *address = own_address(fd);
+    log_event(LOG_WARNING, "accept_paused", LOG_TEXT("address", address),
+              LOG_TEXT("reason", reason), LOG_TEXT("hint", hint));
+    free(address);
 }

@@ -55,30 +55,14 @@ static void on_pause_over(void *context)
     set_watches(context, MAIN_READ);
 }
 
-static const char *reason_of(int error, const char **hint)
-{
-    *hint = NULL;
-    switch (error) {
-    case EMFILE:
-    case ENFILE: *hint = "raise LimitNOFILE= of the service"; return "no descriptor left";
-    case ENOBUFS:
-    case ENOMEM: return "out of memory";
-    case EAGAIN:
-    case EINVAL: *hint = "restart the service"; return "the listening socket was shut down";
-    default: return strerror(error);
-    }
-}
-
 /* Refusing would be worse than waiting: HAProxy answers a refusal with more connections. */
-static void pause_accepting(struct listener *listener, int error)
+static void pause_accepting(struct listener *listener, int fd, int error)
 {
-    const char *hint;
-    const char *reason = reason_of(error, &hint);
     atomic_fetch_add_explicit(&listener->pauses, 1, memory_order_relaxed);
     listener->paused_mono_ms = clock_mono_ms();
     set_watches(listener, 0);
     main_timer_once(listener->pause, PAUSE_MS);
-    log_event(LOG_WARNING, "accept_paused", LOG_TEXT("reason", reason), LOG_TEXT("hint", hint));
+    listen_stuck_log(fd, error);
 }
 
 static void on_connect(void *context)
@@ -97,7 +81,7 @@ static void on_connect(void *context)
         switch (listen_failure_of(accepting->fd, error)) {
         case LISTEN_LOST: break;
         case LISTEN_EMPTY: return;
-        case LISTEN_STUCK: pause_accepting(listener, error); return;
+        case LISTEN_STUCK: pause_accepting(listener, accepting->fd, error); return;
         }
     }
 }

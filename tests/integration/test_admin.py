@@ -186,6 +186,11 @@ def test_status_tells_that_descriptors_ran_out(agent):
     with no_descriptors(stack.agents[0].pid), socket.socket(socket.AF_UNIX) as waiting:
         waiting.connect(str(stack.sockets[0]))
         wait_until(lambda: "accept_paused" in stack.agents[0].log(), "it is not taken", 30)
+        # Nor who asks for a page, which the log tells of as well.
+        with socket.create_connection(("127.0.0.1", stack.pages_port)):
+            paused = f"accept_paused address=tcp:127.0.0.1:{stack.pages_port} reason="
+            wait_until(lambda: paused in stack.agents[0].log(), "it is told", 30)
+    assert f"accept_paused address=unix:{stack.sockets[0]} reason=" in stack.agents[0].log()
     assert len(notices(stack, "accept_paused")) == 1
     flat = " ".join(stack.admin.run("status")[1].split())
     assert "had to wait because they could not be accepted" in flat and "raise LimitNOFILE=" in flat
