@@ -129,7 +129,10 @@ static void on_hello(struct turn *turn, const struct spop_frame *frame)
         return;
     }
     session->health_check = hello.health_check;
-    session->max_frame_bytes = negotiate_frame_bytes(hello.max_frame_bytes);
+    /* The check of HAProxy 3.1 and later names its default, and refuses more than `tune.bufsize`
+     * makes of that. Nothing follows it, so any size will do. */
+    session->max_frame_bytes =
+        hello.health_check ? SPOP_MIN_FRAME_BYTES : negotiate_frame_bytes(hello.max_frame_bytes);
 
     uint8_t *start = turn->output->position;
     spop_frame_begin(turn->output, SPOP_FRAME_AGENT_HELLO, 0, 0);
