@@ -32,8 +32,8 @@ MUST_CHECK bool ip_from_bytes(struct slice bytes, struct ip *ip);
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE]);
 bool ip_equal(const struct ip *a, const struct ip *b);
 bool ip_is_loopback(const struct ip *ip);
-/* Whether programs of this machine can be reached by IPv6: not where the kernel goes without it, and
- * not where it was turned off (net.ipv6.conf.all.disable_ipv6). */
+/* Whether programs of this machine can be reached by IPv6: not where the kernel goes without it,
+ * and not where it was turned off (net.ipv6.conf.all.disable_ipv6). */
 MUST_CHECK bool ip_v6_is_here(void);
 /* 0.0.0.0 or ::, which stand for every address of this machine. */
 bool ip_is_unspecified(const struct ip *ip);

@@ -128,24 +128,23 @@ static void look_at_binds(const struct host_look *look, const struct ip *ip)
 static void look_at_addresses(const struct host_look *look, const struct dns_addresses *addresses)
 {
     char text[IP_TEXT_SIZE];
-    const struct ip *elsewhere = NULL;
-    size_t here = 0;
+    size_t here = 0, elsewhere = addresses->count;
     for (size_t i = 0; i < addresses->count; i++) {
         const struct ip *ip = &addresses->items[i].ip;
         if (is_here(ip)) {
             here++;
             look_at_binds(look, ip);
-        } else if (elsewhere == NULL) {
-            elsewhere = ip;
+        } else if (elsewhere == addresses->count) {
+            elsewhere = i;
         }
     }
-    if (elsewhere != NULL)
+    if (elsewhere < addresses->count)
         find(look, DOCTOR_NOTE, DOCTOR_DNS,
              memory_format(
                  "nothing, where a router, another proxy or another machine answers there; "
                  "browsers and the CA prefer IPv6"),
-             "it leads to %s%s, which is no address of this machine", ip_print(elsewhere, text),
-             here > 0 ? " as well" : "");
+             "it leads to %s%s, which is no address of this machine",
+             ip_print(&addresses->items[elsewhere].ip, text), here > 0 ? " as well" : "");
 }
 
 static void on_addresses(void *context, const struct dns_addresses *addresses)
