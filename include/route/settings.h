@@ -24,6 +24,7 @@ struct settings {
 };
 
 /* Whether an upstream may have this address: inside upstream_allow, and never link-local,
- * multicast, unspecified, reserved or broadcast. */
+ * multicast, unspecified, reserved or broadcast, also where it is an IPv6 address that leads to
+ * such an IPv4 address (NAT64, 6to4). */
 bool settings_upstream_allowed(const struct settings *settings, const struct ip *address);
 void settings_free(struct settings *settings);

@@ -193,7 +193,7 @@ static bool check_allowed(const struct node *node, const struct configuration *c
     node_report(node, JSON_PART_VALUE, CODE_UPSTREAM_REFUSED,
                 memory_format("\"upstream_allow\" of the global file lists the networks that "
                               "tenants may use;\nlink-local, multicast, broadcast and unspecified "
-                              "addresses are never allowed"),
+                              "addresses are never allowed, nor clouds' metadata"),
                 "no tenant may have an upstream at %s", ip_print(&upstream->address, text));
     return false;
 }

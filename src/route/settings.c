@@ -4,10 +4,30 @@
 #include <stdlib.h>
 
 /* Where no upstream can be: "this network", link-local (cloud metadata lives there), multicast,
- * reserved and broadcast. */
+ * reserved and broadcast; and where Amazon's and Google's metadata is by IPv6. */
 static const struct ip_network NEVER[] = {
-    {{{0}, IP_V4}, 8},   {{{169, 254}, IP_V4}, 16},   {{{224}, IP_V4}, 4},  {{{240}, IP_V4}, 4},
-    {{{0}, IP_V6}, 128}, {{{0xfe, 0x80}, IP_V6}, 10}, {{{0xff}, IP_V6}, 8},
+    {{{0}, IP_V4}, 8},
+    {{{169, 254}, IP_V4}, 16},
+    {{{224}, IP_V4}, 4},
+    {{{240}, IP_V4}, 4},
+    {{{0}, IP_V6}, 128},
+    {{{0xfe, 0x80}, IP_V6}, 10},
+    {{{0xff}, IP_V6}, 8},
+    {{{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54}, IP_V6}, 128},
+    {{{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54}, IP_V6}, 128},
+};
+
+/* Where routers make IPv4 of IPv6, of the address that begins at a byte: NAT64 (RFC 6052, RFC
+ * 8215), SIIT (RFC 2765), compatible addresses (RFC 4291) and 6to4 (RFC 3056). */
+static const struct {
+    struct ip_network network;
+    unsigned at;
+} MADE_IPV4[] = {
+    {{{{0x00, 0x64, 0xff, 0x9b}, IP_V6}, 96}, 12},
+    {{{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, IP_V6}, 48}, 12},
+    {{{{[8] = 0xff, 0xff}, IP_V6}, 96}, 12},
+    {{{{0}, IP_V6}, 96}, 12},
+    {{{{0x20, 0x02}, IP_V6}, 16}, 2},
 };
 
 static bool any_contains(const struct ip_network *networks, size_t count, const struct ip *ip)
@@ -18,9 +38,21 @@ static bool any_contains(const struct ip_network *networks, size_t count, const 
     return false;
 }
 
+static bool is_never_allowed(const struct ip *address)
+{
+    bool never = address->family == IP_NONE || any_contains(NEVER, COUNT_OF(NEVER), address);
+    for (size_t i = 0; i < COUNT_OF(MADE_IPV4) && !never && !ip_is_loopback(address); i++) {
+        struct ip made;
+        never = ip_network_contains(&MADE_IPV4[i].network, address) &&
+                ip_from_bytes(slice_from(address->bytes + MADE_IPV4[i].at, 4), &made) &&
+                any_contains(NEVER, COUNT_OF(NEVER), &made);
+    }
+    return never;
+}
+
 bool settings_upstream_allowed(const struct settings *settings, const struct ip *address)
 {
-    if (address->family == IP_NONE || any_contains(NEVER, COUNT_OF(NEVER), address))
+    if (is_never_allowed(address))
         return false;
     return settings->upstream_allow_count == 0 ||
            any_contains(settings->upstream_allow, settings->upstream_allow_count, address);

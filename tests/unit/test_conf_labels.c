@@ -52,7 +52,7 @@ Test(conf_labels, what_scripts_and_spreadsheets_write)
                  "      = \"upstream_allow\" of the global file lists the networks that tenants "
                  "may use;\n"
                  "      = link-local, multicast, broadcast and unspecified addresses "
-                 "are never allowed\n"),
+                 "are never allowed, nor clouds' metadata\n"),
               "%s", said);
     const struct label_map *labels = fixture_tenant(fixture, "fleet")->labels;
     cr_expect(eq(sz, labels->count, 5));

@@ -350,15 +350,23 @@ static bool allowed(const struct settings *settings, const char *address)
 Test(settings, upstreams)
 {
     static const char *const NEVER[] = {
-        "0.0.0.0",         "0.1.2.3",   "169.254.169.254", "224.0.0.1",
-        "239.255.255.255", "240.0.0.1", "255.255.255.255", "::",
-        "fe80::1",         "febf::1",   "ff02::1",         "::ffff:169.254.169.254"};
+        "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "239.255.255.255", "240.0.0.1",
+        "255.255.255.255", "::", "fe80::1", "febf::1", "ff02::1", "::ffff:169.254.169.254",
+        /* the same in what is translated or tunnelled to IPv4 */
+        "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "::ffff:0:a9fe:a9fe", "::a9fe:a9fe",
+        "2002:a9fe:a9fe::1", "64:ff9b::", "2002:e000:1::",
+        /* where clouds tell their machines' secrets by IPv6 */
+        "fd00:ec2::254", "fd20:ce::254"};
     struct settings any = {0};
     for (size_t i = 0; i < COUNT_OF(NEVER); i++)
         cr_expect_not(allowed(&any, NEVER[i]), "%s", NEVER[i]);
     cr_expect(allowed(&any, "127.0.0.1"));
     cr_expect(allowed(&any, "::1"));
     cr_expect(allowed(&any, "203.0.113.9"));
+    cr_expect(allowed(&any, "64:ff9b::cb00:7109"));
+    cr_expect(allowed(&any, "2002:cb00:7109::1"));
+    cr_expect(allowed(&any, "fd00:ec2::253"));
+    cr_expect(allowed(&any, "2001:db8::a9fe:a9fe"));
     const struct ip nowhere = {.family = IP_NONE};
     cr_expect_not(settings_upstream_allowed(&any, &nowhere));
 
