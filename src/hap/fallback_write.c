@@ -74,13 +74,16 @@ static void put_lookup(const struct page *page)
         map, map);
 }
 
-/* As the agent's answer would be: agent/answer.h. */
+/* As the agent's answer would be: agent/answer.h. A mask makes 192.0.2.7 of ::ffff:192.0.2.7, which
+ * PROXY lines of senders with sockets for both tell (and of 6to4, which is left as it is). */
 static void put_variables(const struct page *page)
 {
     put_text(page, "    acl fallback var(txn.owui.fb) -m found\n"
                    "    http-request set-var(txn.owui.ok) bool(true) if fallback\n"
                    "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
                    "    http-request set-var(txn.owui.ip) src if fallback\n"
+                   "    http-request set-var(txn.owui.ip) src,ipmask(32) if fallback "
+                   "{ src -m beg ::ffff: }\n"
                    "    http-request set-var(txn.owui.proto) ssl_fc,iif(https,http) if fallback\n"
                    "    http-request set-var(txn.owui.fport) ssl_fc,iif(443,80) if fallback\n"
                    "    http-request set-var(txn.owui.fport) req.fhdr(host),field(2,:) if fallback "

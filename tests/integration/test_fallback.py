@@ -661,6 +661,35 @@ def test_what_a_proxy_says_is_not_believed_without_the_agent(small, upstreams):
     assert told.header("X-Forwarded-Proto") == "http"
 
 
+PROXY_LINES = {
+    "TCP4 203.0.113.9 192.0.2.1": "203.0.113.9",
+    "TCP6 ::ffff:203.0.113.9 ::ffff:192.0.2.1": "203.0.113.9",
+    "TCP6 2001:db8::9 2001:db8::1": "2001:db8::9",
+    "TCP6 2002:cb00:7109::9 2001:db8::1": "2002:cb00:7109::9",
+    "TCP6 64:ff9b::203.0.113.9 2001:db8::1": "64:ff9b::cb00:7109",
+    "TCP6 ::ffff:0:203.0.113.9 2001:db8::1": "::ffff:0:cb00:7109",
+    "TCP6 ::1 ::1": "::1",
+}
+
+
+def test_a_client_of_a_proxy_line_is_who_it_is_with_the_agent(small):
+    sender = "127.0.5.1"
+    stack, fallback = small(haproxy_changes={"proxy_protocol": {"from": [f"{sender}/32"]}})
+    stack.start()
+    fallback.wait_for(lambda held: held)
+
+    def clients():
+        for line in PROXY_LINES:
+            first = f"PROXY {line} 4711 80\r\n".encode()
+            told = echo(stack.http_port, "chat.alpha.test", source=sender, first=first)
+            assert told.header("X-Forwarded-For") == told.header("X-Real-IP")
+            yield told.header("X-Real-IP")
+
+    assert list(clients()) == list(PROXY_LINES.values())
+    fallback.kill_agents()
+    assert list(clients()) == list(PROXY_LINES.values())
+
+
 def test_a_label_that_was_asked_for_is_in_the_map(small, upstreams):
     port = upstreams["alpha"].port
     names = {"hosts": ["*.names.test"], "upstream": f"http://{{1}}:{port}", **PLAIN}
