@@ -50,8 +50,8 @@ bool networks_contain(const struct networks *networks, const struct ip *ip);
 /* What HAProxy counts and how long it waits; 0: what holds for everybody. */
 struct limits {
     unsigned requests_per_10s;
-    unsigned signin_per_minute_per_ip;
-    unsigned signin_per_minute_per_subnet; /* /24 or /64 */
+    unsigned signin_per_minute_per_ip;     /* of IPv6 its /64 */
+    unsigned signin_per_minute_per_subnet; /* /24 or /56 */
     unsigned websockets;                   /* open at one time */
     uint64_t max_body_bytes;
     unsigned server_timeout_ms;

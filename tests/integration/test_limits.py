@@ -234,14 +234,31 @@ def test_no_header_moves_the_count(limits, header):
     assert tried == [200] * 3 + [429] * 2
 
 
-def test_behind_a_proxy_the_client_counts(limits):
-    def by_proxy(client):
-        headers = [("X-Forwarded-For", f"6.6.6.6, {client}")]
-        return sign_in(limits, "signs2.test", TRUSTED_PROXY, headers=headers)
+def by_proxy(limits, client, host="signs2.test"):
+    headers = [("X-Forwarded-For", f"6.6.6.6, {client}")]
+    return sign_in(limits, host, TRUSTED_PROXY, headers=headers)
 
-    assert [by_proxy("203.0.113.9") for _ in range(4)] == [200] * 3 + [429]
-    assert by_proxy("203.0.113.10") == 200
-    assert [by_proxy("2001:db8::9") for _ in range(4)] == [200] * 3 + [429]
+
+def test_behind_a_proxy_the_client_counts(limits):
+    assert [by_proxy(limits, "203.0.113.9") for _ in range(4)] == [200] * 3 + [429]
+    assert by_proxy(limits, "203.0.113.10") == 200
+    assert [by_proxy(limits, "2001:db8::9") for _ in range(4)] == [200] * 3 + [429]
+
+
+def test_who_has_an_ipv6_address_has_the_64_bits_behind_its_network(limits):
+    tried = [by_proxy(limits, f"2001:db8::{i}:{i}") for i in range(1, 5)]
+    assert tried == [200] * 3 + [429]
+    assert by_proxy(limits, "2001:db8:0:1::1") == 200  # somebody else
+    table = limits.runtime("show table owui_signin")
+    assert "key=signs2/2001:db8:: " in table, table
+
+
+def test_sign_ins_from_an_ipv6_subnet(limits):
+    tried = [by_proxy(limits, f"2001:db8:0:{i}::1", "signs.test") for i in range(6)]
+    assert tried == [200] * 5 + [429]
+    assert by_proxy(limits, "2001:db8:0:100::1", "signs.test") == 200
+    table = limits.runtime("show table owui_signin")
+    assert "key=signs/2001:db8::/net " in table, table
 
 
 # --- bodies -------------------------------------------------------------------------------------
