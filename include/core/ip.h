@@ -35,6 +35,8 @@ bool ip_is_loopback(const struct ip *ip);
 /* Whether programs of this machine can be reached by IPv6: not where the kernel goes without it,
  * and not where it was turned off (net.ipv6.conf.all.disable_ipv6). */
 MUST_CHECK bool ip_v6_is_here(void);
+/* Whether this machine knows a way to the address; nothing is sent. */
+MUST_CHECK bool ip_has_route(const struct ip *ip);
 /* 0.0.0.0 or ::, which stand for every address of this machine. */
 bool ip_is_unspecified(const struct ip *ip);
 

@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "core/memory.h"
+#include "resolver.h"
 #include "route/check.h"
 
 #include <stdio.h>
@@ -13,10 +14,11 @@ struct server_look {
     struct doctor *doctor;
     const struct tenant *tenant;
     const struct upstream *upstream;
-    char *url;        /* "http://10.0.0.1:3000" */
-    char *place;      /* of the tenant in its file */
-    char *address;    /* where to connect to */
-    bool asks_health; /* it does not know /ready */
+    char *url;            /* "http://10.0.0.1:3000" */
+    char *place;          /* of the tenant in its file */
+    char *address;        /* where to connect to */
+    size_t address_count; /* that its name has */
+    bool asks_health;     /* it does not know /ready */
     struct http_look ready, health, version;
 };
 
@@ -100,11 +102,15 @@ static void on_ready(void *context, const struct http_probe_answer *answer)
         return;
     }
     doctor_made(look->doctor, DOCTOR_SERVER);
+    char *place = look->address_count > 1 ? memory_format(" (%s, one of its %zu addresses)",
+                                                          look->address, look->address_count)
+                                          : memory_copy_text(SLICE(""));
     char *message = answer->result == HTTP_PROBE_REFUSED
-                        ? memory_format("nobody listens there: is Open WebUI running?")
-                        : memory_format("it cannot be asked: %s", answer->failure);
+                        ? memory_format("nobody listens there%s: is Open WebUI running?", place)
+                        : memory_format("it cannot be asked%s: %s", place, answer->failure);
     find(look, DOCTOR_ERROR, upstream_line(look), message);
     free(message);
+    free(place);
 }
 
 static void begin(struct server_look *look, const struct ip *ip)
@@ -115,11 +121,31 @@ static void begin(struct server_look *look, const struct ip *ip)
     ask_server(look, &look->ready, "/ready", on_ready);
 }
 
+/* The one that HAProxy goes to; of family IP_NONE: none that an upstream may have. */
+static struct ip choose(const struct server_look *look, const struct dns_addresses *addresses)
+{
+    const struct settings *settings = look->doctor->whole.configuration->settings;
+    struct ip chosen = {0};
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct ip *ip = &addresses->items[i].ip;
+        if (settings_upstream_allowed(settings, ip) && resolver_prefers(ip, &chosen))
+            chosen = *ip;
+    }
+    return chosen;
+}
+
 static void on_addresses(void *context, const struct dns_addresses *addresses)
 {
     struct server_look *look = context;
-    if (addresses->status == DNS_FOUND && addresses->count > 0) {
-        begin(look, &addresses->items[0].ip);
+    const struct ip chosen = choose(look, addresses);
+    look->address_count = addresses->count;
+    if (chosen.family != IP_NONE) {
+        begin(look, &chosen);
+    } else if (addresses->status == DNS_FOUND) {
+        doctor_made(look->doctor, DOCTOR_SERVER);
+        find(look, DOCTOR_ERROR,
+             memory_format("\"upstream_allow\" in %s", look->doctor->configuration_path),
+             "none of its addresses is in upstream_allow");
     } else if (addresses->status != DNS_CANCELLED) {
         doctor_made(look->doctor, DOCTOR_SERVER);
         char *message = memory_format("its name has no address: %s",

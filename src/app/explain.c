@@ -10,6 +10,7 @@
 #include "core/time_text.h"
 #include "explain_identity.h"
 #include "explain_recorded.h"
+#include "resolver.h"
 #include "seal_file.h"
 #include "terminal.h"
 #include "view.h"
@@ -188,22 +189,24 @@ static bool resolve(const char *host, const struct settings *settings, struct ip
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    bool is_found = false;
     if (ip_parse(slice_of(host), address))
         return settings_upstream_allowed(settings, address);
     if (getaddrinfo(host, NULL, &hints, &found) != 0)
         return false;
-    for (const struct addrinfo *item = found; item != NULL && !is_found; item = item->ai_next) {
+    *address = (struct ip){0};
+    for (const struct addrinfo *item = found; item != NULL; item = item->ai_next) {
+        struct ip ip;
         const void *bytes =
             item->ai_family == AF_INET
                 ? (const void *)&((const struct sockaddr_in *)(const void *)item->ai_addr)->sin_addr
                 : (const void *)&((const struct sockaddr_in6 *)(const void *)item->ai_addr)
                       ->sin6_addr;
-        is_found = ip_from_bytes(slice_from(bytes, item->ai_family == AF_INET ? 4 : 16), address) &&
-                   settings_upstream_allowed(settings, address);
+        if (ip_from_bytes(slice_from(bytes, item->ai_family == AF_INET ? 4 : 16), &ip) &&
+            settings_upstream_allowed(settings, &ip) && resolver_prefers(&ip, address))
+            *address = ip;
     }
     freeaddrinfo(found);
-    return is_found;
+    return address->family != IP_NONE;
 }
 
 /* Puts what the daemon would have by now in the registry: the tenant with its address, or the

@@ -56,12 +56,16 @@ static void name_free(struct name *name)
     free(name);
 }
 
-/* The order in which addresses are preferred: IPv4 first, then by their bytes. */
-static bool comes_before(const struct ip *a, const struct ip *b)
+/* IPv4 is what Open WebUI listens on unless told. A machine that has no IPv4 has no way to it,
+ * though the name has such an address for others. */
+bool resolver_prefers(const struct ip *ip, const struct ip *other)
 {
-    if (a->family != b->family)
-        return a->family < b->family;
-    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) < 0;
+    if (other->family == IP_NONE)
+        return true;
+    if (ip->family == other->family)
+        return memcmp(ip->bytes, other->bytes, sizeof(ip->bytes)) < 0;
+    bool has_route = ip_has_route(ip);
+    return has_route != ip_has_route(other) ? has_route : ip->family < other->family;
 }
 
 /* Chooses among the answers; `*ttl_s` is the shortest of all. False when none may be used. */
@@ -69,7 +73,7 @@ static bool choose(const struct name *name, const struct dns_addresses *answers,
                    int *ttl_s)
 {
     const struct resolver_events *events = &name->resolver->events;
-    bool found = false;
+    *chosen = (struct ip){0};
     *ttl_s = INT32_MAX;
     for (size_t i = 0; i < answers->count; i++) {
         const struct ip *address = &answers->items[i].ip;
@@ -77,13 +81,11 @@ static bool choose(const struct name *name, const struct dns_addresses *answers,
             continue;
         if (answers->items[i].ttl_s < *ttl_s)
             *ttl_s = answers->items[i].ttl_s;
-        bool is_in_use = ip_equal(address, &name->address);
-        if (!found || is_in_use ||
-            (!ip_equal(chosen, &name->address) && comes_before(address, chosen)))
+        bool is_chosen = chosen->family != IP_NONE && ip_equal(chosen, &name->address);
+        if (ip_equal(address, &name->address) || (!is_chosen && resolver_prefers(address, chosen)))
             *chosen = *address;
-        found = true;
     }
-    return found;
+    return chosen->family != IP_NONE;
 }
 
 static void start_queued(struct resolver *resolver);

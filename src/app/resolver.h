@@ -3,8 +3,9 @@
  *
  * An answer is kept for its TTL, at least RESOLVE_MIN_S and at most the configured interval. When
  * asking fails, the last good address stays. Which of a name's addresses counts is stable: the one
- * in use as long as it is among the answers, else the smallest that the filter lets through. The
- * filter looks at addresses, not names, so that a name cannot be rebound to where it may not point.
+ * in use as long as it is among the answers, else the first by resolver_prefers() of those that the
+ * filter lets through. The filter looks at addresses, not names, so that a name cannot be rebound
+ * to where it may not point.
  */
 #pragma once
 
@@ -12,6 +13,10 @@
 #include "net/main_loop.h"
 
 struct resolver;
+
+/* Whether a name that has both leads to `ip` rather than to `other` (IP_NONE: to nothing yet): to
+ * what this machine has a way to, to IPv4, or to the smaller one. */
+MUST_CHECK bool resolver_prefers(const struct ip *ip, const struct ip *other);
 
 enum { RESOLVE_MIN_S = 5, RESOLVE_NEGATIVE_S = 30 };
 

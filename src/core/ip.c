@@ -107,6 +107,22 @@ bool ip_v6_is_here(void)
     return is_here;
 }
 
+/* A datagram socket that is connected has been given a way, and sends nothing. */
+bool ip_has_route(const struct ip *ip)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(1)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(1)};
+    bool is_v6 = ip->family == IP_V6;
+    memcpy(&four.sin_addr, ip->bytes, sizeof(four.sin_addr));
+    memcpy(&six.sin6_addr, ip->bytes, sizeof(six.sin6_addr));
+    const void *to = is_v6 ? (const void *)&six : (const void *)&four;
+    int fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool has_route = fd >= 0 && connect(fd, to, is_v6 ? sizeof(six) : sizeof(four)) == 0;
+    if (fd >= 0)
+        close(fd);
+    return has_route;
+}
+
 bool ip_is_unspecified(const struct ip *ip)
 {
     const struct ip none = {.family = ip->family};
