@@ -40,6 +40,7 @@ MUST_CHECK bool ip_has_route(const struct ip *ip);
 /* 0.0.0.0 or ::, which stand for every address of this machine. */
 bool ip_is_unspecified(const struct ip *ip);
 
-/* "10.0.0.0/8", "2001:db8::/32", or an address alone. Host bits must be zero. */
+/* "10.0.0.0/8", "2001:db8::/32", or an address alone; "::ffff:10.0.0.0/104" is the first of these.
+ * Host bits must be zero. */
 MUST_CHECK bool ip_network_parse(struct slice text, struct ip_network *network);
 bool ip_network_contains(const struct ip_network *network, const struct ip *ip);

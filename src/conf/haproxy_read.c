@@ -131,10 +131,16 @@ static void read_group(const struct node *node, void *target)
         node_plain_name(node, group);
 }
 
+/* HAProxy is told networks of IPv4 as such, however they are written. */
 static char *check_network(const struct node *element, struct slice text)
 {
+    char address[IP_TEXT_SIZE];
     struct ip_network network;
-    return node_network(element, &network) ? memory_copy_text(text) : NULL;
+    if (!node_network(element, &network))
+        return NULL;
+    if (network.ip.family == IP_V4 && memchr(text.data, ':', text.size) != NULL)
+        return memory_format("%s/%u", ip_print(&network.ip, address), network.prefix_bits);
+    return memory_copy_text(text);
 }
 
 static void read_from(const struct node *node, void *target)

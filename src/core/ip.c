@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const uint8_t MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+enum { MAPPED_BITS = 96 };
+
+static const uint8_t MAPPED_PREFIX[MAPPED_BITS / 8] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 bool ip_from_bytes(struct slice bytes, struct ip *ip)
 {
@@ -177,8 +179,10 @@ bool ip_network_parse(struct slice text, struct ip_network *network)
         address = slice_head(text, (size_t)(slash - text.data));
     if (!ip_parse(address, &network->ip))
         return false;
+    bool is_mapped = network->ip.family == IP_V4 && memchr(text.data, ':', text.size) != NULL;
     unsigned limit = network->ip.family == IP_V4 ? 32 : 128;
-    unsigned bits = limit;
+    unsigned before = is_mapped ? MAPPED_BITS : 0;
+    unsigned bits = before + limit;
     if (slash != NULL) {
         struct slice digits = slice_skip(text, address.size + 1);
         if (digits.size == 0 || digits.size > 3)
@@ -190,8 +194,8 @@ bool ip_network_parse(struct slice text, struct ip_network *network)
             bits = bits * 10 + (unsigned)(digits.data[i] - '0');
         }
     }
-    if (bits > limit)
+    if (bits < before || bits - before > limit)
         return false;
-    network->prefix_bits = (uint8_t)bits;
+    network->prefix_bits = (uint8_t)(bits - before);
     return host_bits_are_zero(network);
 }

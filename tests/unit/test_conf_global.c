@@ -86,7 +86,8 @@ Test(conf_global, every_key_is_read)
         "  \"fallback_map\": \"/var/f.map\","
         "  \"decision_map\": \"/var/d.map\","
         "  \"chroot\": \"/var/lib/haproxy\", \"user\": \"h\", \"group\": null,"
-        "  \"upstream_ca_file\": \"/etc/ca.pem\", \"proxy_protocol\": {\"from\": [\"10.0.0.1\"]},"
+        "  \"upstream_ca_file\": \"/etc/ca.pem\", \"proxy_protocol\": {\"from\": [\"10.0.0.1\", "
+        "\"::ffff:10.1.0.0/112\"]},"
         "  \"timeouts\": {\"connect\": \"1s\", \"http_request\": \"2s\", \"keep_alive\": \"3s\","
         "    \"client\": \"4s\", \"server\": \"1h\", \"tunnel\": \"1d\", \"agent\": \"90ms\"},"
         "  \"backends\": {\"big\": {\"servers\": [\"10.2.0.1:80\", \"b.test:80\"], \"check\": "
@@ -131,6 +132,7 @@ Test(conf_global, every_key_is_read)
     cr_assert(eq(str, haproxy->user, "h"));
     cr_assert(haproxy->group == NULL);
     cr_assert(eq(str, haproxy->proxy_protocol_from[0], "10.0.0.1"));
+    cr_assert(eq(str, haproxy->proxy_protocol_from[1], "10.1.0.0/16"));
     const struct hap_timeouts *timeouts = &haproxy->timeouts;
     cr_assert(eq(uint, timeouts->connect_ms, 1000));
     cr_assert(eq(uint, timeouts->http_request_ms, 2000));

@@ -65,6 +65,9 @@ Test(ip, networks_hold_what_they_should)
     cr_assert(network_holds("fd00:20::/28", "fd00:2f:1::9"));
     cr_assert_not(network_holds("fd00:20::/28", "fd00:30::"));
     cr_assert(network_holds("127.0.0.0/8", "::ffff:127.0.0.1"));
+    cr_assert(network_holds("::ffff:127.0.0.0/104", "127.1.2.3"));
+    cr_assert_not(network_holds("::ffff:127.0.0.0/104", "128.0.0.1"));
+    cr_assert(network_holds("::ffff:0:0/96", "192.0.2.7"));
     cr_assert(network_holds("192.0.2.7", "192.0.2.7"));
     cr_assert(network_holds("192.0.2.128/25", "192.0.2.200"));
     cr_assert_not(network_holds("192.0.2.128/25", "192.0.2.100"));
@@ -77,8 +80,9 @@ Test(ip, what_is_not_an_address_is_refused)
     struct ip ip;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         cr_expect_not(ip_parse(slice_of(bad[i]), &ip), "%s", bad[i]);
-    const char *bad_networks[] = {"10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/8x",
-                                  "::/129"};
+    const char *bad_networks[] = {
+        "10.0.0.1/8", "10.0.0.0/33",       "10.0.0.0/",     "10.0.0.0/8x",
+        "::/129",     "::ffff:10.0.0.0/8", "::ffff:0:0/95", "::ffff:10.0.0.0/129"};
     struct ip_network network;
     for (size_t i = 0; i < COUNT_OF(bad_networks); i++)
         cr_expect_not(ip_network_parse(slice_of(bad_networks[i]), &network), "%s", bad_networks[i]);
