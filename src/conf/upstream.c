@@ -49,6 +49,8 @@ static bool split_authority(struct slice text, struct authority *authority)
     return authority->port.size > 0;
 }
 
+#define BRACKETS "an IPv6 address stands in brackets, and nothing else does"
+
 /* "{1}.internal": every part must be what a host name may hold. */
 static bool read_host_template(const struct node *node, struct slice url, struct slice host,
                                struct upstream *upstream)
@@ -81,22 +83,32 @@ static bool read_host_template(const struct node *node, struct slice url, struct
 static bool read_host_name(const struct node *node, struct slice url, struct authority *authority,
                            struct upstream *upstream)
 {
+    char text[IP_TEXT_SIZE];
     bool address = ip_parse(authority->host, &upstream->address);
     bool colon = memchr(authority->host.data, ':', authority->host.size) != NULL;
     if (address && colon != authority->brackets)
-        return syntax_error(node, url, "an IPv6 address stands in brackets, and nothing else does",
-                            NULL);
+        return syntax_error(node, url, BRACKETS, NULL);
     if (!address && (authority->brackets || !server_name_valid(authority->host)))
         return syntax_error(node, url, "the host is neither a name nor an address", NULL);
-    upstream->host = memory_copy_text(authority->host);
+    upstream->host = address ? memory_format("%s", ip_print(&upstream->address, text))
+                             : memory_copy_text(authority->host);
     ascii_lower_text(upstream->host);
     return true;
+}
+
+/* An IPv6 address without brackets, which may end in what is meant to be a port. */
+static bool is_bare_v6(struct slice text)
+{
+    struct ip ip;
+    return ip_parse(text, &ip) && memchr(text.data, ':', text.size) != NULL;
 }
 
 static bool read_host(const struct node *node, struct slice url, struct slice text,
                       struct upstream *upstream)
 {
     struct authority authority;
+    if (is_bare_v6(text))
+        return syntax_error(node, url, BRACKETS, NULL);
     upstream->port = upstream->scheme == UPSTREAM_HTTP ? 80 : 443;
     if (!split_authority(text, &authority) ||
         (authority.port.size > 0 && !ip_port_parse(authority.port, &upstream->port)))

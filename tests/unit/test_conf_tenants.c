@@ -48,6 +48,8 @@ static const struct {
     {"\"http://open_webui:8080/\"", UPSTREAM_HTTP, "open_webui", NULL, 8080, IP_NONE},
     {"\"https://Chat.Internal\"", UPSTREAM_HTTPS, "chat.internal", "chat.internal", 443, IP_NONE},
     {"\"http://[fd00::1]:3000\"", UPSTREAM_HTTP, "fd00::1", NULL, 3000, IP_V6},
+    {"\"http://[FD00:0::1]:3000\"", UPSTREAM_HTTP, "fd00::1", NULL, 3000, IP_V6},
+    {"\"http://[::ffff:127.0.0.1]:3000\"", UPSTREAM_HTTP, "127.0.0.1", NULL, 3000, IP_V4},
     {"\"https://10.0.0.1:8443\", \"upstream_tls\": {\"verify\": false}", UPSTREAM_HTTPS_NO_VERIFY,
      "10.0.0.1", NULL, 8443, IP_V4},
     {"\"https://10.0.0.1\", \"upstream_tls\": {\"server_name\": \"C.i\"}", UPSTREAM_HTTPS,
