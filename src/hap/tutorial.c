@@ -7,6 +7,7 @@
  */
 #include "hap/tutorial.h"
 
+#include "core/ip.h"
 #include "core/memory.h"
 
 #include <stdarg.h>
@@ -461,6 +462,22 @@ static void judge_whole(struct reading *reading)
 /* -- Second pass: from conditions to tenants ----------------------------------------------------
  */
 
+/* "[fd00::7]:3000" for HAProxy's "ipv6@fd00::7:3000", of which what is behind the last colon is the
+ * port; others as they are. */
+static char *server_address(struct slice text)
+{
+    struct ip ip;
+    if (slice_starts_with(text, SLICE("ipv4@")) || slice_starts_with(text, SLICE("ipv6@")))
+        text = slice_skip(text, 5);
+    const char *colon = text.size > 0 ? memrchr(text.data, ':', text.size) : NULL;
+    if (colon == NULL)
+        return memory_copy_text(text);
+    struct slice host = slice_head(text, (size_t)(colon - text.data));
+    bool is_bare = ip_parse(host, &ip) && memchr(host.data, ':', host.size) != NULL;
+    return memory_format(is_bare ? "[%.*s]%.*s" : "%.*s%.*s", SLICE_PRINT(host),
+                         SLICE_PRINT(slice_skip(text, host.size)));
+}
+
 static struct tutorial_tenant *tenant_for(struct reading *reading, const struct server *server)
 {
     struct tutorial *tutorial = reading->tutorial;
@@ -472,7 +489,7 @@ static struct tutorial_tenant *tenant_for(struct reading *reading, const struct 
     struct tutorial_tenant *tenant = &tutorial->tenants[tutorial->tenant_count++];
     *tenant = (struct tutorial_tenant){
         .backend = memory_copy_text(server->backend),
-        .server = memory_copy_text(server->address),
+        .server = server_address(server->address),
         .tls = server->options.tls,
         .no_verify = server->options.no_verify,
     };

@@ -346,3 +346,28 @@ Test(tutorial, what_is_right_is_not_complained_about)
         cr_expect(eq(int, tutorial.notes[i].kind, TUTORIAL_LEFT), "%s", tutorial.notes[i].text);
     tutorial_fini(&tutorial);
 }
+
+Test(tutorial, addresses_of_servers_as_haproxy_has_them)
+{
+    static const struct {
+        const char *address;
+        const char *expected;
+    } SERVERS[] = {
+        {"10.0.0.1:3000", "10.0.0.1:3000"},
+        {"ipv4@10.0.0.1:3000", "10.0.0.1:3000"},
+        {"[fd00::7]:3000", "[fd00::7]:3000"},
+        {"fd00::7:3000", "[fd00::7]:3000"},
+        {"ipv6@fd00::7:3000", "[fd00::7]:3000"},
+        {"ipv6@[fd00::7]:3000", "[fd00::7]:3000"},
+        {"chat.internal:3000", "chat.internal:3000"},
+        {"ipv6@chat.internal:3000", "chat.internal:3000"},
+    };
+    for (size_t i = 0; i < COUNT_OF(SERVERS); i++) {
+        char *expected = memory_format("a: a.test -> %s\n", SERVERS[i].expected);
+        expect_tenants(memory_format("frontend f\n  use_backend a if { hdr(host) a.test }\n"
+                                     "backend a\n  server s %s check\n",
+                                     SERVERS[i].address),
+                       expected);
+        free(expected);
+    }
+}
