@@ -1,20 +1,20 @@
 /* Whether HAProxy can have its ports: see setup.h. One that another program holds would otherwise
  * be found out by a HAProxy that does not start, when the one before has been stopped. */
-#include "core/ip.h"
 #include "core/memory.h"
 #include "net/listener.h"
 #include "setup.h"
 #include "setup_run.h"
-#include "sidecar/loopback.h"
 #include "terminal.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* As HAProxy binds: beside the HAProxy that runs, and beside nobody who does not share. */
+/* As HAProxy binds: beside the HAProxy that runs, beside nobody who does not share, and to [::] for
+ * IPv6 alone. */
 static bool is_taken(const struct listen_address *address)
 {
     const int yes = 1;
@@ -22,57 +22,71 @@ static bool is_taken(const struct listen_address *address)
     int fd = socket(socket_address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool taken = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
                  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes)) == 0 &&
+                 (socket_address->sa_family != AF_INET6 ||
+                  setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes)) == 0) &&
                  bind(fd, socket_address, address->socket_size) != 0 && errno == EADDRINUSE;
     if (fd >= 0)
         close(fd);
     return taken;
 }
 
-/* "nginx (pid 4711)" of `users:(("nginx",pid=4711,fd=6))`; for free(). */
-static char *holder_of(uint16_t port)
+/* "nginx (pid 4711)" of `users:(("nginx",pid=4711,fd=6))`; for free(). A HAProxy shares its ports,
+ * so that it is the last to be told of. */
+static char *holder_of(const char *port)
 {
-    char filter[32], name[64];
-    char *output = NULL;
+    char *filter = memory_format("sport = :%s", port);
+    char *output = NULL, *holder = NULL;
+    char name[64];
     unsigned pid;
-    snprintf(filter, sizeof(filter), "sport = :%u", port);
     const char *const command[] = {"ss", "-Hltnp", filter, NULL};
-    const char *users =
-        setup_run(command, &output) == 0 && output != NULL ? strstr(output, "users:((\"") : NULL;
-    char *holder = users != NULL && sscanf(users, "users:((\"%63[^\"]\",pid=%u", name, &pid) == 2
-                       ? memory_format("%s (pid %u)", name, pid)
-                       : memory_format("another program (ss -ltnp tells which)");
+    const char *user = setup_run(command, &output) == 0 ? output : NULL;
+    while (user != NULL && (user = strstr(user, "(\"")) != NULL) {
+        if (sscanf(user, "(\"%63[^\"]\",pid=%u", name, &pid) == 2 &&
+            (holder == NULL || strcmp(name, "haproxy") != 0)) {
+            free(holder);
+            holder = memory_format("%s (pid %u)", name, pid);
+            if (strcmp(name, "haproxy") != 0)
+                break;
+        }
+        user++;
+    }
+    free(filter);
     free(output);
-    return holder;
+    return holder != NULL ? holder : memory_format("another program (ss -ltnp tells which)");
 }
 
-static bool is_free(const char *address, const char *key)
+/* "tcp:0.0.0.0:80" for "*:80" or ":80". */
+static bool is_free(const char *bind)
 {
-    struct ip ip;
-    uint16_t port;
     struct listen_address own;
-    char *text = memory_format("tcp:%s", address);
-    bool taken = ip_parse_with_port(slice_of(address), &ip, &port) &&
-                 listen_address_parse(slice_of(text), &own, NULL) == ERROR_OK && is_taken(&own);
+    const char *address = bind[0] == '*' ? bind + 1 : bind;
+    char *text = memory_format("tcp:%s%s", address[0] == ':' ? "0.0.0.0" : "", address);
+    bool taken = listen_address_parse(slice_of(text), &own, NULL) == ERROR_OK && is_taken(&own);
     free(text);
-    if (!taken)
-        return true;
+    return !taken;
+}
+
+static void tell_taken(const char *port, const char *key)
+{
     char *holder = holder_of(port);
-    terminal_complain("port %u is taken by %s, and HAProxy needs it: stop that and disable it, or "
+    terminal_complain("port %s is taken by %s, and HAProxy needs it: stop that and disable it, or "
                       "have HAProxy listen elsewhere (\"haproxy\": {\"%s\"})",
                       port, holder, key);
     free(holder);
-    return false;
 }
 
+/* Each port is told once: who has it for IPv4 mostly has it for IPv6, too. */
 static bool are_free(char *const *binds, size_t count, const char *key)
 {
-    bool good = true;
+    const char *told = "";
     for (size_t i = 0; i < count; i++) {
-        char *address = loopback_of_bind(slice_of(binds[i]));
-        good &= address == NULL || is_free(address, key);
-        free(address);
+        const char *port = strrchr(binds[i], ':') + 1;
+        if (is_free(binds[i]) || strcmp(port, told) == 0)
+            continue;
+        tell_taken(port, key);
+        told = port;
     }
-    return good;
+    return told[0] == '\0';
 }
 
 bool setup_ports_are_free(const struct setup_plan *plan)

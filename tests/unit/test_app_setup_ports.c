@@ -1,0 +1,127 @@
+/* app/setup: whether HAProxy can have its ports, and who has them. */
+#include "setup.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <criterion/redirect.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A socket that listens; at `*port`, or at one that is free, which is then told there. */
+static int listen_at(const char *host, uint16_t *port, bool shares)
+{
+    const int yes = 1;
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(*port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(*port)};
+    bool is_four = inet_pton(AF_INET, host, &four.sin_addr) == 1;
+    cr_assert(is_four || inet_pton(AF_INET6, host, &six.sin6_addr) == 1);
+    struct sockaddr *address = is_four ? (struct sockaddr *)&four : (struct sockaddr *)&six;
+    socklen_t size = is_four ? sizeof(four) : sizeof(six);
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(ge(int, fd, 0));
+    if (shares)
+        cr_assert(zero(int, setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof(yes))));
+    cr_assert(zero(int, bind(fd, address, size)));
+    cr_assert(zero(int, listen(fd, 1)));
+    cr_assert(zero(int, getsockname(fd, address, &size)));
+    *port = ntohs(is_four ? four.sin_port : six.sin6_port);
+    return fd;
+}
+
+/* A program of that name which has the sockets, and nobody else; -1 is none. */
+static pid_t hold(const char *name, int fd, int other_fd)
+{
+    int ready[2];
+    char byte;
+    cr_assert(zero(int, pipe(ready)));
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_NAME, name);
+        close(ready[0]);
+        close(ready[1]);
+        pause();
+        _exit(0);
+    }
+    close(ready[1]);
+    cr_assert(zero(long, read(ready[0], &byte, 1)));
+    close(ready[0]);
+    close(fd);
+    if (other_fd >= 0)
+        close(other_fd);
+    return pid;
+}
+
+static void end(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static bool are_free(char *binds[], size_t count)
+{
+    struct configuration configuration = {.haproxy = {.http = binds, .http_count = count}};
+    struct setup_file file = {0};
+    const struct setup_plan plan = {.files = {.items = &file, .count = 1},
+                                    .whole = {.configuration = &configuration}};
+    return setup_ports_are_free(&plan);
+}
+
+Test(setup_ports, of_a_haproxy_that_shares_its_port_another_program_is_told,
+     .init = cr_redirect_stderr)
+{
+    char four[32], six[32], expected[200];
+    uint16_t port = 0;
+    pid_t haproxy = hold("haproxy", listen_at("127.0.0.1", &port, true), -1);
+    snprintf(four, sizeof(four), "127.0.0.1:%u", port);
+    snprintf(six, sizeof(six), "[::1]:%u", port);
+    char *binds[] = {four, six};
+    cr_expect(are_free(binds, 2));
+
+    pid_t other = hold("squatter", listen_at("::1", &port, false), -1);
+    cr_expect_not(are_free(binds, 2));
+    fflush(stderr);
+    snprintf(
+        expected, sizeof(expected),
+        "owui-spoa: port %u is taken by squatter (pid %ld), and HAProxy needs it: stop that and "
+        "disable it, or have HAProxy listen elsewhere (\"haproxy\": {\"http\"})\n",
+        port, (long)other);
+    cr_expect_stderr_eq_str(expected);
+    end(other);
+    end(haproxy);
+}
+
+Test(setup_ports, one_program_at_both_is_told_once, .init = cr_redirect_stderr)
+{
+    char four[32], six[32], expected[200];
+    uint16_t port = 0;
+    int fd = listen_at("127.0.0.1", &port, false), other_fd = listen_at("::1", &port, false);
+    snprintf(four, sizeof(four), "127.0.0.1:%u", port);
+    snprintf(six, sizeof(six), "[::1]:%u", port);
+    pid_t other = hold("squatter", fd, other_fd);
+    char *binds[] = {four, six};
+    cr_expect_not(are_free(binds, 2));
+    fflush(stderr);
+    snprintf(
+        expected, sizeof(expected),
+        "owui-spoa: port %u is taken by squatter (pid %ld), and HAProxy needs it: stop that and "
+        "disable it, or have HAProxy listen elsewhere (\"haproxy\": {\"http\"})\n",
+        port, (long)other);
+    cr_expect_stderr_eq_str(expected);
+    end(other);
+}
+
+Test(setup_ports, a_program_at_one_address_is_in_the_way_of_all, .init = cr_redirect_stderr)
+{
+    char all[32];
+    uint16_t port = 0;
+    pid_t other = hold("squatter", listen_at("127.0.0.2", &port, false), -1);
+    snprintf(all, sizeof(all), "*:%u", port);
+    char *binds[] = {all};
+    cr_expect_not(are_free(binds, 1));
+    end(other);
+}
