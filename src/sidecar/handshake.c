@@ -23,6 +23,7 @@ struct handshake {
     char *name; /* of the certificate */
     char *host;
     size_t bind;
+    bool is_served; /* on a bind before */
     unsigned tries;
     struct http_exchange *exchange;
     struct main_timer *timer;
@@ -103,21 +104,24 @@ static bool describe_other(const struct handshake *handshake,
     bool covers = crypto_certificate_covers(&other, handshake->host);
     bool expired = other.not_after_s <= clock_wall_s();
     snprintf(problem, PROBLEM_SIZE,
-             "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; is there another "
-             "file for it in %s?",
+             "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; %s%s?",
              bind_of(handshake), handshake->host, other.serial, other.issuer,
              covers ? "" : ", which is for other names", expired ? ", which has expired" : "",
-             handshake->handshakes->sidecar->crt_list);
+             handshake->is_served ? "does HAProxy listen there, or another program"
+                                  : "is there another file for it in ",
+             handshake->is_served ? "" : handshake->handshakes->sidecar->crt_list);
     crypto_certificate_free(&other);
     return covers && !expired;
 }
 
+/* HAProxy's binds have the same certificates: one that is served on one is not what is wrong on
+ * another, and the one before would not be served there either. */
 static void conclude_wrong(struct handshake *handshake, struct certificate *certificate,
                            const struct http_probe_answer *answer)
 {
     struct sidecar *sidecar = handshake->handshakes->sidecar;
     char problem[PROBLEM_SIZE];
-    bool bearable = describe_other(handshake, answer, problem);
+    bool bearable = describe_other(handshake, answer, problem) || handshake->is_served;
     log_event(LOG_ERROR, "served_wrong", LOG_TEXT("certificate", certificate->name),
               LOG_TEXT("reason", problem));
     set_alarm(certificate, problem);
@@ -157,8 +161,9 @@ static bool is_pending(const struct sidecar *sidecar, const struct certificate *
     return false;
 }
 
-static void next_bind(struct handshake *handshake)
+static void next_bind(struct handshake *handshake, bool is_served)
 {
+    handshake->is_served |= is_served;
     handshake->tries = 0;
     if (++handshake->bind < handshake->handshakes->bind_count) {
         look(handshake);
@@ -182,14 +187,14 @@ static void on_shaken(void *context, const struct http_probe_answer *answer)
     bool shaken = answer->result == HTTP_PROBE_ANSWERED;
     if (shaken && is_on_disk(handshake, answer->certificate)) {
         set_alarm(certificate, NULL);
-        next_bind(handshake);
+        next_bind(handshake, true);
     } else if (++handshake->tries < TRIES) {
         main_timer_once(handshake->timer, RETRY_MS);
     } else if (shaken || answer->result == HTTP_PROBE_NO_TLS) {
         conclude_wrong(handshake, certificate, answer);
     } else {
         conclude_unknown(handshake, answer);
-        next_bind(handshake);
+        next_bind(handshake, false);
     }
 }
 

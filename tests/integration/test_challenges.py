@@ -350,6 +350,28 @@ def test_what_browsers_would_refuse_is_rolled_back(issuing, authority):
     assert agent.log().count("rolled_back") == 1
 
 
+def test_somebody_else_at_another_bind_undoes_no_renewal(issuing, authority):
+    """As where HAProxy has not been told yet that it is to listen on IPv6, and another program does."""
+    stack = issuing(start=False)
+    stack.agents[0].stop()
+    elsewhere, other = f"[::1]:{free_port('::1')}", stack.directory / "other.pem"
+    authority.issue(["other.example.test"], other)
+    edited_https(stack, lambda line: f"{line}\n    bind {elsewhere} ssl crt {other}")
+    stack.config["haproxy"]["https"].append(elsewhere)
+    stack.write_config()
+    agent = stack.start_agent()
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+    first = wait_until(lambda: status_of(stack).get("serial"), "a serial", 10)
+    wait_until(lambda: "deployed certificate=chat.pem" in agent.log(), "the swap", 10)
+    assert run_agent_command("certs", "renew", "chat", "-c", stack.config_path).returncode == 0
+    wait_until(lambda: status_of(stack).get("serial") not in (None, first), "a renewal", 20)
+    told = wait_until(lambda: status_of(stack).get("served_wrong"), "an alarm", 30)
+    assert f"{elsewhere} serves another certificate" in told
+    assert "does HAProxy listen there, or another program?" in told
+    assert "rolled_back" not in agent.log() and stack_serial(stack) != int(first, 16)
+
+
 def stack_serial(stack):
     pem = (stack.crt_dir / "chat.pem").read_bytes()
     return x509.load_pem_x509_certificate(pem).serial_number
