@@ -55,9 +55,62 @@ def test_what_haproxy_listens_on_unless_told(wire, new_stack):
     assert binds() == [("*:80", ""), ("*:443", "")]
 
 
+# --- Proxies that come by it ----------------------------------------------------------------------
+
+BALANCER, CDN, SENDER, STRANGER = "fd77:7::1", "fd77:8::1", "fd77:9::1", "fd77:10::1"
+
+
+@pytest.fixture
+def proxied(wire, new_stack, folder, tmp_path):
+    """What is in front of HAProxy has addresses of IPv6."""
+    for address in (BALANCER, CDN, SENDER, STRANGER):
+        subprocess.run(["ip", "addr", "add", f"{address}/128", "dev", "lo", "nodad"], check=True)
+    upstream = Upstream("behind", folder).start()
+    (tmp_path / "cdn.txt").write_text("# ours\nfd77:8::/32\n")
+    stack = new_stack()
+    stack.config["haproxy"]["http"].append(f"[::]:{stack.http_port}")
+    stack.config["haproxy"]["proxy_protocol"] = {"from": [f"{SENDER}/128"]}
+    stack.config["trusted_proxies"] = [
+        {"cidrs": ["fd77:7::/32"], "client_ip_header": "X-Forwarded-For"},
+        {"cidrs_file": str(tmp_path / "cdn.txt"), "client_ip_header": "Forwarded"},
+    ]
+    allowed = {"allow_ips": ["2001:db8::/64", "203.0.113.0/24"], "deny_ips": ["2001:db8::66"]}
+    tenant = {"hosts": [HOST], "upstream": upstream.wait().url, "https": "off", **allowed}
+    stack.write_tenants({"behind": tenant})
+    yield stack.start()
+    upstream.stop()
+
+
+def test_who_is_behind_a_proxy_of_ipv6(proxied):
+    def client(source, headers=(), first=b""):
+        asked = request_bytes("GET", "/api/echo", HOST, headers)
+        answer = exchange(proxied.http_port, asked, host="::1", source=source, first=first)
+        return Echo(answer).header("X-Real-IP") if answer.status == 200 else answer.status
+
+    told = {
+        "2001:db8::9": "2001:db8::9",
+        "[2001:DB8:0::9]:443": "2001:db8::9",
+        "2001:db8::9%eth0": "2001:db8::9",
+        "::ffff:203.0.113.9": "203.0.113.9",
+        "2001:db8::66": 403,
+        "2001:db8:0:1::9": 403,
+        "::ffff:198.51.100.9": 403,
+    }
+    for address, expected in told.items():
+        assert client(BALANCER, [("X-Forwarded-For", address)]) == expected, address
+        quoted = f'"[{address}]"' if "[" not in address else f'"{address}"'
+        assert client(CDN, [("Forwarded", f"for={quoted};proto=https")]) == expected, address
+        assert client(STRANGER, [("X-Forwarded-For", address)]) == 403
+    for address in ("2001:db8::9", "::ffff:203.0.113.9", "2001:db8::66"):
+        line = f"PROXY TCP6 {address} 2001:db8::1 4711 80\r\n".encode()
+        assert client(SENDER, first=line) == told[address]
+    assert client(SENDER, [("X-Forwarded-For", "2001:db8::9")], b"PROXY UNKNOWN\r\n") == 403
+
+
 # --- Names that have both --------------------------------------------------------------------------
 
 NO_WAY = "198.51.100.7"  # the machine has no route to it
+NAMES = {"four": "127.0.0.1", "of-six": "::1"}
 RECORDS = {"both": ["::1", "127.0.0.1"], "far": [NO_WAY, "::1"], "six": ["::1"]}
 
 
@@ -87,9 +140,6 @@ def named(wire, new_stack, folder):
     server.stop()
     for upstream in upstreams:
         upstream.stop()
-
-
-NAMES = {"four": "127.0.0.1", "of-six": "::1"}
 
 
 def test_ipv4_goes_first_where_there_is_a_way(named):
