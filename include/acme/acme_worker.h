@@ -88,6 +88,13 @@ void acme_worker_unwant(struct acme_worker *worker, const char *name);
 /* As soon as the CA's limits allow, whatever the schedule says. */
 MUST_CHECK enum error acme_worker_renew(struct acme_worker *worker, const char *name);
 
+/* What is in service is this now, whoever put it there; the worker goes by it if it is new to it.
+ */
+void acme_worker_found(struct acme_worker *worker, const char *name,
+                       const struct crypto_certificate *found);
+/* The pair before was put back: it stays for a day, or for as long as its end lets it. */
+void acme_worker_put_back(struct acme_worker *worker, const char *name);
+
 /* These names need not be ordered now: they are left out, as if the CA had refused them, and are
  * looked at again within minutes. */
 void acme_worker_examined(struct acme_worker *worker, uint64_t ticket,

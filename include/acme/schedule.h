@@ -75,6 +75,13 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
 void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
                      const struct schedule_now *now);
 void schedule_staging_succeeded(struct schedule_certificate *certificate);
+/* Another one is in service than this CA's last. */
+void schedule_replaced(struct schedule_certificate *certificate, int64_t not_before_s,
+                       int64_t not_after_s, bool can_poll);
+/* That one is the one before, which somebody wants to have back. */
+void schedule_put_back(struct schedule_certificate *certificate, const struct schedule_now *now);
+/* It is for other names now, which need not wait for what was wrong with those before. */
+void schedule_names_changed(struct schedule_certificate *certificate);
 void schedule_window(struct schedule_certificate *certificate, int64_t start_s, int64_t end_s,
                      int32_t retry_after_s, const struct schedule_now *now);
 /* No window could be had; the life of the certificate decides till one can. */

@@ -242,14 +242,49 @@ static void set_hosts(struct certificate *certificate, const struct acme_wanted 
     certificate->host_count = wanted->host_count;
 }
 
-static bool same_as_before(const struct certificate *certificate, const struct acme_wanted *wanted)
+static bool same_hosts(const struct certificate *certificate, const struct acme_wanted *wanted)
 {
-    if (certificate->host_count != wanted->host_count || certificate->key_type != wanted->key_type)
+    if (certificate->host_count != wanted->host_count)
         return false;
     for (size_t i = 0; i < wanted->host_count; i++)
         if (strcmp(certificate->hosts[i].name, wanted->hosts[i]) != 0)
             return false;
     return true;
+}
+
+void worker_names_changed(struct certificate *certificate)
+{
+    schedule_names_changed(&certificate->schedule);
+    if (certificate->schedule.failures == 0)
+        worker_set_problem(&certificate->problem, NULL);
+    /* The CA's limits for other names are others, and are asked when it is about to be ordered. */
+    if (certificate->limit != NULL)
+        certificate->schedule.retry_mono_ms = 0;
+    certificate->limit = NULL;
+}
+
+/* Those of a certificate that is known become others, and what was remembered of all of them
+ * together goes. An order for the names before is of no use. */
+static void change(struct certificate *certificate, const struct acme_wanted *wanted)
+{
+    bool is_renamed = !same_hosts(certificate, wanted);
+    worker_drop_job(certificate);
+    certificate->key_type = wanted->key_type;
+    set_hosts(certificate, wanted);
+    if (is_renamed)
+        worker_names_changed(certificate);
+}
+
+static struct certificate *add_new(struct acme_worker *worker, const struct acme_wanted *wanted)
+{
+    struct certificate *certificate = memory_new(sizeof(*certificate));
+    certificate->worker = worker;
+    certificate->name = memory_copy_text(slice_of(wanted->name));
+    certificate->key_type = wanted->key_type;
+    worker_add(worker, certificate);
+    set_hosts(certificate, wanted);
+    worker_load(certificate);
+    return certificate;
 }
 
 enum error acme_worker_want(struct acme_worker *worker, const struct acme_wanted *wanted,
@@ -262,21 +297,13 @@ enum error acme_worker_want(struct acme_worker *worker, const struct acme_wanted
         return error_set(why, ERROR_INVALID, "%s: a certificate is for 1 to %d hosts", wanted->name,
                          ACME_HOSTS_MAX);
     struct certificate *certificate = worker_find(worker, wanted->name);
-    if (certificate != NULL && same_as_before(certificate, wanted))
+    if (certificate != NULL && certificate->key_type == wanted->key_type &&
+        same_hosts(certificate, wanted))
         return ERROR_OK;
-    bool is_new = certificate == NULL;
-    if (is_new) {
-        certificate = memory_new(sizeof(*certificate));
-        certificate->worker = worker;
-        certificate->name = memory_copy_text(slice_of(wanted->name));
-        worker_add(worker, certificate);
-    } else {
-        worker_drop_job(certificate); /* an order for other names is of no use */
-    }
-    certificate->key_type = wanted->key_type;
-    set_hosts(certificate, wanted);
-    if (is_new)
-        worker_load(certificate);
+    if (certificate != NULL)
+        change(certificate, wanted);
+    else
+        certificate = add_new(worker, wanted);
     worker_plan(certificate);
     return ERROR_OK;
 }
@@ -289,6 +316,44 @@ void acme_worker_unwant(struct acme_worker *worker, const char *name)
     worker_take_out(worker, certificate);
     store_schedule_forget(worker->store, certificate->name);
     free_certificate(certificate);
+}
+
+/* An order or a revocation that is under way goes on; what is found then is found again later. A
+ * window that is being asked for is that of the one before. */
+static bool look_anew(struct certificate *certificate)
+{
+    if (certificate->work == WORK_ORDER || certificate->work == WORK_REVOKE)
+        return false;
+    worker_drop_job(certificate);
+    worker_look(certificate);
+    const struct schedule_certificate *seen = &certificate->schedule;
+    schedule_replaced(&certificate->schedule, seen->not_before_s, seen->not_after_s,
+                      seen->can_poll);
+    return true;
+}
+
+void acme_worker_found(struct acme_worker *worker, const char *name,
+                       const struct crypto_certificate *found)
+{
+    struct certificate *certificate = worker_find(worker, name);
+    if (certificate == NULL ||
+        memcmp(certificate->in_service.sha256, found->sha256, sizeof(found->sha256)) == 0)
+        return;
+    if (look_anew(certificate))
+        worker_plan(certificate);
+}
+
+void acme_worker_put_back(struct acme_worker *worker, const char *name)
+{
+    struct certificate *certificate = worker_find(worker, name);
+    const struct schedule_now now = worker_now();
+    if (certificate == NULL || !look_anew(certificate))
+        return;
+    schedule_put_back(&certificate->schedule, &now);
+    certificate->limit = NULL;
+    worker_set_problem(&certificate->problem, NULL);
+    worker_save(certificate);
+    worker_plan(certificate);
 }
 
 enum error acme_worker_renew(struct acme_worker *worker, const char *name)

@@ -64,6 +64,11 @@ static bool in_window(const struct schedule_certificate *certificate, int64_t wa
            wall_s < certificate->window_end_s;
 }
 
+static const char *why_waits(const struct schedule_certificate *certificate)
+{
+    return certificate->failures > 0 ? "the last try failed" : "the one before was put back";
+}
+
 struct schedule_decision schedule_decide(const struct schedule_certificate *certificate,
                                          const struct schedule_now *now)
 {
@@ -74,14 +79,14 @@ struct schedule_decision schedule_decide(const struct schedule_certificate *cert
     decision.happens_mono_ms = decision.due_mono_ms;
     bool waits = certificate->retry_mono_ms > now->mono_ms;
     if (certificate->not_after_s == 0) {
-        decision.why = waits ? "the last try failed" : "there is no certificate yet";
+        decision.why = waits ? why_waits(certificate) : "there is no certificate yet";
         return decision;
     }
     bool has_window = certificate->window_end_s > 0;
     decision.renewal_s =
         has_window ? renewal_by_window_s(certificate) : renewal_by_life_s(certificate);
     if (certificate->wanted_now || decision.renewal_s <= now->wall_s) {
-        decision.why = waits                     ? "the last try failed"
+        decision.why = waits                     ? why_waits(certificate)
                        : certificate->wanted_now ? "a renewal was asked for"
                        : has_window              ? "the CA's renewal window is open"
                                                  : "most of its life has passed";
@@ -101,16 +106,20 @@ struct schedule_decision schedule_decide(const struct schedule_certificate *cert
     return decision;
 }
 
+static bool is_about_names(enum acme_class class)
+{
+    return class == ACME_CLASS_VALIDATION || class == ACME_CLASS_REFUSED ||
+           class == ACME_CLASS_ORDER_GONE;
+}
+
 enum schedule_ca schedule_ca_of(const struct schedule_certificate *certificate,
                                 const struct schedule_settings *settings)
 {
     unsigned after = settings->second_after > 0 ? settings->second_after : 5;
-    bool name_failed = certificate->last_class == ACME_CLASS_VALIDATION ||
-                       certificate->last_class == ACME_CLASS_REFUSED ||
-                       certificate->last_class == ACME_CLASS_ORDER_GONE;
     if (certificate->failures == 0)
         return SCHEDULE_CA_FIRST;
-    if (settings->has_staging && name_failed && !certificate->staging_passed)
+    if (settings->has_staging && is_about_names(certificate->last_class) &&
+        !certificate->staging_passed)
         return SCHEDULE_CA_STAGING;
     /* In turns, because the second may fail as well. */
     if (settings->has_second && certificate->failures / after % 2 == 1)
@@ -131,6 +140,12 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
 {
     forget_failures(certificate);
     certificate->wanted_now = false;
+    schedule_replaced(certificate, not_before_s, not_after_s, can_poll);
+}
+
+void schedule_replaced(struct schedule_certificate *certificate, int64_t not_before_s,
+                       int64_t not_after_s, bool can_poll)
+{
     certificate->not_before_s = not_before_s;
     certificate->not_after_s = not_after_s;
     certificate->can_poll = can_poll;
@@ -177,6 +192,20 @@ void schedule_staging_succeeded(struct schedule_certificate *certificate)
 {
     certificate->staging_passed = true;
     certificate->retry_mono_ms = 0;
+}
+
+void schedule_put_back(struct schedule_certificate *certificate, const struct schedule_now *now)
+{
+    forget_failures(certificate);
+    certificate->wanted_now = false;
+    certificate->retry_mono_ms = now->mono_ms + longest_wait_s(certificate, now->wall_s) * 1000;
+}
+
+/* What our own side has refused, DNS and the challenge's way among it, costs no CA anything. */
+void schedule_names_changed(struct schedule_certificate *certificate)
+{
+    if (is_about_names(certificate->last_class) || certificate->last_class == ACME_CLASS_LOCAL)
+        forget_failures(certificate);
 }
 
 static void poll_after(struct schedule_certificate *certificate, int64_t wait_s,

@@ -109,6 +109,8 @@ struct schedule_decision worker_decide(const struct certificate *certificate,
 bool worker_host_is_out(const struct host *host, const struct schedule_now *now);
 /* A certificate has stopped working: others may begin. */
 void worker_work_ended(struct acme_worker *worker);
+/* What is remembered of other names that failed together is of no concern any more. */
+void worker_names_changed(struct certificate *certificate);
 /* Takes over what was remembered of a problem; NULL for none. */
 void worker_set_problem(struct acme_problem **own, const struct acme_problem *problem);
 

@@ -68,6 +68,29 @@ static struct json *hosts_to_json(const struct certificate *certificate,
     return held;
 }
 
+/* For the names that `schedule` tells of, who may have been corrected by the next start. */
+static void put_names(const struct certificate *certificate, struct json *saved)
+{
+    struct json *names = json_new_array();
+    for (size_t i = 0; i < certificate->host_count; i++)
+        json_append_text(names, slice_of(certificate->hosts[i].name));
+    json_put(saved, "hosts", names);
+}
+
+/* What was written down by an older version tells no names: they are taken for the same. */
+static bool has_other_names(const struct certificate *certificate, const struct json *saved)
+{
+    const struct json *names = json_get(saved, "hosts");
+    struct slice text;
+    if (names != NULL && json_count(names) != certificate->host_count)
+        return true;
+    for (size_t i = 0; i < json_count(names); i++)
+        if (!json_read_text(json_at(names, i), &text) ||
+            !slice_equal(text, slice_of(certificate->hosts[i].name)))
+            return true;
+    return false;
+}
+
 void worker_save(struct certificate *certificate)
 {
     certificate->is_unsaved = false;
@@ -78,6 +101,7 @@ void worker_save(struct certificate *certificate)
         json_put_text(saved, "issuer_directory", slice_of(certificate->issuer_directory));
     if (certificate->problem != NULL)
         json_put(saved, "problem", problem_to_json(certificate->problem));
+    put_names(certificate, saved);
     json_put(saved, "held", hosts_to_json(certificate, &now));
     if (store_schedule_save(certificate->worker->store, certificate->name, saved, &why) != ERROR_OK)
         log_event(LOG_WARNING, "certificate_memory_not_saved",
@@ -142,6 +166,8 @@ void worker_load(struct certificate *certificate)
             ? memory_copy_text(issuer)
             : NULL;
     problem_from_json(json_get(saved, "problem"), &certificate->problem);
+    if (has_other_names(certificate, saved))
+        worker_names_changed(certificate);
     for (size_t i = 0; i < certificate->host_count; i++) {
         struct host *host = &certificate->hosts[i];
         const struct json *held = json_get(json_get(saved, "held"), host->name);

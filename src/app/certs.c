@@ -262,7 +262,8 @@ static const struct command_usage USAGE = {
     .verbs = {{"renew", "order a new certificate now"},
               {"revoke", "tell the CA that it is not to be trusted any more, order another"},
               {"deploy", "bring what is on disk to every HAProxy again"},
-              {"rollback", "put the certificate before this one back in service"},
+              {"rollback",
+               "put the certificate before this one back in service, for a day at least"},
               {"import", "take over certbot's certificates (/etc/letsencrypt): each goes to the "
                          "tenant that has its names; the daemon reads the folder"},
               {"rollover", "give the account at the CA a new key"}},

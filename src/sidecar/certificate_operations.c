@@ -248,12 +248,10 @@ static void roll_back_certificate(void *context, const struct admin_request *req
     struct certificate *certificate = find_asked(sidecar, request, answer);
     if (certificate == NULL)
         return;
-    if (store_rollback(sidecar->store, certificate->name, &why) != ERROR_OK) {
+    if (sidecar_roll_back(sidecar, certificate, &why) != ERROR_OK)
         admin_refuse(answer, 409, "%s", why.text);
-        return;
-    }
-    sidecar_deploy(sidecar, certificate);
-    answer->status = 202;
+    else
+        answer->status = 202;
 }
 
 static void import_certificates(void *context, const struct admin_request *request,

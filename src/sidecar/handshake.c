@@ -76,13 +76,11 @@ static void roll_back(struct sidecar *sidecar, struct certificate *certificate)
     if (certificate->service.rolled_back)
         return;
     certificate->service.rolled_back = true;
-    if (store_rollback(sidecar->store, certificate->name, &why) != ERROR_OK) {
+    if (sidecar_roll_back(sidecar, certificate, &why) != ERROR_OK)
         log_event(LOG_ERROR, "not_rolled_back", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("reason", why.text));
-        return;
-    }
-    log_event(LOG_WARNING, "rolled_back", LOG_TEXT("certificate", certificate->name));
-    sidecar_deploy(sidecar, certificate);
+    else
+        log_event(LOG_WARNING, "rolled_back", LOG_TEXT("certificate", certificate->name));
 }
 
 /* Fills `problem` with what is served instead; true when a browser would take it. */

@@ -191,6 +191,8 @@ static enum error look_at_file(struct sidecar *sidecar, struct certificate *cert
     enum error error = store_certificate(sidecar->store, certificate->name, &about, &why);
     if (error == ERROR_OK) {
         print_fingerprint(&about, fingerprint);
+        if (sidecar->worker != NULL)
+            acme_worker_found(sidecar->worker, certificate->name, &about);
         crypto_certificate_free(&about);
         error = store_read(sidecar->store, certificate->name, pem, &why);
     }
@@ -411,6 +413,18 @@ void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *ce
 {
     want_anew(sidecar, certificate);
     sidecar_deploy(sidecar, certificate);
+}
+
+enum error sidecar_roll_back(struct sidecar *sidecar, struct certificate *certificate,
+                             struct error_text *why)
+{
+    enum error error = store_rollback(sidecar->store, certificate->name, why);
+    if (error != ERROR_OK)
+        return error;
+    if (sidecar->worker != NULL)
+        acme_worker_put_back(sidecar->worker, certificate->name);
+    sidecar_deploy(sidecar, certificate);
+    return ERROR_OK;
 }
 
 static void on_wished(void *context, const struct certificate *certificate)

@@ -97,6 +97,9 @@ bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
 /* Somebody else has put another certificate in service: the worker looks at it anew, and it goes to
  * every HAProxy. */
 void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate);
+/* The pair before is put back in service, and stays for a while. */
+MUST_CHECK enum error sidecar_roll_back(struct sidecar *sidecar, struct certificate *certificate,
+                                        struct error_text *why);
 /* Begins a withdrawal's try: see withdrawal.h. */
 void sidecar_withdraw(struct sidecar *sidecar, const char *name);
 /* What it adds to others' operations of the admin interface. */

@@ -12,6 +12,7 @@ import subprocess
 import time
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -23,6 +24,7 @@ from support.stack import HAPROXY, run_agent_command
 
 HOST = "chat.example.test"
 NAME = "chat.pem"
+DAY_S = 86400
 CHUNK_BYTES = 1 << 20
 SHADOW_BYTES = 1 << 40
 
@@ -311,6 +313,25 @@ def test_the_one_before_comes_back(chat):
     chat.certs("rollback", "chat")
     assert chat.wait_served(HOST, but_not=second).serial_number == first
     assert chat.serial_on_disk(NAME) == first
+    told = chat.wait_told(NAME, lambda told: int(told["serial"], 16) == first, "what is there now")
+    assert told["alarm"] == "fine"
+
+
+def test_a_renewal_goes_by_what_is_there(chat, authority):
+    """Put there by an admin while the daemon runs, replaced by a renewal, and put back."""
+    own = authority.issue([HOST], chat.directory / "own.pem", days=2).read_bytes()
+    serial = x509.load_pem_x509_certificate(own).serial_number
+
+    def is_own(told):
+        return int(told["serial"], 16) == serial
+
+    (chat.crt_dir / NAME).write_bytes(own)
+    first = chat.wait_told(NAME, is_own, "the admin's own")
+    chat.certs("renew", "chat")
+    chat.wait_told(NAME, lambda told: not is_own(told), "ours")
+    chat.certs("rollback", "chat")
+    for told in first, chat.wait_told(NAME, is_own, "the admin's again"):
+        assert 0.4 * DAY_S < told["renewal"] - time.time() < 0.6 * DAY_S  # half of three days
 
 
 def test_a_tenant_that_leaves_and_returns_keeps_its_certificate(chat, ca):
