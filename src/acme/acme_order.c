@@ -537,7 +537,7 @@ static void autopsy_done(struct acme_flow *flow)
     else if (flow->order_invalid)
         acme_flow_fail_text(flow, ACME_CLASS_ORDER_GONE,
                             "the CA has declared the order invalid and no name of it");
-    else if (waiting && flow->challenge_refusal.class != ACME_CLASS_NONE)
+    else if (waiting) /* for a challenge that was refused, or nothing would have been looked for */
         order_gone(flow, &flow->challenge_refusal);
     else
         acme_flow_move(flow, ACME_STATE_ORDER_POLL);

@@ -487,6 +487,22 @@ Test(flow, an_unauthorized_challenge_is_about_the_way_not_the_account)
     end_play(play);
 }
 
+/* It is the name's, which is left out of the next order, and no reason to ask the CA later. */
+Test(flow, whatever_a_challenge_has_failed_of_is_about_the_way)
+{
+#define FAILED_OF(TYPE) \
+    AUTHZ(NAME, "invalid", "invalid", ",\"error\":{\"type\":\"" URN TYPE "\",\"status\":500}")
+    static const char *const BODIES[] = {FAILED_OF("rateLimited"), FAILED_OF("serverInternal")};
+    for (size_t i = 0; i < COUNT_OF(BODIES); i++) {
+        struct play *play = new_order_play();
+        RUN(play, ORDERED, AUTHORIZED, {"https://ca/order/1", 200, ORDER("invalid", "")},
+            {"https://ca/authz/1", 200, BODIES[i]});
+        expect_failure(play, ACME_CLASS_VALIDATION, NAME);
+        cr_expect(eq(sz, play->flow.failure_count, 1));
+        end_play(play);
+    }
+}
+
 Test(flow, a_caa_record_is_for_good)
 {
     struct play *play = new_order_play();
@@ -563,10 +579,13 @@ Test(flow, an_order_whose_url_was_lost_is_found_again)
          .link = "<https://ca/orders/1?page=2>;rel=\"next\""},
         {"https://ca/orders/1?page=2", 200,
          "{\"orders\":[\"https://ca/order/1\",\"http://x/\",\"https://ca/order/2\","
-         "\"https://ca/order/3\",\"https://ca/order/4\"]}"});
+         "\"https://ca/order/3\",\"https://ca/order/4\",\"https://ca/order/5\"]}"});
     cr_expect(eq(str, play->flow.order_url, "")); /* nothing to be written down yet */
-    /* The newest first: gone, somebody else's, done long ago, and then ours. */
-    RUN(play, {"https://ca/order/4", 404, PROBLEM("malformed")},
+    /* The newest first: of one name more, gone, somebody else's, done long ago, and then ours. */
+    RUN(play,
+        {"https://ca/order/5", 200,
+         IDENTIFIED("pending", NAME "\"},{\"type\":\"dns\",\"value\":\"more.example.test")},
+        {"https://ca/order/4", 404, PROBLEM("malformed")},
         {"https://ca/order/3", 200, IDENTIFIED("pending", "other.example.com")},
         {"https://ca/order/2", 200, IDENTIFIED("valid", NAME)},
         {"https://ca/order/1", 200, IDENTIFIED("pending", NAME)});
@@ -630,14 +649,33 @@ Test(flow, a_search_ends)
 
 Test(flow, a_new_order_that_is_invalid_at_once_is_not_ordered_again)
 {
+    static const struct step GONE = {"https://ca/order/9", 200, ORDER("invalid", "")};
+    for (size_t i = 0; i < 2; i++) {
+        struct play *play = new_play();
+        play->wish.order_url =
+            i == 0 ? "" : "https://ca/order/9"; /* nothing to resume; one that died */
+        acme_flow_order(&play->flow, &play->directory, &play->wish);
+        run_steps(play, &GONE, i);
+        RUN(play,
+            {"https://ca/order", 201, ORDER("invalid", ",\"error\":" PROBLEM("caa")),
+             .location = "https://ca/order/1"},
+            {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")});
+        expect_failure(play, ACME_CLASS_ORDER_GONE, "");
+        end_play(play);
+    }
+}
+
+/* What is finalized is that order, never the one that was to be resumed. */
+Test(flow, nothing_of_an_order_that_died_is_used_for_the_next)
+{
     struct play *play = new_play();
-    play->wish.order_url = ""; /* nothing to resume */
+    play->wish.order_url = "https://ca/order/9";
     acme_flow_order(&play->flow, &play->directory, &play->wish);
-    RUN(play,
-        {"https://ca/order", 201, ORDER("invalid", ",\"error\":" PROBLEM("caa")),
+    RUN(play, {"https://ca/order/9", 200, ORDER("invalid", "")},
+        {"https://ca/order", 201, "{\"status\":\"ready\",\"authorizations\":[]}",
          .location = "https://ca/order/1"},
-        {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")});
-    expect_failure(play, ACME_CLASS_ORDER_GONE, "");
+        {"wait"}, READY, FINALIZED, DOWNLOADED);
+    expect_end(play, ACME_DONE);
     end_play(play);
 }
 
@@ -652,6 +690,64 @@ Test(flow, a_finalize_whose_answer_was_lost)
     end_play(play);
 }
 
+/* A CA that goes on saying so is not asked as fast as it answers. */
+Test(flow, finalizing_in_vain_ends)
+{
+    static const struct step VAIN[] = {
+        {"https://ca/fin/1", 200, ORDER("ready", "")},
+        {"https://ca/fin/1", 403, PROBLEM("orderNotReady")},
+    };
+    struct play *play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY);
+    for (int i = 0; i < 4; i++)
+        run_steps(play, &VAIN[0], 1);
+    expect_end(play, ACME_WAIT);
+    end_play(play);
+
+    play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY);
+    for (int i = 0; i < 3; i++) {
+        run_steps(play, &VAIN[1], 1);
+        RUN(play, READY);
+    }
+    run_steps(play, &VAIN[1], 1);
+    expect_failure(play, ACME_CLASS_ORDER_GONE, "the CA's words");
+    end_play(play);
+}
+
+/* Each request has its own tries: a CA that stumbles at all of them is not given up. */
+Test(flow, every_request_may_fail_some_times)
+{
+    static const struct step DOWN = {NULL, 503, "later"};
+    static const struct step STEPS[] = {ORDERED, AUTHORIZED, READY, FINALIZED, DOWNLOADED};
+    struct play *play = new_order_play();
+    for (size_t i = 0; i < COUNT_OF(STEPS); i++) {
+        for (int k = 0; k < 3 && STEPS[i].status != 0; k++) {
+            struct step down = DOWN;
+            down.expect = STEPS[i].expect;
+            run_steps(play, &down, 1);
+            RUN(play, {"wait"});
+        }
+        run_steps(play, &STEPS[i], 1);
+    }
+    expect_end(play, ACME_DONE);
+    end_play(play);
+}
+
+/* From outside: what was waited for is over, too. Our own trouble costs no order. */
+Test(flow, an_end_from_outside_is_one)
+{
+    struct play *play = new_order_play();
+    struct acme_problem problem;
+    acme_problem_set(&problem, ACME_CLASS_LOCAL, "no port");
+    RUN(play, ORDERED, {"https://ca/authz/1", 503, "later"});
+    expect_end(play, ACME_WAIT);
+    acme_flow_end(&play->flow, &problem);
+    expect_failure(play, ACME_CLASS_LOCAL, "no port");
+    cr_expect(eq(str, play->flow.order_url, "https://ca/order/1"));
+    end_play(play);
+}
+
 Test(flow, an_order_in_processing_for_minutes)
 {
     struct play *play = new_order_play();
@@ -662,7 +758,9 @@ Test(flow, an_order_in_processing_for_minutes)
         {"https://ca/order/1", 200, ORDER("processing", ""), .retry_after = "0"},
         {"wait", .wait_ms = 10000},
         {"https://ca/order/1", 200, ORDER("processing", ""), .retry_after = "3"},
-        {"wait", .wait_ms = 3000}, {"https://ca/order/1", 200, ORDER("valid", CERTIFICATE)},
+        {"wait", .wait_ms = 3000},
+        {"https://ca/order/1", 200, ORDER("processing", ""), .retry_after = "86400"},
+        {"wait", .wait_ms = 300000}, {"https://ca/order/1", 200, ORDER("valid", CERTIFICATE)},
         DOWNLOADED);
     expect_end(play, ACME_DONE);
     end_play(play);
@@ -764,6 +862,12 @@ Test(flow, downloads_of_a_wrong_certificate)
     expect_bad_download(play, body, "not valid yet");
     free(body);
 
+    play = new_order_play(); /* our clock is a little behind */
+    make_chain(play, NAME, NOW_S + 120, NOW_S + 86400);
+    RUN(play, ORDERED, AUTHORIZED, READY, FINALIZED, DOWNLOADED);
+    expect_end(play, ACME_DONE);
+    end_play(play);
+
     play = new_order_play();
     make_chain(play, NAME, NOW_S - 7200, NOW_S - 1);
     body = strdup(play->certificate.data);
@@ -821,6 +925,21 @@ Test(flow, the_preferred_chain_is_found_among_the_alternates)
     expect_end(play, ACME_DONE);
     cr_expect(eq(sz, play->flow.certificate.chain_count, 2));
     cr_expect(eq(str, play->flow.certificate.root, "Vector Root"));
+    end_play(play);
+    free(leaf);
+    free(longer);
+}
+
+Test(flow, another_alternate_is_not_taken_for_the_preferred_chain)
+{
+    char *leaf, *longer;
+    struct play *play = new_vector_play(&leaf, &longer);
+    play->flow.order.preferred_chain = "Some Other Root";
+    RUN(play, ORDERED, AUTHORIZED, READY, FINALIZED,
+        {"https://ca/cert/1", 200, leaf, .link = "<https://ca/cert/1/1>;rel=\"alternate\""},
+        {"https://ca/cert/1/1", 200, longer});
+    expect_end(play, ACME_DONE);
+    cr_expect(eq(sz, play->flow.certificate.chain_count, 1));
     end_play(play);
     free(leaf);
     free(longer);
@@ -1016,6 +1135,24 @@ Test(flow, tokens_that_could_be_paths_are_refused)
     }
 }
 
+Test(flow, a_token_that_is_too_long_is_refused)
+{
+    char token[ACME_TOKEN_SIZE + 1] = "";
+    memset(token, 'a', ACME_TOKEN_SIZE);
+    for (size_t i = 0; i < 2; i++) {
+        token[ACME_TOKEN_SIZE - i] = '\0';
+        char *body = memory_format("{\"status\":\"pending\",\"identifier\":{\"value\":\"a.test\"},"
+                                   "\"challenges\":[{\"type\":\"http-01\",\"url\":\"https://ca/c\","
+                                   "\"token\":\"%s\"}]}",
+                                   token);
+        struct play *play = new_order_play();
+        RUN(play, ORDERED, {"https://ca/authz/1", 200, body});
+        expect_end(play, i == 0 ? ACME_WAIT : ACME_PUBLISH);
+        end_play(play);
+        free(body);
+    }
+}
+
 /* Names of a bundle. */
 Test(flow, names_that_are_refused_at_once_are_told)
 {
@@ -1044,6 +1181,42 @@ Test(flow, names_that_are_refused_at_once_are_told)
     expect_failure(play, ACME_CLASS_REFUSED, "");
     cr_expect(eq(sz, play->flow.failure_count, 0)); /* longer names are other names */
     end_play(play);
+    play = new_order_play();
+    RUN(play, {"https://ca/order", 429,
+               "{\"type\":\"" URN "rateLimited\",\"detail\":\"too many for " NAME "\"}"});
+    expect_failure(play, ACME_CLASS_RATE_LIMITED, "");
+    cr_expect(eq(sz, play->flow.failure_count, 0)); /* nothing is wrong with it */
+    end_play(play);
+    play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY,
+        {"https://ca/fin/1", 403, "{\"type\":\"" URN "caa\",\"detail\":\"CAA forbids " NAME "\"}"});
+    expect_failure(play, ACME_CLASS_ORDER_GONE, "CAA");
+    cr_assert(eq(sz, play->flow.failure_count, 1));
+    end_play(play);
+}
+
+/* What was said to an order with `replaces` is not about the one without. */
+Test(flow, names_of_a_refusal_that_was_got_round_are_forgotten)
+{
+    static const struct step REFUSAL = {
+        "https://ca/order", 403,
+        "{\"type\":\"" URN "compound\",\"detail\":\"several\",\"subproblems\":[{\"type\":\"" URN
+        "rejectedIdentifier\",\"detail\":\"no\",\"identifier\":{\"value\":\"" NAME "\"}}]}"};
+    for (size_t i = 0; i < 2; i++) {
+        struct play *play = new_play();
+        play->wish.replaces = "aki.serial";
+        acme_flow_order(&play->flow, &play->directory, &play->wish);
+        run_steps(play, &REFUSAL, 1);
+        if (i == 0) {
+            RUN(play, ORDERED, AUTHORIZED, READY, FINALIZED, DOWNLOADED);
+            expect_end(play, ACME_DONE);
+        } else {
+            RUN(play, {"https://ca/order", 403, PROBLEM("badPublicKey")});
+            expect_failure(play, ACME_CLASS_REFUSED, "");
+            cr_expect(eq(sz, play->flow.failure_count, 0));
+        }
+        end_play(play);
+    }
 }
 
 /* -- Accounts -- */
@@ -1082,6 +1255,14 @@ Test(flow, an_account_that_exists_gets_its_contacts_updated)
         {"https://ca/acct/1", 200, "{}", .sent = "{\"contact\":[\"mailto:a@example.test\"]}"});
     expect_end(play, ACME_DONE);
     cr_expect(play->flow.account_existed);
+    end_play(play);
+
+    play = new_account_play(NULL, 0); /* there are none any more */
+    RUN(play,
+        {"https://ca/acct", 200, "{\"status\":\"valid\",\"contact\":[\"mailto:old@x.test\"]}",
+         .location = "https://ca/acct/1"},
+        {"https://ca/acct/1", 200, "{}", .sent = "{\"contact\":[]}"});
+    expect_end(play, ACME_DONE);
     end_play(play);
 
     static const char *const SAME[] = {
@@ -1130,6 +1311,11 @@ Test(flow, an_external_account_is_bound)
     RUN(play, {"https://ca/acct", 201, "{\"status\":\"valid\"}", .location = "https://ca/acct/1",
                .sent = "\"externalAccountBinding\":{\"protected\":\""});
     expect_end(play, ACME_DONE);
+    acme_flow_fini(&play->flow);
+    /* What is wrong is the binding, and no other key would help. */
+    acme_flow_account(&play->flow, &play->directory, &wish);
+    RUN(play, {"https://ca/acct", 403, PROBLEM("unauthorized")});
+    expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
     acme_flow_fini(&play->flow);
     wish.external_secret = "not base64url!";
     acme_flow_account(&play->flow, &play->directory, &wish);

@@ -111,6 +111,7 @@ Test(jws, an_external_account_is_bound_by_hmac)
     cr_expect(
         eq(ptr, jws_external_account(key, "k", SLICE("not base64"), "https://ca", &why), NULL));
     cr_expect(strstr(why.text, "HMAC key") != NULL);
+    cr_expect(eq(ptr, jws_external_account(key, "k", SLICE(""), "https://ca", &why), NULL));
     bytes_free(&input);
     bytes_free(&signature);
     free(inner);

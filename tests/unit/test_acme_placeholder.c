@@ -59,6 +59,38 @@ Test(placeholder, lasts_and_is_renewed_in_time)
     free(first), free(same), free(next), free(folder), free(path);
 }
 
+/* Whoever has put it there sees to its end, too. */
+Test(placeholder, an_admins_own_is_left_as_it_is)
+{
+    char root[] = "/tmp/placeholder-XXXXXX";
+    cr_assert(ne(ptr, mkdtemp(root), NULL));
+    char *path = memory_format("%s/p.pem", root);
+    struct bytes pem = {0}, certificate = {0};
+    struct error_text why = {0};
+    struct folder folder;
+    struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, &why);
+    cr_assert(eq(
+        int,
+        crypto_self_signed(key, "own.example.test", NOW_S, NOW_S + YEAR_S / 2, &certificate, &why),
+        ERROR_OK));
+    cr_assert(eq(int, crypto_key_to_pem(key, &pem, &why), ERROR_OK));
+    cr_assert(bytes_append(&pem, bytes_slice(&certificate), 64 * 1024));
+    cr_assert(eq(int, folder_open(&folder, root, 0700, &why), ERROR_OK));
+    cr_assert(
+        eq(int, file_replace(&folder, &folder, "p.pem", bytes_slice(&pem), &MODE, &why), ERROR_OK));
+    folder_close(&folder);
+    ensure(path, NOW_S);
+    char *same = read_file(root);
+    cr_expect(slice_equal(slice_of(same), bytes_slice(&pem)));
+    unlink(path);
+    rmdir(root);
+    bytes_free(&pem);
+    bytes_free(&certificate);
+    crypto_key_free(key);
+    free(same);
+    free(path);
+}
+
 Test(placeholder, the_reason_names_the_place)
 {
     struct error_text why = {0};

@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 Test(time_text, http_dates)
@@ -101,6 +102,7 @@ Test(acme_problem, answers_are_sorted_by_what_to_do)
         {0, "", ACME_CLASS_TRANSIENT, "no answer"},
         {503, "<html>overloaded</html>", ACME_CLASS_TRANSIENT, "503: <html>overloaded"},
         {502, "", ACME_CLASS_TRANSIENT, "502"},
+        {408, "", ACME_CLASS_TRANSIENT, "408"},
         {429, "slow down", ACME_CLASS_RATE_LIMITED, "slow down"},
         {404, "<html>", ACME_CLASS_REFUSED, "404"},
         {301, "", ACME_CLASS_REFUSED, "301"}, /* redirects are not followed */
@@ -161,6 +163,10 @@ Test(acme_problem, the_way_out_is_found)
     answer.body = SLICE("{\"type\":\"" URN "userActionRequired\",\"instance\":\"https://ca/tos\"}");
     acme_problem_read(&answer, &problem);
     cr_expect(eq(str, problem.url, "https://ca/tos"));
+    answer.body =
+        SLICE("{\"type\":\"" URN "userActionRequired\",\"detail\":\"at https://\xc3\xa9\"}");
+    acme_problem_read(&answer, &problem);
+    cr_expect(eq(str, problem.url, ""));
     answer.body = SLICE("{\"type\":\"" URN "userActionRequired\",\"instance\":\"file:///x\"}");
     acme_problem_read(&answer, &problem);
     cr_expect(eq(str, problem.url, ""));
@@ -207,6 +213,13 @@ Test(acme_problem, subproblems_tell_the_names)
     acme_problem_each_name(NULL, count_names, &count);
     cr_expect(eq(sz, count, 1));
     json_free(document);
+    char *text = memory_format("{\"subproblems\":[{\"identifier\":{\"value\":\"%0*d\"}}]}",
+                               ACME_NAME_SIZE, 0);
+    document = json_parse(slice_of(text), 10000, NULL, NULL);
+    acme_problem_each_name(document, count_names, &count);
+    cr_expect(eq(sz, count, 1)); /* no name is so long */
+    json_free(document);
+    free(text);
 }
 
 Test(acme_directory, known_members_are_taken_and_others_passed_over)
@@ -269,4 +282,33 @@ Test(acme_directory, renewal_windows)
                          "{\"suggestedWindow\":{\"start\":1,\"end\":2}}"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         cr_expect(acme_renewal_info_parse(slice_of(bad[i]), &info, &why) != ERROR_OK, "%s", bad[i]);
+}
+
+/* A CA may tell more than there is room for, and longer names. */
+Test(acme_directory, what_there_is_no_room_for_is_passed_over)
+{
+    struct acme_directory directory;
+    struct error_text why = {0};
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    fputs("{\"newNonce\":\"https://ca/n\",\"newAccount\":\"https://ca/a\",\"newOrder\":\"https://"
+          "ca/o\","
+          "\"meta\":{\"profiles\":{",
+          out);
+    fprintf(out, "\"%0*d\":\"x\"", ACME_PROFILE_SIZE, 0);
+    for (int i = 0; i <= ACME_PROFILES_MAX; i++)
+        fprintf(out, ",\"p%d\":\"x\"", i);
+    fprintf(out, "},\"caaIdentities\":[\"\",7,\"%0*d\"", ACME_NAME_SIZE, 0);
+    for (int i = 0; i <= ACME_CAA_IDENTITIES_MAX; i++)
+        fprintf(out, ",\"ca%d.test\"", i);
+    fputs("]}}", out);
+    cr_assert(fclose(out) == 0);
+    cr_assert(eq(int, acme_directory_parse(slice_of(text), &directory, &why), ERROR_OK), "%s",
+              why.text);
+    cr_expect(eq(sz, directory.profile_count, ACME_PROFILES_MAX));
+    cr_expect(acme_directory_has_profile(&directory, "p0"));
+    cr_expect(eq(sz, directory.caa_identity_count, ACME_CAA_IDENTITIES_MAX));
+    cr_expect(eq(str, directory.caa_identities[0], "ca0.test"));
+    free(text);
 }

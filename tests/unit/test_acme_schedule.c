@@ -103,6 +103,8 @@ Test(schedule, the_cas_window_is_met_inside_and_spread_over)
         decision = schedule_decide(&certificate, &now);
         cr_assert(eq(int, decision.action, SCHEDULE_ORDER));
         cr_assert(decision.in_window);
+        now = later(start_s + 192 * 60 - START.wall_s);
+        cr_assert_not(schedule_decide(&certificate, &now).in_window); /* its end is outside */
     }
     cr_expect(gt(i64, last - first, 2 * HOUR));
 }
@@ -138,6 +140,50 @@ Test(schedule, a_window_too_late_is_not_believed)
     schedule_window(&certificate, START.wall_s + 400 * DAY, START.wall_s + 401 * DAY, -1, &now);
     struct schedule_decision decision = schedule_decide(&certificate, &now);
     cr_expect(lt(i64, decision.renewal_s, START.wall_s + 66 * DAY));
+}
+
+/* Nothing of the one before: neither that it was wanted, nor its window, nor its failures. */
+Test(schedule, a_new_certificate_begins_anew)
+{
+    struct schedule_certificate certificate = issued(90 * DAY);
+    const struct acme_problem problem = problem_of(ACME_CLASS_TRANSIENT);
+    certificate.wanted_now = true;
+    schedule_window(&certificate, START.wall_s - 2 * DAY, START.wall_s - DAY, 21600, &START);
+    schedule_failed(&certificate, &problem, &START);
+    schedule_succeeded(&certificate, START.wall_s, START.wall_s + 90 * DAY, false);
+    struct schedule_decision decision = schedule_decide(&certificate, &START);
+    cr_expect(eq(int, decision.action, SCHEDULE_LOOK));
+    cr_expect(ge(i64, decision.renewal_s, START.wall_s + 58 * DAY));
+    cr_expect(zero(uint, certificate.failures));
+    cr_expect(zero(i64, certificate.retry_mono_ms));
+    cr_expect(zero(i64, certificate.poll_mono_ms));
+    certificate.wanted_now = true;
+    cr_expect(eq(i64, schedule_decide(&certificate, &START).due_mono_ms, START.mono_ms));
+}
+
+/* The one before was put back: it is due, and not replaced at once by what it replaced. */
+Test(schedule, what_was_put_back_stays_for_a_while)
+{
+    static const struct {
+        int64_t life_s, left_s, least_s, most_s;
+    } CASES[] = {{90 * DAY, 25 * DAY, DAY, DAY},
+                 {90 * DAY, 2 * DAY, 6 * HOUR, 6 * HOUR},
+                 {90 * DAY, HOUR, 600, 600},
+                 {90 * DAY, -HOUR, DAY, DAY}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct schedule_certificate certificate = issued(CASES[i].life_s);
+        const struct acme_problem problem = problem_of(ACME_CLASS_REFUSED);
+        struct schedule_now now = later(CASES[i].life_s - CASES[i].left_s);
+        certificate.wanted_now = true;
+        schedule_failed(&certificate, &problem, &START);
+        schedule_put_back(&certificate, &now);
+        struct schedule_decision decision = schedule_decide(&certificate, &now);
+        cr_expect(eq(int, decision.action, SCHEDULE_ORDER));
+        cr_expect(ge(i64, decision.due_mono_ms - now.mono_ms, CASES[i].least_s * 1000), "%zu", i);
+        cr_expect(le(i64, decision.due_mono_ms - now.mono_ms, CASES[i].most_s * 1000), "%zu", i);
+        cr_expect_not(certificate.wanted_now);
+        cr_expect(strstr(decision.why, "put back") != NULL, "%s", decision.why);
+    }
 }
 
 Test(schedule, the_window_is_asked_for_at_once_and_then_as_the_ca_says)
@@ -212,6 +258,9 @@ Test(schedule, a_short_certificate_is_not_retried_daily_only)
     for (int i = 0; i < 8; i++)
         schedule_failed(&certificate, &problem, &now);
     cr_expect(le(i64, certificate.retry_mono_ms - now.mono_ms, 10 * HOUR * 1000LL));
+    now = later(160 * HOUR - 60); /* and not ever faster, either */
+    schedule_failed(&certificate, &problem, &now);
+    cr_expect(ge(i64, certificate.retry_mono_ms - now.mono_ms, 600 * 1000));
 }
 
 Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
@@ -227,6 +276,10 @@ Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
     schedule_staging_succeeded(&certificate);
     cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_FIRST));
     cr_expect(eq(i64, schedule_decide(&certificate, &START).due_mono_ms, START.mono_ms));
+    schedule_failed(&certificate, &validation, &START); /* the way is not mended after all */
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_STAGING));
+    schedule_failed(&certificate, &down, &START); /* which staging could not tell */
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_FIRST));
 
     certificate = (struct schedule_certificate){.seed = 7};
     const enum schedule_ca turns[] = {SCHEDULE_CA_FIRST,  SCHEDULE_CA_FIRST,  SCHEDULE_CA_SECOND,
@@ -298,9 +351,20 @@ Test(schedule, memory_survives_a_restart)
     cr_expect(eq(i64, again.window_start_s, certificate.window_start_s));
     int64_t left_ms = certificate.retry_mono_ms - START.mono_ms - 100000;
     cr_expect(le(i64, llabs(again.retry_mono_ms - now.mono_ms - left_ms), 1000));
+    left_ms = certificate.poll_mono_ms - START.mono_ms - 100000;
+    cr_expect(le(i64, llabs(again.poll_mono_ms - now.mono_ms - left_ms), 1000));
+    cr_expect_not(again.staging_passed);
     free(text);
     json_free(saved);
     json_free(parsed);
+
+    schedule_staging_succeeded(&certificate);
+    certificate.wanted_now = true;
+    saved = schedule_save(&certificate, &START);
+    schedule_load(&again, saved, &now);
+    cr_expect(again.staging_passed);
+    cr_expect(again.wanted_now);
+    json_free(saved);
 }
 
 Test(schedule, nonsense_in_a_state_file_is_passed_over)
@@ -310,6 +374,7 @@ Test(schedule, nonsense_in_a_state_file_is_passed_over)
         "[]",
         "{\"seed\":-1,\"failures\":-5,\"last_class\":\"x\",\"retry_in_s\":99999999999,"
         "\"window_start_s\":9,\"window_end_s\":3,\"saved_s\":\"x\",\"poll_in_s\":1e99}",
+        "{\"failures\":0,\"last_class\":\"refused\",\"retry_in_s\":100}",
     };
     for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
         struct json *saved = json_parse(slice_of(TEXTS[i]), 10000, NULL, NULL);
@@ -391,6 +456,23 @@ Test(budget, registered_domains_and_sets)
     budget_free(budget);
 }
 
+/* Two hosts of one registered domain are one of its certificates. */
+Test(budget, a_domain_counts_once_in_an_order)
+{
+    struct budget *budget = budget_new();
+    size_t taken = 0;
+    for (; taken < 100; taken++) {
+        char first[64], second[64];
+        const char *names[] = {first, second};
+        snprintf(first, sizeof(first), "a%zu.example.org", taken);
+        snprintf(second, sizeof(second), "b%zu.example.org", taken);
+        if (budget_take_order_ms(budget, BUDGET_NEW_NAMES, names, 2, 0) > 0)
+            break;
+    }
+    cr_expect(eq(sz, taken, 45));
+    budget_free(budget);
+}
+
 Test(budget, what_is_refused_takes_nothing)
 {
     struct budget *budget = budget_new();
@@ -400,6 +482,20 @@ Test(budget, what_is_refused_takes_nothing)
     for (int i = 0; i < 100; i++)
         cr_assert(gt(i64, take(budget, BUDGET_NEW_NAMES, "a.org", 0), 0));
     cr_expect(eq(sz, budget_size(budget), size));
+    budget_free(budget);
+}
+
+Test(budget, accounts_of_an_address)
+{
+    struct budget *budget = budget_new();
+    size_t taken = 0;
+    while (taken < 1000 && budget_take_account_ms(budget, 0) == 0)
+        taken++;
+    cr_expect(ge(sz, taken, 1));
+    cr_expect(le(sz, taken, 10)); /* Let's Encrypt: 10 per address in three hours */
+    int64_t wait_ms = budget_take_account_ms(budget, 0);
+    cr_expect(gt(i64, wait_ms, 0));
+    cr_expect(eq(i64, budget_take_account_ms(budget, wait_ms), 0));
     budget_free(budget);
 }
 
@@ -428,6 +524,13 @@ Test(budget, survives_a_restart_and_forgets_what_is_full)
     budget_load(again, saved, &now);
     int64_t left_ms = take(again, BUDGET_NEW_NAMES, "a.org", now.mono_ms);
     cr_expect(le(i64, llabs(wait_ms - HOUR * 1000 - left_ms), 1000));
+    budget_free(again);
+
+    again = budget_new(); /* a clock that went back does not stretch it */
+    now.wall_s = START.wall_s - 365 * DAY;
+    budget_load(again, saved, &now);
+    left_ms = take(again, BUDGET_NEW_NAMES, "a.org", now.mono_ms);
+    cr_expect(le(i64, llabs(wait_ms - left_ms), 1000));
     budget_free(again);
 
     again = budget_new();
@@ -470,6 +573,7 @@ Test(budget, names_are_counted_by_what_was_registered)
         {"chat.example.com", "example.com"},
         {"a.b.example.co.uk", "example.co.uk"},
         {"*.example.com", "example.com"},
+        {"*.co.uk", "co.uk"},
         {"example.com", "example.com"},
         {"me.github.io", "me.github.io"},
         {"com", "com"},
@@ -513,4 +617,23 @@ Test(queue, gives_what_is_due_first)
     queue_put(&queue, &entries[0], 1);
     queue_fini(&queue);
     cr_expect(eq(sz, entries[0].place, 0));
+}
+
+/* What takes the place of one that goes may be due before what is above that place. */
+Test(queue, stays_in_order_wherever_one_goes)
+{
+    static const int64_t DUES[] = {1, 100, 2, 101, 102, 50, 4};
+    static struct queue_entry entries[COUNT_OF(DUES)];
+    struct queue queue = {0};
+    for (size_t i = 0; i < COUNT_OF(DUES); i++)
+        queue_put(&queue, &entries[i], DUES[i]);
+    queue_remove(&queue, &entries[3]);
+    static const int64_t LEFT[] = {1, 2, 4, 50, 100, 102};
+    for (size_t i = 0; i < COUNT_OF(LEFT); i++) {
+        struct queue_entry *first = queue_first(&queue);
+        cr_assert(ne(ptr, first, NULL));
+        cr_expect(eq(i64, first->due_ms, LEFT[i]), "%zu", i);
+        queue_remove(&queue, first);
+    }
+    queue_fini(&queue);
 }

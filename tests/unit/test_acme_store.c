@@ -272,7 +272,11 @@ Test(store, keys_are_there_before_they_are_used_and_stay)
     cr_expect(crypto_key_equal(first, second));
     cr_expect_not(crypto_key_equal(first, other));
     crypto_key_free(second);
+    struct json *account = json_new_object();
+    cr_assert(eq(int, store_account_save(store, DIRECTORY, account, NULL), ERROR_OK));
+    json_free(account);
     cr_assert(eq(int, store_account_burn(store, DIRECTORY, NULL), ERROR_OK));
+    cr_expect(eq(ptr, store_account_load(store, DIRECTORY), NULL)); /* it was that key's */
     second = store_account_key(store, DIRECTORY, NULL);
     cr_expect_not(crypto_key_equal(first, second));
     cr_expect(eq(sz, count_files(root, "state/trash"), 1));
@@ -363,6 +367,63 @@ Test(store, all_that_is_set_aside_is_kept)
         cr_expect(eq(ptr, store_schedule_load(store, NAME), NULL));
     }
     cr_expect(eq(sz, count_files(root, "state/trash"), TIMES));
+    /* Until there is so much of it that nobody looks through it any more. */
+    for (int i = 0; i < 2 * TIMES; i++) {
+        write_file(root, "state/schedule/" NAME ".json", "{\"failures\": ");
+        cr_expect(eq(ptr, store_schedule_load(store, NAME), NULL));
+    }
+    store_close(store);
+    store = must_open(root);
+    cr_expect(eq(sz, count_files(root, "state/trash"), 2 * TIMES));
+    store_close(store);
+    end_root(root);
+}
+
+/* A key file that somebody has made too large, and what is no file: neither is waited for. */
+Test(store, what_is_no_key_file_is_set_aside, .timeout = 30)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    char *name = memory_format("%s/state/pending/" NAME ".key", root);
+    char *large = memory_format("%020000d", 0);
+    write_file(root, "state/pending/" NAME ".key", large);
+    struct crypto_key *key = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
+    cr_assert(ne(ptr, key, NULL), "%s", why.text);
+    crypto_key_free(key);
+    cr_assert(unlink(name) == 0 && mkfifo(name, 0600) == 0);
+    key = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
+    cr_assert(ne(ptr, key, NULL), "%s", why.text);
+    cr_expect(eq(sz, count_files(root, "state/trash"), 1)); /* of files; and the pipe */
+    crypto_key_free(key);
+    store_close(store);
+    end_root(root);
+    free(large);
+    free(name);
+}
+
+static size_t step_count, sync_count;
+
+static void count_step(const char *step)
+{
+    step_count++;
+    sync_count += strncmp(step, "sync", 4) == 0;
+}
+
+/* What cannot be found out again has to be on the disk, and its name in the folder, before anybody
+ * goes by it. */
+Test(store, what_is_not_to_be_lost_is_synced_with_its_folder)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    file_step = count_step;
+    struct crypto_key *key = store_account_key(store, DIRECTORY, &why);
+    cr_assert(ne(ptr, key, NULL), "%s", why.text);
+    cr_expect(eq(sz, step_count, 5)); /* create, write, sync, rename, sync the folder */
+    cr_expect(eq(sz, sync_count, 2));
+    file_step = NULL;
+    crypto_key_free(key);
     store_close(store);
     end_root(root);
 }
@@ -464,6 +525,13 @@ Test(store, what_is_set_aside_from_another_file_system_is_kept, .timeout = 60)
     cr_expect(store_set_aside(store, NAME, &why));
     cr_expect(eq(sz, count_files(elsewhere, "certs"), 0));
     cr_expect(eq(sz, count_files(root, "state/trash"), 1));
+    /* What cannot be copied stays. */
+    char *large = memory_format("%05000000d", 0);
+    write_file(root, "haproxy/certs/" NAME, large);
+    free(large);
+    cr_expect(eq(int, look_at_rest(store, NAME, &why), ERROR_TOO_BIG));
+    cr_expect_not(store_set_aside(store, NAME, &why));
+    cr_expect(eq(sz, count_files(elsewhere, "certs"), 1));
     store_close(store);
     nftw(elsewhere, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     end_root(root);
@@ -531,6 +599,22 @@ Test(store, a_chain_that_haproxy_would_not_take_is_refused)
     cr_expect(eq(int, store_install(store, NAME, key, bytes_slice(&chain), &why), ERROR_INVALID));
     cr_expect(eq(i64, served_from(store), NOW_S));
     bytes_free(&chain);
+    /* Nor a longer one; the key of the order stays, since the next one is for it, too. */
+    struct crypto_key *pending = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
+    make_chain(pending, NOW_S + 1, &chain);
+    char *one = memory_copy_text(bytes_slice(&chain));
+    while (chain.size <= STORE_PEM_MAX_BYTES)
+        cr_assert(bytes_append(&chain, slice_of(one), 1 << 20));
+    cr_expect(
+        eq(int, store_install(store, NAME, pending, bytes_slice(&chain), &why), ERROR_TOO_BIG),
+        "%s", why.text);
+    cr_expect(eq(i64, served_from(store), NOW_S));
+    struct crypto_key *same = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
+    cr_expect(crypto_key_equal(pending, same));
+    free(one);
+    crypto_key_free(same);
+    crypto_key_free(pending);
+    bytes_free(&chain);
     crypto_key_free(key);
     crypto_key_free(other);
     store_close(store);
@@ -552,6 +636,8 @@ Test(store, a_full_disk_costs_nothing_that_was_there)
     const struct rlimit small = {100, RLIM_INFINITY};
     cr_assert(eq(int, setrlimit(RLIMIT_FSIZE, &small), 0));
     enum error error = store_install(store, NAME, key, bytes_slice(&chain), &why);
+    struct crypto_key *unwritten = store_account_key(store, DIRECTORY, &why);
+    cr_expect(eq(ptr, unwritten, NULL)); /* it would be another after a restart */
     const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
     cr_assert(eq(int, setrlimit(RLIMIT_FSIZE, &none), 0));
 
@@ -656,6 +742,7 @@ Test(store, what_has_left_is_remembered_until_it_is_forgotten)
     struct store *store = must_open(root);
     struct error_text why = {0};
     cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK), "%s", why.text);
+    write_file(root, "state/ours/x", "{}"); /* nobody's certificate */
     cr_expect(zero(sz, count_removed(store)));
     store_forget_removed(store, NAME);
     cr_expect(store_is_ours(store, NAME), "what is in service has not left");
@@ -669,7 +756,7 @@ Test(store, what_has_left_is_remembered_until_it_is_forgotten)
     cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
     store_forget_removed(store, NAME);
     cr_expect(zero(sz, count_removed(store)));
-    cr_expect(eq(sz, count_files(root, "state/ours"), 0));
+    cr_expect(eq(sz, count_files(root, "state/ours"), 1));
     store_close(store);
     end_root(root);
 }
