@@ -185,8 +185,6 @@ unsigned http_head_parse(struct slice bytes, struct http_head *head)
     unsigned refused = take_request_line(cut(&bytes, LINE_END, &found), head, &is_1_0);
     while (refused == 0) {
         struct slice line = cut(&bytes, LINE_END, &found);
-        if (!found)
-            return 400; /* no empty line */
         if (line.size == 0)
             break;
         refused = take_field(line, head);

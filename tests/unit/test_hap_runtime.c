@@ -211,6 +211,151 @@ Test(swap, another_fingerprint_afterwards_is_a_failure)
     cr_assert(swap.error == ERROR_PROTOCOL);
 }
 
+/* Somebody opens one after the other: who aborts them for ever never gets to the end. */
+Test(swap, a_second_leftover_transaction_is_left_to_whoever_began_it)
+{
+    struct runtime_swap swap = {0};
+    static const char OPEN[] = "# transaction\n*/x/dead.pem\n# filename\n/x/dead.pem\n\n";
+    const struct turn turns[] = {
+        {"show ssl cert", OPEN},
+        {"abort ssl cert /x/dead.pem", "Transaction aborted for certificate '/x/dead.pem'!\n\n"},
+        {"show ssl cert", OPEN},
+        {0},
+    };
+    cr_assert(play(&swap, false, turns) == RUNTIME_FAILED);
+    cr_expect(swap.error == ERROR_REFUSED);
+    /* The next try is as good as the first. */
+    cr_assert(play(&swap, false, turns) == RUNTIME_FAILED);
+}
+
+Test(swap, a_leftover_whose_name_could_be_a_command_is_not_told_back)
+{
+    static const char *const NAMES[] = {"/x;del ssl cert /y", "/x y", "/x\\", "/x<<", "/\xc3\xa4"};
+    for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
+        struct runtime_swap swap = {0};
+        char answer[128];
+        snprintf(answer, sizeof(answer), "# transaction\n*%s\n# filename\n\n", NAMES[i]);
+        const struct turn turns[] = {{"show ssl cert", answer}, {0}};
+        cr_expect(play(&swap, false, turns) == RUNTIME_FAILED, "%s", NAMES[i]);
+    }
+}
+
+/* Neither a certificate nor the words that there is none: a socket of lower rights, say. */
+Test(swap, what_haproxy_does_not_tell_is_not_taken_for_a_new_name)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n\n"},
+        {"show ssl cert " FILE_NAME, "Permission denied\n\n"},
+        {0},
+    };
+    cr_assert(play(&swap, false, turns) == RUNTIME_FAILED);
+    cr_expect(strstr(swap.reason.text, "Permission denied") != NULL, "%s", swap.reason.text);
+}
+
+/* As after a try that ended between commit and list: it is known, and no handshake is shown it. */
+Test(swap, what_is_there_and_not_in_use_is_put_into_the_list)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
+        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
+        {"set ssl cert " FILE_NAME " <<\n" PEM,
+         "Transaction created for certificate " FILE_NAME "!\n\n"},
+        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME "\nSuccess!\n\n"},
+        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
+        {"add ssl crt-list " LIST_NAME " " FILE_NAME, "Success!\n\n"},
+        /* As before, however often it is asked. */
+        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
+        {0},
+    };
+    cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
+    cr_expect(swap.added);
+    cr_expect_not(swap.unchanged);
+    /* Nothing of one swap is left in the next. */
+    cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
+    const struct turn served[] = {turns[0], {turns[1].command, SHOWN}, {0}};
+    cr_assert(play(&swap, false, served) == RUNTIME_DONE);
+    cr_expect_not(swap.added);
+    cr_expect(swap.unchanged);
+    cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
+    cr_expect_not(swap.unchanged);
+}
+
+Test(swap, answers_that_are_no_success_end_it)
+{
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n\n"},
+        {"show ssl cert " FILE_NAME, UNKNOWN},
+        {"new ssl cert " FILE_NAME, "New empty certificate store '" FILE_NAME "'!\n\n"},
+        {"set ssl cert " FILE_NAME " <<\n" PEM,
+         "Transaction created for certificate " FILE_NAME "!\n\n"},
+        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME "\nSuccess!\n\n"},
+        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
+        {"add ssl crt-list " LIST_NAME " " FILE_NAME, "Success!\n\n"},
+    };
+    static const size_t AT[] = {2, 5, 6};
+    for (size_t i = 0; i < COUNT_OF(AT); i++) {
+        struct runtime_swap swap = {0};
+        struct turn own[COUNT_OF(turns) + 1] = {{0}};
+        memcpy(own, turns, AT[i] * sizeof(own[0]));
+        own[AT[i]] = (struct turn){turns[AT[i]].command, "Out of memory!\n\n"};
+        cr_expect(play(&swap, false, own) == RUNTIME_FAILED, "%zu", AT[i]);
+        cr_expect(strstr(swap.reason.text, "Out of memory!") != NULL, "%s", swap.reason.text);
+    }
+}
+
+/* Nothing is sent of what could be a command. */
+Test(swap, what_could_be_a_command_is_not_begun)
+{
+    char buffer[RUNTIME_COMMAND_MAX_BYTES];
+    struct writer command = writer_of(buffer, sizeof(buffer));
+    const struct runtime_swap good = {.file = SLICE(FILE_NAME),
+                                      .list = SLICE(LIST_NAME),
+                                      .pem = SLICE(PEM),
+                                      .fingerprint = SLICE(FINGERPRINT)};
+    struct runtime_swap swap = good;
+    cr_assert(runtime_swap_start(&swap, &command) == RUNTIME_SEND);
+    swap = good;
+    swap.file = SLICE("/a;b");
+    cr_expect(runtime_swap_start(&swap, &command) == RUNTIME_FAILED);
+    swap = good;
+    swap.list = SLICE("/a;b");
+    cr_expect(runtime_swap_start(&swap, &command) == RUNTIME_FAILED);
+    swap = good;
+    swap.pem = SLICE("a\n\nshow info\n");
+    cr_expect(runtime_swap_start(&swap, &command) == RUNTIME_FAILED);
+    /* What is removed has no PEM. */
+    swap.pem = (struct slice){0};
+    cr_expect(runtime_remove_start(&swap, &command) == RUNTIME_SEND);
+}
+
+/* HAProxy prints certificates by the thousand, and nothing of it is needed but the beginning. */
+Test(swap, of_the_list_alone_the_beginning_is_enough)
+{
+    struct runtime_swap swap = {.state = SWAP_LIST};
+    cr_expect_not(runtime_swap_has_enough(&swap, SLICE("# transaction\n*/x.pem\n")));
+    cr_expect(runtime_swap_has_enough(&swap, SLICE("# filename\n/a.pem\n/b")));
+    swap.state = SWAP_KNOWN;
+    cr_expect_not(runtime_swap_has_enough(&swap, SLICE("# filename\n/a.pem\n/b")));
+}
+
+Test(remove, a_certificate_that_stays_is_told)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
+        {"show ssl cert " FILE_NAME, SHOWN},
+        {"del ssl crt-list " LIST_NAME " " FILE_NAME,
+         "Entry '" FILE_NAME "' deleted in crtlist '" LIST_NAME "'!\n\n"},
+        {"del ssl cert " FILE_NAME,
+         "Can't remove the certificate: certificate '" FILE_NAME "' in use, can't be deleted!\n\n"},
+        {0},
+    };
+    cr_assert(play(&swap, true, turns) == RUNTIME_FAILED);
+    cr_expect(strstr(swap.reason.text, "in use") != NULL, "%s", swap.reason.text);
+}
+
 Test(remove, unlists_before_it_deletes)
 {
     struct runtime_swap swap = {0};
@@ -281,6 +426,11 @@ Test(checks, names_that_could_be_commands_are_refused)
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         cr_expect(runtime_name_check(slice_of(bad[i]), NULL) != ERROR_OK, "%s", bad[i]);
     cr_expect(runtime_name_check(SLICE("/etc/x..y/a-b_c.pem.rsa"), NULL) == ERROR_OK);
+    char longest[RUNTIME_NAME_MAX_BYTES + 1];
+    memset(longest, 'a', sizeof(longest));
+    longest[0] = '/';
+    cr_expect(runtime_name_check(slice_from(longest, sizeof(longest) - 1), NULL) == ERROR_OK);
+    cr_expect(runtime_name_check(slice_from(longest, sizeof(longest)), NULL) == ERROR_TOO_BIG);
 }
 
 Test(checks, payloads_that_could_be_commands_are_refused)
@@ -288,10 +438,22 @@ Test(checks, payloads_that_could_be_commands_are_refused)
     const char *bad[] = {"", "a", "a\n\nb\n", "\na\n", "a\r\n", "a\n\n"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         cr_expect(runtime_payload_check(slice_of(bad[i]), NULL) != ERROR_OK, "%zu", i);
-    static char huge[RUNTIME_COMMAND_MAX_BYTES];
+    cr_expect(runtime_payload_check(slice_from("a\0b\n", 4), NULL) == ERROR_INVALID);
+    static char huge[RUNTIME_PEM_MAX_BYTES + 1];
     memset(huge, 'a', sizeof(huge));
-    huge[sizeof(huge) - 1] = '\n';
+    huge[sizeof(huge) - 2] = huge[sizeof(huge) - 1] = '\n';
+    cr_expect(runtime_payload_check(slice_from(huge, sizeof(huge) - 1), NULL) == ERROR_OK);
+    huge[sizeof(huge) - 2] = 'a';
     cr_expect(runtime_payload_check(slice_from(huge, sizeof(huge)), NULL) == ERROR_TOO_BIG);
+}
+
+Test(checks, numbers_do_not_turn_over)
+{
+    cr_expect(eq(u64, runtime_number(SLICE("18446744073709551615")), UINT64_MAX));
+    cr_expect(eq(u64, runtime_number(SLICE("18446744073709551616")), UINT64_MAX));
+    cr_expect(eq(u64, runtime_number(SLICE("184467440737095516160")), UINT64_MAX));
+    cr_expect(eq(u64, runtime_number(SLICE("12x")), 12));
+    cr_expect(eq(u64, runtime_number(SLICE("")), 0));
 }
 
 /* The lists of 2.6.12, 3.4.7, and of 2.6.12 with tune.bufsize 1024. */

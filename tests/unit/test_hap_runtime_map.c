@@ -153,13 +153,88 @@ Test(map, what_another_has_deleted_already_is_gone)
 
 Test(map, values_that_are_no_word_go_as_a_whole)
 {
+    static const char *const VALUES[] = {"1 2", "1\t2", "1;2", "1'2", "1\"2", "1\\2", "<<", ""};
+    for (size_t i = 0; i < COUNT_OF(VALUES); i++) {
+        char *now = memory_format("a=%s", VALUES[i]);
+        for (char *p = now; *p != '\0'; p++)
+            *p = *p == ' ' ? '_' : *p;
+        char *filled = memory_format("add map @2 " FILE_NAME " <<\na %s\n", VALUES[i]);
+        const struct turn turns[] = {
+            {"prepare map " FILE_NAME, "New version created: 2\n\n"},
+            {filled, "\n"},
+            {"commit map @2 " FILE_NAME, "\n"},
+            {0},
+        };
+        cr_expect(bring("a=1", now, turns) == RUNTIME_DONE, "%s", VALUES[i]);
+        free(filled);
+        free(now);
+    }
+}
+
+Test(map, many_changes_go_as_a_whole)
+{
+    enum { COUNT = RUNTIME_MAP_CHANGES_MAX + 1 };
+    struct runtime_map_entry old[COUNT], new[COUNT];
+    char keys[COUNT][8], before_value[] = "1", now_value[] = "2";
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(keys[i], sizeof(keys[i]), "k%03zu", i);
+        old[i] = (struct runtime_map_entry){keys[i], before_value};
+        new[i] = (struct runtime_map_entry){keys[i], now_value};
+    }
+    static const char *const BEGINNINGS[] = {"set map", "prepare map"};
+    for (size_t i = 0; i < COUNT_OF(BEGINNINGS); i++) {
+        static char buffer[RUNTIME_COMMAND_MAX_BYTES];
+        struct writer command = writer_of(buffer, sizeof(buffer));
+        const size_t count = RUNTIME_MAP_CHANGES_MAX + i;
+        const struct runtime_map before = {old, count}, now = {new, count};
+        struct runtime_map_push push = {.file = SLICE(FILE_NAME), .before = &before, .now = &now};
+        cr_assert(runtime_map_start(&push, &command) == RUNTIME_SEND);
+        cr_expect(slice_starts_with(writer_written(&command), slice_of(BEGINNINGS[i])), "%zu", i);
+    }
+}
+
+/* As a HAProxy whose map changes under us: what it says has an end. */
+Test(map, a_key_that_cannot_be_added_either_goes_as_a_whole)
+{
     const struct turn turns[] = {
+        {"set map " FILE_NAME " a 1", ABSENT},
+        {"add map " FILE_NAME " a 1", ABSENT},
         {"prepare map " FILE_NAME, "New version created: 2\n\n"},
-        {"add map @2 " FILE_NAME " <<\na 1 2\n", "\n"},
+        {"add map @2 " FILE_NAME " <<\na 1\n", "\n"},
         {"commit map @2 " FILE_NAME, "\n"},
         {0},
     };
-    cr_assert(bring("a=1", "a=1_2", turns) == RUNTIME_DONE);
+    cr_assert(bring("", "a=1", turns) == RUNTIME_DONE);
+}
+
+Test(map, a_commit_that_is_refused_is_no_success)
+{
+    struct runtime_map *map = map_of("a=1");
+    struct runtime_map_push push = {.now = map};
+    const struct turn turns[] = {
+        {"prepare map " FILE_NAME, "New version created: 3\n\n"},
+        {"add map @3 " FILE_NAME " <<\na 1\n", "\n"},
+        {"commit map @3 " FILE_NAME, "Version number out of range.\n\n"},
+        {0},
+    };
+    cr_assert(play(&push, turns) == RUNTIME_FAILED);
+    cr_expect(eq(int, push.error, ERROR_PROTOCOL));
+    cr_expect(strstr(push.reason.text, "out of range") != NULL, "%s", push.reason.text);
+    runtime_map_free(map);
+}
+
+Test(map, a_version_that_is_no_number_is_none)
+{
+    struct runtime_map *map = map_of("a=1");
+    struct runtime_map_push push = {.now = map};
+    const struct turn turns[] = {
+        {"prepare map " FILE_NAME,
+         "New version created: 11111111111111111111111111111111111111111111111111111111\n\n"},
+        {0},
+    };
+    cr_assert(play(&push, turns) == RUNTIME_FAILED);
+    cr_expect(eq(int, push.error, ERROR_PROTOCOL));
+    runtime_map_free(map);
 }
 
 Test(map, a_map_that_is_not_in_haproxys_configuration_is_told)
@@ -192,6 +267,16 @@ Test(map, what_was_prepared_in_vain_is_taken_away)
     cr_assert(play(&push, turns) == RUNTIME_FAILED);
     cr_expect(eq(int, push.error, ERROR_PROTOCOL));
     cr_expect(strstr(push.reason.text, "Out of memory") != NULL);
+    /* The first reason is the one to be told, whatever becomes of that; and a push that has failed
+     * can begin anew. */
+    const struct turn unheard[] = {turns[0], turns[1], {turns[2].command, ""}, {0}};
+    cr_assert(play(&push, unheard) == RUNTIME_FAILED);
+    cr_expect(eq(int, push.error, ERROR_PROTOCOL));
+    cr_expect(strstr(push.reason.text, "Out of memory") != NULL);
+    push.before = map;
+    cr_assert(play(&push, &turns[3]) == RUNTIME_DONE);
+    cr_expect(eq(int, push.error, ERROR_OK));
+    cr_expect(not(push.whole));
     runtime_map_free(map);
 }
 

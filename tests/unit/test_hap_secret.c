@@ -21,6 +21,9 @@ Test(hap_secret, what_stands_behind_its_name_is_cut)
          "option httpchk GET / HTTP/1.1\\r\\nAuthorization"},
         {"tcp-check send AUTH\\ x\\r\\n", "tcp-check send AUTH"},
         {"setenv ANY x", "setenv"},
+        {"setvar apikey x", "setvar apikey"},
+        {"setvar mail_passwd x", "setvar mail_passwd"},
+        {"setvar client-secret x", "setvar client-secret"},
         {"  \"Authorization\": \"Bearer x\"", "  \"Authorization"},
     };
     for (size_t i = 0; i < COUNT_OF(LINES); i++) {

@@ -101,4 +101,10 @@ Test(hap_streams, whatever_comes_ends)
     answer = SLICE("0x1: x\n  server=a addr=300.1.1.1:99999999999\n  server=b addr=\n txn=\n res=");
     cr_assert(runtime_stream_next(&answer, &stream));
     expect_server(&stream, "-", 0);
+    answer = SLICE("0x1: x\n  server=a addr=10.0.0.1:80\n  server=b addr=10.0.0.2:65536\n");
+    cr_assert(runtime_stream_next(&answer, &stream));
+    expect_server(&stream, "-", 0);
+    answer = SLICE("Note: no stream\n0x1: x\n");
+    cr_assert(runtime_stream_next(&answer, &stream));
+    cr_expect(slice_equal(stream.id, SLICE("0x1")));
 }

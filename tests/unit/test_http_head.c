@@ -101,6 +101,7 @@ Test(http_head, what_is_refused)
         {400, "GET / HTTP/1.1\r\n" H ": b\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\n" H "a: b\rc\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\n" H "a: b\nc: d\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\n" H "a: b\x7f\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\n" H "Content-Length: +1\r\n\r\n"},
         {400, "GET / HTTP/1.1\r\n" H "Content-Length: 1, 1\r\n\r\n"},
