@@ -150,14 +150,43 @@ Test(challenge_server, serves_a_webroot_beside_its_own_and_follows_no_link)
     cr_assert(mkdir(folder, 0700) == 0 && mkdir(challenge_folder, 0700) == 0);
     write_file(file, "certbot-token.other");
     cr_assert(symlink("/etc/passwd", link) == 0);
+    char *pipe_path = memory_format("%s/pipe", challenge_folder);
+    char *inner = memory_format("%s/folder", challenge_folder);
+    char *page = memory_format("%s/a.html", challenge_folder);
+    cr_assert(mkfifo(pipe_path, 0600) == 0 && mkdir(inner, 0700) == 0);
+    write_file(page, "no token");
 
     struct fixture fixture;
     setup(&fixture, root);
     const char *answer = ask(&fixture, GET(PREFIX "certbot-token"));
     cr_expect(eq(str, strstr(answer, "\r\n\r\n") + 4, "certbot-token.other"));
-    cr_expect(strncmp(ask(&fixture, GET(PREFIX "link")), "HTTP/1.1 404", 12) == 0);
+    static const char *const NOT_SERVED[] = {
+        GET(PREFIX "link"),
+        GET(PREFIX "pipe"),
+        GET(PREFIX "folder"),
+        /* What is a file there, by names that are no tokens. */
+        GET(PREFIX "../acme-challenge/certbot-token"),
+        GET(PREFIX "./certbot-token"),
+        GET(PREFIX "/certbot-token"),
+        GET(PREFIX "a.html"),
+    };
+    for (size_t i = 0; i < COUNT_OF(NOT_SERVED); i++) {
+        answer = ask(&fixture, NOT_SERVED[i]);
+        cr_expect(strncmp(answer, "HTTP/1.1 404", 12) == 0, "%s -> %s", NOT_SERVED[i], answer);
+    }
+    char *request = memory_format("GET " PREFIX "%0*d HTTP/1.1\r\nHost: x\r\n"
+                                  "Connection: close\r\n\r\n",
+                                  CHALLENGE_TOKEN_MAX_BYTES + 1, 0);
+    cr_expect(strncmp(ask(&fixture, request), "HTTP/1.1 404", 12) == 0);
+    free(request);
     teardown(&fixture);
 
+    rmdir(inner);
+    unlink(pipe_path);
+    unlink(page);
+    free(inner);
+    free(pipe_path);
+    free(page);
     unlink(link);
     unlink(file);
     rmdir(challenge_folder);
@@ -175,6 +204,16 @@ Test(challenges, tokens_are_base64url)
     struct challenges *challenges = challenges_new();
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         cr_expect(challenges_set(challenges, slice_of(bad[i]), SLICE("x")) == ERROR_INVALID);
+    char *longest = memory_format("%0*d", CHALLENGE_TOKEN_MAX_BYTES + 1, 0);
+    char *answer = memory_format("%0*d", CHALLENGE_ANSWER_MAX_BYTES + 1, 0);
+    struct slice token = slice_head(slice_of(longest), CHALLENGE_TOKEN_MAX_BYTES);
+    struct slice text = slice_head(slice_of(answer), CHALLENGE_ANSWER_MAX_BYTES);
+    cr_expect(challenges_set(challenges, slice_of(longest), text) == ERROR_INVALID);
+    cr_expect(challenges_set(challenges, token, slice_of(answer)) == ERROR_INVALID);
+    cr_expect(challenges_set(challenges, token, text) == ERROR_OK);
+    challenges_unset(challenges, token);
+    free(longest);
+    free(answer);
     cr_assert(challenges_set(challenges, SLICE("a"), SLICE("1")) == ERROR_OK);
     cr_assert(challenges_set(challenges, SLICE("b"), SLICE("2")) == ERROR_OK);
     cr_assert(challenges_set(challenges, SLICE("a"), SLICE("3")) == ERROR_OK);
