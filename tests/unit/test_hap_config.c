@@ -226,9 +226,13 @@ Test(hap_config, no_value_can_write_a_line_of_its_own)
     char *const bad[] = {"*:80\nbackend x", "*:80 accept-proxy", "", "\"*:80\"", "*:80#", "$HOME"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         char *value = bad[i];
+        char good[] = "good";
         struct hap_backend backend = {.name = value};
-        struct hap_header header = {value, value};
-        struct hap_config configs[8];
+        struct hap_backend served = {.name = good, .servers = &value, .server_count = 1};
+        struct hap_backend checked = {.name = good, .check_path = value};
+        struct hap_header header = {value, good}, variable = {good, value};
+        struct hap_token token = {value, good, false}, argument = {good, value, false};
+        struct hap_config configs[27];
         for (size_t j = 0; j < COUNT_OF(configs); j++)
             configs[j] = smallest();
         configs[0].http = &value;
@@ -244,6 +248,34 @@ Test(hap_config, no_value_can_write_a_line_of_its_own)
         configs[6].spoe_path = value;
         configs[7].agents = &value;
         configs[7].agent_count = 1;
+        configs[8].https = &value;
+        configs[9].proxy_protocol_from = &value;
+        configs[9].proxy_protocol_from_count = 1;
+        configs[10].user = value;
+        configs[11].group = value;
+        configs[12].chroot = value;
+        configs[13].challenge_listen = value;
+        configs[14].pages_listen = value;
+        configs[15].thumbprint = value;
+        configs[16].upstream_ca_file = value;
+        configs[17].client_ca_file = value;
+        configs[18].identity_headers = &value;
+        configs[18].identity_header_count = 1;
+        configs[19].fallback_map = value;
+        configs[20].decision_map = value;
+        configs[20].runtime = http;
+        configs[20].runtime_count = 1;
+        configs[21].backends = &served;
+        configs[21].backend_count = 1;
+        configs[22].backends = &checked;
+        configs[22].backend_count = 1;
+        configs[23].headers = &variable;
+        configs[23].header_count = 1;
+        configs[24].tokens = &token;
+        configs[24].token_count = 1;
+        configs[25].tokens = &argument;
+        configs[25].token_count = 1;
+        configs[26].tenant_header = value[0] != '\0' ? value : http[0]; /* "" tells none */
         for (size_t j = 0; j < COUNT_OF(configs); j++) {
             struct error_text error = {{0}};
             char *text = hap_config_write(&configs[j], HAP_ANY, (struct slice){0}, &error);
@@ -254,10 +286,47 @@ Test(hap_config, no_value_can_write_a_line_of_its_own)
     }
 }
 
+/* Lines that no request shows the want of, or one that is hard to make. */
+Test(hap_config, what_keeps_clients_and_upstreams_safe_is_there)
+{
+    static const char *const LINES[] = {
+        "ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n",
+        "ssl-default-bind-ciphers ECDHE+AESGCM:ECDHE+CHACHA20\n",
+        "option http-restrict-req-hdr-names delete\n",
+        " strict-sni alpn h2,http/1.1\n",
+        "set-var(txn.owui_cert) ssl_c_der if { ssl_c_used } { ssl_c_verify 0 } { ssl_c_err 0 } "
+        "{ ssl_c_ca_err 0 }\n",
+        " ssl verify required ca-file @system-ca sni var(txn.owui.sni) alpn http/1.1 no-ssl-reuse",
+        "http-request deny deny_status 405 if METH_CONNECT\n",
+        "{ req.fhdr_cnt(X-Owui-Hop) ge 4 }\n",
+        "http-request del-header X-OpenWebUI- -m beg\n",
+        "http-request del-header X-Forwarded- -m beg\n",
+        "http-request del-header Cookie if page\n",
+        "http-request del-header Authorization if page\n",
+        "http-request del-header Connection unless websocket\n",
+        "hdr X-Refused no-agent string \"Service unavailable\\n\" unless { var(txn.owui.ok) -m "
+        "bool }",
+    };
+    static const enum hap_version VERSIONS[] = {HAP_2_6, HAP_3_0, HAP_3_2, HAP_3_4};
+    struct hap_config config = smallest();
+    config.client_certificates = true;
+    for (size_t i = 0; i < COUNT_OF(VERSIONS); i++) {
+        char *text = hap_config_write(&config, VERSIONS[i], (struct slice){0}, NULL);
+        for (size_t j = 0; j < COUNT_OF(LINES); j++)
+            cr_expect(holds(text, LINES[j]), "%zu: %s", i, LINES[j]);
+        bool is_new = VERSIONS[i] >= HAP_3_2;
+        cr_expect(eq(int, holds(text, "tune.max-rules-at-once 1000000\n"), is_new));
+        cr_expect(eq(int, holds(text, "    option http-drop-request-trailers\n"), is_new));
+        cr_expect(eq(int, holds(text, "str(length) if { req.fhdr(transfer-encoding) -m found }"),
+                     !is_new));
+        free(text);
+    }
+}
+
 Test(hap_config, a_named_backend_cannot_take_one_of_ours)
 {
-    char *names[] = {"agents",   "agents_other", "http",   "acme",
-                     "requests", "signin",       "answer", "websockets"};
+    char *names[] = {"agents",   "agents_other", "http",   "acme",       "refuse",        "https",
+                     "requests", "signin",       "answer", "websockets", "https_noverify"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct hap_backend backend = {.name = names[i]};
         struct hap_config config = smallest();
@@ -281,6 +350,17 @@ Test(hap_config, own_lines_survive_the_next_writing)
     cr_expect(eq(str, second, edited));
     char *third = hap_config_write(&config, HAP_2_6, slice_of(second), NULL);
     cr_expect(holds(third, "    timeout queue 7s\n    # mine\n    # end of own lines\n"));
+    /* Somebody has deleted the mark between them: what is behind it is another's. */
+    char *end = strstr(strstr(edited, "# mine"), "    # end of own lines");
+    char *unmarked = malloc(strlen(edited) + 1);
+    sprintf(unmarked, "%.*s%s", (int)(end - edited), edited, strchr(end, '\n') + 1);
+    char *mended = hap_config_write(&config, HAP_ANY, slice_of(unmarked), NULL);
+    char *at = strstr(mended, "# mine");
+    cr_assert_not_null(at);
+    cr_expect(eq(ptr, strstr(at + 1, "# mine"), NULL));
+    cr_expect(lt(sz, strlen(mended), strlen(edited) + strlen(edited) / 2), "nothing twice");
+    free(mended);
+    free(unmarked);
     char *cut = hap_config_write(&config, HAP_ANY, slice_head(slice_of(edited), before + 4), NULL);
     cr_expect(eq(str, cut, first));
     free(cut);
