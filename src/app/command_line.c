@@ -104,7 +104,7 @@ static const struct command_option *find_name(const struct command_option *optio
 static const struct command_option *find_letter(const struct command_option *options, char letter)
 {
     for (; options->name != NULL; options++)
-        if (letter != 0 && options->letter == letter)
+        if (options->letter == letter)
             return options;
     return NULL;
 }

@@ -374,7 +374,7 @@ Test(schedule, nonsense_in_a_state_file_is_passed_over)
         "[]",
         "{\"seed\":-1,\"failures\":-5,\"last_class\":\"x\",\"retry_in_s\":99999999999,"
         "\"window_start_s\":9,\"window_end_s\":3,\"saved_s\":\"x\",\"poll_in_s\":1e99}",
-        "{\"failures\":0,\"last_class\":\"refused\",\"retry_in_s\":100}",
+        "{\"saved_s\":1800000000,\"failures\":0,\"last_class\":\"refused\",\"retry_in_s\":100}",
     };
     for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
         struct json *saved = json_parse(slice_of(TEXTS[i]), 10000, NULL, NULL);

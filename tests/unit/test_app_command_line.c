@@ -118,9 +118,14 @@ Test(command_line, refuses)
         {"--role rea", "--role \"rea\": there is no such; did you mean \"read\"?"},
         {"--role x", "--role \"x\": there is no such; known: \"read\", \"admin\""},
         {"--rows 1", "--rows \"1\": expected a number from 2 to 9"},
+        {"--rows 10", "--rows \"10\": expected a number from 2 to 9"},
+        {"--rows +3", "--rows \"+3\": expected a number from 2 to 9"},
+        {"--rows=-18446744073709551612",
+         "--rows \"-18446744073709551612\": expected a number from 2 to 9"},
         {"--rows 3x", "--rows \"3x\": expected a number from 2 to 9"},
         {"--rows 18446744073709551620", "--rows \"18446744073709551620\": expected a number from 2 "
                                         "to 9"},
+        {"a b c d", "unexpected argument \"d\""},
         {"a b c d e", "unexpected argument \"d\""},
     };
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {

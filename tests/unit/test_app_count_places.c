@@ -120,6 +120,14 @@ Test(count_places, a_place_is_anothers_only_after_a_while)
     count(&fixture, 1, place);
     cr_expect(eq(u64, told(&fixture, place), 1));
     cr_expect(eq(uint, come(&fixture, "d"), COUNT_PLACE_OTHER), "none is free");
+
+    /* The next one is kept as long as the first, and the one behind it begins at zero as well. */
+    go(&fixture, "e");
+    count_places_tidy(fixture.places, fixture.registry, 2 + LATER_MS);
+    cr_expect(eq(u64, told(&fixture, place), 1));
+    count_places_tidy(fixture.places, fixture.registry, 2 + 2 * LATER_MS);
+    cr_expect(eq(uint, come(&fixture, "f"), place));
+    cr_expect(eq(u64, told(&fixture, place), 0));
     teardown(&fixture);
 }
 
@@ -134,6 +142,9 @@ Test(count_places, who_comes_back_in_time_goes_on)
     cr_expect(eq(uint, come(&fixture, "a"), place));
     count_places_tidy(fixture.places, fixture.registry, 2 * LATER_MS);
     count_places_tidy(fixture.places, fixture.registry, 4 * LATER_MS);
+    cr_expect(eq(u64, told(&fixture, place), 1));
+    go(&fixture, "a"); /* the while begins anew */
+    count_places_tidy(fixture.places, fixture.registry, 5 * LATER_MS);
     cr_expect(eq(u64, told(&fixture, place), 1));
     teardown(&fixture);
 }

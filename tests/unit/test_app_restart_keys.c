@@ -116,8 +116,12 @@ Test(restart_keys, without_certificates_what_only_they_need_waits_for_nothing)
     now.haproxy.http = other;
     now.nameservers = other;
     now.nameserver_count = 2;
+    now.acme.profile = other[0];
     restart_keys_look(keys, &now);
     expect_waiting(keys, NULL);
+    now.acme.state_dir = other[0]; /* where changes are remembered */
+    restart_keys_look(keys, &now);
+    expect_waiting(keys, "acme");
     restart_keys_free(keys);
 }
 

@@ -146,6 +146,7 @@ Test(seal_file, what_holds_no_keys_is_left_for_people)
         "1800000000000 " KEY "\n",
         "1800000000 " KEY "\n1800000000 " KEY "\n1800000000 " KEY "\n",
         "1800000000 " KEY "\nrubbish\n",
+        "1 " KEY "\n1 " KEY "\n1 00\n",
     };
     for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
         write_text(TEXTS[i], 0600);

@@ -48,6 +48,7 @@ Test(top, rates)
         "{\"name\": \"a\", \"requests\": 5, \"refused\": 1},"
         "{\"name\": \"a-b\", \"requests\": 1, \"refused\": 0},"
         "{\"name\": \"a0\", \"requests\": 1, \"refused\": 0},"
+        "{\"name\": \"bb\", \"requests\": 4, \"refused\": 0},"
         "{\"name\": \"c\", \"requests\": 100, \"refused\": 0},"
         "{\"name\": \"_other\", \"requests\": 7, \"refused\": 0}]}");
     struct json *now = parse(
@@ -55,24 +56,32 @@ Test(top, rates)
         "{\"name\": \"a\", \"requests\": 15, \"refused\": 5},"
         "{\"name\": \"a0\", \"requests\": 3, \"refused\": 0},"
         "{\"name\": \"b\", \"requests\": 8, \"refused\": 0},"
+        "{\"name\": \"bb\", \"requests\": 6, \"refused\": 0},"
         "{\"name\": \"c\", \"requests\": 4, \"refused\": 0},"
         "{\"name\": \"_other\", \"requests\": 9, \"refused\": 0}]}");
     struct json *sockets = parse("{\"a0\": 12}");
     const struct top_haproxy haproxy = {.sockets = sockets};
     struct top_rates rates;
     top_rates_make(before, now, &haproxy, &rates);
-    cr_expect(eq(sz, rates.row_count, 5));
+    cr_expect(eq(sz, rates.row_count, 6));
     cr_expect(epsilon_eq(dbl, rates.all.requests, 10, 1e-9));
     cr_expect(epsilon_eq(dbl, rates.all.refused, 2, 1e-9));
     cr_expect(epsilon_eq(dbl, row_of(&rates, "a")->requests, 5, 1e-9));
     cr_expect(epsilon_eq(dbl, row_of(&rates, "a")->refused, 2, 1e-9));
     cr_expect(epsilon_eq(dbl, row_of(&rates, "a0")->requests, 1, 1e-9));
     cr_expect(epsilon_eq(dbl, row_of(&rates, "b")->requests, 4, 1e-9));
+    cr_expect(epsilon_eq(dbl, row_of(&rates, "bb")->requests, 1, 1e-9));
     cr_expect(epsilon_eq(dbl, row_of(&rates, "c")->requests, 2, 1e-9));
     cr_expect(epsilon_eq(dbl, row_of(&rates, "_other")->requests, 1, 1e-9));
     cr_expect(eq(i64, row_of(&rates, "a0")->sockets, 12));
     cr_expect(eq(i64, row_of(&rates, "a")->sockets, -1));
     cr_expect(row_of(&rates, "a")->p99_us < 0);
+
+    struct top_rates again; /* what is counted from nothing: two looks within a microsecond */
+    top_rates_make(now, now, &haproxy, &again);
+    cr_expect(epsilon_eq(dbl, again.all.requests, 0, 1e-9));
+    cr_expect(epsilon_eq(dbl, row_of(&again, "a")->requests, 0, 1e-9));
+    top_rates_fini(&again);
 
     top_rates_sort(&rates, TOP_BY_NAME);
     cr_expect(eq(str, rates.rows[0].name, "_other"));
