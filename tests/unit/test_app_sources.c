@@ -205,3 +205,39 @@ Test(sources, keeps_the_tenants_of_a_file_that_cannot_be_looked_at)
     cr_expect(not(is_in_force(sources, "old")));
     end(sources, &diagnostics);
 }
+
+/* As an editor leaves it for a moment, between the old file and the new one. */
+Test(sources, a_file_that_is_not_there_gets_time_to_come_back)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_expect(sources_scan(sources, &diagnostics));
+    cr_expect(is_live(sources, "old"));
+    write_file("tenants.d/old.json", TENANT("old"));
+    cr_expect(not(sources_scan(sources, &diagnostics)));
+    cr_expect(is_live(sources, "old"));
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_expect(sources_scan(sources, &diagnostics), "the time is its own");
+    while (sources_scan(sources, &diagnostics))
+        ;
+    cr_expect(not(is_in_force(sources, "old")));
+    end(sources, &diagnostics);
+}
+
+/* Whoever is told of its files one by one, or of the folder: nobody wishes to lose every tenant. */
+Test(sources, a_folder_that_is_gone_takes_nobody_with_it)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_assert(zero(int, rmdir("tenants.d")));
+    sources_read_file(sources, "tenants.d/old.json", &diagnostics);
+    cr_expect(is_in_force(sources, "old"));
+    cr_expect(not(sources_scan(sources, &diagnostics)));
+    cr_expect(is_in_force(sources, "old"));
+    cr_assert(zero(int, mkdir("tenants.d", 0755)));
+    sources_read_file(sources, "tenants.d/old.json", &diagnostics);
+    cr_expect(not(is_in_force(sources, "old")));
+    end(sources, &diagnostics);
+}
