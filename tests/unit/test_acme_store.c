@@ -170,6 +170,7 @@ Test(store, history_is_kept_short_and_rolls_back)
     cr_expect(eq(sz, count_files(root, "state/history"), 2));
     cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S + 3));
+    cr_expect(eq(sz, count_files(root, "state/history"), 1)); /* what serves is no history */
     cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S + 4));
     cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
@@ -646,6 +647,9 @@ Test(store, a_full_disk_costs_nothing_that_was_there)
     cr_expect(strstr(why.text, strerror(EFBIG)) != NULL, "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S));
     cr_expect(eq(sz, count_files(root, "haproxy/certs/.staging"), 0));
+    struct crypto_key *same = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
+    cr_expect(crypto_key_equal(key, same)); /* the next try's, too */
+    crypto_key_free(same);
     cr_assert(eq(int, store_install(store, NAME, key, bytes_slice(&chain), &why), ERROR_OK));
     cr_expect(eq(i64, served_from(store), NOW_S + 1));
     bytes_free(&chain);

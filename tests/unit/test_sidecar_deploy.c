@@ -182,6 +182,66 @@ Test(deploy, a_name_is_added_renewed_and_removed_in_every_haproxy)
     teardown(&stage);
 }
 
+static void go_on(void *context)
+{
+    const struct stage *stage = context;
+    kill(stage->pids[0], SIGCONT);
+}
+
+static void run_second(void *context)
+{
+    struct stage *stage = context;
+    struct bytes pem = {0};
+    char fingerprint[41];
+    char *file = memory_format("%s/b.test.pem", stage->certs);
+    make_certificate("b.test", &pem, fingerprint);
+    const struct deploy_job job = {.file = slice_of(file),
+                                   .list = slice_of(stage->certs),
+                                   .pem = bytes_slice(&pem),
+                                   .fingerprint = slice_of(fingerprint),
+                                   .on_done = on_done,
+                                   .context = stage};
+    deployer_run(stage->deployer, &job);
+    bytes_free(&pem);
+    free(file);
+}
+
+/* One writer: what comes while a command waits for its answer is begun when that job is over. */
+Test(deploy, a_job_that_comes_in_the_midst_of_another_waits)
+{
+    struct stage stage;
+    setup(&stage, 1);
+    char *file = memory_format("%s/a.test.pem", stage.certs);
+    struct bytes pem = {0};
+    char fingerprint[41];
+    make_certificate("a.test", &pem, fingerprint);
+    struct main_timer *timer = main_timer_new(stage.loop, run_second, &stage);
+    kill(stage.pids[0], SIGSTOP); /* so that the first is under way */
+    main_timer_once(timer, 50);
+    const struct deploy_job job = {.file = slice_of(file),
+                                   .list = slice_of(stage.certs),
+                                   .pem = bytes_slice(&pem),
+                                   .fingerprint = slice_of(fingerprint),
+                                   .on_done = on_done,
+                                   .context = &stage};
+    deployer_run(stage.deployer, &job);
+    struct main_timer *wake = main_timer_new(stage.loop, go_on, &stage);
+    main_timer_once(wake, 100);
+    main_loop_run(stage.loop);
+    cr_expect(eq(sz, stage.told, 1));
+    main_loop_run(stage.loop);
+    cr_expect(eq(sz, stage.told, 2));
+    for (size_t i = 0; i < 2; i++) {
+        cr_expect(stage.results[i].error == ERROR_OK, "%s", stage.reason);
+        cr_expect_not(stage.results[i].cleared_leftover);
+    }
+    main_timer_free(wake);
+    main_timer_free(timer);
+    bytes_free(&pem);
+    free(file);
+    teardown(&stage);
+}
+
 /* A transaction that somebody left open: 2.6 would write our certificate into it. */
 Test(deploy, a_leftover_transaction_does_no_harm)
 {
