@@ -124,6 +124,8 @@ Test(tutorial, what_servers_are_by_default)
          "c: c.test -> 10.0.0.3:443 tls\n"},
         {"defaults\n  default-server ssl\nbackend c\n  server s 10.0.0.3:80 no-ssl",
          "c: c.test -> 10.0.0.3:80\n"},
+        {"backend c\n  server s 10.0.0.3:443 ssl verify required ca-file /etc/ca.pem",
+         "c: c.test -> 10.0.0.3:443 tls\n"},
         {"backend d\n  default-server ssl\nbackend c\n  server s 10.0.0.3:80",
          "c: c.test -> 10.0.0.3:80\n"},
     };
@@ -131,6 +133,23 @@ Test(tutorial, what_servers_are_by_default)
         char *text = memory_format("%s\nfrontend web\n  use_backend c if { hdr(host) c.test }\n",
                                    ROWS[i].lines);
         expect_tenants(text, ROWS[i].tenants);
+    }
+}
+
+/* Nobody writes such lines; each is read to its end and no further. */
+Test(tutorial, lines_that_are_too_long_or_cut_off)
+{
+    char *words = memory_format("frontend web\n  acl x%0*d\n" BACKENDS, 400, 0);
+    for (char *c = words; (c = strchr(c, '0')) != NULL && c - words < 400; c += 2)
+        c[0] = ' ';
+    char *cut = memory_copy_text(SLICE("frontend web\n  acl x hdr(host) \\"));
+    char *texts[] = {words, cut};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct tutorial tutorial;
+        tutorial_read(slice_of(texts[i]), &tutorial);
+        cr_expect(zero(sz, tutorial.tenant_count));
+        tutorial_fini(&tutorial);
+        free(texts[i]);
     }
 }
 
