@@ -39,11 +39,21 @@ static bool text_is(const struct json *value, const char *wanted)
 
 /* -- Names that fail -- */
 
+static bool is_noted(const struct acme_flow *flow, struct slice name)
+{
+    for (size_t i = 0; i < flow->failure_count; i++)
+        if (slice_equal_nocase(slice_of(flow->failures[i].name), name))
+            return true;
+    return false;
+}
+
+/* Of several reasons against a name the first counts: who leaves names out counts them. */
 static void add_failure(void *context, struct slice name, const struct acme_problem *problem)
 {
     struct acme_flow *flow = context;
     assert(flow->failure_count <= ACME_AUTHORIZATIONS_MAX);
-    if (flow->failure_count == ACME_AUTHORIZATIONS_MAX || name.size >= ACME_NAME_SIZE)
+    if (flow->failure_count == ACME_AUTHORIZATIONS_MAX || name.size >= ACME_NAME_SIZE ||
+        is_noted(flow, name))
         return;
     struct acme_failure *grown =
         reallocarray(flow->failures, flow->failure_count + 1, sizeof(*grown));

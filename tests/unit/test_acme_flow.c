@@ -1160,6 +1160,10 @@ Test(flow, names_that_are_refused_at_once_are_told)
         "{\"type\":\"" URN "compound\",\"detail\":\"several\",\"subproblems\":[{\"type\":\"" URN
         "rejectedIdentifier\",\"detail\":\"no\",\"identifier\":{\"type\":\"dns\",\"value\":"
         "\"WWW.example.test\"}}]}",
+        "{\"type\":\"" URN "compound\",\"detail\":\"two reasons\",\"subproblems\":[{\"type\":"
+        "\"" URN "caa\",\"detail\":\"no\",\"identifier\":{\"type\":\"dns\",\"value\":"
+        "\"www.example.test\"}},{\"type\":\"" URN "dns\",\"detail\":\"no\",\"identifier\":{"
+        "\"type\":\"dns\",\"value\":\"www.Example.test\"}}]}",
         "{\"type\":\"" URN "rejectedIdentifier\",\"detail\":\"Policy forbids issuing for "
         "www.example.test.\"}",
         "{\"type\":\"" URN "rejectedIdentifier\",\"detail\":\"\\\"www.example.test\\\"\"}",
