@@ -259,14 +259,15 @@ static const struct command_usage USAGE = {
     .forms = {"[NAME]", "renew|revoke|deploy|rollback NAME", "import FOLDER", "rollover"},
     .about = "Asks the running daemon over its admin socket. NAME is a tenant, or a certificate's "
              "file.",
-    .verbs = {{"renew", "order a new certificate now"},
-              {"revoke", "tell the CA that it is not to be trusted any more, order another"},
-              {"deploy", "bring what is on disk to every HAProxy again"},
-              {"rollback",
-               "put the certificate before this one back in service, for a day at least"},
-              {"import", "take over certbot's certificates (/etc/letsencrypt): each goes to the "
-                         "tenant that has its names; the daemon reads the folder"},
-              {"rollover", "give the account at the CA a new key"}},
+    .verbs =
+        {{"renew", "order a new certificate now"},
+         {"revoke", "tell the CA that it is not to be trusted any more, order another"},
+         {"deploy", "bring what is on disk to every HAProxy again"},
+         {"rollback",
+          "put the certificate before this one back in service; a renewal waits, a day at most"},
+         {"import", "take over certbot's certificates (/etc/letsencrypt): each goes to the "
+                    "tenant that has its names; the daemon reads the folder"},
+         {"rollover", "give the account at the CA a new key"}},
     .exit_codes = {"fine",
                    "with --check: a certificate is missing, near its end or not served; else: "
                    "refused",
