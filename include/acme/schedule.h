@@ -75,9 +75,9 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
 void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
                      const struct schedule_now *now);
 void schedule_staging_succeeded(struct schedule_certificate *certificate);
-/* Another one is in service than this CA's last. */
-void schedule_replaced(struct schedule_certificate *certificate, int64_t not_before_s,
-                       int64_t not_after_s, bool can_poll);
+/* Another one is in service, which is told of in `certificate`: the window was that of the one
+ * before. */
+void schedule_replaced(struct schedule_certificate *certificate);
 /* That one is the one before, which somebody wants to have back. */
 void schedule_put_back(struct schedule_certificate *certificate, const struct schedule_now *now);
 /* It is for other names now, which need not wait for what was wrong with those before. */

@@ -326,9 +326,7 @@ static bool look_anew(struct certificate *certificate)
         return false;
     worker_drop_job(certificate);
     worker_look(certificate);
-    const struct schedule_certificate *seen = &certificate->schedule;
-    schedule_replaced(&certificate->schedule, seen->not_before_s, seen->not_after_s,
-                      seen->can_poll);
+    schedule_replaced(&certificate->schedule);
     return true;
 }
 

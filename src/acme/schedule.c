@@ -140,15 +140,14 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
 {
     forget_failures(certificate);
     certificate->wanted_now = false;
-    schedule_replaced(certificate, not_before_s, not_after_s, can_poll);
-}
-
-void schedule_replaced(struct schedule_certificate *certificate, int64_t not_before_s,
-                       int64_t not_after_s, bool can_poll)
-{
     certificate->not_before_s = not_before_s;
     certificate->not_after_s = not_after_s;
     certificate->can_poll = can_poll;
+    schedule_replaced(certificate);
+}
+
+void schedule_replaced(struct schedule_certificate *certificate)
+{
     certificate->window_start_s = 0;
     certificate->window_end_s = 0;
     certificate->poll_mono_ms = 0;
