@@ -3,6 +3,8 @@
 
 #include "core/slice.h"
 
+struct sockaddr;
+
 enum ip_family { IP_NONE, IP_V4, IP_V6 };
 
 /* An IPv4 address uses the first 4 bytes; the others are zero, so that memcmp compares. */
@@ -28,6 +30,9 @@ MUST_CHECK bool ip_port_parse(struct slice text, uint16_t *port);
 MUST_CHECK bool ip_parse_with_port(struct slice text, struct ip *ip, uint16_t *port);
 /* From 4 or 16 raw bytes; maps like ip_parse(). False for another size. */
 MUST_CHECK bool ip_from_bytes(struct slice bytes, struct ip *ip);
+/* Of a socket's address, as getsockname() and the like fill it. False for families other than
+ * AF_INET and AF_INET6. */
+MUST_CHECK bool ip_from_socket(const struct sockaddr *address, struct ip *ip);
 /* Writes at most IP_TEXT_SIZE bytes with the NUL and returns `text`. */
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE]);
 bool ip_equal(const struct ip *a, const struct ip *b);

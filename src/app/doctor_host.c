@@ -12,7 +12,6 @@
 #include "view.h"
 
 #include <ifaddrs.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,15 +84,7 @@ static bool is_here(const struct ip *ip)
         return true; /* there is no telling */
     for (const struct ifaddrs *one = all; one != NULL && !here; one = one->ifa_next) {
         struct ip own;
-        if (one->ifa_addr == NULL)
-            continue;
-        if (one->ifa_addr->sa_family == AF_INET) {
-            const struct sockaddr_in *in = (const void *)one->ifa_addr;
-            here = ip_from_bytes(slice_from(&in->sin_addr, 4), &own) && ip_equal(&own, ip);
-        } else if (one->ifa_addr->sa_family == AF_INET6) {
-            const struct sockaddr_in6 *in6 = (const void *)one->ifa_addr;
-            here = ip_from_bytes(slice_from(&in6->sin6_addr, 16), &own) && ip_equal(&own, ip);
-        }
+        here = one->ifa_addr != NULL && ip_from_socket(one->ifa_addr, &own) && ip_equal(&own, ip);
     }
     freeifaddrs(all);
     return here || ip_is_loopback(ip);

@@ -17,7 +17,6 @@
 #include "json/json.h"
 
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -196,13 +195,8 @@ static bool resolve(const char *host, const struct settings *settings, struct ip
     *address = (struct ip){0};
     for (const struct addrinfo *item = found; item != NULL; item = item->ai_next) {
         struct ip ip;
-        const void *bytes =
-            item->ai_family == AF_INET
-                ? (const void *)&((const struct sockaddr_in *)(const void *)item->ai_addr)->sin_addr
-                : (const void *)&((const struct sockaddr_in6 *)(const void *)item->ai_addr)
-                      ->sin6_addr;
-        if (ip_from_bytes(slice_from(bytes, item->ai_family == AF_INET ? 4 : 16), &ip) &&
-            settings_upstream_allowed(settings, &ip) && resolver_prefers(&ip, address))
+        if (ip_from_socket(item->ai_addr, &ip) && settings_upstream_allowed(settings, &ip) &&
+            resolver_prefers(&ip, address))
             *address = ip;
     }
     freeaddrinfo(found);

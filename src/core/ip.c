@@ -28,6 +28,21 @@ bool ip_from_bytes(struct slice bytes, struct ip *ip)
     return true;
 }
 
+bool ip_from_socket(const struct sockaddr *address, struct ip *ip)
+{
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+    switch (address->sa_family) {
+    case AF_INET:
+        memcpy(&four, address, sizeof(four));
+        return ip_from_bytes(slice_from(&four.sin_addr, 4), ip);
+    case AF_INET6:
+        memcpy(&six, address, sizeof(six));
+        return ip_from_bytes(slice_from(&six.sin6_addr, 16), ip);
+    default: return false;
+    }
+}
+
 bool ip_parse(struct slice text, struct ip *ip)
 {
     char terminated[IP_TEXT_SIZE];

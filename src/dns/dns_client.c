@@ -8,7 +8,6 @@
 #include "core/memory.h"
 
 #include <ares.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 enum {
@@ -189,21 +188,6 @@ static enum dns_status status_of(int status)
 
 /* -- Addresses --------------------------------------------------------------------------------- */
 
-static bool address_of(const struct ares_addrinfo_node *node, struct ip *address)
-{
-    if (node->ai_family == AF_INET) {
-        struct sockaddr_in socket;
-        memcpy(&socket, node->ai_addr, sizeof(socket));
-        return ip_from_bytes(slice_from(&socket.sin_addr, 4), address);
-    }
-    if (node->ai_family == AF_INET6) {
-        struct sockaddr_in6 socket;
-        memcpy(&socket, node->ai_addr, sizeof(socket));
-        return ip_from_bytes(slice_from(&socket.sin6_addr, 16), address);
-    }
-    return false;
-}
-
 static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *answers)
 {
     struct address_question *question = context;
@@ -213,7 +197,7 @@ static void on_addresses(void *context, int status, int timeouts, struct ares_ad
     const struct ares_addrinfo_node *node = answers != NULL ? answers->nodes : NULL;
     for (; node != NULL && count < COUNT_OF(items); node = node->ai_next) {
         items[count].ttl_s = node->ai_ttl;
-        count += address_of(node, &items[count].ip);
+        count += ip_from_socket(node->ai_addr, &items[count].ip);
     }
     if (status == ARES_SUCCESS && count == 0)
         status = ARES_ENODATA;

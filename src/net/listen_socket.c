@@ -342,7 +342,7 @@ static char *own_address(int fd)
         struct sockaddr any;
         struct sockaddr_un un;
         struct sockaddr_in in;
-        struct sockaddr_in6 in6;
+        struct sockaddr_in6 in6; /* for its room */
     } own = {0};
     socklen_t size = sizeof(own);
     char text[IP_TEXT_SIZE];
@@ -355,11 +355,11 @@ static char *own_address(int fd)
         return memory_format("unix:@%.*s", (int)path_size - 1, own.un.sun_path + 1);
     if (own.any.sa_family == AF_UNIX)
         return memory_format("unix:%.*s", (int)path_size, own.un.sun_path);
-    if (own.any.sa_family == AF_INET && ip_from_bytes(slice_from(&own.in.sin_addr, 4), &ip))
-        return memory_format("tcp:%s:%u", ip_print(&ip, text), ntohs(own.in.sin_port));
-    if (own.any.sa_family == AF_INET6 && ip_from_bytes(slice_from(&own.in6.sin6_addr, 16), &ip))
-        return memory_format("tcp:[%s]:%u", ip_print(&ip, text), ntohs(own.in6.sin6_port));
-    return memory_format("%s", "");
+    if (!ip_from_socket(&own.any, &ip))
+        return memory_copy_text(SLICE(""));
+    /* The port is at the same place in both families. */
+    return memory_format(ip.family == IP_V6 ? "tcp:[%s]:%u" : "tcp:%s:%u", ip_print(&ip, text),
+                         ntohs(own.in.sin_port));
 }
 
 void listen_stuck_log(int fd, int error)
