@@ -148,14 +148,12 @@ static void put_binds(const struct page *page, char *const *binds, size_t count,
                       const char *options)
 {
     bool v6only = false;
-    if (count == 0)
-        return;
-    put(page, "    bind %s", binds[0]);
-    for (size_t i = 1; i < count; i++)
-        put(page, ",%s", binds[i]);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        put(page, "%s%s", i == 0 ? "    bind " : ",", binds[i]);
         v6only |= is_any_v6(binds[i]);
-    put(page, "%s%s\n", v6only ? " v6only" : "", options);
+    }
+    if (count > 0)
+        put(page, "%s%s\n", v6only ? " v6only" : "", options);
 }
 
 char *hap_placeholder_path(const struct hap_config *config)

@@ -1,5 +1,6 @@
 """`owui-spoa doctor`: a set-up in which it finds nothing, and each finding by really breaking that."""
 
+import contextlib
 import json
 import os
 import re
@@ -308,30 +309,33 @@ def test_a_wildcards_certificate(healthy, names, days, severity, told):
     assert f"certificate for {WILDCARD}" in found["fix"]
 
 
-def test_a_name_that_leads_elsewhere_is_a_note(healthy):
-    healthy.pebble.set_dns("add-a", host=HOST + ".", addresses=["192.0.2.77"])
+@contextlib.contextmanager
+def leading_to(stack, kind, address):
+    """While HOST has this record."""
+    stack.pebble.set_dns(f"add-{kind}", host=HOST + ".", addresses=[address])
     try:
+        yield
+    finally:
+        stack.pebble.set_dns(f"clear-{kind}", host=HOST + ".")
+
+
+def test_a_name_that_leads_elsewhere_is_a_note(healthy):
+    with leading_to(healthy, "a", "192.0.2.77"):
         found = found_by(healthy, "dns")
         assert [one["severity"] for one in found] == ["note"]
         assert "192.0.2.77" in found[0]["message"]
         wait_until(lambda: examine(healthy)[1] == 0, "a note alone", 30)
-    finally:
-        healthy.pebble.set_dns("clear-a", host=HOST + ".")
 
 
 def test_a_name_that_leads_here_and_elsewhere(healthy):
-    healthy.pebble.set_dns("add-aaaa", host=HOST + ".", addresses=["2001:db8::77"])
-    try:
+    with leading_to(healthy, "aaaa", "2001:db8::77"):
         (found,) = found_by(healthy, "dns")
         assert found["severity"] == "note" and "2001:db8::77 as well" in found["message"]
-    finally:
-        healthy.pebble.set_dns("clear-aaaa", host=HOST + ".")
 
 
 def test_an_address_where_haproxy_does_not_listen(healthy):
     """HAProxy has IPv4, the name has IPv6, too."""
-    healthy.pebble.set_dns("add-aaaa", host=HOST + ".", addresses=["::1"])
-    try:
+    with leading_to(healthy, "aaaa", "::1"):
         (found,) = found_by(healthy, "dns")
         assert found["severity"] == "warning" and "leads to ::1" in found["message"]
         assert f'add "[::]:{healthy.http_port}" to "haproxy": {{"http"}}' in found["fix"]
@@ -343,8 +347,6 @@ def test_an_address_where_haproxy_does_not_listen(healthy):
         healthy.write_config()
         checks = [one["check"] for one in examine(healthy)[0]["findings"]]
         assert "dns" not in checks and checks  # HAProxy runs as before, and that is told
-    finally:
-        healthy.pebble.set_dns("clear-aaaa", host=HOST + ".")
 
 
 def test_nobody_answers_challenges(healthy):

@@ -71,10 +71,23 @@ static bool are_free(char *binds[], size_t count)
     return setup_ports_are_free(&plan);
 }
 
+/* Once. */
+static void expect_told(uint16_t port, pid_t squatter)
+{
+    char expected[200];
+    snprintf(
+        expected, sizeof(expected),
+        "owui-spoa: port %u is taken by squatter (pid %ld), and HAProxy needs it: stop that and "
+        "disable it, or have HAProxy listen elsewhere (\"haproxy\": {\"http\"})\n",
+        port, (long)squatter);
+    fflush(stderr);
+    cr_expect_stderr_eq_str(expected);
+}
+
 Test(setup_ports, of_a_haproxy_that_shares_its_port_another_program_is_told,
      .init = cr_redirect_stderr)
 {
-    char four[32], six[32], expected[200];
+    char four[32], six[32];
     uint16_t port = 0;
     pid_t haproxy = hold("haproxy", listen_at("127.0.0.1", &port, true), -1);
     snprintf(four, sizeof(four), "127.0.0.1:%u", port);
@@ -84,20 +97,14 @@ Test(setup_ports, of_a_haproxy_that_shares_its_port_another_program_is_told,
 
     pid_t other = hold("squatter", listen_at("::1", &port, false), -1);
     cr_expect_not(are_free(binds, 2));
-    fflush(stderr);
-    snprintf(
-        expected, sizeof(expected),
-        "owui-spoa: port %u is taken by squatter (pid %ld), and HAProxy needs it: stop that and "
-        "disable it, or have HAProxy listen elsewhere (\"haproxy\": {\"http\"})\n",
-        port, (long)other);
-    cr_expect_stderr_eq_str(expected);
+    expect_told(port, other);
     end(other);
     end(haproxy);
 }
 
 Test(setup_ports, one_program_at_both_is_told_once, .init = cr_redirect_stderr)
 {
-    char four[32], six[32], expected[200];
+    char four[32], six[32];
     uint16_t port = 0;
     int fd = listen_at("127.0.0.1", &port, false), other_fd = listen_at("::1", &port, false);
     snprintf(four, sizeof(four), "127.0.0.1:%u", port);
@@ -105,13 +112,7 @@ Test(setup_ports, one_program_at_both_is_told_once, .init = cr_redirect_stderr)
     pid_t other = hold("squatter", fd, other_fd);
     char *binds[] = {four, six};
     cr_expect_not(are_free(binds, 2));
-    fflush(stderr);
-    snprintf(
-        expected, sizeof(expected),
-        "owui-spoa: port %u is taken by squatter (pid %ld), and HAProxy needs it: stop that and "
-        "disable it, or have HAProxy listen elsewhere (\"haproxy\": {\"http\"})\n",
-        port, (long)other);
-    cr_expect_stderr_eq_str(expected);
+    expect_told(port, other);
     end(other);
 }
 
