@@ -7,8 +7,9 @@
 /* "127.0.0.1:80" for "*:80" or ":80", "[::1]:80" for "[::]:80", an address as it is. For free().
  * NULL when there is no telling: unix sockets, inherited descriptors, ranges. */
 char *loopback_of_bind(struct slice bind);
-/* Of the first bind for which there is. */
-char *loopback_of_binds(char *const *binds, size_t count);
+/* Of each bind for which there is, and NULL behind the last. */
+char **loopbacks_of_binds(char *const *binds, size_t count) __attribute__((returns_nonnull));
+void loopbacks_free(char **addresses); /* NULL is fine */
 /* Whether who connects to `ip`, an address of this machine, finds one of the binds there. */
 MUST_CHECK bool binds_are_at(char *const *binds, size_t count, const struct ip *ip);
 /* Whether HAProxy expects a PROXY line of who connects from this machine to `address`, given the

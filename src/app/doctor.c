@@ -326,6 +326,8 @@ static bool open_doctor(struct doctor *doctor)
     };
     struct error_text why;
     doctor->last_job = &doctor->first_job;
+    doctor->http = loopbacks_of_binds(haproxy->http, haproxy->http_count);
+    doctor->https = loopbacks_of_binds(haproxy->https, haproxy->https_count);
     doctor->loop = main_loop_new(&why);
     if (doctor->loop != NULL)
         doctor->client = http_client_new(doctor->loop, &http, &why);
@@ -336,8 +338,6 @@ static bool open_doctor(struct doctor *doctor)
         return false;
     }
     doctor->end = main_timer_new(doctor->loop, on_end, doctor);
-    doctor->http = loopback_of_binds(haproxy->http, haproxy->http_count);
-    doctor->https = loopback_of_binds(haproxy->https, haproxy->https_count);
     return true;
 }
 
@@ -355,8 +355,8 @@ static void close_doctor(struct doctor *doctor)
         free(doctor->findings[i].fix);
     }
     free(doctor->findings);
-    free(doctor->http);
-    free(doctor->https);
+    loopbacks_free(doctor->http);
+    loopbacks_free(doctor->https);
     json_free(doctor->certificates);
     forget(doctor);
     whole_fini(&doctor->whole);

@@ -59,8 +59,8 @@ struct doctor {
     struct main_loop *loop;
     struct http_client *client; /* certificates of servers are verified as HAProxy does */
     struct dns_client *dns;
-    char *http;                /* where HAProxy is reached from here; NULL: nowhere */
-    char *https;               /* the same */
+    char **http;               /* where HAProxy's binds are reached from here, and NULL */
+    char **https;              /* the same */
     struct json *certificates; /* as the daemon tells them; NULL: it does not */
 
     struct finding *findings;

@@ -30,7 +30,9 @@ struct host_look {
     const char *sample;  /* of a wildcard: the name that is asked for */
     char *place;         /* of the tenant in its file */
     bool tls;            /* it is met over HTTPS */
-    const char *address; /* HAProxy's */
+    const char *address; /* HAProxy's first */
+    char *const *http;   /* where a challenge is tried, of the doctor's */
+    char *const *https;  /* where a handshake is made, of the doctor's */
     char *origin;        /* of its pages */
     char *provider;      /* an OAuth provider's name */
     struct http_probe challenge, handshake, health, socket, direct_socket, config, login, session;
@@ -65,6 +67,12 @@ static char *told(const struct http_probe_answer *answer)
     bool is_page = size > 0 && answer->body.data[0] == '<';
     return memory_format("%d%s%.*s", answer->status, size > 0 && !is_page ? " " : "",
                          is_page ? 0 : (int)size, answer->body.data);
+}
+
+/* " at [::1]:443", of another than the first, which goes without saying. */
+static const char *told_place(const struct host_look *look, char *const *at, char *const *first)
+{
+    return at == first ? "" : doctor_format(look->doctor, " at %s", *at);
 }
 
 static char *explain(const struct host_look *look, const char *path)
@@ -164,31 +172,60 @@ static void on_addresses(void *context, const struct dns_addresses *addresses)
     doctor_end(look->doctor);
 }
 
+static void begin_at(struct host_look *look, struct http_probe *probe, const char *address,
+                     bool tls, const char *path, http_probed_fn *on_probed)
+{
+    const struct hap_config *haproxy = &look->doctor->whole.configuration->haproxy;
+    probe->host = look->sample != NULL ? look->sample : look->host;
+    probe->connect_to = address;
+    probe->path = path;
+    probe->tls = tls;
+    probe->proxy_line =
+        loopback_needs_proxy_line(address, (const char *const *)haproxy->proxy_protocol_from,
+                                  haproxy->proxy_protocol_from_count);
+    doctor_probe(look->doctor, probe, on_probed, look);
+}
+
 /* -- Port 80 ----------------------------------------------------------------------------------- */
+
+static void try_challenge(struct host_look *look);
 
 /* The agent knows no such token, and says so. */
 static void on_challenge(void *context, const struct http_probe_answer *answer)
 {
     struct host_look *look = context;
     char *what = told(answer);
+    const char *place = told_place(look, look->http, look->doctor->http);
     bool is_answered = answer->result == HTTP_PROBE_ANSWERED;
     doctor_made(look->doctor, DOCTOR_CHALLENGE);
     if (!is_answered)
         find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
              memory_format("systemctl start haproxy; \"haproxy\": {\"http\"} in %s",
                            look->doctor->configuration_path),
-             "HAProxy does not answer on %s, where the CA will ask: %s", look->doctor->http, what);
+             "HAProxy does not answer on %s, where the CA will ask: %s", *look->http, what);
     else if (answer->status >= 300 && answer->status < 400)
         find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
              haproxy_files_fix(&look->doctor->whole.configuration->haproxy),
-             "a challenge is redirected to %.*s instead of answered",
+             "a challenge%s is redirected to %.*s instead of answered", place,
              SLICE_PRINT(answer->location));
     else if (answer->status != 404)
         find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
              memory_format("\"acme\": {\"challenge_listen\"} in %s, and who listens there",
                            look->doctor->configuration_path),
-             "challenges do not lead to the agent: an unknown one is answered with %s", what);
+             "challenges%s do not lead to the agent: an unknown one is answered with %s", place,
+             what);
     free(what);
+    look->http++;
+    if (!is_answered || answer->status == 404)
+        try_challenge(look);
+}
+
+/* On one bind after the other, until one has a fault, which the others mostly have, too. */
+static void try_challenge(struct host_look *look)
+{
+    if (*look->http != NULL)
+        begin_at(look, &look->challenge, *look->http, false,
+                 "/.well-known/acme-challenge/owui-spoa-doctor", on_challenge);
 }
 
 /* -- The certificate --------------------------------------------------------------------------- */
@@ -227,7 +264,7 @@ static char *serving_fix(const struct host_look *look, struct slice why)
                         : memory_format("owui-spoa certs deploy %s", look->tenant->name);
 }
 
-static void find_none(const struct host_look *look, const char *what)
+static void find_none(const struct host_look *look, const char *what, const char *place)
 {
     const struct json *stored = find_certificate(look);
     bool is_stored = json_get(stored, "serial") != NULL;
@@ -239,7 +276,7 @@ static void find_none(const struct host_look *look, const char *what)
          is_stored ? serving_fix(look, not_served)
                    : memory_format("owui-spoa certs; \"acme\": {\"directory\"} in %s",
                                    look->doctor->configuration_path),
-         "%s%s", what, why);
+         "%s%s%s", what, place, why);
     free(why);
 }
 
@@ -276,17 +313,17 @@ static void find_not_fine(const struct host_look *look)
 }
 
 static void compare_certificates(const struct host_look *look,
-                                 const struct crypto_certificate *shown)
+                                 const struct crypto_certificate *shown, const char *place)
 {
     const struct json *stored = find_certificate(look);
     struct slice serial = ask_text(stored, "serial"), why = why_not_served(stored);
     if (shown->not_after_s <= clock_wall_s())
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
              memory_format("owui-spoa certs renew %s", look->tenant->name),
-             "the certificate that is shown is over");
+             "the certificate that is shown%s is over", place);
     else if (serial.size > 0 && !is_stored(look, slice_of(shown->serial)))
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, serving_fix(look, why),
-             "HAProxy shows serial %s, and on disk is %.*s%s%.*s", shown->serial,
+             "HAProxy shows serial %s%s, and on disk is %.*s%s%.*s", shown->serial, place,
              SLICE_PRINT(serial), why.size > 0 ? ": " : "", SLICE_PRINT(why));
     else if (slice_equal(ask_text(stored, "alarm"), SLICE("expiring")))
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
@@ -296,28 +333,48 @@ static void compare_certificates(const struct host_look *look,
         find_not_fine(look);
 }
 
-static void on_handshake(void *context, const struct http_probe_answer *answer)
+static void look_at_shown(const struct host_look *look, struct slice certificate)
 {
-    struct host_look *look = context;
+    const char *place = told_place(look, look->https, look->doctor->https);
     struct crypto_certificate shown;
-    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
-    if (answer->result == HTTP_PROBE_REFUSED || answer->result == HTTP_PROBE_TIMED_OUT) {
-        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
-             memory_format("systemctl start haproxy; \"haproxy\": {\"https\"} in %s",
-                           look->doctor->configuration_path),
-             "HAProxy does not answer on %s: %s", look->doctor->https, answer->failure);
-        return;
-    }
-    if (answer->certificate.size == 0 ||
-        crypto_certificate_read(answer->certificate, &shown, NULL) != ERROR_OK) {
-        find_none(look, "HAProxy has no certificate for it");
+    if (certificate.size == 0 || crypto_certificate_read(certificate, &shown, NULL) != ERROR_OK) {
+        find_none(look, "HAProxy has no certificate for it", place);
         return;
     }
     if (!crypto_certificate_covers(&shown, look->host))
-        find_none(look, "the certificate that is shown is for another name");
+        find_none(look, "a certificate for another name is shown", place);
     else
-        compare_certificates(look, &shown);
+        compare_certificates(look, &shown, place);
     crypto_certificate_free(&shown);
+}
+
+static bool is_away(const struct http_probe_answer *answer)
+{
+    return answer->result == HTTP_PROBE_REFUSED || answer->result == HTTP_PROBE_TIMED_OUT;
+}
+
+/* With one bind after the other, until one has a fault, which the others mostly have, too. */
+static void shake_hands(struct host_look *look, http_probed_fn *on_shown)
+{
+    if (*look->https != NULL)
+        begin_at(look, &look->handshake, *look->https, true, NULL, on_shown);
+}
+
+static void on_handshake(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    size_t before = look->doctor->finding_count;
+    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
+    if (is_away(answer))
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format("systemctl start haproxy; \"haproxy\": {\"https\"} in %s",
+                           look->doctor->configuration_path),
+             "HAProxy does not answer on %s: %s", *look->https, answer->failure);
+    else
+        look_at_shown(look, answer->certificate);
+    look->https++;
+    if (is_away(answer) || look->doctor->finding_count == before)
+        shake_hands(look, on_handshake);
 }
 
 /* -- Through HAProxy --------------------------------------------------------------------------- */
@@ -476,15 +533,7 @@ static void on_session(void *context, const struct http_probe_answer *answer)
 static void begin(struct host_look *look, struct http_probe *probe, const char *path,
                   http_probed_fn *on_probed)
 {
-    const struct hap_config *haproxy = &look->doctor->whole.configuration->haproxy;
-    probe->host = look->host;
-    probe->connect_to = look->address;
-    probe->path = path;
-    probe->tls = look->tls;
-    probe->proxy_line =
-        loopback_needs_proxy_line(look->address, (const char *const *)haproxy->proxy_protocol_from,
-                                  haproxy->proxy_protocol_from_count);
-    doctor_probe(look->doctor, probe, on_probed, look);
+    begin_at(look, probe, look->address, look->tls, path, on_probed);
 }
 
 /* {"oauth": {"providers": {"oidc": "SSO"}}}: the first one is as good as any. */
@@ -521,21 +570,12 @@ static void on_config(void *context, const struct http_probe_answer *answer)
 
 static void ask_haproxy(struct host_look *look)
 {
-    const struct configuration *configuration = look->doctor->whole.configuration;
-    bool has_acme = configuration->acme.directory != NULL;
-    if (look->doctor->http != NULL && has_acme) {
-        bool tls = look->tls;
-        const char *address = look->address;
-        look->tls = false;
-        look->address = look->doctor->http;
-        begin(look, &look->challenge, "/.well-known/acme-challenge/owui-spoa-doctor", on_challenge);
-        look->tls = tls;
-        look->address = address;
-    }
+    if (look->doctor->whole.configuration->acme.directory != NULL)
+        try_challenge(look);
     if (look->address == NULL)
         return;
     if (look->tls)
-        begin(look, &look->handshake, NULL, on_handshake);
+        shake_hands(look, on_handshake);
     begin(look, &look->health, "/health", on_health);
     look->socket.websocket_origin = look->origin;
     begin(look, &look->socket, SOCKET_PATH, on_socket);
@@ -582,12 +622,16 @@ static void on_wildcard(void *context, const struct dns_addresses *addresses)
 static void on_wildcard_handshake(void *context, const struct http_probe_answer *answer)
 {
     struct host_look *look = context;
+    const char *place = told_place(look, look->https, look->doctor->https);
     struct crypto_certificate shown;
-    if (answer->result == HTTP_PROBE_REFUSED || answer->result == HTTP_PROBE_TIMED_OUT)
-        return; /* that is told by other checks */
-    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
     bool covers = false;
     int64_t not_after_s = 0;
+    look->https++;
+    if (is_away(answer)) { /* that is told by other checks */
+        shake_hands(look, on_wildcard_handshake);
+        return;
+    }
+    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
     if (answer->certificate.size > 0 &&
         crypto_certificate_read(answer->certificate, &shown, NULL) == ERROR_OK) {
         covers = crypto_certificate_covers(&shown, look->sample);
@@ -596,33 +640,26 @@ static void on_wildcard_handshake(void *context, const struct http_probe_answer 
     }
     int64_t left_s = not_after_s - clock_wall_s();
     const char *folder = look->doctor->whole.configuration->haproxy.crt_dir;
-    if (covers && left_s >= WILDCARD_SOON_S)
+    if (covers && left_s >= WILDCARD_SOON_S) {
+        shake_hands(look, on_wildcard_handshake);
         return;
+    }
     char *fix = memory_format("a %scertificate for %s, with its key, as a .pem in %s, and a reload "
                               "of HAProxy",
                               covers ? "new " : "", look->host,
                               folder != NULL ? folder : "/etc/haproxy/certs");
     if (!covers)
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, fix,
-             "HAProxy has no certificate for names below it, such as %s", look->sample);
+             "HAProxy has no certificate for names below it, such as %s%s", look->sample, place);
     else if (left_s <= 0)
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, fix,
-             "the certificate that HAProxy shows for it is over: nobody renews it but you");
+             "the certificate that HAProxy shows for it%s is over: nobody renews it but you",
+             place);
     else
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, fix,
-             "the certificate that HAProxy shows for it ends in %lld days: nobody renews it but "
+             "the certificate that HAProxy shows for it%s ends in %lld days: nobody renews it but "
              "you",
-             (long long)(left_s / DAY_S));
-}
-
-static void ask_wildcard(struct host_look *look)
-{
-    const char *host = look->host;
-    look->tls = true;
-    look->address = look->doctor->https;
-    look->host = look->sample;
-    begin(look, &look->handshake, NULL, on_wildcard_handshake);
-    look->host = host;
+             place, (long long)(left_s / DAY_S));
 }
 
 /* Of a wildcard, any name has to lead here, and to have a certificate. More is not asked for a name
@@ -640,11 +677,12 @@ void doctor_wildcard(struct doctor *doctor, const struct tenant *tenant, const c
         .tenant = tenant,
         .host = doctor_format(doctor, "*.%s", below),
         .sample = doctor_format(doctor, "owui-spoa-doctor.%s", below),
+        .https = doctor->https,
     };
     doctor_begin(doctor);
     dns_client_addresses(doctor->dns, look->sample, DNS_ANY_FAMILY, on_wildcard, look);
-    if (doctor->https != NULL && tenant->https_redirect)
-        ask_wildcard(look);
+    if (tenant->https_redirect)
+        shake_hands(look, on_wildcard_handshake);
 }
 
 void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char *host)
@@ -656,10 +694,12 @@ void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char 
         .tenant = tenant,
         .host = host,
         .place = doctor_format(doctor, "%s", place),
-        .tls = doctor->https != NULL && (tenant->https_redirect || doctor->http == NULL),
+        .tls = doctor->https[0] != NULL && (tenant->https_redirect || doctor->http[0] == NULL),
+        .http = doctor->http,
+        .https = doctor->https,
     };
     free(place);
-    look->address = look->tls ? doctor->https : doctor->http;
+    look->address = look->tls ? doctor->https[0] : doctor->http[0];
     look->origin = doctor_format(doctor, "%s://%s", look->tls ? "https" : "http", host);
     doctor_begin(doctor);
     dns_client_addresses(doctor->dns, host, DNS_ANY_FAMILY, on_addresses, look);

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_MS = 500, TRY_MS = 10 * 1000, STATUS_SWITCHING = 101 };
+enum { POLL_MS = 500, TRY_MS = 10 * 1000, STATUS_SWITCHING = 101, DETAIL_SIZE = 512 };
 
 static void sleep_ms(long ms)
 {
@@ -167,42 +167,60 @@ static const char *failure_of(const struct trial *trial)
                : trial->failure;
 }
 
-static bool look_at_http(struct trial *trial, const char *host, const char *address)
+/* Returns whether the bind is well, with what there is to tell of it, or of what is wrong. */
+typedef bool look_fn(struct trial *trial, const char *host, const char *address,
+                     char detail[DETAIL_SIZE]);
+
+static bool http_is_well(struct trial *trial, const char *host, const char *address,
+                         char detail[DETAIL_SIZE])
 {
-    char detail[512];
     const struct http_probe probe = {.host = host, .connect_to = address, .path = "/"};
     try(trial, &probe);
     bool good =
         trial->status == 308 && slice_starts_with(slice_of(trial->location), SLICE("https://"));
     if (trial->result != HTTP_PROBE_ANSWERED)
-        snprintf(detail, sizeof(detail), "%s: %s", address, trial->failure);
+        snprintf(detail, DETAIL_SIZE, "%s: %s", address, trial->failure);
     else if (good)
-        snprintf(detail, sizeof(detail), "goes to %s", trial->location);
+        snprintf(detail, DETAIL_SIZE, "goes to %s", trial->location);
     else
-        snprintf(detail, sizeof(detail), "%d, and not a redirect to https", trial->status);
-    return row("http", good, detail);
+        snprintf(detail, DETAIL_SIZE, "%s: %d, and not a redirect to https", address,
+                 trial->status);
+    return good;
 }
 
-static bool look_at_certificate(struct trial *trial, const char *host, const char *address)
+static bool certificate_is_well(struct trial *trial, const char *host, const char *address,
+                                char detail[DETAIL_SIZE])
 {
-    char detail[512], day[32];
+    char day[32];
     struct tm end;
     const struct http_probe probe = {.host = host, .connect_to = address};
     try(trial, &probe);
     if (!trial->certified) {
-        snprintf(detail, sizeof(detail), "none is shown: %s", failure_of(trial));
-        return row("TLS", false, detail);
+        snprintf(detail, DETAIL_SIZE, "%s: none is shown: %s", address, failure_of(trial));
+        return false;
     }
     time_t not_after = (time_t)trial->certificate.not_after_s;
     strftime(day, sizeof(day), "%Y-%m-%d", gmtime_r(&not_after, &end));
     bool covers = crypto_certificate_covers(&trial->certificate, host);
     bool valid = trial->certificate.not_after_s > clock_wall_s();
-    snprintf(detail, sizeof(detail), "certificate by \"%s\", until %s%s", trial->certificate.issuer,
-             day,
+    bool good = covers && valid;
+    snprintf(detail, DETAIL_SIZE, "%s%scertificate by \"%s\", until %s%s", good ? "" : address,
+             good ? "" : ": ", trial->certificate.issuer, day,
              !covers  ? ", for another name"
              : !valid ? ", which is over"
                       : "");
-    return row("TLS", covers && valid, detail);
+    return good;
+}
+
+/* One bind after the other, until one is not well. */
+static bool look_at_binds(struct trial *trial, const char *what, look_fn *look, const char *host,
+                          char *const *addresses)
+{
+    char detail[DETAIL_SIZE] = "";
+    bool good = true;
+    for (size_t i = 0; addresses[i] != NULL && good; i++)
+        good = look(trial, host, addresses[i], detail);
+    return row(what, good, detail);
 }
 
 static bool look_at_https(struct trial *trial, const struct setup_tenant *tenant,
@@ -288,18 +306,18 @@ static bool look_at_headers(const struct setup_plan *plan, const char *host, con
 }
 
 static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
-                           const struct setup_tenant *tenant, const char *http, const char *https)
+                           const struct setup_tenant *tenant, char *const *http, char *const *https)
 {
     bool good = true;
     printf("\n  %s\n", tenant->host);
-    if (http != NULL && https != NULL)
-        good &= look_at_http(trial, tenant->host, http);
-    if (https != NULL) {
-        good &= look_at_certificate(trial, tenant->host, https);
-        good &= look_at_https(trial, tenant, https);
-        good &= look_at_websocket(trial, tenant, https);
+    if (http[0] != NULL && https[0] != NULL)
+        good &= look_at_binds(trial, "http", http_is_well, tenant->host, http);
+    if (https[0] != NULL) {
+        good &= look_at_binds(trial, "TLS", certificate_is_well, tenant->host, https);
+        good &= look_at_https(trial, tenant, https[0]);
+        good &= look_at_websocket(trial, tenant, https[0]);
     }
-    good &= look_at_headers(plan, tenant->host, https != NULL ? "https" : "http");
+    good &= look_at_headers(plan, tenant->host, https[0] != NULL ? "https" : "http");
     return good;
 }
 
@@ -315,16 +333,16 @@ bool setup_look(const struct setup_plan *plan)
     good = good && trial.client != NULL;
     if (!good)
         terminal_complain("%s", why.text);
-    char *http = loopback_of_binds(haproxy->http, haproxy->http_count);
-    char *https = loopback_of_binds(haproxy->https, haproxy->https_count);
+    char **http = loopbacks_of_binds(haproxy->http, haproxy->http_count);
+    char **https = loopbacks_of_binds(haproxy->https, haproxy->https_count);
     if (good)
         puts("\nwhat works:");
     for (size_t i = 0; i < plan->tenant_count && trial.client != NULL; i++)
         if (plan->tenants[i].host != NULL)
             good &= look_at_tenant(plan, &trial, &plan->tenants[i], http, https);
     forget(&trial);
-    free(http);
-    free(https);
+    loopbacks_free(http);
+    loopbacks_free(https);
     http_client_free(trial.client);
     main_loop_free(trial.loop);
     return good;

@@ -53,12 +53,21 @@ char *loopback_of_bind(struct slice bind)
                          SLICE_PRINT(port));
 }
 
-char *loopback_of_binds(char *const *binds, size_t count)
+char **loopbacks_of_binds(char *const *binds, size_t count)
 {
-    char *address = NULL;
-    for (size_t i = 0; i < count && address == NULL; i++)
-        address = loopback_of_bind(slice_of(binds[i]));
-    return address;
+    char **addresses = memory_new((count + 1) * sizeof(*addresses));
+    for (size_t i = 0, found = 0; i < count; i++) {
+        addresses[found] = loopback_of_bind(slice_of(binds[i]));
+        found += addresses[found] != NULL;
+    }
+    return addresses;
+}
+
+void loopbacks_free(char **addresses)
+{
+    for (size_t i = 0; addresses != NULL && addresses[i] != NULL; i++)
+        free(addresses[i]);
+    free(addresses);
 }
 
 bool binds_are_at(char *const *binds, size_t count, const struct ip *ip)

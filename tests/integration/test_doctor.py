@@ -1,12 +1,15 @@
 """`owui-spoa doctor`: a set-up in which it finds nothing, and each finding by really breaking that."""
 
 import contextlib
+import http.server
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
+import threading
 
 import pytest
 
@@ -347,6 +350,44 @@ def test_an_address_where_haproxy_does_not_listen(healthy):
         healthy.write_config()
         checks = [one["check"] for one in examine(healthy)[0]["findings"]]
         assert "dns" not in checks and checks  # HAProxy runs as before, and that is told
+
+
+def two_binds(stack, port=None):
+    """The global file has a second bind for both; HAProxy goes on as it was started."""
+    for key, number in (("http", stack.http_port), ("https", port or stack.https_port)):
+        stack.config["haproxy"][key].append(f"[::1]:{number}")
+    stack.write_config()
+
+
+def test_a_bind_that_does_not_answer(healthy):
+    two_binds(healthy)
+    for check, port in (("challenge", healthy.http_port), ("certificate", healthy.https_port)):
+        (found,) = found_by(healthy, check)
+        assert f"does not answer on [::1]:{port}" in found["message"]
+    assert not {"https", "websocket"} & checks_of(examine(healthy)[0])
+    healthy.write_haproxy_config()
+    restart_haproxy(healthy)
+    wait_until(
+        lambda: not {"challenge", "certificate"} & checks_of(examine(healthy)[0]), "both", 30
+    )
+
+
+class Stranger(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def test_somebody_else_at_a_bind(healthy, tmp_path):
+    """What is well at the first one is told of the second."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(healthy.authority.issue(["other.example.test"], tmp_path / "other.pem"))
+    server = Stranger(("::1", 0), http.server.BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    two_binds(healthy, server.server_port)
+    (found,) = found_by(healthy, "certificate")
+    assert f"another name is shown at [::1]:{server.server_port}" in found["message"]
+    server.shutdown()
+    server.server_close()
 
 
 def test_nobody_answers_challenges(healthy):

@@ -42,6 +42,20 @@ Test(loopback, of_binds)
     }
 }
 
+Test(loopback, of_each_bind_for_which_there_is)
+{
+    static char *binds[] = {"/run/x", "*:80", "fd@3", "[::]:80"};
+    char **addresses = loopbacks_of_binds(binds, COUNT_OF(binds));
+    cr_expect(eq(str, addresses[0], "127.0.0.1:80"));
+    cr_expect(eq(str, addresses[1], "[::1]:80"));
+    cr_expect(eq(ptr, addresses[2], NULL));
+    loopbacks_free(addresses);
+    addresses = loopbacks_of_binds(NULL, 0);
+    cr_expect(eq(ptr, addresses[0], NULL));
+    loopbacks_free(addresses);
+    loopbacks_free(NULL);
+}
+
 Test(loopback, binds_are_at_addresses_of_their_family)
 {
     static char *both[] = {"*:80", "[::]:80"}, *one[] = {"192.0.2.7:80", "/run/x", "[::1]:80"};
