@@ -124,12 +124,39 @@ static void look_at_binds(const struct host_look *look, const struct ip *ip)
     }
 }
 
+static bool has_four_alone(const struct networks *networks)
+{
+    for (size_t i = 0; i < networks->count; i++)
+        if (networks->items[i].ip.family == IP_V6)
+            return false;
+    return networks->count > 0;
+}
+
+/* Lists that are older than the name's IPv6 address. */
+static void look_at_networks(const struct host_look *look)
+{
+    static const char FIX[] = "the IPv6 networks of those it lists as well, in \"%s\" of %s";
+    const struct policy *policy = look->tenant->policy;
+    char *place = doctor_place(look->tenant);
+    if (policy != NULL && has_four_alone(&policy->deny_ips))
+        find(look, DOCTOR_NOTE, DOCTOR_DNS, memory_format(FIX, "deny_ips", place),
+             "clients come by IPv6, too, and \"deny_ips\" lists IPv4 alone: who is in it gets in "
+             "by the other way");
+    if (policy != NULL && has_four_alone(&policy->allow_ips))
+        find(look, DOCTOR_NOTE, DOCTOR_DNS, memory_format(FIX, "allow_ips", place),
+             "clients come by IPv6, too, and \"allow_ips\" lists IPv4 alone: whoever does is "
+             "refused");
+    free(place);
+}
+
 static void look_at_addresses(const struct host_look *look, const struct dns_addresses *addresses)
 {
     char text[IP_TEXT_SIZE];
     size_t here = 0, elsewhere = addresses->count;
+    bool has_six = false;
     for (size_t i = 0; i < addresses->count; i++) {
         const struct ip *ip = &addresses->items[i].ip;
+        has_six |= ip->family == IP_V6;
         if (is_here(ip)) {
             here++;
             look_at_binds(look, ip);
@@ -144,6 +171,8 @@ static void look_at_addresses(const struct host_look *look, const struct dns_add
                  "browsers and the CA prefer IPv6"),
              "it leads to %s%s, which is no address of this machine",
              ip_print(&addresses->items[elsewhere].ip, text), here > 0 ? " as well" : "");
+    if (has_six)
+        look_at_networks(look);
 }
 
 static void on_addresses(void *context, const struct dns_addresses *addresses)

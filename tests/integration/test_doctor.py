@@ -352,6 +352,20 @@ def test_an_address_where_haproxy_does_not_listen(healthy):
         assert "dns" not in checks and checks  # HAProxy runs as before, and that is told
 
 
+def test_clients_of_ipv6_and_lists_of_ipv4(healthy):
+    """Who is in the list comes by the other way, or whoever does is refused."""
+    for key, networks in (("deny_ips", ["203.0.113.0/24"]), ("allow_ips", ["127.0.0.0/8"])):
+        write_tenant(healthy, healthy.upstream, **{key: networks})
+        with leading_to(healthy, "aaaa", "2001:db8::77"):
+            found = [one for one in found_by(healthy, "dns") if key in one["message"]]
+            assert [one["severity"] for one in found] == ["note"]
+            assert f'in "{key}" of ' in found[0]["fix"] and "chat.json" in found[0]["fix"]
+            write_tenant(healthy, healthy.upstream, **{key: networks + ["2001:db8::/32"]})
+            assert not any(key in one["message"] for one in found_by(healthy, "dns"))
+        write_tenant(healthy, healthy.upstream, **{key: networks})
+        assert not any(key in one["message"] for one in examine(healthy)[0]["findings"])
+
+
 def two_binds(stack, port=None):
     """The global file has a second bind for both; HAProxy goes on as it was started."""
     for key, number in (("http", stack.http_port), ("https", port or stack.https_port)):
