@@ -16,7 +16,6 @@
 #include "view.h"
 #include "json/json.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -182,60 +181,115 @@ static enum error read_request(struct inquiry *inquiry, struct error_text *why)
     return ERROR_OK;
 }
 
-/* -- Addresses, which the daemon has found already ------------------------------------------- */
+/* -- Addresses, which the daemon has found already, by the same resolver ----------------------- */
 
-static bool resolve(const char *host, const struct settings *settings, struct ip *address)
+struct lookup {
+    const struct settings *settings;
+    struct main_loop *loop;
+    struct resolver *resolver;
+};
+
+static bool is_allowed(void *context, const struct ip *address)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    if (ip_parse(slice_of(host), address))
-        return settings_upstream_allowed(settings, address);
-    if (getaddrinfo(host, NULL, &hints, &found) != 0)
-        return false;
-    *address = (struct ip){0};
-    for (const struct addrinfo *item = found; item != NULL; item = item->ai_next) {
-        struct ip ip;
-        if (ip_from_socket(item->ai_addr, &ip) && settings_upstream_allowed(settings, &ip) &&
-            resolver_prefers(&ip, address))
-            *address = ip;
+    const struct lookup *lookup = context;
+    return settings_upstream_allowed(lookup->settings, address);
+}
+
+static void on_answer(void *context, const char *name)
+{
+    const struct lookup *lookup = context;
+    (void)name;
+    main_loop_stop(lookup->loop);
+}
+
+static void on_failure(void *context, const char *name, const char *reason,
+                       const struct ip *lasting)
+{
+    (void)context, (void)lasting;
+    terminal_complain("%s: %s", name, reason);
+}
+
+static bool open_lookup(struct lookup *lookup, const struct configuration *configuration)
+{
+    const struct resolver_options options = {
+        .interval_s = RESOLVE_MIN_S,
+        .nameservers = configuration->nameservers,
+        .nameserver_count = configuration->nameserver_count,
+    };
+    const struct resolver_events events = {is_allowed, on_answer, on_failure, lookup};
+    struct error_text why = {"there is no memory for it"};
+    *lookup = (struct lookup){configuration->settings, main_loop_new(&why), NULL};
+    if (lookup->loop != NULL)
+        lookup->resolver = resolver_new(lookup->loop, &events);
+    if (lookup->resolver != NULL &&
+        resolver_configure(lookup->resolver, &options, &why) == ERROR_OK)
+        return true;
+    terminal_complain("names cannot be asked for: %s", why.text);
+    return false;
+}
+
+static void close_lookup(struct lookup *lookup)
+{
+    resolver_free(lookup->resolver);
+    main_loop_free(lookup->loop);
+}
+
+static bool resolve(const struct lookup *lookup, const char *host, struct ip *address)
+{
+    enum resolver_answer answer;
+    while ((answer = resolver_find(lookup->resolver, host, address)) == RESOLVER_PENDING)
+        main_loop_run(lookup->loop);
+    return answer == RESOLVER_KNOWN;
+}
+
+static struct tenant *find_instance(const struct lookup *lookup, const struct decision *decision)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    struct slice label = decision->match.label;
+    char *host = label.size > 0 ? instance_host(tenant, label) : NULL;
+    struct tenant *instance = NULL;
+    struct ip address;
+    if (host != NULL && resolve(lookup, host, &address))
+        instance = instance_new(tenant, label, host, &address, NULL);
+    free(host);
+    return instance;
+}
+
+static struct tenant *find_upstreams(const struct lookup *lookup, const struct tenant *tenant)
+{
+    struct tenant *moved = tenant_clone(tenant);
+    size_t count = tenant_upstream_count(moved);
+    bool is_found = false;
+    struct ip address;
+    for (size_t i = 0; i < count; i++) /* so that all are asked for at once */
+        (void)resolver_find(lookup->resolver, tenant_upstream_at(moved, i)->host, &address);
+    for (size_t i = 0; i < count; i++) {
+        struct upstream *upstream = tenant_upstream_at(moved, i);
+        if (resolve(lookup, upstream->host, &address)) {
+            upstream->address = address;
+            is_found = true;
+        }
     }
-    freeaddrinfo(found);
-    return address->family != IP_NONE;
+    if (is_found && answer_prepare(moved, NULL) == ERROR_OK)
+        return moved;
+    tenant_free(moved);
+    return NULL;
 }
 
 /* Puts what the daemon would have by now in the registry: the tenant with its address, or the
  * instance of the label. False when there is no address. */
 static bool add_address(struct whole *whole, const struct decision *decision)
 {
-    const struct tenant *tenant = decision->match.tenant;
-    const struct settings *settings = whole->configuration->settings;
-    struct ip address;
-    if (tenant->upstream.per_label) {
-        struct slice label = decision->match.label;
-        char *host = label.size > 0 ? instance_host(tenant, label) : NULL;
-        struct tenant *instance = NULL;
-        if (host != NULL && resolve(host, settings, &address))
-            instance = instance_new(tenant, label, host, &address, NULL);
-        free(host);
-        if (instance != NULL)
-            route_registry_put(whole->registry, instance, NULL, NULL);
-        return instance != NULL;
-    }
-    struct tenant *moved = tenant_clone(tenant);
-    bool is_found = false;
-    for (size_t i = 0; i < tenant_upstream_count(moved); i++) {
-        struct upstream *upstream = tenant_upstream_at(moved, i);
-        if (resolve(upstream->host, settings, &address)) {
-            upstream->address = address;
-            is_found = true;
-        }
-    }
-    if (!is_found || answer_prepare(moved, NULL) != ERROR_OK) {
-        tenant_free(moved);
-        return false;
-    }
-    route_registry_put(whole->registry, moved, NULL, NULL);
-    return true;
+    struct lookup lookup;
+    struct tenant *found = NULL;
+    if (open_lookup(&lookup, whole->configuration))
+        found = decision->match.tenant->upstream.per_label
+                    ? find_instance(&lookup, decision)
+                    : find_upstreams(&lookup, decision->match.tenant);
+    close_lookup(&lookup);
+    if (found != NULL)
+        route_registry_put(whole->registry, found, NULL, NULL);
+    return found != NULL;
 }
 
 static struct json *with_request(struct json *root, const struct inquiry *inquiry)
