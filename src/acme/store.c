@@ -492,7 +492,8 @@ static enum error open_history(struct store *store, const char *name, struct fol
 }
 
 static enum error put_in_history(struct store *store, const char *name, struct slice pem,
-                                 const struct crypto_certificate *facts, struct error_text *why)
+                                 const struct crypto_certificate *facts, size_t keep,
+                                 struct error_text *why)
 {
     struct folder folder;
     char file[NAME_MAX + 1], date[TIME_TEXT_SIZE];
@@ -502,14 +503,16 @@ static enum error put_in_history(struct store *store, const char *name, struct s
     if (error != ERROR_OK)
         return error;
     error = file_replace(&folder, &folder, file, pem, &PRIVATE_MODE, why);
-    folder_trim(&folder, store->history_count);
+    folder_trim(&folder, keep);
     folder_close(&folder);
     return error;
 }
 
-/* Copies what is in service into the history; not there is fine. What is of no use as it is may be
- * an admin's own, on its way: it is waited for, and kept for people when nothing comes of it. */
-static enum error keep_in_history(struct store *store, const char *name, struct error_text *why)
+/* Copies what is in service into the history, of which `keep` stay; not there is fine. What is of
+ * no use as it is may be an admin's own, on its way: it is waited for, and kept for people when
+ * nothing comes of it. */
+static enum error keep_in_history(struct store *store, const char *name, size_t keep,
+                                  struct error_text *why)
 {
     struct bytes pem = {0};
     struct crypto_certificate facts;
@@ -526,7 +529,7 @@ static enum error keep_in_history(struct store *store, const char *name, struct 
     } else if (use == ERROR_OK ||
                (use == ERROR_UNSUPPORTED &&
                 crypto_certificate_read(bytes_slice(&pem), &facts, NULL) == ERROR_OK)) {
-        error = put_in_history(store, name, bytes_slice(&pem), &facts, why);
+        error = put_in_history(store, name, bytes_slice(&pem), &facts, keep, why);
         crypto_certificate_free(&facts);
     } else if (move_aside(store, &store->certs, name, aside) != ERROR_OK) {
         error = error_set(why, ERROR_SYSTEM, "cannot keep %s/%s, which is of no use, in %s",
@@ -633,7 +636,7 @@ enum error store_install(struct store *store, const char *name, const struct cry
     if (error == ERROR_OK && !bytes_append(&pem, bytes_slice(&tidy), FILE_MAX_BYTES))
         error = error_set(why, ERROR_TOO_BIG, "%s: the chain is too long", name);
     if (error == ERROR_OK)
-        error = keep_in_history(store, name, why);
+        error = keep_in_history(store, name, store->history_count, why);
     if (error == ERROR_OK)
         error = remember_as_ours(store, name, &certificate, why);
     if (error == ERROR_OK)
@@ -725,7 +728,7 @@ bool store_set_aside(struct store *store, const char *name, struct error_text *w
 
 enum error store_remove(struct store *store, const char *name, struct error_text *why)
 {
-    enum error error = keep_in_history(store, name, why);
+    enum error error = keep_in_history(store, name, store->history_count, why);
     if (error == ERROR_OK)
         error = file_remove(&store->certs, name, why);
     /* Last. Who puts the same certificate there again is not us. */
@@ -747,8 +750,8 @@ enum error store_rollback(struct store *store, const char *name, struct error_te
         error = error_set(why, ERROR_NOT_FOUND, "%s has no history", name);
     else
         error = file_read(&folder, names[count - 1], FILE_MAX_BYTES, &pem, why);
-    if (error == ERROR_OK)
-        error = keep_in_history(store, name, why);
+    if (error == ERROR_OK) /* one more, since what is put back is still among them */
+        error = keep_in_history(store, name, store->history_count + 1, why);
     if (error == ERROR_OK)
         error = put_in_service(store, name, bytes_slice(&pem), why);
     /* What is in service again is no history; a second rollback undoes the first. */
