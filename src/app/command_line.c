@@ -268,6 +268,14 @@ static bool has_words(struct command_line *line, const struct command_usage *usa
     return true;
 }
 
+/* Behind a word that was meant to be a verb, the help would hide that it is none. */
+static bool is_about_verb(struct command_line *line, const struct command_usage *usage)
+{
+    return usage->verbs[0].name == NULL || line->count < 2 ||
+           command_line_next_verb(line, usage) != NULL ||
+           command_line_ends(line, usage, command_line_next(line));
+}
+
 bool command_line_read(struct command_line *line, const struct command_usage *usage,
                        const struct command_option *options)
 {
@@ -285,7 +293,8 @@ bool command_line_read(struct command_line *line, const struct command_usage *us
     if (!read_all(line, all))
         return false;
     if (help) {
-        command_help_print(line->name, usage, all);
+        if (is_about_verb(line, usage))
+            command_help_print(line->name, usage, all);
         return false;
     }
     return has_words(line, usage);

@@ -92,6 +92,7 @@ def test_a_mistyped_word_is_told_with_the_one_that_was_meant():
         (["statsu"], "status"),
         (["status", "--jsn"], "--json"),
         (["certs", "renwe", "chat"], "renew"),
+        (["certs", "renwe", "chat", "--help"], "renew"),
         (["tenants", "remvoe", "chat"], "remove"),
         (["tenants", "--state", "brokn"], '"broken"'),
     ):
@@ -99,6 +100,8 @@ def test_a_mistyped_word_is_told_with_the_one_that_was_meant():
         assert (done.returncode, done.stdout) == (2, "")
         assert f"; did you mean {meant}?\n" in done.stderr, done.stderr
     assert 'unexpected argument "b"' in run("certs", "a.example.com", "b").stderr
+    for arguments in (["renew", "chat"], ["chat"], []):
+        assert run("certs", *arguments, "--help").stdout.startswith("usage: owui-spoa certs ")
 
 
 # --- check ----------------------------------------------------------------------------------------
