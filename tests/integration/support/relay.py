@@ -60,9 +60,10 @@ class Link:
 
     def is_read(self):
         """Whether HAProxy has taken all that it was sent."""
-        if self.near.fileno() < 0:
+        try:
+            unread = fcntl.ioctl(self.near, termios.TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):
             return True  # it has gone
-        unread = fcntl.ioctl(self.near, termios.TIOCOUTQ, bytes(4))
         return struct.unpack("i", unread)[0] == 0
 
     @staticmethod
