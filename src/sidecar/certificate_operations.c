@@ -27,13 +27,16 @@ static void put_health(struct sidecar *sidecar, struct json *object)
     json_put(object, "certificates", health);
 }
 
+/* Whoever writes haproxy.cfg has it read next, as `setup` does. */
+enum { RELOAD_S = 2 };
+
 /* Whoever has read haproxy.cfg before it was last written; half-seconds are nobody's fault. */
 static void put_notice(const struct haproxy_seen *seen, struct json *object)
 {
     int64_t written_s = 0;
     if (seen->pid == 0 || seen->started_s == 0 ||
         !json_read_integer(json_get(object, "haproxy_config_written"), &written_s) ||
-        written_s <= seen->started_s + 1)
+        written_s <= seen->started_s + 1 || seen->told_s <= written_s + RELOAD_S)
         return;
     const struct json *before = json_get(object, "notices");
     struct json *notices = before != NULL ? json_clone(before) : json_new_array();

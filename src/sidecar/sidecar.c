@@ -296,6 +296,7 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
     memcpy(text, pid.data, pid.size);
     long seen = strtol(text, NULL, 10);
     haproxy->started_s = start_of(runtime_value(answer, "Uptime_sec"));
+    haproxy->told_s = clock_wall_s();
     if (seen == haproxy->pid)
         return;
     log_event(LOG_INFO, "haproxy_seen", LOG_TEXT("haproxy", haproxy->target.path),

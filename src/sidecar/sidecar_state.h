@@ -26,6 +26,7 @@ struct haproxy_seen {
     struct sidecar *sidecar;
     long pid;          /* 0: not seen, or gone */
     int64_t started_s; /* when that process began, as it tells; 0: it does not */
+    int64_t told_s;    /* when it told that */
     unsigned silences; /* looks in a row that had no answer in time */
     char problem[256];
 };
