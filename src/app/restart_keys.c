@@ -150,6 +150,13 @@ static void put_https(FILE *out, const struct configuration *configuration)
     put_list(out, configuration->haproxy.https, configuration->haproxy.https_count);
 }
 
+/* Of who connects from this machine, which may be in one of these networks. */
+static void put_proxy_protocol(FILE *out, const struct configuration *configuration)
+{
+    put_list(out, configuration->haproxy.proxy_protocol_from,
+             configuration->haproxy.proxy_protocol_from_count);
+}
+
 static const struct key {
     const char *name;
     void (*put)(FILE *out, const struct configuration *configuration); /* NULL: is marked */
@@ -170,6 +177,7 @@ static const struct key {
     {"haproxy.runtime", put_runtime, true},
     {"haproxy.http", put_http, true},
     {"haproxy.https", put_https, true},
+    {"haproxy.proxy_protocol", put_proxy_protocol, true},
     {"haproxy.fallback_map", NULL, false},
     {"haproxy.decision_map", NULL, false},
 };

@@ -95,6 +95,21 @@ Test(restart_keys, lists_are_told_apart_by_each_text)
     restart_keys_free(keys);
 }
 
+/* What the sidecar says first to HAProxy depends on it. */
+Test(restart_keys, networks_that_begin_with_a_proxy_line_are_those_of_the_start)
+{
+    struct configuration now = certified();
+    struct restart_keys *keys = restart_keys_new(&now);
+    now.haproxy.proxy_protocol_from = one;
+    now.haproxy.proxy_protocol_from_count = 1;
+    restart_keys_look(keys, &now);
+    expect_waiting(keys, "haproxy.proxy_protocol");
+    now.haproxy.proxy_protocol_from_count = 0;
+    restart_keys_look(keys, &now);
+    expect_waiting(keys, NULL);
+    restart_keys_free(keys);
+}
+
 /* Only certificates go by them until a restart. */
 Test(restart_keys, without_certificates_what_only_they_need_waits_for_nothing)
 {
