@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "file.h"
+#include "room.h"
 #include "route/label.h"
 #include "route/label_map.h"
 
@@ -290,6 +291,29 @@ static size_t count_lines(struct slice text)
     return count;
 }
 
+/* Those that are not empty and no comments. */
+static size_t count_rows(struct slice text)
+{
+    size_t count = 0;
+    for (struct slice rest = text; rest.size > 0;) {
+        const char *end = memchr(rest.data, '\n', rest.size);
+        count += rest.data[0] != '\n' && rest.data[0] != '\r' && rest.data[0] != '#';
+        rest = slice_skip(rest, end != NULL ? (size_t)(end - rest.data) + 1 : rest.size);
+    }
+    return count;
+}
+
+static void read_text(struct reading *reading, struct tenant *tenant)
+{
+    const struct slice text = reading->document.text;
+    const char *file = reading->document.file;
+    if (!room_check(room_needed_by_labels(count_rows(text)), file, reading->told))
+        return;
+    tenant->labels = reading->map = label_map_new(file, count_lines(text), text.size);
+    read_lines(reading);
+    tenant->labels->content_hash = hash_content(text, 0);
+}
+
 /* Everything that a tenant is told apart by is in its hash. */
 static void read_file(const struct node *node, struct reading *reading, const char *path,
                       struct tenant *tenant)
@@ -304,11 +328,7 @@ static void read_file(const struct node *node, struct reading *reading, const ch
             error, &why);
         return;
     }
-    const struct slice text = reading->document.text;
-    tenant->labels = reading->map =
-        label_map_new(reading->document.file, count_lines(text), text.size);
-    read_lines(reading);
-    tenant->labels->content_hash = hash_content(reading->document.text, 0);
+    read_text(reading, tenant);
     free(reading->document.text_block);
 }
 

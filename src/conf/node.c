@@ -143,7 +143,7 @@ static bool parse_text(struct document *document)
 {
     struct json_position where;
     struct error_text why;
-    if (!room_check(document->text, document->file, document->diagnostics))
+    if (!room_check(room_needed(document->text), document->file, document->diagnostics))
         return false;
     document->root = json_parse(document->text, JSON_MAX_TEXT_BYTES, &where, &why);
     if (document->root == NULL) {
@@ -170,7 +170,7 @@ static bool parse_news(struct document *document, const struct known_tenants *kn
     struct news news;
     if (known != NULL && news_find(document->text, known, &news)) {
         struct slice short_text = slice_from(news.short_text, news.short_size);
-        if (!room_check(short_text, document->file, document->diagnostics)) {
+        if (!room_check(room_needed(short_text), document->file, document->diagnostics)) {
             news_fini(&news);
             return false;
         }

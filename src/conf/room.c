@@ -13,16 +13,32 @@
  * lists of networks the least, headers and routes 120 to 180, names and paths more, replicas and
  * fifty hosts each the most. A quarter below the least is counted, so that nothing is refused that
  * fits: others give memory back meanwhile, too. Of what does not fit, a file is let through that
- * needs up to three and a half times what is left.
+ * needs up to four times what is left.
+ *
+ * A line of a list of labels has 56 to 160 bytes, one that is wrong more, beside the texts.
  *
  * Of less than a few MB nobody can tell: the allocator may have as much in hand, and others take
  * and give that much at any time. */
-enum { BYTES_PER_MARK = 80, NEEDED_LEAST = 8 * 1000 * 1000, MB = 1000 * 1000 };
+enum {
+    BYTES_PER_MARK = 80,
+    BYTES_PER_LABEL = 42,
+    NEEDED_LEAST = 8 * 1000 * 1000,
+    MB = 1000 * 1000,
+};
+
+static uint64_t unless_little(uint64_t needed)
+{
+    return needed >= NEEDED_LEAST ? needed : 0;
+}
 
 uint64_t room_needed(struct slice text)
 {
-    uint64_t needed = text.size + (uint64_t)json_count_marks(text) * BYTES_PER_MARK;
-    return needed >= NEEDED_LEAST ? needed : 0;
+    return unless_little(text.size + (uint64_t)json_count_marks(text) * BYTES_PER_MARK);
+}
+
+uint64_t room_needed_by_labels(size_t count)
+{
+    return unless_little((uint64_t)count * BYTES_PER_LABEL);
 }
 
 bool room_is_there(uint64_t needed, const struct memory_room *room, const char *file,
@@ -39,10 +55,9 @@ bool room_is_there(uint64_t needed, const struct memory_room *room, const char *
     return false;
 }
 
-bool room_check(struct slice text, const char *file, struct diagnostics *diagnostics)
+bool room_check(uint64_t needed, const char *file, struct diagnostics *diagnostics)
 {
     struct memory_room room;
-    uint64_t needed = room_needed(text);
     if (needed == 0)
         return true;
     memory_room_read("", &room);

@@ -7,8 +7,10 @@
 
 /* The least that reading the JSON and having its tenants in force takes. 0: too little to ask. */
 uint64_t room_needed(struct slice text);
+/* The same of a list of so many labels. */
+uint64_t room_needed_by_labels(size_t count);
 /* False, with the diagnostic, when it is not there. */
 MUST_CHECK bool room_is_there(uint64_t needed, const struct memory_room *room, const char *file,
                               struct diagnostics *diagnostics);
-/* Both, with what there is now. */
-MUST_CHECK bool room_check(struct slice text, const char *file, struct diagnostics *diagnostics);
+/* The same, with what there is now. */
+MUST_CHECK bool room_check(uint64_t needed, const char *file, struct diagnostics *diagnostics);

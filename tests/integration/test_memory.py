@@ -12,6 +12,7 @@ from support.processes import wait_until
 from support.stack import BINARY, SANITIZERS, run_agent_command
 
 TENANTS = 20000
+LABELS = 200000
 LIMIT = ":max_allocation_size_mb=1:allocator_may_return_null=1"
 
 # A namespace of its own shows it a file instead of what the kernel tells of the machine.
@@ -54,6 +55,32 @@ def test_tenants_that_cannot_fit(new_stack, upstreams):
     wait_until(lambda: status("t7.test") == 200, "the file is read", 60)
     assert status("alpha.test") == 200
     assert stack.agents[0].log().count("E119") == 2  # by each of the two daemons
+
+
+def test_labels_that_cannot_fit(new_stack, upstreams):
+    """The list is refused, and the tenant goes by what it had; with room, it is taken."""
+    stack = new_stack()
+    meminfo = stack.directory / "meminfo"
+    meminfo.write_text("MemAvailable:      8100 kB\n")
+    stack.agent_wrapper = [*MACHINE, meminfo]
+    if subprocess.run([*stack.agent_wrapper, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    labels = stack.tenants_dir / "labels.csv"
+    url = upstreams["alpha"].url
+    labels.write_text(f"one,{url}\n")
+    fleet = {"hosts": ["*.fleet.test"], "upstream_map": "labels.csv", "https": "off"}
+    stack.write_tenants({"fleet": fleet})
+    stack.start()
+
+    def status(label):
+        return request(stack.http_port, "/health", f"{label}.fleet.test").status
+
+    wait_until(lambda: status("one") == 200, "the list is read", 60)
+    labels.write_text(f"one,{url}\n" + "".join(f"l{i},{url}\n" for i in range(LABELS)))
+    wait_until(lambda: "E119" in stack.agents[0].log(), "the list is refused", 60)
+    assert (status("one"), status("l7")) == (200, 404)
+    meminfo.write_text("MemAvailable:    1000000 kB\n")
+    wait_until(lambda: status("l7") == 200, "the list is read", 60)
 
 
 def test_tenants_that_do_not_fit(new_stack, upstreams):

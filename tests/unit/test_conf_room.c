@@ -26,6 +26,13 @@ Test(room, is_needed_by_marks_and_bytes_and_not_asked_for_a_little)
     cr_expect(zero(u64, room_needed((struct slice){0})));
 }
 
+Test(room, is_needed_by_labels)
+{
+    cr_expect(zero(u64, room_needed_by_labels(0)));
+    cr_expect(zero(u64, room_needed_by_labels(190476)));
+    cr_expect(eq(u64, room_needed_by_labels(190477), 190477 * 42));
+}
+
 Test(room, that_is_missing_is_told)
 {
     struct diagnostics diagnostics = {0};
