@@ -363,6 +363,7 @@ enum error acme_worker_renew(struct acme_worker *worker, const char *name)
     certificate->schedule.retry_mono_ms = 0;
     for (size_t i = 0; i < certificate->host_count; i++)
         certificate->hosts[i].hold.retry_mono_ms = 0;
+    worker_save_later(certificate);
     worker_plan(certificate);
     return ERROR_OK;
 }

@@ -621,7 +621,10 @@ static void end_revocation(struct certificate *certificate, const struct acme_pr
               LOG_TEXT("reason", problem != NULL ? problem->detail : NULL));
     if (problem == NULL)
         certificate->schedule.wanted_now = true;
+    else
+        worker_set_problem(&certificate->problem, problem);
     worker_drop_job(certificate);
+    worker_save(certificate); /* what was revoked is replaced, whatever ends us before */
     worker_plan(certificate);
     if (on_done != NULL)
         on_done(context, problem != NULL ? &copy : NULL);

@@ -1,6 +1,7 @@
 """Answers that CAs, and what stands before them, have given to clients. One CA gives them all at once,
 each to another certificate: what can be got over is, and of the rest is told what it was."""
 
+import json
 import time
 
 import pytest
@@ -463,6 +464,8 @@ def test_an_order_in_processing_is_waited_for(all_cases):
     wait_until(lambda: mock.asked.get(step, 0) > 6, "asked again and again", 60)
     told = host.status(file_of("processed-for-ever"))
     assert told["doing"] == "waiting for the CA" and told["failures"] == 0
+    host.say("change-key")  # that would take the account from under it
+    assert host.wait("refused")["reason"] == "orders are under way"
 
 
 # --- what the account is told ---------------------------------------------------------------------
@@ -529,18 +532,86 @@ def test_an_account_that_is_to_be_asked_for_in_an_hour(new_mock):
     assert (mock.new_accounts, host.log().count("acme_ca_not_ready")) == (2, 1)
 
 
+class Forgetful(dict):
+    def __setitem__(self, url, key):
+        pass
+
+
 def test_accounts_that_are_forgotten_at_once(new_mock):
     """Let's Encrypt's limit of new accounts is kept to, and that is told of once."""
-
-    class Forgetful(dict):
-        def __setitem__(self, url, key):
-            pass
-
     mock, host, _ = get_one(new_mock, ca={"limits": 1})
     mock.accounts = Forgetful()
     told = fail_in_turn(host, 20)
     assert "too many accounts" in told["problem"]["detail"]
     assert (mock.new_accounts, host.log().count("acme_ca_not_ready")) == (8, 1)
+
+
+def test_an_account_that_is_forgotten_at_once_is_not_asked_for_without_end(new_mock):
+    """Where there are no limits: two for an order, which has failed then."""
+    mock, host, _ = get_one(new_mock)
+    mock.accounts = Forgetful()
+    told = fail_in_turn(host, 1)
+    assert told["problem"]["class"] == "account-gone" and told["next_in_ms"] > 0
+    assert mock.new_accounts == 3
+
+
+def test_a_ca_that_will_have_no_key(new_mock):
+    """The first may have been deactivated; of the second that is not believed."""
+    mock, host, serial = get_one(new_mock)
+    mock.accounts.clear()
+    mock.new_account_answer = problem("unauthorized", 403)
+    for failures in (1, 2):
+        host.say("renew", file_of("chat"))
+        told = host.wait_status(
+            file_of("chat"), lambda told: told["failures"] == failures, "refused"
+        )
+        assert told["problem"]["class"] == "key-refused" and told["serial"] == serial
+    assert mock.new_accounts == 4
+    assert host.log().count("acme_account_key_refused") == 1
+    assert len(list((host.state / "trash").iterdir())) == 1
+
+
+@pytest.mark.parametrize("offered", [False, True], ids=["not-offered", "refused"])
+def test_a_change_of_the_accounts_key_that_is_refused(new_mock, offered):
+    """The key before stays in force, and nobody asks again."""
+    directory = {"keyChange": "/key-change"} if offered else None
+    mock, host, serial = get_one(new_mock, directory=directory)
+    (path,) = host.state.glob("accounts/*.key")
+    before = path.read_text()
+    host.say("change-key")
+    told = host.wait("key-changed")
+    assert told["class"] == "refused"
+    assert told["reason"] == ("not today" if offered else "the CA offers no key change")
+    host.say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+    assert path.read_text() == before and list((host.state / "pending").iterdir()) == []
+    assert len(mock.accounts) == 1
+    assert mock.new_accounts == (2 if offered else 1)  # whose is the new key?
+
+
+def test_a_ca_that_gives_no_nonces(new_mock):
+    """It is asked again as for anything that fails for a while: at first a quarter of a second
+    later, then twice as long each time."""
+    mock, host, serial = get_one(new_mock)
+    mock.without_nonce = 3
+    host.stop()
+    host.start().say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+    times = mock.times["nonce"]
+    assert len(times) == 4 and times[-1] - times[0] > 1.6
+
+
+@pytest.mark.parametrize("word", ["renew", "revoke"])
+def test_what_somebody_has_asked_for_is_done_after_a_restart(new_mock, word):
+    """The CA is busy; killed meanwhile, the worker still knows that another one is wanted."""
+    mock, host, serial = get_one(new_mock)
+    asked = mock.asked[host_of("chat"), "order-new"]
+    mock.twists[host_of("chat")] = {"order-new": always(instead(503, "", Retry_After=1))}
+    host.say(word, file_of("chat"))
+    wait_until(lambda: mock.asked[host_of("chat"), "order-new"] > asked + 1, "asked", 30)
+    host.kill()
+    mock.twists.clear()
+    assert host.start().wait("ready", name=file_of("chat"))["serial"] != serial
 
 
 # --- names -----------------------------------------------------------------------------------------
@@ -582,7 +653,7 @@ def window(start_s, end_s, **more):
 
 DAY_S = 86400
 WINDOWS = {
-    "good": instead(200, window(50 * DAY_S, 51 * DAY_S), Retry_After=21600),
+    "good": instead(200, window(50 * DAY_S, 51 * DAY_S), Retry_After=36000),
     "explained": instead(
         200, window(50 * DAY_S, 51 * DAY_S, explanationURL="https://ca.example/why")
     ),
@@ -591,7 +662,7 @@ WINDOWS = {
     "ends-before-it-starts": instead(200, window(51 * DAY_S, 50 * DAY_S)),
     "ends-where-it-starts": instead(200, window(50 * DAY_S, 50 * DAY_S)),
     "behind-the-end": instead(200, window(500 * DAY_S, 501 * DAY_S)),
-    "unknown-issuer": refusal("malformed", 400, "no known issuer"),
+    "unknown-issuer": refusal("malformed", 400, "no known issuer", Retry_After=7200),
     "not-found": instead(404, "not found", "text/plain"),
     "html": instead(200, HTML, "text/html"),
 }
@@ -614,8 +685,27 @@ def test_renewal_information_of_all_kinds(new_mock):
             expected = (64, 65)  # believed as far as a mistake does no harm
         assert expected[0] - 0.2 < days < expected[1] + 0.2, (case, days)
         assert told["failures"] == 0
+        saved = json.loads((host.state / f"schedule/{file_of(case)}.json").read_text())
+        wait_s = {"good": 36000, "asked-too-late": DAY_S, "unknown-issuer": 7200}.get(case, 21600)
+        assert wait_s - 120 < saved["poll_in_s"] <= 1.1 * wait_s, case
     assert {mock.asked[host_of(case), "renewal"] for case in WINDOWS} == {1}
     assert "see=https://ca.example/why" in host.log()
+
+
+def test_a_window_is_not_asked_for_without_end(new_mock):
+    """What the CA says at first is no directory: what is in service is planned by its life."""
+    mock, host, serial = get_one(new_mock, directory={"renewalInfo": "/ari"})
+    host.stop()
+    (host.state / f"schedule/{file_of('chat')}.json").unlink()  # so that it is asked at once
+    mock.more["newOrder"] = "http://localhost/x"
+    told = host.start().wait_status(
+        file_of("chat"),
+        lambda told: "acme_ca_not_ready" in host.log() and not told["doing"],
+        "told",
+    )
+    assert told["serial"] == serial and told["failures"] == 0
+    assert told["next_in_ms"] > 3000 * 1000
+    assert host.log().count("acme_ca_not_ready") == 1
 
 
 REPLACED = {
@@ -642,6 +732,48 @@ def test_an_order_is_not_lost_to_what_it_replaces(new_mock):
         orders = [one.payload for one in mock.orders if one.names == [host_of(case)]]
         assert ["replaces" in one for one in orders] == [False, True, False]
     assert "certificate_failed" not in host.log()
+
+
+# --- limits ------------------------------------------------------------------------------------------
+
+LIMITED = lambda told: "limit of" in told["why"]
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["open", "ahead"])
+def test_renewals_in_the_cas_window_are_free_of_its_limits(new_mock, is_open):
+    """Five for the same names in a week, less one: where the window is not open yet."""
+    start_s = -DAY_S if is_open else 50 * DAY_S
+    twist = {"renewal": always(instead(200, window(start_s, start_s + 2 * DAY_S)))}
+    mock, host = new_mock({"chat": twist}, directory={"renewalInfo": "/ari/"}, ca={"limits": 1})
+    for _ in range(4):
+        host.wait("ready", name=file_of("chat"))
+        by_window = lambda told: "window" in told["why"] and not told["doing"]
+        host.wait_status(file_of("chat"), by_window, "the window is known")
+        host.say("renew", file_of("chat"))
+    if is_open:
+        host.wait("ready", name=file_of("chat"))
+    else:
+        told = host.wait_status(file_of("chat"), LIMITED, "the limit")
+        assert "certificates for exactly these names" in told["why"]
+        host.say("want", file_of("chat"), host_of("chat"), host_of("more"))
+        host.wait("ready", name=file_of("chat"))  # that is another set
+
+
+def test_an_order_that_is_resumed_counts_once(new_mock):
+    """Against the limits, and at the CA; for other names it is of no use."""
+    busy = {"challenge": always(instead(503, "", Retry_After=300))}
+    mock, host = new_mock({"chat": busy}, ca={"limits": 1})
+    for failures in range(1, 7):
+        told = host.wait_status(
+            file_of("chat"), lambda told: told["failures"] == failures, "the CA is busy"
+        )
+        assert told["problem"]["class"] == "transient", told
+        host.say("renew", file_of("chat"))
+    assert len(mock.orders) == 1
+    mock.twists.clear()
+    host.say("want", file_of("chat"), host_of("chat"), host_of("more"))
+    host.wait("ready", name=file_of("chat"))
+    assert [len(one.names) for one in mock.orders] == [1, 2]
 
 
 def test_many_orders_ask_a_few_things_at_once(new_mock):
@@ -672,9 +804,15 @@ def test_a_preferred_chain_behind_broken_ones(new_mock):
             return problem("malformed", 404) if number == 1 else Answer(200, HTML, "text/html")
         return Answer(200, ca.leaf(order) + ca.intermediate_of("other root"), PEM_CHAIN)
 
-    links = lambda ca, order, answer: link(
-        *(f"{ca.base}/cert/{order.number}.{number}" for number in (1, 2, 3))
-    )(ca, order, answer)
+    def links(ca, order, answer):
+        """A comma in a URL or in quotes is not between two of them (RFC 8288 3)."""
+        url = f"{ca.base}/cert/{order.number}"
+        answer.headers["Link"] = (
+            f'<{ca.base}/dir>;rel="index";title="a, <b>", , <{url}.1>;rel="alternate",'
+            f'<{url}.2?of=a,b>;title="\'<, >";rel="alternate", <{url}.3?">;rel="alternate"'
+        )
+        return answer
+
     twist = {"certificate": always(links), "alternate": alternate}
     mock, host = new_mock({"chat": twist}, ca={"preferred_chain": "other root"})
     assert host.wait("ready", name=file_of("chat"))["root"] == "other root"

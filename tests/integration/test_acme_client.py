@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import tempfile
+import time
 
 import acme.client
 import acme.messages
@@ -393,6 +394,20 @@ def test_the_second_ca_takes_over(pebble, new_host):
     host.say("renew", NAME)
     host.wait("ready", name=NAME)
     assert host.status(NAME)["ca"] == pebble.directory
+    host.say("revoke", NAME)  # at the CA that has issued it
+    assert host.wait("revoked", timeout_s=60)["class"] == ""
+
+
+def test_an_order_of_one_ca_is_not_resumed_at_another(pebble, again, new_host):
+    """The first one has taken it, and is busy since."""
+    again.busy = True
+    up = {"directory": pebble.directory, "ca_file": str(pebble.ca_file)}
+    ca = {"directory": again.directory}
+    host = new_host(pebble, one_host(), ca=ca, others=[{}, up], second_after=1).start()
+    host.wait_status(NAME, lambda told: told["failures"] == 1, "a failure")
+    host.say("renew", NAME)
+    host.wait("ready", name=NAME)
+    assert host.status(NAME)["ca"] == pebble.directory
 
 
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name != "none"])
@@ -535,14 +550,18 @@ def test_an_order_that_its_twin_takes_over(pebble, again, new_host, way):
     assert host.log().count("certificate_failed") == 1
 
 
-def test_killed_while_the_ca_validates(new_pebble, new_host):
+@pytest.mark.parametrize("kind", ["ecdsa-p256", "rsa-2048"])
+def test_killed_while_the_ca_validates(new_pebble, new_host, kind):
+    """The key is on disk before its order is, and stays the same one."""
     pebble = new_pebble(env={"PEBBLE_VA_NOSLEEP": "0", "PEBBLE_VA_SLEEPTIME": "3"})
-    host = new_host(pebble, one_host()).start()
+    host = new_host(pebble, one_host(key=kind)).start()
     wait_until(lambda: list(host.state.glob("pending/*.json")), "an order")
     host.kill()
+    (key,) = (path.read_text() for path in host.state.glob("pending/*.key"))
     host.start().wait("ready", name=NAME)
     assert pebble.orders() <= 2  # one more if validation failed meanwhile
     assert len(read_pem(host.certs / NAME)) >= 2
+    assert key in (host.certs / NAME).read_text()
 
 
 def test_limits_are_kept_to_and_remembered(pebble, new_host):
@@ -550,15 +569,31 @@ def test_limits_are_kept_to_and_remembered(pebble, new_host):
     host = new_host(pebble, one_host(), ca={"limits": 1}).start()
     for _ in range(4):
         host.wait("ready", name=NAME)
+        since = time.time()
         host.say("renew", NAME)
     told = host.wait_status(NAME, lambda told: "limit of" in told["why"], "the limit")
     assert "certificates for exactly these names" in told["why"]
     assert told["next_in_ms"] > 80000000 and told["failures"] == 0
     orders = pebble.orders()
-    host.stop()
+    (saved,) = wait_until(lambda: list(host.state.glob("accounts/*.budget.json")), "written down")
+    wait_until(lambda: saved.stat().st_mtime > since, "all of it")
+    host.kill()
     host.start().say("renew", NAME)
     host.wait_status(NAME, lambda told: "limit of" in told["why"], "the limit")
     assert pebble.orders() == orders
+
+
+def test_names_that_fail_are_counted_against_the_limits(pebble, new_host):
+    """Five of a name in an hour, less one; each time with another name, which gets its own."""
+    pebble.resolve("failing.example.test", "127.0.0.9")
+    host = new_host(pebble, ca={"limits": 1}).start()
+    for number in range(5):
+        host.say("want", f"{number}.pem", "failing.example.test", f"{number}.example.test")
+        if number < 4:
+            host.wait("ready", name=f"{number}.pem")
+    told = host.wait_status("4.pem", lambda told: "limit of" in told["why"], "the limit")
+    assert "failed validations of a name" in told["why"]
+    assert 0 < told["next_in_ms"] <= 750 * 1000
 
 
 def test_many_at_once(pebble, new_host):

@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 /* Nobody listens there. */
-#define CA "https://127.0.0.1:1/directory"
+#define CA        "https://127.0.0.1:1/directory"
+#define SECOND_CA "https://127.0.0.1:2/directory"
 
 enum { CERTIFICATES = 2000 };
 
@@ -24,8 +25,10 @@ struct test {
     struct main_loop *loop;
     struct store *store;
     struct acme_worker *worker;
-    size_t failed;
-    size_t saved; /* when all had failed */
+    size_t wanted, failed;
+    size_t saved;     /* when all had failed */
+    unsigned rest_ms; /* see acme/store.h */
+    bool has_second;  /* CA */
 };
 
 static int remove_one(const char *path, const struct stat *facts, int kind, struct FTW *walk)
@@ -44,9 +47,11 @@ static void open_all(struct test *test)
     struct error_text why = {0};
     char *state = memory_format("%s/state", test->root);
     char *certs = memory_format("%s/certs", test->root);
-    const struct store_settings at = {.state = state, .certs = certs, .owner = -1, .group = -1};
-    const struct acme_worker_settings settings = {.cas = {{.directory_url = CA}},
-                                                  .hooks = {.withdraw = nothing}};
+    const struct store_settings at = {
+        .state = state, .certs = certs, .owner = -1, .group = -1, .rest_ms = test->rest_ms};
+    struct acme_worker_settings settings = {
+        .cas = {{.directory_url = CA}}, .second_after = 1, .hooks = {.withdraw = nothing}};
+    settings.cas[SCHEDULE_CA_SECOND].directory_url = test->has_second ? SECOND_CA : NULL;
     test->store = store_open(&at, &why);
     cr_assert(ne(ptr, test->store, NULL), "%s", why.text);
     test->loop = main_loop_new(&why);
@@ -66,6 +71,7 @@ static void close_all(struct test *test)
 static void want(struct test *test, size_t number)
 {
     struct error_text why = {0};
+    test->wanted++;
     char *name = memory_format("t%zu.pem", number);
     char *host = memory_format("t%zu.example.test", number);
     const char *const hosts[] = {host};
@@ -78,7 +84,7 @@ static void want(struct test *test, size_t number)
 static size_t count_saved(struct test *test)
 {
     size_t count = 0;
-    for (size_t i = 0; i < CERTIFICATES; i++) {
+    for (size_t i = 0; i < test->wanted; i++) {
         char *name = memory_format("t%zu.pem", i);
         struct json *saved = store_schedule_load(test->store, name);
         count += saved != NULL;
@@ -99,19 +105,24 @@ static void on_turn(void *context)
     struct test *test = context;
     test->failed = 0;
     acme_worker_each(test->worker, count_failed, test);
-    if (test->failed < CERTIFICATES)
+    if (test->failed < test->wanted)
         return;
     test->saved = count_saved(test);
     main_loop_stop(test->loop);
 }
 
-/* Until each has failed. */
-static void run(struct test *test)
+static void run_with(struct test *test, main_callback_fn *look)
 {
-    struct main_timer *timer = main_timer_new(test->loop, on_turn, test);
+    struct main_timer *timer = main_timer_new(test->loop, look, test);
     main_timer_every(timer, 10);
     main_loop_run(test->loop);
     main_timer_free(timer);
+}
+
+/* Until each has failed. */
+static void run(struct test *test)
+{
+    run_with(test, on_turn);
 }
 
 static size_t count_lines(const char *event)
@@ -161,22 +172,76 @@ Test(acme_worker, tells_of_a_ca_once_and_writes_down_in_turns)
     end(&test);
 }
 
+static void stop_when_saved(void *context)
+{
+    struct test *test = context;
+    if (count_saved(test) == test->wanted)
+        main_loop_stop(test->loop);
+}
+
+/* A few at a time, and then the others. */
+Test(acme_worker, all_is_written_down_while_it_runs)
+{
+    struct test test;
+    begin(&test);
+    for (size_t i = 0; i < 50; i++)
+        want(&test, i);
+    run(&test);
+    run_with(&test, stop_when_saved);
+    end(&test);
+}
+
+/* -- What is wanted ---------------------------------------------------------------------------- */
+
+Test(acme_worker, what_cannot_be_wanted_is_refused)
+{
+    const char *hosts[ACME_HOSTS_MAX + 1];
+    for (size_t i = 0; i < COUNT_OF(hosts); i++)
+        hosts[i] = "a.example.test";
+    const struct {
+        struct acme_wanted wanted;
+        enum error error;
+    } CASES[] = {
+        {{"a.pem", hosts, 0, CRYPTO_EC_P256}, ERROR_INVALID},
+        {{"a.pem", hosts, ACME_HOSTS_MAX + 1, CRYPTO_EC_P256}, ERROR_INVALID},
+        {{"../a.pem", hosts, 1, CRYPTO_EC_P256}, ERROR_INVALID},
+        {{"a.pem", hosts, ACME_HOSTS_MAX, CRYPTO_EC_P256}, ERROR_OK},
+    };
+    struct test test;
+    begin(&test);
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct error_text why = {0};
+        cr_expect(eq(int, acme_worker_want(test.worker, &CASES[i].wanted, &why), CASES[i].error),
+                  "%zu", i);
+        cr_expect(eq(int, why.text[0] == '\0', CASES[i].error == ERROR_OK));
+    }
+    cr_expect(eq(int, acme_worker_renew(test.worker, "b.pem"), ERROR_NOT_FOUND));
+    end(&test);
+}
+
 /* -- Names that change ------------------------------------------------------------------------- */
 
 enum { DAY_S = 86400 };
 
-/* As it is written down: all of the names have failed so, and are to wait for a day. */
-static void save_failure(struct test *test, const char *host, const char *class)
+static void save_text(struct test *test, char *text)
 {
     struct error_text why = {0};
-    char *text = memory_format("{\"seed\":7,\"saved_s\":%lld,\"failures\":5,\"last_class\":\"%s\","
-                               "\"retry_in_s\":%d,\"hosts\":[\"%s\"],"
-                               "\"problem\":{\"class\":\"%s\",\"detail\":\"no such name\"}}",
-                               (long long)clock_wall_s(), class, DAY_S, host, class);
     struct json *saved = json_parse(slice_of(text), strlen(text), NULL, NULL);
+    cr_assert(ne(ptr, saved, NULL), "%s", text);
     cr_assert(eq(int, store_schedule_save(test->store, "a.pem", saved, &why), ERROR_OK));
     json_free(saved);
     free(text);
+}
+
+/* As it is written down: all of the names ("\"a.test\",\"b.test\"") have failed so, and are to wait
+ * for a day. */
+static void save_failure(struct test *test, const char *hosts, const char *class)
+{
+    save_text(test,
+              memory_format("{\"seed\":7,\"saved_s\":%lld,\"failures\":5,\"last_class\":\"%s\","
+                            "\"retry_in_s\":%d,\"hosts\":[%s],"
+                            "\"problem\":{\"class\":\"%s\",\"detail\":\"no such name\"}}",
+                            (long long)clock_wall_s(), class, DAY_S, hosts, class));
 }
 
 static void want_host(struct test *test, const char *host, enum crypto_key_type type)
@@ -221,7 +286,7 @@ Test(acme_worker, other_names_do_not_wait_for_those_that_failed)
     for (size_t i = 0; i < COUNT_OF(CLASSES); i++) {
         struct test test;
         begin(&test);
-        save_failure(&test, "wrong.example.test", CLASSES[i]);
+        save_failure(&test, "\"wrong.example.test\"", CLASSES[i]);
         want_host(&test, "wrong.example.test", CRYPTO_EC_P256);
         expect_waiting(&test);
         want_host(&test, "wrong.example.test", CRYPTO_RSA_2048);
@@ -234,12 +299,119 @@ Test(acme_worker, other_names_do_not_wait_for_those_that_failed)
 
 Test(acme_worker, names_that_were_corrected_for_a_restart_do_not_wait_either)
 {
+    static const char *const SAVED[] = {
+        "\"wrong.example.test\"",
+        "\"right.example.test\",\"wrong.example.test\"", /* one has gone */
+        "",                                              /* one has come */
+    };
+    for (size_t i = 0; i < COUNT_OF(SAVED); i++) {
+        struct test test;
+        begin(&test);
+        save_failure(&test, SAVED[i], "validation");
+        want_host(&test, "right.example.test", CRYPTO_EC_P256);
+        expect_due(&test);
+        end(&test);
+    }
+}
+
+/* -- Two CAs ---------------------------------------------------------------------------------- */
+
+static void stop_when_both_are_told(void *context)
+{
+    const struct test *test = context;
+    if (count_lines("acme_ca_not_ready") == 2)
+        main_loop_stop(test->loop);
+}
+
+/* Each for those that have waited for it, and for no others. */
+Test(acme_worker, two_cas_fail_by_themselves)
+{
     struct test test;
     begin(&test);
-    save_failure(&test, "wrong.example.test", "validation");
-    want_host(&test, "right.example.test", CRYPTO_EC_P256);
-    expect_due(&test);
+    close_all(&test);
+    test.has_second = true;
+    open_all(&test);
+    save_text(&test, memory_format("{\"seed\":7,\"failures\":1,\"last_class\":\"transient\"}"));
+    want_host(&test, "a.example.test", CRYPTO_EC_P256); /* the second's turn */
+    want(&test, 0);
+    run_with(&test, stop_when_both_are_told);
+    char *lines = log_memory_lines();
+    for (const char *at = lines; (at = strstr(at, "\"certificates\":")) != NULL; at++)
+        cr_expect(eq(int, strncmp(at, "\"certificates\":1,", 17), 0), "%s", lines);
+    free(lines);
     end(&test);
+}
+
+/* -- Names that are left out ------------------------------------------------------------------- */
+
+static const char *const TWO_HOSTS[] = {"a.example.test", "b.example.test"};
+
+static void want_two(struct test *test)
+{
+    struct error_text why = {0};
+    const struct acme_wanted wanted = {"a.pem", TWO_HOSTS, 2, CRYPTO_EC_P256};
+    cr_assert(eq(int, acme_worker_want(test->worker, &wanted, &why), ERROR_OK), "%s", why.text);
+}
+
+/* What is told of a host, and what of the certificate; the texts of the host are copied. */
+struct host_told {
+    const char *host;
+    struct acme_status status;
+    struct acme_problem problem;
+    bool has_problem;
+    int64_t retry_in_ms;
+};
+
+static void copy_host(void *context, const struct acme_status *status)
+{
+    struct host_told *told = context;
+    told->status = *status;
+    for (size_t i = 0; i < status->host_count; i++) {
+        const struct acme_host_status *host = &status->hosts[i];
+        if (strcmp(host->host, told->host) != 0)
+            continue;
+        told->has_problem = host->problem != NULL;
+        if (told->has_problem)
+            told->problem = *host->problem;
+        told->retry_in_ms = host->retry_in_ms;
+    }
+}
+
+static struct host_told told_of(struct test *test, const char *host)
+{
+    struct host_told told = {.host = host};
+    cr_assert(acme_worker_status(test->worker, "a.pem", copy_host, &told));
+    return told;
+}
+
+/* "b" has failed, and is tried again so soon; of its problem more is written down than fits. */
+static void save_held(struct test *test, int64_t retry_in_s)
+{
+    char *long_text = memory_new(501);
+    memset(long_text, 'x', 500);
+    save_text(test,
+              memory_format(
+                  "{\"seed\":7,\"saved_s\":%lld,\"hosts\":[\"a.example.test\",\"b.example.test\"],"
+                  "\"held\":{\"b.example.test\":{\"seed\":3,\"saved_s\":%lld,\"failures\":2,"
+                  "\"last_class\":\"validation\",\"retry_in_s\":%lld,\"problem\":{\"class\":"
+                  "\"validation\",\"status\":99999,\"type\":\"dns\",\"detail\":\"%s\"}}}}",
+                  (long long)clock_wall_s(), (long long)clock_wall_s(), (long long)retry_in_s,
+                  long_text));
+    free(long_text);
+}
+
+static void expect_held(struct test *test, int64_t retry_in_s)
+{
+    struct host_told told = told_of(test, "b.example.test");
+    cr_assert(told.has_problem);
+    cr_expect(eq(int, told.problem.class, ACME_CLASS_VALIDATION));
+    cr_expect(eq(str, told.problem.type, "dns"));
+    cr_expect(eq(sz, strlen(told.problem.detail), sizeof(told.problem.detail) - 1));
+    cr_expect(zero(int, told.problem.status));
+    cr_expect(gt(i64, told.retry_in_ms, (retry_in_s - 60) * 1000));
+    cr_expect(le(i64, told.retry_in_ms, retry_in_s * 1000));
+    told = told_of(test, "a.example.test");
+    cr_expect_not(told.has_problem);
 }
 
 /* What is nobody's name's fault is the same for others. */
@@ -249,7 +421,7 @@ Test(acme_worker, other_names_wait_for_what_is_not_about_names)
     for (size_t i = 0; i < COUNT_OF(CLASSES); i++) {
         struct test test;
         begin(&test);
-        save_failure(&test, "one.example.test", CLASSES[i]);
+        save_failure(&test, "\"one.example.test\"", CLASSES[i]);
         want_host(&test, "one.example.test", CRYPTO_EC_P256);
         want_host(&test, "other.example.test", CRYPTO_EC_P256);
         expect_waiting(&test);
@@ -289,6 +461,67 @@ static int64_t days_left(const struct acme_status *status)
 {
     cr_assert(ne(ptr, (void *)(uintptr_t)status->certificate, NULL));
     return (status->certificate->not_after_s - clock_wall_s() + DAY_S / 2) / DAY_S;
+}
+
+/* It is waited for, while the others are in service, over every start. */
+Test(acme_worker, a_name_that_was_left_out_still_is_after_a_restart)
+{
+    enum { WAIT_S = 1800 };
+    struct test test;
+    begin(&test);
+    install(&test, 0); /* for "a" */
+    save_held(&test, WAIT_S);
+    for (size_t i = 0; i < 2; i++) {
+        want_two(&test);
+        expect_held(&test, WAIT_S);
+        struct acme_status status = status_of(&test);
+        cr_expect(
+            eq(str, (char *)(uintptr_t)status.why, (char[]){"a host failed and is tried again"}));
+        cr_expect(gt(i64, status.next_in_ms, (WAIT_S - 60) * 1000));
+        cr_expect(le(i64, status.next_in_ms, WAIT_S * 1000));
+        if (i == 0) { /* writes it down anew */
+            acme_worker_put_back(test.worker, "a.pem");
+            close_all(&test);
+            open_all(&test);
+        }
+    }
+    /* It belongs to whoever has it; and it is for an admin to hurry. */
+    want_host(&test, "b.example.test", CRYPTO_EC_P256);
+    cr_expect(gt(i64, told_of(&test, "b.example.test").retry_in_ms, 0));
+    cr_expect(gt(i64, status_of(&test).next_in_ms, 0));
+    cr_assert(eq(int, acme_worker_renew(test.worker, "a.pem"), ERROR_OK));
+    cr_expect(zero(i64, told_of(&test, "b.example.test").retry_in_ms));
+    cr_expect(le(i64, status_of(&test).next_in_ms, 0));
+    end(&test);
+}
+
+/* Its wait is over: what is in service lacks it. */
+Test(acme_worker, a_name_that_was_left_out_is_ordered_when_its_time_has_come)
+{
+    struct test test;
+    begin(&test);
+    install(&test, 0);
+    save_held(&test, 0);
+    want_two(&test);
+    struct acme_status status = status_of(&test);
+    cr_expect(eq(str, (char *)(uintptr_t)status.why, (char[]){"a host is not covered yet"}));
+    cr_expect(le(i64, status.next_in_ms, 0));
+    end(&test);
+}
+
+/* Who comes back is somebody else. */
+Test(acme_worker, what_is_not_wanted_any_more_is_not_remembered)
+{
+    struct test test;
+    begin(&test);
+    save_failure(&test, "\"a.example.test\"", "validation");
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    expect_waiting(&test);
+    acme_worker_unwant(test.worker, "a.pem");
+    acme_worker_unwant(test.worker, "a.pem");
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    expect_due(&test);
+    end(&test);
 }
 
 /* What was put back may be the next to end, and is not replaced at once by what it replaced. */
@@ -332,5 +565,115 @@ Test(acme_worker, what_somebody_has_put_there_is_what_the_worker_goes_by)
     status = status_of(&test);
     cr_expect(eq(i64, days_left(&status), 25));
     cr_expect(le(i64, status.next_in_ms, 0));
+    end(&test);
+}
+
+/* The CA's window is about the certificate that it was told for. */
+Test(acme_worker, a_window_is_of_the_certificate_in_service)
+{
+    static char by_window[] = "renewal is planned by the CA's window";
+    static char by_life[] = "renewal is planned by its life";
+    struct test test;
+    begin(&test);
+    install(&test, 0);
+    int64_t now_s = clock_wall_s();
+    save_text(&test, memory_format("{\"seed\":7,\"saved_s\":%lld,\"window_start_s\":%lld,"
+                                   "\"window_end_s\":%lld}",
+                                   (long long)now_s, (long long)now_s + 50LL * DAY_S,
+                                   (long long)now_s + 51LL * DAY_S));
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    find(&test); /* the same one */
+    cr_expect(eq(str, (char *)(uintptr_t)status_of(&test).why, by_window));
+    install(&test, 1);
+    find(&test);
+    cr_expect(eq(str, (char *)(uintptr_t)status_of(&test).why, by_life));
+    end(&test);
+}
+
+static void write_file(struct test *test, const char *text)
+{
+    char *path = memory_format("%s/certs/a.pem", test->root);
+    FILE *file = fopen(path, "w");
+    cr_assert(ne(ptr, file, NULL), "%s", path);
+    fputs(text, file);
+    fclose(file);
+    free(path);
+}
+
+static void stop_when_set_aside(void *context)
+{
+    struct test *test = context;
+    char *path = memory_format("%s/certs/a.pem", test->root);
+    if (access(path, F_OK) != 0)
+        main_loop_stop(test->loop);
+    free(path);
+}
+
+/* HAProxy would not start with it. Who may be writing it still is left alone for a while. */
+Test(acme_worker, what_is_no_certificate_is_set_aside)
+{
+    struct test test;
+    begin(&test);
+    write_file(&test, "half of a certif");
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    struct acme_status status = status_of(&test);
+    cr_expect(eq(str, (char *)(uintptr_t)status.why, (char[]){"somebody is writing its file"}));
+    cr_expect(gt(i64, status.next_in_ms, 0));
+    cr_expect(le(i64, status.next_in_ms, 1000));
+    close_all(&test);
+    test.rest_ms = 50;
+    open_all(&test);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    run_with(&test, stop_when_set_aside);
+    end(&test);
+}
+
+Test(acme_worker, what_has_gone_is_not_in_service)
+{
+    struct test test;
+    begin(&test);
+    install(&test, 0);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    cr_expect(gt(i64, status_of(&test).next_in_ms, 0));
+    char *path = memory_format("%s/certs/a.pem", test.root);
+    cr_assert(eq(int, unlink(path), 0));
+    acme_worker_found(test.worker, "a.pem", &(struct crypto_certificate){0});
+    cr_expect(eq(ptr, (void *)(uintptr_t)status_of(&test).certificate, NULL));
+    expect_due(&test);
+    free(path);
+    end(&test);
+}
+
+/* -- Revocation -------------------------------------------------------------------------------- */
+
+static void on_revoked(void *context, const struct acme_problem *problem)
+{
+    struct test *test = context;
+    cr_expect(eq(int, problem != NULL ? problem->class : ACME_CLASS_NONE, ACME_CLASS_TRANSIENT));
+    main_loop_stop(test->loop);
+}
+
+/* Who asked for it may not have waited: what came of it is kept. */
+Test(acme_worker, a_revocation_that_comes_to_nothing_is_told)
+{
+    struct test test;
+    struct error_text why = {0};
+    begin(&test);
+    cr_expect(eq(int, acme_worker_revoke(test.worker, "a.pem", on_revoked, &test, &why),
+                 ERROR_NOT_FOUND));
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    cr_expect(eq(int, acme_worker_revoke(test.worker, "a.pem", on_revoked, &test, &why),
+                 ERROR_NOT_FOUND));
+    install(&test, 0);
+    find(&test);
+    for (size_t i = 0; i < 2; i++)
+        cr_expect(eq(int, acme_worker_revoke(test.worker, "a.pem", on_revoked, &test, &why),
+                     i == 0 ? ERROR_OK : ERROR_BUSY));
+    main_loop_run(test.loop);
+    struct acme_status status = status_of(&test);
+    cr_assert(ne(ptr, (void *)(uintptr_t)status.problem, NULL));
+    cr_expect(eq(int, status.problem->class, ACME_CLASS_TRANSIENT));
+    cr_expect(zero(uint, status.failures));
+    cr_expect(gt(i64, status.next_in_ms, 0)); /* what is in service is as good as it was */
     end(&test);
 }

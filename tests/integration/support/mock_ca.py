@@ -89,7 +89,8 @@ class Order:
 
 class MockCa:
     """`twists[name][step]` is called as twist(ca, order, answer, number) for each answer about an
-    order whose first name it is; what it returns is answered instead. `number` counts from 1."""
+    order whose first name it is; what it returns is answered instead. `number` counts from 1.
+    """
 
     def __init__(self, folder, authority, challenge_port, **directory):
         self.challenge_port = challenge_port
@@ -98,6 +99,8 @@ class MockCa:
         self.nonces, self.accounts, self.orders = set(), {}, []
         self.numbers = itertools.count(1)
         self.new_account_answer = None  # instead of an account
+        self.key_change_answer = None  # instead of a refusal
+        self.without_nonce = 0  # so many answers to newNonce bring none, and no directory does
         self.new_accounts = 0  # that were asked for
         self.ahead_s = 0  # of its clock
         self.answering = self.most_at_once = 0  # requests
@@ -217,9 +220,11 @@ class MockCa:
             told = {k: f"{self.base}/{v}" for k, v in urls.items()}
             for name, value in self.more.items():
                 told[name] = self.base + value if str(value).startswith("/") else value
-            return Answer(200, told)
+            directory = Answer(200, told)
+            directory.nonce = self.without_nonce == 0
+            return directory
         if steps[0] == "nonce":
-            return Answer(200)
+            return self.new_nonce()
         if steps[0] == "ari":
             return self.about(self.order_of(steps[1]), "renewal", problem("malformed", 404))
         jws = json.loads(body)
@@ -230,6 +235,10 @@ class MockCa:
         payload = json.loads(decode(jws["payload"]) or b"null")
         if steps == ["account"]:
             return self.new_account(head["jwk"], payload)
+        if steps == ["key-change"]:
+            return self.key_change_answer or problem("unauthorized", 403, "not today")
+        if steps == ["revoke"]:
+            return Answer(200)
         if steps[0] == "account":
             return Answer(200, {"status": "valid"})
         if steps == ["order"]:
@@ -263,6 +272,13 @@ class MockCa:
         except InvalidSignature:
             return problem("malformed", detail="JWS verification error")
         return None
+
+    def new_nonce(self):
+        with self.lock:
+            self.times.setdefault("nonce", []).append(time.monotonic())
+            told = Answer(200)
+            told.nonce = len(self.times["nonce"]) > self.without_nonce
+            return told
 
     def new_account(self, key, payload):
         self.new_accounts += 1
