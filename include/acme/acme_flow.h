@@ -74,14 +74,13 @@ enum {
     ACME_AUTHORIZATIONS_MAX = 200,
 };
 
-/* One name of an order and the HTTP-01 challenge for it. */
+/* One name of an order and the HTTP-01 challenge for it. Those that fail are in `failures`. */
 struct acme_authorization {
     enum {
         ACME_AUTHORIZATION_UNREAD,
         ACME_AUTHORIZATION_PENDING, /* the challenge is to be published and posted */
         ACME_AUTHORIZATION_POSTED,
         ACME_AUTHORIZATION_VALID,
-        ACME_AUTHORIZATION_FAILED, /* see `problem` */
     } state;
     char url[ACME_URL_SIZE];
     char challenge_url[ACME_URL_SIZE];

@@ -51,9 +51,8 @@ static bool is_noted(const struct acme_flow *flow, struct slice name)
 static void add_failure(void *context, struct slice name, const struct acme_problem *problem)
 {
     struct acme_flow *flow = context;
-    assert(flow->failure_count <= ACME_AUTHORIZATIONS_MAX);
-    if (flow->failure_count == ACME_AUTHORIZATIONS_MAX || name.size >= ACME_NAME_SIZE ||
-        is_noted(flow, name))
+    assert(flow->failure_count <= ACME_AUTHORIZATIONS_MAX && name.size < ACME_NAME_SIZE);
+    if (flow->failure_count == ACME_AUTHORIZATIONS_MAX || is_noted(flow, name))
         return;
     struct acme_failure *grown =
         reallocarray(flow->failures, flow->failure_count + 1, sizeof(*grown));
@@ -373,14 +372,7 @@ static const struct json *challenge_error(const struct json *authorization)
     return NULL;
 }
 
-static void note_failure(struct acme_flow *flow, struct acme_authorization *own,
-                         const struct acme_problem *problem)
-{
-    own->state = ACME_AUTHORIZATION_FAILED;
-    add_failure(flow, slice_of(own->name), problem);
-}
-
-static void note_invalid(struct acme_flow *flow, struct acme_authorization *own,
+static void note_invalid(struct acme_flow *flow, const struct acme_authorization *own,
                          const struct json *authorization)
 {
     const struct json *error = challenge_error(authorization);
@@ -394,7 +386,7 @@ static void note_invalid(struct acme_flow *flow, struct acme_authorization *own,
     } else {
         acme_problem_set(&problem, ACME_CLASS_VALIDATION, "the CA gave no reason");
     }
-    note_failure(flow, own, &problem);
+    add_failure(flow, slice_of(own->name), &problem);
 }
 
 static bool is_wildcard(const struct json *authorization)
@@ -413,7 +405,7 @@ static bool take_challenge(struct acme_flow *flow, struct acme_authorization *ow
     if (challenge == NULL) {
         acme_problem_set(&problem, ACME_CLASS_REFUSED, "the CA offers no http-01 challenge%s",
                          is_wildcard(authorization) ? " for a wildcard" : "");
-        note_failure(flow, own, &problem);
+        add_failure(flow, slice_of(own->name), &problem);
         return true;
     }
     if (!acme_url_copy(json_get(challenge, "url"), own->challenge_url) ||
@@ -467,7 +459,7 @@ static bool take_authorization(struct acme_flow *flow, const struct json *author
         /* deactivated, expired, revoked */
         acme_problem_set(&problem, ACME_CLASS_ORDER_GONE, "the authorization is %.*s",
                          (int)size_min(text.size, 40), text.data);
-        note_failure(flow, own, &problem);
+        add_failure(flow, slice_of(own->name), &problem);
     }
     return true;
 }
@@ -515,7 +507,6 @@ static void challenge_posted(struct acme_flow *flow)
         return;
     }
     flow->index = 0;
-    flow->polls = 0;
     bool doubtful = flow->challenge_refusal.class != ACME_CLASS_NONE;
     acme_flow_move(flow, doubtful ? ACME_STATE_AUTOPSY : ACME_STATE_ORDER_POLL);
 }

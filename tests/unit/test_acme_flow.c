@@ -201,6 +201,26 @@ Test(flow, an_order_from_names_to_chain)
     end_play(play);
 }
 
+/* RFC 8738 */
+Test(flow, an_address_is_ordered_as_one)
+{
+    static const struct {
+        const char *name, *sent;
+    } CASES[] = {
+        {"192.0.2.1", "{\"type\":\"ip\",\"value\":\"192.0.2.1\"}"},
+        {"2001:db8::1", "{\"type\":\"ip\",\"value\":\"2001:db8::1\"}"},
+        {"192.0.2.1.example.test", "{\"type\":\"dns\",\"value\":\"192.0.2.1.example.test\"}"},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct play *play = new_play();
+        play->wish.names = &CASES[i].name;
+        acme_flow_order(&play->flow, &play->directory, &play->wish);
+        RUN(play, {"https://ca/order", 201, ORDER("pending", ""), .location = "https://ca/order/1",
+                   .sent = CASES[i].sent});
+        end_play(play);
+    }
+}
+
 Test(flow, every_request_of_an_order_is_signed_by_the_account)
 {
     struct play *play = new_order_play();
@@ -539,6 +559,7 @@ Test(flow, an_order_that_expired_while_we_slept_is_begun_anew)
         play->wish.order_url = "https://ca/order/9";
         acme_flow_order(&play->flow, &play->directory, &play->wish);
         run_steps(play, &GONE[i], 1);
+        cr_expect(eq(str, play->flow.order_url, "")); /* not to be resumed again */
         RUN(play, ORDERED, AUTHORIZED, READY, FINALIZED, DOWNLOADED);
         expect_end(play, ACME_DONE);
         end_play(play);
@@ -690,6 +711,42 @@ Test(flow, a_finalize_whose_answer_was_lost)
     end_play(play);
 }
 
+/* Whatever part of it the CA knows no more: another order may do, and soon. */
+Test(flow, an_order_of_which_a_part_has_gone)
+{
+    static const struct step BEFORE[] = {ORDERED, AUTHORIZED, READY, FINALIZED};
+    static const struct {
+        size_t before;
+        struct step gone;
+    } CASES[] = {{1, {"https://ca/authz/1", 404, PROBLEM("malformed")}},
+                 {4, {"https://ca/order/1", 404, PROBLEM("malformed")}},
+                 {5, {"https://ca/fin/1", 404, PROBLEM("malformed")}},
+                 {6, {"https://ca/cert/1", 404, PROBLEM("malformed")}}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct play *play = new_order_play();
+        run_steps(play, BEFORE, CASES[i].before);
+        run_steps(play, &CASES[i].gone, 1);
+        expect_failure(play, ACME_CLASS_ORDER_GONE, "the CA's words");
+        cr_expect(eq(str, play->flow.order_url, ""));
+        end_play(play);
+    }
+    struct play *play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, {"https://ca/order/1", 200, ORDER("invalid", "")},
+        {"https://ca/authz/1", 404, PROBLEM("malformed")});
+    expect_failure(play, ACME_CLASS_ORDER_GONE, "the CA's words");
+    end_play(play);
+}
+
+/* It has the request: what became of it is read, and not finalized twice. */
+Test(flow, a_finalize_whose_answer_is_no_order)
+{
+    struct play *play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY, {"https://ca/fin/1", 200, ""}, {"wait"},
+        {"https://ca/order/1", 200, ORDER("valid", CERTIFICATE)}, DOWNLOADED);
+    expect_end(play, ACME_DONE);
+    end_play(play);
+}
+
 /* A CA that goes on saying so is not asked as fast as it answers. */
 Test(flow, finalizing_in_vain_ends)
 {
@@ -753,7 +810,8 @@ Test(flow, an_order_in_processing_for_minutes)
     struct play *play = new_order_play();
     RUN(play, ORDERED, AUTHORIZED, READY, {"https://ca/fin/1", 200, ORDER("processing", "")});
     for (int i = 0; i < 30; i++)
-        RUN(play, {"wait"}, {"https://ca/order/1", 200, ORDER("processing", "")});
+        RUN(play, {"wait", .wait_ms = i < 7 ? 100 << i : 10000},
+            {"https://ca/order/1", 200, ORDER("processing", "")});
     RUN(play, {"wait", .wait_ms = 10000},
         {"https://ca/order/1", 200, ORDER("processing", ""), .retry_after = "0"},
         {"wait", .wait_ms = 10000},
@@ -809,6 +867,25 @@ Test(flow, an_order_that_dies_in_finalization_tells_why)
     RUN(play, ORDERED, AUTHORIZED, READY, {"https://ca/fin/1", 200, ORDER("processing", "")},
         {"wait"}, {"https://ca/order/1", 200, ORDER("invalid", ",\"error\":" PROBLEM("caa"))});
     expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
+    end_play(play);
+}
+
+/* Of several names the order tells which it was. */
+Test(flow, an_order_that_dies_names_those_that_it_died_of)
+{
+    struct play *play = new_play();
+    play->wish.names = TWO_NAMES;
+    play->wish.name_count = 2;
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    RUN(play, ORDERED, AUTHORIZED, READY, {"https://ca/fin/1", 200, ORDER("processing", "")},
+        {"wait"},
+        {"https://ca/order/1", 200,
+         ORDER("invalid",
+               ",\"error\":{\"type\":\"" URN "compound\",\"subproblems\":[{\"type\":\"" URN
+               "caa\",\"detail\":\"no\",\"identifier\":{\"value\":\"www.example.test\"}}]}")});
+    expect_failure(play, ACME_CLASS_REFUSED, "www.example.test: no");
+    cr_assert(eq(sz, play->flow.failure_count, 1));
+    cr_expect(eq(str, play->flow.failures[0].name, "www.example.test"));
     end_play(play);
 }
 
@@ -869,9 +946,17 @@ Test(flow, downloads_of_a_wrong_certificate)
     end_play(play);
 
     play = new_order_play();
-    make_chain(play, NAME, NOW_S - 7200, NOW_S - 1);
+    make_chain(play, NAME, NOW_S - 7200, NOW_S);
     body = strdup(play->certificate.data);
     expect_bad_download(play, body, "has expired");
+    free(body);
+
+    play = new_play();
+    play->wish.names = TWO_NAMES;
+    play->wish.name_count = 2;
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    body = strdup(play->certificate.data);
+    expect_bad_download(play, body, "the certificate is not for www.example.test");
     free(body);
 
     struct play *other = new_order_play();
@@ -919,12 +1004,25 @@ Test(flow, the_preferred_chain_is_found_among_the_alternates)
 {
     char *leaf, *longer;
     struct play *play = new_vector_play(&leaf, &longer);
+    play->flow.order.preferred_chain = "vector root"; /* names differ in case, and are the same */
     RUN(play, ORDERED, AUTHORIZED, READY, FINALIZED,
         {"https://ca/cert/1", 200, leaf, .link = "<https://ca/cert/1/1>;rel=\"alternate\""},
         {"https://ca/cert/1/1", 200, longer});
     expect_end(play, ACME_DONE);
     cr_expect(eq(sz, play->flow.certificate.chain_count, 2));
     cr_expect(eq(str, play->flow.certificate.root, "Vector Root"));
+    end_play(play);
+    free(leaf);
+    free(longer);
+}
+
+Test(flow, a_preferred_chain_that_is_the_cas_own_has_no_alternate)
+{
+    char *leaf, *longer;
+    struct play *play = new_vector_play(&leaf, &longer);
+    RUN(play, ORDERED, AUTHORIZED, READY, FINALIZED,
+        {"https://ca/cert/1", 200, longer, .link = "<https://ca/cert/1/1>;rel=\"alternate\""});
+    expect_end(play, ACME_DONE);
     end_play(play);
     free(leaf);
     free(longer);
@@ -1104,29 +1202,95 @@ Test(flow, urls_that_are_not_https_are_never_asked)
     end_play(play);
 }
 
-Test(flow, too_many_authorizations_are_refused)
+/* A document with a list: `head`, then so many of `before`, a number, `after`, then `tail`. */
+static char *list_of(size_t count, const char *head, const char *before, const char *after,
+                     const char *tail)
 {
     struct bytes body = {0};
-    cr_assert(bytes_append(&body, SLICE("{\"status\":\"pending\",\"authorizations\":["), 1 << 20));
-    for (size_t i = 0; i <= ACME_AUTHORIZATIONS_MAX; i++)
-        cr_assert(bytes_append(
-            &body, i > 0 ? SLICE(",\"https://ca/a\"") : SLICE("\"https://ca/a\""), 1 << 20));
-    cr_assert(bytes_append(&body, SLICE("]}"), 1 << 20));
-    struct play *play = new_order_play();
-    RUN(play, {"https://ca/order", 201, body.data, .location = "https://ca/order/1"}, {"wait"});
-    cr_expect(eq(ptr, play->flow.authorizations, NULL));
-    end_play(play);
-    bytes_free(&body);
+    cr_assert(bytes_append(&body, slice_of(head), 1 << 20));
+    for (size_t i = 0; i < count; i++) {
+        char *one = memory_format("%s%s%zu%s", i > 0 ? "," : "", before, i, after);
+        cr_assert(bytes_append(&body, slice_of(one), 1 << 20));
+        free(one);
+    }
+    cr_assert(bytes_append(&body, slice_of(tail), 1 << 20));
+    return body.data;
 }
 
-Test(flow, tokens_that_could_be_paths_are_refused)
+Test(flow, too_many_authorizations_are_refused)
 {
-    static const char *const TOKENS[] = {"../../etc/passwd", "a b", "", "a\\u0022b", "x%2f"};
-    for (size_t i = 0; i < COUNT_OF(TOKENS); i++) {
+    for (size_t i = 0; i < 2; i++) {
+        char *body =
+            list_of(ACME_AUTHORIZATIONS_MAX + i, "{\"status\":\"pending\",\"authorizations\":[",
+                    "\"https://ca/authz/", "\"", "]}");
+        struct play *play = new_order_play();
+        RUN(play, {"https://ca/order", 201, body, .location = "https://ca/order/1"},
+            {i == 0 ? "https://ca/authz/0" : "wait", 503, ""});
+        cr_expect(eq(sz, play->flow.authorization_count, i == 0 ? ACME_AUTHORIZATIONS_MAX : 0));
+        end_play(play);
+        free(body);
+    }
+}
+
+Test(flow, of_too_many_names_that_are_refused_some_are_told)
+{
+    char *body =
+        list_of(ACME_AUTHORIZATIONS_MAX + 1, "{\"type\":\"" URN "compound\",\"subproblems\":[",
+                "{\"type\":\"" URN "dns\",\"identifier\":{\"value\":\"n", ".test\"}}", "]}");
+    struct play *play = new_order_play();
+    RUN(play, {"https://ca/order", 403, body});
+    cr_expect(eq(sz, play->flow.failure_count, ACME_AUTHORIZATIONS_MAX));
+    end_play(play);
+    free(body);
+}
+
+/* RFC 8555 7.1.3 has it without "*."; a CA that says it with is understood. */
+Test(flow, the_name_of_an_authorization)
+{
+    char longest[ACME_NAME_SIZE - 2] = "", longer[ACME_NAME_SIZE - 1] = "";
+    memset(longest, 'n', sizeof(longest) - 1);
+    memset(longer, 'n', sizeof(longer) - 1);
+    const struct {
+        const char *wildcard, *told, *name; /* NULL: it makes no sense */
+    } CASES[] = {
+        {"false", "A.test", "a.test"},
+        {"true", "a.test", "*.a.test"},
+        {"true", "*.a.test", "*.a.test"},
+        {"false", longest, longest},
+        {"false", longer, NULL},
+        {"true", longer, NULL},
+        {"false", "", NULL},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        char *body = memory_format("{\"status\":\"valid\",\"wildcard\":%s,"
+                                   "\"identifier\":{\"value\":\"%s\"}}",
+                                   CASES[i].wildcard, CASES[i].told);
+        struct play *play = new_order_play();
+        RUN(play, ORDERED, {"https://ca/authz/1", 200, body},
+            {CASES[i].name != NULL ? "https://ca/order/1" : "wait", 503, ""});
+        if (CASES[i].name != NULL)
+            cr_expect(eq(str, play->flow.authorizations[0].name, (char *)(uintptr_t)CASES[i].name));
+        end_play(play);
+        free(body);
+    }
+}
+
+Test(flow, challenges_with_tokens_that_could_be_paths_or_other_urls_are_refused)
+{
+    static const struct {
+        const char *url, *token;
+    } CASES[] = {{"https://ca/c", "../../etc/passwd"},
+                 {"https://ca/c", "a b"},
+                 {"https://ca/c", ""},
+                 {"https://ca/c", "a\\u0022b"},
+                 {"https://ca/c", "x%2f"},
+                 {"http://ca/c", "token"},
+                 {"", "token"}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         char *body = memory_format("{\"status\":\"pending\",\"identifier\":{\"value\":\"a.test\"},"
-                                   "\"challenges\":[{\"type\":\"http-01\",\"url\":\"https://ca/c\","
+                                   "\"challenges\":[{\"type\":\"http-01\",\"url\":\"%s\","
                                    "\"token\":\"%s\"}]}",
-                                   TOKENS[i]);
+                                   CASES[i].url, CASES[i].token);
         struct play *play = new_order_play();
         RUN(play, ORDERED, {"https://ca/authz/1", 200, body}, {"wait"});
         cr_expect(eq(str, play->flow.authorizations[0].token, ""));
@@ -1167,6 +1331,8 @@ Test(flow, names_that_are_refused_at_once_are_told)
         "{\"type\":\"" URN "rejectedIdentifier\",\"detail\":\"Policy forbids issuing for "
         "www.example.test.\"}",
         "{\"type\":\"" URN "rejectedIdentifier\",\"detail\":\"\\\"www.example.test\\\"\"}",
+        "{\"type\":\"" URN "rejectedIdentifier\",\"detail\":\"not awww.example.test but "
+        "www.example.test\"}",
     };
     for (size_t i = 0; i < COUNT_OF(BODIES); i++) {
         struct play *play = new_play();
@@ -1221,6 +1387,20 @@ Test(flow, names_of_a_refusal_that_was_got_round_are_forgotten)
         }
         end_play(play);
     }
+}
+
+Test(flow, names_of_a_finalize_that_was_got_round_are_forgotten)
+{
+    struct play *play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY,
+        {"https://ca/fin/1", 503,
+         "{\"type\":\"" URN "serverInternal\",\"subproblems\":[{\"type\":\"" URN
+         "dns\",\"detail\":\"no\",\"identifier\":{\"value\":\"" NAME "\"}}]}"},
+        {"wait"}, {"https://ca/fin/1", 200, ORDER("processing", "")}, {"wait"},
+        {"https://ca/order/1", 200, ORDER("invalid", ",\"error\":" PROBLEM("badCSR"))});
+    expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
+    cr_expect(eq(sz, play->flow.failure_count, 0));
+    end_play(play);
 }
 
 /* -- Accounts -- */
