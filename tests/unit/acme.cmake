@@ -1,4 +1,6 @@
 unit_test(acme_jws LAYER acme)
+unit_test(acme_ca LAYER acme)
+unit_test(acme_http_client LAYER acme)
 unit_test(acme_problem LAYER acme)
 unit_test(acme_flow LAYER acme)
 unit_test(acme_schedule LAYER acme)
@@ -7,5 +9,6 @@ unit_test(acme_store LAYER acme)
 unit_test(acme_worker LAYER acme)
 # Rows of canned answers leave out what a case does not need.
 if(UNIT_TESTS)
+    target_include_directories(test_acme_ca PRIVATE "${PROJECT_SOURCE_DIR}/src/acme")
     target_compile_options(test_acme_flow PRIVATE -Wno-missing-field-initializers)
 endif()
