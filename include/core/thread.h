@@ -7,8 +7,8 @@
 
 typedef void *thread_main_fn(void *context);
 
-/* Starts a thread that takes no signals: they are the main thread's. It is to be joined. `name`,
- * static, has 15 characters at most. */
+/* Starts a thread that takes no signals: they are the main thread's. It is to be joined or
+ * detached. `name`, static, has 15 characters at most. */
 MUST_CHECK enum error thread_start(pthread_t *thread, const char *name, thread_main_fn *run,
                                    void *context, struct error_text *why);
 

@@ -5,9 +5,8 @@
 #include "key_maker.h"
 
 #include "core/memory.h"
+#include "core/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 /* What both threads know. */
@@ -65,37 +64,23 @@ static void on_wake(void *context)
     maker->on_made(maker->context, key, key == NULL ? why.text : NULL);
 }
 
-/* A thread that takes no signals: they are the main thread's. */
-static bool start_thread(struct workbench *bench)
-{
-    pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&thread, &attributes, make_key, bench) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return started;
-}
-
 struct key_maker *key_maker_new(struct main_loop *loop, enum crypto_key_type type,
                                 key_made_fn *on_made, void *context, struct error_text *why)
 {
+    pthread_t thread;
     struct key_maker *maker = memory_new(sizeof(*maker));
     struct workbench *bench = memory_new(sizeof(*bench));
     pthread_mutex_init(&bench->lock, NULL);
     bench->type = type;
     *maker = (struct key_maker){.bench = bench, .on_made = on_made, .context = context};
     maker->waker = bench->waker = main_waker_new(loop, on_wake, maker);
-    if (start_thread(bench))
+    if (thread_start(&thread, "key", make_key, bench, why) == ERROR_OK) {
+        pthread_detach(thread);
         return maker;
+    }
     main_waker_free(maker->waker);
     free_bench(bench);
     free(maker);
-    error_set(why, ERROR_SYSTEM, "cannot start a thread to make a key in");
     return NULL;
 }
 
