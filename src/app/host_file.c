@@ -4,6 +4,7 @@
 #include "core/fd.h"
 #include "core/file_path.h"
 #include "core/memory.h"
+#include "core/mount_point.h"
 #include "terminal.h"
 
 #include <errno.h>
@@ -26,11 +27,13 @@ void host_file_give(int fd, const char *owner, const char *group)
 }
 
 /* Owner and mode: those of the file that is there, or those of a new one. */
-static enum error dress(int fd, const char *path, mode_t mode, const char *group,
+static enum error dress(struct host_file *file, int fd, mode_t mode, const char *group,
                         struct error_text *why)
 {
+    const char *path = file->path;
     struct stat status;
-    if (stat(path, &status) == 0) {
+    file->is_new = stat(path, &status) != 0;
+    if (!file->is_new) {
         mode = status.st_mode & 07777;
         if (geteuid() == 0 && fchown(fd, status.st_uid, status.st_gid) != 0)
             return error_set_errno(why, "cannot keep the owner of %s", path);
@@ -62,6 +65,12 @@ enum error host_file_write(struct host_file *file, const char *path, struct slic
     int fd = -1;
     *file = (struct host_file){0};
     enum error error = follow(path, &file->path, why);
+    if (error == ERROR_OK && file_is_mount_point(file->path))
+        error =
+            error_set(why, ERROR_UNSUPPORTED,
+                      "%s is mounted by itself, so that it cannot be replaced: mount its folder "
+                      "instead",
+                      file->path);
     if (error == ERROR_OK) {
         struct slice folder = file_path_folder(file->path);
         file->beside =
@@ -77,7 +86,7 @@ enum error host_file_write(struct host_file *file, const char *path, struct slic
     if (error == ERROR_OK && (!fd_write_all(fd, text) || fsync(fd) != 0))
         error = error_set_errno(why, "cannot write %s", file->path);
     if (error == ERROR_OK)
-        error = dress(fd, file->path, mode, group, why);
+        error = dress(file, fd, mode, group, why);
     if (fd >= 0)
         close(fd);
     if (error != ERROR_OK)
@@ -126,6 +135,16 @@ enum error host_file_place(struct host_file *file, struct error_text *why)
     free(file->beside);
     file->beside = NULL;
     return sync_folder(file->path, why);
+}
+
+void host_file_take_back(struct host_file *file)
+{
+    if (file->beside != NULL || file->path == NULL)
+        return;
+    if (file->kept != NULL && rename(file->kept, file->path) != 0)
+        terminal_complain("cannot put %s back to %s: %s", file->kept, file->path, strerror(errno));
+    else if (file->is_new)
+        unlink(file->path);
 }
 
 void host_file_fini(struct host_file *file)

@@ -15,9 +15,11 @@ struct host_file {
     char *path;   /* what is replaced: of a link, the file that it leads to */
     char *beside; /* what is put there; NULL: nothing (any more) */
     char *kept;   /* another name of what was there; NULL: none was made */
+    bool is_new;  /* nothing was there */
 };
 
-/* Writes and syncs `text` beside `path`. `mode`, and `group` (NULL: the caller's), are those of a
+/* Writes and syncs `text` beside `path`, which is an error where what is there could not be
+ * replaced, since it is mounted by itself. `mode`, and `group` (NULL: the caller's), are those of a
  * file that is new. After an error there is nothing left to host_file_fini(), which may be called.
  */
 MUST_CHECK enum error host_file_write(struct host_file *file, const char *path, struct slice text,
@@ -28,6 +30,9 @@ MUST_CHECK enum error host_file_keep(struct host_file *file, const char *ending,
                                      struct error_text *why);
 /* Puts it in place. */
 MUST_CHECK enum error host_file_place(struct host_file *file, struct error_text *why);
+/* After host_file_place(): what was kept is in its place again, and a new file is gone. Where
+ * something was there that was not kept, what was placed stays. */
+void host_file_take_back(struct host_file *file);
 /* What was not put in place is removed, and so is the further name of what is still there. */
 void host_file_fini(struct host_file *file);
 

@@ -85,8 +85,10 @@ static void finish_haproxy(struct setup_plan *plan)
         !setup_file_changes(&plan->files.items[plan->haproxy_file]) || !setup_haproxy_check(plan))
         return;
     puts("\nHAProxy can answer challenges by itself now:");
-    if (setup_files_write(&two, false, &why) != ERROR_OK || !setup_reload_haproxy())
+    if (setup_files_write(&two, false, &why) != ERROR_OK)
         terminal_complain("%s", why.text);
+    else
+        setup_reload_haproxy();
 }
 
 static int look(struct setup_plan *plan, bool taken, unsigned wait_s)

@@ -66,8 +66,8 @@ bool setup_has_systemd(void);
 /* Whether one that runs has not read what is on the disk by now. */
 MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan);
 MUST_CHECK bool setup_haproxy_is_behind(const struct setup_plan *plan);
-/* HAProxy takes its files anew. */
-MUST_CHECK bool setup_reload_haproxy(void);
+/* HAProxy takes its files anew; it is told when it does not. */
+void setup_reload_haproxy(void);
 
 /* Hands certbot's certificates to the daemon, which is told by its socket. Whether it has some. */
 bool setup_import(const struct setup_plan *plan, const char *certbot);

@@ -296,24 +296,25 @@ static enum error prepare(const struct setup_file *file, struct host_file *write
                                                file->group, why);
 }
 
-static enum error place(struct setup_file *file, struct host_file *write, bool keeps,
+static enum error place(const struct setup_file *file, struct host_file *write, bool keeps,
                         struct error_text *why)
 {
     enum error error = keeps && file->previous != NULL ? keep(write, why) : ERROR_OK;
-    if (error == ERROR_OK)
-        error = host_file_place(write, why);
-    if (error != ERROR_OK)
-        return error;
+    return error == ERROR_OK ? host_file_place(write, why) : error;
+}
+
+static void tell_placed(struct setup_file *file, const struct host_file *write)
+{
     if (write->kept != NULL) {
         printf("  kept    %s\n", write->kept);
         free(file->kept);
         file->kept = memory_copy_text(slice_of(write->kept));
     }
     printf("  written %s\n", file->path);
-    return ERROR_OK;
 }
 
-/* All are written beside before one is put in place: a full disk changes nothing. */
+/* All are written beside before one is put in place: a full disk changes nothing. What still keeps
+ * one from its place takes the others back. */
 enum error setup_files_write(struct setup_files *files, bool keeps, struct error_text *why)
 {
     struct host_file *writes = memory_new((files->count + 1) * sizeof(*writes));
@@ -323,8 +324,13 @@ enum error setup_files_write(struct setup_files *files, bool keeps, struct error
     for (size_t i = 0; i < files->count && error == ERROR_OK; i++)
         if (writes[i].beside != NULL)
             error = place(&files->items[i], &writes[i], keeps, why);
-    for (size_t i = 0; i < files->count; i++)
+    for (size_t i = 0; i < files->count; i++) {
+        if (error != ERROR_OK)
+            host_file_take_back(&writes[i]);
+        else if (writes[i].path != NULL)
+            tell_placed(&files->items[i], &writes[i]);
         host_file_fini(&writes[i]);
+    }
     free(writes);
     return error;
 }

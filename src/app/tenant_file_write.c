@@ -4,6 +4,7 @@
 #include "acme/file.h"
 #include "core/file_path.h"
 #include "core/memory.h"
+#include "core/mount_point.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -60,6 +61,12 @@ enum error tenant_file_write(const char *path, struct slice text, struct error_t
     if (lstat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
         error = error_set(why, ERROR_UNSUPPORTED,
                           "%s is a link or no file at all: who made it has to change it", path);
+    } else if (file_is_mount_point(path)) {
+        error =
+            error_set(why, ERROR_UNSUPPORTED,
+                      "%s is mounted by itself, so that it cannot be replaced: mount its folder "
+                      "instead",
+                      path);
     } else if (access(folder_path, F_OK) != 0) {
         error = error_set_errno(why, "the folder %s", folder_path);
     } else {

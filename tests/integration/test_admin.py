@@ -682,6 +682,22 @@ def test_a_folder_that_may_not_be_written_is_told_with_its_remedy(new_stack):
     assert f"chmod 2770 {stack.tenants_dir}" in error
 
 
+@pytest.mark.skipif(not may_mount(), reason="mounts a file")
+def test_a_file_that_is_mounted_by_itself_is_told_with_its_remedy(new_stack):
+    stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"]})
+    stack.write_tenants({"a": tenant(1)})
+    (file,) = stack.tenants_dir.iterdir()
+    mount = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" "$0" && exec "$@"', file]
+    stack.agent_wrapper = mount
+    stack.write_config()
+    stack.start_agent()
+    before = file.read_text()
+    code, _, error = Admin(stack).run("tenants", "set", "a", "upstream=http://10.0.0.2:3000")
+    assert code == 1 and f"{file} is mounted by itself" in error, error
+    assert "mount its folder instead" in error
+    assert file.read_text() == before and list(stack.tenants_dir.iterdir()) == [file]
+
+
 def test_a_link_and_the_global_file_are_left_alone(by_hand, tmp_path):
     stack = by_hand(tenants={"inlined": tenant(7, "inlined.test")})
     elsewhere = tmp_path / "linked.json"

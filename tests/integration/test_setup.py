@@ -393,3 +393,79 @@ def test_what_is_in_the_way_of_a_folder_is_told(place, make):
     done = place.run(HOST, *UPSTREAM)
     assert done.returncode == 2 and f"{place.haproxy}/certs is to be a folder" in done.stderr
     assert place.written() == before
+
+
+# --- Machines that are not as they should be ------------------------------------------------------
+
+
+def on_a_machine(command, *lines, programs=None):
+    """Runs it in mounts of its own, which these lines of a shell have made."""
+    machine = ["unshare", "--mount", "sh", "-c", "\n".join(["set -e", *lines, 'exec "$@"']), "sh"]
+    if subprocess.run([*machine, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no mount namespaces here")
+    path = f"{programs}:{os.environ['PATH']}" if programs else os.environ["PATH"]
+    return subprocess.run(
+        list(map(str, [*machine, *command])),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        env={**os.environ, **SANITIZERS, "PATH": path},
+    )
+
+
+def test_a_file_that_is_mounted_by_itself(place):
+    """As containers like to have it: it cannot be replaced."""
+    path = place.haproxy / "haproxy.cfg"
+    path.write_text("# somebody's\n")
+    before = place.written()
+    done = on_a_machine(place.command(HOST, *UPSTREAM), f"mount --bind {path} {path}")
+    assert done.returncode == 2 and "nothing was changed" in done.stderr
+    assert f"{path} is mounted by itself" in done.stderr and "its folder instead" in done.stderr
+    assert "  written " not in done.stdout and place.written() == before
+
+
+def test_what_cannot_be_replaced_takes_the_others_back(place):
+    """All or none: haproxy.cfg is the last."""
+    path = place.haproxy / "haproxy.cfg"
+    path.write_text("# somebody's\n")
+    before = place.written()
+    if subprocess.run(["chattr", "+i", path], capture_output=True).returncode != 0:
+        pytest.skip("no files that cannot be replaced here")
+    try:
+        done = place.run(HOST, *UPSTREAM)
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+    assert done.returncode == 2 and "nothing was changed" in done.stderr
+    assert "  written " not in done.stdout and place.written() == before
+
+
+SYSTEMCTL = """#!/bin/sh
+case "$*" in
+"restart owui-spoa.service")
+    $BINARY run -c $CONFIG 2>/dev/null & agent=$!
+    for i in $(seq 600); do ls $STATE/accounts/*.key >/dev/null 2>&1 && break; sleep 0.1; done
+    kill $agent; wait $agent ;;
+"reload haproxy.service")
+    echo "Job for haproxy.service failed."; exit 1 ;;
+esac
+"""
+
+
+def test_a_reload_that_fails_is_told_in_systemds_words(place, tmp_path):
+    """The last one, once there is an account whose challenges HAProxy can answer by itself."""
+    systemctl = tmp_path / "bin" / "systemctl"
+    systemctl.parent.mkdir()
+    names = {"BINARY": BINARY, "CONFIG": place.config, "STATE": place.folder / "state"}
+    script = SYSTEMCTL
+    for name, value in names.items():
+        script = script.replace(f"${name}", str(value))
+    systemctl.write_text(script)
+    systemctl.chmod(0o755)
+    command = place.command(HOST, *UPSTREAM, "--directory", "https://127.0.0.1:1/", "--wait", "1")
+    command.remove("--no-start")
+    lines = ("mount -t tmpfs none /run", "mkdir -p /run/systemd/system")
+    done = on_a_machine(command, *lines, programs=systemctl.parent)
+    assert "HAProxy can answer challenges by itself now" in done.stdout, done.stdout + done.stderr
+    failed = "owui-spoa: systemctl reload haproxy.service failed (1):\n"
+    assert done.stderr.endswith(failed + "Job for haproxy.service failed.\n"), done.stderr
