@@ -261,11 +261,30 @@ static struct tenant *read_tenant(const struct whole *whole, const char *path, c
     return tenant;
 }
 
+/* What has the name of a new tenant's file may hold other tenants, or what is to become one. Takes
+ * both texts. */
+static bool add_tenant_file(struct setup_plan *plan, char *path, char *text)
+{
+    struct error_text why;
+    if (access(path, F_OK) == 0) {
+        terminal_complain("%s is there already, with something else in it: move that to a file of "
+                          "another name, or take another --name",
+                          path);
+        free(path);
+        free(text);
+        return false;
+    }
+    bool good = setup_files_add(&plan->files, path, text, PRIVATE_MODE, SETUP_SERVICE_USER, &why) ==
+                ERROR_OK;
+    if (!good)
+        terminal_complain("%s", why.text);
+    return good;
+}
+
 /* Takes `text`: the file of one new tenant. */
 static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
 {
     struct diagnostics diagnostics = {0};
-    struct error_text why;
     char *path = memory_format("%s/%s.json", plan->whole.configuration->tenants_dir, name);
     struct tenant *tenant = read_tenant(&plan->whole, path, text);
     enum standing standing = tenant != NULL ? stand(&plan->whole, tenant) : IN_THE_WAY;
@@ -277,9 +296,11 @@ static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
         route_registry_put(plan->whole.registry, tenant, on_conflict, &diagnostics);
         tenant = NULL;
         print_diagnostics(&diagnostics, 0);
-        good = diagnostics.errors == 0 && setup_files_add(&plan->files, path, text, PRIVATE_MODE,
-                                                          SETUP_SERVICE_USER, &why) == ERROR_OK;
-        path = text = NULL;
+        good = diagnostics.errors == 0;
+        if (good) {
+            good = add_tenant_file(plan, path, text);
+            path = text = NULL;
+        }
     }
     diagnostics_fini(&diagnostics);
     tenant_free(tenant);

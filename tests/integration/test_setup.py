@@ -311,6 +311,22 @@ def test_a_broken_tenant_of_somebody_else_is_not_in_the_way(place):
     assert place.tenant()["hosts"] == [HOST]
 
 
+@pytest.mark.parametrize(
+    "text", ['{"tenants": {"other": {"hosts": ["o.test"], "upstream": "http://127.0.0.1:1"}}}', "{"]
+)
+def test_a_file_that_somebody_else_has_given_the_name_is_left_alone(place, text):
+    """It may hold other tenants, or what is to become one."""
+    place.tenants.mkdir()
+    (place.tenants / f"{HOST}.json").write_text(text)
+    before = place.written()
+    done = place.run(HOST, *UPSTREAM)
+    assert done.returncode == 2 and "nothing was changed" in done.stderr
+    assert f"{place.tenants}/{HOST}.json is there already" in done.stderr, done.stderr
+    assert place.written() == before
+    assert place.run(HOST, *UPSTREAM, "--name", "chat").returncode == 0
+    assert (place.tenants / f"{HOST}.json").read_text() == text
+
+
 def test_the_tutorials_file_becomes_tenants(place, tmp_path):
     source = REPOSITORY / "tests/package/tutorial.cfg"
     (place.haproxy / "haproxy.cfg").write_text(source.read_text())
