@@ -267,10 +267,11 @@ static bool put_file(const char *path, bool is_there, struct slice content, stru
 }
 
 /* All or nothing, as far as a disk can promise: when one cannot be written, those before it are put
- * back. */
-static bool write_files(const struct way_back *way, struct error_text *why)
+ * back. `*left` is one that could not be put back either; NULL: none. */
+static bool write_files(const struct way_back *way, const char **left, struct error_text *why)
 {
     size_t done = 0;
+    *left = NULL;
     while (done < way->count && put_file(way->items[done].path, way->items[done].was_there,
                                          bytes_slice(&way->items[done].content), why))
         done++;
@@ -280,7 +281,8 @@ static bool write_files(const struct way_back *way, struct error_text *why)
         struct bytes known = {0};
         bool was_there = file_read(&way->history->shadow, way->items[i].name, JSON_MAX_TEXT_BYTES,
                                    &known, NULL) == ERROR_OK;
-        (void)!put_file(way->items[i].path, was_there, bytes_slice(&known), NULL);
+        if (!put_file(way->items[i].path, was_there, bytes_slice(&known), NULL))
+            *left = way->items[i].path;
         bytes_free(&known);
     }
     return false;
@@ -325,11 +327,16 @@ static void perform(const struct live *live, struct way_back *way, uint64_t to, 
                     const struct admin_request *request, struct admin_answer *answer)
 {
     struct error_text why;
+    const char *left;
     leave_out_same(way);
     if (!may_be_written(live, way, force, answer))
         return;
-    if (!write_files(way, &why)) {
-        admin_refuse(answer, 507, "nothing is changed: %s", why.text);
+    if (!write_files(way, &left, &why)) {
+        if (left == NULL)
+            admin_refuse(answer, 507, "nothing is changed: %s", why.text);
+        else
+            admin_refuse(answer, 507, "%s is as it was then, and could not be put back: %s", left,
+                         why.text);
         return;
     }
     if (way->count > 0)

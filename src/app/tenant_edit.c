@@ -312,12 +312,12 @@ static bool write_text(const struct editing *editing)
     enum error error = ERROR_OK;
     if (editing->edit->kind != TENANT_REMOVE || !is_empty(editing))
         error = tenant_file_write(editing->path, slice_of(editing->changed), &why);
-    else if (unlink(editing->path) != 0)
+    else if (unlink(editing->path) != 0) {
         error = error_set_errno(&why, "cannot remove %s", editing->path);
+        tenant_file_write_hint(editing->path, &why);
+    }
     if (error == ERROR_OK)
         return true;
-    if (editing->edit->kind == TENANT_REMOVE && error == ERROR_SYSTEM)
-        tenant_file_write_hint(editing->path, &why);
     admin_refuse(editing->answer, 507, "nothing is changed: %s", why.text);
     return false;
 }

@@ -22,7 +22,7 @@ void tenant_file_write_hint(const char *path, struct error_text *why)
     const struct passwd *user = getpwuid(geteuid());
     const char *name = user != NULL ? user->pw_name : "the service's user";
     char reason[sizeof(why->text)];
-    snprintf(reason, sizeof(reason), "%.250s", why->text);
+    snprintf(reason, sizeof(reason), "%.250s", why != NULL ? why->text : "");
     if (problem == EROFS)
         error_set(why, ERROR_SYSTEM,
                   "%s; the service sees the folder read-only: `systemctl edit owui-spoa`, and add "

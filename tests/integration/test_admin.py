@@ -680,6 +680,8 @@ def test_a_folder_that_may_not_be_written_is_told_with_its_remedy(new_stack):
     code, _, error = Admin(stack).run("tenants", "set", "a", "upstream=http://10.0.0.2:3000")
     assert code == 1 and "Permission denied" in error
     assert f"chmod 2770 {stack.tenants_dir}" in error
+    code, _, error = Admin(stack).run("tenants", "remove", "a")
+    assert code == 1 and error.count(f"chmod 2770 {stack.tenants_dir}") == 1, error
 
 
 @pytest.mark.skipif(not may_mount(), reason="mounts a file")
