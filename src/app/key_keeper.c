@@ -173,8 +173,8 @@ static void look_at_file(struct source *source)
     source->is_unread = error == ERROR_SYSTEM;
     if (error == ERROR_OK && !take_text(source, slice_from(text, size), &why))
         error = ERROR_INVALID;
-    bool is_told = is_known && source->problem != NULL && strcmp(source->problem, why.text) == 0;
-    if (error != ERROR_OK && !is_told)
+    if (error != ERROR_OK &&
+        !(is_known && source->problem != NULL && strcmp(source->problem, why.text) == 0))
         log_failure(source, why.text);
     set_problem(source, error != ERROR_OK ? why.text : NULL);
     free(text);
