@@ -811,6 +811,7 @@ def test_a_preferred_chain_behind_broken_ones(new_mock):
             f'<{ca.base}/dir>;rel="index";title="a, <b>", , <{url}.1>;rel="alternate",'
             f'<{url}.2?of=a,b>;title="\'<, >";rel="alternate", <{url}.3?">;rel="alternate"'
         )
+        answer.headers["Link"] += 9 * f', <{ca.base}/dir>;rel="up"'  # more than there is room for
         return answer
 
     twist = {"certificate": always(links), "alternate": alternate}

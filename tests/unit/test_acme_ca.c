@@ -219,6 +219,9 @@ Test(acme_ca, lets_encrypts_limits_are_kept_to_there)
         open_ca(&test, &CASES[i].settings);
         cr_expect(eq(int, test.ca.budget != NULL, CASES[i].limited), "%zu", i);
         ca_fini(&test.ca);
+        struct json *saved = store_budget_load(test.store, CASES[i].settings.directory_url);
+        cr_expect(eq(int, saved != NULL, CASES[i].limited), "%zu", i); /* what they stand at */
+        json_free(saved);
         end(&test);
     }
 }

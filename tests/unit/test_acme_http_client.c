@@ -204,25 +204,6 @@ Test(http_client, what_there_is_no_room_for_is_left_out)
     }
 }
 
-/* Links too, of which a CA may send any number: those that there is room for are the first. */
-Test(http_client, more_links_than_there_is_room_for)
-{
-    char *longest = repeat('l', 4000);
-    struct bytes answer = {0};
-    cr_assert(bytes_append(&answer, SLICE("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"), 1 << 20));
-    for (size_t i = 0; i < 2 * ACME_LINKS_MAX; i++) {
-        char *line = memory_format("Link: <https://a/%s>;rel=\"up\", <https://a/2>, <, \"\r\n",
-                                   i == 0 ? longest : "1");
-        cr_assert(bytes_append(&answer, slice_of(line), 1 << 20));
-        free(line);
-    }
-    cr_assert(bytes_append(&answer, SLICE("\r\n"), 1 << 20));
-    struct asked asked = answer_of(answer.data);
-    cr_expect(eq(int, asked.status, 200));
-    bytes_free(&answer);
-    free(longest);
-}
-
 Test(http_client, a_value_with_control_bytes_is_none)
 {
     static const char *const VALUES[] = {"a\001b", "a\033[2Jb", "a\177"};
@@ -391,7 +372,6 @@ Test(http_client, who_gives_up_makes_room)
     test.answer = NULL;
     for (size_t i = 0; i < 2; i++) /* dropped with the client, without a call */
         look(&test, &asked[i], "http://a.test/");
-    memset(asked, 0, sizeof(asked)); /* nobody else knows of them */
     end(&test);
     cr_expect(eq(sz, test.ended, 2));
 }
