@@ -399,12 +399,13 @@ def test_the_second_ca_takes_over(pebble, new_host):
 
 
 def test_an_order_of_one_ca_is_not_resumed_at_another(pebble, again, new_host):
-    """The first one has taken it, and is busy since."""
+    """The first one has taken it, and is away since."""
     again.busy = True
     up = {"directory": pebble.directory, "ca_file": str(pebble.ca_file)}
     ca = {"directory": again.directory}
     host = new_host(pebble, one_host(), ca=ca, others=[{}, up], second_after=1).start()
     host.wait_status(NAME, lambda told: told["failures"] == 1, "a failure")
+    again.stop()
     host.say("renew", NAME)
     host.wait("ready", name=NAME)
     assert host.status(NAME)["ca"] == pebble.directory
