@@ -9,6 +9,10 @@
 
 struct json;
 
+/* Sets OpenSSL up, which ends the program when memory runs out; all else here does so by itself.
+ * For who lets another library use OpenSSL. */
+void crypto_set_up(void);
+
 /* -- Keys -- */
 
 #define CRYPTO_KEY_TABLE(X)                                                                       \
@@ -38,8 +42,10 @@ struct crypto_key; /* a private key */
 
 /* RSA takes 50 to 500 ms: not for a thread that others wait for. */
 MUST_CHECK struct crypto_key *crypto_key_new(enum crypto_key_type type, struct error_text *why);
-/* From unencrypted PKCS #8, SEC 1 or PKCS #1; refuses keys of other kinds and sizes than above. */
-MUST_CHECK struct crypto_key *crypto_key_from_pem(struct slice pem, struct error_text *why);
+/* From unencrypted PKCS #8, SEC 1 or PKCS #1; refuses keys of other kinds and sizes than above, and
+ * then `*key` is NULL. ERROR_NO_MEMORY says nothing of the text. */
+MUST_CHECK enum error crypto_key_from_pem(struct slice pem, struct crypto_key **key,
+                                          struct error_text *why);
 /* Another handle of the same key, to be freed on its own. */
 MUST_CHECK struct crypto_key *crypto_key_share(const struct crypto_key *key)
     __attribute__((returns_nonnull));
@@ -104,7 +110,8 @@ struct crypto_certificate {
     size_t chain_count;            /* certificates in the chain, this one included */
 };
 
-/* Reads the first certificate of a PEM text. On failure nothing is to be freed. */
+/* Reads the first certificate of a PEM text. On failure nothing is to be freed; ERROR_NO_MEMORY
+ * says nothing of the text. */
 MUST_CHECK enum error crypto_certificate_read(struct slice pem,
                                               struct crypto_certificate *certificate,
                                               struct error_text *why);

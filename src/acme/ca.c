@@ -117,21 +117,23 @@ static void compare_terms(struct ca *ca)
     json_free(account);
 }
 
-static void take_key(struct ca *ca, struct crypto_key *key)
+/* Takes the key with its thumbprint, which every answer to a challenge has, or neither. */
+static enum error take_key(struct ca *ca, struct crypto_key *key, struct error_text *why)
 {
+    enum error error = crypto_key_thumbprint(key, ca->thumbprint, why);
+    if (error != ERROR_OK) {
+        crypto_key_free(key);
+        return error;
+    }
     crypto_key_free(ca->key);
     ca->key = key;
-    if (crypto_key_thumbprint(key, ca->thumbprint, NULL) != ERROR_OK)
-        ca->thumbprint[0] = '\0';
+    return ERROR_OK;
 }
 
 static enum error load_key(struct ca *ca, struct error_text *why)
 {
     struct crypto_key *key = store_account_key(ca->store, ca->settings->directory_url, why);
-    if (key == NULL)
-        return ERROR_SYSTEM;
-    take_key(ca, key);
-    return ERROR_OK;
+    return key != NULL ? take_key(ca, key, why) : ERROR_SYSTEM;
 }
 
 void ca_forget_account(struct ca *ca)
@@ -258,14 +260,14 @@ static void take_new_key(struct ca *ca)
 {
     struct error_text why = {0};
     if (store_account_set_key(ca->store, ca->settings->directory_url, ca->new_key, &why) !=
-        ERROR_OK) {
+            ERROR_OK ||
+        take_key(ca, crypto_key_share(ca->new_key), &why) != ERROR_OK) {
         struct acme_problem problem;
         acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", why.text);
         end_key_change(ca, &problem);
         end_setup(ca, &problem);
         return;
     }
-    take_key(ca, crypto_key_share(ca->new_key));
     drop_new_key(ca);
     save_account(ca);
     log_event(LOG_NOTICE, "acme_account_key_changed", LOG_TEXT("account", ca->account_url));

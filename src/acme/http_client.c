@@ -709,7 +709,7 @@ struct http_client *http_client_new(struct main_loop *loop,
     client->multi = curl->multi_init();
     client->post_headers = curl->slist_append(NULL, "Content-Type: application/jose+json");
     if (client->multi == NULL || client->post_headers == NULL || !set_multi(client)) {
-        error_set(why, ERROR_NO_MEMORY, "libcurl does not start");
+        error_set(why, ERROR_NO_MEMORY, "libcurl does not start: out of memory");
         http_client_free(client);
         return NULL;
     }

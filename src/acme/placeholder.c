@@ -27,7 +27,7 @@ static bool is_good(const struct folder *folder, const char *name, int64_t now_s
     struct crypto_key *key = NULL;
     bool good = false;
     if (file_read(folder, name, FILE_MAX_BYTES, &pem, NULL) == ERROR_OK &&
-        (key = crypto_key_from_pem(bytes_slice(&pem), NULL)) != NULL &&
+        crypto_key_from_pem(bytes_slice(&pem), &key, NULL) == ERROR_OK &&
         crypto_chain_tidy(bytes_slice(&pem), key, &chain, &leaf, NULL) == ERROR_OK) {
         good = strcmp(leaf.issuer, NAME) != 0 || leaf.not_after_s - now_s > LEFT_MIN_S;
         crypto_certificate_free(&leaf);

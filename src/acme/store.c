@@ -198,10 +198,11 @@ static void set_aside(struct store *store, const struct folder *folder, const ch
 }
 
 /* Whether what cannot be used was looked at, and is of no use. A file that could not be opened, for
- * want of descriptors or of a right, may be as good as ever, and stays where it is. */
+ * want of descriptors, memory or of a right, may be as good as ever, and stays where it is. */
 static bool is_spoilt(enum error read)
 {
-    return read == ERROR_OK || read == ERROR_INVALID || read == ERROR_TOO_BIG;
+    return read == ERROR_OK || read == ERROR_INVALID || read == ERROR_TOO_BIG ||
+           read == ERROR_UNSUPPORTED;
 }
 
 static struct json *load_json(struct store *store, const struct folder *folder, const char *name)
@@ -234,7 +235,7 @@ static enum error load_key(struct store *store, const struct folder *folder, con
     *key = NULL;
     enum error error = file_read(folder, name, KEY_MAX_BYTES, &pem, why);
     if (error == ERROR_OK)
-        *key = crypto_key_from_pem(bytes_slice(&pem), NULL);
+        error = crypto_key_from_pem(bytes_slice(&pem), key, why);
     bytes_free(&pem);
     if (error == ERROR_NOT_FOUND)
         return ERROR_OK;
@@ -322,8 +323,9 @@ enum error store_account_thumbprint(const char *state, const char *directory_url
     else if (errno != ENOENT)
         error = error_set_errno(why, "cannot open %s", folder.path);
     if (error == ERROR_OK) {
-        key = crypto_key_from_pem(bytes_slice(&pem), why);
-        error = key != NULL ? crypto_key_thumbprint(key, text, why) : ERROR_INVALID;
+        error = crypto_key_from_pem(bytes_slice(&pem), &key, why);
+        if (error == ERROR_OK)
+            error = crypto_key_thumbprint(key, text, why);
     }
     crypto_key_free(key);
     bytes_free(&pem);
@@ -465,22 +467,25 @@ static bool is_at_rest(const struct store *store, const char *name)
 
 /* Key and certificate of one file; ERROR_INVALID when nothing could load it. A file without a key
  * that we can read, ERROR_UNSUPPORTED, may be somebody else's: HAProxy also takes keys from a file
- * beside it. */
+ * beside it. ERROR_NO_MEMORY: nobody knows. */
 static enum error read_pair(struct slice pem, struct crypto_certificate *certificate,
                             struct error_text *why)
 {
     struct bytes chain = {0};
-    struct crypto_key *key = crypto_key_from_pem(pem, why);
-    if (key == NULL) {
-        if (crypto_certificate_read(pem, certificate, NULL) != ERROR_OK)
-            return ERROR_INVALID;
-        crypto_certificate_free(certificate);
-        return ERROR_UNSUPPORTED;
+    struct crypto_key *key;
+    enum error error = crypto_key_from_pem(pem, &key, why);
+    if (error == ERROR_OK) {
+        error = crypto_chain_tidy(pem, key, &chain, certificate, why);
+    } else if (error != ERROR_NO_MEMORY) {
+        error = crypto_certificate_read(pem, certificate, NULL);
+        if (error == ERROR_OK) {
+            crypto_certificate_free(certificate);
+            return ERROR_UNSUPPORTED;
+        }
     }
-    enum error error = crypto_chain_tidy(pem, key, &chain, certificate, why);
     crypto_key_free(key);
     bytes_free(&chain);
-    return error == ERROR_OK ? ERROR_OK : ERROR_INVALID;
+    return error == ERROR_OK || error == ERROR_NO_MEMORY ? error : ERROR_INVALID;
 }
 
 /* -- History -- */
@@ -523,12 +528,16 @@ static enum error keep_in_history(struct store *store, const char *name, size_t 
     if (error != ERROR_OK)
         return error;
     enum error use = read_pair(bytes_slice(&pem), &facts, NULL);
-    if (use != ERROR_OK && !is_at_rest(store, name)) {
+    bool is_at_work = use != ERROR_OK && !is_at_rest(store, name);
+    if (use == ERROR_UNSUPPORTED && !is_at_work)
+        use = crypto_certificate_read(bytes_slice(&pem), &facts, NULL);
+    if (use == ERROR_NO_MEMORY) {
+        error = error_set(why, ERROR_NO_MEMORY, "cannot read %s/%s: out of memory",
+                          store->certs.path, name);
+    } else if (is_at_work) {
         error = error_set(why, ERROR_BUSY, "%s/%s is being written by somebody else",
                           store->certs.path, name);
-    } else if (use == ERROR_OK ||
-               (use == ERROR_UNSUPPORTED &&
-                crypto_certificate_read(bytes_slice(&pem), &facts, NULL) == ERROR_OK)) {
+    } else if (use == ERROR_OK) {
         error = put_in_history(store, name, bytes_slice(&pem), &facts, keep, why);
         crypto_certificate_free(&facts);
     } else if (move_aside(store, &store->certs, name, aside) != ERROR_OK) {
@@ -663,9 +672,9 @@ void store_pending_settle(struct store *store, const char *name)
     name_with(file, name, ".key");
     struct crypto_key *pending, *served = NULL;
     if (load_key(store, &store->pending, file, &pending, &why) == ERROR_OK && pending != NULL &&
-        store_read(store, name, &pem, &why) == ERROR_OK)
-        served = crypto_key_from_pem(bytes_slice(&pem), &why);
-    if (served != NULL && crypto_key_equal(pending, served))
+        store_read(store, name, &pem, &why) == ERROR_OK &&
+        crypto_key_from_pem(bytes_slice(&pem), &served, &why) == ERROR_OK &&
+        crypto_key_equal(pending, served))
         store_pending_forget(store, name);
     crypto_key_free(served);
     crypto_key_free(pending);
@@ -683,7 +692,7 @@ static enum error read_and_remember(struct store *store, const char *name,
     enum error error = store_read(store, name, &pem, why);
     if (error == ERROR_OK) {
         error = read_pair(bytes_slice(&pem), certificate, why);
-        if (error != ERROR_OK && !is_at_rest(store, name))
+        if (error != ERROR_OK && error != ERROR_NO_MEMORY && !is_at_rest(store, name))
             error = ERROR_BUSY;
     }
     bytes_free(&pem);

@@ -65,7 +65,7 @@ struct certificate {
     struct crypto_certificate in_service; /* `names` is NULL when there is none */
     char *issuer_directory;               /* NULL when it is not known */
     struct acme_problem *problem;         /* NULL: none since the last success */
-    int64_t look_mono_ms; /* somebody writes its file: looked at again then; 0: nobody does */
+    int64_t look_mono_ms; /* its file may be good later: looked at again then; 0: not */
     const char *limit;    /* it waits for one of the CA's, not for a failure to pass; NULL: none */
 
     enum work work;

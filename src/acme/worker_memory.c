@@ -138,7 +138,8 @@ void worker_look(struct certificate *certificate)
     certificate->schedule.not_before_s = certificate->schedule.not_after_s = 0;
     certificate->schedule.can_poll = false;
     enum error error = store_certificate(store, certificate->name, &facts, &why);
-    certificate->look_mono_ms = error == ERROR_BUSY ? clock_mono_ms() + LOOK_AGAIN_MS : 0;
+    bool again = error == ERROR_BUSY || error == ERROR_NO_MEMORY;
+    certificate->look_mono_ms = again ? clock_mono_ms() + LOOK_AGAIN_MS : 0;
     if (error == ERROR_INVALID)
         store_set_aside(store, certificate->name, &why);
     if (error != ERROR_OK && error != ERROR_NOT_FOUND && error != ERROR_BUSY)

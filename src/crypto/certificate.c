@@ -77,6 +77,7 @@ enum error crypto_csr(const struct crypto_key *key, const char *const *names, si
     uint8_t *data = NULL;
     int size = 0;
     STACK_OF(X509_EXTENSION) *extensions = NULL;
+    openssl_begin();
     GENERAL_NAMES *alternatives = name_count > 0 ? general_names(names, name_count) : NULL;
     X509_REQ *request = X509_REQ_new();
 
@@ -228,29 +229,28 @@ static char *name_text(const GENERAL_NAME *name)
     if (type == GEN_DNS || type == GEN_IPADD)
         raw = slice_from(ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
     if (type == GEN_DNS && is_dns_name(raw)) {
-        char *text = strndup(raw.data, raw.size);
+        char *text = memory_copy_text(raw);
         ascii_lower_text(text);
         return text;
     }
     struct ip ip;
     char text[IP_TEXT_SIZE];
     if (type == GEN_IPADD && ip_from_bytes(raw, &ip))
-        return strdup(ip_print(&ip, text));
+        return memory_copy_text(slice_of(ip_print(&ip, text)));
     return NULL;
 }
 
-static bool copy_names(X509 *certificate, struct crypto_certificate *facts)
+static void copy_names(X509 *certificate, struct crypto_certificate *facts)
 {
     GENERAL_NAMES *all = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     int count = all != NULL ? sk_GENERAL_NAME_num(all) : 0;
-    facts->names = calloc((size_t)count + 1, sizeof(*facts->names));
-    for (int i = 0; facts->names != NULL && i < count; i++) {
+    facts->names = memory_new(((size_t)count + 1) * sizeof(*facts->names));
+    for (int i = 0; i < count; i++) {
         char *text = name_text(sk_GENERAL_NAME_value(all, i));
         if (text != NULL)
             facts->names[facts->name_count++] = text;
     }
     GENERAL_NAMES_free(all);
-    return facts->names != NULL;
 }
 
 static bool copy_fingerprints(const X509 *certificate, struct crypto_certificate *facts)
@@ -270,7 +270,8 @@ static enum error read_facts(X509 *const *chain, size_t count, struct crypto_cer
         facts->key_type = CRYPTO_OTHER;
     if (copy_time(X509_get0_notBefore(leaf), &facts->not_before_s) &&
         copy_time(X509_get0_notAfter(leaf), &facts->not_after_s) && copy_serial(leaf, facts) &&
-        copy_ari_id(leaf, facts) && copy_fingerprints(leaf, facts) && copy_names(leaf, facts)) {
+        copy_ari_id(leaf, facts) && copy_fingerprints(leaf, facts)) {
+        copy_names(leaf, facts);
         ERR_clear_error();
         return ERROR_OK;
     }
@@ -278,17 +279,28 @@ static enum error read_facts(X509 *const *chain, size_t count, struct crypto_cer
     return openssl_fail(why, "cannot read the certificate");
 }
 
+/* What was read without memory may lack names, a key or an issuer, and is none. */
+static enum error whole(enum error error, struct crypto_certificate *facts, struct error_text *why)
+{
+    if (!openssl_ran_out())
+        return error;
+    if (error == ERROR_OK && facts != NULL)
+        crypto_certificate_free(facts);
+    return error_set(why, ERROR_NO_MEMORY, "cannot read the certificate: out of memory");
+}
+
 enum error crypto_certificate_read(struct slice pem, struct crypto_certificate *certificate,
                                    struct error_text *why)
 {
     X509 *all[CRYPTO_CHAIN_MAX_CERTIFICATES];
     size_t count;
+    openssl_begin();
     enum error error = read_all(pem, all, &count, why);
-    if (error != ERROR_OK)
-        return error;
-    error = read_facts(all, count, certificate, why);
-    free_all(all, count);
-    return error;
+    if (error == ERROR_OK) {
+        error = read_facts(all, count, certificate, why);
+        free_all(all, count);
+    }
+    return whole(error, certificate, why);
 }
 
 void crypto_certificate_free(struct crypto_certificate *certificate)
@@ -355,9 +367,10 @@ enum error crypto_chain_tidy(struct slice pem, const struct crypto_key *key, str
 {
     X509 *all[CRYPTO_CHAIN_MAX_CERTIFICATES];
     size_t count, used = 1;
+    openssl_begin();
     enum error error = read_all(pem, all, &count, why);
     if (error != ERROR_OK)
-        return error;
+        return whole(error, NULL, why);
     if (!pull_leaf(all, count, key)) {
         error = error_set(why, ERROR_INVALID,
                           "none of the %zu certificates belongs to the private key", count);
@@ -370,15 +383,16 @@ enum error crypto_chain_tidy(struct slice pem, const struct crypto_key *key, str
         error = read_facts(all, used, leaf, why);
     ERR_clear_error();
     free_all(all, count);
-    return error;
+    return whole(error, leaf, why);
 }
 
 enum error crypto_certificate_der(struct slice pem, struct bytes *der, struct error_text *why)
 {
     X509 *first;
     uint8_t *data = NULL;
+    openssl_begin();
     if (!read_first(pem, &first, why))
-        return ERROR_INVALID;
+        return openssl_ran_out() ? ERROR_NO_MEMORY : ERROR_INVALID;
     int size = i2d_X509(first, &data);
     X509_free(first);
     return openssl_take_der(data, size, der, "cannot encode the certificate", why);
@@ -398,6 +412,7 @@ static bool set_identity(X509 *certificate, const char *name)
 enum error crypto_self_signed(const struct crypto_key *key, const char *name, int64_t not_before_s,
                               int64_t not_after_s, struct bytes *pem, struct error_text *why)
 {
+    openssl_begin();
     GENERAL_NAMES *alternatives = general_names(&name, 1);
     X509 *certificate = X509_new();
     enum error error;

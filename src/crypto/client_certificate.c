@@ -90,12 +90,14 @@ enum error crypto_client_certificate_read(struct slice der,
                                           struct error_text *why)
 {
     struct tm end;
+    openssl_begin();
     X509 *parsed = parse(der);
     *certificate = (struct crypto_client_certificate){.not_after_s = 0};
     if (parsed == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(parsed), &end) != 1) {
         X509_free(parsed);
         ERR_clear_error();
-        return error_set(why, ERROR_INVALID, "not a certificate");
+        return openssl_ran_out() ? error_set(why, ERROR_NO_MEMORY, "out of memory")
+                                 : error_set(why, ERROR_INVALID, "not a certificate");
     }
     const X509_NAME *subject = X509_get_subject_name(parsed);
     certificate->not_after_s = timegm(&end);
@@ -105,7 +107,8 @@ enum error crypto_client_certificate_read(struct slice der,
     copy_all(subject, NID_organizationalUnitName, certificate->text[CRYPTO_FIELD_SUBJECT_OU]);
     X509_free(parsed);
     ERR_clear_error();
-    return ERROR_OK;
+    /* Another of its names could be taken in place of one that was not read. */
+    return openssl_ran_out() ? error_set(why, ERROR_NO_MEMORY, "out of memory") : ERROR_OK;
 }
 
 static bool is_from(X509 *certificate, X509 *authority)
@@ -117,6 +120,7 @@ static bool is_from(X509 *certificate, X509 *authority)
 bool crypto_client_certificate_is_from(struct slice der, struct slice pem)
 {
     bool found = false;
+    openssl_begin();
     X509 *certificate = parse(der);
     BIO *bio = pem.size > 0 ? BIO_new_mem_buf(pem.data, (int)pem.size) : NULL;
     while (certificate != NULL && bio != NULL && !found) {

@@ -13,6 +13,7 @@ enum error crypto_hmac_sha256(struct slice secret, struct slice message,
                               uint8_t mac[static CRYPTO_SHA256_BYTES])
 {
     size_t size = 0;
+    openssl_begin();
     if (EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, secret.data, secret.size,
                   (const uint8_t *)message.data, message.size, mac, CRYPTO_SHA256_BYTES,
                   &size) == NULL)
@@ -42,6 +43,7 @@ static EVP_MAC_CTX *new_seal_context(void)
     const OSSL_PARAM parameters[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, cipher, 0),
         OSSL_PARAM_construct_end()};
+    openssl_begin();
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "CMAC", NULL);
     EVP_MAC_CTX *context = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
     EVP_MAC_free(mac); /* the context has a reference of its own */
@@ -85,6 +87,7 @@ enum error crypto_sha256(struct slice message, uint8_t digest[static CRYPTO_SHA2
 {
     size_t size = 0;
     const char *data = message.size > 0 ? message.data : "";
+    openssl_begin();
     if (EVP_Q_digest(NULL, "SHA256", NULL, data, message.size, digest, &size) != 1)
         return openssl_fail(NULL, "SHA-256");
     return ERROR_OK;

@@ -59,29 +59,34 @@ bool crypto_key_classify(const EVP_PKEY *pkey, enum crypto_key_type *type)
     return strcmp(group, SN_secp384r1) == 0 || strcmp(group, SN_X9_62_prime256v1) == 0;
 }
 
-/* Takes `pkey`, which may be NULL, also on failure. */
-static struct crypto_key *adopt(EVP_PKEY *pkey, const char *what, struct error_text *why)
+/* Takes `pkey`, which may be NULL, also on failure; then `*key` is NULL. One that was made without
+ * memory may lack a half, and is none. */
+static enum error adopt(EVP_PKEY *pkey, struct crypto_key **key, const char *what,
+                        struct error_text *why)
 {
-    struct crypto_key *key = NULL;
+    enum error error = ERROR_OK;
     enum crypto_key_type type;
-    if (pkey == NULL) {
-        openssl_fail(why, what);
-    } else if (!crypto_key_classify(pkey, &type)) {
-        error_set(why, ERROR_UNSUPPORTED, "%s: not a P-256, P-384 or RSA 2048 to 4096 bit key",
-                  what);
-    } else if ((key = malloc(sizeof(*key))) == NULL) {
-        error_set(why, ERROR_NO_MEMORY, "out of memory");
-    } else {
-        *key = (struct crypto_key){.pkey = pkey, .type = type};
-        return key;
-    }
-    EVP_PKEY_free(pkey);
-    return NULL;
+    bool is_ours = crypto_key_classify(pkey, &type);
+    *key = NULL;
+    if (pkey == NULL || openssl_ran_out())
+        error = openssl_fail(why, what);
+    else if (!is_ours)
+        error = error_set(why, ERROR_UNSUPPORTED,
+                          "%s: not a P-256, P-384 or RSA 2048 to 4096 bit key", what);
+    else if ((*key = malloc(sizeof(**key))) == NULL)
+        error = error_set(why, ERROR_NO_MEMORY, "%s: out of memory", what);
+    else
+        **key = (struct crypto_key){.pkey = pkey, .type = type};
+    if (error != ERROR_OK)
+        EVP_PKEY_free(pkey);
+    return error;
 }
 
 struct crypto_key *crypto_key_new(enum crypto_key_type type, struct error_text *why)
 {
     EVP_PKEY *pkey = NULL;
+    struct crypto_key *key;
+    openssl_begin();
     switch (type) {
     case CRYPTO_EC_P256: pkey = EVP_EC_gen(SN_X9_62_prime256v1); break;
     case CRYPTO_EC_P384: pkey = EVP_EC_gen(SN_secp384r1); break;
@@ -91,17 +96,18 @@ struct crypto_key *crypto_key_new(enum crypto_key_type type, struct error_text *
     case CRYPTO_OTHER:
     case CRYPTO_KEY__MAX: break;
     }
-    return adopt(pkey, "cannot make a key", why);
+    return adopt(pkey, &key, "cannot make a key", why) == ERROR_OK ? key : NULL;
 }
 
-struct crypto_key *crypto_key_from_pem(struct slice pem, struct error_text *why)
+enum error crypto_key_from_pem(struct slice pem, struct crypto_key **key, struct error_text *why)
 {
     EVP_PKEY *pkey = NULL;
+    openssl_begin();
     BIO *bio = openssl_bio(pem);
     if (bio != NULL)
         pkey = PEM_read_bio_PrivateKey(bio, NULL, openssl_no_passphrase, NULL);
     BIO_free(bio);
-    return adopt(pkey, "cannot read the private key", why);
+    return adopt(pkey, key, "cannot read the private key", why);
 }
 
 struct crypto_key *crypto_key_share(const struct crypto_key *key)
@@ -134,6 +140,7 @@ bool crypto_key_equal(const struct crypto_key *a, const struct crypto_key *b)
 enum error crypto_key_to_pem(const struct crypto_key *key, struct bytes *pem,
                              struct error_text *why)
 {
+    openssl_begin();
     BIO *bio = BIO_new(BIO_s_mem());
     int written =
         bio != NULL ? PEM_write_bio_PrivateKey(bio, key->pkey, NULL, NULL, 0, NULL, NULL) : 0;
@@ -172,6 +179,7 @@ struct json *crypto_key_jwk(const struct crypto_key *key, struct error_text *why
 {
     struct json *jwk = json_new_object();
     bool done;
+    openssl_begin();
     if (crypto_key_type_is_ec(key->type)) {
         int width = coordinate_bytes(key);
         json_put_text(jwk, "crv", key->type == CRYPTO_EC_P384 ? SLICE("P-384") : SLICE("P-256"));
@@ -198,7 +206,7 @@ enum error crypto_key_thumbprint(const struct crypto_key *key,
     struct bytes encoded = {0};
     struct json *jwk = crypto_key_jwk(key, why);
     if (jwk == NULL)
-        return ERROR_INVALID;
+        return openssl_ran_out() ? ERROR_NO_MEMORY : ERROR_INVALID;
     char *canonical = json_print(jwk, JSON_STYLE_COMPACT);
     enum error error = crypto_sha256(slice_of(canonical), digest);
     if (error == ERROR_OK && !base64url_append(&encoded, slice_from(digest, sizeof(digest))))
@@ -206,7 +214,7 @@ enum error crypto_key_thumbprint(const struct crypto_key *key,
     if (error == ERROR_OK)
         memcpy(text, encoded.data, CRYPTO_THUMBPRINT_LENGTH + 1);
     else
-        error_set(why, error, "cannot compute the key's thumbprint");
+        error_set(why, error, "cannot compute the key's thumbprint: %s", error_name(error));
     bytes_free(&encoded);
     free(canonical);
     json_free(jwk);
@@ -239,6 +247,7 @@ enum error crypto_sign(const struct crypto_key *key, struct slice message, struc
     uint8_t raw[RSA_MAX_BITS / 8], pair[2 * EC_MAX_BYTES];
     size_t size = sizeof(raw);
     struct slice result = {(const char *)raw, 0};
+    openssl_begin();
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     bool done =
         context != NULL &&

@@ -6,7 +6,42 @@
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <pthread.h>
 #include <stdlib.h>
+
+static _Thread_local bool ran_out;
+static _Thread_local bool is_being_set_up;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* OpenSSL sets itself up piece by piece, each when it is first wanted. What fails then fails for as
+ * long as the process lives: good keys are told to be none, and at places it crashes. So all is
+ * wanted at once, and the program ends where there is no memory for it. */
+static void set_up(void)
+{
+    is_being_set_up = true;
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_ADD_ALL_CIPHERS |
+                                  OPENSSL_INIT_ADD_ALL_DIGESTS | OPENSSL_INIT_LOAD_CONFIG,
+                              NULL);
+    EVP_KEYMGMT_free(EVP_KEYMGMT_fetch(NULL, "EC", NULL)); /* starts its provider */
+    ERR_clear_error();
+    is_being_set_up = false;
+}
+
+void crypto_set_up(void)
+{
+    pthread_once(&once, set_up);
+}
+
+void openssl_begin(void)
+{
+    crypto_set_up();
+    ran_out = false;
+}
+
+bool openssl_ran_out(void)
+{
+    return ran_out;
+}
 
 /* OpenSSL wipes a key when it is freed, but not what its decoders and encoders have made of it on
  * the way: text, DER, copies of DER. So every block of its memory is wiped. */
@@ -20,7 +55,13 @@ static void free_wiped(void *block, const char *file, int line)
 static void *allocate(size_t size, const char *file, int line)
 {
     (void)file, (void)line;
-    return size > 0 ? malloc(size) : NULL;
+    void *block = size > 0 ? malloc(size) : NULL;
+    if (block != NULL || size == 0)
+        return block;
+    if (is_being_set_up)
+        memory_give_up(size);
+    ran_out = true;
+    return NULL;
 }
 
 static void *resize_wiped(void *block, size_t size, const char *file, int line)
@@ -37,17 +78,21 @@ static void *resize_wiped(void *block, size_t size, const char *file, int line)
  * has to do. And by default it takes itself apart when the process exits,
  * and a key that is just being made in another thread (key_maker.c) with it. There is nothing that
  * needs to be given back then. */
-__attribute__((constructor)) static void set_openssl_up(void)
+__attribute__((constructor)) static void set_memory_up(void)
 {
     (void)CRYPTO_set_mem_functions(allocate, resize_wiped, free_wiped);
+    is_being_set_up = true;
     OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+    is_being_set_up = false;
 }
 
 enum error openssl_fail(struct error_text *why, const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    enum error error =
-        error_set(why, ERROR_INVALID, "%s: %s", what, reason != NULL ? reason : "not valid");
+    enum error error = ran_out ? ERROR_NO_MEMORY : ERROR_INVALID;
+    if (reason == NULL || ran_out)
+        reason = ran_out ? error_name(error) : "not valid";
+    error_set(why, error, "%s: %s", what, reason);
     ERR_clear_error();
     return error;
 }

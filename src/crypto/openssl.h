@@ -22,7 +22,14 @@ struct crypto_key {
 /* False for a kind or size of key that no public CA takes, and for NULL. */
 MUST_CHECK bool crypto_key_classify(const EVP_PKEY *pkey, enum crypto_key_type *type);
 
-/* Sets the reason to `what` and OpenSSL's own, and empties the queue. */
+/* Each function of this layer that uses OpenSSL begins with the one. Where OpenSSL has no memory it
+ * goes on at places, as if a text or an extension were not there: who must not confuse the two asks
+ * at the end whether it was so since. */
+void openssl_begin(void);
+MUST_CHECK bool openssl_ran_out(void);
+
+/* Sets the reason to `what` and OpenSSL's own, and empties the queue; returns ERROR_NO_MEMORY, if
+ * that is it, or ERROR_INVALID. */
 enum error openssl_fail(struct error_text *why, const char *what);
 /* For reading a text of at most OPENSSL_PEM_MAX_BYTES; NULL when it is longer or memory ran out. */
 BIO *openssl_bio(struct slice text);

@@ -186,6 +186,7 @@ struct crypto_public_key *crypto_public_key_from_jwk(const struct json *jwk, str
     const struct curve *curve =
         json_read_text(json_get(jwk, "crv"), &name) ? find_curve(name) : NULL;
 
+    openssl_begin();
     if (has_type && slice_equal(type, SLICE("RSA"))) {
         pkey = rsa_key(jwk, why);
     } else if (has_type && slice_equal(type, SLICE("EC")) && curve != NULL) {
@@ -198,6 +199,11 @@ struct crypto_public_key *crypto_public_key_from_jwk(const struct json *jwk, str
         error_set(why, ERROR_UNSUPPORTED, "not an RSA, P-256, P-384, P-521 or Ed25519 key");
     }
     ERR_clear_error();
+    if (openssl_ran_out()) {
+        error_set(why, ERROR_NO_MEMORY, "out of memory");
+        EVP_PKEY_free(pkey);
+        return NULL;
+    }
     if (pkey == NULL)
         return NULL;
     struct crypto_public_key *key = memory_new(sizeof(*key));

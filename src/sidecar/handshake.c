@@ -94,10 +94,12 @@ static bool describe_other(const struct handshake *handshake,
                  handshake->host, answer->failure);
         return false;
     }
-    if (crypto_certificate_read(answer->certificate, &other, NULL) != ERROR_OK) {
-        snprintf(problem, PROBLEM_SIZE, "%s serves an unreadable certificate for %s",
-                 bind_of(handshake), handshake->host);
-        return false;
+    enum error error = crypto_certificate_read(answer->certificate, &other, NULL);
+    if (error != ERROR_OK) {
+        snprintf(problem, PROBLEM_SIZE, "%s serves a certificate for %s that %s",
+                 bind_of(handshake), handshake->host,
+                 error == ERROR_NO_MEMORY ? "cannot be read: out of memory" : "is unreadable");
+        return error == ERROR_NO_MEMORY;
     }
     bool covers = crypto_certificate_covers(&other, handshake->host);
     bool expired = other.not_after_s <= clock_wall_s();

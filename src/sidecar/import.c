@@ -74,10 +74,8 @@ static enum error lineage_read(struct lineage *lineage, const struct folder *liv
     enum error error = read_one(live, lineage->name, FILES[0], &chain, why);
     if (error == ERROR_OK)
         error = read_one(live, lineage->name, FILES[1], &key, why);
-    if (error == ERROR_OK) {
-        lineage->key = crypto_key_from_pem(bytes_slice(&key), why);
-        error = lineage->key != NULL ? ERROR_OK : ERROR_INVALID;
-    }
+    if (error == ERROR_OK)
+        error = crypto_key_from_pem(bytes_slice(&key), &lineage->key, why);
     if (error == ERROR_OK)
         error = crypto_chain_tidy(bytes_slice(&chain), lineage->key, &lineage->chain,
                                   &lineage->leaf, why);

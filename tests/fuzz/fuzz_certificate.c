@@ -98,7 +98,8 @@ static const struct crypto_key *key_of(struct slice pem)
     if (known.data != NULL && slice_equal(bytes_slice(&known), pem))
         return key;
     crypto_key_free(key);
-    key = crypto_key_from_pem(pem, NULL);
+    if (crypto_key_from_pem(pem, &key, NULL) != ERROR_OK)
+        key = NULL;
     FUZZ_REQUIRE(bytes_set(&known, pem));
     return key;
 }

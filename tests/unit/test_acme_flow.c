@@ -989,7 +989,7 @@ static struct play *new_vector_play(char **leaf, char **longer)
     struct play *play = new_play();
     char *key = load("leaf.key"), *intermediate = load("intermediate.pem");
     crypto_key_free(play->key);
-    play->key = crypto_key_from_pem(slice_of(key), NULL);
+    cr_assert(eq(int, crypto_key_from_pem(slice_of(key), &play->key, NULL), ERROR_OK));
     *leaf = load("leaf.pem");
     *longer = memory_format("%s\n\n%s", *leaf, intermediate);
     free(key);

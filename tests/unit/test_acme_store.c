@@ -857,7 +857,8 @@ Test(store, an_order_whose_key_is_in_service_is_over)
     struct store *store = must_open(root);
     cr_assert(eq(int, issue(store, 1000, &why), ERROR_OK), "%s", why.text);
     cr_assert(eq(int, store_read(store, NAME, &pem, &why), ERROR_OK));
-    struct crypto_key *served = crypto_key_from_pem(bytes_slice(&pem), &why);
+    struct crypto_key *served;
+    cr_assert(eq(int, crypto_key_from_pem(bytes_slice(&pem), &served, &why), ERROR_OK));
     bytes_free(&pem);
 
     /* As it is when the process ends before the last step. */
