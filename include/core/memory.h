@@ -1,5 +1,5 @@
-/* Allocation for boot, configuration and the publisher: no result to check, because these end the
- * program when memory runs out. The hot path allocates nothing; code that must survive a failed
+/* Allocation for boot, configuration, JSON and the publisher: no result to check, because these end
+ * the program when memory runs out. The hot path allocates nothing; code that must survive a failed
  * allocation (ACME jobs, connections) calls malloc() itself and reports ERROR_NO_MEMORY. */
 #pragma once
 

@@ -24,9 +24,20 @@ static struct json *out(json_t *value)
     return (void *)value;
 }
 
-/* jansson seeds its key hash when the first object is made; before main() no two threads can. */
-__attribute__((constructor)) static void seed_key_hash(void)
+static void *allocate(size_t size)
 {
+    void *block = malloc(size);
+    if (block == NULL)
+        memory_give_up(size);
+    return block;
+}
+
+/* Where jansson has no memory, its parser leaves bytes out of a text and goes on, and a file that
+ * is good is told to be none: as the configuration's, its memory is there or the program ends. And
+ * it seeds its key hash when the first object is made; before main() no two threads can. */
+__attribute__((constructor)) static void set_jansson_up(void)
+{
+    json_set_alloc_funcs(allocate, free);
     json_object_seed(0);
 }
 
@@ -174,19 +185,17 @@ bool json_next(const struct json *object, struct json_member *member)
     return true;
 }
 
-/* Building fails for want of memory alone: keys and texts are made valid first. */
-static void *must(void *block)
+/* Building fails for want of memory alone, which ends the program: keys and texts are made valid
+ * first. */
+static json_t *must(json_t *value)
 {
-    if (block == NULL) {
-        fputs("owui-spoa: out of memory (JSON)\n", stderr);
-        abort();
-    }
-    return block;
+    assert(value != NULL);
+    return value;
 }
 
 static void must_succeed(int result)
 {
-    must(result == 0 ? &result : NULL);
+    assert(result == 0);
 }
 
 struct json *json_new_object(void)
@@ -311,7 +320,8 @@ char *json_print(const struct json *value, enum json_style style)
         [JSON_STYLE_LINE] = 0,
         [JSON_STYLE_INDENTED] = JSON_INDENT(2),
     };
-    char *text = must(json_dumps(in(value), JSON_ENCODE_ANY | FLAGS[style]));
+    char *text = json_dumps(in(value), JSON_ENCODE_ANY | FLAGS[style]);
+    assert(text != NULL);
     if (style != JSON_STYLE_INDENTED)
         return text;
     size_t size = strlen(text);

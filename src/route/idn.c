@@ -1,6 +1,8 @@
 /* Internationalised names: see idn.h. The only file that knows libidn2. */
 #include "idn.h"
 
+#include "core/memory.h"
+
 #include <idn2.h>
 
 bool idn_to_ascii(struct slice text, char name[static HOST_MAX_BYTES + 1])
@@ -14,7 +16,10 @@ bool idn_to_ascii(struct slice text, char name[static HOST_MAX_BYTES + 1])
     memcpy(terminated, text.data, text.size);
     terminated[text.size] = '\0';
     /* Non-transitional, as browsers do: "straße" is xn--strae-oqa, not "strasse". */
-    if (idn2_lookup_u8(terminated, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+    int result = idn2_lookup_u8(terminated, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    if (result == IDN2_MALLOC)
+        memory_give_up(text.size); /* the name is none the worse for it */
+    if (result != IDN2_OK)
         return false;
     size_t size = strlen((const char *)ascii);
     bool fits = size <= HOST_MAX_BYTES;

@@ -67,13 +67,15 @@ static pcre2_code *compile(struct slice source, struct error_text *text)
     PCRE2_SIZE offset = 0;
 
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    if (context != NULL) {
-        pcre2_set_max_pattern_length(context, PATTERN_MAX_BYTES);
-        pcre2_set_parens_nest_limit(context, PATTERN_MAX_NESTING);
-    }
+    if (context == NULL)
+        memory_give_up(source.size);
+    pcre2_set_max_pattern_length(context, PATTERN_MAX_BYTES);
+    pcre2_set_parens_nest_limit(context, PATTERN_MAX_NESTING);
     pcre2_code *code =
         pcre2_compile((PCRE2_SPTR)source.data, source.size, options, &number, &offset, context);
     pcre2_compile_context_free(context);
+    if (code == NULL && number == PCRE2_ERROR_HEAP_FAILED)
+        memory_give_up(source.size); /* the pattern is none the worse for it */
     if (code == NULL) {
         char reason[128] = "";
         pcre2_get_error_message(number, (PCRE2_UCHAR *)reason, sizeof(reason));
