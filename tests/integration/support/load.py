@@ -24,11 +24,14 @@ class SteadyLoad(Background):
     def took(self, asked, status):
         raise NotImplementedError
 
+    def ask(self):
+        return request(self.port, "/health", self.host)
+
     def _run(self):
         while not self.ended.is_set():
             asked = time.monotonic()
             try:
-                answer = request(self.port, "/health", self.host)
+                answer = self.ask()
                 status = answer.status if answer else 0
             except OSError:
                 status = -1

@@ -86,11 +86,11 @@ def host_settings(folder):
 class Inheriting(Process):
     """A process that gets a listening socket as systemd gives it."""
 
-    def __init__(self, stack, listener):
+    def __init__(self, stack, listener, binary=BINARY):
         # LISTEN_PID has to be the agent's, so a shell sets it and becomes the agent.
         script = (
             f"exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=owui-spoa "
-            f"exec {BINARY} run -c {stack.config_path}"
+            f"exec {binary} run -c {stack.config_path}"
         )
         super().__init__("agent1", ["/bin/bash", "-c", script], stack.directory, SANITIZERS)
         self.pass_fds = (listener.fileno(),)
