@@ -4,7 +4,7 @@
  * two run, and nothing else does: no other script, nothing from elsewhere, and no text that ends up
  * in the page by mistake.
  */
-#include "live.h"
+#include "admin_web.h"
 
 #include "core/memory.h"
 #include "crypto/base64url.h"

@@ -1,10 +1,11 @@
 /* owui-spoa: the subcommands. */
-#include "command.h"
+#include "cli/command.h"
+
+#include "cli/terminal.h"
+#include "cli/terminal_guard.h"
 #include "core/nearest.h"
 #include "core/slice.h"
 #include "core/version.h"
-#include "terminal.h"
-#include "terminal_guard.h"
 
 #include <errno.h>
 #include <fcntl.h>

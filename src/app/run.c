@@ -1,5 +1,6 @@
 /* `owui-spoa run`: the daemon in the foreground. */
-#include "command.h"
+#include "cli/command.h"
+
 #include "daemon.h"
 
 static const struct command_usage USAGE = {

@@ -6,8 +6,9 @@
  * one takes their place, and they are retired.
  */
 #include "core/hash.h"
+
 #include "core/memory.h"
-#include "table_int.h"
+#include "table_shared.h"
 
 #include <stdlib.h>
 

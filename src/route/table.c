@@ -1,5 +1,5 @@
 /* Lookups in a table: see route/table.h. Runs for every request: no lock, no allocation. */
-#include "table_int.h"
+#include "table_shared.h"
 
 #include "route/label.h"
 

@@ -150,8 +150,8 @@ static void free_bursts(struct bursts *bursts)
     free(bursts);
 }
 
-/* As the program counts: see src/app/responder.c. The clock is read once in so many decisions; in a
- * loop that does nothing else a millisecond has thousands. */
+/* As the program counts: see src/serving/responder.c. The clock is read once in so many decisions;
+ * in a loop that does nothing else a millisecond has thousands. */
 static struct decision_counts *counts; /* NULL: nothing is counted */
 static bool counts_first;              /* of a burst, that is timed */
 static struct ahead ahead;

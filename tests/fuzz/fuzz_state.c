@@ -6,10 +6,11 @@
  * makes sense, and is the same when it has been written and read again.
  */
 #include "acme/budget.h"
+
 #include "admin/admin_tokens.h"
 #include "conf/owners.h"
 #include "fuzz/fuzz.h"
-#include "seal_file.h"
+#include "serving/seal_file.h"
 #include "store_facts.h"
 #include "json/json.h"
 

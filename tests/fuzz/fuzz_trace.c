@@ -5,11 +5,12 @@
  * entries are read.
  */
 #include "conf/diagnostics.h"
+
+#include "analysis/explain_recorded.h"
+#include "analysis/replay.h"
 #include "core/memory.h"
 #include "core/time_text.h"
-#include "explain_recorded.h"
 #include "fuzz/fuzz.h"
-#include "replay.h"
 #include "support/fuzz_input.h"
 
 #include <stdlib.h>

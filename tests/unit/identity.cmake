@@ -1,6 +1,3 @@
-unit_test(identity_memos LAYER identity)
-if(UNIT_TESTS)
-    target_include_directories(test_identity_memos PRIVATE "${PROJECT_SOURCE_DIR}/src/identity")
-endif()
+unit_test(identity_memos LAYER identity INSIDE)
 unit_test(identity_jwt LAYER identity USES jwt_maker)
 unit_test(identity_verifier LAYER identity SOURCES unit/allocations.c USES jwt_maker test_support)

@@ -1,0 +1,27 @@
+/* Which labels have an instance (agent/instance.h), and keeping them in step with their parents and
+ * with the addresses of their names. Main thread only. */
+#pragma once
+
+#include "route/table.h"
+#include "upstreams/label_desk.h"
+#include "upstreams/resolver.h"
+
+struct instances;
+
+enum {
+    INSTANCES_PER_TENANT = 10000, /* but of a list of labels, all */
+    /* An instance is given up after this time; whoever asks for its label gets it anew. */
+    INSTANCE_LIFE_MS = 3600 * 1000,
+};
+
+/* Instances are put into `registry`; names are asked for at `resolver`. Whether literal addresses
+ * are allowed is told by `settings`, which instances_set_settings() changes. */
+struct instances *instances_new(struct route_registry *registry, struct resolver *resolver);
+void instances_free(struct instances *instances);
+void instances_set_settings(struct instances *instances, const struct settings *settings);
+
+/* A loop asks for a label. True when the registry has changed. */
+bool instances_want(struct instances *instances, const struct label_request *request);
+/* After parents or addresses have changed, and now and then. True when the registry has changed. */
+bool instances_settle(struct instances *instances);
+size_t instances_count(const struct instances *instances); /* in the registry */

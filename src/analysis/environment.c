@@ -1,0 +1,98 @@
+/* The environment of an Open WebUI: see environment.h. */
+#include "analysis/environment.h"
+
+#include "core/memory.h"
+#include "route/host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* "https://chat.example.com", in the form that browsers send in Origin; NULL for what is not one
+ * name. For free(). */
+static char *origin_of(const struct json *host, bool https)
+{
+    char name[HOST_MAX_BYTES + 1];
+    struct slice text;
+    bool wildcard;
+    if (!json_read_text(host, &text) || !host_pattern_parse(text, name, &wildcard) || wildcard)
+        return NULL;
+    return memory_format("%s://%s", https ? "https" : "http", name);
+}
+
+/* As CORS_ALLOW_ORIGIN has several. */
+static void add_origin(char **origins, const char *origin)
+{
+    char *longer = memory_format("%s;%s", *origins, origin);
+    free(*origins);
+    *origins = longer;
+}
+
+struct json *environment_of(const struct json *hosts, bool https, bool canonical_host)
+{
+    char *main = NULL;
+    char *origins = NULL;
+    for (size_t i = 0; i < json_count(hosts); i++) {
+        char *origin = origin_of(json_at(hosts, i), https);
+        if (origin != NULL && main == NULL) {
+            main = memory_copy_text(slice_of(origin));
+            origins = memory_copy_text(slice_of(origin));
+        } else if (origin != NULL && !canonical_host) { /* else no page comes from there */
+            add_origin(&origins, origin);
+        }
+        free(origin);
+    }
+    if (main == NULL)
+        return NULL;
+    struct json *environment = json_new_object();
+    json_put_text(environment, "WEBUI_URL", slice_of(main));
+    json_put_text(environment, "CORS_ALLOW_ORIGIN", slice_of(origins));
+    if (https) {
+        json_put_text(environment, "WEBUI_AUTH_COOKIE_SECURE", SLICE("true"));
+        json_put_text(environment, "WEBUI_SESSION_COOKIE_SECURE", SLICE("true"));
+    }
+    json_put_text(environment, "FORWARDED_ALLOW_IPS", SLICE("*"));
+    free(main);
+    free(origins);
+    return environment;
+}
+
+void environment_print(const struct json *environment)
+{
+    struct slice value;
+    for (struct json_member member = {0}; json_next(environment, &member);)
+        if (json_read_text(member.value, &value))
+            printf("  %.*s=%.*s\n", SLICE_PRINT(member.key), SLICE_PRINT(value));
+}
+
+static void print_names(const struct json *hosts)
+{
+    puts("\nnames that have to lead to HAProxy:");
+    for (size_t i = 0; i < json_count(hosts); i++) {
+        char *origin = origin_of(json_at(hosts, i), true);
+        if (origin != NULL)
+            printf("  %s\n", origin + strlen("https://"));
+        free(origin);
+    }
+}
+
+void environment_print_tenant(const struct json *tenant)
+{
+    const struct json *hosts = json_get(tenant, "hosts");
+    const struct json *servers = json_get(json_get(tenant, "replicas"), "servers");
+    struct slice https = {0};
+    bool canonical = false;
+    if (!json_read_bool(json_get(tenant, "canonical_host"), &canonical))
+        canonical = false;
+    if (!json_read_text(json_get(tenant, "https"), &https))
+        https = SLICE("redirect");
+    struct json *environment = environment_of(hosts, !slice_equal(https, SLICE("off")), canonical);
+    if (environment == NULL)
+        return;
+    print_names(hosts);
+    puts("\nfor Open WebUI's environment:");
+    environment_print(environment);
+    if (json_count(servers) > 1)
+        puts("  WEBUI_SECRET_KEY, DATABASE_URL, REDIS_URL: the same for all of its servers\n"
+             "  REDIS_KEY_PREFIX: another one than any other tenant's");
+    json_free(environment);
+}

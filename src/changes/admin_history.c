@@ -1,0 +1,384 @@
+/* The admin interface: what was changed by whom, and the way back. */
+#include "changes/change_operations.h"
+
+#include "core/memory.h"
+#include "history_shared.h"
+#include "rollback_check.h"
+#include "tenant_edit.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DIFFERENCES_MAX = 100 };
+
+static struct history *history_of(void *context, struct admin_answer *answer)
+{
+    const struct live *live = context;
+    if (live->history == NULL)
+        admin_refuse(answer, 409,
+                     "no history is kept: the log says why (history_off); it needs \"acme\": "
+                     "{\"state_dir\": ...} to be a folder that the service can write");
+    return live->history;
+}
+
+static void list_history(void *context, const struct admin_request *request,
+                         struct admin_answer *answer)
+{
+    const struct history *history = history_of(context, answer);
+    uint64_t *numbers;
+    (void)request;
+    if (history == NULL)
+        return;
+    struct json *list = json_new_array();
+    size_t count = history_numbers(history, &numbers);
+    for (size_t i = count; i-- > 0;) {
+        struct json *record = history_record(history, numbers[i]);
+        if (record != NULL)
+            json_append(list, record);
+    }
+    free(numbers);
+    json_put(admin_answer_body(answer), "history", list);
+}
+
+static bool read_number(struct slice item, uint64_t *number)
+{
+    *number = 0;
+    if (item.size == 0 || item.size > 8)
+        return false;
+    for (size_t i = 0; i < item.size; i++) {
+        if (item.data[i] < '0' || item.data[i] > '9')
+            return false;
+        *number = *number * 10 + (uint64_t)(item.data[i] - '0');
+    }
+    return true;
+}
+
+/* -- One record -------------------------------------------------------------------------------- */
+
+/* The names of the files that a record changed. */
+static size_t files_of(const struct json *record, char ***names)
+{
+    const struct json *files = json_get(record, "files");
+    size_t count = 0;
+    *names = memory_new((json_count(files) + 1) * sizeof(**names));
+    for (size_t i = 0; i < json_count(files); i++) {
+        struct slice name;
+        if (json_read_text(json_get(json_at(files, i), "name"), &name) &&
+            memchr(name.data, '/', name.size) == NULL)
+            (*names)[count++] = memory_copy_text(name);
+    }
+    return count;
+}
+
+/* How a file was after the record: before the next one that changed it, or as it is. */
+static struct json *after(const struct history *history, uint64_t number, const char *name)
+{
+    struct bytes content = {0};
+    bool found = false;
+    for (uint64_t next = number + 1; !found && next <= history->last; next++) {
+        struct json *record = history_record(history, next);
+        char **names;
+        size_t count = files_of(record, &names);
+        for (size_t i = 0; i < count; i++)
+            found = found || strcmp(names[i], name) == 0;
+        if (found && !history_before(history, next, name, &content))
+            bytes_free(&content); /* it was not there */
+        memory_free_texts(names, count);
+        json_free(record);
+    }
+    if (!found &&
+        file_read(&history->shadow, name, JSON_MAX_TEXT_BYTES, &content, NULL) != ERROR_OK)
+        bytes_free(&content);
+    struct json *root = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
+    bytes_free(&content);
+    return root;
+}
+
+static void put_difference(struct json *list, struct slice name, const struct json *before,
+                           const struct json *now)
+{
+    struct json *one = json_new_object();
+    json_put_text(one, "tenant", name);
+    if (before != NULL)
+        json_put(one, "before", json_clone(before));
+    if (now != NULL)
+        json_put(one, "after", json_clone(now));
+    json_append(list, one);
+}
+
+/* The tenants whose objects are not the same. */
+static void compare_tenants(const struct json *before, const struct json *now, struct json *list)
+{
+    const struct json *old_ones = json_get(before, "tenants");
+    const struct json *new_ones = json_get(now, "tenants");
+    for (struct json_member m = {0}; json_next(old_ones, &m);) {
+        char *name = memory_copy_text(m.key);
+        const struct json *other = json_get(new_ones, name);
+        if (!json_same(m.value, other) && json_count(list) < DIFFERENCES_MAX)
+            put_difference(list, m.key, m.value, other);
+        free(name);
+    }
+    for (struct json_member m = {0}; json_next(new_ones, &m);) {
+        char *name = memory_copy_text(m.key);
+        if (json_get(old_ones, name) == NULL && json_count(list) < DIFFERENCES_MAX)
+            put_difference(list, m.key, NULL, m.value);
+        free(name);
+    }
+}
+
+static void show_record(void *context, const struct admin_request *request,
+                        struct admin_answer *answer)
+{
+    const struct history *history = history_of(context, answer);
+    uint64_t number;
+    if (history == NULL)
+        return;
+    struct json *record =
+        read_number(request->item, &number) ? history_record(history, number) : NULL;
+    if (record == NULL) {
+        admin_refuse(answer, 404, "there is no such change; `owui-spoa history` lists them");
+        return;
+    }
+    char **names;
+    struct json *differences = json_new_array();
+    size_t count = files_of(record, &names);
+    for (size_t i = 0; i < count; i++) {
+        struct bytes content;
+        struct json *before = NULL;
+        if (history_before(history, number, names[i], &content))
+            before = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
+        struct json *now = after(history, number, names[i]);
+        compare_tenants(before, now, differences);
+        json_free(before);
+        json_free(now);
+        bytes_free(&content);
+    }
+    memory_free_texts(names, count);
+    json_put(record, "differences", differences);
+    answer->body = record;
+}
+
+/* -- The way back ------------------------------------------------------------------------------ */
+
+/* A file that is to be as it was. */
+struct target {
+    char *name;
+    char *path;
+    bool was_there;
+    struct bytes content;
+};
+
+struct way_back {
+    const struct history *history;
+    struct target *items;
+    size_t count;
+};
+
+static void target_fini(struct target *target)
+{
+    free(target->name);
+    free(target->path);
+    bytes_free(&target->content);
+}
+
+static void way_back_fini(struct way_back *way)
+{
+    for (size_t i = 0; i < way->count; i++)
+        target_fini(&way->items[i]);
+    free(way->items);
+}
+
+static struct target *target_for(struct way_back *way, const char *name)
+{
+    for (size_t i = 0; i < way->count; i++)
+        if (strcmp(way->items[i].name, name) == 0)
+            return &way->items[i];
+    way->items = memory_resize(way->items, way->count + 1, sizeof(*way->items));
+    struct target *target = &way->items[way->count++];
+    *target = (struct target){.name = memory_copy_text(slice_of(name)),
+                              .path = history_path(way->history, name)};
+    return target;
+}
+
+/* Undoes one record after the other, the latest first: what is left is as before the oldest. The
+ * global file is not the service's to write. False when a record is missing. */
+static bool find_way_back(struct way_back *way, uint64_t to)
+{
+    const struct history *history = way->history;
+    for (uint64_t number = history->last; number > to; number--) {
+        struct json *record = history_record(history, number);
+        char **names;
+        if (record == NULL)
+            return false;
+        size_t count = files_of(record, &names);
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(names[i], HISTORY_GLOBAL) == 0)
+                continue;
+            struct target *target = target_for(way, names[i]);
+            bytes_free(&target->content);
+            target->was_there = history_before(history, number, names[i], &target->content);
+        }
+        memory_free_texts(names, count);
+        json_free(record);
+    }
+    return true;
+}
+
+/* What is as it was then already is not written, and not told. */
+static void leave_out_same(struct way_back *way)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < way->count; i++) {
+        struct target *target = &way->items[i];
+        struct bytes present;
+        bool is_there = history_read_present(target->path, &present);
+        if (is_there == target->was_there &&
+            slice_equal(bytes_slice(&present), bytes_slice(&target->content)))
+            target_fini(target);
+        else
+            way->items[kept++] = *target;
+        bytes_free(&present);
+    }
+    way->count = kept;
+}
+
+/* A file that is another than the history knows was changed by somebody who has not been seen yet.
+ */
+static bool is_as_known(const struct history *history, const struct target *target)
+{
+    struct bytes present, known = {0};
+    bool is_there = history_read_present(target->path, &present);
+    bool was_there =
+        file_read(&history->shadow, target->name, JSON_MAX_TEXT_BYTES, &known, NULL) == ERROR_OK;
+    bool equal = is_there == was_there && slice_equal(bytes_slice(&present), bytes_slice(&known));
+    bytes_free(&present);
+    bytes_free(&known);
+    return equal;
+}
+
+static bool put_file(const char *path, bool is_there, struct slice content, struct error_text *why)
+{
+    if (is_there)
+        return tenant_file_write(path, content, why) == ERROR_OK;
+    if (unlink(path) == 0 || access(path, F_OK) != 0)
+        return true;
+    error_set_errno(why, "cannot remove %s", path);
+    tenant_file_write_hint(path, why);
+    return false;
+}
+
+/* All or nothing, as far as a disk can promise: when one cannot be written, those before it are put
+ * back. `*left` is one that could not be put back either; NULL: none. */
+static bool write_files(const struct way_back *way, const char **left, struct error_text *why)
+{
+    size_t done = 0;
+    *left = NULL;
+    while (done < way->count && put_file(way->items[done].path, way->items[done].was_there,
+                                         bytes_slice(&way->items[done].content), why))
+        done++;
+    if (done == way->count)
+        return true;
+    for (size_t i = 0; i < done; i++) {
+        struct bytes known = {0};
+        bool was_there = file_read(&way->history->shadow, way->items[i].name, JSON_MAX_TEXT_BYTES,
+                                   &known, NULL) == ERROR_OK;
+        if (!put_file(way->items[i].path, was_there, bytes_slice(&known), NULL))
+            *left = way->items[i].path;
+        bytes_free(&known);
+    }
+    return false;
+}
+
+static void publish(const struct live *live, const struct way_back *way, uint64_t to,
+                    const struct admin_peer *peer)
+{
+    char *who = live_who(peer);
+    char *what = memory_format("roll back to %" PRIu64, to);
+    char **paths = memory_new((way->count + 1) * sizeof(*paths));
+    const struct origin origin = {.by = "admin", .who = who, .what = what};
+    for (size_t i = 0; i < way->count; i++)
+        paths[i] = way->items[i].path;
+    publisher_files_written(live->publisher, paths, way->count, &origin);
+    free(paths);
+    free(what);
+    free(who);
+}
+
+/* Before anything is written. */
+static bool may_be_written(const struct live *live, const struct way_back *way, bool force,
+                           struct admin_answer *answer)
+{
+    for (size_t i = 0; i < way->count; i++) {
+        const struct target *target = &way->items[i];
+        if (!force && !is_as_known(way->history, target)) {
+            admin_refuse(answer, 409,
+                         "%s has been changed by somebody in the meantime: look at it, or "
+                         "overwrite it with --force",
+                         target->path);
+            return false;
+        }
+        if (target->was_there &&
+            !rollback_check(live, target->path, bytes_slice(&target->content), answer))
+            return false;
+    }
+    return true;
+}
+
+static void perform(const struct live *live, struct way_back *way, uint64_t to, bool force,
+                    const struct admin_request *request, struct admin_answer *answer)
+{
+    struct error_text why;
+    const char *left;
+    leave_out_same(way);
+    if (!may_be_written(live, way, force, answer))
+        return;
+    if (!write_files(way, &left, &why)) {
+        if (left == NULL)
+            admin_refuse(answer, 507, "nothing is changed: %s", why.text);
+        else
+            admin_refuse(answer, 507, "%s is as it was then, and could not be put back: %s", left,
+                         why.text);
+        return;
+    }
+    if (way->count > 0)
+        publish(live, way, to, &request->peer);
+    struct json *files = json_new_array();
+    struct json *body = admin_answer_body(answer);
+    for (size_t i = 0; i < way->count; i++)
+        json_append_text(files, slice_of(way->items[i].path));
+    json_put_integer(body, "to", (int64_t)to);
+    json_put_integer(body, "id", (int64_t)way->history->last);
+    json_put(body, "files", files);
+    live_put_generation(body, live);
+}
+
+static void roll_back(void *context, const struct admin_request *request,
+                      struct admin_answer *answer)
+{
+    const struct live *live = context;
+    const struct history *history = history_of(context, answer);
+    struct way_back way = {.history = history};
+    uint64_t to;
+    if (history == NULL)
+        return;
+    bool force = slice_equal(admin_query_value(request->query, "force"), SLICE("1"));
+    if (!live->serving)
+        admin_refuse(answer, 503, "the daemon is starting or stopping");
+    else if (!read_number(request->item, &to) || to > history->last || !find_way_back(&way, to))
+        admin_refuse(answer, 404,
+                     "change %.*s cannot be gone back to: it must be one that `owui-spoa history` "
+                     "lists, or the one before the oldest of them",
+                     SLICE_PRINT(request->item));
+    else
+        perform(live, &way, to, force, request, answer);
+    way_back_fini(&way);
+}
+
+const struct admin_operation HISTORY_OPERATIONS[] = {
+    {"GET", "/v1/history", list_history, "tells who changed what, the latest first", ""},
+    {"GET", "/v1/history/{}", show_record, "tells about one change, with what differs", ""},
+    {"POST", "/v1/history/{}/rollback", roll_back, "makes the files what they were after it",
+     "force=1"},
+    {0},
+};

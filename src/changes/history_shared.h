@@ -1,0 +1,29 @@
+/* What the history's files share. */
+#pragma once
+
+#include "acme/file.h"
+#include "changes/history.h"
+
+struct history {
+    const struct live *live;
+    struct folder folder;
+    struct folder shadow;
+    uint64_t last; /* the latest record's number; 0: none */
+};
+
+/* The global file's name in records. It is recorded and never written. */
+#define HISTORY_GLOBAL "@global"
+
+/* The path of a file by its name in records; for free(). */
+char *history_path(const struct history *history, const char *name);
+/* A file as it is now; false when it is not there. Other failures count as not there. */
+MUST_CHECK bool history_read_present(const char *path, struct bytes *content);
+/* The numbers of the records that are there, ascending; for free(). */
+size_t history_numbers(const struct history *history, uint64_t **numbers);
+/* record.json of one, for json_free(); NULL when it is not there. */
+struct json *history_record(const struct history *history, uint64_t number);
+/* What a record keeps of a file: how it was before. False when it was not there. */
+MUST_CHECK bool history_before(const struct history *history, uint64_t number, const char *name,
+                               struct bytes *content);
+/* "0123456789abcdef" of a content. */
+void history_hash(struct slice content, char text[static 17]);

@@ -1,0 +1,112 @@
+/* Asking the daemon: see ask.h. */
+#include "cli/ask.h"
+
+#include "admin/admin_client.h"
+#include "cli/command.h"
+#include "cli/terminal.h"
+#include "core/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct configuration *ask_configuration(const char *path)
+{
+    struct diagnostics diagnostics = {0};
+    struct tenant_file tenants = {0};
+    struct configuration *configuration = configuration_load(path, &tenants, &diagnostics);
+    for (size_t i = 0; configuration == NULL && i < diagnostics.count; i++) {
+        char *text = diagnostic_print(&diagnostics.items[i]);
+        if (diagnostics.items[i].severity == SEVERITY_ERROR)
+            fputs(text, stderr);
+        free(text);
+    }
+    if (configuration == NULL && access(path, R_OK) != 0 && errno == EACCES)
+        terminal_complain("%s may not be read by everybody: run this as root, for example with "
+                          "sudo",
+                          path);
+    else if (configuration == NULL)
+        terminal_complain("%s cannot be read; -c FILE names another one", path);
+    tenant_file_fini(&tenants);
+    diagnostics_fini(&diagnostics);
+    return configuration;
+}
+
+char *ask_socket(const char *socket, const char *configuration_path)
+{
+    char *path = NULL;
+    if (socket != NULL)
+        return memory_copy_text(slice_of(socket));
+    struct configuration *configuration = ask_configuration(configuration_path);
+    if (configuration != NULL)
+        path = memory_copy_text(slice_of(configuration->admin_socket));
+    configuration_free(configuration);
+    return path;
+}
+
+/* Why a change was refused, beyond its first reason; and how to mend each. */
+static void print_problems(const struct json *problems)
+{
+    for (size_t i = 0; i < json_count(problems); i++) {
+        struct slice hint = ask_text(json_at(problems, i), "hint");
+        if (i > 0)
+            terminal_complain_more("  ", "%.*s",
+                                   SLICE_PRINT(ask_text(json_at(problems, i), "message")));
+        if (hint.size > 0)
+            terminal_complain_more("    ", "%.*s", SLICE_PRINT(hint));
+    }
+}
+
+struct json *ask(const char *socket, const char *method, const char *path, const struct json *body,
+                 int *code)
+{
+    return ask_if(socket, method, path, NULL, body, code);
+}
+
+struct json *ask_if(const char *socket, const char *method, const char *path, const char *if_match,
+                    const struct json *body, int *code)
+{
+    struct error_text why;
+    unsigned status = 0;
+    struct json *answer = admin_request_if(socket, method, path, if_match, body, &status, &why);
+    *code = EXIT_GOOD;
+    if (answer == NULL) {
+        terminal_complain("%s", why.text);
+        *code = EXIT_WRONG;
+    } else if (status >= 400) {
+        terminal_complain("%.*s", SLICE_PRINT(ask_text(answer, "error")));
+        print_problems(json_get(answer, "problems"));
+        *code = EXIT_BAD;
+        json_free(answer);
+        answer = NULL;
+    }
+    return answer;
+}
+
+bool ask_item_valid(const char *name)
+{
+    static const char GOOD[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*";
+    return name[0] != '\0' && strspn(name, GOOD) == strlen(name);
+}
+
+struct slice ask_text(const struct json *object, const char *key)
+{
+    struct slice text = {0};
+    if (!json_read_text(json_get(object, key), &text))
+        return SLICE("");
+    return text;
+}
+
+int64_t ask_number(const struct json *object, const char *key)
+{
+    int64_t number = 0;
+    return json_read_integer(json_get(object, key), &number) ? number : 0;
+}
+
+void ask_print_json(const struct json *answer)
+{
+    char *text = json_print(answer, JSON_STYLE_INDENTED);
+    fputs(text, stdout);
+    free(text);
+}

@@ -1,0 +1,160 @@
+/* Files of the host's admin: see host_file.h. */
+#include "cli/host_file.h"
+
+#include "cli/terminal.h"
+#include "core/fd.h"
+#include "core/file_path.h"
+#include "core/memory.h"
+#include "core/mount_point.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void host_file_give(int fd, const char *owner, const char *group)
+{
+    const struct passwd *user = owner != NULL ? getpwnam(owner) : NULL;
+    uid_t uid = user != NULL ? user->pw_uid : (uid_t)-1;
+    const struct group *found = group != NULL ? getgrnam(group) : NULL;
+    gid_t gid = found != NULL ? found->gr_gid : (gid_t)-1;
+    if (geteuid() == 0 && fchown(fd, uid, gid) != 0)
+        terminal_complain("cannot give a file to %s: %s", group, strerror(errno));
+}
+
+/* Owner and mode: those of the file that is there, or those of a new one. */
+static enum error dress(struct host_file *file, int fd, mode_t mode, const char *group,
+                        struct error_text *why)
+{
+    const char *path = file->path;
+    struct stat status;
+    file->is_new = stat(path, &status) != 0;
+    if (!file->is_new) {
+        mode = status.st_mode & 07777;
+        if (geteuid() == 0 && fchown(fd, status.st_uid, status.st_gid) != 0)
+            return error_set_errno(why, "cannot keep the owner of %s", path);
+    } else {
+        host_file_give(fd, NULL, group);
+    }
+    return fchmod(fd, mode) == 0 ? ERROR_OK : error_set_errno(why, "cannot set the mode");
+}
+
+/* `*end` is NULL when it leads to nothing. */
+static enum error follow(const char *path, char **end, struct error_text *why)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0 || !S_ISLNK(status.st_mode)) {
+        *end = memory_copy_text(slice_of(path));
+        return ERROR_OK;
+    }
+    *end = realpath(path, NULL);
+    if (*end != NULL)
+        return ERROR_OK;
+    return error_set(why, ERROR_INVALID,
+                     "%s is a link that leads nowhere (%s): remove it, or make what it leads to",
+                     path, strerror(errno));
+}
+
+enum error host_file_write(struct host_file *file, const char *path, struct slice text, mode_t mode,
+                           const char *group, struct error_text *why)
+{
+    int fd = -1;
+    *file = (struct host_file){0};
+    enum error error = follow(path, &file->path, why);
+    if (error == ERROR_OK && file_is_mount_point(file->path))
+        error =
+            error_set(why, ERROR_UNSUPPORTED,
+                      "%s is mounted by itself, so that it cannot be replaced: mount its folder "
+                      "instead",
+                      file->path);
+    if (error == ERROR_OK) {
+        struct slice folder = file_path_folder(file->path);
+        file->beside =
+            memory_format("%.*s/.%s.XXXXXX", SLICE_PRINT(folder), file_path_name(file->path));
+        fd = mkostemp(file->beside, O_CLOEXEC);
+    }
+    if (error == ERROR_OK && fd < 0) {
+        error = error_set_errno(why, "cannot create a file in %.*s",
+                                SLICE_PRINT(file_path_folder(file->path)));
+        free(file->beside);
+        file->beside = NULL; /* it is nobody's to remove */
+    }
+    if (error == ERROR_OK && (!fd_write_all(fd, text) || fsync(fd) != 0))
+        error = error_set_errno(why, "cannot write %s", file->path);
+    if (error == ERROR_OK)
+        error = dress(file, fd, mode, group, why);
+    if (fd >= 0)
+        close(fd);
+    if (error != ERROR_OK)
+        host_file_fini(file);
+    return error;
+}
+
+static bool is_same(const char *path, const char *other)
+{
+    struct stat one, two;
+    return lstat(path, &one) == 0 && lstat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+enum error host_file_keep(struct host_file *file, const char *ending, struct error_text *why)
+{
+    char *kept = memory_format("%s.%s", file->path, ending);
+    enum error error = ERROR_OK;
+    /* The same file: whoever wanted to replace it was killed before it did. */
+    if (link(file->path, kept) != 0 && !(errno == EEXIST && is_same(file->path, kept)))
+        error = errno == EEXIST ? error_set(why, ERROR_EXISTS, "%s is there already", kept)
+                                : error_set_errno(why, "cannot keep %s as %s", file->path, kept);
+    if (error == ERROR_OK)
+        file->kept = kept;
+    else
+        free(kept);
+    return error;
+}
+
+static enum error sync_folder(const char *path, struct error_text *why)
+{
+    char *folder = memory_copy_text(file_path_folder(path));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum error error =
+        fd >= 0 && fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync %s", folder);
+    if (fd >= 0)
+        close(fd);
+    free(folder);
+    return error;
+}
+
+enum error host_file_place(struct host_file *file, struct error_text *why)
+{
+    if (rename(file->beside, file->path) != 0)
+        return error_set_errno(why, "cannot rename %s to %s", file->beside, file->path);
+    free(file->beside);
+    file->beside = NULL;
+    return sync_folder(file->path, why);
+}
+
+void host_file_take_back(struct host_file *file)
+{
+    if (file->beside != NULL || file->path == NULL)
+        return;
+    if (file->kept != NULL && rename(file->kept, file->path) != 0)
+        terminal_complain("cannot put %s back to %s: %s", file->kept, file->path, strerror(errno));
+    else if (file->is_new)
+        unlink(file->path);
+}
+
+void host_file_fini(struct host_file *file)
+{
+    if (file->beside != NULL)
+        unlink(file->beside);
+    if (file->kept != NULL && is_same(file->path, file->kept))
+        unlink(file->kept);
+    free(file->path);
+    free(file->beside);
+    free(file->kept);
+    *file = (struct host_file){0};
+}

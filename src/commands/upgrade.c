@@ -1,0 +1,671 @@
+/* `owui-spoa upgrade`: another version of a tenant's Open WebUI, in the order that its guide asks
+ * for: nobody is let in, what is under way ends, the operator migrates, all servers are ready
+ * again, everybody is let in.
+ *
+ * It is a program of questions to the daemon, to HAProxy and to the servers, one after the other,
+ * and keeps no state of its own: what was interrupted is gone on with by beginning again.
+ */
+#include "cli/ask.h"
+
+#include "cli/command.h"
+#include "cli/program.h"
+#include "cli/terminal.h"
+#include "cli/view.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "readiness.h"
+#include "route/replica.h"
+#include "streams.h"
+#include "upgrade_lock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    WAIT_DEFAULT_S = 300,
+    READY_DEFAULT_S = 900,
+    SECONDS_MAX = 24 * 3600,
+    POLL_MS = 1000,
+    TELL_EVERY_MS = 15 * 1000,
+    CHILD_MS = 100,
+    SERVER_MS = 5000,
+    /* On a socket on which nothing but pings has come for so long, no answer is being written. */
+    QUIET_POLLS = 5,
+    SIGNALS = 3,
+};
+
+struct wish {
+    const char *configuration;
+    const char *socket;
+    const char *name;
+    const char *to; /* a version to switch to; NULL: the same servers */
+    unsigned wait_s;
+    unsigned ready_s;
+    bool keeps_sockets;
+    bool yes;
+    bool json;
+    char **command; /* up to NULL; NULL: the operator does it */
+};
+
+enum stage {
+    STAGE_BEFORE,  /* nothing has been changed */
+    STAGE_WAITING, /* it is in maintenance, and something may be under way */
+    STAGE_STOPPED, /* nobody uses it any more */
+    STAGE_READY,   /* the servers are ready, and nobody is let in yet */
+    STAGE_DONE,
+};
+
+struct upgrade {
+    const struct wish *wish;
+    struct configuration *configuration;
+    char *socket;
+    int lock; /* negative: it has not come to that */
+    struct main_loop *loop;
+    struct main_timer *timer;
+    struct main_signal *signals[SIGNALS];
+    struct http_client *client;
+    struct streams *streams;
+    struct json *tenant; /* as the daemon last told of it */
+    struct readiness *servers;
+    enum stage stage;
+    bool was_in_maintenance;
+    bool is_interrupted;
+    bool is_unanswered;          /* nobody told of the tenant */
+    bool was_away;               /* a server has been, since the operator's turn began */
+    struct json *before, *after; /* what the servers told, by URL */
+    struct streams_told left;
+    size_t closed;
+    int64_t waited_ms;
+};
+
+/* -- Telling ----------------------------------------------------------------------------------- */
+
+/* Progress is for people; where programs read what comes, it goes beside it. */
+static void say(const struct upgrade *upgrade, const char *format, ...) PRINTF_LIKE(2, 3);
+static void say(const struct upgrade *upgrade, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = memory_format_list(format, arguments);
+    va_end(arguments);
+    if (!upgrade->wish->json && isatty(STDOUT_FILENO))
+        terminal_wrap("", 0, text, terminal_columns());
+    else
+        fprintf(upgrade->wish->json ? stderr : stdout, "%s\n", text);
+    fflush(stdout);
+    free(text);
+}
+
+/* Where it stands, and both ways from there. */
+static void say_state(const struct upgrade *upgrade)
+{
+    const char *name = upgrade->wish->name;
+    if (upgrade->stage == STAGE_BEFORE)
+        terminal_complain("nothing was changed");
+    if (upgrade->stage == STAGE_BEFORE || upgrade->stage == STAGE_DONE)
+        return;
+    terminal_complain("%s is in maintenance, its users get 503%s", name,
+                      upgrade->stage == STAGE_READY     ? "; its servers are ready"
+                      : upgrade->stage == STAGE_STOPPED ? "; nothing of it is waited for any more"
+                                                        : "");
+    terminal_complain_more("  ", "to go on: owui-spoa upgrade %s%s%s", name,
+                           upgrade->wish->to != NULL ? " --to " : "",
+                           upgrade->wish->to != NULL ? upgrade->wish->to : "");
+    terminal_complain_more("  ",
+                           "to end it: owui-spoa maintenance %s --off, once its servers are "
+                           "ready",
+                           name);
+    if (upgrade->wish->to != NULL)
+        terminal_complain_more("  ", "its version in force: %.*s",
+                               SLICE_PRINT(ask_text(upgrade->tenant, "version")));
+}
+
+/* -- Waiting ----------------------------------------------------------------------------------- */
+
+static void on_signal(void *context)
+{
+    struct upgrade *upgrade = context;
+    upgrade->is_interrupted = true;
+    main_loop_stop(upgrade->loop);
+}
+
+static void on_timer(void *context)
+{
+    main_loop_stop(context);
+}
+
+/* False when it was interrupted. */
+static bool let_pass(struct upgrade *upgrade, int64_t ms)
+{
+    if (upgrade->is_interrupted)
+        return false;
+    main_timer_once(upgrade->timer, ms);
+    main_loop_run(upgrade->loop);
+    main_timer_stop(upgrade->timer);
+    return !upgrade->is_interrupted;
+}
+
+/* -- The daemon -------------------------------------------------------------------------------- */
+
+static bool ask_tenant(struct upgrade *upgrade)
+{
+    int code;
+    char *path = memory_format("/v1/tenants/%s", upgrade->wish->name);
+    struct json *tenant = ask(upgrade->socket, "GET", path, NULL, &code);
+    free(path);
+    upgrade->is_unanswered = tenant == NULL && code == EXIT_WRONG;
+    if (tenant == NULL)
+        return false;
+    json_free(upgrade->tenant);
+    upgrade->tenant = tenant;
+    readiness_free(upgrade->servers);
+    upgrade->servers =
+        readiness_new(upgrade->loop, upgrade->client, json_get(upgrade->tenant, "servers"));
+    return true;
+}
+
+static bool is_in_maintenance(const struct upgrade *upgrade)
+{
+    bool is = false;
+    return json_read_bool(json_get(upgrade->tenant, "maintenance"), &is) && is;
+}
+
+static bool post(struct upgrade *upgrade, const char *what, struct json *body)
+{
+    int code;
+    char *path = memory_format("/v1/tenants/%s/%s", upgrade->wish->name, what);
+    struct json *answer = ask(upgrade->socket, "POST", path, body, &code);
+    bool good = answer != NULL;
+    free(path);
+    json_free(body);
+    json_free(answer);
+    return good;
+}
+
+static bool set_maintenance(struct upgrade *upgrade, bool on)
+{
+    struct json *body = json_new_object();
+    json_put_bool(body, "on", on);
+    return post(upgrade, "maintenance", body);
+}
+
+static bool switch_version(struct upgrade *upgrade)
+{
+    struct json *body = json_new_object();
+    json_put_text(body, "to", slice_of(upgrade->wish->to));
+    return post(upgrade, "switch", body) && ask_tenant(upgrade);
+}
+
+/* -- The servers ------------------------------------------------------------------------------- */
+
+static void put_states(const struct upgrade *upgrade, struct json **told)
+{
+    json_free(*told);
+    *told = json_new_object();
+    for (size_t i = 0; i < readiness_count(upgrade->servers); i++) {
+        const struct server_state *state = readiness_at(upgrade->servers, i);
+        struct json *one = json_new_object();
+        json_put_bool(one, "ready", state->is_ready);
+        if (state->version[0] != '\0')
+            json_put_text(one, "version", slice_of(state->version));
+        if (state->deployment[0] != '\0')
+            json_put_text(one, "deployment_id", slice_of(state->deployment));
+        if (!state->is_ready)
+            json_put_text(one, "why", slice_of(state->why));
+        json_put(*told, state->url, one);
+    }
+}
+
+static void say_states(const struct upgrade *upgrade, const char *when)
+{
+    for (size_t i = 0; i < readiness_count(upgrade->servers); i++) {
+        const struct server_state *state = readiness_at(upgrade->servers, i);
+        if (state->is_ready)
+            say(upgrade, "%s %s is ready, version %s", when, state->url, state->version);
+        else
+            say(upgrade, "%s %s is not ready: %s", when, state->url, state->why);
+    }
+}
+
+/* All are ready, and of one version: two must never have one database. */
+static bool all_ready(const struct upgrade *upgrade, const char **why)
+{
+    for (size_t i = 0; i < readiness_count(upgrade->servers); i++) {
+        *why = "not all servers are ready";
+        if (!readiness_at(upgrade->servers, i)->is_ready)
+            return false;
+        *why = "its servers are not all of one version, which Open WebUI's guide forbids";
+        if (strcmp(readiness_at(upgrade->servers, i)->version,
+                   readiness_at(upgrade->servers, 0)->version) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the operator has done something: a server was away, or is another one than before. */
+static bool is_another(struct upgrade *upgrade)
+{
+    for (size_t i = 0; i < readiness_count(upgrade->servers); i++) {
+        const struct server_state *state = readiness_at(upgrade->servers, i);
+        const struct json *before = json_get(upgrade->before, state->url);
+        upgrade->was_away |= !state->is_ready;
+        if (before == NULL || !slice_equal(ask_text(before, "version"), slice_of(state->version)) ||
+            !slice_equal(ask_text(before, "deployment_id"), slice_of(state->deployment)))
+            return true;
+    }
+    return upgrade->was_away;
+}
+
+/* -- What is under way ------------------------------------------------------------------------- */
+
+static void say_left(const struct upgrade *upgrade, int64_t left_ms)
+{
+    const struct streams_told *told = &upgrade->left;
+    say(upgrade, "under way: %zu request%s, %zu WebSocket%s (%zu busy); %llds left", told->requests,
+        plural_s(told->requests), told->sockets, plural_s(told->sockets), told->busy_sockets,
+        (long long)(left_ms / 1000));
+}
+
+static bool same_counts(const struct streams_told *a, const struct streams_told *b)
+{
+    return a->requests == b->requests && a->sockets == b->sockets &&
+           a->busy_sockets == b->busy_sockets;
+}
+
+/* Until nothing is under way but sockets on which nothing happens: a tab that is open has one, and
+ * keeps it for days. False when it was interrupted. */
+static bool wait_for_streams(struct upgrade *upgrade)
+{
+    struct error_text why;
+    struct streams_told said = {.requests = SIZE_MAX};
+    int64_t start_ms = clock_mono_ms();
+    int64_t end_ms = start_ms + (int64_t)upgrade->wish->wait_s * 1000;
+    int64_t said_ms = start_ms;
+    unsigned quiet = 0;
+    bool has_failed = false;
+    for (;;) {
+        enum error error = streams_count(upgrade->streams, json_get(upgrade->tenant, "servers"),
+                                         &upgrade->left, &why);
+        int64_t now_ms = clock_mono_ms();
+        upgrade->waited_ms = now_ms - start_ms;
+        if (upgrade->is_interrupted)
+            return false;
+        if (error != ERROR_OK) {
+            if (!has_failed)
+                terminal_complain("%s", why.text);
+            has_failed = true;
+            quiet = 0;
+        } else {
+            bool is_quiet = upgrade->left.requests + upgrade->left.busy_sockets == 0;
+            quiet = is_quiet ? quiet + 1 : 0;
+            if (upgrade->left.sockets == 0 && is_quiet)
+                return true;
+            if (!same_counts(&said, &upgrade->left) || now_ms - said_ms >= TELL_EVERY_MS) {
+                say_left(upgrade, end_ms - now_ms);
+                said = upgrade->left;
+                said_ms = now_ms;
+            }
+        }
+        if (quiet > QUIET_POLLS || now_ms >= end_ms)
+            return true;
+        if (!let_pass(upgrade, POLL_MS))
+            return false;
+    }
+}
+
+static bool drain(struct upgrade *upgrade)
+{
+    if (upgrade->wish->wait_s > 0 && !wait_for_streams(upgrade))
+        return false;
+    const struct streams_told *left = &upgrade->left;
+    if (left->requests + left->busy_sockets > 0)
+        say(upgrade, "after %u s, %zu request%s and %zu busy WebSocket%s have not ended",
+            upgrade->wish->wait_s, left->requests, plural_s(left->requests), left->busy_sockets,
+            plural_s(left->busy_sockets));
+    if (!upgrade->wish->keeps_sockets && left->sockets > 0) {
+        upgrade->closed = streams_close_sockets(upgrade->streams);
+        say(upgrade, "closed %zu WebSocket%s", upgrade->closed, plural_s(upgrade->closed));
+    }
+    upgrade->stage = STAGE_STOPPED;
+    return !upgrade->is_interrupted;
+}
+
+/* -- The operator's turn ----------------------------------------------------------------------- */
+
+static void on_key(void *context)
+{
+    main_loop_stop(context);
+}
+
+/* Waits for a line. */
+static bool wait_for_enter(struct upgrade *upgrade)
+{
+    char line[256];
+    say(upgrade, "now stop the old version, upgrade, start the new one; then press Enter");
+    struct main_watch *keys =
+        main_watch_new(upgrade->loop, STDIN_FILENO, MAIN_READ, on_key, upgrade->loop);
+    main_loop_run(upgrade->loop);
+    main_watch_free(keys);
+    if (upgrade->is_interrupted)
+        return false;
+    if (read(STDIN_FILENO, line, sizeof(line)) > 0)
+        return true;
+    terminal_complain("there is nobody to answer");
+    return false;
+}
+
+/* Runs the command, which has the terminal. */
+static bool run_command_line(struct upgrade *upgrade)
+{
+    pid_t child;
+    int status = 0;
+    say(upgrade, "running %s", upgrade->wish->command[0]);
+    int error = posix_spawnp(&child, upgrade->wish->command[0], NULL, NULL, upgrade->wish->command,
+                             environ);
+    if (error != 0) {
+        terminal_complain("%s cannot be run: %s", upgrade->wish->command[0], strerror(error));
+        return false;
+    }
+    while (waitpid(child, &status, WNOHANG) == 0)
+        if (!let_pass(upgrade, CHILD_MS)) {
+            terminal_complain("%s may go on, as process %d", upgrade->wish->command[0], (int)child);
+            return false;
+        }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    if (WIFEXITED(status))
+        terminal_complain("%s has ended with %d", upgrade->wish->command[0], WEXITSTATUS(status));
+    else
+        terminal_complain("%s was ended by signal %d", upgrade->wish->command[0], WTERMSIG(status));
+    return false;
+}
+
+static bool migrate(struct upgrade *upgrade)
+{
+    if (upgrade->wish->command != NULL)
+        return run_command_line(upgrade);
+    if (!upgrade->wish->yes)
+        return wait_for_enter(upgrade);
+    say(upgrade, "waiting for the new version: a server that has been away, or tells another one");
+    return true;
+}
+
+/* With nobody to tell that it is done, it is done when the servers are others. */
+static bool wait_until_ready(struct upgrade *upgrade)
+{
+    const char *why = NULL;
+    const char *said = NULL;
+    bool must_differ =
+        upgrade->wish->command == NULL && upgrade->wish->yes && upgrade->wish->to == NULL;
+    int64_t end_ms = clock_mono_ms() + (int64_t)upgrade->wish->ready_s * 1000;
+    for (;;) {
+        bool asked = readiness_ask(upgrade->servers);
+        if (!asked || upgrade->is_interrupted)
+            return false;
+        bool is_other = is_another(upgrade);
+        bool is_ready = all_ready(upgrade, &why);
+        if (is_ready && (is_other || !must_differ))
+            return true;
+        if (is_ready)
+            why = "the servers are what they were";
+        if (said != why)
+            say(upgrade, "waiting: %s", why);
+        said = why;
+        if (clock_mono_ms() >= end_ms) {
+            say_states(upgrade, "now:");
+            terminal_complain("after %u s: %s", upgrade->wish->ready_s, why);
+            return false;
+        }
+        if (!let_pass(upgrade, POLL_MS))
+            return false;
+    }
+}
+
+/* -- All of it --------------------------------------------------------------------------------- */
+
+/* A slip of the fingers is to be met before anybody is turned away for it. */
+static bool is_as_wished(const struct upgrade *upgrade)
+{
+    const struct wish *wish = upgrade->wish;
+    const struct json *versions = json_get(json_get(upgrade->tenant, "definition"), "versions");
+    if (wish->to != NULL && json_get(versions, wish->to) == NULL) {
+        terminal_complain("%s has no version \"%s\": owui-spoa tenants %s shows its \"versions\"",
+                          wish->name, wish->to, wish->name);
+        return false;
+    }
+    char *program = wish->command != NULL ? program_find(wish->command[0], false) : NULL;
+    if (wish->command != NULL && program == NULL)
+        terminal_complain("there is no program \"%s\" that could be run", wish->command[0]);
+    bool good = wish->command == NULL || program != NULL;
+    free(program);
+    return good;
+}
+
+/* Whether it can be done at all, before anything is changed. */
+static bool look(struct upgrade *upgrade)
+{
+    struct error_text why;
+    if (!ask_tenant(upgrade) || !is_as_wished(upgrade))
+        return false;
+    upgrade->lock = upgrade_lock(upgrade->socket, upgrade->wish->name, &why);
+    if (upgrade->lock < 0) {
+        terminal_complain("%s", why.text);
+        return false;
+    }
+    if (readiness_count(upgrade->servers) == 0) {
+        terminal_complain("%s has no server of its own: its upstream depends on the label, or is a "
+                          "backend of haproxy.cfg, or it is not in force",
+                          upgrade->wish->name);
+        terminal_complain_more("  ", "by hand: owui-spoa maintenance %s, and --off when it is done",
+                               upgrade->wish->name);
+        return false;
+    }
+    if (upgrade->wish->wait_s > 0 &&
+        streams_count(upgrade->streams, json_get(upgrade->tenant, "servers"), &upgrade->left,
+                      &why) != ERROR_OK) {
+        if (upgrade->is_interrupted)
+            return false;
+        terminal_complain("what is under way cannot be told: %s", why.text);
+        terminal_complain_more("  ", "--wait 0 goes on without looking");
+        return false;
+    }
+    if (!readiness_ask(upgrade->servers))
+        return false;
+    put_states(upgrade, &upgrade->before);
+    say_states(upgrade, "before:");
+    return !upgrade->is_interrupted;
+}
+
+static bool begin(struct upgrade *upgrade)
+{
+    upgrade->was_in_maintenance = is_in_maintenance(upgrade);
+    if (!set_maintenance(upgrade, true))
+        return false;
+    upgrade->stage = STAGE_WAITING;
+    say(upgrade,
+        upgrade->was_in_maintenance ? "%s was in maintenance already"
+                                    : "%s is in maintenance: its users get 503",
+        upgrade->wish->name);
+    return !upgrade->is_interrupted;
+}
+
+static bool finish(struct upgrade *upgrade)
+{
+    upgrade->stage = STAGE_READY;
+    put_states(upgrade, &upgrade->after);
+    say_states(upgrade, "now:");
+    if (!set_maintenance(upgrade, false) || !ask_tenant(upgrade))
+        return false;
+    upgrade->stage = STAGE_DONE;
+    if (is_in_maintenance(upgrade))
+        say(upgrade, "%s is in maintenance still, by its \"window\"", upgrade->wish->name);
+    else
+        say(upgrade, "%s serves again", upgrade->wish->name);
+    return true;
+}
+
+static bool perform(struct upgrade *upgrade)
+{
+    return look(upgrade) && begin(upgrade) && drain(upgrade) && migrate(upgrade) &&
+           (upgrade->wish->to == NULL || switch_version(upgrade)) && wait_until_ready(upgrade) &&
+           finish(upgrade);
+}
+
+static bool open_upgrade(struct upgrade *upgrade)
+{
+    static const int ENDS[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+    struct error_text why;
+    upgrade->configuration = ask_configuration(upgrade->wish->configuration);
+    if (upgrade->configuration == NULL)
+        return false;
+    const char *socket = upgrade->wish->socket != NULL ? upgrade->wish->socket
+                                                       : upgrade->configuration->admin_socket;
+    const struct http_client_settings settings = {
+        .ca_file = upgrade->configuration->haproxy.upstream_ca_file,
+        .timeout_ms = SERVER_MS,
+        .connect_ms = SERVER_MS,
+        .at_once = REPLICAS_MAX,
+    };
+    upgrade->socket = memory_copy_text(slice_of(socket));
+    upgrade->loop = main_loop_new(&why);
+    if (upgrade->loop != NULL)
+        upgrade->client = http_client_new(upgrade->loop, &settings, &why);
+    if (upgrade->client == NULL) {
+        terminal_complain("%s", why.text);
+        return false;
+    }
+    upgrade->streams = streams_new(upgrade->loop, upgrade->configuration);
+    upgrade->timer = main_timer_new(upgrade->loop, on_timer, upgrade->loop);
+    for (size_t i = 0; i < SIGNALS; i++)
+        upgrade->signals[i] = main_signal_new(upgrade->loop, ENDS[i], on_signal, upgrade);
+    return true;
+}
+
+static void close_upgrade(struct upgrade *upgrade)
+{
+    if (upgrade->lock >= 0)
+        close(upgrade->lock);
+    streams_free(upgrade->streams);
+    readiness_free(upgrade->servers);
+    http_client_free(upgrade->client);
+    for (size_t i = 0; i < SIGNALS; i++)
+        main_signal_free(upgrade->signals[i]);
+    main_timer_free(upgrade->timer);
+    main_loop_free(upgrade->loop);
+    json_free(upgrade->tenant);
+    json_free(upgrade->before);
+    json_free(upgrade->after);
+    configuration_free(upgrade->configuration);
+    free(upgrade->socket);
+}
+
+static void print_json(struct upgrade *upgrade)
+{
+    struct json *root = json_new_object();
+    json_put_text(root, "tenant", slice_of(upgrade->wish->name));
+    json_put_bool(root, "done", upgrade->stage == STAGE_DONE);
+    json_put_bool(root, "interrupted", upgrade->is_interrupted);
+    json_put_bool(root, "in_maintenance",
+                  upgrade->stage == STAGE_DONE     ? is_in_maintenance(upgrade)
+                  : upgrade->stage == STAGE_BEFORE ? is_in_maintenance(upgrade)
+                                                   : true);
+    json_put_real(root, "waited_s", (double)upgrade->waited_ms / 1000);
+    json_put_integer(root, "requests_left", (int64_t)upgrade->left.requests);
+    json_put_integer(root, "sockets_left", (int64_t)(upgrade->left.sockets - upgrade->closed));
+    json_put_integer(root, "sockets_closed", (int64_t)upgrade->closed);
+    if (upgrade->before != NULL)
+        json_put(root, "before", json_clone(upgrade->before));
+    if (upgrade->after != NULL)
+        json_put(root, "after", json_clone(upgrade->after));
+    ask_print_json(root);
+    json_free(root);
+}
+
+static const struct command_usage USAGE = {
+    .forms = {"NAME [-- COMMAND...]"},
+    .about =
+        "Another version of a tenant's Open WebUI, of which two may never have one database: turns "
+        "maintenance on, waits until requests have ended and nothing but pings comes on open "
+        "WebSockets, closes these, lets the operator (who presses Enter) or COMMAND upgrade, waits "
+        "until all servers are ready and of one version, and turns maintenance off. Interrupted, "
+        "or "
+        "when something fails, it tells what is in force, and is gone on with by the same command.",
+    .exit_codes = {"done", "not done: it is in maintenance, or nothing was changed",
+                   "wrong usage, or nobody answers"},
+    .examples = {"owui-spoa upgrade chat",
+                 "owui-spoa upgrade chat --wait 600 -- docker compose up -d --pull always",
+                 "owui-spoa upgrade chat --to green --yes --json"},
+    .min_words = 1,
+    .max_words = 1,
+    .missing = "which tenant?",
+};
+
+/* What stands behind "--", up to the NULL that ends main()'s arguments; NULL: nothing does. */
+static char **take_command(struct command_line *line)
+{
+    for (size_t i = 0; i < line->count; i++) {
+        if (strcmp(line->words[i], "--") != 0)
+            continue;
+        char **command = i + 1 < line->count ? &line->words[i + 1] : NULL;
+        line->count = i;
+        return command;
+    }
+    return NULL;
+}
+
+int upgrade_command(struct command_line *line)
+{
+    struct wish wish = {.configuration = DEFAULT_CONFIGURATION,
+                        .wait_s = WAIT_DEFAULT_S,
+                        .ready_s = READY_DEFAULT_S};
+    const struct command_option options[] = {
+        {"wait", 0, "S", "how long requests and answers get to end; 0: not at all (300)",
+         .number = &wish.wait_s, .min = 0, .max = SECONDS_MAX},
+        {"ready", 0, "S", "how long servers get to be ready (900)", .number = &wish.ready_s,
+         .min = 1, .max = SECONDS_MAX},
+        {"to", 0, "VERSION", "switch to this one of its \"versions\" while nobody is let in",
+         .text = &wish.to},
+        {"keep-sockets", 0, NULL, "leave open WebSockets to end with the old version",
+         .flag = &wish.keeps_sockets},
+        {"yes", 'y', NULL,
+         "ask nothing: without COMMAND, it is done when servers were away, or tell another version",
+         .flag = &wish.yes},
+        command_option_config(&wish.configuration),
+        command_option_socket(&wish.socket),
+        command_option_json(&wish.json),
+        {0},
+    };
+    wish.command = take_command(line);
+    if (!command_line_read(line, &USAGE, options))
+        return line->code;
+    wish.name = line->words[0];
+    if (!ask_item_valid(wish.name))
+        return command_line_misused(
+            line,
+            "\"%s\" is no name for a tenant: up to 63 of a-z, 0-9 and, inside, \".\", \"_\", \"-\"",
+            wish.name);
+    if (wish.command == NULL && !wish.yes && !isatty(STDIN_FILENO))
+        return command_line_misused(
+            line, "there is no terminal to ask on: a COMMAND behind \"--\", or --yes");
+    struct upgrade upgrade = {.wish = &wish, .lock = -1};
+    int code = EXIT_WRONG;
+    if (open_upgrade(&upgrade)) {
+        code = perform(&upgrade)                                        ? EXIT_GOOD
+               : upgrade.is_unanswered && upgrade.stage == STAGE_BEFORE ? EXIT_WRONG
+                                                                        : EXIT_BAD;
+        if (upgrade.is_interrupted)
+            terminal_complain("interrupted");
+        if (code != EXIT_GOOD)
+            say_state(&upgrade);
+        if (wish.json)
+            print_json(&upgrade);
+    }
+    close_upgrade(&upgrade);
+    return code;
+}

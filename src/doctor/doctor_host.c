@@ -1,0 +1,736 @@
+/* A tenant's host as the CA and browsers meet it: DNS, port 80, TLS, /health, WebSocket, origins
+ * and OAuth, all but DNS through HAProxy's binds on this machine. See doctor.h. */
+#include "doctor/doctor.h"
+
+#include "cli/ask.h"
+#include "cli/told_certificate.h"
+#include "cli/view.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "crypto/crypto.h"
+#include "serving/haproxy_files.h"
+#include "sidecar/loopback.h"
+
+#include <ifaddrs.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STATUS_SWITCHING = 101, HEAD_BYTES = 120 };
+/* When to be told of a certificate that nobody renews. */
+enum { DAY_S = 86400, WILDCARD_SOON_S = 14 * DAY_S };
+
+#define SOCKET_PATH "/ws/socket.io/?EIO=4&transport=websocket"
+#define STRANGER    "https://doctor.invalid"
+
+/* One host; lives until the doctor's end, as do the probes in it. */
+struct host_look {
+    struct doctor *doctor;
+    const struct tenant *tenant;
+    const char *host;
+    const char *sample;  /* of a wildcard: the name that is asked for */
+    char *place;         /* of the tenant in its file */
+    bool tls;            /* it is met over HTTPS */
+    const char *address; /* HAProxy's first */
+    char *const *http;   /* where a challenge is tried, of the doctor's */
+    char *const *https;  /* where a handshake is made, of the doctor's */
+    char *origin;        /* of its pages */
+    char *provider;      /* an OAuth provider's name */
+    struct http_probe challenge, handshake, health, socket, direct_socket, config, login, session;
+};
+
+static void find(const struct host_look *look, enum doctor_severity severity,
+                 enum doctor_check check, char *fix, const char *format, ...) PRINTF_LIKE(5, 6);
+
+static void find(const struct host_look *look, enum doctor_severity severity,
+                 enum doctor_check check, char *fix, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *message = memory_format_list(format, arguments);
+    va_end(arguments);
+    doctor_find(look->doctor, severity, check, look->tenant->name, look->host, fix, "%s", message);
+    free(message);
+}
+
+/* "503 (upstream-unresolved)", or what kept an answer from coming. For free(). */
+static char *told(const struct http_probe_answer *answer)
+{
+    if (answer->result != HTTP_PROBE_ANSWERED)
+        return memory_format("%s", answer->failure);
+    if (answer->refused.size > 0)
+        return memory_format("%d, refused by the agent: %.*s", answer->status,
+                             SLICE_PRINT(answer->refused));
+    size_t size = answer->body.size < HEAD_BYTES ? answer->body.size : HEAD_BYTES;
+    const char *end = size > 0 ? memchr(answer->body.data, '\n', size) : NULL;
+    if (end != NULL)
+        size = (size_t)(end - answer->body.data);
+    bool is_page = size > 0 && answer->body.data[0] == '<';
+    return memory_format("%d%s%.*s", answer->status, size > 0 && !is_page ? " " : "",
+                         is_page ? 0 : (int)size, answer->body.data);
+}
+
+/* " at [::1]:443", of another than the first, which goes without saying. */
+static const char *told_place(const struct host_look *look, char *const *at, char *const *first)
+{
+    return at == first ? "" : doctor_format(look->doctor, " at %s", *at);
+}
+
+static char *explain(const struct host_look *look, const char *path)
+{
+    return memory_format("owui-spoa explain %s://%s%s", look->tls ? "https" : "http", look->host,
+                         path);
+}
+
+/* -- DNS --------------------------------------------------------------------------------------- */
+
+/* Whether it is one of this machine's own addresses. */
+static bool is_here(const struct ip *ip)
+{
+    struct ifaddrs *all;
+    bool here = false;
+    if (getifaddrs(&all) != 0)
+        return true; /* there is no telling */
+    for (const struct ifaddrs *one = all; one != NULL && !here; one = one->ifa_next) {
+        struct ip own;
+        here = one->ifa_addr != NULL && ip_from_socket(one->ifa_addr, &own) && ip_equal(&own, ip);
+    }
+    freeifaddrs(all);
+    return here || ip_is_loopback(ip);
+}
+
+/* Whether HAProxy listens where the name leads, by its binds. */
+static void look_at_binds(const struct host_look *look, const struct ip *ip)
+{
+    const struct hap_config *haproxy = &look->doctor->whole.configuration->haproxy;
+    const struct {
+        const char *key;
+        char *const *binds;
+        size_t count;
+    } lists[] = {{"http", haproxy->http, haproxy->http_count},
+                 {"https", haproxy->https, haproxy->https_count}};
+    char text[IP_TEXT_SIZE];
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        if (lists[i].count == 0 || binds_are_at(lists[i].binds, lists[i].count, ip))
+            continue;
+        const char *colon = strrchr(lists[i].binds[0], ':');
+        find(
+            look, DOCTOR_WARNING, DOCTOR_DNS,
+            memory_format("add \"%s%s\" to \"haproxy\": {\"%s\"} in %s, or have the record removed",
+                          ip->family == IP_V6 ? "[::]" : "*", colon, lists[i].key,
+                          look->doctor->configuration_path),
+            "it leads to %s, where HAProxy does not listen for %s: who asks there gets no answer",
+            ip_print(ip, text), lists[i].key);
+        return;
+    }
+}
+
+static bool has_four_alone(const struct networks *networks)
+{
+    for (size_t i = 0; i < networks->count; i++)
+        if (networks->items[i].ip.family == IP_V6)
+            return false;
+    return networks->count > 0;
+}
+
+/* Lists that are older than the name's IPv6 address. */
+static void look_at_networks(const struct host_look *look)
+{
+    static const char FIX[] = "the IPv6 networks of those it lists as well, in \"%s\" of %s";
+    const struct policy *policy = look->tenant->policy;
+    char *place = doctor_place(look->tenant);
+    if (policy != NULL && has_four_alone(&policy->deny_ips))
+        find(look, DOCTOR_NOTE, DOCTOR_DNS, memory_format(FIX, "deny_ips", place),
+             "clients come by IPv6, too, and \"deny_ips\" lists IPv4 alone: who is in it gets in "
+             "by the other way");
+    if (policy != NULL && has_four_alone(&policy->allow_ips))
+        find(look, DOCTOR_NOTE, DOCTOR_DNS, memory_format(FIX, "allow_ips", place),
+             "clients come by IPv6, too, and \"allow_ips\" lists IPv4 alone: whoever does is "
+             "refused");
+    free(place);
+}
+
+static void look_at_addresses(const struct host_look *look, const struct dns_addresses *addresses)
+{
+    char text[IP_TEXT_SIZE];
+    size_t here = 0, elsewhere = addresses->count;
+    bool has_six = false;
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct ip *ip = &addresses->items[i].ip;
+        has_six |= ip->family == IP_V6;
+        if (is_here(ip)) {
+            here++;
+            look_at_binds(look, ip);
+        } else if (elsewhere == addresses->count) {
+            elsewhere = i;
+        }
+    }
+    if (elsewhere < addresses->count)
+        find(look, DOCTOR_NOTE, DOCTOR_DNS,
+             memory_format(
+                 "nothing, where a router, another proxy or another machine answers there; "
+                 "browsers and the CA prefer IPv6"),
+             "it leads to %s%s, which is no address of this machine",
+             ip_print(&addresses->items[elsewhere].ip, text), here > 0 ? " as well" : "");
+    if (has_six)
+        look_at_networks(look);
+}
+
+static void on_addresses(void *context, const struct dns_addresses *addresses)
+{
+    struct host_look *look = context;
+    switch (addresses->status) {
+    case DNS_FOUND:
+        doctor_made(look->doctor, DOCTOR_DNS);
+        look_at_addresses(look, addresses);
+        break;
+    case DNS_NOTHING:
+        doctor_made(look->doctor, DOCTOR_DNS);
+        find(look, DOCTOR_ERROR, DOCTOR_DNS,
+             memory_format("an A or AAAA record for %s at whoever has the domain", look->host),
+             "the name has no address (%s): neither browsers nor the CA find it",
+             addresses->reason);
+        break;
+    case DNS_TROUBLE:
+        find(look, DOCTOR_WARNING, DOCTOR_DNS,
+             memory_format("/etc/resolv.conf, or \"resolver\": {\"nameservers\"} in %s",
+                           look->doctor->configuration_path),
+             "no name server tells about it: %s", addresses->reason);
+        break;
+    case DNS_CANCELLED: break;
+    }
+    doctor_end(look->doctor);
+}
+
+static void begin_at(struct host_look *look, struct http_probe *probe, const char *address,
+                     bool tls, const char *path, http_probed_fn *on_probed)
+{
+    const struct hap_config *haproxy = &look->doctor->whole.configuration->haproxy;
+    probe->host = look->sample != NULL ? look->sample : look->host;
+    probe->connect_to = address;
+    probe->path = path;
+    probe->tls = tls;
+    probe->proxy_line =
+        loopback_needs_proxy_line(address, (const char *const *)haproxy->proxy_protocol_from,
+                                  haproxy->proxy_protocol_from_count);
+    doctor_probe(look->doctor, probe, on_probed, look);
+}
+
+/* -- Port 80 ----------------------------------------------------------------------------------- */
+
+static void try_challenge(struct host_look *look);
+
+/* The agent knows no such token, and says so. */
+static void on_challenge(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    char *what = told(answer);
+    const char *place = told_place(look, look->http, look->doctor->http);
+    bool is_answered = answer->result == HTTP_PROBE_ANSWERED;
+    doctor_made(look->doctor, DOCTOR_CHALLENGE);
+    if (!is_answered)
+        find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
+             memory_format("systemctl start haproxy; \"haproxy\": {\"http\"} in %s",
+                           look->doctor->configuration_path),
+             "HAProxy does not answer on %s, where the CA will ask: %s", *look->http, what);
+    else if (answer->status >= 300 && answer->status < 400)
+        find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
+             haproxy_files_fix(&look->doctor->whole.configuration->haproxy),
+             "a challenge%s is redirected to %.*s instead of answered", place,
+             SLICE_PRINT(answer->location));
+    else if (answer->status != 404)
+        find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
+             memory_format("\"acme\": {\"challenge_listen\"} in %s, and who listens there",
+                           look->doctor->configuration_path),
+             "challenges%s do not lead to the agent: an unknown one is answered with %s", place,
+             what);
+    free(what);
+    look->http++;
+    if (!is_answered || answer->status == 404)
+        try_challenge(look);
+}
+
+/* On one bind after the other, until one has a fault, which the others mostly have, too. */
+static void try_challenge(struct host_look *look)
+{
+    if (*look->http != NULL)
+        begin_at(look, &look->challenge, *look->http, false,
+                 "/.well-known/acme-challenge/owui-spoa-doctor", on_challenge);
+}
+
+/* -- The certificate --------------------------------------------------------------------------- */
+
+/* What the daemon has for the host; NULL: nothing is known. */
+static const struct json *find_certificate(const struct host_look *look)
+{
+    return told_certificate(look->doctor->certificates, look->host);
+}
+
+/* Why there is none, in the daemon's words or the CA's. For free(). */
+static char *why_none(const struct json *stored)
+{
+    const struct json *problem = json_get(stored, "problem");
+    struct slice doing = ask_text(stored, "doing");
+    struct slice next = doing.size > 0 ? doing : ask_text(stored, "next");
+    if (problem != NULL)
+        return memory_format(": %.*s", SLICE_PRINT(ask_text(problem, "detail")));
+    return next.size > 0 ? memory_format(": %.*s", SLICE_PRINT(next)) : memory_format("%s", "");
+}
+
+/* Why a HAProxy does not serve what is on disk, in the daemon's words. */
+static struct slice why_not_served(const struct json *stored)
+{
+    const struct json *haproxys = json_get(stored, "haproxys");
+    struct slice why = SLICE("");
+    for (size_t i = 0; i < json_count(haproxys) && why.size == 0; i++)
+        why = ask_text(json_at(haproxys, i), "problem");
+    return why;
+}
+
+/* When the daemon has tried in vain, HAProxy's own files are what has to be changed. For free(). */
+static char *serving_fix(const struct host_look *look, struct slice why)
+{
+    return why.size > 0 ? haproxy_files_fix(&look->doctor->whole.configuration->haproxy)
+                        : memory_format("owui-spoa certs deploy %s", look->tenant->name);
+}
+
+static void find_none(const struct host_look *look, const char *what, const char *place)
+{
+    const struct json *stored = find_certificate(look);
+    bool is_stored = json_get(stored, "serial") != NULL;
+    struct slice not_served = why_not_served(stored);
+    char *why = is_stored ? memory_format(", though there is one on disk%s%.*s",
+                                          not_served.size > 0 ? ": " : "", SLICE_PRINT(not_served))
+                          : why_none(stored);
+    find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+         is_stored ? serving_fix(look, not_served)
+                   : memory_format("owui-spoa certs; \"acme\": {\"directory\"} in %s",
+                                   look->doctor->configuration_path),
+         "%s%s%s", what, place, why);
+    free(why);
+}
+
+/* With keys of both kinds there are two files for a host. */
+static bool is_stored(const struct host_look *look, struct slice serial)
+{
+    const struct json *list = json_get(look->doctor->certificates, "certificates");
+    for (size_t i = 0; i < json_count(list); i++)
+        if (told_certificate_has(json_at(list, i), look->host) &&
+            slice_equal(ask_text(json_at(list, i), "serial"), serial))
+            return true;
+    return false;
+}
+
+/* What `certs --check` fails for is told here, too. */
+static void find_not_fine(const struct host_look *look)
+{
+    const struct json *list = json_get(look->doctor->certificates, "certificates");
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *one = json_at(list, i);
+        if (!told_certificate_has(one, look->host) || view_certificate_is_fine(one))
+            continue;
+        struct slice why = ask_text(one, "served_wrong");
+        if (why.size == 0)
+            why = why_not_served(one);
+        if (why.size == 0)
+            why = ask_text(json_get(one, "problem"), "detail");
+        find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE,
+             memory_format("owui-spoa certs; within seconds of a start of HAProxy or the agent, "
+                           "look again"),
+             "the daemon does not find %.*s fine: %.*s", SLICE_PRINT(ask_text(one, "name")),
+             SLICE_PRINT(why.size > 0 ? why : ask_text(one, "next")));
+    }
+}
+
+static void compare_certificates(const struct host_look *look,
+                                 const struct crypto_certificate *shown, const char *place)
+{
+    const struct json *stored = find_certificate(look);
+    struct slice serial = ask_text(stored, "serial"), why = why_not_served(stored);
+    if (shown->not_after_s <= clock_wall_s())
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format("owui-spoa certs renew %s", look->tenant->name),
+             "the certificate that is shown%s is over", place);
+    else if (serial.size > 0 && !is_stored(look, slice_of(shown->serial)))
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, serving_fix(look, why),
+             "HAProxy shows serial %s%s, and on disk is %.*s%s%.*s", shown->serial, place,
+             SLICE_PRINT(serial), why.size > 0 ? ": " : "", SLICE_PRINT(why));
+    else if (slice_equal(ask_text(stored, "alarm"), SLICE("expiring")))
+        find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
+             "it nears its end and is not renewed: %.*s",
+             SLICE_PRINT(ask_text(json_get(stored, "problem"), "detail")));
+    else
+        find_not_fine(look);
+}
+
+static void look_at_shown(const struct host_look *look, struct slice certificate)
+{
+    const char *place = told_place(look, look->https, look->doctor->https);
+    struct crypto_certificate shown;
+    if (certificate.size == 0 || crypto_certificate_read(certificate, &shown, NULL) != ERROR_OK) {
+        find_none(look, "HAProxy has no certificate for it", place);
+        return;
+    }
+    if (!crypto_certificate_covers(&shown, look->host))
+        find_none(look, "a certificate for another name is shown", place);
+    else
+        compare_certificates(look, &shown, place);
+    crypto_certificate_free(&shown);
+}
+
+static bool is_away(const struct http_probe_answer *answer)
+{
+    return answer->result == HTTP_PROBE_REFUSED || answer->result == HTTP_PROBE_TIMED_OUT;
+}
+
+/* With one bind after the other, until one has a fault, which the others mostly have, too. */
+static void shake_hands(struct host_look *look, http_probed_fn *on_shown)
+{
+    if (*look->https != NULL)
+        begin_at(look, &look->handshake, *look->https, true, NULL, on_shown);
+}
+
+static void on_handshake(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    size_t before = look->doctor->finding_count;
+    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
+    if (is_away(answer))
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format("systemctl start haproxy; \"haproxy\": {\"https\"} in %s",
+                           look->doctor->configuration_path),
+             "HAProxy does not answer on %s: %s", *look->https, answer->failure);
+    else
+        look_at_shown(look, answer->certificate);
+    look->https++;
+    if (is_away(answer) || look->doctor->finding_count == before)
+        shake_hands(look, on_handshake);
+}
+
+/* -- Through HAProxy --------------------------------------------------------------------------- */
+
+static void on_health(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    char *what = told(answer);
+    doctor_made(look->doctor, DOCTOR_HTTPS);
+    if (answer->result == HTTP_PROBE_ANSWERED && answer->refused.size == 0 &&
+        (answer->status == 502 || answer->status == 503 || answer->status == 504))
+        find(look, DOCTOR_ERROR, DOCTOR_HTTPS, memory_format("\"upstream\" in %s", look->place),
+             "HAProxy cannot reach the server: /health is answered with %d", answer->status);
+    else if (slice_equal(answer->refused, SLICE("maintenance")) ||
+             slice_equal(answer->refused, SLICE("suspended")))
+        find(look, DOCTOR_NOTE, DOCTOR_HTTPS,
+             memory_format("\"%.*s\" in %s", SLICE_PRINT(answer->refused), look->place),
+             "the tenant does not serve: %.*s", SLICE_PRINT(answer->refused));
+    else if (answer->status != 200)
+        find(look, DOCTOR_ERROR, DOCTOR_HTTPS, explain(look, "/health"),
+             "/health is answered with %s", what);
+    free(what);
+}
+
+static void find_socket(const struct host_look *look, const char *what, bool is_upstreams)
+{
+    find(look, DOCTOR_ERROR, DOCTOR_WEBSOCKET,
+         is_upstreams
+             ? memory_format("CORS_ALLOW_ORIGIN=%s in Open WebUI's environment", look->origin)
+             : memory_format("owui-spoa explain %s://%s/ws/socket.io/ --header 'Upgrade: "
+                             "websocket' --header 'Origin: %s'",
+                             look->tls ? "https" : "http", look->host, look->origin),
+         "pages of %s cannot open their WebSocket, so that chats do not answer: %s%s", look->origin,
+         is_upstreams ? "Open WebUI says " : "", what);
+}
+
+/* Asked without HAProxy, the server tells whose no it was. */
+static void on_direct_socket(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    char *what = told(answer);
+    if (answer->status == STATUS_SWITCHING)
+        find_socket(look, "HAProxy does not let it through", false);
+    else
+        find_socket(look, what, true);
+    free(what);
+}
+
+static bool ask_directly(struct host_look *look)
+{
+    const struct upstream *upstream = &look->tenant->upstream;
+    char text[IP_TEXT_SIZE];
+    if (tenant_upstream_count(look->tenant) != 1 || look->tenant->replicas != NULL ||
+        upstream->address.family == IP_NONE)
+        return false;
+    look->direct_socket = (struct http_probe){
+        .host = look->host,
+        .connect_to =
+            doctor_format(look->doctor, upstream->address.family == IP_V6 ? "[%s]:%u" : "%s:%u",
+                          ip_print(&upstream->address, text), upstream->port),
+        .path = SOCKET_PATH,
+        .tls = upstream->scheme != UPSTREAM_HTTP,
+        .websocket_origin = look->origin,
+    };
+    doctor_probe(look->doctor, &look->direct_socket, on_direct_socket, look);
+    return true;
+}
+
+static void on_socket(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    bool is_agents = answer->refused.size > 0;
+    doctor_made(look->doctor, DOCTOR_WEBSOCKET);
+    if (answer->status == STATUS_SWITCHING || slice_equal(answer->refused, SLICE("maintenance")) ||
+        slice_equal(answer->refused, SLICE("suspended")))
+        return;
+    if (!is_agents && answer->result == HTTP_PROBE_ANSWERED && ask_directly(look))
+        return;
+    char *what = told(answer);
+    find_socket(look, what, !is_agents && (answer->status == 400 || answer->status == 403));
+    free(what);
+}
+
+/* -- What Open WebUI is set to ----------------------------------------------------------------- */
+
+static void look_at_origins(const struct host_look *look, struct slice allowed)
+{
+    doctor_made(look->doctor, DOCTOR_ORIGINS);
+    if (slice_equal(allowed, SLICE("*")) || slice_equal(allowed, SLICE(STRANGER)))
+        find(look, DOCTOR_WARNING, DOCTOR_ORIGINS,
+             memory_format("CORS_ALLOW_ORIGIN=%s in Open WebUI's environment", look->origin),
+             "pages of any website may ask its API (Access-Control-Allow-Origin: %.*s)",
+             SLICE_PRINT(allowed));
+}
+
+/* The first flow of a browser's sign-in: where the provider is to send it back to, and the cookie
+ * that remembers it. */
+static void look_at_redirect(const struct host_look *look, struct slice location)
+{
+    static const struct slice KEY = {"redirect_uri=", 13};
+    const char *found =
+        location.size > 0 ? memmem(location.data, location.size, KEY.data, KEY.size) : NULL;
+    if (found == NULL)
+        return;
+    struct slice uri = slice_skip(location, (size_t)(found - location.data) + KEY.size);
+    const char *end = memchr(uri.data, '&', uri.size);
+    if (end != NULL)
+        uri.size = (size_t)(end - uri.data);
+    bool is_plain = slice_starts_with(uri, SLICE("http%3A")) ||
+                    slice_starts_with(uri, SLICE("http%3a")) ||
+                    slice_starts_with(uri, SLICE("http:"));
+    char *host = memory_format("%s", look->host);
+    if (look->tls && is_plain)
+        find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
+             memory_format("FORWARDED_ALLOW_IPS=* (or HAProxy's address) in Open WebUI's "
+                           "environment, and WEBUI_URL=%s",
+                           look->origin),
+             "OAuth leads back to plain http, which providers refuse: Open WebUI does not believe "
+             "X-Forwarded-Proto (redirect_uri=%.*s)",
+             SLICE_PRINT(uri));
+    else if (memmem(uri.data, uri.size, host, strlen(host)) == NULL)
+        find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
+             memory_format("WEBUI_URL=%s in Open WebUI's environment", look->origin),
+             "OAuth leads back to another host (redirect_uri=%.*s)", SLICE_PRINT(uri));
+    free(host);
+}
+
+static void on_login(void *context, const struct http_probe_answer *answer)
+{
+    const struct host_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED || answer->status < 300 || answer->status >= 400)
+        return;
+    doctor_made(look->doctor, DOCTOR_SIGN_IN);
+    look_at_redirect(look, answer->location);
+    doctor_cookies(look->doctor, look->tenant, look->host, look->tls, answer->cookies);
+}
+
+/* Whoever shows a token there is given it as a cookie once more, as a browser is at each visit. */
+static void on_session(void *context, const struct http_probe_answer *answer)
+{
+    const struct host_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED)
+        return; /* that is told by other checks */
+    doctor_made(look->doctor, DOCTOR_SIGN_IN);
+    if (answer->status != 200) {
+        char *what = told(answer);
+        find(look, DOCTOR_WARNING, DOCTOR_SIGN_IN,
+             memory_format("sign in once more, and take localStorage.token of that page"),
+             "Open WebUI does not take the token of --token-file: %s", what);
+        free(what);
+        return;
+    }
+    doctor_cookies(look->doctor, look->tenant, look->host, look->tls, answer->cookies);
+}
+
+static void begin(struct host_look *look, struct http_probe *probe, const char *path,
+                  http_probed_fn *on_probed)
+{
+    begin_at(look, probe, look->address, look->tls, path, on_probed);
+}
+
+/* {"oauth": {"providers": {"oidc": "SSO"}}}: the first one is as good as any. */
+static void look_at_providers(struct host_look *look, const struct json *config)
+{
+    const struct json *providers = json_get(json_get(config, "oauth"), "providers");
+    struct json_member member = {0};
+    if (!json_next(providers, &member) ||
+        !ask_item_valid(doctor_format(look->doctor, "%.*s", SLICE_PRINT(member.key))))
+        return;
+    begin(look, &look->login,
+          doctor_format(look->doctor, "/oauth/%.*s/login", SLICE_PRINT(member.key)), on_login);
+}
+
+static void look_at_session(struct host_look *look)
+{
+    look->session.bearer = look->doctor->token;
+    if (look->doctor->token != NULL)
+        begin(look, &look->session, "/api/v1/auths/", on_session);
+}
+
+static void on_config(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED || answer->status != 200)
+        return; /* that is told by other checks */
+    look_at_origins(look, answer->allow_origin);
+    struct json *config = json_parse(answer->body, JSON_MAX_TEXT_BYTES, NULL, NULL);
+    look_at_providers(look, config);
+    json_free(config);
+}
+
+/* -- All of it --------------------------------------------------------------------------------- */
+
+static void ask_haproxy(struct host_look *look)
+{
+    if (look->doctor->whole.configuration->acme.directory != NULL)
+        try_challenge(look);
+    if (look->address == NULL)
+        return;
+    if (look->tls)
+        shake_hands(look, on_handshake);
+    begin(look, &look->health, "/health", on_health);
+    look->socket.websocket_origin = look->origin;
+    begin(look, &look->socket, SOCKET_PATH, on_socket);
+    look->config.origin = STRANGER;
+    begin(look, &look->config, "/api/config", on_config);
+    look_at_session(look);
+}
+
+/* A name below the wildcard that is the tenant's too, and has a certificate. */
+static const char *find_used(struct doctor *doctor, const struct tenant *tenant, const char *below)
+{
+    const struct json *list = json_get(doctor->certificates, "certificates");
+    struct slice ending = slice_of(doctor_format(doctor, ".%s", below));
+    for (size_t i = 0; i < json_count(list); i++) {
+        const struct json *hosts = json_get(json_at(list, i), "hosts");
+        bool is_its = slice_equal(ask_text(json_at(list, i), "tenant"), slice_of(tenant->name));
+        for (size_t j = 0; is_its && j < json_count(hosts); j++) {
+            struct slice name;
+            if (json_read_text(json_at(hosts, j), &name) && name.data[0] != '*' &&
+                name.size > ending.size && slice_ends_with(name, ending))
+                return doctor_format(doctor, "%.*s", SLICE_PRINT(name));
+        }
+    }
+    return NULL;
+}
+
+static void on_wildcard(void *context, const struct dns_addresses *addresses)
+{
+    struct host_look *look = context;
+    if (addresses->status != DNS_NOTHING) {
+        on_addresses(context, addresses);
+        return;
+    }
+    doctor_made(look->doctor, DOCTOR_DNS);
+    find(look, DOCTOR_ERROR, DOCTOR_DNS,
+         memory_format("an A or AAAA record for %s at whoever has the domain", look->host),
+         "a name below it, such as %s, has no address (%s): neither browsers nor the CA find it",
+         look->sample, addresses->reason);
+    doctor_end(look->doctor);
+}
+
+/* No CA is asked for a wildcard's certificate, since that takes dns-01: it is somebody's to bring.
+ */
+static void on_wildcard_handshake(void *context, const struct http_probe_answer *answer)
+{
+    struct host_look *look = context;
+    const char *place = told_place(look, look->https, look->doctor->https);
+    struct crypto_certificate shown;
+    bool covers = false;
+    int64_t not_after_s = 0;
+    look->https++;
+    if (is_away(answer)) { /* that is told by other checks */
+        shake_hands(look, on_wildcard_handshake);
+        return;
+    }
+    doctor_made(look->doctor, DOCTOR_CERTIFICATE);
+    if (answer->certificate.size > 0 &&
+        crypto_certificate_read(answer->certificate, &shown, NULL) == ERROR_OK) {
+        covers = crypto_certificate_covers(&shown, look->sample);
+        not_after_s = shown.not_after_s;
+        crypto_certificate_free(&shown);
+    }
+    int64_t left_s = not_after_s - clock_wall_s();
+    const char *folder = look->doctor->whole.configuration->haproxy.crt_dir;
+    if (covers && left_s >= WILDCARD_SOON_S) {
+        shake_hands(look, on_wildcard_handshake);
+        return;
+    }
+    char *fix = memory_format("a %scertificate for %s, with its key, as a .pem in %s, and a reload "
+                              "of HAProxy",
+                              covers ? "new " : "", look->host,
+                              folder != NULL ? folder : "/etc/haproxy/certs");
+    if (!covers)
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, fix,
+             "HAProxy has no certificate for names below it, such as %s%s", look->sample, place);
+    else if (left_s <= 0)
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, fix,
+             "the certificate that HAProxy shows for it%s is over: nobody renews it but you",
+             place);
+    else
+        find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, fix,
+             "the certificate that HAProxy shows for it%s ends in %lld days: nobody renews it but "
+             "you",
+             place, (long long)(left_s / DAY_S));
+}
+
+/* Of a wildcard, any name has to lead here, and to have a certificate. More is not asked for a name
+ * that nobody uses: the agent would look for a server of its own for it. */
+void doctor_wildcard(struct doctor *doctor, const struct tenant *tenant, const char *below)
+{
+    const char *used = find_used(doctor, tenant, below);
+    if (used != NULL) {
+        doctor_host(doctor, tenant, used);
+        return;
+    }
+    struct host_look *look = doctor_keep(doctor, sizeof(*look));
+    *look = (struct host_look){
+        .doctor = doctor,
+        .tenant = tenant,
+        .host = doctor_format(doctor, "*.%s", below),
+        .sample = doctor_format(doctor, "owui-spoa-doctor.%s", below),
+        .https = doctor->https,
+    };
+    doctor_begin(doctor);
+    dns_client_addresses(doctor->dns, look->sample, DNS_ANY_FAMILY, on_wildcard, look);
+    if (tenant->https_redirect)
+        shake_hands(look, on_wildcard_handshake);
+}
+
+void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char *host)
+{
+    struct host_look *look = doctor_keep(doctor, sizeof(*look));
+    char *place = doctor_place(tenant);
+    *look = (struct host_look){
+        .doctor = doctor,
+        .tenant = tenant,
+        .host = host,
+        .place = doctor_format(doctor, "%s", place),
+        .tls = doctor->https[0] != NULL && (tenant->https_redirect || doctor->http[0] == NULL),
+        .http = doctor->http,
+        .https = doctor->https,
+    };
+    free(place);
+    look->address = look->tls ? doctor->https[0] : doctor->http[0];
+    look->origin = doctor_format(doctor, "%s://%s", look->tls ? "https" : "http", host);
+    doctor_begin(doctor);
+    dns_client_addresses(doctor->dns, host, DNS_ANY_FAMILY, on_addresses, look);
+    ask_haproxy(look);
+}

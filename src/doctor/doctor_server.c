@@ -1,0 +1,176 @@
+/* A tenant's server, asked without HAProxy: whether it is there, is ready, and is Open WebUI. See
+ * doctor.h. */
+#include "doctor/doctor.h"
+
+#include "cli/ask.h"
+#include "core/memory.h"
+#include "route/check.h"
+#include "upstreams/resolver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct server_look {
+    struct doctor *doctor;
+    const struct tenant *tenant;
+    const struct upstream *upstream;
+    char *url;            /* "http://10.0.0.1:3000" */
+    char *place;          /* of the tenant in its file */
+    char *address;        /* where to connect to */
+    size_t address_count; /* that its name has */
+    bool asks_health;     /* it does not know /ready */
+    struct http_look ready, health, version;
+};
+
+static void find(const struct server_look *look, enum doctor_severity severity, char *fix,
+                 const char *message)
+{
+    doctor_find(look->doctor, severity, DOCTOR_SERVER, look->tenant->name, look->url, fix, "%s",
+                message);
+}
+
+static char *upstream_line(const struct server_look *look)
+{
+    return memory_format("\"%s\" in %s", look->tenant->replicas != NULL ? "replicas" : "upstream",
+                         look->place);
+}
+
+static void ask_server(struct server_look *look, struct http_look *question, const char *path,
+                       http_probed_fn *on_answer)
+{
+    const struct upstream *upstream = look->upstream;
+    bool is_http = upstream->scheme == UPSTREAM_HTTP;
+    const char *name =
+        !is_http && upstream->server_name != NULL ? upstream->server_name : upstream->host;
+    bool brackets = strchr(name, ':') != NULL;
+    question->url =
+        doctor_format(look->doctor, "%s://%s%s%s:%u%s", is_http ? "http" : "https",
+                      brackets ? "[" : "", name, brackets ? "]" : "", upstream->port, path);
+    question->connect_to = look->address;
+    question->no_verify = upstream->scheme == UPSTREAM_HTTPS_NO_VERIFY;
+    doctor_look(look->doctor, question, on_answer, look);
+}
+
+static void on_version(void *context, const struct http_probe_answer *answer)
+{
+    const struct server_look *look = context;
+    if (answer->result != HTTP_PROBE_ANSWERED)
+        return; /* it was there a moment ago */
+    struct json *told = json_parse(answer->body, JSON_MAX_TEXT_BYTES, NULL, NULL);
+    doctor_made(look->doctor, DOCTOR_SERVER);
+    if (answer->status != 200 || ask_text(told, "version").size == 0)
+        find(look, DOCTOR_ERROR, upstream_line(look),
+             "what listens there is not Open WebUI: /api/version tells no version");
+    json_free(told);
+}
+
+static void on_ready(void *context, const struct http_probe_answer *answer);
+
+static void look_at_ready(struct server_look *look, const struct http_probe_answer *answer)
+{
+    const char *path = look->asks_health ? "/health" : "/ready";
+    char *message = NULL;
+    if (answer->status == 404 || (answer->status == 200 && check_is_page(answer->body))) {
+        if (!look->asks_health) {
+            look->asks_health = true; /* an older one */
+            ask_server(look, &look->health, "/health", on_ready);
+            return;
+        }
+        message = memory_format("what listens there is not Open WebUI: it does not know /health");
+    } else if (answer->status != 200) {
+        message = memory_format("it is not ready: %s is answered with %d; its database or Redis, "
+                                "or it is still starting",
+                                path, answer->status);
+    }
+    if (message == NULL) {
+        ask_server(look, &look->version, "/api/version", on_version);
+        return;
+    }
+    find(look, DOCTOR_ERROR,
+         answer->status == 503 ? memory_format("docker logs open-webui, or its journal")
+                               : upstream_line(look),
+         message);
+    free(message);
+}
+
+static void on_ready(void *context, const struct http_probe_answer *answer)
+{
+    struct server_look *look = context;
+    if (answer->result == HTTP_PROBE_ANSWERED) {
+        doctor_made(look->doctor, DOCTOR_SERVER);
+        look_at_ready(look, answer);
+        return;
+    }
+    doctor_made(look->doctor, DOCTOR_SERVER);
+    char *place = look->address_count > 1 ? memory_format(" (%s, one of its %zu addresses)",
+                                                          look->address, look->address_count)
+                                          : memory_copy_text(SLICE(""));
+    char *message = answer->result == HTTP_PROBE_REFUSED
+                        ? memory_format("nobody listens there%s: is Open WebUI running?", place)
+                        : memory_format("it cannot be asked%s: %s", place, answer->failure);
+    find(look, DOCTOR_ERROR, upstream_line(look), message);
+    free(message);
+    free(place);
+}
+
+static void begin(struct server_look *look, const struct ip *ip)
+{
+    char text[IP_TEXT_SIZE];
+    look->address = doctor_format(look->doctor, ip->family == IP_V6 ? "[%s]:%u" : "%s:%u",
+                                  ip_print(ip, text), look->upstream->port);
+    ask_server(look, &look->ready, "/ready", on_ready);
+}
+
+/* The one that HAProxy goes to; of family IP_NONE: none that an upstream may have. */
+static struct ip choose(const struct server_look *look, const struct dns_addresses *addresses)
+{
+    const struct settings *settings = look->doctor->whole.configuration->settings;
+    struct ip chosen = {0};
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct ip *ip = &addresses->items[i].ip;
+        if (settings_upstream_allowed(settings, ip) && resolver_prefers(ip, &chosen))
+            chosen = *ip;
+    }
+    return chosen;
+}
+
+static void on_addresses(void *context, const struct dns_addresses *addresses)
+{
+    struct server_look *look = context;
+    const struct ip chosen = choose(look, addresses);
+    look->address_count = addresses->count;
+    if (chosen.family != IP_NONE) {
+        begin(look, &chosen);
+    } else if (addresses->status == DNS_FOUND) {
+        doctor_made(look->doctor, DOCTOR_SERVER);
+        find(look, DOCTOR_ERROR,
+             memory_format("\"upstream_allow\" in %s", look->doctor->configuration_path),
+             "none of its addresses is in upstream_allow");
+    } else if (addresses->status != DNS_CANCELLED) {
+        doctor_made(look->doctor, DOCTOR_SERVER);
+        char *message = memory_format("its name has no address: %s",
+                                      addresses->reason != NULL ? addresses->reason : "none");
+        find(look, DOCTOR_ERROR, upstream_line(look), message);
+        free(message);
+    }
+    doctor_end(look->doctor);
+}
+
+void doctor_server(struct doctor *doctor, const struct tenant *tenant,
+                   const struct upstream *upstream)
+{
+    struct server_look *look = doctor_keep(doctor, sizeof(*look));
+    char *url = upstream_url(upstream);
+    char *place = doctor_place(tenant);
+    *look = (struct server_look){.doctor = doctor, .tenant = tenant, .upstream = upstream};
+    look->url = doctor_format(doctor, "%s", url);
+    look->place = doctor_format(doctor, "%s", place);
+    free(url);
+    free(place);
+    if (upstream->address.family != IP_NONE) {
+        begin(look, &upstream->address);
+        return;
+    }
+    doctor_begin(doctor);
+    dns_client_addresses(doctor->dns, upstream->host, DNS_ANY_FAMILY, on_addresses, look);
+}

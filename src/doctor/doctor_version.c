@@ -1,0 +1,68 @@
+/* Versions of HAProxy that are known for a fault: see doctor.h. */
+#include "doctor/doctor.h"
+
+static bool read_version(struct slice text, unsigned version[static 3])
+{
+    size_t at = 0;
+    for (size_t part = 0; part < 3; part++) {
+        unsigned number = 0;
+        size_t first = at;
+        for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9' && at - first < 6;
+             at++)
+            number = number * 10 + (unsigned)(text.data[at] - '0');
+        if (at == first)
+            return part == 2; /* 3.5-dev5: as the first of its branch */
+        version[part] = number;
+        if (at < text.size && text.data[at] == '.')
+            at++;
+    }
+    return true;
+}
+
+/* Faults of single versions and of ranges, the worse ones first. What this program goes round by
+ * itself is not here. */
+const struct haproxy_fault *doctor_haproxy_fault(struct slice version)
+{
+    static const struct {
+        unsigned from[3];
+        unsigned to[3];
+        struct haproxy_fault fault;
+    } FAULTS[] = {
+        {{0, 0, 0},
+         {2, 5, 99999},
+         {DOCTOR_ERROR, "is older than what this is made for", "HAProxy 2.6 or newer"}},
+        {{3, 0, 22},
+         {3, 0, 22},
+         {DOCTOR_ERROR, "breaks WebSockets over HTTP/2 (haproxy#3355)",
+          "another 3.0.x, or \"alpn http/1.1\""}},
+        {{3, 2, 18},
+         {3, 2, 18},
+         {DOCTOR_ERROR, "breaks WebSockets over HTTP/2 (haproxy#3355)",
+          "3.2.23 or newer, or \"alpn http/1.1\""}},
+        {{3, 3, 9},
+         {3, 3, 9},
+         {DOCTOR_ERROR, "breaks WebSockets over HTTP/2 (haproxy#3355)",
+          "another 3.3.x, or \"alpn http/1.1\""}},
+        {{3, 1, 0},
+         {3, 1, 99999},
+         {DOCTOR_WARNING, "is of a branch whose SPOP is young and gets no more care",
+          "3.2.23 or newer"}},
+        {{3, 2, 0},
+         {3, 2, 22},
+         {DOCTOR_WARNING, "may reset the agent's connections, for a second each (haproxy#3478)",
+          "3.2.23 or newer"}},
+    };
+    unsigned told[3] = {0};
+    if (!read_version(version, told))
+        return NULL;
+    for (size_t i = 0; i < COUNT_OF(FAULTS); i++) {
+        const unsigned *from = FAULTS[i].from;
+        const unsigned *to = FAULTS[i].to;
+        uint64_t number = ((uint64_t)told[0] << 40) | ((uint64_t)told[1] << 20) | told[2];
+        uint64_t first = ((uint64_t)from[0] << 40) | ((uint64_t)from[1] << 20) | from[2];
+        uint64_t last = ((uint64_t)to[0] << 40) | ((uint64_t)to[1] << 20) | to[2];
+        if (number >= first && number <= last)
+            return &FAULTS[i].fault;
+    }
+    return NULL;
+}

@@ -1,0 +1,387 @@
+/* From tenants to certificates: see certificates.h. */
+#include "serving/certificates.h"
+
+#include "acme/placeholder.h"
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "sidecar/sidecar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { LOOK_AFTER_MS = 100, SECRET_MAX_BYTES = 4096 };
+
+struct certificates {
+    struct sidecar *sidecar;
+    struct main_timer *timer;
+    bool look_is_due;
+    uint64_t told_hash; /* of the tenants that the sidecar knows */
+    struct certificates_host host;
+    struct main_waker *challenges_waker;
+    _Atomic(struct challenge_news *) challenge_news; /* from the sidecar's thread, the latest */
+};
+
+/* What challenges are to be answered with. */
+struct challenge_news {
+    uint64_t number;
+    struct challenge_table *table;
+};
+
+/* -- What is to be wanted ------------------------------------------------------------------------
+ */
+
+struct wishes {
+    struct sidecar_wish *items;
+    size_t count;
+};
+
+struct tenants {
+    const struct tenant **items;
+    size_t count;
+};
+
+static void collect_tenant(void *context, const struct tenant *tenant)
+{
+    struct tenants *tenants = context;
+    if (!tenant->https_redirect || tenant->instance_of != NULL)
+        return;
+    tenants->items = memory_resize(tenants->items, tenants->count + 1, sizeof(tenants->items[0]));
+    tenants->items[tenants->count++] = tenant;
+}
+
+/* A host belongs to whom it leads to, so that two tenants never order one name. Where only paths of
+ * a host are served, it belongs to whoever has the root of a path there first. */
+static bool owns_host(const struct snapshot *snapshot, const struct tenant *tenant,
+                      const char *host, const char *path)
+{
+    struct route_match match;
+    route_table_find(snapshot->table, slice_of(host), slice_of(path), &match);
+    return match.tenant == tenant;
+}
+
+static bool has_host(const char *const *hosts, size_t count, const char *host)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(hosts[i], host) == 0)
+            return true;
+    return false;
+}
+
+/* HTTP-01 cannot prove a wildcard; its certificate is the admin's to provide. */
+static void add_wish(const struct snapshot *snapshot, const struct tenant *tenant,
+                     struct wishes *wishes)
+{
+    size_t room = tenant->host_count + tenant->path_count;
+    const char **hosts = memory_new(room * sizeof(*hosts));
+    size_t count = 0;
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        const struct tenant_host *host = &tenant->hosts[i];
+        if (!host->wildcard && owns_host(snapshot, tenant, host->name, "/") &&
+            !has_host(hosts, count, host->name))
+            hosts[count++] = host->name;
+    }
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        const struct path_rule *path = &tenant->paths[i];
+        struct route_match root;
+        route_table_find(snapshot->table, slice_of(path->host), SLICE("/"), &root);
+        if (!path->wildcard && root.tenant == NULL &&
+            owns_host(snapshot, tenant, path->host, path->prefix) &&
+            !has_host(hosts, count, path->host))
+            hosts[count++] = path->host;
+    }
+    if (count > ACME_HOSTS_MAX)
+        count = ACME_HOSTS_MAX; /* the CA's limit; the hosts behind it get no certificate */
+    if (count == 0) {
+        free(hosts);
+        return;
+    }
+    wishes->items = memory_resize(wishes->items, wishes->count + 1, sizeof(wishes->items[0]));
+    wishes->items[wishes->count++] =
+        (struct sidecar_wish){.tenant = tenant->name, .hosts = hosts, .host_count = count};
+}
+
+static void tell_sidecar(struct certificates *certificates, const struct snapshot *snapshot)
+{
+    struct tenants tenants = {0};
+    struct wishes wishes = {0};
+    route_table_each_tenant(snapshot->table, collect_tenant, &tenants);
+    for (size_t i = 0; i < tenants.count; i++)
+        add_wish(snapshot, tenants.items[i], &wishes);
+    sidecar_want(certificates->sidecar, wishes.items, wishes.count);
+    for (size_t i = 0; i < wishes.count; i++)
+        free((void *)(uintptr_t)wishes.items[i].hosts);
+    free(wishes.items);
+    free(tenants.items);
+}
+
+static void on_look(void *context)
+{
+    struct certificates *certificates = context;
+    const struct snapshot *snapshot = certificates->host.snapshot(certificates->host.context);
+    certificates->look_is_due = false;
+    if (snapshot == NULL || snapshot->content_hash == certificates->told_hash)
+        return;
+    certificates->told_hash = snapshot->content_hash;
+    tell_sidecar(certificates, snapshot);
+}
+
+void certificates_look(struct certificates *certificates)
+{
+    if (certificates == NULL || certificates->look_is_due)
+        return;
+    certificates->look_is_due = true;
+    main_timer_once(certificates->timer, LOOK_AFTER_MS);
+}
+
+/* -- Challenges ----------------------------------------------------------------------------------
+ */
+
+/* In the sidecar's thread: a table that the main thread takes when it comes to it. */
+static void on_challenges(void *context, uint64_t number, const struct acme_challenge *challenges,
+                          size_t count)
+{
+    struct certificates *certificates = context;
+    struct challenge_answer *answers = memory_new(count * sizeof(*answers));
+    for (size_t i = 0; i < count; i++)
+        answers[i] = (struct challenge_answer){slice_of(challenges[i].token),
+                                               slice_of(challenges[i].key_authorization)};
+    struct challenge_news *news = memory_new(sizeof(*news));
+    *news = (struct challenge_news){number, challenge_table_new(answers, count)};
+    free(answers);
+    struct challenge_news *passed_over = atomic_exchange(&certificates->challenge_news, news);
+    if (passed_over != NULL)
+        challenge_table_free(passed_over->table);
+    free(passed_over);
+    main_waker_wake(certificates->challenges_waker);
+}
+
+static void on_challenge_news(void *context)
+{
+    struct certificates *certificates = context;
+    struct challenge_news *news = atomic_exchange(&certificates->challenge_news, NULL);
+    if (news == NULL)
+        return;
+    certificates->host.set_challenges(certificates->host.context, news->table);
+    sidecar_challenges_out(certificates->sidecar, news->number);
+    free(news);
+}
+
+/* -- Starting ------------------------------------------------------------------------------------
+ */
+
+/* The secret of an external account, without the newline that an editor leaves. */
+static bool read_secret(const char *path, char secret[static SECRET_MAX_BYTES],
+                        struct error_text *text)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, secret, SECRET_MAX_BYTES - 1) : -1;
+    if (size < 0)
+        error_set_errno(text, "cannot read the external account's secret in %s", path);
+    if (fd >= 0)
+        close(fd);
+    if (size < 0)
+        return false;
+    while (size > 0 && (secret[size - 1] == '\n' || secret[size - 1] == '\r'))
+        size--;
+    secret[size] = '\0';
+    return true;
+}
+
+/* Owner and mode of the certificates' files. */
+static bool find_mode(const struct acme_settings *acme, struct file_mode *mode,
+                      struct error_text *text)
+{
+    const struct passwd *owner = acme->owner != NULL ? getpwnam(acme->owner) : NULL;
+    const struct group *group = acme->group != NULL ? getgrnam(acme->group) : NULL;
+    if (acme->owner != NULL && owner == NULL) {
+        error_set(text, ERROR_NOT_FOUND, "acme.owner: there is no user \"%s\"", acme->owner);
+        return false;
+    }
+    if (acme->group != NULL && group == NULL) {
+        error_set(text, ERROR_NOT_FOUND, "acme.group: there is no group \"%s\"", acme->group);
+        return false;
+    }
+    *mode = (struct file_mode){.mode = group != NULL ? 0640 : 0600,
+                               .owner = owner != NULL ? (int)owner->pw_uid : -1,
+                               .group = group != NULL ? (int)group->gr_gid : -1};
+    return true;
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+enum error certificates_placeholder(const struct configuration *configuration,
+                                    struct error_text *text)
+{
+    struct file_mode mode;
+    if (!configuration->haproxy.placeholder)
+        return ERROR_OK;
+    if (!find_mode(&configuration->acme, &mode, text))
+        return ERROR_NOT_FOUND;
+    char *path = hap_placeholder_path(&configuration->haproxy);
+    enum error error = placeholder_ensure(path, &mode, clock_wall_s(), text);
+    free(path);
+    return error;
+}
+
+/* Of external accounts. */
+struct secrets {
+    char first[SECRET_MAX_BYTES];
+    char second[SECRET_MAX_BYTES];
+};
+
+static bool read_secrets(const struct acme_settings *acme, struct secrets *secrets,
+                         struct error_text *text)
+{
+    return (acme->external_secret_file == NULL ||
+            read_secret(acme->external_secret_file, secrets->first, text)) &&
+           (acme->second_external_secret_file == NULL ||
+            read_secret(acme->second_external_secret_file, secrets->second, text));
+}
+
+static struct acme_ca_settings first_ca(const struct acme_settings *acme,
+                                        const struct secrets *secrets)
+{
+    static const int LIMITS[] = {[ACME_LIMITS_AUTO] = ACME_LIMITS_BY_CA,
+                                 [ACME_LIMITS_KEPT] = ACME_LIMITS_ON,
+                                 [ACME_LIMITS_NOT_KEPT] = ACME_LIMITS_OFF};
+    return (struct acme_ca_settings){
+        .directory_url = text_or_null(acme->directory),
+        .ca_file = acme->ca_file,
+        .contacts = (const char *const *)acme->contacts,
+        .contact_count = acme->contact_count,
+        .external_kid = acme->external_kid,
+        .external_secret = text_or_null(secrets->first),
+        .profile = acme->profile,
+        .preferred_chain = acme->preferred_chain,
+        .limits = LIMITS[acme->limits],
+    };
+}
+
+/* The first CA's twin, with accounts of its own. */
+static struct acme_ca_settings staging_ca(const struct acme_settings *acme,
+                                          const struct secrets *secrets)
+{
+    struct acme_ca_settings ca = first_ca(acme, secrets);
+    ca.directory_url = text_or_null(acme->staging);
+    return ca;
+}
+
+/* Profiles and chains are the first CA's words. */
+static struct acme_ca_settings second_ca(const struct acme_settings *acme,
+                                         const struct secrets *secrets)
+{
+    struct acme_ca_settings ca = first_ca(acme, secrets);
+    ca.directory_url = text_or_null(acme->second_directory);
+    ca.external_kid = acme->second_external_kid;
+    ca.external_secret = text_or_null(secrets->second);
+    ca.profile = ca.preferred_chain = NULL;
+    return ca;
+}
+
+static struct sidecar *start_sidecar(struct certificates *certificates,
+                                     const struct configuration *configuration,
+                                     struct error_text *text)
+{
+    const struct acme_settings *acme = &configuration->acme;
+    const struct hap_config *haproxy = &configuration->haproxy;
+    struct secrets secrets = {0};
+    struct file_mode mode;
+    if (!read_secrets(acme, &secrets, text) || !find_mode(acme, &mode, text) ||
+        certificates_placeholder(configuration, text) != ERROR_OK)
+        return NULL;
+    const struct sidecar_settings settings = {
+        .cas = {[SCHEDULE_CA_FIRST] = first_ca(acme, &secrets),
+                [SCHEDULE_CA_STAGING] = staging_ca(acme, &secrets),
+                [SCHEDULE_CA_SECOND] = second_ca(acme, &secrets)},
+        .second_after = acme->second_after,
+        .orders_at_once = acme->orders_at_once,
+        .rsa = acme->keys != ACME_KEYS_ECDSA,
+        .ecdsa = acme->keys != ACME_KEYS_RSA,
+        .store = {.state = acme->state_dir,
+                  .certs = haproxy->crt_dir != NULL ? haproxy->crt_dir : "/etc/haproxy/certs",
+                  .owner = mode.owner,
+                  .group = mode.group,
+                  .certs_mode = mode.mode},
+        .runtime = (const char *const *)haproxy->runtime,
+        .runtime_count = haproxy->runtime_count,
+        .http = (const char *const *)haproxy->http,
+        .http_count = acme->no_haproxy_preflight ? 0 : haproxy->http_count,
+        .https = (const char *const *)haproxy->https,
+        .https_count = acme->no_haproxy_preflight ? 0 : haproxy->https_count,
+        .proxy_protocol_from = (const char *const *)haproxy->proxy_protocol_from,
+        .proxy_protocol_from_count = haproxy->proxy_protocol_from_count,
+        .look_at_dns = !acme->no_dns_preflight,
+        .nameservers = (const char *const *)configuration->nameservers,
+        .nameserver_count = configuration->nameserver_count,
+        .challenge_listen = haproxy->challenge_listen,
+        .webroot = acme->webroot,
+        .certbot_live = acme->certbot_live,
+        .admin = certificates->host.admin,
+        .told_max = configuration->metrics.tenants,
+        .on_challenges = on_challenges,
+        .context = certificates,
+    };
+    struct sidecar *sidecar = sidecar_start(&settings, text);
+    memory_wipe(&secrets, sizeof(secrets));
+    return sidecar;
+}
+
+/* From now on there are private keys in memory, which is nobody else's to read: not in a core dump,
+ * nor by another process of this user. The limit alone would not do: a core dump that goes to a
+ * program (systemd-coredump) is not held by it. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0};
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+        log_event(LOG_WARNING, "memory_not_private", LOG_TEXT("reason", strerror(errno)));
+}
+
+/* The sidecar first, because it may still have something to tell. */
+void certificates_stop(struct certificates *certificates)
+{
+    if (certificates == NULL)
+        return;
+    sidecar_stop(certificates->sidecar);
+    main_timer_free(certificates->timer);
+    main_waker_free(certificates->challenges_waker);
+    struct challenge_news *news = atomic_exchange(&certificates->challenge_news, NULL);
+    if (news != NULL)
+        challenge_table_free(news->table);
+    free(news);
+    free(certificates);
+}
+
+struct certificates *certificates_start(struct main_loop *main_loop,
+                                        const struct configuration *configuration,
+                                        const struct certificates_host *host, bool *failed,
+                                        struct error_text *text)
+{
+    *failed = false;
+    if (configuration->acme.directory == NULL)
+        return NULL;
+    struct certificates *certificates = memory_new(sizeof(*certificates));
+    certificates->host = *host;
+    certificates->timer = main_timer_new(main_loop, on_look, certificates);
+    certificates->challenges_waker = main_waker_new(main_loop, on_challenge_news, certificates);
+    keep_memory_private();
+    certificates->sidecar = start_sidecar(certificates, configuration, text);
+    if (certificates->sidecar == NULL) {
+        *failed = true;
+        certificates_stop(certificates);
+        return NULL;
+    }
+    certificates_look(certificates);
+    return certificates;
+}

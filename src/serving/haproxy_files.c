@@ -1,0 +1,92 @@
+/* HAProxy's files: see haproxy_files.h. */
+#include "serving/haproxy_files.h"
+
+#include "core/file_path.h"
+#include "core/file_stamp.h"
+#include "core/memory.h"
+#include "core/whole_file.h"
+#include "serving/haproxy_wanted.h"
+
+#include <stdlib.h>
+
+struct haproxy_files {
+    struct file_stamp config, spoe;
+    uint64_t content_hash; /* of what was in force then */
+    char *missing;
+};
+
+char *haproxy_files_path(const struct hap_config *config)
+{
+    return file_path_beside(hap_spoe_path(config), SLICE("haproxy.cfg"));
+}
+
+char *haproxy_files_fix(const struct hap_config *config)
+{
+    struct slice folder = file_path_folder(hap_spoe_path(config));
+    return memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
+                         SLICE_PRINT(folder));
+}
+
+/* NULL where it cannot be read: what is there is then for `doctor` to tell. */
+static char *read_file(const char *path)
+{
+    char *text;
+    bool is_read = whole_file_read(path, HAPROXY_FILE_MAX_BYTES, &text, NULL, NULL) == ERROR_OK;
+    return is_read ? text : NULL;
+}
+
+static char *compare(const struct configuration *configuration, const struct snapshot *snapshot,
+                     const char *config_path, const char *spoe_path)
+{
+    struct haproxy_wanted wanted;
+    char *missing = NULL;
+    char *config = read_file(config_path);
+    char *spoe = read_file(spoe_path);
+    if (config != NULL) {
+        haproxy_wanted_init(&wanted, configuration, snapshot);
+        missing = hap_config_missing(&wanted.config, slice_of(config), slice_of(spoe));
+        haproxy_wanted_fini(&wanted);
+    }
+    free(config);
+    free(spoe);
+    return missing;
+}
+
+const char *haproxy_files_missing(struct haproxy_files *files,
+                                  const struct configuration *configuration,
+                                  const struct snapshot *snapshot)
+{
+    const char *spoe_path = hap_spoe_path(&configuration->haproxy);
+    char *path = haproxy_files_path(&configuration->haproxy);
+    struct file_stamp config = file_stamp_read(path);
+    struct file_stamp spoe = file_stamp_read(spoe_path);
+    if (!file_stamp_equal(&config, &files->config) || !file_stamp_equal(&spoe, &files->spoe) ||
+        files->content_hash != snapshot->content_hash) {
+        free(files->missing);
+        files->missing = compare(configuration, snapshot, path, spoe_path);
+        files->config = config;
+        files->spoe = spoe;
+        files->content_hash = snapshot->content_hash;
+    }
+    free(path);
+    return files->missing;
+}
+
+int64_t haproxy_files_written_ms(const struct haproxy_files *files)
+{
+    const struct timespec *modified = &files->config.modified;
+    return (int64_t)modified->tv_sec * 1000 + modified->tv_nsec / 1000000;
+}
+
+struct haproxy_files *haproxy_files_new(void)
+{
+    return memory_new(sizeof(struct haproxy_files));
+}
+
+void haproxy_files_free(struct haproxy_files *files)
+{
+    if (files == NULL)
+        return;
+    free(files->missing);
+    free(files);
+}

@@ -1,0 +1,427 @@
+/* The keys of those who issue tokens: see key_keeper.h. */
+#include "serving/key_keeper.h"
+
+#include "acme/file.h"
+#include "acme/http_client.h"
+#include "core/clock.h"
+#include "core/file_stamp.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "core/whole_file.h"
+#include "key_schedule.h"
+
+#include <stdlib.h>
+
+enum {
+    LOOK_AFTER_MS = 20,
+    TICK_MS = 1000,
+    FETCH_TIMEOUT_MS = 15000,
+    FETCHES_AT_ONCE = 64, /* issuers that hang do not hold others up */
+};
+
+struct source {
+    char *name;
+    struct jwk_set *set;
+    uint64_t text_hash; /* of what the set was parsed from */
+    bool is_wanted;
+    char *problem; /* why it cannot be had; NULL: it can, or nobody has tried yet */
+    /* a file */
+    struct file_stamp stamp;
+    bool is_unread; /* it could not be read, which may pass without a change of it */
+    /* a URL */
+    struct http_exchange *exchange;
+    struct key_keeper *keeper;
+    struct key_schedule schedule;
+};
+
+struct key_keeper {
+    struct key_keeper_host host;
+    struct main_loop *main_loop;
+    struct jwks_settings settings; /* copies */
+    struct http_client *client;    /* there when the first URL is */
+    struct main_timer *look_timer;
+    struct main_timer *tick_timer;
+    bool look_is_due;
+    bool is_ticking;
+    uint64_t looked_hash;    /* of the tenants that were looked at */
+    struct source **sources; /* each stays where it is: an exchange knows it */
+    size_t count;
+    uint64_t generation;
+    bool has_news; /* a set that no table holds */
+};
+
+static bool is_url(const char *name)
+{
+    return slice_starts_with(slice_of(name), SLICE("https://"));
+}
+
+/* -- Disk ------------------------------------------------------------------------------------- */
+
+static char *cache_name(const char *url)
+{
+    return memory_format("%016llx.json", (unsigned long long)hash_content(slice_of(url), 0));
+}
+
+static enum error read_cached(const struct jwks_settings *settings, const char *url, char **text,
+                              size_t *size, struct error_text *why)
+{
+    char *name = cache_name(url);
+    char *path = memory_format("%s/%s", settings->cache_dir, name);
+    enum error error = whole_file_read(path, JWK_SET_MAX_BYTES, text, size, why);
+    free(path);
+    free(name);
+    return error;
+}
+
+/* Lost with the power, it is fetched again. */
+static void write_cached(const struct key_keeper *keeper, const char *url, struct slice text)
+{
+    const struct file_mode mode = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
+    struct error_text why;
+    struct folder folder;
+    char *name = cache_name(url);
+    enum error error = folder_open(&folder, keeper->settings.cache_dir, 0700, &why);
+    if (error == ERROR_OK) {
+        error = file_replace(&folder, &folder, name, text, &mode, &why);
+        folder_close(&folder);
+    }
+    if (error != ERROR_OK)
+        log_event(
+            LOG_WARNING, "jwks_not_kept", LOG_TEXT("url", url), LOG_TEXT("reason", why.text),
+            LOG_TEXT("consequence", "after a restart tokens are refused until it is fetched"));
+    free(name);
+}
+
+struct jwk_set *key_keeper_read(const struct jwks_settings *settings, const char *source,
+                                struct error_text *why)
+{
+    char *text;
+    size_t size;
+    struct jwk_set *set = NULL;
+    enum error error = is_url(source)
+                           ? read_cached(settings, source, &text, &size, why)
+                           : whole_file_read(source, JWK_SET_MAX_BYTES, &text, &size, why);
+    if (error == ERROR_OK)
+        set = jwk_set_parse(slice_from(text, size), why);
+    free(text);
+    return set;
+}
+
+/* -- Sets ------------------------------------------------------------------------------------- */
+
+/* Told to who asks until it is over. */
+static void set_problem(struct source *source, const char *reason)
+{
+    free(source->problem);
+    source->problem = reason != NULL ? memory_copy_text(slice_of(reason)) : NULL;
+}
+
+static void log_failure(const struct source *source, const char *reason)
+{
+    log_event(LOG_WARNING, "jwks_failed", LOG_TEXT("source", source->name),
+              LOG_TEXT("reason", reason),
+              LOG_TEXT("consequence", source->set != NULL ? "the last good keys stay in force"
+                                                          : "tokens of this issuer are refused"));
+}
+
+/* Takes a text over, if it is a good one. */
+static bool take_text(struct source *source, struct slice text, struct error_text *why)
+{
+    uint64_t hash = hash_content(text, 0);
+    if (source->set != NULL && hash == source->text_hash)
+        return true;
+    struct jwk_set *set = jwk_set_parse(text, why);
+    if (set == NULL)
+        return false;
+    jwk_set_unref(source->set);
+    source->set = set;
+    source->text_hash = hash;
+    source->keeper->has_news = true;
+    log_event(LOG_INFO, "jwks", LOG_TEXT("source", source->name), LOG_NUMBER("keys", set->count),
+              LOG_NUMBER("skipped", set->skipped));
+    return true;
+}
+
+static void publish_news(struct key_keeper *keeper)
+{
+    if (!keeper->has_news)
+        return;
+    keeper->has_news = false;
+    struct jwk_source *sources = memory_new(keeper->count * sizeof(*sources));
+    for (size_t i = 0; i < keeper->count; i++)
+        sources[i] = (struct jwk_source){keeper->sources[i]->name, keeper->sources[i]->set};
+    keeper->host.set_keys(keeper->host.context,
+                          jwk_table_new(sources, keeper->count, ++keeper->generation));
+    free(sources);
+}
+
+/* -- Files ------------------------------------------------------------------------------------ */
+
+/* A file that stays as it is, stays away or stays unreadable is told of once. */
+static void look_at_file(struct source *source)
+{
+    char *text;
+    size_t size;
+    struct error_text why;
+    struct file_stamp stamp = file_stamp_read(source->name);
+    bool is_known = file_stamp_equal(&stamp, &source->stamp);
+    if (is_known && !source->is_unread && !file_stamp_is_none(&stamp))
+        return;
+    source->stamp = stamp;
+    enum error error = whole_file_read(source->name, JWK_SET_MAX_BYTES, &text, &size, &why);
+    source->is_unread = error == ERROR_SYSTEM;
+    if (error == ERROR_OK && !take_text(source, slice_from(text, size), &why))
+        error = ERROR_INVALID;
+    if (error != ERROR_OK &&
+        !(is_known && source->problem != NULL && strcmp(source->problem, why.text) == 0))
+        log_failure(source, why.text);
+    set_problem(source, error != ERROR_OK ? why.text : NULL);
+    free(text);
+}
+
+/* -- URLs ------------------------------------------------------------------------------------- */
+
+static void on_fetched(void *context, const struct acme_answer *answer)
+{
+    struct source *source = context;
+    struct key_keeper *keeper = source->keeper;
+    struct error_text why;
+    bool is_new = false, is_good = false;
+
+    source->exchange = NULL;
+    if (answer->status == 0) {
+        error_set(&why, ERROR_CLOSED, "%s", answer->failure);
+    } else if (answer->status != 200) {
+        error_set(&why, ERROR_REFUSED, "answered with status %d", answer->status);
+    } else {
+        uint64_t before = source->text_hash;
+        is_good = take_text(source, answer->body, &why);
+        is_new = is_good && before != source->text_hash;
+    }
+    if (is_new)
+        write_cached(keeper, source->name, answer->body);
+    set_problem(source, is_good ? NULL : why.text);
+    if (!is_good)
+        log_failure(source, why.text);
+    key_schedule_answered(&source->schedule, is_good, clock_mono_ms(), keeper->settings.refresh_ms);
+    publish_news(keeper);
+}
+
+static bool has_client(struct key_keeper *keeper)
+{
+    const struct http_client_settings settings = {.ca_file = keeper->settings.ca_file,
+                                                  .timeout_ms = FETCH_TIMEOUT_MS,
+                                                  .answer_max_bytes = JWK_SET_MAX_BYTES,
+                                                  .at_once = FETCHES_AT_ONCE};
+    struct error_text why;
+    if (keeper->client == NULL) {
+        keeper->client = http_client_new(keeper->main_loop, &settings, &why);
+        if (keeper->client == NULL)
+            log_event(LOG_ERROR, "jwks_failed", LOG_TEXT("reason", why.text));
+    }
+    return keeper->client != NULL;
+}
+
+static void fetch(struct key_keeper *keeper, struct source *source)
+{
+    const struct http_request request = {.method = HTTP_GET, .url = source->name};
+    key_schedule_asked(&source->schedule, clock_mono_ms(), keeper->settings.refresh_ms);
+    if (source->exchange != NULL)
+        return;
+    if (has_client(keeper))
+        source->exchange = http_client_send(keeper->client, &request, on_fetched, source);
+    else
+        set_problem(source, "there is no HTTP client");
+}
+
+static void fetch_if_due(struct key_keeper *keeper, struct source *source, bool is_missed)
+{
+    if (is_missed)
+        key_schedule_miss(&source->schedule);
+    if (key_schedule_is_due(&source->schedule, clock_mono_ms(), keeper->settings.refresh_ms))
+        fetch(keeper, source);
+}
+
+/* -- Time ------------------------------------------------------------------------------------- */
+
+static bool take_missed(struct key_keeper *keeper)
+{
+    const struct snapshot *snapshot = keeper->host.snapshot(keeper->host.context);
+    return snapshot != NULL && snapshot->keys != NULL &&
+           atomic_exchange_explicit(&snapshot->keys->key_missed, false, memory_order_relaxed);
+}
+
+static void on_tick(void *context)
+{
+    struct key_keeper *keeper = context;
+    bool is_missed = take_missed(keeper);
+    for (size_t i = 0; i < keeper->count; i++) {
+        if (is_url(keeper->sources[i]->name))
+            fetch_if_due(keeper, keeper->sources[i], is_missed);
+        else
+            look_at_file(keeper->sources[i]);
+    }
+    publish_news(keeper);
+}
+
+/* -- Which sources there are ------------------------------------------------------------------ */
+
+static void begin(struct key_keeper *keeper, struct source *source)
+{
+    struct error_text why;
+    char *text;
+    size_t size;
+    if (!is_url(source->name)) {
+        look_at_file(source);
+        return;
+    }
+    if (read_cached(&keeper->settings, source->name, &text, &size, &why) == ERROR_OK &&
+        !take_text(source, slice_from(text, size), &why))
+        log_failure(source, why.text);
+    free(text);
+    fetch(keeper, source);
+}
+
+static void want(void *context, const struct tenant *tenant)
+{
+    struct key_keeper *keeper = context;
+    if (tenant->identity == NULL || tenant->identity->from != IDENTITY_FROM_JWT ||
+        tenant->instance_of != NULL)
+        return;
+    for (size_t i = 0; i < keeper->count; i++) {
+        if (strcmp(keeper->sources[i]->name, tenant->identity->keys) == 0) {
+            keeper->sources[i]->is_wanted = true;
+            return;
+        }
+    }
+    struct source *source = memory_new(sizeof(*source));
+    source->name = memory_copy_text(slice_of(tenant->identity->keys));
+    source->keeper = keeper;
+    source->is_wanted = true;
+    keeper->sources = memory_resize(keeper->sources, keeper->count + 1, sizeof(*keeper->sources));
+    keeper->sources[keeper->count++] = source;
+    begin(keeper, source);
+}
+
+static void free_source(struct source *source)
+{
+    http_exchange_cancel(source->exchange);
+    jwk_set_unref(source->set);
+    free(source->problem);
+    free(source->name);
+    free(source);
+}
+
+static void drop_unwanted(struct key_keeper *keeper)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < keeper->count; i++) {
+        struct source *source = keeper->sources[i];
+        if (source->is_wanted)
+            keeper->sources[kept++] = source;
+        else
+            free_source(source);
+    }
+    keeper->count = kept;
+}
+
+static void look(struct key_keeper *keeper)
+{
+    const struct snapshot *snapshot = keeper->host.snapshot(keeper->host.context);
+    if (snapshot == NULL || snapshot->content_hash == keeper->looked_hash)
+        return;
+    keeper->looked_hash = snapshot->content_hash;
+    for (size_t i = 0; i < keeper->count; i++)
+        keeper->sources[i]->is_wanted = false;
+    route_table_each_tenant(snapshot->table, want, keeper);
+    drop_unwanted(keeper);
+    if (keeper->count > 0 && !keeper->is_ticking)
+        main_timer_every(keeper->tick_timer, TICK_MS);
+    else if (keeper->count == 0 && keeper->is_ticking)
+        main_timer_stop(keeper->tick_timer);
+    keeper->is_ticking = keeper->count > 0;
+    publish_news(keeper);
+}
+
+static void on_look(void *context)
+{
+    struct key_keeper *keeper = context;
+    keeper->look_is_due = false;
+    look(keeper);
+}
+
+void key_keeper_look(struct key_keeper *keeper, bool at_once)
+{
+    if (keeper == NULL)
+        return;
+    if (at_once) {
+        look(keeper);
+    } else if (!keeper->look_is_due) {
+        keeper->look_is_due = true;
+        main_timer_once(keeper->look_timer, LOOK_AFTER_MS);
+    }
+}
+
+bool key_keeper_source(const struct key_keeper *keeper, size_t index, struct key_source *source)
+{
+    if (keeper == NULL || index >= keeper->count)
+        return false;
+    const struct source *one = keeper->sources[index];
+    *source = (struct key_source){one->name, one->problem, one->set != NULL};
+    return true;
+}
+
+/* -- Life ------------------------------------------------------------------------------------- */
+
+static char *copy_text(const char *text)
+{
+    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
+}
+
+static void free_settings(struct jwks_settings *settings)
+{
+    free(settings->ca_file);
+    free(settings->cache_dir);
+    *settings = (struct jwks_settings){0};
+}
+
+/* The next fetch is by the new settings. */
+void key_keeper_configure(struct key_keeper *keeper, const struct jwks_settings *settings)
+{
+    free_settings(&keeper->settings);
+    keeper->settings = *settings;
+    keeper->settings.ca_file = copy_text(settings->ca_file);
+    keeper->settings.cache_dir = copy_text(settings->cache_dir);
+    for (size_t i = 0; i < keeper->count; i++) {
+        http_exchange_cancel(keeper->sources[i]->exchange);
+        keeper->sources[i]->exchange = NULL;
+        keeper->sources[i]->schedule.due_ms = 0;
+    }
+    http_client_free(keeper->client);
+    keeper->client = NULL;
+}
+
+struct key_keeper *key_keeper_new(struct main_loop *main_loop, const struct key_keeper_host *host)
+{
+    struct key_keeper *keeper = memory_new(sizeof(*keeper));
+    keeper->host = *host;
+    keeper->main_loop = main_loop;
+    keeper->look_timer = main_timer_new(main_loop, on_look, keeper);
+    keeper->tick_timer = main_timer_new(main_loop, on_tick, keeper);
+    return keeper;
+}
+
+void key_keeper_free(struct key_keeper *keeper)
+{
+    if (keeper == NULL)
+        return;
+    for (size_t i = 0; i < keeper->count; i++)
+        free_source(keeper->sources[i]);
+    free(keeper->sources);
+    http_client_free(keeper->client);
+    main_timer_free(keeper->look_timer);
+    main_timer_free(keeper->tick_timer);
+    free_settings(&keeper->settings);
+    free(keeper);
+}

@@ -1,0 +1,204 @@
+/* Keys of cookies on disk: see seal_file.h. */
+#include "serving/seal_file.h"
+
+#include "core/hex.h"
+#include "core/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    KEY_LIFE_S = SEAL_LIFE_S,
+    KEY_HEX_BYTES = CRYPTO_SEAL_KEY_BYTES * 2,
+    LINE_MAX_BYTES = 20 + 1 + KEY_HEX_BYTES + 1,
+    FILE_MAX_BYTES = SEAL_KEYS * LINE_MAX_BYTES,
+};
+
+struct key_ring {
+    struct seal_keys keys;
+    int64_t made_s[SEAL_KEYS];
+};
+
+static bool read_seconds(struct slice text, int64_t *seconds)
+{
+    *seconds = 0;
+    if (text.size == 0 || text.size > 12)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *seconds = *seconds * 10 + (text.data[i] - '0');
+    }
+    return true;
+}
+
+static bool parse(struct slice text, struct key_ring *ring)
+{
+    *ring = (struct key_ring){0};
+    while (text.size > 0) {
+        unsigned i = ring->keys.count;
+        const char *end = memchr(text.data, '\n', text.size);
+        if (end == NULL || i == SEAL_KEYS)
+            return false;
+        struct slice line = slice_head(text, (size_t)(end - text.data));
+        const char *space = line.size > 0 ? memchr(line.data, ' ', line.size) : NULL;
+        if (space == NULL)
+            return false;
+        size_t before = (size_t)(space - line.data);
+        if (!read_seconds(slice_head(line, before), &ring->made_s[i]) ||
+            !hex_read(slice_skip(line, before + 1), ring->keys.keys[i], CRYPTO_SEAL_KEY_BYTES))
+            return false;
+        ring->keys.count++;
+        text = slice_skip(text, line.size + 1);
+    }
+    return ring->keys.count > 0;
+}
+
+static enum error read_ring(const char *path, struct key_ring *ring, struct error_text *why)
+{
+    char text[FILE_MAX_BYTES + 1] = "";
+    struct stat about;
+    *ring = (struct key_ring){0};
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? error_set(why, ERROR_NOT_FOUND, "%s is not there", path)
+                               : error_set_errno(why, "cannot open %s", path);
+    enum error error = ERROR_OK;
+    ssize_t size = -1;
+    if (fstat(fd, &about) != 0)
+        error = error_set_errno(why, "cannot look at %s", path);
+    else if (!S_ISREG(about.st_mode) || (about.st_mode & 077) != 0)
+        error =
+            error_set(why, ERROR_INVALID,
+                      "%s must be a file that its owner alone can read: chmod 600 it, or remove "
+                      "it to have another made",
+                      path);
+    else if ((size = read(fd, text, sizeof(text))) < 0)
+        error = error_set_errno(why, "cannot read %s", path);
+    close(fd);
+    if (error == ERROR_OK && !parse(slice_from(text, (size_t)size), ring)) {
+        error = error_set(why, ERROR_INVALID, "%s does not hold keys: remove it to have some made",
+                          path);
+        *ring = (struct key_ring){0};
+    }
+    memory_wipe(text, sizeof(text));
+    return error;
+}
+
+/* Aside, synced, renamed: nobody reads half a key. */
+static enum error write_ring(const char *path, const struct key_ring *ring, struct error_text *why)
+{
+    char text[FILE_MAX_BYTES + 1];
+    size_t size = 0;
+    for (unsigned i = 0; i < ring->keys.count; i++) {
+        size +=
+            (size_t)snprintf(text + size, sizeof(text) - size, "%lld ", (long long)ring->made_s[i]);
+        hex_print(ring->keys.keys[i], CRYPTO_SEAL_KEY_BYTES, text + size);
+        size += 2 * (size_t)CRYPTO_SEAL_KEY_BYTES;
+        text[size++] = '\n';
+    }
+    char *aside = memory_format("%s.new", path);
+    enum error error = ERROR_OK;
+    unlink(aside); /* what an earlier try has left */
+    int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 || write(fd, text, size) != (ssize_t)size || fsync(fd) != 0)
+        error = error_set_errno(why, "cannot write %s", aside);
+    if (fd >= 0)
+        close(fd);
+    if (error == ERROR_OK && rename(aside, path) != 0)
+        error = error_set_errno(why, "cannot rename %s", aside);
+    memory_wipe(text, sizeof(text));
+    free(aside);
+    return error;
+}
+
+static void add_key(struct key_ring *ring, int64_t now_s)
+{
+    for (unsigned i = SEAL_KEYS - 1; i > 0; i--) {
+        memcpy(ring->keys.keys[i], ring->keys.keys[i - 1], CRYPTO_SEAL_KEY_BYTES);
+        ring->made_s[i] = ring->made_s[i - 1];
+    }
+    crypto_random(ring->keys.keys[0], CRYPTO_SEAL_KEY_BYTES);
+    ring->made_s[0] = now_s;
+    if (ring->keys.count < SEAL_KEYS)
+        ring->keys.count++;
+}
+
+static bool is_due(const struct key_ring *ring, int64_t now_s)
+{
+    return ring->keys.count == 0 || now_s - ring->made_s[0] >= KEY_LIFE_S;
+}
+
+/* Reading takes no lock, since the file is always a whole one. */
+static enum error renew(const char *path, int64_t now_s, bool is_locked, struct key_ring *ring,
+                        struct error_text *why)
+{
+    enum error error = read_ring(path, ring, why);
+    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
+        return error;
+    if (!is_due(ring, now_s))
+        return ERROR_OK;
+    if (!is_locked)
+        return error_set(why, ERROR_BUSY, "another process has the lock %s.lock", path);
+    struct key_ring renewed = *ring;
+    add_key(&renewed, now_s);
+    error = write_ring(path, &renewed, why);
+    if (error == ERROR_OK)
+        *ring = renewed;
+    memory_wipe(&renewed, sizeof(renewed));
+    return error;
+}
+
+static enum error look(const char *path, int64_t now_s, struct seal_keys *keys, bool *due,
+                       struct error_text *why)
+{
+    struct key_ring ring;
+    enum error error = read_ring(path, &ring, why);
+    *keys = ring.keys;
+    *due = (error == ERROR_OK || error == ERROR_NOT_FOUND) && is_due(&ring, now_s);
+    memory_wipe(&ring, sizeof(ring));
+    return error;
+}
+
+enum error seal_file_read(const char *path, struct seal_keys *keys, struct error_text *why)
+{
+    bool due;
+    return look(path, 0, keys, &due, why);
+}
+
+enum error seal_file_look(const char *path, int64_t now_s, struct seal_keys *keys, bool *due,
+                          struct error_text *why)
+{
+    return look(path, now_s, keys, due, why);
+}
+
+/* The lock is a file of its own, because a renamed one takes its lock away. Who has it may be
+ * stopped, and the caller has more to do than to wait. */
+enum error seal_file_renew(const char *path, int64_t now_s, struct seal_keys *keys,
+                           struct error_text *why)
+{
+    struct key_ring ring;
+    bool due;
+    char *lock_path = memory_format("%s.lock", path);
+    int lock = open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    bool is_locked = lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0;
+    enum error error = ERROR_OK;
+    if (!is_locked && (lock < 0 || errno != EWOULDBLOCK)) {
+        error = error_set_errno(why, "cannot lock %s", lock_path);
+        enum error present = look(path, now_s, keys, &due, NULL);
+        (void)present; /* none, if they cannot be read either */
+    } else {
+        error = renew(path, now_s, is_locked, &ring, why);
+        *keys = ring.keys;
+        memory_wipe(&ring, sizeof(ring));
+    }
+    if (lock >= 0)
+        close(lock);
+    free(lock_path);
+    return error;
+}

@@ -1,0 +1,296 @@
+/* A ring of recent decisions: see trace.h. */
+#include "serving/trace.h"
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/memory.h"
+#include "serving/trace_entry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { TRACE_LINE_BYTES = 2048, TRACE_FILE_MODE = 0640 };
+
+struct trace_ring {
+    struct trace_entry *entries;
+    unsigned size;
+    unsigned next;
+    bool wrapped;
+    bool on_disk;
+};
+
+struct trace {
+    void *block; /* the file's mapping, or memory */
+    size_t size;
+    bool on_disk;
+    unsigned loops;
+    struct trace_ring rings[];
+};
+
+/* -- Recording --------------------------------------------------------------------------------- */
+
+static const uint8_t MOST_BYTES[] = {
+#define X(NAME, BYTES) [TRACE_##NAME] = (BYTES),
+    TRACE_TEXT_TABLE(X)
+#undef X
+};
+
+/* Texts being put behind one another. */
+struct texts {
+    struct trace_entry *entry;
+    size_t used;
+    bool cut;
+};
+
+static void put(struct texts *texts, enum trace_text which, struct slice text)
+{
+    struct trace_entry *entry = texts->entry;
+    size_t room = size_min(sizeof(entry->texts) - texts->used, MOST_BYTES[which]);
+    size_t size = size_min(room, text.size);
+    if (size > 0)
+        memcpy(entry->texts + texts->used, text.data, size);
+    entry->size[which] = (uint8_t)size;
+    texts->used += size;
+    texts->cut = texts->cut || size < text.size;
+}
+
+static void put_request(struct texts *texts, const struct request *request,
+                        const struct decision *decision)
+{
+    struct trace_entry *entry = texts->entry;
+    struct slice id = decision->client.request_id;
+    texts->cut = false;
+    put(texts, TRACE_ID, id.size > 0 ? id : request->unique_id);
+    put(texts, TRACE_UPGRADE, request->upgrade);
+    put(texts, TRACE_HOST, request->host);
+    put(texts, TRACE_SNI, request->sni);
+    put(texts, TRACE_ORIGIN, request->origin);
+    put(texts, TRACE_PATH, request->path);
+    entry->peer = request->client.peer;
+    entry->flags |= (uint8_t)(TRACE_ROUTE | (request->client.peer_tls ? TRACE_TLS : 0));
+    if (texts->cut)
+        entry->flags |= TRACE_CUT;
+    if (decision->identity != NULL || decision->identity_refusal != 0 ||
+        request->share_cookie.size > 0)
+        entry->flags |= TRACE_IDENTITY;
+    entry->method = (uint8_t)policy_method(request->method);
+    entry->credential = (uint8_t)request_credential(request);
+}
+
+/* Of a challenge, or of what could not be read, there is only the decision. */
+static void put_rest(struct texts *texts, const struct decision *decision)
+{
+    struct trace_entry *entry = texts->entry;
+    entry->peer = (struct ip){0};
+    entry->method = entry->credential = 0;
+    put(texts, TRACE_ID, (struct slice){0});
+    put(texts, TRACE_UPGRADE, (struct slice){0});
+    put(texts, TRACE_HOST, host_name(&decision->host));
+    put(texts, TRACE_SNI, (struct slice){0});
+    put(texts, TRACE_ORIGIN, (struct slice){0});
+    put(texts, TRACE_PATH, decision->path);
+}
+
+/* Where it goes. Port 0 tells a backend from a host. */
+static void put_upstream(struct texts *texts, const struct decision *decision)
+{
+    struct slice name = {0};
+    texts->entry->port = 0;
+    if (decision->outcome == OUTCOME_FORWARD) {
+        const struct tenant *target = decision->target->tenant;
+        const struct replica *replica = decision->replica.replica;
+        const struct upstream *upstream = replica != NULL ? &replica->upstream : &target->upstream;
+        name = slice_of(target->backend != NULL ? target->backend : upstream->host);
+        texts->entry->port = target->backend != NULL ? 0 : upstream->port;
+    }
+    put(texts, TRACE_UPSTREAM, name);
+}
+
+static void put_decision(struct texts *texts, const struct decision *decision)
+{
+    struct trace_entry *entry = texts->entry;
+    const struct tenant *tenant = decision->match.tenant;
+    entry->client = decision->client.ip;
+    entry->status = decision->status;
+    entry->flags = decision->client.https ? TRACE_HTTPS : 0;
+    put(texts, TRACE_DECISION, slice_of(outcome_name(decision->outcome)));
+    put(texts, TRACE_REASON, slice_of(decision->status >= 400 ? decision_reason(decision) : NULL));
+    put(texts, TRACE_TENANT, slice_of(tenant != NULL ? tenant->name : NULL));
+    put_upstream(texts, decision);
+    put(texts, TRACE_TO, decision->location);
+}
+
+void trace_entry_set_decision(struct trace_entry *entry, const struct decision *decision)
+{
+    struct texts texts = {.entry = entry};
+    put_decision(&texts, decision);
+}
+
+void trace_add(struct trace_ring *ring, uint64_t generation, uint64_t connection,
+               const struct spop_notify *notify, const struct decision *decision)
+{
+    struct trace_entry *entry = &ring->entries[ring->next];
+    struct texts texts = {.entry = entry};
+    struct request request;
+
+    entry->wall_ms = clock_wall_ms();
+    entry->generation = generation;
+    entry->connection = connection;
+    entry->stream = notify->stream_id;
+    put_decision(&texts, decision);
+    if (request_decode(notify, &request))
+        put_request(&texts, &request, decision);
+    else
+        put_rest(&texts, decision);
+    entry->check = ring->on_disk ? trace_entry_check(entry) : 1;
+    if (++ring->next == ring->size) {
+        ring->next = 0;
+        ring->wrapped = true;
+    }
+}
+
+/* -- Telling ----------------------------------------------------------------------------------- */
+
+/* Not through log_event(), which would count most of the lines instead of writing them. */
+static void dump_entry(const struct trace_entry *entry, unsigned loop)
+{
+    char line[TRACE_LINE_BYTES];
+    char ip_text[IP_TEXT_SIZE];
+    const struct log_field fields[] = {
+        LOG_NUMBER("loop", loop),
+        LOG_NUMBER("generation", entry->generation),
+        LOG_NUMBER("connection", entry->connection),
+        LOG_NUMBER("stream", entry->stream),
+        LOG_SLICE("outcome", trace_text(entry, TRACE_DECISION)),
+        LOG_NUMBER("status", entry->status),
+        LOG_TEXT("reason", NULL),
+        LOG_SLICE("tenant", trace_text(entry, TRACE_TENANT)),
+        LOG_SLICE("host", trace_text(entry, TRACE_HOST)),
+        LOG_SLICE("path", trace_text(entry, TRACE_PATH)),
+        LOG_TEXT("client", ip_print(&entry->client, ip_text)),
+        LOG_TEXT("proto", (entry->flags & TRACE_HTTPS) != 0 ? "https" : "http"),
+        {0},
+    };
+    struct log_field told[COUNT_OF(fields)];
+    memcpy(told, fields, sizeof(told));
+    if (entry->size[TRACE_REASON] > 0)
+        told[6] = LOG_SLICE("reason", trace_text(entry, TRACE_REASON));
+    bool journal = getenv("JOURNAL_STREAM") != NULL;
+    size_t size = log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, journal, entry->wall_ms,
+                                  LOG_INFO, "trace", told);
+    if (write(STDERR_FILENO, line, size) < 0)
+        return; /* nobody is there to read it */
+}
+
+void trace_dump(const struct trace_ring *ring, unsigned loop)
+{
+    if (ring->wrapped)
+        for (unsigned i = ring->next; i < ring->size; i++)
+            dump_entry(&ring->entries[i], loop);
+    for (unsigned i = 0; i < ring->next; i++)
+        dump_entry(&ring->entries[i], loop);
+}
+
+struct trace_recent *trace_recent(const struct trace_ring *ring)
+{
+    size_t count = size_min(ring->wrapped ? ring->size : ring->next, TRACE_RECENT_MAX);
+    struct trace_recent *recent = memory_new(sizeof(*recent) + count * sizeof(recent->entries[0]));
+    recent->count = count;
+    for (size_t i = 0; i < count; i++)
+        recent->entries[i] = ring->entries[(ring->next + ring->size - 1 - i) % ring->size];
+    return recent;
+}
+
+/* -- Life -------------------------------------------------------------------------------------- */
+
+/* Allocated on the disk, so that a full one is told here and not by SIGBUS. */
+static void *map_file(const char *path, size_t size, struct error_text *why)
+{
+    void *block = MAP_FAILED;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, TRACE_FILE_MODE);
+    int failure = fd >= 0 ? posix_fallocate(fd, 0, (off_t)size) : 0;
+    if (fd >= 0 && failure == 0)
+        block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    else if (failure != 0)
+        errno = failure;
+    if (block == MAP_FAILED) {
+        error_set_errno(why, "the trace's file %s cannot be made, of %zu bytes", path, size);
+        if (fd >= 0)
+            unlink(path);
+    }
+    if (fd >= 0)
+        close(fd);
+    return block != MAP_FAILED ? block : NULL;
+}
+
+/* The new file is whole before it takes the name. */
+static void *open_file(const char *path, size_t size, const struct trace_header *header,
+                       struct error_text *why)
+{
+    char *fresh = memory_format("%s.new", path);
+    char *old = memory_format("%s.old", path);
+    void *block = map_file(fresh, size, why);
+    if (block != NULL) {
+        memset(block, 0, size); /* every page is there from now on */
+        memcpy(block, header, sizeof(*header));
+        if (rename(path, old) != 0 && errno != ENOENT) {
+            error_set_errno(why, "cannot rename %s to %s", path, old);
+        } else if (rename(fresh, path) == 0) {
+            free(fresh);
+            free(old);
+            return block;
+        } else {
+            error_set_errno(why, "cannot rename %s to %s", fresh, path);
+        }
+        munmap(block, size);
+        unlink(fresh);
+    }
+    free(fresh);
+    free(old);
+    return NULL;
+}
+
+struct trace *trace_new(unsigned entries, unsigned loops, const char *path, struct error_text *why)
+{
+    const struct trace_header header = {
+        .magic = TRACE_MAGIC,
+        .entry_bytes = sizeof(struct trace_entry),
+        .loops = loops,
+        .entries = entries,
+    };
+    struct trace *trace = memory_new(sizeof(*trace) + loops * sizeof(trace->rings[0]));
+    trace->size = TRACE_HEADER_BYTES + (size_t)loops * entries * sizeof(struct trace_entry);
+    trace->loops = loops;
+    trace->on_disk = path != NULL;
+    trace->block =
+        path != NULL ? open_file(path, trace->size, &header, why) : memory_new(trace->size);
+    if (trace->block == NULL) {
+        free(trace);
+        return NULL;
+    }
+    struct trace_entry *first = (void *)((char *)trace->block + TRACE_HEADER_BYTES);
+    for (unsigned i = 0; i < loops; i++)
+        trace->rings[i] = (struct trace_ring){
+            .entries = first + (size_t)i * entries, .size = entries, .on_disk = path != NULL};
+    return trace;
+}
+
+void trace_free(struct trace *trace)
+{
+    if (trace == NULL)
+        return;
+    if (trace->on_disk)
+        munmap(trace->block, trace->size);
+    else
+        free(trace->block);
+    free(trace);
+}
+
+struct trace_ring *trace_ring(struct trace *trace, unsigned loop)
+{
+    return trace != NULL ? &trace->rings[loop] : NULL;
+}

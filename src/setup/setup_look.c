@@ -1,0 +1,350 @@
+/* Whether it works: see setup.h. The daemon tells about certificates; the rest is tried as a
+ * browser would, through HAProxy's binds on this machine, so that DNS has no say in it. */
+#include "acme/http_client.h"
+
+#include "admin/admin_client.h"
+#include "cli/ask.h"
+#include "cli/terminal.h"
+#include "cli/told_certificate.h"
+#include "core/clock.h"
+#include "core/memory.h"
+#include "crypto/crypto.h"
+#include "setup.h"
+#include "sidecar/loopback.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLL_MS = 500, TRY_MS = 10 * 1000, STATUS_SWITCHING = 101, DETAIL_SIZE = 512 };
+
+static void sleep_ms(long ms)
+{
+    const struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* -- Certificates ------------------------------------------------------------------------------ */
+
+static bool is_served(const struct json *certificate)
+{
+    const struct json *haproxys = json_get(certificate, "haproxys");
+    bool served = json_count(haproxys) > 0 && json_get(certificate, "not_after") != NULL;
+    for (size_t i = 0; i < json_count(haproxys); i++) {
+        bool one = false;
+        served = served && json_read_bool(json_get(json_at(haproxys, i), "served"), &one) && one;
+    }
+    return served;
+}
+
+/* What a certificate waits for, in the daemon's words. For free(). */
+static char *state_of(const struct json *certificate, bool served)
+{
+    const struct json *problem = json_get(certificate, "problem");
+    struct slice doing = ask_text(certificate, "doing"), next = ask_text(certificate, "next");
+    if (certificate == NULL)
+        return memory_format("waiting for the daemon to see the tenant");
+    if (served)
+        return memory_format("served");
+    if (problem != NULL)
+        return memory_format("%.*s", SLICE_PRINT(ask_text(problem, "detail")));
+    return memory_format("%.*s", SLICE_PRINT(doing.size > 0 ? doing : next));
+}
+
+/* Looks once; prints what is new since the state before. */
+static bool look_at(const struct json *answer, const struct setup_tenant *tenant, char **before,
+                    int64_t started_ms)
+{
+    const struct json *certificate = told_certificate(answer, tenant->host);
+    bool served = certificate != NULL && is_served(certificate);
+    char *state = state_of(certificate, served);
+    if (*before == NULL || strcmp(*before, state) != 0) {
+        char *first = memory_format("  %5.1f s  ", (double)(clock_mono_ms() - started_ms) / 1000);
+        char *text = memory_format("%s: %s", tenant->host, state);
+        terminal_wrap(first, (unsigned)strlen(first), text, terminal_columns());
+        free(first);
+        free(text);
+        fflush(stdout);
+        free(*before);
+        *before = state;
+    } else {
+        free(state);
+    }
+    return served;
+}
+
+bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
+{
+    const char *socket = plan->whole.configuration->admin_socket;
+    int64_t started_ms = clock_mono_ms();
+    char **states = memory_new((plan->tenant_count + 1) * sizeof(*states));
+    size_t served;
+    bool in_time;
+    puts("\nwaiting for certificates:");
+    do {
+        struct error_text why;
+        unsigned status = 0;
+        struct json *answer = admin_request(socket, "GET", "/v1/certificates", NULL, &status, &why);
+        served = 0;
+        for (size_t i = 0; i < plan->tenant_count; i++)
+            served += plan->tenants[i].host == NULL ||
+                      plan->whole.configuration->haproxy.https_count == 0 ||
+                      (answer != NULL && status == 200 &&
+                       look_at(answer, &plan->tenants[i], &states[i], started_ms));
+        json_free(answer);
+        in_time = clock_mono_ms() - started_ms < (int64_t)wait_s * 1000;
+        if (served < plan->tenant_count && in_time)
+            sleep_ms(POLL_MS);
+    } while (served < plan->tenant_count && in_time);
+    if (served < plan->tenant_count)
+        terminal_complain("not all certificates are served after %u s; the daemon goes on trying "
+                          "(`owui-spoa certs` tells how it goes)",
+                          wait_s);
+    memory_free_texts(states, plan->tenant_count);
+    return served == plan->tenant_count;
+}
+
+/* -- What a browser would do ------------------------------------------------------------------- */
+
+/* One probe at a time, so the answer is written down here. */
+struct trial {
+    struct main_loop *loop;
+    struct http_client *client;
+    enum { NO_ANSWER = -1 } none;
+    int result;
+    int status;
+    char failure[160];
+    char location[300];
+    struct crypto_certificate certificate;
+    bool certified;
+};
+
+static void on_probed(void *context, const struct http_probe_answer *answer)
+{
+    struct trial *trial = context;
+    trial->result = answer->result;
+    trial->status = answer->status;
+    snprintf(trial->failure, sizeof(trial->failure), "%s",
+             answer->failure != NULL ? answer->failure : "");
+    snprintf(trial->location, sizeof(trial->location), "%.*s", SLICE_PRINT(answer->location));
+    if (answer->certificate.size > 0)
+        trial->certified =
+            crypto_certificate_read(answer->certificate, &trial->certificate, NULL) == ERROR_OK;
+    main_loop_stop(trial->loop);
+}
+
+static void forget(struct trial *trial)
+{
+    if (trial->certified)
+        crypto_certificate_free(&trial->certificate);
+    trial->certified = false;
+}
+
+/* The answer is in the trial afterwards. */
+static void try(struct trial *trial, const struct http_probe *probe)
+{
+    forget(trial);
+    trial->result = NO_ANSWER;
+    trial->status = 0;
+    snprintf(trial->failure, sizeof(trial->failure), "there is no memory for it");
+    if (http_client_probe(trial->client, probe, on_probed, trial) != NULL)
+        main_loop_run(trial->loop);
+}
+
+static bool row(const char *what, bool good, const char *detail)
+{
+    char *first = memory_format("    %-10s %-4s ", what, good ? "ok" : "BAD");
+    terminal_wrap(first, (unsigned)strlen(first), detail, terminal_columns());
+    free(first);
+    return good;
+}
+
+/* Why there was no answer. TLS has few words for it. */
+static const char *failure_of(const struct trial *trial)
+{
+    return strstr(trial->failure, "unrecognized name") != NULL
+               ? "HAProxy has no certificate for this name yet"
+               : trial->failure;
+}
+
+/* Returns whether the bind is well, with what there is to tell of it, or of what is wrong. */
+typedef bool look_fn(struct trial *trial, const char *host, const char *address,
+                     char detail[DETAIL_SIZE]);
+
+static bool http_is_well(struct trial *trial, const char *host, const char *address,
+                         char detail[DETAIL_SIZE])
+{
+    const struct http_probe probe = {.host = host, .connect_to = address, .path = "/"};
+    try(trial, &probe);
+    bool good =
+        trial->status == 308 && slice_starts_with(slice_of(trial->location), SLICE("https://"));
+    if (trial->result != HTTP_PROBE_ANSWERED)
+        snprintf(detail, DETAIL_SIZE, "%s: %s", address, trial->failure);
+    else if (good)
+        snprintf(detail, DETAIL_SIZE, "goes to %s", trial->location);
+    else
+        snprintf(detail, DETAIL_SIZE, "%s: %d, and not a redirect to https", address,
+                 trial->status);
+    return good;
+}
+
+static bool certificate_is_well(struct trial *trial, const char *host, const char *address,
+                                char detail[DETAIL_SIZE])
+{
+    char day[32];
+    struct tm end;
+    const struct http_probe probe = {.host = host, .connect_to = address};
+    try(trial, &probe);
+    if (!trial->certified) {
+        snprintf(detail, DETAIL_SIZE, "%s: none is shown: %s", address, failure_of(trial));
+        return false;
+    }
+    time_t not_after = (time_t)trial->certificate.not_after_s;
+    strftime(day, sizeof(day), "%Y-%m-%d", gmtime_r(&not_after, &end));
+    bool covers = crypto_certificate_covers(&trial->certificate, host);
+    bool valid = trial->certificate.not_after_s > clock_wall_s();
+    bool good = covers && valid;
+    snprintf(detail, DETAIL_SIZE, "%s%scertificate by \"%s\", until %s%s", good ? "" : address,
+             good ? "" : ": ", trial->certificate.issuer, day,
+             !covers  ? ", for another name"
+             : !valid ? ", which is over"
+                      : "");
+    return good;
+}
+
+/* One bind after the other, until one is not well. */
+static bool look_at_binds(struct trial *trial, const char *what, look_fn *look, const char *host,
+                          char *const *addresses)
+{
+    char detail[DETAIL_SIZE] = "";
+    bool good = true;
+    for (size_t i = 0; addresses[i] != NULL && good; i++)
+        good = look(trial, host, addresses[i], detail);
+    return row(what, good, detail);
+}
+
+static bool look_at_https(struct trial *trial, const struct setup_tenant *tenant,
+                          const char *address)
+{
+    char detail[512];
+    const struct http_probe probe = {
+        .host = tenant->host, .connect_to = address, .path = "/health", .tls = true};
+    try(trial, &probe);
+    bool good = trial->status == 200;
+    if (good)
+        snprintf(detail, sizeof(detail), "/health of %s says 200", tenant->upstream);
+    else if (trial->result != HTTP_PROBE_ANSWERED)
+        snprintf(detail, sizeof(detail), "%s", failure_of(trial));
+    else
+        snprintf(detail, sizeof(detail), "%d: is Open WebUI running at %s?", trial->status,
+                 tenant->upstream);
+    return row("https", good, detail);
+}
+
+static bool look_at_websocket(struct trial *trial, const struct setup_tenant *tenant,
+                              const char *address)
+{
+    char detail[512];
+    const char *host = tenant->host;
+    char *origin = memory_format("https://%s", host);
+    const struct http_probe probe = {.host = host,
+                                     .connect_to = address,
+                                     .path = "/ws/socket.io/?EIO=4&transport=websocket",
+                                     .tls = true,
+                                     .websocket_origin = origin};
+    try(trial, &probe);
+    bool good = trial->status == STATUS_SWITCHING;
+    if (good)
+        snprintf(detail, sizeof(detail), "opens, from pages of %s", origin);
+    else if (trial->result != HTTP_PROBE_ANSWERED)
+        snprintf(detail, sizeof(detail), "%s", failure_of(trial));
+    else if (trial->status >= 500)
+        snprintf(detail, sizeof(detail), "%d: is Open WebUI running at %s?", trial->status,
+                 tenant->upstream);
+    else
+        snprintf(detail, sizeof(detail),
+                 "%d: chats would not answer; CORS_ALLOW_ORIGIN has to be %s", trial->status,
+                 origin);
+    free(origin);
+    return row("WebSocket", good, detail);
+}
+
+/* Open WebUI echoes no header, so the daemon is asked what it sends with the request of a client
+ * that claims to be another one. */
+static bool look_at_headers(const struct setup_plan *plan, const char *host, const char *scheme)
+{
+    static const char CLIENT[] = "203.0.113.7";
+    struct error_text why = {""};
+    unsigned status = 0;
+    struct json *body = json_new_object(), *lies = json_new_array();
+    char *url = memory_format("%s://%s/", scheme, host);
+    json_put_text(body, "url", slice_of(url));
+    json_put_text(body, "from", slice_of(CLIENT));
+    json_append_text(lies, SLICE("X-Forwarded-For: 198.51.100.66"));
+    json_append_text(lies, SLICE("X-Forwarded-Proto: gopher"));
+    json_put(body, "headers", lies);
+    struct json *answer = admin_request(plan->whole.configuration->admin_socket, "POST",
+                                        "/v1/explain", body, &status, &why);
+    const struct json *set = json_get(json_get(answer, "headers"), "set");
+    struct slice decision = ask_text(answer, "decision");
+    bool good = slice_equal(ask_text(set, "X-Forwarded-For"), slice_of(CLIENT)) &&
+                slice_equal(ask_text(set, "X-Forwarded-Proto"), slice_of(scheme));
+    char *detail =
+        good ? memory_format("X-Forwarded-Proto %s, X-Forwarded-For with the client's address "
+                             "alone, whatever a client claims (owui-spoa explain %s)",
+                             scheme, url)
+        : answer == NULL
+            ? memory_format("%s", why.text)
+            : memory_format("not as they are to be (%.*s): owui-spoa explain --from %s %s",
+                            SLICE_PRINT(decision), CLIENT, url);
+    row("headers", good, detail);
+    free(detail);
+    free(url);
+    json_free(answer);
+    json_free(body);
+    return good;
+}
+
+static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
+                           const struct setup_tenant *tenant, char *const *http, char *const *https)
+{
+    bool good = true;
+    printf("\n  %s\n", tenant->host);
+    if (http[0] != NULL && https[0] != NULL)
+        good &= look_at_binds(trial, "http", http_is_well, tenant->host, http);
+    if (https[0] != NULL) {
+        good &= look_at_binds(trial, "TLS", certificate_is_well, tenant->host, https);
+        good &= look_at_https(trial, tenant, https[0]);
+        good &= look_at_websocket(trial, tenant, https[0]);
+    }
+    good &= look_at_headers(plan, tenant->host, https[0] != NULL ? "https" : "http");
+    return good;
+}
+
+bool setup_look(const struct setup_plan *plan)
+{
+    const struct hap_config *haproxy = &plan->whole.configuration->haproxy;
+    const struct http_client_settings settings = {.timeout_ms = TRY_MS, .connect_ms = TRY_MS};
+    struct error_text why = {"there is no memory for it"};
+    struct trial trial = {.loop = main_loop_new(&why)};
+    bool good = trial.loop != NULL;
+    if (good)
+        trial.client = http_client_new(trial.loop, &settings, &why);
+    good = good && trial.client != NULL;
+    if (!good)
+        terminal_complain("%s", why.text);
+    char **http = loopbacks_of_binds(haproxy->http, haproxy->http_count);
+    char **https = loopbacks_of_binds(haproxy->https, haproxy->https_count);
+    if (good)
+        puts("\nwhat works:");
+    for (size_t i = 0; i < plan->tenant_count && trial.client != NULL; i++)
+        if (plan->tenants[i].host != NULL)
+            good &= look_at_tenant(plan, &trial, &plan->tenants[i], http, https);
+    forget(&trial);
+    loopbacks_free(http);
+    loopbacks_free(https);
+    http_client_free(trial.client);
+    main_loop_free(trial.loop);
+    return good;
+}

@@ -1,0 +1,240 @@
+/* Folders, HAProxy's own look at its files, and the two services: see setup.h. */
+#include "core/file_path.h"
+
+#include "cli/terminal.h"
+#include "core/memory.h"
+#include "doctor/doctor.h"
+#include "setup.h"
+#include "setup_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *crt_dir(const struct setup_plan *plan)
+{
+    const char *folder = plan->whole.configuration->haproxy.crt_dir;
+    return folder != NULL ? folder : "/etc/haproxy/certs";
+}
+
+/* As packaging/systemd/owui-spoa.tmpfiles.conf has it. */
+enum error setup_folders(const struct setup_plan *plan, struct error_text *why)
+{
+    char *staging = memory_format("%s.staging", crt_dir(plan));
+    enum error error = setup_folder(crt_dir(plan), 02750, "owui-spoa", "haproxy", why);
+    if (error == ERROR_OK)
+        error = setup_folder(staging, 0700, "owui-spoa", "owui-spoa", why);
+    free(staging);
+    if (error == ERROR_OK)
+        error = setup_folder(plan->whole.configuration->tenants_dir, 02770, NULL, "owui-spoa", why);
+    for (size_t i = 0; i < plan->whole.configuration->listen_count && error == ERROR_OK; i++) {
+        const char *address = plan->whole.configuration->listen[i];
+        if (!slice_starts_with(slice_of(address), SLICE("unix:/")))
+            continue;
+        char *folder = memory_copy_text(file_path_folder(address + 5));
+        error = setup_folder(folder, 02750, "owui-spoa", "haproxy", why);
+        free(folder);
+    }
+    return error;
+}
+
+/* -- HAProxy's look ---------------------------------------------------------------------------- */
+
+static bool write_draft(const char *path, const char *text)
+{
+    FILE *out = fopen(path, "we");
+    if (out == NULL)
+        return false;
+    bool good = fputs(text, out) >= 0;
+    return fclose(out) == 0 && good;
+}
+
+/* What a program said stays as it said it. */
+static void tell_failure(const char *what, const char *output)
+{
+    size_t size = strlen(output);
+    terminal_complain("%s:", what);
+    fputs(output, stderr);
+    if (size > 0 && output[size - 1] != '\n')
+        fputc('\n', stderr);
+}
+
+/* What an old HAProxy says is that it does not know a word. */
+static void tell_version(void)
+{
+    static const char VERSION[] = "version ";
+    const char *const command[] = {"haproxy", "-v", NULL};
+    char *output = NULL;
+    const char *found =
+        setup_run(command, &output) == 0 && output != NULL ? strstr(output, VERSION) : NULL;
+    if (found != NULL) {
+        struct slice version = slice_of(found + sizeof(VERSION) - 1);
+        version = slice_head(version, strcspn(version.data, " -\n"));
+        const struct haproxy_fault *fault = doctor_haproxy_fault(version);
+        if (fault != NULL)
+            terminal_complain("HAProxy %.*s %s: %s", SLICE_PRINT(version), fault->what, fault->fix);
+    }
+    free(output);
+}
+
+static bool check_drafts(const struct setup_plan *plan, const char *folder)
+{
+    /* But for the places of the SPOE file, and of the certificates when they have none yet. */
+    struct hap_config config = plan->whole.configuration->haproxy;
+    struct error_text why;
+    struct stat folder_status;
+    char *haproxy_path = memory_format("%s/haproxy.cfg", folder);
+    char *spoe_path = memory_format("%s/owui.spoe.cfg", folder);
+    const char *previous = plan->files.items[plan->haproxy_file].previous;
+    const char *const command[] = {"haproxy", "-c", "-f", haproxy_path, NULL};
+    char *output = NULL;
+    char *certificates = memory_format("%s/certs", folder);
+    config.spoe_path = spoe_path;
+    if ((stat(crt_dir(plan), &folder_status) != 0 || !S_ISDIR(folder_status.st_mode)) &&
+        mkdir(certificates, 0700) == 0)
+        config.crt_dir = certificates;
+    char *text =
+        hap_config_write(&config, HAP_ANY, previous != NULL ? slice_of(previous) : SLICE(""), &why);
+    bool good = text != NULL && write_draft(haproxy_path, text) &&
+                write_draft(spoe_path, plan->files.items[plan->spoe_file].text);
+    int status = good ? setup_run(command, &output) : -1;
+    if (text == NULL)
+        terminal_complain("%s", why.text);
+    else if (!good)
+        terminal_complain("what HAProxy is to check cannot be written to %s: %s", folder,
+                          strerror(errno));
+    else if (status == SETUP_NOT_FOUND)
+        terminal_complain("there is no haproxy on this machine: apt-get install haproxy");
+    else if (status != 0) {
+        tell_failure("HAProxy does not take its configuration", output != NULL ? output : "");
+        tell_version();
+    }
+    unlink(haproxy_path);
+    unlink(spoe_path);
+    rmdir(certificates);
+    free(certificates);
+    free(output);
+    free(text);
+    free(haproxy_path);
+    free(spoe_path);
+    return status == 0;
+}
+
+bool setup_haproxy_check(const struct setup_plan *plan)
+{
+    char folder[] = "/tmp/owui-setup.XXXXXX";
+    if (mkdtemp(folder) == NULL) {
+        perror("owui-spoa: mkdtemp");
+        return false;
+    }
+    bool good = check_drafts(plan, folder);
+    rmdir(folder);
+    return good;
+}
+
+/* -- Services ---------------------------------------------------------------------------------- */
+
+bool setup_has_systemd(void)
+{
+    struct stat status;
+    return lstat("/run/systemd/system", &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Runs a command, or only prints it. */
+static bool perform(const char *const *command, bool dry_run)
+{
+    char *text = setup_command_text(command);
+    char *output = NULL;
+    printf("  %s\n", text);
+    int status = dry_run ? 0 : setup_run(command, &output);
+    if (status != 0) {
+        char *what = memory_format("%s failed (%d)", text, status);
+        tell_failure(what, output != NULL ? output : "");
+        free(what);
+    }
+    free(output);
+    free(text);
+    return status == 0;
+}
+
+/* The last lines of a service's log, where a start that failed tells its reason. */
+static void tell_log(const char *unit)
+{
+    const char *const command[] = {"journalctl", "--no-pager", "-q", "-n", "12", "-u", unit, NULL};
+    char *output = NULL;
+    if (setup_run(command, &output) == 0 && output != NULL)
+        fputs(output, stderr);
+    terminal_complain("%s does not start", unit);
+    free(output);
+}
+
+static bool start(const char *how, const char *unit, bool dry_run)
+{
+    const char *const enable[] = {"systemctl", "enable", "--quiet", unit, NULL};
+    const char *const begin[] = {"systemctl", how, unit, NULL};
+    if (!perform(enable, dry_run))
+        return false;
+    if (perform(begin, dry_run))
+        return true;
+    tell_log(unit);
+    return false;
+}
+
+/* What was served before is not served now. */
+static void tell_way_back(const struct setup_file *haproxy)
+{
+    if (haproxy->kept == NULL)
+        return;
+    terminal_complain("when that is mended, run the same command again; back to what was there:");
+    fprintf(stderr, "  cp -p %s %s\n  systemctl restart haproxy.service\n", haproxy->kept,
+            haproxy->path);
+}
+
+/* How to start both where no systemd runs: in a container, by another supervisor. */
+static void tell_how(const struct setup_plan *plan)
+{
+    const struct hap_config *haproxy = &plan->whole.configuration->haproxy;
+    printf("\nThere is no systemd here. Start, under your supervisor, as the user owui-spoa\n"
+           "with the group %s:\n"
+           "  owui-spoa run -c %s\n"
+           "and, as root:\n"
+           "  haproxy -W -f %s/haproxy.cfg\n"
+           "Then run the same command again: it tells what works.\n",
+           haproxy->group != NULL ? haproxy->group : "haproxy", plan->whole.configuration->path,
+           plan->folder);
+}
+
+bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish)
+{
+    const struct setup_file *files = plan->files.items;
+    bool haproxy_changes = setup_file_changes(&files[plan->haproxy_file]) ||
+                           setup_file_changes(&files[plan->spoe_file]);
+    if (!setup_has_systemd()) {
+        tell_how(plan);
+        return true;
+    }
+    /* A global file that gets an "acme" section takes a start; other changes are seen by
+     * themselves. */
+    bool agent_changes = setup_file_changes(&files[plan->global_file]);
+    const char *agent = agent_changes || setup_agent_is_behind(plan) ? "restart" : "start";
+    const char *haproxy = haproxy_changes && !plan->haproxy_was_ours         ? "restart"
+                          : haproxy_changes || setup_haproxy_is_behind(plan) ? "reload-or-restart"
+                                                                             : "start";
+    puts(wish->dry_run ? "\nwould be run:" : "\nstarting:");
+    /* HAProxy first: the agent begins with an order, whose challenge comes in through HAProxy. */
+    if (!start(haproxy, "haproxy.service", wish->dry_run)) {
+        tell_way_back(&files[plan->haproxy_file]);
+        return false;
+    }
+    return start(agent, "owui-spoa.service", wish->dry_run);
+}
+
+void setup_reload_haproxy(void)
+{
+    const char *const command[] = {"systemctl", "reload", "haproxy.service", NULL};
+    if (setup_has_systemd())
+        (void)!perform(command, false); /* tells by itself */
+}

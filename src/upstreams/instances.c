@@ -1,0 +1,210 @@
+/* Which labels have an instance: see instances.h. */
+#include "upstreams/instances.h"
+
+#include "agent/instance.h"
+#include "core/clock.h"
+#include "core/memory.h"
+
+#include <search.h>
+#include <stdlib.h>
+
+struct label_entry {
+    char *key; /* "TENANT/LABEL", the instance's name */
+    char *parent;
+    char *label;
+    int64_t expires_ms;
+    bool in_force; /* the registry has it */
+    struct label_entry *next;
+};
+
+struct instances {
+    struct route_registry *registry;
+    struct resolver *resolver;
+    const struct settings *settings;
+    void *tree; /* entries by key */
+    struct label_entry *entries;
+    size_t in_force_count;
+};
+
+struct instances *instances_new(struct route_registry *registry, struct resolver *resolver)
+{
+    struct instances *instances = memory_new(sizeof(*instances));
+    instances->registry = registry;
+    instances->resolver = resolver;
+    return instances;
+}
+
+static void entry_free(struct label_entry *entry)
+{
+    free(entry->key);
+    free(entry->parent);
+    free(entry->label);
+    free(entry);
+}
+
+static void leave_in_place(void *entry)
+{
+    (void)entry;
+}
+
+void instances_free(struct instances *instances)
+{
+    if (instances == NULL)
+        return;
+    tdestroy(instances->tree, leave_in_place);
+    while (instances->entries != NULL) {
+        struct label_entry *entry = instances->entries;
+        instances->entries = entry->next;
+        entry_free(entry);
+    }
+    free(instances);
+}
+
+void instances_set_settings(struct instances *instances, const struct settings *settings)
+{
+    instances->settings = settings;
+}
+
+size_t instances_count(const struct instances *instances)
+{
+    return instances->in_force_count;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return strcmp(((const struct label_entry *)a)->key, ((const struct label_entry *)b)->key);
+}
+
+/* What should become of an entry. */
+enum fate { FATE_KEEP, FATE_WAIT, FATE_DROP };
+
+static enum fate find_address(const struct instances *instances, const char *host,
+                              struct ip *address)
+{
+    if (ip_parse(slice_of(host), address))
+        return settings_upstream_allowed(instances->settings, address) ? FATE_KEEP : FATE_DROP;
+    switch (resolver_find(instances->resolver, host, address)) {
+    case RESOLVER_KNOWN: return FATE_KEEP;
+    case RESOLVER_PENDING: return FATE_WAIT;
+    case RESOLVER_FAILED: break;
+    }
+    return FATE_DROP;
+}
+
+static bool is_up_to_date(const struct tenant *instance, const struct tenant *parent,
+                          struct slice label, const struct ip *address)
+{
+    return instance != NULL && ip_equal(&instance->upstream.address, address) &&
+           instance_is_of(instance, parent, label);
+}
+
+/* Another list has one line that is another one, and all the others' instances stay as they are.
+ * Whose instance it is is looked at by this thread alone, though loops see the instance. */
+static void move_to(const struct tenant *instance, const struct tenant *parent)
+{
+    ((struct tenant *)(uintptr_t)instance)->instance_of = parent;
+}
+
+static void take_out(struct instances *instances, struct label_entry *entry)
+{
+    if (!entry->in_force)
+        return;
+    route_registry_remove(instances->registry, slice_of(entry->key));
+    entry->in_force = false;
+    instances->in_force_count--;
+}
+
+/* `*changed` is set when the registry was. */
+static enum fate settle(struct instances *instances, struct label_entry *entry, bool *changed)
+{
+    const struct tenant *parent = route_registry_find(instances->registry, slice_of(entry->parent));
+    if (parent == NULL || parent->backend != NULL || !parent->upstream.per_label)
+        return FATE_DROP;
+    char *host = instance_host(parent, slice_of(entry->label));
+    struct ip address;
+    enum fate fate = host != NULL ? find_address(instances, host, &address) : FATE_DROP;
+    const struct tenant *before =
+        entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
+    if (fate == FATE_KEEP && is_up_to_date(before, parent, slice_of(entry->label), &address)) {
+        move_to(before, parent);
+    } else if (fate == FATE_KEEP) {
+        struct tenant *fresh = instance_new(parent, slice_of(entry->label), host, &address, NULL);
+        if (fresh != NULL) {
+            route_registry_put(instances->registry, fresh, NULL, NULL);
+            instances->in_force_count += !entry->in_force;
+            entry->in_force = true;
+            *changed = true;
+        } else {
+            fate = FATE_DROP;
+        }
+    }
+    if (fate == FATE_WAIT && entry->in_force) {
+        take_out(instances, entry);
+        *changed = true;
+    }
+    free(host);
+    return fate;
+}
+
+bool instances_settle(struct instances *instances)
+{
+    bool changed = false;
+    int64_t now_ms = clock_mono_ms();
+    struct label_entry **link = &instances->entries;
+    while (*link != NULL) {
+        struct label_entry *entry = *link;
+        if (now_ms < entry->expires_ms && settle(instances, entry, &changed) != FATE_DROP) {
+            link = &entry->next;
+            continue;
+        }
+        changed |= entry->in_force;
+        take_out(instances, entry);
+        *link = entry->next;
+        tdelete(entry, &instances->tree, compare_entries);
+        entry_free(entry);
+    }
+    return changed;
+}
+
+static size_t count_of(const struct instances *instances, const char *parent)
+{
+    size_t count = 0;
+    for (const struct label_entry *entry = instances->entries; entry != NULL; entry = entry->next)
+        count += slice_equal(slice_of(entry->parent), slice_of(parent));
+    return count;
+}
+
+/* The labels of a list are as many as its owner wants, and not as many as clients make up. */
+static bool has_list(const struct instances *instances, const char *parent)
+{
+    const struct tenant *tenant = route_registry_find(instances->registry, slice_of(parent));
+    return tenant != NULL && tenant->labels != NULL;
+}
+
+bool instances_want(struct instances *instances, const struct label_request *request)
+{
+    bool changed = false;
+    struct label_entry *entry = memory_new(sizeof(*entry));
+    entry->key = memory_format("%s/%s", request->tenant, request->label);
+    if (tfind(entry, &instances->tree, compare_entries) != NULL) {
+        entry_free(entry);
+        return false;
+    }
+    entry->parent = memory_copy_text(slice_of(request->tenant));
+    entry->label = memory_copy_text(slice_of(request->label));
+    entry->expires_ms = clock_mono_ms() + INSTANCE_LIFE_MS;
+    if (!has_list(instances, request->tenant) &&
+        count_of(instances, request->tenant) >= INSTANCES_PER_TENANT) {
+        entry_free(entry);
+        return false;
+    }
+    if (settle(instances, entry, &changed) == FATE_DROP) {
+        entry_free(entry);
+        return changed;
+    }
+    if (tsearch(entry, &instances->tree, compare_entries) == NULL)
+        abort(); /* out of memory */
+    entry->next = instances->entries;
+    instances->entries = entry;
+    return changed;
+}

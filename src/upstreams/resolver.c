@@ -1,0 +1,368 @@
+/* Addresses of upstreams that are given by name: see resolver.h. Answers may come before the call
+ * that asked has returned.
+ */
+#include "upstreams/resolver.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "dns/dns_client.h"
+
+#include <search.h>
+#include <stdlib.h>
+
+enum {
+    MAX_IN_FLIGHT = 64,
+    QUESTION_TRY_MS = 1000,
+    QUESTION_TRIES = 3,
+    SWEEP_MS = 1000, /* how often names whose time is up are looked for */
+};
+
+struct name {
+    struct resolver *resolver;
+    char *text;
+    struct ip address; /* IP_NONE: none so far */
+    int64_t due_ms;
+    bool answered; /* well or not */
+    bool failing;  /* the last answer was no good, and that has been told */
+    bool in_flight;
+    bool queued;
+    bool used;      /* asked for since the last resolver_forget_unused() */
+    bool forgotten; /* freed when its answer comes */
+    struct name *next;
+    struct name *next_queued;
+};
+
+struct resolver {
+    struct main_loop *main_loop;
+    struct resolver_events events;
+    unsigned interval_s;
+    char **nameservers; /* none: the system's */
+    size_t nameserver_count;
+    struct dns_client *client; /* NULL while it is being replaced */
+    struct main_timer *sweep_timer;
+    void *tree; /* names by text */
+    struct name *names;
+    struct name *queue_head;
+    struct name *queue_tail;
+    size_t in_flight;
+    size_t pending;
+};
+
+/* -- Questions and answers -------------------------------------------------------------------- */
+
+static void name_free(struct name *name)
+{
+    free(name->text);
+    free(name);
+}
+
+/* IPv4 is what Open WebUI listens on unless told. A machine that has no IPv4 has no way to it,
+ * though the name has such an address for others. */
+bool resolver_prefers(const struct ip *ip, const struct ip *other)
+{
+    if (other->family == IP_NONE)
+        return true;
+    if (ip->family == other->family)
+        return memcmp(ip->bytes, other->bytes, sizeof(ip->bytes)) < 0;
+    bool has_route = ip_has_route(ip);
+    return has_route != ip_has_route(other) ? has_route : ip->family < other->family;
+}
+
+/* Chooses among the answers; `*ttl_s` is the shortest of all. False when none may be used. */
+static bool choose(const struct name *name, const struct dns_addresses *answers, struct ip *chosen,
+                   int *ttl_s)
+{
+    const struct resolver_events *events = &name->resolver->events;
+    *chosen = (struct ip){0};
+    *ttl_s = INT32_MAX;
+    for (size_t i = 0; i < answers->count; i++) {
+        const struct ip *address = &answers->items[i].ip;
+        if (!events->is_allowed(events->context, address))
+            continue;
+        if (answers->items[i].ttl_s < *ttl_s)
+            *ttl_s = answers->items[i].ttl_s;
+        bool is_chosen = chosen->family != IP_NONE && ip_equal(chosen, &name->address);
+        if (ip_equal(address, &name->address) || (!is_chosen && resolver_prefers(address, chosen)))
+            *chosen = *address;
+    }
+    return chosen->family != IP_NONE;
+}
+
+static void start_queued(struct resolver *resolver);
+
+static void take_failure(struct name *name, const char *reason, bool is_first)
+{
+    const struct resolver_events *events = &name->resolver->events;
+    bool has_address = name->address.family != IP_NONE;
+    name->due_ms = clock_mono_ms() + (has_address ? RESOLVE_MIN_S : RESOLVE_NEGATIVE_S) * 1000;
+    if (!name->failing)
+        events->on_failure(events->context, name->text, reason, &name->address);
+    name->failing = true;
+    if (is_first)
+        events->on_change(events->context, name->text);
+}
+
+static void take_success(struct name *name, const struct ip *address, int ttl_s)
+{
+    const struct resolver_events *events = &name->resolver->events;
+    int64_t keep_s = ttl_s;
+    if (keep_s > name->resolver->interval_s)
+        keep_s = name->resolver->interval_s;
+    if (keep_s < RESOLVE_MIN_S)
+        keep_s = RESOLVE_MIN_S;
+    name->due_ms = clock_mono_ms() + keep_s * 1000;
+    name->failing = false;
+    if (ip_equal(address, &name->address))
+        return;
+    name->address = *address;
+    events->on_change(events->context, name->text);
+}
+
+static void on_answer(void *context, const struct dns_addresses *answers)
+{
+    struct name *name = context;
+    struct resolver *resolver = name->resolver;
+    struct ip address = {0};
+    int ttl_s;
+
+    name->in_flight = false;
+    resolver->in_flight--;
+    if (name->forgotten) {
+        if (!name->answered)
+            resolver->pending--;
+        name_free(name);
+        return;
+    }
+    if (answers->status == DNS_CANCELLED)
+        return; /* others are to be asked: the name is asked for again */
+    bool is_first = !name->answered;
+    name->answered = true;
+    if (is_first)
+        resolver->pending--;
+    if (answers->status != DNS_FOUND)
+        take_failure(name, answers->reason, is_first);
+    else if (!choose(name, answers, &address, &ttl_s))
+        take_failure(name, "none of its addresses is in upstream_allow", is_first);
+    else
+        take_success(name, &address, ttl_s);
+    start_queued(resolver);
+}
+
+static void ask(struct name *name)
+{
+    name->in_flight = true;
+    name->resolver->in_flight++;
+    dns_client_addresses(name->resolver->client, name->text, DNS_ANY_FAMILY, on_answer, name);
+}
+
+static void enqueue(struct name *name)
+{
+    struct resolver *resolver = name->resolver;
+    if (name->queued || name->in_flight)
+        return;
+    name->queued = true;
+    name->next_queued = NULL;
+    if (resolver->queue_tail != NULL)
+        resolver->queue_tail->next_queued = name;
+    else
+        resolver->queue_head = name;
+    resolver->queue_tail = name;
+}
+
+/* Answers that come at once call this again; the queue is then shorter, and the depth is bounded by
+ * the questions in flight. */
+static void start_queued(struct resolver *resolver)
+{
+    while (resolver->client != NULL && resolver->queue_head != NULL &&
+           resolver->in_flight < MAX_IN_FLIGHT) {
+        struct name *name = resolver->queue_head;
+        resolver->queue_head = name->next_queued;
+        if (resolver->queue_head == NULL)
+            resolver->queue_tail = NULL;
+        name->queued = false;
+        if (name->forgotten) {
+            if (!name->answered)
+                resolver->pending--;
+            name_free(name);
+            continue;
+        }
+        ask(name);
+    }
+}
+
+static void on_sweep(void *context)
+{
+    struct resolver *resolver = context;
+    int64_t now_ms = clock_mono_ms();
+    for (struct name *name = resolver->names; name != NULL; name = name->next)
+        if (name->answered && now_ms >= name->due_ms)
+            enqueue(name);
+    start_queued(resolver);
+}
+
+/* -- Names ------------------------------------------------------------------------------------ */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+}
+
+static struct name *name_new(struct resolver *resolver, const char *text)
+{
+    struct name *name = memory_new(sizeof(*name));
+    name->resolver = resolver;
+    name->text = memory_copy_text(slice_of(text));
+    name->next = resolver->names;
+    resolver->names = name;
+    resolver->pending++;
+    if (tsearch(name, &resolver->tree, compare_names) == NULL)
+        abort(); /* out of memory */
+    return name;
+}
+
+enum resolver_answer resolver_find(struct resolver *resolver, const char *text, struct ip *address)
+{
+    struct name key = {.text = memory_copy_text(slice_of(text))};
+    void *const *found = tfind(&key, &resolver->tree, compare_names);
+    free(key.text);
+
+    struct name *name = found != NULL ? *found : name_new(resolver, text);
+    name->used = true;
+    if (found == NULL) {
+        enqueue(name);
+        start_queued(resolver);
+    }
+    if (!name->answered)
+        return RESOLVER_PENDING;
+    /* The list of addresses may have been narrowed since the answer came. */
+    if (name->address.family == IP_NONE ||
+        !resolver->events.is_allowed(resolver->events.context, &name->address))
+        return RESOLVER_FAILED;
+    *address = name->address;
+    return RESOLVER_KNOWN;
+}
+
+size_t resolver_pending(const struct resolver *resolver)
+{
+    return resolver->pending;
+}
+
+static void forget(struct resolver *resolver, struct name *name)
+{
+    tdelete(name, &resolver->tree, compare_names);
+    if (name->in_flight || name->queued) {
+        name->forgotten = true;
+        return;
+    }
+    if (!name->answered)
+        resolver->pending--;
+    name_free(name);
+}
+
+void resolver_forget_unused(struct resolver *resolver)
+{
+    struct name **link = &resolver->names;
+    while (*link != NULL) {
+        struct name *name = *link;
+        if (name->used) {
+            name->used = false;
+            link = &name->next;
+            continue;
+        }
+        *link = name->next;
+        forget(resolver, name);
+    }
+}
+
+static void close_client(struct resolver *resolver)
+{
+    struct dns_client *client = resolver->client;
+    resolver->client = NULL; /* so that nothing is asked from within the callbacks */
+    dns_client_free(client);
+}
+
+enum error resolver_restart(struct resolver *resolver, struct error_text *text)
+{
+    const struct dns_client_settings settings = {
+        .nameservers = (const char *const *)resolver->nameservers,
+        .nameserver_count = resolver->nameserver_count,
+        .try_ms = QUESTION_TRY_MS,
+        .tries = QUESTION_TRIES,
+    };
+    close_client(resolver);
+    for (struct name *name = resolver->names; name != NULL; name = name->next)
+        enqueue(name);
+    resolver->client = dns_client_new(resolver->main_loop, &settings, text);
+    start_queued(resolver);
+    return resolver->client != NULL ? ERROR_OK : ERROR_INVALID;
+}
+
+static bool same_nameservers(const struct resolver *resolver,
+                             const struct resolver_options *options)
+{
+    if (resolver->nameserver_count != options->nameserver_count)
+        return false;
+    for (size_t i = 0; i < options->nameserver_count; i++)
+        if (strcmp(resolver->nameservers[i], options->nameservers[i]) != 0)
+            return false;
+    return true;
+}
+
+static void free_nameservers(struct resolver *resolver)
+{
+    memory_free_texts(resolver->nameservers, resolver->nameserver_count);
+    resolver->nameservers = NULL;
+    resolver->nameserver_count = 0;
+}
+
+enum error resolver_configure(struct resolver *resolver, const struct resolver_options *options,
+                              struct error_text *text)
+{
+    resolver->interval_s = options->interval_s;
+    if (resolver->client != NULL && same_nameservers(resolver, options))
+        return ERROR_OK;
+    free_nameservers(resolver);
+    resolver->nameserver_count = options->nameserver_count;
+    resolver->nameservers = memory_new(options->nameserver_count * sizeof(char *));
+    for (size_t i = 0; i < options->nameserver_count; i++)
+        resolver->nameservers[i] = memory_copy_text(slice_of(options->nameservers[i]));
+    return resolver_restart(resolver, text);
+}
+
+struct resolver *resolver_new(struct main_loop *main_loop, const struct resolver_events *events)
+{
+    struct resolver *resolver = memory_new(sizeof(*resolver));
+    resolver->main_loop = main_loop;
+    resolver->events = *events;
+    resolver->interval_s = RESOLVE_MIN_S;
+    resolver->sweep_timer = main_timer_new(main_loop, on_sweep, resolver);
+    main_timer_every(resolver->sweep_timer, SWEEP_MS);
+    return resolver;
+}
+
+static void leave_in_place(void *name)
+{
+    (void)name;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+    if (resolver == NULL)
+        return;
+    close_client(resolver);
+    tdestroy(resolver->tree, leave_in_place);
+    while (resolver->queue_head != NULL) {
+        struct name *name = resolver->queue_head;
+        resolver->queue_head = name->next_queued;
+        if (name->forgotten)
+            name_free(name);
+    }
+    while (resolver->names != NULL) {
+        struct name *name = resolver->names;
+        resolver->names = name->next;
+        name_free(name);
+    }
+    main_timer_free(resolver->sweep_timer);
+    free_nameservers(resolver);
+    free(resolver);
+}

@@ -1,0 +1,1 @@
+unit_test(changes_tenant_file_write LAYER changes INSIDE)

@@ -1,0 +1,1 @@
+unit_test(cli_command_line LAYER cli)

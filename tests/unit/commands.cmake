@@ -1,0 +1,1 @@
+unit_test(commands_top LAYER commands INSIDE)

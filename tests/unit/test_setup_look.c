@@ -1,0 +1,106 @@
+/* app/setup: whether what it has set up works. */
+#include "core/memory.h"
+
+#include "loopback_listener.h"
+#include "setup.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TOLD_SIZE = 2048 };
+
+/* What the frontend for http answers, at one port, until it is ended. */
+static pid_t redirect_at(int fd)
+{
+    static const char ANSWER[] = "HTTP/1.1 308 Permanent Redirect\r\n"
+                                 "Location: https://chat.example.test/\r\n"
+                                 "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    pid_t pid = fork();
+    while (pid == 0) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        char request[4096];
+        if (poll(&ready, 1, -1) != 1)
+            continue;
+        int client = accept(fd, NULL, NULL);
+        if (read(client, request, sizeof(request)) > 0)
+            (void)!write(client, ANSWER, sizeof(ANSWER) - 1);
+        close(client);
+    }
+    close(fd);
+    return pid;
+}
+
+static char *new_bind(uint16_t port)
+{
+    return memory_format("127.0.0.1:%u", port);
+}
+
+/* The port of nobody. */
+static char *new_dead_bind(void)
+{
+    uint16_t port;
+    close(listen_on_loopback(&port));
+    return new_bind(port);
+}
+
+/* With what is printed. */
+static bool look(const struct hap_config *haproxy, char told[static TOLD_SIZE])
+{
+    struct configuration configuration = {.haproxy = *haproxy};
+    struct setup_tenant tenant = {.name = "chat", .host = "chat.example.test", .upstream = "http"};
+    const struct setup_plan plan = {
+        .tenants = &tenant, .tenant_count = 1, .whole = {.configuration = &configuration}};
+    configuration.admin_socket = memory_copy_text(SLICE("/nowhere/admin.sock"));
+    FILE *file = tmpfile();
+    fflush(stdout);
+    int before = dup(STDOUT_FILENO);
+    cr_assert(file != NULL && before >= 0 && dup2(fileno(file), STDOUT_FILENO) >= 0);
+    bool good = setup_look(&plan);
+    fflush(stdout);
+    cr_assert(dup2(before, STDOUT_FILENO) >= 0);
+    close(before);
+    rewind(file);
+    told[fread(told, 1, TOLD_SIZE - 1, file)] = '\0';
+    fclose(file);
+    free(configuration.admin_socket);
+    return good;
+}
+
+/* Whether the line about `what` begins so. */
+static bool is_told(const char *told, const char *what, const char *verdict, const char *bind)
+{
+    char *line = memory_format("    %-10s %-4s %s", what, verdict, bind);
+    bool found = strstr(told, line) != NULL;
+    free(line);
+    return found;
+}
+
+Test(setup_look, tries_every_bind)
+{
+    char told[TOLD_SIZE];
+    uint16_t port;
+    pid_t pid = redirect_at(listen_on_loopback(&port));
+    char *alive = new_bind(port), *dead = new_dead_bind(), *dead_https = new_dead_bind();
+    char *both[] = {alive, dead}, *https[] = {dead_https};
+    struct hap_config haproxy = {.http = both, .http_count = 1, .https = https, .https_count = 1};
+
+    cr_expect_not(look(&haproxy, told));
+    cr_expect(is_told(told, "http", "ok", "goes to https://chat.example.test/"), "%s", told);
+    cr_expect(is_told(told, "TLS", "BAD", dead_https), "%s", told);
+
+    haproxy.http_count = 2;
+    cr_expect_not(look(&haproxy, told));
+    cr_expect(is_told(told, "http", "BAD", dead), "%s", told);
+
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    free(alive);
+    free(dead);
+    free(dead_https);
+}

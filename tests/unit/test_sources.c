@@ -1,0 +1,243 @@
+/* app/sources: what becomes of tenants whose files cannot be read for a while. */
+#include "sources/sources.h"
+
+#include "core/memory.h"
+#include "core/slice.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TENANT(NAME) "{\"tenants\": {\"" NAME "\": {\"hosts\": [\"" NAME ".test\"], " UPSTREAM "}}}"
+#define UPSTREAM     "\"upstream\": \"http://10.0.0.1:3000\", \"https\": \"off\""
+#define GLOBAL       "\"listen\": [\"unix:@a\"], \"tenants_dir\": \"tenants.d\""
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert(ne(ptr, file, NULL), "%s", path);
+    fputs(text, file);
+    fclose(file);
+}
+
+static bool resolve(void *context, const char *host, struct ip *address)
+{
+    (void)context, (void)host, (void)address;
+    return false;
+}
+
+static void on_tenant(void *context, struct tenant *tenant)
+{
+    (void)context, (void)tenant;
+}
+
+static void on_configuration(void *context, const struct configuration *configuration)
+{
+    (void)context, (void)configuration;
+}
+
+/* Of a folder of its own, whose configuration has been read. */
+static struct sources *new_sources(void)
+{
+    static const struct sources_needs NEEDS = {resolve, on_tenant, on_configuration, NULL};
+    char folder[] = "/tmp/owui-sources-XXXXXX";
+    struct configuration *replaced;
+    struct diagnostics diagnostics = {0};
+    cr_assert(ne(ptr, mkdtemp(folder), NULL));
+    cr_assert(zero(int, chdir(folder)));
+    cr_assert(zero(int, mkdir("tenants.d", 0755)));
+    write_file("global.json", "{" GLOBAL "}");
+    write_file("tenants.d/old.json", TENANT("old"));
+    struct sources *sources = sources_new(&NEEDS);
+    cr_assert(sources_read_global(sources, "global.json", &replaced, &diagnostics));
+    cr_assert(zero(sz, diagnostics.count), "%s", diagnostics.items[0].message);
+    cr_assert(not(sources_take_counts(sources).has_trouble));
+    return sources;
+}
+
+/* Nothing is left to be read again. */
+static void end(struct sources *sources, struct diagnostics *diagnostics)
+{
+    cr_expect(not(sources_take_counts(sources).has_trouble));
+    diagnostics_fini(diagnostics);
+    char *folder = getcwd(NULL, 0);
+    sources_free(sources);
+    cr_assert(zero(int, chdir("/")));
+    char *command = memory_format("rm -rf %s", folder);
+    cr_assert(zero(int, system(command)));
+    free(command);
+    free(folder);
+}
+
+/* Meanwhile nothing can be opened; what there was before is put into `usual`. */
+static void use_up_descriptors(struct rlimit *usual)
+{
+    cr_assert(zero(int, getrlimit(RLIMIT_NOFILE, usual)));
+    const struct rlimit none = {0, usual->rlim_max};
+    cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &none)));
+}
+
+static bool is_in_force(struct sources *sources, const char *name)
+{
+    return route_registry_find(sources_registry(sources), slice_of(name)) != NULL;
+}
+
+static bool is_live(const struct sources *sources, const char *name)
+{
+    struct sources_entry entry;
+    return sources_find(sources, name, &entry) && entry.state == SOURCES_LIVE;
+}
+
+static size_t read_again(struct sources *sources)
+{
+    struct diagnostics diagnostics = {0};
+    struct configuration *replaced = NULL;
+    sources_read_again(sources, &diagnostics);
+    if (sources_want_global(sources))
+        (void)!sources_read_global(sources, "global.json", &replaced, &diagnostics);
+    configuration_free(replaced);
+    size_t count = diagnostics.count;
+    diagnostics_fini(&diagnostics);
+    return count;
+}
+
+Test(sources, reads_again_what_it_could_not_open)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    struct rlimit usual;
+    write_file("tenants.d/new.json", TENANT("new"));
+    write_file("tenants.d/old.json", TENANT("newer"));
+
+    use_up_descriptors(&usual);
+    sources_read_file(sources, "tenants.d/new.json", &diagnostics);
+    sources_read_file(sources, "tenants.d/old.json", &diagnostics);
+    bool has_trouble = sources_take_counts(sources).has_trouble;
+    size_t told = read_again(sources); /* in vain */
+    bool still_has_trouble = sources_take_counts(sources).has_trouble;
+    cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &usual)));
+
+    cr_expect(eq(sz, diagnostics.count, 2));
+    cr_expect(strstr(diagnostics.items[0].message, strerror(EMFILE)) != NULL);
+    cr_expect(has_trouble && still_has_trouble);
+    cr_expect(zero(sz, told), "it is told of once");
+    cr_expect(is_in_force(sources, "old"));
+    cr_expect(zero(sz, read_again(sources)));
+    cr_expect(is_live(sources, "new") && is_live(sources, "newer") && !is_live(sources, "old"));
+    end(sources, &diagnostics);
+}
+
+Test(sources, reads_the_folder_again_that_it_could_not_open)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    struct rlimit usual;
+    write_file("tenants.d/new.json", TENANT("new"));
+
+    use_up_descriptors(&usual);
+    cr_expect(not(sources_scan(sources, &diagnostics)));
+    bool has_trouble = sources_take_counts(sources).has_trouble;
+    size_t told = read_again(sources);
+    cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &usual)));
+
+    cr_expect(eq(sz, diagnostics.count, 1));
+    cr_expect(has_trouble);
+    cr_expect(zero(sz, told));
+    cr_expect(is_live(sources, "old"));
+    cr_expect(zero(sz, read_again(sources)));
+    cr_expect(is_live(sources, "old") && is_live(sources, "new"));
+    end(sources, &diagnostics);
+}
+
+Test(sources, reads_the_global_file_again_that_it_could_not_open)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    struct configuration *replaced;
+    struct rlimit usual;
+    write_file("global.json",
+               "{" GLOBAL ", \"tenants\": {\"inline\": {\"hosts\": [\"inline.test\"], " UPSTREAM
+               "}}}");
+
+    use_up_descriptors(&usual);
+    bool is_read = sources_read_global(sources, "global.json", &replaced, &diagnostics);
+    bool wants_it_at_once = sources_want_global(sources);
+    bool has_trouble = sources_take_counts(sources).has_trouble;
+    size_t told = read_again(sources);
+    (void)sources_take_counts(sources);
+    cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &usual)));
+
+    cr_expect(not(is_read));
+    cr_expect(not(wants_it_at_once));
+    cr_expect(has_trouble);
+    cr_expect(zero(sz, told));
+    cr_expect(zero(sz, read_again(sources)));
+    cr_expect(is_live(sources, "inline") && is_live(sources, "old"));
+    end(sources, &diagnostics);
+}
+
+/* Another reason is told of. A link that leads to itself cannot be looked at, as what lies below a
+ * folder without a right. */
+Test(sources, keeps_the_tenants_of_a_file_that_cannot_be_looked_at)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_assert(zero(int, symlink("old.json", "tenants.d/old.json")));
+    cr_expect(not(sources_scan(sources, &diagnostics)));
+    cr_expect(eq(sz, diagnostics.count, 1));
+    cr_expect(is_in_force(sources, "old"));
+    cr_expect(sources_take_counts(sources).has_trouble);
+    struct rlimit usual;
+    use_up_descriptors(&usual);
+    size_t told = read_again(sources);
+    (void)sources_take_counts(sources);
+    cr_assert(zero(int, setrlimit(RLIMIT_NOFILE, &usual)));
+    cr_expect(eq(sz, told, 1));
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_expect(zero(sz, read_again(sources)));
+    cr_expect(not(is_in_force(sources, "old")));
+    end(sources, &diagnostics);
+}
+
+/* As an editor leaves it for a moment, between the old file and the new one. */
+Test(sources, a_file_that_is_not_there_gets_time_to_come_back)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_expect(sources_scan(sources, &diagnostics));
+    cr_expect(is_live(sources, "old"));
+    write_file("tenants.d/old.json", TENANT("old"));
+    cr_expect(not(sources_scan(sources, &diagnostics)));
+    cr_expect(is_live(sources, "old"));
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_expect(sources_scan(sources, &diagnostics), "the time is its own");
+    while (sources_scan(sources, &diagnostics))
+        ;
+    cr_expect(not(is_in_force(sources, "old")));
+    end(sources, &diagnostics);
+}
+
+/* Whoever is told of its files one by one, or of the folder: nobody wishes to lose every tenant. */
+Test(sources, a_folder_that_is_gone_takes_nobody_with_it)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    cr_assert(zero(int, rmdir("tenants.d")));
+    sources_read_file(sources, "tenants.d/old.json", &diagnostics);
+    cr_expect(is_in_force(sources, "old"));
+    cr_expect(not(sources_scan(sources, &diagnostics)));
+    cr_expect(is_in_force(sources, "old"));
+    cr_assert(zero(int, mkdir("tenants.d", 0755)));
+    sources_read_file(sources, "tenants.d/old.json", &diagnostics);
+    cr_expect(not(is_in_force(sources, "old")));
+    end(sources, &diagnostics);
+}
