@@ -8,6 +8,7 @@
     check.py format [--fix]          clang-format and black leave the files as they are
     check.py scripts                 shellcheck over the bash scripts
     check.py packages                each list that is asked for is in packaging/deps, and asked for
+    check.py greater                 unit tests say lt(), and never gt()
 
 Each prints what is wrong as file:line: message and exits with 1, or prints one line of summary.
 """
@@ -259,6 +260,18 @@ def check_packages():
     return complaints.result(f"{len(lists)} lists of packages")
 
 
+def check_greater():
+    """Criterion 2.4.1 (Debian 12) takes equal values for greater ones: gt(i64, 0, 0) holds. The older
+    cr_assert_gt() and lt() are right."""
+    complaints = Complaints()
+    paths = files("tests/unit/*.[ch]")
+    for path in paths:
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if re.search(r"(?<!\w)gt\(", line):
+                complaints.add(path, number, "gt() holds for equal values, too: write lt()")
+    return complaints.result(f"{len(paths)} unit tests")
+
+
 def main(arguments):
     match arguments:
         case ["layers"]:
@@ -275,6 +288,8 @@ def main(arguments):
             return check_scripts()
         case ["packages"]:
             return check_packages()
+        case ["greater"]:
+            return check_greater()
     print(__doc__, file=sys.stderr)
     return 2
 

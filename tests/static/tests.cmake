@@ -16,4 +16,5 @@ static_test(headers ${CMAKE_C_COMPILER} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -
             -I ${PROJECT_BINARY_DIR}/include)
 static_test(scripts)
 static_test(packages)
+static_test(greater)
 set_tests_properties(static.headers static.scripts PROPERTIES LABELS source)

@@ -268,7 +268,7 @@ static void expect_waiting(struct test *test)
     struct acme_status status = status_of(test);
     cr_expect(eq(uint, status.failures, 5));
     cr_expect(ne(ptr, (void *)(uintptr_t)status.problem, NULL));
-    cr_expect(gt(i64, status.next_in_ms, (DAY_S - 60) * 1000LL));
+    cr_expect(lt(i64, (DAY_S - 60) * 1000LL, status.next_in_ms));
 }
 
 static void expect_due(struct test *test)
@@ -408,7 +408,7 @@ static void expect_held(struct test *test, int64_t retry_in_s)
     cr_expect(eq(str, told.problem.type, "dns"));
     cr_expect(eq(sz, strlen(told.problem.detail), sizeof(told.problem.detail) - 1));
     cr_expect(zero(int, told.problem.status));
-    cr_expect(gt(i64, told.retry_in_ms, (retry_in_s - 60) * 1000));
+    cr_expect(lt(i64, (retry_in_s - 60) * 1000, told.retry_in_ms));
     cr_expect(le(i64, told.retry_in_ms, retry_in_s * 1000));
     told = told_of(test, "a.example.test");
     cr_expect_not(told.has_problem);
@@ -477,7 +477,7 @@ Test(acme_worker, a_name_that_was_left_out_still_is_after_a_restart)
         struct acme_status status = status_of(&test);
         cr_expect(
             eq(str, (char *)(uintptr_t)status.why, (char[]){"a host failed and is tried again"}));
-        cr_expect(gt(i64, status.next_in_ms, (WAIT_S - 60) * 1000));
+        cr_expect(lt(i64, (WAIT_S - 60) * 1000, status.next_in_ms));
         cr_expect(le(i64, status.next_in_ms, WAIT_S * 1000));
         if (i == 0) { /* writes it down anew */
             acme_worker_put_back(test.worker, "a.pem");
@@ -487,8 +487,8 @@ Test(acme_worker, a_name_that_was_left_out_still_is_after_a_restart)
     }
     /* It belongs to whoever has it; and it is for an admin to hurry. */
     want_host(&test, "b.example.test", CRYPTO_EC_P256);
-    cr_expect(gt(i64, told_of(&test, "b.example.test").retry_in_ms, 0));
-    cr_expect(gt(i64, status_of(&test).next_in_ms, 0));
+    cr_expect(lt(i64, 0, told_of(&test, "b.example.test").retry_in_ms));
+    cr_expect(lt(i64, 0, status_of(&test).next_in_ms));
     cr_assert(eq(int, acme_worker_renew(test.worker, "a.pem"), ERROR_OK));
     cr_expect(zero(i64, told_of(&test, "b.example.test").retry_in_ms));
     cr_expect(le(i64, status_of(&test).next_in_ms, 0));
@@ -540,7 +540,7 @@ Test(acme_worker, what_was_put_back_is_what_the_worker_goes_by)
     status = status_of(&test);
     cr_expect(eq(i64, days_left(&status), 25));
     cr_expect(eq(str, (char *)(uintptr_t)status.why, (char[]){"the one before was put back"}));
-    cr_expect(gt(i64, status.next_in_ms, (DAY_S - 60) * 1000LL));
+    cr_expect(lt(i64, (DAY_S - 60) * 1000LL, status.next_in_ms));
     cr_expect(le(i64, status.next_in_ms, DAY_S * 1000LL));
     cr_assert(eq(int, acme_worker_renew(test.worker, "a.pem"), ERROR_OK));
     status = status_of(&test);
@@ -559,7 +559,7 @@ Test(acme_worker, what_somebody_has_put_there_is_what_the_worker_goes_by)
     find(&test);
     struct acme_status status = status_of(&test);
     cr_expect(eq(i64, days_left(&status), 60));
-    cr_expect(gt(i64, status.next_in_ms, 0));
+    cr_expect(lt(i64, 0, status.next_in_ms));
     install(&test, 65);
     find(&test);
     status = status_of(&test);
@@ -618,7 +618,7 @@ Test(acme_worker, what_is_no_certificate_is_set_aside)
     want_host(&test, "a.example.test", CRYPTO_EC_P256);
     struct acme_status status = status_of(&test);
     cr_expect(eq(str, (char *)(uintptr_t)status.why, (char[]){"somebody is writing its file"}));
-    cr_expect(gt(i64, status.next_in_ms, 0));
+    cr_expect(lt(i64, 0, status.next_in_ms));
     cr_expect(le(i64, status.next_in_ms, 1000));
     close_all(&test);
     test.rest_ms = 50;
@@ -634,7 +634,7 @@ Test(acme_worker, what_has_gone_is_not_in_service)
     begin(&test);
     install(&test, 0);
     want_host(&test, "a.example.test", CRYPTO_EC_P256);
-    cr_expect(gt(i64, status_of(&test).next_in_ms, 0));
+    cr_expect(lt(i64, 0, status_of(&test).next_in_ms));
     char *path = memory_format("%s/certs/a.pem", test.root);
     cr_assert(eq(int, unlink(path), 0));
     acme_worker_found(test.worker, "a.pem", &(struct crypto_certificate){0});
@@ -674,6 +674,6 @@ Test(acme_worker, a_revocation_that_comes_to_nothing_is_told)
     cr_assert(ne(ptr, (void *)(uintptr_t)status.problem, NULL));
     cr_expect(eq(int, status.problem->class, ACME_CLASS_TRANSIENT));
     cr_expect(zero(uint, status.failures));
-    cr_expect(gt(i64, status.next_in_ms, 0)); /* what is in service is as good as it was */
+    cr_expect(lt(i64, 0, status.next_in_ms)); /* what is in service is as good as it was */
     end(&test);
 }

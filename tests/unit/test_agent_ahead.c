@@ -129,7 +129,7 @@ Test(agent_ahead, more_than_it_looks_at_at_once_is_no_harm, .fini = close_down)
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
         hosts[i] = "t3.example.test";
     size_t looked_at = look_ahead(ask_all(hosts, COUNT_OF(hosts)));
-    cr_assert(gt(sz, looked_at, 1));
+    cr_assert(lt(sz, 1, looked_at));
     cr_assert(le(sz, looked_at, COUNT_OF(hosts)));
 }
 
@@ -365,7 +365,7 @@ Test(agent_ahead, a_long_answer_lies_apart, .fini = close_down)
     tenant->header_count = 1;
     cr_assert(eq(int, answer_prepare(tenant, NULL), ERROR_OK));
     cr_assert(tenant->brief->is_far);
-    cr_assert(gt(sz, tenant->brief->slots_size, tenant->brief->plain_size));
+    cr_assert(lt(sz, tenant->brief->plain_size, tenant->brief->slots_size));
     route_registry_put(registry, tenant, NULL, NULL);
     route_table_free(snapshot.table);
     snapshot.table = route_registry_build(registry, 2);

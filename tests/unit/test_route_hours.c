@@ -99,7 +99,7 @@ Test(hours, what_a_rule_tells_is_kept_once)
     free((char *)(uintptr_t)bytes.data);
     bytes = read_zone_file("Africa/Casablanca");
     cr_assert(zone_parse_file(bytes, &zone));
-    cr_expect(gt(sz, zone.change_count, 20));
+    cr_expect(lt(sz, 20, zone.change_count));
     zone_copy(&zone, &copy);
     zone_fini(&zone);
     cr_expect(eq(i64, zone_local_s(&copy, at("2026-03-01T12:00:00Z")), at("2026-03-01T12:00:00Z")));
