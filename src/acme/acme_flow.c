@@ -81,11 +81,23 @@ static int64_t retry_ms(const struct acme_flow *flow, int32_t retry_after_s)
 }
 
 /* The same request again after a pause, or failure with `problem` after too many. */
+/* Whether a key change came through is asked, whatever was heard of it: the answer to an earlier
+ * attempt may have been lost on its way, and then the new key is in place. */
+static void give_up(struct acme_flow *flow, const struct acme_problem *problem)
+{
+    if (flow->state != ACME_STATE_KEY_CHANGE) {
+        acme_flow_fail(flow, problem);
+        return;
+    }
+    flow->problem = *problem;
+    acme_flow_move(flow, ACME_STATE_KEY_CHECK);
+}
+
 static void try_again(struct acme_flow *flow, const struct acme_problem *problem)
 {
     unsigned most = flow->state == ACME_STATE_DIRECTORY ? DIRECTORY_ATTEMPTS_MAX : ATTEMPTS_MAX;
     if (++flow->attempts >= most || problem->retry_after_s > RETRY_AFTER_PATIENCE_S)
-        acme_flow_fail(flow, problem);
+        give_up(flow, problem);
     else
         flow->wait_ms = retry_ms(flow, problem->retry_after_s);
 }
@@ -284,13 +296,6 @@ static void key_change_ask(struct acme_flow *flow, struct acme_request *request)
     request->payload = bytes_slice(&flow->payload);
 }
 
-/* A refusal may follow an answer that was lost on its way: then the new key is in place. */
-static void key_change_refused(struct acme_flow *flow, const struct acme_problem *problem)
-{
-    flow->problem = *problem;
-    acme_flow_move(flow, ACME_STATE_KEY_CHECK);
-}
-
 static void key_check_ask(struct acme_flow *flow, struct acme_request *request)
 {
     struct json *payload = json_new_object();
@@ -302,15 +307,18 @@ static void key_check_ask(struct acme_flow *flow, struct acme_request *request)
 
 static void key_check_hear(struct acme_flow *flow, const struct acme_answer *answer)
 {
-    if (slice_equal(answer->location, slice_of(flow->identity.url)))
+    if (slice_equal(answer->location, slice_of(flow->identity.url))) {
         acme_flow_move(flow, ACME_STATE_DONE);
-    else
-        acme_flow_fail(flow, &flow->problem);
+        return;
+    }
+    flow->key_stays = true;
+    acme_flow_fail(flow, &flow->problem);
 }
 
 static void key_check_refused(struct acme_flow *flow, const struct acme_problem *problem)
 {
     (void)problem;
+    flow->key_stays = true;
     acme_flow_fail(flow, &flow->problem);
 }
 
@@ -361,7 +369,7 @@ static const struct acme_state_row OWN_ROWS[ACME_STATE__MAX] = {
     [ACME_STATE_DIRECTORY] = {directory_ask, directory_hear, NULL},
     [ACME_STATE_ACCOUNT_NEW] = {account_new_ask, account_new_hear, account_new_refused},
     [ACME_STATE_ACCOUNT_UPDATE] = {account_update_ask, finish_hear, NULL},
-    [ACME_STATE_KEY_CHANGE] = {key_change_ask, finish_hear, key_change_refused},
+    [ACME_STATE_KEY_CHANGE] = {key_change_ask, finish_hear, give_up},
     [ACME_STATE_KEY_CHECK] = {key_check_ask, key_check_hear, key_check_refused},
     [ACME_STATE_REVOKE] = {revoke_ask, finish_hear, revoke_refused},
     [ACME_STATE_RENEWAL_INFO] = {renewal_info_ask, renewal_info_hear, NULL},
@@ -472,7 +480,7 @@ static void hear_problem(struct acme_flow *flow, const struct acme_problem *prob
         if (problem->retry_after_s >= 0)
             try_again(flow, problem);
         else
-            acme_flow_fail(flow, problem);
+            give_up(flow, problem);
         break;
     case ACME_CLASS_ACCOUNT_GONE:
     case ACME_CLASS_PERSON:

@@ -275,16 +275,18 @@ static void take_new_key(struct ca *ca)
     key_or_account_or_ready(ca);
 }
 
-/* What will pass is tried again with the next setup; a CA that refuses keeps the old key. */
-static void new_key_refused(struct ca *ca, const struct acme_problem *problem)
+/* Until it is known which key the account has, the next setup tries again. One that has kept the
+ * key before goes on with that, whyever the CA did not change it: orders must not wait for a change
+ * that may never come. */
+static void new_key_refused(struct ca *ca, const struct acme_problem *problem, bool key_stays)
 {
-    bool will_pass =
-        problem->class == ACME_CLASS_TRANSIENT || problem->class == ACME_CLASS_RATE_LIMITED;
+    bool is_unknown = !key_stays && (problem->class == ACME_CLASS_TRANSIENT ||
+                                     problem->class == ACME_CLASS_RATE_LIMITED);
     log_event(LOG_WARNING, "acme_account_key_not_changed", LOG_TEXT("account", ca->account_url),
               LOG_TEXT("class", acme_class_name(problem->class)),
               LOG_TEXT("reason", problem->detail));
     end_key_change(ca, problem);
-    if (will_pass) {
+    if (is_unknown) {
         end_setup(ca, problem);
     } else {
         drop_new_key(ca);
@@ -296,12 +298,13 @@ static void on_key_change_end(void *context, bool done)
 {
     struct ca *ca = context;
     const struct acme_problem problem = runner_flow(ca->setup)->problem;
+    bool key_stays = runner_flow(ca->setup)->key_stays;
     runner_free(ca->setup);
     ca->setup = NULL;
     if (done)
         take_new_key(ca);
     else
-        new_key_refused(ca, &problem);
+        new_key_refused(ca, &problem, key_stays);
 }
 
 static void tell_new_key(struct ca *ca)

@@ -589,6 +589,21 @@ def test_a_change_of_the_accounts_key_that_is_refused(new_mock, offered):
     assert mock.new_accounts == (2 if offered else 1)  # whose is the new key?
 
 
+@pytest.mark.parametrize(
+    "kind, status, class_",
+    [("rateLimited", 429, "rate-limited"), ("serverInternal", 500, "transient")],
+)
+def test_a_change_of_the_accounts_key_that_has_to_wait(new_mock, kind, status, class_):
+    """Orders do not wait for it: the key before stays in force, and who wants another asks again."""
+    mock, host, serial = get_one(new_mock, directory={"keyChange": "/key-change"})
+    mock.key_change_answer = problem(kind, status, "not today", Retry_After=7 * 24 * 3600)
+    host.say("change-key")
+    assert host.wait("key-changed")["class"] == class_
+    host.say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+    assert len(mock.accounts) == 1 and list((host.state / "pending").iterdir()) == []
+
+
 def test_a_ca_that_gives_no_nonces(new_mock):
     """It is asked again as for anything that fails for a while: at first a quarter of a second
     later, then twice as long each time."""

@@ -1573,6 +1573,22 @@ Test(flow, a_key_change_whose_answer_was_lost)
         {"https://ca/key", 403, "{\"type\":\"" URN "unauthorized\",\"detail\":\"not today\"}"},
         {"https://ca/acct", 400, PROBLEM("accountDoesNotExist")});
     expect_failure(play, ACME_CLASS_REFUSED, "not today");
+    cr_expect(play->flow.key_stays);
+    acme_flow_fini(&play->flow);
+
+    /* What fails for a while may have come through all the same. */
+    acme_flow_key_change(&play->flow, &play->directory, &play->wish.account, new_key);
+    RUN(play, {"https://ca/key", 429, PROBLEM("rateLimited")},
+        {"https://ca/acct", 400, PROBLEM("accountDoesNotExist")});
+    expect_failure(play, ACME_CLASS_RATE_LIMITED, "the CA's words");
+    cr_expect(play->flow.key_stays);
+    acme_flow_fini(&play->flow);
+
+    acme_flow_key_change(&play->flow, &play->directory, &play->wish.account, new_key);
+    RUN(play, {"https://ca/key", 429, PROBLEM("rateLimited")},
+        {"https://ca/acct", 429, PROBLEM("rateLimited")});
+    expect_failure(play, ACME_CLASS_RATE_LIMITED, "the CA's words");
+    cr_expect(not(play->flow.key_stays));
     end_play(play);
     crypto_key_free(new_key);
 }
