@@ -110,6 +110,9 @@ def print_felt(found):
             f"{name:20} {len(times):5} {statistics.median(times) * 1000:10.0f} "
             f"{max(times) * 1000:10.0f} {bars[name] * 1000:8.0f}"
         )
+    left_out = {name for one in found for name in one.get("left_out", [])}
+    if left_out:
+        print(f"left out by some (their output tells why): {', '.join(sorted(left_out))}")
 
 
 def main(options):
