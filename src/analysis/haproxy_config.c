@@ -53,15 +53,33 @@ static MUST_CHECK enum error keep_foreign(struct host_file *file, struct slice t
     return error;
 }
 
+/* Until the other is in place, too. */
+static MUST_CHECK enum error keep_meanwhile(struct host_file *file, struct error_text *why)
+{
+    static const char ENDING[] = "replaced";
+    if (file->is_new)
+        return ERROR_OK;
+    char *stale = memory_format("%s.%s", file->path, ENDING);
+    unlink(stale); /* whoever made it was killed */
+    free(stale);
+    return host_file_keep(file, ENDING, why);
+}
+
 /* Both or, when one cannot be written, none: they go together. */
 static MUST_CHECK enum error place(struct host_file *config, struct host_file *spoe,
                                    struct slice previous, struct error_text *why)
 {
     enum error error = keep_foreign(config, previous, why);
     if (error == ERROR_OK)
+        error = keep_meanwhile(spoe, why);
+    if (error == ERROR_OK)
         error = host_file_place(spoe, why);
     if (error == ERROR_OK)
         error = host_file_place(config, why);
+    if (error != ERROR_OK)
+        host_file_take_back(spoe);
+    else if (spoe->kept != NULL)
+        unlink(spoe->kept);
     if (error == ERROR_OK && config->kept != NULL)
         terminal_complain("the %s that was there is now %s", config->path, config->kept);
     return error;

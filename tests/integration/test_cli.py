@@ -292,6 +292,27 @@ def test_what_cannot_be_written_leaves_what_was_there(configuration, tmp_path):
     assert done.returncode == 2 and "nowhere" in done.stderr
 
 
+def test_both_of_haproxys_files_are_written_or_none(configuration, tmp_path):
+    """They go together, and haproxy.cfg is the last."""
+    path = configuration({"a": GOOD})
+    folder = tmp_path / "out"
+    folder.mkdir()
+    assert run("haproxy-config", "-c", path, "--out", folder).returncode == 0
+    (folder / "owui.spoe.cfg").write_text("# as it was\n")
+    if subprocess.run(["chattr", "+i", folder / "haproxy.cfg"], capture_output=True).returncode:
+        pytest.skip("no files that cannot be replaced here")
+    try:
+        done = run("haproxy-config", "-c", path, "--out", folder)
+    finally:
+        subprocess.run(["chattr", "-i", folder / "haproxy.cfg"], check=True)
+    assert done.returncode == 2 and "cannot rename" in done.stderr
+    assert (folder / "owui.spoe.cfg").read_text() == "# as it was\n"
+    assert sorted(os.listdir(folder)) == ["haproxy.cfg", "owui.spoe.cfg"]
+    assert run("haproxy-config", "-c", path, "--out", folder).returncode == 0
+    assert (folder / "owui.spoe.cfg").read_text() != "# as it was\n"
+    assert sorted(os.listdir(folder)) == ["haproxy.cfg", "owui.spoe.cfg"]
+
+
 # --- run ------------------------------------------------------------------------------------------
 
 
