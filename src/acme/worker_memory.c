@@ -91,6 +91,22 @@ static bool has_other_names(const struct certificate *certificate, const struct 
     return false;
 }
 
+/* "" when there is none. */
+static struct slice serial_in_service(const struct certificate *certificate)
+{
+    const struct crypto_certificate *facts = &certificate->in_service;
+    return facts->names != NULL ? slice_of(facts->serial) : SLICE("");
+}
+
+/* That another one has come is on the disk before it is written down that it is not wanted any
+ * more: whoever is ended in between must not order a third. */
+static bool has_come(const struct certificate *certificate, const struct json *saved)
+{
+    struct slice before, serial = serial_in_service(certificate);
+    return serial.size > 0 && json_read_text(json_get(saved, "instead_of"), &before) &&
+           !slice_equal(before, serial);
+}
+
 void worker_save(struct certificate *certificate)
 {
     certificate->is_unsaved = false;
@@ -101,6 +117,8 @@ void worker_save(struct certificate *certificate)
         json_put_text(saved, "issuer_directory", slice_of(certificate->issuer_directory));
     if (certificate->problem != NULL)
         json_put(saved, "problem", problem_to_json(certificate->problem));
+    if (certificate->schedule.wanted_now)
+        json_put_text(saved, "instead_of", serial_in_service(certificate));
     put_names(certificate, saved);
     json_put(saved, "held", hosts_to_json(certificate, &now));
     if (store_schedule_save(certificate->worker->store, certificate->name, saved, &why) != ERROR_OK)
@@ -177,9 +195,11 @@ void worker_load(struct certificate *certificate)
         schedule_load(&host->hold, held, &now);
         problem_from_json(json_get(held, "problem"), &host->problem);
     }
-    json_free(saved);
     store_pending_settle(certificate->worker->store, certificate->name);
     worker_look(certificate);
+    if (has_come(certificate, saved))
+        certificate->schedule.wanted_now = false;
+    json_free(saved);
 }
 
 /* -- The order on its way -- */

@@ -465,6 +465,29 @@ def test_killed_at_every_step_and_resumed(pebble, new_host, tmp_path):
     assert step > 20
 
 
+def test_killed_at_every_step_of_a_renewal_that_was_asked_for(pebble, new_host, tmp_path):
+    """What was asked for is got once, also when it had come before that was written down."""
+    host = new_host(pebble, one_host(), folder=tmp_path).start()
+    host.wait("ready", name=NAME)
+    host.stop()
+    for step in range(1, 60):
+        orders = pebble.orders()
+        host.start(die_at=step).say("renew", NAME)
+        try:
+            host.wait("ready", name=NAME)
+            host.kill()
+            break
+        except RuntimeError:
+            assert host.join() == 137
+        host.start(die_at=0)
+        host.wait_status(
+            NAME, lambda told: not told["doing"] and told["next_in_ms"] > 60 * 1000, "at rest"
+        )
+        assert pebble.orders() - orders <= 1, host.log()
+        host.stop()
+    assert step > 20
+
+
 TWINS = ("dual.pem.ecdsa", "dual.pem.rsa")
 
 

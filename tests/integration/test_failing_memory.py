@@ -56,7 +56,7 @@ class Renewals:
 
     def told(self):
         list_ = json.loads(self.stack.admin("GET", "/v1/certificates")[1])["certificates"]
-        return next(one for one in list_ if one["name"] == NAME)
+        return next((one for one in list_ if one["name"] == NAME), None)
 
     def wait_for_rest(self, timeout_s=90):
         return wait_until(
