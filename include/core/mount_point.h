@@ -2,8 +2,8 @@
  * be replaced, for a mount stays where it is (rename(2), EBUSY). */
 #pragma once
 
-#include "core/base.h"
+#include "core/error.h"
 
-/* Whether the file is one. False when it is not there, and on Linux before 5.8, which does not tell
- * (statx(2), STATX_ATTR_MOUNT_ROOT). */
-bool file_is_mount_point(const char *path);
+/* ERROR_UNSUPPORTED, with what to do, when the file is one. ERROR_OK when it is not there, and on
+ * Linux before 5.8, which does not tell (statx(2), STATX_ATTR_MOUNT_ROOT). */
+MUST_CHECK enum error mount_point_refuse(const char *path, struct error_text *why);

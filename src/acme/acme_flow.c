@@ -80,7 +80,6 @@ static int64_t retry_ms(const struct acme_flow *flow, int32_t retry_after_s)
     return wait_ms < RETRY_LAST_MS ? wait_ms : RETRY_LAST_MS;
 }
 
-/* The same request again after a pause, or failure with `problem` after too many. */
 /* Whether a key change came through is asked, whatever was heard of it: the answer to an earlier
  * attempt may have been lost on its way, and then the new key is in place. */
 static void give_up(struct acme_flow *flow, const struct acme_problem *problem)
@@ -93,6 +92,7 @@ static void give_up(struct acme_flow *flow, const struct acme_problem *problem)
     acme_flow_move(flow, ACME_STATE_KEY_CHECK);
 }
 
+/* The same request again after a pause, or failure with `problem` after too many. */
 static void try_again(struct acme_flow *flow, const struct acme_problem *problem)
 {
     unsigned most = flow->state == ACME_STATE_DIRECTORY ? DIRECTORY_ATTEMPTS_MAX : ATTEMPTS_MAX;

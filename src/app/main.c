@@ -1,6 +1,5 @@
 /* owui-spoa: the subcommands. */
 #include "cli/command.h"
-
 #include "cli/terminal.h"
 #include "cli/terminal_guard.h"
 #include "core/nearest.h"

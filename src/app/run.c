@@ -1,6 +1,5 @@
 /* `owui-spoa run`: the daemon in the foreground. */
 #include "cli/command.h"
-
 #include "daemon.h"
 
 static const struct command_usage USAGE = {

@@ -52,35 +52,42 @@ static struct file_mode mode_of(const char *path, const struct folder *folder)
     return mode;
 }
 
-enum error tenant_file_write(const char *path, struct slice text, struct error_text *why)
+/* What a rename cannot replace, or should not. */
+static enum error judge_place(const char *path, const char *folder_path, struct error_text *why)
 {
     struct stat about;
-    struct folder folder = {.fd = -1};
-    char *folder_path = memory_copy_text(file_path_folder(path));
-    enum error error;
-    if (lstat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
-        error = error_set(why, ERROR_UNSUPPORTED,
-                          "%s is a link or no file at all: who made it has to change it", path);
-    } else if (file_is_mount_point(path)) {
-        error =
-            error_set(why, ERROR_UNSUPPORTED,
-                      "%s is mounted by itself, so that it cannot be replaced: mount its folder "
-                      "instead",
-                      path);
-    } else if (access(folder_path, F_OK) != 0) {
+    if (lstat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return error_set(why, ERROR_UNSUPPORTED,
+                         "%s is a link or no file at all: who made it has to change it", path);
+    enum error error = mount_point_refuse(path, why);
+    if (error == ERROR_OK && access(folder_path, F_OK) != 0)
         error = error_set_errno(why, "the folder %s", folder_path);
-    } else {
-        error = folder_open(&folder, folder_path, 0750, why);
-        struct file_mode mode = mode_of(path, &folder);
-        if (error == ERROR_OK)
-            error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
-        if (error == ERROR_SYSTEM && mode.group >= 0 && geteuid() != 0) {
-            /* Not a member of the file's group. */
-            mode.group = -1;
-            error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
-        }
-        folder_close(&folder);
+    return error;
+}
+
+static enum error replace(const char *path, const char *folder_path, struct slice text,
+                          struct error_text *why)
+{
+    struct folder folder = {.fd = -1};
+    enum error error = folder_open(&folder, folder_path, 0750, why);
+    struct file_mode mode = mode_of(path, &folder);
+    if (error == ERROR_OK)
+        error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
+    if (error == ERROR_SYSTEM && mode.group >= 0 && geteuid() != 0) {
+        /* Not a member of the file's group. */
+        mode.group = -1;
+        error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
     }
+    folder_close(&folder);
+    return error;
+}
+
+enum error tenant_file_write(const char *path, struct slice text, struct error_text *why)
+{
+    char *folder_path = memory_copy_text(file_path_folder(path));
+    enum error error = judge_place(path, folder_path, why);
+    if (error == ERROR_OK)
+        error = replace(path, folder_path, text, why);
     if (error == ERROR_SYSTEM)
         tenant_file_write_hint(path, why);
     free(folder_path);

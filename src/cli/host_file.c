@@ -65,12 +65,8 @@ enum error host_file_write(struct host_file *file, const char *path, struct slic
     int fd = -1;
     *file = (struct host_file){0};
     enum error error = follow(path, &file->path, why);
-    if (error == ERROR_OK && file_is_mount_point(file->path))
-        error =
-            error_set(why, ERROR_UNSUPPORTED,
-                      "%s is mounted by itself, so that it cannot be replaced: mount its folder "
-                      "instead",
-                      file->path);
+    if (error == ERROR_OK)
+        error = mount_point_refuse(file->path, why);
     if (error == ERROR_OK) {
         struct slice folder = file_path_folder(file->path);
         file->beside =

@@ -1,6 +1,5 @@
 /* `owui-spoa certs`: the running daemon's certificates, shown and acted upon. */
 #include "cli/ask.h"
-
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/view.h"

@@ -1,6 +1,5 @@
 /* `owui-spoa history` and `owui-spoa rollback`. */
 #include "cli/ask.h"
-
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/view.h"

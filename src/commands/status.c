@@ -1,6 +1,5 @@
 /* `owui-spoa status` and `owui-spoa reload`. */
 #include "cli/ask.h"
-
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/view.h"

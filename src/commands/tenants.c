@@ -1,7 +1,6 @@
 /* `owui-spoa tenants`: what is in force, what is wrong, and changes. */
-#include "cli/ask.h"
-
 #include "analysis/environment.h"
+#include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/view.h"

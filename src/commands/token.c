@@ -1,7 +1,6 @@
 /* `owui-spoa token`: who may ask over TCP. It works on the file; the daemon looks at that itself.
  */
 #include "acme/file.h"
-
 #include "admin/admin_tokens.h"
 #include "cli/ask.h"
 #include "cli/command.h"

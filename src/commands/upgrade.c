@@ -6,7 +6,6 @@
  * and keeps no state of its own: what was interrupted is gone on with by beginning again.
  */
 #include "cli/ask.h"
-
 #include "cli/command.h"
 #include "cli/program.h"
 #include "cli/terminal.h"

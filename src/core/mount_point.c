@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-bool file_is_mount_point(const char *path)
+static bool is_mount_point(const char *path)
 {
 #ifdef STATX_ATTR_MOUNT_ROOT
     struct statx about;
@@ -14,4 +14,14 @@ bool file_is_mount_point(const char *path)
     (void)path;
     return false;
 #endif
+}
+
+enum error mount_point_refuse(const char *path, struct error_text *why)
+{
+    if (!is_mount_point(path))
+        return ERROR_OK;
+    return error_set(why, ERROR_UNSUPPORTED,
+                     "%s is mounted by itself, so that it cannot be replaced: mount its folder "
+                     "instead",
+                     path);
 }

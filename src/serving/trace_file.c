@@ -1,6 +1,5 @@
 /* Reading a file of recorded decisions: see trace_entry.h. */
 #include "core/error.h"
-
 #include "core/hash.h"
 #include "core/memory.h"
 #include "serving/trace_entry.h"

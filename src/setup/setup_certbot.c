@@ -1,7 +1,6 @@
 /* certbot's folder, which only root may read: its certificates are handed to the daemon by a copy
  * in the daemon's own folder, for as long as it takes them over. See setup.h. */
 #include "admin/admin_client.h"
-
 #include "certbot_copies.h"
 #include "cli/ask.h"
 #include "cli/terminal.h"

@@ -5,7 +5,6 @@
  * configured stays as it is: only what is missing, or what the command line says, is put in.
  */
 #include "acme/store.h"
-
 #include "agent/answer.h"
 #include "cli/terminal.h"
 #include "conf/text_file.h"

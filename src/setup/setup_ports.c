@@ -1,8 +1,7 @@
 /* Whether HAProxy can have its ports: see setup.h. One that another program holds would otherwise
  * be found out by a HAProxy that does not start, when the one before has been stopped. */
-#include "core/memory.h"
-
 #include "cli/terminal.h"
+#include "core/memory.h"
 #include "net/listener.h"
 #include "setup.h"
 #include "setup_run.h"

@@ -1,7 +1,6 @@
 /* What runs already, and whether it has read what is on the disk: a setup that was broken off, or
  * whose services did not start, is taken up where it ended. See setup.h. */
 #include "admin/admin_client.h"
-
 #include "cli/ask.h"
 #include "core/clock.h"
 #include "core/memory.h"

@@ -1,7 +1,6 @@
 /* Folders, HAProxy's own look at its files, and the two services: see setup.h. */
-#include "core/file_path.h"
-
 #include "cli/terminal.h"
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "doctor/doctor.h"
 #include "setup.h"
