@@ -12,6 +12,7 @@
 #include "fuzz/fuzz.h"
 #include "support/fuzz_input.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 enum { DOOR_UNIX, DOOR_TCP, DOOR_METRICS, DOOR__MAX };
+enum { SOURCES = 250 }; /* addresses that connections come from */
 enum { ANSWERS_MAX_BYTES = 1 << 20, REQUESTS_MAX = 20000, ADDRESS_SIZE = 32 };
 
 static struct main_loop *loop;
@@ -132,28 +134,34 @@ struct client {
 };
 
 /* From another address of this machine each time: the ports of one are soon all resting, as they do
- * for a minute after a connection. */
-static bool connect_over_tcp(int fd, unsigned door)
+ * for a minute after a connection. One that has none left, which happens beside whatever else opens
+ * many, is passed over. */
+static int connect_over_tcp(unsigned door)
 {
     static uint32_t last;
     struct sockaddr_in from = {.sin_family = AF_INET};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ports[door])};
-    from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + last++ % 250);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0 &&
-           connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+    for (unsigned tries = 0; tries < SOURCES; tries++) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + last++ % SOURCES);
+        if (bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0 &&
+            connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+            return fd;
+        FUZZ_REQUIRE(errno == EADDRINUSE || errno == EADDRNOTAVAIL);
+        close(fd);
+    }
+    return -1;
 }
 
 static int connect_to(unsigned door)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    bool is_unix = door == DOOR_UNIX;
-    int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (door != DOOR_UNIX)
+        return connect_over_tcp(door);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     memcpy(address.sun_path, socket_path, sizeof(socket_path));
-    FUZZ_REQUIRE(fd >= 0);
-    FUZZ_REQUIRE(is_unix ? connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0
-                         : connect_over_tcp(fd, door));
-    return fd;
+    return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? fd : -1;
 }
 
 static void stop_loop(void *context)
@@ -184,6 +192,7 @@ static struct slice ask(struct client *client, unsigned door, struct slice bytes
 {
     client->size = 0;
     client->fd = connect_to(door);
+    FUZZ_REQUIRE(client->fd >= 0);
     struct main_watch *watch = main_watch_new(loop, client->fd, MAIN_READ, on_answer, client);
     if (first > 0) {
         struct main_waker *pause = main_waker_new(loop, stop_loop, NULL);
