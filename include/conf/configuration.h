@@ -137,13 +137,14 @@ struct tenant_file {
     size_t text_count;
     char **named; /* other files that its tenants are read from, there or not; may repeat */
     size_t named_count;
-    bool unreadable; /* the file as a whole could not be parsed: all its tenants keep their last
-                        good version */
-    uint64_t content_hash;
+    bool unreadable;    /* the file as a whole could not be parsed: all its tenants keep their last
+                           good version */
+    uint64_t text_hash; /* of the whole file; 0: it could not be read */
 };
 
 /* Reads the global file, and its inline "tenants" into `inline_tenants`. NULL if the file cannot
- * serve at all (not readable, not JSON, or an error outside the tenants). */
+ * serve at all (not readable, not JSON, or an error outside the tenants): then `inline_tenants`
+ * tells no more than the text's hash. */
 struct configuration *configuration_load(const char *path, struct tenant_file *inline_tenants,
                                          struct diagnostics *diagnostics);
 void configuration_free(struct configuration *configuration);

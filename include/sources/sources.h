@@ -82,6 +82,9 @@ void sources_each_wrong_file(const struct sources *sources,
 void sources_each_unreadable(const struct sources *sources,
                              void (*visit)(void *context, const char *path), void *context);
 bool sources_is_wrong(const struct sources *sources, const char *path);
+/* Whether `text` (NULL: that there is no such file) is what was found at `path`, the global file's
+ * or one of tenants.d, when it was last read. */
+bool sources_have_read(const struct sources *sources, const char *path, const struct slice *text);
 /* Puts those of them in force that are right in `text`, which the file was once: they are then kept
  * as if they had been right since. How many. `taken` gets whose names they have taken back. */
 size_t sources_revive(struct sources *sources, const char *path, struct slice text,

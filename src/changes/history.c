@@ -6,6 +6,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "sources/sources.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -150,9 +151,13 @@ static void compare(const struct history *history, const char *name,
     one.is_there = history_read_present(path, &one.now);
     one.was_there =
         file_read(&history->shadow, name, JSON_MAX_TEXT_BYTES, &one.before, NULL) == ERROR_OK;
+    struct slice now = bytes_slice(&one.now);
+    /* What is newer than what was read is the next reading's, which tells whose tenants it changed.
+     */
+    bool is_read = sources_have_read(publisher_sources(history->live->publisher), path,
+                                     one.is_there ? &now : NULL);
     free(path);
-    if (one.is_there == one.was_there &&
-        slice_equal(bytes_slice(&one.before), bytes_slice(&one.now))) {
+    if (!is_read || (one.is_there == one.was_there && slice_equal(bytes_slice(&one.before), now))) {
         bytes_free(&one.before);
         bytes_free(&one.now);
         return;

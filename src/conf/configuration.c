@@ -39,6 +39,7 @@ struct configuration *configuration_read(const char *path, struct tenant_file *i
         tenants_read(&tenants, configuration, inline_tenants);
     }
 out:
+    inline_tenants->text_hash = document_hash(&document);
     document_close(&document);
     return configuration;
 }
@@ -52,7 +53,9 @@ struct configuration *configuration_load(const char *path, struct tenant_file *i
     if (usable)
         return configuration;
     configuration_free(configuration);
+    uint64_t text_hash = inline_tenants->text_hash;
     tenant_file_fini(inline_tenants);
+    inline_tenants->text_hash = text_hash;
     inline_tenants->unreadable = true;
     return NULL;
 }
@@ -263,6 +266,7 @@ static void load_document(struct document *document, bool is_open,
     } else {
         file->unreadable = true;
     }
+    file->text_hash = document_hash(document);
     document_close(document);
 }
 

@@ -199,6 +199,11 @@ bool document_open_text(struct document *document, const char *path, struct slic
     return parse_news(document, known);
 }
 
+uint64_t document_hash(const struct document *document)
+{
+    return document->text.data != NULL ? hash_content(document->text, 0) : 0;
+}
+
 void document_close(struct document *document)
 {
     if (document->root != NULL)

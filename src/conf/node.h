@@ -55,6 +55,8 @@ MUST_CHECK bool document_open_news(struct document *document, const char *path,
 MUST_CHECK bool document_open_text(struct document *document, const char *path, struct slice text,
                                    const struct known_tenants *known,
                                    struct diagnostics *diagnostics);
+/* Of the text; 0: it could not be read. */
+uint64_t document_hash(const struct document *document);
 void document_close(struct document *document);
 struct node document_root(struct document *document);
 

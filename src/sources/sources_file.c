@@ -147,6 +147,7 @@ static void take_named(struct source *source, const struct tenant_file *file)
 void source_apply(struct sources *sources, struct source *source, struct tenant_file *file,
                   struct diagnostics *diagnostics)
 {
+    source->text_hash = file->text_hash;
     source->unreadable = file->unreadable;
     if (file->unreadable) {
         source->kept = 0;

@@ -2,6 +2,7 @@
 #include "sources_shared.h"
 
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/memory.h"
 #include "core/sorted.h"
 
@@ -84,6 +85,15 @@ static struct source *read_file(struct sources *sources, const char *path, bool 
     source->missing_since_ms = 0;
     source_load(sources, source, diagnostics);
     return source;
+}
+
+bool sources_have_read(const struct sources *sources, const char *path, const struct slice *text)
+{
+    const struct source *source = strcmp(path, sources->inline_source->path) == 0
+                                      ? sources->inline_source
+                                      : sources_find_file(sources, path);
+    return text != NULL ? source != NULL && source->text_hash == hash_content(*text, 0)
+                        : source == NULL;
 }
 
 void sources_read_file(struct sources *sources, const char *path, struct diagnostics *diagnostics)

@@ -71,6 +71,8 @@ bool sources_read_global(struct sources *sources, const char *path, struct confi
         diagnostics_cut(diagnostics, told);
     *replaced = NULL;
     if (fresh == NULL) {
+        if (sources->inline_source != NULL)
+            sources->inline_source->text_hash = inline_tenants.text_hash;
         tenant_file_fini(&inline_tenants);
         return false;
     }

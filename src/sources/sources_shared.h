@@ -15,6 +15,7 @@ struct named_file {
 struct source {
     char *path;
     struct file_stamp stamp;
+    uint64_t text_hash; /* of what was read last; 0: it could not be read */
     struct named_file *named;
     size_t named_count;
     struct tenant_names names;    /* every tenant that the file holds or held, right or wrong */

@@ -82,7 +82,7 @@ static void use_tenants(const struct configuration *configuration, struct tenant
     tenant_file_load(file->path, configuration, &again, &diagnostics);
     for (size_t i = 0; i < again.tenant_count; i++)
         ask_for(&snapshot, again.tenants[i]);
-    FUZZ_REQUIRE(again.content_hash == file->content_hash);
+    FUZZ_REQUIRE(again.tenant_count == file->tenant_count);
     tenant_file_fini(&again);
     diagnostics_fini(&diagnostics);
     route_table_free(snapshot.table);

@@ -271,7 +271,7 @@ def test_an_agent_that_offers_async(relayed, kind):
     relay.size, relay.holding = ANSWER_MAX_BYTES, True
     count = PIPELINED + 5
     load = AtOnce(stack, count)
-    wait_until(lambda: relay.all() == count, "all have been asked")
+    wait_until(lambda: relay.all() >= count, "all have been asked")
     with relay.lock:
         relay.holding = False  # what is asked again is answered
         ending = next(iter(relay.held))

@@ -107,6 +107,53 @@ static size_t read_again(struct sources *sources)
     return count;
 }
 
+static bool have_read(const struct sources *sources, const char *path, const char *text)
+{
+    struct slice slice = slice_of(text != NULL ? text : "");
+    return sources_have_read(sources, path, text != NULL ? &slice : NULL);
+}
+
+Test(sources, tells_what_it_found_and_not_what_is_there_by_now)
+{
+    static const char PATH[] = "tenants.d/old.json";
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    write_file(PATH, TENANT("new"));
+    cr_expect(have_read(sources, PATH, TENANT("old")));
+    cr_expect(not(have_read(sources, PATH, TENANT("new"))));
+    cr_expect(not(have_read(sources, PATH, NULL)));
+    sources_read_file(sources, PATH, &diagnostics);
+    cr_expect(have_read(sources, PATH, TENANT("new")));
+
+    write_file(PATH, "no JSON");
+    sources_read_file(sources, PATH, &diagnostics);
+    cr_expect(have_read(sources, PATH, "no JSON"));
+    cr_expect(not(have_read(sources, PATH, TENANT("new"))));
+
+    unlink(PATH);
+    cr_expect(not(have_read(sources, PATH, NULL)));
+    sources_read_file(sources, PATH, &diagnostics);
+    cr_expect(have_read(sources, PATH, NULL));
+    end(sources, &diagnostics);
+}
+
+Test(sources, tells_what_it_found_in_the_global_file)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    struct configuration *replaced = NULL;
+    cr_expect(have_read(sources, "global.json", "{" GLOBAL "}"));
+    write_file("global.json", "{" GLOBAL);
+    cr_expect(not(have_read(sources, "global.json", "{" GLOBAL)));
+    cr_expect(not(sources_read_global(sources, "global.json", &replaced, &diagnostics)));
+    cr_expect(have_read(sources, "global.json", "{" GLOBAL));
+    write_file("global.json", "{" GLOBAL ", \"listen\": 7}");
+    cr_expect(not(sources_read_global(sources, "global.json", &replaced, &diagnostics)));
+    cr_expect(have_read(sources, "global.json", "{" GLOBAL ", \"listen\": 7}"));
+    cr_expect(have_read(sources, "nowhere.json", NULL));
+    end(sources, &diagnostics);
+}
+
 Test(sources, reads_again_what_it_could_not_open)
 {
     struct sources *sources = new_sources();
