@@ -51,9 +51,14 @@ out:
 
 enum error map_file_ensure(const char *path, struct error_text *why)
 {
+    enum error error = ERROR_OK;
+    if (access(path, F_OK) == 0)
+        return ERROR_OK;
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, FILE_MODE);
     if (fd < 0)
         return error_set_errno(why, "cannot create %s", path);
+    if (fchmod(fd, FILE_MODE) != 0)
+        error = error_set_errno(why, "cannot make %s readable", path);
     close(fd);
-    return ERROR_OK;
+    return error;
 }

@@ -1,5 +1,6 @@
 unit_test(serving_count_places LAYER serving)
 unit_test(serving_haproxy_files LAYER serving)
 unit_test(serving_key_schedule LAYER serving INSIDE)
+unit_test(serving_map_file LAYER serving)
 unit_test(serving_restart_keys LAYER serving)
 unit_test(serving_seal_file LAYER serving)
