@@ -61,6 +61,7 @@
     X(TRUSTS_EVERYBODY, 505, WARNING, "everybody may say who the client is")                    \
     X(NO_TENANTS, 507, WARNING, "there is no tenant")                                           \
     X(SHARED_ORIGIN, 508, WARNING, "two tenants share one browser origin")                      \
+    X(UNCERTIFIED_HOSTS, 509, WARNING, "a tenant has more hosts than its certificate")          \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
     X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \
     X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")

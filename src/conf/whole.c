@@ -234,6 +234,29 @@ static void check_authority(void *context, const struct tenant *tenant)
                              tenant->name);
 }
 
+/* Those behind the last that a certificate has room for would never have one. */
+static void check_certified(void *context, const struct tenant *tenant)
+{
+    struct loading *loading = context;
+    const char *directory = loading->whole->configuration->acme.directory;
+    const struct tenant_host *first = NULL;
+    size_t count = 0;
+    if (directory == NULL || directory[0] == '\0' || !tenant->https_redirect)
+        return;
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        const struct tenant_host *host = &tenant->hosts[i];
+        if (!host->wildcard && ++count == CERTIFICATE_HOSTS_MAX + 1)
+            first = host;
+    }
+    if (first != NULL)
+        diagnostics_add_code(loading->diagnostics, CODE_UNCERTIFIED_HOSTS, &first->place,
+                             "give them to a second tenant with the same upstream",
+                             "tenant \"%s\": a certificate has room for %d hosts, and \"%s\" is "
+                             "one of %zu that get none",
+                             tenant->name, CERTIFICATE_HOSTS_MAX, first->name,
+                             count - CERTIFICATE_HOSTS_MAX);
+}
+
 static void check_unknown_host(struct loading *loading)
 {
     const struct configuration *configuration = loading->whole->configuration;
@@ -265,6 +288,7 @@ static void check_tenants(struct loading *loading)
     taken_roots_check(loading->whole->table, diagnostics);
     route_table_each_tenant(loading->whole->table, check_domains, loading);
     route_table_each_tenant(loading->whole->table, check_authority, loading);
+    route_table_each_tenant(loading->whole->table, check_certified, loading);
     route_table_each_tenant(loading->whole->table, check_routes, loading);
     if (diagnostics->count > first)
         qsort(diagnostics->items + first, diagnostics->count - first, sizeof(*diagnostics->items),

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 enum { LOOK_AFTER_MS = 100, SECRET_MAX_BYTES = 4096 };
+static_assert((int)CERTIFICATE_HOSTS_MAX == (int)ACME_HOSTS_MAX, "another number is told of");
 
 struct certificates {
     struct sidecar *sidecar;

@@ -315,9 +315,10 @@ static const struct row {
 
 /* Codes that need more than one tenant or file; each has a test below. */
 static const enum code ELSEWHERE[] = {
-    CODE_TENANT_NAME, CODE_TENANT_TWICE,  CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
-    CODE_NO_TENANTS,  CODE_SHARED_ORIGIN, CODE_ANY_AUTHORITY, CODE_SHARED_DATABASE,
-    CODE_LABEL_LINE,  CODE_NO_ROOM, /* test_conf_room.c */
+    CODE_TENANT_NAME,       CODE_TENANT_TWICE,  CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
+    CODE_NO_TENANTS,        CODE_SHARED_ORIGIN, CODE_ANY_AUTHORITY, CODE_SHARED_DATABASE,
+    CODE_LABEL_LINE,        CODE_NO_ROOM, /* test_conf_room.c */
+    CODE_UNCERTIFIED_HOSTS,
 };
 
 Test(conf_codes, each_mistake_is_told)
@@ -425,6 +426,46 @@ Test(conf_codes, two_tenants_with_one_host)
                  "host of beta\n"));
     free(said);
     fixture_free(fixture);
+}
+
+/* What is read with a CA and a tenant of so many hosts. */
+static struct fixture *with_hosts(const char *global, size_t count)
+{
+    char *hosts = memory_copy_text(SLICE("\"*.x.test\""));
+    for (size_t i = 0; i < count; i++) {
+        char *longer = memory_format("%s, \"h%zu.test\"", hosts, i);
+        free(hosts);
+        hosts = longer;
+    }
+    char *text = memory_format("{%s\"tenants\": {\"t\": {\"hosts\": [%s], \"upstream\": "
+                               "\"http://10.0.0.1:3000\"}}}",
+                               global, hosts);
+    struct fixture *fixture = fixture_of(text);
+    free(text);
+    free(hosts);
+    return fixture;
+}
+
+Test(conf_codes, a_certificate_has_no_room_for_all_hosts)
+{
+    static const struct {
+        const char *global;
+        size_t hosts;
+        bool is_said;
+    } CASES[] = {
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 100, false},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 101, true},
+        {"\"acme\": {\"directory\": \"none\"}, ", 101, false},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, \"defaults\": {\"https\": \"off\"}, ", 101,
+         false},
+        {"", 101, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct fixture *fixture = with_hosts(CASES[i].global, CASES[i].hosts);
+        bool is_said = fixture_said(fixture, CODE_UNCERTIFIED_HOSTS);
+        cr_expect(eq(int, is_said, CASES[i].is_said), "row %zu", i);
+        fixture_free(fixture);
+    }
 }
 
 /* One tenant that believes every authority is what most have; two are one to each authority. */
