@@ -67,7 +67,7 @@ static void print_status(const struct json *status)
     printf("%-*s%lld, with %zu connection%s from HAProxy\n", LABEL_WIDTH, "loops",
            (long long)ask_number(status, "loops"), connections, plural_s(connections));
     print_counts("decisions", json_get(status, "decisions"));
-    print_counts("refusals", json_get(status, "refusals"));
+    print_counts("bad requests", json_get(status, "refusals"));
     print_haproxys(json_get(status, "haproxys"));
     if (json_get(status, "certificates") != NULL)
         print_counts("certificates", json_get(status, "certificates"));

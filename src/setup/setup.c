@@ -72,7 +72,8 @@ static void tell_environment(const struct setup_plan *plan)
         json_free(hosts);
     }
     puts("\n  (instead of *, the address that HAProxy comes from, where others can reach\n"
-         "  Open WebUI)");
+         "  Open WebUI; of one that has run before, WEBUI_URL is set in its Admin Panel,\n"
+         "  Settings, General)");
 }
 
 /* With the daemon's first start there is an account key, which HAProxy can answer challenges with

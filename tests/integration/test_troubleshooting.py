@@ -86,6 +86,7 @@ def two_parsers(stack):
     assert seen(stack, "good.test", "/a/%2e%2e/b")[1].startswith("path-")
     status, word = seen(stack, "good_test..")
     assert status == 400 and word.startswith("host-")
+    assert re.search(rf" bad requests .*\b\d+ {word}\b", told(stack, "status"))
 
 
 def length(stack):
