@@ -804,6 +804,95 @@ def test_the_guide_lists_every_code():
         assert f"| {code} | {meaning} |".replace('\\"', '"') in GUIDE
 
 
+def test_the_guide_lists_every_word_of_x_refused():
+    told = GUIDE.split("\n## Refusals\n")[1]
+    header = (REPOSITORY / "include/route/host.h").read_text()
+    agent = (REPOSITORY / "src/agent/decide.c").read_text()
+    haproxy = (REPOSITORY / "haproxy/haproxy.cfg").read_text()
+    words = set(re.findall(r'X\([A-Z_]+, "([a-z-]+)"\)', header)) - {"none"}
+    words |= set(re.findall(r'case OUTCOME_\w+: return "([a-z-]+)"', agent))
+    words |= set(re.findall(r"hdr X-Refused ([a-z-]+) ", haproxy))
+    words |= set(re.findall(r"txn\.owui\.over\) str\((\w+)\)", haproxy))
+    assert len(words) > 30
+    listed = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \| [45]", told, re.M)
+    assert words == {word for row in listed for word in re.findall(r"[a-z-]+", row)}
+
+
+# The guide's tables that tell defaults, and what each is about.
+TABLES = [
+    ["tenants", "tenants", "chat", "unknown_label"],
+    ["tenants", "tenants", "chat", "replicas"],
+    ["tenants", "tenants", "chat", "check"],
+    ["tenants", "tenants", "chat", "identity"],
+    ["tenants", "tenants", "chat", "identity"],  # of tokens
+    ["owui-spoa"],
+    ["owui-spoa", "acme"],
+    ["owui-spoa", "haproxy"],
+]
+HEADING = re.compile(r"^\| key(?: of `\w+`)? \| default \| .*\|\n\|.*\n((?:\|.*\n)+)", re.M)
+
+
+def told_defaults(row):
+    """The keys of a row, each with its default where that is a value: `30s`, 1 or `true`."""
+    names, told = (cell.strip() for cell in row.split("|")[1:3])
+    keys, values = re.findall(r"`(\w+)`", names), re.findall(r"`([^`]+)`", told)
+    if re.fullmatch(r"[0-9]+", told):
+        values = [told] * len(keys)
+    is_words = len(values) != len(keys) or not re.fullmatch(r"[`0-9](.*[`0-9])?", told)
+    return zip(keys, [None] * len(keys) if is_words else values)
+
+
+def as_told(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_the_guide_tells_the_schemas_defaults():
+    tables = HEADING.findall(GUIDE)
+    assert len(tables) == len(TABLES)
+    compared, wrong = 0, []
+    for table, way in zip(tables, TABLES):
+        parts = properties_at(way)
+        for row in table.splitlines():
+            for key, told in told_defaults(row):
+                default = as_told(parts[key].get("default"))
+                if told is not None:
+                    wrong += [(key, told, default)] * (told.strip('"') != default)
+                elif default not in ("null", "false"):
+                    wrong += [(key, default)] * (default not in row)
+                compared += 1
+    assert wrong == [] and compared > 60
+
+
+def test_the_schemas_defaults_are_the_programs(tmp_path):
+    """As far as HAProxy's files show them; `http` and `https` depend on the machine."""
+    told = {
+        key: part["default"]
+        for key, part in properties_at(["owui-spoa"]).items()
+        if "default" in part
+    }
+    haproxy = properties_at(["owui-spoa", "haproxy"])
+    told["haproxy"] = {
+        key: part["default"]
+        for key, part in haproxy.items()
+        if "default" in part and key not in ("http", "https")
+    }
+    for section in ("timeouts", "tables"):
+        parts = properties_at(["owui-spoa", "haproxy", section]).items()
+        told["haproxy"][section] = {key: part["default"] for key, part in parts}
+    told["forwarding"] = {"x_forwarded_for": "single", "forwarded": False, "trace": "drop"}
+    told["acme"] = {"challenge_listen": "127.0.0.1:8688", "placeholder": False}
+    written = []
+    for document in ({}, told):
+        path = tmp_path / "owui-spoa.json"
+        path.write_text(json.dumps({**document, "tenants": {"chat": TENANT}}))
+        for spoe in ([], ["--spoe"]):
+            done = run_agent_command("haproxy-config", "-c", path, *spoe)
+            assert done.returncode == 0, done.stderr
+            written.append(done.stdout)
+    assert written[:2] == written[2:]
+    assert "timeout connect 5s" in written[0] and len(told["haproxy"]) > 7
+
+
 STRANGER = "zzzzzzzzzzzzzzzz"
 OBJECTS = {
     "": ({}, ["owui-spoa"]),
@@ -823,6 +912,15 @@ OBJECTS = {
     "timeouts": (with_haproxy(timeouts={}), ["owui-spoa", "haproxy", "timeouts"]),
     "backend": (with_haproxy(backends={"b": {}}), ["owui-spoa", "haproxy", "backends", "b"]),
     "acme": (with_global(acme={}), ["owui-spoa", "acme"]),
+    "second": (
+        with_global(acme={"second": {"directory": "letsencrypt"}}),
+        ["owui-spoa", "acme", "second"],
+    ),
+    "preflight": (with_global(acme={"preflight": {}}), ["owui-spoa", "acme", "preflight"]),
+    "admin_http": (with_global(admin_http={}), ["owui-spoa", "admin_http"]),
+    "metrics": (with_global(metrics={}), ["owui-spoa", "metrics"]),
+    "forwarding": (with_global(forwarding={}), ["owui-spoa", "forwarding"]),
+    "trace": (with_global(trace={}), ["owui-spoa", "trace"]),
     "tenant": (with_tenant(), ["owui-spoa", "tenants", "chat"]),
     "upstream_tls": (
         with_tenant(upstream="https://h", upstream_tls={}),
@@ -864,6 +962,8 @@ OBJECTS = {
         ["owui-spoa", "tenants", "chat", "routes", 0, "match"],
     ),
     "replicas": (with_replicas(), ["owui-spoa", "tenants", "chat", "replicas"]),
+    "check": (with_replicas(_check={}), ["owui-spoa", "tenants", "chat", "check"]),
+    "unknown_label": (unknown(), ["owui-spoa", "tenants", "chat", "unknown_label"]),
     "path": (with_path(), ["owui-spoa", "tenants", "chat", "paths", 0]),
 }
 
@@ -880,6 +980,7 @@ def resolve(schema, document):
 
 
 def properties_at(way):
+    """The schemas of an object's keys."""
     document = schema = SCHEMAS[way[0]]
     for step in way[1:]:
         if isinstance(step, int):
@@ -890,18 +991,42 @@ def properties_at(way):
             patterns = schema["patternProperties"].items()
             schema = next(inner for pattern, inner in patterns if re.search(pattern, step))
         schema, document = resolve(schema, document)
-    return set(schema["properties"])
+        ways = [schema, schema.get("then", {}), *schema.get("oneOf", []), *schema.get("anyOf", [])]
+        schema = next((one for one in ways if "properties" in one), schema)
+    parts = schema["properties"].items()
+    return {key: {**resolve(part, document)[0], **part} for key, part in parts if part}
+
+
+def check_with(folder, place, key, value):
+    """Of a good document, with one key more in one of its objects."""
+    document, way = copy.deepcopy(OBJECTS[place])
+    target = document
+    for step in way[1:]:
+        target = target[step]
+    target[key] = value
+    return check(folder, document)
 
 
 @pytest.mark.parametrize("place", OBJECTS)
 def test_both_know_the_same_keys(tmp_path, place):
-    document, way = OBJECTS[place]
-    document = copy.deepcopy(document)
-    target = document
-    for step in way[1:]:
-        target = target[step]
-    target[STRANGER] = 1
-    done = check(tmp_path, document)
+    done = check_with(tmp_path, place, STRANGER, 1)
     known = re.search(r"known: (.*)", done.stdout + done.stderr)
     assert known, done.stdout + done.stderr
-    assert set(re.findall(r'"([^"]+)"', known[1])) == properties_at(way)
+    assert set(re.findall(r'"([^"]+)"', known[1])) == set(properties_at(OBJECTS[place][1]))
+
+
+NUMBERS = [
+    (place, key)
+    for place, (_, way) in OBJECTS.items()
+    for key, part in properties_at(way).items()
+    if "maximum" in part
+]
+
+
+@pytest.mark.parametrize("place, key", NUMBERS)
+def test_both_know_the_same_ranges(tmp_path, place, key):
+    part = properties_at(OBJECTS[place][1])[key]
+    done = check_with(tmp_path, place, key, part["maximum"] + 1)
+    known = re.search(r"out of range: from (\d+) to (\d+)", done.stdout + done.stderr)
+    assert known, done.stdout + done.stderr
+    assert [int(number) for number in known.groups()] == [part["minimum"], part["maximum"]]
