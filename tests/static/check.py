@@ -9,6 +9,7 @@
     check.py scripts                 shellcheck over the bash scripts
     check.py packages                each list that is asked for is in packaging/deps, and asked for
     check.py greater                 unit tests say lt(), and never gt()
+    check.py documents               links lead to what is there, commands can be pasted as they are
 
 Each prints what is wrong as file:line: message and exits with 1, or prints one line of summary.
 """
@@ -272,6 +273,47 @@ def check_greater():
     return complaints.result(f"{len(paths)} unit tests")
 
 
+def anchor(heading):
+    """As forges make it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def links(text):
+    """(offset, file, heading as an anchor) of Markdown's links, and of `docs/FILE.md, "Heading"`."""
+    for found in re.finditer(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        yield found.start(), found[1], found[2]
+    for found in re.finditer(r"\b(?:docs/)?([A-Z-]+\.md)[,(\s]+\"([^\"]+)\"", text):
+        yield found.start(), f"/docs/{found[1]}", anchor(found[2])
+
+
+# A command, and behind some blanks words about it that a shell would take for arguments.
+TOLD_COMMAND = re.compile(
+    r" {4}(\w+/[\w/]+|owui-spoa|systemctl|cmake|curl|ss) .*\S {3,}(?!#|-|\\$)\S"
+)
+
+
+def check_documents():
+    complaints = Complaints()
+    texts = {path: path.read_text() for path in files("*.md")}
+    anchors = {
+        path: {anchor(heading) for heading in re.findall(r"^#+ (.*)$", text, re.M)}
+        for path, text in texts.items()
+    }
+    for path, text in texts.items():
+        for offset, name, heading in links(text):
+            folder = ROOT if name.startswith("/") else path.parent
+            target = (folder / name.lstrip("/")).resolve() if name else path
+            line = text.count("\n", 0, offset) + 1
+            if not target.exists():
+                complaints.add(path, line, f"there is no {name}")
+            elif heading and heading not in anchors.get(target, ()):
+                complaints.add(path, line, f"{name or path.name} has no heading #{heading}")
+        for number, line in enumerate(text.splitlines(), start=1):
+            if TOLD_COMMAND.match(line):
+                complaints.add(path, number, "what is told of a command belongs behind a #")
+    return complaints.result(f"{len(texts)} documents")
+
+
 def main(arguments):
     match arguments:
         case ["layers"]:
@@ -290,6 +332,8 @@ def main(arguments):
             return check_packages()
         case ["greater"]:
             return check_greater()
+        case ["documents"]:
+            return check_documents()
     print(__doc__, file=sys.stderr)
     return 2
 

@@ -17,4 +17,5 @@ static_test(headers ${CMAKE_C_COMPILER} -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -
 static_test(scripts)
 static_test(packages)
 static_test(greater)
+static_test(documents)
 set_tests_properties(static.headers static.scripts PROPERTIES LABELS source)
