@@ -59,11 +59,13 @@ static int help(void)
            "\n"
            "the same, step by step:\n"
            "\n"
-           "  echo '{\"tenants\": {\"chat\": {\"hosts\": [\"chat.example.com\"],\n"
+           "  echo '{\"acme\": {\"directory\": \"letsencrypt\"},\n"
+           "         \"tenants\": {\"chat\": {\"hosts\": [\"chat.example.com\"],\n"
            "         \"upstream\": \"http://127.0.0.1:3000\"}}}' >owui-spoa.json\n"
            "  owui-spoa check -c owui-spoa.json\n"
            "  owui-spoa explain -c owui-spoa.json https://chat.example.com/\n"
            "  owui-spoa haproxy-config -c owui-spoa.json --out /etc/haproxy\n"
+           "  systemctl restart haproxy\n"
            "  owui-spoa run -c owui-spoa.json\n");
     return EXIT_GOOD;
 }

@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from support.stack import HAPROXY, run_agent_command
+from support.stack import BINARY, HAPROXY, run_agent_command
 
 GOOD = {"hosts": ["chat.test"], "upstream": "http://10.0.0.1:3000"}
 BAD = {"hosts": ["chat.test"], "upstrem": "http://10.0.0.1:3000"}
@@ -63,6 +63,26 @@ def test_help_shows_every_command_by_example():
         assert helped.stdout.startswith(f"usage: owui-spoa {command}")
         assert "\nexamples:\n  " in helped.stdout
         assert run("help", command).stdout == helped.stdout
+
+
+def test_the_steps_that_help_tells_lead_to_https(tmp_path):
+    """Pasted into a shell, but for the two that start something."""
+    steps = run("--help").stdout.split("\nthe same, step by step:\n")[1]
+    (tmp_path / "owui-spoa").symlink_to(BINARY)
+    lines = steps.replace("/etc/haproxy", str(tmp_path)).splitlines()
+    starts = [line.strip() for line in lines if " run " in line or "systemctl" in line]
+    assert starts == ["systemctl restart haproxy", "owui-spoa run -c owui-spoa.json"]
+    script = "\n".join(line for line in lines if line.strip() not in starts)
+    subprocess.run(
+        ["sh", "-euc", script],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        timeout=60,
+    )
+    assert (tmp_path / "haproxy.cfg").exists()
+    written = json.loads((tmp_path / "owui-spoa.json").read_text())
+    assert written["acme"] == {"directory": "letsencrypt"}  # without, no tenant gets a certificate
 
 
 @pytest.mark.parametrize(
