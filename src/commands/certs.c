@@ -266,7 +266,7 @@ static const struct command_usage USAGE = {
          {"rollback",
           "put the certificate before this one back in service; a renewal waits, a day at most"},
          {"import", "take over certbot's certificates (/etc/letsencrypt): each goes to the "
-                    "tenant that has its names; the daemon reads the folder"},
+                    "tenant that has its names; the daemon has to be able to read the folder"},
          {"rollover", "give the account at the CA a new key"}},
     .exit_codes = {"fine",
                    "with --check: a certificate is missing, near its end or not served; else: "
