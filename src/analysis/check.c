@@ -150,7 +150,8 @@ static const struct command_usage USAGE = {
     .about = "Reads the global file and all tenants' files, and prints everything that is wrong at "
              "once.",
     .exit_codes = {"nothing is wrong (there may be warnings)",
-                   "some tenants are wrong, the others would be served", "nothing would be served"},
+                   "tenants are wrong, or files of theirs; the others would be served",
+                   "the global file is wrong, and nothing would be served"},
     .examples = {"owui-spoa check && systemctl reload owui-spoa",
                  "owui-spoa check -c owui-spoa.json --json | jq '.diagnostics[] | .message'"},
 };

@@ -141,6 +141,8 @@ def test_check_tells_partly_from_not_at_all(configuration):
     assert partly.stdout.splitlines()[-1].startswith("result: 1 tenant good, 1 refused")
     assert "owui-spoa tenants --state kept" in partly.stdout
 
+    assert run("check", "-c", configuration({"b": BAD})).returncode == 1  # a daemon would start
+
     nothing = run("check", "-c", configuration(loops=0))
     assert nothing.returncode == 2
     assert "error[E105]" in nothing.stdout and "nothing can be served" in nothing.stdout
