@@ -76,7 +76,8 @@ struct schedule_decision worker_decide(const struct certificate *certificate,
         certificate->in_service.names != NULL && certificate->schedule.failures == 0 &&
         decision.action == SCHEDULE_ORDER)
         decision.why = "a host is not covered yet";
-    if (certificate->limit != NULL && decision.due_mono_ms > now->mono_ms)
+    if (certificate->limit != NULL && decision.action == SCHEDULE_ORDER &&
+        decision.due_mono_ms > now->mono_ms)
         decision.why = certificate->limit;
     if (all_out || back_mono_ms < decision.due_mono_ms) {
         decision.action = SCHEDULE_LOOK;

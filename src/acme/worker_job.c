@@ -477,7 +477,6 @@ static void go_to_ca(struct job *job)
         wait_for_limits(certificate, wait_ms);
         return;
     }
-    certificate->limit = NULL;
     start_with_key(job);
 }
 
@@ -519,6 +518,7 @@ void worker_order(struct certificate *certificate)
                                                .has_second = worker->has_ca[SCHEDULE_CA_SECOND],
                                                .second_after = worker->settings.second_after};
     const struct certificate *twin = worker_twin(certificate);
+    certificate->limit = NULL; /* what keeps the order from now on is told as what it is */
     if (twin != NULL && twin->work == WORK_ORDER) {
         certificate->work = WORK_WAITS_TURN;
         return;

@@ -6,6 +6,7 @@
 #include "core/log_memory.h"
 #include "core/memory.h"
 #include "json/json.h"
+#include "worker.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -641,6 +642,55 @@ Test(acme_worker, what_has_gone_is_not_in_service)
     cr_expect(eq(ptr, (void *)(uintptr_t)status_of(&test).certificate, NULL));
     expect_due(&test);
     free(path);
+    end(&test);
+}
+
+/* -- The CA's limits --------------------------------------------------------------------------- */
+
+/* As when an order has to wait until the CA lets as many more be made. */
+static void limit(struct test *test, int64_t wait_s)
+{
+    struct certificate *certificate = worker_find(test->worker, "a.pem");
+    certificate->limit = "the CA's limit";
+    certificate->schedule.retry_mono_ms = clock_mono_ms() + wait_s * 1000;
+    worker_plan(certificate);
+}
+
+static const char *why_of(struct test *test)
+{
+    return status_of(test).why;
+}
+
+Test(acme_worker, a_limit_is_told_while_it_is_waited_for)
+{
+    struct test test;
+    begin(&test);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    limit(&test, 3600);
+    cr_expect(zero(int, strcmp(why_of(&test), "the CA's limit")), "%s", why_of(&test));
+    /* Somebody has put there what need not be renewed. */
+    install(&test, 0);
+    find(&test);
+    cr_expect(zero(int, strcmp(why_of(&test), "renewal is planned by its life")), "%s",
+              why_of(&test));
+    end(&test);
+}
+
+static void stop_when_failed(void *context)
+{
+    struct test *test = context;
+    if (status_of(test).failures > 0)
+        main_loop_stop(test->loop);
+}
+
+Test(acme_worker, a_failure_behind_a_limit_is_told_as_one)
+{
+    struct test test;
+    begin(&test);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    limit(&test, 0);
+    run_with(&test, stop_when_failed);
+    cr_expect(zero(int, strcmp(why_of(&test), "the last try failed")), "%s", why_of(&test));
     end(&test);
 }
 
