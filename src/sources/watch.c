@@ -17,6 +17,7 @@ enum {
     SOON_LIMIT_MS = 10, /* after the first, however many follow */
     LATER_MS = 50,      /* what went away may be there again by then */
     LATER_LIMIT_MS = 80,
+    MADE_MS = 2500, /* and up to twice as long: for the writer of what was made to close it */
     LOOK_MS = 5000, /* folders that were replaced without a word are noticed this often */
     EVENT_BYTES = 64 * 1024,
     MAX_READS = 16, /* of events, before others have their turn */
@@ -49,9 +50,10 @@ struct folder {
 /* A file that tenants name. */
 struct named_file {
     char *path;
-    char *name;    /* its last part */
-    size_t folder; /* in watch->named_folders */
-    bool is_due;   /* an event was about it */
+    char *name;                /* its last part */
+    size_t folder;             /* in watch->named_folders */
+    bool is_due;               /* an event was about it */
+    bool is_made, is_unclosed; /* it is in the batch of that name */
 };
 
 struct watch {
@@ -73,15 +75,23 @@ struct watch {
     size_t named_folder_count;
     struct batch soon;
     struct batch later;
+    /* What is being written, or was linked and has lost its other name. */
+    struct batch made;
+    struct batch unclosed; /* and stayed so for a while */
 };
 
 /* -- Batches ---------------------------------------------------------------------------------- */
 
+/* The earlier of two, of which 0 is none. */
+static int64_t earlier(int64_t one_ms, int64_t other_ms)
+{
+    return one_ms == 0 || (other_ms != 0 && other_ms < one_ms) ? other_ms : one_ms;
+}
+
 static void arm_timer(struct watch *watch)
 {
-    int64_t due_ms = watch->soon.due_ms;
-    if (due_ms == 0 || (watch->later.due_ms != 0 && watch->later.due_ms < due_ms))
-        due_ms = watch->later.due_ms;
+    int64_t due_ms = earlier(earlier(watch->soon.due_ms, watch->later.due_ms),
+                             earlier(watch->made.due_ms, watch->unclosed.due_ms));
     int64_t delay_ms = due_ms - clock_mono_ms();
     if (due_ms == 0)
         main_timer_stop(watch->timer);
@@ -111,6 +121,12 @@ static struct batch *later(struct watch *watch)
     return &watch->later;
 }
 
+static struct batch *made(struct watch *watch)
+{
+    batch_touch(&watch->made, MADE_MS, MADE_MS);
+    return &watch->made;
+}
+
 static void batch_add(struct batch *batch, const char *name)
 {
     if (batch->count > 0 && strcmp(batch->names[batch->count - 1], name) == 0)
@@ -120,6 +136,18 @@ static void batch_add(struct batch *batch, const char *name)
         batch->names = memory_resize(batch->names, batch->capacity, sizeof(*batch->names));
     }
     batch->names[batch->count++] = memory_copy_text(slice_of(name));
+}
+
+/* Begins with the last, which it mostly is. */
+static void batch_take_out(struct batch *batch, const char *name)
+{
+    for (size_t i = batch->count; i-- > 0;) {
+        if (strcmp(batch->names[i], name) != 0)
+            continue;
+        free(batch->names[i]);
+        batch->names[i] = batch->names[--batch->count];
+        return;
+    }
 }
 
 static void batch_fini(struct batch *batch)
@@ -145,14 +173,16 @@ static void call_on_files(const struct watch *watch, const struct batch *batch)
     memory_free_texts(paths, count);
 }
 
-static void call_on_named(struct watch *watch)
+static void call_on_named(struct watch *watch, bool tells_unclosed)
 {
     char **paths = memory_resize(NULL, watch->named_count + 1, sizeof(*paths));
     size_t count = 0;
     for (size_t i = 0; i < watch->named_count; i++) {
-        if (watch->named[i].is_due)
-            paths[count++] = memory_copy_text(slice_of(watch->named[i].path));
-        watch->named[i].is_due = false;
+        struct named_file *named = &watch->named[i];
+        if (!named->is_due && !(tells_unclosed && named->is_unclosed))
+            continue;
+        paths[count++] = memory_copy_text(slice_of(named->path));
+        named->is_due = named->is_unclosed = false;
     }
     if (count > 0)
         watch->events.on_named(watch->events.context, paths, count);
@@ -169,12 +199,27 @@ static void run_batch(struct watch *watch, struct batch *pending, int64_t now_ms
     if (batch.count > 0 && !batch.folder)
         call_on_files(watch, &batch);
     if (batch.named)
-        call_on_named(watch);
+        call_on_named(watch, pending == &watch->unclosed);
     if (batch.global)
         watch->events.on_global(watch->events.context);
     if (batch.folder)
         watch->events.on_folder(watch->events.context);
     batch_fini(&batch);
+}
+
+/* A file that was made at the last moment has as much time as the others. */
+static void age_made(struct watch *watch, int64_t now_ms)
+{
+    if (watch->made.due_ms == 0 || now_ms < watch->made.due_ms)
+        return;
+    assert(watch->unclosed.due_ms == 0); /* it began before */
+    watch->unclosed = watch->made;
+    watch->unclosed.due_ms = now_ms + MADE_MS;
+    watch->made = (struct batch){0};
+    for (size_t i = 0; i < watch->named_count; i++) {
+        watch->named[i].is_unclosed |= watch->named[i].is_made;
+        watch->named[i].is_made = false;
+    }
 }
 
 static void on_timer(void *context)
@@ -183,6 +228,8 @@ static void on_timer(void *context)
     int64_t now_ms = clock_mono_ms();
     run_batch(watch, &watch->soon, now_ms);
     run_batch(watch, &watch->later, now_ms);
+    run_batch(watch, &watch->unclosed, now_ms);
+    age_made(watch, now_ms);
     arm_timer(watch);
 }
 
@@ -212,14 +259,15 @@ static void leave(const struct watch *watch, int descriptor)
 static bool folder_follow(struct watch *watch, struct folder *folder)
 {
     struct stat status;
+    int before = folder->descriptor;
     if (stat(folder->path, &status) != 0) {
         folder->descriptor = -1;
+        leave(watch, before);
         return false;
     }
     if (folder->descriptor >= 0 && folder->device == status.st_dev &&
         folder->inode == status.st_ino)
         return false;
-    int before = folder->descriptor;
     folder->descriptor = inotify_add_watch(watch->fd, folder->path, EVENT_MASK);
     if (folder->descriptor < 0 && !folder->is_told)
         tell_unwatched(folder);
@@ -266,7 +314,7 @@ static void on_look(void *context)
 /* -- Events ----------------------------------------------------------------------------------- */
 
 /* How the name came into the folder decides when it is looked at. A file that was just made is
- * waited for until its writer closes it; a link is there at once. */
+ * waited for until its writer closes it; a link is there at once, and has nobody who closes it. */
 static struct batch *batch_for(struct watch *watch, const struct folder *folder,
                                const struct inotify_event *event)
 {
@@ -278,7 +326,7 @@ static struct batch *batch_for(struct watch *watch, const struct folder *folder,
     char *path = memory_format("%s/%s", folder->path, event->name);
     bool is_linked = lstat(path, &status) == 0 && (S_ISLNK(status.st_mode) || status.st_nlink > 1);
     free(path);
-    return is_linked ? soon(watch) : NULL;
+    return is_linked ? soon(watch) : made(watch);
 }
 
 /* A symbolic link that other names may lead through, such as Kubernetes' "..data". */
@@ -294,9 +342,9 @@ static bool is_link(const struct folder *folder, const char *name)
 static void on_tenants_event(struct watch *watch, const struct inotify_event *event)
 {
     if (tenant_file_name(event->name)) {
-        struct batch *batch = batch_for(watch, &watch->tenants, event);
-        if (batch != NULL)
-            batch_add(batch, event->name);
+        batch_take_out(&watch->made, event->name);
+        batch_take_out(&watch->unclosed, event->name);
+        batch_add(batch_for(watch, &watch->tenants, event), event->name);
     } else if (is_link(&watch->tenants, event->name)) {
         soon(watch)->folder = true;
     }
@@ -314,9 +362,8 @@ static bool is_of_global(const struct watch *watch, const char *name)
 static void on_global_event(struct watch *watch, const struct inotify_event *event)
 {
     if (is_of_global(watch, event->name)) {
-        struct batch *batch = batch_for(watch, &watch->global, event);
-        if (batch != NULL)
-            batch->global = true;
+        watch->made.global = watch->unclosed.global = false;
+        batch_for(watch, &watch->global, event)->global = true;
     } else if (is_link(&watch->global, event->name) || (event->mask & IN_ISDIR) != 0) {
         /* The folder of tenants may have come, without which the global file was no good. */
         soon(watch)->global = true;
@@ -331,11 +378,20 @@ static void on_named_event(struct watch *watch, const struct inotify_event *even
         if (folder->descriptor != event->wd || strcmp(named->name, event->name) != 0)
             continue;
         struct batch *batch = batch_for(watch, folder, event);
-        if (batch == NULL)
-            continue;
         batch->named = true;
-        named->is_due = true;
+        named->is_unclosed = false;
+        named->is_made = batch == &watch->made;
+        named->is_due |= !named->is_made;
     }
+}
+
+/* Among what was lost may be that a folder is gone. Its number may be that of the next one, so no
+ * look would tell. */
+static void forget_descriptors(struct watch *watch)
+{
+    watch->global.descriptor = watch->tenants.descriptor = watch->parent.descriptor = -1;
+    for (size_t i = 0; i < watch->named_folder_count; i++)
+        watch->named_folders[i].descriptor = -1;
 }
 
 /* The kernel watches this folder no longer. */
@@ -354,6 +410,7 @@ static void on_event(struct watch *watch, const struct inotify_event *event)
 {
     if ((event->mask & IN_Q_OVERFLOW) != 0) {
         log_event(LOG_NOTICE, "changes_missed", LOG_TEXT("so", "everything is looked through"));
+        forget_descriptors(watch);
         soon(watch)->global = true;
         soon(watch)->folder = true; /* which looks at named files, too */
         return;
@@ -537,7 +594,7 @@ struct watch *watch_new(struct main_loop *main_loop, const char *global_path,
     struct watch *watch = memory_new(sizeof(*watch));
     watch->main_loop = main_loop;
     watch->events = *events;
-    watch->global.descriptor = watch->tenants.descriptor = watch->parent.descriptor = -1;
+    forget_descriptors(watch);
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (watch->fd < 0) {
         error_set_errno(text, "cannot watch the configuration's folders");
@@ -565,6 +622,8 @@ void watch_free(struct watch *watch)
     main_timer_free(watch->look_timer);
     batch_fini(&watch->soon);
     batch_fini(&watch->later);
+    batch_fini(&watch->made);
+    batch_fini(&watch->unclosed);
     free(watch->global.path);
     free(watch->global_name);
     free(watch->tenants.path);

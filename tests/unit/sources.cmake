@@ -1,1 +1,2 @@
 unit_test(sources LAYER sources)
+unit_test(sources_watch LAYER sources)

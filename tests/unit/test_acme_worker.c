@@ -5,8 +5,8 @@
 #include "core/clock.h"
 #include "core/log_memory.h"
 #include "core/memory.h"
-#include "json/json.h"
 #include "worker.h"
+#include "json/json.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>

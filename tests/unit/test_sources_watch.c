@@ -1,0 +1,545 @@
+/* sources/watch: which changes are told, as what, and when. */
+#include "sources/watch.h"
+
+#include "core/clock.h"
+#include "core/memory.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    PATIENCE_MS = 20 * 1000, /* until what is expected is missed */
+    SILENCE_MS = 200,        /* in which what is not expected would have come */
+    HALF_MS = 40,            /* less than what went is given to come back */
+};
+
+struct test {
+    char *home;
+    struct main_loop *loop;
+    struct main_timer *timer;
+    struct watch *watch;
+    int64_t end_ms;
+    /* What was told. */
+    size_t globals, folders;
+    char *files; /* "one.json two.json ", of one call behind the other */
+    char *named;
+    bool (*is_enough)(const struct test *test);
+};
+
+static void add_names(char **told, char *const *paths, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *longer = memory_format("%s%s ", *told, paths[i]);
+        free(*told);
+        *told = longer;
+    }
+}
+
+static void on_global(void *context)
+{
+    struct test *test = context;
+    test->globals++;
+}
+
+static void on_folder(void *context)
+{
+    struct test *test = context;
+    test->folders++;
+}
+
+static void on_files(void *context, char *const *paths, size_t count)
+{
+    struct test *test = context;
+    add_names(&test->files, paths, count);
+}
+
+static void on_named(void *context, char *const *paths, size_t count)
+{
+    struct test *test = context;
+    add_names(&test->named, paths, count);
+}
+
+static void on_turn(void *context)
+{
+    struct test *test = context;
+    if (clock_mono_ms() >= test->end_ms || (test->is_enough != NULL && test->is_enough(test)))
+        main_loop_stop(test->loop);
+}
+
+static void run(struct test *test, int64_t ms)
+{
+    test->end_ms = clock_mono_ms() + ms;
+    main_timer_every(test->timer, 1);
+    main_loop_run(test->loop);
+    main_timer_stop(test->timer);
+    test->is_enough = NULL;
+}
+
+static void await(struct test *test, bool (*is_enough)(const struct test *test))
+{
+    test->is_enough = is_enough;
+    run(test, PATIENCE_MS);
+    cr_expect(is_enough(test), "globals %zu folders %zu files %s named %s", test->globals,
+              test->folders, test->files, test->named);
+}
+
+static void forget(struct test *test)
+{
+    free(test->files);
+    free(test->named);
+    test->files = memory_copy_text(SLICE(""));
+    test->named = memory_copy_text(SLICE(""));
+    test->globals = test->folders = 0;
+}
+
+static bool has_file(const struct test *test)
+{
+    return test->files[0] != '\0';
+}
+
+static bool has_named(const struct test *test)
+{
+    return test->named[0] != '\0';
+}
+
+static bool has_global(const struct test *test)
+{
+    return test->globals > 0;
+}
+
+static bool has_folder(const struct test *test)
+{
+    return test->folders > 0;
+}
+
+static bool has_both(const struct test *test)
+{
+    return has_global(test) && has_folder(test);
+}
+
+#define expect_files(TEST, TEXT) \
+    cr_expect(zero(int, strcmp((TEST)->files, TEXT)), "%s", (TEST)->files)
+
+static void expect_silence(struct test *test)
+{
+    forget(test);
+    run(test, SILENCE_MS);
+    cr_expect(not(has_file(test)), "%s", test->files);
+    cr_expect(not(has_named(test)), "%s", test->named);
+    cr_expect(not(has_global(test)));
+    cr_expect(not(has_folder(test)));
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert(ne(ptr, file, NULL), "%s", path);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* Watches "global.json" and "tenants.d" of a folder of its own, where everything has been told. */
+static void begin(struct test *test)
+{
+    static const struct watch_events EVENTS = {on_global, on_files, on_folder, on_named, NULL};
+    struct watch_events events = EVENTS;
+    struct error_text why;
+    *test = (struct test){.home = memory_format("/tmp/owui-watch-XXXXXX")};
+    cr_assert(ne(ptr, mkdtemp(test->home), NULL));
+    cr_assert(zero(int, chdir(test->home)));
+    cr_assert(zero(int, mkdir("tenants.d", 0755)));
+    write_file("global.json", "");
+    forget(test);
+    test->loop = main_loop_new(&why);
+    test->timer = main_timer_new(test->loop, on_turn, test);
+    events.context = test;
+    test->watch = watch_new(test->loop, "global.json", "tenants.d", &events, &why);
+    cr_assert(ne(ptr, test->watch, NULL), "%s", why.text);
+    await(test, has_both);
+    forget(test);
+}
+
+static void end(struct test *test)
+{
+    watch_free(test->watch);
+    main_timer_free(test->timer);
+    main_loop_free(test->loop);
+    free(test->files);
+    free(test->named);
+    cr_assert(zero(int, chdir("/")));
+    char *command = memory_format("rm -rf %s", test->home);
+    cr_assert(zero(int, system(command)));
+    free(command);
+    free(test->home);
+}
+
+Test(watch, a_file_is_told_when_its_writer_closes_it)
+{
+    struct test test;
+    begin(&test);
+    int fd = open("tenants.d/a.json", O_WRONLY | O_CREAT, 0644);
+    cr_assert(eq(sz, (size_t)write(fd, "{", 1), 1));
+    expect_silence(&test);
+    cr_assert(eq(sz, (size_t)write(fd, "}", 1), 1));
+    close(fd);
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
+    cr_expect(not(has_global(&test)));
+    cr_expect(not(has_folder(&test)));
+    expect_silence(&test);
+    end(&test);
+}
+
+/* Two names of one time are told together, each once and in their order. */
+Test(watch, what_comes_together_is_told_together)
+{
+    struct test test;
+    begin(&test);
+    write_file("tenants.d/b.json", "{}");
+    write_file("tenants.d/a.json", "{}");
+    write_file("tenants.d/b.json", "{ }");
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json tenants.d/b.json ");
+    end(&test);
+}
+
+Test(watch, names_come_by_renaming_and_by_linking)
+{
+    struct test test;
+    begin(&test);
+    write_file("aside", "{}");
+    cr_assert(zero(int, rename("aside", "tenants.d/moved.json")));
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/moved.json ");
+    forget(&test);
+    cr_assert(zero(int, symlink("moved.json", "tenants.d/soft.json")));
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/soft.json ");
+    forget(&test);
+    cr_assert(zero(int, link("tenants.d/moved.json", "tenants.d/hard.json")));
+    await(&test, has_file);
+    cr_expect(ne(ptr, strstr(test.files, "tenants.d/hard.json "), NULL), "%s", test.files);
+    end(&test);
+}
+
+/* What was written aside has no second name any more when it is looked at. */
+Test(watch, a_file_that_nobody_closes_is_looked_at_in_the_end)
+{
+    struct test test;
+    begin(&test);
+    write_file("aside", "{}");
+    cr_assert(zero(int, link("aside", "tenants.d/a.json")));
+    cr_assert(zero(int, unlink("aside")));
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
+    expect_silence(&test);
+    end(&test);
+}
+
+/* One that is closed is told once, and has no part in what another waits for. */
+Test(watch, who_closes_in_time_is_not_looked_at_again)
+{
+    struct test test;
+    begin(&test);
+    int fd = open("tenants.d/a.json", O_WRONLY | O_CREAT, 0644);
+    write_file("aside", "{}");
+    cr_assert(zero(int, link("aside", "tenants.d/b.json")));
+    cr_assert(zero(int, unlink("aside")));
+    write_file("tenants.d/c.json", "{}");
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/c.json ");
+    forget(&test);
+    close(fd);
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
+    forget(&test);
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/b.json ");
+    end(&test);
+}
+
+Test(watch, a_global_file_that_nobody_closes_is_looked_at_in_the_end)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, unlink("global.json")));
+    await(&test, has_global);
+    forget(&test);
+    write_file("aside", "");
+    cr_assert(zero(int, link("aside", "global.json")));
+    cr_assert(zero(int, unlink("aside")));
+    run(&test, SILENCE_MS);
+    cr_expect(not(has_global(&test)));
+    await(&test, has_global);
+    end(&test);
+}
+
+Test(watch, what_went_is_given_time_to_come_back)
+{
+    struct test test;
+    begin(&test);
+    write_file("tenants.d/a.json", "{}");
+    write_file("tenants.d/b.json", "{}");
+    await(&test, has_file);
+    forget(&test);
+    cr_assert(zero(int, unlink("tenants.d/a.json")));
+    run(&test, HALF_MS);
+    cr_expect(not(has_file(&test)), "%s", test.files);
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
+    forget(&test);
+    cr_assert(zero(int, rename("tenants.d/b.json", "b.away")));
+    run(&test, HALF_MS);
+    cr_expect(not(has_file(&test)), "%s", test.files);
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/b.json ");
+    end(&test);
+}
+
+Test(watch, other_names_are_nobodys)
+{
+    struct test test;
+    begin(&test);
+    write_file("tenants.d/a.txt", "");
+    write_file("tenants.d/.a.json", "");
+    write_file("other.json", "");
+    expect_silence(&test);
+    /* As Kubernetes does it. */
+    cr_assert(zero(int, symlink("nowhere", "tenants.d/..data")));
+    await(&test, has_folder);
+    cr_expect(not(has_file(&test)), "%s", test.files);
+    forget(&test);
+    cr_assert(zero(int, symlink("nowhere", "..data")));
+    await(&test, has_global);
+    cr_expect(not(has_folder(&test)));
+    end(&test);
+}
+
+Test(watch, the_global_file_and_its_parts)
+{
+    char *const parts[] = {(char[]){"networks"}, (char[]){"./others"}};
+    struct test test;
+    begin(&test);
+    write_file("global.json", "{}");
+    await(&test, has_global);
+    cr_expect(not(has_file(&test)));
+    cr_expect(not(has_folder(&test)));
+    write_file("networks", "");
+    expect_silence(&test);
+    watch_set_parts(test.watch, parts, COUNT_OF(parts));
+    write_file("networks", "");
+    await(&test, has_global);
+    forget(&test);
+    write_file("others", "");
+    await(&test, has_global);
+    watch_set_parts(test.watch, parts, 1);
+    write_file("others", "");
+    expect_silence(&test);
+    int fd = open("global.new", O_WRONLY | O_CREAT, 0644);
+    close(fd);
+    cr_assert(zero(int, rename("global.new", "global.json")));
+    await(&test, has_global);
+    end(&test);
+}
+
+static void set_named(struct test *test, const char *first, const char *second)
+{
+    const char *const given[] = {first, second};
+    size_t count = second != NULL ? 2 : first != NULL ? 1 : 0;
+    char **paths = memory_new((count + 1) * sizeof(*paths));
+    for (size_t i = 0; i < count; i++)
+        paths[i] = memory_copy_text(slice_of(given[i]));
+    watch_set_named(test->watch, paths, count);
+}
+
+Test(watch, files_that_tenants_name)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, mkdir("lists", 0755)));
+    run(&test, SILENCE_MS); /* a folder beside the global file may be that of its tenants */
+    write_file("lists/a", "");
+    write_file("lists/b", "");
+    expect_silence(&test);
+    set_named(&test, "lists/b", "lists/a");
+    await(&test, has_named); /* what they are now was not seen to change */
+    forget(&test);
+    write_file("lists/b", "1");
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "lists/b ")), "%s", test.named);
+    forget(&test);
+    write_file("lists/aside", "2");
+    cr_assert(zero(int, link("lists/aside", "lists/c")));
+    expect_silence(&test);
+    cr_assert(zero(int, unlink("lists/a")));
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "lists/a ")), "%s", test.named);
+    /* One less in a folder that stays, and then none in it. */
+    set_named(&test, "lists/a", "lists/a");
+    write_file("lists/b", "3");
+    expect_silence(&test);
+    cr_assert(zero(int, rename("lists/aside", "lists/a")));
+    await(&test, has_named);
+    set_named(&test, NULL, NULL);
+    write_file("lists/a", "4");
+    expect_silence(&test);
+    end(&test);
+}
+
+Test(watch, a_named_file_that_nobody_closes_is_looked_at_in_the_end)
+{
+    struct test test;
+    begin(&test);
+    set_named(&test, "networks", NULL);
+    await(&test, has_named);
+    forget(&test);
+    write_file("aside", "");
+    cr_assert(zero(int, link("aside", "networks")));
+    cr_assert(zero(int, unlink("aside")));
+    await(&test, has_named);
+    cr_expect(not(has_global(&test)));
+    end(&test);
+}
+
+Test(watch, another_folder_in_its_place_is_looked_through_and_watched)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, mkdir("tenants.new", 0755)));
+    await(&test, has_global);
+    forget(&test);
+    cr_assert(zero(int, rename("tenants.d", "tenants.old")));
+    cr_assert(zero(int, rename("tenants.new", "tenants.d")));
+    await(&test, has_folder);
+    forget(&test);
+    write_file("tenants.d/a.json", "{}");
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
+    write_file("tenants.old/b.json", "{}");
+    expect_silence(&test);
+    end(&test);
+}
+
+Test(watch, another_folder_of_tenants)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, mkdir("away", 0755)));
+    cr_assert(zero(int, mkdir("away/tenants.d", 0755)));
+    await(&test, has_global);
+    watch_set_tenants_dir(test.watch, "tenants.d"); /* the same */
+    expect_silence(&test);
+    watch_set_tenants_dir(test.watch, "away/tenants.d");
+    await(&test, has_folder);
+    forget(&test);
+    write_file("away/tenants.d/a.json", "{}");
+    await(&test, has_file);
+    expect_files(&test, "away/tenants.d/a.json ");
+    write_file("tenants.d/b.json", "{}");
+    expect_silence(&test);
+    /* Its parent is watched, too. */
+    cr_assert(zero(int, rename("away/tenants.d", "away/old")));
+    run(&test, SILENCE_MS);
+    forget(&test);
+    cr_assert(zero(int, mkdir("away/tenants.d", 0755)));
+    await(&test, has_folder);
+    end(&test);
+}
+
+/* -- What the kernel loses --------------------------------------------------------------------- */
+
+/* The descriptor at which this process is told, and how many folders it watches. */
+static int find_inotify(size_t *watched)
+{
+    int found = -1;
+    DIR *folder = opendir("/proc/self/fd");
+    cr_assert(ne(ptr, folder, NULL));
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char target[64] = "";
+        if (readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1) > 0 &&
+            strcmp(target, "anon_inode:inotify") == 0)
+            found = atoi(entry->d_name);
+    }
+    closedir(folder);
+    char line[256];
+    char *path = memory_format("/proc/self/fdinfo/%d", found);
+    FILE *file = fopen(path, "r");
+    cr_assert(ne(ptr, file, NULL));
+    for (*watched = 0; fgets(line, sizeof(line), file) != NULL;)
+        *watched += strncmp(line, "inotify wd:", 11) == 0;
+    fclose(file);
+    free(path);
+    return found;
+}
+
+/* More events than are kept for who does not read them. */
+static void overflow(void)
+{
+    unsigned most = 0;
+    FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "r");
+    cr_assert(file != NULL && fscanf(file, "%u", &most) == 1);
+    fclose(file);
+    for (unsigned i = 0; i < most / 2 + 1; i++) {
+        /* Those that are alike and follow each other are one. */
+        cr_assert(zero(int, mknod(i % 2 == 0 ? "x" : "y", S_IFREG | 0600, 0)));
+        cr_assert(zero(int, unlink(i % 2 == 0 ? "x" : "y")));
+    }
+}
+
+Test(watch, where_events_are_lost_everything_is_looked_through)
+{
+    struct test test;
+    begin(&test);
+    overflow();
+    write_file("tenants.d/a.json", "{}");
+    await(&test, has_both);
+    end(&test);
+}
+
+/* A new folder may have the number of the one that was removed. */
+Test(watch, a_folder_whose_removal_was_lost_is_watched_again)
+{
+    struct test test;
+    size_t watched;
+    begin(&test);
+    overflow();
+    int fd = find_inotify(&watched);
+    for (int descriptor = 1; descriptor < 8; descriptor++)
+        (void)inotify_rm_watch(fd, descriptor); /* as if they had gone */
+    await(&test, has_both);
+    expect_silence(&test);
+    write_file("tenants.d/a.json", "{}");
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
+    write_file("global.json", "{}");
+    await(&test, has_global);
+    end(&test);
+}
+
+Test(watch, a_folder_that_was_moved_away_is_left)
+{
+    struct test test;
+    size_t before, after;
+    begin(&test);
+    find_inotify(&before);
+    cr_assert(zero(int, rename("tenants.d", "tenants.old")));
+    run(&test, SILENCE_MS);
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before - 1));
+    cr_assert(zero(int, rename("tenants.old", "tenants.d")));
+    await(&test, has_folder);
+    forget(&test);
+    write_file("tenants.d/a.json", "{}");
+    await(&test, has_file);
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before));
+    end(&test);
+}
