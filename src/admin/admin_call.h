@@ -31,6 +31,7 @@ struct admin_call {
     size_t part_count;
     size_t done;
     bool is_change;
+    bool is_let_in;             /* at the gate, if there is one */
     struct http_held *held;     /* NULL: the request is still being handled */
     struct admin_desk *working; /* whose thread has it, or had it last */
 };

@@ -147,10 +147,16 @@ static bool read_body(struct admin_call *call, const struct http_request *reques
     return call->body != NULL;
 }
 
+/* Whoever was not let in is nobody, and has a name of his own in the log: the lines of one name are
+ * limited, and strangers shall not use up those of admins. */
 static void log_change(const struct admin_call *call, unsigned status)
 {
     const struct admin_peer *peer = &call->request.peer;
-    if (peer->token != NULL)
+    if (!call->is_let_in)
+        log_event(LOG_NOTICE, "admin_refused", LOG_TEXT("method", call->method),
+                  LOG_TEXT("path", call->path), LOG_TEXT("token", peer->token),
+                  LOG_NUMBER("status", status));
+    else if (peer->token != NULL)
         log_event(LOG_NOTICE, "admin", LOG_TEXT("method", call->method),
                   LOG_TEXT("path", call->path), LOG_TEXT("token", peer->token),
                   LOG_NUMBER("status", status));
@@ -263,6 +269,7 @@ static struct admin_call *take_call(const struct door *door, const struct http_r
     call->part_count = probe.part_count;
     call->is_change =
         !slice_equal(request->method, SLICE("GET")) && access_of(call) == ADMIN_ACCESS_METHOD;
+    call->is_let_in = passes;
     if (!passes || !may_go_on(request, call, path_known))
         call->part_count = 0;
     return call;
