@@ -112,6 +112,18 @@ MUST_CHECK bool runtime_parse_certificate(struct slice answer,
 
 /* The value of a `Key: value` line of an answer (`show info`, `show ssl cert F`); empty if none. */
 struct slice runtime_value(struct slice answer, const char *key);
+
+/* A HAProxy's process, as `show info` tells. */
+struct runtime_process {
+    int64_t pid;      /* 0: none */
+    int64_t uptime_s; /* -1: it does not tell */
+};
+/* False when the answer names none. */
+MUST_CHECK bool runtime_process_read(struct slice answer, struct runtime_process *process);
+/* Whether `now` is another one than `before`: in a container the next one has the same number. */
+MUST_CHECK bool runtime_process_differs(const struct runtime_process *now,
+                                        const struct runtime_process *before);
+
 /* Takes one line off an answer; false when none is left. */
 MUST_CHECK bool runtime_next_line(struct slice *answer, struct slice *line);
 /* The field of that name in a row of `show stat`, whose first line is `head`; empty if none. */

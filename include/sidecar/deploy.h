@@ -25,7 +25,7 @@ struct deploy_result {
     int64_t took_us; /* of the last try, first command to last answer */
 };
 
-/* Called once for each HAProxy of a job, from the loop; `left` counts those yet to come. */
+/* Called once for each HAProxy that a job is for, from the loop; `left` are yet to come. */
 typedef void deploy_done_fn(void *context, const struct deploy_result *result, size_t left);
 
 struct deploy_job {
@@ -34,6 +34,7 @@ struct deploy_job {
     struct slice pem;
     struct slice fingerprint; /* SHA-1, as hap/runtime.h has it */
     bool remove;
+    const bool *targets; /* which HAProxys it is for; NULL: each */
     deploy_done_fn *on_done;
     void *context;
 };
@@ -42,4 +43,5 @@ struct deploy_job {
 struct deployer *deployer_new(struct main_loop *loop, struct runtime_target *targets, size_t count);
 /* Jobs that have not ended are dropped without a call. NULL is fine. */
 void deployer_free(struct deployer *deployer);
+/* At least one HAProxy must be there for it. */
 void deployer_run(struct deployer *deployer, const struct deploy_job *job);

@@ -157,6 +157,29 @@ struct slice runtime_value(struct slice answer, const char *key)
     return (struct slice){0};
 }
 
+static bool read_count(struct slice text, int64_t *count)
+{
+    uint64_t number = runtime_number(text);
+    *count = (int64_t)number;
+    return text.size > 0 && text.data[0] >= '0' && text.data[0] <= '9' && number <= INT32_MAX;
+}
+
+bool runtime_process_read(struct slice answer, struct runtime_process *process)
+{
+    if (!read_count(runtime_value(answer, "Uptime_sec"), &process->uptime_s))
+        process->uptime_s = -1;
+    if (read_count(runtime_value(answer, "Pid"), &process->pid) && process->pid > 0)
+        return true;
+    process->pid = 0;
+    return false;
+}
+
+bool runtime_process_differs(const struct runtime_process *now,
+                             const struct runtime_process *before)
+{
+    return now->pid != before->pid || now->uptime_s < before->uptime_s;
+}
+
 bool runtime_parse_certificate(struct slice answer, struct runtime_certificate *certificate)
 {
     *certificate = (struct runtime_certificate){

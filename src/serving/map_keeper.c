@@ -6,7 +6,9 @@
 #include "serving/map_file.h"
 #include "sidecar/runtime_client.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     /* At HAProxies, and at what changes by itself: windows, replicas. */
@@ -25,9 +27,9 @@ struct version {
 struct haproxy {
     struct map_keeper *keeper;
     struct runtime_target target;
-    char pid[24]; /* of the process that `has` is about; "" when nobody answered */
-    size_t room;  /* for a command, as it was last told: what pieces are cut to. Before each that is
-                   * not short HAProxy is asked anew: a reload may have made it smaller since */
+    struct runtime_process process; /* that `has` is about; number 0 when nobody answered */
+    size_t room; /* for a command, as it was last told: what pieces are cut to. Before each that is
+                  * not short HAProxy is asked anew: a reload may have made it smaller since */
     struct version *has;  /* NULL: who knows */
     struct version *goal; /* that is on its way */
     struct runtime_map_push push;
@@ -125,7 +127,7 @@ static void on_push_answer(void *context, enum error error, const char *reason, 
 static void begin(struct haproxy *haproxy)
 {
     struct map_keeper *keeper = haproxy->keeper;
-    if (haproxy->exchange != NULL || haproxy->has == keeper->latest || haproxy->pid[0] == '\0')
+    if (haproxy->exchange != NULL || haproxy->has == keeper->latest || haproxy->process.pid == 0)
         return;
     haproxy->goal = version_ref(keeper->latest);
     haproxy->push = (struct runtime_map_push){
@@ -144,20 +146,18 @@ static void on_info(void *context, enum error error, const char *reason, struct 
 {
     struct haproxy *haproxy = context;
     haproxy->exchange = NULL;
-    struct slice pid = runtime_value(answer, "Pid");
-    if (error != ERROR_OK || pid.size == 0 || pid.size >= sizeof(haproxy->pid)) {
-        haproxy->pid[0] = '\0';
+    struct runtime_process process, before = haproxy->process;
+    if (error != ERROR_OK || !runtime_process_read(answer, &process)) {
+        haproxy->process = (struct runtime_process){0};
         main_timer_once(haproxy->keeper->look_timer, LOOK_AGAIN_MS);
         fail(haproxy, error != ERROR_OK ? error : ERROR_PROTOCOL,
              error != ERROR_OK ? reason : "HAProxy does not tell its process id");
         return;
     }
     haproxy->room = runtime_room(answer);
-    if (!slice_equal(pid, slice_of(haproxy->pid))) {
-        memcpy(haproxy->pid, pid.data, pid.size);
-        haproxy->pid[pid.size] = '\0';
+    haproxy->process = process;
+    if (runtime_process_differs(&process, &before))
         version_drop(&haproxy->has); /* another process, which has what its file held */
-    }
     begin(haproxy);
 }
 
@@ -244,12 +244,18 @@ void map_keeper_look(struct map_keeper *keeper)
     main_timer_once(keeper->collect_timer, keeper->kind->collect_ms);
 }
 
+/* Without the file, HAProxy would not start. */
+static bool has_lost_file(const struct map_keeper *keeper)
+{
+    return !keeper->is_off && access(keeper->path, F_OK) != 0 && errno == ENOENT;
+}
+
 static void on_look(void *context)
 {
     struct map_keeper *keeper = context;
     if (keeper->changes)
         renew(keeper);
-    if (keeper->file_is_old)
+    if (keeper->file_is_old || has_lost_file(keeper))
         write_file(keeper);
     for (size_t i = 0; i < keeper->haproxy_count; i++)
         look_at(keeper->haproxies[i]);

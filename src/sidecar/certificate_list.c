@@ -119,6 +119,7 @@ static void keep_state(struct certificate *from, struct certificate *to)
     to->service = from->service;
     to->dates = from->dates;
     to->expiry = from->expiry;
+    to->is_unread = from->is_unread;
     to->unreadable = from->unreadable;
     from->service = (struct service){0};
     from->unreadable = NULL;

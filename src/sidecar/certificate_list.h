@@ -37,6 +37,7 @@ struct certificate {
     struct service service;
     struct certificate_dates dates; /* see certificate_dates_look() */
     struct expiry expiry;
+    bool is_unread;   /* at the last look, for a reason that may pass */
     char *unreadable; /* the log was told why its file is of no use; NULL: it is, or is not there */
 };
 

@@ -34,7 +34,7 @@ enum { RELOAD_S = 2 };
 static void put_notice(const struct haproxy_seen *seen, struct json *object)
 {
     int64_t written_s = 0;
-    if (seen->pid == 0 || seen->started_s == 0 ||
+    if (seen->process.pid == 0 || seen->started_s == 0 ||
         !json_read_integer(json_get(object, "haproxy_config_written"), &written_s) ||
         written_s <= seen->started_s + 1 || seen->told_s <= written_s + RELOAD_S)
         return;
@@ -62,7 +62,7 @@ static void show_status(void *context, const struct admin_request *request,
         const struct haproxy_seen *seen = &sidecar->haproxys[i];
         struct json *one = json_new_object();
         json_put_text(one, "socket", slice_of(seen->target.path));
-        json_put_integer(one, "pid", seen->pid);
+        json_put_integer(one, "pid", seen->process.pid);
         if (seen->problem[0] != '\0')
             json_put_text(one, "problem", slice_of(seen->problem));
         json_append(haproxys, one);

@@ -72,7 +72,8 @@ static void put_status(void *context, const struct acme_status *status)
 static bool is_served(const struct sidecar *sidecar, const struct certificate *certificate,
                       size_t haproxy)
 {
-    return certificate->deployments[haproxy].deployed && sidecar->haproxys[haproxy].pid != 0;
+    return certificate->deployments[haproxy].deployed &&
+           sidecar->haproxys[haproxy].process.pid != 0;
 }
 
 /* Why one does not, or is not known to; NULL: it does, or there is none to serve. */
@@ -84,7 +85,7 @@ static const char *why_not_served(const struct sidecar *sidecar,
     const struct deployment *deployment = &certificate->deployments[haproxy];
     if (deployment->problem != NULL || !is_there)
         return deployment->problem;
-    if (seen->pid == 0)
+    if (seen->process.pid == 0)
         return seen->problem[0] != '\0' ? seen->problem : "it has not been asked yet";
     return deployment->deployed ? NULL : "it has not been told yet";
 }

@@ -47,6 +47,7 @@ struct lane {
     struct main_timer *pause; /* before the next command */
     size_t command_size;
     unsigned tries;
+    enum error broken; /* what cut an answer of this try short */
     int64_t started_us;
     uint8_t command[RUNTIME_COMMAND_MAX_BYTES];
 };
@@ -151,7 +152,10 @@ static void advance(struct lane *lane, enum runtime_step step, const struct writ
             send_command(lane);
         return;
     case RUNTIME_DONE: conclude(lane, ERROR_OK, NULL); return;
-    case RUNTIME_FAILED: conclude(lane, lane->swap.error, lane->swap.reason.text); return;
+    case RUNTIME_FAILED:
+        conclude(lane, lane->broken != ERROR_OK ? lane->broken : lane->swap.error,
+                 lane->swap.reason.text);
+        return;
     }
 }
 
@@ -160,11 +164,13 @@ static void on_answer(void *context, enum error error, const char *reason, struc
     struct lane *lane = context;
     lane->exchange = NULL; /* ends with this call */
     /* A connection that broke within the answer may have done its work: the machine sees what came
-     * and, if that is not success, takes its own transaction back. */
+     * and, if that is not success, takes its own transaction back. Half an answer is no refusal. */
     if (error != ERROR_OK && answer.size == 0) {
         conclude(lane, error, reason);
         return;
     }
+    if (error != ERROR_OK)
+        lane->broken = error;
     bool cut_short = answer.size >= LONG_ANSWER_BYTES && has_enough(lane, answer);
     struct writer command = writer_of(lane->command, sizeof(lane->command));
     advance(lane, runtime_swap_answer(&lane->swap, answer, &command), &command, cut_short);
@@ -175,6 +181,7 @@ static void begin(struct lane *lane)
     const struct shared_job *job = lane->first->job;
     struct writer command = writer_of(lane->command, sizeof(lane->command));
     lane->tries++;
+    lane->broken = ERROR_OK;
     lane->started_us = clock_mono_us();
     lane->swap = (struct runtime_swap){
         .prefix = lane->target.prefix,
@@ -227,6 +234,7 @@ static void push(struct lane *lane, struct shared_job *job)
     struct entry *entry = memory_new(sizeof(*entry));
     entry->job = job;
     job->references++;
+    job->left++;
     if (lane->last != NULL)
         lane->last->next = entry;
     else
@@ -248,10 +256,11 @@ void deployer_run(struct deployer *deployer, const struct deploy_job *job)
         .remove = job->remove,
         .on_done = job->on_done,
         .context = job->context,
-        .left = deployer->count,
         .references = 1, /* ours, until every lane has its entry */
     };
     for (size_t i = 0; i < deployer->count; i++)
-        push(&deployer->lanes[i], shared);
+        if (job->targets == NULL || job->targets[i])
+            push(&deployer->lanes[i], shared);
+    assert(shared->left > 0);
     job_unref(shared);
 }

@@ -153,14 +153,6 @@ static bool is_on_disk(const struct handshake *handshake, struct slice pem)
     return same;
 }
 
-static bool is_pending(const struct sidecar *sidecar, const struct certificate *certificate)
-{
-    for (size_t i = 0; i < sidecar->haproxy_count; i++)
-        if (certificate->deployments[i].pending)
-            return true;
-    return false;
-}
-
 static void next_bind(struct handshake *handshake, bool is_served)
 {
     handshake->is_served |= is_served;
@@ -180,7 +172,7 @@ static void on_shaken(void *context, const struct http_probe_answer *answer)
 
     handshake->exchange = NULL;
     /* One that is on its way is looked at when it has arrived. */
-    if (certificate == NULL || is_pending(sidecar, certificate)) {
+    if (certificate == NULL || sidecar_is_pending(sidecar, certificate)) {
         end(handshake);
         return;
     }

@@ -110,7 +110,7 @@ static void print_fingerprint(const struct crypto_certificate *about,
 }
 
 static void run_job(struct sidecar *sidecar, const char *name, const struct bytes *pem,
-                    const char *fingerprint)
+                    const char *fingerprint, const bool *targets)
 {
     char *path = store_path(sidecar->store, name);
     const struct deploy_job job = {
@@ -119,6 +119,7 @@ static void run_job(struct sidecar *sidecar, const char *name, const struct byte
         .pem = pem != NULL ? bytes_slice(pem) : (struct slice){0},
         .fingerprint = slice_of(fingerprint),
         .remove = pem == NULL,
+        .targets = targets,
         .on_done = on_deployed,
         .context = sidecar,
     };
@@ -196,35 +197,64 @@ static enum error look_at_file(struct sidecar *sidecar, struct certificate *cert
         crypto_certificate_free(&about);
         error = store_read(sidecar->store, certificate->name, pem, &why);
     }
+    certificate->is_unread = error == ERROR_SYSTEM || error == ERROR_NO_MEMORY;
     note_look(sidecar, certificate, error, &why);
     return error;
 }
 
-bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
+/* To those of `targets`; NULL: to each. */
+static bool deploy_to(struct sidecar *sidecar, struct certificate *certificate, const bool *targets)
 {
     struct bytes pem = {0};
     char fingerprint[RUNTIME_FINGERPRINT_BYTES + 1];
 
-    if (sidecar->haproxy_count == 0)
-        return false;
     enum error error = look_at_file(sidecar, certificate, &pem, fingerprint);
     if (error == ERROR_OK) {
         for (size_t i = 0; i < sidecar->haproxy_count; i++)
-            certificate->deployments[i].pending = true;
-        run_job(sidecar, certificate->name, &pem, fingerprint);
+            certificate->deployments[i].pending |= targets == NULL || targets[i];
+        run_job(sidecar, certificate->name, &pem, fingerprint, targets);
     }
     bytes_free(&pem);
     return error == ERROR_OK;
 }
 
+bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
+{
+    return sidecar->haproxy_count > 0 && deploy_to(sidecar, certificate, NULL);
+}
+
+bool sidecar_is_pending(const struct sidecar *sidecar, const struct certificate *certificate)
+{
+    for (size_t i = 0; i < sidecar->haproxy_count; i++)
+        if (certificate->deployments[i].pending)
+            return true;
+    return false;
+}
+
+/* Which HAProxys are there, for free(); NULL: none is. One that is away would be tried in vain for
+ * seconds, for each certificate, and gets them all when it is seen. */
+static bool *find_seen(const struct sidecar *sidecar)
+{
+    bool *seen = memory_new((sidecar->haproxy_count + 1) * sizeof(*seen));
+    bool any = false;
+    for (size_t i = 0; i < sidecar->haproxy_count; i++)
+        any |= seen[i] = sidecar->haproxys[i].process.pid != 0;
+    if (any)
+        return seen;
+    free(seen);
+    return NULL;
+}
+
 void sidecar_withdraw(struct sidecar *sidecar, const char *name)
 {
-    run_job(sidecar, name, NULL, "");
+    run_job(sidecar, name, NULL, "", NULL);
 }
 
 static void sweep_next(struct sidecar *sidecar)
 {
-    for (;;) {
+    bool *seen = find_seen(sidecar);
+    bool is_under_way = false; /* on_deployed() goes on */
+    while (seen != NULL && !is_under_way) {
         struct certificate *next = certificate_list_behind(sidecar->list, sidecar->swept);
         free(sidecar->swept);
         sidecar->swept = next != NULL ? memory_copy_text(slice_of(next->name)) : NULL;
@@ -232,10 +262,16 @@ static void sweep_next(struct sidecar *sidecar)
             break;
         if (next == NULL)
             sidecar->sweep_again = false;
-        else if (sidecar_deploy(sidecar, next))
-            return; /* on_deployed() goes on */
+        else
+            is_under_way = deploy_to(sidecar, next, seen);
     }
-    sidecar->sweeping = false;
+    free(seen);
+    sidecar->sweeping = is_under_way;
+    if (is_under_way)
+        return;
+    free(sidecar->swept);
+    sidecar->swept = NULL;
+    sidecar->sweep_again = false;
 }
 
 static void sweep(struct sidecar *sidecar)
@@ -265,17 +301,13 @@ static void set_problem(struct haproxy_seen *haproxy, const char *problem)
         log_event(LOG_WARNING, "haproxy_unreachable", LOG_TEXT("haproxy", haproxy->target.path),
                   LOG_TEXT("reason", problem));
     snprintf(haproxy->problem, sizeof(haproxy->problem), "%s", problem);
-    haproxy->pid = 0;
+    haproxy->process = (struct runtime_process){0};
 }
 
 /* Told anew at each look, because the wall clock may be set meanwhile. */
-static int64_t start_of(struct slice uptime)
+static int64_t start_of(const struct runtime_process *process)
 {
-    char text[24] = "";
-    if (uptime.size == 0 || uptime.size >= sizeof(text))
-        return 0;
-    memcpy(text, uptime.data, uptime.size);
-    return clock_wall_s() - strtoll(text, NULL, 10);
+    return process->uptime_s >= 0 ? clock_wall_s() - process->uptime_s : 0;
 }
 
 /* A new process has what is on disk, or what was there when it began to read: whatever differs is
@@ -283,25 +315,22 @@ static int64_t start_of(struct slice uptime)
 static void on_seen(void *context, enum error error, const char *reason, struct slice answer)
 {
     struct haproxy_seen *haproxy = context;
-    char text[24] = "";
+    struct runtime_process process, before = haproxy->process;
     haproxy->exchange = NULL;
     haproxy->silences = error == ERROR_TIMEOUT ? haproxy->silences + 1 : 0;
-    if (haproxy->silences > 0 && haproxy->silences < LOOKS && haproxy->pid != 0)
+    if (haproxy->silences > 0 && haproxy->silences < LOOKS && before.pid != 0)
         return; /* busy, as we may be ourselves */
-    struct slice pid = runtime_value(answer, "Pid");
-    if (error != ERROR_OK || pid.size == 0 || pid.size >= sizeof(text)) {
+    if (error != ERROR_OK || !runtime_process_read(answer, &process)) {
         set_problem(haproxy, error != ERROR_OK ? reason : "\"show info\" names no process");
         return;
     }
-    memcpy(text, pid.data, pid.size);
-    long seen = strtol(text, NULL, 10);
-    haproxy->started_s = start_of(runtime_value(answer, "Uptime_sec"));
+    haproxy->process = process;
+    haproxy->started_s = start_of(&process);
     haproxy->told_s = clock_wall_s();
-    if (seen == haproxy->pid)
+    if (!runtime_process_differs(&process, &before))
         return;
     log_event(LOG_INFO, "haproxy_seen", LOG_TEXT("haproxy", haproxy->target.path),
-              LOG_NUMBER("haproxy_pid", seen), LOG_NUMBER("before", haproxy->pid));
-    haproxy->pid = seen;
+              LOG_NUMBER("haproxy_pid", process.pid), LOG_NUMBER("before", before.pid));
     haproxy->problem[0] = '\0';
     let_go(haproxy->sidecar);
     sweep(haproxy->sidecar);
@@ -310,7 +339,7 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
 static bool all_seen(const struct sidecar *sidecar)
 {
     for (size_t i = 0; i < sidecar->haproxy_count; i++)
-        if (sidecar->haproxys[i].pid == 0)
+        if (sidecar->haproxys[i].process.pid == 0)
             return false;
     return true;
 }
@@ -325,27 +354,56 @@ static void audit_file(struct sidecar *sidecar, struct certificate *certificate)
     bytes_free(&pem);
 }
 
-/* Somebody else may have put another certificate into the process that we know, or another file
- * into the folder: a few at each look are compared with what is on disk. */
-static void audit(struct sidecar *sidecar)
+/* What is on its way is looked at again when it has arrived, however long that takes. */
+static void look_after(struct sidecar *sidecar, struct certificate *certificate, const bool *seen)
 {
-    size_t left = sidecar->list->count / AUDIT_LOOKS + 1;
-    bool deploys = sidecar->haproxy_count > 0 && all_seen(sidecar);
-    if (left > AUDIT_MAX)
-        left = AUDIT_MAX;
-    if (sidecar->sweeping)
-        return;
+    if (seen == NULL)
+        audit_file(sidecar, certificate);
+    else if (!sidecar_is_pending(sidecar, certificate))
+        deploy_to(sidecar, certificate, seen);
+}
+
+/* What could not be read, for want of memory or descriptors, does not wait until it is its turn. */
+static void audit_unread(struct sidecar *sidecar, const bool *seen)
+{
+    size_t left = AUDIT_MAX;
+    for (size_t i = 0; i < sidecar->list->count && left > 0; i++) {
+        struct certificate *certificate = sidecar->list->items[i];
+        if (!certificate->is_unread)
+            continue;
+        left--;
+        look_after(sidecar, certificate, seen);
+    }
+}
+
+static void audit_some(struct sidecar *sidecar, const bool *seen)
+{
+    size_t left = size_min(sidecar->list->count / AUDIT_LOOKS + 1, AUDIT_MAX);
     for (; left > 0; left--) {
         struct certificate *next = certificate_list_behind(sidecar->list, sidecar->audited);
         free(sidecar->audited);
         sidecar->audited = next != NULL ? memory_copy_text(slice_of(next->name)) : NULL;
         if (next == NULL)
             return;
-        if (deploys)
-            sidecar_deploy(sidecar, next);
-        else
-            audit_file(sidecar, next);
+        look_after(sidecar, next, seen);
     }
+}
+
+/* Somebody else may have put another certificate into the process that we know, or another file
+ * into the folder: a few at each look are compared with what is on disk. While a HAProxy is waited
+ * for, looks are many, and those that are there are not asked the more for it. */
+static void audit(struct sidecar *sidecar)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (sidecar->sweeping)
+        return;
+    bool *seen = find_seen(sidecar);
+    if (seen == NULL || all_seen(sidecar) || now_ms >= sidecar->audit_due_ms) {
+        sidecar->audit_due_ms = now_ms + sidecar->look_every_ms;
+        audit_unread(sidecar, seen);
+        audit_some(sidecar, seen);
+    }
+    free(seen);
 }
 
 static void look(struct sidecar *sidecar)

@@ -55,7 +55,7 @@ static void tell_haproxys(struct metrics_text *text, const struct sidecar *sidec
     metrics_family(text, METRICS_GAUGE, "owui_spoa_haproxy_up",
                    "1 while a HAProxy answers on its Runtime API.");
     for (size_t i = 0; i < sidecar->haproxy_count; i++)
-        metrics_value(text, sidecar->haproxys[i].pid > 0,
+        metrics_value(text, sidecar->haproxys[i].process.pid > 0,
                       METRICS_LABELS({"socket", slice_of(sidecar->haproxys[i].target.path)}));
 }
 

@@ -24,10 +24,10 @@ struct haproxy_seen {
     struct runtime_target target;
     struct runtime_exchange *exchange; /* a look that is under way */
     struct sidecar *sidecar;
-    long pid;          /* 0: not seen, or gone */
-    int64_t started_s; /* when that process began, as it tells; 0: it does not */
-    int64_t told_s;    /* when it told that */
-    unsigned silences; /* looks in a row that had no answer in time */
+    struct runtime_process process; /* number 0: not seen, or gone */
+    int64_t started_s;              /* when that process began, as it tells; 0: it does not */
+    int64_t told_s;                 /* when it told that */
+    unsigned silences;              /* looks in a row that had no answer in time */
     char problem[256];
 };
 
@@ -86,6 +86,7 @@ struct sidecar {
     bool holding;
     int64_t hold_until_ms; /* monotonic */
     char *expiry_seen;     /* the name whose end was looked at last; NULL: begin with the first */
+    int64_t audit_due_ms;  /* monotonic: not before, in HAProxys that are there */
     char *audited;         /* the name that was last looked after; NULL: begin with the first */
     /* A sweep brings every certificate to every HAProxy, one after the other. */
     bool sweeping;
@@ -95,6 +96,8 @@ struct sidecar {
 
 /* Brings what is on disk to every HAProxy. False when there is nothing on disk. */
 bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
+/* Whether it is on its way to some HAProxy. */
+bool sidecar_is_pending(const struct sidecar *sidecar, const struct certificate *certificate);
 /* Somebody else has put another certificate in service: the worker looks at it anew, and it goes to
  * every HAProxy. */
 void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *certificate);

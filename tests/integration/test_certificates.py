@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -396,16 +397,103 @@ def test_haproxy_restarted_with_a_folder_of_yesterday(chat):
     assert chat.wait_served(HOST, but_not=first, timeout_s=10).serial_number == second
 
 
+class Container(RuntimeRelay):
+    """A HAProxy that is in a container, where each process has the same number, and begins again
+    before anybody misses it."""
+
+    told = b"\nUptime_sec: 0\n"
+
+    def serve(self, near):
+        if not near.recv(65536, socket.MSG_PEEK).startswith(b"show info\n"):
+            with contextlib.suppress(OSError):  # it is away
+                super().serve(near)
+            return
+        with near, socket.socket(socket.AF_UNIX) as far:
+            near.recv(65536)
+            with contextlib.suppress(OSError):
+                far.connect(str(self.haproxy_path))
+                far.sendall(b"show info\n")
+                far.shutdown(socket.SHUT_WR)
+                self.told = re.sub(rb"\nPid: \d+", b"\nPid: 7", far.makefile("rb").read())
+            near.sendall(self.told)
+
+
+def test_a_process_with_the_number_of_the_one_before(chat):
+    def seen():
+        return chat.agent_log().count("haproxy_seen")
+
+    path = chat.directory / "container.sock"
+    relay = Container(path, chat.runtime_socket, lambda command: None)
+    try:
+        chat.config["haproxy"]["runtime"] = [str(path)]
+        chat.write_config()
+        chat.restart_agent()
+        wait_until(lambda: seen() > 0 and b"Uptime_sec: 0\n" not in relay.told, "known", 30)
+        before, asked = seen(), relay.told
+        wait_until(lambda: relay.told != asked, "another look", 30)
+        assert seen() == before
+        chat.haproxy.stop()
+        chat.start_haproxy()
+        wait_until(lambda: seen() > before, "the new one is noticed", 30)
+        assert "haproxy_unreachable" not in chat.agent_log()
+    finally:
+        relay.stop()
+
+
+def put_in_by_hand(stack, pem):
+    """By `set ssl cert`, and waits until it is out again."""
+    path = stack.crt_dir / NAME
+    renewed = stack.agent_log().count("as=renewed")
+    assert "created" in stack.runtime(f"set ssl cert {path} <<\n{pem}\n")
+    assert "Success" in stack.runtime(f"commit ssl cert {path}")
+    # which may be so soon that nobody sees the other one
+    wait_until(lambda: stack.agent_log().count("as=renewed") > renewed, "it is set right", 30)
+
+
+def test_a_haproxy_that_is_away_keeps_nothing_from_the_others(new_certified, authority, tmp_path):
+    """Nor is each certificate tried in vain there."""
+    stack = new_certified(acme={"directory": "none"})
+    stack.want(("chat", HOST), ("other", "other.example.test"))
+    for name, host in ((NAME, HOST), ("other.pem", "other.example.test")):
+        authority.issue([host], stack.crt_dir / name)
+    stack.config["haproxy"]["runtime"] = [
+        str(stack.haproxy_dir / "admin.sock"),
+        str(stack.directory / "away.sock"),
+    ]
+    stack.write_config()
+    stack.write_haproxy_config()
+    stack.start_haproxy()
+    stack.start_agent()
+    for name in (NAME, "other.pem"):
+        stack.wait_told(name, lambda told: told["haproxys"][0]["served"], "served", 30)
+    put_in_by_hand(stack, authority.issue([HOST], tmp_path / "other.pem").read_text())
+    assert "deploy_failed" not in stack.agent_log()
+    assert not stack.told(NAME)["haproxys"][1]["served"]
+
+
+def test_what_could_not_be_read_does_not_wait_for_its_turn(new_certified, authority):
+    """Of many certificates a few are looked at at a time."""
+    stack = new_certified(acme={"directory": "none"})
+    names = [f"t{number:02}" for number in range(50)]
+    stack.want(*((name, f"{name}.test") for name in names))
+    for name in names[:-1]:
+        authority.issue([f"{name}.test"], stack.crt_dir / f"{name}.pem")
+    last = stack.crt_dir / f"{names[-1]}.pem"
+    stack.write_config()
+    stack.write_haproxy_config()
+    stack.start_haproxy()
+    last.symlink_to(last)  # which leads nowhere
+    stack.start_agent()
+    wait_until(lambda: "certificate_unreadable" in stack.agent_log(), "looked at", 30)
+    last.unlink()
+    authority.issue([f"{names[-1]}.test"], last)
+    stack.wait_told(last.name, lambda told: told["haproxys"][0]["served"], "served", 40)
+
+
 def test_a_certificate_put_in_by_hand_is_set_right(chat, authority, tmp_path):
     """`set ssl cert` by somebody else: HAProxy's process is the same, what it serves is not."""
     serial = chat.serial(HOST)
-    other = authority.issue([HOST], tmp_path / "other.pem").read_text()
-    path = chat.crt_dir / NAME
-    renewed = chat.agent_log().count("as=renewed")
-    assert "created" in chat.runtime(f"set ssl cert {path} <<\n{other}\n")
-    assert "Success" in chat.runtime(f"commit ssl cert {path}")
-    # which may be so soon that nobody sees the other one
-    wait_until(lambda: chat.agent_log().count("as=renewed") > renewed, "it is set right", 30)
+    put_in_by_hand(chat, authority.issue([HOST], tmp_path / "other.pem").read_text())
     assert chat.wait_served(HOST, timeout_s=15).serial_number == serial
 
 

@@ -478,3 +478,39 @@ Test(room, a_command_keeps_away_from_the_end_of_the_buffer)
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         cr_expect(eq(sz, runtime_room(slice_of(cases[i].answer)), cases[i].room), "%zu", i);
 }
+
+Test(process, another_one_may_have_the_same_number)
+{
+    static const struct {
+        const char *before, *now;
+        bool differs;
+    } CASES[] = {
+        {"Pid: 7\nUptime_sec: 100\n", "Pid: 7\nUptime_sec: 100\n", false},
+        {"Pid: 7\nUptime_sec: 100\n", "Pid: 7\nUptime_sec: 105\n", false},
+        {"Pid: 7\nUptime_sec: 100\n", "Pid: 7\nUptime_sec: 99\n", true},
+        {"Pid: 7\nUptime_sec: 100\n", "Pid: 8\nUptime_sec: 100\n", true},
+        {"Pid: 7\n", "Pid: 7\n", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct runtime_process before, now;
+        cr_assert(runtime_process_read(slice_of(CASES[i].before), &before));
+        cr_assert(runtime_process_read(slice_of(CASES[i].now), &now));
+        cr_expect(eq(int, runtime_process_differs(&now, &before), CASES[i].differs), "%zu", i);
+    }
+}
+
+Test(process, is_told_by_a_number)
+{
+    static const char *const NONE[] = {
+        "", "Uptime_sec: 1\n", "Pid:\n", "Pid: x\n", "Pid: -1\n", "Pid: 0\n", "Pid: 99999999999\n"};
+    struct runtime_process process;
+    for (size_t i = 0; i < COUNT_OF(NONE); i++) {
+        cr_expect(not(runtime_process_read(slice_of(NONE[i]), &process)), "%s", NONE[i]);
+        cr_expect(zero(i64, process.pid));
+    }
+    cr_assert(runtime_process_read(SLICE("Uptime: 0d\nUptime_sec: 12\nPid: 7\n"), &process));
+    cr_expect(eq(i64, process.pid, 7));
+    cr_expect(eq(i64, process.uptime_s, 12));
+    cr_assert(runtime_process_read(SLICE("Uptime_sec: soon\nPid: 7\n"), &process));
+    cr_expect(eq(i64, process.uptime_s, -1));
+}

@@ -2,6 +2,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
+#include "fake_runtime.h"
 #include "sidecar/deploy.h"
 
 #include <criterion/criterion.h>
@@ -332,4 +333,116 @@ Test(deploy, a_haproxy_that_is_gone_is_told_with_its_socket)
     bytes_free(&pem);
     free(file);
     teardown(&stage);
+}
+
+/* -- HAProxys whose answers are made up -------------------------------------------------------- */
+
+#define NAME         "/certs/a.pem"
+#define OURS         "0123456789012345678901234567890123456789"
+#define SHOWN(PRINT) "Filename: " NAME "\nStatus: Used\nSHA1 FingerPrint: " PRINT "\n\n"
+
+static bool is_command(const char *command, const char *words)
+{
+    return strncmp(command, words, strlen(words)) == 0;
+}
+
+/* The state is how many commits have come; the first one's answer is cut short. */
+static const char *cut_first_commit(struct fake_runtime *fake, const char *command, bool *is_cut)
+{
+    if (is_command(command, "show ssl cert\n"))
+        return "# filename\n" NAME "\n\n";
+    if (is_command(command, "show ssl cert " NAME))
+        return fake->state < 2 ? SHOWN("FF") : SHOWN(OURS);
+    if (is_command(command, "set ssl cert " NAME " <<"))
+        return "Transaction created for certificate " NAME "!\n\n";
+    if (is_command(command, "abort ssl cert " NAME))
+        return "Transaction aborted for certificate '" NAME "'!\n\n";
+    if (!is_command(command, "commit ssl cert " NAME))
+        return "what is that?\n";
+    *is_cut = ++fake->state == 1;
+    return *is_cut ? "Committing " NAME : "Committing " NAME "\nSuccess!\n\n";
+}
+
+struct pair {
+    struct fake_runtime fakes[2];
+    struct main_loop *loop;
+    struct deployer *deployer;
+    struct deploy_result result;
+    char reason[512];
+    size_t told, left;
+};
+
+static void begin_pair(struct pair *pair)
+{
+    struct runtime_target targets[2];
+    *pair = (struct pair){.loop = main_loop_new(NULL)};
+    for (size_t i = 0; i < 2; i++) {
+        fake_runtime_start(&pair->fakes[i], cut_first_commit);
+        cr_assert(runtime_target_parse(slice_of(pair->fakes[i].path), &targets[i], NULL) ==
+                  ERROR_OK);
+    }
+    pair->deployer = deployer_new(pair->loop, targets, 2);
+}
+
+static void end_pair(struct pair *pair)
+{
+    deployer_free(pair->deployer);
+    main_loop_free(pair->loop);
+    for (size_t i = 0; i < 2; i++)
+        fake_runtime_stop(&pair->fakes[i]);
+}
+
+static void on_told(void *context, const struct deploy_result *result, size_t left)
+{
+    struct pair *pair = context;
+    pair->result = *result;
+    pair->told++;
+    snprintf(pair->reason, sizeof(pair->reason), "%s",
+             result->reason != NULL ? result->reason : "");
+    if (left == 0)
+        main_loop_stop(pair->loop);
+}
+
+static void run_for(struct pair *pair, bool first, bool second)
+{
+    const bool targets[] = {first, second};
+    const struct deploy_job job = {.file = SLICE(NAME),
+                                   .list = SLICE("/certs"),
+                                   .pem = SLICE("a key\n"),
+                                   .fingerprint = SLICE(OURS),
+                                   .targets = targets,
+                                   .on_done = on_told,
+                                   .context = pair};
+    deployer_run(pair->deployer, &job);
+    main_loop_run(pair->loop);
+}
+
+/* Nobody knows what has become of it; a refusal would have been told whole. */
+Test(deploy, an_answer_that_was_cut_short_is_no_refusal)
+{
+    struct pair pair;
+    begin_pair(&pair);
+    run_for(&pair, true, false);
+    cr_expect(eq(int, pair.result.error, ERROR_OK), "%s", pair.reason);
+    char *asked = fake_runtime_take(&pair.fakes[0]);
+    const char *aborted = strstr(asked, "abort ssl cert " NAME "\n");
+    cr_assert(ne(ptr, (void *)(uintptr_t)aborted, NULL), "%s", asked);
+    cr_expect(ne(ptr, strstr(aborted, "commit ssl cert " NAME "\n"), NULL), "%s", asked);
+    free(asked);
+    end_pair(&pair);
+}
+
+Test(deploy, who_is_not_meant_is_not_asked)
+{
+    struct pair pair;
+    begin_pair(&pair);
+    run_for(&pair, false, true);
+    cr_expect(eq(sz, pair.told, 1));
+    cr_expect(eq(sz, pair.result.target, 1));
+    char *asked = fake_runtime_take(&pair.fakes[0]);
+    cr_expect(zero(int, strcmp(asked, "")), "%s", asked);
+    free(asked);
+    run_for(&pair, true, true);
+    cr_expect(eq(sz, pair.told, 3));
+    end_pair(&pair);
 }
