@@ -16,3 +16,14 @@ MUST_CHECK bool binds_are_at(char *const *binds, size_t count, const struct ip *
  * networks that begin with one. */
 MUST_CHECK bool loopback_needs_proxy_line(const char *address, const char *const *networks,
                                           size_t count);
+
+/* A bind as it can be reached from this machine. */
+struct loopback_door {
+    char *address;
+    bool needs_proxy_line;
+};
+
+/* Each for which there is such an address; returns how many. */
+size_t loopback_doors_of_binds(const char *const *binds, size_t count, const char *const *networks,
+                               size_t network_count, struct loopback_door **doors);
+void loopback_doors_free(struct loopback_door *doors, size_t count);

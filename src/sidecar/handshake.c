@@ -31,8 +31,7 @@ struct handshake {
 
 struct handshakes {
     struct sidecar *sidecar;
-    char **binds;
-    bool *proxy_lines;
+    struct loopback_door *binds;
     size_t bind_count;
     struct handshake *first;
 };
@@ -59,7 +58,7 @@ static void end(struct handshake *handshake)
 
 static const char *bind_of(const struct handshake *handshake)
 {
-    return handshake->handshakes->binds[handshake->bind];
+    return handshake->handshakes->binds[handshake->bind].address;
 }
 
 /* -- What to make of it ------------------------------------------------------------------------ */
@@ -196,7 +195,7 @@ static void look(struct handshake *handshake)
     const struct sidecar *sidecar = handshakes->sidecar;
     struct http_probe probe = {.host = handshake->host,
                                .connect_to = bind_of(handshake),
-                               .proxy_line = handshakes->proxy_lines[handshake->bind]};
+                               .proxy_line = handshakes->binds[handshake->bind].needs_proxy_line};
     if (sidecar->rsa && sidecar->ecdsa)
         probe.key = slice_ends_with(slice_of(handshake->name), SLICE(".rsa")) ? HTTP_PROBE_RSA
                                                                               : HTTP_PROBE_ECDSA;
@@ -243,16 +242,9 @@ struct handshakes *handshakes_new(struct sidecar *sidecar, const struct sidecar_
 {
     struct handshakes *handshakes = memory_new(sizeof(*handshakes));
     handshakes->sidecar = sidecar;
-    handshakes->binds = memory_new(settings->https_count * sizeof(handshakes->binds[0]));
-    handshakes->proxy_lines = memory_new(settings->https_count * sizeof(bool));
-    for (size_t i = 0; i < settings->https_count; i++) {
-        char *address = loopback_of_bind(slice_of(settings->https[i]));
-        if (address == NULL)
-            continue;
-        handshakes->proxy_lines[handshakes->bind_count] = loopback_needs_proxy_line(
-            address, settings->proxy_protocol_from, settings->proxy_protocol_from_count);
-        handshakes->binds[handshakes->bind_count++] = address;
-    }
+    handshakes->bind_count = loopback_doors_of_binds(
+        settings->https, settings->https_count, settings->proxy_protocol_from,
+        settings->proxy_protocol_from_count, &handshakes->binds);
     return handshakes;
 }
 
@@ -265,7 +257,6 @@ void handshakes_free(struct handshakes *handshakes)
         next = handshake->next;
         handshake_free(handshake);
     }
-    memory_free_texts(handshakes->binds, handshakes->bind_count);
-    free(handshakes->proxy_lines);
+    loopback_doors_free(handshakes->binds, handshakes->bind_count);
     free(handshakes);
 }

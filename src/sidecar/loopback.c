@@ -99,3 +99,24 @@ bool loopback_needs_proxy_line(const char *address, const char *const *networks,
     }
     return false;
 }
+
+size_t loopback_doors_of_binds(const char *const *binds, size_t count, const char *const *networks,
+                               size_t network_count, struct loopback_door **doors)
+{
+    size_t found = 0;
+    *doors = memory_new((count + 1) * sizeof(**doors));
+    for (size_t i = 0; i < count; i++) {
+        char *address = loopback_of_bind(slice_of(binds[i]));
+        if (address != NULL)
+            (*doors)[found++] = (struct loopback_door){
+                address, loopback_needs_proxy_line(address, networks, network_count)};
+    }
+    return found;
+}
+
+void loopback_doors_free(struct loopback_door *doors, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(doors[i].address);
+    free(doors);
+}

@@ -24,8 +24,10 @@ struct look {
     char *host;
     char *path;
     char *key_authorization;
-    unsigned looks;
+    size_t bind;                    /* of HAProxy's, through which it is looked at */
+    unsigned looks;                 /* there */
     struct http_exchange *exchange; /* under way */
+    char reason[REASON_SIZE];       /* what is wrong on the first bind; "": nothing, or who knows */
 };
 
 /* The challenges of one order. */
@@ -50,9 +52,9 @@ struct publications {
     uint64_t told;
     struct main_timer *timer;
     enum { TELL_NOTHING, TELL_SOME_TIME, TELL_SOON } due;
-    char *http; /* where HAProxy listens; NULL: challenges are not looked at */
-    bool proxy_line;
-    struct publication *first; /* oldest first */
+    struct loopback_door *binds; /* where HAProxy listens */
+    size_t bind_count;           /* 0: challenges are not looked at */
+    struct publication *first;   /* oldest first */
 };
 
 /* -- Looking ----------------------------------------------------------------------------------- */
@@ -107,7 +109,7 @@ static void print_excerpt(struct slice body, char text[static EXCERPT_BYTES + 1]
 static void judge(const struct look *look, const struct http_probe_answer *answer,
                   char reason[static REASON_SIZE])
 {
-    const char *http = look->publication->publications->http;
+    const char *http = look->publication->publications->binds[look->bind].address;
     char excerpt[EXCERPT_BYTES + 1];
     reason[0] = '\0';
     switch (answer->result) {
@@ -152,24 +154,40 @@ static void on_looked(void *context, const struct http_probe_answer *answer);
 static bool start_look(struct look *look)
 {
     const struct publications *publications = look->publication->publications;
+    const struct loopback_door *bind = &publications->binds[look->bind];
     const struct http_probe probe = {.host = look->host,
-                                     .connect_to = publications->http,
+                                     .connect_to = bind->address,
                                      .path = look->path,
-                                     .proxy_line = publications->proxy_line};
+                                     .proxy_line = bind->needs_proxy_line};
     look->looks++;
     look->exchange = http_client_probe(publications->sidecar->probes, &probe, on_looked, look);
     return look->exchange != NULL;
 }
 
+/* True when there is another bind to look through. */
+static bool start_elsewhere(struct look *look)
+{
+    look->looks = 0;
+    return ++look->bind < look->publication->publications->bind_count && start_look(look);
+}
+
+/* One bind that answers as it should is enough: others may not be for clients, or not to be reached
+ * from here. */
 static void on_looked(void *context, const struct http_probe_answer *answer)
 {
     struct look *look = context;
     struct publication *publication = look->publication;
+    char reason[REASON_SIZE];
     look->exchange = NULL;
     if (answer->result == HTTP_PROBE_TIMED_OUT && look->looks < LOOKS && start_look(look))
         return;
+    judge(look, answer, reason);
+    if (look->bind == 0 || reason[0] == '\0')
+        memcpy(look->reason, reason, sizeof(look->reason));
+    if (reason[0] != '\0' && start_elsewhere(look))
+        return;
     if (publication->reason[0] == '\0')
-        judge(look, answer, publication->reason);
+        memcpy(publication->reason, look->reason, sizeof(publication->reason));
     if (--publication->looks_left == 0)
         conclude(publication);
 }
@@ -195,7 +213,7 @@ static void go_on(struct publications *publications)
 {
     struct publication *publication;
     while ((publication = next_to_do(publications)) != NULL) {
-        if (publications->http != NULL)
+        if (publications->bind_count > 0)
             look_at(publication);
         if (publication->looks_left == 0)
             conclude(publication);
@@ -304,15 +322,9 @@ struct publications *publications_new(struct sidecar *sidecar,
     publications->timer = main_timer_new(sidecar->loop, on_due, publications);
     publications->tell = settings->on_challenges;
     publications->context = settings->context;
-    for (size_t i = 0; i < settings->http_count && settings->runtime_count > 0; i++) {
-        publications->http = loopback_of_bind(slice_of(settings->http[i]));
-        if (publications->http != NULL)
-            break;
-    }
-    publications->proxy_line =
-        publications->http != NULL &&
-        loopback_needs_proxy_line(publications->http, settings->proxy_protocol_from,
-                                  settings->proxy_protocol_from_count);
+    publications->bind_count = loopback_doors_of_binds(
+        settings->http, settings->runtime_count > 0 ? settings->http_count : 0,
+        settings->proxy_protocol_from, settings->proxy_protocol_from_count, &publications->binds);
     return publications;
 }
 
@@ -326,6 +338,6 @@ void publications_free(struct publications *publications)
         publication_free(gone);
     }
     main_timer_free(publications->timer);
-    free(publications->http);
+    loopback_doors_free(publications->binds, publications->bind_count);
     free(publications);
 }

@@ -246,6 +246,30 @@ def test_a_bind_elsewhere_is_told(issuing):
     assert f"connection refused by 127.0.0.1:{configured}" in refused_because(stack)["detail"]
 
 
+@pytest.mark.parametrize("rule", [None, "http-request deny deny_status 401 if { dst_port %d }"])
+def test_one_of_several_binds_is_enough(issuing, rule):
+    """The first is not to be reached from here, or leads somewhere else."""
+    stack = issuing(start=False)
+    port = free_port()
+    stack.config["haproxy"]["http"].insert(0, f"127.0.0.1:{port}")
+    stack.write_config()
+    stack.agents[0].stop()
+    stack.start_agent()
+    if rule is not None:
+        path = stack.haproxy_dir / "haproxy.cfg"
+        path.write_text(
+            path.read_text()
+            .replace(
+                f"bind 127.0.0.1:{stack.http_port}",
+                f"bind 127.0.0.1:{stack.http_port}\n" f"    bind 127.0.0.1:{port}",
+            )
+            .replace("    acl acme path_beg", f"    {rule % port}\n    acl acme path_beg")
+        )
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+    assert "certificate_failed" not in stack.agents[0].log()
+
+
 def test_without_preflight_the_ca_is_asked_all_the_same(issuing):
     stack = issuing(start=False, preflight=False)
     path = stack.haproxy_dir / "haproxy.cfg"
