@@ -34,6 +34,7 @@ static struct certificate *certificate_new(const struct sidecar_wish *wish, cons
     for (size_t i = 0; i < wish->host_count; i++)
         certificate->hosts[i] = memory_copy_text(slice_of(wish->hosts[i]));
     certificate->key_type = key_type;
+    certificate->is_due = true;
     certificate->deployments = memory_new(deployment_count * sizeof(struct deployment));
     return certificate;
 }
@@ -91,13 +92,28 @@ struct certificate *certificate_list_find(const struct certificate_list *list, c
     return is_there ? list->items[place] : NULL;
 }
 
-struct certificate *certificate_list_behind(const struct certificate_list *list, const char *name)
+static size_t place_behind(const struct certificate_list *list, const char *name)
 {
     bool is_there = false;
     size_t place = name != NULL ? sorted_place(list, list->count, name_at, name, &is_there) : 0;
-    if (is_there)
-        place++;
+    return place + is_there;
+}
+
+struct certificate *certificate_list_behind(const struct certificate_list *list, const char *name)
+{
+    size_t place = place_behind(list, name);
     return place < list->count ? list->items[place] : NULL;
+}
+
+struct certificate *certificate_list_due(const struct certificate_list *list, const char *name)
+{
+    size_t place = place_behind(list, name);
+    for (size_t i = 0; i < list->count; i++) {
+        struct certificate *certificate = list->items[(place + i) % list->count];
+        if (certificate->is_due)
+            return certificate;
+    }
+    return NULL;
 }
 
 static bool same_hosts(const struct certificate *a, const struct certificate *b)
@@ -119,6 +135,7 @@ static void keep_state(struct certificate *from, struct certificate *to)
     to->service = from->service;
     to->dates = from->dates;
     to->expiry = from->expiry;
+    to->is_due = from->is_due || !same_hosts(from, to);
     to->is_unread = from->is_unread;
     to->unreadable = from->unreadable;
     from->service = (struct service){0};

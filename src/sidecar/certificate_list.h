@@ -37,6 +37,7 @@ struct certificate {
     struct service service;
     struct certificate_dates dates; /* see certificate_dates_look() */
     struct expiry expiry;
+    bool is_due;      /* it is to be brought to HAProxys */
     bool is_unread;   /* at the last look, for a reason that may pass */
     char *unreadable; /* the log was told why its file is of no use; NULL: it is, or is not there */
 };
@@ -51,6 +52,9 @@ struct certificate *certificate_list_find(const struct certificate_list *list, c
 /* The first one behind `name`, which need not be there (NULL: the first of all); NULL at the end.
  */
 struct certificate *certificate_list_behind(const struct certificate_list *list, const char *name);
+
+/* The first one behind `name` that is due, beginning anew at the end; NULL: none is. */
+struct certificate *certificate_list_due(const struct certificate_list *list, const char *name);
 
 /* What differs between the list and the wishes is told, and the list becomes what is wished. */
 struct certificate_changes {

@@ -96,8 +96,7 @@ static void on_deployed(void *context, const struct deploy_result *result, size_
     sidecar_count_swap(sidecar, result);
     if (certificate != NULL && !result->removed)
         note_deployment(sidecar, certificate, result, left);
-    if (left == 0 && sidecar->sweeping && sidecar->swept != NULL &&
-        strcmp(sidecar->swept, name) == 0)
+    if (left == 0 && sidecar->sweeping && strcmp(sidecar->swept, name) == 0)
         sweep_next(sidecar);
 }
 
@@ -253,34 +252,29 @@ void sidecar_withdraw(struct sidecar *sidecar, const char *name)
 static void sweep_next(struct sidecar *sidecar)
 {
     bool *seen = find_seen(sidecar);
-    bool is_under_way = false; /* on_deployed() goes on */
-    while (seen != NULL && !is_under_way) {
-        struct certificate *next = certificate_list_behind(sidecar->list, sidecar->swept);
+    struct certificate *next;
+    sidecar->sweeping = false;
+    while (seen != NULL && !sidecar->sweeping &&
+           (next = certificate_list_due(sidecar->list, sidecar->swept)) != NULL) {
+        next->is_due = false;
         free(sidecar->swept);
-        sidecar->swept = next != NULL ? memory_copy_text(slice_of(next->name)) : NULL;
-        if (next == NULL && !sidecar->sweep_again)
-            break;
-        if (next == NULL)
-            sidecar->sweep_again = false;
-        else
-            is_under_way = deploy_to(sidecar, next, seen);
+        sidecar->swept = memory_copy_text(slice_of(next->name));
+        sidecar->sweeping = deploy_to(sidecar, next, seen); /* on_deployed() goes on */
     }
     free(seen);
-    sidecar->sweeping = is_under_way;
-    if (is_under_way)
-        return;
-    free(sidecar->swept);
-    sidecar->swept = NULL;
-    sidecar->sweep_again = false;
 }
 
 static void sweep(struct sidecar *sidecar)
 {
-    sidecar->sweep_again = sidecar->sweeping;
-    if (sidecar->sweeping)
-        return;
-    sidecar->sweeping = true;
-    sweep_next(sidecar);
+    if (!sidecar->sweeping)
+        sweep_next(sidecar);
+}
+
+static void sweep_all(struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < sidecar->list->count; i++)
+        sidecar->list->items[i]->is_due = true;
+    sweep(sidecar);
 }
 
 /* -- HAProxys that come, go, and start again -------------------------------------------------- */
@@ -333,7 +327,7 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
               LOG_NUMBER("haproxy_pid", process.pid), LOG_NUMBER("before", before.pid));
     haproxy->problem[0] = '\0';
     let_go(haproxy->sidecar);
-    sweep(haproxy->sidecar);
+    sweep_all(haproxy->sidecar);
 }
 
 static bool all_seen(const struct sidecar *sidecar)

@@ -88,10 +88,9 @@ struct sidecar {
     char *expiry_seen;     /* the name whose end was looked at last; NULL: begin with the first */
     int64_t audit_due_ms;  /* monotonic: not before, in HAProxys that are there */
     char *audited;         /* the name that was last looked after; NULL: begin with the first */
-    /* A sweep brings every certificate to every HAProxy, one after the other. */
+    /* A sweep brings certificates that are due to every HAProxy, one after the other. */
     bool sweeping;
-    bool sweep_again;
-    char *swept; /* the name in hand */
+    char *swept; /* the name in hand, or the last one; NULL: there was none */
 };
 
 /* Brings what is on disk to every HAProxy. False when there is nothing on disk. */

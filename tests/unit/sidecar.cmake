@@ -1,3 +1,4 @@
+unit_test(sidecar LAYER sidecar)
 unit_test(sidecar_caa LAYER sidecar)
 unit_test(sidecar_challenges LAYER sidecar)
 unit_test(sidecar_deploy LAYER sidecar)
