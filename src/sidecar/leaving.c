@@ -82,14 +82,28 @@ void leaving_find(struct sidecar *sidecar)
         store_each_removed(sidecar->store, withdraw_unwanted, sidecar);
 }
 
-static void drop(struct sidecar *sidecar, const char *name)
+/* False while its file stays, for a reason that may pass: the disk is full. */
+static bool drop(struct sidecar *sidecar, const char *name)
 {
     struct error_text why;
     enum error error = store_remove(sidecar->store, name, &why);
     withdrawal_begin(sidecar, name);
-    if (error != ERROR_OK && error != ERROR_NOT_FOUND)
-        log_event(LOG_ERROR, "certificate_not_removed", LOG_TEXT("certificate", name),
-                  LOG_TEXT("reason", why.text));
+    if (error == ERROR_OK || error == ERROR_NOT_FOUND)
+        return true;
+    log_event(LOG_ERROR, "certificate_not_removed", LOG_TEXT("certificate", name),
+              LOG_TEXT("reason", why.text), LOG_TEXT("until_then", "it is tried again"));
+    return false;
+}
+
+/* Whether nothing more is to be done about it. */
+static bool is_over(struct sidecar *sidecar, struct leaving *leaving, int64_t now_ms)
+{
+    if (is_wanted(sidecar, leaving->name))
+        return true;
+    if (leaving->until_ms > now_ms || stands_in(sidecar, leaving->name))
+        return false;
+    leaving->until_ms = now_ms + LEAVING_MS;
+    return !is_ours(sidecar, leaving->name) || drop(sidecar, leaving->name);
 }
 
 void leaving_drop(struct sidecar *sidecar)
@@ -97,15 +111,11 @@ void leaving_drop(struct sidecar *sidecar)
     int64_t now_ms = clock_mono_ms();
     size_t kept = 0;
     for (size_t i = 0; i < sidecar->leaving_count; i++) {
-        struct leaving *leaving = &sidecar->leaving[i];
-        bool wanted_again = is_wanted(sidecar, leaving->name);
-        if (!wanted_again && (leaving->until_ms > now_ms || stands_in(sidecar, leaving->name))) {
-            sidecar->leaving[kept++] = *leaving;
-            continue;
-        }
-        if (!wanted_again && is_ours(sidecar, leaving->name))
-            drop(sidecar, leaving->name);
-        free(leaving->name);
+        struct leaving leaving = sidecar->leaving[i];
+        if (is_over(sidecar, &leaving, now_ms))
+            free(leaving.name);
+        else
+            sidecar->leaving[kept++] = leaving;
     }
     sidecar->leaving_count = kept;
 }

@@ -18,6 +18,7 @@
 enum {
     PATIENCE_MS = 20 * 1000, /* until what is expected is missed */
     SILENCE_MS = 200,        /* in which what is not expected would have come */
+    SLOW_MS = 3 * 1000,      /* a writer may take as long */
     HALF_MS = 40,            /* less than what went is given to come back */
 };
 
@@ -58,12 +59,14 @@ static void on_folder(void *context)
 static void on_files(void *context, char *const *paths, size_t count)
 {
     struct test *test = context;
+    cr_expect(lt(sz, 0, count));
     add_names(&test->files, paths, count);
 }
 
 static void on_named(void *context, char *const *paths, size_t count)
 {
     struct test *test = context;
+    cr_expect(lt(sz, 0, count));
     add_names(&test->named, paths, count);
 }
 
@@ -187,7 +190,10 @@ Test(watch, a_file_is_told_when_its_writer_closes_it)
     begin(&test);
     int fd = open("tenants.d/a.json", O_WRONLY | O_CREAT, 0644);
     cr_assert(eq(sz, (size_t)write(fd, "{", 1), 1));
-    expect_silence(&test);
+    write_file("tenants.d/b.json", "{}");
+    run(&test, SLOW_MS);
+    expect_files(&test, "tenants.d/b.json ");
+    forget(&test);
     cr_assert(eq(sz, (size_t)write(fd, "}", 1), 1));
     close(fd);
     await(&test, has_file);
@@ -208,6 +214,38 @@ Test(watch, what_comes_together_is_told_together)
     write_file("tenants.d/b.json", "{ }");
     await(&test, has_file);
     expect_files(&test, "tenants.d/a.json tenants.d/b.json ");
+    end(&test);
+}
+
+static void write_on(void *context)
+{
+    (void)context;
+    write_file("tenants.d/a.json", "{}");
+}
+
+/* Who never ceases to change keeps nobody waiting. */
+Test(watch, a_stream_of_changes_is_told_meanwhile)
+{
+    struct test test;
+    begin(&test);
+    struct main_timer *writer = main_timer_new(test.loop, write_on, &test);
+    main_timer_every(writer, 1);
+    await(&test, has_file);
+    main_timer_free(writer);
+    end(&test);
+}
+
+/* It may be readable now. */
+Test(watch, another_mode_is_a_change)
+{
+    struct test test;
+    begin(&test);
+    write_file("tenants.d/a.json", "{}");
+    await(&test, has_file);
+    forget(&test);
+    cr_assert(zero(int, chmod("tenants.d/a.json", 0600)));
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
     end(&test);
 }
 
@@ -244,11 +282,25 @@ Test(watch, a_file_that_nobody_closes_is_looked_at_in_the_end)
     end(&test);
 }
 
+static void set_named(struct test *test, const char *first, const char *second)
+{
+    const char *const given[] = {first, second};
+    size_t count = second != NULL ? 2 : first != NULL ? 1 : 0;
+    char **paths = memory_new((count + 1) * sizeof(*paths));
+    for (size_t i = 0; i < count; i++)
+        paths[i] = memory_copy_text(slice_of(given[i]));
+    watch_set_named(test->watch, paths, count);
+}
+
 /* One that is closed is told once, and has no part in what another waits for. */
 Test(watch, who_closes_in_time_is_not_looked_at_again)
 {
     struct test test;
     begin(&test);
+    set_named(&test, "networks", NULL);
+    await(&test, has_named);
+    write_file("networks", "");
+    run(&test, SILENCE_MS);
     int fd = open("tenants.d/a.json", O_WRONLY | O_CREAT, 0644);
     write_file("aside", "{}");
     cr_assert(zero(int, link("aside", "tenants.d/b.json")));
@@ -263,6 +315,7 @@ Test(watch, who_closes_in_time_is_not_looked_at_again)
     forget(&test);
     await(&test, has_file);
     expect_files(&test, "tenants.d/b.json ");
+    cr_expect(not(has_named(&test)), "%s", test.named);
     end(&test);
 }
 
@@ -312,7 +365,8 @@ Test(watch, other_names_are_nobodys)
     write_file("tenants.d/.a.json", "");
     write_file("other.json", "");
     expect_silence(&test);
-    /* As Kubernetes does it. */
+    /* As Kubernetes does it: all files have changed, those that are told of among them. */
+    write_file("tenants.d/b.json", "{}");
     cr_assert(zero(int, symlink("nowhere", "tenants.d/..data")));
     await(&test, has_folder);
     cr_expect(not(has_file(&test)), "%s", test.files);
@@ -350,16 +404,6 @@ Test(watch, the_global_file_and_its_parts)
     end(&test);
 }
 
-static void set_named(struct test *test, const char *first, const char *second)
-{
-    const char *const given[] = {first, second};
-    size_t count = second != NULL ? 2 : first != NULL ? 1 : 0;
-    char **paths = memory_new((count + 1) * sizeof(*paths));
-    for (size_t i = 0; i < count; i++)
-        paths[i] = memory_copy_text(slice_of(given[i]));
-    watch_set_named(test->watch, paths, count);
-}
-
 Test(watch, files_that_tenants_name)
 {
     struct test test;
@@ -391,6 +435,15 @@ Test(watch, files_that_tenants_name)
     set_named(&test, NULL, NULL);
     write_file("lists/a", "4");
     expect_silence(&test);
+    /* Another folder in the place of one of two. */
+    cr_assert(zero(int, mkdir("others", 0755)));
+    set_named(&test, "lists/a", "others/a");
+    await(&test, has_named);
+    forget(&test);
+    cr_assert(zero(int, rename("others", "others.old")));
+    cr_assert(zero(int, mkdir("others", 0755)));
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "others/a ")), "%s", test.named);
     end(&test);
 }
 
@@ -409,10 +462,36 @@ Test(watch, a_named_file_that_nobody_closes_is_looked_at_in_the_end)
     end(&test);
 }
 
+/* The descriptor at which this process is told, and how many folders it watches. */
+static int find_inotify(size_t *watched)
+{
+    int found = -1;
+    DIR *folder = opendir("/proc/self/fd");
+    cr_assert(ne(ptr, folder, NULL));
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char target[64] = "";
+        if (readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1) > 0 &&
+            strcmp(target, "anon_inode:inotify") == 0)
+            found = atoi(entry->d_name);
+    }
+    closedir(folder);
+    char line[256];
+    char *path = memory_format("/proc/self/fdinfo/%d", found);
+    FILE *file = fopen(path, "r");
+    cr_assert(ne(ptr, file, NULL));
+    for (*watched = 0; fgets(line, sizeof(line), file) != NULL;)
+        *watched += strncmp(line, "inotify wd:", 11) == 0;
+    fclose(file);
+    free(path);
+    return found;
+}
+
 Test(watch, another_folder_in_its_place_is_looked_through_and_watched)
 {
     struct test test;
+    size_t before, after;
     begin(&test);
+    find_inotify(&before);
     cr_assert(zero(int, mkdir("tenants.new", 0755)));
     await(&test, has_global);
     forget(&test);
@@ -425,6 +504,8 @@ Test(watch, another_folder_in_its_place_is_looked_through_and_watched)
     expect_files(&test, "tenants.d/a.json ");
     write_file("tenants.old/b.json", "{}");
     expect_silence(&test);
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before));
     end(&test);
 }
 
@@ -455,30 +536,6 @@ Test(watch, another_folder_of_tenants)
 }
 
 /* -- What the kernel loses --------------------------------------------------------------------- */
-
-/* The descriptor at which this process is told, and how many folders it watches. */
-static int find_inotify(size_t *watched)
-{
-    int found = -1;
-    DIR *folder = opendir("/proc/self/fd");
-    cr_assert(ne(ptr, folder, NULL));
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        char target[64] = "";
-        if (readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1) > 0 &&
-            strcmp(target, "anon_inode:inotify") == 0)
-            found = atoi(entry->d_name);
-    }
-    closedir(folder);
-    char line[256];
-    char *path = memory_format("/proc/self/fdinfo/%d", found);
-    FILE *file = fopen(path, "r");
-    cr_assert(ne(ptr, file, NULL));
-    for (*watched = 0; fgets(line, sizeof(line), file) != NULL;)
-        *watched += strncmp(line, "inotify wd:", 11) == 0;
-    fclose(file);
-    free(path);
-    return found;
-}
 
 /* More events than are kept for who does not read them. */
 static void overflow(void)
