@@ -31,6 +31,7 @@ struct test {
     /* What was told. */
     size_t globals, folders;
     char *files; /* "one.json two.json ", of one call behind the other */
+    char *first; /* the first call's */
     char *named;
     bool (*is_enough)(const struct test *test);
 };
@@ -61,6 +62,8 @@ static void on_files(void *context, char *const *paths, size_t count)
     struct test *test = context;
     cr_expect(lt(sz, 0, count));
     add_names(&test->files, paths, count);
+    if (test->first == NULL)
+        test->first = memory_copy_text(slice_of(test->files));
 }
 
 static void on_named(void *context, char *const *paths, size_t count)
@@ -97,7 +100,9 @@ static void await(struct test *test, bool (*is_enough)(const struct test *test))
 static void forget(struct test *test)
 {
     free(test->files);
+    free(test->first);
     free(test->named);
+    test->first = NULL;
     test->files = memory_copy_text(SLICE(""));
     test->named = memory_copy_text(SLICE(""));
     test->globals = test->folders = 0;
@@ -176,12 +181,37 @@ static void end(struct test *test)
     main_timer_free(test->timer);
     main_loop_free(test->loop);
     free(test->files);
+    free(test->first);
     free(test->named);
     cr_assert(zero(int, chdir("/")));
     char *command = memory_format("rm -rf %s", test->home);
     cr_assert(zero(int, system(command)));
     free(command);
     free(test->home);
+}
+
+/* The descriptor at which this process is told, and how many folders it watches. */
+static int find_inotify(size_t *watched)
+{
+    int found = -1;
+    DIR *folder = opendir("/proc/self/fd");
+    cr_assert(ne(ptr, folder, NULL));
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char target[64] = "";
+        if (readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1) > 0 &&
+            strcmp(target, "anon_inode:inotify") == 0)
+            found = atoi(entry->d_name);
+    }
+    closedir(folder);
+    char line[256];
+    char *path = memory_format("/proc/self/fdinfo/%d", found);
+    FILE *file = fopen(path, "r");
+    cr_assert(ne(ptr, file, NULL));
+    for (*watched = 0; fgets(line, sizeof(line), file) != NULL;)
+        *watched += strncmp(line, "inotify wd:", 11) == 0;
+    fclose(file);
+    free(path);
+    return found;
 }
 
 Test(watch, a_file_is_told_when_its_writer_closes_it)
@@ -197,10 +227,10 @@ Test(watch, a_file_is_told_when_its_writer_closes_it)
     cr_assert(eq(sz, (size_t)write(fd, "}", 1), 1));
     close(fd);
     await(&test, has_file);
+    run(&test, SLOW_MS);
     expect_files(&test, "tenants.d/a.json ");
     cr_expect(not(has_global(&test)));
     cr_expect(not(has_folder(&test)));
-    expect_silence(&test);
     end(&test);
 }
 
@@ -268,6 +298,32 @@ Test(watch, names_come_by_renaming_and_by_linking)
     end(&test);
 }
 
+/* Before what came with them and is waited for. */
+Test(watch, names_that_are_whole_are_told_first)
+{
+    struct test test;
+    begin(&test);
+    write_file("tenants.d/gone.json", "{}");
+    write_file("one", "{}");
+    write_file("two", "{}");
+    await(&test, has_file);
+    forget(&test);
+    cr_assert(zero(int, unlink("tenants.d/gone.json")));
+    cr_assert(zero(int, rename("one", "tenants.d/moved.json")));
+    await(&test, has_file);
+    cr_expect(zero(int, strcmp(test.first, "tenants.d/moved.json ")), "%s", test.first);
+    forget(&test);
+    run(&test, SILENCE_MS);
+    forget(&test);
+    cr_assert(zero(int, unlink("tenants.d/moved.json")));
+    cr_assert(zero(int, symlink("nowhere", "tenants.d/soft.json")));
+    cr_assert(zero(int, link("two", "tenants.d/hard.json")));
+    await(&test, has_file);
+    cr_expect(zero(int, strcmp(test.first, "tenants.d/hard.json tenants.d/soft.json ")), "%s",
+              test.first);
+    end(&test);
+}
+
 /* What was written aside has no second name any more when it is looked at. */
 Test(watch, a_file_that_nobody_closes_is_looked_at_in_the_end)
 {
@@ -316,6 +372,36 @@ Test(watch, who_closes_in_time_is_not_looked_at_again)
     await(&test, has_file);
     expect_files(&test, "tenants.d/b.json ");
     cr_expect(not(has_named(&test)), "%s", test.named);
+    end(&test);
+}
+
+static bool has_global_and_named(const struct test *test)
+{
+    return has_global(test) && has_named(test);
+}
+
+/* The others as well. */
+Test(watch, what_was_made_and_closed_is_told_once)
+{
+    struct test test;
+    begin(&test);
+    set_named(&test, "networks", "others");
+    await(&test, has_named);
+    cr_assert(zero(int, unlink("global.json")));
+    await(&test, has_global);
+    forget(&test);
+    int fd = open("others", O_WRONLY | O_CREAT, 0644);
+    run(&test, SILENCE_MS);
+    write_file("global.json", "{}");
+    write_file("networks", "{}");
+    await(&test, has_global_and_named);
+    cr_expect(zero(int, strcmp(test.named, "networks ")), "%s", test.named);
+    forget(&test);
+    close(fd);
+    await(&test, has_named);
+    run(&test, 2 * SLOW_MS);
+    cr_expect(zero(int, strcmp(test.named, "others ")), "%s", test.named);
+    cr_expect(not(has_global(&test)));
     end(&test);
 }
 
@@ -407,15 +493,21 @@ Test(watch, the_global_file_and_its_parts)
 Test(watch, files_that_tenants_name)
 {
     struct test test;
+    size_t before, after;
     begin(&test);
     cr_assert(zero(int, mkdir("lists", 0755)));
     run(&test, SILENCE_MS); /* a folder beside the global file may be that of its tenants */
     write_file("lists/a", "");
     write_file("lists/b", "");
     expect_silence(&test);
+    find_inotify(&before);
     set_named(&test, "lists/b", "lists/a");
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before + 1));
     await(&test, has_named); /* what they are now was not seen to change */
-    forget(&test);
+    write_file("b", "of another folder");
+    write_file("lists/a.json", "of no tenant");
+    expect_silence(&test);
     write_file("lists/b", "1");
     await(&test, has_named);
     cr_expect(zero(int, strcmp(test.named, "lists/b ")), "%s", test.named);
@@ -435,6 +527,8 @@ Test(watch, files_that_tenants_name)
     set_named(&test, NULL, NULL);
     write_file("lists/a", "4");
     expect_silence(&test);
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before));
     /* Another folder in the place of one of two. */
     cr_assert(zero(int, mkdir("others", 0755)));
     set_named(&test, "lists/a", "others/a");
@@ -460,30 +554,6 @@ Test(watch, a_named_file_that_nobody_closes_is_looked_at_in_the_end)
     await(&test, has_named);
     cr_expect(not(has_global(&test)));
     end(&test);
-}
-
-/* The descriptor at which this process is told, and how many folders it watches. */
-static int find_inotify(size_t *watched)
-{
-    int found = -1;
-    DIR *folder = opendir("/proc/self/fd");
-    cr_assert(ne(ptr, folder, NULL));
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        char target[64] = "";
-        if (readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1) > 0 &&
-            strcmp(target, "anon_inode:inotify") == 0)
-            found = atoi(entry->d_name);
-    }
-    closedir(folder);
-    char line[256];
-    char *path = memory_format("/proc/self/fdinfo/%d", found);
-    FILE *file = fopen(path, "r");
-    cr_assert(ne(ptr, file, NULL));
-    for (*watched = 0; fgets(line, sizeof(line), file) != NULL;)
-        *watched += strncmp(line, "inotify wd:", 11) == 0;
-    fclose(file);
-    free(path);
-    return found;
 }
 
 Test(watch, another_folder_in_its_place_is_looked_through_and_watched)
@@ -518,7 +588,11 @@ Test(watch, another_folder_of_tenants)
     await(&test, has_global);
     watch_set_tenants_dir(test.watch, "tenants.d"); /* the same */
     expect_silence(&test);
+    size_t before, after;
+    find_inotify(&before);
     watch_set_tenants_dir(test.watch, "away/tenants.d");
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before + 1)); /* it and its parent, for the one before */
     await(&test, has_folder);
     forget(&test);
     write_file("away/tenants.d/a.json", "{}");
