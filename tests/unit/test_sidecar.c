@@ -289,17 +289,21 @@ Test(sidecar, what_is_in_the_folder_and_wanted_is_brought_to_every_haproxy)
     PRINT(a);
     PRINT(b);
     PRINT(other);
+    PRINT(nobodys);
     begin(&test, HAPROXYS, LOOK_MS);
     put(&test, "a", a);
     put(&test, "b", b);
     put(&test, "other", other);
+    put(&test, "nobodys", nobodys);
+    for (int i = 0; i < 100; i++)
+        WANT(&test, "other"); /* is passed over, and freed */
     WANT(&test, "b", "a", "nothing");
     for (size_t i = 0; i < HAPROXYS; i++) {
         await(&test.haproxys[i], "a", a);
         await(&test.haproxys[i], "b", b);
     }
     await_looks(&test.haproxys[0], 10);
-    cr_expect(not(has(&test.haproxys[0], "other", other)));
+    cr_expect(not(has(&test.haproxys[0], "nobodys", nobodys)));
     /* It is found at a look that somebody has put there another. */
     put(&test, "b", b);
     await(&test.haproxys[0], "b", b);
@@ -307,26 +311,30 @@ Test(sidecar, what_is_in_the_folder_and_wanted_is_brought_to_every_haproxy)
     end(&test);
 }
 
-/* What a process had is gone with it, and the next one has the same number. */
+/* What a process had is gone with it, and the next one has the same number. It is given everything
+ * at one look, and not one by one. */
 Test(sidecar, a_process_that_began_again_is_given_everything)
 {
+    enum { SELDOM_MS = 3000 };
     struct test test;
     PRINT(a);
     PRINT(b);
-    begin(&test, 1, LOOK_MS);
+    PRINT(c);
+    begin(&test, 1, SELDOM_MS);
     struct haproxy *haproxy = &test.haproxys[0];
     put(&test, "a", a);
     put(&test, "b", b);
-    WANT(&test, "a", "b");
-    await(haproxy, "a", a);
-    await(haproxy, "b", b);
-    await_looks(haproxy, 2);
+    put(&test, "c", c);
+    WANT(&test, "a", "b", "c");
+    await(haproxy, "c", c);
+    await_looks(haproxy, 1);
     lock(haproxy);
     haproxy->known_count = 0;
     haproxy->uptime_s = 0;
     unlock(haproxy);
-    await(haproxy, "a", a);
-    await(haproxy, "b", b);
+    await_looks(haproxy, 1);
+    usleep((SELDOM_MS - 500) * 1000);
+    cr_expect(has(haproxy, "a", a) && has(haproxy, "b", b) && has(haproxy, "c", c));
     end(&test);
 }
 
@@ -368,10 +376,12 @@ Test(sidecar, what_is_on_its_way_is_not_sent_again)
     begin(&test, 1, LOOK_MS);
     struct haproxy *haproxy = &test.haproxys[0];
     put(&test, "a", a);
+    WANT(&test, "a");
+    await(haproxy, "a", a);
     lock(haproxy);
     haproxy->is_locked = true;
     unlock(haproxy);
-    WANT(&test, "a");
+    put(&test, "a", a);
     await_looks(haproxy, LOOKS);
     lock(haproxy);
     haproxy->is_locked = false;

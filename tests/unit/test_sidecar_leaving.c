@@ -59,11 +59,8 @@ static void begin(struct test *test)
     char *state = memory_format("%s/state", test->folder);
     sidecar->crt_list = memory_format("%s/certs", test->folder);
     cr_assert(mkdir(sidecar->crt_list, 0700) == 0);
-    const struct store_settings store = {.state = state,
-                                         .certs = sidecar->crt_list,
-                                         .owner = -1,
-                                         .group = -1,
-                                         .certs_mode = 0600};
+    const struct store_settings store = {
+        .state = state, .certs = sidecar->crt_list, .owner = -1, .group = -1, .certs_mode = 0600};
     sidecar->store = store_open(&store, &why);
     cr_assert(ne(ptr, sidecar->store, NULL), "%s", why.text);
     free(state);
@@ -110,10 +107,9 @@ static void install(struct test *test, const char *name)
     struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, &why);
     cr_assert(crypto_self_signed(key, "a.test", now_s - DAY_S, now_s + 90 * DAY_S, &chain, &why) ==
               ERROR_OK);
-    cr_assert(eq(int,
-                 store_install(test->sidecar.store, name, key, bytes_slice(&chain), &why),
-                 ERROR_OK),
-              "%s", why.text);
+    cr_assert(
+        eq(int, store_install(test->sidecar.store, name, key, bytes_slice(&chain), &why), ERROR_OK),
+        "%s", why.text);
     bytes_free(&chain);
     crypto_key_free(key);
 }
