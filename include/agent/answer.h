@@ -234,7 +234,7 @@ struct decision {
 
 /* False when the message is not `route` or lacks an argument. */
 MUST_CHECK bool request_decode(const struct spop_notify *notify, struct request *request);
-/* What it authenticates with. */
+/* What it authenticates with, as it came. */
 enum credential request_credential(const struct request *request);
 /* False when the message is not `acme` or lacks the path. */
 MUST_CHECK bool challenge_decode(const struct spop_notify *notify, struct slice *path);

@@ -52,9 +52,9 @@ enum hap_source {
     X(ORIGIN, "origin", "org=req.fhdr(origin)")                                            \
     X(SNI, "sni", "sni=ssl_fc_sni")                                                        \
     X(METHOD, "method", "meth=method")                                                     \
-    /* the kind, not the secret: "Bearer sk-", "sk-" or "eyJ", how many */                 \
+    /* the kind, not the secret: "Bearer sk-", see question_write.c, how many */           \
     X(CREDENTIAL, "credential",                                                            \
-      "ath=req.fhdr(authorization,1),bytes(0,10) tok=req.cook(token),bytes(0,3) "          \
+      "ath=req.fhdr(authorization,1),bytes(0,10) tok=var(txn.owui_token) "                 \
       "key=req.fhdr_cnt(x-api-key)")                                                       \
     /* claims alone, unless the whole is told for an identity: see put_user_arguments() */ \
     X(USER, "user", NULL)                                                                  \

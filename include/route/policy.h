@@ -30,7 +30,7 @@ enum origin_check {
 /* What a request authenticates with, as Open WebUI looks for it: Authorization: Bearer, then the
  * cookie "token", then X-Api-Key. A bit each, so that a set is a number. */
 enum credential {
-    CREDENTIAL_UNTOLD = 0,
+    CREDENTIAL_UNTOLD = 0, /* by HAProxy, or in a way that all would read alike */
     CREDENTIAL_NONE = 1 << 0,
     CREDENTIAL_SESSION = 1 << 1, /* what a browser has after it signed in */
     CREDENTIAL_API_KEY = 1 << 2, /* "sk-..." */
@@ -115,13 +115,13 @@ unsigned policy_needs(const struct policy *policy);
 
 /* What rules look at. */
 struct policy_question {
-    struct slice path; /* in normal form, as the upstream sees it */
-    unsigned method;   /* of policy_method(), where the policy looks at it; 0: not told */
-    enum credential credential;
-    struct ip ip;      /* the client's, */
-    bool ip_untold;    /* unless nobody knows it */
-    int64_t wall_s;    /* where the policy looks at the clock */
-    unsigned share_of; /* the client's number, below 100 */
+    struct slice path;    /* in normal form, as the upstream sees it */
+    unsigned method;      /* of policy_method(), where the policy looks at it; 0: not told */
+    unsigned credentials; /* of enum credential: it is one of these */
+    struct ip ip;         /* the client's, */
+    bool ip_untold;       /* unless nobody knows it */
+    int64_t wall_s;       /* where the policy looks at the clock */
+    unsigned share_of;    /* the client's number, below 100 */
 };
 
 /* The first rule that matches, or NULL. What was not told may be anything: then a rule that denies

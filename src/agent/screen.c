@@ -3,6 +3,7 @@
 
 #include "agent/share.h"
 #include "core/clock.h"
+#include "identify.h"
 #include "route/origin.h"
 #include "route/scanner.h"
 
@@ -88,18 +89,49 @@ static bool is_bearer(struct slice text)
            (text.data[5] | 0x20) == 'r' && text.data[6] == ' ';
 }
 
-/* In the order in which Open WebUI looks, which calls no scheme but Bearer its own. */
-enum credential request_credential(const struct request *request)
+/* By the first bytes of a key or token. Behind blanks, of which Python knows more than HAProxy, or
+ * in quotes may stand either, and whether Open WebUI sees it depends on its libraries' versions. */
+static enum credential credential_kind(struct slice head)
 {
-    struct slice bearer = request->bearer;
+    for (size_t i = 0; i < head.size; i++) {
+        char c = ascii_lower(head.data[i]);
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !byte_is_one_of(c, "-._~+/="))
+            return CREDENTIAL_UNTOLD;
+    }
+    return slice_equal(head, SLICE("sk-")) ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION;
+}
+
+/* In the order in which Open WebUI looks. Where there is no cookie, what is told of it is that a
+ * key or token stands behind another scheme than Bearer: newer versions take it, older ones do not.
+ */
+static enum credential credential_with(const struct request *request, struct slice authorization)
+{
     if (!request->credential_told)
         return CREDENTIAL_UNTOLD;
-    if (is_bearer(bearer))
-        return slice_equal(slice_skip(bearer, 7), SLICE("sk-")) ? CREDENTIAL_API_KEY
-                                                                : CREDENTIAL_SESSION;
+    if (is_bearer(authorization))
+        return credential_kind(slice_skip(authorization, 7));
     if (request->token.size > 0)
-        return slice_equal(request->token, SLICE("sk-")) ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION;
+        return credential_kind(request->token);
     return request->api_keys > 0 ? CREDENTIAL_API_KEY : CREDENTIAL_NONE;
+}
+
+enum credential request_credential(const struct request *request)
+{
+    return credential_with(request, request->bearer);
+}
+
+/* An identity provider's token is taken out of Authorization once it is verified: what is behind it
+ * counts then, and may count while that is yet to come. */
+static unsigned possible_credentials(const struct request *request, const struct decision *decision)
+{
+    enum credential seen = request_credential(request);
+    enum credential behind = credential_with(request, (struct slice){0});
+    if (identify_spends(decision))
+        return behind;
+    if (!decision->match.brief->token_in_authorization)
+        return seen;
+    return seen == CREDENTIAL_UNTOLD || behind == CREDENTIAL_UNTOLD ? CREDENTIAL_UNTOLD
+                                                                    : (unsigned)(seen | behind);
 }
 
 /* The path as the upstream sees it: without the prefix, where that is cut off. */
@@ -118,7 +150,7 @@ static bool rules_pass(const struct request *request, struct decision *decision,
         return true;
     struct policy_question question = {
         .path = path,
-        .credential = request_credential(request),
+        .credentials = possible_credentials(request, decision),
         .ip = decision->client.ip,
         .ip_untold = decision->client.is_untold,
     };

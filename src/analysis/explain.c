@@ -87,6 +87,37 @@ static struct slice cookie_value(struct slice cookies)
     return value;
 }
 
+/* For one that could be read in several ways, as haproxy.cfg tells it (hap/question_write.c). */
+static const struct slice UNCLEAR_TOKEN = {"?", 1};
+
+/* Python's blanks, some of which are not ASCII, and what is no part of a name anyway. */
+static struct slice trim_name(struct slice name)
+{
+    while (name.size > 0 && ((uint8_t)name.data[0] <= ' ' || (uint8_t)name.data[0] >= 0x7f))
+        name = slice_skip(name, 1);
+    while (name.size > 0 &&
+           ((uint8_t)name.data[name.size - 1] <= ' ' || (uint8_t)name.data[name.size - 1] >= 0x7f))
+        name.size--;
+    return name;
+}
+
+static void read_token(struct request *request, struct slice value)
+{
+    static const struct slice NAME = {"token", 5};
+    while (value.size > 0) {
+        const char *end = memchr(value.data, ';', value.size);
+        struct slice pair = end != NULL ? slice_head(value, (size_t)(end - value.data)) : value;
+        const char *equals = pair.size > 0 ? memchr(pair.data, '=', pair.size) : NULL;
+        value = slice_skip(value, pair.size + (end != NULL));
+        if (equals == NULL ||
+            !slice_equal(trim_name(slice_head(pair, (size_t)(equals - pair.data))), NAME))
+            continue;
+        struct slice token = slice_skip(pair, (size_t)(equals + 1 - pair.data));
+        bool is_clear = token.size > 0 && request->token.size == 0;
+        request->token = is_clear ? slice_head(token, size_min(token.size, 3)) : UNCLEAR_TOKEN;
+    }
+}
+
 /* As HAProxy tells them: the beginning of the first Authorization, and of the cookie "token". */
 static void read_credential(struct request *request, struct slice name, struct slice value)
 {
@@ -96,15 +127,37 @@ static void read_credential(struct request *request, struct slice name, struct s
         request->api_keys++;
     } else if (slice_equal_nocase(name, SLICE("Cookie"))) {
         request->cookie = cookie_value(value);
-        while (value.size > 0) {
-            const char *end = memchr(value.data, ';', value.size);
-            struct slice pair = end != NULL ? slice_head(value, (size_t)(end - value.data)) : value;
-            value = slice_skip(value, pair.size + (end != NULL));
-            pair = slice_trim(pair);
-            if (slice_starts_with(pair, SLICE("token=")))
-                request->token = slice_head(slice_skip(pair, 6), size_min(pair.size - 6, 3));
-        }
+        read_token(request, value);
     }
+}
+
+/* A key or token behind a scheme that is not Bearer. */
+static bool is_behind_other_scheme(struct slice authorization)
+{
+    const char *blank =
+        authorization.size > 0 ? memchr(authorization.data, ' ', authorization.size) : NULL;
+    if (blank == NULL)
+        return false;
+    struct slice scheme = slice_head(authorization, (size_t)(blank - authorization.data));
+    struct slice rest = slice_skip(authorization, scheme.size + 1);
+    return !slice_equal_nocase(scheme, SLICE("Bearer")) &&
+           (slice_starts_with(rest, SLICE("sk-")) || slice_starts_with(rest, SLICE("eyJ")));
+}
+
+/* Not every reader looks at a second line of cookies. */
+static void finish_token(struct inquiry *inquiry)
+{
+    struct slice authorization = {0};
+    size_t lines = 0;
+    for (size_t i = 0; i < inquiry->headers.count; i++) {
+        const char *line = inquiry->headers.items[i];
+        lines += strncasecmp(line, "cookie:", 7) == 0;
+        if (authorization.size == 0 && strncasecmp(line, "authorization:", 14) == 0)
+            authorization = slice_trim(slice_of(line + 14));
+    }
+    struct slice *token = &inquiry->request.token;
+    if (token->size > 0 ? lines > 1 : is_behind_other_scheme(authorization))
+        *token = UNCLEAR_TOKEN;
 }
 
 static void read_cookies(struct request *request, struct slice line)
@@ -166,6 +219,7 @@ static enum error read_request(struct inquiry *inquiry, struct error_text *why)
         if (!read_header(inquiry, inquiry->headers.items[i]))
             return error_set(why, ERROR_INVALID, "--header \"%s\": expected 'NAME: VALUE'",
                              inquiry->headers.items[i]);
+    finish_token(inquiry);
     inquiry->request.method = slice_of(inquiry->method);
     inquiry->request.credential_told = true;
     inquiry->request.replica_told = true;

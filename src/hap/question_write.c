@@ -92,6 +92,40 @@ static void put_tries_of_several(const struct page *page)
     free(older);
 }
 
+/* A cookie of the name, wherever Open WebUI sees one: it splits at semicolons alone, where req.cook
+ * does so at commas too, and not between quotes. Python's blanks are not all ASCII. */
+#define TOKEN_COOKIE "(^|;)[^!-~]*token[^!-~]*="
+
+/* The kind of credential in the cookie: its first bytes, or "?" where readers may differ. So they
+ * do where there is none, too, and a key stands in Authorization behind a scheme that is not
+ * Bearer. */
+static void put_token_kind(const struct page *page)
+{
+    const char *not_reused = reuse_condition(page->config);
+    if ((page->config->arguments >> HAP_ARGUMENT_CREDENTIAL & 1) == 0)
+        return;
+    put(page,
+        "\n"
+        "    # what kind of credential the cookie is, for routes; \"?\" where readers differ: "
+        "told\n"
+        "    # twice, or in quotes, or a key in Authorization that is no Bearer's\n"
+        "    acl bearer req.fhdr(authorization,1) -m reg -i '^bearer '\n"
+        "    acl other_scheme req.fhdr(authorization,1) -m reg '^[^ ]+ (sk-|eyJ)'\n"
+        "    acl token_cookie req.fhdr(cookie) -m reg '" TOKEN_COOKIE "'\n"
+        "    acl token_cookie_twice req.fhdr(cookie) -m reg '" TOKEN_COOKIE
+        ".*;[^!-~]*token[^!-~]*='\n"
+        "    acl token_cookie_twice req.fhdr_cnt(cookie) gt 1\n"
+        "    acl token_is_plain req.fhdr(cookie) -m reg '" TOKEN_COOKIE "[A-Za-z0-9_-]'\n"
+        "    acl token_is_key req.fhdr(cookie) -m reg '" TOKEN_COOKIE "sk-'\n"
+        "    http-request set-var(txn.owui_token) str(?) if token_cookie%s || "
+        "other_scheme !bearer%s\n"
+        "    http-request set-var(txn.owui_token) str(eyJ) if { var(txn.owui_token) -m found } "
+        "token_is_plain !token_cookie_twice\n"
+        "    http-request set-var(txn.owui_token) str(sk-) if { var(txn.owui_token) -m found } "
+        "token_is_key !token_cookie_twice\n",
+        not_reused, not_reused);
+}
+
 void question_put(const struct page *page)
 {
     put(page,
@@ -116,6 +150,7 @@ void question_put(const struct page *page)
                        "    http-request set-var(txn.owui_cert) ssl_c_der if { ssl_c_used } "
                        "{ ssl_c_verify 0 } { ssl_c_err 0 } { ssl_c_ca_err 0 }\n");
     reuse_put(page);
+    put_token_kind(page);
     if (agents_are_several(page->config))
         put_tries_of_several(page);
     else

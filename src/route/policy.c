@@ -163,11 +163,14 @@ static bool path_matches(struct slice prefix, struct slice path)
            (path.size == prefix.size || path.data[prefix.size] == '/');
 }
 
-static bool set_matches(unsigned wanted, unsigned told, bool if_untold)
+/* `told` is what it may be; nothing: anything. */
+static bool set_matches(unsigned wanted, unsigned told, bool is_denial)
 {
     if (wanted == 0)
         return true;
-    return told == 0 ? if_untold : (wanted & told) != 0;
+    if (told == 0)
+        return is_denial;
+    return is_denial ? (wanted & told) != 0 : (told & ~wanted) == 0;
 }
 
 static bool ip_matches(const struct policy_rule *rule, const struct policy_question *question)
@@ -183,7 +186,7 @@ static bool matches(const struct policy_rule *rule, const struct policy_question
     return (rule->path == NULL ||
             path_matches(slice_from(rule->path, rule->path_size), question->path)) &&
            set_matches(rule->methods, question->method, rule->deny) &&
-           set_matches(rule->credentials, question->credential, rule->deny) &&
+           set_matches(rule->credentials, question->credentials, rule->deny) &&
            ip_matches(rule, question) &&
            (rule->hours == NULL || hours_hold(rule->hours, question->wall_s)) &&
            (rule->not_hours == NULL || !hours_hold(rule->not_hours, question->wall_s)) &&

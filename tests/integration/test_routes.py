@@ -197,6 +197,33 @@ CASES = {
         "route",
     ),
     "no API key": ("rules.test", "/api/models", "GET", [TOKEN], ELSEWHERE, 200, None),
+    "cookies of other names": (
+        "rules.test",
+        "/api/models",
+        "GET",
+        [("Cookie", "x-token=sk-1; tokens=sk-1; x=token=sk-1; token=eyJ")],
+        ELSEWHERE,
+        200,
+        None,
+    ),
+    "a password": (
+        "rules.test",
+        "/api/models",
+        "GET",
+        [("Authorization", "Basic eDp5")],
+        ELSEWHERE,
+        200,
+        None,
+    ),
+    "a password beside the cookie": (
+        "rules.test",
+        "/api/models",
+        "GET",
+        [("Authorization", "Basic c2steTp5"), COOKIE],
+        ELSEWHERE,
+        200,
+        None,
+    ),
     "nothing to show": ("rules.test", "/api/secret", "GET", [], ELSEWHERE, 403, "route"),
     "something to show": ("rules.test", "/api/secret", "GET", [COOKIE], ELSEWHERE, 200, None),
     "a method": ("rules.test", "/c/1", "DELETE", [], ELSEWHERE, 403, "route"),
@@ -248,6 +275,35 @@ CASES = {
 }
 
 
+# Cookies that HAProxy itself would read in another way than Open WebUI, whose libraries split them at
+# semicolons and nowhere else.
+KEYS = {
+    "between quotes": [("Cookie", 'x="; token=sk-1; y="')],
+    "behind a comma": [("Cookie", "token=sk-1; a=b,token=eyJ")],
+}
+# What Open WebUI (utils/auth.py, utils/asgi_middleware.py) takes for one credential with some
+# versions of its libraries, and for another with others.
+UNCLEAR = {
+    "two blanks": [("Authorization", "Bearer  sk-1")],
+    "another blank": [("Authorization", "Bearer \xa0sk-1")],
+    "another scheme": [("Authorization", "Basic sk-1")],
+    "a long scheme": [("Authorization", "Negotiating sk-1")],
+    "a token behind another scheme": [("Authorization", "Basic eyJhbGciOiJIUzI1NiJ9.e30.x")],
+    "quotes": [("Cookie", 'token="sk-1"')],
+    "two in a line": [("Cookie", "token=sk-1; token=eyJ")],
+    "two lines": [("Cookie", "token=sk-1"), ("Cookie", "token=eyJ")],
+    "two lines, the other way": [("Cookie", "token=eyJ"), ("Cookie", "token=sk-1")],
+    "another blank in a cookie": [("Cookie", "a=b;\xa0token=\xa0sk-1")],
+}
+for told, headers in KEYS.items():
+    for path, *answer in (("/api/models", 403, "route"), ("/api/chat", 200, None)):
+        CASES[f"a key at {path}: {told}"] = ("rules.test", path, "GET", headers, ELSEWHERE, *answer)
+for told, headers in UNCLEAR.items():
+    for path in ("/api/models", "/api/chat", "/api/secret"):
+        unclear = ("rules.test", path, "GET", headers, ELSEWHERE, 403, "route")
+        CASES[f"unclear at {path}: {told}"] = unclear
+
+
 @pytest.mark.parametrize(
     "host, path, method, headers, source, status, word", CASES.values(), ids=CASES.keys()
 )
@@ -272,8 +328,11 @@ def test_what_is_let_in(routes, host, path, method, headers, source, status, wor
 
 def test_http2_is_no_way_around(routes):
     with Http2(routes.https_port, "rules.test") as client:
-        cookies = [("cookie", "theme=dark"), ("cookie", "token=sk-1")]
-        assert client.request("/api/models", headers=cookies).status == 403
+        for key in ("token=sk-1", 'token="sk-1"'):
+            cookies = [("cookie", "theme=dark"), ("cookie", key)]
+            assert client.request("/api/models", headers=cookies).status == 403
+        cookies = [("cookie", "theme=dark"), ("cookie", "token=eyJ")]
+        assert client.request("/api/models", headers=cookies).status == 200
         assert client.request("/c/1", method="DELETE").status == 403
         assert client.request("/api/v1/scim/").status == 403
         assert client.request("/api/echo").status == 200

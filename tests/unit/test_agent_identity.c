@@ -84,6 +84,15 @@ static void add_domain(struct identity_rule *rule, const char *domain, const cha
     rule->domains[rule->domain_count++] = (struct identity_domain){copy(domain), copy(tenant)};
 }
 
+static void deny(struct tenant *tenant, enum credential credential)
+{
+    tenant->policy = policy_new();
+    tenant->policy->rules = memory_new(sizeof(*tenant->policy->rules));
+    struct policy_rule *rule = &tenant->policy->rules[tenant->policy->rule_count++];
+    *rule = (struct policy_rule){.credentials = credential, .deny = true, .status = 403};
+    policy_rule_set_path(rule, SLICE("/api/models"));
+}
+
 static void put_tenants(void)
 {
     struct tenant *open = tenant_of("open", "open.test", rule_from(IDENTITY_FROM_JWT));
@@ -116,7 +125,11 @@ static void put_tenants(void)
     put(silent);
     struct tenant *staff = tenant_of("staff", NULL, rule_from(IDENTITY_FROM_SHARED));
     add_header(staff, "X-Staff", "{email}");
+    deny(staff, CREDENTIAL_API_KEY);
     put(staff);
+    struct tenant *keyless = tenant_of("keyless", "keyless.test", rule_from(IDENTITY_FROM_JWT));
+    deny(keyless, CREDENTIAL_API_KEY);
+    put(keyless);
 }
 
 static void setup(void)
@@ -231,6 +244,33 @@ Test(identity, nobody, .init = setup, .fini = teardown)
     char *token = token_of("ann@example.com");
     cr_expect_str_eq(ask("open.test", "/", token), "forward");
     cr_expect_str_eq(variable("h_x_user_email"), "", "nobody can verify, so nobody is believed");
+    free(token);
+}
+
+/* What Open WebUI gets to see is what is left when the token has been taken out. */
+Test(identity, a_token_hides_no_other_credential, .init = setup, .fini = teardown)
+{
+    static const struct {
+        const char *bearer, *cookie;
+        uint32_t api_keys;
+        bool is_let_in;
+    } ROWS[] = {
+        {"Bearer eyJ", "", 0, true},     {"Bearer eyJ", "eyJ", 0, true},
+        {"Bearer eyJ", "eyJ", 1, true},  {"Bearer eyJ", "sk-", 0, false},
+        {"Bearer eyJ", "?", 0, false},   {"Bearer eyJ", "", 1, false},
+        {"Bearer sk-", "eyJ", 0, false},
+    };
+    char *token = token_of("ann@example.com");
+    request.credential_told = true;
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        request.bearer = slice_of(ROWS[i].bearer);
+        request.token = slice_of(ROWS[i].cookie);
+        request.api_keys = ROWS[i].api_keys;
+        const char *expected = ROWS[i].is_let_in ? "forward" : "deny-route";
+        cr_expect_str_eq(ask("keyless.test", "/api/models", token), expected, "row %zu", i);
+        if (slice_equal(request.bearer, SLICE("Bearer eyJ")))
+            cr_expect_str_eq(ask("host.test", "/api/models", token), expected, "row %zu", i);
+    }
     free(token);
 }
 

@@ -12,8 +12,13 @@
 
 static const char *const PATHS[] = {"/", "/a", "/a/b", "/ab", "/a/b/c", "/api", "/b"};
 static const char *const METHODS[] = {"", "GET", "POST", "BREW"};
-static const enum credential CREDENTIALS[] = {CREDENTIAL_UNTOLD, CREDENTIAL_NONE,
-                                              CREDENTIAL_SESSION, CREDENTIAL_API_KEY};
+/* What it may be. */
+static const unsigned CREDENTIALS[] = {CREDENTIAL_UNTOLD,
+                                       CREDENTIAL_NONE,
+                                       CREDENTIAL_SESSION,
+                                       CREDENTIAL_API_KEY,
+                                       CREDENTIAL_SESSION | CREDENTIAL_API_KEY,
+                                       CREDENTIAL_NONE | CREDENTIAL_SESSION};
 static const char *const IPS[] = {"10.0.0.1", "10.1.0.1", "192.0.2.7", "2001:db8::1"};
 static const char *const NETWORKS[] = {"10.0.0.0/8", "10.1.0.0/16", "192.0.2.7", "2001:db8::/32"};
 
@@ -48,18 +53,27 @@ struct model_question {
     size_t path, method, credential, ip;
 };
 
+/* One that may be the rule's is denied, one that must be is allowed. */
+static bool model_credential(const struct model_rule *rule, unsigned told)
+{
+    bool may = told == CREDENTIAL_UNTOLD, must = told != CREDENTIAL_UNTOLD;
+    for (unsigned kind = 1; kind <= CREDENTIAL_API_KEY; kind <<= 1) {
+        bool is_possible = (told & kind) != 0, is_wanted = (rule->credentials & kind) != 0;
+        may |= is_possible && is_wanted;
+        must &= !is_possible || is_wanted;
+    }
+    return rule->deny ? may : must;
+}
+
 static bool model_matches(const struct model_rule *rule, const struct model_question *question)
 {
     bool untold_method = METHODS[question->method][0] == '\0';
-    bool untold_credential = CREDENTIALS[question->credential] == CREDENTIAL_UNTOLD;
     if (!model_path(rule->path, PATHS[question->path]))
         return false;
     if (rule->methods != 0 &&
         !(untold_method ? rule->deny : (rule->methods >> question->method & 1) != 0))
         return false;
-    if (rule->credentials != 0 &&
-        !(untold_credential ? rule->deny
-                            : (rule->credentials & CREDENTIALS[question->credential]) != 0))
+    if (rule->credentials != 0 && !model_credential(rule, CREDENTIALS[question->credential]))
         return false;
     return (rule->ip < 0 || model_ip(rule->ip, question->ip)) &&
            (rule->not_ip < 0 || !model_ip(rule->not_ip, question->ip));
@@ -120,7 +134,7 @@ static void compare(const struct policy *policy, const struct model_rule *rules,
     struct policy_question question = {
         .path = slice_of(PATHS[asked->path]),
         .method = policy_method(slice_of(METHODS[asked->method])),
-        .credential = CREDENTIALS[asked->credential],
+        .credentials = CREDENTIALS[asked->credential],
     };
     size_t expected = 0;
     cr_assert(ip_parse(slice_of(IPS[asked->ip]), &question.ip));
@@ -129,7 +143,7 @@ static void compare(const struct policy *policy, const struct model_rule *rules,
     const struct policy_rule *found = policy_find_rule(policy, &question);
     size_t got = found != NULL ? (size_t)(found - policy->rules) : count;
     cr_assert(eq(sz, got, expected), "%s %s %u %s", METHODS[asked->method], PATHS[asked->path],
-              (unsigned)question.credential, IPS[asked->ip]);
+              question.credentials, IPS[asked->ip]);
 }
 
 Test(policy, rules_are_found_as_a_naive_model_finds_them)
