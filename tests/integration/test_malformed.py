@@ -3,7 +3,7 @@ sees them, or forwarded in normal form."""
 
 import pytest
 
-from support.clients import Http2, echo, exchange, request
+from support.clients import Echo, Http2, echo, exchange, request
 from support.stack import HAPROXY_VERSION
 
 HOST = "chat.alpha.test"
@@ -60,6 +60,25 @@ def test_a_bad_authority_is_refused(https, host):
         assert answer is None or answer.status == 400
 
 
+def test_the_authority_of_http2_counts_and_no_host_beside_it(https):
+    """RFC 9113 8.3.1: HAProxy makes one Host of both; the application sees the one that was routed by."""
+    with Http2(https, HOST) as client:
+        for other in ("chat.gamma.test", "evil.test", "x y", ""):
+            seen = Echo(client.request("/api/echo", headers=[("host", other)]))
+            assert (seen.name, seen.all("Host")) == ("alpha", [HOST])
+            assert seen.header("X-Forwarded-Host") == HOST
+        stream = client.connection.get_next_available_stream_id()
+        hosts = [("host", "chat.gamma.test"), ("host", HOST)]
+        parts = [(":method", "GET"), (":scheme", "http"), (":path", "/api/echo"), *hosts]
+        client.connection.send_headers(stream, parts, end_stream=True)
+        client._send()
+        answer = client.read(stream)
+        if answer is not None and answer.status == 200:
+            seen = Echo(answer)
+            assert (seen.name, seen.all("Host")) == ("gamma", ["chat.gamma.test"])
+            assert seen.header("X-Forwarded-Proto") == "https"  # whatever :scheme says
+
+
 def test_http10_without_a_host_is_refused(http):
     answer = exchange(http, b"GET /api/echo HTTP/1.0\r\n\r\n")
     assert (answer.status, answer.header("X-Refused")) == (400, "host-missing")
@@ -79,6 +98,18 @@ def test_an_absolute_uri_counts_as_its_host(http):
     seen = echo(http, HOST, f"http://{HOST}/api/echo?a=1")
     assert (seen.path, seen.query, seen.name) == ("/api/echo", "a=1", "alpha")
     assert request(http, "http://chat.gamma.test/api/echo", HOST).status == 400
+
+
+@pytest.mark.parametrize(
+    "target", ["HTTP://{}/api/echo", "https://x@{}/api/echo", "ws://{}/api/echo"]
+)
+def test_the_scheme_of_an_absolute_uri_counts_for_nothing(http, target):
+    seen = echo(http, HOST, target.format(HOST))
+    assert (seen.path, seen.scheme, seen.header("X-Forwarded-Proto")) == (
+        "/api/echo",
+        "http",
+        "http",
+    )
 
 
 def test_an_absolute_uri_without_a_path_is_the_root(http):
@@ -146,6 +177,25 @@ def test_a_path_reaches_the_upstream_in_normal_form(http, sent, reached):
     assert answer.header("X-Upstream-Path") == reached
 
 
+QUERY = 'next=//a/../%2e%2F&q="{}|<>^`\\&?;%zz'
+
+
+@pytest.mark.parametrize("path", ["/api/echo", "//api/./ech%6f", "http://{host}//api/echo"])
+@pytest.mark.parametrize("host, prefix", [(HOST, ""), ("apps.test", "/llm")])
+def test_a_query_is_left_as_it_is(http, path, host, prefix):
+    """Signatures are made over it."""
+    path = path.replace("/api", prefix + "/api").format(host=host)
+    seen = echo(http, host, f"{path}?{QUERY}")
+    assert (seen.path, seen.query) == ("/api/echo", QUERY)
+
+
+def test_a_redirect_leaves_the_query_as_it_is(http):
+    answer = request(http, f"//evil.test//c?{QUERY}", "chat.beta.test")
+    scheme, _, rest = answer.header("Location").partition("://chat.beta.test:")
+    assert (answer.status, scheme) == (308, "https")
+    assert rest.partition("/")[2] == f"evil.test/c?{QUERY}"
+
+
 def test_a_long_path_in_normal_form_passes(http):
     path = "/c/" + "x" * 4000
     assert request(http, path, HOST).header("X-Upstream-Path") == path
@@ -167,6 +217,17 @@ def test_a_long_path_out_of_normal_form_is_refused(http):
         b"GET /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\n X-Forwarded-For: 6.6.6.6\r\n\r\n",
         b"GET /api/echo HTTP/1.1\r\nHost: chat.alpha.test\nX-Forwarded-For: 6.6.6.6\n\r\n",
         b"GET /api/echo\x00 HTTP/1.1\r\nHost: chat.alpha.test\r\n\r\n",
+        b"GET /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\nX: a\rX-Forwarded-For: 6.6.6.6\r\n\r\n",
+        b"POST /api/echo HTTP/1.0\r\nHost: chat.alpha.test\r\nConnection: keep-alive\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+        b"0\r\n\r\n",
+        b"POST /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\nTransfer-Encoding: \x0bchunked\r\n"
+        b"Content-Length: 5\r\n\r\n0\r\n\r\n",
+        b"POST /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\nContent-Length:\r\nContent-Length: 5"
+        b"\r\n\r\nGET /",
+        b"POST /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\nContent-Length: +2\r\n\r\nab",
+        b"POST /api/echo HTTP/1.1\r\nHost: chat.alpha.test\r\nContent_Length: 2\r\n\r\n",
     ],
 )
 def test_requests_cannot_be_smuggled(http, raw):

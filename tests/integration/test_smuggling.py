@@ -8,7 +8,8 @@ import socket
 
 import pytest
 
-from support.clients import HANDSHAKE, Http2, connect, request, request_bytes
+from support.clients import HANDSHAKE, Http2, Pipeline, connect, read_answer, request
+from support.clients import request_bytes
 from support.processes import wait_until
 from support.recorder import Recorder
 from support.stack import Stack
@@ -32,6 +33,7 @@ TOLD_ONCE = [
     b"x-tenant-id",
     b"x-owui-hop",
 ]
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: upgrade\r\n\r\n"
 
 
 class Connections(Recorder):
@@ -163,6 +165,44 @@ def test_where_there_is_no_room_for_what_is_told_nothing_arrives(stack, recorded
     assert len(statuses) > 1, "the room was never used up"
     for head in recorded[1].heads():
         assert_told_once(head, *more)
+
+
+class Greedy(Connections):
+    """Switches to another protocol without being asked, and wants everything behind for itself."""
+
+    def serve(self, sock):
+        received = bytearray()
+        self.received.append(received)
+        while data := sock.recv(65536):
+            sock.sendall(b"greedy" if received else SWITCHED)
+            received += data
+
+
+@pytest.fixture
+def greedy(stack):
+    upstream = Greedy()
+    tenant = {"hosts": ["greedy.test"], "upstream": upstream.url, "https": "off"}
+    stack.write_tenants({"greedy": tenant}, "greedy.json")
+    wait_until(lambda: request(stack.http_port, "/", "greedy.test").status != 404, "the tenant")
+    upstream.received.clear()
+    yield upstream
+    stack.write_tenants({}, "greedy.json")
+    upstream.stop()
+
+
+def test_an_upstream_that_switches_unasked_gets_no_other_tenants_requests(stack, greedy):
+    """A proxy in front may send many people's requests over this connection."""
+    with connect(stack.http_port) as sock:
+        sock.sendall(request_bytes("GET", "/", "greedy.test"))
+        answers = Pipeline(sock)
+        assert read_answer(answers).status == 502
+        sock.sendall(request_bytes("GET", "/secret", HOST))
+        answer = read_answer(answers)  # HAProxy may close instead
+        assert answer is None or (answer.status, answer.body) == (200, b"ok")
+    with Http2(stack.https_port, HOST) as client:
+        assert client.request("/", authority="greedy.test").status == 502
+        assert client.request("/secret").status == 200
+    assert b"secret" not in b"".join(map(bytes, greedy.received))
 
 
 INJECTED = "x\r\nx-user-email: root"
