@@ -584,6 +584,23 @@ static void look_at_session(struct host_look *look)
         begin(look, &look->session, "/api/v1/auths/", on_session);
 }
 
+/* {"features": {"auth_trusted_header": true}}: not which one, so that nobody can look whether
+ * HAProxy deletes it. */
+static void look_at_trust(const struct host_look *look, const struct json *config)
+{
+    bool trusts = false;
+    const struct json *told = json_get(json_get(config, "features"), "auth_trusted_header");
+    if (!json_read_bool(told, &trusts) || !trusts || look->tenant->identity != NULL)
+        return;
+    find(look, DOCTOR_WARNING, DOCTOR_SIGN_IN,
+         memory_format("\"identity\" in %s, or no WEBUI_AUTH_TRUSTED_EMAIL_HEADER in Open WebUI's "
+                       "environment",
+                       look->place),
+         "Open WebUI believes what a header says of who the user is "
+         "(WEBUI_AUTH_TRUSTED_EMAIL_HEADER), and nobody verifies it: whoever sends that header is "
+         "that user");
+}
+
 static void on_config(void *context, const struct http_probe_answer *answer)
 {
     struct host_look *look = context;
@@ -591,6 +608,7 @@ static void on_config(void *context, const struct http_probe_answer *answer)
         return; /* that is told by other checks */
     look_at_origins(look, answer->allow_origin);
     struct json *config = json_parse(answer->body, JSON_MAX_TEXT_BYTES, NULL, NULL);
+    look_at_trust(look, config);
     look_at_providers(look, config);
     json_free(config);
 }

@@ -15,6 +15,7 @@ import pytest
 
 from support.certified import names_of
 from support.clients import request
+from support.identity import Key, key_set
 from support.processes import Process, accepts, free_port, wait_until
 from support.stack import HAPROXY, Upstream, run_agent_command
 from support.told import hold
@@ -568,6 +569,23 @@ def test_the_cookie_that_holds_a_users_token(healthy, served, tmp_path):
     for given, told in ((path, "it is empty"), (tmp_path, "Is a directory")):
         done = run_agent_command("doctor", "chat", "--token-file", given, "-c", healthy.config_path)
         assert done.returncode == 2 and told in done.stderr, done.stderr
+
+
+def test_a_header_that_is_believed_and_that_nobody_verifies(healthy, served):
+    trusting = served({"WEBUI_AUTH_TRUSTED_EMAIL_HEADER": "X-User-Email"})
+    write_tenant(healthy, trusting)
+    found = the(healthy, "sign-in", "warning")
+    assert "WEBUI_AUTH_TRUSTED_EMAIL_HEADER" in found["message"]
+    assert found["fix"].startswith('"identity" in ')
+    # With an identity it is what it should be.
+    keys = healthy.directory / "keys.json"
+    keys.write_text(key_set(Key("ES256")))
+    identity = {"from": "jwt", "issuer": "https://id.example.com", "audience": "chat"}
+    identity |= {"jwks": str(keys), "set": {"X-User-Email": "{email}"}}
+    write_tenant(healthy, trusting, identity=identity)
+    healthy.write_haproxy_config()
+    restart_haproxy(healthy)
+    until_well(healthy)
 
 
 # --- servers --------------------------------------------------------------------------------------

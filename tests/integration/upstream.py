@@ -160,7 +160,8 @@ async def told_checks():
 
 @app.get("/api/config")
 async def config():
-    told = {"status": True, "name": NAME, "version": VERSION, "features": {"auth": True}}
+    features = {"auth": True, "auth_trusted_header": bool(TRUSTED_EMAIL_HEADER)}
+    told = {"status": True, "name": NAME, "version": VERSION, "features": features}
     if OAUTH_PROVIDER:
         told["oauth"] = {"providers": {"oidc": OAUTH_PROVIDER}}
     return told
