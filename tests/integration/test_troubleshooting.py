@@ -134,6 +134,7 @@ TRIED = {
     "404, `X-Refused: unknown-host`": unknown_host,
     "404, `X-Refused: scanner`": scanner,
     "400, `X-Refused: host-...` or `path-...`": two_parsers,
+    "400 or 431 without `X-Refused`, for some people only": "test_headers_that_are_too_long",
     "411, `X-Refused: length`": length,
     "429, `X-Refused: requests`, `signin` or `websockets`": limit,
     "pages load, chat does not answer; 403, `X-Refused: origin`": origin,
@@ -153,6 +154,23 @@ def test_every_symptom_is_tried():
 @pytest.mark.parametrize("symptom", [name for name, trial in TRIED.items() if callable(trial)])
 def test_a_symptom(stack, symptom):
     TRIED[symptom](stack)
+
+
+def test_headers_that_are_too_long(new_stack, upstreams):
+    stack = new_stack()
+    tenant = {"hosts": ["good.test"], "upstream": upstreams["alpha"].url, "https": "off"}
+    # The agent is told of what is in them.
+    match = {"path": "/api/models", "credential": "api_key"}
+    tenant["routes"] = [{"match": match, "action": "deny"}]
+    stack.write_tenants({"good": tenant})
+    stack.start()
+    cookies = [("Cookie", f"oauth_id_token={'x' * 20000}; token=eyJ")]
+    assert seen(stack, "good.test", headers=cookies) in ((400, None), (431, None))
+    assert seen(stack, "good.test") == (200, None)
+    stack.add_global_line("tune.bufsize 32768")
+    stack.haproxy.stop(signal.SIGTERM)
+    stack.start_haproxy()
+    assert seen(stack, "good.test", headers=cookies) == (200, None)
 
 
 # --- with TLS: each is made to happen, and the advice mends it ------------------------------------
