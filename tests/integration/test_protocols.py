@@ -213,6 +213,32 @@ def test_server_sent_events_over_http2(https):
                     seen += 1
 
 
+def test_a_client_that_waits_for_an_answer_is_not_idle(new_stack, upstreams):
+    """A model may think for longer than HAProxy keeps a connection on which nothing moves."""
+    stack = new_stack(haproxy_changes={"timeouts": {"client": "1s", "agent": "4s"}})
+    stack.write_tenants(
+        {"g": {"hosts": [HOST], "upstream": upstreams["alpha"].url, "https": "off"}}
+    )
+    stack.issue(HOST)
+    stack.start()
+    body = json.dumps({"stream": True, "pause_s": 1.5}).encode()
+    with Http2(stack.https_port, HOST) as over_http2, connect(stack.http_port) as sock, connect(
+        stack.http_port
+    ) as websocket:
+        websocket.sendall(request_bytes("GET", WEBSOCKET, HOST, clients.HANDSHAKE))
+        length = [("content-length", str(len(body)))]
+        stream = over_http2.send("/api/chat/completions", "POST", headers=length, body=body)
+        sock.sendall(request_bytes("POST", "/api/chat/completions", HOST, body=body))
+        assert read_answer(sock).body.endswith(b"data: [DONE]\n\n")
+        assert over_http2.read(stream).body.endswith(b"data: [DONE]\n\n")
+        websocket.sendall(b"\x89\x80\0\0\0\0")  # a ping
+        received = b""
+        while b"\x8a\0" not in received:  # its pong
+            data = websocket.recv(65536)
+            assert data, received
+            received += data
+
+
 # --- uploads ------------------------------------------------------------------------------------
 
 
