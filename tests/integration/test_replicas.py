@@ -173,6 +173,42 @@ def test_by_user(started):
         assert name_of(stack, source, [cookies]) == name
 
 
+@pytest.fixture(scope="module")
+def pollers(folder):
+    """Open WebUIs that are told to do without WebSockets: a session is many requests, and each server
+    knows its own alone."""
+    env = {"ENABLE_WEBSOCKET_SUPPORT": "false"}
+    started = {name: Upstream(f"poller-{name}", folder, env=env).start() for name in NAMES}
+    for server in started.values():
+        server.wait()
+    yield started
+    for server in started.values():
+        server.stop()
+
+
+@pytest.mark.parametrize("sticky", ["user", "cookie", "client"])
+def test_sessions_that_poll_stay_where_they_began(new_stack, pollers, sticky):
+    stack = new_stack()
+    stack.write_tenants({"t": tenant(pollers, check=False, sticky=sticky)})
+    stack.start()
+
+    async def poll(number):
+        async with Browser(f"http://{HOST}:{stack.http_port}") as browser:
+            await browser.sign_in(f"{number}@example.com")
+            await browser.open_socket(transport="polling")
+            told = [await browser.socket.call("whoami", timeout=10) for _ in range(4)]
+            assert browser.disconnects == 0
+            return {one["name"] for one in told}
+
+    async def all_of_them():
+        return await asyncio.gather(*[poll(number) for number in range(12)])
+
+    served = asyncio.run(all_of_them())
+    assert all(len(names) == 1 for names in served)
+    if sticky == "user":
+        assert len(set.union(*served)) > 1
+
+
 def test_a_hostile_token_is_nobodys(started):
     stack = started(sticky="user", fallback="client")
     home = name_of(stack)

@@ -35,6 +35,7 @@ SECRET = os.environ.get("WEBUI_SECRET_KEY", "t0p-s3cr3t")
 TRUSTED_EMAIL_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "")
 TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
 CORS_ALLOW_ORIGIN = os.environ.get("CORS_ALLOW_ORIGIN", "*").split(";")
+WEBSOCKET = os.environ.get("ENABLE_WEBSOCKET_SUPPORT", "true").lower() == "true"
 READY_FILE = os.environ.get("WEBUI_READY_FILE", "")
 OAUTH_PROVIDER = os.environ.get("OAUTH_PROVIDER_NAME", "")
 SESSION_COOKIE_SECURE = os.environ.get("WEBUI_SESSION_COOKIE_SECURE", "")
@@ -100,7 +101,7 @@ app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 sio = socketio.AsyncServer(
     async_mode="asgi",
     cors_allowed_origins="*" if CORS_ALLOW_ORIGIN == ["*"] else CORS_ALLOW_ORIGIN,
-    transports=["websocket"],
+    transports=["websocket"] if WEBSOCKET else ["polling"],
 )
 app.add_middleware(
     CORSMiddleware,

@@ -316,7 +316,10 @@ class Browser:
 
     async def __aexit__(self, *_):
         if self.socket.connected:
+            last_words = self.socket.eio.write_loop_task
             await self.socket.disconnect()
+            await last_words  # by a session of their own, where it polls
+            await self.socket.eio.http.close()
         await self.http.close()
 
     def _count_disconnect(self):
@@ -329,12 +332,12 @@ class Browser:
             assert response.status == 200, await response.text()
             self.token = (await response.json())["token"]
 
-    async def open_socket(self, headers=None):
+    async def open_socket(self, headers=None, transport="websocket"):
         await self.socket.connect(
             self.url,
             headers=headers or {},
             auth={"token": self.token},
-            transports=["websocket"],
+            transports=[transport],
             socketio_path="ws/socket.io",
             wait_timeout=TIMEOUT_S,
         )
