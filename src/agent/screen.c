@@ -4,6 +4,7 @@
 #include "agent/share.h"
 #include "core/clock.h"
 #include "identify.h"
+#include "kind.h"
 #include "route/origin.h"
 #include "route/scanner.h"
 
@@ -144,12 +145,12 @@ static struct slice inner_path(const struct decision *decision)
 }
 
 static bool rules_pass(const struct request *request, struct decision *decision,
-                       const struct policy *policy, struct slice path)
+                       const struct policy *policy)
 {
     if (policy->rule_count == 0)
         return true;
     struct policy_question question = {
-        .path = path,
+        .path = inner_path(decision),
         .credentials = possible_credentials(request, decision),
         .ip = decision->client.ip,
         .ip_untold = decision->client.is_untold,
@@ -181,12 +182,11 @@ HOT bool screen_passes(const struct snapshot *snapshot, const struct request *re
         return refuse(decision, OUTCOME_DENY_SNI, 421);
     if (policy != NULL && !policy_allows_ip(policy, client_known_ip(&decision->client)))
         return refuse(decision, OUTCOME_DENY_ADDRESS, 403);
-    struct slice path = inner_path(decision);
-    if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(path))
+    if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(kind_path(decision)))
         return refuse(decision, OUTCOME_DENY_SCANNER, 404);
     if (policy != NULL && policy_limits_sign_in(policy))
-        decision->is_sign_in = path_is_sign_in(path);
-    if (policy != NULL && !rules_pass(request, decision, policy, path))
+        decision->is_sign_in = path_is_sign_in(kind_path(decision));
+    if (policy != NULL && !rules_pass(request, decision, policy))
         return refuse(decision, OUTCOME_DENY_ROUTE, decision->rule->status);
     if (request->upgrade.size > 0 && !origin_passes(snapshot, request, decision, policy))
         return refuse(decision, OUTCOME_DENY_ORIGIN, 403);

@@ -68,6 +68,12 @@ def limits_stack(new_module_stack, upstreams, silent):
                 limits={"signin_per_minute_per_ip": 3, "signin_per_minute_per_subnet": 5},
             ),
             "signs2": tenant("signs2", beta, limits={"signin_per_minute_per_ip": 3}),
+            "kept": {
+                "paths": [{"host": "apps.test", "prefix": "/kept/", "mode": "keep"}],
+                "upstream": alpha,
+                "https": "off",
+                "limits": {"signin_per_minute_per_ip": 3},
+            },
             "body": tenant("body", limits={"max_body": "64KB"}),
             "slow": tenant(
                 "slow",
@@ -222,6 +228,11 @@ def test_sign_ins_from_a_subnet(limits):
 )
 def test_every_way_to_sign_in(limits, path):
     answers = [sign_in(limits, "signs2.test", "127.1.1.1", path) for _ in range(4)]
+    assert 429 not in answers[:3] and answers[3] == 429, answers
+
+
+def test_a_prefix_that_open_webui_knows_hides_no_sign_in(limits):
+    answers = [sign_in(limits, "apps.test", "127.1.1.1", f"/kept{SIGN_IN}") for _ in range(4)]
     assert 429 not in answers[:3] and answers[3] == 429, answers
 
 

@@ -30,7 +30,8 @@ static void teardown(void)
 
 TestSuite(limits, .init = setup, .fini = teardown);
 
-/* With "/p/q" of its host to be cut off, and a policy that it takes over. */
+/* With "/p/q" of its host to be cut off, "/k" that its Open WebUI knows, and a policy that it takes
+ * over. */
 static struct tenant *tenant_with(const char *name, const char *host, struct policy *policy)
 {
     struct tenant *tenant = tenant_new();
@@ -41,12 +42,18 @@ static struct tenant *tenant_with(const char *name, const char *host, struct pol
     tenant->hosts = memory_new(sizeof(*tenant->hosts));
     tenant->hosts[tenant->host_count++] =
         (struct tenant_host){memory_copy_text(slice_of(host)), false, {0}};
-    tenant->paths = memory_new(sizeof(*tenant->paths));
+    tenant->paths = memory_new(2 * sizeof(*tenant->paths));
     tenant->paths[tenant->path_count++] = (struct path_rule){
         .host = memory_copy_text(slice_of(host)),
         .prefix = memory_copy_text(SLICE("/p/q")),
         .segments = 2,
         .mode = PATH_STRIP,
+    };
+    tenant->paths[tenant->path_count++] = (struct path_rule){
+        .host = memory_copy_text(slice_of(host)),
+        .prefix = memory_copy_text(SLICE("/k")),
+        .segments = 1,
+        .mode = PATH_KEEP,
     };
     tenant->policy = policy;
     policy_complete(policy);
@@ -162,6 +169,9 @@ Test(limits, what_is_told)
          "strip=2 more lk=acme lo=1 lr=7 lw=2000 lb=1048576 ts=1800000 tt=60000"},
         {"acme.test", "/p/q/oauth/google/token/exchange",
          "strip=2 more lk=acme lr=400 lw=2000 lb=1048576 tt=60000 si=10 sn=50"},
+        {"acme.test", "/k/api/v1/auths/signin",
+         "more lk=acme lr=400 lw=2000 lb=1048576 tt=60000 si=10 sn=50"},
+        {"acme.test", "/k/api/chat", "more lk=acme lr=400 lw=2000 lb=1048576 tt=60000"},
         {"slow.test", "/", "ts=5000"},
         {"guesses.test", "/", "lk=guesses"},
         {"guesses.test", "/api/v1/auths/signin", "lk=guesses more si=10"},
