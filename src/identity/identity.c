@@ -112,14 +112,16 @@ bool identity_set_name(struct identity *identity, struct slice name)
     return true;
 }
 
-/* Whole or not at all: half a group is another group. Open WebUI does not decode these. */
+/* Whole or not at all: half a group is another group, and so is one whose blanks Open WebUI takes
+ * off when it splits the list. It does not decode these. */
 bool identity_add_group(struct identity *identity, struct slice group)
 {
     size_t used = identity->size[IDENTITY_GROUPS];
     struct writer writer =
         writer_of(identity->text[IDENTITY_GROUPS], identity_value_max_bytes(IDENTITY_GROUPS));
     writer.position += used;
-    if (group.size == 0 || has_control(group) || memchr(group.data, ',', group.size) != NULL)
+    if (group.size == 0 || has_control(group) || memchr(group.data, ',', group.size) != NULL ||
+        slice_trim(group).size != group.size)
         return false;
     if (used > 0)
         writer_u8(&writer, ',');

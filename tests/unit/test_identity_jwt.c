@@ -264,6 +264,8 @@ static const struct {
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"email_verified\":\"true\""), "none"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\"a,admin\"]"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\"a\\r\\nX-Role: admin\"]"), "value-unfit"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\" admin\"]"), "value-unfit"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\"a\",\"admin \"]"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[1]"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":{\"a\":1}"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":null,\"name\":null,\"role\":null"), "none"},
