@@ -166,7 +166,7 @@ def test_labels_have_limits_of_their_own(limits):
         lambda: request(port, "/health", "localhost.fleet.test").status == 200,
         "the label's address",
     )
-    limits.runtime("clear table owui_requests")
+    wait_until(lambda: empty(limits, "owui_requests"), "that request's stream has ended")
     assert statuses(6, port, "/api/echo", "localhost.fleet.test") == [200] * 5 + [429]
     assert "key=fleet/localhost/ " in limits.runtime("show table owui_requests")
 
