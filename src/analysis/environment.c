@@ -27,7 +27,28 @@ static void add_origin(char **origins, const char *origin)
     *origins = longer;
 }
 
-struct json *environment_of(const struct json *hosts, bool https, bool canonical_host)
+/* The headers that are an identity's and nothing more: these it may believe. */
+static void put_trusted(const struct json *identity, struct json *environment)
+{
+    static const struct {
+        struct slice value;
+        const char *variable;
+    } TRUSTED[] = {
+        {{"{email}", 7}, "WEBUI_AUTH_TRUSTED_EMAIL_HEADER"},
+        {{"{name}", 6}, "WEBUI_AUTH_TRUSTED_NAME_HEADER"},
+        {{"{groups}", 8}, "WEBUI_AUTH_TRUSTED_GROUPS_HEADER"},
+        {{"{role}", 6}, "WEBUI_AUTH_TRUSTED_ROLE_HEADER"},
+    };
+    const struct json *set = json_get(identity, "set");
+    struct slice value;
+    for (struct json_member member = {0}; json_next(set, &member);)
+        for (size_t i = 0; json_read_text(member.value, &value) && i < COUNT_OF(TRUSTED); i++)
+            if (slice_equal(value, TRUSTED[i].value))
+                json_put_text(environment, TRUSTED[i].variable, member.key);
+}
+
+struct json *environment_of(const struct json *hosts, const struct json *identity, bool https,
+                            bool canonical_host)
 {
     char *main = NULL;
     char *origins = NULL;
@@ -51,6 +72,7 @@ struct json *environment_of(const struct json *hosts, bool https, bool canonical
         json_put_text(environment, "WEBUI_SESSION_COOKIE_SECURE", SLICE("true"));
     }
     json_put_text(environment, "FORWARDED_ALLOW_IPS", SLICE("*"));
+    put_trusted(identity, environment);
     free(main);
     free(origins);
     return environment;
@@ -85,7 +107,8 @@ void environment_print_tenant(const struct json *tenant)
         canonical = false;
     if (!json_read_text(json_get(tenant, "https"), &https))
         https = SLICE("redirect");
-    struct json *environment = environment_of(hosts, !slice_equal(https, SLICE("off")), canonical);
+    struct json *environment = environment_of(hosts, json_get(tenant, "identity"),
+                                              !slice_equal(https, SLICE("off")), canonical);
     if (environment == NULL)
         return;
     print_names(hosts);

@@ -381,7 +381,8 @@ static void put_environment(const struct sources_entry *entry, struct json *obje
     if (entry->tenant == NULL)
         return;
     struct json *environment = environment_of(
-        json_get(object, "hosts"), entry->tenant->https_redirect, entry->tenant->canonical_host);
+        json_get(object, "hosts"), json_get(json_get(object, "definition"), "identity"),
+        entry->tenant->https_redirect, entry->tenant->canonical_host);
     if (environment != NULL)
         json_put(object, "environment", environment);
 }

@@ -66,7 +66,7 @@ static void tell_environment(const struct setup_plan *plan)
             printf("\n  # %s\n", plan->tenants[i].upstream);
         struct json *hosts = json_new_array();
         json_append_text(hosts, slice_of(host));
-        struct json *environment = environment_of(hosts, true, true);
+        struct json *environment = environment_of(hosts, NULL, true, true);
         environment_print(environment);
         json_free(environment);
         json_free(hosts);

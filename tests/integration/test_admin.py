@@ -367,6 +367,19 @@ def test_a_tenant_comes_with_what_its_open_webui_has_to_be_told(agent):
     assert "for Open WebUI's environment\n  WEBUI_URL=https://chat.test\n" in text
     told = stack.admin.json("tenants", "b")[1]["environment"]
     assert told["WEBUI_URL"] == "http://b.test" and "WEBUI_AUTH_COOKIE_SECURE" not in told
+    keys = stack.directory / "keys.json"
+    keys.write_text(key_set(Key("ES256")))
+    identity = {"from": "jwt", "issuer": "https://id.test", "audience": "a", "jwks": str(keys)}
+    identity["set"] = {"X-User-Email": "{email}", "X-User-Groups": "{groups}"}
+    identity["set"]["X-User"] = "{name} <{email}>"
+    code, _, error = stack.admin.run("tenants", "set", "b", f"identity={json.dumps(identity)}")
+    assert code == 0, error
+    told = stack.admin.json("tenants", "b")[1]["environment"]
+    trusted = {key: value for key, value in told.items() if "TRUSTED" in key}
+    assert trusted == {
+        "WEBUI_AUTH_TRUSTED_EMAIL_HEADER": "X-User-Email",
+        "WEBUI_AUTH_TRUSTED_GROUPS_HEADER": "X-User-Groups",
+    }
 
 
 def test_many_tenants_come_page_by_page(agent):
