@@ -161,12 +161,12 @@ static void show_record(void *context, const struct admin_request *request,
 
 /* -- The way back ------------------------------------------------------------------------------ */
 
-/* A file that is to be as it was. */
+/* A file that is to be as it was, and what is there now. */
 struct target {
     char *name;
     char *path;
-    bool was_there;
-    struct bytes content;
+    bool was_there, is_there;
+    struct bytes content, present;
 };
 
 struct way_back {
@@ -180,6 +180,7 @@ static void target_fini(struct target *target)
     free(target->name);
     free(target->path);
     bytes_free(&target->content);
+    bytes_free(&target->present);
 }
 
 static void way_back_fini(struct way_back *way)
@@ -201,26 +202,34 @@ static struct target *target_for(struct way_back *way, const char *name)
     return target;
 }
 
+/* False when the record does not have the file as it was, though there was one. */
+static bool take_before(struct way_back *way, uint64_t number, const struct json *file)
+{
+    struct slice name, hash;
+    if (!json_read_text(json_get(file, "name"), &name) ||
+        memchr(name.data, '/', name.size) != NULL || slice_equal(name, SLICE(HISTORY_GLOBAL)))
+        return true;
+    char *text = memory_copy_text(name);
+    struct target *target = target_for(way, text);
+    bytes_free(&target->content);
+    target->was_there = history_before(way->history, number, text, &target->content);
+    free(text);
+    return target->was_there || !json_read_text(json_get(file, "before"), &hash);
+}
+
 /* Undoes one record after the other, the latest first: what is left is as before the oldest. The
  * global file is not the service's to write. False when a record is missing. */
 static bool find_way_back(struct way_back *way, uint64_t to)
 {
-    const struct history *history = way->history;
-    for (uint64_t number = history->last; number > to; number--) {
-        struct json *record = history_record(history, number);
-        char **names;
-        if (record == NULL)
-            return false;
-        size_t count = files_of(record, &names);
-        for (size_t i = 0; i < count; i++) {
-            if (strcmp(names[i], HISTORY_GLOBAL) == 0)
-                continue;
-            struct target *target = target_for(way, names[i]);
-            bytes_free(&target->content);
-            target->was_there = history_before(history, number, names[i], &target->content);
-        }
-        memory_free_texts(names, count);
+    for (uint64_t number = way->history->last; number > to; number--) {
+        struct json *record = history_record(way->history, number);
+        const struct json *files = json_get(record, "files");
+        bool good = record != NULL;
+        for (size_t i = 0; good && i < json_count(files); i++)
+            good = take_before(way, number, json_at(files, i));
         json_free(record);
+        if (!good)
+            return false;
     }
     return true;
 }
@@ -231,14 +240,12 @@ static void leave_out_same(struct way_back *way)
     size_t kept = 0;
     for (size_t i = 0; i < way->count; i++) {
         struct target *target = &way->items[i];
-        struct bytes present;
-        bool is_there = history_read_present(target->path, &present);
-        if (is_there == target->was_there &&
-            slice_equal(bytes_slice(&present), bytes_slice(&target->content)))
+        target->is_there = history_read_present(target->path, &target->present);
+        if (target->is_there == target->was_there &&
+            slice_equal(bytes_slice(&target->present), bytes_slice(&target->content)))
             target_fini(target);
         else
             way->items[kept++] = *target;
-        bytes_free(&present);
     }
     way->count = kept;
 }
@@ -247,12 +254,11 @@ static void leave_out_same(struct way_back *way)
  */
 static bool is_as_known(const struct history *history, const struct target *target)
 {
-    struct bytes present, known = {0};
-    bool is_there = history_read_present(target->path, &present);
+    struct bytes known = {0};
     bool was_there =
         file_read(&history->shadow, target->name, JSON_MAX_TEXT_BYTES, &known, NULL) == ERROR_OK;
-    bool equal = is_there == was_there && slice_equal(bytes_slice(&present), bytes_slice(&known));
-    bytes_free(&present);
+    bool equal = target->is_there == was_there &&
+                 slice_equal(bytes_slice(&target->present), bytes_slice(&known));
     bytes_free(&known);
     return equal;
 }
@@ -280,12 +286,9 @@ static bool write_files(const struct way_back *way, const char **left, struct er
     if (done == way->count)
         return true;
     for (size_t i = 0; i < done; i++) {
-        struct bytes known = {0};
-        bool was_there = file_read(&way->history->shadow, way->items[i].name, JSON_MAX_TEXT_BYTES,
-                                   &known, NULL) == ERROR_OK;
-        if (!put_file(way->items[i].path, was_there, bytes_slice(&known), NULL))
-            *left = way->items[i].path;
-        bytes_free(&known);
+        const struct target *target = &way->items[i];
+        if (!put_file(target->path, target->is_there, bytes_slice(&target->present), NULL))
+            *left = target->path;
     }
     return false;
 }

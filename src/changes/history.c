@@ -20,6 +20,8 @@
 
 enum { NUMBER_DIGITS = 8 };
 
+#define RECORD "record.json"
+
 /* What is lost with the power is the way back, not the truth. */
 static const struct file_mode KEPT = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
 
@@ -82,11 +84,17 @@ struct json *history_record(const struct history *history, uint64_t number)
     struct json *record = NULL;
     if (!open_record(history, number, false, &folder))
         return NULL;
-    if (file_read(&folder, "record.json", JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
+    if (file_read(&folder, RECORD, JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
         record = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
     bytes_free(&content);
     folder_close(&folder);
     return record;
+}
+
+/* What a file is called in the folder of a record, where one name is the record's own. */
+static const char *name_in_record(const char *name)
+{
+    return strcmp(name, RECORD) == 0 ? "@record" : name;
 }
 
 bool history_before(const struct history *history, uint64_t number, const char *name,
@@ -96,7 +104,8 @@ bool history_before(const struct history *history, uint64_t number, const char *
     *content = (struct bytes){0};
     if (!open_record(history, number, false, &folder))
         return false;
-    bool good = file_read(&folder, name, JSON_MAX_TEXT_BYTES, content, NULL) == ERROR_OK;
+    bool good =
+        file_read(&folder, name_in_record(name), JSON_MAX_TEXT_BYTES, content, NULL) == ERROR_OK;
     folder_close(&folder);
     return good;
 }
@@ -108,7 +117,7 @@ size_t history_numbers(const struct history *history, uint64_t **numbers)
     size_t all = folder_list(&history->folder, &names);
     *numbers = memory_new((all + 1) * sizeof(**numbers));
     for (size_t i = 0; i < all; i++) {
-        char *path = memory_format("%s/%s/record.json", history->folder.path, names[i]);
+        char *path = memory_format("%s/%s/" RECORD, history->folder.path, names[i]);
         if (parse_number(names[i], &(*numbers)[count]) && access(path, F_OK) == 0)
             count++;
         free(path);
@@ -283,13 +292,12 @@ static bool write_record(struct history *history, const struct reading *reading,
     bool good = true;
     for (size_t i = 0; good && i < differences->count; i++)
         if (differences->items[i].was_there)
-            good = file_replace(&folder, &folder, differences->items[i].name,
+            good = file_replace(&folder, &folder, name_in_record(differences->items[i].name),
                                 bytes_slice(&differences->items[i].before), &KEPT, why) == ERROR_OK;
     if (good) {
         struct json *record = record_json(history, reading, differences);
         char *text = json_print(record, JSON_STYLE_INDENTED);
-        good =
-            file_replace(&folder, &folder, "record.json", slice_of(text), &KEPT, why) == ERROR_OK;
+        good = file_replace(&folder, &folder, RECORD, slice_of(text), &KEPT, why) == ERROR_OK;
         free(text);
         json_free(record);
     }
@@ -305,7 +313,7 @@ static void remove_record(const struct history *history, uint64_t number)
     char **names;
     if (!open_record(history, number, false, &folder))
         return;
-    (void)!file_remove(&folder, "record.json", NULL);
+    (void)!file_remove(&folder, RECORD, NULL);
     size_t count = folder_list(&folder, &names);
     for (size_t i = 0; i < count; i++)
         (void)!file_remove(&folder, names[i], NULL);

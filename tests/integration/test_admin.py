@@ -884,6 +884,33 @@ def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
     assert "nothing to change" in stack.admin.run("rollback", base)[1]
 
 
+def test_a_file_may_be_called_as_the_record_is(by_hand):
+    """record.json is the name of what tells about a change, too."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    assert stack.admin.http("POST", "/v1/tenants/record", tenant(3, "new.test"))[0] == 201
+    added = history(stack)[0]["id"]
+    change = {"upstream": "http://10.0.0.4:3000"}
+    assert stack.admin.http("PATCH", "/v1/tenants/record", change)[0] == 200
+    changed = history(stack)[0]["id"]
+    (told,) = stack.admin.json("history", changed)[1]["differences"]
+    assert told["before"]["upstream"] == "http://10.0.0.3:3000"
+    for number, there in ((added, 3), (changed, 4), (base, "unknown-host"), (added, 3)):
+        code, _, error = stack.admin.run("rollback", number)
+        assert code == 0 and place(stack, "new.test") == there, error
+
+
+def test_a_record_that_lacks_a_file_is_no_way_back(by_hand):
+    """Taken for one that was not there, it would be removed."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    (stack.directory / f"state/history/{base + 1:08}/sales.json").unlink()
+    code, _, error = stack.admin.run("rollback", base)
+    assert code == 1 and "cannot be gone back to" in error
+    assert place(stack, "two.test") == 9
+
+
 def test_a_rollback_does_not_overwrite_what_nobody_has_seen(by_hand):
     stack = by_hand()
     base = history(stack)[0]["id"]
