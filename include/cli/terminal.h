@@ -27,6 +27,12 @@ const char *terminal_style(enum terminal_style style, bool has_colours);
  * further ones indented as far, as are the text's own. Words that are longer are not cut. */
 void terminal_wrap(const char *first, unsigned indent, const char *text, unsigned columns);
 
+/* From now on, what nobody reads any more ("| head") is lost and does not end the program, which is
+ * not to leave half done what it has begun. Programs that it starts do not inherit that. */
+void terminal_outlive_readers(void);
+/* Whether something has been lost since. */
+bool terminal_has_lost_readers(void);
+
 /* "owui-spoa: what is wrong" on standard error: in lines that fit when that is a terminal; else one
  * line, which logs and scripts find whole. */
 void terminal_complain(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -168,7 +168,7 @@ int main(int count, char **arguments)
     terminal_guard();
     int code = run_words(count, arguments);
     errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || terminal_has_lost_readers())
         return code;
     terminal_complain("the output could not be written: %s",
                       errno != 0 ? strerror(errno) : "is the disk full?");

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,26 @@ const char *terminal_style(enum terminal_style style, bool has_colours)
         [TERMINAL_REVERSE] = "\033[7m",
     };
     return has_colours ? SEQUENCES[style] : "";
+}
+
+static volatile sig_atomic_t has_lost_readers;
+
+static void on_broken_pipe(int number)
+{
+    (void)number;
+    has_lost_readers = 1;
+}
+
+/* A handler, since SIG_IGN would be inherited. */
+void terminal_outlive_readers(void)
+{
+    const struct sigaction action = {.sa_handler = on_broken_pipe, .sa_flags = SA_RESTART};
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+bool terminal_has_lost_readers(void)
+{
+    return has_lost_readers != 0;
 }
 
 static void wrap(FILE *out, const char *first, unsigned indent, const char *text, unsigned columns)
