@@ -124,23 +124,52 @@ static enum error sync_folder(const char *path, struct error_text *why)
     return error;
 }
 
+/* On a file system that cannot exchange, such as NFS. */
+static bool exchange_by_links(struct host_file *file)
+{
+    if (file->is_new)
+        return link(file->beside, file->path) == 0 && unlink(file->beside) == 0;
+    char *was = memory_format("%s.was", file->beside);
+    bool good = link(file->path, was) == 0 && rename(file->beside, file->path) == 0;
+    int saved = errno;
+    if (!good)
+        unlink(was);
+    free(good ? file->beside : was);
+    file->beside = good ? was : file->beside;
+    errno = saved;
+    return good;
+}
+
+/* What is there goes where the new file was, from where it can come back. */
+static bool exchange(struct host_file *file)
+{
+    unsigned how = file->is_new ? RENAME_NOREPLACE : RENAME_EXCHANGE;
+    if (renameat2(AT_FDCWD, file->beside, AT_FDCWD, file->path, how) == 0)
+        return true;
+    return (errno == EINVAL || errno == ENOSYS) && exchange_by_links(file);
+}
+
 enum error host_file_place(struct host_file *file, struct error_text *why)
 {
-    if (rename(file->beside, file->path) != 0)
-        return error_set_errno(why, "cannot rename %s to %s", file->beside, file->path);
-    free(file->beside);
-    file->beside = NULL;
+    if (!exchange(file))
+        return error_set_errno(why, "cannot put a new file in place of %s", file->path);
+    file->is_placed = true;
     return sync_folder(file->path, why);
 }
 
 void host_file_take_back(struct host_file *file)
 {
-    if (file->beside != NULL || file->path == NULL)
+    if (!file->is_placed)
         return;
-    if (file->kept != NULL && rename(file->kept, file->path) != 0)
-        terminal_complain("cannot put %s back to %s: %s", file->kept, file->path, strerror(errno));
-    else if (file->is_new)
-        unlink(file->path);
+    file->is_placed = false;
+    if (file->is_new && unlink(file->path) != 0) {
+        terminal_complain("cannot remove %s: %s", file->path, strerror(errno));
+    } else if (!file->is_new && rename(file->beside, file->path) != 0) {
+        terminal_complain("cannot put %s back to %s: %s", file->beside, file->path,
+                          strerror(errno));
+        free(file->beside);
+        file->beside = NULL; /* it is the only one */
+    }
 }
 
 void host_file_fini(struct host_file *file)

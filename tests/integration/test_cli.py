@@ -327,7 +327,7 @@ def test_both_of_haproxys_files_are_written_or_none(configuration, tmp_path):
         done = run("haproxy-config", "-c", path, "--out", folder)
     finally:
         subprocess.run(["chattr", "-i", folder / "haproxy.cfg"], check=True)
-    assert done.returncode == 2 and "cannot rename" in done.stderr
+    assert done.returncode == 2 and "in place of" in done.stderr
     assert (folder / "owui.spoe.cfg").read_text() == "# as it was\n"
     assert sorted(os.listdir(folder)) == ["haproxy.cfg", "owui.spoe.cfg"]
     assert run("haproxy-config", "-c", path, "--out", folder).returncode == 0
