@@ -5,6 +5,7 @@
  * It is a program of questions to the daemon, to HAProxy and to the servers, one after the other,
  * and keeps no state of its own: what was interrupted is gone on with by beginning again.
  */
+#include "admin/admin_client.h"
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/program.h"
@@ -152,6 +153,15 @@ static bool let_pass(struct upgrade *upgrade, int64_t ms)
 
 /* -- The daemon -------------------------------------------------------------------------------- */
 
+static void take_tenant(struct upgrade *upgrade, struct json *tenant)
+{
+    json_free(upgrade->tenant);
+    upgrade->tenant = tenant;
+    readiness_free(upgrade->servers);
+    upgrade->servers =
+        readiness_new(upgrade->loop, upgrade->client, json_get(upgrade->tenant, "servers"));
+}
+
 static bool ask_tenant(struct upgrade *upgrade)
 {
     int code;
@@ -159,14 +169,24 @@ static bool ask_tenant(struct upgrade *upgrade)
     struct json *tenant = ask(upgrade->socket, "GET", path, NULL, &code);
     free(path);
     upgrade->is_unanswered = tenant == NULL && code == EXIT_WRONG;
-    if (tenant == NULL)
-        return false;
-    json_free(upgrade->tenant);
-    upgrade->tenant = tenant;
-    readiness_free(upgrade->servers);
-    upgrade->servers =
-        readiness_new(upgrade->loop, upgrade->client, json_get(upgrade->tenant, "servers"));
-    return true;
+    if (tenant != NULL)
+        take_tenant(upgrade, tenant);
+    return tenant != NULL;
+}
+
+/* Where its servers are by now: a container that was made anew may have another address. A daemon
+ * that does not answer just now is asked again the next time. */
+static void look_again(struct upgrade *upgrade)
+{
+    struct error_text why;
+    unsigned status = 0;
+    char *path = memory_format("/v1/tenants/%s", upgrade->wish->name);
+    struct json *tenant = admin_request(upgrade->socket, "GET", path, NULL, &status, &why);
+    free(path);
+    if (tenant != NULL && status == 200)
+        take_tenant(upgrade, tenant);
+    else
+        json_free(tenant);
 }
 
 static bool is_in_maintenance(const struct upgrade *upgrade)
@@ -235,6 +255,13 @@ static void say_states(const struct upgrade *upgrade, const char *when)
 /* All are ready, and of one version: two must never have one database. */
 static bool all_ready(const struct upgrade *upgrade, const char **why)
 {
+    const char *to = upgrade->wish->to;
+    *why = "the version that was switched to is not in force: owui-spoa status tells why";
+    if (to != NULL && !slice_equal(ask_text(upgrade->tenant, "version"), slice_of(to)))
+        return false;
+    *why = "it is not in force: owui-spoa status tells why";
+    if (readiness_count(upgrade->servers) == 0)
+        return false;
     for (size_t i = 0; i < readiness_count(upgrade->servers); i++) {
         *why = "not all servers are ready";
         if (!readiness_at(upgrade->servers, i)->is_ready)
@@ -404,6 +431,7 @@ static bool wait_until_ready(struct upgrade *upgrade)
         upgrade->wish->command == NULL && upgrade->wish->yes && upgrade->wish->to == NULL;
     int64_t end_ms = clock_mono_ms() + (int64_t)upgrade->wish->ready_s * 1000;
     for (;;) {
+        look_again(upgrade);
         bool asked = readiness_ask(upgrade->servers);
         if (!asked || upgrade->is_interrupted)
             return false;
@@ -654,6 +682,7 @@ int upgrade_command(struct command_line *line)
             line, "there is no terminal to ask on: a COMMAND behind \"--\", or --yes");
     struct upgrade upgrade = {.wish = &wish, .lock = -1};
     int code = EXIT_WRONG;
+    terminal_outlive_readers();
     if (open_upgrade(&upgrade)) {
         code = perform(&upgrade)                                        ? EXIT_GOOD
                : upgrade.is_unanswered && upgrade.stage == STAGE_BEFORE ? EXIT_WRONG

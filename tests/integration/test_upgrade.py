@@ -23,14 +23,13 @@ HOST = "chat.upgrade.test"
 class Installation:
     """A stack with one tenant, whose Open WebUI can become another version."""
 
-    def __init__(self, stack, folder):
+    def __init__(self, stack, folder, name="127.0.0.1"):
         self.stack = stack
         self.folder = folder
         self.server = Upstream("upgraded", folder, env={"WEBUI_VERSION": "0.10.0"}).start().wait()
         self.next = Upstream("next", folder, port=self.server.port, env={"WEBUI_VERSION": "0.11.0"})
-        stack.write_tenants(
-            {"chat": {"hosts": [HOST], "upstream": self.server.url, "https": "off"}}
-        )
+        url = f"http://{name}:{self.server.port}"
+        stack.write_tenants({"chat": {"hosts": [HOST], "upstream": url, "https": "off"}})
         stack.start()
         self.migrated = folder / "migrated"
         self.out = folder / "upgrade.json"
@@ -211,6 +210,25 @@ def test_a_command_that_fails_leaves_it_in_maintenance(installed):
     assert installed.answer().status == 200
 
 
+def test_what_nobody_reads_is_done_all_the_same(installed):
+    """Behind `| head`, for one, it would be left in maintenance, and nobody be told."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = installed.command("--wait", "0", "--", "sh", "-c", "kill -PIPE $$; exit 0")
+    done = subprocess.run(
+        list(map(str, command)),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        env={**os.environ, **SANITIZERS},
+    )
+    os.close(writer)
+    # The command is ended by what ends programs behind a pipe: it has not inherited that.
+    assert done.returncode == 1 and "ended by signal 13" in done.stderr, done.stderr
+    assert installed.is_in_maintenance() and "to end it:" in done.stderr
+
+
 def test_servers_that_do_not_come_back(installed):
     script = f"kill -9 {installed.server.process.pid}"
     done = installed.run("--wait", "0", "--ready", "2", "--", "sh", "-c", script)
@@ -268,6 +286,42 @@ def test_another_version_is_switched_to_while_nobody_is_let_in(installed):
         assert installed.answer().json()["version"] == "0.12.0"
     finally:
         other.stop()
+
+
+def test_a_version_that_has_no_address_is_not_in_force(installed):
+    """What serves until it has one is the version before, and ready."""
+    versions = {"blue": installed.server.url, "green": "http://nobody.invalid:3000"}
+    tenant = {"hosts": [HOST], "versions": versions, "active": "blue", "https": "off"}
+    installed.stack.write_tenants({"chat": tenant})
+    wait_until(lambda: installed.version() == "blue", "it has versions", 30)
+    done = installed.run("--wait", "0", "--ready", "2", "--to", "green", "--", "true")
+    assert done.returncode == 1 and "is not in force" in done.stderr, done.stdout
+    assert "its version in force: blue" in done.stderr and installed.is_in_maintenance()
+
+
+def test_servers_that_come_back_elsewhere(new_stack, names, tmp_path):
+    """A container that is made anew may have another address."""
+    names.records["chat.internal"] = ["127.0.0.1"]
+    resolver = {"nameservers": [names.address], "interval": "1m"}
+    installed = Installation(new_stack(changes={"resolver": resolver}), tmp_path, "chat.internal")
+    installed.next = Upstream(
+        "next",
+        tmp_path,
+        host="127.0.0.2",
+        port=installed.server.port,
+        env={"WEBUI_VERSION": "0.11.0"},
+    )
+    script = f"until test -e {installed.migrated}; do sleep 0.05; done"
+    try:
+        with installed.running("--wait", "0", "--", "sh", "-c", script) as process:
+            installed.await_printed("running sh")
+            installed.migrate()
+            names.records["chat.internal"] = ["127.0.0.2"]
+            installed.migrated.touch()
+            assert process.wait(60) == 0, installed.printed()
+        assert "is ready, version 0.11.0" in installed.printed()
+    finally:
+        installed.stop()
 
 
 def test_what_cannot_be_upgraded_so(installed):
