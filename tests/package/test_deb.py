@@ -30,7 +30,6 @@ def test_what_belongs_to_whom(machine):
         "/etc/owui-spoa/tenants.d": "2770 root:owui-spoa",
         CONFIGURATION: "0640 root:owui-spoa",
         "/etc/haproxy/certs": "2750 owui-spoa:haproxy",
-        "/etc/haproxy/certs.staging": "0700 owui-spoa:owui-spoa",
         "/var/lib/haproxy/owui-spoa": "2750 owui-spoa:haproxy",
         "/usr/bin/owui-spoa": "0755 root:root",
     }.items():
