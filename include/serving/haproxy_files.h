@@ -13,6 +13,12 @@ char *haproxy_files_path(const struct hap_config *config) __attribute__((returns
 /* The command that writes both anew and has HAProxy read them; for free(). */
 char *haproxy_files_fix(const struct hap_config *config) __attribute__((returns_nonnull));
 
+/* Makes what HAProxy does not start without: its maps, empty, and the placeholder of certificates.
+ * What is there stays. All that can be made is made; the error is of the last one that cannot,
+ * which the service makes when it can. */
+MUST_CHECK enum error haproxy_files_ensure(const struct configuration *configuration,
+                                           struct error_text *why);
+
 struct haproxy_files;
 
 struct haproxy_files *haproxy_files_new(void) __attribute__((returns_nonnull));

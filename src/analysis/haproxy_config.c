@@ -10,9 +10,7 @@
 #include "core/file_path.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
-#include "serving/certificates.h"
 #include "serving/haproxy_files.h"
-#include "serving/map_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,35 +51,21 @@ static MUST_CHECK enum error keep_foreign(struct host_file *file, struct slice t
     return error;
 }
 
-/* Until the other is in place, too. */
-static MUST_CHECK enum error keep_meanwhile(struct host_file *file, struct error_text *why)
-{
-    static const char ENDING[] = "replaced";
-    if (file->is_new)
-        return ERROR_OK;
-    char *stale = memory_format("%s.%s", file->path, ENDING);
-    unlink(stale); /* whoever made it was killed */
-    free(stale);
-    return host_file_keep(file, ENDING, why);
-}
-
 /* Both or, when one cannot be written, none: they go together. */
 static MUST_CHECK enum error place(struct host_file *config, struct host_file *spoe,
                                    struct slice previous, struct error_text *why)
 {
     enum error error = keep_foreign(config, previous, why);
     if (error == ERROR_OK)
-        error = keep_meanwhile(spoe, why);
-    if (error == ERROR_OK)
         error = host_file_place(spoe, why);
     if (error == ERROR_OK)
         error = host_file_place(config, why);
-    if (error != ERROR_OK)
+    if (error != ERROR_OK) {
+        host_file_take_back(config);
         host_file_take_back(spoe);
-    else if (spoe->kept != NULL)
-        unlink(spoe->kept);
-    if (error == ERROR_OK && config->kept != NULL)
+    } else if (config->kept != NULL) {
         terminal_complain("the %s that was there is now %s", config->path, config->kept);
+    }
     return error;
 }
 
@@ -183,23 +167,6 @@ static void set_thumbprint(const struct wish *wish, struct configuration *config
         configuration->haproxy.thumbprint = memory_copy_text(slice_of(wish->thumbprint));
 }
 
-/* HAProxy does not start without it. It may run on another machine, though, where the service makes
- * it. */
-static void make_placeholder(const struct configuration *configuration)
-{
-    struct error_text why;
-    if (certificates_placeholder(configuration, &why) != ERROR_OK)
-        terminal_complain("%s; HAProxy starts when the service has made the placeholder", why.text);
-}
-
-/* The same holds for maps. */
-static void make_map(const char *path)
-{
-    struct error_text why;
-    if (path != NULL && map_file_ensure(path, &why) != ERROR_OK)
-        terminal_complain("%s; HAProxy starts when the service has made the map", why.text);
-}
-
 char *haproxy_config_text(const struct haproxy_config_wish *wish, struct diagnostics *diagnostics,
                           struct error_text *why)
 {
@@ -239,11 +206,10 @@ static int write_or_print(const struct wish *wish)
         set_thumbprint(wish, whole.configuration);
         enum error error =
             wish->folder != NULL ? write_files(wish, config, &why) : print_file(wish, config, &why);
-        if (wish->folder != NULL && error == ERROR_OK) {
-            make_placeholder(whole.configuration);
-            make_map(config->fallback_map);
-            make_map(config->decision_map);
-        }
+        /* It may run on another machine, where the service makes it. */
+        if (wish->folder != NULL && error == ERROR_OK &&
+            haproxy_files_ensure(whole.configuration, &why) != ERROR_OK)
+            terminal_complain("%s; HAProxy starts when the service has made it", why.text);
         if (error != ERROR_OK) {
             terminal_complain("%s", why.text);
             code = EXIT_WRONG;

@@ -5,7 +5,9 @@
 #include "core/file_stamp.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
+#include "serving/certificates.h"
 #include "serving/haproxy_wanted.h"
+#include "serving/map_file.h"
 
 #include <stdlib.h>
 
@@ -25,6 +27,18 @@ char *haproxy_files_fix(const struct hap_config *config)
     struct slice folder = file_path_folder(hap_spoe_path(config));
     return memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
                          SLICE_PRINT(folder));
+}
+
+enum error haproxy_files_ensure(const struct configuration *configuration, struct error_text *why)
+{
+    const char *const maps[] = {configuration->haproxy.fallback_map,
+                                configuration->haproxy.decision_map};
+    enum error error = certificates_placeholder(configuration, why);
+    for (size_t i = 0; i < COUNT_OF(maps); i++) {
+        enum error own = maps[i] != NULL ? map_file_ensure(maps[i], why) : ERROR_OK;
+        error = own != ERROR_OK ? own : error;
+    }
+    return error;
 }
 
 /* NULL where it cannot be read: what is there is then for `doctor` to tell. */

@@ -6,6 +6,7 @@
 #include "cli/terminal.h"
 #include "core/memory.h"
 #include "route/host.h"
+#include "serving/haproxy_files.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -129,6 +130,8 @@ static bool write_files(struct setup_plan *plan)
     }
     if (error != ERROR_OK)
         terminal_complain("%s", why.text);
+    else if (haproxy_files_ensure(plan->whole.configuration, &why) != ERROR_OK)
+        terminal_complain("%s; HAProxy starts when the service has made it", why.text);
     return error == ERROR_OK;
 }
 
@@ -143,7 +146,7 @@ static bool begin(const struct setup_plan *plan, const struct setup_wish *wish, 
 
 static bool is_away(const struct setup_plan *plan)
 {
-    return !setup_has_systemd() && access(plan->whole.configuration->admin_socket, F_OK) != 0;
+    return !setup_has_systemd() && !setup_agent_answers(plan);
 }
 
 static int carry_out(struct setup_plan *plan, const struct setup_wish *wish)
@@ -212,6 +215,11 @@ static int judge_host(const struct command_line *line, struct setup_wish *wish,
                                     "\"%s\": expected one host; a tenant with a wildcard is "
                                     "written by hand (man owui-spoa.json, Labels)",
                                     wish->host);
+    if (wish->name == NULL && strlen(name) > TENANT_NAME_MAX_BYTES)
+        return command_line_misused(line,
+                                    "%s is too long to be the tenant's name as well, which has %d "
+                                    "characters at most: choose one with --name",
+                                    name, TENANT_NAME_MAX_BYTES);
     wish->host = name;
     return EXIT_GOOD;
 }
@@ -324,5 +332,6 @@ int setup_command(struct command_line *line)
                           wish.configuration);
         code = EXIT_WRONG;
     }
+    terminal_outlive_readers();
     return code == EXIT_GOOD ? set_up(&wish) : code;
 }

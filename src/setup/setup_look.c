@@ -51,56 +51,90 @@ static char *state_of(const struct json *certificate, bool served)
     return memory_format("%.*s", SLICE_PRINT(doing.size > 0 ? doing : next));
 }
 
-/* Looks once; prints what is new since the state before. */
+/* Prints the state unless it is that of before; takes it. */
+static void tell_state(const char *about, char *state, char **before, int64_t started_ms)
+{
+    if (*before != NULL && strcmp(*before, state) == 0) {
+        free(state);
+        return;
+    }
+    char *first = memory_format("  %5.1f s  ", (double)(clock_mono_ms() - started_ms) / 1000);
+    char *text = memory_format("%s: %s", about, state);
+    terminal_wrap(first, (unsigned)strlen(first), text, terminal_columns());
+    free(first);
+    free(text);
+    fflush(stdout);
+    free(*before);
+    *before = state;
+}
+
+/* Whether it is served; prints what is new since the state before. */
 static bool look_at(const struct json *answer, const struct setup_tenant *tenant, char **before,
                     int64_t started_ms)
 {
     const struct json *certificate = told_certificate(answer, tenant->host);
     bool served = certificate != NULL && is_served(certificate);
-    char *state = state_of(certificate, served);
-    if (*before == NULL || strcmp(*before, state) != 0) {
-        char *first = memory_format("  %5.1f s  ", (double)(clock_mono_ms() - started_ms) / 1000);
-        char *text = memory_format("%s: %s", tenant->host, state);
-        terminal_wrap(first, (unsigned)strlen(first), text, terminal_columns());
-        free(first);
-        free(text);
-        fflush(stdout);
-        free(*before);
-        *before = state;
-    } else {
-        free(state);
-    }
+    tell_state(tenant->host, state_of(certificate, served), before, started_ms);
+    return served;
+}
+
+/* NULL, with the reason, when the daemon does not tell. */
+static struct json *ask_certificates(const char *socket, struct error_text *why)
+{
+    unsigned status = 0;
+    struct json *answer = admin_request(socket, "GET", "/v1/certificates", NULL, &status, why);
+    if (answer == NULL || status == 200)
+        return answer;
+    error_set(why, ERROR_UNSUPPORTED, "%.*s", SLICE_PRINT(ask_text(answer, "error")));
+    json_free(answer);
+    return NULL;
+}
+
+static bool takes_certificate(const struct setup_plan *plan, const struct setup_tenant *tenant)
+{
+    return tenant->host != NULL && plan->whole.configuration->haproxy.https_count > 0;
+}
+
+/* Looks once at all; how many are served, or need not be. */
+static size_t count_served(const struct setup_plan *plan, char **states, int64_t started_ms,
+                           bool *is_away)
+{
+    struct error_text why;
+    struct json *answer = ask_certificates(plan->whole.configuration->admin_socket, &why);
+    size_t served = 0;
+    for (size_t i = 0; i < plan->tenant_count; i++)
+        served += !takes_certificate(plan, &plan->tenants[i]) ||
+                  (answer != NULL && look_at(answer, &plan->tenants[i], &states[i], started_ms));
+    *is_away = answer == NULL && served < plan->tenant_count;
+    if (*is_away)
+        tell_state("the daemon cannot be asked", memory_copy_text(slice_of(why.text)),
+                   &states[plan->tenant_count], started_ms);
+    json_free(answer);
     return served;
 }
 
 bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
 {
-    const char *socket = plan->whole.configuration->admin_socket;
     int64_t started_ms = clock_mono_ms();
-    char **states = memory_new((plan->tenant_count + 1) * sizeof(*states));
+    char **states = memory_new((plan->tenant_count + 1) * sizeof(*states)); /* and the daemon's */
     size_t served;
-    bool in_time;
+    bool is_away;
     puts("\nwaiting for certificates:");
-    do {
-        struct error_text why;
-        unsigned status = 0;
-        struct json *answer = admin_request(socket, "GET", "/v1/certificates", NULL, &status, &why);
-        served = 0;
-        for (size_t i = 0; i < plan->tenant_count; i++)
-            served += plan->tenants[i].host == NULL ||
-                      plan->whole.configuration->haproxy.https_count == 0 ||
-                      (answer != NULL && status == 200 &&
-                       look_at(answer, &plan->tenants[i], &states[i], started_ms));
-        json_free(answer);
-        in_time = clock_mono_ms() - started_ms < (int64_t)wait_s * 1000;
-        if (served < plan->tenant_count && in_time)
-            sleep_ms(POLL_MS);
-    } while (served < plan->tenant_count && in_time);
-    if (served < plan->tenant_count)
+    for (;;) {
+        served = count_served(plan, states, started_ms, &is_away);
+        if (served == plan->tenant_count || clock_mono_ms() - started_ms >= (int64_t)wait_s * 1000)
+            break;
+        sleep_ms(POLL_MS);
+    }
+    if (served < plan->tenant_count && is_away)
+        terminal_complain("whether certificates are served is not known after %u s: the daemon "
+                          "cannot be asked (`systemctl status owui-spoa`)",
+                          wait_s);
+    else if (served < plan->tenant_count)
         terminal_complain("not all certificates are served after %u s; the daemon goes on trying "
                           "(`owui-spoa certs` tells how it goes)",
                           wait_s);
-    memory_free_texts(states, plan->tenant_count);
+    memory_free_texts(states, plan->tenant_count + 1);
     return served == plan->tenant_count;
 }
 

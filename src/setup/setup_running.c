@@ -17,12 +17,26 @@
 
 enum { ANSWER_MS = 3000, NEVER = -1 };
 
-bool setup_agent_is_behind(const struct setup_plan *plan)
+/* NULL when it does not answer. */
+static struct json *ask_agent(const struct setup_plan *plan)
 {
     struct error_text why;
     unsigned status = 0;
-    struct json *answer = admin_request(plan->whole.configuration->admin_socket, "GET",
-                                        "/v1/status", NULL, &status, &why);
+    return admin_request(plan->whole.configuration->admin_socket, "GET", "/v1/status", NULL,
+                         &status, &why);
+}
+
+/* One that was killed has left its socket. */
+bool setup_agent_answers(const struct setup_plan *plan)
+{
+    struct json *answer = ask_agent(plan);
+    json_free(answer);
+    return answer != NULL;
+}
+
+bool setup_agent_is_behind(const struct setup_plan *plan)
+{
+    struct json *answer = ask_agent(plan);
     bool is_behind = notices_count(json_get(answer, "notices"), NOTICE_RESTART_NEEDED) > 0;
     json_free(answer);
     return is_behind;

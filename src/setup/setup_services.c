@@ -19,14 +19,13 @@ static const char *crt_dir(const struct setup_plan *plan)
     return folder != NULL ? folder : "/etc/haproxy/certs";
 }
 
-/* As packaging/systemd/owui-spoa.tmpfiles.conf has it. */
+/* As packaging/systemd has them. */
 enum error setup_folders(const struct setup_plan *plan, struct error_text *why)
 {
-    char *staging = memory_format("%s.staging", crt_dir(plan));
+    const char *state_dir = plan->whole.configuration->acme.state_dir;
     enum error error = setup_folder(crt_dir(plan), 02750, "owui-spoa", "haproxy", why);
-    if (error == ERROR_OK)
-        error = setup_folder(staging, 0700, "owui-spoa", "owui-spoa", why);
-    free(staging);
+    if (error == ERROR_OK && state_dir != NULL)
+        error = setup_folder(state_dir, 0700, "owui-spoa", "owui-spoa", why);
     if (error == ERROR_OK)
         error = setup_folder(plan->whole.configuration->tenants_dir, 02770, NULL, "owui-spoa", why);
     for (size_t i = 0; i < plan->whole.configuration->listen_count && error == ERROR_OK; i++) {
@@ -79,26 +78,71 @@ static void tell_version(void)
     free(output);
 }
 
+/* What HAProxy is to check: both files, and what is missing of the others that they name. */
+struct drafts {
+    char *haproxy, *spoe, *certificates, *fallback_map, *decision_map;
+};
+
+static struct drafts drafts_in(const char *folder)
+{
+    return (struct drafts){
+        .haproxy = memory_format("%s/haproxy.cfg", folder),
+        .spoe = memory_format("%s/owui.spoe.cfg", folder),
+        .certificates = memory_format("%s/certs", folder),
+        .fallback_map = memory_format("%s/fallback.map", folder),
+        .decision_map = memory_format("%s/decisions.map", folder),
+    };
+}
+
+static void drafts_remove(struct drafts *drafts)
+{
+    char *const files[] = {drafts->haproxy, drafts->spoe, drafts->fallback_map,
+                           drafts->decision_map};
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        unlink(files[i]);
+        free(files[i]);
+    }
+    rmdir(drafts->certificates);
+    free(drafts->certificates);
+}
+
+static void stand_in(char **path, char *draft)
+{
+    if (*path != NULL && access(*path, F_OK) != 0 && write_draft(draft, ""))
+        *path = draft;
+}
+
+/* As it will be, but for the places of the SPOE file and of what setup, or the service, is yet to
+ * make. */
+static struct hap_config config_of_drafts(const struct setup_plan *plan,
+                                          const struct drafts *drafts)
+{
+    struct hap_config config = plan->whole.configuration->haproxy;
+    struct stat status;
+    char *placeholder = hap_placeholder_path(&config);
+    config.placeholder = config.placeholder && access(placeholder, F_OK) == 0;
+    free(placeholder);
+    config.spoe_path = drafts->spoe;
+    if ((stat(crt_dir(plan), &status) != 0 || !S_ISDIR(status.st_mode)) &&
+        mkdir(drafts->certificates, 0700) == 0)
+        config.crt_dir = drafts->certificates;
+    stand_in(&config.fallback_map, drafts->fallback_map);
+    stand_in(&config.decision_map, drafts->decision_map);
+    return config;
+}
+
 static bool check_drafts(const struct setup_plan *plan, const char *folder)
 {
-    /* But for the places of the SPOE file, and of the certificates when they have none yet. */
-    struct hap_config config = plan->whole.configuration->haproxy;
     struct error_text why;
-    struct stat folder_status;
-    char *haproxy_path = memory_format("%s/haproxy.cfg", folder);
-    char *spoe_path = memory_format("%s/owui.spoe.cfg", folder);
+    struct drafts drafts = drafts_in(folder);
+    const struct hap_config config = config_of_drafts(plan, &drafts);
     const char *previous = plan->files.items[plan->haproxy_file].previous;
-    const char *const command[] = {"haproxy", "-c", "-f", haproxy_path, NULL};
+    const char *const command[] = {"haproxy", "-c", "-f", drafts.haproxy, NULL};
     char *output = NULL;
-    char *certificates = memory_format("%s/certs", folder);
-    config.spoe_path = spoe_path;
-    if ((stat(crt_dir(plan), &folder_status) != 0 || !S_ISDIR(folder_status.st_mode)) &&
-        mkdir(certificates, 0700) == 0)
-        config.crt_dir = certificates;
     char *text =
         hap_config_write(&config, HAP_ANY, previous != NULL ? slice_of(previous) : SLICE(""), &why);
-    bool good = text != NULL && write_draft(haproxy_path, text) &&
-                write_draft(spoe_path, plan->files.items[plan->spoe_file].text);
+    bool good = text != NULL && write_draft(drafts.haproxy, text) &&
+                write_draft(drafts.spoe, plan->files.items[plan->spoe_file].text);
     int status = good ? setup_run(command, &output) : -1;
     if (text == NULL)
         terminal_complain("%s", why.text);
@@ -111,14 +155,9 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
         tell_failure("HAProxy does not take its configuration", output != NULL ? output : "");
         tell_version();
     }
-    unlink(haproxy_path);
-    unlink(spoe_path);
-    rmdir(certificates);
-    free(certificates);
+    drafts_remove(&drafts);
     free(output);
     free(text);
-    free(haproxy_path);
-    free(spoe_path);
     return status == 0;
 }
 
@@ -183,13 +222,17 @@ static bool start(const char *how, const char *unit, bool dry_run)
 }
 
 /* What was served before is not served now. */
-static void tell_way_back(const struct setup_file *haproxy)
+static void tell_way_back(const struct setup_plan *plan)
 {
-    if (haproxy->kept == NULL)
+    const struct setup_file *const two[] = {&plan->files.items[plan->haproxy_file],
+                                            &plan->files.items[plan->spoe_file]};
+    if (two[0]->kept == NULL && two[1]->kept == NULL)
         return;
     terminal_complain("when that is mended, run the same command again; back to what was there:");
-    fprintf(stderr, "  cp -p %s %s\n  systemctl restart haproxy.service\n", haproxy->kept,
-            haproxy->path);
+    for (size_t i = 0; i < COUNT_OF(two); i++)
+        if (two[i]->kept != NULL)
+            fprintf(stderr, "  cp -p %s %s\n", two[i]->kept, two[i]->path);
+    fputs("  systemctl restart haproxy.service\n", stderr);
 }
 
 /* How to start both where no systemd runs: in a container, by another supervisor. */
@@ -225,7 +268,7 @@ bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish
     puts(wish->dry_run ? "\nwould be run:" : "\nstarting:");
     /* HAProxy first: the agent begins with an order, whose challenge comes in through HAProxy. */
     if (!start(haproxy, "haproxy.service", wish->dry_run)) {
-        tell_way_back(&files[plan->haproxy_file]);
+        tell_way_back(plan);
         return false;
     }
     return start(agent, "owui-spoa.service", wish->dry_run);

@@ -5,11 +5,19 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 
 import pytest
 
-from support.stack import BINARY, REPOSITORY, SANITIZERS, host_settings, run_agent_command
+from support.stack import (
+    BINARY,
+    HAPROXY,
+    REPOSITORY,
+    SANITIZERS,
+    host_settings,
+    run_agent_command,
+)
 from support.terminal import typed, wide_lines
 
 HOST = "chat.example.test"
@@ -153,6 +161,7 @@ def test_a_name_of_the_world_is_as_dns_has_it(place):
         ((f"https://{HOST}", *UPSTREAM), "without https://, port or path"),
         ((f"{HOST}:443", *UPSTREAM), "without https://, port or path"),
         (("*.example.test", *UPSTREAM), "is written by hand"),
+        ((f"{'a' * 60}.test", *UPSTREAM), "choose one with --name"),
         ((HOST, *UPSTREAM, "--name", "Big Chat"), "E201"),
         ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
         ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
@@ -290,6 +299,23 @@ def test_a_signal_leaves_nothing_behind(place, tmp_path, signal_name):
     assert place.written() == {k: v for k, v in before.items() if not k.startswith("bin/")}
 
 
+def test_what_nobody_reads_is_done_all_the_same(place):
+    """Behind `| head`, for one."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        list(map(str, place.command(HOST, *UPSTREAM))),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        env={**os.environ, **SANITIZERS},
+    )
+    os.close(writer)
+    assert done.returncode == 0, done.stderr
+    assert place.run(HOST, *UPSTREAM).stdout.count("nothing has to be written") == 1
+
+
 def test_haproxy_has_the_last_word(place):
     """An admin's own line that HAProxy does not take: nothing is written."""
     place.run(HOST, *UPSTREAM)
@@ -299,8 +325,27 @@ def test_haproxy_has_the_last_word(place):
     path.write_text(path.read_text().replace(mark, mark + "    no such keyword\n"))
     before = place.written()
     done = place.run("team.example.test", *UPSTREAM)
-    assert done.returncode == 2 and "no such keyword" in done.stderr or "unknown" in done.stderr
+    assert done.returncode == 2 and "unknown keyword" in done.stderr, done.stderr
     assert place.written() == before
+
+
+def test_what_haproxy_needs_besides_its_files_is_made(place):
+    """Without it, it would not start, and before it is there, it has to be looked at its files."""
+    maps = {f"{name}_map": f"{place.folder}/state/{name}.map" for name in ("fallback", "decision")}
+    place.settings["haproxy"].update(maps)
+    place.settings["acme"]["placeholder"] = True
+    place.config.write_text(json.dumps(place.settings))
+    before = place.written()
+    done = place.run(HOST, *UPSTREAM, mode="--dry-run")
+    assert done.returncode == 0 and place.written() == before, done.stderr
+    done = place.run(HOST, *UPSTREAM)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    command = [HAPROXY, "-c", "-f", place.haproxy / "haproxy.cfg"]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert checked.returncode == 0, checked.stderr
+    pathlib.Path(maps["decision_map"]).write_text("mine")
+    before = place.written()
+    assert place.run(HOST, *UPSTREAM).returncode == 0 and place.written() == before
 
 
 def test_a_broken_tenant_of_somebody_else_is_not_in_the_way(place):
@@ -456,6 +501,53 @@ def test_what_cannot_be_replaced_takes_the_others_back(place):
     assert "  written " not in done.stdout and place.written() == before
 
 
+NO_SYSTEMD = ("mount -t tmpfs none /run",)
+SYSTEMD = (*NO_SYSTEMD, "mkdir -p /run/systemd/system")
+
+
+@pytest.fixture
+def systemctl(tmp_path):
+    """Puts a script in its place; returns the folder that it is in."""
+
+    def make(script):
+        path = tmp_path / "bin" / "systemctl"
+        path.parent.mkdir()
+        path.write_text(script)
+        path.chmod(0o755)
+        return path.parent
+
+    return make
+
+
+def test_a_daemon_that_was_killed_is_not_waited_for(place):
+    """Where no systemd runs, there is but its socket to tell, which it has left."""
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(place.folder / "admin.sock"))
+    command = place.command(HOST, *UPSTREAM, "--wait", "1")
+    command.remove("--no-start")
+    done = on_a_machine(command, *NO_SYSTEMD)
+    assert done.returncode == 0 and "There is no systemd here" in done.stdout, done.stderr
+    assert "waiting for certificates" not in done.stdout and "WEBUI_URL=" in done.stdout
+
+
+def test_the_way_back_has_all_files(place, systemctl):
+    """HAProxy's two go together."""
+    place.run(HOST, *UPSTREAM)
+    place.settings["haproxy"].update(http=["127.0.0.1:8081"], timeouts={"agent": "123ms"})
+    place.config.write_text(json.dumps(place.settings))
+    failing = systemctl('#!/bin/sh\ntest "$1" != reload-or-restart\n')
+    command = place.command(HOST, *UPSTREAM)
+    command.remove("--no-start")
+    done = on_a_machine(command, *SYSTEMD, programs=failing)
+    assert done.returncode == 2 and "haproxy.service does not start" in done.stderr, done.stderr
+    back = [line for line in done.stderr.splitlines() if line.startswith("  cp -p ")]
+    assert len(back) == 2 and "  systemctl restart haproxy.service" in done.stderr.splitlines()
+    for line in back:
+        subprocess.run(line, shell=True, check=True)
+    for name in ("haproxy.cfg", "owui.spoe.cfg"):
+        assert "8081" not in (text := (place.haproxy / name).read_text()) and "123ms" not in text
+
+
 SYSTEMCTL = """#!/bin/sh
 case "$*" in
 "restart owui-spoa.service")
@@ -468,20 +560,15 @@ esac
 """
 
 
-def test_a_reload_that_fails_is_told_in_systemds_words(place, tmp_path):
+def test_a_reload_that_fails_is_told_in_systemds_words(place, systemctl):
     """The last one, once there is an account whose challenges HAProxy can answer by itself."""
-    systemctl = tmp_path / "bin" / "systemctl"
-    systemctl.parent.mkdir()
     names = {"BINARY": BINARY, "CONFIG": place.config, "STATE": place.folder / "state"}
     script = SYSTEMCTL
     for name, value in names.items():
         script = script.replace(f"${name}", str(value))
-    systemctl.write_text(script)
-    systemctl.chmod(0o755)
     command = place.command(HOST, *UPSTREAM, "--directory", "https://127.0.0.1:1/", "--wait", "1")
     command.remove("--no-start")
-    lines = ("mount -t tmpfs none /run", "mkdir -p /run/systemd/system")
-    done = on_a_machine(command, *lines, programs=systemctl.parent)
+    done = on_a_machine(command, *SYSTEMD, programs=systemctl(script))
     assert "HAProxy can answer challenges by itself now" in done.stdout, done.stdout + done.stderr
     failed = "owui-spoa: systemctl reload haproxy.service failed (1):\n"
     assert done.stderr.endswith(failed + "Job for haproxy.service failed.\n"), done.stderr

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <criterion/redirect.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,7 +51,8 @@ static char *new_dead_bind(void)
 }
 
 /* With what is printed. */
-static bool look(const struct hap_config *haproxy, char told[static TOLD_SIZE])
+static bool look(const struct hap_config *haproxy, bool (*run)(const struct setup_plan *plan),
+                 char told[static TOLD_SIZE])
 {
     struct configuration configuration = {.haproxy = *haproxy};
     struct setup_tenant tenant = {.name = "chat", .host = "chat.example.test", .upstream = "http"};
@@ -61,7 +63,7 @@ static bool look(const struct hap_config *haproxy, char told[static TOLD_SIZE])
     fflush(stdout);
     int before = dup(STDOUT_FILENO);
     cr_assert(file != NULL && before >= 0 && dup2(fileno(file), STDOUT_FILENO) >= 0);
-    bool good = setup_look(&plan);
+    bool good = run(&plan);
     fflush(stdout);
     cr_assert(dup2(before, STDOUT_FILENO) >= 0);
     close(before);
@@ -90,12 +92,12 @@ Test(setup_look, tries_every_bind)
     char *both[] = {alive, dead}, *https[] = {dead_https};
     struct hap_config haproxy = {.http = both, .http_count = 1, .https = https, .https_count = 1};
 
-    cr_expect_not(look(&haproxy, told));
+    cr_expect_not(look(&haproxy, setup_look, told));
     cr_expect(is_told(told, "http", "ok", "goes to https://chat.example.test/"), "%s", told);
     cr_expect(is_told(told, "TLS", "BAD", dead_https), "%s", told);
 
     haproxy.http_count = 2;
-    cr_expect_not(look(&haproxy, told));
+    cr_expect_not(look(&haproxy, setup_look, told));
     cr_expect(is_told(told, "http", "BAD", dead), "%s", told);
 
     kill(pid, SIGKILL);
@@ -103,4 +105,23 @@ Test(setup_look, tries_every_bind)
     free(alive);
     free(dead);
     free(dead_https);
+}
+
+static bool wait_for_a_moment(const struct setup_plan *plan)
+{
+    return setup_wait(plan, 0);
+}
+
+Test(setup_look, a_daemon_that_does_not_answer_does_not_go_on_trying, .init = cr_redirect_stderr)
+{
+    char told[TOLD_SIZE];
+    char *https[] = {new_dead_bind()};
+    const struct hap_config without = {0}, with = {.https = https, .https_count = 1};
+    cr_expect(look(&without, wait_for_a_moment, told), "no certificate is waited for");
+    cr_expect_not(look(&with, wait_for_a_moment, told));
+    cr_expect_not_null(strstr(told, " s  the daemon cannot be asked: "), "%s", told);
+    fflush(stderr);
+    cr_expect_stderr_eq_str("owui-spoa: whether certificates are served is not known after 0 s: "
+                            "the daemon cannot be asked (`systemctl status owui-spoa`)\n");
+    free(https[0]);
 }
