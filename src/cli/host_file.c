@@ -144,9 +144,8 @@ static bool exchange_by_links(struct host_file *file)
 static bool exchange(struct host_file *file)
 {
     unsigned how = file->is_new ? RENAME_NOREPLACE : RENAME_EXCHANGE;
-    if (renameat2(AT_FDCWD, file->beside, AT_FDCWD, file->path, how) == 0)
-        return true;
-    return (errno == EINVAL || errno == ENOSYS) && exchange_by_links(file);
+    return renameat2(AT_FDCWD, file->beside, AT_FDCWD, file->path, how) == 0 ||
+           exchange_by_links(file);
 }
 
 enum error host_file_place(struct host_file *file, struct error_text *why)

@@ -34,7 +34,7 @@ char *program_find(const char *name, bool or_roots)
     const char *path = getenv("PATH");
     if (strchr(name, '/') != NULL)
         return is_program(name) ? memory_copy_text(slice_of(name)) : NULL;
-    char *file = name[0] != '\0' ? find_in(path != NULL ? path : "/bin:/usr/bin", name) : NULL;
+    char *file = find_in(path != NULL ? path : "/bin:/usr/bin", name);
     if (file == NULL && or_roots)
         file = find_in("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", name);
     return file;

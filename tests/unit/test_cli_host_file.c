@@ -158,7 +158,7 @@ static void expect_left_alone(void)
     unlink(path);
 }
 
-Test(host_file, is_placed_and_taken_back)
+Test(host_file, is_placed_and_taken_back, .init = cr_redirect_stderr)
 {
     for (int i = 0; i < 2; i++, has_flags = false) {
         expect_replaced();
@@ -167,6 +167,8 @@ Test(host_file, is_placed_and_taken_back)
         expect_taken_back(NULL);
         expect_left_alone();
     }
+    fflush(stderr);
+    cr_expect_stderr_eq_str("");
 }
 
 /* -- Failures ---------------------------------------------------------------------------------- */
