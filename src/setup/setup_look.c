@@ -107,7 +107,7 @@ static size_t count_served(const struct setup_plan *plan, char **states, int64_t
                   (answer != NULL && look_at(answer, &plan->tenants[i], &states[i], started_ms));
     *is_away = answer == NULL && served < plan->tenant_count;
     if (*is_away)
-        tell_state("the daemon cannot be asked", memory_copy_text(slice_of(why.text)),
+        tell_state("the daemon does not tell", memory_copy_text(slice_of(why.text)),
                    &states[plan->tenant_count], started_ms);
     json_free(answer);
     return served;
@@ -128,7 +128,7 @@ bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
     }
     if (served < plan->tenant_count && is_away)
         terminal_complain("whether certificates are served is not known after %u s: the daemon "
-                          "cannot be asked (`systemctl status owui-spoa`)",
+                          "does not tell (`systemctl status owui-spoa`)",
                           wait_s);
     else if (served < plan->tenant_count)
         terminal_complain("not all certificates are served after %u s; the daemon goes on trying "

@@ -52,22 +52,24 @@ static const char *wanted_directory(const struct setup_wish *wish, const struct 
                : NULL;
 }
 
+/* One of several that are there stays one of them. */
 static bool put_contact(struct json *acme, const char *email)
 {
-    struct slice there;
+    const struct json *there = json_get(acme, "contact");
+    struct slice one;
+    bool is_there = false;
     if (email == NULL)
         return false;
     char *contact = memory_format("mailto:%s", email);
-    bool same = json_count(json_get(acme, "contact")) == 1 &&
-                json_read_text(json_at(json_get(acme, "contact"), 0), &there) &&
-                slice_equal(there, slice_of(contact));
-    if (!same) {
+    for (size_t i = 0; i < json_count(there) && !is_there; i++)
+        is_there = json_read_text(json_at(there, i), &one) && slice_equal(one, slice_of(contact));
+    if (!is_there) {
         struct json *contacts = json_new_array();
         json_append_text(contacts, slice_of(contact));
         json_put(acme, "contact", contacts);
     }
     free(contact);
-    return !same;
+    return !is_there;
 }
 
 /* The group that reads certificates: HAProxy's, if the system has it. */
@@ -187,7 +189,7 @@ static const struct tenant *owner_of(const struct whole *whole, const struct ten
 
 static bool same_upstream(const struct tenant *a, const struct tenant *b)
 {
-    return a->backend == NULL && a->upstream.host != NULL && b->upstream.host != NULL &&
+    return a->upstream.host != NULL && b->upstream.host != NULL &&
            a->upstream.scheme == b->upstream.scheme && a->upstream.port == b->upstream.port &&
            strcmp(a->upstream.host, b->upstream.host) == 0;
 }

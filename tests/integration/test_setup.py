@@ -6,7 +6,9 @@ import os
 import pathlib
 import signal
 import socket
+import socketserver
 import subprocess
+import threading
 
 import pytest
 
@@ -77,6 +79,31 @@ def test_what_is_written(place):
     assert kept.read_text() == "# somebody's\n"
     assert "frontend owui" in (place.haproxy / "haproxy.cfg").read_text()
     assert run_agent_command("check", "-c", place.config).returncode == 0
+    modes = {place.tenants / f"{HOST}.json": 0o640, place.haproxy / "owui.spoe.cfg": 0o644}
+    assert {path: path.stat().st_mode & 0o777 for path in modes} == modes
+
+
+def test_what_is_laid_out_by_hand_stays_so(place):
+    """As long as nothing has to change in it."""
+    contacts = ["mailto:me@example.test", "mailto:other@example.test"]
+    place.settings["acme"].update(directory="letsencrypt", group="root", contact=contacts)
+    text = json.dumps(place.settings, indent=7)
+    place.config.write_text(text)
+    for arguments in ((), ("--email", "other@example.test", "--directory", "letsencrypt")):
+        done = place.run(HOST, *UPSTREAM, *arguments)
+        assert done.returncode == 0 and f"as is  {place.config}" in done.stdout, done.stderr
+        assert place.config.read_text() == text
+    assert place.run(HOST, *UPSTREAM, "--email", "new@example.test").returncode == 0
+    assert place.global_file()["acme"]["contact"] == ["mailto:new@example.test"]
+
+
+def test_where_the_cas_file_is_does_not_depend_on_where_one_is(place):
+    authority = place.folder / "ca.pem"
+    authority.write_text((place.folder / "owui-spoa.json").read_text())
+    crooked = place.haproxy / ".." / "ca.pem"
+    done = place.run(HOST, *UPSTREAM, "--directory", "https://ca.test/", "--ca-file", crooked)
+    assert done.returncode == 0, done.stderr
+    assert place.global_file()["acme"]["ca_file"] == str(authority)
 
 
 def test_what_may_not_be_read_takes_root(place):
@@ -179,12 +206,48 @@ def test_what_cannot_be_is_refused_before_anything_changes(place, arguments, tol
 
 
 def test_what_is_in_the_way_is_told(place):
-    place.run(HOST, *UPSTREAM)
+    place.run(HOST, "--upstream", "ai.internal:3000")
     before = place.written()
-    done = place.run(HOST, "--upstream", "127.0.0.1:3001")
-    assert done.returncode == 2 and f"{HOST}.json:3" in done.stderr
+    for upstream in ("ai.internal:3001", "https://ai.internal:3000", "other.internal:3000"):
+        done = place.run(HOST, "--upstream", upstream)
+        assert done.returncode == 2 and "which has another upstream" in done.stderr, upstream
+        assert f"{HOST}.json:3" in done.stderr
     done = place.run("other.example.test", *UPSTREAM, "--name", HOST)
-    assert done.returncode == 2 and "take another --name" in done.stderr
+    assert done.returncode == 2 and "with other hosts: add the host to its" in done.stderr
+    assert place.written() == before
+
+
+TWO_HOSTS = """\
+frontend f
+  use_backend b if { hdr(host) -i one.example.test }
+  use_backend b if { hdr(host) -i two.example.test }
+backend b
+  server s 127.0.0.1:3000
+"""
+
+
+def test_what_is_carried_over_is_somebody_elses_in_part(place):
+    """A host of a tenant that is there, or its path."""
+    source = place.haproxy / "haproxy.cfg"
+    source.write_text(TWO_HOSTS)
+    assert place.run("one.example.test", *UPSTREAM, "--name", "chat").returncode == 0
+    source.write_text(TWO_HOSTS)
+    before = place.written()
+    done = place.run("--tutorial", source)
+    assert done.returncode == 2 and "another tenant's file" in done.stderr, done.stderr
+    assert place.written() == before
+
+    upstream = "http://127.0.0.1:1"
+    paths = [{"host": "example.test", "prefix": "/owui/"}]
+    tenants = {"other": {"hosts": ["o.test"], "paths": paths, "upstream": upstream}}
+    (place.tenants / "all.json").write_text(json.dumps({"tenants": tenants}))
+    source.write_text((REPOSITORY / "tests/package/tutorial.cfg").read_text())
+    live = place.folder / "letsencrypt/live/example.test"
+    live.mkdir(parents=True)
+    (live / "fullchain.pem").write_text("")
+    before = place.written()
+    done = place.run("--tutorial", source, "--certbot", place.folder / "letsencrypt")
+    assert done.returncode == 2 and '"example.test/owui" is already taken' in done.stderr
     assert place.written() == before
 
 
@@ -517,6 +580,63 @@ def systemctl(tmp_path):
         return path.parent
 
     return make
+
+
+class Haproxy(socketserver.ThreadingUnixStreamServer):
+    """What the Runtime API says of itself."""
+
+    def __init__(self, path, uptime_s, backend="owui_agents"):
+        told = f"Name: HAProxy\nUptime_sec: {uptime_s}\n\n# name\n{backend}\n\n"
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                self.rfile.readline()
+                self.wfile.write(told.encode())
+
+        super().__init__(str(path), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+        os.unlink(self.server_address)
+
+
+def test_services_are_started_as_gently_as_can_be(place):
+    """What runs, and has read its files, is left as it is."""
+
+    def started(*arguments):
+        command = place.command(HOST, *UPSTREAM, *arguments, mode="--dry-run")
+        command.remove("--no-start")
+        done = on_a_machine(command, *SYSTEMD)
+        assert done.returncode == 0, done.stderr
+        lines = [line.split() for line in done.stdout.splitlines()]
+        assert [line[1:] for line in lines if line[:2] == ["systemctl", "enable"]] == [
+            ["enable", "--quiet", f"{name}.service"] for name in ("haproxy", "owui-spoa")
+        ]
+        return [line[1] for line in lines if line[:1] == ["systemctl"] and line[1] != "enable"]
+
+    (place.haproxy / "haproxy.cfg").write_text("# somebody's\n")
+    assert started() == ["restart", "restart"]
+    place.run(HOST, *UPSTREAM)
+    assert started() == ["reload-or-restart", "start"]  # there is no HAProxy that answers
+    assert started("--staging") == ["reload-or-restart", "restart"]
+    path = place.haproxy / "admin.sock"
+    for told, how in (((0,), "start"), ((1000,), "reload-or-restart")):
+        haproxy = Haproxy(path, *told)
+        assert started() == [how, "start"], told
+        haproxy.stop()
+    haproxy = Haproxy(path, 0, "others")
+    assert started() == ["reload-or-restart", "start"]
+    haproxy.stop()
+    place.settings = place.global_file()
+    place.settings["haproxy"]["runtime"] = []
+    place.config.write_text(json.dumps(place.settings))
+    place.run(HOST, *UPSTREAM)
+    assert started() == ["start", "start"]
+    place.settings["haproxy"]["http"] = ["127.0.0.1:8081"]
+    place.config.write_text(json.dumps(place.settings))
+    assert started() == ["reload-or-restart", "start"]
 
 
 def test_a_daemon_that_was_killed_is_not_waited_for(place):

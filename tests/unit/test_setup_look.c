@@ -2,6 +2,7 @@
 #include "core/memory.h"
 
 #include "loopback_listener.h"
+#include "printed.h"
 #include "setup.h"
 
 #include <criterion/criterion.h>
@@ -13,8 +14,6 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { TOLD_SIZE = 2048 };
 
 /* What the frontend for http answers, at one port, until it is ended. */
 static pid_t redirect_at(int fd)
@@ -50,26 +49,18 @@ static char *new_dead_bind(void)
     return new_bind(port);
 }
 
-/* With what is printed. */
+/* With what is printed, for free(). */
 static bool look(const struct hap_config *haproxy, bool (*run)(const struct setup_plan *plan),
-                 char told[static TOLD_SIZE])
+                 char **told)
 {
     struct configuration configuration = {.haproxy = *haproxy};
     struct setup_tenant tenant = {.name = "chat", .host = "chat.example.test", .upstream = "http"};
     const struct setup_plan plan = {
         .tenants = &tenant, .tenant_count = 1, .whole = {.configuration = &configuration}};
     configuration.admin_socket = memory_copy_text(SLICE("/nowhere/admin.sock"));
-    FILE *file = tmpfile();
-    fflush(stdout);
-    int before = dup(STDOUT_FILENO);
-    cr_assert(file != NULL && before >= 0 && dup2(fileno(file), STDOUT_FILENO) >= 0);
+    struct printed printed = printed_from_here();
     bool good = run(&plan);
-    fflush(stdout);
-    cr_assert(dup2(before, STDOUT_FILENO) >= 0);
-    close(before);
-    rewind(file);
-    told[fread(told, 1, TOLD_SIZE - 1, file)] = '\0';
-    fclose(file);
+    *told = printed_till_here(&printed);
     free(configuration.admin_socket);
     return good;
 }
@@ -85,20 +76,22 @@ static bool is_told(const char *told, const char *what, const char *verdict, con
 
 Test(setup_look, tries_every_bind)
 {
-    char told[TOLD_SIZE];
+    char *told;
     uint16_t port;
     pid_t pid = redirect_at(listen_on_loopback(&port));
     char *alive = new_bind(port), *dead = new_dead_bind(), *dead_https = new_dead_bind();
     char *both[] = {alive, dead}, *https[] = {dead_https};
     struct hap_config haproxy = {.http = both, .http_count = 1, .https = https, .https_count = 1};
 
-    cr_expect_not(look(&haproxy, setup_look, told));
+    cr_expect_not(look(&haproxy, setup_look, &told));
     cr_expect(is_told(told, "http", "ok", "goes to https://chat.example.test/"), "%s", told);
     cr_expect(is_told(told, "TLS", "BAD", dead_https), "%s", told);
+    free(told);
 
     haproxy.http_count = 2;
-    cr_expect_not(look(&haproxy, setup_look, told));
+    cr_expect_not(look(&haproxy, setup_look, &told));
     cr_expect(is_told(told, "http", "BAD", dead), "%s", told);
+    free(told);
 
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -114,14 +107,17 @@ static bool wait_for_a_moment(const struct setup_plan *plan)
 
 Test(setup_look, a_daemon_that_does_not_answer_does_not_go_on_trying, .init = cr_redirect_stderr)
 {
-    char told[TOLD_SIZE];
+    char *told;
     char *https[] = {new_dead_bind()};
     const struct hap_config without = {0}, with = {.https = https, .https_count = 1};
-    cr_expect(look(&without, wait_for_a_moment, told), "no certificate is waited for");
-    cr_expect_not(look(&with, wait_for_a_moment, told));
-    cr_expect_not_null(strstr(told, " s  the daemon cannot be asked: "), "%s", told);
+    cr_expect(look(&without, wait_for_a_moment, &told), "no certificate is waited for");
+    cr_expect_null(strstr(told, "does not tell"), "%s", told);
+    free(told);
+    cr_expect_not(look(&with, wait_for_a_moment, &told));
+    cr_expect_not_null(strstr(told, " s  the daemon does not tell: "), "%s", told);
+    free(told);
     fflush(stderr);
     cr_expect_stderr_eq_str("owui-spoa: whether certificates are served is not known after 0 s: "
-                            "the daemon cannot be asked (`systemctl status owui-spoa`)\n");
+                            "the daemon does not tell (`systemctl status owui-spoa`)\n");
     free(https[0]);
 }

@@ -62,13 +62,19 @@ static void end(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-static bool are_free(char *binds[], size_t count)
+/* `was` is the haproxy.cfg that is there. */
+static bool are_all_free(const struct hap_config *haproxy, const char *was)
 {
-    struct configuration configuration = {.haproxy = {.http = binds, .http_count = count}};
-    struct setup_file file = {0};
+    struct configuration configuration = {.haproxy = *haproxy};
+    struct setup_file file = {.previous = (char *)(uintptr_t)was};
     const struct setup_plan plan = {.files = {.items = &file, .count = 1},
                                     .whole = {.configuration = &configuration}};
     return setup_ports_are_free(&plan);
+}
+
+static bool are_free(char *binds[], size_t count)
+{
+    return are_all_free(&(struct hap_config){.http = binds, .http_count = count}, NULL);
 }
 
 /* Once. */
@@ -125,4 +131,26 @@ Test(setup_ports, a_program_at_one_address_is_in_the_way_of_all, .init = cr_redi
     char *binds[] = {all};
     cr_expect_not(are_free(binds, 1));
     end(other);
+}
+
+Test(setup_ports, of_https_are_looked_at, .init = cr_redirect_stderr)
+{
+    char bind[32];
+    uint16_t port = 0;
+    pid_t other = hold("squatter", listen_at("127.0.0.1", &port, false), -1);
+    snprintf(bind, sizeof(bind), "127.0.0.1:%u", port);
+    char *binds[] = {bind};
+    const struct hap_config haproxy = {.https = binds, .https_count = 1};
+    cr_expect_not(are_all_free(&haproxy, "global\n    daemon\n"));
+    /* It may be the HAProxy that is there. */
+    cr_expect(are_all_free(&haproxy, "global\n    noreuseport\n"));
+    end(other);
+}
+
+/* For HAProxy to tell, in its own words. */
+Test(setup_ports, of_an_address_of_another_machine_are_not_taken)
+{
+    char bind[] = "192.0.2.1:80";
+    char *binds[] = {bind};
+    cr_expect(are_free(binds, 1));
 }
