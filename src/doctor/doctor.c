@@ -521,7 +521,8 @@ static bool read_token(struct doctor *doctor, const char *path)
     char *line = doctor_keep(doctor, TOKEN_MAX_BYTES);
     FILE *file = path != NULL ? fopen(path, "re") : NULL;
     errno = file != NULL ? 0 : errno;
-    bool good = path == NULL || (file != NULL && fgets(line, TOKEN_MAX_BYTES, file) != NULL);
+    bool good = path == NULL || (file != NULL && fgets(line, TOKEN_MAX_BYTES, file) != NULL &&
+                                 strcspn(line, " \r\n") > 0);
     if (!good)
         terminal_complain("--token-file %s: there is no token in it: %s", path,
                           errno != 0 ? strerror(errno) : "it is empty");

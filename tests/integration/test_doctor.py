@@ -565,8 +565,11 @@ def test_the_cookie_that_holds_a_users_token(healthy, served, tmp_path):
     wait_until(lambda: bad("does not take the token"), "a token that is over", 30)
     done = run_agent_command("doctor", "--token-file", path, "-c", healthy.config_path)
     assert done.returncode == 2 and "of which tenant?" in done.stderr
+    blank = tmp_path / "blank"
+    blank.write_text("\n")
     path.write_text("")
-    for given, told in ((path, "it is empty"), (tmp_path, "Is a directory")):
+    empty = "it is empty"
+    for given, told in ((path, empty), (blank, empty), (tmp_path, "Is a directory")):
         done = run_agent_command("doctor", "chat", "--token-file", given, "-c", healthy.config_path)
         assert done.returncode == 2 and told in done.stderr, done.stderr
 
