@@ -147,6 +147,17 @@ def test_what_is_under_way_ends_first(installed):
     assert installed.answer().json()["version"] == "0.11.0"
 
 
+def test_a_server_that_was_away_is_another_one(installed):
+    """It may tell the same version: a new build, or new settings."""
+    with installed.running("--wait", "0", "--yes") as process:
+        installed.await_printed("waiting: the servers are what they were")
+        installed.server.stop()
+        installed.await_printed("waiting: not all servers are ready")
+        installed.server.start().wait()
+        assert process.wait(60) == 0, installed.printed()
+    assert "now: " in installed.printed() and "version 0.10.0" in installed.printed()
+
+
 def test_sockets_can_be_kept(installed):
     async def scenario():
         async with Browser(installed.url()) as browser:
@@ -345,3 +356,5 @@ def test_what_cannot_be_upgraded_so(installed):
     assert done.returncode == 1
     assert "--wait 0 goes on without looking" in done.stderr
     assert "nothing was changed" in done.stderr
+    done = installed.run("--wait", "0", "--", "true")
+    assert done.returncode == 0 and done.stderr == "", done.stderr

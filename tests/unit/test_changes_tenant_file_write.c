@@ -31,10 +31,30 @@ Test(tenant_file_write, what_was_there_keeps_its_mode)
     struct stat about;
     cr_assert_eq(tenant_file_write(path, SLICE("{}"), NULL), ERROR_OK);
     cr_assert_eq(chmod(path, 0604), 0);
+    if (geteuid() == 0)
+        cr_assert_eq(chown(path, 4711, 4712), 0);
     cr_assert_eq(tenant_file_write(path, SLICE("{\"tenants\": {}}"), NULL), ERROR_OK);
     cr_assert_eq(stat(path, &about), 0);
     cr_assert_eq(about.st_mode & 07777, 0604u);
     cr_assert_eq(about.st_size, 15);
+    cr_expect_eq(about.st_uid, geteuid() == 0 ? 4711 : geteuid());
+    cr_expect_eq(about.st_gid, geteuid() == 0 ? 4712 : getegid());
+}
+
+/* So that HAProxy's group, or that of the folder's admins, can read what is made. */
+Test(tenant_file_write, a_new_file_is_of_its_folders_group)
+{
+    struct stat about;
+    if (geteuid() != 0)
+        cr_skip("files are given away by root alone");
+    for (int sets = 0; sets < 2; sets++) {
+        cr_assert(chown(folder, 0, 4712) == 0 && chmod(folder, sets ? 02770 : 0770) == 0);
+        cr_assert_eq(tenant_file_write(path, SLICE("{}"), NULL), ERROR_OK);
+        cr_assert_eq(stat(path, &about), 0);
+        cr_expect_eq(about.st_mode & 07777, 0640u);
+        cr_expect_eq(about.st_gid, sets ? 4712u : getegid());
+        unlink(path);
+    }
 }
 
 Test(tenant_file_write, a_link_is_left_alone)
