@@ -372,12 +372,12 @@ struct pair {
     size_t told, left;
 };
 
-static void begin_pair(struct pair *pair)
+static void begin_pair(struct pair *pair, fake_answer_fn *answer)
 {
     struct runtime_target targets[2];
     *pair = (struct pair){.loop = main_loop_new(NULL)};
     for (size_t i = 0; i < 2; i++) {
-        fake_runtime_start(&pair->fakes[i], cut_first_commit);
+        fake_runtime_start(&pair->fakes[i], answer);
         cr_assert(runtime_target_parse(slice_of(pair->fakes[i].path), &targets[i], NULL) ==
                   ERROR_OK);
     }
@@ -403,12 +403,12 @@ static void on_told(void *context, const struct deploy_result *result, size_t le
         main_loop_stop(pair->loop);
 }
 
-static void run_for(struct pair *pair, bool first, bool second)
+static void run_with(struct pair *pair, bool first, bool second, const char *pem)
 {
     const bool targets[] = {first, second};
     const struct deploy_job job = {.file = SLICE(NAME),
                                    .list = SLICE("/certs"),
-                                   .pem = SLICE("a key\n"),
+                                   .pem = slice_of(pem),
                                    .fingerprint = SLICE(OURS),
                                    .targets = targets,
                                    .on_done = on_told,
@@ -417,11 +417,16 @@ static void run_for(struct pair *pair, bool first, bool second)
     main_loop_run(pair->loop);
 }
 
+static void run_for(struct pair *pair, bool first, bool second)
+{
+    run_with(pair, first, second, "a key\n");
+}
+
 /* Nobody knows what has become of it; a refusal would have been told whole. */
 Test(deploy, an_answer_that_was_cut_short_is_no_refusal)
 {
     struct pair pair;
-    begin_pair(&pair);
+    begin_pair(&pair, cut_first_commit);
     run_for(&pair, true, false);
     cr_expect(eq(int, pair.result.error, ERROR_OK), "%s", pair.reason);
     char *asked = fake_runtime_take(&pair.fakes[0]);
@@ -435,7 +440,7 @@ Test(deploy, an_answer_that_was_cut_short_is_no_refusal)
 Test(deploy, who_is_not_meant_is_not_asked)
 {
     struct pair pair;
-    begin_pair(&pair);
+    begin_pair(&pair, cut_first_commit);
     run_for(&pair, false, true);
     cr_expect(eq(sz, pair.told, 1));
     cr_expect(eq(sz, pair.result.target, 1));
@@ -444,5 +449,88 @@ Test(deploy, who_is_not_meant_is_not_asked)
     free(asked);
     run_for(&pair, true, true);
     cr_expect(eq(sz, pair.told, 3));
+    end_pair(&pair);
+}
+
+static size_t count_of(const char *text, const char *words)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* The state is what has been set; the second time it is refused. */
+static const char *cut_and_refuse(struct fake_runtime *fake, const char *command, bool *is_cut)
+{
+    if (is_command(command, "set ssl cert ") && ++fake->state > 1)
+        return "unable to load the certificate\n";
+    if (!is_command(command, "commit ssl cert "))
+        return cut_first_commit(fake, command, is_cut);
+    *is_cut = true;
+    return "Committing " NAME;
+}
+
+/* What was cut short once is not what is refused later. */
+Test(deploy, a_refusal_behind_a_broken_answer_is_one)
+{
+    struct pair pair;
+    begin_pair(&pair, cut_and_refuse);
+    run_for(&pair, true, false);
+    cr_expect(eq(int, pair.result.error, ERROR_REFUSED), "%s", pair.reason);
+    char *asked = fake_runtime_take(&pair.fakes[0]);
+    cr_expect(eq(sz, count_of(asked, "set ssl cert "), 2), "%s", asked);
+    free(asked);
+    end_pair(&pair);
+}
+
+/* The state is how often it is still locked. */
+static const char *be_locked(struct fake_runtime *fake, const char *command, bool *is_cut)
+{
+    unsigned left = fake->state;
+    if (left > 0 && is_command(command, "show ssl cert\n")) {
+        fake->state--;
+        return "The certificates are currently locked\n";
+    }
+    fake->state = 2; /* so that nothing is cut */
+    const char *said = cut_first_commit(fake, command, is_cut);
+    fake->state = left;
+    return said;
+}
+
+/* Each has as many tries. */
+Test(deploy, a_job_behind_one_that_came_to_nothing_is_tried_again)
+{
+    struct pair pair;
+    begin_pair(&pair, be_locked);
+    fake_runtime_set(&pair.fakes[0], 1000);
+    run_for(&pair, true, false);
+    cr_expect(eq(int, pair.result.error, ERROR_BUSY), "%s", pair.reason);
+    fake_runtime_set(&pair.fakes[0], 2);
+    run_for(&pair, true, false);
+    cr_expect(eq(int, pair.result.error, ERROR_OK), "%s", pair.reason);
+    end_pair(&pair);
+}
+
+static const char *be_narrow(struct fake_runtime *fake, const char *command, bool *is_cut)
+{
+    if (is_command(command, "show pools"))
+        return "  - Pool buffer (2048 bytes) : 0\n";
+    return cut_first_commit(fake, command, is_cut);
+}
+
+/* Whoever has made HAProxy's buffers smaller is told, and HAProxy is not. */
+Test(deploy, what_haproxy_has_no_room_for_is_not_sent)
+{
+    char pem[1900];
+    struct pair pair;
+    begin_pair(&pair, be_narrow);
+    memset(pem, 'x', sizeof(pem));
+    memcpy(pem + sizeof(pem) - 2, "\n", 2);
+    run_with(&pair, true, false, pem);
+    cr_expect(eq(int, pair.result.error, ERROR_TOO_BIG), "%s", pair.reason);
+    char *asked = fake_runtime_take(&pair.fakes[0]);
+    cr_expect(eq(sz, count_of(asked, "set ssl cert "), 0), "%s", asked);
+    free(asked);
     end_pair(&pair);
 }

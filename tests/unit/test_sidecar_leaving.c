@@ -296,6 +296,7 @@ Test(leaving, what_was_left_behind_is_found_once_somebody_is_wanted)
 
 /* -- From HAProxys ----------------------------------------------------------------------------- */
 
+/* Of the only one. */
 static void be_due(struct test *test)
 {
     cr_assert(eq(sz, test->sidecar.withdrawal_count, 1));
@@ -385,5 +386,56 @@ Test(withdrawal, without_a_haproxy_there_is_nothing_to_wait_for)
     leave(&test, "old.pem");
     cr_expect(zero(sz, test.sidecar.withdrawal_count));
     cr_expect(zero(sz, removed(&test)));
+    cr_expect(zero(sz, asked(&test, 0)));
     end(&test);
+}
+
+/* It begins anew, and the others go on. */
+Test(withdrawal, who_leaves_again_meanwhile_is_asked_for_as_often)
+{
+    struct test test;
+    begin(&test);
+    fake_runtime_set(&test.fakes[0], UNWILLING);
+    install(&test, "one.pem");
+    install(&test, "two.pem");
+    leave(&test, "one.pem");
+    be_due(&test);
+    leave(&test, "two.pem");
+    cr_assert(eq(sz, test.sidecar.withdrawal_count, 2));
+    cr_expect(eq(uint, test.sidecar.withdrawals[0].tries, 2));
+    install(&test, "one.pem");
+    leave(&test, "one.pem");
+    cr_assert(eq(sz, test.sidecar.withdrawal_count, 2));
+    cr_expect(eq(uint, test.sidecar.withdrawals[0].tries, 1));
+    fake_runtime_set(&test.fakes[0], WILLING);
+    test.sidecar.withdrawals[0].again_ms = 0;
+    withdrawals_look(&test.sidecar);
+    settle(&test);
+    be_due(&test); /* the one that is left */
+    cr_expect(zero(sz, test.sidecar.withdrawal_count));
+    cr_expect(zero(sz, removed(&test)));
+    end(&test);
+}
+
+/* What is wanted is about to come, and without a CA what was ours once is an admin's. */
+Test(withdrawal, a_start_takes_nothing_from_others)
+{
+    struct test test;
+    for (int is_wanted = 0; is_wanted < 2; is_wanted++) {
+        begin(&test);
+        install(&test, "old.pem");
+        fake_runtime_set(&test.fakes[0], UNWILLING);
+        leave(&test, "old.pem");
+        withdrawals_free(&test.sidecar); /* as a new process begins */
+        test.sidecar.withdrawals = NULL;
+        test.sidecar.withdrawal_count = 0;
+        if (is_wanted == 1)
+            want(&test, "other", "old");
+        else
+            test.sidecar.certbot_live = NULL;
+        leaving_find(&test.sidecar);
+        settle(&test);
+        cr_expect(eq(sz, asked(&test, 0), 1), "%d", is_wanted);
+        end(&test);
+    }
 }
