@@ -379,7 +379,6 @@ static void on_named_event(struct watch *watch, const struct inotify_event *even
             continue;
         struct batch *batch = batch_for(watch, folder, event);
         batch->named = true;
-        named->is_unclosed = false;
         named->is_made = batch == &watch->made;
         named->is_due |= !named->is_made;
     }
