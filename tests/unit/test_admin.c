@@ -178,6 +178,11 @@ Test(admin, what_cannot_be_done_is_told)
     };
     struct fixture fixture;
     setup(&fixture);
+    char *target = memory_format("/v1/things/%0*d/change", ADMIN_ITEM_MAX_BYTES + 1, 0);
+    ask(&fixture, "POST", target, NULL);
+    cr_expect(eq(uint, fixture.status, 404));
+    json_free(fixture.answer);
+    free(target);
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         ask(&fixture, rows[i].method, rows[i].target, NULL);
         cr_expect(fixture.status == rows[i].status, "%s %s: %u", rows[i].method, rows[i].target,
@@ -325,4 +330,20 @@ Test(admin, values_of_a_query)
     cr_expect(admin_query_value(query, "ab").size == 0);
     cr_expect(admin_query_value(query, "b").size == 0);
     cr_expect(admin_query_value(query, "tate").size == 0);
+}
+
+Test(admin, texts_of_a_query)
+{
+    static const struct {
+        const char *query, *text;
+    } CASES[] = {
+        {"search=a+b", "a b"},     {"search=a%20b%2F", "a b/"}, {"search=%4", "%4"},
+        {"search=%zz%41", "%zzA"}, {"search=a%00b", "a%00b"},   {"search=", ""},
+        {"other=a&search=b", "b"},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        char *text = admin_query_text(slice_of(CASES[i].query), "search");
+        cr_expect(zero(int, strcmp(text, CASES[i].text)), "%s: %s", CASES[i].query, text);
+        free(text);
+    }
 }

@@ -28,6 +28,7 @@ struct fixture {
     /* The client's: what it sends, in pieces of `piece` bytes, and all that it gets. */
     struct slice request;
     size_t piece;
+    unsigned pause_us; /* before each */
     char *answer;
     size_t answer_size;
 };
@@ -79,6 +80,7 @@ static void *client_thread(void *context)
     ssize_t count = connect(fd, (struct sockaddr *)&address, sizeof(address));
     while (count >= 0 && sent < fixture->request.size) {
         size_t size = size_min(fixture->piece, fixture->request.size - sent);
+        usleep(fixture->pause_us);
         count = send(fd, fixture->request.data + sent, size, MSG_NOSIGNAL);
         sent += count > 0 ? (size_t)count : 0;
     }
@@ -98,12 +100,14 @@ static void stop_loop(void *context)
 
 /* What comes back for the bytes until the server ends the connection, without the lines that are
  * always there: dates differ. Freed by the caller. */
-static char *ask_with(int64_t idle_ms, struct slice request, size_t piece, unsigned *handled)
+static char *ask_slowly(int64_t idle_ms, int64_t request_max_ms, struct slice request, size_t piece,
+                        unsigned pause_us, unsigned *handled)
 {
     struct error_text why;
-    struct fixture fixture = {.request = request, .piece = piece};
+    struct fixture fixture = {.request = request, .piece = piece, .pause_us = pause_us};
     const struct http_server_options options = {.body_max_bytes = BODY_MAX_BYTES,
                                                 .idle_ms = idle_ms,
+                                                .request_max_ms = request_max_ms,
                                                 .on_request = on_request,
                                                 .context = &fixture};
     pthread_t client;
@@ -126,6 +130,11 @@ static char *ask_with(int64_t idle_ms, struct slice request, size_t piece, unsig
     }
     *handled = fixture.handled;
     return fixture.answer;
+}
+
+static char *ask_with(int64_t idle_ms, struct slice request, size_t piece, unsigned *handled)
+{
+    return ask_slowly(idle_ms, 0, request, piece, 0, handled);
 }
 
 static void expect(const char *request, unsigned handled_wanted, const char *wanted)
@@ -275,5 +284,19 @@ Test(http_server, who_does_not_go_on_is_told_and_who_says_nothing_is_not)
     }
     char *answer = ask_with(50, (struct slice){0}, 1, &handled);
     cr_expect(answer[0] == '\0', "%s", answer);
+    free(answer);
+}
+
+/* A byte now and then is no idleness. */
+Test(http_server, a_request_has_a_time_in_which_to_come)
+{
+    enum { REQUEST_MAX_MS = 300, PAUSE_US = 20 * 1000 };
+    unsigned handled;
+    char *answer = ask_slowly(0, REQUEST_MAX_MS,
+                              SLICE("PUT /a HTTP/1.1\r\n" H "Content-Length: 50\r\n\r\n"
+                                    "01234567890123456789012345678901234567890123456789"),
+                              1, PAUSE_US, &handled);
+    cr_expect(strncmp(answer, "HTTP/1.1 408 ", 13) == 0, "%s", answer);
+    cr_expect(zero(uint, handled));
     free(answer);
 }
