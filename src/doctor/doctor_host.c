@@ -526,7 +526,10 @@ static void look_at_redirect(const struct host_look *look, struct slice location
              SLICE_PRINT(uri));
     else if (memmem(uri.data, uri.size, host, strlen(host)) == NULL)
         find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
-             memory_format("WEBUI_URL=%s in Open WebUI's environment", look->origin),
+             memory_format("%s/oauth/%s/login/callback as the provider's redirect URI in Open "
+                           "WebUI's environment (OPENID_REDIRECT_URI, GOOGLE_REDIRECT_URI, ...), "
+                           "or none there: then it is made from the host",
+                           look->origin, look->provider),
              "OAuth leads back to another host (redirect_uri=%.*s)", SLICE_PRINT(uri));
     free(host);
 }
@@ -570,11 +573,12 @@ static void look_at_providers(struct host_look *look, const struct json *config)
 {
     const struct json *providers = json_get(json_get(config, "oauth"), "providers");
     struct json_member member = {0};
-    if (!json_next(providers, &member) ||
-        !ask_item_valid(doctor_format(look->doctor, "%.*s", SLICE_PRINT(member.key))))
+    if (!json_next(providers, &member))
         return;
-    begin(look, &look->login,
-          doctor_format(look->doctor, "/oauth/%.*s/login", SLICE_PRINT(member.key)), on_login);
+    look->provider = doctor_format(look->doctor, "%.*s", SLICE_PRINT(member.key));
+    if (ask_item_valid(look->provider))
+        begin(look, &look->login, doctor_format(look->doctor, "/oauth/%s/login", look->provider),
+              on_login);
 }
 
 static void look_at_session(struct host_look *look)

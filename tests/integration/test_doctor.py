@@ -518,6 +518,16 @@ def test_a_redirect_uri_on_plain_http(healthy, served):
     assert "redirect_uri=http:" in found["message"] and "FORWARDED_ALLOW_IPS" in found["fix"]
 
 
+def test_a_redirect_uri_of_another_host(healthy, served):
+    """As the environment says, where it would follow the host."""
+    there = "https://other.example.test/oauth/oidc/login/callback"
+    write_tenant(healthy, served({"OPENID_REDIRECT_URI": there}))
+    found = the(healthy, "sign-in", "error")
+    assert "other.example.test" in found["message"]
+    assert f"{ORIGIN}/oauth/oidc/login/callback" in found["fix"]
+    assert "OPENID_REDIRECT_URI" in found["fix"] and "WEBUI_URL" not in found["fix"]
+
+
 def test_a_session_cookie_that_is_not_secure(healthy, served):
     write_tenant(healthy, served({"WEBUI_SESSION_COOKIE_SECURE": "false"}))
     found = the(healthy, "sign-in", "warning")

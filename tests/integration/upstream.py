@@ -32,6 +32,7 @@ from fastapi.responses import (
 NAME = os.environ.get("WEBUI_NAME", "Open WebUI")
 VERSION = os.environ.get("WEBUI_VERSION", "0.11.0")
 SECRET = os.environ.get("WEBUI_SECRET_KEY", "t0p-s3cr3t")
+OPENID_REDIRECT_URI = os.environ.get("OPENID_REDIRECT_URI", "")
 TRUSTED_EMAIL_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_EMAIL_HEADER", "")
 TRUSTED_ROLE_HEADER = os.environ.get("WEBUI_AUTH_TRUSTED_ROLE_HEADER", "")
 CORS_ALLOW_ORIGIN = os.environ.get("CORS_ALLOW_ORIGIN", "*").split(";")
@@ -284,8 +285,9 @@ async def entry():
 
 @app.get("/oauth/{provider}/login")
 async def oauth_login(provider: str, request: Request):
-    """Open WebUI makes the redirect_uri from Host and scheme, as the proxy let them through."""
-    uri = request.url_for("oauth_callback", provider=provider)
+    """Open WebUI makes the redirect_uri from Host and scheme, as the proxy let them through, where
+    its environment has none."""
+    uri = OPENID_REDIRECT_URI or request.url_for("oauth_callback", provider=provider)
     location = f"https://id.example.com/authorize?client_id={provider}&redirect_uri={uri}"
     answer = RedirectResponse(location, status_code=302)
     # Starlette's SessionMiddleware, with the state of the sign-in.
