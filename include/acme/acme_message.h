@@ -2,7 +2,7 @@
  * which signs and sends. */
 #pragma once
 
-#include "crypto/bytes.h"
+#include "core/bytes.h"
 
 struct crypto_key;
 

@@ -1,7 +1,7 @@
 /* ACME's signed requests: JWS in flattened JSON (RFC 8555 6.2, RFC 7515). */
 #pragma once
 
-#include "crypto/bytes.h"
+#include "core/bytes.h"
 
 struct crypto_key;
 struct json;

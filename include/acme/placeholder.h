@@ -2,7 +2,7 @@
  * it is not to refuse the connection. */
 #pragma once
 
-#include "acme/file.h"
+#include "core/file.h"
 
 /* Sees to it that there is one at `path`, key and all, and that it lasts: a file that is not there,
  * that HAProxy could not load, or that is ours and near its end, is replaced. Anybody else's stays.

@@ -1,7 +1,7 @@
 /* Base64url without padding (RFC 4648 section 5, RFC 7515 section 2). */
 #pragma once
 
-#include "crypto/bytes.h"
+#include "core/bytes.h"
 
 /* How many characters `SIZE` bytes become. */
 #define BASE64URL_LENGTH(SIZE) (((SIZE)*4 + 2) / 3)

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "crypto/bytes.h"
+#include "core/bytes.h"
 
 struct json;
 

@@ -5,6 +5,7 @@
 #include "store_ours.h"
 
 #include "acme/file.h"
+#include "core/file.h"
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/memory.h"

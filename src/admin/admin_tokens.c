@@ -1,7 +1,7 @@
 /* Tokens in their file: see admin/admin_tokens.h. */
 #include "admin/admin_tokens.h"
 
-#include "acme/file.h"
+#include "core/file.h"
 #include "core/file_path.h"
 #include "core/hex.h"
 #include "core/memory.h"

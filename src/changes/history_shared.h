@@ -2,6 +2,7 @@
 #pragma once
 
 #include "acme/file.h"
+#include "core/file.h"
 #include "changes/history.h"
 
 struct history {

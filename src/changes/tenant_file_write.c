@@ -1,7 +1,7 @@
 /* Writing files of tenants: see tenant_edit.h. */
 #include "tenant_edit.h"
 
-#include "acme/file.h"
+#include "core/file.h"
 #include "core/file_path.h"
 #include "core/memory.h"
 #include "core/mount_point.h"

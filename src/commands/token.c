@@ -5,6 +5,7 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "core/file.h"
 #include "core/clock.h"
 #include "core/file_path.h"
 #include "core/memory.h"

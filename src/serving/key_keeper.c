@@ -3,6 +3,7 @@
 
 #include "acme/file.h"
 #include "acme/http_client.h"
+#include "core/file.h"
 #include "core/clock.h"
 #include "core/file_stamp.h"
 #include "core/hash.h"

@@ -2,6 +2,7 @@
 #include "import.h"
 
 #include "acme/file.h"
+#include "core/file.h"
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/log.h"

@@ -2,6 +2,7 @@
 #include "sources/owner_keeper.h"
 
 #include "acme/file.h"
+#include "core/file.h"
 #include "conf/owners.h"
 #include "core/file_path.h"
 #include "core/log.h"

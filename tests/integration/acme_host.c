@@ -7,7 +7,7 @@
  * HOST...", "unwant NAME", "status". Writes one JSON object a line to stdout. Ends with stdin.
  */
 #include "acme/acme_worker.h"
-#include "acme/file.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "net/main_loop.h"

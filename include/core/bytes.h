@@ -1,5 +1,5 @@
-/* Bytes that somebody owns: keys, PEM, bodies of requests and answers. They are wiped when they are
- * freed, whatever they are, so that no caller has to know which ones are secret. */
+/* Bytes on the heap with an owner: keys, PEM, bodies of requests and answers. They are always wiped
+ * when they are freed, so that no caller has to know which ones are secret. */
 #pragma once
 
 #include "core/error.h"

@@ -1,5 +1,5 @@
-/* Bytes that somebody owns: see crypto/bytes.h. */
-#include "crypto/bytes.h"
+/* Bytes that somebody owns: see core/bytes.h. */
+#include "core/bytes.h"
 
 #include "core/memory.h"
 

@@ -1,5 +1,5 @@
-/* Files that are whole or not there: see acme/file.h. */
-#include "acme/file.h"
+/* Files that are whole or not there: see core/file.h. */
+#include "core/file.h"
 
 #include "core/fd.h"
 #include "core/memory.h"
@@ -148,13 +148,13 @@ enum error file_read(const struct folder *folder, const char *name, size_t limit
 {
     struct stat facts;
     enum error error;
+    bytes_free(content);
     /* O_NONBLOCK: a FIFO in the way must not hang us. */
     int fd = openat(folder->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)
         return error_set(why, ERROR_NOT_FOUND, "%s/%s is not there", folder->path, name);
     if (fd < 0)
         return error_set_errno(why, "cannot open %s/%s", folder->path, name);
-    bytes_free(content);
     if (fstat(fd, &facts) < 0 || !S_ISREG(facts.st_mode)) {
         error = error_set(why, ERROR_INVALID, "%s/%s is not a file", folder->path, name);
     } else {

@@ -1,25 +1,27 @@
-/* Files that are whole or not there: temp, sync, rename, sync of the folder. */
+/* Files that are whole or not there: written under a temporary name, synced, renamed, and their
+ * folder synced. */
 #pragma once
 
-#include "crypto/bytes.h"
+#include "core/bytes.h"
 
 struct file_mode {
     unsigned mode; /* permission bits */
     int owner;     /* -1: ourselves */
     int group;     /* -1: our own */
-    /* Not synced: memory that may be lost when the power fails, and costs little then. It is still
-     * whole or not there when a process is killed. */
+    /* Not synced, for what may be lost in a power failure. When only the process is killed, the
+     * file is still whole or not there. */
     bool lazy;
 };
 
-/* An open folder. Files in it are named by the folder's descriptor, so that a folder which is moved
- * or replaced meanwhile cannot mislead. */
+/* An open folder. Its files are opened relative to the descriptor, so that nothing is confused when
+ * the folder is moved or replaced meanwhile. */
 struct folder {
     int fd;
     char *path;
 };
 
-/* Makes the folder, and those above it, when missing. */
+/* Makes the folder with `mode`, and those above it with 0755, when they are missing. On failure
+ * there is nothing to close, and folder_close() is harmless. */
 MUST_CHECK enum error folder_open(struct folder *folder, const char *path, unsigned mode,
                                   struct error_text *why);
 void folder_close(struct folder *folder);
@@ -28,14 +30,15 @@ void folder_close(struct folder *folder);
 MUST_CHECK enum error file_replace(const struct folder *folder, const struct folder *staging,
                                    const char *name, struct slice content,
                                    const struct file_mode *mode, struct error_text *why);
-/* Reads a whole regular file of at most `limit` bytes. ERROR_NOT_FOUND when it is not there. */
+/* Reads a whole regular file of at most `limit` bytes in place of what `content` held, which is
+ * empty on failure. ERROR_NOT_FOUND: there is no such file. */
 MUST_CHECK enum error file_read(const struct folder *folder, const char *name, size_t limit,
                                 struct bytes *content, struct error_text *why);
 /* Moves within a file system, over what is there, and syncs both folders. */
 MUST_CHECK enum error file_move(const struct folder *from, const char *name,
                                 const struct folder *to, const char *new_name,
                                 struct error_text *why);
-/* Not there is fine. Not synced: what comes back after a power failure is removed again. */
+/* A missing file is fine. Not synced: after a power failure it may be back. */
 MUST_CHECK enum error file_remove(const struct folder *folder, const char *name,
                                   struct error_text *why);
 
