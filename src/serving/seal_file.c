@@ -1,6 +1,8 @@
 /* Keys of cookies on disk: see seal_file.h. */
 #include "serving/seal_file.h"
 
+#include "core/file.h"
+#include "core/file_path.h"
 #include "core/hex.h"
 #include "core/memory.h"
 
@@ -90,9 +92,9 @@ static enum error read_ring(const char *path, struct key_ring *ring, struct erro
     return error;
 }
 
-/* Aside, synced, renamed: nobody reads half a key. */
 static enum error write_ring(const char *path, const struct key_ring *ring, struct error_text *why)
 {
+    static const struct file_mode MODE = {.mode = 0600, .owner = -1, .group = -1};
     char text[FILE_MAX_BYTES + 1];
     size_t size = 0;
     for (unsigned i = 0; i < ring->keys.count; i++) {
@@ -102,18 +104,15 @@ static enum error write_ring(const char *path, const struct key_ring *ring, stru
         size += 2 * (size_t)CRYPTO_SEAL_KEY_BYTES;
         text[size++] = '\n';
     }
-    char *aside = memory_format("%s.new", path);
-    enum error error = ERROR_OK;
-    unlink(aside); /* what an earlier try has left */
-    int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, text, size) != (ssize_t)size || fsync(fd) != 0)
-        error = error_set_errno(why, "cannot write %s", aside);
-    if (fd >= 0)
-        close(fd);
-    if (error == ERROR_OK && rename(aside, path) != 0)
-        error = error_set_errno(why, "cannot rename %s", aside);
+    struct folder folder;
+    char *folder_path = memory_copy_text(file_path_folder(path));
+    enum error error = folder_open(&folder, folder_path, 0700, why);
+    if (error == ERROR_OK)
+        error = file_replace(&folder, &folder, file_path_name(path), slice_from(text, size), &MODE,
+                             why);
+    folder_close(&folder);
     memory_wipe(text, sizeof(text));
-    free(aside);
+    free(folder_path);
     return error;
 }
 

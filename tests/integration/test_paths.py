@@ -322,7 +322,7 @@ def test_a_key_that_cannot_be_written_leaves_the_one_before(new_stack, upstreams
     old = f"{int(time.time()) - 31 * 86400} {'44' * 32}\n"
     key_file.write_text(old)
     key_file.chmod(0o600)
-    (stack.directory / "cookie.key.new").mkdir()  # in the way of the new one
+    (stack.directory / ".cookie.key.new").mkdir()  # in the way of the new one
     stack.write_tenants(tenants(upstreams))
     stack.start()
     wait_until(lambda: "no_cookie_key" in stack.agents[0].log(), "told", 30)
@@ -351,7 +351,7 @@ def test_keys_that_cannot_be_read_for_a_while_stay_in_use(new_stack, upstreams):
 
 def test_a_slow_disk_keeps_nobody_waiting_for_a_new_key(new_stack, upstreams):
     stack = new_stack()
-    clock, disk = Clock(stack), SlowDisk(stack, "/cookie.key.new")
+    clock, disk = Clock(stack), SlowDisk(stack, "/.cookie.key.new")
     key_file = stack.directory / "cookie.key"
     stack.config["cookie_key_file"] = str(key_file)
     key_file.write_text(f"{int(time.time()) - 29 * 86400} {'55' * 32}\n")
@@ -361,7 +361,7 @@ def test_a_slow_disk_keeps_nobody_waiting_for_a_new_key(new_stack, upstreams):
     stack.start()
     _, cookie = enter(stack, "shared.test", "/owui/")
     clock.go_on(120, wall_s=2 * 86400)
-    wait_until((stack.directory / "cookie.key.new").exists, "a new key is being written", 30)
+    wait_until((stack.directory / ".cookie.key.new").exists, "a new key is being written", 30)
     late = {"hosts": ["late.test"], "upstream": upstreams["alpha"].url, "https": "off"}
     stack.write_tenants({**first, "late": late})
     wait_until(lambda: request(stack.http_port, "/", "late.test").status == 200, "live", 30)

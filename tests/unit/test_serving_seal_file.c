@@ -26,7 +26,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    static const char *const ENDINGS[] = {"", ".lock", ".new"};
+    static const char *const ENDINGS[] = {"", ".lock"};
     for (size_t i = 0; i < COUNT_OF(ENDINGS); i++) {
         char *name = memory_format("%s%s", path, ENDINGS[i]);
         unlink(name);
@@ -178,7 +178,7 @@ Test(seal_file, nobody_waits_for_who_has_the_lock)
 Test(seal_file, a_key_that_cannot_be_kept_is_not_used)
 {
     struct seal_keys first = renew(NOW_S, ERROR_OK);
-    char *aside = memory_format("%s.new", path);
+    char *aside = memory_format("%s/.keys.new", root);
     cr_assert(mkdir(aside, 0700) == 0);
     struct seal_keys keys = renew(NOW_S + LIFE_S, ERROR_SYSTEM);
     cr_expect(keys.count == 1 && same_key(&first, 0, &keys, 0));
