@@ -11,8 +11,7 @@
 #pragma once
 
 #include "admin/admin_server.h"
-
-#include <stdio.h>
+#include "core/text_stream.h"
 
 enum metrics_kind {
     METRICS_COUNTER, /* named without "_total", which is added */
@@ -37,9 +36,7 @@ struct metrics_label {
 
 /* The caller's storage, between begin and end. */
 struct metrics_text {
-    FILE *out;
-    char *text;
-    size_t size;
+    struct text_stream stream;
     bool is_open_metrics;
     enum metrics_kind kind;
     const char *name; /* of the family; outlives it */

@@ -1,8 +1,6 @@
 /* Metrics as text: see admin/metrics_text.h. */
 #include "admin/metrics_text.h"
 
-#include "core/memory.h"
-
 #include <stdlib.h>
 
 #define OPEN_METRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -61,14 +59,12 @@ void metrics_begin(struct metrics_text *text, const struct admin_request *reques
                    struct admin_answer *answer)
 {
     *text = (struct metrics_text){.is_open_metrics = metrics_prefers_open(request->accept)};
-    text->out = open_memstream(&text->text, &text->size);
-    if (text->out == NULL)
-        abort(); /* as all that is built here: see core/memory.h */
+    text_stream_open(&text->stream);
     struct slice before = slice_of(answer->text);
     if (slice_ends_with(before, SLICE(END)))
         before.size -= SLICE(END).size;
     if (before.size > 0)
-        fwrite(before.data, 1, before.size, text->out);
+        fwrite(before.data, 1, before.size, text->stream.out);
     free(answer->text);
     answer->text = NULL;
 }
@@ -76,10 +72,8 @@ void metrics_begin(struct metrics_text *text, const struct admin_request *reques
 void metrics_end(struct metrics_text *text, struct admin_answer *answer)
 {
     if (text->is_open_metrics)
-        fputs(END, text->out);
-    if (fclose(text->out) != 0)
-        abort();
-    answer->text = text->text;
+        fputs(END, text->stream.out);
+    answer->text = text_stream_close(&text->stream);
     answer->content_type = text->is_open_metrics ? OPEN_METRICS_TYPE : PROMETHEUS_TYPE;
 }
 
@@ -110,32 +104,32 @@ void metrics_family(struct metrics_text *text, enum metrics_kind kind, const cha
     const char *suffix = text->is_open_metrics ? "" : SUFFIX[kind];
     text->kind = kind;
     text->name = name;
-    fprintf(text->out, "# HELP %s%s ", name, suffix);
-    put_escaped(text->out, slice_of(help), text->is_open_metrics);
-    fprintf(text->out, "\n# TYPE %s%s %s\n", name, suffix, type);
+    fprintf(text->stream.out, "# HELP %s%s ", name, suffix);
+    put_escaped(text->stream.out, slice_of(help), text->is_open_metrics);
+    fprintf(text->stream.out, "\n# TYPE %s%s %s\n", name, suffix, type);
 }
 
 static void put_name(struct metrics_text *text, const char *suffix,
                      const struct metrics_label *labels)
 {
-    fprintf(text->out, "%s%s", text->name, suffix);
+    fprintf(text->stream.out, "%s%s", text->name, suffix);
     if (labels == NULL || labels[0].name == NULL) {
-        fputc(' ', text->out);
+        fputc(' ', text->stream.out);
         return;
     }
     for (size_t i = 0; labels[i].name != NULL; i++) {
-        fprintf(text->out, "%c%s=\"", i == 0 ? '{' : ',', labels[i].name);
-        put_escaped(text->out, labels[i].value, true);
-        fputc('"', text->out);
+        fprintf(text->stream.out, "%c%s=\"", i == 0 ? '{' : ',', labels[i].name);
+        put_escaped(text->stream.out, labels[i].value, true);
+        fputc('"', text->stream.out);
     }
-    fputs("} ", text->out);
+    fputs("} ", text->stream.out);
 }
 
 void metrics_count(struct metrics_text *text, uint64_t value, const struct metrics_label *labels)
 {
     assert(text->kind == METRICS_COUNTER);
     put_name(text, "_total", labels);
-    fprintf(text->out, "%llu\n", (unsigned long long)value);
+    fprintf(text->stream.out, "%llu\n", (unsigned long long)value);
 }
 
 /* The shortest text that is read back as the same number, as far as 15 digits tell. */
@@ -152,14 +146,14 @@ void metrics_value(struct metrics_text *text, double value, const struct metrics
 {
     assert(text->kind != METRICS_INFO);
     put_name(text, text->kind == METRICS_COUNTER ? "_total" : "", labels);
-    put_number(text->out, value);
+    put_number(text->stream.out, value);
 }
 
 void metrics_info(struct metrics_text *text, const struct metrics_label *labels)
 {
     assert(text->kind == METRICS_INFO);
     put_name(text, "_info", labels);
-    fputs("1\n", text->out);
+    fputs("1\n", text->stream.out);
 }
 
 void metrics_histogram(struct metrics_text *text, const struct metrics_histogram *histogram)
@@ -174,10 +168,10 @@ void metrics_histogram(struct metrics_text *text, const struct metrics_histogram
             strcat(bound, ".0"); /* OpenMetrics wants it so */
         sum += histogram->buckets[i];
         put_name(text, "_bucket", METRICS_LABELS({"le", slice_of(bound)}));
-        fprintf(text->out, "%llu\n", (unsigned long long)sum);
+        fprintf(text->stream.out, "%llu\n", (unsigned long long)sum);
     }
     put_name(text, "_sum", NULL);
-    put_number(text->out, histogram->sum_s);
+    put_number(text->stream.out, histogram->sum_s);
     put_name(text, "_count", NULL);
-    fprintf(text->out, "%llu\n", (unsigned long long)sum);
+    fprintf(text->stream.out, "%llu\n", (unsigned long long)sum);
 }

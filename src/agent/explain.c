@@ -6,6 +6,7 @@
 #include "agent/fallback.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "core/text_stream.h"
 #include "explain_outage.h"
 #include "limits.h"
 #include "route/label_map.h"
@@ -814,11 +815,9 @@ static void print_headers(FILE *out, const struct json *headers)
 
 char *explanation_text(const struct explanation *explanation)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        abort(); /* out of memory */
+    struct text_stream text;
+    text_stream_open(&text);
+    FILE *out = text.out;
     struct json *root = explanation_json(explanation);
     print_decision(out, root);
     print_request(out, root);
@@ -827,7 +826,5 @@ char *explanation_text(const struct explanation *explanation)
     print_headers(out, json_get(root, "headers"));
     print_members(out, "variables (txn.owui.)", " = ", json_get(root, "variables"));
     json_free(root);
-    if (fclose(out) != 0)
-        abort(); /* out of memory */
-    return text;
+    return text_stream_close(&text);
 }

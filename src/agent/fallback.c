@@ -2,6 +2,7 @@
 #include "agent/fallback.h"
 
 #include "core/memory.h"
+#include "core/text_stream.h"
 #include "limits.h"
 #include "route/label.h"
 #include "route/replica.h"
@@ -175,19 +176,15 @@ static void put_limits(const struct tenant *tenant, FILE *out)
 /* `shown` is whose requests they are: an instance's are its parent's. */
 static char *make_value(const struct tenant *tenant, const struct tenant *shown)
 {
-    char *value = NULL;
-    size_t size;
-    FILE *out = open_memstream(&value, &size);
-    if (out == NULL)
-        abort();
+    struct text_stream value;
+    text_stream_open(&value);
+    FILE *out = value.out;
     fputs(shown->name, out);
     put_upstream(tenant, out);
     fprintf(out, "/%c", shown->https_redirect ? 's' : 'p');
     put_stripped(shown, out);
     put_limits(shown, out);
-    if (fclose(out) != 0)
-        abort();
-    return value;
+    return text_stream_close(&value);
 }
 
 /* -- Entries ---------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "conf/diagnostics.h"
 
 #include "core/memory.h"
+#include "core/text_stream.h"
 #include "json/json.h"
 
 #include <errno.h>
@@ -231,11 +232,9 @@ static bool put_source(FILE *out, const struct diagnostic *diagnostic)
 
 char *diagnostic_print(const struct diagnostic *diagnostic)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        abort();
+    struct text_stream text;
+    text_stream_open(&text);
+    FILE *out = text.out;
     if (diagnostic->place.file != NULL) {
         put_visible(out, slice_of(diagnostic->place.file), "");
         if (diagnostic->place.line > 0)
@@ -252,9 +251,7 @@ char *diagnostic_print(const struct diagnostic *diagnostic)
     bool hint_put = diagnostic->source != NULL && put_source(out, diagnostic);
     if (!hint_put)
         put_hint_lines(out, slice_of(diagnostic->hint));
-    if (fclose(out) != 0)
-        abort();
-    return text;
+    return text_stream_close(&text);
 }
 
 struct json *diagnostic_json(const struct diagnostic *diagnostic)

@@ -3,6 +3,7 @@
 
 #include "core/hash.h"
 #include "core/memory.h"
+#include "core/text_stream.h"
 #include "file.h"
 #include "room.h"
 
@@ -401,15 +402,10 @@ static void put_name(const struct node *node, FILE *out)
 
 char *node_name(const struct node *node)
 {
-    char *name = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&name, &size);
-    if (out == NULL)
-        abort();
-    put_name(node, out);
-    if (fclose(out) != 0)
-        abort();
-    return name;
+    struct text_stream name;
+    text_stream_open(&name);
+    put_name(node, name.out);
+    return text_stream_close(&name);
 }
 
 /* -- Content -- */

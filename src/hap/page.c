@@ -13,29 +13,25 @@ void page_open(struct page *page, const struct hap_config *config, enum hap_vers
                struct slice previous)
 {
     *page = (struct page){.config = config, .version = version, .previous = previous};
-    page->out = open_memstream(&page->text, &page->size);
-    if (page->out == NULL)
-        abort();
+    text_stream_open(&page->stream);
 }
 
 char *page_close(struct page *page)
 {
-    if (fclose(page->out) != 0)
-        abort();
-    return page->text;
+    return text_stream_close(&page->stream);
 }
 
 void put(const struct page *page, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(page->out, format, arguments);
+    vfprintf(page->stream.out, format, arguments);
     va_end(arguments);
 }
 
 void put_text(const struct page *page, const char *text)
 {
-    fputs(text, page->out);
+    fputs(text, page->stream.out);
 }
 
 void put_since(const struct page *page, enum hap_version least, const char *least_text,

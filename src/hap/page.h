@@ -2,17 +2,14 @@
  * file write it with. */
 #pragma once
 
+#include "core/text_stream.h"
 #include "hap/config.h"
 
-#include <stdio.h>
-
 struct page {
-    FILE *out;
     const struct hap_config *config;
     enum hap_version version;
     struct slice previous; /* an older text, whose own lines are kept */
-    char *text;            /* for page_close() */
-    size_t size;
+    struct text_stream stream;
 };
 
 /* The page stays where it is until it is closed. These end the program when memory runs out, as

@@ -2,6 +2,7 @@
 #include "hap/runtime_map.h"
 
 #include "core/memory.h"
+#include "core/text_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,15 +39,13 @@ bool runtime_map_equal(const struct runtime_map *a, const struct runtime_map *b)
 
 char *runtime_map_text(const struct runtime_map *map, const char *comment, size_t *size)
 {
-    char *text = NULL;
-    FILE *out = open_memstream(&text, size);
-    if (out == NULL)
-        abort();
-    fprintf(out, "# %s\n", comment);
+    struct text_stream stream;
+    text_stream_open(&stream);
+    fprintf(stream.out, "# %s\n", comment);
     for (size_t i = 0; i < map->count; i++)
-        fprintf(out, "%s %s\n", map->entries[i].key, map->entries[i].value);
-    if (fclose(out) != 0)
-        abort();
+        fprintf(stream.out, "%s %s\n", map->entries[i].key, map->entries[i].value);
+    char *text = text_stream_close(&stream);
+    *size = stream.size;
     return text;
 }
 

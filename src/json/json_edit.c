@@ -1,7 +1,7 @@
 /* Changes of one member in a text: see json/json_edit.h. */
 #include "json/json_edit.h"
 
-#include "core/memory.h"
+#include "core/text_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,38 +9,16 @@
 /* What is longer in one line is put on lines of its own, where the others are. */
 enum { LINE_MAX_CHARACTERS = 72 };
 
-/* A text that grows. */
-struct out {
-    FILE *stream;
-    char *text;
-    size_t size;
-};
-
-static void out_open(struct out *out)
+static void put(struct text_stream *out, struct slice text)
 {
-    *out = (struct out){0};
-    out->stream = open_memstream(&out->text, &out->size);
-    if (out->stream == NULL)
-        abort(); /* out of memory */
-}
-
-static void put(struct out *out, struct slice text)
-{
-    if (text.size > 0 && fwrite(text.data, 1, text.size, out->stream) != text.size)
-        abort(); /* out of memory */
-}
-
-static char *out_close(struct out *out)
-{
-    if (fclose(out->stream) != 0)
-        abort(); /* out of memory */
-    return out->text;
+    if (text.size > 0)
+        fwrite(text.data, 1, text.size, out->out);
 }
 
 char *json_edit_pointer(struct slice pointer, struct slice key)
 {
-    struct out out;
-    out_open(&out);
+    struct text_stream out;
+    text_stream_open(&out);
     put(&out, pointer);
     put(&out, SLICE("/"));
     for (size_t i = 0; i < key.size; i++) {
@@ -51,7 +29,7 @@ char *json_edit_pointer(struct slice pointer, struct slice key)
         else
             put(&out, slice_from(key.data + i, 1));
     }
-    return out_close(&out);
+    return text_stream_close(&out);
 }
 
 /* The members of an object, as far as an edit has to know them. */
@@ -123,7 +101,8 @@ static struct slice indent_of(struct slice text, size_t offset)
 }
 
 /* In one line where it is short or there is no other, else in lines that begin with `indent`. */
-static void put_value(struct out *out, const struct json *value, bool one_line, struct slice indent)
+static void put_value(struct text_stream *out, const struct json *value, bool one_line,
+                      struct slice indent)
 {
     char *line = json_print(value, JSON_STYLE_LINE);
     if (one_line || strlen(line) <= LINE_MAX_CHARACTERS) {
@@ -146,7 +125,7 @@ static void put_value(struct out *out, const struct json *value, bool one_line, 
     free(lines);
 }
 
-static void put_key(struct out *out, struct slice key)
+static void put_key(struct text_stream *out, struct slice key)
 {
     struct json *array = json_new_array();
     json_append_text(array, key);
@@ -159,7 +138,7 @@ static void put_key(struct out *out, struct slice key)
 
 /* -- Edits ------------------------------------------------------------------------------------- */
 
-static void replace(struct out *out, struct slice text, const struct members *members,
+static void replace(struct text_stream *out, struct slice text, const struct members *members,
                     const struct json *value)
 {
     struct slice old = slice_from(text.data + members->value.offset, members->value.size);
@@ -172,8 +151,8 @@ static void replace(struct out *out, struct slice text, const struct members *me
 }
 
 /* What is between the object's bracket and its first key separates the others too. */
-static void add(struct out *out, struct slice text, const struct members *members, struct slice key,
-                const struct json *value)
+static void add(struct text_stream *out, struct slice text, const struct members *members,
+                struct slice key, const struct json *value)
 {
     size_t inside = members->object.offset + 1;
     bool is_first = members->count == 0;
@@ -196,21 +175,21 @@ char *json_edit_set(struct slice text, struct slice pointer, struct slice key,
                     const struct json *value)
 {
     struct members members;
-    struct out out;
+    struct text_stream out;
     if (!find_members(text, pointer, key, &members))
         return NULL;
-    out_open(&out);
+    text_stream_open(&out);
     if (members.found)
         replace(&out, text, &members, value);
     else
         add(&out, text, &members, key, value);
-    return out_close(&out);
+    return text_stream_close(&out);
 }
 
 char *json_edit_remove(struct slice text, struct slice pointer, struct slice key)
 {
     struct members members;
-    struct out out;
+    struct text_stream out;
     if (!find_members(text, pointer, key, &members) || !members.found)
         return NULL;
     size_t from = members.key.offset;
@@ -221,8 +200,8 @@ char *json_edit_remove(struct slice text, struct slice pointer, struct slice key
         from = members.object.offset + 1;
     else
         from = members.before_end;
-    out_open(&out);
+    text_stream_open(&out);
     put(&out, slice_head(text, from));
     put(&out, slice_skip(text, to));
-    return out_close(&out);
+    return text_stream_close(&out);
 }

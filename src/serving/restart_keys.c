@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/text_stream.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -184,15 +185,11 @@ static const struct key {
 
 static uint64_t hash_key(const struct key *key, const struct configuration *configuration)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        abort();
-    key->put(out, configuration);
-    if (fclose(out) != 0)
-        abort();
-    uint64_t hash = hash_content(slice_from(text, size), 0);
+    struct text_stream stream;
+    text_stream_open(&stream);
+    key->put(stream.out, configuration);
+    char *text = text_stream_close(&stream);
+    uint64_t hash = hash_content(slice_from(text, stream.size), 0);
     free(text);
     return hash;
 }

@@ -389,7 +389,7 @@ static struct replica_health *attach(struct health *health, const struct tenant 
     } else {
         server = server_new(health, tenant, upstream, slow_start_ms, wanted.key, url);
         if (tsearch(server, &health->tree, compare_servers) == NULL)
-            abort(); /* out of memory */
+            memory_give_up(sizeof(*server));
     }
     return replica_health_ref(server->word);
 }

@@ -203,7 +203,7 @@ bool instances_want(struct instances *instances, const struct label_request *req
         return changed;
     }
     if (tsearch(entry, &instances->tree, compare_entries) == NULL)
-        abort(); /* out of memory */
+        memory_give_up(sizeof(*entry));
     entry->next = instances->entries;
     instances->entries = entry;
     return changed;

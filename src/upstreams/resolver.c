@@ -216,7 +216,7 @@ static struct name *name_new(struct resolver *resolver, const char *text)
     resolver->names = name;
     resolver->pending++;
     if (tsearch(name, &resolver->tree, compare_names) == NULL)
-        abort(); /* out of memory */
+        memory_give_up(sizeof(*name));
     return name;
 }
 
