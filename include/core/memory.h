@@ -15,6 +15,7 @@ void *memory_new_pages(size_t size) __attribute__((malloc, returns_nonnull));
 void memory_free_pages(void *pages, size_t size); /* NULL is fine */
 void *memory_resize(void *block, size_t count, size_t size) __attribute__((returns_nonnull));
 char *memory_copy_text(struct slice text) __attribute__((malloc, returns_nonnull)); /* adds a NUL */
+char *memory_copy_optional(const char *text); /* NULL for NULL */
 /* Each of them, and the list; NULL is fine where `count` is 0. */
 void memory_free_texts(char **texts, size_t count);
 /* printf into a new block that the caller frees. */

@@ -385,7 +385,7 @@ void node_report_unreadable(const struct node *node, const char *hint, enum erro
                             const struct error_text *why)
 {
     struct diagnostic diagnostic = diagnostic_of_unreadable(error, why);
-    diagnostic.hint = hint != NULL ? memory_copy_text(slice_of(hint)) : NULL;
+    diagnostic.hint = memory_copy_optional(hint);
     report_of_node(node, JSON_PART_VALUE, &diagnostic);
 }
 

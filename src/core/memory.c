@@ -61,6 +61,11 @@ char *memory_copy_text(struct slice text)
     return copy;
 }
 
+char *memory_copy_optional(const char *text)
+{
+    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
+}
+
 char *memory_format_list(const char *format, va_list arguments)
 {
     char *text = NULL;

@@ -150,11 +150,6 @@ void doctor_look(struct doctor *doctor, const struct http_look *look, http_probe
 
 /* -- Findings ---------------------------------------------------------------------------------- */
 
-static char *copy(const char *text)
-{
-    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
-}
-
 void doctor_find(struct doctor *doctor, enum doctor_severity severity, enum doctor_check check,
                  const char *tenant, const char *about, char *fix, const char *format, ...)
 {
@@ -165,8 +160,8 @@ void doctor_find(struct doctor *doctor, enum doctor_severity severity, enum doct
     doctor->findings[doctor->finding_count++] = (struct finding){
         .severity = severity,
         .check = check,
-        .tenant = copy(tenant),
-        .about = copy(about),
+        .tenant = memory_copy_optional(tenant),
+        .about = memory_copy_optional(about),
         .message = memory_format_list(format, arguments),
         .fix = fix,
     };

@@ -553,8 +553,8 @@ static void add_path(struct reading *reading, struct tutorial_tenant *tenant, co
     if (is_full(reading, tenant->path_count))
         return;
     tenant->paths = memory_resize(tenant->paths, tenant->path_count + 1, sizeof(*tenant->paths));
-    tenant->paths[tenant->path_count++] = (struct tutorial_path){
-        host != NULL ? memory_copy_text(slice_of(host)) : NULL, memory_copy_text(prefix)};
+    tenant->paths[tenant->path_count++] =
+        (struct tutorial_path){memory_copy_optional(host), memory_copy_text(prefix)};
 }
 
 /* The criteria of one term: an ACL's lines, or what stands in braces. */

@@ -43,11 +43,6 @@ uint32_t maintenance_retry_after_s(const struct maintenance *maintenance, int64_
     return left_s < RETRY_AFTER_MAX_S ? (uint32_t)left_s : RETRY_AFTER_MAX_S;
 }
 
-static char *copy_text(const char *text)
-{
-    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
-}
-
 struct maintenance *maintenance_copy(const struct maintenance *maintenance)
 {
     if (maintenance == NULL)
@@ -59,7 +54,7 @@ struct maintenance *maintenance_copy(const struct maintenance *maintenance)
         copy->allow = memory_resize(NULL, maintenance->allow_count, sizeof(*copy->allow));
         memcpy(copy->allow, maintenance->allow, maintenance->allow_count * sizeof(*copy->allow));
     }
-    copy->page = copy_text(maintenance->page);
+    copy->page = memory_copy_optional(maintenance->page);
     return copy;
 }
 
@@ -77,7 +72,7 @@ struct suspension *suspension_copy(const struct suspension *suspension)
     if (suspension == NULL)
         return NULL;
     struct suspension *copy = memory_new(sizeof(*copy));
-    *copy = (struct suspension){suspension->status, copy_text(suspension->page)};
+    *copy = (struct suspension){suspension->status, memory_copy_optional(suspension->page)};
     return copy;
 }
 

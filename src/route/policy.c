@@ -39,17 +39,12 @@ static void copy_networks(const struct networks *networks, struct networks *copy
     memcpy(copy->items, networks->items, size);
 }
 
-static char *copy_text(const char *text)
-{
-    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
-}
-
 static void copy_rule(const struct policy_rule *rule, struct policy_rule *copy)
 {
     *copy = *rule;
     policy_rule_set_path(copy, slice_from(rule->path, rule->path_size));
-    copy->tenant = copy_text(rule->tenant);
-    copy->pool = copy_text(rule->pool);
+    copy->tenant = memory_copy_optional(rule->tenant);
+    copy->pool = memory_copy_optional(rule->pool);
     copy->hours = hours_copy(rule->hours);
     copy->not_hours = hours_copy(rule->not_hours);
     copy_networks(&rule->ip, &copy->ip);

@@ -44,11 +44,6 @@ bool tenant_name_valid(struct slice name)
     return true;
 }
 
-static char *copy_text(const char *text)
-{
-    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
-}
-
 /* Room for `count` things, or NULL for none, as an empty list is. */
 static void *new_list(size_t count, size_t size)
 {
@@ -58,18 +53,18 @@ static void *new_list(size_t count, size_t size)
 static void copy_path(const struct path_rule *rule, struct path_rule *copy)
 {
     *copy = *rule;
-    copy->host = copy_text(rule->host);
-    copy->prefix = copy_text(rule->prefix);
+    copy->host = memory_copy_optional(rule->host);
+    copy->prefix = memory_copy_optional(rule->prefix);
     copy->only = new_list(rule->only_count, sizeof(*copy->only));
     for (size_t i = 0; i < rule->only_count; i++)
-        copy->only[i] = copy_text(rule->only[i]);
+        copy->only[i] = memory_copy_optional(rule->only[i]);
 }
 
 void upstream_copy(const struct upstream *upstream, struct upstream *copy)
 {
     *copy = *upstream;
-    copy->host = copy_text(upstream->host);
-    copy->server_name = copy_text(upstream->server_name);
+    copy->host = memory_copy_optional(upstream->host);
+    copy->server_name = memory_copy_optional(upstream->server_name);
     template_copy(&upstream->host_template, &copy->host_template);
 }
 
@@ -125,8 +120,8 @@ static struct check_rule *copy_check(const struct check_rule *check)
         return NULL;
     struct check_rule *copy = memory_new(sizeof(*copy));
     *copy = *check;
-    copy->path = copy_text(check->path);
-    copy->fallback = copy_text(check->fallback);
+    copy->path = memory_copy_optional(check->path);
+    copy->fallback = memory_copy_optional(check->fallback);
     return copy;
 }
 
@@ -144,7 +139,7 @@ static void copy_lists(const struct tenant *tenant, struct tenant *copy)
     copy->hosts = new_list(tenant->host_count, sizeof(*copy->hosts));
     for (size_t i = 0; i < tenant->host_count; i++) {
         copy->hosts[i] = tenant->hosts[i];
-        copy->hosts[i].name = copy_text(tenant->hosts[i].name);
+        copy->hosts[i].name = memory_copy_optional(tenant->hosts[i].name);
     }
     copy->paths = new_list(tenant->path_count, sizeof(*copy->paths));
     for (size_t i = 0; i < tenant->path_count; i++)
@@ -187,20 +182,20 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     *copy = *tenant;
     copy->brief = brief;
     brief->count_place = tenant->brief->count_place;
-    copy->name = copy_text(tenant->name);
+    copy->name = memory_copy_optional(tenant->name);
     copy_lists(tenant, copy);
     copy->identity = identity_rule_copy(tenant->identity);
     copy->label = label_pattern_ref(tenant->label);
     copy->labels = label_map_ref(tenant->labels);
     copy->policy = policy_ref(tenant->policy);
-    copy->backend = copy_text(tenant->backend);
-    copy->active_version = copy_text(tenant->active_version);
+    copy->backend = memory_copy_optional(tenant->backend);
+    copy->active_version = memory_copy_optional(tenant->active_version);
     copy->check = copy_check(tenant->check);
     copy->health = replica_health_ref(tenant->health);
     if (tenant->replicas != NULL)
         copy->replicas = replica_set_clone(tenant->replicas);
     upstream_copy(&tenant->upstream, &copy->upstream);
-    copy->hsts = copy_text(tenant->hsts);
+    copy->hsts = memory_copy_optional(tenant->hsts);
     copy->maintenance = maintenance_copy(tenant->maintenance);
     copy->suspended = suspension_copy(tenant->suspended);
     copy->prepared_limits = NULL;

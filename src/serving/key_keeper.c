@@ -1,10 +1,9 @@
 /* The keys of those who issue tokens: see key_keeper.h. */
 #include "serving/key_keeper.h"
 
-#include "acme/file.h"
 #include "acme/http_client.h"
-#include "core/file.h"
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/file_stamp.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -115,7 +114,7 @@ struct jwk_set *key_keeper_read(const struct jwks_settings *settings, const char
 static void set_problem(struct source *source, const char *reason)
 {
     free(source->problem);
-    source->problem = reason != NULL ? memory_copy_text(slice_of(reason)) : NULL;
+    source->problem = memory_copy_optional(reason);
 }
 
 static void log_failure(const struct source *source, const char *reason)
@@ -375,11 +374,6 @@ bool key_keeper_source(const struct key_keeper *keeper, size_t index, struct key
 
 /* -- Life ------------------------------------------------------------------------------------- */
 
-static char *copy_text(const char *text)
-{
-    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
-}
-
 static void free_settings(struct jwks_settings *settings)
 {
     free(settings->ca_file);
@@ -392,8 +386,8 @@ void key_keeper_configure(struct key_keeper *keeper, const struct jwks_settings 
 {
     free_settings(&keeper->settings);
     keeper->settings = *settings;
-    keeper->settings.ca_file = copy_text(settings->ca_file);
-    keeper->settings.cache_dir = copy_text(settings->cache_dir);
+    keeper->settings.ca_file = memory_copy_optional(settings->ca_file);
+    keeper->settings.cache_dir = memory_copy_optional(settings->cache_dir);
     for (size_t i = 0; i < keeper->count; i++) {
         http_exchange_cancel(keeper->sources[i]->exchange);
         keeper->sources[i]->exchange = NULL;

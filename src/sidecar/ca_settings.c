@@ -5,11 +5,6 @@
 
 #include <stdlib.h>
 
-static char *copy(const char *text)
-{
-    return text != NULL ? memory_copy_text(slice_of(text)) : NULL;
-}
-
 static void drop(const void *ours)
 {
     free((void *)(uintptr_t)ours);
@@ -19,15 +14,15 @@ void ca_settings_copy(struct acme_ca_settings *to, const struct acme_ca_settings
 {
     const char **contacts = memory_new(from->contact_count * sizeof(*contacts));
     for (size_t i = 0; i < from->contact_count; i++)
-        contacts[i] = copy(from->contacts[i]);
+        contacts[i] = memory_copy_optional(from->contacts[i]);
     *to = *from;
-    to->directory_url = copy(from->directory_url);
-    to->ca_file = copy(from->ca_file);
+    to->directory_url = memory_copy_optional(from->directory_url);
+    to->ca_file = memory_copy_optional(from->ca_file);
     to->contacts = contacts;
-    to->external_kid = copy(from->external_kid);
-    to->external_secret = copy(from->external_secret);
-    to->profile = copy(from->profile);
-    to->preferred_chain = copy(from->preferred_chain);
+    to->external_kid = memory_copy_optional(from->external_kid);
+    to->external_secret = memory_copy_optional(from->external_secret);
+    to->profile = memory_copy_optional(from->profile);
+    to->preferred_chain = memory_copy_optional(from->preferred_chain);
 }
 
 void ca_settings_fini(struct acme_ca_settings *settings)

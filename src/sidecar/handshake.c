@@ -66,7 +66,7 @@ static const char *bind_of(const struct handshake *handshake)
 static void set_alarm(struct certificate *certificate, const char *alarm)
 {
     free(certificate->service.alarm);
-    certificate->service.alarm = alarm != NULL ? memory_copy_text(slice_of(alarm)) : NULL;
+    certificate->service.alarm = memory_copy_optional(alarm);
 }
 
 static void roll_back(struct sidecar *sidecar, struct certificate *certificate)

@@ -39,8 +39,7 @@ static void note_result(struct deployment *deployment, const struct deploy_resul
     deployment->changed_s = clock_wall_s();
     deployment->took_us = result->took_us;
     free(deployment->problem);
-    deployment->problem =
-        result->reason != NULL ? memory_copy_text(slice_of(result->reason)) : NULL;
+    deployment->problem = memory_copy_optional(result->reason);
 }
 
 static void log_failure(const struct deploy_result *result)

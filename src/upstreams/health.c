@@ -321,7 +321,7 @@ void health_set_ca_file(struct health *health, const char *ca_file)
     if ((ca_file == NULL) == (health->ca_file == NULL) && slice_equal(before, slice_of(ca_file)))
         return;
     free(health->ca_file);
-    health->ca_file = ca_file != NULL ? memory_copy_text(slice_of(ca_file)) : NULL;
+    health->ca_file = memory_copy_optional(ca_file);
     if (health->client == NULL)
         return;
     for (struct server *server = health->servers; server != NULL; server = server->next) {
@@ -361,8 +361,7 @@ static struct server *server_new(struct health *health, const struct tenant *ten
     upstream_copy(upstream, &server->upstream);
     server->rule = *rule;
     server->rule.path = memory_copy_text(slice_of(rule->path));
-    server->rule.fallback =
-        rule->fallback != NULL ? memory_copy_text(slice_of(rule->fallback)) : NULL;
+    server->rule.fallback = memory_copy_optional(rule->fallback);
     server->slow_start_ms = slow_start_ms;
     server->word = replica_health_new();
     server->changed_ms = clock_mono_ms();
