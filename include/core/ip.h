@@ -18,7 +18,7 @@ struct ip_network {
     uint8_t prefix_bits;
 };
 
-enum { IP_TEXT_SIZE = 46 };
+enum { IP_TEXT_SIZE = 46, IP_PORT_TEXT_SIZE = IP_TEXT_SIZE + 8 };
 
 /* Strict: dotted quad or RFC 4291 text without brackets, zone or port. An IPv4-mapped IPv6 address
  * (::ffff:a.b.c.d) becomes IPv4, so that no list can be dodged by spelling. */
@@ -30,11 +30,14 @@ MUST_CHECK bool ip_port_parse(struct slice text, uint16_t *port);
 MUST_CHECK bool ip_parse_with_port(struct slice text, struct ip *ip, uint16_t *port);
 /* From 4 or 16 raw bytes; maps like ip_parse(). False for another size. */
 MUST_CHECK bool ip_from_bytes(struct slice bytes, struct ip *ip);
-/* Of a socket's address, as getsockname() and the like fill it. False for families other than
- * AF_INET and AF_INET6. */
-MUST_CHECK bool ip_from_socket(const struct sockaddr *address, struct ip *ip);
-/* Writes at most IP_TEXT_SIZE bytes with the NUL and returns `text`. */
+/* Of a socket's address, as getsockname() and the like fill it; `port` may be NULL. False for
+ * families other than AF_INET and AF_INET6. */
+MUST_CHECK bool ip_from_socket(const struct sockaddr *address, struct ip *ip, uint16_t *port);
+/* Both return `text`. For no address they print "-". */
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE]);
+/* As ip_parse_with_port() takes it. */
+const char *ip_print_with_port(const struct ip *ip, uint16_t port,
+                               char text[static IP_PORT_TEXT_SIZE]);
 bool ip_equal(const struct ip *a, const struct ip *b);
 bool ip_is_loopback(const struct ip *ip);
 /* Whether programs of this machine can be reached by IPv6: not where the kernel goes without it,
@@ -49,3 +52,5 @@ bool ip_is_unspecified(const struct ip *ip);
  * Host bits must be zero. */
 MUST_CHECK bool ip_network_parse(struct slice text, struct ip_network *network);
 bool ip_network_contains(const struct ip_network *network, const struct ip *ip);
+/* Whether one of `count` networks contains it. */
+bool ip_networks_contain(const struct ip_network *networks, size_t count, const struct ip *ip);

@@ -349,15 +349,13 @@ static char *upstream_text(const struct decision *decision)
     const struct tenant *tenant = decision->target->tenant;
     const struct upstream *upstream =
         tenant->replicas != NULL ? &decision->replica.replica->upstream : &tenant->upstream;
-    char ip_text[IP_TEXT_SIZE];
+    char address[IP_PORT_TEXT_SIZE];
     struct ip literal;
     if (tenant->backend != NULL)
         return memory_format("backend owui_%s", tenant->backend);
     const char *scheme = upstream->scheme == UPSTREAM_HTTP ? "http" : "https";
-    const char *address = ip_print(&upstream->address, ip_text);
-    bool brackets = upstream->address.family == IP_V6;
-    char *text = memory_format("%s://%s%s%s:%u", scheme, brackets ? "[" : "", address,
-                               brackets ? "]" : "", upstream->port);
+    char *text = memory_format("%s://%s", scheme,
+                               ip_print_with_port(&upstream->address, upstream->port, address));
     if (upstream->host != NULL && !ip_parse(slice_of(upstream->host), &literal)) {
         char *named = memory_format("%s (%s)", text, upstream->host);
         free(text);

@@ -397,16 +397,12 @@ static void put_servers(const struct sources_entry *entry, struct json *object)
         const struct upstream *upstream = tenant_upstream_peek(entry->tenant, i);
         struct json *server = json_new_object();
         char *url = upstream_url(upstream);
-        char ip_text[IP_TEXT_SIZE];
+        char address[IP_PORT_TEXT_SIZE];
         json_put_text(server, "url", slice_of(url));
-        if (upstream->address.family != IP_NONE) {
-            bool is_v6 = upstream->address.family == IP_V6;
-            char *address =
-                memory_format(is_v6 ? "[%s]:%u" : "%s:%u", ip_print(&upstream->address, ip_text),
-                              (unsigned)upstream->port);
-            json_put_text(server, "address", slice_of(address));
-            free(address);
-        }
+        if (upstream->address.family != IP_NONE)
+            json_put_text(
+                server, "address",
+                slice_of(ip_print_with_port(&upstream->address, upstream->port, address)));
         if (upstream->server_name != NULL)
             json_put_text(server, "server_name", slice_of(upstream->server_name));
         json_put_bool(server, "verify", upstream->scheme != UPSTREAM_HTTPS_NO_VERIFY);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,16 +29,20 @@ bool ip_from_bytes(struct slice bytes, struct ip *ip)
     return true;
 }
 
-bool ip_from_socket(const struct sockaddr *address, struct ip *ip)
+bool ip_from_socket(const struct sockaddr *address, struct ip *ip, uint16_t *port)
 {
     struct sockaddr_in four;
     struct sockaddr_in6 six;
+    uint16_t unwanted;
+    port = port != NULL ? port : &unwanted;
     switch (address->sa_family) {
     case AF_INET:
         memcpy(&four, address, sizeof(four));
+        *port = ntohs(four.sin_port);
         return ip_from_bytes(slice_from(&four.sin_addr, 4), ip);
     case AF_INET6:
         memcpy(&six, address, sizeof(six));
+        *port = ntohs(six.sin6_port);
         return ip_from_bytes(slice_from(&six.sin6_addr, 16), ip);
     default: return false;
     }
@@ -99,6 +104,15 @@ const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE])
     int family = ip->family == IP_V4 ? AF_INET : AF_INET6;
     if (ip->family == IP_NONE || inet_ntop(family, ip->bytes, text, IP_TEXT_SIZE) == NULL)
         strcpy(text, "-");
+    return text;
+}
+
+const char *ip_print_with_port(const struct ip *ip, uint16_t port,
+                               char text[static IP_PORT_TEXT_SIZE])
+{
+    char address[IP_TEXT_SIZE];
+    snprintf(text, IP_PORT_TEXT_SIZE, ip->family == IP_V6 ? "[%s]:%u" : "%s:%u",
+             ip_print(ip, address), port);
     return text;
 }
 
@@ -169,6 +183,14 @@ bool ip_network_contains(const struct ip_network *network, const struct ip *ip)
     if (bits <= 64)
         return begin_alike(prefix, ip->bytes, bits);
     return begin_alike(prefix, ip->bytes, 64) && begin_alike(prefix + 8, ip->bytes + 8, bits - 64);
+}
+
+bool ip_networks_contain(const struct ip_network *networks, size_t count, const struct ip *ip)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ip_network_contains(&networks[i], ip))
+            return true;
+    return false;
 }
 
 /* True when nothing beyond the prefix is set. */

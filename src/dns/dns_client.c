@@ -197,7 +197,7 @@ static void on_addresses(void *context, int status, int timeouts, struct ares_ad
     const struct ares_addrinfo_node *node = answers != NULL ? answers->nodes : NULL;
     for (; node != NULL && count < COUNT_OF(items); node = node->ai_next) {
         items[count].ttl_s = node->ai_ttl;
-        count += ip_from_socket(node->ai_addr, &items[count].ip);
+        count += ip_from_socket(node->ai_addr, &items[count].ip, NULL);
     }
     if (status == ARES_SUCCESS && count == 0)
         status = ARES_ENODATA;

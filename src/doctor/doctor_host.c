@@ -92,7 +92,8 @@ static bool is_here(const struct ip *ip)
         return true; /* there is no telling */
     for (const struct ifaddrs *one = all; one != NULL && !here; one = one->ifa_next) {
         struct ip own;
-        here = one->ifa_addr != NULL && ip_from_socket(one->ifa_addr, &own) && ip_equal(&own, ip);
+        here = one->ifa_addr != NULL && ip_from_socket(one->ifa_addr, &own, NULL) &&
+               ip_equal(&own, ip);
     }
     freeifaddrs(all);
     return here || ip_is_loopback(ip);
@@ -455,15 +456,14 @@ static void on_direct_socket(void *context, const struct http_probe_answer *answ
 static bool ask_directly(struct host_look *look)
 {
     const struct upstream *upstream = &look->tenant->upstream;
-    char text[IP_TEXT_SIZE];
+    char text[IP_PORT_TEXT_SIZE];
     if (tenant_upstream_count(look->tenant) != 1 || look->tenant->replicas != NULL ||
         upstream->address.family == IP_NONE)
         return false;
     look->direct_socket = (struct http_probe){
         .host = look->host,
-        .connect_to =
-            doctor_format(look->doctor, upstream->address.family == IP_V6 ? "[%s]:%u" : "%s:%u",
-                          ip_print(&upstream->address, text), upstream->port),
+        .connect_to = doctor_format(look->doctor, "%s",
+                                    ip_print_with_port(&upstream->address, upstream->port, text)),
         .path = SOCKET_PATH,
         .tls = upstream->scheme != UPSTREAM_HTTP,
         .websocket_origin = look->origin,

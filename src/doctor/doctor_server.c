@@ -115,9 +115,9 @@ static void on_ready(void *context, const struct http_probe_answer *answer)
 
 static void begin(struct server_look *look, const struct ip *ip)
 {
-    char text[IP_TEXT_SIZE];
-    look->address = doctor_format(look->doctor, ip->family == IP_V6 ? "[%s]:%u" : "%s:%u",
-                                  ip_print(ip, text), look->upstream->port);
+    char text[IP_PORT_TEXT_SIZE];
+    look->address =
+        doctor_format(look->doctor, "%s", ip_print_with_port(ip, look->upstream->port, text));
     ask_server(look, &look->ready, "/ready", on_ready);
 }
 

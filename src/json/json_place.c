@@ -4,6 +4,7 @@
  * the text. Only texts that it accepted are walked: this file finds the ends of tokens and leaves
  * all else unchecked, but it never reads beyond the text.
  */
+#include "core/hex.h"
 #include "json_scan.h"
 
 static void step(struct slice text, struct json_position *at)
@@ -201,13 +202,10 @@ static bool read_hex4(struct slice *raw, uint32_t *code)
         return false;
     *code = 0;
     for (size_t i = 0; i < 4; i++) {
-        char c = ascii_lower(raw->data[i]);
-        if (c >= '0' && c <= '9')
-            *code = *code << 4 | (uint32_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            *code = *code << 4 | (uint32_t)(c - 'a' + 10);
-        else
+        int digit = hex_digit(raw->data[i]);
+        if (digit < 0)
             return false;
+        *code = *code << 4 | (uint32_t)digit;
     }
     *raw = slice_skip(*raw, 4);
     return true;

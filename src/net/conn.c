@@ -10,18 +10,17 @@
  */
 #include "conn.h"
 
+#include "core/ip.h"
 #include "core/log.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEER_TEXT_SIZE = INET6_ADDRSTRLEN + 16 };
+enum { PEER_TEXT_SIZE = IP_PORT_TEXT_SIZE };
 
 static void conn_move(struct conn *conn, enum conn_state state)
 {
@@ -55,25 +54,18 @@ static const char *peer_text(int fd, char text[static PEER_TEXT_SIZE])
 {
     struct sockaddr_storage peer = {0};
     socklen_t size = sizeof(peer);
-    char address[INET6_ADDRSTRLEN];
+    struct ucred credentials = {0};
+    struct ip ip;
+    uint16_t port;
 
     if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0)
         return NULL;
-    if (peer.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const void *)&peer;
-        inet_ntop(AF_INET, &in->sin_addr, address, sizeof(address));
-        snprintf(text, PEER_TEXT_SIZE, "%s:%u", address, ntohs(in->sin_port));
-    } else if (peer.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const void *)&peer;
-        inet_ntop(AF_INET6, &in->sin6_addr, address, sizeof(address));
-        snprintf(text, PEER_TEXT_SIZE, "[%s]:%u", address, ntohs(in->sin6_port));
-    } else {
-        struct ucred credentials = {0};
-        size = sizeof(credentials);
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
-            return NULL;
-        snprintf(text, PEER_TEXT_SIZE, "pid:%ld", (long)credentials.pid);
-    }
+    if (ip_from_socket((struct sockaddr *)&peer, &ip, &port))
+        return ip_print_with_port(&ip, port, text);
+    size = sizeof(credentials);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+        return NULL;
+    snprintf(text, PEER_TEXT_SIZE, "pid:%ld", (long)credentials.pid);
     return text;
 }
 

@@ -341,12 +341,12 @@ static char *own_address(int fd)
     union {
         struct sockaddr any;
         struct sockaddr_un un;
-        struct sockaddr_in in;
         struct sockaddr_in6 in6; /* for its room */
     } own = {0};
     socklen_t size = sizeof(own);
-    char text[IP_TEXT_SIZE];
+    char text[IP_PORT_TEXT_SIZE];
     struct ip ip;
+    uint16_t port;
     size_t path_size = 0;
 
     if (getsockname(fd, &own.any, &size) == 0 && size > offsetof(struct sockaddr_un, sun_path))
@@ -355,11 +355,9 @@ static char *own_address(int fd)
         return memory_format("unix:@%.*s", (int)path_size - 1, own.un.sun_path + 1);
     if (own.any.sa_family == AF_UNIX)
         return memory_format("unix:%.*s", (int)path_size, own.un.sun_path);
-    if (!ip_from_socket(&own.any, &ip))
+    if (!ip_from_socket(&own.any, &ip, &port))
         return memory_copy_text(SLICE(""));
-    /* The port is at the same place in both families. */
-    return memory_format(ip.family == IP_V6 ? "tcp:[%s]:%u" : "tcp:%s:%u", ip_print(&ip, text),
-                         ntohs(own.in.sin_port));
+    return memory_format("tcp:%s", ip_print_with_port(&ip, port, text));
 }
 
 void listen_stuck_log(int fd, int error)

@@ -280,9 +280,8 @@ const struct proxy_group *trusted_proxies_find(const struct trusted_proxies *tru
 {
     for (size_t i = 0; i < trusted->group_count; i++) {
         const struct proxy_group *group = &trusted->groups[i];
-        for (size_t j = 0; j < group->network_count; j++)
-            if (ip_network_contains(&group->networks[j], ip))
-                return group;
+        if (ip_networks_contain(group->networks, group->network_count, ip))
+            return group;
     }
     return NULL;
 }

@@ -35,19 +35,7 @@ static bool is_label_byte(char c)
 static bool parse_port(struct slice text, uint16_t *port)
 {
     *port = 0;
-    if (text.size == 0)
-        return true;
-    if (text.size < 2 || text.size > 1 + PORT_MAX_DIGITS || text.data[0] != ':' ||
-        text.data[1] == '0')
-        return false;
-    uint32_t value = 0;
-    for (size_t i = 1; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        value = value * 10 + (uint32_t)(text.data[i] - '0');
-    }
-    *port = (uint16_t)value;
-    return value <= UINT16_MAX;
+    return text.size == 0 || (text.data[0] == ':' && ip_port_parse(slice_skip(text, 1), port));
 }
 
 /* Takes the address, if it is one, in its canonical spelling. */

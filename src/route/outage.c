@@ -27,10 +27,7 @@ bool maintenance_holds(const struct maintenance *maintenance, int64_t now_s)
 
 bool maintenance_admits(const struct maintenance *maintenance, const struct ip *client)
 {
-    for (size_t i = 0; i < maintenance->allow_count; i++)
-        if (ip_network_contains(&maintenance->allow[i], client))
-            return true;
-    return false;
+    return ip_networks_contain(maintenance->allow, maintenance->allow_count, client);
 }
 
 uint32_t maintenance_retry_after_s(const struct maintenance *maintenance, int64_t now_s)

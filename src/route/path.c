@@ -7,6 +7,8 @@
  */
 #include "route/path.h"
 
+#include "core/hex.h"
+
 struct rewrite {
     char *buffer;
     size_t used; /* counts on when the buffer is full, so that a refusal is still found */
@@ -18,15 +20,6 @@ static void put(struct rewrite *out, char c)
     if (out->used < PATH_CHANGED_MAX_BYTES)
         out->buffer[out->used] = c;
     out->used++;
-}
-
-static int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* The byte that "%xx" at the start of `text` stands for, or -1. */
@@ -71,8 +64,8 @@ static int take_char(struct slice *text)
 static bool is_encoded_twice(struct slice text)
 {
     for (;;) {
-        int high = hex_digit(take_char(&text));
-        int low = hex_digit(take_char(&text));
+        int high = hex_digit((char)take_char(&text)); /* the end, -1, is no digit either */
+        int low = hex_digit((char)take_char(&text));
         if (high < 0 || low < 0)
             return false;
         int c = high * 16 + low;

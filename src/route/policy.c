@@ -137,10 +137,7 @@ unsigned policy_method(struct slice method)
 
 bool networks_contain(const struct networks *networks, const struct ip *ip)
 {
-    for (size_t i = 0; i < networks->count; i++)
-        if (ip_network_contains(&networks->items[i], ip))
-            return true;
-    return false;
+    return ip_networks_contain(networks->items, networks->count, ip);
 }
 
 bool policy_allows_ip(const struct policy *policy, const struct ip *ip)

@@ -30,22 +30,14 @@ static const struct {
     {{{{0x20, 0x02}, IP_V6}, 16}, 2},
 };
 
-static bool any_contains(const struct ip_network *networks, size_t count, const struct ip *ip)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ip_network_contains(&networks[i], ip))
-            return true;
-    return false;
-}
-
 static bool is_never_allowed(const struct ip *address)
 {
-    bool never = address->family == IP_NONE || any_contains(NEVER, COUNT_OF(NEVER), address);
+    bool never = address->family == IP_NONE || ip_networks_contain(NEVER, COUNT_OF(NEVER), address);
     for (size_t i = 0; i < COUNT_OF(MADE_IPV4) && !never && !ip_is_loopback(address); i++) {
         struct ip made;
         never = ip_network_contains(&MADE_IPV4[i].network, address) &&
                 ip_from_bytes(slice_from(address->bytes + MADE_IPV4[i].at, 4), &made) &&
-                any_contains(NEVER, COUNT_OF(NEVER), &made);
+                ip_networks_contain(NEVER, COUNT_OF(NEVER), &made);
     }
     return never;
 }
@@ -55,7 +47,7 @@ bool settings_upstream_allowed(const struct settings *settings, const struct ip 
     if (is_never_allowed(address))
         return false;
     return settings->upstream_allow_count == 0 ||
-           any_contains(settings->upstream_allow, settings->upstream_allow_count, address);
+           ip_networks_contain(settings->upstream_allow, settings->upstream_allow_count, address);
 }
 
 void settings_free(struct settings *settings)

@@ -87,12 +87,22 @@ bool upstream_has_name(const struct upstream *upstream)
     return upstream->host != NULL && !ip_parse(slice_of(upstream->host), &literal);
 }
 
+static char *format_url(const struct upstream *upstream, const char *host, const char *path)
+{
+    return memory_format(strchr(host, ':') != NULL ? "%s://[%s]:%u%s" : "%s://%s:%u%s",
+                         upstream->scheme == UPSTREAM_HTTP ? "http" : "https", host,
+                         (unsigned)upstream->port, path);
+}
+
 char *upstream_url(const struct upstream *upstream)
 {
-    const char *host = upstream->host != NULL ? upstream->host : "(by label)";
-    return memory_format(strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
-                         upstream->scheme == UPSTREAM_HTTP ? "http" : "https", host,
-                         (unsigned)upstream->port);
+    return format_url(upstream, upstream->host != NULL ? upstream->host : "(by label)", "");
+}
+
+char *upstream_check_url(const struct upstream *upstream, const char *path)
+{
+    bool has_name = upstream->scheme != UPSTREAM_HTTP && upstream->server_name != NULL;
+    return format_url(upstream, has_name ? upstream->server_name : upstream->host, path);
 }
 
 size_t tenant_upstream_count(const struct tenant *tenant)

@@ -238,29 +238,15 @@ static void on_answer(void *context, const struct http_probe_answer *answer)
     start_waiting(health);
 }
 
-static char *connect_address(const struct upstream *upstream)
-{
-    char text[IP_TEXT_SIZE];
-    bool is_v6 = upstream->address.family == IP_V6;
-    return memory_format("%s%s%s:%u", is_v6 ? "[" : "", ip_print(&upstream->address, text),
-                         is_v6 ? "]" : "", upstream->port);
-}
-
 static void begin(struct server *server)
 {
     const struct upstream *upstream = &server->upstream;
-    bool is_http = upstream->scheme == UPSTREAM_HTTP;
-    struct ip literal;
-    const char *name =
-        !is_http && upstream->server_name != NULL ? upstream->server_name : upstream->host;
-    bool brackets = ip_parse(slice_of(name), &literal) && literal.family == IP_V6;
-    char *url = memory_format("%s://%s%s%s:%u%s", is_http ? "http" : "https", brackets ? "[" : "",
-                              name, brackets ? "]" : "", upstream->port,
-                              server->asks_fallback ? server->rule.fallback : server->rule.path);
-    char *connect_to = connect_address(upstream);
+    char address[IP_PORT_TEXT_SIZE];
+    char *url = upstream_check_url(upstream, server->asks_fallback ? server->rule.fallback
+                                                                   : server->rule.path);
     const struct http_look look = {
         .url = url,
-        .connect_to = connect_to,
+        .connect_to = ip_print_with_port(&upstream->address, upstream->port, address),
         .no_verify = upstream->scheme == UPSTREAM_HTTPS_NO_VERIFY,
     };
     server->exchange = http_client_look(server->health->client, &look, on_answer, server);
@@ -269,7 +255,6 @@ static void begin(struct server *server)
     else
         wait_for_next(server); /* memory ran out: that says nothing about the server */
     free(url);
-    free(connect_to);
 }
 
 /* Asks now, or when it is the server's turn. */
