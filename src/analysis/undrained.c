@@ -1,7 +1,6 @@
 /* Servers that are taken out at once: see undrained.h. */
 #include "undrained.h"
 
-#include "core/memory.h"
 #include "route/replica.h"
 
 #include <stdlib.h>
@@ -27,10 +26,7 @@ static bool has_server(const struct tenant *tenant, const struct upstream *serve
 static void append(struct json *list, const struct tenant *tenant, const struct upstream *server)
 {
     struct json *one = json_new_object();
-    bool is_v6 = strchr(server->host, ':') != NULL;
-    char *url =
-        memory_format("%s://%s%s%s:%u", server->scheme == UPSTREAM_HTTP ? "http" : "https",
-                      is_v6 ? "[" : "", server->host, is_v6 ? "]" : "", (unsigned)server->port);
+    char *url = upstream_url(server);
     json_put_text(one, "tenant", slice_of(tenant->name));
     json_put_text(one, "server", slice_of(url));
     json_append(list, one);

@@ -157,8 +157,7 @@ static void on_ready(void *context, const struct http_probe_answer *answer)
         return;
     }
     server->state.answers = true;
-    bool is_unknown =
-        answer->status == 404 || (answer->status == 200 && check_is_page(answer->body));
+    bool is_unknown = check_judge(answer->status, answer->body) == CHECK_UNKNOWN_PATH;
     if (is_unknown && !server->asks_health) {
         server->asks_health = true; /* an older one */
         ask_server(server, "/health", on_ready);

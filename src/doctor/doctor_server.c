@@ -39,13 +39,9 @@ static void ask_server(struct server_look *look, struct http_look *question, con
                        http_probed_fn *on_answer)
 {
     const struct upstream *upstream = look->upstream;
-    bool is_http = upstream->scheme == UPSTREAM_HTTP;
-    const char *name =
-        !is_http && upstream->server_name != NULL ? upstream->server_name : upstream->host;
-    bool brackets = strchr(name, ':') != NULL;
-    question->url =
-        doctor_format(look->doctor, "%s://%s%s%s:%u%s", is_http ? "http" : "https",
-                      brackets ? "[" : "", name, brackets ? "]" : "", upstream->port, path);
+    char *url = upstream_check_url(upstream, path);
+    question->url = doctor_format(look->doctor, "%s", url);
+    free(url);
     question->connect_to = look->address;
     question->no_verify = upstream->scheme == UPSTREAM_HTTPS_NO_VERIFY;
     doctor_look(look->doctor, question, on_answer, look);
@@ -70,7 +66,7 @@ static void look_at_ready(struct server_look *look, const struct http_probe_answ
 {
     const char *path = look->asks_health ? "/health" : "/ready";
     char *message = NULL;
-    if (answer->status == 404 || (answer->status == 200 && check_is_page(answer->body))) {
+    if (check_judge(answer->status, answer->body) == CHECK_UNKNOWN_PATH) {
         if (!look->asks_health) {
             look->asks_health = true; /* an older one */
             ask_server(look, &look->health, "/health", on_ready);
