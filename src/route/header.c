@@ -60,8 +60,9 @@ static enum error take_placeholder(struct template *template, struct pending *pe
     int placeholder = find_placeholder(name);
     if (placeholder < 0)
         return error_set(text, ERROR_INVALID,
-                         "unknown placeholder \"{%.*s}\"; there are {client_ip}, {proto}, {host}, "
-                         "{tenant} and {label}",
+#define X(NAME, TEXT) " {" TEXT "}"
+                         "unknown placeholder \"{%.*s}\"; there are" HEADER_PLACEHOLDER_TABLE(X),
+#undef X
                          SLICE_PRINT(name));
     *source = slice_skip(*source, name.size + 2);
     return add_part(template, pending, placeholder, text);

@@ -92,6 +92,16 @@ Test(template, limits)
         ERROR_TOO_BIG);
 }
 
+Test(template, an_unknown_placeholder_is_answered_with_all_that_there_are)
+{
+    static const char *const KNOWN[] = {"{client_ip}", "{label}", "{email}", "{role}"};
+    struct template template;
+    struct error_text text;
+    cr_assert_eq(template_parse(SLICE("{ip}"), &template, &text), ERROR_INVALID);
+    for (size_t i = 0; i < COUNT_OF(KNOWN); i++)
+        cr_expect_not_null(strstr(text.text, KNOWN[i]), "%s", text.text);
+}
+
 /* Wherever a byte that ends a header stands, at whatever length of the value. */
 Test(template, what_ends_a_header_is_never_written)
 {
