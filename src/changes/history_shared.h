@@ -1,9 +1,8 @@
 /* What the history's files share. */
 #pragma once
 
-#include "acme/file.h"
-#include "core/file.h"
 #include "changes/history.h"
+#include "core/file.h"
 
 struct history {
     const struct live *live;

@@ -68,11 +68,12 @@ static enum error judge_place(const char *path, const char *folder_path, struct 
 static enum error replace(const char *path, const char *folder_path, struct slice text,
                           struct error_text *why)
 {
-    struct folder folder = {.fd = -1};
+    struct folder folder;
     enum error error = folder_open(&folder, folder_path, 0750, why);
+    if (error != ERROR_OK)
+        return error;
     struct file_mode mode = mode_of(path, &folder);
-    if (error == ERROR_OK)
-        error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
+    error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
     if (error == ERROR_SYSTEM && mode.group >= 0 && geteuid() != 0) {
         /* Not a member of the file's group. */
         mode.group = -1;

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,6 +67,23 @@ Test(tenant_file_write, a_link_is_left_alone)
     cr_assert_not_null(strstr(why.text, "is a link"));
     cr_assert_eq(lstat(path, &about), 0);
     cr_assert(S_ISLNK(about.st_mode));
+}
+
+/* As a service without privileges, which alone tries again without the file's group. */
+Test(tenant_file_write, a_folder_that_cannot_be_opened_is_what_is_told)
+{
+    enum { NOBODY = 65534 };
+    struct error_text why;
+    bool is_root = geteuid() == 0;
+    cr_assert_eq(tenant_file_write(path, SLICE("{}"), NULL), ERROR_OK);
+    cr_assert_eq(chmod(folder, 0300), 0);
+    if (is_root)
+        cr_assert(chown(folder, NOBODY, NOBODY) == 0 && seteuid(NOBODY) == 0);
+    enum error error = tenant_file_write(path, SLICE("{}"), &why);
+    if (is_root) /* and may be looked at by the leak checker again */
+        cr_assert(seteuid(0) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
+    cr_expect_eq(error, ERROR_SYSTEM);
+    cr_expect_not_null(strstr(why.text, "cannot open the folder"), "%s", why.text);
 }
 
 Test(tenant_file_write, who_does_not_ask_for_the_reason_gets_none)
