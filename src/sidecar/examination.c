@@ -22,7 +22,7 @@ struct look {
     const char *caa_at;   /* in `name`: whose CAA records are asked for */
     unsigned left;        /* answers that have not come */
     bool address_found;   /* or not known, for trouble */
-    const char *trouble;  /* why something is not known; borrowed from the library */
+    char *trouble;        /* why something is not known; NULL: nothing is */
     const char *caa_lock; /* in `name`: whose CAA records forbid it; NULL: none do */
 };
 
@@ -50,8 +50,10 @@ struct examinations {
 
 static void examination_free(struct examination *examination)
 {
-    for (size_t i = 0; i < examination->look_count; i++)
+    for (size_t i = 0; i < examination->look_count; i++) {
         free(examination->looks[i].name);
+        free(examination->looks[i].trouble);
+    }
     memory_free_texts(examination->identities, examination->identity_count);
     free(examination->account_url);
     free(examination->looks);
@@ -124,6 +126,13 @@ static void end_look(struct look *look)
     go_on(examination);
 }
 
+/* The reason ends with the answer, and the look goes on. */
+static void note_trouble(struct look *look, const char *reason)
+{
+    free(look->trouble);
+    look->trouble = memory_copy_text(slice_of(reason));
+}
+
 static void one_answer_less(struct look *look)
 {
     if (--look->left == 0)
@@ -134,7 +143,7 @@ static void on_addresses(void *context, const struct dns_addresses *addresses)
 {
     struct look *look = context;
     if (addresses->status == DNS_TROUBLE)
-        look->trouble = addresses->reason;
+        note_trouble(look, addresses->reason);
     look->address_found |= addresses->status != DNS_NOTHING;
     one_answer_less(look);
 }
@@ -163,7 +172,7 @@ static void on_caas(void *context, const struct dns_caas *records)
         return;
     }
     if (records->status == DNS_TROUBLE)
-        look->trouble = records->reason;
+        note_trouble(look, records->reason);
     if (records->status == DNS_FOUND && !caa_allows(records->items, records->count, &issuer))
         look->caa_lock = look->caa_at;
     one_answer_less(look);
