@@ -1,12 +1,11 @@
 /* `owui-spoa token`: who may ask over TCP. It works on the file; the daemon looks at that itself.
  */
-#include "acme/file.h"
 #include "admin/admin_tokens.h"
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
-#include "core/file.h"
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/file_path.h"
 #include "core/memory.h"
 #include "core/time_text.h"
@@ -54,17 +53,19 @@ static int add(struct wish *wish, const char *path, const char *name)
     bool known = admin_role_parse(slice_of(wish->role), &role);
     assert(known);
     (void)known;
-    if (admin_tokens_add(&wish->tokens, slice_of(name), role, clock_wall_s(), text, &why) !=
-            ERROR_OK ||
-        admin_tokens_write(path, &wish->tokens, &why) != ERROR_OK)
-        return fail(&why);
-    if (wish->json)
+    enum error error =
+        admin_tokens_add(&wish->tokens, slice_of(name), role, clock_wall_s(), text, &why);
+    if (error == ERROR_OK)
+        error = admin_tokens_write(path, &wish->tokens, &why);
+    if (error == ERROR_OK && wish->json)
         printf("{\n  \"name\": \"%s\",\n  \"role\": \"%s\",\n  \"token\": \"%s\"\n}\n", name,
                wish->role, text);
-    else
+    else if (error == ERROR_OK)
         printf("%s\n", text);
-    terminal_complain("this is told once; %s keeps its hash", path);
     memory_wipe(text, sizeof(text));
+    if (error != ERROR_OK)
+        return fail(&why);
+    terminal_complain("this is told once; %s keeps its hash", path);
     return EXIT_GOOD;
 }
 

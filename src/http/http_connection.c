@@ -158,6 +158,7 @@ void http_connection_free(struct http_connection *connection)
     main_timer_free(connection->timer);
     close(connection->fd);
     forget_request(connection);
+    memory_wipe(connection->input, sizeof(connection->input)); /* tokens of the admin interface */
     free(connection);
 }
 
