@@ -13,7 +13,6 @@ struct challenge_table;
 /* Copies; the caller frees the table. */
 struct challenge_table *challenge_table_new(const struct challenge_answer *answers, size_t count);
 void challenge_table_free(const struct challenge_table *table); /* NULL is fine */
-size_t challenge_table_count(const struct challenge_table *table);
 /* The key authorization for the path "/.well-known/acme-challenge/TOKEN"; empty when there is none.
  * `table` may be NULL. The result is the table's. */
 struct slice challenge_table_find(const struct challenge_table *table, struct slice path);

@@ -12,14 +12,12 @@ enum {
     CHALLENGE_ANSWER_MAX_BYTES = 256, /* token, ".", thumbprint */
 };
 
-/* A token is base64url (RFC 8555 8.1), which is what keeps it a file name too. */
-MUST_CHECK bool challenge_token_valid(struct slice token);
-
 struct challenges;
 
 struct challenges *challenges_new(void);
 void challenges_free(struct challenges *challenges); /* NULL is fine */
-/* `answer` is the key authorization. A token that is there gets the new answer. */
+/* `answer` is the key authorization; a token that is there gets the new one. ERROR_INVALID for a
+ * token that is not base64url, and for one or an answer that is too long. */
 MUST_CHECK enum error challenges_set(struct challenges *challenges, struct slice token,
                                      struct slice answer);
 void challenges_unset(struct challenges *challenges, struct slice token);

@@ -15,7 +15,7 @@ static const char *const CLASS_NAMES[] = {
 };
 static_assert(COUNT_OF(CLASS_NAMES) == ACME_CLASS__MAX, "a class has no name");
 
-static const char TYPE_PREFIX[] = "urn:ietf:params:acme:error:";
+static const struct slice TYPE_PREFIX = {"urn:ietf:params:acme:error:", 27};
 
 /* RFC 8555 6.7, RFC 9773 and the profiles draft. What is not here is sorted by its status. */
 static const struct {
@@ -65,27 +65,6 @@ bool acme_class_parse(struct slice name, enum acme_class *class)
         }
     }
     return false;
-}
-
-bool acme_url_is_good(struct slice text)
-{
-    if (text.size >= ACME_URL_SIZE || text.size <= strlen("https://") ||
-        !slice_starts_with(text, SLICE("https://")))
-        return false;
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] <= ' ' || text.data[i] > '~')
-            return false;
-    return true;
-}
-
-bool acme_url_copy(const struct json *url, char copy[static ACME_URL_SIZE])
-{
-    struct slice text;
-    if (!json_read_text(url, &text) || !acme_url_is_good(text))
-        return false;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    return true;
 }
 
 /* Cut to fit, with control bytes as blanks: it will be read by people, in logs and tables. */
@@ -182,10 +161,9 @@ void acme_problem_from_json(const struct json *document, struct acme_problem *pr
         copy_words(text, problem->detail, sizeof(problem->detail));
     if (!acme_url_copy(json_get(document, "instance"), problem->url))
         find_url(problem);
-    if (!json_read_text(json_get(document, "type"), &type) ||
-        !slice_starts_with(type, SLICE("urn:ietf:params:acme:error:")))
+    if (!json_read_text(json_get(document, "type"), &type) || !slice_starts_with(type, TYPE_PREFIX))
         return;
-    type = slice_skip(type, strlen(TYPE_PREFIX));
+    type = slice_skip(type, TYPE_PREFIX.size);
     copy_words(type, problem->type, sizeof(problem->type));
     if (class_of_type(type, &problem->class) && is_paused(problem))
         problem->class = ACME_CLASS_PERSON;

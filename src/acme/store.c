@@ -4,9 +4,8 @@
 #include "store_facts.h"
 #include "store_ours.h"
 
-#include "acme/file.h"
-#include "core/file.h"
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "core/time_text.h"
@@ -194,8 +193,7 @@ static enum error move_aside(struct store *store, const struct folder *folder, c
 static void set_aside(struct store *store, const struct folder *folder, const char *name)
 {
     char aside[NAME_MAX + 1];
-    if (move_aside(store, folder, name, aside) != ERROR_OK)
-        return;
+    (void)!move_aside(store, folder, name, aside);
 }
 
 /* Whether what cannot be used was looked at, and is of no use. A file that could not be opened, for
@@ -434,8 +432,7 @@ void store_order_forget(struct store *store, const char *name)
     char file[NAME_MAX + 1];
     name_with(file, name, ".json");
     /* An order that stays is found to be of no use by the next try. */
-    if (file_remove(&store->pending, file, NULL) != ERROR_OK)
-        return;
+    (void)!file_remove(&store->pending, file, NULL);
 }
 
 void store_pending_forget(struct store *store, const char *name)
@@ -444,8 +441,8 @@ void store_pending_forget(struct store *store, const char *name)
     /* The order first: one without its key would be finalized with another. */
     store_order_forget(store, name);
     name_with(file, name, ".key");
-    if (file_remove(&store->pending, file, NULL) != ERROR_OK)
-        return; /* the next order would use the same key: no harm */
+    /* If it stays, the next order uses the same key, which does no harm. */
+    (void)!file_remove(&store->pending, file, NULL);
 }
 
 /* -- Files that somebody else may be writing -- */
@@ -701,8 +698,8 @@ static enum error read_and_remember(struct store *store, const char *name,
         return error;
     struct json *saved = store_facts_to_json(certificate, file);
     name_with(facts, name, ".json");
-    bool is_saved = save_json(&store->facts, facts, saved, &MEMORY_MODE, NULL) == ERROR_OK;
-    (void)is_saved; /* if not, it is read again the next time */
+    /* If it cannot be saved, the pair is read again the next time. */
+    (void)!save_json(&store->facts, facts, saved, &MEMORY_MODE, NULL);
     json_free(saved);
     return ERROR_OK;
 }
@@ -809,6 +806,6 @@ void store_schedule_forget(struct store *store, const char *name)
 {
     char file[NAME_MAX + 1];
     name_with(file, name, ".json");
-    if (file_remove(&store->schedule, file, NULL) != ERROR_OK)
-        return; /* it will be overwritten when the name comes back */
+    /* One that stays is overwritten when the name comes back. */
+    (void)!file_remove(&store->schedule, file, NULL);
 }

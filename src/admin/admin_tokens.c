@@ -21,8 +21,8 @@
 
 enum { RANDOM_BYTES = 32, FILE_MAX_BYTES = 64 * 1024 };
 
-_Static_assert(sizeof(PREFIX) + BASE64URL_LENGTH(RANDOM_BYTES) == ADMIN_TOKEN_SIZE,
-               "a token's size");
+static_assert(sizeof(PREFIX) + BASE64URL_LENGTH(RANDOM_BYTES) == ADMIN_TOKEN_SIZE,
+              "a token's size");
 
 static const char *const ROLES[] = {[ADMIN_ROLE_READ] = "read", [ADMIN_ROLE_ADMIN] = "admin"};
 

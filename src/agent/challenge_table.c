@@ -65,15 +65,10 @@ void challenge_table_free(const struct challenge_table *table)
     free((void *)(uintptr_t)table);
 }
 
-size_t challenge_table_count(const struct challenge_table *table)
-{
-    return table != NULL ? table->count : 0;
-}
-
 struct slice challenge_table_find(const struct challenge_table *table, struct slice path)
 {
     size_t low = 0;
-    size_t high = challenge_table_count(table);
+    size_t high = table != NULL ? table->count : 0;
     if (!slice_starts_with(path, CHALLENGE_PATH))
         return (struct slice){0};
     struct slice token = slice_skip(path, CHALLENGE_PATH.size);

@@ -15,7 +15,6 @@
 
 enum {
     HTTPS_PORT = 443,
-    HTTP_PORT = 80,
     NEWCOMERS_S = 10, /* how long those who come begin at one replica */
 };
 

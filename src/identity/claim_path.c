@@ -1,5 +1,5 @@
-/* Paths of claims: see identity/claim_path.h. */
-#include "identity/claim_path.h"
+/* Paths of claims: see claim_path.h. */
+#include "claim_path.h"
 
 #include "route/identity.h"
 

@@ -1,8 +1,8 @@
 /* JSON Web Tokens: see identity/jwt.h. */
 #include "identity/jwt.h"
 
+#include "claim_path.h"
 #include "crypto/base64url.h"
-#include "identity/claim_path.h"
 #include "json/json.h"
 
 enum {

@@ -2,6 +2,7 @@
 #include "sidecar/challenges.h"
 
 #include "core/memory.h"
+#include "crypto/base64url.h"
 #include "http/http_server.h"
 
 #include <errno.h>
@@ -29,18 +30,10 @@ struct challenge_server {
     int webroot_fd; /* of the challenge folder below the webroot; -1: none */
 };
 
-bool challenge_token_valid(struct slice token)
+/* Base64url (RFC 8555 8.1), which is what makes it a plain file name too. */
+static bool is_token(struct slice text)
 {
-    if (token.size == 0 || token.size > CHALLENGE_TOKEN_MAX_BYTES)
-        return false;
-    for (size_t i = 0; i < token.size; i++) {
-        char c = token.data[i];
-        bool base64url = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                         (c >= '0' && c <= '9') || c == '-' || c == '_';
-        if (!base64url)
-            return false;
-    }
-    return true;
+    return text.size <= CHALLENGE_TOKEN_MAX_BYTES && base64url_is_token(text);
 }
 
 struct challenges *challenges_new(void)
@@ -74,7 +67,7 @@ static struct challenge *find(const struct challenges *challenges, struct slice 
 
 enum error challenges_set(struct challenges *challenges, struct slice token, struct slice answer)
 {
-    if (!challenge_token_valid(token) || answer.size > CHALLENGE_ANSWER_MAX_BYTES)
+    if (!is_token(token) || answer.size > CHALLENGE_ANSWER_MAX_BYTES)
         return ERROR_INVALID;
     struct challenge *challenge = find(challenges, token);
     if (challenge == NULL) {
@@ -116,8 +109,7 @@ void challenges_at(const struct challenges *challenges, size_t index, const char
     *answer = challenges->items[index].answer;
 }
 
-/* --- the server -----------------------------------------------------------------------------
- */
+/* -- The server -------------------------------------------------------------------------------- */
 
 /* A small regular file of the webroot, read whole; the token's alphabet makes it a plain name. */
 static bool read_webroot(const struct challenge_server *server, struct slice token,
@@ -164,7 +156,7 @@ static void on_request(void *context, const struct http_request *request,
         answer->headers[0].value = "GET, HEAD";
         return;
     }
-    if (challenge_token_valid(token)) {
+    if (is_token(token)) {
         struct slice ours = challenges_find(server->challenges, token);
         if (ours.size > 0)
             answer->body = ours;
