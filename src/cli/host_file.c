@@ -23,7 +23,8 @@ void host_file_give(int fd, const char *owner, const char *group)
     const struct group *found = group != NULL ? getgrnam(group) : NULL;
     gid_t gid = found != NULL ? found->gr_gid : (gid_t)-1;
     if (geteuid() == 0 && fchown(fd, uid, gid) != 0)
-        terminal_complain("cannot give a file to %s: %s", group, strerror(errno));
+        terminal_complain("cannot give a file to %s: %s", group != NULL ? group : owner,
+                          strerror(errno));
 }
 
 /* Owner and mode: those of the file that is there, or those of a new one. */
