@@ -1,11 +1,11 @@
 /* HTTPS requests without blocking, on the main loop of a thread: the cover over libcurl, which is
  * loaded when the first client is made.
  *
- * Whatever a server does, a request ends: https only, no redirects, no cookies, limits on time and
- * size (on speed none: to libcurl there is none while a CA thinks). Several run at once, each on a
- * connection of its own, which the next one takes over.
- * One that waits for its turn takes as much memory as one that runs: who may have thousands keeps
- * them in a list of its own (health.c, doctor.c).
+ * Whatever a server does, a request ends: there are limits on time and size, no redirects, no
+ * cookies, and https only unless a function below says otherwise. (There is no limit on speed,
+ * which is nil while a CA thinks.) Several requests run at once, each on a connection of its own
+ * that the next one reuses. One that waits for its turn takes as much memory as one that runs, so
+ * callers that may have thousands keep them in a list of their own (health.c, doctor.c).
  */
 #pragma once
 

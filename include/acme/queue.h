@@ -1,4 +1,4 @@
-/* What is due next: a priority queue of things that carry their place in it. */
+/* What is due next: a priority queue whose entries are embedded in what is queued. */
 #pragma once
 
 #include "core/base.h"

@@ -95,9 +95,10 @@ enum schedule_alarm { SCHEDULE_FINE, SCHEDULE_EXPIRING, SCHEDULE_EXPIRED };
 enum schedule_alarm schedule_alarm_of(const struct schedule_certificate *certificate,
                                       int64_t wall_s);
 
-/* The part that must survive a restart: back-off and windows; dates come from the certificate. */
+/* What must survive a restart: back-off and windows. Dates are read from the certificate again. */
 struct json *schedule_save(const struct schedule_certificate *certificate,
                            const struct schedule_now *now);
-/* Takes what makes sense. No wait outlives what it was, whatever the clock has done since. */
+/* Takes over what makes sense. However the wall clock was set meanwhile, no wait becomes longer
+ * than it was when it was saved. */
 void schedule_load(struct schedule_certificate *certificate, const struct json *saved,
                    const struct schedule_now *now);

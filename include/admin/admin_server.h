@@ -115,7 +115,6 @@ void admin_server_free(struct admin_server *server);
 void admin_server_add(struct admin_server *server, const struct admin_operation *operations,
                       void *context);
 
-/* The same for a table whose rows take something else than their methods say. */
 /* What the rows of a table take over TCP; whoever may open the unix socket may do all. */
 enum admin_access {
     ADMIN_ACCESS_METHOD, /* a role that may read for GET, one that may change for all else */

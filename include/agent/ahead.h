@@ -13,8 +13,7 @@
 #include "agent/snapshot.h"
 
 enum {
-    AHEAD_MAX = 64, /* as many as a number has bits; HAProxy has up to 20 requests in flight on a
-                       connection */
+    AHEAD_MAX = 64, /* the bits of a uint64_t; HAProxy pipelines up to 20 on a connection */
 };
 
 struct ahead_request {

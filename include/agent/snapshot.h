@@ -16,9 +16,8 @@ struct snapshot {
     uint64_t generation;
     uint64_t content_hash;
     const struct settings *settings; /* kept by the publisher as long as a snapshot names it */
-    struct route_table
-        *table; /* of generation `table_generation`; may be an older snapshot's too */
-    uint64_t table_generation;
+    struct route_table *table;       /* may be an older snapshot's too */
+    uint64_t table_generation;       /* when it was made */
     const struct challenge_table *challenges; /* NULL: none; may be an older snapshot's too */
     struct jwk_table *keys; /* of those who issue tokens; NULL: none; may be an older snapshot's */
     struct seal_keys seal;  /* what cookies are sealed with */

@@ -8,18 +8,18 @@
 
 /* The caller must look at the result. */
 #define MUST_CHECK __attribute__((warn_unused_result))
-/* All that it calls becomes part of it: for the few functions that every request passes through,
- * whose parts hand on what is then kept in registers. */
+/* Everything that such a function calls is inlined into it: for the few functions that every
+ * request passes through, so that what their parts hand on stays in registers. */
 #define HOT __attribute__((flatten))
-/* But for this, which few requests need. */
+/* Kept out of a HOT caller, because few requests need it. */
 #define SELDOM __attribute__((noinline))
 /* FORMAT and FIRST are the 1-based positions of the format string and of its first argument. */
 #define PRINTF_LIKE(FORMAT, FIRST) __attribute__((format(printf, FORMAT, FIRST)))
 
-/* What memory comes in. */
+/* The processor fetches memory in pieces of this size. */
 enum { CACHE_LINE_BYTES = 64 };
 
-/* Has memory bring near what will be read soon; any address will do. */
+/* Asks for memory that will be read soon. Any address will do, since nothing is read yet. */
 static inline void prefetch(const void *start, size_t size)
 {
     const char *end = (const char *)start + size;

@@ -6,6 +6,6 @@
 
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
-int64_t clock_mono_ns(void); /* for durations */
+int64_t clock_mono_ns(void); /* to measure how long something took */
 int64_t clock_wall_s(void);
 int64_t clock_wall_ms(void);

@@ -44,5 +44,5 @@ struct error_text {
 enum error error_set(struct error_text *text, enum error error, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* The same with ": " and the text of `errno` behind it, which stays; returns ERROR_SYSTEM. */
+/* The same with ": " and the text of `errno` appended; returns ERROR_SYSTEM and keeps `errno`. */
 enum error error_set_errno(struct error_text *text, const char *format, ...) PRINTF_LIKE(2, 3);

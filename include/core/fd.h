@@ -1,7 +1,7 @@
-/* What read() and write() leave to their callers. */
+/* File descriptors: what write(2) leaves to its caller. */
 #pragma once
 
 #include "core/slice.h"
 
-/* All of it, however often the kernel takes a part or a signal comes. False: see errno. */
+/* Writes all of `bytes`, across short writes and EINTR. False with `errno` on failure. */
 MUST_CHECK bool fd_write_all(int fd, struct slice bytes);

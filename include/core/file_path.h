@@ -1,5 +1,5 @@
-/* Paths of files as text: nothing is looked at. A path that ends with a slash is that of a folder,
- * and names no file in it. */
+/* Paths of files as text; the file system is not looked at. A path that ends with a slash is a
+ * folder's, and names no file in it. */
 #pragma once
 
 #include "core/slice.h"

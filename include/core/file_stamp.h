@@ -1,6 +1,5 @@
-/* What tells that a file is another one than last time, without reading it. A file that is replaced
- * or written to has another stamp: take it before the file is read, so that one that changes
- * meanwhile is read again. */
+/* A stamp tells, without reading a file, whether it was replaced or written to since it was last
+ * looked at. Take the stamp before reading, so that a file that changes meanwhile is read again. */
 #pragma once
 
 #include "core/base.h"
@@ -18,7 +17,7 @@ struct file_stamp {
 };
 
 struct file_stamp file_stamp_of(const struct stat *status);
-/* Of the file that the path leads to; all zero, with errno, when there is none. */
+/* Of the file that the path leads to. All zero, with `errno` set, when it cannot be looked at. */
 struct file_stamp file_stamp_read(const char *path);
 bool file_stamp_is_none(const struct file_stamp *stamp);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);

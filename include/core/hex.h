@@ -6,7 +6,7 @@
 /* Two lower-case digits for each byte, and a NUL behind them: `text` has room for 2 * size + 1. */
 void hex_print(const uint8_t *bytes, size_t size, char *text);
 
-/* What a digit is worth; -1 where it is none. In either case, unlike hex_read(). */
+/* The value of one digit, in upper or lower case (unlike hex_read()); -1 when it is none. */
 int hex_digit(char c);
 /* As hex_print() writes them: exactly two lower-case digits for each byte. False when the text is
  * something else; `bytes` are then of no use. */

@@ -40,10 +40,10 @@ const char *ip_print_with_port(const struct ip *ip, uint16_t port,
                                char text[static IP_PORT_TEXT_SIZE]);
 bool ip_equal(const struct ip *a, const struct ip *b);
 bool ip_is_loopback(const struct ip *ip);
-/* Whether programs of this machine can be reached by IPv6: not where the kernel goes without it,
- * and not where it was turned off (net.ipv6.conf.all.disable_ipv6). */
+/* Whether programs on this machine can be reached by IPv6: false when the kernel lacks it, and when
+ * it was turned off (net.ipv6.conf.all.disable_ipv6). */
 MUST_CHECK bool ip_v6_is_here(void);
-/* Whether this machine knows a way to the address; nothing is sent. */
+/* Whether this machine has a route to the address; nothing is sent. */
 MUST_CHECK bool ip_has_route(const struct ip *ip);
 /* 0.0.0.0 or ::, which stand for every address of this machine. */
 bool ip_is_unspecified(const struct ip *ip);

@@ -23,10 +23,10 @@ char *memory_format(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((re
 char *memory_format_list(const char *format, va_list arguments) PRINTF_LIKE(1, 0)
     __attribute__((returns_nonnull));
 
-/* Ends the program: so many bytes are not to be had. */
+/* Ends the program because `size` bytes cannot be had. */
 void memory_give_up(size_t size) __attribute__((noreturn));
 
-/* Gives back to the kernel what is free: after much was read, of which little stays. */
+/* Gives free memory back to the kernel: to be called after much was read of which little stays. */
 void memory_trim(void);
 
 /* Overwrites a secret in a way that the compiler keeps. */

@@ -1,9 +1,9 @@
-/* What may be printed on a terminal, of text that strangers had a hand in: a request's Host, a CA's
- * message, an upstream's answer. A terminal does what control characters say: it moves the cursor,
- * takes lines away, sets its title, and some answer as if somebody had typed.
+/* Makes text that strangers had a hand in (a request's Host, a CA's message, an upstream's answer)
+ * fit to be printed on a terminal. A terminal obeys control characters: they move the cursor,
+ * delete lines, set the title, and make some terminals answer as if somebody had typed.
  *
- * Newlines, tabs, all that can be seen in UTF-8, and colours (ECMA-48 8.3.117, ESC [ ... m) pass;
- * any other byte becomes "\x" and two digits. Text may come in pieces, cut anywhere.
+ * Newlines, tabs, printable UTF-8, and colours (ECMA-48 8.3.117, ESC [ ... m) pass; any other byte
+ * becomes "\x" and two digits. Text may come in pieces, cut anywhere.
  */
 #pragma once
 

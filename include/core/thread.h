@@ -7,12 +7,11 @@
 
 typedef void *thread_main_fn(void *context);
 
-/* Starts a thread that takes no signals: they are the main thread's. It is to be joined or
- * detached. `name`, static, has 15 characters at most. */
+/* Starts a thread with all signals blocked, since they are the main thread's. The caller joins or
+ * detaches it. `name` has at most 15 characters and outlives the call. */
 MUST_CHECK enum error thread_start(pthread_t *thread, const char *name, thread_main_fn *run,
                                    void *context, struct error_text *why);
 
-/* Whoever calls has time: where others want the processor too, they get it first. Threads that it
- * starts from then on inherit that. Takes no privilege; where it is refused all goes on as well as
- * it can. */
+/* Lowers the priority of the calling thread, and of threads that it starts from then on: its work
+ * may wait while others want the processor. Needs no privilege; a refusal is ignored. */
 void thread_step_behind(void);

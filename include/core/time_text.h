@@ -7,8 +7,8 @@
 MUST_CHECK bool time_text_parse_http(struct slice text, int64_t *seconds);
 /* RFC 3339, with a fraction and any offset: "2025-01-02T04:00:00.5Z". */
 MUST_CHECK bool time_text_parse_rfc3339(struct slice text, int64_t *seconds);
-/* The same, where seconds need not be told: "2026-12-01T02:00Z". */
+/* The same, but the seconds may be left out: "2026-12-01T02:00Z". */
 MUST_CHECK bool time_text_parse_point(struct slice text, int64_t *seconds);
 enum { TIME_TEXT_SIZE = 24 };
-/* "2025-01-02T04:00:00Z". Years beyond 9999 are cut down to it. */
+/* "2025-01-02T04:00:00Z". What lies before 1970 or after 9999 becomes the nearest that does not. */
 const char *time_text_print(int64_t seconds, char text[static TIME_TEXT_SIZE]);

@@ -3,7 +3,7 @@
 
 #include "core/slice.h"
 
-/* As much of UTF-8 text as `most` bytes hold, without a part of a character at its end. */
+/* The beginning of a UTF-8 text, at most `most` bytes, with no character cut in two. */
 static inline struct slice utf8_head(struct slice text, size_t most)
 {
     if (text.size <= most)

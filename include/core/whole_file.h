@@ -3,11 +3,11 @@
 
 #include "core/error.h"
 
-/* Reads a regular file of at most `max_bytes`; a NUL that does not count stands behind them. What
- * is no file, a FIFO for one, is refused and keeps nobody waiting. `*text` is for free(); after an
- * error it is NULL, and `*size` 0. `size` may be NULL.
+/* Reads a regular file of at most `max_bytes` and appends a NUL, which `*size` does not count.
+ * Anything but a regular file is refused without waiting for it, as one would for a FIFO. `*text`
+ * is for free(); on failure it is NULL and `*size` is 0. `size` may be NULL.
  *
- * ERROR_NOT_FOUND: it is not there. ERROR_INVALID: it is no regular file. ERROR_TOO_BIG.
- * ERROR_SYSTEM, with errno: the rest. The reason names the path. */
+ * ERROR_NOT_FOUND: there is no such file. ERROR_INVALID: it is not a regular file. ERROR_TOO_BIG:
+ * it has more than `max_bytes`. ERROR_SYSTEM, with `errno`: all else. The reason names the path. */
 MUST_CHECK enum error whole_file_read(const char *path, size_t max_bytes, char **text, size_t *size,
                                       struct error_text *why);

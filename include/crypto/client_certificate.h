@@ -1,11 +1,11 @@
-/* Who a client certificate is for. Whether it is to be believed has been found out in the
- * handshake; here it is only read, and told by whom it was signed. */
+/* Reads whom a client certificate is for, and checks who signed it. That the client has its private
+ * key was found out in the TLS handshake, by HAProxy. */
 #pragma once
 
 #include "core/error.h"
 #include "core/slice.h"
 
-/* What of a certificate can tell something about a person. */
+/* The parts of a certificate that can identify a person. */
 #define CRYPTO_FIELD_TABLE(X)                                           \
     X(SAN_EMAIL, "san_email")         /* subjectAltName, rfc822Name */  \
     X(SUBJECT_EMAIL, "subject_email") /* emailAddress of the subject */ \
@@ -22,8 +22,8 @@ enum crypto_field {
 enum { CRYPTO_FIELD_MAX_BYTES = 255 };
 
 struct crypto_client_certificate {
-    /* UTF-8 without control bytes. Empty: not there, not fit, or (but for SUBJECT_OU) more than
-     * one, of which nobody can say which one counts. */
+    /* UTF-8 without control bytes. Empty when the certificate has no such part, one that is not fit
+     * for a header, or (except SUBJECT_OU) several, none of which can be preferred. */
     char text[CRYPTO_FIELD__MAX][CRYPTO_FIELD_MAX_BYTES + 1];
     int64_t not_after_s;
 };

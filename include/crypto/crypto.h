@@ -9,20 +9,19 @@
 
 struct json;
 
-/* Sets OpenSSL up, which ends the program when memory runs out; all else here does so by itself.
- * For who lets another library use OpenSSL. */
+/* Sets OpenSSL up, and ends the program when memory runs out meanwhile. Only needed before another
+ * library uses OpenSSL: the functions below set it up by themselves. */
 void crypto_set_up(void);
 
 /* -- Keys -- */
 
-#define CRYPTO_KEY_TABLE(X)                                                                       \
-    X(EC_P256, "ecdsa-p256")                                                                      \
-    X(EC_P384, "ecdsa-p384")                                                                      \
-    X(RSA_2048, "rsa-2048")                                                                       \
-    X(RSA_3072, "rsa-3072")                                                                       \
-    X(RSA_4096, "rsa-4096")                                                                       \
-    X(OTHER, "other") /* RSA of another size between 2048 and 4096, for keys that we did not make \
-                       */
+#define CRYPTO_KEY_TABLE(X)  \
+    X(EC_P256, "ecdsa-p256") \
+    X(EC_P384, "ecdsa-p384") \
+    X(RSA_2048, "rsa-2048")  \
+    X(RSA_3072, "rsa-3072")  \
+    X(RSA_4096, "rsa-4096")  \
+    X(OTHER, "other") /* RSA of another size from 2048 to 4096: a key that we did not make */
 
 enum crypto_key_type {
 #define X(NAME, TEXT) CRYPTO_##NAME,
@@ -40,10 +39,11 @@ static inline bool crypto_key_type_is_ec(enum crypto_key_type type)
 
 struct crypto_key; /* a private key */
 
-/* RSA takes 50 to 500 ms: not for a thread that others wait for. */
+/* Makes one of any type but OTHER. RSA takes 50 to 500 ms: not for a thread that others wait for.
+ */
 MUST_CHECK struct crypto_key *crypto_key_new(enum crypto_key_type type, struct error_text *why);
-/* From unencrypted PKCS #8, SEC 1 or PKCS #1; refuses keys of other kinds and sizes than above, and
- * then `*key` is NULL. ERROR_NO_MEMORY says nothing of the text. */
+/* From unencrypted PKCS #8, SEC 1 or PKCS #1; refuses other kinds and sizes than those above. On
+ * failure `*key` is NULL. ERROR_NO_MEMORY says nothing about the text. */
 MUST_CHECK enum error crypto_key_from_pem(struct slice pem, struct crypto_key **key,
                                           struct error_text *why);
 /* Another handle of the same key, to be freed on its own. */
@@ -72,8 +72,8 @@ MUST_CHECK enum error crypto_sign(const struct crypto_key *key, struct slice mes
                                   struct bytes *signature, struct error_text *why);
 MUST_CHECK enum error crypto_hmac_sha256(struct slice secret, struct slice message,
                                          uint8_t mac[static CRYPTO_SHA256_BYTES]);
-/* AES-256-CMAC (NIST SP 800-38B), for who has to check often: beyond each thread's first call,
- * nothing is allocated. */
+/* AES-256-CMAC (NIST SP 800-38B), for the hot path: allocates in the first call of each thread, and
+ * never again. */
 enum { CRYPTO_SEAL_KEY_BYTES = 32, CRYPTO_SEAL_BYTES = 16 };
 MUST_CHECK bool crypto_seal(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct slice message,
                             uint8_t mac[static CRYPTO_SEAL_BYTES]);
@@ -110,8 +110,8 @@ struct crypto_certificate {
     size_t chain_count;            /* certificates in the chain, this one included */
 };
 
-/* Reads the first certificate of a PEM text. On failure nothing is to be freed; ERROR_NO_MEMORY
- * says nothing of the text. */
+/* Reads the first certificate of a PEM text. On failure there is nothing to free. ERROR_NO_MEMORY
+ * says nothing about the text. */
 MUST_CHECK enum error crypto_certificate_read(struct slice pem,
                                               struct crypto_certificate *certificate,
                                               struct error_text *why);
@@ -120,10 +120,10 @@ void crypto_certificate_free(struct crypto_certificate *certificate);
 MUST_CHECK bool crypto_certificate_covers(const struct crypto_certificate *certificate,
                                           const char *name);
 
-/* What a CA or another client left, made fit to be loaded: the certificate that belongs to `key`
- * first, each one followed by its issuer, roots and strangers left out, all encoded anew (no text
- * between, no blank lines, LF). Refuses a chain without that certificate. `leaf` (may be NULL) is
- * filled and must then be freed. */
+/* Makes the certificates that a CA or another client left fit to be loaded: the one that belongs to
+ * `key` comes first, each is followed by its issuer, roots and unrelated ones are left out, and all
+ * are encoded anew (no text between them, no blank lines, LF). Refuses a text without a certificate
+ * for `key`. `leaf` (may be NULL) is filled on success and must then be freed. */
 MUST_CHECK enum error crypto_chain_tidy(struct slice pem, const struct crypto_key *key,
                                         struct bytes *chain, struct crypto_certificate *leaf,
                                         struct error_text *why);
@@ -131,7 +131,7 @@ MUST_CHECK enum error crypto_chain_tidy(struct slice pem, const struct crypto_ke
 MUST_CHECK enum error crypto_certificate_der(struct slice pem, struct bytes *der,
                                              struct error_text *why);
 
-/* A certificate that no client trusts, for HAProxy to start with before a CA has answered. */
+/* A certificate, in PEM, that no client trusts: HAProxy starts with it before a CA has answered. */
 MUST_CHECK enum error crypto_self_signed(const struct crypto_key *key, const char *name,
                                          int64_t not_before_s, int64_t not_after_s,
                                          struct bytes *pem, struct error_text *why);

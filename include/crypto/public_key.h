@@ -1,6 +1,6 @@
-/* Other people's public keys, and what was signed with them: JWK (RFC 7517, 8037) and the signature
- * algorithms of JWS (RFC 7518 3.1). A key never serves an algorithm of another kind, whatever a
- * token says of itself, and keys that are shared secrets are none of ours. */
+/* Other people's public keys (JWK, RFC 7517 and 8037) and the verification of what they signed (the
+ * algorithms of JWS, RFC 7518 3.1). A key is never used with an algorithm of another kind, whatever
+ * a token says of itself; shared secrets (HS256 and the like) are not supported. */
 #pragma once
 
 #include "core/error.h"
@@ -37,11 +37,12 @@ enum { CRYPTO_SIGNATURE_MAX_BYTES = 512 }; /* of RSA with 4096 bits */
 
 struct crypto_public_key; /* may be used by several threads at once */
 
-/* RSA from 2048 to 4096 bits, P-256, P-384, P-521 or Ed25519. NULL with the reason for others. */
+/* RSA from 2048 to 4096 bits, P-256, P-384, P-521 or Ed25519. NULL, with the reason, for others and
+ * when memory runs out. */
 MUST_CHECK struct crypto_public_key *crypto_public_key_from_jwk(const struct json *jwk,
                                                                 struct error_text *why);
 void crypto_public_key_free(struct crypto_public_key *key); /* NULL is fine */
-/* Whether the kind of key is the algorithm's. */
+/* Whether the algorithm is for keys of this kind. */
 MUST_CHECK bool crypto_public_key_fits(const struct crypto_public_key *key,
                                        enum crypto_algorithm algorithm);
 /* False for a signature that is not the key's, and for a key of another kind. Allocates. */

@@ -105,8 +105,7 @@ struct hap_timeouts {
 
 /* How many entries HAProxy's tables have; 0 is the default. */
 struct hap_tables {
-    unsigned
-        requests; /* 200000: a tenant with limits each, and its routes with limits of their own */
+    unsigned requests;   /* 200000: a tenant with limits each, and a route with its own */
     unsigned signin;     /* 200000: an address and a subnet each that signs in at a tenant */
     unsigned websockets; /* 100000: a tenant with limits each */
 };

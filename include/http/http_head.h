@@ -27,8 +27,8 @@ struct http_head {
     size_t field_count;
 };
 
-/* How many of the bytes are the head, with the empty line that ends it; 0: it is not all there. The
- * first `seen` bytes were looked at before and did not hold the end. */
+/* The size of the head, with the empty line that ends it; 0 while that has not come. The first
+ * `seen` bytes were searched by an earlier call and do not hold the end. */
 size_t http_head_size(struct slice bytes, size_t seen);
 
 /* Parses a whole head: `bytes` ends with its empty line. 0, or the status to refuse the request

@@ -28,14 +28,15 @@ struct slice http_request_header(const struct http_request *request, const char 
 /* The connection, for SO_PEERCRED; not to be read or written. */
 int http_request_socket(const struct http_request *request);
 
-/* Puts the answer off: the handler sets `held` in its answer, http_server_answer() follows. */
+/* Puts the answer off. The handler also sets `held` in its answer, and somebody later calls
+ * http_server_answer(), exactly once. */
 struct http_held;
 struct http_held *http_request_hold(const struct http_request *request);
 
 enum { HTTP_ANSWER_HEADERS_MAX = 8 };
 
-/* Texts are copied when the handler returns, so they may be on its stack's callers or static;
- * `body` is freed with free() when `body_owned`. */
+/* Texts are copied once the handler has returned, so that they must outlive it. `body` is freed
+ * with free() when `body_owned`. */
 struct http_answer {
     bool held;       /* http_request_hold() was called: nothing else counts */
     unsigned status; /* 0 means 500 */
@@ -67,6 +68,6 @@ struct http_server *http_server_new(struct main_loop *loop, int listen_fd,
     __attribute__((returns_nonnull));
 /* Answers a held request, in the thread of the loop but not from a handler. */
 void http_server_answer(struct http_held *held, const struct http_answer *answer);
-/* Stops accepting and ends what is under way; what was held has been answered before. NULL is fine.
- */
+/* Stops accepting and ends what is under way. Held requests must have been answered before. NULL is
+ * fine. */
 void http_server_free(struct http_server *server);

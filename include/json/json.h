@@ -84,9 +84,9 @@ void json_put_null(struct json *object, const char *key);
 void json_put(struct json *object, const char *key, struct json *value);
 void json_append(struct json *array, struct json *value);
 void json_append_text(struct json *array, struct slice text);
-/* An array of them. */
-struct json *json_new_texts(char *const *texts, size_t count);
 void json_append_integer(struct json *array, int64_t integer);
+/* An array of texts. */
+struct json *json_new_texts(char *const *texts, size_t count) __attribute__((returns_nonnull));
 /* A deep copy to be put elsewhere. */
 struct json *json_clone(const struct json *value) __attribute__((returns_nonnull));
 
@@ -101,8 +101,8 @@ char *json_print(const struct json *value, enum json_style style) __attribute__(
 /* -- Places. For texts that json_parse() accepts; any other text yields false, never a wrong read.
  */
 
-/* Its commas, colons and opening brackets outside of strings: so many keys and values it has. For
- * any text. */
+/* How many commas, colons and opening brackets there are outside of strings, which is about how
+ * many keys and values the text has. For any text, valid or not. */
 size_t json_count_marks(struct slice text);
 
 enum json_part { JSON_PART_KEY, JSON_PART_VALUE };

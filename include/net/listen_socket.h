@@ -26,10 +26,9 @@ void listen_sockets_close(struct listen_sockets *sockets);
 enum listen_failure {
     LISTEN_EMPTY, /* nobody waits */
     LISTEN_LOST,  /* that one connection is gone: the next one need not fail */
-    LISTEN_STUCK, /* nobody can be accepted, though the socket stays ready: who asks on would spin
-                   */
+    LISTEN_STUCK, /* nobody can be accepted, yet the socket stays ready: pause, or spin */
 };
-/* By its errno. */
+/* `error` is the errno of accept(2) on `fd`. */
 enum listen_failure listen_failure_of(int fd, int error);
-/* Tells in the log that nobody is accepted on this socket for a while, why, and what to do. */
+/* Logs that nobody is accepted on this socket for a while, why, and what to do about it. */
 void listen_stuck_log(int fd, int error);

@@ -95,8 +95,8 @@ uint64_t loops_counter(const struct loops *loops, enum loop_counter counter); /*
  * process. */
 uint64_t loop_current_connection(const struct loop *loop);
 
-/* When this turn of the loop began, in seconds of a clock that may jump. Costs nothing: the loop
- * has looked already. */
+/* When this turn of the loop began, in seconds of a clock that may jump. Costs nothing, because the
+ * loop has read the clock already. */
 double loop_turn_s(const struct loop *loop);
 
 /* Sends the ACK of a NOTIFY for which on_notify() said SPOP_HELD. Answers given in one turn leave

@@ -9,8 +9,8 @@ enum check_verdict {
     CHECK_UNKNOWN_PATH, /* the server does not know the path: ask for the fallback */
 };
 
-/* Whether the body begins as a page does. That is no answer: Open WebUI sends the one that its web
- * interface starts from, with 200, for any path it does not know. */
+/* Whether the body begins like HTML. As the answer to a health check that is none: for any path
+ * that it does not know, Open WebUI sends the start page of its web interface, with 200. */
 bool check_is_page(struct slice body);
 /* `status` and the beginning of the body that a path was answered with. */
 enum check_verdict check_judge(int status, struct slice body);

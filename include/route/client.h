@@ -1,4 +1,6 @@
-/* Who is the client? (facts: rightmost untrusted address, per group of trusted proxies.) */
+/* Who the client is, when proxies stand before HAProxy: of the addresses that a trusted proxy's
+ * header lists, the rightmost one that is not itself a trusted proxy's. Each group of trusted
+ * proxies has the one header that it is believed in. */
 #pragma once
 
 #include "core/cursor.h"

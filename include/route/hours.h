@@ -6,7 +6,7 @@
 struct hours {
     uint8_t days;         /* a bit for each day of the week, 1 << 0: Sunday */
     uint16_t from_minute; /* of the day */
-    uint16_t to_minute;   /* not in it any more; 1440: midnight. Before `from`: of the next day */
+    uint16_t to_minute; /* the first one after; 1440: midnight. Less than `from`: the next day's */
     struct zone zone;
 };
 

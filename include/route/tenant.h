@@ -147,8 +147,7 @@ struct tenant {
 
     char *name; /* [a-z0-9] and inner [a-z0-9._-]; is the file's key */
     struct place place;
-    uint64_t
-        content_hash; /* of the tenant's JSON text in canonical form, and its upstream address */
+    uint64_t content_hash; /* of its JSON in canonical form, and its upstream's address */
     struct tenant_host *hosts;
     struct path_rule *paths;
 
@@ -173,11 +172,11 @@ bool upstream_has_name(const struct upstream *upstream);
 enum tenant_response { RESPONSE_SECURE_COOKIES = 1, RESPONSE_NOSNIFF = 2 };
 unsigned tenant_response_set(const struct tenant *tenant);
 /* "http://10.0.0.1:3000", for people and for free(). */
+char *upstream_url(const struct upstream *upstream) __attribute__((returns_nonnull));
 /* What to ask an upstream with a host for: `path` of it, by the name that its certificate has to
  * have where there is TLS. For free(). */
 char *upstream_check_url(const struct upstream *upstream, const char *path)
     __attribute__((returns_nonnull));
-char *upstream_url(const struct upstream *upstream) __attribute__((returns_nonnull));
 /* The place of an answer of `size` bytes in its brief, instead of any earlier one. */
 uint8_t *tenant_prepare(struct tenant *tenant, size_t size) __attribute__((returns_nonnull));
 /* A deep copy, to be changed and put in the original's place; it is not prepared. */

@@ -1,7 +1,7 @@
-/* What tenants need to stand in haproxy.cfg: names of headers, tokens, client certificates,
- * a cookie. A
- * change of tenants is in force at once, but HAProxy's files are somebody else's to write and load:
- * when what is needed has grown, it is told. */
+/* Tells when haproxy.cfg is no longer enough for the tenants. They need their headers' names,
+ * tokens, client certificates and cookies in it. A change of tenants is in force at once, but
+ * HAProxy's files are somebody else's to write and load: when more is needed than before, it is
+ * logged. */
 #pragma once
 
 #include "agent/snapshot.h"

@@ -18,8 +18,7 @@ struct map_kind {
     const char *(*path)(const struct hap_config *haproxy);
     /* What it holds. `*changes`: with the same snapshot it may be another one later. */
     struct runtime_map *(*make)(const struct snapshot *snapshot, bool *changes);
-    const char
-        *comment; /* of the file; NULL: that is made once, empty, and HAProxy starts without */
+    const char *comment; /* of the file; NULL: it is made once and stays empty */
     unsigned collect_ms; /* how long snapshots are collected; 0: each is told at once */
     /* Events of the log. */
     const char *loaded;

@@ -25,8 +25,7 @@ extern const struct admin_operation CERTIFICATE_OPERATIONS[];
 
 /* Texts are borrowed until sidecar_start() returns. */
 struct sidecar_settings {
-    struct acme_ca_settings
-        cas[3];              /* by enum schedule_ca; without a first one nothing is ordered */
+    struct acme_ca_settings cas[3]; /* by enum schedule_ca; no first one: nothing is ordered */
     unsigned second_after;   /* failures in a row until the second CA; 0: the worker's default */
     unsigned orders_at_once; /* 0: the worker's default */
     bool rsa;                /* RSA keys instead of ECDSA ones; both: two files per tenant */

@@ -1,4 +1,4 @@
-/* A certificate that nobody trusts: see acme/placeholder.h. */
+/* The certificate that HAProxy shows for names that have none: see acme/placeholder.h. */
 #include "acme/placeholder.h"
 
 #include "core/file_path.h"

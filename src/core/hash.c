@@ -13,7 +13,7 @@ static uint64_t process_seed;
 __attribute__((constructor)) static void choose_seed(void)
 {
     if (getrandom(&process_seed, sizeof(process_seed), GRND_NONBLOCK) != sizeof(process_seed))
-        process_seed = (uint64_t)(uintptr_t)&process_seed;
+        process_seed = (uint64_t)(uintptr_t)&process_seed; /* all that is random so early */
 }
 
 uint64_t hash_bytes(struct slice bytes)

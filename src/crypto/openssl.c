@@ -74,10 +74,9 @@ static void *resize_wiped(void *block, size_t size, const char *file, int line)
     return resized;
 }
 
-/* Before OpenSSL's first allocation; where another library came first, what OpenSSL wipes by itself
- * has to do. And by default it takes itself apart when the process exits,
- * and a key that is just being made in another thread (key_maker.c) with it. There is nothing that
- * needs to be given back then. */
+/* Runs before OpenSSL's first allocation; if another library was faster, what OpenSSL wipes by
+ * itself has to suffice. Without NO_ATEXIT it would free its state when the process exits, under
+ * the hands of a thread that is just making a key (key_maker.c). */
 __attribute__((constructor)) static void set_memory_up(void)
 {
     (void)CRYPTO_set_mem_functions(allocate, resize_wiped, free_wiped);

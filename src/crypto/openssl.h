@@ -22,10 +22,11 @@ struct crypto_key {
 /* False for a kind or size of key that no public CA takes, and for NULL. */
 MUST_CHECK bool crypto_key_classify(const EVP_PKEY *pkey, enum crypto_key_type *type);
 
-/* Each function of this layer that uses OpenSSL begins with the one. Where OpenSSL has no memory it
- * goes on at places, as if a text or an extension were not there: who must not confuse the two asks
- * at the end whether it was so since. */
+/* To be called first by functions of this layer that use OpenSSL: sets it up, and forgets what is
+ * told below. */
 void openssl_begin(void);
+/* Whether an allocation of OpenSSL has failed since, in this thread. In places OpenSSL then goes on
+ * as if a text or an extension were not there; whoever must not confuse the two asks at the end. */
 MUST_CHECK bool openssl_ran_out(void);
 
 /* Sets the reason to `what` and OpenSSL's own, and empties the queue; returns ERROR_NO_MEMORY, if

@@ -1,14 +1,15 @@
 /* Whether a loop that is woken interrupts who runs.
  *
  * HAProxy from 3.1 on sends each question by itself. A loop that shares a processor with it and
- * takes that over at once is woken for every one, and costs several times what it does when HAProxy
- * first asks all that it has to ask. So a loop is patient (SCHED_BATCH, sched(7)): who runs goes on
- * until he sleeps. Takes no privilege, and makes no difference on a processor that is free.
+ * preempts it would be woken for every single question, at several times the cost of being woken
+ * once HAProxy has asked all that it has to ask. So a loop is patient (SCHED_BATCH, sched(7)): it
+ * does not preempt whoever runs, and waits until that thread sleeps. This needs no privilege, and
+ * makes no difference on an idle processor.
  *
- * Where he is not HAProxy but somebody who calculates, questions would wait until his time is up,
- * some ms. The kernel tells how long a thread has waited for a processor; a loop that waits for too
- * long is as impatient as any other thread for a while, and for longer each time that this is found
- * again. Where the kernel does not tell, a loop is never patient.
+ * When the other thread is not HAProxy but a long computation, questions would wait for the rest of
+ * its time slice, some ms. The kernel tells how long a thread has waited for a processor. A loop
+ * that waits too long is as impatient as any other thread for a while, and for longer each time
+ * that this happens again. Where the kernel does not tell, a loop is never patient.
  */
 #pragma once
 

@@ -1,9 +1,8 @@
 /* Certificates of another client: see import.h. */
 #include "import.h"
 
-#include "acme/file.h"
-#include "core/file.h"
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"

@@ -1,9 +1,8 @@
 /* Which file has what several claim, on disk: see owner_keeper.h. */
 #include "sources/owner_keeper.h"
 
-#include "acme/file.h"
-#include "core/file.h"
 #include "conf/owners.h"
+#include "core/file.h"
 #include "core/file_path.h"
 #include "core/log.h"
 #include "core/memory.h"

@@ -1,7 +1,6 @@
 /* acme: files, and the store. Folders are real; a process is killed at every step. */
-#include "acme/file.h"
-#include "core/file.h"
 #include "acme/store.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "json/json.h"
 
