@@ -5,10 +5,10 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/whole_file.h"
 #include "sidecar/sidecar.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdatomic.h>
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum { LOOK_AFTER_MS = 100, SECRET_MAX_BYTES = 4096 };
 static_assert((int)CERTIFICATE_HOSTS_MAX == (int)ACME_HOSTS_MAX, "another number is told of");
@@ -179,24 +178,6 @@ static void on_challenge_news(void *context)
 /* -- Starting ------------------------------------------------------------------------------------
  */
 
-/* The secret of an external account, without the newline that an editor leaves. */
-static bool read_secret(const char *path, char secret[static SECRET_MAX_BYTES],
-                        struct error_text *text)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd >= 0 ? read(fd, secret, SECRET_MAX_BYTES - 1) : -1;
-    if (size < 0)
-        error_set_errno(text, "cannot read the external account's secret in %s", path);
-    if (fd >= 0)
-        close(fd);
-    if (size < 0)
-        return false;
-    while (size > 0 && (secret[size - 1] == '\n' || secret[size - 1] == '\r'))
-        size--;
-    secret[size] = '\0';
-    return true;
-}
-
 /* Owner and mode of the certificates' files. */
 static bool find_mode(const struct acme_settings *acme, struct file_mode *mode,
                       struct error_text *text)
@@ -236,19 +217,52 @@ enum error certificates_placeholder(const struct configuration *configuration,
     return error;
 }
 
-/* Of external accounts. */
+/* The HMAC keys of external accounts; NULL where there is none. */
 struct secrets {
-    char first[SECRET_MAX_BYTES];
-    char second[SECRET_MAX_BYTES];
+    char *first;
+    char *second;
 };
 
+static void secret_drop(char *secret)
+{
+    if (secret != NULL)
+        memory_wipe(secret, strlen(secret));
+    free(secret);
+}
+
+static void secrets_drop(struct secrets *secrets)
+{
+    secret_drop(secrets->first);
+    secret_drop(secrets->second);
+    *secrets = (struct secrets){0};
+}
+
+/* Without the newline that an editor leaves. No file: no secret. */
+static bool read_secret(const char *path, char **secret, struct error_text *text)
+{
+    size_t size;
+    struct error_text why;
+    if (path == NULL)
+        return true;
+    if (whole_file_read(path, SECRET_MAX_BYTES, secret, &size, &why) != ERROR_OK) {
+        error_set(text, ERROR_INVALID, "the external account's secret: %s", why.text);
+        return false;
+    }
+    while (size > 0 && byte_is_one_of((*secret)[size - 1], "\r\n"))
+        (*secret)[--size] = '\0';
+    if (size > 0)
+        return true;
+    error_set(text, ERROR_INVALID, "the external account's secret: %s is empty", path);
+    return false;
+}
+
+/* What has been read is for secrets_drop() in any case. */
 static bool read_secrets(const struct acme_settings *acme, struct secrets *secrets,
                          struct error_text *text)
 {
-    return (acme->external_secret_file == NULL ||
-            read_secret(acme->external_secret_file, secrets->first, text)) &&
-           (acme->second_external_secret_file == NULL ||
-            read_secret(acme->second_external_secret_file, secrets->second, text));
+    *secrets = (struct secrets){0};
+    return read_secret(acme->external_secret_file, &secrets->first, text) &&
+           read_secret(acme->second_external_secret_file, &secrets->second, text);
 }
 
 static struct acme_ca_settings first_ca(const struct acme_settings *acme,
@@ -263,7 +277,7 @@ static struct acme_ca_settings first_ca(const struct acme_settings *acme,
         .contacts = (const char *const *)acme->contacts,
         .contact_count = acme->contact_count,
         .external_kid = acme->external_kid,
-        .external_secret = text_or_null(secrets->first),
+        .external_secret = secrets->first,
         .profile = acme->profile,
         .preferred_chain = acme->preferred_chain,
         .limits = LIMITS[acme->limits],
@@ -286,26 +300,24 @@ static struct acme_ca_settings second_ca(const struct acme_settings *acme,
     struct acme_ca_settings ca = first_ca(acme, secrets);
     ca.directory_url = text_or_null(acme->second_directory);
     ca.external_kid = acme->second_external_kid;
-    ca.external_secret = text_or_null(secrets->second);
+    ca.external_secret = secrets->second;
     ca.profile = ca.preferred_chain = NULL;
     return ca;
 }
 
-static struct sidecar *start_sidecar(struct certificates *certificates,
-                                     const struct configuration *configuration,
-                                     struct error_text *text)
+static struct sidecar *start_with(struct certificates *certificates,
+                                  const struct configuration *configuration,
+                                  const struct secrets *secrets, struct error_text *text)
 {
     const struct acme_settings *acme = &configuration->acme;
     const struct hap_config *haproxy = &configuration->haproxy;
-    struct secrets secrets = {0};
     struct file_mode mode;
-    if (!read_secrets(acme, &secrets, text) || !find_mode(acme, &mode, text) ||
-        certificates_placeholder(configuration, text) != ERROR_OK)
+    if (!find_mode(acme, &mode, text) || certificates_placeholder(configuration, text) != ERROR_OK)
         return NULL;
     const struct sidecar_settings settings = {
-        .cas = {[SCHEDULE_CA_FIRST] = first_ca(acme, &secrets),
-                [SCHEDULE_CA_STAGING] = staging_ca(acme, &secrets),
-                [SCHEDULE_CA_SECOND] = second_ca(acme, &secrets)},
+        .cas = {[SCHEDULE_CA_FIRST] = first_ca(acme, secrets),
+                [SCHEDULE_CA_STAGING] = staging_ca(acme, secrets),
+                [SCHEDULE_CA_SECOND] = second_ca(acme, secrets)},
         .second_after = acme->second_after,
         .orders_at_once = acme->orders_at_once,
         .rsa = acme->keys != ACME_KEYS_ECDSA,
@@ -334,8 +346,18 @@ static struct sidecar *start_sidecar(struct certificates *certificates,
         .on_challenges = on_challenges,
         .context = certificates,
     };
-    struct sidecar *sidecar = sidecar_start(&settings, text);
-    memory_wipe(&secrets, sizeof(secrets));
+    return sidecar_start(&settings, text);
+}
+
+static struct sidecar *start_sidecar(struct certificates *certificates,
+                                     const struct configuration *configuration,
+                                     struct error_text *text)
+{
+    struct secrets secrets;
+    struct sidecar *sidecar = read_secrets(&configuration->acme, &secrets, text)
+                                  ? start_with(certificates, configuration, &secrets, text)
+                                  : NULL;
+    secrets_drop(&secrets);
     return sidecar;
 }
 

@@ -124,6 +124,27 @@ def test_an_external_account(new_certified, new_ca, tmp_path):
     assert secret not in stack.agent_log()
 
 
+@pytest.mark.parametrize(
+    "content, told",
+    [("\n", "is empty"), ("A" * 5000, "is bigger than 4096 bytes"), (None, "No such file")],
+)
+def test_a_secret_that_cannot_be_one_keeps_the_daemon_from_starting(
+    new_certified, tmp_path, content, told
+):
+    """No part of it is sent to the CA in its place."""
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_text(content)
+    account = {"kid": "kid-1", "secret_file": str(file)}
+    stack = new_certified(acme={"external_account": account})
+    stack.write_config()
+    stack.write_tenants({})
+    done = run_agent_command("run", "-c", stack.config_path)
+    assert done.returncode != 0
+    assert "the external account's secret: " in done.stderr
+    assert str(file) in done.stderr and told in done.stderr
+
+
 def test_a_haproxy_that_was_not_reloaded_is_told(chat):
     """Whoever has written haproxy.cfg anew may well think that it counts."""
     config = chat.haproxy_dir / "haproxy.cfg"
