@@ -218,26 +218,6 @@ void configuration_add_arguments(struct configuration *configuration, const stru
 
 /* -- Tenants' files -- */
 
-static void read_schema(const struct node *node, void *target)
-{
-    unsigned version;
-    (void)target;
-    node_unsigned(node, 1, 1, &version);
-}
-
-static void read_schema_url(const struct node *node, void *target)
-{
-    struct slice text;
-    (void)target;
-    (void)!node_text(node, &text);
-}
-
-static void read_nothing(const struct node *node, void *target)
-{
-    (void)node;
-    (void)target;
-}
-
 void tenant_file_load(const char *path, const struct configuration *configuration,
                       struct tenant_file *file, struct diagnostics *diagnostics)
 {
@@ -249,9 +229,9 @@ static void load_document(struct document *document, bool is_open,
                           const struct configuration *configuration, struct tenant_file *file)
 {
     static const struct option OPTIONS[] = {
-        {"$schema", read_schema_url},
-        {"schema", read_schema},
-        {"tenants", read_nothing},
+        {"$schema", option_read_schema_url},
+        {"schema", option_read_schema},
+        {"tenants", option_read_nothing},
     };
     struct node tenants;
     if (is_open) {

@@ -49,11 +49,6 @@ enum severity code_severity(enum code code)
     return SEVERITY_ERROR;
 }
 
-static char *copy_or_null(const char *text)
-{
-    return text == NULL ? NULL : memory_copy_text(slice_of(text));
-}
-
 void diagnostics_add(struct diagnostics *diagnostics, const struct diagnostic *diagnostic)
 {
     size_t count = diagnostics->count;
@@ -63,9 +58,9 @@ void diagnostics_add(struct diagnostics *diagnostics, const struct diagnostic *d
             memory_resize(diagnostics->items, count * 2 + 2, sizeof(*diagnostics->items));
     struct diagnostic *added = &diagnostics->items[diagnostics->count++];
     *added = *diagnostic;
-    added->message = copy_or_null(diagnostic->message);
-    added->hint = copy_or_null(diagnostic->hint);
-    added->source = copy_or_null(diagnostic->source);
+    added->message = memory_copy_optional(diagnostic->message);
+    added->hint = memory_copy_optional(diagnostic->hint);
+    added->source = memory_copy_optional(diagnostic->source);
     if (diagnostic->severity == SEVERITY_ERROR)
         diagnostics->errors++;
     else if (diagnostic->severity == SEVERITY_WARNING)
@@ -79,7 +74,7 @@ void diagnostics_add_code(struct diagnostics *diagnostics, enum code code,
     va_start(arguments, format);
     char *message = memory_format_list(format, arguments);
     va_end(arguments);
-    char *hint_copy = copy_or_null(hint);
+    char *hint_copy = memory_copy_optional(hint);
     struct diagnostic diagnostic = {.severity = code_severity(code),
                                     .code = (uint16_t)code,
                                     .place = *place,

@@ -87,26 +87,6 @@ static struct configuration *configuration_of(void *target)
     return target;
 }
 
-static void read_nothing(const struct node *node, void *target)
-{
-    (void)node;
-    (void)target;
-}
-
-static void read_schema_url(const struct node *node, void *target)
-{
-    struct slice text;
-    (void)target;
-    (void)!node_text(node, &text);
-}
-
-static void read_schema(const struct node *node, void *target)
-{
-    unsigned version;
-    (void)target;
-    node_unsigned(node, 1, 1, &version);
-}
-
 static void read_listen(const struct node *node, void *target)
 {
     struct configuration *configuration = target;
@@ -347,18 +327,7 @@ static void read_action(const struct node *node, void *target)
 
 static void read_status(const struct node *node, void *target)
 {
-    static const uint16_t STATUSES[] = {400, 403, 404, 421, 503};
-    unsigned status = 0;
-    if (!node_unsigned(node, 0, 999, &status))
-        return;
-    for (size_t i = 0; i < COUNT_OF(STATUSES); i++) {
-        if (status == STATUSES[i]) {
-            configuration_of(target)->settings->unknown_host_status = STATUSES[i];
-            return;
-        }
-    }
-    node_report(node, JSON_PART_VALUE, CODE_NOT_A_CHOICE,
-                memory_format("known: 400, 403, 404, 421, 503"), "status cannot be %u", status);
+    node_denial_status(node, &configuration_of(target)->settings->unknown_host_status);
 }
 
 static void read_to(const struct node *node, void *target)
@@ -555,8 +524,8 @@ static uint64_t hash_networks(const struct trusted_proxies *trusted, uint64_t ha
 void global_read(const struct node *root, struct configuration *configuration)
 {
     static const struct option OPTIONS[] = {
-        {"$schema", read_schema_url},
-        {"schema", read_schema},
+        {"$schema", option_read_schema_url},
+        {"schema", option_read_schema},
         {"listen", read_listen},
         {"listen_group", read_listen_group},
         {"listen_mode", read_listen_mode},
@@ -580,9 +549,9 @@ void global_read(const struct node *root, struct configuration *configuration)
         {"acme", acme_read},
         {"jwks", jwks_read},
         {"metrics", metrics_read},
-        {"headers", read_nothing}, /* these three are read in their own time */
-        {"defaults", read_nothing},
-        {"tenants", read_nothing},
+        {"headers", option_read_nothing}, /* these three are read in their own time */
+        {"defaults", option_read_nothing},
+        {"tenants", option_read_nothing},
     };
     options_read(root, OPTIONS, COUNT_OF(OPTIONS), configuration);
     read_inherited(root, configuration);

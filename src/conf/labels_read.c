@@ -41,19 +41,7 @@ static void read_action(const struct node *node, void *target)
 
 static void read_status(const struct node *node, void *target)
 {
-    static const uint16_t STATUSES[] = {400, 403, 404, 421, 503};
-    struct labels_draft *labels = target;
-    unsigned status = 0;
-    bool known = false;
-    if (!node_unsigned(node, 0, 999, &status))
-        return;
-    for (size_t i = 0; !known && i < COUNT_OF(STATUSES); i++)
-        known = status == STATUSES[i];
-    if (known)
-        labels->unknown_status = (uint16_t)status;
-    else
-        node_report(node, JSON_PART_VALUE, CODE_NOT_A_CHOICE,
-                    memory_format("known: 400, 403, 404, 421, 503"), "status cannot be %u", status);
+    node_denial_status(node, &((struct labels_draft *)target)->unknown_status);
 }
 
 /* It stands in a Location: nothing that ends it, and nothing that HAProxy's formats know. */

@@ -35,6 +35,26 @@ void options_read(const struct node *object, const struct option *options, size_
     }
 }
 
+void option_read_schema_url(const struct node *node, void *target)
+{
+    struct slice text;
+    (void)target;
+    (void)!node_text(node, &text);
+}
+
+void option_read_schema(const struct node *node, void *target)
+{
+    unsigned version;
+    (void)target;
+    node_unsigned(node, 1, 1, &version);
+}
+
+void option_read_nothing(const struct node *node, void *target)
+{
+    (void)node;
+    (void)target;
+}
+
 /* -- Single values -- */
 
 static const char *with_article(enum json_type type)
@@ -134,6 +154,23 @@ bool node_unsigned(const struct node *node, unsigned minimum, unsigned maximum, 
     }
     *number = (unsigned)value;
     return true;
+}
+
+bool node_denial_status(const struct node *node, uint16_t *status)
+{
+    static const uint16_t STATUSES[] = {400, 403, 404, 421, 503};
+    unsigned value;
+    if (!node_unsigned(node, 0, 999, &value))
+        return false;
+    for (size_t i = 0; i < COUNT_OF(STATUSES); i++) {
+        if (value == STATUSES[i]) {
+            *status = STATUSES[i];
+            return true;
+        }
+    }
+    node_report(node, JSON_PART_VALUE, CODE_NOT_A_CHOICE,
+                memory_format("known: 400, 403, 404, 421, 503"), "status cannot be %u", value);
+    return false;
 }
 
 /* The longest unit that divides it: "90s", not "90000ms". */

@@ -14,6 +14,12 @@ struct option {
 void options_read(const struct node *object, const struct option *options, size_t count,
                   void *target);
 
+/* Readers of what every file may have: "$schema", for editors, and "schema", its version. */
+void option_read_schema_url(const struct node *node, void *target);
+void option_read_schema(const struct node *node, void *target);
+/* Of a key that is read elsewhere. */
+void option_read_nothing(const struct node *node, void *target);
+
 MUST_CHECK bool node_is(const struct node *node, enum json_type type);
 /* Whether a list or an object has no more than `most` entries: looked at before these are, since
  * each is compared with those before it. */
@@ -24,6 +30,8 @@ bool node_copy_text(const struct node *node, char **text); /* frees what was the
 bool node_copy_plain(const struct node *node, char **text);
 bool node_bool(const struct node *node, bool *boolean);
 bool node_unsigned(const struct node *node, unsigned minimum, unsigned maximum, unsigned *number);
+/* One that requests may be denied with. */
+bool node_denial_status(const struct node *node, uint16_t *status);
 /* "500ms", "30s", "10m", "1h", "1d" */
 bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximum_ms,
                    unsigned *duration_ms);
