@@ -41,6 +41,12 @@ static inline bool slice_ends_with(struct slice whole, struct slice end)
            slice_equal((struct slice){whole.data + (whole.size - end.size), end.size}, end);
 }
 
+/* Whether `part` is somewhere in it; an empty one is in all but empty ones. */
+static inline bool slice_contains(struct slice whole, struct slice part)
+{
+    return whole.size > 0 && memmem(whole.data, whole.size, part.data, part.size) != NULL;
+}
+
 /* The slice without its first `count` bytes; `count` may not exceed its size. */
 static inline struct slice slice_skip(struct slice whole, size_t count)
 {

@@ -140,8 +140,7 @@ bool acme_answer_link(const struct acme_answer *answer, size_t index, const char
     snprintf(quoted, sizeof(quoted), "rel=\"%s\"", relation);
     snprintf(plain, sizeof(plain), "rel=%s", relation);
     if (!acme_url_is_good(target) ||
-        (memmem(rest.data, rest.size, quoted, strlen(quoted)) == NULL &&
-         memmem(rest.data, rest.size, plain, strlen(plain)) == NULL))
+        (!slice_contains(rest, slice_of(quoted)) && !slice_contains(rest, slice_of(plain))))
         return false;
     memcpy(url, target.data, target.size);
     url[target.size] = '\0';

@@ -15,6 +15,7 @@ enum {
     LEEWAY_MAX_MS = 300000,
     SET_MAX = 8,
     ISSUER_PEM_MAX_BYTES = 64 * 1024,
+    URL_MAX_BYTES = 199,
 };
 
 /* A rule while it is read. */
@@ -54,7 +55,8 @@ static bool is_url_byte(char c)
 
 static bool is_https_url(struct slice text)
 {
-    bool good = slice_starts_with(text, SLICE("https://")) && text.size > 8 && text.size < 200;
+    bool good =
+        slice_starts_with(text, SLICE("https://")) && text.size > 8 && text.size <= URL_MAX_BYTES;
     for (size_t i = 0; good && i < text.size; i++)
         good = is_url_byte(text.data[i]);
     return good;
@@ -69,8 +71,8 @@ static void read_login(const struct node *node, void *target)
         node_copy_text(node, &rule_of(target)->login);
     else
         node_report(node, JSON_PART_VALUE, CODE_BAD_URL, NULL,
-                    "\"%.*s\" is not an https URL of up to 200 bytes without \"%%\" or \"#\"",
-                    SLICE_PRINT(text));
+                    "\"%.*s\" is not an https URL of up to %d bytes without \"%%\" or \"#\"",
+                    SLICE_PRINT(text), URL_MAX_BYTES);
 }
 
 static void read_issuer(const struct node *node, void *target)
@@ -110,7 +112,7 @@ static void read_jwks(const struct node *node, void *target)
         return;
     if (is_https_url(text))
         node_copy_text(node, &rule_of(target)->keys);
-    else if (memmem(text.data, text.size, "://", 3) != NULL)
+    else if (slice_contains(text, SLICE("://")))
         node_report(node, JSON_PART_VALUE, CODE_BAD_URL,
                     memory_format("https://... or the name of a file"),
                     "\"%.*s\" is not an https URL", SLICE_PRINT(text));
@@ -204,7 +206,7 @@ static void read_issuer_file(const struct node *node, void *target)
     if (error != ERROR_OK)
         node_report_unreadable(node, NULL, error, &why);
     else if (bytes.size > ISSUER_PEM_MAX_BYTES ||
-             memmem(bytes.data, bytes.size, "-----BEGIN CERTIFICATE-----", 27) == NULL)
+             !slice_contains(bytes, SLICE("-----BEGIN CERTIFICATE-----")))
         node_report(node, JSON_PART_VALUE, CODE_IDENTITY_SOURCE, NULL,
                     "%s holds no certificates in PEM", name);
     else

@@ -524,7 +524,7 @@ static void look_at_redirect(const struct host_look *look, struct slice location
              "OAuth leads back to plain http, which providers refuse: Open WebUI does not believe "
              "X-Forwarded-Proto (redirect_uri=%.*s)",
              SLICE_PRINT(uri));
-    else if (memmem(uri.data, uri.size, host, strlen(host)) == NULL)
+    else if (!slice_contains(uri, slice_of(host)))
         find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
              memory_format("%s/oauth/%s/login/callback as the provider's redirect URI in Open "
                            "WebUI's environment (OPENID_REDIRECT_URI, GOOGLE_REDIRECT_URI, ...), "

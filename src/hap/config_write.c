@@ -207,8 +207,7 @@ static void put_listeners(const struct page *page)
 
 bool hap_config_is_ours(struct slice text)
 {
-    return text.size > 0 &&
-           memmem(text.data, text.size, WRITTEN_BY, sizeof(WRITTEN_BY) - 1) != NULL;
+    return slice_contains(text, SLICE(WRITTEN_BY));
 }
 
 char *hap_config_write(const struct hap_config *config, enum hap_version version,

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+enum { SAID_MAX_BYTES = 200 }; /* of HAProxy's words, in a reason */
+
 static bool name_byte_allowed(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -234,19 +236,14 @@ static struct slice first_line(struct slice answer)
     return SLICE("no answer");
 }
 
-static bool contains(struct slice answer, struct slice words)
-{
-    return answer.size > 0 && memmem(answer.data, answer.size, words.data, words.size) != NULL;
-}
-
 /* What HAProxy said where something else was expected. */
 static void set_reason(struct runtime_swap *swap, const char *step, struct slice answer)
 {
     struct slice said = first_line(answer);
-    bool locked = contains(answer, SLICE("currently locked"));
+    bool locked = slice_contains(answer, SLICE("currently locked"));
     swap->error = answer.size == 0 ? ERROR_CLOSED : locked ? ERROR_BUSY : ERROR_REFUSED;
     error_set(&swap->reason, swap->error, "%s of %.*s: HAProxy answered \"%.*s\"", step,
-              SLICE_PRINT(swap->file), (int)size_min(said.size, 200), said.data);
+              SLICE_PRINT(swap->file), (int)size_min(said.size, SAID_MAX_BYTES), said.data);
 }
 
 static enum runtime_step fail(struct runtime_swap *swap, const char *step, struct slice answer)
@@ -323,7 +320,7 @@ static enum runtime_step after_known(struct runtime_swap *swap, struct slice ans
 {
     struct runtime_certificate known;
     swap->existed = runtime_parse_certificate(answer, &known);
-    if (!swap->existed && !contains(answer, SLICE("Not found")))
+    if (!swap->existed && !slice_contains(answer, SLICE("Not found")))
         return fail(swap, "show ssl cert", answer);
     if (swap->removing && !swap->existed) {
         swap->state = SWAP_END;
@@ -391,7 +388,7 @@ static enum runtime_step fail_unread(struct runtime_swap *swap)
 static enum runtime_step after_add(struct runtime_swap *swap, struct slice answer,
                                    struct writer *command)
 {
-    if (contains(answer, SLICE("does not exist")))
+    if (slice_contains(answer, SLICE("does not exist")))
         return fail_unread(swap);
     if (!runtime_has_line(answer, SLICE("Success!")))
         return fail(swap, "add ssl crt-list", answer);
@@ -424,8 +421,8 @@ static enum runtime_step after_unlist(struct runtime_swap *swap, struct slice an
                                       struct writer *command)
 {
     /* Not in the list: an earlier try has got so far. */
-    if (!contains(answer, SLICE("deleted in crtlist")) &&
-        !contains(answer, SLICE("can't be found in crt-list")))
+    if (!slice_contains(answer, SLICE("deleted in crtlist")) &&
+        !slice_contains(answer, SLICE("can't be found in crt-list")))
         return fail(swap, "del ssl crt-list", answer);
     return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
 }
@@ -490,5 +487,5 @@ enum runtime_step runtime_swap_answer(struct runtime_swap *swap, struct slice an
 bool runtime_swap_has_enough(const struct runtime_swap *swap, struct slice answer)
 {
     /* The open transaction, if any, stands before this line. */
-    return swap->state == SWAP_LIST && contains(answer, SLICE("# filename\n"));
+    return swap->state == SWAP_LIST && slice_contains(answer, SLICE("# filename\n"));
 }

@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What is kept of a command's room for an entry's words: "set map F K V" and around. */
-enum { AROUND_BYTES = 64 };
+enum {
+    /* What is kept of a command's room for an entry's words: "set map F K V" and around. */
+    AROUND_BYTES = 64,
+    SAID_MAX_BYTES = 200, /* of HAProxy's words, in a reason */
+};
 
 void runtime_map_free(struct runtime_map *map)
 {
@@ -251,19 +254,14 @@ static struct slice said(struct slice answer)
     return answer;
 }
 
-static bool has_words(struct slice text, struct slice words)
-{
-    return text.size > 0 && memmem(text.data, text.size, words.data, words.size) != NULL;
-}
-
 static bool is_unknown_map(struct slice words)
 {
-    return has_words(words, SLICE("Unknown map identifier"));
+    return slice_contains(words, SLICE("Unknown map identifier"));
 }
 
 static void keep_reason(struct runtime_map_push *push, struct slice words)
 {
-    struct slice head = slice_head(words, words.size < 200 ? words.size : 200);
+    struct slice head = slice_head(words, size_min(words.size, SAID_MAX_BYTES));
     if (is_unknown_map(words)) {
         push->error = ERROR_NOT_FOUND;
         error_set(&push->reason, push->error,
@@ -281,7 +279,7 @@ static enum runtime_step answer_change(struct runtime_map_push *push, struct sli
                                        struct writer *command)
 {
     /* "entry not found." to `set map`, "Key not found." to `del map` */
-    bool is_absent = has_words(words, SLICE("not found"));
+    bool is_absent = slice_contains(words, SLICE("not found"));
     if (push->deleting && (words.size == 0 || is_absent)) {
         const struct runtime_map_entry *gone = &push->before->entries[push->old_at - 1];
         write_words(push, "get map ", gone->key, NULL, command);
@@ -300,8 +298,8 @@ static enum runtime_step answer_change(struct runtime_map_push *push, struct sli
 static enum runtime_step answer_look(struct runtime_map_push *push, struct slice words,
                                      struct writer *command)
 {
-    return has_words(words, SLICE("found=no")) ? tell_next_change(push, command)
-                                               : prepare(push, command);
+    return slice_contains(words, SLICE("found=no")) ? tell_next_change(push, command)
+                                                    : prepare(push, command);
 }
 
 static enum runtime_step answer_prepare(struct runtime_map_push *push, struct slice words,

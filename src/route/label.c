@@ -56,8 +56,8 @@ static bool needs_backtracking(struct slice source, const pcre2_code *code)
 {
     uint32_t backreference = 0;
     pcre2_pattern_info(code, PCRE2_INFO_BACKREFMAX, &backreference);
-    return backreference > 0 || memmem(source.data, source.size, "(*", 2) != NULL ||
-           memmem(source.data, source.size, "\\K", 2) != NULL;
+    return backreference > 0 || slice_contains(source, SLICE("(*")) ||
+           slice_contains(source, SLICE("\\K"));
 }
 
 static pcre2_code *compile(struct slice source, struct error_text *text)

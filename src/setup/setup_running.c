@@ -53,8 +53,7 @@ static void on_info(void *context, enum error error, const char *reason, struct 
     char digits[24];
     (void)reason;
     snprintf(digits, sizeof(digits), "%.*s", SLICE_PRINT(runtime_value(answer, "Uptime_sec")));
-    if (error == ERROR_OK && digits[0] != '\0' &&
-        memmem(answer.data, answer.size, OUR_BACKEND, sizeof(OUR_BACKEND) - 1) != NULL)
+    if (error == ERROR_OK && digits[0] != '\0' && slice_contains(answer, SLICE(OUR_BACKEND)))
         question->started_s = clock_wall_s() - strtoll(digits, NULL, 10);
     main_loop_stop(question->loop);
 }
