@@ -182,10 +182,11 @@ HOT bool screen_passes(const struct snapshot *snapshot, const struct request *re
         return refuse(decision, OUTCOME_DENY_SNI, 421);
     if (policy != NULL && !policy_allows_ip(policy, client_known_ip(&decision->client)))
         return refuse(decision, OUTCOME_DENY_ADDRESS, 403);
-    if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(kind_path(decision)))
+    struct slice path = kind_path(decision);
+    if ((policy == NULL || !policy->let_scanners_in) && path_is_scanners(path))
         return refuse(decision, OUTCOME_DENY_SCANNER, 404);
     if (policy != NULL && policy_limits_sign_in(policy))
-        decision->is_sign_in = path_is_sign_in(kind_path(decision));
+        decision->is_sign_in = path_is_sign_in(path);
     if (policy != NULL && !rules_pass(request, decision, policy))
         return refuse(decision, OUTCOME_DENY_ROUTE, decision->rule->status);
     if (request->upgrade.size > 0 && !origin_passes(snapshot, request, decision, policy))
