@@ -4,8 +4,8 @@
 
 #include "acme/store.h"
 #include "core/clock.h"
-#include "core/log_memory.h"
 #include "core/memory.h"
+#include "counted.h"
 #include "json/json.h"
 
 #include <criterion/criterion.h>
@@ -133,16 +133,6 @@ Test(acme_ca, answers_are_counted_by_status)
     }
 }
 
-static size_t count_lines(const char *text)
-{
-    size_t count = 0;
-    char *lines = log_memory_lines();
-    for (const char *at = lines; (at = strstr(at, text)) != NULL; at++)
-        count++;
-    free(lines);
-    return count;
-}
-
 /* Each answer has a date: the difference is told now and then. */
 Test(acme_ca, a_clock_that_is_wrong_is_told_once)
 {
@@ -152,12 +142,12 @@ Test(acme_ca, a_clock_that_is_wrong_is_told_once)
     ca_note_answer(&ca, &answer);
     answer.received_s = 1800000000 - 299;
     ca_note_answer(&ca, &answer);
-    cr_expect(zero(sz, count_lines("acme_clocks_differ")));
+    cr_expect(zero(sz, counted_in_log("acme_clocks_differ")));
     answer.received_s = 1800000000 - 4000;
     ca_note_answer(&ca, &answer);
     ca_note_answer(&ca, &answer);
-    cr_expect(eq(sz, count_lines("acme_clocks_differ"), 1));
-    cr_expect(eq(sz, count_lines("\"ahead_s\":-4000"), 1));
+    cr_expect(eq(sz, counted_in_log("acme_clocks_differ"), 1));
+    cr_expect(eq(sz, counted_in_log("\"ahead_s\":-4000"), 1));
 }
 
 /* -- Whether it may be asked -- */

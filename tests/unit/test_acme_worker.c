@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/log_memory.h"
 #include "core/memory.h"
+#include "counted.h"
 #include "worker.h"
 #include "json/json.h"
 
@@ -126,18 +127,6 @@ static void run(struct test *test)
     run_with(test, on_turn);
 }
 
-static size_t count_lines(const char *event)
-{
-    size_t count = 0;
-    char *lines = log_memory_lines();
-    char *member = memory_format("\"event\":\"%s\"", event);
-    for (const char *at = lines; (at = strstr(at, member)) != NULL; at++)
-        count++;
-    free(member);
-    free(lines);
-    return count;
-}
-
 static void begin(struct test *test)
 {
     *test = (struct test){.root = memory_format("/tmp/acme-worker-XXXXXX")};
@@ -159,8 +148,8 @@ Test(acme_worker, tells_of_a_ca_once_and_writes_down_in_turns)
     for (size_t i = 0; i < CERTIFICATES; i++)
         want(&test, i);
     run(&test);
-    cr_expect(eq(sz, count_lines("acme_ca_not_ready"), 1));
-    cr_expect(zero(sz, count_lines("certificate_failed")));
+    cr_expect(eq(sz, counted_events("acme_ca_not_ready"), 1));
+    cr_expect(zero(sz, counted_events("certificate_failed")));
     cr_expect(lt(sz, test.saved, CERTIFICATES / 10));
     char *lines = log_memory_lines();
     cr_expect(ne(ptr, strstr(lines, "\"certificates\":2000"), NULL), "%s", lines);
@@ -320,7 +309,7 @@ Test(acme_worker, names_that_were_corrected_for_a_restart_do_not_wait_either)
 static void stop_when_both_are_told(void *context)
 {
     const struct test *test = context;
-    if (count_lines("acme_ca_not_ready") == 2)
+    if (counted_events("acme_ca_not_ready") == 2)
         main_loop_stop(test->loop);
 }
 

@@ -2,8 +2,8 @@
 #include "serving/map_keeper.h"
 
 #include "core/clock.h"
-#include "core/log_memory.h"
 #include "core/whole_file.h"
+#include "counted.h"
 #include "fake_runtime.h"
 
 #include <criterion/new/assert.h>
@@ -162,16 +162,6 @@ static void change(struct test *test, const char *value)
     map_keeper_look(test->keeper);
 }
 
-static size_t told(const char *event)
-{
-    char *lines = log_memory_lines();
-    size_t count = 0;
-    for (const char *at = lines; (at = strstr(at, event)) != NULL; at++)
-        count++;
-    free(lines);
-    return count;
-}
-
 Test(map_keeper, a_change_is_in_the_file_and_then_in_haproxy)
 {
     struct test test;
@@ -225,11 +215,12 @@ Test(map_keeper, a_haproxy_that_was_away_is_given_the_map)
 {
     struct test test;
     begin(&test);
-    size_t before = told("map_not_loaded");
+    size_t before = counted_in_log("map_not_loaded");
     fake_runtime_set(&test.fake, AWAY);
     change(&test, "two");
-    run(&test, 8000, NULL);                                /* looks are many meanwhile */
-    cr_expect(le(sz, told("map_not_loaded"), before + 2)); /* the change, and who there is */
+    run(&test, 8000, NULL); /* looks are many meanwhile */
+    cr_expect(
+        le(sz, counted_in_log("map_not_loaded"), before + 2)); /* the change, and who there is */
     fake_runtime_set(&test.fake, OLD);
     run(&test, 3000, "commit map @3");
     end(&test);
@@ -239,12 +230,12 @@ Test(map_keeper, what_haproxy_refuses_is_told_once_and_tried_again)
 {
     struct test test;
     begin(&test);
-    size_t before = told("map_not_loaded");
+    size_t before = counted_in_log("map_not_loaded");
     fake_runtime_set(&test.fake, REFUSING);
     configure(&test); /* it is not known what it has */
     run(&test, PATIENCE_MS, "prepare map ");
     run(&test, PATIENCE_MS, "prepare map ");
-    cr_expect(eq(sz, told("map_not_loaded"), before + 1));
+    cr_expect(eq(sz, counted_in_log("map_not_loaded"), before + 1));
     fake_runtime_set(&test.fake, OLD);
     run(&test, PATIENCE_MS, "commit map @3");
     end(&test);

@@ -3,7 +3,7 @@
 #include "sidecar/sidecar.h"
 
 #include "core/clock.h"
-#include "core/log_memory.h"
+#include "counted.h"
 #include "crypto/crypto.h"
 #include "fake_runtime.h"
 #include "hap/runtime.h"
@@ -140,6 +140,23 @@ static void unlock(struct haproxy *haproxy)
     pthread_mutex_unlock(&haproxy->fake.lock);
 }
 
+static void set_locked(struct haproxy *haproxy, bool is_locked)
+{
+    lock(haproxy);
+    haproxy->is_locked = is_locked;
+    unlock(haproxy);
+}
+
+/* How often its certificates were listed since the last call. */
+static unsigned take_lists(struct haproxy *haproxy)
+{
+    lock(haproxy);
+    unsigned lists = haproxy->lists;
+    haproxy->lists = 0;
+    unlock(haproxy);
+    return lists;
+}
+
 /* -- The folder -------------------------------------------------------------------------------- */
 
 static char *path_of(const struct test *test, const char *name)
@@ -269,18 +286,6 @@ static void await_looks(struct haproxy *haproxy, unsigned count)
     unlock(haproxy);
 }
 
-static size_t told(const char *event)
-{
-    char *lines = log_memory_lines();
-    char *member = memory_format("\"event\":\"%s\"", event);
-    size_t count = 0;
-    for (const char *at = lines; (at = strstr(at, member)) != NULL; at++)
-        count++;
-    free(member);
-    free(lines);
-    return count;
-}
-
 #define PRINT(NAME) char NAME[RUNTIME_FINGERPRINT_BYTES + 1]
 
 Test(sidecar, what_is_in_the_folder_and_wanted_is_brought_to_every_haproxy)
@@ -357,7 +362,7 @@ Test(sidecar, who_is_away_is_passed_over)
     await(here, "b", b);
     put(&test, "a", a);
     await(here, "a", a);
-    cr_expect(zero(sz, told("deploy_failed")));
+    cr_expect(zero(sz, counted_events("deploy_failed")));
     lock(away);
     away->is_away = false;
     cr_expect(zero(sz, away->known_count));
@@ -378,19 +383,13 @@ Test(sidecar, what_is_on_its_way_is_not_sent_again)
     put(&test, "a", a);
     WANT(&test, "a");
     await(haproxy, "a", a);
-    lock(haproxy);
-    haproxy->is_locked = true;
-    unlock(haproxy);
+    set_locked(haproxy, true);
     put(&test, "a", a);
     await_looks(haproxy, LOOKS);
-    lock(haproxy);
-    haproxy->is_locked = false;
-    haproxy->lists = 0;
-    unlock(haproxy);
+    set_locked(haproxy, false);
+    take_lists(haproxy);
     await(haproxy, "a", a);
-    lock(haproxy);
-    cr_expect(le(uint, haproxy->lists, 3));
-    unlock(haproxy);
+    cr_expect(le(uint, take_lists(haproxy), 3));
     end(&test);
 }
 
@@ -412,7 +411,7 @@ Test(sidecar, what_could_not_be_read_is_read_soon)
     cr_assert(unlink(path) == 0 && symlink(path, path) == 0); /* leads nowhere */
     want(&test, (const char *const *)names, MANY);
     await(haproxy, names[MANY - 1], print);
-    cr_expect(eq(sz, told("certificate_unreadable"), 1));
+    cr_expect(eq(sz, counted_events("certificate_unreadable"), 1));
     put(&test, middle, print);
     lock(haproxy);
     unsigned before = haproxy->looks;
@@ -439,16 +438,12 @@ Test(sidecar, what_comes_behind_is_brought_at_once)
     put(&test, "a", a);
     put(&test, "b", b);
     put(&test, "c", c);
-    lock(haproxy);
-    haproxy->is_locked = true;
-    unlock(haproxy);
+    set_locked(haproxy, true);
     WANT(&test, "b", "c");
     usleep(200 * 1000); /* "b" is tried meanwhile */
     WANT(&test, "a", "b", "c");
     usleep(100 * 1000);
-    lock(haproxy);
-    haproxy->is_locked = false;
-    unlock(haproxy);
+    set_locked(haproxy, false);
     await(haproxy, "c", c);
     await(haproxy, "a", a);
     cr_expect(has(haproxy, "b", b));
@@ -471,9 +466,7 @@ Test(sidecar, a_change_brings_what_has_changed)
     WANT(&test, "a", "c");
     await(haproxy, "a", a);
     await(haproxy, "c", c);
-    lock(haproxy);
-    haproxy->lists = 0;
-    unlock(haproxy);
+    take_lists(haproxy);
     WANT(&test, "a", "b", "c");
     await(haproxy, "b", b);
     put(&test, "c", c);
@@ -484,9 +477,7 @@ Test(sidecar, a_change_brings_what_has_changed)
     };
     sidecar_want(test.sidecar, wishes, COUNT_OF(wishes));
     await(haproxy, "c", c);
-    lock(haproxy);
-    cr_expect(eq(uint, haproxy->lists, 2));
-    unlock(haproxy);
+    cr_expect(eq(uint, take_lists(haproxy), 2));
     end(&test);
 }
 
@@ -499,16 +490,12 @@ Test(sidecar, who_leaves_meanwhile_keeps_nobody_waiting)
     struct haproxy *haproxy = &test.haproxys[0];
     put(&test, "a", a);
     put(&test, "b", b);
-    lock(haproxy);
-    haproxy->is_locked = true;
-    unlock(haproxy);
+    set_locked(haproxy, true);
     WANT(&test, "a", "b");
     usleep(200 * 1000);
     WANT(&test, "b");
     usleep(100 * 1000);
-    lock(haproxy);
-    haproxy->is_locked = false;
-    unlock(haproxy);
+    set_locked(haproxy, false);
     await(haproxy, "b", b);
     end(&test);
 }

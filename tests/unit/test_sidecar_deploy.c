@@ -1,6 +1,7 @@
 /* sidecar/deploy against real HAProxys: added, renewed, removed, refused, restarted. */
 #include "core/clock.h"
 #include "core/memory.h"
+#include "counted.h"
 #include "crypto/crypto.h"
 #include "fake_runtime.h"
 #include "sidecar/deploy.h"
@@ -452,14 +453,6 @@ Test(deploy, who_is_not_meant_is_not_asked)
     end_pair(&pair);
 }
 
-static size_t count_of(const char *text, const char *words)
-{
-    size_t count = 0;
-    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
-        count++;
-    return count;
-}
-
 /* The state is what has been set; the second time it is refused. */
 static const char *cut_and_refuse(struct fake_runtime *fake, const char *command, bool *is_cut)
 {
@@ -479,7 +472,7 @@ Test(deploy, a_refusal_behind_a_broken_answer_is_one)
     run_for(&pair, true, false);
     cr_expect(eq(int, pair.result.error, ERROR_REFUSED), "%s", pair.reason);
     char *asked = fake_runtime_take(&pair.fakes[0]);
-    cr_expect(eq(sz, count_of(asked, "set ssl cert "), 2), "%s", asked);
+    cr_expect(eq(sz, counted(asked, "set ssl cert "), 2), "%s", asked);
     free(asked);
     end_pair(&pair);
 }
@@ -530,7 +523,7 @@ Test(deploy, what_haproxy_has_no_room_for_is_not_sent)
     run_with(&pair, true, false, pem);
     cr_expect(eq(int, pair.result.error, ERROR_TOO_BIG), "%s", pair.reason);
     char *asked = fake_runtime_take(&pair.fakes[0]);
-    cr_expect(eq(sz, count_of(asked, "set ssl cert "), 0), "%s", asked);
+    cr_expect(eq(sz, counted(asked, "set ssl cert "), 0), "%s", asked);
     free(asked);
     end_pair(&pair);
 }

@@ -2,6 +2,7 @@
 #include "leaving.h"
 
 #include "core/clock.h"
+#include "counted.h"
 #include "crypto/crypto.h"
 #include "fake_runtime.h"
 #include "sidecar_state.h"
@@ -169,10 +170,8 @@ static void leave(struct test *test, const char *name)
 
 static size_t asked(struct test *test, size_t haproxy)
 {
-    size_t count = 0;
     char *commands = fake_runtime_take(&test->fakes[haproxy]);
-    for (const char *at = commands; (at = strstr(at, "del ssl cert ")) != NULL; at++)
-        count++;
+    size_t count = counted(commands, "del ssl cert ");
     free(commands);
     return count;
 }
