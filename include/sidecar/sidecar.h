@@ -45,7 +45,7 @@ struct sidecar_settings {
     bool look_at_dns;
     const char *const *nameservers;
     size_t nameserver_count;
-    const char *challenge_listen; /* "127.0.0.1:8688" */
+    const char *challenge_listen; /* "127.0.0.1:8688"; not opened without a CA and a webroot */
     const char *webroot;          /* NULL: none */
     const char *certbot_live;     /* another client's folder that is watched; NULL: none */
     struct admin_server *admin;   /* of the caller's thread; outlives the sidecar; NULL: none */

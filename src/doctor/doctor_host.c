@@ -619,9 +619,15 @@ static void on_config(void *context, const struct http_probe_answer *answer)
 
 /* -- All of it --------------------------------------------------------------------------------- */
 
+/* Else the port is another client's, which may listen only while it orders. */
+static bool daemon_answers_challenges(const struct acme_settings *acme)
+{
+    return acme->directory != NULL && (acme->directory[0] != '\0' || acme->webroot != NULL);
+}
+
 static void ask_haproxy(struct host_look *look)
 {
-    if (look->doctor->whole.configuration->acme.directory != NULL)
+    if (daemon_answers_challenges(&look->doctor->whole.configuration->acme))
         try_challenge(look);
     if (look->address == NULL)
         return;

@@ -558,9 +558,14 @@ static bool open_runtime(struct sidecar *sidecar, const struct sidecar_settings 
     return good;
 }
 
+/* Where nothing is ordered and no folder of another client's is served, the port is left to whoever
+ * else answers challenges: `certbot --standalone`, say. */
 static bool open_challenges(struct sidecar *sidecar, const struct sidecar_settings *settings,
                             struct error_text *text)
 {
+    sidecar->challenges = challenges_new();
+    if (settings->cas[0].directory_url == NULL && settings->webroot == NULL)
+        return true;
     const struct listen_options options = {.backlog = 512};
     struct listen_address address;
     char *listen = memory_format("tcp:%s", settings->challenge_listen);
@@ -570,7 +575,6 @@ static bool open_challenges(struct sidecar *sidecar, const struct sidecar_settin
         error = listen_sockets_open(&address, &options, &sidecar->challenge_sockets, text);
     if (error != ERROR_OK)
         return false;
-    sidecar->challenges = challenges_new();
     sidecar->challenge_server =
         challenge_server_new(sidecar->loop, sidecar->challenge_sockets.fds[0], sidecar->challenges,
                              settings->webroot, text);

@@ -669,22 +669,16 @@ def test_check_tells_monitoring(new_certified, ca):
     assert stack.certs_code("--check") == 2
 
 
-def test_certbot_beside_us(new_certified, ca, tmp_path):
-    """`certbot --webroot` into our folder; its challenges are answered where ours are."""
+def run_certbot(ca, folder, host, *how):
+    """The folder where it keeps what it got."""
     certbot = shutil.which("certbot")
     if certbot is None:
         pytest.skip("needs certbot")
-    webroot = tmp_path / "webroot"
-    (webroot / ".well-known/acme-challenge").mkdir(parents=True)
-    stack = new_certified(acme={"webroot": str(webroot)})
-    stack.want(("chat", HOST))
-    stack.start()
     for _ in range(5):  # this CA refuses one good nonce in twenty, which certbot does not survive
         done = subprocess.run(
-            [certbot, "certonly", "--webroot", "-w", webroot, "--server", ca.directory]
+            [certbot, "certonly", *how, "--server", ca.directory, "-d", host]
             + ["-n", "--agree-tos", "-m", "a@example.test", "--no-eff-email"]
-            + ["-d", "own.example.test", "--config-dir", tmp_path / "etc"]
-            + ["--work-dir", tmp_path, "--logs-dir", tmp_path],
+            + ["--config-dir", folder / "etc", "--work-dir", folder, "--logs-dir", folder],
             env={**os.environ, "REQUESTS_CA_BUNDLE": str(ca.ca_file)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -694,8 +688,30 @@ def test_certbot_beside_us(new_certified, ca, tmp_path):
         if done.returncode == 0:
             break
     assert done.returncode == 0, done.stderr + done.stdout
-    assert (tmp_path / "etc/live/own.example.test/fullchain.pem").exists()
+    assert (folder / "etc/live" / host / "fullchain.pem").exists()
+
+
+def test_certbot_beside_us(new_certified, ca, tmp_path):
+    """`certbot --webroot` into our folder; its challenges are answered where ours are."""
+    webroot = tmp_path / "webroot"
+    (webroot / ".well-known/acme-challenge").mkdir(parents=True)
+    stack = new_certified(acme={"webroot": str(webroot)})
+    stack.want(("chat", HOST))
+    stack.start()
+    run_certbot(ca, tmp_path, "own.example.test", "--webroot", "-w", webroot)
     stack.wait_served(HOST)
+
+
+def test_certbot_in_our_place(new_certified, ca, tmp_path):
+    """Who orders nothing leaves the port of challenges to `certbot --standalone`."""
+    (tmp_path / "etc").mkdir()
+    stack = new_certified(acme={"directory": "none", "certbot_live": str(tmp_path / "etc")})
+    stack.want(("chat", HOST))
+    stack.start()
+    run_certbot(ca, tmp_path, HOST, "--standalone", "--http-01-port", str(stack.challenge_port))
+    assert names_of(stack.wait_served(HOST)) == {HOST}
+    found = run_agent_command("doctor", "--json", "-c", stack.config_path)
+    assert "challenge" not in {one["check"] for one in json.loads(found.stdout)["findings"]}
 
 
 # --- secrets ----------------------------------------------------------------------------------
