@@ -61,9 +61,6 @@ struct admin_http_settings {
     unsigned requests_per_minute; /* of each token */
 };
 
-/* CAs put no more names into a certificate, and a tenant has one. */
-enum { CERTIFICATE_HOSTS_MAX = 100 };
-
 /* The "metrics" section. */
 enum { METRICS_TENANTS_DEFAULT = 1000, METRICS_TENANTS_MAX = 10000 };
 

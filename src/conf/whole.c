@@ -8,6 +8,7 @@
 #include "core/memory.h"
 #include "file.h"
 #include "load.h"
+#include "route/certified.h"
 #include "taken_roots.h"
 
 #include <errno.h>
@@ -234,27 +235,21 @@ static void check_authority(void *context, const struct tenant *tenant)
                              tenant->name);
 }
 
-/* Those behind the last that a certificate has room for would never have one. */
+/* What comes behind the last that a certificate has room for would never have one. */
 static void check_certified(void *context, const struct tenant *tenant)
 {
     struct loading *loading = context;
     const char *directory = loading->whole->configuration->acme.directory;
-    const struct tenant_host *first = NULL;
-    size_t count = 0;
-    if (directory == NULL || directory[0] == '\0' || !tenant->https_redirect)
+    struct certified certified;
+    if (directory == NULL || directory[0] == '\0')
         return;
-    for (size_t i = 0; i < tenant->host_count; i++) {
-        const struct tenant_host *host = &tenant->hosts[i];
-        if (!host->wildcard && ++count == CERTIFICATE_HOSTS_MAX + 1)
-            first = host;
-    }
-    if (first != NULL)
-        diagnostics_add_code(loading->diagnostics, CODE_UNCERTIFIED_HOSTS, &first->place,
-                             "give them to a second tenant with the same upstream",
-                             "tenant \"%s\": a certificate has room for %d hosts, and \"%s\" is "
-                             "one of %zu that get none",
-                             tenant->name, CERTIFICATE_HOSTS_MAX, first->name,
-                             count - CERTIFICATE_HOSTS_MAX);
+    certified_hosts(loading->whole->table, tenant, &certified);
+    if (certified.left_out != NULL)
+        diagnostics_add_code(loading->diagnostics, CODE_UNCERTIFIED_HOSTS, certified.left_out_place,
+                             "give the rest to a second tenant with the same upstream",
+                             "tenant \"%s\": a certificate has room for %d hosts, and \"%s\" and "
+                             "what follows get none",
+                             tenant->name, CERTIFIED_HOSTS_MAX, certified.left_out);
 }
 
 static void check_unknown_host(struct loading *loading)

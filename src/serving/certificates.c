@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
+#include "route/certified.h"
 #include "sidecar/sidecar.h"
 
 #include <errno.h>
@@ -14,11 +15,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 enum { LOOK_AFTER_MS = 100, SECRET_MAX_BYTES = 4096 };
-static_assert((int)CERTIFICATE_HOSTS_MAX == (int)ACME_HOSTS_MAX, "another number is told of");
+static_assert((int)CERTIFIED_HOSTS_MAX <= (int)ACME_HOSTS_MAX, "a wish can be refused");
 
 struct certificates {
     struct sidecar *sidecar;
@@ -39,88 +41,35 @@ struct challenge_news {
 /* -- What is to be wanted ------------------------------------------------------------------------
  */
 
+/* What is wanted of the sidecar, of one table. */
 struct wishes {
+    const struct route_table *table;
     struct sidecar_wish *items;
     size_t count;
 };
 
-struct tenants {
-    const struct tenant **items;
-    size_t count;
-};
-
-static void collect_tenant(void *context, const struct tenant *tenant)
+static void add_wish(void *context, const struct tenant *tenant)
 {
-    struct tenants *tenants = context;
-    if (!tenant->https_redirect || tenant->instance_of != NULL)
+    struct wishes *wishes = context;
+    struct certified certified;
+    certified_hosts(wishes->table, tenant, &certified);
+    if (certified.count == 0)
         return;
-    tenants->items = memory_resize(tenants->items, tenants->count + 1, sizeof(tenants->items[0]));
-    tenants->items[tenants->count++] = tenant;
-}
-
-/* A host belongs to whom it leads to, so that two tenants never order one name. Where only paths of
- * a host are served, it belongs to whoever has the root of a path there first. */
-static bool owns_host(const struct snapshot *snapshot, const struct tenant *tenant,
-                      const char *host, const char *path)
-{
-    struct route_match match;
-    route_table_find(snapshot->table, slice_of(host), slice_of(path), &match);
-    return match.tenant == tenant;
-}
-
-static bool has_host(const char *const *hosts, size_t count, const char *host)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(hosts[i], host) == 0)
-            return true;
-    return false;
-}
-
-/* HTTP-01 cannot prove a wildcard; its certificate is the admin's to provide. */
-static void add_wish(const struct snapshot *snapshot, const struct tenant *tenant,
-                     struct wishes *wishes)
-{
-    size_t room = tenant->host_count + tenant->path_count;
-    const char **hosts = memory_new(room * sizeof(*hosts));
-    size_t count = 0;
-    for (size_t i = 0; i < tenant->host_count; i++) {
-        const struct tenant_host *host = &tenant->hosts[i];
-        if (!host->wildcard && owns_host(snapshot, tenant, host->name, "/") &&
-            !has_host(hosts, count, host->name))
-            hosts[count++] = host->name;
-    }
-    for (size_t i = 0; i < tenant->path_count; i++) {
-        const struct path_rule *path = &tenant->paths[i];
-        struct route_match root;
-        route_table_find(snapshot->table, slice_of(path->host), SLICE("/"), &root);
-        if (!path->wildcard && root.tenant == NULL &&
-            owns_host(snapshot, tenant, path->host, path->prefix) &&
-            !has_host(hosts, count, path->host))
-            hosts[count++] = path->host;
-    }
-    if (count > ACME_HOSTS_MAX)
-        count = ACME_HOSTS_MAX; /* the CA's limit; the hosts behind it get no certificate */
-    if (count == 0) {
-        free(hosts);
-        return;
-    }
+    const char **hosts = memory_new(certified.count * sizeof(*hosts));
+    memcpy(hosts, certified.hosts, certified.count * sizeof(*hosts));
     wishes->items = memory_resize(wishes->items, wishes->count + 1, sizeof(wishes->items[0]));
-    wishes->items[wishes->count++] =
-        (struct sidecar_wish){.tenant = tenant->name, .hosts = hosts, .host_count = count};
+    wishes->items[wishes->count++] = (struct sidecar_wish){
+        .tenant = tenant->name, .hosts = hosts, .host_count = certified.count};
 }
 
 static void tell_sidecar(struct certificates *certificates, const struct snapshot *snapshot)
 {
-    struct tenants tenants = {0};
-    struct wishes wishes = {0};
-    route_table_each_tenant(snapshot->table, collect_tenant, &tenants);
-    for (size_t i = 0; i < tenants.count; i++)
-        add_wish(snapshot, tenants.items[i], &wishes);
+    struct wishes wishes = {.table = snapshot->table};
+    route_table_each_tenant(snapshot->table, add_wish, &wishes);
     sidecar_want(certificates->sidecar, wishes.items, wishes.count);
     for (size_t i = 0; i < wishes.count; i++)
         free((void *)(uintptr_t)wishes.items[i].hosts);
     free(wishes.items);
-    free(tenants.items);
 }
 
 static void on_look(void *context)

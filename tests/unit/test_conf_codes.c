@@ -428,21 +428,32 @@ Test(conf_codes, two_tenants_with_one_host)
     fixture_free(fixture);
 }
 
-/* What is read with a CA and a tenant of so many hosts. */
-static struct fixture *with_hosts(const char *global, size_t count)
+/* A list in JSON: behind `first`, each number below `count` between `before` and `behind`. */
+static char *list_of(const char *first, const char *before, const char *behind, size_t count)
 {
-    char *hosts = memory_copy_text(SLICE("\"*.x.test\""));
+    char *list = memory_copy_text(slice_of(first));
     for (size_t i = 0; i < count; i++) {
-        char *longer = memory_format("%s, \"h%zu.test\"", hosts, i);
-        free(hosts);
-        hosts = longer;
+        const char *comma = list[0] != '\0' ? ", " : "";
+        char *longer = memory_format("%s%s%s%zu%s", list, comma, before, i, behind);
+        free(list);
+        list = longer;
     }
-    char *text = memory_format("{%s\"tenants\": {\"t\": {\"hosts\": [%s], \"upstream\": "
-                               "\"http://10.0.0.1:3000\"}}}",
-                               global, hosts);
+    return list;
+}
+
+/* What is read with a CA and a tenant of so many hosts, and paths of others'. */
+static struct fixture *with_hosts(const char *global, size_t host_count, size_t path_count)
+{
+    char *hosts = list_of("\"*.x.test\"", "\"h", ".test\"", host_count);
+    char *paths = list_of("", "{\"host\": \"p", ".test\", \"prefix\": \"/a\", \"mode\": \"strip\"}",
+                          path_count);
+    char *text = memory_format("{%s\"tenants\": {\"t\": {\"hosts\": [%s], \"paths\": [%s], "
+                               "\"upstream\": \"http://10.0.0.1:3000\"}}}",
+                               global, hosts, paths);
     struct fixture *fixture = fixture_of(text);
     free(text);
     free(hosts);
+    free(paths);
     return fixture;
 }
 
@@ -451,17 +462,20 @@ Test(conf_codes, a_certificate_has_no_room_for_all_hosts)
     static const struct {
         const char *global;
         size_t hosts;
+        size_t paths;
         bool is_said;
     } CASES[] = {
-        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 100, false},
-        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 101, true},
-        {"\"acme\": {\"directory\": \"none\"}, ", 101, false},
-        {"\"acme\": {\"directory\": \"letsencrypt\"}, \"defaults\": {\"https\": \"off\"}, ", 101,
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 100, 0, false},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 101, 0, true},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 70, 30, false},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 70, 31, true},
+        {"\"acme\": {\"directory\": \"none\"}, ", 101, 1, false},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, \"defaults\": {\"https\": \"off\"}, ", 101, 1,
          false},
-        {"", 101, false},
+        {"", 101, 1, false},
     };
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
-        struct fixture *fixture = with_hosts(CASES[i].global, CASES[i].hosts);
+        struct fixture *fixture = with_hosts(CASES[i].global, CASES[i].hosts, CASES[i].paths);
         bool is_said = fixture_said(fixture, CODE_UNCERTIFIED_HOSTS);
         cr_expect(eq(int, is_said, CASES[i].is_said), "row %zu", i);
         fixture_free(fixture);

@@ -1,0 +1,24 @@
+/* The names that a tenant's certificate is for.
+ *
+ * Each host belongs to whom it leads to, so that no two tenants order one name. Where only paths of
+ * a host are served, it belongs to whoever has the root of a path there first. A wildcard is
+ * nobody's: HTTP-01 (RFC 8555 8.3) cannot prove it, so that its certificate is the admin's to
+ * provide.
+ */
+#pragma once
+
+#include "route/table.h"
+
+/* CAs put no more names into a certificate, and a tenant has one. */
+enum { CERTIFIED_HOSTS_MAX = 100 };
+
+struct certified {
+    const char *hosts[CERTIFIED_HOSTS_MAX]; /* each once; the tenant's, as is all below */
+    size_t count;                           /* 0: the tenant has no certificate */
+    const char *left_out;                   /* the first that there is no room for; NULL: none */
+    const struct place *left_out_place;
+};
+
+/* `tenant` is one of `table`. Tenants without HTTPS have none, nor have instances of another. */
+void certified_hosts(const struct route_table *table, const struct tenant *tenant,
+                     struct certified *certified);
