@@ -8,17 +8,17 @@
 enum { HOST_MAX_BYTES = 253, LABEL_MAX_BYTES = 63 };
 
 /* Why a request is refused with 400, as told in the answer's X-Refused header and counted. */
-#define REFUSAL_TABLE(X)                                                                    \
-    X(NONE, "none")                                                                         \
-    X(HOST_MISSING, "host-missing")                                                         \
-    X(HOST_TOO_LONG, "host-too-long")                                                       \
-    X(HOST_SYNTAX, "host-syntax")                                                           \
-    X(HOST_PORT, "host-port")                                                               \
-    X(PATH_SYNTAX, "path-syntax")       /* not absolute, control or non-ASCII bytes */      \
-    X(PATH_ENCODING, "path-encoding")   /* bad %xx, or an encoded / \ NUL or dot segment */ \
-    X(PATH_TRAVERSAL, "path-traversal") /* ".." */                                          \
-    X(PATH_TOO_LONG, "path-too-long")   /* not in normal form and too long to be told */    \
-    X(MESSAGE, "message")               /* HAProxy's message lacks an argument */           \
+#define REFUSAL_TABLE(X)                                                                  \
+    X(NONE, "none")                                                                       \
+    X(HOST_MISSING, "host-missing")                                                       \
+    X(HOST_TOO_LONG, "host-too-long")                                                     \
+    X(HOST_SYNTAX, "host-syntax")                                                         \
+    X(HOST_PORT, "host-port")                                                             \
+    X(PATH_SYNTAX, "path-syntax")       /* not absolute, control or non-ASCII bytes */    \
+    X(PATH_ENCODING, "path-encoding")   /* bad %xx, or an encoded \ NUL or dot segment */ \
+    X(PATH_TRAVERSAL, "path-traversal") /* ".." */                                        \
+    X(PATH_TOO_LONG, "path-too-long")   /* not in normal form and too long to be told */  \
+    X(MESSAGE, "message")               /* HAProxy's message lacks an argument */         \
     X(ANSWER_TOO_BIG, "answer-too-big")
 
 enum refusal {

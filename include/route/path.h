@@ -1,7 +1,8 @@
 /* The path of a request in normal form (RFC 3986 6.2.2), so that a rule sees what the upstream will
- * see. Duplicate slashes and "/./" are folded and encoded unreserved characters decoded; whatever
- * could mean two things to two parsers (encoded slash, backslash, control character or dot segment,
- * double encoding of these, "..") is refused. The query is not looked at and never changed. */
+ * see. Duplicate slashes and "/./" are folded, encoded unreserved characters and slashes decoded;
+ * whatever could mean two things to two parsers (encoded backslash, control character or dot
+ * segment, double encoding of these or of a slash, "..") is refused. The query is not looked at and
+ * never changed. */
 #pragma once
 
 #include "route/host.h"

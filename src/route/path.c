@@ -40,7 +40,7 @@ static bool is_unreserved(int c)
 
 /* What some parser takes for a separator or an end once it has decoded it: NUL ends a string in C,
  * and "$", with which Starlette's routes end, matches before a newline. No name has such
- * characters. */
+ * characters, but for a slash: see slash_bytes. */
 static bool is_separator(int c)
 {
     return c == '/' || c == '\\' || (c >= 0 && c < ' ') || c == 0x7f;
@@ -145,10 +145,22 @@ static enum refusal take_segment(struct slice segment, struct rewrite *out)
     return REFUSAL_NONE;
 }
 
+/* The slash that `text` begins with, or 0. Open WebUI's page writes %2F where the name of a model
+ * has one, and its server (uvicorn decodes a path before it is routed) reads a slash: so it is one
+ * here, and a plain one behind, for whoever would read it in another way. */
+static size_t slash_bytes(struct slice text)
+{
+    if (decode(text) == '/')
+        return 3;
+    return text.size > 0 && text.data[0] == '/' ? 1 : 0;
+}
+
 static size_t segment_size(struct slice text)
 {
-    const char *slash = text.size > 0 ? memchr(text.data, '/', text.size) : NULL;
-    return slash != NULL ? (size_t)(slash - text.data) : text.size;
+    size_t size = 0;
+    while (size < text.size && slash_bytes(slice_skip(text, size)) == 0)
+        size++;
+    return size;
 }
 
 /* RFC 3986 5.2.4 for a path that has no "..": "/a/./b" and "/a//b" are "/a/b", "/a/." is "/a/". */
@@ -156,13 +168,13 @@ static enum refusal rewrite_path(struct slice raw, struct rewrite *out)
 {
     bool after_slash = false; /* what is written ends with one, and the next would double it */
     while (raw.size > 0) {
-        if (raw.data[0] == '/') {
-            if (after_slash)
-                out->changed = true;
-            else
+        size_t slash = slash_bytes(raw);
+        if (slash > 0) {
+            out->changed |= after_slash || slash > 1;
+            if (!after_slash)
                 put(out, '/');
             after_slash = true;
-            raw = slice_skip(raw, 1);
+            raw = slice_skip(raw, slash);
             continue;
         }
         size_t before = out->used;

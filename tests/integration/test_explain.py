@@ -24,7 +24,7 @@ CASES = {
     "redirect a path": ("http://apps.test/owui/c/1?q=2", CLIENT, []),
     "no such path": ("http://apps.test/other", CLIENT, []),
     "a path out of normal form": ("http://chat.alpha.test//%61pi/./echo", CLIENT, []),
-    "a bad path": ("http://chat.alpha.test/api%2fecho", CLIENT, []),
+    "a bad path": ("http://chat.alpha.test/api%5cecho", CLIENT, []),
     "spoofed": (
         "http://chat.alpha.test/api/echo",
         CLIENT,

@@ -189,6 +189,12 @@ async def echo(request: Request):
     }
 
 
+@app.get("/api/v1/analytics/models/{model_id:path}/overview")
+async def model_overview(model_id: str):
+    """Asked for by the page with encodeURIComponent(model_id)."""
+    return {"model_id": model_id}
+
+
 @app.post("/api/v1/auths/signin")
 async def signin(request: Request):
     if TRUSTED_EMAIL_HEADER:

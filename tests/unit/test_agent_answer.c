@@ -796,7 +796,7 @@ Test(answer, what_is_refused)
         {{V4, .host = "chat.acme.com", .path = "/owui/../api"},
          OUTCOME_BAD_REQUEST,
          "ok=true answer=deny status=400 reason=path-traversal"},
-        {{V4, .host = "chat.acme.com", .path = "/owui%2Fapi"},
+        {{V4, .host = "chat.acme.com", .path = "/owui%5Capi"},
          OUTCOME_BAD_REQUEST,
          "ok=true answer=deny status=400 reason=path-encoding"},
     };
