@@ -42,7 +42,7 @@ const char *identity_refusal_name(enum identity_refusal refusal);
 
 /* Values are fit for a header: no control bytes; an empty one is not known. The e-mail address is
  * ASCII in lower case; a name is percent-encoded where it is not plain ASCII, because Open WebUI
- * decodes it; groups are joined by commas. */
+ * decodes it; groups are joined by commas, and Latin-1 where they can be, because it does not. */
 struct identity {
     char text[IDENTITY_VALUE__MAX][IDENTITY_TEXT_MAX_BYTES];
     uint8_t size[IDENTITY_VALUE__MAX];

@@ -62,6 +62,21 @@ static void put_string(struct json *object, const char *key, const char *text)
         json_put_text(object, key, slice_of(text));
 }
 
+/* As Open WebUI's server reads it: a byte of a header is a character (Latin-1). */
+static void put_header_text(struct json *object, const char *key, struct slice text)
+{
+    char *utf8 = memory_new(2 * text.size + 1);
+    size_t used = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t c = (uint8_t)text.data[i];
+        if (c >= 0x80)
+            utf8[used++] = (char)(0xc0 | c >> 6);
+        utf8[used++] = (char)(c >= 0x80 ? 0x80 | (c & 0x3f) : c);
+    }
+    json_put_text(object, key, slice_from(utf8, used));
+    free(utf8);
+}
+
 static void put_place(struct json *object, const struct place *place)
 {
     if (place->file == NULL)
@@ -185,7 +200,7 @@ static struct json *identity_json(const struct explanation *explanation)
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++) {
         struct slice text = identity_text(decision->identity, i);
         if (text.size > 0)
-            json_put_text(object, identity_value_name(i), text);
+            put_header_text(object, identity_value_name(i), text);
     }
     if (rule->from == IDENTITY_FROM_JWT)
         json_put(object, "claims", claims_json(rule));
@@ -393,7 +408,7 @@ static void put_value(struct json *object, const char *key, const struct spop_va
     struct ip ip;
     switch (value->type) {
     case SPOP_BOOLEAN: json_put_bool(object, key, value->boolean); break;
-    case SPOP_STRING: json_put_text(object, key, value->bytes); break;
+    case SPOP_STRING: put_header_text(object, key, value->bytes); break;
     case SPOP_IPV4:
     case SPOP_IPV6:
         if (ip_from_bytes(value->bytes, &ip))
@@ -480,7 +495,7 @@ static void list_own(const struct header_lists *lists)
         struct slice name, text;
         while (header_pair_next(&reader, &name, &text)) {
             char *key = memory_copy_text(name);
-            json_put_text(lists->set, key, text);
+            put_header_text(lists->set, key, text);
             free(key);
         }
         return;

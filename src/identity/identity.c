@@ -112,20 +112,56 @@ bool identity_set_name(struct identity *identity, struct slice name)
     return true;
 }
 
+/* The byte that its server reads as the character at the start of `text`, or -1. */
+static int latin1_byte(struct slice text)
+{
+    uint8_t first = (uint8_t)text.data[0];
+    uint8_t second = text.size > 1 ? (uint8_t)text.data[1] : 0;
+    if (first < 0x80)
+        return first;
+    if (first == 0xc2 && second >= 0xa0 && second < 0xc0)
+        return second;
+    return first == 0xc3 && second >= 0x80 && second < 0xc0 ? second + 0x40 : -1;
+}
+
+/* Open WebUI decodes no groups, and its server (Starlette) takes a header for Latin-1. A group that
+ * has other characters is none that could be told, and is left in UTF-8: nobody is a member of what
+ * Open WebUI reads there, and memberships that have ended do end. */
+static struct slice group_as_read(struct slice group, char buffer[static IDENTITY_TEXT_MAX_BYTES])
+{
+    size_t used = 0;
+    for (struct slice rest = group; rest.size > 0; rest = slice_skip(rest, character_bytes(rest))) {
+        int byte = latin1_byte(rest);
+        if (byte < 0 || used == IDENTITY_TEXT_MAX_BYTES)
+            return group;
+        buffer[used++] = (char)byte;
+    }
+    return slice_from(buffer, used);
+}
+
+/* Python's strip() takes no-break spaces off, too. */
+static bool has_blank_end(struct slice text)
+{
+    static const struct slice NO_BREAK = {"\xc2\xa0", 2};
+    return slice_trim(text).size != text.size || slice_starts_with(text, NO_BREAK) ||
+           slice_ends_with(text, NO_BREAK);
+}
+
 /* Whole or not at all: half a group is another group, and so is one whose blanks Open WebUI takes
- * off when it splits the list. It does not decode these. */
+ * off when it splits the list. */
 bool identity_add_group(struct identity *identity, struct slice group)
 {
+    char buffer[IDENTITY_TEXT_MAX_BYTES];
     size_t used = identity->size[IDENTITY_GROUPS];
     struct writer writer =
         writer_of(identity->text[IDENTITY_GROUPS], identity_value_max_bytes(IDENTITY_GROUPS));
     writer.position += used;
     if (group.size == 0 || has_control(group) || memchr(group.data, ',', group.size) != NULL ||
-        slice_trim(group).size != group.size)
+        has_blank_end(group))
         return false;
     if (used > 0)
         writer_u8(&writer, ',');
-    writer_bytes(&writer, group);
+    writer_bytes(&writer, group_as_read(group, buffer));
     if (writer.failed)
         return false;
     identity->size[IDENTITY_GROUPS] = (uint8_t)writer_used(&writer);

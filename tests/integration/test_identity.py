@@ -153,6 +153,26 @@ def test_a_verified_token_becomes_headers(identities, algorithm):
     assert seen.header("Authorization") is None
 
 
+GROUPS = [
+    ("Büro, ÿ".split(", "), "Büro,ÿ"),
+    (["été à la mer", "staff"], "été à la mer,staff"),
+    # no byte of a header is such a character
+    (["Łódź"], "Łódź".encode().decode("latin-1")),
+]
+
+
+@pytest.mark.parametrize("groups, read", GROUPS)
+def test_a_group_is_what_open_webui_reads(identities, groups, read):
+    """It reads a byte of a header as a character, decodes no more, and takes who is signed in out of
+    all groups that are not told."""
+    token = identities.key.token(claims(groups=groups))
+    assert echo(identities.http, OPEN, headers=bearer(token)).header("X-User-Groups") == read
+    command = ["explain", "-c", identities.stack.config_path, "--json", f"http://{OPEN}/"]
+    told = run_agent_command(*command, "--header", f"Authorization: Bearer {token}").stdout
+    assert json.loads(told)["identity"]["groups"] == read
+    assert json.loads(told)["headers"]["set"]["X-User-Groups"] == read
+
+
 def test_open_webui_signs_the_user_in(identities):
     headers = bearer(identities.key.token())
     answer = request(identities.http, "/api/v1/auths/signin", OPEN, "POST", headers, b"{}")

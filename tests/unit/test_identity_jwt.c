@@ -122,13 +122,15 @@ Test(jwt, what_it_says_of_the_user)
     struct jwk_set *set = set_of(key, NULL, NULL);
     const struct identity_rule rule = rule_for("ES256");
     struct identity identity;
-    char *token =
-        maker_token(key, "ES256", NULL, "{\"alg\":\"ES256\"}",
-                    CLAIMS(",\"name\":\" J\\u00f6rg, 100% \",\"groups\":[\"staff\",\"r d\"],"
-                           "\"role\":\"admin\",\"email_verified\":true"));
+    char *token = maker_token(
+        key, "ES256", NULL, "{\"alg\":\"ES256\"}",
+        CLAIMS(",\"name\":\" J\\u00f6rg, 100% \",\"groups\":[\"B\\u00fcro\",\"r\\u00a0d\","
+               "\"\\u0142\\u00f3\"],\"role\":\"admin\",\"email_verified\":true"));
     char *bearer = memory_format("  bEARER   %s ", token);
     cr_assert_str_eq(verify(bearer, &rule, set, &identity), "none");
-    static const char *const EXPECTED[] = {"ann@example.com", "J%C3%B6rg%2C 100%25", "staff,r d",
+    static const char *const EXPECTED[] = {"ann@example.com", "J%C3%B6rg%2C 100%25",
+                                           "B\xfcro,r\xa0"
+                                           "d,\xc5\x82\xc3\xb3",
                                            "admin"};
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
         cr_expect(slice_equal(identity_text(&identity, i), slice_of(EXPECTED[i])), "%s: %.*s",
@@ -266,6 +268,8 @@ static const struct {
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\"a\\r\\nX-Role: admin\"]"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\" admin\"]"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\"a\",\"admin \"]"), "value-unfit"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\"admin\\u00a0\"]"), "value-unfit"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[\"\\u00a0admin\"]"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":[1]"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":{\"a\":1}"), "value-unfit"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"groups\":null,\"name\":null,\"role\":null"), "none"},
