@@ -124,10 +124,11 @@ static void put_limits(const struct page *page)
                   {"sn", MAP_FIELD(10), "sign_in "},
                   {"lw", MAP_FIELD(11), ""},
                   {"lb", MAP_FIELD(12), ""}};
-    put_text(page, "    acl limited " MAP_COUNTED_UNDER " -m found\n"
-                   "    acl sign_in path,url_dec -i -m sub signin signup ldap mfa exchange\n"
-                   "    http-request set-var(txn.owui.more) bool(true) if limited\n"
-                   "    http-request set-var(txn.owui.lk) " MAP_COUNTED_UNDER " if limited\n");
+    put_text(page,
+             "    acl limited " MAP_COUNTED_UNDER " -m found\n"
+             "    acl sign_in path,url_dec -i -m sub signin signup ldap mfa password exchange\n"
+             "    http-request set-var(txn.owui.more) bool(true) if limited\n"
+             "    http-request set-var(txn.owui.lk) " MAP_COUNTED_UNDER " if limited\n");
     for (size_t i = 0; i < COUNT_OF(LIMITS); i++)
         put(page,
             "    http-request set-var(txn.owui.%s) %s,add(0) if limited %s{ %s -m int gt 0 }\n",

@@ -257,8 +257,10 @@ bool policy_limits_sign_in(const struct policy *policy)
 
 bool path_is_sign_in(struct slice path)
 {
+    /* Who has no more than somebody's session or key could guess the password by changing it. */
     static const char *const PATHS[] = {"/api/v1/auths/signin", "/api/v1/auths/signup",
-                                        "/api/v1/auths/ldap", "/api/v1/auths/mfa"};
+                                        "/api/v1/auths/ldap", "/api/v1/auths/mfa",
+                                        "/api/v1/auths/update/password"};
     if (slice_starts_with(path, SLICE("/oauth/")))
         return slice_ends_with(path, SLICE("/token/exchange"));
     if (!slice_starts_with(path, SLICE("/api/v1/auths/"))) /* nearly all requests */

@@ -309,7 +309,8 @@ def test_limits_hold(without_agent):
     statuses = [request(port, "/health", "limited.test").status for _ in range(12)]
     assert statuses[0] == 200 and 429 in statuses, statuses
     # however the path is written
-    paths = ["/api/v1/auths/signin", "/api/v1/auths/%73ignin", "/api//v1/auths/./signin"] * 2
+    paths = ["/api/v1/auths/signin", "/api/v1/auths/%73ignin", "/api//v1/auths/./signin"]
+    paths += ["/api/v1/auths/update/password", "/api/v1/auths%2Fsignin", "/api/v1/auths/ldap"]
     body = b'{"email": "a@test"}'
     kind = [("Content-Type", "application/json")]
     answers = [request(port, path, "guess.test", "POST", kind, body) for path in paths]

@@ -222,6 +222,7 @@ def test_sign_ins_from_a_subnet(limits):
         "/api/v1/auths/signup",
         "/api/v1/auths/ldap",
         "/api/v1/auths/mfa/verify",
+        "/api/v1/auths/update/password",
         "/oauth/google/token/exchange",
         "//api/v1/./auths/sign%69n",
     ],
