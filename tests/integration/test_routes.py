@@ -317,6 +317,7 @@ UNCLEAR = {
     "two in a line": [("Cookie", "token=sk-1; token=eyJ")],
     "two lines": [("Cookie", "token=sk-1"), ("Cookie", "token=eyJ")],
     "two lines, the other way": [("Cookie", "token=eyJ"), ("Cookie", "token=sk-1")],
+    "the first of two lines": [("Cookie", "token=sk-1"), ("Cookie", "theme=dark")],
     "another blank in a cookie": [("Cookie", "a=b;\xa0token=\xa0sk-1")],
 }
 for told, headers in KEYS.items():
