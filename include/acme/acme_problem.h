@@ -12,7 +12,7 @@
     X(KEY_REFUSED, "key-refused")   /* the account's key is burnt: register with a new one */ \
     X(ORDER_GONE, "order-gone")     /* a new order, later */                                  \
     X(VALIDATION, "validation")     /* the CA could not see the challenge: mend the way */    \
-    X(REFUSED, "refused")           /* the CA will not do this, ever: at most once a day */   \
+    X(REFUSED, "refused")           /* the CA will not do this, ever: about once a day */     \
     X(PERSON, "needs-a-person")     /* terms of service, paused account: see `url` */         \
     X(BAD_ANSWER, "bad-answer")     /* the CA broke the protocol */                           \
     X(LOCAL, "local")               /* our own side: memory, keys */

@@ -29,6 +29,7 @@ struct schedule_certificate {
     /* Of the certificate in service, from the certificate itself; 0 when there is none. */
     int64_t not_before_s;
     int64_t not_after_s;
+    int64_t young_until_mono_ms; /* issued just now, whatever the wall clock says; 0: it was not */
 
     /* What the CA suggests (RFC 9773); 0 when it does not. */
     bool can_poll; /* the CA has a renewalInfo and the certificate an id for it */
@@ -71,7 +72,7 @@ enum schedule_ca schedule_ca_of(const struct schedule_certificate *certificate,
 
 /* What happened. */
 void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_before_s,
-                        int64_t not_after_s, bool can_poll);
+                        int64_t not_after_s, bool can_poll, const struct schedule_now *now);
 void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
                      const struct schedule_now *now);
 void schedule_staging_succeeded(struct schedule_certificate *certificate);

@@ -38,6 +38,13 @@ static int64_t renewal_by_life_s(const struct schedule_certificate *certificate)
     return certificate->not_before_s + age - life / 50 * spread(certificate->seed, 0) / 1000;
 }
 
+/* How long what has just been issued is not replaced for being old, whoever says that it is. */
+static int64_t youth_s(const struct schedule_certificate *certificate)
+{
+    int64_t hundredth = life_s(certificate) / 100;
+    return hundredth < YOUNG_S ? hundredth : YOUNG_S;
+}
+
 /* The CA's window is believed up to a point: Let's Encrypt's own lie around the ages above, so a
  * later one than 5 % of life behind them is a mistake or an attack. And one that is always past
  * would have each new certificate replaced at once. */
@@ -49,7 +56,7 @@ static int64_t renewal_by_window_s(const struct schedule_certificate *certificat
     int64_t width = certificate->window_end_s - start;
     int64_t at =
         start + (int64_t)((double)width * spread(certificate->seed, (uint64_t)start) / 1000);
-    int64_t least = certificate->not_before_s + (life / 100 < YOUNG_S ? life / 100 : YOUNG_S);
+    int64_t least = certificate->not_before_s + youth_s(certificate);
     return at < least ? least : at < limit ? at : limit;
 }
 
@@ -67,6 +74,17 @@ static bool in_window(const struct schedule_certificate *certificate, int64_t wa
 static const char *why_waits(const struct schedule_certificate *certificate)
 {
     return certificate->failures > 0 ? "the last try failed" : "the one before was put back";
+}
+
+/* To a clock that is far ahead each new certificate is past its renewal. Nobody is to order as fast
+ * as the CA can for that. */
+static void wait_while_young(const struct schedule_certificate *certificate,
+                             struct schedule_decision *decision)
+{
+    if (certificate->wanted_now || certificate->young_until_mono_ms <= decision->due_mono_ms)
+        return;
+    decision->due_mono_ms = decision->happens_mono_ms = certificate->young_until_mono_ms;
+    decision->why = "it is new, but old by this machine's clock, which may be wrong";
 }
 
 struct schedule_decision schedule_decide(const struct schedule_certificate *certificate,
@@ -90,6 +108,7 @@ struct schedule_decision schedule_decide(const struct schedule_certificate *cert
                        : certificate->wanted_now ? "a renewal was asked for"
                        : has_window              ? "the CA's renewal window is open"
                                                  : "most of its life has passed";
+        wait_while_young(certificate, &decision);
         return decision;
     }
     int64_t left_ms = (decision.renewal_s - now->wall_s) * 1000;
@@ -136,7 +155,7 @@ static void forget_failures(struct schedule_certificate *certificate)
 }
 
 void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_before_s,
-                        int64_t not_after_s, bool can_poll)
+                        int64_t not_after_s, bool can_poll, const struct schedule_now *now)
 {
     forget_failures(certificate);
     certificate->wanted_now = false;
@@ -144,6 +163,7 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
     certificate->not_after_s = not_after_s;
     certificate->can_poll = can_poll;
     schedule_replaced(certificate);
+    certificate->young_until_mono_ms = now->mono_ms + youth_s(certificate) * 1000;
 }
 
 void schedule_replaced(struct schedule_certificate *certificate)
@@ -151,16 +171,20 @@ void schedule_replaced(struct schedule_certificate *certificate)
     certificate->window_start_s = 0;
     certificate->window_end_s = 0;
     certificate->poll_mono_ms = 0;
+    certificate->young_until_mono_ms = 0;
 }
 
 /* A certificate of a few days cannot wait for a daily try: an eighth of what is left of its life is
- * the longest wait then, and never less than ten minutes. */
+ * the longest wait then, and never less than ten minutes. One that has expired waits as it did when
+ * its renewal was due, or an outage of the CA would be over a day before it is. */
 static int64_t longest_wait_s(const struct schedule_certificate *certificate, int64_t wall_s)
 {
     int64_t left = certificate->not_after_s - wall_s;
-    if (certificate->not_after_s == 0 || left <= 0 || left / 8 >= SCHEDULE_DAY_S)
+    if (certificate->not_after_s == 0)
         return SCHEDULE_DAY_S;
-    return max_of(left / 8, 600);
+    if (left <= 0)
+        left = life_s(certificate) / 2;
+    return left / 8 >= SCHEDULE_DAY_S ? SCHEDULE_DAY_S : max_of(left / 8, 600);
 }
 
 static int64_t backoff_s(const struct schedule_certificate *certificate, int64_t wall_s)
@@ -170,7 +194,7 @@ static int64_t backoff_s(const struct schedule_certificate *certificate, int64_t
     size_t step = size_min(certificate->failures - 1, COUNT_OF(BACKOFF_S) - 1);
     /* What a CA will never do is asked once a day, in case the answer was a mistake. */
     if (class == ACME_CLASS_REFUSED || class == ACME_CLASS_PERSON)
-        return SCHEDULE_DAY_S;
+        return longest;
     return BACKOFF_S[step] < longest ? BACKOFF_S[step] : longest;
 }
 

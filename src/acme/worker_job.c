@@ -241,9 +241,10 @@ static void log_success(const struct certificate *certificate)
 static void take_success(struct certificate *certificate, struct acme_flow *flow)
 {
     const struct ca *ca = ca_of(certificate);
+    const struct schedule_now now = worker_now();
     struct crypto_certificate *facts = &flow->certificate;
     schedule_succeeded(&certificate->schedule, facts->not_before_s, facts->not_after_s,
-                       facts->ari_id[0] != '\0' && ca->directory.renewal_info[0] != '\0');
+                       facts->ari_id[0] != '\0' && ca->directory.renewal_info[0] != '\0', &now);
     for (size_t i = 0; i < certificate->job->order_count; i++) {
         struct host *host = find_host(certificate, certificate->job->order_names[i]);
         host->hold = (struct schedule_certificate){.seed = host->hold.seed};

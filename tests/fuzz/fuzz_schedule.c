@@ -66,7 +66,8 @@ static void succeeds(struct world *world, struct reader *reader)
 {
     int64_t not_before_s = read_moment_s(reader, world);
     int64_t not_after_s = not_before_s + 3600 + read_seconds(reader);
-    schedule_succeeded(&world->certificate, not_before_s, not_after_s, reader_u8(reader) % 2 == 1);
+    schedule_succeeded(&world->certificate, not_before_s, not_after_s, reader_u8(reader) % 2 == 1,
+                       &world->now);
 }
 
 static void fails(struct world *world, struct reader *reader)

@@ -23,7 +23,7 @@ static struct schedule_now later(int64_t seconds)
 static struct schedule_certificate issued(int64_t life_s)
 {
     struct schedule_certificate certificate = {.seed = 42};
-    schedule_succeeded(&certificate, START.wall_s, START.wall_s + life_s, true);
+    schedule_succeeded(&certificate, START.wall_s, START.wall_s + life_s, true, &START);
     return certificate;
 }
 
@@ -150,7 +150,7 @@ Test(schedule, a_new_certificate_begins_anew)
     certificate.wanted_now = true;
     schedule_window(&certificate, START.wall_s - 2 * DAY, START.wall_s - DAY, 21600, &START);
     schedule_failed(&certificate, &problem, &START);
-    schedule_succeeded(&certificate, START.wall_s, START.wall_s + 90 * DAY, false);
+    schedule_succeeded(&certificate, START.wall_s, START.wall_s + 90 * DAY, false, &START);
     struct schedule_decision decision = schedule_decide(&certificate, &START);
     cr_expect(eq(int, decision.action, SCHEDULE_LOOK));
     cr_expect(ge(i64, decision.renewal_s, START.wall_s + 58 * DAY));
@@ -169,7 +169,8 @@ Test(schedule, what_was_put_back_stays_for_a_while)
     } CASES[] = {{90 * DAY, 25 * DAY, DAY, DAY},
                  {90 * DAY, 2 * DAY, 6 * HOUR, 6 * HOUR},
                  {90 * DAY, HOUR, 600, 600},
-                 {90 * DAY, -HOUR, DAY, DAY}};
+                 {90 * DAY, -HOUR, DAY, DAY},
+                 {DAY, -HOUR, 5400, 5400}};
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         struct schedule_certificate certificate = issued(CASES[i].life_s);
         const struct acme_problem problem = problem_of(ACME_CLASS_REFUSED);
@@ -230,14 +231,21 @@ Test(schedule, back_off_grows_to_a_day)
     }
 }
 
+/* And more often where a day is more than the certificate in service can wait. */
 Test(schedule, what_a_ca_refuses_is_asked_once_a_day)
 {
     const enum acme_class classes[] = {ACME_CLASS_REFUSED, ACME_CLASS_PERSON};
     for (size_t i = 0; i < COUNT_OF(classes); i++) {
-        struct schedule_certificate certificate = issued(160 * HOUR);
         const struct acme_problem problem = problem_of(classes[i]);
-        schedule_failed(&certificate, &problem, &START);
-        cr_expect(ge(i64, certificate.retry_mono_ms, START.mono_ms + DAY * 1000LL));
+        struct schedule_certificate certificate = issued(45 * DAY);
+        struct schedule_now now = later(30 * DAY);
+        schedule_failed(&certificate, &problem, &now);
+        cr_expect(ge(i64, certificate.retry_mono_ms, now.mono_ms + DAY * 1000LL));
+        certificate = issued(DAY);
+        now = later(DAY / 2);
+        schedule_failed(&certificate, &problem, &now);
+        cr_expect(ge(i64, certificate.retry_mono_ms, now.mono_ms + HOUR * 1000LL));
+        cr_expect(le(i64, certificate.retry_mono_ms, now.mono_ms + 2 * HOUR * 1000LL));
     }
 }
 
@@ -261,6 +269,51 @@ Test(schedule, a_short_certificate_is_not_retried_daily_only)
     now = later(160 * HOUR - 60); /* and not ever faster, either */
     schedule_failed(&certificate, &problem, &now);
     cr_expect(ge(i64, certificate.retry_mono_ms - now.mono_ms, 600 * 1000));
+}
+
+/* An outage has outlasted it: to wait a day from now on would be the longest of all waits. */
+Test(schedule, a_short_certificate_that_has_expired_is_not_retried_daily_only)
+{
+    static const struct {
+        int64_t life_s, most_s;
+    } CASES[] = {{90 * DAY, DAY}, {160 * HOUR, 10 * HOUR}, {DAY, 2 * HOUR}, {HOUR, 600}};
+    const struct acme_problem problem = problem_of(ACME_CLASS_TRANSIENT);
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct schedule_certificate certificate = issued(CASES[i].life_s);
+        const struct schedule_now now = later(CASES[i].life_s + 60);
+        for (int k = 0; k < 8; k++)
+            schedule_failed(&certificate, &problem, &now);
+        int64_t wait_s = (certificate.retry_mono_ms - now.mono_ms) / 1000;
+        cr_expect(ge(i64, wait_s, 600), "%zu", i);
+        cr_expect(le(i64, wait_s, CASES[i].most_s * 6 / 5), "%zu: %lld", i, (long long)wait_s);
+    }
+}
+
+/* The clock is a year ahead, so that whatever is issued is past its renewal: that is not ordered
+ * again and again as fast as the CA can. */
+Test(schedule, what_is_new_is_not_replaced_because_the_clock_is_wrong)
+{
+    static const struct {
+        int64_t life_s, least_s;
+    } CASES[] = {{90 * DAY, 6 * HOUR}, {160 * HOUR, HOUR}, {DAY, 800}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct schedule_certificate certificate = issued(CASES[i].life_s);
+        struct schedule_now now = START;
+        now.wall_s += 365 * DAY;
+        struct schedule_decision decision = schedule_decide(&certificate, &now);
+        cr_expect(eq(int, decision.action, SCHEDULE_ORDER));
+        cr_expect(ge(i64, decision.due_mono_ms - now.mono_ms, CASES[i].least_s * 1000), "%zu", i);
+        cr_expect(le(i64, decision.due_mono_ms - now.mono_ms, CASES[i].life_s * 1000), "%zu", i);
+        cr_expect(strstr(decision.why, "clock") != NULL, "%s", decision.why);
+
+        certificate.wanted_now = true; /* whoever asks is not kept waiting */
+        cr_expect(eq(i64, schedule_decide(&certificate, &now).due_mono_ms, now.mono_ms));
+        certificate.wanted_now = false;
+        now.wall_s = START.wall_s; /* and a clock that is set right is believed */
+        certificate.can_poll = false;
+        decision = schedule_decide(&certificate, &now);
+        cr_expect(eq(int, decision.action, SCHEDULE_LOOK));
+    }
 }
 
 Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
@@ -288,7 +341,7 @@ Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
         schedule_failed(&certificate, &down, &START);
         cr_expect(eq(int, schedule_ca_of(&certificate, &second), turns[i]), "%zu", i);
     }
-    schedule_succeeded(&certificate, START.wall_s, START.wall_s + DAY, true);
+    schedule_succeeded(&certificate, START.wall_s, START.wall_s + DAY, true, &START);
     cr_expect(eq(int, schedule_ca_of(&certificate, &second), SCHEDULE_CA_FIRST));
 }
 
