@@ -14,7 +14,7 @@
     X(VALIDATION, "validation")     /* the CA could not see the challenge: mend the way */    \
     X(REFUSED, "refused")           /* the CA will not do this, ever: about once a day */     \
     X(PERSON, "needs-a-person")     /* terms of service, paused account: see `url` */         \
-    X(BAD_ANSWER, "bad-answer")     /* the CA broke the protocol */                           \
+    X(BAD_ANSWER, "bad-answer")     /* the CA, or a proxy, broke the protocol */              \
     X(LOCAL, "local")               /* our own side: memory, keys */
 
 enum acme_class {

@@ -339,7 +339,7 @@ static void order_read_refused(struct acme_flow *flow, const struct acme_problem
 static void order_gone(struct acme_flow *flow, const struct acme_problem *problem)
 {
     struct acme_problem told = *problem;
-    if (told.class == ACME_CLASS_REFUSED)
+    if (told.class == ACME_CLASS_REFUSED || told.class == ACME_CLASS_BAD_ANSWER)
         told.class = ACME_CLASS_ORDER_GONE;
     acme_flow_fail(flow, &told);
 }
@@ -587,9 +587,10 @@ static void finalize_hear(struct acme_flow *flow, const struct acme_answer *answ
 
 static void finalize_refused(struct acme_flow *flow, const struct acme_problem *problem)
 {
+    bool may_be_finalized = flow->attempts > 0 || strcmp(problem->type, "orderNotReady") == 0;
     flow->finalizes++;
-    if (strcmp(problem->type, "orderNotReady") == 0 && flow->finalizes < FINALIZES_MAX) {
-        acme_flow_move(flow, ACME_STATE_ORDER_POLL); /* finalized already, by a lost answer */
+    if (may_be_finalized && flow->finalizes < FINALIZES_MAX) {
+        acme_flow_move(flow, ACME_STATE_ORDER_POLL); /* by a request whose answer was lost */
         return;
     }
     order_gone(flow, problem);

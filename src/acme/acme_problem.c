@@ -169,23 +169,44 @@ void acme_problem_from_json(const struct json *document, struct acme_problem *pr
         problem->class = ACME_CLASS_PERSON;
 }
 
+/* An answer that is no problem document. A refusal of this kind is not the CA's word: a proxy in
+ * front of a CA that is being started says 404. */
+static void read_words(const struct acme_answer *answer, struct acme_problem *problem)
+{
+    char start[120];
+    enum acme_class class = class_of_status(answer->status);
+    if (class == ACME_CLASS_REFUSED)
+        class = ACME_CLASS_BAD_ANSWER;
+    copy_words(answer->body, start, sizeof(start));
+    if (answer->status >= 300 && answer->status < 400 && acme_url_is_good(answer->location))
+        acme_problem_set(
+            problem, class, "HTTP status %d: redirected to %.*s, and redirects are not followed",
+            answer->status, (int)size_min(answer->location.size, 250), answer->location.data);
+    else
+        acme_problem_set(problem, class, "HTTP status %d: %s", answer->status, start);
+}
+
+/* RFC 7807 leaves every member out that it has; `detail` is what CAs that leave `type` out have. */
+static bool is_problem(const struct json *document)
+{
+    return json_type_of(json_get(document, "type")) == JSON_TYPE_TEXT ||
+           json_type_of(json_get(document, "detail")) == JSON_TYPE_TEXT;
+}
+
 void acme_problem_read(const struct acme_answer *answer, struct acme_problem *problem)
 {
     struct json *document = json_parse(answer->body, ACME_ANSWER_MAX_BYTES, NULL, NULL);
     if (answer->status == 0) {
         acme_problem_set(problem, ACME_CLASS_TRANSIENT, "%s",
                          answer->failure != NULL ? answer->failure : "no answer");
-    } else if (json_type_of(json_get(document, "type")) == JSON_TYPE_TEXT) {
+    } else if (is_problem(document)) {
         enum acme_class class;
         acme_problem_from_json(document, problem);
         /* The status in a document may be missing or lie. */
         if (!class_of_type(slice_of(problem->type), &class))
             problem->class = class_of_status(answer->status);
     } else {
-        char start[120];
-        copy_words(answer->body, start, sizeof(start));
-        acme_problem_set(problem, class_of_status(answer->status), "HTTP status %d: %s",
-                         answer->status, start);
+        read_words(answer, problem);
     }
     problem->status = answer->status;
     problem->retry_after_s = acme_retry_after(answer);

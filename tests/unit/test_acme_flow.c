@@ -711,6 +711,25 @@ Test(flow, a_finalize_whose_answer_was_lost)
     end_play(play);
 }
 
+/* Not every CA says it by that name: what became of the request that was lost is read. */
+Test(flow, a_finalize_whose_answer_was_lost_and_which_is_refused_then)
+{
+    struct play *play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY, {"https://ca/fin/1", 504, "<html>"}, {"wait"},
+        {"https://ca/fin/1", 400, PROBLEM("malformed")},
+        {"https://ca/order/1", 200, ORDER("processing", "")}, {"wait"},
+        {"https://ca/order/1", 200, ORDER("valid", CERTIFICATE)}, DOWNLOADED);
+    expect_end(play, ACME_DONE);
+    end_play(play);
+
+    play = new_order_play(); /* it was not taken, and is wrong indeed */
+    RUN(play, ORDERED, AUTHORIZED, READY, {"https://ca/fin/1", 504, "<html>"}, {"wait"},
+        {"https://ca/fin/1", 400, PROBLEM("badCSR")}, READY,
+        {"https://ca/fin/1", 400, PROBLEM("badCSR")});
+    expect_failure(play, ACME_CLASS_ORDER_GONE, "the CA's words");
+    end_play(play);
+}
+
 /* Whatever part of it the CA knows no more: another order may do, and soon. */
 Test(flow, an_order_of_which_a_part_has_gone)
 {

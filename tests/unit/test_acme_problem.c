@@ -104,8 +104,11 @@ Test(acme_problem, answers_are_sorted_by_what_to_do)
         {502, "", ACME_CLASS_TRANSIENT, "502"},
         {408, "", ACME_CLASS_TRANSIENT, "408"},
         {429, "slow down", ACME_CLASS_RATE_LIMITED, "slow down"},
-        {404, "<html>", ACME_CLASS_REFUSED, "404"},
-        {301, "", ACME_CLASS_REFUSED, "301"}, /* redirects are not followed */
+        /* Not the CA's word: a proxy whose CA is being started says so, or one that is in doubt. */
+        {404, "<html>", ACME_CLASS_BAD_ANSWER, "404"},
+        {403, "<html>are you human</html>", ACME_CLASS_BAD_ANSWER, "human"},
+        {301, "", ACME_CLASS_BAD_ANSWER, "301"}, /* redirects are not followed */
+        {400, "{\"status\":400,\"detail\":\"no such name\"}", ACME_CLASS_REFUSED, "no such name"},
         {400, "{\"type\":\"" URN "badNonce\",\"detail\":\"d\"}", ACME_CLASS_BAD_NONCE, "d"},
         {400, "{\"type\":\"" URN "accountDoesNotExist\"}", ACME_CLASS_ACCOUNT_GONE, ""},
         {403, "{\"type\":\"" URN "rejectedIdentifier\",\"detail\":\"no\\nway\"}",
@@ -121,8 +124,8 @@ Test(acme_problem, answers_are_sorted_by_what_to_do)
          "{\"type\":\"" URN "rateLimited\",\"detail\":\"paused, see "
          "https://le.example/sfe/v1/unpause?jwt=x. Or not\"}",
          ACME_CLASS_PERSON, "paused"},
-        {400, "{\"type\":7}", ACME_CLASS_REFUSED, "400"},
-        {400, "[\"type\"]", ACME_CLASS_REFUSED, "400"},
+        {400, "{\"type\":7}", ACME_CLASS_BAD_ANSWER, "400"},
+        {400, "[\"type\"]", ACME_CLASS_BAD_ANSWER, "400"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct acme_problem problem;
@@ -133,6 +136,19 @@ Test(acme_problem, answers_are_sorted_by_what_to_do)
         cr_expect(strstr(problem.detail, cases[i].detail) != NULL, "%s", problem.detail);
         cr_expect(eq(int, problem.status, cases[i].status));
     }
+}
+
+/* What it is now is for a person to write down: nobody signs for a URL that a stranger tells. */
+Test(acme_problem, where_a_ca_has_moved_is_told)
+{
+    const struct acme_answer answer = {.status = 308,
+                                       .body = SLICE("<html>moved</html>"),
+                                       .location = SLICE("https://ca.example.test/v2/directory")};
+    struct acme_problem problem;
+    acme_problem_read(&answer, &problem);
+    cr_expect(eq(str, problem.detail,
+                 "HTTP status 308: redirected to https://ca.example.test/v2/directory, and "
+                 "redirects are not followed"));
 }
 
 Test(acme_problem, words_are_cut_between_characters)
