@@ -167,6 +167,7 @@ static int import(const struct wish *wish, const char *socket)
 {
     static const char *const FATES[] = {"imported", "unchanged", "skipped"};
     int code;
+    assert(wish->name != NULL);
     char *folder = realpath(wish->name, NULL);
     /* One of /'s may be the daemon's to see alone. */
     if (folder == NULL && wish->name[0] != '/') {
@@ -209,6 +210,11 @@ static int roll_over(const struct wish *wish, const char *socket)
     return code;
 }
 
+static bool is_import(const struct wish *wish)
+{
+    return wish->action != NULL && strcmp(wish->action, "import") == 0;
+}
+
 static bool is_rollover(const struct wish *wish)
 {
     return wish->action != NULL && strcmp(wish->action, "rollover") == 0;
@@ -216,7 +222,7 @@ static bool is_rollover(const struct wish *wish)
 
 static int perform(const struct wish *wish, const char *socket)
 {
-    if (wish->action != NULL && strcmp(wish->action, "import") == 0)
+    if (is_import(wish))
         return import(wish, socket);
     if (is_rollover(wish))
         return roll_over(wish, socket);
@@ -296,10 +302,10 @@ int certs_command(struct command_line *line)
     if (!command_line_ends(line, &USAGE, wish.action == NULL ? wish.name : NULL))
         return line->code;
     if (wish.action != NULL && takes_name && wish.name == NULL)
-        return command_line_misused(line,
-                                    strcmp(wish.action, "import") == 0
-                                        ? "%s: from which folder?"
-                                        : "%s: of which certificate?",
-                                    wish.action);
+        return command_line_misused(
+            line, is_import(&wish) ? "%s: from which folder?" : "%s: of which certificate?",
+            wish.action);
+    if (wish.name != NULL && !is_import(&wish) && !ask_item_valid(wish.name))
+        return command_line_misused(line, "\"%s\" is no name", wish.name);
     return perform_on_configured_socket(&wish);
 }

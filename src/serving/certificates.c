@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
+#include "crypto/base64url.h"
 #include "route/certified.h"
 #include "sidecar/sidecar.h"
 
@@ -186,6 +187,22 @@ static void secrets_drop(struct secrets *secrets)
     *secrets = (struct secrets){0};
 }
 
+/* RFC 8555 7.3.4. The first order would be late to find out. */
+static bool check_secret(const char *path, struct slice secret, struct error_text *text)
+{
+    struct bytes raw = {0};
+    bool is_good = base64url_decode(secret, &raw) && raw.size > 0;
+    bytes_free(&raw);
+    if (secret.size == 0)
+        error_set(text, ERROR_INVALID, "the external account's secret: %s is empty", path);
+    else if (!is_good)
+        error_set(text, ERROR_INVALID,
+                  "the external account's secret: what is in %s is not base64url: expected the "
+                  "whole HMAC key, of A-Z, a-z, 0-9, \"-\" and \"_\", without \"=\" at its end",
+                  path);
+    return is_good;
+}
+
 /* Without the newline that an editor leaves. No file: no secret. */
 static bool read_secret(const char *path, char **secret, struct error_text *text)
 {
@@ -199,10 +216,7 @@ static bool read_secret(const char *path, char **secret, struct error_text *text
     }
     while (size > 0 && byte_is_one_of((*secret)[size - 1], "\r\n"))
         (*secret)[--size] = '\0';
-    if (size > 0)
-        return true;
-    error_set(text, ERROR_INVALID, "the external account's secret: %s is empty", path);
-    return false;
+    return check_secret(path, slice_from(*secret, size), text);
 }
 
 /* What has been read is for secrets_drop() in any case. */

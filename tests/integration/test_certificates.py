@@ -126,7 +126,15 @@ def test_an_external_account(new_certified, new_ca, tmp_path):
 
 @pytest.mark.parametrize(
     "content, told",
-    [("\n", "is empty"), ("A" * 5000, "is bigger than 4096 bytes"), (None, "No such file")],
+    [
+        ("\n", "is empty"),
+        ("A" * 5000, "is bigger than 4096 bytes"),
+        (None, "No such file"),
+        ("zWNDZM6eQGHWpSRTPal5eA==\n", "is not base64url"),
+        ("zWNDZM6eQGHWpSRTPal5e+IU", "is not base64url"),
+        ("zWNDZM6eQGHWpSRTPal5eIUYF", "is not base64url"),  # cut off when it was copied
+        ("zWNDZM6eQGHWpSRT Pal5eIU", "is not base64url"),
+    ],
 )
 def test_a_secret_that_cannot_be_one_keeps_the_daemon_from_starting(
     new_certified, tmp_path, content, told

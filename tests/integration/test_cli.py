@@ -120,6 +120,10 @@ def test_a_mistyped_word_is_told_with_the_one_that_was_meant():
         assert (done.returncode, done.stdout) == (2, "")
         assert f"; did you mean {meant}?\n" in done.stderr, done.stderr
     assert 'unexpected argument "b"' in run("certs", "a.example.com", "b").stderr
+    for arguments in (["a/../b"], ["renew", "a?b"], ["revoke", ""], ["rollback", "a b"]):
+        done = run("certs", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f'"{arguments[-1]}" is no name' in done.stderr, done.stderr
     for arguments in (["renew", "chat"], ["chat"], []):
         assert run("certs", *arguments, "--help").stdout.startswith("usage: owui-spoa certs ")
 
