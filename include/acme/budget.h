@@ -32,6 +32,10 @@ enum budget_order { BUDGET_NEW_NAMES, BUDGET_SAME_NAMES, BUDGET_IN_WINDOW };
 MUST_CHECK int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
                                         const char *const *names, size_t name_count,
                                         int64_t mono_ms);
+/* How long the last order that had to wait, for `wait_ms`, waits until it asks again. Thousands may
+ * wait for the account's next order: each has a turn of its own there, so that all do not come for
+ * every single one. */
+MUST_CHECK int64_t budget_turn_ms(struct budget *budget, int64_t wait_ms, int64_t mono_ms);
 /* Why the last order that had to wait has to, in words: a literal. */
 const char *budget_reason(const struct budget *budget);
 /* A name could not be validated. */

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SLOTS_MIN = 64, TAKEN_MAX = 128 };
+enum { SLOTS_MIN = 64, TAKEN_MAX = 128, TURN_MAX_MS = 3600 * 1000 };
 
 static const struct {
     int64_t tokens;
@@ -39,6 +39,7 @@ struct budget {
     size_t slot_count; /* a power of two */
     size_t used;
     enum budget_kind held_by; /* what the last order that had to wait waits for longest */
+    int64_t next_turn_mono_ms;
 };
 
 struct budget *budget_new(void)
@@ -209,6 +210,20 @@ int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
     for (size_t i = 0; i < takings.count; i++)
         take(budget, takings.list[i].kind, takings.list[i].key, mono_ms);
     return 0;
+}
+
+/* Those of the next hour alone: who has a turn may be wanted no more by then, or ask before. */
+int64_t budget_turn_ms(struct budget *budget, int64_t wait_ms, int64_t mono_ms)
+{
+    int64_t turn_mono_ms = mono_ms + wait_ms;
+    if (budget->held_by != BUDGET_ORDERS)
+        return wait_ms;
+    if (turn_mono_ms < budget->next_turn_mono_ms)
+        turn_mono_ms = budget->next_turn_mono_ms;
+    if (turn_mono_ms - mono_ms > TURN_MAX_MS)
+        return TURN_MAX_MS;
+    budget->next_turn_mono_ms = turn_mono_ms + KINDS[BUDGET_ORDERS].refill_ms;
+    return turn_mono_ms - mono_ms;
 }
 
 const char *budget_reason(const struct budget *budget)

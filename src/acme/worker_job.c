@@ -394,8 +394,11 @@ static int64_t take_from_budget(const struct job *job)
 
 static void wait_for_limits(struct certificate *certificate, int64_t wait_ms)
 {
-    certificate->schedule.retry_mono_ms = clock_mono_ms() + wait_ms;
-    certificate->limit = budget_reason(ca_of(certificate)->budget);
+    struct budget *budget = ca_of(certificate)->budget;
+    int64_t now_mono_ms = clock_mono_ms();
+    wait_ms = budget_turn_ms(budget, wait_ms, now_mono_ms);
+    certificate->schedule.retry_mono_ms = now_mono_ms + wait_ms;
+    certificate->limit = budget_reason(budget);
     log_event(LOG_INFO, "certificate_limited", LOG_TEXT("certificate", certificate->name),
               LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
               LOG_TEXT("reason", certificate->limit), LOG_NUMBER("retry_in_s", wait_ms / 1000));

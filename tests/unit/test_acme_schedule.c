@@ -470,6 +470,39 @@ Test(budget, orders_of_an_account)
     budget_free(budget);
 }
 
+/* A first fill. No token is left over for that, either. */
+Test(budget, thousands_that_wait_do_not_all_come_for_each_order)
+{
+    enum { ORDERS = 2000, AT_ONCE = 280, REFILL_MS = 38000 };
+    struct budget *budget = budget_new();
+    int64_t *due_ms = memory_new(ORDERS * sizeof(*due_ms)), last_ms = 0;
+    size_t asked = 0;
+    for (size_t left = ORDERS; left > 0 && asked < 10 * ORDERS; asked++) {
+        size_t next = 0;
+        char name[64];
+        for (size_t i = 1; i < ORDERS; i++)
+            if (due_ms[i] < due_ms[next])
+                next = i;
+        snprintf(name, sizeof(name), "tenant-%zu.com", next);
+        int64_t wait_ms = take(budget, BUDGET_NEW_NAMES, name, due_ms[next]);
+        last_ms = due_ms[next];
+        left -= wait_ms == 0;
+        due_ms[next] =
+            wait_ms == 0 ? INT64_MAX : last_ms + budget_turn_ms(budget, wait_ms, last_ms);
+    }
+    cr_expect(lt(sz, asked, 10 * ORDERS), "%zu", asked);
+    cr_expect(eq(i64, last_ms, (ORDERS - AT_ONCE) * (int64_t)REFILL_MS));
+    free(due_ms);
+
+    /* What is nobody else's has no turns. */
+    for (int i = 0; i < 4; i++)
+        cr_expect(zero(i64, take(budget, BUDGET_SAME_NAMES, "own.com", last_ms)));
+    int64_t own_ms = take(budget, BUDGET_SAME_NAMES, "own.com", last_ms);
+    for (int i = 0; i < 3; i++)
+        cr_expect(eq(i64, budget_turn_ms(budget, own_ms, last_ms), own_ms));
+    budget_free(budget);
+}
+
 Test(budget, never_more_than_the_limit_in_any_window)
 {
     struct budget *budget = budget_new();
