@@ -11,7 +11,8 @@
 
 enum {
     ATTEMPTS_MAX = 9,
-    DIRECTORY_ATTEMPTS_MAX = 6, /* every order waits for it, and so for another CA */
+    DIRECTORY_ATTEMPTS_MAX = 6,    /* every order waits for it, and so for another CA */
+    RENEWAL_INFO_ATTEMPTS_MAX = 3, /* it can be done without, and orders need the place */
     BAD_NONCES_MAX = 30,
     BAD_NONCES_AT_ONCE = 10, /* then with a pause: some CAs count nonces per second */
     RETRY_FIRST_MS = 250,
@@ -92,11 +93,20 @@ static void give_up(struct acme_flow *flow, const struct acme_problem *problem)
     acme_flow_move(flow, ACME_STATE_KEY_CHECK);
 }
 
+static unsigned attempts_max(enum acme_state state)
+{
+    switch (state) {
+    case ACME_STATE_DIRECTORY: return DIRECTORY_ATTEMPTS_MAX;
+    case ACME_STATE_RENEWAL_INFO: return RENEWAL_INFO_ATTEMPTS_MAX;
+    default: return ATTEMPTS_MAX;
+    }
+}
+
 /* The same request again after a pause, or failure with `problem` after too many. */
 static void try_again(struct acme_flow *flow, const struct acme_problem *problem)
 {
-    unsigned most = flow->state == ACME_STATE_DIRECTORY ? DIRECTORY_ATTEMPTS_MAX : ATTEMPTS_MAX;
-    if (++flow->attempts >= most || problem->retry_after_s > RETRY_AFTER_PATIENCE_S)
+    if (++flow->attempts >= attempts_max(flow->state) ||
+        problem->retry_after_s > RETRY_AFTER_PATIENCE_S)
         give_up(flow, problem);
     else
         flow->wait_ms = retry_ms(flow, problem->retry_after_s);

@@ -1159,6 +1159,24 @@ Test(flow, renewal_information)
     }
 }
 
+/* Thousands are asked for, each in a place that an order may need, and all again in six hours. */
+Test(flow, a_ca_whose_renewal_information_is_down_is_not_asked_for_long)
+{
+    static const struct step DOWN[] = {{"https://ca/ari/x", 503, "<html>"}, {"wait"}};
+    struct play *play = new_play();
+    struct acme_request request;
+    int64_t waited_ms = 0;
+    acme_flow_renewal_info(&play->flow, "https://ca/ari/x");
+    while (acme_flow_next(&play->flow, &request) != ACME_FAILED) {
+        run_steps(play, &DOWN[play->flow.wait_ms > 0], 1);
+        waited_ms += play->flow.wait_ms;
+    }
+    expect_failure(play, ACME_CLASS_TRANSIENT, "503");
+    cr_expect(ge(i64, waited_ms, 500));
+    cr_expect(le(i64, waited_ms, 1000), "%lld", (long long)waited_ms);
+    end_play(play);
+}
+
 /* 9. Profiles. */
 Test(flow, a_profile_that_has_vanished_is_done_without)
 {
