@@ -61,6 +61,9 @@ struct admin_http_settings {
     unsigned requests_per_minute; /* of each token */
 };
 
+/* How many hosts a certificate of the profile that is asked for has room for. */
+size_t acme_settings_hosts_max(const struct acme_settings *acme);
+
 /* The "metrics" section. */
 enum { METRICS_TENANTS_DEFAULT = 1000, METRICS_TENANTS_MAX = 10000 };
 

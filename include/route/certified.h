@@ -13,12 +13,14 @@
 enum { CERTIFIED_HOSTS_MAX = 100 };
 
 struct certified {
+    size_t room;                            /* how many hosts the CA puts into one */
     const char *hosts[CERTIFIED_HOSTS_MAX]; /* each once; the tenant's, as is all below */
     size_t count;                           /* 0: the tenant has no certificate */
     const char *left_out;                   /* the first that there is no room for; NULL: none */
     const struct place *left_out_place;
 };
 
-/* `tenant` is one of `table`. Tenants without HTTPS have none, nor have instances of another. */
-void certified_hosts(const struct route_table *table, const struct tenant *tenant,
+/* `tenant` is one of `table`, `room` at most the number above. Tenants without HTTPS have none, nor
+ * have instances of another. */
+void certified_hosts(const struct route_table *table, const struct tenant *tenant, size_t room,
                      struct certified *certified);

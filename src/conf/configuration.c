@@ -5,6 +5,7 @@
 #include "file.h"
 #include "global_read.h"
 #include "headers.h"
+#include "route/certified.h"
 #include "route/replica.h"
 #include "tenant_read.h"
 
@@ -84,6 +85,18 @@ static void acme_settings_fini(struct acme_settings *acme)
     free(acme->second_directory);
     free(acme->second_external_kid);
     free(acme->second_external_secret_file);
+}
+
+/* What a CA does not tell, and refuses as a whole: Let's Encrypt's newer profiles take 25. */
+size_t acme_settings_hosts_max(const struct acme_settings *acme)
+{
+    static const char *const SMALL[] = {"tlsserver", "shortlived"};
+    if (acme->profile == NULL || strstr(acme->directory, ".letsencrypt.org/") == NULL)
+        return CERTIFIED_HOSTS_MAX;
+    for (size_t i = 0; i < COUNT_OF(SMALL); i++)
+        if (strcmp(acme->profile, SMALL[i]) == 0)
+            return 25;
+    return CERTIFIED_HOSTS_MAX;
 }
 
 void configuration_free(struct configuration *configuration)

@@ -239,17 +239,17 @@ static void check_authority(void *context, const struct tenant *tenant)
 static void check_certified(void *context, const struct tenant *tenant)
 {
     struct loading *loading = context;
-    const char *directory = loading->whole->configuration->acme.directory;
+    const struct acme_settings *acme = &loading->whole->configuration->acme;
     struct certified certified;
-    if (directory == NULL || directory[0] == '\0')
+    if (acme->directory == NULL || acme->directory[0] == '\0')
         return;
-    certified_hosts(loading->whole->table, tenant, &certified);
+    certified_hosts(loading->whole->table, tenant, acme_settings_hosts_max(acme), &certified);
     if (certified.left_out != NULL)
         diagnostics_add_code(loading->diagnostics, CODE_UNCERTIFIED_HOSTS, certified.left_out_place,
                              "give the rest to a second tenant with the same upstream",
-                             "tenant \"%s\": a certificate has room for %d hosts, and \"%s\" and "
+                             "tenant \"%s\": a certificate has room for %zu hosts, and \"%s\" and "
                              "what follows get none",
-                             tenant->name, CERTIFIED_HOSTS_MAX, certified.left_out);
+                             tenant->name, certified.room, certified.left_out);
 }
 
 static void check_unknown_host(struct loading *loading)

@@ -23,7 +23,7 @@ static void add_host(struct certified *certified, const char *host, const struct
 {
     if (has_host(certified, host))
         return;
-    if (certified->count < CERTIFIED_HOSTS_MAX) {
+    if (certified->count < certified->room) {
         certified->hosts[certified->count++] = host;
     } else {
         certified->left_out = host;
@@ -31,10 +31,11 @@ static void add_host(struct certified *certified, const char *host, const struct
     }
 }
 
-void certified_hosts(const struct route_table *table, const struct tenant *tenant,
+void certified_hosts(const struct route_table *table, const struct tenant *tenant, size_t room,
                      struct certified *certified)
 {
-    *certified = (struct certified){0};
+    assert(room <= CERTIFIED_HOSTS_MAX);
+    *certified = (struct certified){.room = room};
     if (!tenant->https_redirect || tenant->instance_of != NULL)
         return;
     for (size_t i = 0; i < tenant->host_count && certified->left_out == NULL; i++) {

@@ -28,6 +28,7 @@ struct certificates {
     struct main_timer *timer;
     bool look_is_due;
     uint64_t told_hash; /* of the tenants that the sidecar knows */
+    size_t hosts_max;
     struct certificates_host host;
     struct main_waker *challenges_waker;
     _Atomic(struct challenge_news *) challenge_news; /* from the sidecar's thread, the latest */
@@ -45,6 +46,7 @@ struct challenge_news {
 /* What is wanted of the sidecar, of one table. */
 struct wishes {
     const struct route_table *table;
+    size_t hosts_max; /* of each */
     struct sidecar_wish *items;
     size_t count;
 };
@@ -53,7 +55,7 @@ static void add_wish(void *context, const struct tenant *tenant)
 {
     struct wishes *wishes = context;
     struct certified certified;
-    certified_hosts(wishes->table, tenant, &certified);
+    certified_hosts(wishes->table, tenant, wishes->hosts_max, &certified);
     if (certified.count == 0)
         return;
     const char **hosts = memory_new(certified.count * sizeof(*hosts));
@@ -65,7 +67,7 @@ static void add_wish(void *context, const struct tenant *tenant)
 
 static void tell_sidecar(struct certificates *certificates, const struct snapshot *snapshot)
 {
-    struct wishes wishes = {.table = snapshot->table};
+    struct wishes wishes = {.table = snapshot->table, .hosts_max = certificates->hosts_max};
     route_table_each_tenant(snapshot->table, add_wish, &wishes);
     sidecar_want(certificates->sidecar, wishes.items, wishes.count);
     for (size_t i = 0; i < wishes.count; i++)
@@ -359,6 +361,7 @@ struct certificates *certificates_start(struct main_loop *main_loop,
         return NULL;
     struct certificates *certificates = memory_new(sizeof(*certificates));
     certificates->host = *host;
+    certificates->hosts_max = acme_settings_hosts_max(&configuration->acme);
     certificates->timer = main_timer_new(main_loop, on_look, certificates);
     certificates->challenges_waker = main_waker_new(main_loop, on_challenge_news, certificates);
     keep_memory_private();

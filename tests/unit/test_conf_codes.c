@@ -459,6 +459,7 @@ static struct fixture *with_hosts(const char *global, size_t host_count, size_t 
 
 Test(conf_codes, a_certificate_has_no_room_for_all_hosts)
 {
+#define SHORT(CA) "\"acme\": {\"directory\": \"" CA "\", \"profile\": \"shortlived\"}, "
     static const struct {
         const char *global;
         size_t hosts;
@@ -469,6 +470,10 @@ Test(conf_codes, a_certificate_has_no_room_for_all_hosts)
         {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 101, 0, true},
         {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 70, 30, false},
         {"\"acme\": {\"directory\": \"letsencrypt\"}, ", 70, 31, true},
+        {SHORT("letsencrypt"), 20, 5, false},
+        {SHORT("letsencrypt"), 20, 6, true},
+        {SHORT("letsencrypt-staging"), 26, 0, true},
+        {SHORT("https://ca.example.test/directory"), 100, 0, false},
         {"\"acme\": {\"directory\": \"none\"}, ", 101, 1, false},
         {"\"acme\": {\"directory\": \"letsencrypt\"}, \"defaults\": {\"https\": \"off\"}, ", 101, 1,
          false},
