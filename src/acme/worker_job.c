@@ -226,6 +226,15 @@ static void order_failed(struct certificate *certificate)
 
 /* -- Success -- */
 
+static void log_profile_dropped(const struct certificate *certificate)
+{
+    const struct acme_ca_settings *ca = ca_of(certificate)->settings;
+    log_event(LOG_WARNING, "certificate_profile_unknown",
+              LOG_TEXT("certificate", certificate->name), LOG_TEXT("ca", ca->directory_url),
+              LOG_TEXT("profile", ca->profile),
+              LOG_TEXT("consequence", "it is what the CA issues without one"));
+}
+
 static void log_success(const struct certificate *certificate)
 {
     char until[TIME_TEXT_SIZE];
@@ -284,6 +293,8 @@ static void order_done(struct certificate *certificate)
     worker->issued++;
     take_success(certificate, flow);
     log_success(certificate);
+    if (flow->profile_dropped)
+        log_profile_dropped(certificate);
     worker_drop_job(certificate);
     worker_save(certificate);
     worker_plan(certificate);

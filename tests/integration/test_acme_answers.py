@@ -811,6 +811,8 @@ def test_a_profile(new_mock, way):
     host.wait("ready", name=file_of("chat"))
     asked = [one.payload.get("profile") for one in mock.orders]
     assert asked == {"offered": ["short"], "vanished": [None], "refused": ["short", None]}[way]
+    told = "certificate_profile_unknown" in host.log()
+    assert told == (way != "offered")
 
 
 def test_a_preferred_chain_behind_broken_ones(new_mock):
