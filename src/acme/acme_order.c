@@ -19,6 +19,7 @@ enum {
     POLL_LAST_MS = 10 * 1000,
     POLL_RETRY_AFTER_MAX_S = 300,
     POLL_PATIENCE_MS = 15 * 60 * 1000, /* some CAs validate and sign by hand of a queue */
+    UNSEEN_PATIENCE_MS = 10 * 1000,    /* for what a CA has looked at, and may look at again */
     FINALIZES_MAX = 4,
     CLOCK_TOLERANCE_S = 300,
 };
@@ -35,6 +36,13 @@ static bool text_is(const struct json *value, const char *wanted)
 {
     struct slice text;
     return json_read_text(value, &text) && slice_equal(text, slice_of(wanted));
+}
+
+/* NULL when there is none, of which some CAs say `null`. */
+static const struct json *error_of(const struct json *object)
+{
+    const struct json *error = json_get(object, "error");
+    return json_type_of(error) == JSON_TYPE_OBJECT ? error : NULL;
 }
 
 /* -- Names that fail -- */
@@ -241,15 +249,20 @@ static void follow_pending(struct acme_flow *flow, const struct acme_answer *ans
         return;
     }
     flow->index = 0;
-    if (flow->authorization_count > 0 && flow->authorizations[0].state == ACME_AUTHORIZATION_UNREAD)
+    if (flow->authorization_count > 0 &&
+        flow->authorizations[0].state == ACME_AUTHORIZATION_UNREAD) {
         acme_flow_move(flow, ACME_STATE_AUTHORIZATION);
-    else
+    } else if (flow->challenge_unseen && flow->polled_ms >= UNSEEN_PATIENCE_MS) {
+        flow->challenge_unseen = false;
+        acme_flow_move(flow, ACME_STATE_AUTOPSY);
+    } else {
         poll_later(flow, answer);
+    }
 }
 
 static void follow_invalid(struct acme_flow *flow, const struct json *order)
 {
-    const struct json *error = json_get(order, "error");
+    const struct json *error = error_of(order);
     struct acme_problem problem;
     flow->order_invalid = true;
     acme_problem_each_name(error, add_failure, flow);
@@ -365,7 +378,7 @@ static const struct json *challenge_error(const struct json *authorization)
 {
     const struct json *all = json_get(authorization, "challenges");
     for (size_t i = 0; i < json_count(all); i++) {
-        const struct json *error = json_get(json_at(all, i), "error");
+        const struct json *error = error_of(json_at(all, i));
         if (error != NULL)
             return error;
     }
@@ -380,8 +393,7 @@ static void note_invalid(struct acme_flow *flow, const struct acme_authorization
     if (error != NULL) {
         acme_problem_from_json(error, &problem);
         /* A challenge's own problems are about the way to us, whatever they are called. */
-        if (strcmp(problem.type, "unauthorized") == 0 || problem.class == ACME_CLASS_RATE_LIMITED ||
-            problem.class == ACME_CLASS_TRANSIENT)
+        if (strcmp(problem.type, "caa") != 0)
             problem.class = ACME_CLASS_VALIDATION;
     } else {
         acme_problem_set(&problem, ACME_CLASS_VALIDATION, "the CA gave no reason");
@@ -393,6 +405,13 @@ static bool is_wildcard(const struct json *authorization)
 {
     bool wildcard;
     return json_read_bool(json_get(authorization, "wildcard"), &wildcard) && wildcard;
+}
+
+/* The CA could not see what it was told to look at, and leaves it at that (step-ca): it looks again
+ * when it is told again (RFC 8555 8.2), which another order does. */
+static bool is_unseen(const struct json *challenge)
+{
+    return text_is(json_get(challenge, "status"), "pending") && error_of(challenge) != NULL;
 }
 
 /* A pending authorization: the challenge is owed, unless the CA is at it already. */
@@ -455,6 +474,8 @@ static bool take_authorization(struct acme_flow *flow, const struct json *author
     } else if (text_is(status, "pending")) {
         if (own->state == ACME_AUTHORIZATION_UNREAD)
             return take_challenge(flow, own, authorization);
+        if (is_unseen(http_challenge(authorization)))
+            note_invalid(flow, own, authorization);
     } else {
         /* deactivated, expired, revoked */
         acme_problem_set(&problem, ACME_CLASS_ORDER_GONE, "the authorization is %.*s",
@@ -513,8 +534,10 @@ static void challenge_posted(struct acme_flow *flow)
 
 static void challenge_hear(struct acme_flow *flow, const struct acme_answer *answer)
 {
-    (void)answer; /* the order tells what becomes of it */
-    challenge_posted(flow);
+    struct json *challenge = acme_answer_json(answer);
+    flow->challenge_unseen |= is_unseen(challenge);
+    json_free(challenge);
+    challenge_posted(flow); /* the order tells what becomes of it */
 }
 
 /* After a lost answer the challenge may be past being posted: the authorizations will tell. */
@@ -538,7 +561,7 @@ static void autopsy_done(struct acme_flow *flow)
     else if (flow->order_invalid)
         acme_flow_fail_text(flow, ACME_CLASS_ORDER_GONE,
                             "the CA has declared the order invalid and no name of it");
-    else if (waiting) /* for a challenge that was refused, or nothing would have been looked for */
+    else if (waiting && flow->challenge_refusal.class != ACME_CLASS_NONE)
         order_gone(flow, &flow->challenge_refusal);
     else
         acme_flow_move(flow, ACME_STATE_ORDER_POLL);

@@ -496,6 +496,28 @@ Test(flow, a_name_that_fails_is_told_with_the_cas_words)
     end_play(play);
 }
 
+/* Some CAs write out what others leave out. */
+Test(flow, an_error_that_is_null_is_none)
+{
+    struct play *play = new_order_play();
+    RUN(play, ORDERED, {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")},
+        {"publish"}, {"https://ca/chall/1", 200, "{\"status\":\"pending\",\"error\":null}"});
+    cr_expect_not(play->flow.challenge_unseen);
+    RUN(play, {"https://ca/order/1", 200, ORDER("invalid", ",\"error\":null")},
+        {"https://ca/authz/1", 200,
+         "{\"status\":\"invalid\",\"identifier\":{\"type\":\"dns\",\"value\":\"" NAME "\"},"
+         "\"challenges\":[{\"type\":\"dns-01\",\"error\":null},"
+         "{\"type\":\"http-01\",\"error\":{\"detail\":\"got 404\"}}]}"});
+    expect_failure(play, ACME_CLASS_VALIDATION, NAME ": got 404");
+    end_play(play);
+
+    play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY,
+        {"https://ca/fin/1", 200, ORDER("invalid", ",\"error\":null")});
+    expect_failure(play, ACME_CLASS_ORDER_GONE, "invalid");
+    end_play(play);
+}
+
 Test(flow, an_unauthorized_challenge_is_about_the_way_not_the_account)
 {
     struct play *play = new_order_play();
@@ -507,12 +529,68 @@ Test(flow, an_unauthorized_challenge_is_about_the_way_not_the_account)
     end_play(play);
 }
 
+/* step-ca looks once, while it answers, and leaves what it could not see pending, with an error.
+ * Only another POST makes it look again (RFC 8555 8.2), which is the next order's. */
+#define CHALLENGE_UNSEEN                                                      \
+    "{\"type\":\"http-01\",\"status\":\"pending\",\"error\":{\"type\":\"" URN \
+    "connection\",\"detail\":\"no route\"}}"
+
+static void poll_for_ten_seconds(struct play *play)
+{
+    static const struct step POLL[] = {{"https://ca/order/1", 200, ORDER_TWO("pending")}, {"wait"}};
+    for (int64_t waited_ms = 0; waited_ms < 10000;) {
+        run_steps(play, &POLL[0], 1);
+        waited_ms += play->flow.wait_ms;
+        run_steps(play, &POLL[1], 1);
+    }
+}
+
+static struct play *new_unseen_play(void)
+{
+    struct play *play = new_play();
+    play->wish.names = TWO_NAMES;
+    play->wish.name_count = 2;
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    RUN(play, {"https://ca/order", 201, ORDER_TWO("pending"), .location = "https://ca/order/1"},
+        {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")},
+        {"https://ca/authz/2", 200, AUTHZ("www.example.test", "pending", "pending", "")},
+        {"publish"}, {"https://ca/chall/1", 200, "{\"status\":\"valid\"}"},
+        {"https://ca/chall/1", 200, CHALLENGE_UNSEEN});
+    return play;
+}
+
+Test(flow, a_challenge_that_is_left_pending_with_an_error_has_failed)
+{
+    struct play *play = new_unseen_play();
+    poll_for_ten_seconds(play);
+    RUN(play, {"https://ca/order/1", 200, ORDER_TWO("pending")},
+        {"https://ca/authz/1", 200, AUTHZ(NAME, "valid", "valid", "")},
+        {"https://ca/authz/2", 200,
+         AUTHZ("www.example.test", "pending", "pending",
+               ",\"error\":{\"type\":\"" URN "connection\",\"detail\":\"no route\"}")});
+    expect_failure(play, ACME_CLASS_VALIDATION, "www.example.test: no route");
+    cr_expect(eq(sz, play->flow.failure_count, 1));
+    end_play(play);
+
+    play = new_unseen_play(); /* it does look again by itself, and takes its time */
+    poll_for_ten_seconds(play);
+    RUN(play, {"https://ca/order/1", 200, ORDER_TWO("pending")},
+        {"https://ca/authz/1", 200, AUTHZ(NAME, "valid", "valid", "")},
+        {"https://ca/authz/2", 200, AUTHZ("www.example.test", "pending", "processing", "")},
+        {"https://ca/order/1", 200, ORDER_TWO("pending")}, {"wait"},
+        {"https://ca/order/1", 200, ORDER_TWO("pending")}, {"wait"}, READY, FINALIZED);
+    end_play(play);
+}
+
 /* It is the name's, which is left out of the next order, and no reason to ask the CA later. */
 Test(flow, whatever_a_challenge_has_failed_of_is_about_the_way)
 {
 #define FAILED_OF(TYPE) \
     AUTHZ(NAME, "invalid", "invalid", ",\"error\":{\"type\":\"" URN TYPE "\",\"status\":500}")
-    static const char *const BODIES[] = {FAILED_OF("rateLimited"), FAILED_OF("serverInternal")};
+    static const char *const BODIES[] = {
+        FAILED_OF("rateLimited"), FAILED_OF("serverInternal"),
+        FAILED_OF("rejectedIdentifier"), /* step-ca, of another answer than it expects */
+        FAILED_OF("malformed")};
     for (size_t i = 0; i < COUNT_OF(BODIES); i++) {
         struct play *play = new_order_play();
         RUN(play, ORDERED, AUTHORIZED, {"https://ca/order/1", 200, ORDER("invalid", "")},
