@@ -151,6 +151,7 @@ void worker_look(struct certificate *certificate);
 /* Finds the order on its way at the CA with this directory, if it is for the same names: its URL,
  * or only that it was about to be made. */
 void worker_load_order(struct job *job, const char *directory_url);
-/* `order_url` NULL: it is about to be made. */
-void worker_save_order(struct job *job, const char *directory_url, const char *order_url);
+/* `order_url` NULL: it is about to be made. What fails is logged. */
+enum error worker_save_order(struct job *job, const char *directory_url, const char *order_url,
+                             struct error_text *why);
 void worker_forget_order(struct job *job);

@@ -309,14 +309,16 @@ static void on_order_progress(void *context)
 {
     struct job *job = context;
     const struct acme_flow *flow = runner_flow(job->runner);
+    const char *directory_url = ca_of(job->certificate)->settings->directory_url;
+    struct error_text why = {0};
     if (strcmp(flow->order_url, job->order_url) == 0)
         return;
     if (flow->state == ACME_STATE_ORDER_NEW) /* in place of one that was no good any more */
-        worker_save_order(job, ca_of(job->certificate)->settings->directory_url, NULL);
+        worker_save_order(job, directory_url, NULL, &why);
     else if (flow->order_url[0] == '\0')
         worker_forget_order(job);
     else
-        worker_save_order(job, ca_of(job->certificate)->settings->directory_url, flow->order_url);
+        worker_save_order(job, directory_url, flow->order_url, &why);
 }
 
 static void on_order_publish(void *context)
@@ -417,6 +419,13 @@ static void wait_for_limits(struct certificate *certificate, int64_t wait_ms)
     worker_plan(certificate);
 }
 
+static void fail_to_start(struct certificate *certificate, const char *reason)
+{
+    struct acme_problem problem;
+    acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", reason);
+    worker_failed(certificate, &problem);
+}
+
 static void start_order(struct job *job)
 {
     static const struct runner_hooks HOOKS = {
@@ -431,19 +440,17 @@ static void start_order(struct job *job)
                                          .preferred_chain = ca->settings->preferred_chain,
                                          .order_url = job->resumed_url,
                                          .may_exist = job->may_exist};
+    struct error_text why = {0};
     memcpy(job->order_url, job->resumed_url, sizeof(job->order_url));
-    if (job->order_url[0] == '\0')
-        worker_save_order(job, ca->settings->directory_url, NULL);
+    /* On a disk that takes nothing the certificate could not be kept either. */
+    if (job->order_url[0] == '\0' &&
+        worker_save_order(job, ca->settings->directory_url, NULL, &why) != ERROR_OK) {
+        fail_to_start(job->certificate, why.text);
+        return;
+    }
     job->runner = runner_new(ca, &HOOKS, job);
     acme_flow_order(runner_flow(job->runner), &ca->directory, &wish);
     runner_start(job->runner);
-}
-
-static void fail_for_want_of_key(struct certificate *certificate, const char *reason)
-{
-    struct acme_problem problem;
-    acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", reason);
-    worker_failed(certificate, &problem);
 }
 
 static void on_key_made(void *context, struct crypto_key *key, const char *reason)
@@ -453,10 +460,10 @@ static void on_key_made(void *context, struct crypto_key *key, const char *reaso
     struct error_text why = {0};
     job->key = key;
     if (key == NULL)
-        fail_for_want_of_key(certificate, reason);
+        fail_to_start(certificate, reason);
     else if (store_pending_key_put(certificate->worker->store, certificate->name, key, &why) !=
              ERROR_OK)
-        fail_for_want_of_key(certificate, why.text);
+        fail_to_start(certificate, why.text);
     else
         start_order(job);
 }
@@ -480,7 +487,7 @@ static void start_with_key(struct job *job)
     if (!crypto_key_type_is_ec(type))
         job->maker = key_maker_new(worker->loop, type, on_key_made, job, &why);
     if (job->maker == NULL)
-        fail_for_want_of_key(certificate, why.text);
+        fail_to_start(certificate, why.text);
 }
 
 /* Nothing stands in the way of the names any more. */

@@ -230,12 +230,14 @@ void worker_load_order(struct job *job, const char *directory_url)
     json_free(saved);
 }
 
-static void write_order(const struct certificate *certificate, const struct json *order)
+static enum error write_order(const struct certificate *certificate, const struct json *order,
+                              struct error_text *why)
 {
-    struct error_text why = {0};
-    if (store_order_save(certificate->worker->store, certificate->name, order, &why) != ERROR_OK)
+    enum error error = store_order_save(certificate->worker->store, certificate->name, order, why);
+    if (error != ERROR_OK)
         log_event(LOG_WARNING, "order_not_saved", LOG_TEXT("certificate", certificate->name),
-                  LOG_TEXT("reason", why.text));
+                  LOG_TEXT("reason", why->text));
+    return error;
 }
 
 /* An order that is the twin's by what is on disk, and that has been come by all the same: it is
@@ -244,17 +246,19 @@ static void take_from_twin(const struct certificate *certificate, const char *or
 {
     const struct certificate *twin = worker_twin(certificate);
     struct slice url;
+    struct error_text why = {0};
     if (twin == NULL || order_url[0] == '\0')
         return;
     struct json *saved = store_order_load(twin->worker->store, twin->name);
     if (json_read_text(json_get(saved, "url"), &url) && slice_equal(url, slice_of(order_url))) {
         json_put_text(saved, "url", SLICE(""));
-        write_order(twin, saved);
+        (void)!write_order(twin, saved, &why);
     }
     json_free(saved);
 }
 
-void worker_save_order(struct job *job, const char *directory_url, const char *order_url)
+enum error worker_save_order(struct job *job, const char *directory_url, const char *order_url,
+                             struct error_text *why)
 {
     const struct certificate *certificate = job->certificate;
     struct json *saved = json_new_object(), *names = json_new_array();
@@ -265,9 +269,10 @@ void worker_save_order(struct job *job, const char *directory_url, const char *o
     for (size_t i = 0; i < job->order_count; i++)
         json_append_text(names, slice_of(job->order_names[i]));
     json_put(saved, "names", names);
-    write_order(certificate, saved);
+    enum error error = write_order(certificate, saved, why);
     json_free(saved);
     take_from_twin(certificate, order_url);
+    return error;
 }
 
 void worker_forget_order(struct job *job)

@@ -791,6 +791,21 @@ def test_an_order_that_is_resumed_counts_once(new_mock):
     assert [len(one.names) for one in mock.orders] == [1, 2]
 
 
+def test_what_cannot_be_written_down_is_not_ordered(new_mock):
+    """On a disk that is full each try would leave the CA with another certificate that nobody keeps."""
+    mock, host = new_mock({"chat": {}})
+    host.wait("ready", name=file_of("chat"))
+    in_the_way = host.state / f"pending/.{file_of('chat')}.json.new"
+    in_the_way.mkdir()
+    host.say("renew", file_of("chat"))
+    told = host.wait_status(file_of("chat"), lambda told: told["failures"], "failed")
+    assert told["problem"]["class"] == "local" and "/pending/" in told["problem"]["detail"]
+    assert len(mock.orders) == 1
+    in_the_way.rmdir()
+    host.say("renew", file_of("chat"))
+    host.wait("ready", name=file_of("chat"))
+
+
 def test_many_orders_ask_a_few_things_at_once(new_mock):
     cases = {f"m{number}": {} for number in range(40)}
     mock, host = new_mock(cases)
