@@ -75,6 +75,8 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
                         int64_t not_after_s, bool can_poll, const struct schedule_now *now);
 void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
                      const struct schedule_now *now);
+/* The CA, which was not to be had, is back: who has failed for that does not wait for long now. */
+void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now);
 void schedule_staging_succeeded(struct schedule_certificate *certificate);
 /* Another one is in service, which is told of in `certificate`: the window was that of the one
  * before. */

@@ -181,21 +181,38 @@ static void tell_not_ready(const struct ca *ca, const struct acme_problem *probl
               LOG_TEXT("see", problem->url[0] != '\0' ? problem->url : NULL));
 }
 
-/* A CA is ready, or is not: those who wait for it go on, or have failed. */
-static void on_ca_ready(void *context, struct ca *ca, const struct acme_problem *problem)
+/* Those who wait for a CA go on, or have failed. */
+static void go_on(struct certificate *certificate, const struct acme_problem *problem)
+{
+    if (problem != NULL) {
+        worker_ca_failed(certificate, problem);
+    } else {
+        certificate->work = WORK_NONE;
+        worker_plan(certificate);
+    }
+}
+
+/* One that has failed there need not wait for its next try as if it would fail again. */
+static void try_soon(struct certificate *certificate)
+{
+    const struct schedule_now now = worker_now();
+    schedule_ca_is_back(&certificate->schedule, &now);
+    worker_plan(certificate);
+}
+
+static void on_ca_ready(void *context, struct ca *ca, const struct acme_problem *problem,
+                        bool is_back)
 {
     struct acme_worker *worker = context;
     size_t waited = 0;
     for (struct certificate *certificate = worker->first; certificate != NULL;) {
         struct certificate *next = certificate->next;
-        if (certificate->work == WORK_WAITS && &worker->cas[certificate->ca] == ca) {
+        bool is_here = &worker->cas[certificate->ca] == ca;
+        if (is_here && certificate->work == WORK_WAITS) {
             waited++;
-            if (problem != NULL) {
-                worker_ca_failed(certificate, problem);
-            } else {
-                certificate->work = WORK_NONE;
-                worker_plan(certificate);
-            }
+            go_on(certificate, problem);
+        } else if (is_here && is_back && certificate->work == WORK_NONE) {
+            try_soon(certificate);
         }
         certificate = next;
     }

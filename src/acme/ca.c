@@ -190,10 +190,12 @@ static void end_setup(struct ca *ca, const struct acme_problem *problem)
     struct acme_problem copy;
     if (problem != NULL)
         copy = *problem;
+    bool is_back = ca->is_down && problem == NULL;
+    ca->is_down = problem != NULL;
     remember_refusal(ca, problem);
     runner_free(ca->setup);
     ca->setup = NULL;
-    ca->on_ready(ca->context, ca, problem != NULL ? &copy : NULL);
+    ca->on_ready(ca->context, ca, problem != NULL ? &copy : NULL, is_back);
 }
 
 static void ask_for_account(struct ca *ca)

@@ -10,8 +10,10 @@ enum { CA_NONCES_MAX = 64, CA_NONCE_SIZE = 128 };
 struct runner;
 struct ca;
 
-/* The CA is ready for orders, or (with a problem, which is not told yet) is not. */
-typedef void ca_ready_fn(void *context, struct ca *ca, const struct acme_problem *problem);
+/* The CA is ready for orders, or (with a problem, which is not told yet) is not. `is_back`: the
+ * time before it was not. */
+typedef void ca_ready_fn(void *context, struct ca *ca, const struct acme_problem *problem,
+                         bool is_back);
 
 struct ca {
     const struct acme_ca_settings *settings;
@@ -41,6 +43,7 @@ struct ca {
     /* What became of the last setup, and until when there need be no other; 0: nothing is known. */
     struct acme_problem refusal;
     int64_t refused_until_mono_ms;
+    bool is_down; /* the last setup came to nothing */
 
     /* A new account key that the CA has to be told of. It is on disk, so that a change which was
      * interrupted is finished: before any order, because either key may be the account's. */

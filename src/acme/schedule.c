@@ -7,7 +7,7 @@
  * one more step, for the admin who mends DNS and goes to bed. */
 static const int32_t BACKOFF_S[] = {60, 600, 6000, 6 * 3600, SCHEDULE_DAY_S};
 
-enum { YOUNG_S = 6 * 3600 };
+enum { YOUNG_S = 6 * 3600, BACK_MS = 10 * 60 * 1000 };
 
 /* A number in 0..999 that is always the same for the same question. */
 static uint32_t spread(uint32_t seed, uint64_t question)
@@ -209,6 +209,16 @@ void schedule_failed(struct schedule_certificate *certificate, const struct acme
     /* Up to a fifth more, so that certificates which failed together do not return together. */
     wait_ms += wait_ms / 5 * spread(certificate->seed, certificate->failures) / 1000;
     certificate->retry_mono_ms = now->mono_ms + wait_ms;
+}
+
+/* Not all at once, though: an outage of weeks has left nobody out. */
+void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now)
+{
+    bool is_its_fault = certificate->last_class == ACME_CLASS_TRANSIENT ||
+                        certificate->last_class == ACME_CLASS_BAD_ANSWER;
+    int64_t soon_mono_ms = now->mono_ms + BACK_MS / 1000 * spread(certificate->seed, BACK_MS);
+    if (is_its_fault && certificate->retry_mono_ms > soon_mono_ms)
+        certificate->retry_mono_ms = soon_mono_ms;
 }
 
 void schedule_staging_succeeded(struct schedule_certificate *certificate)

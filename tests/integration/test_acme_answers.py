@@ -532,6 +532,21 @@ def test_an_account_that_is_to_be_asked_for_in_an_hour(new_mock):
     assert (mock.new_accounts, host.log().count("acme_ca_not_ready")) == (2, 1)
 
 
+def test_a_ca_that_comes_back_after_days(new_mock):
+    """Whom it has failed for so long that it would wait for a day is served before."""
+    mock, host = new_mock({"one": {}, "two": {}}, directory={"newOrder": "http://localhost/x"})
+    for failures in range(1, 6):
+        for case in ("one", "two"):
+            told = wait_for(host, case, lambda told: told["failures"] == failures, "failed")
+            host.say("renew", file_of(case)) if failures < 5 else None
+    assert told["next_in_ms"] > 80000 * 1000
+    del mock.more["newOrder"]
+    host.say("renew", file_of("one"))
+    host.wait("ready", name=file_of("one"))
+    told = host.status(file_of("two"))
+    assert told["next_in_ms"] <= 600 * 1000, told
+
+
 class Forgetful(dict):
     def __setitem__(self, url, key):
         pass

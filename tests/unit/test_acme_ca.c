@@ -29,9 +29,9 @@ static int remove_one(const char *path, const struct stat *facts, int kind, stru
     return remove(path);
 }
 
-static void on_ready(void *context, struct ca *ca, const struct acme_problem *problem)
+static void on_ready(void *context, struct ca *ca, const struct acme_problem *problem, bool is_back)
 {
-    (void)context, (void)ca, (void)problem;
+    (void)context, (void)ca, (void)problem, (void)is_back;
 }
 
 static void begin(struct test *test)

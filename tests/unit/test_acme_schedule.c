@@ -289,6 +289,39 @@ Test(schedule, a_short_certificate_that_has_expired_is_not_retried_daily_only)
     }
 }
 
+/* Nor does it need a day after an outage of a month, for which each has waited longer and longer.
+ */
+Test(schedule, a_ca_that_is_back_is_asked_soon_by_whom_it_has_failed)
+{
+    static const struct {
+        enum acme_class class;
+        int64_t most_s;
+    } CASES[] = {{ACME_CLASS_TRANSIENT, 600},
+                 {ACME_CLASS_BAD_ANSWER, 600},
+                 {ACME_CLASS_RATE_LIMITED, 0},
+                 {ACME_CLASS_VALIDATION, 0}};
+    bool early = false, late = false;
+    for (size_t i = 0; i < 50 * COUNT_OF(CASES); i++) {
+        struct schedule_certificate certificate = {.seed = (uint32_t)i};
+        const struct acme_problem problem = problem_of(CASES[i % COUNT_OF(CASES)].class);
+        for (int k = 0; k < 5; k++)
+            schedule_failed(&certificate, &problem, &START);
+        int64_t retry_mono_ms = certificate.retry_mono_ms;
+        schedule_ca_is_back(&certificate, &START);
+        int64_t wait_s = (certificate.retry_mono_ms - START.mono_ms) / 1000;
+        int64_t most_s = CASES[i % COUNT_OF(CASES)].most_s;
+        cr_expect(ge(i64, wait_s, 0));
+        cr_expect(most_s == 0 ? certificate.retry_mono_ms == retry_mono_ms : wait_s <= most_s);
+        early |= wait_s < 150;
+        late |= most_s > 0 && wait_s > 450;
+    }
+    cr_expect(early && late);
+
+    struct schedule_certificate certificate = {.seed = 1}; /* one that has not failed is due */
+    schedule_ca_is_back(&certificate, &START);
+    cr_expect(zero(i64, certificate.retry_mono_ms));
+}
+
 /* The clock is a year ahead, so that whatever is issued is past its renewal: that is not ordered
  * again and again as fast as the CA can. */
 Test(schedule, what_is_new_is_not_replaced_because_the_clock_is_wrong)
