@@ -85,6 +85,8 @@ void schedule_replaced(struct schedule_certificate *certificate);
 void schedule_put_back(struct schedule_certificate *certificate, const struct schedule_now *now);
 /* It is for other names now, which need not wait for what was wrong with those before. */
 void schedule_names_changed(struct schedule_certificate *certificate);
+/* Other CAs are asked for it, or as somebody else. */
+void schedule_cas_changed(struct schedule_certificate *certificate);
 void schedule_window(struct schedule_certificate *certificate, int64_t start_s, int64_t end_s,
                      int32_t retry_after_s, const struct schedule_now *now);
 /* No window could be had; the life of the certificate decides till one can. */

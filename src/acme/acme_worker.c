@@ -542,6 +542,20 @@ uint64_t acme_worker_issued(const struct acme_worker *worker)
 
 /* -- Life -- */
 
+/* Each CA's directory, and the account that it knows otherwise. */
+static char *tell_whom(const struct acme_worker_settings *settings)
+{
+    char *whom = memory_copy_text(SLICE(""));
+    for (size_t i = 0; i < CA_COUNT; i++) {
+        const char *url = settings->cas[i].directory_url, *kid = settings->cas[i].external_kid;
+        char *longer =
+            memory_format("%s%s %s\n", whom, url != NULL ? url : "-", kid != NULL ? kid : "-");
+        free(whom);
+        whom = longer;
+    }
+    return whom;
+}
+
 struct acme_worker *acme_worker_new(struct main_loop *loop, struct store *store,
                                     const struct acme_worker_settings *settings,
                                     struct error_text *why)
@@ -553,6 +567,7 @@ struct acme_worker *acme_worker_new(struct main_loop *loop, struct store *store,
     worker->timer = main_timer_new(loop, on_due, worker);
     worker->save_timer = main_timer_new(loop, worker_save_some, worker);
     worker->jobs = memory_new(most_at_once(worker) * sizeof(struct job *));
+    worker->whom = tell_whom(settings);
     for (size_t i = 0; i < CA_COUNT; i++) {
         const struct acme_ca_settings *own = &worker->settings.cas[i];
         worker->has_ca[i] = own->directory_url != NULL;
@@ -584,6 +599,7 @@ void acme_worker_free(struct acme_worker *worker)
     main_timer_free(worker->timer);
     main_timer_free(worker->save_timer);
     free(worker->jobs);
+    free(worker->whom);
     free(worker->index);
     free(worker);
 }

@@ -241,6 +241,12 @@ void schedule_names_changed(struct schedule_certificate *certificate)
         forget_failures(certificate);
 }
 
+void schedule_cas_changed(struct schedule_certificate *certificate)
+{
+    if (certificate->failures > 0)
+        forget_failures(certificate);
+}
+
 static void poll_after(struct schedule_certificate *certificate, int64_t wait_s,
                        const struct schedule_now *now)
 {

@@ -86,6 +86,7 @@ struct acme_worker {
     struct acme_worker_settings settings;
     struct ca cas[CA_COUNT];
     bool has_ca[CA_COUNT];
+    char *whom; /* is asked, and as whom: another text where that is another CA or account */
     struct certificate *first;
     struct certificate **index; /* by name: `index_size` chains, a power of two */
     size_t index_size;

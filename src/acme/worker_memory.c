@@ -107,6 +107,14 @@ static bool has_come(const struct certificate *certificate, const struct json *s
            !slice_equal(before, serial);
 }
 
+/* What was written down by an older version does not tell: they are taken for the same. */
+static bool has_other_cas(const struct certificate *certificate, const struct json *saved)
+{
+    struct slice whom;
+    return json_read_text(json_get(saved, "whom"), &whom) &&
+           !slice_equal(whom, slice_of(certificate->worker->whom));
+}
+
 void worker_save(struct certificate *certificate)
 {
     certificate->is_unsaved = false;
@@ -120,6 +128,7 @@ void worker_save(struct certificate *certificate)
     if (certificate->schedule.wanted_now)
         json_put_text(saved, "instead_of", serial_in_service(certificate));
     put_names(certificate, saved);
+    json_put_text(saved, "whom", slice_of(certificate->worker->whom));
     json_put(saved, "held", hosts_to_json(certificate, &now));
     if (store_schedule_save(certificate->worker->store, certificate->name, saved, &why) != ERROR_OK)
         log_event(LOG_WARNING, "certificate_memory_not_saved",
@@ -171,6 +180,19 @@ void worker_look(struct certificate *certificate)
     certificate->schedule.can_poll = facts.ari_id[0] != '\0';
 }
 
+static void load_held(struct certificate *certificate, const struct json *all,
+                      const struct schedule_now *now)
+{
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        struct host *host = &certificate->hosts[i];
+        const struct json *held = json_get(all, host->name);
+        if (held == NULL)
+            continue;
+        schedule_load(&host->hold, held, now);
+        problem_from_json(json_get(held, "problem"), &host->problem);
+    }
+}
+
 void worker_load(struct certificate *certificate)
 {
     const struct schedule_now now = worker_now();
@@ -187,13 +209,11 @@ void worker_load(struct certificate *certificate)
     problem_from_json(json_get(saved, "problem"), &certificate->problem);
     if (has_other_names(certificate, saved))
         worker_names_changed(certificate);
-    for (size_t i = 0; i < certificate->host_count; i++) {
-        struct host *host = &certificate->hosts[i];
-        const struct json *held = json_get(json_get(saved, "held"), host->name);
-        if (held == NULL)
-            continue;
-        schedule_load(&host->hold, held, &now);
-        problem_from_json(json_get(held, "problem"), &host->problem);
+    if (has_other_cas(certificate, saved)) {
+        schedule_cas_changed(&certificate->schedule);
+        worker_set_problem(&certificate->problem, NULL);
+    } else {
+        load_held(certificate, json_get(saved, "held"), &now);
     }
     store_pending_settle(certificate->worker->store, certificate->name);
     worker_look(certificate);

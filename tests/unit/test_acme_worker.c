@@ -31,6 +31,7 @@ struct test {
     size_t saved;     /* when all had failed */
     unsigned rest_ms; /* see acme/store.h */
     bool has_second;  /* CA */
+    const char *external_kid;
 };
 
 static int remove_one(const char *path, const struct stat *facts, int kind, struct FTW *walk)
@@ -53,6 +54,7 @@ static void open_all(struct test *test)
         .state = state, .certs = certs, .owner = -1, .group = -1, .rest_ms = test->rest_ms};
     struct acme_worker_settings settings = {
         .cas = {{.directory_url = CA}}, .second_after = 1, .hooks = {.withdraw = nothing}};
+    settings.cas[SCHEDULE_CA_FIRST].external_kid = test->external_kid;
     settings.cas[SCHEDULE_CA_SECOND].directory_url = test->has_second ? SECOND_CA : NULL;
     test->store = store_open(&at, &why);
     cr_assert(ne(ptr, test->store, NULL), "%s", why.text);
@@ -299,6 +301,35 @@ Test(acme_worker, names_that_were_corrected_for_a_restart_do_not_wait_either)
         begin(&test);
         save_failure(&test, SAVED[i], "validation");
         want_host(&test, "right.example.test", CRYPTO_EC_P256);
+        expect_due(&test);
+        end(&test);
+    }
+}
+
+static void start_again(struct test *test)
+{
+    worker_save(worker_find(test->worker, "a.pem"));
+    close_all(test);
+    open_all(test);
+    want_host(test, "a.example.test", CRYPTO_EC_P256);
+}
+
+/* Who takes another CA, or gives the one that wanted it an external account, has mended something.
+ */
+Test(acme_worker, other_cas_do_not_wait_for_what_those_before_have_refused)
+{
+    static const struct test CHANGES[] = {{.has_second = true}, {.external_kid = "kid-1"}};
+    for (size_t i = 0; i < COUNT_OF(CHANGES); i++) {
+        struct test test;
+        begin(&test);
+        save_failure(&test, "\"a.example.test\"", "needs-a-person");
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        expect_waiting(&test);
+        start_again(&test);
+        expect_waiting(&test);
+        test.has_second = CHANGES[i].has_second;
+        test.external_kid = CHANGES[i].external_kid;
+        start_again(&test);
         expect_due(&test);
         end(&test);
     }
