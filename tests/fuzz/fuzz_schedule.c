@@ -192,6 +192,7 @@ static void check_renewal(struct world world)
     if (end_s <= world.now.wall_s || end_s - world.now.wall_s > LIFE_MAX_S)
         return;
     world.certificate.retry_mono_ms = 0;
+    world.certificate.young_until_mono_ms = 0; /* which is for clocks that do not */
     bool is_ordered = false;
     for (size_t i = 0; i < DECISIONS_MAX && !is_ordered; i++)
         is_ordered = live_on(&world);
