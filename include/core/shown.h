@@ -20,8 +20,6 @@ struct shown {
     uint8_t held_size;
 };
 
-/* What is unfinished at the end is held back until more comes. `out` has to have room for
- * SHOWN_GROWTH * (SHOWN_HELD_BYTES + text.size) bytes. */
+/* What is unfinished at the end is held back until more comes; a newline finishes anything. `out`
+ * has to have room for SHOWN_GROWTH * (SHOWN_HELD_BYTES + text.size) bytes. */
 void shown_write(struct shown *shown, struct slice text, struct writer *out);
-/* The end: what is held back is not finished any more. */
-void shown_end(struct shown *shown, struct writer *out);

@@ -2,9 +2,7 @@
  * 0 may have a NULL pointer. */
 #pragma once
 
-#include "core/base.h"
-
-#include <string.h>
+#include "core/ascii.h"
 
 struct slice {
     const char *data;
@@ -61,23 +59,13 @@ static inline struct slice slice_head(struct slice whole, size_t count)
     return (struct slice){whole.data, count};
 }
 
-/* ASCII only: host names, header names and schemes are. */
-static inline char ascii_lower(char c)
+/* Whether each byte is of that kind; an empty slice's are of any. */
+static inline bool slice_consists_of(struct slice text, bool (*is_of_kind)(char))
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
-}
-
-/* All of it, in its place; NULL is fine. */
-static inline void ascii_lower_text(char *text)
-{
-    for (; text != NULL && *text != '\0'; text++)
-        *text = ascii_lower(*text);
-}
-
-/* Whether the byte is in the set. A NUL is in none; strchr() finds it at every text's end. */
-static inline bool byte_is_one_of(char c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_of_kind(text.data[i]))
+            return false;
+    return true;
 }
 
 static inline bool slice_equal_nocase(struct slice a, struct slice b)

@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "core/text_stream.h"
+#include "core/utf8.h"
 #include "json/json.h"
 
 #include <errno.h>
@@ -172,11 +173,8 @@ static void put_visible(FILE *out, struct slice text, const char *allowed)
 /* The next character of UTF-8 text, taken off its front. */
 static struct slice take_character(struct slice *text)
 {
-    size_t size = 1;
-    while (size < text->size && ((uint8_t)text->data[size] & 0xc0) == 0x80)
-        size++;
-    struct slice character = slice_head(*text, size);
-    *text = slice_skip(*text, size);
+    struct slice character = utf8_first(*text);
+    *text = slice_skip(*text, character.size);
     return character;
 }
 

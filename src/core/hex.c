@@ -13,7 +13,7 @@ void hex_print(const uint8_t *bytes, size_t size, char *text)
 
 int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (ascii_is_digit(c))
         return c - '0';
     c = ascii_lower(c);
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;

@@ -1,6 +1,8 @@
 /* IP addresses and networks as values: see core/ip.h. */
 #include "core/ip.h"
 
+#include "core/decimal.h"
+
 #include <arpa/inet.h>
 #include <endian.h>
 #include <netinet/in.h>
@@ -69,14 +71,9 @@ bool ip_parse(struct slice text, struct ip *ip)
 
 bool ip_port_parse(struct slice text, uint16_t *port)
 {
-    uint32_t value = 0;
-    if (text.size == 0 || text.size > 5 || text.data[0] == '0')
+    uint64_t value;
+    if (slice_starts_with(text, SLICE("0")) || !decimal_parse(text, 5, &value))
         return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        value = value * 10 + (uint32_t)(text.data[i] - '0');
-    }
     *port = (uint16_t)value;
     return value <= UINT16_MAX;
 }
@@ -217,20 +214,11 @@ bool ip_network_parse(struct slice text, struct ip_network *network)
     if (!ip_parse(address, &network->ip))
         return false;
     bool is_mapped = network->ip.family == IP_V4 && memchr(text.data, ':', text.size) != NULL;
-    unsigned limit = network->ip.family == IP_V4 ? 32 : 128;
-    unsigned before = is_mapped ? MAPPED_BITS : 0;
-    unsigned bits = before + limit;
-    if (slash != NULL) {
-        struct slice digits = slice_skip(text, address.size + 1);
-        if (digits.size == 0 || digits.size > 3)
-            return false;
-        bits = 0;
-        for (size_t i = 0; i < digits.size; i++) {
-            if (digits.data[i] < '0' || digits.data[i] > '9')
-                return false;
-            bits = bits * 10 + (unsigned)(digits.data[i] - '0');
-        }
-    }
+    uint64_t limit = network->ip.family == IP_V4 ? 32 : 128;
+    uint64_t before = is_mapped ? MAPPED_BITS : 0;
+    uint64_t bits = before + limit;
+    if (slash != NULL && !decimal_parse(slice_skip(text, address.size + 1), 3, &bits))
+        return false;
     if (bits < before || bits - before > limit)
         return false;
     network->prefix_bits = (uint8_t)(bits - before);

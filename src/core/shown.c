@@ -2,8 +2,9 @@
 #include "core/shown.h"
 
 #include "core/hex.h"
+#include "core/utf8.h"
 
-enum { BAD = -1, UNFINISHED = 0, ESCAPE = 0x1b };
+enum { BAD = UTF8_BAD, UNFINISHED = UTF8_UNFINISHED, ESCAPE = 0x1b };
 
 static uint8_t byte_at(struct slice text, size_t index)
 {
@@ -24,55 +25,28 @@ static int judge_colour(struct slice text)
         char c = text.data[i];
         if (c == 'm')
             return (int)i + 1;
-        if ((c < '0' || c > '9') && c != ';')
+        if (!ascii_is_digit(c) && c != ';')
             return BAD;
     }
     return text.size < SHOWN_HELD_BYTES ? UNFINISHED : BAD;
 }
 
-/* The least that the second byte may be: others are longer forms than need be, or C1 controls. */
-static uint8_t second_least(uint8_t first)
-{
-    switch (first) {
-    case 0xc2: return 0xa0;
-    case 0xe0: return 0xa0;
-    case 0xf0: return 0x90;
-    default: return 0x80;
-    }
-}
-
-/* The most: others are surrogates, or beyond Unicode. */
-static uint8_t second_most(uint8_t first)
-{
-    switch (first) {
-    case 0xed: return 0x9f;
-    case 0xf4: return 0x8f;
-    default: return 0xbf;
-    }
-}
-
-/* RFC 3629 section 4. */
-static int judge_character(struct slice text)
+/* Of C0, or of C1, whose first byte is always this one. */
+static bool is_control(struct slice text)
 {
     uint8_t first = byte_at(text, 0);
-    if (first < 0xc2 || first > 0xf4)
-        return BAD;
-    size_t size = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (text.size > 1 &&
-        (byte_at(text, 1) < second_least(first) || byte_at(text, 1) > second_most(first)))
-        return BAD;
-    for (size_t i = 2; i < size && i < text.size; i++)
-        if ((byte_at(text, i) & 0xc0) != 0x80)
-            return BAD;
-    return text.size < size ? UNFINISHED : (int)size;
+    return first < ' ' || first == 0x7f ||
+           (first == 0xc2 && text.size > 1 && byte_at(text, 1) < 0xa0);
 }
 
 static int judge(struct slice text)
 {
     uint8_t first = byte_at(text, 0);
-    if (first == '\n' || first == '\t' || (first >= ' ' && first < 0x7f))
+    if (first == '\n' || first == '\t')
         return 1;
-    return first == ESCAPE ? judge_colour(text) : judge_character(text);
+    if (first == ESCAPE)
+        return judge_colour(text);
+    return is_control(text) ? BAD : utf8_judge(text);
 }
 
 static void put_digits(uint8_t byte, struct writer *out)
@@ -90,11 +64,11 @@ static void let_go(struct shown *shown, size_t count)
 }
 
 /* Whether some of what is held could be told. */
-static bool tell_some(struct shown *shown, bool is_all, struct writer *out)
+static bool tell_some(struct shown *shown, struct writer *out)
 {
     struct slice held = slice_from(shown->held, shown->held_size);
     int good = held.size > 0 ? judge(held) : UNFINISHED;
-    if (held.size == 0 || (good == UNFINISHED && !is_all))
+    if (good == UNFINISHED)
         return false;
     if (good > 0)
         writer_bytes(out, slice_head(held, (size_t)good));
@@ -108,14 +82,8 @@ void shown_write(struct shown *shown, struct slice text, struct writer *out)
 {
     for (size_t i = 0; i < text.size; i++) {
         shown->held[shown->held_size++] = text.data[i];
-        while (tell_some(shown, false, out))
+        while (tell_some(shown, out))
             ;
         assert(shown->held_size < SHOWN_HELD_BYTES);
     }
-}
-
-void shown_end(struct shown *shown, struct writer *out)
-{
-    while (tell_some(shown, true, out))
-        ;
 }

@@ -2,21 +2,17 @@
 #include "core/time_text.h"
 
 #include "core/cursor.h"
+#include "core/decimal.h"
 
 #include <stdio.h>
 #include <time.h>
 
 static bool digits(struct slice *text, size_t count, int *value)
 {
-    if (text->size < count)
+    uint64_t number;
+    if (text->size < count || !decimal_parse(slice_head(*text, count), count, &number))
         return false;
-    *value = 0;
-    for (size_t i = 0; i < count; i++) {
-        char c = text->data[i];
-        if (c < '0' || c > '9')
-            return false;
-        *value = *value * 10 + (c - '0');
-    }
+    *value = (int)number;
     *text = slice_skip(*text, count);
     return true;
 }

@@ -2,6 +2,7 @@
 #include "identity/identity.h"
 
 #include "core/cursor.h"
+#include "core/utf8.h"
 
 static const char *const REFUSAL_NAMES[] = {
 #define X(NAME, TEXT) [IDENTITY_REFUSAL_##NAME] = TEXT,
@@ -18,13 +19,12 @@ const char *identity_refusal_name(enum identity_refusal refusal)
 /* RFC 5322 allows more; whoever has a quoted local part has to live without single sign-on. */
 static bool is_email_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           byte_is_one_of(c, ".!#$%&'*+/=?^_`{|}~-");
+    return ascii_is_lower(c) || ascii_is_digit(c) || byte_is_one_of(c, ".!#$%&'*+/=?^_`{|}~-");
 }
 
 static bool is_domain_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    return ascii_is_lower(c) || ascii_is_digit(c) || c == '.' || c == '-';
 }
 
 bool identity_set_email(struct identity *identity, struct slice email)
@@ -75,15 +75,6 @@ static bool has_control(struct slice text)
     return false;
 }
 
-/* The bytes of the UTF-8 character at the start of a text that is valid as a whole. */
-static size_t character_bytes(struct slice text)
-{
-    size_t size = 1;
-    while (size < text.size && ((uint8_t)text.data[size] & 0xc0) == 0x80)
-        size++;
-    return size;
-}
-
 static bool put_character(struct writer *writer, struct slice character)
 {
     struct writer attempt = *writer;
@@ -103,10 +94,10 @@ bool identity_set_name(struct identity *identity, struct slice name)
     if (has_control(name))
         return false;
     while (name.size > 0) {
-        size_t size = character_bytes(name);
-        if (!put_character(&writer, slice_head(name, size)))
+        struct slice character = utf8_first(name);
+        if (!put_character(&writer, character))
             break;
-        name = slice_skip(name, size);
+        name = slice_skip(name, character.size);
     }
     identity->size[IDENTITY_NAME] = (uint8_t)writer_used(&writer);
     return true;
@@ -130,7 +121,7 @@ static int latin1_byte(struct slice text)
 static struct slice group_as_read(struct slice group, char buffer[static IDENTITY_TEXT_MAX_BYTES])
 {
     size_t used = 0;
-    for (struct slice rest = group; rest.size > 0; rest = slice_skip(rest, character_bytes(rest))) {
+    for (struct slice rest = group; rest.size > 0; rest = slice_skip(rest, utf8_first(rest).size)) {
         int byte = latin1_byte(rest);
         if (byte < 0 || used == IDENTITY_TEXT_MAX_BYTES)
             return group;
@@ -168,16 +159,17 @@ bool identity_add_group(struct identity *identity, struct slice group)
     return true;
 }
 
+static bool is_role_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || c == '_' || c == '-';
+}
+
 bool identity_set_role(struct identity *identity, struct slice role)
 {
     identity->size[IDENTITY_ROLE] = 0;
-    if (role.size == 0 || role.size > identity_value_max_bytes(IDENTITY_ROLE))
+    if (role.size == 0 || role.size > identity_value_max_bytes(IDENTITY_ROLE) ||
+        !slice_consists_of(role, is_role_byte))
         return false;
-    for (size_t i = 0; i < role.size; i++) {
-        char c = ascii_lower(role.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_' && c != '-')
-            return false;
-    }
     memcpy(identity->text[IDENTITY_ROLE], role.data, role.size);
     identity->size[IDENTITY_ROLE] = (uint8_t)role.size;
     return true;

@@ -5,6 +5,7 @@
 #include "json_scan.h"
 
 #include "core/memory.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -208,42 +209,18 @@ struct json *json_new_array(void)
     return out(must(json_array()));
 }
 
-/* The length of the UTF-8 character at the start of `text`, 0 when there is none (RFC 3629: no
- * overlong forms, no surrogates) or it is a NUL. */
-static size_t utf8_size(struct slice text)
-{
-    uint8_t lead = (uint8_t)text.data[0];
-    if (lead < 0x80)
-        return lead == 0 ? 0 : 1;
-    size_t size = lead >= 0xc2 && lead < 0xe0   ? 2
-                  : lead >= 0xe0 && lead < 0xf0 ? 3
-                  : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                : 0;
-    if (size == 0 || text.size < size)
-        return 0;
-    uint8_t second = (uint8_t)text.data[1];
-    if ((lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) ||
-        (lead == 0xf0 && second < 0x90) || (lead == 0xf4 && second > 0x8f))
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if (((uint8_t)text.data[i] & 0xc0) != 0x80)
-            return 0;
-    return size;
-}
-
 static json_t *text_value(struct slice text)
 {
-    static const char REPLACEMENT[] = "\xef\xbf\xbd";
-    char *valid = memory_new(text.size * (sizeof(REPLACEMENT) - 1) + 1);
+    const struct slice replacement = SLICE("\xef\xbf\xbd");
+    char *valid = memory_new(text.size * replacement.size + 1);
     size_t used = 0;
     while (text.size > 0) {
-        size_t size = utf8_size(text);
-        if (size > 0)
-            memcpy(valid + used, text.data, size);
-        else
-            memcpy(valid + used, REPLACEMENT, sizeof(REPLACEMENT) - 1);
-        used += size > 0 ? size : sizeof(REPLACEMENT) - 1;
-        text = slice_skip(text, size > 0 ? size : 1);
+        int size = text.data[0] != '\0' ? utf8_judge(text) : UTF8_BAD;
+        struct slice taken = slice_head(text, size > 0 ? (size_t)size : 1);
+        struct slice told = size > 0 ? taken : replacement;
+        memcpy(valid + used, told.data, told.size);
+        used += told.size;
+        text = slice_skip(text, taken.size);
     }
     json_t *value = must(json_stringn(valid, used));
     free(valid);

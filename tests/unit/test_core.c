@@ -1,5 +1,6 @@
-/* core: cursors, addresses, log lines, sorted lists, digits, UTF-8. */
+/* core: cursors, characters, numbers, addresses, log lines, sorted lists, UTF-8. */
 #include "core/cursor.h"
+#include "core/decimal.h"
 #include "core/hex.h"
 #include "core/ip.h"
 #include "core/log.h"
@@ -8,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <ctype.h>
 
 Test(cursor, a_failed_read_is_sticky_and_yields_zero)
 {
@@ -37,6 +39,54 @@ Test(cursor, a_write_that_does_not_fit_writes_nothing)
     cr_assert(eq(u8, buffer[3], 0));
 }
 
+/* The tests run in the C locale, in which the library means ASCII too. */
+Test(ascii, letters_and_digits_are_the_librarys)
+{
+    for (int i = 0; i < 256; i++) {
+        char c = (char)i;
+        cr_expect(eq(int, ascii_is_digit(c), isdigit(i) != 0), "%d", i);
+        cr_expect(eq(int, ascii_is_lower(c), islower(i) != 0), "%d", i);
+        cr_expect(eq(int, ascii_is_letter(c), isalpha(i) != 0), "%d", i);
+        cr_expect(eq(int, ascii_is_alphanumeric(c), isalnum(i) != 0), "%d", i);
+        cr_expect(eq(chr, ascii_lower(c), (char)tolower(i)), "%d", i);
+    }
+}
+
+Test(decimal, digits_and_nothing_else)
+{
+    static const struct {
+        const char *text;
+        size_t most_digits;
+        uint64_t number;
+        bool is_whole;
+        const char *rest;
+    } ROWS[] = {
+        {"0", 1, 0, true, ""},
+        {"007", 3, 7, true, ""},
+        {"007", 2, 0, false, "7"},
+        {"12ms", 9, 12, false, "ms"},
+        {"9999999999999999999", DECIMAL_MAX_DIGITS, 9999999999999999999u, true, ""},
+        {"99999999999999999990", DECIMAL_MAX_DIGITS, 9999999999999999999u, false, "0"},
+        {"", 9, 0, false, ""},
+        {"-1", 9, 0, false, "-1"},
+        {"+1", 9, 0, false, "+1"},
+        {" 1", 9, 0, false, " 1"},
+        {"1 ", 9, 1, false, " "},
+        {"0x1", 9, 0, false, "x1"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct slice text = slice_of(ROWS[i].text), rest = text;
+        uint64_t number = 1;
+        cr_expect(eq(int, decimal_parse(text, ROWS[i].most_digits, &number), ROWS[i].is_whole),
+                  "%s", ROWS[i].text);
+        cr_expect(eq(int, decimal_take(&rest, ROWS[i].most_digits, &number),
+                     !slice_equal(text, slice_of(ROWS[i].rest))),
+                  "%s", ROWS[i].text);
+        cr_expect(eq(u64, number, ROWS[i].number), "%s", ROWS[i].text);
+        cr_expect(slice_equal(rest, slice_of(ROWS[i].rest)), "%s", ROWS[i].text);
+    }
+}
+
 static bool network_holds(const char *network_text, const char *ip_text)
 {
     struct ip_network network;
@@ -54,6 +104,38 @@ Test(utf8, text_is_cut_between_characters)
         cr_expect_eq(utf8_head(text, most).size, SIZES[most]);
     cr_expect_eq(utf8_head(SLICE("\x80\x80\x80"), 2).size, 0);
     cr_expect_eq(utf8_head((struct slice){0}, 2).size, 0);
+}
+
+Test(utf8, characters_are_judged_by_their_bytes)
+{
+    static const struct {
+        struct slice text;
+        int bytes;
+    } ROWS[] = {
+        {SLICE("\0"), 1},
+        {SLICE("\x7f"), 1},
+        {SLICE("\xc2\x80\x80"), 2},
+        {SLICE("\xe0\xa0\x80"), 3},
+        {SLICE("\xed\x9f\xbf"), 3},
+        {SLICE("\xf0\x90\x80\x80"), 4},
+        {SLICE("\xf4\x8f\xbf\xbf"), 4},
+        {SLICE(""), UTF8_UNFINISHED},
+        {SLICE("\xc2"), UTF8_UNFINISHED},
+        {SLICE("\xf0\x90\x80"), UTF8_UNFINISHED},
+        {SLICE("\x80"), UTF8_BAD},
+        {SLICE("\xc1\xbf"), UTF8_BAD},
+        {SLICE("\xe0\x9f"), UTF8_BAD},
+        {SLICE("\xed\xa0\x80"), UTF8_BAD},
+        {SLICE("\xf0\x8f\xbf\xbf"), UTF8_BAD},
+        {SLICE("\xf4\x90"), UTF8_BAD},
+        {SLICE("\xf5\x80\x80\x80"), UTF8_BAD},
+        {SLICE("\xe2\x82x"), UTF8_BAD},
+        {SLICE("\xc2x"), UTF8_BAD},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        cr_expect(eq(int, utf8_judge(ROWS[i].text), ROWS[i].bytes), "row %zu", i);
+    cr_expect_eq(utf8_first(SLICE("\xe2\x82\xacx")).size, 3);
+    cr_expect_eq(utf8_first(SLICE("")).size, 0);
 }
 
 Test(ip, networks_hold_what_they_should)
