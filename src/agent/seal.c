@@ -1,22 +1,14 @@
 /* Sealed names of tenants: see agent/seal.h. */
 #include "agent/seal.h"
 
+#include "core/hex.h"
 #include "route/host.h"
 
 #define PURPOSE "owui_tenant"
 
-static void write_hex(struct writer *text, const uint8_t *bytes, size_t count)
-{
-    static const char DIGITS[] = "0123456789abcdef";
-    for (size_t i = 0; i < count; i++) {
-        writer_u8(text, (uint8_t)DIGITS[bytes[i] >> 4]);
-        writer_u8(text, (uint8_t)DIGITS[bytes[i] & 15]);
-    }
-}
-
 /* Zeros stand between the parts, because no part can hold one. */
-static bool write_mac(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct slice host,
-                      struct slice end, struct slice tenant, struct writer *text)
+static bool make_mac(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct slice host,
+                     struct slice end, struct slice tenant, char text[static SEAL_MAC_BYTES + 1])
 {
     char buffer[sizeof(PURPOSE) + HOST_MAX_BYTES + 1 + SEAL_MAX_BYTES];
     uint8_t mac[CRYPTO_SEAL_BYTES];
@@ -28,24 +20,24 @@ static bool write_mac(const uint8_t key[static CRYPTO_SEAL_KEY_BYTES], struct sl
     writer_bytes(&message, tenant);
     if (message.failed || !crypto_seal(key, writer_written(&message), mac))
         return false;
-    write_hex(text, mac, sizeof(mac));
-    return !text->failed;
+    hex_print(mac, sizeof(mac), text);
+    return true;
 }
 
 bool seal_write(const struct seal_keys *keys, struct slice host, struct slice tenant, int64_t end_s,
                 struct writer *value)
 {
-    const uint8_t end[] = {(uint8_t)(end_s >> 24), (uint8_t)(end_s >> 16), (uint8_t)(end_s >> 8),
-                           (uint8_t)end_s};
-    char end_buffer[SEAL_END_BYTES];
-    struct writer end_text = writer_of(end_buffer, sizeof(end_buffer));
+    const uint8_t end_bytes[] = {(uint8_t)(end_s >> 24), (uint8_t)(end_s >> 16),
+                                 (uint8_t)(end_s >> 8), (uint8_t)end_s};
+    char end[SEAL_END_BYTES + 1], mac[SEAL_MAC_BYTES + 1];
     if (keys->count == 0 || end_s < 0 || end_s > UINT32_MAX)
         return false;
-    write_hex(&end_text, end, sizeof(end));
-    writer_bytes(value, writer_written(&end_text));
-    writer_u8(value, '.');
-    if (!write_mac(keys->keys[0], host, writer_written(&end_text), tenant, value))
+    hex_print(end_bytes, sizeof(end_bytes), end);
+    if (!make_mac(keys->keys[0], host, slice_of(end), tenant, mac))
         return false;
+    writer_bytes(value, slice_of(end));
+    writer_u8(value, '.');
+    writer_bytes(value, slice_of(mac));
     writer_u8(value, '.');
     writer_bytes(value, tenant);
     return !value->failed;
@@ -54,16 +46,11 @@ bool seal_write(const struct seal_keys *keys, struct slice host, struct slice te
 /* Strict: the one spelling that seal_write() has. */
 static bool read_end(struct slice text, int64_t *end_s)
 {
-    *end_s = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.data[i];
-        if (c >= '0' && c <= '9')
-            *end_s = *end_s * 16 + (c - '0');
-        else if (c >= 'a' && c <= 'f')
-            *end_s = *end_s * 16 + (c - 'a' + 10);
-        else
-            return false;
-    }
+    uint8_t bytes[SEAL_END_BYTES / 2];
+    if (!hex_read(text, bytes, sizeof(bytes)))
+        return false;
+    struct reader reader = reader_of(slice_from(bytes, sizeof(bytes)));
+    *end_s = reader_u32(&reader);
     return true;
 }
 
@@ -79,10 +66,9 @@ struct slice seal_read(const struct seal_keys *keys, struct slice host, struct s
     struct slice end = slice_head(value, SEAL_END_BYTES);
     struct slice tenant = slice_skip(value, TENANT_AT);
     for (unsigned i = 0; i < keys->count; i++) {
-        char buffer[SEAL_MAC_BYTES];
-        struct writer mac = writer_of(buffer, sizeof(buffer));
-        if (write_mac(keys->keys[i], host, end, tenant, &mac) &&
-            crypto_equal(buffer, value.data + MAC_AT, SEAL_MAC_BYTES))
+        char mac[SEAL_MAC_BYTES + 1];
+        if (make_mac(keys->keys[i], host, end, tenant, mac) &&
+            crypto_equal(mac, value.data + MAC_AT, SEAL_MAC_BYTES))
             return tenant;
     }
     return (struct slice){0};
