@@ -75,8 +75,7 @@ static void add_failure(void *context, struct slice name, const struct acme_prob
 
 static bool is_name_byte(char c)
 {
-    return (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.';
+    return ascii_is_alphanumeric(c) || c == '-' || c == '.';
 }
 
 static bool mentions(const char *text, const char *name)

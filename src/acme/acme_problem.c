@@ -88,7 +88,7 @@ int32_t acme_retry_after(const struct acme_answer *answer)
         seconds = at - now;
     } else {
         for (size_t i = 0; i < text.size; i++) {
-            if (text.data[i] < '0' || text.data[i] > '9')
+            if (!ascii_is_digit(text.data[i]))
                 return -1;
             if (seconds <= ACME_RETRY_AFTER_MAX_S)
                 seconds = seconds * 10 + (text.data[i] - '0');

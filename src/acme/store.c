@@ -44,16 +44,15 @@ struct store {
 
 /* -- Opening -- */
 
+static bool is_name_byte(char c)
+{
+    return ascii_is_lower(c) || ascii_is_digit(c) || byte_is_one_of(c, ".-_");
+}
+
 bool store_name_valid(struct slice name)
 {
-    if (name.size == 0 || name.size > NAME_MAX - 16 || name.data[0] == '.')
-        return false;
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '-' && c != '_')
-            return false;
-    }
-    return true;
+    return name.size > 0 && name.size <= NAME_MAX - 16 && name.data[0] != '.' &&
+           slice_consists_of(name, is_name_byte);
 }
 
 static enum error open_below(struct folder *folder, const char *parent, const char *name,
@@ -290,7 +289,7 @@ static void account_file(const char *url, const char *suffix, char file[static N
     start = start != NULL ? start + 3 : url;
     for (size_t i = 0; i + 1 < sizeof(host) && start[i] != '\0' && start[i] != '/'; i++) {
         char c = ascii_lower(start[i]);
-        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+        bool plain = ascii_is_alphanumeric(c) || c == '.' || c == '-';
         host[i] = plain ? c : '_';
     }
     snprintf(file, NAME_MAX + 1, "%s-%016llx%s", host,

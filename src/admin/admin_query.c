@@ -2,6 +2,7 @@
  * admin/admin_server.h. */
 #include "admin_call.h"
 
+#include "core/decimal.h"
 #include "core/hex.h"
 #include "core/memory.h"
 
@@ -65,22 +66,12 @@ char *admin_query_text(struct slice query, const char *key)
     return text;
 }
 
-static bool read_number(struct slice text, size_t *number)
-{
-    *number = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        *number = *number * 10 + (size_t)(text.data[i] - '0');
-    }
-    return text.size > 0 && text.size <= NUMBER_DIGITS_MAX;
-}
-
 size_t admin_query_number(struct slice query, const char *key, size_t maximum, size_t otherwise)
 {
-    size_t number;
-    return read_number(admin_query_value(query, key), &number) ? size_min(number, maximum)
-                                                               : otherwise;
+    uint64_t number;
+    struct slice value = admin_query_value(query, key);
+    return decimal_parse(value, NUMBER_DIGITS_MAX, &number) ? size_min((size_t)number, maximum)
+                                                            : otherwise;
 }
 
 /* -- What an operation takes ------------------------------------------------------------------- */
@@ -132,11 +123,11 @@ static bool is_repeated(struct slice rest, struct slice key)
 static bool takes_value(struct slice kind, struct slice value)
 {
     struct slice one;
-    size_t number;
+    uint64_t number;
     if (kind.size == 0)
         return true;
     if (slice_equal(kind, SLICE("N")))
-        return read_number(value, &number);
+        return decimal_parse(value, NUMBER_DIGITS_MAX, &number);
     while (next_part(&kind, '|', &one))
         if (slice_equal(one, value))
             return true;

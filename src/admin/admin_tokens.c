@@ -43,14 +43,15 @@ bool admin_role_parse(struct slice name, enum admin_role *role)
 
 /* -- Text and bytes ---------------------------------------------------------------------------- */
 
+static bool is_name_byte(char c)
+{
+    return ascii_is_lower(c) || ascii_is_digit(c) || byte_is_one_of(c, "._-");
+}
+
 static bool name_is_valid(struct slice name)
 {
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-')
-            return false;
-    }
-    return name.size > 0 && name.size < ADMIN_TOKEN_NAME_SIZE;
+    return name.size > 0 && name.size < ADMIN_TOKEN_NAME_SIZE &&
+           slice_consists_of(name, is_name_byte);
 }
 
 /* -- The file ---------------------------------------------------------------------------------- */

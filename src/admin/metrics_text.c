@@ -29,7 +29,7 @@ static unsigned weight_of(struct slice parameters)
         unsigned weight = parameter.data[2] == '1' ? 1000 : 0;
         unsigned step = 100;
         for (size_t i = 4; i < parameter.size && step > 0; i++, step /= 10)
-            if (parameter.data[i] >= '0' && parameter.data[i] <= '9')
+            if (ascii_is_digit(parameter.data[i]))
                 weight += (unsigned)(parameter.data[i] - '0') * step;
         return weight > 1000 ? 1000 : weight;
     }

@@ -18,14 +18,15 @@ struct slice instance_name(const struct tenant *parent, struct slice label,
     return writer.failed ? (struct slice){0} : writer_written(&writer);
 }
 
+static bool is_name_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || c == '-' || c == '.' || c == '_';
+}
+
 static bool is_host_name(struct slice text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        char c = ascii_lower(text.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_')
-            return false;
-    }
-    return text.size > 0 && text.data[0] != '.' && text.data[0] != '-';
+    return text.size > 0 && text.data[0] != '.' && text.data[0] != '-' &&
+           slice_consists_of(text, is_name_byte);
 }
 
 static const struct label_row *row_of(const struct tenant *parent, struct slice label)

@@ -90,15 +90,17 @@ static bool is_bearer(struct slice text)
            (text.data[5] | 0x20) == 'r' && text.data[6] == ' ';
 }
 
+static bool is_credential_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "-._~+/=");
+}
+
 /* By the first bytes of a key or token. Behind blanks, of which Python knows more than HAProxy, or
  * in quotes may stand either, and whether Open WebUI sees it depends on its libraries' versions. */
 static enum credential credential_kind(struct slice head)
 {
-    for (size_t i = 0; i < head.size; i++) {
-        char c = ascii_lower(head.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !byte_is_one_of(c, "-._~+/="))
-            return CREDENTIAL_UNTOLD;
-    }
+    if (!slice_consists_of(head, is_credential_byte))
+        return CREDENTIAL_UNTOLD;
     return slice_equal(head, SLICE("sk-")) ? CREDENTIAL_API_KEY : CREDENTIAL_SESSION;
 }
 

@@ -1,6 +1,7 @@
 /* The admin interface: what was changed by whom, and the way back. */
 #include "changes/change_operations.h"
 
+#include "core/decimal.h"
 #include "core/memory.h"
 #include "history_shared.h"
 #include "rollback_check.h"
@@ -39,19 +40,6 @@ static void list_history(void *context, const struct admin_request *request,
     }
     free(numbers);
     json_put(admin_answer_body(answer), "history", list);
-}
-
-static bool read_number(struct slice item, uint64_t *number)
-{
-    *number = 0;
-    if (item.size == 0 || item.size > 8)
-        return false;
-    for (size_t i = 0; i < item.size; i++) {
-        if (item.data[i] < '0' || item.data[i] > '9')
-            return false;
-        *number = *number * 10 + (uint64_t)(item.data[i] - '0');
-    }
-    return true;
 }
 
 /* -- One record -------------------------------------------------------------------------------- */
@@ -134,8 +122,9 @@ static void show_record(void *context, const struct admin_request *request,
     uint64_t number;
     if (history == NULL)
         return;
-    struct json *record =
-        read_number(request->item, &number) ? history_record(history, number) : NULL;
+    struct json *record = decimal_parse(request->item, HISTORY_NUMBER_DIGITS, &number)
+                              ? history_record(history, number)
+                              : NULL;
     if (record == NULL) {
         admin_refuse(answer, 404, "there is no such change; `owui-spoa history` lists them");
         return;
@@ -368,7 +357,8 @@ static void roll_back(void *context, const struct admin_request *request,
     bool force = slice_equal(admin_query_value(request->query, "force"), SLICE("1"));
     if (!live->serving)
         admin_refuse(answer, 503, "the daemon is starting or stopping");
-    else if (!read_number(request->item, &to) || to > history->last || !find_way_back(&way, to))
+    else if (!decimal_parse(request->item, HISTORY_NUMBER_DIGITS, &to) || to > history->last ||
+             !find_way_back(&way, to))
         admin_refuse(answer, 404,
                      "change %.*s cannot be gone back to: it must be one that `owui-spoa history` "
                      "lists, or the one before the oldest of them",

@@ -2,6 +2,7 @@
 #include "history_shared.h"
 
 #include "core/clock.h"
+#include "core/decimal.h"
 #include "core/file_path.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -17,8 +18,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { NUMBER_DIGITS = 8 };
 
 #define RECORD "record.json"
 
@@ -59,10 +58,8 @@ void history_hash(struct slice content, char text[static 17])
 
 static bool parse_number(const char *name, uint64_t *number)
 {
-    if (strlen(name) != NUMBER_DIGITS || strspn(name, "0123456789") != NUMBER_DIGITS)
-        return false;
-    *number = strtoull(name, NULL, 10);
-    return true;
+    return strlen(name) == HISTORY_NUMBER_DIGITS &&
+           decimal_parse(slice_of(name), HISTORY_NUMBER_DIGITS, number);
 }
 
 /* The folder of one record; false when it is not there. */

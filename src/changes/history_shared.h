@@ -4,6 +4,8 @@
 #include "changes/history.h"
 #include "core/file.h"
 
+enum { HISTORY_NUMBER_DIGITS = 8 };
+
 struct history {
     const struct live *live;
     struct folder folder;

@@ -151,8 +151,7 @@ static bool take_number(struct command_line *line, const struct command_option *
 {
     char *end;
     unsigned long number = strtoul(value, &end, 10);
-    if (value[0] < '0' || value[0] > '9' || *end != '\0' || number < option->min ||
-        number > option->max) {
+    if (!ascii_is_digit(value[0]) || *end != '\0' || number < option->min || number > option->max) {
         line->code = command_line_misused(line, "--%s \"%s\": expected a number from %u to %u",
                                           option->name, value, option->min, option->max);
         return false;

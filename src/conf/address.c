@@ -51,17 +51,15 @@ bool socket_address_parse(struct slice text, struct socket_address *address)
     return true;
 }
 
+static bool is_path_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "/._-@+");
+}
+
 static bool socket_path_valid(struct slice path)
 {
-    if (path.size < 2 || path.size > SOCKET_PATH_MAX_BYTES || path.data[0] != '/')
-        return false;
-    for (size_t i = 0; i < path.size; i++) {
-        char c = path.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && !byte_is_one_of(c, "/._-@+"))
-            return false;
-    }
-    return true;
+    return path.size >= 2 && path.size <= SOCKET_PATH_MAX_BYTES && path.data[0] == '/' &&
+           slice_consists_of(path, is_path_byte);
 }
 
 static bool unix_valid(struct slice text)
@@ -198,10 +196,7 @@ static bool looks_like_address(struct slice name)
     struct slice last = slice_skip(name, dot);
     if (slice_starts_with(last, SLICE("0x")) || slice_starts_with(last, SLICE("0X")))
         return true;
-    for (size_t i = 0; i < last.size; i++)
-        if (last.data[i] < '0' || last.data[i] > '9')
-            return false;
-    return true;
+    return slice_consists_of(last, ascii_is_digit);
 }
 
 bool server_name_valid(struct slice name)
@@ -210,11 +205,11 @@ bool server_name_valid(struct slice name)
     if (name.size == 0 || name.size > NAME_MAX_BYTES || looks_like_address(name))
         return false;
     for (size_t i = 0; i < name.size; i++) {
-        char c = ascii_lower(name.data[i]);
+        char c = name.data[i];
         bool edge = label == 0 || i + 1 == name.size || name.data[i + 1] == '.';
         if (c == '.' ? label == 0 : c == '-' && edge)
             return false;
-        if (c != '.' && c != '-' && c != '_' && !(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9'))
+        if (!ascii_is_alphanumeric(c) && c != '.' && c != '-' && c != '_')
             return false;
         label = c == '.' ? 0 : label + 1;
         if (label > LABEL_BYTES)

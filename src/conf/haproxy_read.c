@@ -252,32 +252,33 @@ static void read_servers(const struct node *node, void *target)
     read_list(node, check_server, &backend->servers, &backend->server_count);
 }
 
+static bool is_path_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "/._-~");
+}
+
 static void read_check(const struct node *node, void *target)
 {
     struct hap_backend *backend = target;
     struct slice text;
     if (!node_text(node, &text))
         return;
-    bool good = slice_starts_with(text, SLICE("/")) && text.size <= 128;
-    for (size_t i = 0; good && i < text.size; i++) {
-        char c = ascii_lower(text.data[i]);
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || byte_is_one_of(c, "/._-~");
-    }
-    if (good)
+    if (slice_starts_with(text, SLICE("/")) && text.size <= 128 &&
+        slice_consists_of(text, is_path_byte))
         node_copy_text(node, &backend->check_path);
     else
         node_report(node, JSON_PART_VALUE, CODE_PATH_PREFIX, NULL, "\"%.*s\" is not a plain path",
                     SLICE_PRINT(text));
 }
 
+static bool is_name_byte(char c)
+{
+    return ascii_is_lower(c) || ascii_is_digit(c) || c == '_' || c == '-';
+}
+
 static bool is_backend_name(struct slice name)
 {
-    bool good = name.size > 0 && name.size <= 40;
-    for (size_t i = 0; good && i < name.size; i++) {
-        char c = name.data[i];
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    }
-    return good;
+    return name.size > 0 && name.size <= 40 && slice_consists_of(name, is_name_byte);
 }
 
 static void read_backend(const struct node *node, struct hap_config *haproxy)

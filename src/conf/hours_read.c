@@ -2,6 +2,7 @@
 #include "hours_read.h"
 
 #include "conf/text_file.h"
+#include "core/decimal.h"
 #include "core/memory.h"
 #include "value.h"
 
@@ -37,13 +38,10 @@ static void read_days(const struct node *node, void *target)
 /* "08:00"; "24:00" is midnight at the end of a day. */
 static bool time_parse(struct slice text, uint16_t *minute)
 {
-    if (text.size != 5 || text.data[2] != ':')
+    uint64_t hours, minutes;
+    if (text.size != 5 || text.data[2] != ':' || !decimal_parse(slice_head(text, 2), 2, &hours) ||
+        !decimal_parse(slice_skip(text, 3), 2, &minutes))
         return false;
-    for (size_t i = 0; i < 5; i++)
-        if (i != 2 && !(text.data[i] >= '0' && text.data[i] <= '9'))
-            return false;
-    int hours = (text.data[0] - '0') * 10 + text.data[1] - '0';
-    int minutes = (text.data[3] - '0') * 10 + text.data[4] - '0';
     *minute = (uint16_t)(hours * 60 + minutes);
     return minutes < 60 && *minute <= DAY_MINUTES;
 }
@@ -67,15 +65,16 @@ static void read_to(const struct node *node, void *target)
     read_minute(node, &((struct hours *)target)->to_minute);
 }
 
-/* No way out of the folder. */
+/* No dot: no way out of the folder. */
+static bool is_zone_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "_-+/");
+}
+
 static bool is_zone_name(struct slice text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        char c = ascii_lower(text.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !byte_is_one_of(c, "_-+/"))
-            return false;
-    }
-    return text.size > 0 && text.size <= ZONE_MAX_BYTES && text.data[0] != '/';
+    return text.size > 0 && text.size <= ZONE_MAX_BYTES && text.data[0] != '/' &&
+           slice_consists_of(text, is_zone_byte);
 }
 
 static bool load_zone(const char *path, struct diagnostics *diagnostics, struct zone *zone)

@@ -152,19 +152,24 @@ static void read_algorithms(const struct node *node, void *target)
     texts_fini(&texts);
 }
 
+static bool is_header_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || c == '-';
+}
+
+static bool is_cookie_byte(char c)
+{
+    return is_header_byte(c) || c == '_' || c == '.';
+}
+
 /* Of a header or cookie, as it can stand in HAProxy's configuration. */
 static void read_token_name(const struct node *node, struct identity_rule *rule, bool is_cookie)
 {
     struct slice text;
     if (!node_text(node, &text))
         return;
-    bool good = text.size > 0 && text.size <= HEADER_NAME_MAX_BYTES;
-    for (size_t i = 0; good && i < text.size; i++) {
-        char c = ascii_lower(text.data[i]);
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-               (is_cookie && (c == '_' || c == '.'));
-    }
-    if (!good) {
+    if (text.size == 0 || text.size > HEADER_NAME_MAX_BYTES ||
+        !slice_consists_of(text, is_cookie ? is_cookie_byte : is_header_byte)) {
         node_report(node, JSON_PART_VALUE, CODE_IDENTITY_HEADER, NULL,
                     "\"%.*s\" is not a name that a token can be found by: up to %d letters, digits "
                     "and \"-\"%s",
@@ -240,16 +245,15 @@ static void read_role(const struct node *node, void *target)
     read_field(node, target, IDENTITY_ROLE);
 }
 
+static bool is_domain_byte(char c)
+{
+    return ascii_is_lower(c) || ascii_is_digit(c) || c == '.' || c == '-';
+}
+
 static bool is_domain(struct slice text)
 {
-    if (slice_equal(text, SLICE("*")))
-        return true;
-    bool good = text.size > 0 && text.size <= 90;
-    for (size_t i = 0; good && i < text.size; i++) {
-        char c = text.data[i];
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
-    }
-    return good;
+    return slice_equal(text, SLICE("*")) ||
+           (text.size > 0 && text.size <= 90 && slice_consists_of(text, is_domain_byte));
 }
 
 static void read_email_domains(const struct node *node, void *target)

@@ -1,5 +1,6 @@
 /* "limits" and "timeouts" of a tenant, of one of its routes and of "defaults": see policy_read.h.
  */
+#include "core/decimal.h"
 #include "core/memory.h"
 #include "policy_read.h"
 #include "value.h"
@@ -49,7 +50,7 @@ static bool size_parse(struct slice text, uint64_t *size)
 {
     struct slice unit = text;
     uint64_t number;
-    if (!value_take_number(&unit, &number))
+    if (!decimal_take(&unit, VALUE_MAX_DIGITS, &number))
         return false;
     unsigned shift = slice_equal(unit, SLICE("KB"))   ? 10
                      : slice_equal(unit, SLICE("MB")) ? 20

@@ -24,16 +24,17 @@ void networks_read(const struct node *node, struct networks *networks)
 
 /* Such bytes are never percent-encoded in a path in normal form, so that a rule cannot be dodged by
  * another spelling. */
+static bool is_plain_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "/-._~");
+}
+
 static bool is_plain_path(struct slice text)
 {
     char buffer[PATH_CHANGED_MAX_BYTES];
     struct slice normal;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = ascii_lower(text.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && !byte_is_one_of(c, "/-._~"))
-            return false;
-    }
     return text.size > 0 && text.size <= PATH_MAX_BYTES && text.data[0] == '/' &&
+           slice_consists_of(text, is_plain_byte) &&
            path_normalise(text, buffer, &normal) == REFUSAL_NONE && slice_equal(text, normal);
 }
 

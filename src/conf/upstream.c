@@ -130,7 +130,7 @@ static uint32_t number_at_end(struct slice text)
     uint32_t number = 0;
     for (uint32_t unit = 1; text.size > 0 && unit <= 10000; unit *= 10, text.size--) {
         char digit = text.data[text.size - 1];
-        if (digit < '0' || digit > '9')
+        if (!ascii_is_digit(digit))
             break;
         number += (uint32_t)(digit - '0') * unit;
     }
@@ -259,8 +259,7 @@ bool upstream_read(const struct node *node, const struct configuration *configur
 static bool ends_with_port(struct slice text)
 {
     size_t digits = 0;
-    while (digits < text.size && text.data[text.size - 1 - digits] >= '0' &&
-           text.data[text.size - 1 - digits] <= '9')
+    while (digits < text.size && ascii_is_digit(text.data[text.size - 1 - digits]))
         digits++;
     return digits > 0 && digits < text.size && text.data[text.size - 1 - digits] == ':';
 }

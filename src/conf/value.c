@@ -1,6 +1,7 @@
 /* Typed reading of nodes: see value.h. */
 #include "value.h"
 
+#include "core/decimal.h"
 #include "core/file_path.h"
 #include "core/memory.h"
 #include "core/nearest.h"
@@ -186,21 +187,11 @@ static char *duration_text(uint64_t duration_ms)
     return memory_format("%llu%s", (unsigned long long)(duration_ms / UNITS[i].ms), UNITS[i].unit);
 }
 
-bool value_take_number(struct slice *text, uint64_t *number)
-{
-    size_t digits = 0;
-    *number = 0;
-    while (digits < text->size && text->data[digits] >= '0' && text->data[digits] <= '9')
-        *number = *number * 10 + (uint64_t)(text->data[digits++] - '0');
-    *text = slice_skip(*text, digits);
-    return digits > 0 && digits <= 9;
-}
-
 static bool duration_parse(struct slice text, uint64_t *duration_ms)
 {
     struct slice unit = text;
     uint64_t number;
-    if (!value_take_number(&unit, &number))
+    if (!decimal_take(&unit, VALUE_MAX_DIGITS, &number))
         return false;
     uint64_t ms = slice_equal(unit, SLICE("ms"))  ? 1
                   : slice_equal(unit, SLICE("s")) ? 1000
@@ -249,16 +240,13 @@ bool node_duration(const struct node *node, unsigned minimum_ms, unsigned maximu
 
 static bool is_word_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
+    return ascii_is_alphanumeric(c) || c == '_' || c == '-' || c == '.';
 }
 
 bool plain_name_is(struct slice text)
 {
-    bool good = text.size > 0 && text.size <= 63 && text.data[0] != '-' && text.data[0] != '.';
-    for (size_t i = 0; good && i < text.size; i++)
-        good = is_word_byte(text.data[i]);
-    return good;
+    return text.size > 0 && text.size <= 63 && text.data[0] != '-' && text.data[0] != '.' &&
+           slice_consists_of(text, is_word_byte);
 }
 
 bool node_plain_name(const struct node *node, char **name)
@@ -277,15 +265,17 @@ bool node_plain_name(const struct node *node, char **name)
     return true;
 }
 
+static bool is_file_byte(char c)
+{
+    return is_word_byte(c) || byte_is_one_of(c, "/@+:,=~");
+}
+
 bool node_file_name(const struct node *node, char **name)
 {
     struct slice text;
     if (!node_text(node, &text))
         return false;
-    bool good = text.size > 0 && text.size < 4096;
-    for (size_t i = 0; good && i < text.size; i++)
-        good = is_word_byte(text.data[i]) || byte_is_one_of(text.data[i], "/@+:,=~");
-    if (!good) {
+    if (text.size == 0 || text.size >= 4096 || !slice_consists_of(text, is_file_byte)) {
         node_report(node, JSON_PART_VALUE, CODE_BAD_FILE_NAME, NULL,
                     "\"%.*s\" cannot be used as a file name: letters, digits and / . _ - @ + : , = "
                     "~ only, because HAProxy's configuration quotes nothing else safely",

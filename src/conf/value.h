@@ -39,8 +39,8 @@ bool node_network(const struct node *node, struct ip_network *network);
 /* The same, for what may be longer than a number of 32 bits can tell. */
 bool node_long_duration(const struct node *node, uint64_t minimum_ms, uint64_t maximum_ms,
                         uint64_t *duration_ms);
-/* Takes the number off that a text with a unit begins with; false unless it has 1 to 9 digits. */
-MUST_CHECK bool value_take_number(struct slice *text, uint64_t *number);
+/* Of the number that a text with a unit begins with. */
+enum { VALUE_MAX_DIGITS = 9 };
 /* Absolute, or beside the file that names it; fit to stand in haproxy.cfg. Frees what was there. */
 bool node_file_name(const struct node *node, char **name);
 /* Of a user, group, backend: letters, digits, "_", "-", "."; frees what was there. */

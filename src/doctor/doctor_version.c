@@ -1,20 +1,16 @@
 /* Versions of HAProxy that are known for a fault: see doctor.h. */
+#include "core/decimal.h"
 #include "doctor/doctor.h"
 
 static bool read_version(struct slice text, unsigned version[static 3])
 {
-    size_t at = 0;
     for (size_t part = 0; part < 3; part++) {
-        unsigned number = 0;
-        size_t first = at;
-        for (; at < text.size && text.data[at] >= '0' && text.data[at] <= '9' && at - first < 6;
-             at++)
-            number = number * 10 + (unsigned)(text.data[at] - '0');
-        if (at == first)
+        uint64_t number;
+        if (!decimal_take(&text, 6, &number))
             return part == 2; /* 3.5-dev5: as the first of its branch */
-        version[part] = number;
-        if (at < text.size && text.data[at] == '.')
-            at++;
+        version[part] = (unsigned)number;
+        if (slice_starts_with(text, SLICE(".")))
+            text = slice_skip(text, 1);
     }
     return true;
 }

@@ -87,14 +87,6 @@ static char *socket_file_address(struct slice path, struct slice chroot, struct 
     return memory_format("unix@%.*s", SLICE_PRINT(inside));
 }
 
-static bool all_digits(struct slice text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-    return text.size > 0;
-}
-
 char *hap_agent_address(struct slice agent, const char *chroot, struct error_text *text)
 {
     if (slice_starts_with(agent, SLICE("unix:@"))) {
@@ -105,8 +97,8 @@ char *hap_agent_address(struct slice agent, const char *chroot, struct error_tex
         return socket_file_address(slice_skip(agent, 5), slice_of(chroot), text);
     if (slice_starts_with(agent, SLICE("tcp:"))) {
         struct slice address = slice_skip(agent, 4);
-        return all_digits(address) ? memory_format("127.0.0.1:%.*s", SLICE_PRINT(address))
-                                   : memory_format("%.*s", SLICE_PRINT(address));
+        bool is_port = address.size > 0 && slice_consists_of(address, ascii_is_digit);
+        return memory_format("%s%.*s", is_port ? "127.0.0.1:" : "", SLICE_PRINT(address));
     }
     error_set(text, ERROR_INVALID,
               "an agent is unix:/path, unix:@name or tcp:address:port, not \"%.*s\"",
@@ -117,8 +109,7 @@ char *hap_agent_address(struct slice agent, const char *chroot, struct error_tex
 /* Values stand in the file unquoted, so few bytes may be in them. */
 static bool byte_is_plain(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           byte_is_one_of(c, "-_./:@[]*+,=~");
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "-_./:@[]*+,=~");
 }
 
 static bool byte_is_name(char c)

@@ -7,8 +7,7 @@ enum { SAID_MAX_BYTES = 200 }; /* of HAProxy's words, in a reason */
 
 static bool name_byte_allowed(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           byte_is_one_of(c, "/._-+@:,=");
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "/._-+@:,=");
 }
 
 static bool has_dot_dot(struct slice name)
@@ -76,7 +75,7 @@ bool runtime_next_line(struct slice *text, struct slice *line)
 uint64_t runtime_number(struct slice text)
 {
     uint64_t number = 0;
-    for (size_t i = 0; i < text.size && text.data[i] >= '0' && text.data[i] <= '9'; i++) {
+    for (size_t i = 0; i < text.size && ascii_is_digit(text.data[i]); i++) {
         uint64_t digit = (uint64_t)(text.data[i] - '0');
         if (number > (UINT64_MAX - digit) / 10)
             return UINT64_MAX;
@@ -163,7 +162,7 @@ static bool read_count(struct slice text, int64_t *count)
 {
     uint64_t number = runtime_number(text);
     *count = (int64_t)number;
-    return text.size > 0 && text.data[0] >= '0' && text.data[0] <= '9' && number <= INT32_MAX;
+    return text.size > 0 && ascii_is_digit(text.data[0]) && number <= INT32_MAX;
 }
 
 bool runtime_process_read(struct slice answer, struct runtime_process *process)

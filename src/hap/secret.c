@@ -7,8 +7,7 @@
 
 static bool is_of_word(char c)
 {
-    c = ascii_lower(c);
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return ascii_is_alphanumeric(c) || c == '-' || c == '_';
 }
 
 static bool ends_with_nocase(struct slice word, struct slice end)

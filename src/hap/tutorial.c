@@ -7,9 +7,11 @@
  */
 #include "hap/tutorial.h"
 
+#include "core/decimal.h"
 #include "core/ip.h"
 #include "core/memory.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,13 +295,11 @@ static void take_server(struct reading *reading, const struct line *line)
 /* -- What was wrong ---------------------------------------------------------------------------- */
 
 /* "300s", "2m", "5000": in seconds; 0 when it is none of these. */
-static unsigned long seconds_of(struct slice text)
+static uint64_t seconds_of(struct slice text)
 {
-    unsigned long number = 0;
-    size_t i = 0;
-    for (; i < text.size && i < 9 && text.data[i] >= '0' && text.data[i] <= '9'; i++)
-        number = number * 10 + (unsigned long)(text.data[i] - '0');
-    struct slice unit = slice_skip(text, i);
+    struct slice unit = text;
+    uint64_t number;
+    (void)decimal_take(&unit, 9, &number);
     if (slice_equal(unit, SLICE("s")))
         return number;
     if (slice_equal(unit, SLICE("m")))
@@ -313,17 +313,18 @@ static void judge_timeout(struct reading *reading, const struct line *line)
 {
     if (line->count < 3)
         return;
-    unsigned long seconds = seconds_of(line->words[2]);
+    uint64_t seconds = seconds_of(line->words[2]);
     if (word_is(line, 1, "tunnel"))
         reading->has_tunnel = true;
     else if (word_is(line, 1, "http-request") && seconds >= SLOW_REQUEST_S)
         add_note(reading, TUTORIAL_MENDED, line->number,
-                 "timeout http-request: a client could hold a connection for %lu s without a "
-                 "request; now 10 s",
+                 "timeout http-request: a client could hold a connection for %" PRIu64
+                 " s without a request; now 10 s",
                  seconds);
     else if (word_is(line, 1, "connect") && seconds >= SLOW_CONNECT_S)
         add_note(reading, TUTORIAL_MENDED, line->number,
-                 "timeout connect: %lu s until a dead Open WebUI was told; now 5 s", seconds);
+                 "timeout connect: %" PRIu64 " s until a dead Open WebUI was told; now 5 s",
+                 seconds);
 }
 
 /* Words alone, no values: those may be somebody's password. */

@@ -1,19 +1,21 @@
 /* The head of an HTTP/1.1 request: see http/http_head.h. */
 #include "http/http_head.h"
 
+#include "core/decimal.h"
+
+enum { LENGTH_MAX_DIGITS = 18 };
+
 static const struct slice LINE_END = {"\r\n", 2};
 
 /* RFC 9110 section 5.6.2. */
+static bool is_token_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "!#$%&'*+-.^_`|~");
+}
+
 static bool is_token(struct slice text)
 {
-    static const char MARKS[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < text.size; i++) {
-        char c = ascii_lower(text.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') &&
-            memchr(MARKS, c, sizeof(MARKS) - 1) == NULL)
-            return false;
-    }
-    return text.size > 0;
+    return text.size > 0 && slice_consists_of(text, is_token_byte);
 }
 
 /* RFC 9110 section 5.5: no control characters but the tab; bytes above ASCII are nobody's business
@@ -118,18 +120,6 @@ struct slice http_head_field(const struct http_head *head, struct slice name)
     return value;
 }
 
-/* Digits only, and few enough of them not to overflow. */
-static bool parse_length(struct slice text, uint64_t *length)
-{
-    *length = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        *length = *length * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    return text.size > 0 && text.size <= 18;
-}
-
 /* Whether a field that is a list, on one line or on several, has the word in it. */
 static bool lists(const struct http_head *head, struct slice name, struct slice word)
 {
@@ -150,7 +140,8 @@ static unsigned take_framing(struct http_head *head, bool is_1_0)
     if (count_field(head, SLICE("Transfer-Encoding"), &value) > 0)
         return 411;
     size_t lengths = count_field(head, SLICE("Content-Length"), &value);
-    if (lengths > 1 || (lengths == 1 && !parse_length(value, &head->body_bytes)))
+    if (lengths > 1 ||
+        (lengths == 1 && !decimal_parse(value, LENGTH_MAX_DIGITS, &head->body_bytes)))
         return 400;
     size_t hosts = count_field(head, SLICE("Host"), &value);
     if (hosts > 1 || (hosts == 0 && !is_1_0))

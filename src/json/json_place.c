@@ -4,6 +4,7 @@
  * the text. Only texts that it accepted are walked: this file finds the ends of tokens and leaves
  * all else unchecked, but it never reads beyond the text.
  */
+#include "core/decimal.h"
 #include "core/hex.h"
 #include "json_scan.h"
 
@@ -283,24 +284,11 @@ static bool key_is(struct slice text, const struct json_position *key, struct sl
     return token.size == 0;
 }
 
-static bool parse_index(struct slice token, size_t *index)
-{
-    *index = 0;
-    if (token.size == 0 || token.size > 9)
-        return false;
-    for (size_t i = 0; i < token.size; i++) {
-        if (token.data[i] < '0' || token.data[i] > '9')
-            return false;
-        *index = *index * 10 + (size_t)(token.data[i] - '0');
-    }
-    return true;
-}
-
 /* Steps `walk` to the member or element that one reference token names. */
 static bool walk_to(struct json_walk *walk, struct slice token)
 {
-    size_t wanted, index = 0;
-    bool is_index = parse_index(token, &wanted);
+    uint64_t wanted, index = 0;
+    bool is_index = decimal_parse(token, 9, &wanted);
     while (json_walk_next(walk)) {
         if (walk->in_object ? key_is(walk->text, &walk->key, token) : is_index && index == wanted)
             return true;

@@ -116,9 +116,7 @@ static bool collect_hops(const struct client_question *question, enum client_sou
 /* What ports and identifiers are made of besides digits (RFC 7239 section 6). */
 static bool is_name_byte(char c)
 {
-    char lower = ascii_lower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '-';
+    return ascii_is_alphanumeric(c) || c == '.' || c == '_' || c == '-';
 }
 
 /* ":" and a number, or an obfuscated port, "_name"; or nothing. */
@@ -128,15 +126,10 @@ static bool is_port(struct slice text)
         return true;
     if (text.size < 2 || text.data[0] != ':')
         return false;
-    bool obfuscated = text.data[1] == '_';
-    if (!obfuscated && text.size > 1 + PORT_MAX_DIGITS)
-        return false;
-    for (size_t i = 1; i < text.size; i++) {
-        char c = text.data[i];
-        if (obfuscated ? !is_name_byte(c) : !(c >= '0' && c <= '9'))
-            return false;
-    }
-    return true;
+    text = slice_skip(text, 1);
+    return text.data[0] == '_'
+               ? slice_consists_of(text, is_name_byte)
+               : text.size <= PORT_MAX_DIGITS && slice_consists_of(text, ascii_is_digit);
 }
 
 /* An IPv6 address may carry the zone of the host that wrote it, which means nothing here. */

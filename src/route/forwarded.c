@@ -4,8 +4,7 @@
 /* RFC 9110 5.6.2 */
 static bool is_token_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           byte_is_one_of(c, "!#$%&'*+-.^_`|~");
+    return ascii_is_alphanumeric(c) || byte_is_one_of(c, "!#$%&'*+-.^_`|~");
 }
 
 /* RFC 7239 wants quotes around a value with a port or an IPv6 address; senders forget them, and

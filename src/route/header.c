@@ -229,6 +229,11 @@ static bool is_reserved(struct slice name)
     return false;
 }
 
+static bool is_name_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || c == '-';
+}
+
 enum error header_name_check(struct slice name, struct error_text *text)
 {
     if (name.size == 0)
@@ -236,14 +241,11 @@ enum error header_name_check(struct slice name, struct error_text *text)
     if (name.size > HEADER_NAME_MAX_BYTES)
         return error_set(text, ERROR_TOO_BIG, "\"%.*s\" is %zu bytes long; at most %d fit",
                          SLICE_PRINT(name), name.size, HEADER_NAME_MAX_BYTES);
-    for (size_t i = 0; i < name.size; i++) {
-        char c = ascii_lower(name.data[i]);
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-')
-            return error_set(text, ERROR_INVALID,
-                             "\"%.*s\" is not a header name that every server takes: letters, "
-                             "digits and \"-\" only",
-                             SLICE_PRINT(name));
-    }
+    if (!slice_consists_of(name, is_name_byte))
+        return error_set(text, ERROR_INVALID,
+                         "\"%.*s\" is not a header name that every server takes: letters, "
+                         "digits and \"-\" only",
+                         SLICE_PRINT(name));
     if (is_reserved(name))
         return error_set(text, ERROR_REFUSED,
                          "\"%.*s\" is not a tenant's to set: framing, routing or the client's "

@@ -2,6 +2,7 @@
 #include "route/host.h"
 
 #include "core/cursor.h"
+#include "core/hex.h"
 #include "idn.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ const char *refusal_name(enum refusal refusal)
 /* Letters, digits, hyphen, and the underscore that container names have. */
 static bool is_label_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    return ascii_is_lower(c) || ascii_is_digit(c) || c == '-' || c == '_';
 }
 
 /* `text` is what follows the name: nothing, or ":" and a port without leading zeroes, so that the
@@ -51,17 +52,18 @@ static bool take_address(struct slice text, struct host *host)
     return true;
 }
 
+static bool is_hex_digit(char c)
+{
+    return hex_digit(c) >= 0;
+}
+
 /* Whether a URL parser would read a name that ends in this label as an IPv4 address: decimal or
  * hexadecimal digits alone (WHATWG URL, "ends in a number"). */
 static bool is_number(struct slice label)
 {
-    bool hexadecimal = slice_starts_with(label, SLICE("0x"));
-    for (size_t i = hexadecimal ? 2 : 0; i < label.size; i++) {
-        char c = label.data[i];
-        if (!(c >= '0' && c <= '9') && !(hexadecimal && c >= 'a' && c <= 'f'))
-            return false;
-    }
-    return true;
+    return slice_starts_with(label, SLICE("0x"))
+               ? slice_consists_of(slice_skip(label, 2), is_hex_digit)
+               : slice_consists_of(label, ascii_is_digit);
 }
 
 /* Checks the labels of a lower-case name; `*last` gets the last one. */

@@ -98,7 +98,7 @@ char *identity_token_argument(struct slice name, bool is_cookie)
         return argument;
     for (char *p = argument; *p != '\0'; p++) {
         *p = ascii_lower(*p);
-        if (!(*p >= 'a' && *p <= 'z') && !(*p >= '0' && *p <= '9'))
+        if (!ascii_is_alphanumeric(*p))
             *p = '_';
     }
     return argument;

@@ -5,16 +5,15 @@
 
 enum { HTTP_PORT = 80, HTTPS_PORT = 443 };
 
+static bool is_scheme_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || c == '+' || c == '-' || c == '.';
+}
+
 static bool is_scheme(struct slice text)
 {
-    for (size_t i = 0; i < text.size; i++) {
-        char c = ascii_lower(text.data[i]);
-        bool letter = c >= 'a' && c <= 'z';
-        bool other = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
-        if (!letter && (i == 0 || !other))
-            return false;
-    }
-    return text.size > 0 && text.size <= ORIGIN_SCHEME_MAX_BYTES;
+    return text.size > 0 && text.size <= ORIGIN_SCHEME_MAX_BYTES && ascii_is_letter(text.data[0]) &&
+           slice_consists_of(text, is_scheme_byte);
 }
 
 bool origin_is_web(const struct origin *origin, bool plain_too)

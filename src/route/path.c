@@ -34,8 +34,7 @@ static int decode(struct slice text)
 
 static bool is_unreserved(int c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
+    return ascii_is_alphanumeric((char)c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 /* What some parser takes for a separator or an end once it has decoded it: NUL ends a string in C,

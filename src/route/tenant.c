@@ -26,11 +26,6 @@ const char *upstream_scheme_via(enum upstream_scheme scheme)
     return SCHEME_NAMES[scheme];
 }
 
-static bool is_alphanumeric(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 bool tenant_name_valid(struct slice name)
 {
     if (name.size == 0 || name.size > TENANT_NAME_MAX_BYTES)
@@ -38,7 +33,7 @@ bool tenant_name_valid(struct slice name)
     for (size_t i = 0; i < name.size; i++) {
         char c = name.data[i];
         bool inner = i > 0 && i < name.size - 1 && (c == '.' || c == '_' || c == '-');
-        if (!is_alphanumeric(c) && !inner)
+        if (!ascii_is_lower(c) && !ascii_is_digit(c) && !inner)
             return false;
     }
     return true;

@@ -1,6 +1,7 @@
 /* Time zones: see route/zone.h. */
 #include "route/zone.h"
 
+#include "core/decimal.h"
 #include "core/memory.h"
 
 #include <stdlib.h>
@@ -106,13 +107,10 @@ static bool take_byte(struct slice *text, char byte)
 
 static bool take_number(struct slice *text, int32_t most, int32_t *number)
 {
-    size_t digits = 0;
-    *number = 0;
-    while (digits < text->size && digits < 3 && text->data[digits] >= '0' &&
-           text->data[digits] <= '9')
-        *number = *number * 10 + (text->data[digits++] - '0');
-    *text = slice_skip(*text, digits);
-    return digits > 0 && *number <= most;
+    uint64_t value;
+    bool is_there = decimal_take(text, 3, &value);
+    *number = (int32_t)value;
+    return is_there && *number <= most;
 }
 
 /* "CEST", "<+03>": nobody asks for it. */
@@ -125,8 +123,7 @@ static bool take_name(struct slice *text)
         *text = slice_skip(*text, size);
         return size > 0 && take_byte(text, '>');
     }
-    while (size < text->size && ascii_lower(text->data[size]) >= 'a' &&
-           ascii_lower(text->data[size]) <= 'z')
+    while (size < text->size && ascii_is_letter(text->data[size]))
         size++;
     *text = slice_skip(*text, size);
     return size >= 3;

@@ -1,6 +1,7 @@
 /* Keys of cookies on disk: see seal_file.h. */
 #include "serving/seal_file.h"
 
+#include "core/decimal.h"
 #include "core/file.h"
 #include "core/file_path.h"
 #include "core/hex.h"
@@ -16,6 +17,7 @@
 
 enum {
     KEY_LIFE_S = SEAL_LIFE_S,
+    TIME_MAX_DIGITS = 12,
     KEY_HEX_BYTES = CRYPTO_SEAL_KEY_BYTES * 2,
     LINE_MAX_BYTES = 20 + 1 + KEY_HEX_BYTES + 1,
     FILE_MAX_BYTES = SEAL_KEYS * LINE_MAX_BYTES,
@@ -25,19 +27,6 @@ struct key_ring {
     struct seal_keys keys;
     int64_t made_s[SEAL_KEYS];
 };
-
-static bool read_seconds(struct slice text, int64_t *seconds)
-{
-    *seconds = 0;
-    if (text.size == 0 || text.size > 12)
-        return false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        *seconds = *seconds * 10 + (text.data[i] - '0');
-    }
-    return true;
-}
 
 static bool parse(struct slice text, struct key_ring *ring)
 {
@@ -52,9 +41,11 @@ static bool parse(struct slice text, struct key_ring *ring)
         if (space == NULL)
             return false;
         size_t before = (size_t)(space - line.data);
-        if (!read_seconds(slice_head(line, before), &ring->made_s[i]) ||
+        uint64_t made_s;
+        if (!decimal_parse(slice_head(line, before), TIME_MAX_DIGITS, &made_s) ||
             !hex_read(slice_skip(line, before + 1), ring->keys.keys[i], CRYPTO_SEAL_KEY_BYTES))
             return false;
+        ring->made_s[i] = (int64_t)made_s;
         ring->keys.count++;
         text = slice_skip(text, line.size + 1);
     }

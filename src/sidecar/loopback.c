@@ -6,14 +6,6 @@
 
 #include <stdlib.h>
 
-static bool is_port(struct slice text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-    return text.size > 0 && text.size <= 5;
-}
-
 static struct slice without_brackets(struct slice text)
 {
     if (text.size < 2 || text.data[0] != '[' || text.data[text.size - 1] != ']')
@@ -36,7 +28,8 @@ static bool bind_parse(struct slice bind, struct ip *ip, struct slice *port)
     host = without_brackets(host);
     if (host.size == 0 || slice_equal(host, SLICE("*")))
         host = six ? SLICE("::") : SLICE("0.0.0.0");
-    return is_port(*port) && ip_parse(host, ip);
+    bool is_port = port->size > 0 && port->size <= 5 && slice_consists_of(*port, ascii_is_digit);
+    return is_port && ip_parse(host, ip);
 }
 
 char *loopback_of_bind(struct slice bind)
