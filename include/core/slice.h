@@ -78,6 +78,26 @@ static inline bool slice_equal_nocase(struct slice a, struct slice b)
     return true;
 }
 
+static inline bool slice_has(struct slice text, char c)
+{
+    return text.size > 0 && memchr(text.data, c, text.size) != NULL;
+}
+
+/* What stands before the first `separator`, the text as a whole where there is none. */
+static inline struct slice slice_before(struct slice text, char separator)
+{
+    const char *end = text.size > 0 ? memchr(text.data, separator, text.size) : NULL;
+    return end != NULL ? slice_head(text, (size_t)(end - text.data)) : text;
+}
+
+/* The same, taken off the front of `rest` together with the separator. */
+static inline struct slice slice_cut(struct slice *rest, char separator)
+{
+    struct slice part = slice_before(*rest, separator);
+    *rest = slice_skip(*rest, part.size + (part.size < rest->size));
+    return part;
+}
+
 /* The slice without blanks and tabs at both ends (RFC 9110's optional white space). */
 static inline struct slice slice_trim(struct slice text)
 {

@@ -17,9 +17,7 @@ enum { NUMBER_DIGITS_MAX = 9, SHOWN_MAX_BYTES = 64, KNOWN_MAX_BYTES = 256 };
 static bool next_part(struct slice *list, char separator, struct slice *part)
 {
     while (list->size > 0) {
-        const char *end = memchr(list->data, separator, list->size);
-        *part = end != NULL ? slice_head(*list, (size_t)(end - list->data)) : *list;
-        *list = slice_skip(*list, part->size + (end != NULL));
+        *part = slice_cut(list, separator);
         if (part->size > 0)
             return true;
     }
@@ -29,9 +27,8 @@ static bool next_part(struct slice *list, char separator, struct slice *part)
 /* "limit" and "100" of "limit=100". */
 static struct slice split(struct slice pair, struct slice *value)
 {
-    const char *equals = memchr(pair.data, '=', pair.size);
-    struct slice key = equals != NULL ? slice_head(pair, (size_t)(equals - pair.data)) : pair;
-    *value = equals != NULL ? slice_skip(pair, key.size + 1) : (struct slice){0};
+    struct slice key = slice_cut(&pair, '=');
+    *value = pair;
     return key;
 }
 

@@ -58,7 +58,7 @@ static bool path_matches(const char *row, struct slice path, struct slice *item)
         !slice_ends_with(path, after))
         return false;
     *item = slice_from(path.data + before.size, path.size - before.size - after.size);
-    return item->size <= ADMIN_ITEM_MAX_BYTES && memchr(item->data, '/', item->size) == NULL;
+    return item->size <= ADMIN_ITEM_MAX_BYTES && !slice_has(*item, '/');
 }
 
 /* The table's row for a request; NULL when it has none. `*path_known` is set when it has one for

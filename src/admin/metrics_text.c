@@ -13,10 +13,7 @@
 /* What stands in front of `separator`; `rest` becomes what is behind it. */
 static struct slice cut(struct slice *rest, char separator)
 {
-    const char *end = rest->size > 0 ? memchr(rest->data, separator, rest->size) : NULL;
-    struct slice part = end != NULL ? slice_head(*rest, (size_t)(end - rest->data)) : *rest;
-    *rest = slice_skip(*rest, part.size + (end != NULL));
-    return slice_trim(part);
+    return slice_trim(slice_cut(rest, separator));
 }
 
 /* The weight in thousandths; 1 unless told. */

@@ -23,8 +23,7 @@ static bool skip_text(struct reader *reader, struct slice text)
 static struct slice without_port(struct slice host)
 {
     char last = host.size > 0 ? host.data[host.size - 1] : '\0';
-    const char *colon = ascii_is_digit(last) ? memchr(host.data, ':', host.size) : NULL;
-    return colon != NULL ? slice_head(host, (size_t)(colon - host.data)) : host;
+    return ascii_is_digit(last) ? slice_before(host, ':') : host;
 }
 
 /* The Host that a NOTIFY tells first, as haproxy/owui.spoe.cfg has it, in the words of its sender

@@ -165,12 +165,8 @@ static bool find_id(struct slice text, struct slice *id)
 
 struct slice claim_part(struct slice token)
 {
-    const char *dot = token.size > 0 ? memchr(token.data, '.', token.size) : NULL;
-    if (dot == NULL)
-        return (struct slice){0};
-    struct slice rest = slice_skip(token, (size_t)(dot - token.data) + 1);
-    const char *end = rest.size > 0 ? memchr(rest.data, '.', rest.size) : NULL;
-    return end != NULL ? slice_head(rest, (size_t)(end - rest.data)) : rest;
+    (void)slice_cut(&token, '.'); /* the header */
+    return slice_before(token, '.');
 }
 
 /* What is found in the beginning is what would be found in the whole. */

@@ -360,11 +360,10 @@ char *fallback_text(const struct route_table *table, const struct tenant *tenant
         return memory_format("refused: %s", why);
     bool changes;
     struct runtime_map *map = fallback_map(table, now_s, &changes);
-    const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
+    struct slice below = slice_skip(host, slice_before(host, '.').size);
     const char *value = find_value(map, memory_copy_text(host));
-    if (value == NULL && dot != NULL)
-        value = find_value(
-            map, memory_format("%.*s/*", (int)(host.data + host.size - dot - 1), dot + 1));
+    if (value == NULL && below.size > 0)
+        value = find_value(map, memory_format("%.*s/*", SLICE_PRINT(slice_skip(below, 1))));
     bool is_served = value != NULL && strcmp(value, REFUSED) != 0;
     char *text = is_served     ? memory_format("forwarded by the fallback map: %s", value)
                  : why != NULL ? memory_format("refused: %s", why)

@@ -25,7 +25,7 @@ static const struct path_rule *rule_for(const struct tenant *tenant, struct slic
         if (!rule->wildcard || host.size <= name.size + 1 || !slice_ends_with(host, name))
             continue;
         *label = slice_head(host, host.size - name.size - 1);
-        if (host.data[label->size] == '.' && memchr(label->data, '.', label->size) == NULL &&
+        if (host.data[label->size] == '.' && !slice_has(*label, '.') &&
             (tenant->label == NULL || label_pattern_matches(tenant->label, *label)))
             return rule;
     }

@@ -95,12 +95,9 @@ static void show_events(void *context, const struct admin_request *request,
     (void)context;
     (void)request;
     while (rest.size > 0) {
-        const char *end = memchr(rest.data, '\n', rest.size);
-        size_t size = end != NULL ? (size_t)(end - rest.data) : rest.size;
-        struct json *line = json_parse(slice_head(rest, size), 64 * 1024, NULL, NULL);
+        struct json *line = json_parse(slice_cut(&rest, '\n'), 64 * 1024, NULL, NULL);
         if (line != NULL)
             json_append(list, line);
-        rest = slice_skip(rest, size + (end != NULL));
     }
     free(text);
     json_put(admin_answer_body(answer), "events", list);

@@ -77,12 +77,9 @@ static struct slice cookie_value(struct slice cookies)
     static const struct slice NAME = {"owui_tenant=", 12};
     struct slice value = {0};
     while (cookies.size > 0) {
-        const char *end = memchr(cookies.data, ';', cookies.size);
-        size_t size = end != NULL ? (size_t)(end - cookies.data) : cookies.size;
-        struct slice cookie = slice_trim(slice_head(cookies, size));
+        struct slice cookie = slice_trim(slice_cut(&cookies, ';'));
         if (slice_starts_with(cookie, NAME))
             value = slice_skip(cookie, NAME.size);
-        cookies = slice_skip(cookies, size_min(size + 1, cookies.size));
     }
     return value;
 }
@@ -105,14 +102,10 @@ static void read_token(struct request *request, struct slice value)
 {
     static const struct slice NAME = {"token", 5};
     while (value.size > 0) {
-        const char *end = memchr(value.data, ';', value.size);
-        struct slice pair = end != NULL ? slice_head(value, (size_t)(end - value.data)) : value;
-        const char *equals = pair.size > 0 ? memchr(pair.data, '=', pair.size) : NULL;
-        value = slice_skip(value, pair.size + (end != NULL));
-        if (equals == NULL ||
-            !slice_equal(trim_name(slice_head(pair, (size_t)(equals - pair.data))), NAME))
+        struct slice token = slice_cut(&value, ';');
+        bool is_pair = slice_has(token, '=');
+        if (!slice_equal(trim_name(slice_cut(&token, '=')), NAME) || !is_pair)
             continue;
-        struct slice token = slice_skip(pair, (size_t)(equals + 1 - pair.data));
         bool is_clear = token.size > 0 && request->token.size == 0;
         request->token = is_clear ? slice_head(token, size_min(token.size, 3)) : UNCLEAR_TOKEN;
     }
@@ -134,14 +127,10 @@ static void read_credential(struct request *request, struct slice name, struct s
 /* A key or token behind a scheme that is not Bearer. */
 static bool is_behind_other_scheme(struct slice authorization)
 {
-    const char *blank =
-        authorization.size > 0 ? memchr(authorization.data, ' ', authorization.size) : NULL;
-    if (blank == NULL)
-        return false;
-    struct slice scheme = slice_head(authorization, (size_t)(blank - authorization.data));
-    struct slice rest = slice_skip(authorization, scheme.size + 1);
+    struct slice scheme = slice_cut(&authorization, ' ');
     return !slice_equal_nocase(scheme, SLICE("Bearer")) &&
-           (slice_starts_with(rest, SLICE("sk-")) || slice_starts_with(rest, SLICE("eyJ")));
+           (slice_starts_with(authorization, SLICE("sk-")) ||
+            slice_starts_with(authorization, SLICE("eyJ")));
 }
 
 /* Not every reader looks at a second line of cookies. */
@@ -163,16 +152,13 @@ static void finish_token(struct inquiry *inquiry)
 static void read_cookies(struct request *request, struct slice line)
 {
     while (line.size > 0) {
-        const char *semicolon = memchr(line.data, ';', line.size);
-        size_t size = semicolon != NULL ? (size_t)(semicolon - line.data) : line.size;
-        struct slice cookie = slice_trim(slice_head(line, size));
+        struct slice cookie = slice_trim(slice_cut(&line, ';'));
         if (slice_starts_with(cookie, SLICE("token=")))
             request->token_claims = claim_part(slice_skip(cookie, sizeof("token=") - 1));
         else if (slice_starts_with(cookie, SLICE("owui_replica=")))
             request->replica_cookie = slice_skip(cookie, sizeof("owui_replica=") - 1);
         else if (slice_starts_with(cookie, SLICE("owui_share=")))
             request->share_cookie = slice_skip(cookie, sizeof("owui_share=") - 1);
-        line = slice_skip(line, size_min(size + 1, line.size));
     }
 }
 

@@ -31,14 +31,10 @@ static void add_text(struct identity_token *token, struct slice text)
 static void add_cookies(struct identity_token *token, const char *name, struct slice cookies)
 {
     while (cookies.size > 0) {
-        const char *end = memchr(cookies.data, ';', cookies.size);
-        size_t size = end != NULL ? (size_t)(end - cookies.data) : cookies.size;
-        struct slice pair = slice_trim(slice_head(cookies, size));
-        const char *equals = pair.size > 0 ? memchr(pair.data, '=', pair.size) : NULL;
-        if (equals != NULL &&
-            slice_equal(slice_head(pair, (size_t)(equals - pair.data)), slice_of(name)))
-            add_text(token, slice_skip(pair, (size_t)(equals - pair.data) + 1));
-        cookies = slice_skip(cookies, end != NULL ? size + 1 : size);
+        struct slice value = slice_trim(slice_cut(&cookies, ';'));
+        bool is_pair = slice_has(value, '=');
+        if (slice_equal(slice_cut(&value, '='), slice_of(name)) && is_pair)
+            add_text(token, value);
     }
 }
 

@@ -52,8 +52,7 @@ static size_t files_of(const struct json *record, char ***names)
     *names = memory_new((json_count(files) + 1) * sizeof(**names));
     for (size_t i = 0; i < json_count(files); i++) {
         struct slice name;
-        if (json_read_text(json_get(json_at(files, i), "name"), &name) &&
-            memchr(name.data, '/', name.size) == NULL)
+        if (json_read_text(json_get(json_at(files, i), "name"), &name) && !slice_has(name, '/'))
             (*names)[count++] = memory_copy_text(name);
     }
     return count;
@@ -195,8 +194,8 @@ static struct target *target_for(struct way_back *way, const char *name)
 static bool take_before(struct way_back *way, uint64_t number, const struct json *file)
 {
     struct slice name, hash;
-    if (!json_read_text(json_get(file, "name"), &name) ||
-        memchr(name.data, '/', name.size) != NULL || slice_equal(name, SLICE(HISTORY_GLOBAL)))
+    if (!json_read_text(json_get(file, "name"), &name) || slice_has(name, '/') ||
+        slice_equal(name, SLICE(HISTORY_GLOBAL)))
         return true;
     char *text = memory_copy_text(name);
     struct target *target = target_for(way, text);

@@ -101,8 +101,7 @@ static struct slice entry_value(struct slice line, struct slice key)
     if (found == NULL)
         return (struct slice){0};
     struct slice rest = slice_skip(line, (size_t)(found - line.data) + key.size);
-    const char *end = memchr(rest.data, ' ', rest.size);
-    return end != NULL ? slice_head(rest, (size_t)(end - rest.data)) : rest;
+    return slice_before(rest, ' ');
 }
 
 /* "acme" of "acme/", or of "acme/2", which is what its second route counts by itself. */

@@ -166,7 +166,7 @@ char *check_nameserver(const struct node *element, struct slice text)
     struct slice host = text;
     struct ip ip;
     bool brackets = take_brackets(&host);
-    bool is_v6 = memchr(text.data, ':', text.size) != NULL;
+    bool is_v6 = slice_has(text, ':');
     if (socket_address_parse(text, &address) && !address.any)
         return memory_copy_text(text);
     if (ip_parse(host, &ip) && brackets == is_v6)

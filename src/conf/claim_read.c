@@ -40,12 +40,9 @@ static bool is_url(struct slice text)
 
 static bool read_text(const struct node *node, struct slice text, char **path)
 {
-    const char *dot;
-    while (!is_url(text) && text.size > 0 && (dot = memchr(text.data, '.', text.size)) != NULL) {
-        size_t size = (size_t)(dot - text.data);
-        if (!add_name(node, slice_head(text, size), path))
+    while (!is_url(text) && slice_has(text, '.')) {
+        if (!add_name(node, slice_cut(&text, '.'), path))
             return false;
-        text = slice_skip(text, size + 1);
         if (is_url(text))
             return report(node, "[\"user\", \"https://example.com/roles\"]",
                           "a name that is a URL must stand alone, or in a list");

@@ -108,7 +108,7 @@ void diagnostics_add_conflict(struct diagnostics *diagnostics,
                               const struct route_conflict *conflict)
 {
     const struct place *kept = &conflict->kept_place;
-    const char *what = memchr(conflict->key.data, '/', conflict->key.size) ? "path" : "host";
+    const char *what = slice_has(conflict->key, '/') ? "path" : "host";
     char *hint = memory_format("by tenant \"%s\" (%s:%u:%u). Kept: %s. Ignored: this %s of %s",
                                conflict->kept->name, kept->file, kept->line, kept->column,
                                conflict->kept->name, what, conflict->ignored->name);
@@ -181,12 +181,9 @@ static struct slice take_character(struct slice *text)
 static void put_hint_lines(FILE *out, struct slice hint)
 {
     while (hint.size > 0) {
-        const char *newline = memchr(hint.data, '\n', hint.size);
-        struct slice line = newline ? slice_head(hint, (size_t)(newline - hint.data)) : hint;
         fputs("      = ", out);
-        put_visible(out, line, "");
+        put_visible(out, slice_cut(&hint, '\n'), "");
         fputc('\n', out);
-        hint = slice_skip(hint, line.size + (newline != NULL));
     }
 }
 
@@ -213,7 +210,7 @@ static bool put_source(FILE *out, const struct diagnostic *diagnostic)
         if (source.size > 0)
             fputc('~', out);
     }
-    bool fits = hint.size > 0 && memchr(hint.data, '\n', hint.size) == NULL &&
+    bool fits = hint.size > 0 && !slice_has(hint, '\n') &&
                 column - diagnostic->source_column + hint.size <= HINT_LINE_MAX;
     if (fits) {
         fputc(' ', out);

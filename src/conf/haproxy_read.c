@@ -138,7 +138,7 @@ static char *check_network(const struct node *element, struct slice text)
     struct ip_network network;
     if (!node_network(element, &network))
         return NULL;
-    if (network.ip.family == IP_V4 && memchr(text.data, ':', text.size) != NULL)
+    if (network.ip.family == IP_V4 && slice_has(text, ':'))
         return memory_format("%s/%u", ip_print(&network.ip, address), network.prefix_bits);
     return memory_copy_text(text);
 }

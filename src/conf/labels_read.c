@@ -223,10 +223,9 @@ static void read_fields(struct reading *reading, const struct line *line, struct
 
 static void read_line(struct reading *reading, const struct line *line, struct slice text)
 {
-    const char *comma = text.size > 0 ? memchr(text.data, ',', text.size) : NULL;
-    size_t before = comma != NULL ? (size_t)(comma - text.data) : text.size;
-    struct slice label = unquote(slice_head(text, before));
-    struct slice url = comma != NULL ? unquote(slice_skip(text, before + 1)) : (struct slice){0};
+    struct slice rest = text;
+    struct slice label = unquote(slice_cut(&rest, ','));
+    struct slice url = unquote(rest);
     if (text.size == 0 || text.data[0] == '#')
         return;
     if (line->number == 1 && slice_equal_nocase(label, SLICE("label")) &&
@@ -235,7 +234,7 @@ static void read_line(struct reading *reading, const struct line *line, struct s
     /* From here on there is no more to be said than can be read. */
     if (reading->told->errors - reading->errors >= REPORTED_MAX)
         reading->document.diagnostics = &reading->untold;
-    if (comma != NULL && memchr(url.data, ',', url.size) == NULL && url.size > 0) {
+    if (url.size > 0 && !slice_has(url, ',')) {
         read_fields(reading, line, label, url);
         return;
     }
@@ -252,14 +251,11 @@ static void read_lines(struct reading *reading)
     if (slice_starts_with(rest, SLICE("\xef\xbb\xbf")))
         rest = slice_skip(rest, 3);
     for (struct line line = {.number = 1}; rest.size > 0; line.number++) {
-        const char *end = memchr(rest.data, '\n', rest.size);
-        size_t size = end != NULL ? (size_t)(end - rest.data) : rest.size;
-        struct slice text = slice_head(rest, size);
+        line.start = rest.data;
+        struct slice text = slice_cut(&rest, '\n');
         if (slice_ends_with(text, SLICE("\r")))
             text.size--;
-        line.start = rest.data;
         read_line(reading, &line, slice_trim(text));
-        rest = slice_skip(rest, end != NULL ? size + 1 : size);
     }
     if (reading->untold.errors > 0) {
         struct place place = {reading->document.file, 0, 0};
@@ -284,9 +280,8 @@ static size_t count_rows(struct slice text)
 {
     size_t count = 0;
     for (struct slice rest = text; rest.size > 0;) {
-        const char *end = memchr(rest.data, '\n', rest.size);
-        count += rest.data[0] != '\n' && rest.data[0] != '\r' && rest.data[0] != '#';
-        rest = slice_skip(rest, end != NULL ? (size_t)(end - rest.data) + 1 : rest.size);
+        struct slice line = slice_cut(&rest, '\n');
+        count += line.size > 0 && line.data[0] != '\r' && line.data[0] != '#';
     }
     return count;
 }

@@ -15,7 +15,7 @@ static struct slice text_at(struct slice text, const struct json_position *posit
 /* The key without its quotes; empty when it has escapes, and so would have to be decoded. */
 static struct slice plain_key(struct slice key)
 {
-    if (key.size < 2 || memchr(key.data, '\\', key.size) != NULL)
+    if (key.size < 2 || slice_has(key, '\\'))
         return (struct slice){0};
     return slice_from(key.data + 1, key.size - 2);
 }

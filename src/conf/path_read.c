@@ -26,9 +26,9 @@ bool host_pattern_read(const struct node *node, char **name, bool *wildcard)
         return true;
     }
     char *hint = NULL;
-    if (text.size > 0 && memchr(text.data, '/', text.size) != NULL)
+    if (slice_has(text, '/'))
         hint = memory_format("a name without scheme and path: \"chat.example.com\"");
-    else if (text.size > 0 && memchr(text.data, ':', text.size) != NULL)
+    else if (slice_has(text, ':'))
         hint = memory_format("a name without port: \"chat.example.com\"");
     else
         hint = memory_format("\"chat.example.com\", or \"*.example.com\" for one label in front");

@@ -59,14 +59,9 @@ static void read_network_lines(const struct node *node, const char *file, struct
 {
     struct place place = {file_name_keep(file), 0, 1};
     while (bytes.size > 0) {
-        const char *newline = memchr(bytes.data, '\n', bytes.size);
-        struct slice line = newline ? slice_head(bytes, (size_t)(newline - bytes.data)) : bytes;
-        bytes = slice_skip(bytes, line.size + (newline != NULL));
+        struct slice line = slice_before(slice_cut(&bytes, '\n'), '#');
         place.line++;
-        const char *comment = line.size > 0 ? memchr(line.data, '#', line.size) : NULL;
-        if (comment != NULL)
-            line.size = (size_t)(comment - line.data);
-        if (line.size > 0 && line.data[line.size - 1] == '\r')
+        if (slice_ends_with(line, SLICE("\r")))
             line.size--;
         struct slice text = slice_trim(line);
         struct ip_network network;

@@ -28,25 +28,19 @@ static bool split_authority(struct slice text, struct authority *authority)
 {
     *authority = (struct authority){.host = text};
     if (slice_starts_with(text, SLICE("["))) {
-        const char *end = memchr(text.data, ']', text.size);
-        if (end == NULL)
+        if (!slice_has(text, ']'))
             return false;
-        size_t size = (size_t)(end - text.data);
         authority->brackets = true;
-        authority->host = slice_head(slice_skip(text, 1), size - 1);
-        text = slice_skip(text, size + 1);
+        authority->host = slice_skip(slice_cut(&text, ']'), 1);
         if (text.size == 0)
             return true;
         authority->port = slice_skip(text, 1);
         return text.data[0] == ':';
     }
-    const char *colon = text.size > 0 ? memchr(text.data, ':', text.size) : NULL;
-    if (colon == NULL)
-        return true;
-    size_t size = (size_t)(colon - text.data);
-    authority->host = slice_head(text, size);
-    authority->port = slice_skip(text, size + 1);
-    return authority->port.size > 0;
+    bool has_port = slice_has(text, ':');
+    authority->host = slice_cut(&text, ':');
+    authority->port = text;
+    return authority->port.size > 0 || !has_port;
 }
 
 #define BRACKETS "an IPv6 address stands in brackets, and nothing else does"
@@ -85,7 +79,7 @@ static bool read_host_name(const struct node *node, struct slice url, struct aut
 {
     char text[IP_TEXT_SIZE];
     bool address = ip_parse(authority->host, &upstream->address);
-    bool colon = memchr(authority->host.data, ':', authority->host.size) != NULL;
+    bool colon = slice_has(authority->host, ':');
     if (address && colon != authority->brackets)
         return syntax_error(node, url, BRACKETS, NULL);
     if (!address && (authority->brackets || !server_name_valid(authority->host)))
@@ -100,7 +94,7 @@ static bool read_host_name(const struct node *node, struct slice url, struct aut
 static bool is_bare_v6(struct slice text)
 {
     struct ip ip;
-    return ip_parse(text, &ip) && memchr(text.data, ':', text.size) != NULL;
+    return ip_parse(text, &ip) && slice_has(text, ':');
 }
 
 static bool read_host(const struct node *node, struct slice url, struct slice text,
@@ -115,7 +109,7 @@ static bool read_host(const struct node *node, struct slice url, struct slice te
         return syntax_error(node, url, "the port must be a number from 1 to 65535", NULL);
     if (authority.host.size == 0)
         return syntax_error(node, url, "the host is missing", NULL);
-    if (memchr(authority.host.data, '{', authority.host.size) != NULL)
+    if (slice_has(authority.host, '{'))
         return read_host_template(node, url, authority.host, upstream);
     return read_host_name(node, url, &authority, upstream);
 }
@@ -249,7 +243,7 @@ bool upstream_read(const struct node *node, const struct configuration *configur
     struct slice rest = url;
     if (!take_scheme(&rest, upstream)) {
         char *hint = NULL;
-        if (url.size > 0 && memchr(url.data, '/', url.size) == NULL)
+        if (url.size > 0 && !slice_has(url, '/'))
             hint = memory_format("did you mean \"http://%.*s\"?", SLICE_PRINT(url));
         return syntax_error(node, url, "it must begin with http:// or https://", hint);
     }

@@ -292,15 +292,14 @@ static char *network_hint(struct slice text)
 {
     struct ip_network network;
     struct ip ip;
-    const char *slash = text.size > 0 ? memchr(text.data, '/', text.size) : NULL;
-    size_t address_size = slash != NULL ? (size_t)(slash - text.data) : text.size;
-    if (slash == NULL || !ip_parse(slice_head(text, address_size), &ip))
+    struct slice before = slice_before(text, '/');
+    if (before.size == text.size || !ip_parse(before, &ip))
         return memory_format("for example \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.7\"");
     for (unsigned bit = ip.family == IP_V4 ? 32 : 128; bit-- > 0;) {
         char address[IP_TEXT_SIZE];
         ip.bytes[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
-        char *candidate =
-            memory_format("%s%.*s", ip_print(&ip, address), (int)(text.size - address_size), slash);
+        char *candidate = memory_format("%s%.*s", ip_print(&ip, address),
+                                        SLICE_PRINT(slice_skip(text, before.size)));
         if (ip_network_parse(slice_of(candidate), &network)) {
             char *hint =
                 memory_format("bits behind the prefix are set: did you mean \"%s\"?", candidate);

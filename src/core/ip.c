@@ -58,7 +58,7 @@ bool ip_parse(struct slice text, struct ip *ip)
     *ip = (struct ip){0};
     if (text.size == 0 || text.size >= sizeof(terminated))
         return false;
-    if (memchr(text.data, '\0', text.size) != NULL)
+    if (slice_has(text, '\0'))
         return false;
     memcpy(terminated, text.data, text.size);
     terminated[text.size] = '\0';
@@ -88,12 +88,12 @@ bool ip_parse_with_port(struct slice text, struct ip *ip, uint16_t *port)
     if (!ip_port_parse(slice_skip(text, host.size + 1), port))
         return false;
     if (!slice_starts_with(host, SLICE("[")))
-        return memchr(text.data, ':', host.size) == NULL && ip_parse(host, ip);
+        return !slice_has(host, ':') && ip_parse(host, ip);
     if (!slice_ends_with(host, SLICE("]")))
         return false;
     host = slice_head(slice_skip(host, 1), host.size - 2);
     /* A mapped address is IPv4 to ip_parse(), but is written with colons. */
-    return host.size > 0 && memchr(host.data, ':', host.size) != NULL && ip_parse(host, ip);
+    return slice_has(host, ':') && ip_parse(host, ip);
 }
 
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE])
@@ -207,17 +207,15 @@ static bool host_bits_are_zero(const struct ip_network *network)
 bool ip_network_parse(struct slice text, struct ip_network *network)
 {
     *network = (struct ip_network){0};
-    const char *slash = text.size > 0 ? memchr(text.data, '/', text.size) : NULL;
-    struct slice address = text;
-    if (slash != NULL)
-        address = slice_head(text, (size_t)(slash - text.data));
+    struct slice address = slice_before(text, '/');
+    bool has_prefix = address.size < text.size;
     if (!ip_parse(address, &network->ip))
         return false;
-    bool is_mapped = network->ip.family == IP_V4 && memchr(text.data, ':', text.size) != NULL;
+    bool is_mapped = network->ip.family == IP_V4 && slice_has(text, ':');
     uint64_t limit = network->ip.family == IP_V4 ? 32 : 128;
     uint64_t before = is_mapped ? MAPPED_BITS : 0;
     uint64_t bits = before + limit;
-    if (slash != NULL && !decimal_parse(slice_skip(text, address.size + 1), 3, &bits))
+    if (has_prefix && !decimal_parse(slice_skip(text, address.size + 1), 3, &bits))
         return false;
     if (bits < before || bits - before > limit)
         return false;

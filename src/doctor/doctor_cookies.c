@@ -18,15 +18,11 @@ struct cookie {
 static bool read_cookie(struct slice text, struct cookie *cookie)
 {
     static const struct slice SAME_SITE = {"samesite=", 9};
-    const char *equals = text.size > 0 ? memchr(text.data, '=', text.size) : NULL;
-    if (equals == NULL)
+    if (!slice_has(text, '='))
         return false;
-    *cookie = (struct cookie){.name = slice_head(text, (size_t)(equals - text.data))};
+    *cookie = (struct cookie){.name = slice_before(text, '=')};
     while (text.size > 0) {
-        const char *end = memchr(text.data, ';', text.size);
-        struct slice part = end != NULL ? slice_head(text, (size_t)(end - text.data)) : text;
-        text = slice_skip(text, part.size + (end != NULL));
-        part = slice_trim(part);
+        struct slice part = slice_trim(slice_cut(&text, ';'));
         if (slice_equal_nocase(part, SLICE("secure")))
             cookie->secure = true;
         else if (slice_equal_nocase(part, SLICE("httponly")))
@@ -69,10 +65,8 @@ void doctor_cookies(struct doctor *doctor, const struct tenant *tenant, const ch
 {
     while (lines.size > 0) {
         struct cookie cookie;
-        const char *end = memchr(lines.data, '\n', lines.size);
-        struct slice line = end != NULL ? slice_head(lines, (size_t)(end - lines.data)) : lines;
-        lines = slice_skip(lines, line.size + (end != NULL));
-        if (!read_cookie(line, &cookie) || slice_starts_with(cookie.name, SLICE("owui_")))
+        if (!read_cookie(slice_cut(&lines, '\n'), &cookie) ||
+            slice_starts_with(cookie.name, SLICE("owui_")))
             continue; /* the agent's own */
         bool is_token = slice_equal(cookie.name, SLICE("token"));
         const char *fault = fault_of(&cookie, is_token, tls);

@@ -60,13 +60,11 @@ static char *told(const struct http_probe_answer *answer)
     if (answer->refused.size > 0)
         return memory_format("%d, refused by the agent: %.*s", answer->status,
                              SLICE_PRINT(answer->refused));
-    size_t size = answer->body.size < HEAD_BYTES ? answer->body.size : HEAD_BYTES;
-    const char *end = size > 0 ? memchr(answer->body.data, '\n', size) : NULL;
-    if (end != NULL)
-        size = (size_t)(end - answer->body.data);
-    bool is_page = size > 0 && answer->body.data[0] == '<';
-    return memory_format("%d%s%.*s", answer->status, size > 0 && !is_page ? " " : "",
-                         is_page ? 0 : (int)size, answer->body.data);
+    struct slice head = slice_head(answer->body, size_min(answer->body.size, HEAD_BYTES));
+    struct slice line = slice_before(head, '\n');
+    if (slice_starts_with(line, SLICE("<")))
+        line.size = 0; /* a page */
+    return memory_format("%d%s%.*s", answer->status, line.size > 0 ? " " : "", SLICE_PRINT(line));
 }
 
 /* " at [::1]:443", of another than the first, which goes without saying. */
@@ -509,13 +507,10 @@ static void look_at_redirect(const struct host_look *look, struct slice location
     if (found == NULL)
         return;
     struct slice uri = slice_skip(location, (size_t)(found - location.data) + KEY.size);
-    const char *end = memchr(uri.data, '&', uri.size);
-    if (end != NULL)
-        uri.size = (size_t)(end - uri.data);
+    uri = slice_before(uri, '&');
     bool is_plain = slice_starts_with(uri, SLICE("http%3A")) ||
                     slice_starts_with(uri, SLICE("http%3a")) ||
                     slice_starts_with(uri, SLICE("http:"));
-    char *host = memory_format("%s", look->host);
     if (look->tls && is_plain)
         find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
              memory_format("FORWARDED_ALLOW_IPS=* (or HAProxy's address) in Open WebUI's "
@@ -524,14 +519,13 @@ static void look_at_redirect(const struct host_look *look, struct slice location
              "OAuth leads back to plain http, which providers refuse: Open WebUI does not believe "
              "X-Forwarded-Proto (redirect_uri=%.*s)",
              SLICE_PRINT(uri));
-    else if (!slice_contains(uri, slice_of(host)))
+    else if (!slice_contains(uri, slice_of(look->host)))
         find(look, DOCTOR_ERROR, DOCTOR_SIGN_IN,
              memory_format("%s/oauth/%s/login/callback as the provider's redirect URI in Open "
                            "WebUI's environment (OPENID_REDIRECT_URI, GOOGLE_REDIRECT_URI, ...), "
                            "or none there: then it is made from the host",
                            look->origin, look->provider),
              "OAuth leads back to another host (redirect_uri=%.*s)", SLICE_PRINT(uri));
-    free(host);
 }
 
 static void on_login(void *context, const struct http_probe_answer *answer)

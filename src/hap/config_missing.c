@@ -9,14 +9,6 @@
 
 #include <stdlib.h>
 
-static struct slice next_piece(struct slice *rest, char end)
-{
-    const char *found = rest->size > 0 ? memchr(rest->data, end, rest->size) : NULL;
-    struct slice piece = found != NULL ? slice_head(*rest, (size_t)(found - rest->data)) : *rest;
-    *rest = slice_skip(*rest, piece.size + (found != NULL));
-    return piece;
-}
-
 /* Whether `piece` stands in the text between two of `ends`, or at its beginning or end. */
 static bool stands_in(struct slice text, struct slice piece, const char *ends)
 {
@@ -38,7 +30,7 @@ static bool stands_in(struct slice text, struct slice piece, const char *ends)
 static bool has_list(struct slice text, struct slice list)
 {
     struct slice name;
-    while ((name = next_piece(&list, '/')).size > 0 && !slice_equal(name, SLICE(")")))
+    while ((name = slice_cut(&list, '/')).size > 0 && !slice_equal(name, SLICE(")")))
         if (!stands_in(text, name, "/"))
             return false;
     return true;
@@ -48,7 +40,7 @@ static bool has_arguments(struct slice text, struct slice line)
 {
     static const struct slice STRIP = {"strip=str(/", 11};
     while (line.size > 0) {
-        struct slice word = next_piece(&line, ' ');
+        struct slice word = slice_cut(&line, ' ');
         if (slice_starts_with(word, STRIP) ? !has_list(text, slice_skip(word, STRIP.size))
                                            : word.size > 0 && !stands_in(text, word, " \n"))
             return false;
@@ -62,7 +54,7 @@ static struct slice first_missing(struct slice wanted, struct slice text)
 {
     static const struct slice ARGUMENTS = {"    args ", 9};
     while (wanted.size > 0) {
-        struct slice line = next_piece(&wanted, '\n');
+        struct slice line = slice_cut(&wanted, '\n');
         if (slice_starts_with(slice_trim(line), SLICE("#")))
             continue;
         if (slice_starts_with(line, ARGUMENTS)
@@ -76,7 +68,7 @@ static struct slice first_missing(struct slice wanted, struct slice text)
 /* Whether both begin with the same line, which tells what version they are for. */
 static bool is_for_same(struct slice a, struct slice b)
 {
-    return slice_equal(next_piece(&a, '\n'), next_piece(&b, '\n'));
+    return slice_equal(slice_cut(&a, '\n'), slice_cut(&b, '\n'));
 }
 
 char *hap_config_missing(const struct hap_config *config, struct slice text, struct slice spoe)

@@ -65,10 +65,7 @@ bool runtime_next_line(struct slice *text, struct slice *line)
 {
     if (text->size == 0)
         return false;
-    const char *end = memchr(text->data, '\n', text->size);
-    size_t length = end != NULL ? (size_t)(end - text->data) : text->size;
-    *line = slice_head(*text, length);
-    *text = slice_skip(*text, end != NULL ? length + 1 : length);
+    *line = slice_cut(text, '\n');
     return true;
 }
 
@@ -124,21 +121,13 @@ bool runtime_has_line(struct slice answer, struct slice wanted)
     return false;
 }
 
-static struct slice take_field(struct slice *row)
-{
-    const char *end = row->size > 0 ? memchr(row->data, ',', row->size) : NULL;
-    struct slice field = end != NULL ? slice_head(*row, (size_t)(end - row->data)) : *row;
-    *row = slice_skip(*row, field.size + (end != NULL));
-    return field;
-}
-
 struct slice runtime_field(struct slice head, struct slice row, const char *name)
 {
     if (slice_starts_with(head, SLICE("# ")))
         head = slice_skip(head, 2);
     while (head.size > 0 && row.size > 0) {
-        struct slice value = take_field(&row);
-        if (slice_equal(take_field(&head), slice_of(name)))
+        struct slice value = slice_cut(&row, ',');
+        if (slice_equal(slice_cut(&head, ','), slice_of(name)))
             return value;
     }
     return (struct slice){0};

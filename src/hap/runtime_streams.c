@@ -53,9 +53,8 @@ bool runtime_stream_next(struct slice *answer, struct runtime_stream *stream)
     while (stream->id.size == 0) {
         if (!runtime_next_line(answer, &line))
             return false;
-        const char *colon = line.size > 0 ? memchr(line.data, ':', line.size) : NULL;
-        if (slice_starts_with(line, SLICE("0x")) && colon != NULL)
-            stream->id = slice_head(line, (size_t)(colon - line.data));
+        if (slice_starts_with(line, SLICE("0x")) && slice_has(line, ':'))
+            stream->id = slice_before(line, ':');
     }
     for (struct slice rest = *answer; runtime_next_line(&rest, &line); *answer = rest) {
         if (slice_starts_with(line, SLICE("0x")))

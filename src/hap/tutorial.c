@@ -113,10 +113,7 @@ static bool next_word(struct slice *rest, struct slice *word)
 static bool next_line(struct slice *text, struct line *line)
 {
     while (text->size > 0 && line->number < LINES_MAX) {
-        const char *end = memchr(text->data, '\n', text->size);
-        size_t size = end != NULL ? (size_t)(end - text->data) : text->size;
-        struct slice rest = slice_head(*text, size);
-        *text = slice_skip(*text, end != NULL ? size + 1 : size);
+        struct slice rest = slice_cut(text, '\n');
         line->number++;
         line->count = 0;
         while (line->count < WORDS_MAX && next_word(&rest, &line->words[line->count]))
@@ -194,9 +191,7 @@ static enum condition condition_of(struct slice fetch)
         {"hdr_end(host)", ON_HOST_END}, {"ssl_fc_sni_end", ON_HOST_END}, {"path_beg", ON_PATH},
         {"path_dir", ON_PATH},          {"path", ON_WHOLE_PATH},
     };
-    const char *comma = fetch.size > 0 ? memchr(fetch.data, ',', fetch.size) : NULL;
-    if (comma != NULL)
-        fetch = slice_head(fetch, (size_t)(comma - fetch.data));
+    fetch = slice_before(fetch, ',');
     for (size_t i = 0; i < COUNT_OF(FETCHES); i++)
         if (slice_equal_nocase(fetch, slice_of(FETCHES[i].name)))
             return FETCHES[i].condition;
@@ -474,7 +469,7 @@ static char *server_address(struct slice text)
     if (colon == NULL)
         return memory_copy_text(text);
     struct slice host = slice_head(text, (size_t)(colon - text.data));
-    bool is_bare = ip_parse(host, &ip) && memchr(host.data, ':', host.size) != NULL;
+    bool is_bare = ip_parse(host, &ip) && slice_has(host, ':');
     return memory_format(is_bare ? "[%.*s]%.*s" : "%.*s%.*s", SLICE_PRINT(host),
                          SLICE_PRINT(slice_skip(text, host.size)));
 }
@@ -497,18 +492,10 @@ static struct tutorial_tenant *tenant_for(struct reading *reading, const struct 
     return tenant;
 }
 
-/* "chat.example.com" for "Chat.example.com:443". */
-static struct slice without_port(struct slice value)
-{
-    const char *colon = value.size > 0 ? memchr(value.data, ':', value.size) : NULL;
-    return colon != NULL ? slice_head(value, (size_t)(colon - value.data)) : value;
-}
-
 static char *host_text(const char *before, struct slice value)
 {
     char *text = memory_format("%s%.*s", before, SLICE_PRINT(value));
-    for (char *c = text; *c != '\0'; c++)
-        *c = ascii_lower(*c);
+    ascii_lower_text(text);
     return text;
 }
 
@@ -518,7 +505,7 @@ enum { HOSTS_OF_VALUE_MAX = 2 };
 static size_t hosts_of(const struct acl *acl, struct slice value, char *hosts[HOSTS_OF_VALUE_MAX])
 {
     size_t count = 0;
-    value = without_port(value);
+    value = slice_before(value, ':'); /* without a port */
     bool ends = acl->condition == ON_HOST_END;
     bool has_dot = slice_starts_with(value, SLICE("."));
     if (!ends || !has_dot)

@@ -63,8 +63,9 @@ static bool take_target(struct slice target, struct http_head *head)
         return false;
     if (target.size > 7 && slice_equal_nocase(slice_head(target, 7), SLICE("http://"))) {
         target = slice_skip(target, 7);
-        const char *path = memchr(target.data, '/', target.size);
-        target = path != NULL ? slice_skip(target, (size_t)(path - target.data)) : SLICE("/");
+        target = slice_skip(target, slice_before(target, '/').size);
+        if (target.size == 0)
+            target = SLICE("/");
     }
     if (target.data[0] != '/')
         return false;

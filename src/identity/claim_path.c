@@ -17,15 +17,11 @@ bool claim_path_find(const struct json *claims, const char *path, const struct j
     struct slice rest = slice_of(path);
     const struct json *object = NULL, *found = claims;
     for (bool more = true; more && found != NULL;) {
-        const char *end =
-            rest.size > 0 ? memchr(rest.data, IDENTITY_CLAIM_SEPARATOR, rest.size) : NULL;
-        size_t size = end != NULL ? (size_t)(end - rest.data) : rest.size;
         if (json_type_of(found) != JSON_TYPE_OBJECT)
             return false;
         object = found;
-        found = member(object, slice_head(rest, size));
-        more = end != NULL;
-        rest = slice_skip(rest, more ? size + 1 : size);
+        more = slice_has(rest, IDENTITY_CLAIM_SEPARATOR);
+        found = member(object, slice_cut(&rest, IDENTITY_CLAIM_SEPARATOR));
         if (found == NULL && more)
             object = NULL;
     }

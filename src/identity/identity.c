@@ -147,8 +147,7 @@ bool identity_add_group(struct identity *identity, struct slice group)
     struct writer writer =
         writer_of(identity->text[IDENTITY_GROUPS], identity_value_max_bytes(IDENTITY_GROUPS));
     writer.position += used;
-    if (group.size == 0 || has_control(group) || memchr(group.data, ',', group.size) != NULL ||
-        has_blank_end(group))
+    if (group.size == 0 || has_control(group) || slice_has(group, ',') || has_blank_end(group))
         return false;
     if (used > 0)
         writer_u8(&writer, ',');

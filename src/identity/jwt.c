@@ -30,15 +30,14 @@ static struct slice without_scheme(struct slice text)
 
 static bool split(struct slice text, struct parts *parts)
 {
-    const char *end = text.data + text.size;
-    const char *first = text.size > 0 ? memchr(text.data, '.', text.size) : NULL;
-    const char *second = first != NULL ? memchr(first + 1, '.', (size_t)(end - first) - 1) : NULL;
-    if (second == NULL || memchr(second + 1, '.', (size_t)(end - second) - 1) != NULL)
+    struct slice rest = text;
+    parts->header = slice_cut(&rest, '.');
+    bool has_signature = slice_has(rest, '.');
+    parts->payload = slice_cut(&rest, '.');
+    parts->signature = rest;
+    if (!has_signature || slice_has(rest, '.'))
         return false;
-    parts->header = slice_from(text.data, (size_t)(first - text.data));
-    parts->payload = slice_from(first + 1, (size_t)(second - first) - 1);
-    parts->signature = slice_from(second + 1, (size_t)(end - second) - 1);
-    parts->signed_text = slice_from(text.data, (size_t)(second - text.data));
+    parts->signed_text = slice_head(text, parts->header.size + 1 + parts->payload.size);
     return parts->header.size > 0 && parts->payload.size > 0;
 }
 

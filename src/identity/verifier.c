@@ -88,13 +88,9 @@ static bool set_value(struct identity *identity, enum identity_value value, stru
     case IDENTITY_GROUPS:
     case IDENTITY_VALUE__MAX: break;
     }
-    while (text.size > 0) {
-        const char *comma = memchr(text.data, ',', text.size);
-        size_t size = comma != NULL ? (size_t)(comma - text.data) : text.size;
-        if (!identity_add_group(identity, slice_head(text, size)))
+    while (text.size > 0)
+        if (!identity_add_group(identity, slice_cut(&text, ',')))
             return false;
-        text = slice_skip(text, comma != NULL ? size + 1 : size);
-    }
     return true;
 }
 

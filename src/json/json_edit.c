@@ -85,7 +85,7 @@ static bool find_members(struct slice text, struct slice pointer, struct slice k
 
 static bool has_newline(struct slice text)
 {
-    return text.size > 0 && memchr(text.data, '\n', text.size) != NULL;
+    return slice_has(text, '\n');
 }
 
 /* The white space that the line of `offset` begins with. */

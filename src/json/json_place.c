@@ -311,8 +311,7 @@ bool json_locate(struct slice text, struct slice pointer, enum json_part part,
         if (pointer.data[0] != '/')
             return false;
         struct slice rest = slice_skip(pointer, 1);
-        const char *slash = rest.size > 0 ? memchr(rest.data, '/', rest.size) : NULL;
-        struct slice token = slash != NULL ? slice_head(rest, (size_t)(slash - rest.data)) : rest;
+        struct slice token = slice_before(rest, '/');
         struct json_walk walk = json_walk_start(text, &value);
         if (!walk_to(&walk, token))
             return false;

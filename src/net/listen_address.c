@@ -29,7 +29,7 @@ static enum error parse_unix(struct slice name, struct listen_address *address,
     else if (name.size == 0 || name.data[0] != '/')
         return error_set(reason, ERROR_INVALID,
                          "a socket's path begins with '/', an abstract name with '@'");
-    if (name.size == 0 || memchr(name.data, '\0', name.size) != NULL)
+    if (name.size == 0 || slice_has(name, '\0'))
         return error_set(reason, ERROR_INVALID, "the name is empty or has a NUL in it");
     size_t limit = sizeof(socket_address.sun_path) - 1;
     if (name.size > limit)
@@ -75,8 +75,7 @@ static enum error parse_tcp(struct slice text, struct listen_address *address,
 static enum error parse_systemd(struct slice name, struct listen_address *address,
                                 struct error_text *reason)
 {
-    if (name.size == 0 || name.size >= sizeof(address->name) ||
-        memchr(name.data, ':', name.size) != NULL)
+    if (name.size == 0 || name.size >= sizeof(address->name) || slice_has(name, ':'))
         return error_set(reason, ERROR_INVALID,
                          "expected systemd:NAME, where NAME is the FileDescriptorName= of a "
                          "socket unit");

@@ -168,17 +168,6 @@ static int systemd_fd_count(void)
     return value < 0 || value > SYSTEMD_FDS_MAX ? 0 : (int)value;
 }
 
-/* Takes the next name off a list that is separated by colons. */
-static struct slice next_name(struct slice *names)
-{
-    const char *colon = names->size > 0 ? memchr(names->data, ':', names->size) : NULL;
-    struct slice name = *names;
-    if (colon != NULL)
-        name = slice_head(*names, (size_t)(colon - names->data));
-    *names = slice_skip(*names, colon != NULL ? name.size + 1 : name.size);
-    return name;
-}
-
 static enum error take_passed(int fd, const struct listen_address *address,
                               struct listen_sockets *sockets, struct error_text *text)
 {
@@ -256,7 +245,7 @@ static enum error open_systemd(const struct listen_address *address, struct list
     int count = systemd_fd_count();
 
     for (int i = 0; i < count; i++) {
-        if (!slice_equal(next_name(&names), wanted))
+        if (!slice_equal(slice_cut(&names, ':'), wanted))
             continue;
         enum error error = take_passed(FIRST_SYSTEMD_FD + i, address, sockets, text);
         if (error != ERROR_OK)

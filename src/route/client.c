@@ -62,13 +62,11 @@ static bool add_hop(struct hops *hops, struct slice node, struct slice proto)
 static bool split_list(struct hops *hops, struct slice line)
 {
     for (;;) {
-        const char *comma = line.size > 0 ? memchr(line.data, ',', line.size) : NULL;
-        size_t size = comma != NULL ? (size_t)(comma - line.data) : line.size;
-        if (!add_hop(hops, slice_trim(slice_head(line, size)), (struct slice){0}))
+        bool has_more = slice_has(line, ',');
+        if (!add_hop(hops, slice_trim(slice_cut(&line, ',')), (struct slice){0}))
             return false;
-        if (comma == NULL)
+        if (!has_more)
             return true;
-        line = slice_skip(line, size + 1);
     }
 }
 
@@ -135,33 +133,21 @@ static bool is_port(struct slice text)
 /* An IPv6 address may carry the zone of the host that wrote it, which means nothing here. */
 static bool parse_address(struct slice text, struct ip *ip)
 {
-    const char *percent = text.size > 0 ? memchr(text.data, '%', text.size) : NULL;
-    if (percent != NULL)
-        text = slice_head(text, (size_t)(percent - text.data));
-    return ip_parse(text, ip) && (percent == NULL || ip->family == IP_V6);
+    return ip_parse(slice_before(text, '%'), ip) && (!slice_has(text, '%') || ip->family == IP_V6);
 }
 
 /* a.b.c.d[:port], IPv6, [IPv6][:port]; "unknown", "_hidden" and the rest are no addresses. */
 static bool parse_node(struct slice text, struct ip *ip)
 {
-    if (text.size == 0)
-        return false;
-    if (text.data[0] == '[') {
-        const char *bracket = memchr(text.data, ']', text.size);
-        if (bracket == NULL)
-            return false;
-        size_t size = (size_t)(bracket - text.data);
-        struct slice inside = slice_from(text.data + 1, size - 1);
-        return memchr(inside.data, ':', inside.size) != NULL && parse_address(inside, ip) &&
-               is_port(slice_skip(text, size + 1));
+    if (slice_starts_with(text, SLICE("["))) {
+        bool is_closed = slice_has(text, ']');
+        struct slice inside = slice_skip(slice_cut(&text, ']'), 1);
+        return is_closed && slice_has(inside, ':') && parse_address(inside, ip) && is_port(text);
     }
-    const char *colon = memchr(text.data, ':', text.size);
-    if (colon == NULL)
-        return ip_parse(text, ip);
-    size_t size = (size_t)(colon - text.data);
-    if (ip_parse(slice_head(text, size), ip))
-        return is_port(slice_skip(text, size));
-    return parse_address(text, ip);
+    struct slice before = slice_before(text, ':');
+    if (ip_parse(before, ip))
+        return is_port(slice_skip(text, before.size));
+    return before.size < text.size && parse_address(text, ip);
 }
 
 static bool hop_address(const struct hop *hop, struct ip *ip)

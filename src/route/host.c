@@ -109,7 +109,7 @@ static enum refusal parse_name(struct slice raw, struct host *host)
 /* "[" IPv6 "]", without the brackets; RFC 6874 zones have no meaning to a server. */
 static enum refusal parse_literal(struct slice text, struct host *host)
 {
-    if (memchr(text.data, ':', text.size) == NULL || !take_address(text, host))
+    if (!slice_has(text, ':') || !take_address(text, host))
         return REFUSAL_HOST_SYNTAX;
     return REFUSAL_NONE;
 }
@@ -117,7 +117,7 @@ static enum refusal parse_literal(struct slice text, struct host *host)
 enum refusal host_parse(struct slice raw, struct host *host)
 {
     enum refusal refusal;
-    struct slice name, rest;
+    struct slice name;
 
     host->name_size = 0;
     host->name[0] = '\0';
@@ -129,24 +129,21 @@ enum refusal host_parse(struct slice raw, struct host *host)
     if (raw.size > RAW_MAX_BYTES)
         return REFUSAL_HOST_TOO_LONG;
     if (raw.data[0] == '[') {
-        const char *bracket = memchr(raw.data, ']', raw.size);
-        if (bracket == NULL)
+        struct slice before = slice_before(raw, ']');
+        if (before.size == raw.size)
             return REFUSAL_HOST_SYNTAX;
-        size_t literal_size = (size_t)(bracket + 1 - raw.data);
-        name = slice_head(raw, literal_size);
-        rest = slice_skip(raw, literal_size);
-        refusal = parse_literal(slice_from(name.data + 1, literal_size - 2), host);
+        name = slice_head(raw, before.size + 1);
+        refusal = parse_literal(slice_skip(before, 1), host);
     } else {
-        const char *colon = memchr(raw.data, ':', raw.size);
-        name = slice_head(raw, colon != NULL ? (size_t)(colon - raw.data) : raw.size);
-        rest = slice_skip(raw, name.size);
+        name = slice_before(raw, ':');
         refusal = parse_name(name, host);
     }
     if (refusal != REFUSAL_NONE)
         return refusal;
+    struct slice rest = slice_skip(raw, name.size);
     if (!parse_port(rest, &host->port))
         return rest.data[0] == ':' ? REFUSAL_HOST_PORT : REFUSAL_HOST_SYNTAX;
-    if (raw.data[0] == '[' && memchr(host->name, ':', host->name_size) != NULL)
+    if (raw.data[0] == '[' && slice_has(host_name(host), ':'))
         name = slice_from(name.data + 1, name.size - 2);
     host->changed = !slice_equal(name, host_name(host));
     return REFUSAL_NONE;
@@ -155,7 +152,7 @@ enum refusal host_parse(struct slice raw, struct host *host)
 void host_write(const struct host *host, struct writer *writer)
 {
     struct slice name = host_name(host);
-    bool brackets = host->is_address && memchr(name.data, ':', name.size) != NULL;
+    bool brackets = host->is_address && slice_has(name, ':');
     char port[2 + PORT_MAX_DIGITS];
 
     if (brackets)

@@ -10,8 +10,7 @@ bool idn_to_ascii(struct slice text, char name[static HOST_MAX_BYTES + 1])
     uint8_t terminated[4 * HOST_MAX_BYTES + 1];
     uint8_t *ascii = NULL;
 
-    if (text.size == 0 || text.size >= sizeof(terminated) ||
-        memchr(text.data, '\0', text.size) != NULL)
+    if (text.size == 0 || text.size >= sizeof(terminated) || slice_has(text, '\0'))
         return false;
     memcpy(terminated, text.data, text.size);
     terminated[text.size] = '\0';

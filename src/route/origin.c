@@ -24,10 +24,7 @@ bool origin_is_web(const struct origin *origin, bool plain_too)
 
 bool origin_parse(struct slice text, struct origin *origin)
 {
-    const char *end = text.size > 0 ? memchr(text.data, ':', text.size) : NULL;
-    if (end == NULL)
-        return false;
-    origin->scheme = slice_head(text, (size_t)(end - text.data));
+    origin->scheme = slice_before(text, ':');
     struct slice rest = slice_skip(text, origin->scheme.size);
     if (!is_scheme(origin->scheme) || !slice_starts_with(rest, SLICE("://")) ||
         host_parse(slice_skip(rest, 3), &origin->host) != REFUSAL_NONE)

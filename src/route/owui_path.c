@@ -50,9 +50,7 @@ enum owui_path owui_path_kind(struct slice path)
 {
     if (path.size == 0 || path.data[0] != '/')
         return OWUI_OTHER;
-    const char *slash = path.size > 1 ? memchr(path.data + 1, '/', path.size - 1) : NULL;
-    if (slash != NULL)
-        path = slice_head(path, (size_t)(slash - path.data));
+    path = slice_head(path, 1 + slice_before(slice_skip(path, 1), '/').size);
     for (size_t i = 0; i < COUNT_OF(PATHS); i++)
         if (slice_equal(path, PATHS[i].path))
             return PATHS[i].kind;

@@ -242,9 +242,7 @@ unsigned path_segments(struct slice prefix)
 
 struct slice path_behind(struct slice path, unsigned segments)
 {
-    for (; segments > 0 && path.size > 0; segments--) {
-        const char *slash = path.size > 1 ? memchr(path.data + 1, '/', path.size - 1) : NULL;
-        path = slash != NULL ? slice_skip(path, (size_t)(slash - path.data)) : (struct slice){0};
-    }
+    for (; segments > 0 && path.size > 0; segments--)
+        path = slice_skip(path, 1 + slice_before(slice_skip(path, 1), '/').size);
     return path.size > 0 ? path : SLICE("/");
 }

@@ -450,11 +450,9 @@ static struct key key_of(struct slice text)
         key.kind = KEY_WILDCARD;
         key.name = slice_skip(text, 2);
     }
-    const char *slash = key.name.size > 0 ? memchr(key.name.data, '/', key.name.size) : NULL;
-    if (slash != NULL) {
-        key.prefix = slice_skip(key.name, (size_t)(slash - key.name.data));
-        key.name = slice_head(key.name, (size_t)(slash - key.name.data));
-    }
+    struct slice host = slice_before(key.name, '/');
+    key.prefix = slice_skip(key.name, host.size);
+    key.name = host;
     return key;
 }
 

@@ -36,7 +36,7 @@ static bool ends_like_a_script(struct slice segment)
 /* A segment without a dot, as most are, is passed over quickly. */
 static bool is_odd(struct slice segment)
 {
-    if (segment.size == 0 || memchr(segment.data, '.', segment.size) == NULL)
+    if (!slice_has(segment, '.'))
         return false;
     if (segment.data[0] == '.')
         return !slice_equal(segment, SLICE(".well-known"));
@@ -47,8 +47,7 @@ static bool is_odd(struct slice segment)
 static struct slice next_segment(struct slice *path)
 {
     struct slice rest = slice_skip(*path, 1);
-    const char *slash = rest.size > 0 ? memchr(rest.data, '/', rest.size) : NULL;
-    struct slice segment = slash != NULL ? slice_head(rest, (size_t)(slash - rest.data)) : rest;
+    struct slice segment = slice_before(rest, '/');
     *path = slice_skip(rest, segment.size);
     return segment;
 }

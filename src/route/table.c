@@ -141,13 +141,6 @@ static bool try_host(const struct route_table *table, const struct key *key,
     return tell(listener, key, entry, take(entry, label, match));
 }
 
-/* The whole of a host without a dot. */
-static struct slice first_label(struct slice host)
-{
-    const char *dot = host.size > 0 ? memchr(host.data, '.', host.size) : NULL;
-    return dot != NULL ? slice_head(host, (size_t)(dot - host.data)) : host;
-}
-
 /* Whether it was this host that is known to lead to nothing. */
 static bool is_nobodys(const struct route_guess *guess, struct slice host)
 {
@@ -163,7 +156,7 @@ static void find(const struct route_table *table, const struct route_guess *gues
     if (!is_nobodys(guess, host) &&
         try_host(table, &key, guess, path, (struct slice){0}, match, listener))
         return;
-    struct slice label = first_label(host);
+    struct slice label = slice_before(host, '.');
     if (label.size == host.size)
         return;
     const struct key suffix = {.kind = KEY_WILDCARD, .name = slice_skip(host, label.size + 1)};
@@ -219,7 +212,7 @@ void route_guess_host(struct route_guess *guess, const struct route_table *table
     guess->is_nobodys = guess->host == NULL;
     if (!guess->is_nobodys)
         return;
-    struct slice label = first_label(guess->name);
+    struct slice label = slice_before(guess->name, '.');
     if (label.size == guess->name.size)
         return;
     guess->name_hash = key_hash_name(KEY_WILDCARD, slice_skip(guess->name, label.size + 1));

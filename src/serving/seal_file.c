@@ -33,21 +33,15 @@ static bool parse(struct slice text, struct key_ring *ring)
     *ring = (struct key_ring){0};
     while (text.size > 0) {
         unsigned i = ring->keys.count;
-        const char *end = memchr(text.data, '\n', text.size);
-        if (end == NULL || i == SEAL_KEYS)
-            return false;
-        struct slice line = slice_head(text, (size_t)(end - text.data));
-        const char *space = line.size > 0 ? memchr(line.data, ' ', line.size) : NULL;
-        if (space == NULL)
-            return false;
-        size_t before = (size_t)(space - line.data);
         uint64_t made_s;
-        if (!decimal_parse(slice_head(line, before), TIME_MAX_DIGITS, &made_s) ||
-            !hex_read(slice_skip(line, before + 1), ring->keys.keys[i], CRYPTO_SEAL_KEY_BYTES))
+        if (!slice_has(text, '\n') || i == SEAL_KEYS)
+            return false;
+        struct slice key = slice_cut(&text, '\n');
+        if (!decimal_parse(slice_cut(&key, ' '), TIME_MAX_DIGITS, &made_s) ||
+            !hex_read(key, ring->keys.keys[i], CRYPTO_SEAL_KEY_BYTES))
             return false;
         ring->made_s[i] = (int64_t)made_s;
         ring->keys.count++;
-        text = slice_skip(text, line.size + 1);
     }
     return ring->keys.count > 0;
 }

@@ -8,11 +8,7 @@
 /* Cuts off what is before `separator`, without blanks around it. */
 static struct slice cut(struct slice *rest, char separator)
 {
-    const char *end = rest->size > 0 ? memchr(rest->data, separator, rest->size) : NULL;
-    size_t size = end != NULL ? (size_t)(end - rest->data) : rest->size;
-    struct slice part = slice_trim(slice_from(rest->data, size));
-    *rest = slice_skip(*rest, end != NULL ? size + 1 : size);
-    return part;
+    return slice_trim(slice_cut(rest, separator));
 }
 
 static bool is_named(struct slice domain, const struct caa_issuer *issuer)

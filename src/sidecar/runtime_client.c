@@ -46,7 +46,7 @@ enum error runtime_target_parse(struct slice text, struct runtime_target *target
         text = slice_skip(text, master.size);
         target->prefix = SLICE("@1 ");
     }
-    if (text.size == 0 || text.data[0] != '/' || memchr(text.data, '\0', text.size) != NULL)
+    if (text.size == 0 || text.data[0] != '/' || slice_has(text, '\0'))
         return error_set(reason, ERROR_INVALID,
                          "a Runtime API socket is \"/PATH\" or \"master:/PATH\", not \"%.*s\"",
                          SLICE_PRINT(text));

@@ -39,6 +39,23 @@ Test(cursor, a_write_that_does_not_fit_writes_nothing)
     cr_assert(eq(u8, buffer[3], 0));
 }
 
+Test(slice, texts_are_cut_at_separators)
+{
+    struct slice rest = SLICE("a,,b,");
+    cr_expect(slice_has(rest, ','));
+    cr_expect(slice_equal(slice_before(rest, ','), SLICE("a")));
+    cr_expect(slice_equal(slice_before(rest, ';'), rest));
+    static const char *const PARTS[] = {"a", "", "b"};
+    for (size_t i = 0; i < COUNT_OF(PARTS); i++)
+        cr_expect(slice_equal(slice_cut(&rest, ','), slice_of(PARTS[i])), "%s", PARTS[i]);
+    cr_expect(eq(sz, rest.size, 0)); /* nothing stands behind the last one */
+
+    struct slice nothing = {0};
+    cr_expect_not(slice_has(nothing, '\0'));
+    cr_expect(eq(sz, slice_cut(&nothing, ',').size, 0));
+    cr_expect(eq(sz, nothing.size, 0));
+}
+
 /* The tests run in the C locale, in which the library means ASCII too. */
 Test(ascii, letters_and_digits_are_the_librarys)
 {
