@@ -21,6 +21,5 @@ struct json *ask_if(const char *socket, const char *method, const char *path, co
 /* An item in a path: no name of ours needs percent-encoding, and others must not become one. */
 MUST_CHECK bool ask_item_valid(const char *name);
 
-struct slice ask_text(const struct json *object, const char *key); /* empty when not there */
-int64_t ask_number(const struct json *object, const char *key);    /* 0 when not there */
+int64_t ask_number(const struct json *object, const char *key); /* 0 when not there */
 void ask_print_json(const struct json *answer);

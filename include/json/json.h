@@ -57,6 +57,8 @@ MUST_CHECK bool json_read_text(const struct json *value, struct slice *text);
 MUST_CHECK bool json_read_integer(const struct json *value, int64_t *integer);
 MUST_CHECK bool json_read_real(const struct json *value, double *real); /* integers too */
 MUST_CHECK bool json_read_bool(const struct json *value, bool *boolean);
+/* The text of a member; empty when there is none. */
+struct slice json_get_text(const struct json *object, const char *key);
 
 /* The members of an object in the order of the text:
  *

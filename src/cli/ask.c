@@ -49,10 +49,10 @@ char *ask_socket(const char *socket, const char *configuration_path)
 static void print_problems(const struct json *problems)
 {
     for (size_t i = 0; i < json_count(problems); i++) {
-        struct slice hint = ask_text(json_at(problems, i), "hint");
+        struct slice hint = json_get_text(json_at(problems, i), "hint");
         if (i > 0)
             terminal_complain_more("  ", "%.*s",
-                                   SLICE_PRINT(ask_text(json_at(problems, i), "message")));
+                                   SLICE_PRINT(json_get_text(json_at(problems, i), "message")));
         if (hint.size > 0)
             terminal_complain_more("    ", "%.*s", SLICE_PRINT(hint));
     }
@@ -75,7 +75,7 @@ struct json *ask_if(const char *socket, const char *method, const char *path, co
         terminal_complain("%s", why.text);
         *code = EXIT_WRONG;
     } else if (status >= 400) {
-        terminal_complain("%.*s", SLICE_PRINT(ask_text(answer, "error")));
+        terminal_complain("%.*s", SLICE_PRINT(json_get_text(answer, "error")));
         print_problems(json_get(answer, "problems"));
         *code = EXIT_BAD;
         json_free(answer);
@@ -88,14 +88,6 @@ bool ask_item_valid(const char *name)
 {
     static const char GOOD[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-*";
     return name[0] != '\0' && strspn(name, GOOD) == strlen(name);
-}
-
-struct slice ask_text(const struct json *object, const char *key)
-{
-    struct slice text = {0};
-    if (!json_read_text(json_get(object, key), &text))
-        return SLICE("");
-    return text;
 }
 
 int64_t ask_number(const struct json *object, const char *key)

@@ -45,7 +45,7 @@ const struct view_trouble *view_trouble_at(size_t index)
 
 bool view_tenant_is_wrong(const struct json *tenant)
 {
-    struct slice state = ask_text(tenant, "state");
+    struct slice state = json_get_text(tenant, "state");
     const struct view_trouble *trouble;
     for (size_t i = 0; (trouble = view_trouble_at(i)) != NULL; i++)
         if (slice_equal(state, slice_of(trouble->state)))
@@ -55,11 +55,11 @@ bool view_tenant_is_wrong(const struct json *tenant)
 
 void view_problem(const struct json *problem)
 {
-    char *place = memory_format("%.*s:%lld:%lld", SLICE_PRINT(ask_text(problem, "file")),
+    char *place = memory_format("%.*s:%lld:%lld", SLICE_PRINT(json_get_text(problem, "file")),
                                 (long long)ask_number(problem, "line"),
                                 (long long)ask_number(problem, "column"));
-    view_line(json_get(problem, "line") != NULL ? place : "", ask_text(problem, "message"));
-    view_hint(ask_text(problem, "hint"));
+    view_line(json_get(problem, "line") != NULL ? place : "", json_get_text(problem, "message"));
+    view_hint(json_get_text(problem, "hint"));
     free(place);
 }
 
@@ -76,7 +76,7 @@ bool view_certificate_is_fine(const struct json *certificate)
 {
     const struct json *haproxys = json_get(certificate, "haproxys");
     bool fine = json_get(certificate, "not_after") != NULL &&
-                slice_equal(ask_text(certificate, "alarm"), SLICE("fine")) &&
+                slice_equal(json_get_text(certificate, "alarm"), SLICE("fine")) &&
                 json_get(certificate, "served_wrong") == NULL;
     for (size_t i = 0; i < json_count(haproxys); i++) {
         bool served = false;
@@ -111,8 +111,8 @@ void view_expiry(const struct json *certificate, int64_t now_s, char text[static
 
 char *view_next(const struct json *certificate, int64_t now_s)
 {
-    struct slice doing = ask_text(certificate, "doing");
-    struct slice next = ask_text(certificate, "next");
+    struct slice doing = json_get_text(certificate, "doing");
+    struct slice next = json_get_text(certificate, "next");
     int64_t left_s = ask_number(certificate, "next_at") - now_s;
     char span[VIEW_EXPIRY_SIZE];
     if (doing.size > 0 || left_s <= 0)
@@ -123,17 +123,17 @@ char *view_next(const struct json *certificate, int64_t now_s)
 
 static void print_problem(const struct json *problem, const char *about)
 {
-    struct slice type = ask_text(problem, "type");
+    struct slice type = json_get_text(problem, "type");
     char *text = memory_format("%.*s%s%.*s", SLICE_PRINT(type), type.size > 0 ? ": " : "",
-                               SLICE_PRINT(ask_text(problem, "detail")));
+                               SLICE_PRINT(json_get_text(problem, "detail")));
     view_line(about, slice_of(text));
-    view_line("see", ask_text(problem, "url"));
+    view_line("see", json_get_text(problem, "url"));
     free(text);
 }
 
 static char *left_out_text(const struct json *host, int64_t now_s)
 {
-    struct slice name = ask_text(host, "host");
+    struct slice name = json_get_text(host, "host");
     int64_t left_s = ask_number(host, "retry_at") - now_s;
     char span[VIEW_EXPIRY_SIZE];
     if (left_s <= 0)
@@ -154,7 +154,7 @@ void view_certificate_problems(const struct json *certificate, int64_t now_s)
         print_problem(json_get(host, "problem"), about);
         free(about);
     }
-    view_line("served", ask_text(certificate, "served_wrong"));
+    view_line("served", json_get_text(certificate, "served_wrong"));
     for (size_t i = 0; i < json_count(haproxys); i++)
-        view_line("HAProxy", ask_text(json_at(haproxys, i), "problem"));
+        view_line("HAProxy", json_get_text(json_at(haproxys, i), "problem"));
 }

@@ -30,7 +30,7 @@ static void print_served(const struct json *certificate, char *text, size_t size
 static void print_names(const struct json *certificate)
 {
     const struct json *hosts = json_get(certificate, "hosts");
-    struct slice issuer = ask_text(certificate, "issuer");
+    struct slice issuer = json_get_text(certificate, "issuer");
     size_t count = json_count(hosts);
     size_t shown = size_min(count, NAMES_SHOWN);
     char *names = memory_copy_text(SLICE(""));
@@ -61,8 +61,8 @@ static void print_row(const struct json *certificate, int64_t now_s)
     view_expiry(certificate, now_s, expiry);
     print_served(certificate, served, sizeof(served));
     char *next = view_next(certificate, now_s);
-    char *first = memory_format("%-24.*s  %-9s %-6s", SLICE_PRINT(ask_text(certificate, "name")),
-                                expiry, served);
+    char *first = memory_format("%-24.*s  %-9s %-6s",
+                                SLICE_PRINT(json_get_text(certificate, "name")), expiry, served);
     char *padded = memory_format("%-*s", NEXT_INDENT, first);
     terminal_wrap(padded, NEXT_INDENT, next, terminal_columns());
     print_names(certificate);
@@ -115,11 +115,11 @@ static void print_time(const struct json *certificate, const char *label, const 
 static void show_one(const struct json *certificate)
 {
     const struct json *hosts = json_get(certificate, "hosts");
-    struct slice ca = ask_text(certificate, "ca");
+    struct slice ca = json_get_text(certificate, "ca");
     int64_t now_s = clock_wall_s();
     char *next = view_next(certificate, now_s);
-    print_field("certificate", ask_text(certificate, "name"));
-    print_field("tenant", ask_text(certificate, "tenant"));
+    print_field("certificate", json_get_text(certificate, "name"));
+    print_field("tenant", json_get_text(certificate, "tenant"));
     for (size_t i = 0; i < json_count(hosts); i++) {
         struct slice name;
         if (json_read_text(json_at(hosts, i), &name))
@@ -128,9 +128,9 @@ static void show_one(const struct json *certificate)
     print_time(certificate, "from", "not_before");
     print_time(certificate, "until", "not_after");
     print_time(certificate, "renewal", "renewal");
-    print_field("issuer", ask_text(certificate, "issuer"));
-    print_field("serial", ask_text(certificate, "serial"));
-    print_field("key", ask_text(certificate, "key"));
+    print_field("issuer", json_get_text(certificate, "issuer"));
+    print_field("serial", json_get_text(certificate, "serial"));
+    print_field("key", json_get_text(certificate, "key"));
     print_field("CA", ca.size > 0 ? ca : SLICE("a file"));
     print_field("next", slice_of(next));
     char served[24];
@@ -155,9 +155,9 @@ static void print_lineages(const struct json *list, const char *what)
 {
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json *one = json_at(list, i);
-        struct slice reason = ask_text(one, "reason");
-        struct slice certificate = ask_text(one, "certificate");
-        printf("%-10s %-32.*s %.*s\n", what, SLICE_PRINT(ask_text(one, "lineage")),
+        struct slice reason = json_get_text(one, "reason");
+        struct slice certificate = json_get_text(one, "certificate");
+        printf("%-10s %-32.*s %.*s\n", what, SLICE_PRINT(json_get_text(one, "lineage")),
                SLICE_PRINT(reason.size > 0 ? reason : certificate));
     }
 }

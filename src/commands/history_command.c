@@ -53,7 +53,7 @@ static char *join_changed(const struct json *record)
     const struct json *files = json_get(record, "files");
     struct json *names = json_new_array();
     for (size_t i = 0; i < json_count(files); i++) {
-        struct slice name = ask_text(json_at(files, i), "name");
+        struct slice name = json_get_text(json_at(files, i), "name");
         json_append_text(names, slice_equal(name, SLICE("@global")) ? SLICE("global file") : name);
     }
     const struct json *tenants = json_get(record, "tenants");
@@ -66,8 +66,8 @@ static char *join_changed(const struct json *record)
 static void print_row(const struct json *record)
 {
     enum { WHAT_COLUMN = 28 };
-    struct slice what = ask_text(record, "what");
-    struct slice who = ask_text(record, "who");
+    struct slice what = json_get_text(record, "what");
+    struct slice who = json_get_text(record, "who");
     char *done = what.size > 0 ? memory_copy_text(what) : join_changed(record);
     char *text = memory_format("%s%s%.*s", done, who.size > 0 ? ", by " : "", SLICE_PRINT(who));
     printf("%5lld  ", (long long)ask_number(record, "id"));
@@ -102,7 +102,7 @@ static void print_record(const struct json *record)
         const struct json *one = json_at(differences, i);
         const struct json *before = json_get(one, "before");
         const struct json *after = json_get(one, "after");
-        printf("\n%.*s%s\n", SLICE_PRINT(ask_text(one, "tenant")),
+        printf("\n%.*s%s\n", SLICE_PRINT(json_get_text(one, "tenant")),
                before == NULL  ? ", added"
                : after == NULL ? ", removed"
                                : "");

@@ -31,15 +31,15 @@ struct readiness {
 
 static char *text_of(const struct json *object, const char *key)
 {
-    return memory_copy_text(ask_text(object, key));
+    return memory_copy_text(json_get_text(object, key));
 }
 
 /* "https://NAME:PORT": what the certificate is verified for is in the URL, and where to connect to
  * is told apart from it. */
 static char *url_to_ask(const struct json *server)
 {
-    struct slice url = ask_text(server, "url");
-    struct slice name = ask_text(server, "server_name");
+    struct slice url = json_get_text(server, "url");
+    struct slice name = json_get_text(server, "server_name");
     const char *scheme_end = memmem(url.data, url.size, "://", 3);
     const char *colon = url.size > 0 ? memrchr(url.data, ':', url.size) : NULL;
     if (name.size == 0 || scheme_end == NULL || colon <= scheme_end)
@@ -136,9 +136,9 @@ static void on_version(void *context, const struct http_probe_answer *answer)
     server->exchange = NULL;
     bool is_good = answer->result == HTTP_PROBE_ANSWERED && answer->status == 200;
     struct json *told = is_good ? json_parse(answer->body, JSON_MAX_TEXT_BYTES, NULL, NULL) : NULL;
-    copy(server->state.version, sizeof(server->state.version), ask_text(told, "version"));
+    copy(server->state.version, sizeof(server->state.version), json_get_text(told, "version"));
     copy(server->state.deployment, sizeof(server->state.deployment),
-         ask_text(told, "deployment_id"));
+         json_get_text(told, "deployment_id"));
     json_free(told);
     server->state.is_ready = server->state.version[0] != '\0';
     if (server->state.is_ready)

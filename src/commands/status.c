@@ -49,7 +49,7 @@ static void print_haproxys(const struct json *haproxys)
         const struct json *one = json_at(haproxys, i);
         int64_t pid = ask_number(one, "pid");
         printf("%-*s%.*s: ", LABEL_WIDTH, i == 0 ? "haproxy" : "",
-               SLICE_PRINT(ask_text(one, "socket")));
+               SLICE_PRINT(json_get_text(one, "socket")));
         if (pid > 0)
             printf("pid %lld\n", (long long)pid);
         else
@@ -59,9 +59,9 @@ static void print_haproxys(const struct json *haproxys)
 
 static void print_status(const struct json *status)
 {
-    printf("%-*s%.*s\n", LABEL_WIDTH, "from", SLICE_PRINT(ask_text(status, "configuration")));
+    printf("%-*s%.*s\n", LABEL_WIDTH, "from", SLICE_PRINT(json_get_text(status, "configuration")));
     printf("%-*s%lld, hash %.*s\n", LABEL_WIDTH, "generation",
-           (long long)ask_number(status, "generation"), SLICE_PRINT(ask_text(status, "hash")));
+           (long long)ask_number(status, "generation"), SLICE_PRINT(json_get_text(status, "hash")));
     print_counts("tenants", json_get(status, "tenants"));
     size_t connections = (size_t)ask_number(status, "connections");
     printf("%-*s%lld, with %zu connection%s from HAProxy\n", LABEL_WIDTH, "loops",
@@ -77,7 +77,7 @@ static void print_status(const struct json *status)
 static void print_verdict(const struct json *status, size_t troubles)
 {
     bool colours = terminal_has_colours();
-    printf("owui-spoa %.*s, pid %lld, up ", SLICE_PRINT(ask_text(status, "version")),
+    printf("owui-spoa %.*s, pid %lld, up ", SLICE_PRINT(json_get_text(status, "version")),
            (long long)ask_number(status, "pid"));
     print_uptime(ask_number(status, "uptime_s"));
     printf(": %s", terminal_style(troubles == 0 ? TERMINAL_GREEN : TERMINAL_RED, colours));
@@ -124,7 +124,8 @@ static int reload(const char *socket, bool as_json)
     } else {
         status_print_troubles(socket, answer);
         printf("%-*s%lld, hash %.*s\n", LABEL_WIDTH, "generation",
-               (long long)ask_number(answer, "generation"), SLICE_PRINT(ask_text(answer, "hash")));
+               (long long)ask_number(answer, "generation"),
+               SLICE_PRINT(json_get_text(answer, "hash")));
         print_counts("tenants", json_get(answer, "tenants"));
     }
     code = status_count_troubles(answer) == 0 ? EXIT_GOOD : EXIT_BAD;

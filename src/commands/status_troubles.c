@@ -54,7 +54,7 @@ static void print_files(const struct json *status)
     for (size_t i = 0; i < json_count(problems); i++) {
         const struct json *one = json_at(problems, i);
         printf("\n%.*s does not count: what it said before does\n",
-               SLICE_PRINT(ask_text(one, "file")));
+               SLICE_PRINT(json_get_text(one, "file")));
         view_problem(one);
     }
 }
@@ -66,8 +66,8 @@ static void print_haproxys(const struct json *status)
         const struct json *one = json_at(haproxys, i);
         if (ask_number(one, "pid") > 0)
             continue;
-        printf("\nHAProxy at %.*s is not there\n", SLICE_PRINT(ask_text(one, "socket")));
-        view_line("", ask_text(one, "problem"));
+        printf("\nHAProxy at %.*s is not there\n", SLICE_PRINT(json_get_text(one, "socket")));
+        view_line("", json_get_text(one, "problem"));
         view_hint(SLICE("systemctl status haproxy; \"runtime\" in the global file is to name the "
                         "\"stats socket\" of its configuration"));
     }
@@ -79,10 +79,10 @@ static void print_notices(const struct json *status)
     const struct json *notices = json_get(status, "notices");
     for (size_t i = 0; i < json_count(notices); i++) {
         const struct json *one = json_at(notices, i);
-        char *message = memory_copy_text(ask_text(one, "message"));
+        char *message = memory_copy_text(json_get_text(one, "message"));
         putchar('\n');
         terminal_wrap("", 0, message, terminal_columns());
-        view_hint(ask_text(one, "hint"));
+        view_hint(json_get_text(one, "hint"));
         free(message);
     }
 }
@@ -99,7 +99,7 @@ static void print_tenants(const char *socket, const struct json *status, const c
     struct json *answer = ask(socket, "GET", path, NULL, &code);
     const struct json *list = json_get(answer, "tenants");
     for (size_t i = 0; i < json_count(list); i++) {
-        printf("\ntenant %.*s is %s: it %s\n", SLICE_PRINT(ask_text(json_at(list, i), "name")),
+        printf("\ntenant %.*s is %s: it %s\n", SLICE_PRINT(json_get_text(json_at(list, i), "name")),
                state, means);
         view_tenant_problems(json_at(list, i));
     }
@@ -114,7 +114,7 @@ static void print_certificate(const struct json *certificate, int64_t now_s)
     char expiry[VIEW_EXPIRY_SIZE];
     view_expiry(certificate, now_s, expiry);
     printf("\ncertificate %.*s is not fine; its end: %s\n",
-           SLICE_PRINT(ask_text(certificate, "name")), expiry);
+           SLICE_PRINT(json_get_text(certificate, "name")), expiry);
     char *next = view_next(certificate, now_s);
     view_certificate_problems(certificate, now_s);
     view_line("next", slice_of(next));

@@ -186,7 +186,7 @@ static void take_servers(struct streams *streams, const struct json *servers)
     streams->servers = memory_new((streams->server_count + 1) * sizeof(*streams->servers));
     for (size_t i = 0; i < streams->server_count; i++) {
         struct server *server = &streams->servers[i];
-        struct slice address = ask_text(json_at(servers, i), "address");
+        struct slice address = json_get_text(json_at(servers, i), "address");
         if (!ip_parse_with_port(address, &server->ip, &server->port))
             server->ip = (struct ip){0}; /* none is known: nothing leads there */
     }

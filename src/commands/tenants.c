@@ -45,7 +45,7 @@ static void print_head(struct list *list, const struct json *page)
     if (list->name_width > 0)
         return;
     for (size_t i = 0; i < json_count(page); i++) {
-        size_t name_size = ask_text(json_at(page, i), "name").size;
+        size_t name_size = json_get_text(json_at(page, i), "name").size;
         size_t way_size = way_of(json_at(page, i)).size;
         if (name_size > name && name_size <= NAME_MAX)
             name = name_size;
@@ -73,10 +73,10 @@ static const char *outage_of(const struct json *tenant)
 static void print_row(const struct list *list, const struct json *tenant)
 {
     enum { BELOW_INDENT = 4, STATE_WIDTH = 10 };
-    struct slice name = ask_text(tenant, "name");
+    struct slice name = json_get_text(tenant, "name");
     struct slice way = way_of(tenant);
-    struct slice backend = ask_text(tenant, "backend");
-    struct slice upstream = backend.size > 0 ? backend : ask_text(tenant, "upstream");
+    struct slice backend = json_get_text(tenant, "backend");
+    struct slice upstream = backend.size > 0 ? backend : json_get_text(tenant, "upstream");
     const char *kind = backend.size > 0 ? "backend " : "";
     const char *outage = outage_of(tenant);
     const char *comma = *outage != '\0' ? ", " : "";
@@ -85,7 +85,7 @@ static void print_row(const struct list *list, const struct json *tenant)
         name.size <= (size_t)list->name_width && way.size <= (size_t)list->way_width &&
         width + strlen(kind) + upstream.size + strlen(comma) + strlen(outage) <= terminal_columns();
     printf("%-*.*s %-*.*s ", list->name_width, SLICE_PRINT(name), STATE_WIDTH,
-           SLICE_PRINT(ask_text(tenant, "state")));
+           SLICE_PRINT(json_get_text(tenant, "state")));
     if (fits)
         printf("%-*.*s %s%.*s", list->way_width, SLICE_PRINT(way), kind, SLICE_PRINT(upstream));
     else
@@ -106,7 +106,8 @@ static void take_page(struct list *list, const struct json *page, bool only_righ
             json_append(list->all, json_clone(tenant));
         } else if (wrong) {
             printf("%s%.*s is %.*s\n", list->count > 1 ? "\n" : "",
-                   SLICE_PRINT(ask_text(tenant, "name")), SLICE_PRINT(ask_text(tenant, "state")));
+                   SLICE_PRINT(json_get_text(tenant, "name")),
+                   SLICE_PRINT(json_get_text(tenant, "state")));
             view_tenant_problems(tenant);
         } else {
             print_head(list, page);
@@ -128,7 +129,7 @@ static int ask_pages(struct list *list, const char *state, bool only_right)
         take_page(list, page, only_right);
         free(path);
         free(after);
-        after = memory_copy_text(ask_text(answer, "after"));
+        after = memory_copy_text(json_get_text(answer, "after"));
         json_free(answer);
     } while (code == EXIT_GOOD && after[0] != '\0');
     free(after);
@@ -179,7 +180,7 @@ static void print_replicas(const struct json *list)
         if (!json_read_bool(json_get(item, "draining"), &draining))
             draining = false;
         printf("%-11s%-10.*s %.*s%s\n", i == 0 ? "replicas" : "",
-               SLICE_PRINT(ask_text(item, "state")), SLICE_PRINT(ask_text(item, "url")),
+               SLICE_PRINT(json_get_text(item, "state")), SLICE_PRINT(json_get_text(item, "url")),
                draining ? ", draining" : "");
     }
 }
@@ -193,19 +194,19 @@ static void print_line(const char *label, struct slice text)
 static void print_tenant(const struct json *tenant)
 {
     const struct json *definition = json_get(tenant, "definition");
-    print_line("tenant", ask_text(tenant, "name"));
-    print_line("state", ask_text(tenant, "state"));
+    print_line("tenant", json_get_text(tenant, "name"));
+    print_line("state", json_get_text(tenant, "state"));
     print_line("outage", slice_of(outage_of(tenant)));
-    printf("%-11s%.*s:%lld\n", "file", SLICE_PRINT(ask_text(tenant, "file")),
+    printf("%-11s%.*s:%lld\n", "file", SLICE_PRINT(json_get_text(tenant, "file")),
            (long long)ask_number(tenant, "line"));
     print_list("hosts", json_get(tenant, "hosts"));
     print_list("paths", json_get(tenant, "paths"));
-    print_line("version", ask_text(tenant, "version"));
-    print_line("upstream", ask_text(tenant, "upstream"));
-    print_line("labels", ask_text(json_get(tenant, "labels"), "file"));
+    print_line("version", json_get_text(tenant, "version"));
+    print_line("upstream", json_get_text(tenant, "upstream"));
+    print_line("labels", json_get_text(json_get(tenant, "labels"), "file"));
     print_replicas(json_get(tenant, "replicas"));
-    print_line("address", ask_text(tenant, "address"));
-    print_line("backend", ask_text(tenant, "backend"));
+    print_line("address", json_get_text(tenant, "address"));
+    print_line("backend", json_get_text(tenant, "backend"));
     if (json_count(json_get(tenant, "problems")) > 0) {
         puts("problems");
         view_tenant_problems(tenant);

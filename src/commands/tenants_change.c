@@ -86,14 +86,14 @@ static struct json *read_wish(struct command_line *line)
 static void print_result(const struct json *answer, const char *done)
 {
     bool changed = false;
-    struct slice state = ask_text(answer, "state");
-    struct slice name = ask_text(answer, "tenant");
+    struct slice state = json_get_text(answer, "state");
+    struct slice name = json_get_text(answer, "tenant");
     if (!json_read_bool(json_get(answer, "changed"), &changed) || !changed) {
         printf("%.*s: nothing to change\n", SLICE_PRINT(name));
         return;
     }
     char *text = memory_format("%.*s: %s in %.*s, generation %lld%s%.*s", SLICE_PRINT(name), done,
-                               SLICE_PRINT(ask_text(answer, "file")),
+                               SLICE_PRINT(json_get_text(answer, "file")),
                                (long long)ask_number(answer, "generation"),
                                state.size > 0 ? ", " : "", SLICE_PRINT(state));
     terminal_wrap("", 0, text, terminal_columns());
@@ -245,8 +245,8 @@ static void warn_of_window(const struct tenants_change *change, const char *name
     struct json *tenant = socket != NULL ? ask(socket, "GET", path, NULL, &code) : NULL;
     const struct json *maintenance = json_get(json_get(tenant, "definition"), "maintenance");
     const struct json *window = json_get(maintenance, "window");
-    struct slice from = ask_text(window, "from");
-    struct slice to = ask_text(window, "to");
+    struct slice from = json_get_text(window, "from");
+    struct slice to = json_get_text(window, "to");
     if (time_text_parse_point(to, &to_s) && to_s > clock_wall_s()) {
         terminal_complain("%s has a \"window\" of maintenance, from %.*s to %.*s, which stays",
                           name, SLICE_PRINT(from), SLICE_PRINT(to));

@@ -198,7 +198,7 @@ static void ask_daemon(struct top *top)
     }
     if (answer != NULL)
         snprintf(top->problem, sizeof(top->problem), "%.*s",
-                 SLICE_PRINT(ask_text(answer, "error")));
+                 SLICE_PRINT(json_get_text(answer, "error")));
     else
         snprintf(top->problem, sizeof(top->problem), "%s", why.text);
     json_free(answer);

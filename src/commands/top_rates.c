@@ -70,7 +70,7 @@ static void fill(struct top_row *row, const struct json *bounds, const struct js
 static const struct json *find_before(const struct json *list, size_t *at, struct slice name)
 {
     for (; *at < json_count(list); (*at)++) {
-        struct slice other = ask_text(json_at(list, *at), "name");
+        struct slice other = json_get_text(json_at(list, *at), "name");
         if (slice_equal(other, name))
             return json_at(list, *at);
         size_t size = other.size < name.size ? other.size : name.size;
@@ -85,7 +85,7 @@ static const struct json *find_before(const struct json *list, size_t *at, struc
 static const struct json *find_any(const struct json *list, struct slice name)
 {
     for (size_t i = 0; i < json_count(list); i++)
-        if (slice_equal(ask_text(json_at(list, i), "name"), name))
+        if (slice_equal(json_get_text(json_at(list, i), "name"), name))
             return json_at(list, i);
     return NULL;
 }
@@ -111,7 +111,7 @@ void top_rates_make(const struct json *before, const struct json *now,
     rates->rows = memory_new((json_count(list) + 1) * sizeof(*rates->rows));
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json *one = json_at(list, i);
-        struct slice name = ask_text(one, "name");
+        struct slice name = json_get_text(one, "name");
         struct top_row *row = &rates->rows[rates->row_count++];
         const struct json *was = slice_starts_with(name, SLICE("_"))
                                      ? find_any(earlier, name)

@@ -123,7 +123,7 @@ static void say_state(const struct upgrade *upgrade)
                            name);
     if (upgrade->wish->to != NULL)
         terminal_complain_more("  ", "its version in force: %.*s",
-                               SLICE_PRINT(ask_text(upgrade->tenant, "version")));
+                               SLICE_PRINT(json_get_text(upgrade->tenant, "version")));
 }
 
 /* -- Waiting ----------------------------------------------------------------------------------- */
@@ -257,7 +257,7 @@ static bool all_ready(const struct upgrade *upgrade, const char **why)
 {
     const char *to = upgrade->wish->to;
     *why = "the version that was switched to is not in force: owui-spoa status tells why";
-    if (to != NULL && !slice_equal(ask_text(upgrade->tenant, "version"), slice_of(to)))
+    if (to != NULL && !slice_equal(json_get_text(upgrade->tenant, "version"), slice_of(to)))
         return false;
     *why = "it is not in force: owui-spoa status tells why";
     if (readiness_count(upgrade->servers) == 0)
@@ -281,8 +281,8 @@ static bool is_another(struct upgrade *upgrade)
         const struct server_state *state = readiness_at(upgrade->servers, i);
         const struct json *before = json_get(upgrade->before, state->url);
         upgrade->was_away |= !state->is_ready;
-        if (before == NULL || !slice_equal(ask_text(before, "version"), slice_of(state->version)) ||
-            !slice_equal(ask_text(before, "deployment_id"), slice_of(state->deployment)))
+        if (before == NULL || !slice_equal(json_get_text(before, "version"), slice_of(state->version)) ||
+            !slice_equal(json_get_text(before, "deployment_id"), slice_of(state->deployment)))
             return true;
     }
     return upgrade->was_away;

@@ -244,12 +244,12 @@ static void look_at_status(struct doctor *doctor, const struct json *status, con
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_DAEMON, NULL, socket,
                     memory_format("journalctl -u owui-spoa"),
                     "the daemon is starting or stopping, and serves nobody");
-    if (!slice_equal(ask_text(status, "configuration"), slice_of(doctor->configuration_path)))
+    if (!slice_equal(json_get_text(status, "configuration"), slice_of(doctor->configuration_path)))
         doctor_find(doctor, DOCTOR_NOTE, DOCTOR_DAEMON, NULL, socket,
                     memory_format("owui-spoa doctor -c %.*s",
-                                  SLICE_PRINT(ask_text(status, "configuration"))),
+                                  SLICE_PRINT(json_get_text(status, "configuration"))),
                     "the daemon reads %.*s, and this was asked about %s",
-                    SLICE_PRINT(ask_text(status, "configuration")), doctor->configuration_path);
+                    SLICE_PRINT(json_get_text(status, "configuration")), doctor->configuration_path);
 }
 
 /* What it knows of certificates is compared with what is shown; without it there is less to say. */

@@ -268,10 +268,10 @@ static const struct json *find_certificate(const struct host_look *look)
 static char *why_none(const struct json *stored)
 {
     const struct json *problem = json_get(stored, "problem");
-    struct slice doing = ask_text(stored, "doing");
-    struct slice next = doing.size > 0 ? doing : ask_text(stored, "next");
+    struct slice doing = json_get_text(stored, "doing");
+    struct slice next = doing.size > 0 ? doing : json_get_text(stored, "next");
     if (problem != NULL)
-        return memory_format(": %.*s", SLICE_PRINT(ask_text(problem, "detail")));
+        return memory_format(": %.*s", SLICE_PRINT(json_get_text(problem, "detail")));
     return next.size > 0 ? memory_format(": %.*s", SLICE_PRINT(next)) : memory_format("%s", "");
 }
 
@@ -281,7 +281,7 @@ static struct slice why_not_served(const struct json *stored)
     const struct json *haproxys = json_get(stored, "haproxys");
     struct slice why = SLICE("");
     for (size_t i = 0; i < json_count(haproxys) && why.size == 0; i++)
-        why = ask_text(json_at(haproxys, i), "problem");
+        why = json_get_text(json_at(haproxys, i), "problem");
     return why;
 }
 
@@ -314,7 +314,7 @@ static bool is_stored(const struct host_look *look, struct slice serial)
     const struct json *list = json_get(look->doctor->certificates, "certificates");
     for (size_t i = 0; i < json_count(list); i++)
         if (told_certificate_has(json_at(list, i), look->host) &&
-            slice_equal(ask_text(json_at(list, i), "serial"), serial))
+            slice_equal(json_get_text(json_at(list, i), "serial"), serial))
             return true;
     return false;
 }
@@ -327,16 +327,16 @@ static void find_not_fine(const struct host_look *look)
         const struct json *one = json_at(list, i);
         if (!told_certificate_has(one, look->host) || view_certificate_is_fine(one))
             continue;
-        struct slice why = ask_text(one, "served_wrong");
+        struct slice why = json_get_text(one, "served_wrong");
         if (why.size == 0)
             why = why_not_served(one);
         if (why.size == 0)
-            why = ask_text(json_get(one, "problem"), "detail");
+            why = json_get_text(json_get(one, "problem"), "detail");
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE,
              memory_format("owui-spoa certs; within seconds of a start of HAProxy or the agent, "
                            "look again"),
-             "the daemon does not find %.*s fine: %.*s", SLICE_PRINT(ask_text(one, "name")),
-             SLICE_PRINT(why.size > 0 ? why : ask_text(one, "next")));
+             "the daemon does not find %.*s fine: %.*s", SLICE_PRINT(json_get_text(one, "name")),
+             SLICE_PRINT(why.size > 0 ? why : json_get_text(one, "next")));
     }
 }
 
@@ -344,7 +344,7 @@ static void compare_certificates(const struct host_look *look,
                                  const struct crypto_certificate *shown, const char *place)
 {
     const struct json *stored = find_certificate(look);
-    struct slice serial = ask_text(stored, "serial"), why = why_not_served(stored);
+    struct slice serial = json_get_text(stored, "serial"), why = why_not_served(stored);
     if (shown->not_after_s <= clock_wall_s())
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
              memory_format("owui-spoa certs renew %s", look->tenant->name),
@@ -353,10 +353,10 @@ static void compare_certificates(const struct host_look *look,
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, serving_fix(look, why),
              "HAProxy shows serial %s%s, and on disk is %.*s%s%.*s", shown->serial, place,
              SLICE_PRINT(serial), why.size > 0 ? ": " : "", SLICE_PRINT(why));
-    else if (slice_equal(ask_text(stored, "alarm"), SLICE("expiring")))
+    else if (slice_equal(json_get_text(stored, "alarm"), SLICE("expiring")))
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
              "it nears its end and is not renewed: %.*s",
-             SLICE_PRINT(ask_text(json_get(stored, "problem"), "detail")));
+             SLICE_PRINT(json_get_text(json_get(stored, "problem"), "detail")));
     else
         find_not_fine(look);
 }
@@ -642,7 +642,7 @@ static const char *find_used(struct doctor *doctor, const struct tenant *tenant,
     struct slice ending = slice_of(doctor_format(doctor, ".%s", below));
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json *hosts = json_get(json_at(list, i), "hosts");
-        bool is_its = slice_equal(ask_text(json_at(list, i), "tenant"), slice_of(tenant->name));
+        bool is_its = slice_equal(json_get_text(json_at(list, i), "tenant"), slice_of(tenant->name));
         for (size_t j = 0; is_its && j < json_count(hosts); j++) {
             struct slice name;
             if (json_read_text(json_at(hosts, j), &name) && name.data[0] != '*' &&

@@ -54,7 +54,7 @@ static void on_version(void *context, const struct http_probe_answer *answer)
         return; /* it was there a moment ago */
     struct json *told = json_parse(answer->body, JSON_MAX_TEXT_BYTES, NULL, NULL);
     doctor_made(look->doctor, DOCTOR_SERVER);
-    if (answer->status != 200 || ask_text(told, "version").size == 0)
+    if (answer->status != 200 || json_get_text(told, "version").size == 0)
         find(look, DOCTOR_ERROR, upstream_line(look),
              "what listens there is not Open WebUI: /api/version tells no version");
     json_free(told);

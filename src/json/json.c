@@ -144,6 +144,13 @@ bool json_read_text(const struct json *value, struct slice *text)
     return true;
 }
 
+struct slice json_get_text(const struct json *object, const char *key)
+{
+    struct slice text = SLICE("");
+    (void)!json_read_text(json_get(object, key), &text);
+    return text;
+}
+
 bool json_read_integer(const struct json *value, int64_t *integer)
 {
     if (json_type_of(value) != JSON_TYPE_INTEGER)

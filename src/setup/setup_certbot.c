@@ -65,11 +65,11 @@ static bool tell(const struct json *answer)
     const struct json *skipped = json_get(answer, "skipped");
     for (size_t i = 0; i < json_count(imported); i++)
         printf("  taken over from certbot: %.*s\n",
-               SLICE_PRINT(ask_text(json_at(imported, i), "lineage")));
+               SLICE_PRINT(json_get_text(json_at(imported, i), "lineage")));
     for (size_t i = 0; i < json_count(skipped); i++) {
         char *text =
-            memory_format("%.*s: %.*s", SLICE_PRINT(ask_text(json_at(skipped, i), "lineage")),
-                          SLICE_PRINT(ask_text(json_at(skipped, i), "reason")));
+            memory_format("%.*s: %.*s", SLICE_PRINT(json_get_text(json_at(skipped, i), "lineage")),
+                          SLICE_PRINT(json_get_text(json_at(skipped, i), "reason")));
         terminal_wrap("  left to certbot: ", 4, text, terminal_columns());
         free(text);
     }
@@ -85,7 +85,7 @@ static bool hand_over(const char *socket, const char *folder)
     if (answer == NULL || status != 200)
         terminal_complain(
             "certbot's certificates are not taken over: %.*s",
-            SLICE_PRINT(answer != NULL ? ask_text(answer, "error") : slice_of(why.text)));
+            SLICE_PRINT(answer != NULL ? json_get_text(answer, "error") : slice_of(why.text)));
     json_free(answer);
     return taken;
 }

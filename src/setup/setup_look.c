@@ -41,13 +41,14 @@ static bool is_served(const struct json *certificate)
 static char *state_of(const struct json *certificate, bool served)
 {
     const struct json *problem = json_get(certificate, "problem");
-    struct slice doing = ask_text(certificate, "doing"), next = ask_text(certificate, "next");
+    struct slice doing = json_get_text(certificate, "doing"),
+                 next = json_get_text(certificate, "next");
     if (certificate == NULL)
         return memory_format("waiting for the daemon to see the tenant");
     if (served)
         return memory_format("served");
     if (problem != NULL)
-        return memory_format("%.*s", SLICE_PRINT(ask_text(problem, "detail")));
+        return memory_format("%.*s", SLICE_PRINT(json_get_text(problem, "detail")));
     return memory_format("%.*s", SLICE_PRINT(doing.size > 0 ? doing : next));
 }
 
@@ -85,7 +86,7 @@ static struct json *ask_certificates(const char *socket, struct error_text *why)
     struct json *answer = admin_request(socket, "GET", "/v1/certificates", NULL, &status, why);
     if (answer == NULL || status == 200)
         return answer;
-    error_set(why, ERROR_UNSUPPORTED, "%.*s", SLICE_PRINT(ask_text(answer, "error")));
+    error_set(why, ERROR_UNSUPPORTED, "%.*s", SLICE_PRINT(json_get_text(answer, "error")));
     json_free(answer);
     return NULL;
 }
@@ -320,9 +321,9 @@ static bool look_at_headers(const struct setup_plan *plan, const char *host, con
     struct json *answer = admin_request(plan->whole.configuration->admin_socket, "POST",
                                         "/v1/explain", body, &status, &why);
     const struct json *set = json_get(json_get(answer, "headers"), "set");
-    struct slice decision = ask_text(answer, "decision");
-    bool good = slice_equal(ask_text(set, "X-Forwarded-For"), slice_of(CLIENT)) &&
-                slice_equal(ask_text(set, "X-Forwarded-Proto"), slice_of(scheme));
+    struct slice decision = json_get_text(answer, "decision");
+    bool good = slice_equal(json_get_text(set, "X-Forwarded-For"), slice_of(CLIENT)) &&
+                slice_equal(json_get_text(set, "X-Forwarded-Proto"), slice_of(scheme));
     char *detail =
         good ? memory_format("X-Forwarded-Proto %s, X-Forwarded-For with the client's address "
                              "alone, whatever a client claims (owui-spoa explain %s)",

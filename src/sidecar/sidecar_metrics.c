@@ -139,12 +139,6 @@ static void told_fini(struct told *told)
     free(told->each);
 }
 
-static struct slice text_of(const struct json *object, const char *key)
-{
-    struct slice text = {0};
-    return json_read_text(json_get(object, key), &text) ? text : SLICE("");
-}
-
 static int64_t number_of(const struct json *object, const char *key, int64_t otherwise)
 {
     int64_t number;
@@ -159,8 +153,8 @@ static void tell_of_each(struct metrics_text *text, const struct told *told, con
         int64_t number = number_of(one, key, INT64_MIN);
         if (number != INT64_MIN)
             metrics_value(text, (double)(from + number),
-                          METRICS_LABELS({"certificate", text_of(one, "name")},
-                                         {"tenant", text_of(one, "tenant")}));
+                          METRICS_LABELS({"certificate", json_get_text(one, "name")},
+                                         {"tenant", json_get_text(one, "tenant")}));
     }
 }
 
@@ -173,9 +167,9 @@ static void tell_problems(struct metrics_text *text, const struct told *told)
         const struct json *problem = json_get(one, "problem");
         if (problem != NULL)
             metrics_value(text, 1,
-                          METRICS_LABELS({"certificate", text_of(one, "name")},
-                                         {"tenant", text_of(one, "tenant")},
-                                         {"class", text_of(problem, "class")}));
+                          METRICS_LABELS({"certificate", json_get_text(one, "name")},
+                                         {"tenant", json_get_text(one, "tenant")},
+                                         {"class", json_get_text(problem, "class")}));
     }
 }
 
@@ -189,9 +183,10 @@ static void tell_served(struct metrics_text *text, const struct told *told)
             bool served = false;
             if (!json_read_bool(json_get(json_at(haproxys, h), "served"), &served))
                 served = false;
-            metrics_value(text, served,
-                          METRICS_LABELS({"certificate", text_of(told->each[i], "name")},
-                                         {"socket", text_of(json_at(haproxys, h), "socket")}));
+            metrics_value(
+                text, served,
+                METRICS_LABELS({"certificate", json_get_text(told->each[i], "name")},
+                               {"socket", json_get_text(json_at(haproxys, h), "socket")}));
         }
     }
 }
