@@ -1,19 +1,16 @@
-/* A decision told to people: see agent/explain.h. The parts are gathered as JSON, from which the
- * text is printed: so the two forms cannot differ. */
+/* A decision told to people, as JSON: see agent/explain.h. explain_text.c prints it. */
 #include "agent/explain.h"
 
 #include "agent/actions.h"
 #include "agent/fallback.h"
 #include "core/clock.h"
 #include "core/memory.h"
-#include "core/text_stream.h"
 #include "explain_outage.h"
 #include "limits.h"
 #include "route/label_map.h"
 #include "json/json.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct explanation {
@@ -53,8 +50,6 @@ const struct decision *explanation_decision(const struct explanation *explanatio
 {
     return &explanation->decision;
 }
-
-/* -- JSON ------------------------------------------------------------------------------------- */
 
 static void put_string(struct json *object, const char *key, const char *text)
 {
@@ -296,7 +291,7 @@ static struct json *led_json(const struct decision *decision)
     return object;
 }
 
-/* The client's number among a hundred, where some route is for a share. */
+/* Whether some route is for a share of the clients alone. */
 static bool share_matters(const struct decision *decision)
 {
     const struct tenant *tenant =
@@ -597,247 +592,4 @@ struct json *explanation_json(const struct explanation *explanation)
         json_put(root, "headers", headers_json(explanation));
     json_put(root, "variables", variables_json(explanation));
     return root;
-}
-
-/* -- Text ------------------------------------------------------------------------------------- */
-
-static struct slice text_at(const struct json *object, const char *key)
-{
-    struct slice text = {0};
-    if (!json_read_text(json_get(object, key), &text))
-        return (struct slice){0};
-    return text;
-}
-
-static void print_scalar(FILE *out, const struct json *value)
-{
-    struct slice text;
-    int64_t integer;
-    bool boolean;
-    if (json_read_text(value, &text))
-        fprintf(out, "%.*s", SLICE_PRINT(text));
-    else if (json_read_integer(value, &integer))
-        fprintf(out, "%lld", (long long)integer);
-    else if (json_read_bool(value, &boolean))
-        fputs(boolean ? "true" : "false", out);
-}
-
-/* "label      text (place)": a part that is not there is left out. */
-static void print_line(FILE *out, const char *label, struct slice text, struct slice place)
-{
-    if (text.size == 0)
-        return;
-    fprintf(out, "%-11s%.*s", label, SLICE_PRINT(text));
-    if (place.size > 0)
-        fprintf(out, "  (%.*s)", SLICE_PRINT(place));
-    fputc('\n', out);
-}
-
-static void print_rule(FILE *out, const struct json *rule)
-{
-    if (rule == NULL)
-        return;
-    fprintf(out, "%-11s", "route");
-    print_scalar(out, json_get(rule, "number"));
-    fprintf(out, ", %.*s  (%.*s)\n", SLICE_PRINT(text_at(rule, "action")),
-            SLICE_PRINT(text_at(rule, "place")));
-}
-
-static void print_led(FILE *out, const struct json *root)
-{
-    const struct json *led = json_get(root, "led");
-    if (led != NULL) {
-        print_line(out, "led from", text_at(led, "from"), text_at(led, "by"));
-        print_line(out, "", text_at(led, "place"), (struct slice){0});
-    }
-    if (json_get(root, "share") == NULL)
-        return;
-    fprintf(out, "%-11s", "share");
-    print_scalar(out, json_get(root, "share"));
-    fputs(" of 0 to 99 is this client's number\n", out);
-}
-
-static void print_limits(FILE *out, const struct json *limits)
-{
-    static const struct {
-        const char *key, *text;
-    } TEXTS[] = {
-        {"requests_per_10s", "requests in 10 s"},
-        {"signin_per_minute_per_ip", "sign-ins in a minute from an address (POST)"},
-        {"signin_per_minute_per_subnet", "sign-ins in a minute from a subnet (POST)"},
-        {"websockets", "open WebSockets"},
-        {"max_body_bytes", "bytes of a body"},
-        {"server_timeout_ms", "ms for the upstream to answer"},
-        {"tunnel_timeout_ms", "ms without a word on a WebSocket"},
-    };
-    const char *label = "limits";
-    for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
-        const struct json *value = json_get(limits, TEXTS[i].key);
-        if (value == NULL)
-            continue;
-        fprintf(out, "%-11s", label);
-        print_scalar(out, value);
-        fprintf(out, " %s\n", TEXTS[i].text);
-        label = "";
-    }
-}
-
-static void print_decision(FILE *out, const struct json *root)
-{
-    const struct json *tenant = json_get(root, "tenant");
-    const struct json *replica = json_get(root, "replica");
-    fprintf(out, "%-11s%.*s", "decision", SLICE_PRINT(text_at(root, "decision")));
-    if (json_get(root, "status") != NULL) {
-        fputs(", status ", out);
-        print_scalar(out, json_get(root, "status"));
-    }
-    fputc('\n', out);
-    print_line(out, "reason", text_at(root, "reason"), (struct slice){0});
-    print_line(out, "to", text_at(root, "to"), (struct slice){0});
-    print_line(out, "takeover", text_at(root, "takeover"), (struct slice){0});
-    print_line(out, "outage", text_at(root, "outage"), (struct slice){0});
-    print_line(out, "form", text_at(root, "form"), (struct slice){0});
-    print_line(out, "page", text_at(root, "page"), (struct slice){0});
-    print_line(out, "hsts", text_at(root, "hsts"), (struct slice){0});
-    print_line(out, "answers", text_at(root, "answers"), (struct slice){0});
-    print_line(out, "generation", text_at(root, "generation"), (struct slice){0});
-    print_line(out, "tenant", text_at(tenant, "name"), text_at(tenant, "place"));
-    print_line(out, "label", text_at(tenant, "label"), text_at(tenant, "listed"));
-    print_line(out, "path rule", text_at(tenant, "prefix"), text_at(tenant, "path_mode"));
-    print_line(out, "version", text_at(tenant, "version"), (struct slice){0});
-    print_led(out, root);
-    print_rule(out, json_get(root, "route"));
-    print_line(out, "upstream", text_at(root, "upstream"), (struct slice){0});
-    print_line(out, "replica", text_at(replica, "which"), text_at(replica, "because"));
-    print_limits(out, json_get(root, "limits"));
-    print_line(out, "no agent", text_at(root, "without_agent"), (struct slice){0});
-}
-
-static void print_request(FILE *out, const struct json *root)
-{
-    const struct json *request = json_get(root, "request");
-    const struct json *client = json_get(root, "client");
-    fputc('\n', out);
-    print_line(out, "host", text_at(request, "host"), (struct slice){0});
-    print_line(out, "  told as", text_at(request, "host_told"), (struct slice){0});
-    print_line(out, "path", text_at(request, "path"), (struct slice){0});
-    print_line(out, "  told as", text_at(request, "path_told"), (struct slice){0});
-    print_line(out, "client", text_at(client, "ip"), text_at(client, "proto"));
-    print_line(out, "  because", text_at(client, "trust"), text_at(client, "header"));
-}
-
-/* "realm_access > roles" for a claim within others; "" for one that is not. */
-static char *path_of(const struct json *names)
-{
-    char *path = memory_copy_text((struct slice){0});
-    for (size_t i = 0; json_count(names) > 1 && i < json_count(names); i++) {
-        struct slice name = {0};
-        if (!json_read_text(json_at(names, i), &name))
-            continue;
-        char *longer = memory_format("%s%s%.*s", path, i > 0 ? " > " : "", SLICE_PRINT(name));
-        free(path);
-        path = longer;
-    }
-    return path;
-}
-
-static void print_identity(FILE *out, const struct json *identity)
-{
-    if (identity == NULL)
-        return;
-    struct slice refused = text_at(identity, "refused");
-    if (refused.size > 0) {
-        print_line(out, "user", SLICE("nobody"), refused);
-        return;
-    }
-    print_line(out, "user", text_at(identity, "email"), text_at(identity, "from"));
-    for (unsigned i = IDENTITY_NAME; i < IDENTITY_VALUE__MAX; i++) {
-        char *label = memory_format("  %s", identity_value_name(i));
-        char *path = path_of(json_get(json_get(identity, "claims"), identity_value_name(i)));
-        print_line(out, label, text_at(identity, identity_value_name(i)), slice_of(path));
-        free(path);
-        free(label);
-    }
-}
-
-static void print_tried(FILE *out, const struct json *tried)
-{
-    enum { WIDEST_RULE = 40 };
-    size_t width = 0;
-    for (size_t i = 0; i < json_count(tried); i++) {
-        size_t size = text_at(json_at(tried, i), "rule").size;
-        width = size > width ? size : width;
-    }
-    width = size_min(width, WIDEST_RULE);
-    if (json_count(tried) > 0)
-        fputs("\nrules tried, in this order\n", out);
-    for (size_t i = 0; i < json_count(tried); i++) {
-        const struct json *item = json_at(tried, i);
-        struct slice tenant = text_at(item, "tenant");
-        struct slice place = text_at(item, "place");
-        bool won = false;
-        if (!json_read_bool(json_get(item, "won"), &won))
-            won = false;
-        fprintf(out, "  %s %-*.*s  ", won ? "->" : "  ", (int)width,
-                SLICE_PRINT(text_at(item, "rule")));
-        if (tenant.size == 0)
-            fputs("no such rule\n", out);
-        else
-            fprintf(out, "%s%.*s\n     (%.*s)\n",
-                    won ? "" : "does not take it: ", SLICE_PRINT(tenant), SLICE_PRINT(place));
-    }
-}
-
-static void print_members(FILE *out, const char *title, const char *format,
-                          const struct json *object)
-{
-    fprintf(out, "\n%s\n", title);
-    for (struct json_member member = {0}; json_next(object, &member);) {
-        char *key = memory_copy_text(member.key);
-        fputs("  ", out);
-        fputs(key, out);
-        fputs(format, out);
-        print_scalar(out, member.value);
-        fputc('\n', out);
-        free(key);
-    }
-}
-
-static void print_headers(FILE *out, const struct json *headers)
-{
-    const struct json *deleted = json_get(headers, "deleted");
-    struct slice name;
-    if (headers == NULL)
-        return;
-    fputs("\nheaders deleted, whoever sent them\n ", out);
-    size_t width = 1;
-    for (size_t i = 0; i < json_count(deleted); i++) {
-        if (!json_read_text(json_at(deleted, i), &name))
-            continue;
-        if (width + name.size + 1 > 78) {
-            fputs("\n ", out);
-            width = 1;
-        }
-        fprintf(out, " %.*s", SLICE_PRINT(name));
-        width += name.size + 1;
-    }
-    fputc('\n', out);
-    print_line(out, "  but not", text_at(headers, "kept"), (struct slice){0});
-    print_members(out, "headers set", ": ", json_get(headers, "set"));
-}
-
-char *explanation_text(const struct explanation *explanation)
-{
-    struct text_stream text;
-    text_stream_open(&text);
-    FILE *out = text.out;
-    struct json *root = explanation_json(explanation);
-    print_decision(out, root);
-    print_request(out, root);
-    print_identity(out, json_get(root, "identity"));
-    print_tried(out, json_get(root, "tried"));
-    print_headers(out, json_get(root, "headers"));
-    print_members(out, "variables (txn.owui.)", " = ", json_get(root, "variables"));
-    json_free(root);
-    return text_stream_close(&text);
 }
