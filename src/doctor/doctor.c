@@ -1,5 +1,5 @@
 /* `owui-spoa doctor`: questions, findings, and what is printed. See doctor.h. */
-#include "doctor/doctor.h"
+#include "doctor.h"
 
 #include "admin/admin_client.h"
 #include "agent/answer.h"
@@ -249,7 +249,8 @@ static void look_at_status(struct doctor *doctor, const struct json *status, con
                     memory_format("owui-spoa doctor -c %.*s",
                                   SLICE_PRINT(json_get_text(status, "configuration"))),
                     "the daemon reads %.*s, and this was asked about %s",
-                    SLICE_PRINT(json_get_text(status, "configuration")), doctor->configuration_path);
+                    SLICE_PRINT(json_get_text(status, "configuration")),
+                    doctor->configuration_path);
 }
 
 /* What it knows of certificates is compared with what is shown; without it there is less to say. */

@@ -1,7 +1,7 @@
 /* Open WebUI's own cookies: `token`, which is who somebody is, and `owui-session`, which remembers
  * an OAuth sign-in that is under way. Their flags come from Open WebUI's environment, and are not
  * what they should be unless somebody sets them. See doctor.h. */
-#include "doctor/doctor.h"
+#include "doctor.h"
 
 #include "core/memory.h"
 

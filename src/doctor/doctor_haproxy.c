@@ -1,6 +1,6 @@
 /* HAProxy: whether it runs, in which version, whether it reaches the agent, and whether its files
  * are those of this configuration. See doctor.h. */
-#include "doctor/doctor.h"
+#include "doctor.h"
 
 #include "acme/store.h"
 #include "cli/person.h"
@@ -228,7 +228,7 @@ static void on_stat(void *context, enum error error, const char *reason, struct 
 
 static void look_at_version(const struct haproxy_look *look, struct slice version)
 {
-    const struct haproxy_fault *fault = doctor_haproxy_fault(version);
+    const struct haproxy_fault *fault = haproxy_fault_of(version);
     if (fault != NULL)
         doctor_find(look->doctor, fault->severity, DOCTOR_HAPROXY, NULL, look->target.path,
                     memory_format("%s", fault->fix), "HAProxy %.*s %s", SLICE_PRINT(version),

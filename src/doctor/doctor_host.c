@@ -1,6 +1,6 @@
 /* A tenant's host as the CA and browsers meet it: DNS, port 80, TLS, /health, WebSocket, origins
  * and OAuth, all but DNS through HAProxy's binds on this machine. See doctor.h. */
-#include "doctor/doctor.h"
+#include "doctor.h"
 
 #include "cli/ask.h"
 #include "cli/told_certificate.h"
@@ -642,7 +642,8 @@ static const char *find_used(struct doctor *doctor, const struct tenant *tenant,
     struct slice ending = slice_of(doctor_format(doctor, ".%s", below));
     for (size_t i = 0; i < json_count(list); i++) {
         const struct json *hosts = json_get(json_at(list, i), "hosts");
-        bool is_its = slice_equal(json_get_text(json_at(list, i), "tenant"), slice_of(tenant->name));
+        bool is_its =
+            slice_equal(json_get_text(json_at(list, i), "tenant"), slice_of(tenant->name));
         for (size_t j = 0; is_its && j < json_count(hosts); j++) {
             struct slice name;
             if (json_read_text(json_at(hosts, j), &name) && name.data[0] != '*' &&

@@ -1,6 +1,6 @@
 /* A tenant's server, asked without HAProxy: whether it is there, is ready, and is Open WebUI. See
  * doctor.h. */
-#include "doctor/doctor.h"
+#include "doctor.h"
 
 #include "cli/ask.h"
 #include "core/memory.h"

@@ -2,7 +2,7 @@
 #include "cli/terminal.h"
 #include "core/file_path.h"
 #include "core/memory.h"
-#include "doctor/doctor.h"
+#include "doctor/haproxy_fault.h"
 #include "setup.h"
 #include "setup_run.h"
 
@@ -71,7 +71,7 @@ static void tell_version(void)
     if (found != NULL) {
         struct slice version = slice_of(found + sizeof(VERSION) - 1);
         version = slice_head(version, strcspn(version.data, " -\n"));
-        const struct haproxy_fault *fault = doctor_haproxy_fault(version);
+        const struct haproxy_fault *fault = haproxy_fault_of(version);
         if (fault != NULL)
             terminal_complain("HAProxy %.*s %s: %s", SLICE_PRINT(version), fault->what, fault->fix);
     }

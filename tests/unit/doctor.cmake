@@ -1,2 +1,2 @@
-unit_test(doctor LAYER doctor)
-unit_test(doctor_cookies LAYER doctor)
+unit_test(doctor_cookies LAYER doctor INSIDE)
+unit_test(doctor_haproxy_fault LAYER doctor)

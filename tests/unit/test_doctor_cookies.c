@@ -1,5 +1,5 @@
-/* doctor/doctor.h: what is found in Open WebUI's cookies. */
-#include "doctor/doctor.h"
+/* doctor: what is found in Open WebUI's cookies. */
+#include "doctor.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
-/* Versions of HAProxy that are known for a fault: see doctor.h. */
+/* Versions of HAProxy that are known for a fault: see doctor/haproxy_fault.h. */
+#include "doctor/haproxy_fault.h"
+
 #include "core/decimal.h"
-#include "doctor/doctor.h"
 
 static bool read_version(struct slice text, unsigned version[static 3])
 {
@@ -15,9 +16,15 @@ static bool read_version(struct slice text, unsigned version[static 3])
     return true;
 }
 
+/* Greater for a later version: no part has more than six digits. */
+static uint64_t number_of(const unsigned version[static 3])
+{
+    return ((uint64_t)version[0] << 40) | ((uint64_t)version[1] << 20) | version[2];
+}
+
 /* Faults of single versions and of ranges, the worse ones first. What this program goes round by
  * itself is not here. */
-const struct haproxy_fault *doctor_haproxy_fault(struct slice version)
+const struct haproxy_fault *haproxy_fault_of(struct slice version)
 {
     static const struct {
         unsigned from[3];
@@ -52,12 +59,8 @@ const struct haproxy_fault *doctor_haproxy_fault(struct slice version)
     if (!read_version(version, told))
         return NULL;
     for (size_t i = 0; i < COUNT_OF(FAULTS); i++) {
-        const unsigned *from = FAULTS[i].from;
-        const unsigned *to = FAULTS[i].to;
-        uint64_t number = ((uint64_t)told[0] << 40) | ((uint64_t)told[1] << 20) | told[2];
-        uint64_t first = ((uint64_t)from[0] << 40) | ((uint64_t)from[1] << 20) | from[2];
-        uint64_t last = ((uint64_t)to[0] << 40) | ((uint64_t)to[1] << 20) | to[2];
-        if (number >= first && number <= last)
+        if (number_of(told) >= number_of(FAULTS[i].from) &&
+            number_of(told) <= number_of(FAULTS[i].to))
             return &FAULTS[i].fault;
     }
     return NULL;

@@ -10,6 +10,7 @@
 #include "acme/http_client.h"
 #include "conf/whole.h"
 #include "dns/dns_client.h"
+#include "doctor/haproxy_fault.h"
 #include "hap/runtime.h"
 #include "json/json.h"
 
@@ -34,8 +35,6 @@ enum doctor_check {
 #undef X
         DOCTOR_CHECK__MAX,
 };
-
-enum doctor_severity { DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_ERROR };
 
 struct finding {
     enum doctor_severity severity;
@@ -112,11 +111,3 @@ void doctor_cookies(struct doctor *doctor, const struct tenant *tenant, const ch
 void *doctor_keep(struct doctor *doctor, size_t size) __attribute__((returns_nonnull));
 char *doctor_format(struct doctor *doctor, const char *format, ...) PRINTF_LIKE(2, 3)
     __attribute__((returns_nonnull));
-
-/* A fault that a version of HAProxy is known for; NULL: none. */
-struct haproxy_fault {
-    enum doctor_severity severity;
-    const char *what;
-    const char *fix;
-};
-const struct haproxy_fault *doctor_haproxy_fault(struct slice version);

@@ -1,10 +1,10 @@
-/* app/doctor: which versions of HAProxy are known for what. */
-#include "doctor/doctor.h"
+/* doctor: which versions of HAProxy are known for what. */
+#include "doctor/haproxy_fault.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
-Test(doctor, versions_of_haproxy)
+Test(haproxy_fault, versions_of_haproxy)
 {
     enum { FINE = -1 };
     static const struct {
@@ -35,7 +35,7 @@ Test(doctor, versions_of_haproxy)
         {"99999999999.1.1", FINE},
     };
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
-        const struct haproxy_fault *fault = doctor_haproxy_fault(slice_of(ROWS[i].version));
+        const struct haproxy_fault *fault = haproxy_fault_of(slice_of(ROWS[i].version));
         int severity = fault != NULL ? (int)fault->severity : FINE;
         cr_expect(eq(int, severity, ROWS[i].severity), "%s", ROWS[i].version);
     }
