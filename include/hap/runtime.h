@@ -97,19 +97,6 @@ enum runtime_step runtime_swap_answer(struct runtime_swap *swap, struct slice an
  * (A list of 50,000 certificates is read for its first line.) */
 bool runtime_swap_has_enough(const struct runtime_swap *swap, struct slice answer);
 
-/* What `show ssl cert F` told. */
-struct runtime_certificate {
-    struct slice status; /* "Used", "Unused" */
-    struct slice serial;
-    struct slice not_after;
-    struct slice names;
-    struct slice fingerprint;
-};
-
-/* False when the answer is not about a certificate. Slices view `answer`. */
-MUST_CHECK bool runtime_parse_certificate(struct slice answer,
-                                          struct runtime_certificate *certificate);
-
 /* The value of a `Key: value` line of an answer (`show info`, `show ssl cert F`); empty if none. */
 struct slice runtime_value(struct slice answer, const char *key);
 
@@ -128,5 +115,5 @@ MUST_CHECK bool runtime_process_differs(const struct runtime_process *now,
 MUST_CHECK bool runtime_next_line(struct slice *answer, struct slice *line);
 /* The field of that name in a row of `show stat`, whose first line is `head`; empty if none. */
 struct slice runtime_field(struct slice head, struct slice row, const char *name);
-/* Whether one of the answer's lines is exactly `line`. */
-bool runtime_has_line(struct slice answer, struct slice line);
+/* As much of HAProxy's words as a reason tells. */
+struct slice runtime_said(struct slice words);

@@ -112,13 +112,9 @@ enum error runtime_room_reason(size_t room, size_t command_bytes, struct error_t
         command_bytes, room, RUNTIME_BUFFER_BYTES);
 }
 
-bool runtime_has_line(struct slice answer, struct slice wanted)
+struct slice runtime_said(struct slice words)
 {
-    struct slice line;
-    while (runtime_next_line(&answer, &line))
-        if (slice_equal(line, wanted))
-            return true;
-    return false;
+    return slice_head(words, size_min(words.size, SAID_MAX_BYTES));
 }
 
 struct slice runtime_field(struct slice head, struct slice row, const char *name)
@@ -170,18 +166,6 @@ bool runtime_process_differs(const struct runtime_process *now,
     return now->pid != before->pid || now->uptime_s < before->uptime_s;
 }
 
-bool runtime_parse_certificate(struct slice answer, struct runtime_certificate *certificate)
-{
-    *certificate = (struct runtime_certificate){
-        .status = runtime_value(answer, "Status"),
-        .serial = runtime_value(answer, "Serial"),
-        .not_after = runtime_value(answer, "notAfter"),
-        .names = runtime_value(answer, "Subject Alternative Name"),
-        .fingerprint = runtime_value(answer, "SHA1 FingerPrint"),
-    };
-    return certificate->status.size > 0;
-}
-
 /* --- writing commands ------------------------------------------------------------------------ */
 
 static enum runtime_step send_command(struct runtime_swap *swap, struct writer *command,
@@ -224,14 +208,34 @@ static struct slice first_line(struct slice answer)
     return SLICE("no answer");
 }
 
+static bool has_line(struct slice answer, struct slice wanted)
+{
+    struct slice line;
+    while (runtime_next_line(&answer, &line))
+        if (slice_equal(line, wanted))
+            return true;
+    return false;
+}
+
+/* Of `show ssl cert F`: "Used", "Unused"; empty when the answer is not about a certificate. */
+static struct slice status_of(struct slice answer)
+{
+    return runtime_value(answer, "Status");
+}
+
+static struct slice fingerprint_of(struct slice answer)
+{
+    return runtime_value(answer, "SHA1 FingerPrint");
+}
+
 /* What HAProxy said where something else was expected. */
 static void set_reason(struct runtime_swap *swap, const char *step, struct slice answer)
 {
-    struct slice said = first_line(answer);
+    struct slice said = runtime_said(first_line(answer));
     bool locked = slice_contains(answer, SLICE("currently locked"));
     swap->error = answer.size == 0 ? ERROR_CLOSED : locked ? ERROR_BUSY : ERROR_REFUSED;
     error_set(&swap->reason, swap->error, "%s of %.*s: HAProxy answered \"%.*s\"", step,
-              SLICE_PRINT(swap->file), (int)size_min(said.size, SAID_MAX_BYTES), said.data);
+              SLICE_PRINT(swap->file), SLICE_PRINT(said));
 }
 
 static enum runtime_step fail(struct runtime_swap *swap, const char *step, struct slice answer)
@@ -260,7 +264,7 @@ static bool says(const struct runtime_swap *swap, struct slice answer, const cha
     int length =
         snprintf(wanted, sizeof(wanted), "%s%.*s%s", before, SLICE_PRINT(swap->file), after);
     return length > 0 && (size_t)length < sizeof(wanted) &&
-           runtime_has_line(answer, slice_from(wanted, (size_t)length));
+           has_line(answer, slice_from(wanted, (size_t)length));
 }
 
 /* The name of an open transaction in `show ssl cert`: the line that begins with "*". */
@@ -291,7 +295,7 @@ static enum runtime_step after_list(struct runtime_swap *swap, struct slice answ
                                     struct writer *command)
 {
     /* Without a single certificate the answer is an empty line. */
-    if (!runtime_has_line(answer, SLICE("# filename")) && !slice_equal(answer, SLICE("\n")))
+    if (!has_line(answer, SLICE("# filename")) && !slice_equal(answer, SLICE("\n")))
         return fail(swap, "show ssl cert", answer);
     struct slice leftover = open_transaction(answer);
     if (leftover.size > 0 && (swap->cleared_leftover || !is_word(leftover)))
@@ -306,8 +310,7 @@ static enum runtime_step after_list(struct runtime_swap *swap, struct slice answ
 static enum runtime_step after_known(struct runtime_swap *swap, struct slice answer,
                                      struct writer *command)
 {
-    struct runtime_certificate known;
-    swap->existed = runtime_parse_certificate(answer, &known);
+    swap->existed = status_of(answer).size > 0;
     if (!swap->existed && !slice_contains(answer, SLICE("Not found")))
         return fail(swap, "show ssl cert", answer);
     if (swap->removing && !swap->existed) {
@@ -318,8 +321,8 @@ static enum runtime_step after_known(struct runtime_swap *swap, struct slice ans
         return send_command(swap, command, SWAP_UNLIST, "del ssl crt-list", swap->list, swap->file);
     if (swap->removing)
         return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
-    if (swap->existed && slice_equal(known.status, SLICE("Used")) &&
-        slice_equal_nocase(known.fingerprint, swap->fingerprint)) {
+    if (swap->existed && slice_equal(status_of(answer), SLICE("Used")) &&
+        slice_equal_nocase(fingerprint_of(answer), swap->fingerprint)) {
         swap->unchanged = true;
         swap->state = SWAP_END;
         return RUNTIME_DONE;
@@ -356,7 +359,7 @@ static enum runtime_step verify(struct runtime_swap *swap, struct writer *comman
 static enum runtime_step after_commit(struct runtime_swap *swap, struct slice answer,
                                       struct writer *command)
 {
-    if (!runtime_has_line(answer, SLICE("Success!")))
+    if (!has_line(answer, SLICE("Success!")))
         return fail_and_abort(swap, "commit ssl cert", answer, command);
     return verify(swap, command);
 }
@@ -378,7 +381,7 @@ static enum runtime_step after_add(struct runtime_swap *swap, struct slice answe
 {
     if (slice_contains(answer, SLICE("does not exist")))
         return fail_unread(swap);
-    if (!runtime_has_line(answer, SLICE("Success!")))
+    if (!has_line(answer, SLICE("Success!")))
         return fail(swap, "add ssl crt-list", answer);
     swap->added = true;
     return verify(swap, command);
@@ -387,19 +390,19 @@ static enum runtime_step after_add(struct runtime_swap *swap, struct slice answe
 static enum runtime_step after_verify(struct runtime_swap *swap, struct slice answer,
                                       struct writer *command)
 {
-    struct runtime_certificate held;
-    if (!runtime_parse_certificate(answer, &held))
+    struct slice status = status_of(answer), held = fingerprint_of(answer);
+    if (status.size == 0)
         return fail(swap, "show ssl cert", answer);
-    if (!slice_equal_nocase(held.fingerprint, swap->fingerprint)) {
-        swap->error = error_set(&swap->reason, ERROR_PROTOCOL,
-                                "HAProxy holds another certificate under %.*s: fingerprint %.*s, "
-                                "expected %.*s",
-                                SLICE_PRINT(swap->file), SLICE_PRINT(held.fingerprint),
-                                SLICE_PRINT(swap->fingerprint));
+    if (!slice_equal_nocase(held, swap->fingerprint)) {
+        swap->error =
+            error_set(&swap->reason, ERROR_PROTOCOL,
+                      "HAProxy holds another certificate under %.*s: fingerprint %.*s, "
+                      "expected %.*s",
+                      SLICE_PRINT(swap->file), SLICE_PRINT(held), SLICE_PRINT(swap->fingerprint));
         swap->state = SWAP_END;
         return RUNTIME_FAILED;
     }
-    if (slice_equal(held.status, SLICE("Unused")) && swap->list.size > 0 && !swap->added)
+    if (slice_equal(status, SLICE("Unused")) && swap->list.size > 0 && !swap->added)
         return send_command(swap, command, SWAP_ADD, "add ssl crt-list", swap->list, swap->file);
     swap->state = SWAP_END;
     return RUNTIME_DONE;

@@ -10,7 +10,6 @@
 enum {
     /* What is kept of a command's room for an entry's words: "set map F K V" and around. */
     AROUND_BYTES = 64,
-    SAID_MAX_BYTES = 200, /* of HAProxy's words, in a reason */
 };
 
 void runtime_map_free(struct runtime_map *map)
@@ -261,7 +260,6 @@ static bool is_unknown_map(struct slice words)
 
 static void keep_reason(struct runtime_map_push *push, struct slice words)
 {
-    struct slice head = slice_head(words, size_min(words.size, SAID_MAX_BYTES));
     if (is_unknown_map(words)) {
         push->error = ERROR_NOT_FOUND;
         error_set(&push->reason, push->error,
@@ -271,7 +269,7 @@ static void keep_reason(struct runtime_map_push *push, struct slice words)
     } else {
         push->error = ERROR_PROTOCOL;
         error_set(&push->reason, push->error, "HAProxy says \"%.*s\" to a change of the map %.*s",
-                  SLICE_PRINT(head), SLICE_PRINT(push->file));
+                  SLICE_PRINT(runtime_said(words)), SLICE_PRINT(push->file));
     }
 }
 

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 enum {
-    WORDS_MAX = 64,
+    WORDS_MAX = 64, /* HAProxy does not start with more on a line */
     LINES_MAX = 20000,
     ITEMS_MAX = 1024, /* hosts or paths of a tenant, and all ACLs: nobody writes more by hand */
     NOTES_MAX = 1000,
@@ -58,7 +58,6 @@ struct server {
 };
 
 struct reading {
-    struct slice text;
     struct tutorial *tutorial;
     struct acl *acls;
     size_t acl_count;
@@ -139,6 +138,14 @@ static bool word_is_nocase(const struct line *line, size_t index, const char *te
     return index < line->count && slice_equal_nocase(line->words[index], slice_of(text));
 }
 
+static bool is_one_of(struct slice word, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(word, slice_of(words[i])))
+            return true;
+    return false;
+}
+
 static bool is_section(const struct line *line)
 {
     static const char *const SECTIONS[] = {"global",      "defaults",    "frontend", "backend",
@@ -146,10 +153,7 @@ static bool is_section(const struct line *line)
                                            "program",     "cache",       "mailers",  "ring",
                                            "traces",      "fcgi-app",    "acme",     "http-errors",
                                            "log-forward", "log-profile", "crt-store"};
-    for (size_t i = 0; i < COUNT_OF(SECTIONS); i++)
-        if (word_is(line, 0, SECTIONS[i]))
-            return true;
-    return false;
+    return is_one_of(line->words[0], SECTIONS, COUNT_OF(SECTIONS));
 }
 
 static void add_note(struct reading *reading, enum tutorial_note_kind kind, unsigned line,
@@ -333,14 +337,6 @@ static void leave(struct reading *reading, const struct line *line, bool is_acce
                        : "lines of your own have their places, between marks, in the new file");
 }
 
-static bool is_one_of(struct slice word, const char *const *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (slice_equal(word, slice_of(words[i])))
-            return true;
-    return false;
-}
-
 /* Who may come, and how often. */
 static bool is_access(const struct line *line)
 {
@@ -455,8 +451,7 @@ static void judge_whole(struct reading *reading)
                  "\"backends\" with \"check\" watches");
 }
 
-/* -- Second pass: from conditions to tenants ----------------------------------------------------
- */
+/* -- Second pass: from conditions to tenants -------------------------------------------------- */
 
 /* "[fd00::7]:3000" for HAProxy's "ipv6@fd00::7:3000", of which what is behind the last colon is the
  * port; others as they are. */
@@ -777,7 +772,7 @@ static void collect(struct reading *reading, const struct line *line)
 
 void tutorial_read(struct slice text, struct tutorial *tutorial)
 {
-    struct reading reading = {.text = text, .tutorial = tutorial};
+    struct reading reading = {.tutorial = tutorial};
     struct line line = {0};
     struct slice rest = text;
 
