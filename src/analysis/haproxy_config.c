@@ -209,7 +209,7 @@ static int write_or_print(const struct wish *wish)
         /* It may run on another machine, where the service makes it. */
         if (wish->folder != NULL && error == ERROR_OK &&
             haproxy_files_ensure(whole.configuration, &why) != ERROR_OK)
-            terminal_complain("%s; HAProxy starts when the service has made it", why.text);
+            terminal_complain("%s", why.text);
         if (error != ERROR_OK) {
             terminal_complain("%s", why.text);
             code = EXIT_WRONG;

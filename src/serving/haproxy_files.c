@@ -33,11 +33,14 @@ enum error haproxy_files_ensure(const struct configuration *configuration, struc
 {
     const char *const maps[] = {configuration->haproxy.fallback_map,
                                 configuration->haproxy.decision_map};
-    enum error error = certificates_placeholder(configuration, why);
+    struct error_text reason;
+    enum error error = certificates_placeholder(configuration, &reason);
     for (size_t i = 0; i < COUNT_OF(maps); i++) {
-        enum error own = maps[i] != NULL ? map_file_ensure(maps[i], why) : ERROR_OK;
+        enum error own = maps[i] != NULL ? map_file_ensure(maps[i], &reason) : ERROR_OK;
         error = own != ERROR_OK ? own : error;
     }
+    if (error != ERROR_OK)
+        error_set(why, error, "%s; HAProxy starts when the service has made it", reason.text);
     return error;
 }
 

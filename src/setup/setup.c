@@ -131,7 +131,7 @@ static bool write_files(struct setup_plan *plan)
     if (error != ERROR_OK)
         terminal_complain("%s", why.text);
     else if (haproxy_files_ensure(plan->whole.configuration, &why) != ERROR_OK)
-        terminal_complain("%s; HAProxy starts when the service has made it", why.text);
+        terminal_complain("%s", why.text);
     return error == ERROR_OK;
 }
 
