@@ -135,7 +135,7 @@ static void on_signal(void *context)
     main_loop_stop(upgrade->loop);
 }
 
-static void on_timer(void *context)
+static void stop_loop(void *context)
 {
     main_loop_stop(context);
 }
@@ -162,10 +162,15 @@ static void take_tenant(struct upgrade *upgrade, struct json *tenant)
         readiness_new(upgrade->loop, upgrade->client, json_get(upgrade->tenant, "servers"));
 }
 
+static char *tenant_path(const struct upgrade *upgrade)
+{
+    return memory_format("/v1/tenants/%s", upgrade->wish->name);
+}
+
 static bool ask_tenant(struct upgrade *upgrade)
 {
     int code;
-    char *path = memory_format("/v1/tenants/%s", upgrade->wish->name);
+    char *path = tenant_path(upgrade);
     struct json *tenant = ask(upgrade->socket, "GET", path, NULL, &code);
     free(path);
     upgrade->is_unanswered = tenant == NULL && code == EXIT_WRONG;
@@ -180,7 +185,7 @@ static void look_again(struct upgrade *upgrade)
 {
     struct error_text why;
     unsigned status = 0;
-    char *path = memory_format("/v1/tenants/%s", upgrade->wish->name);
+    char *path = tenant_path(upgrade);
     struct json *tenant = admin_request(upgrade->socket, "GET", path, NULL, &status, &why);
     free(path);
     if (tenant != NULL && status == 200)
@@ -281,7 +286,8 @@ static bool is_another(struct upgrade *upgrade)
         const struct server_state *state = readiness_at(upgrade->servers, i);
         const struct json *before = json_get(upgrade->before, state->url);
         upgrade->was_away |= !state->is_ready;
-        if (before == NULL || !slice_equal(json_get_text(before, "version"), slice_of(state->version)) ||
+        if (before == NULL ||
+            !slice_equal(json_get_text(before, "version"), slice_of(state->version)) ||
             !slice_equal(json_get_text(before, "deployment_id"), slice_of(state->deployment)))
             return true;
     }
@@ -364,18 +370,13 @@ static bool drain(struct upgrade *upgrade)
 
 /* -- The operator's turn ----------------------------------------------------------------------- */
 
-static void on_key(void *context)
-{
-    main_loop_stop(context);
-}
-
 /* Waits for a line. */
 static bool wait_for_enter(struct upgrade *upgrade)
 {
     char line[256];
     say(upgrade, "now stop the old version, upgrade, start the new one; then press Enter");
     struct main_watch *keys =
-        main_watch_new(upgrade->loop, STDIN_FILENO, MAIN_READ, on_key, upgrade->loop);
+        main_watch_new(upgrade->loop, STDIN_FILENO, MAIN_READ, stop_loop, upgrade->loop);
     main_loop_run(upgrade->loop);
     main_watch_free(keys);
     if (upgrade->is_interrupted)
@@ -568,7 +569,7 @@ static bool open_upgrade(struct upgrade *upgrade)
         return false;
     }
     upgrade->streams = streams_new(upgrade->loop, upgrade->configuration);
-    upgrade->timer = main_timer_new(upgrade->loop, on_timer, upgrade->loop);
+    upgrade->timer = main_timer_new(upgrade->loop, stop_loop, upgrade->loop);
     for (size_t i = 0; i < SIGNALS; i++)
         upgrade->signals[i] = main_signal_new(upgrade->loop, ENDS[i], on_signal, upgrade);
     return true;
@@ -598,10 +599,8 @@ static void print_json(struct upgrade *upgrade)
     json_put_text(root, "tenant", slice_of(upgrade->wish->name));
     json_put_bool(root, "done", upgrade->stage == STAGE_DONE);
     json_put_bool(root, "interrupted", upgrade->is_interrupted);
-    json_put_bool(root, "in_maintenance",
-                  upgrade->stage == STAGE_DONE     ? is_in_maintenance(upgrade)
-                  : upgrade->stage == STAGE_BEFORE ? is_in_maintenance(upgrade)
-                                                   : true);
+    bool is_between = upgrade->stage != STAGE_BEFORE && upgrade->stage != STAGE_DONE;
+    json_put_bool(root, "in_maintenance", is_between || is_in_maintenance(upgrade));
     json_put_real(root, "waited_s", (double)upgrade->waited_ms / 1000);
     json_put_integer(root, "requests_left", (int64_t)upgrade->left.requests);
     json_put_integer(root, "sockets_left", (int64_t)(upgrade->left.sockets - upgrade->closed));
