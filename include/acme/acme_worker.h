@@ -135,7 +135,6 @@ struct acme_status {
     const char *ca;    /* directory of the CA that issued it, as far as we know; may be "" */
 };
 typedef void acme_status_fn(void *context, const struct acme_status *status);
-void acme_worker_each(struct acme_worker *worker, acme_status_fn *found, void *context);
 /* False when there is no such certificate. */
 MUST_CHECK bool acme_worker_status(struct acme_worker *worker, const char *name,
                                    acme_status_fn *found, void *context);

@@ -41,7 +41,8 @@ const char *budget_reason(const struct budget *budget);
 /* A name could not be validated. */
 void budget_note_failure(struct budget *budget, const char *name, int64_t mono_ms);
 MUST_CHECK int64_t budget_take_account_ms(struct budget *budget, int64_t mono_ms);
-size_t budget_size(const struct budget *budget); /* buckets that are not full */
+/* Buckets that are not full; for tests, which see no other way that refusals take no memory. */
+size_t budget_size(const struct budget *budget);
 
 /* Across restarts. Buckets that have filled up again are left out. */
 struct json *budget_save(struct budget *budget, const struct schedule_now *now);

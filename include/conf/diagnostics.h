@@ -35,8 +35,6 @@ struct diagnostics {
     int trouble;
 };
 
-/* "error", "warning", "note". */
-const char *severity_name(enum severity severity);
 enum severity code_severity(enum code code);
 
 /* Takes ownership of nothing: texts are copied. */

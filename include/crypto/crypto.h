@@ -31,7 +31,6 @@ enum crypto_key_type {
 };
 
 const char *crypto_key_type_name(enum crypto_key_type type);
-MUST_CHECK bool crypto_key_type_parse(struct slice name, enum crypto_key_type *type);
 static inline bool crypto_key_type_is_ec(enum crypto_key_type type)
 {
     return type == CRYPTO_EC_P256 || type == CRYPTO_EC_P384;

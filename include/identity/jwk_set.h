@@ -24,7 +24,6 @@ struct jwk_set {
 /* NULL with the reason for a text that is no set, or one in which no key can be used: an issuer's
  * bad answer must not replace what was good. */
 MUST_CHECK struct jwk_set *jwk_set_parse(struct slice text, struct error_text *why);
-struct jwk_set *jwk_set_ref(struct jwk_set *set);
 void jwk_set_unref(struct jwk_set *set); /* NULL is fine */
 
 /* Where a set is from, and whether someone lacks a key of it. */

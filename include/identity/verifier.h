@@ -50,6 +50,6 @@ MUST_CHECK bool verifier_has_seen(const struct verifier *verifier, uint64_t tena
                                   struct slice stripped);
 void verifier_note_seen(struct verifier *verifier, uint64_t tenant, struct slice stripped);
 
-/* How often a token or certificate was known, and how often it had to be verified. */
-uint64_t verifier_hits(const struct verifier *verifier);
+/* How often a token or certificate had to be verified, since it was not known; for tests, which see
+ * no other way what is remembered. */
 uint64_t verifier_misses(const struct verifier *verifier);

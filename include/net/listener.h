@@ -50,8 +50,5 @@ void listener_start(struct listener *listener, struct main_loop *main_loop, stru
 /* Closes the sockets; removes the socket file if it is still the one that was bound. */
 void listener_close(struct listener *listener);
 
-/* Any thread. */
-uint64_t listener_accepted(const struct listener *listener);
-uint64_t listener_pauses(const struct listener *listener); /* since accepting failed */
 /* When it last began to pause, 0: never. In the thread of its main loop. */
 int64_t listener_paused_mono_ms(const struct listener *listener);

@@ -129,9 +129,7 @@ void spop_write_set_integer(struct writer *writer, enum spop_scope scope, struct
                             int64_t value);
 void spop_write_set_string(struct writer *writer, enum spop_scope scope, struct slice name,
                            struct slice value);
-void spop_write_set_binary(struct writer *writer, enum spop_scope scope, struct slice name,
-                           struct slice value);
-/* The beginning of the two before: the caller then writes `size` bytes. */
+/* The beginning of a string or of binary data: the caller then writes `size` bytes. */
 void spop_write_set_string_head(struct writer *writer, enum spop_scope scope, struct slice name,
                                 size_t size);
 void spop_write_set_binary_head(struct writer *writer, enum spop_scope scope, struct slice name,

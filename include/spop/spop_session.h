@@ -20,17 +20,12 @@
 #include "core/error.h"
 #include "spop/spop_frame.h"
 
-#define SPOP_STATE_TABLE(X)            \
-    X(WAIT_HELLO, "waiting for HELLO") \
-    X(RUNNING, "running")              \
-    X(DRAINING, "draining")            \
-    X(CLOSED, "closed")
-
 enum spop_state {
-#define X(NAME, TEXT) SPOP_##NAME,
-    SPOP_STATE_TABLE(X)
-#undef X
-        SPOP_STATE__MAX,
+    SPOP_WAIT_HELLO,
+    SPOP_RUNNING,
+    SPOP_DRAINING,
+    SPOP_CLOSED,
+    SPOP_STATE__MAX,
 };
 
 /* Status codes of a DISCONNECT frame (doc/SPOE.txt 3.3). */
@@ -98,5 +93,3 @@ void spop_session_ack(struct spop_session *session, uint64_t stream_id, uint64_t
  * it, and the state is CLOSED. Until then NOTIFYs are still answered, since HAProxy sent them
  * before it could know; the caller bounds the wait with a deadline of its own. */
 void spop_session_drain(struct spop_session *session, struct writer *output);
-
-const char *spop_state_name(enum spop_state state);

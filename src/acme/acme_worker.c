@@ -505,12 +505,6 @@ static void tell(const struct certificate *certificate, acme_status_fn *found, v
     free(hosts);
 }
 
-void acme_worker_each(struct acme_worker *worker, acme_status_fn *found, void *context)
-{
-    for (const struct certificate *c = worker->first; c != NULL; c = c->next)
-        tell(c, found, context);
-}
-
 bool acme_worker_status(struct acme_worker *worker, const char *name, acme_status_fn *found,
                         void *context)
 {

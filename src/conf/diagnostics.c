@@ -22,7 +22,7 @@ static const char *const SEVERITY_NAMES[] = {
     [SEVERITY_ERROR] = "error",
 };
 
-const char *severity_name(enum severity severity)
+static const char *severity_name(enum severity severity)
 {
     assert(severity < COUNT_OF(SEVERITY_NAMES));
     return SEVERITY_NAMES[severity];

@@ -28,17 +28,6 @@ const char *crypto_key_type_name(enum crypto_key_type type)
     return KEY_TYPE_NAMES[type];
 }
 
-bool crypto_key_type_parse(struct slice name, enum crypto_key_type *type)
-{
-    for (size_t i = 0; i < CRYPTO_OTHER; i++) {
-        if (slice_equal(name, slice_of(KEY_TYPE_NAMES[i]))) {
-            *type = (enum crypto_key_type)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool crypto_key_classify(const EVP_PKEY *pkey, enum crypto_key_type *type)
 {
     if (pkey == NULL)

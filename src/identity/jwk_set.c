@@ -102,7 +102,7 @@ struct jwk_set *jwk_set_parse(struct slice text, struct error_text *why)
     return NULL;
 }
 
-struct jwk_set *jwk_set_ref(struct jwk_set *set)
+static struct jwk_set *ref_set(struct jwk_set *set)
 {
     if (set != NULL)
         set->references++;
@@ -127,7 +127,7 @@ struct jwk_table *jwk_table_new(const struct jwk_source *sources, size_t count, 
     table->count = count;
     for (size_t i = 0; i < count; i++)
         table->sources[i] = (struct jwk_source){memory_copy_text(slice_of(sources[i].name)),
-                                                jwk_set_ref(sources[i].set)};
+                                                ref_set(sources[i].set)};
     return table;
 }
 

@@ -29,8 +29,6 @@ struct listener {
     struct accepting accepting[LISTEN_SOCKETS_MAX];
     struct loops *loops;
     struct main_timer *pause;
-    _Atomic uint64_t accepted;
-    _Atomic uint64_t pauses;
     int64_t paused_mono_ms;
 };
 
@@ -58,7 +56,6 @@ static void on_pause_over(void *context)
 /* Refusing would be worse than waiting: HAProxy answers a refusal with more connections. */
 static void pause_accepting(struct listener *listener, int fd, int error)
 {
-    atomic_fetch_add_explicit(&listener->pauses, 1, memory_order_relaxed);
     listener->paused_mono_ms = clock_mono_ms();
     set_watches(listener, 0);
     main_timer_once(listener->pause, PAUSE_MS);
@@ -73,7 +70,6 @@ static void on_connect(void *context)
     for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
         int fd = accept4(accepting->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            atomic_fetch_add_explicit(&listener->accepted, 1, memory_order_relaxed);
             loops_add(listener->loops, fd);
             continue;
         }
@@ -108,16 +104,6 @@ void listener_close(struct listener *listener)
     main_timer_free(listener->pause);
     listen_sockets_close(&listener->sockets);
     free(listener);
-}
-
-uint64_t listener_accepted(const struct listener *listener)
-{
-    return atomic_load_explicit(&listener->accepted, memory_order_relaxed);
-}
-
-uint64_t listener_pauses(const struct listener *listener)
-{
-    return atomic_load_explicit(&listener->pauses, memory_order_relaxed);
 }
 
 int64_t listener_paused_mono_ms(const struct listener *listener)

@@ -290,13 +290,6 @@ void spop_write_set_string(struct writer *writer, enum spop_scope scope, struct 
     writer_bytes(writer, value);
 }
 
-void spop_write_set_binary(struct writer *writer, enum spop_scope scope, struct slice name,
-                           struct slice value)
-{
-    spop_write_set_binary_head(writer, scope, name, value.size);
-    writer_bytes(writer, value);
-}
-
 void spop_write_set_ip(struct writer *writer, enum spop_scope scope, struct slice name,
                        struct slice bytes)
 {

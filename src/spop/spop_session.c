@@ -10,18 +10,6 @@ struct turn {
     const char *reason;
 };
 
-const char *spop_state_name(enum spop_state state)
-{
-    switch (state) {
-#define X(NAME, TEXT) \
-    case SPOP_##NAME: return TEXT;
-        SPOP_STATE_TABLE(X)
-#undef X
-    case SPOP_STATE__MAX: break;
-    }
-    return "unknown";
-}
-
 static void session_move(struct spop_session *session, enum spop_state state)
 {
     static const bool MAY_FOLLOW[SPOP_STATE__MAX][SPOP_STATE__MAX] = {

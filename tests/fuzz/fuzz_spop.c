@@ -56,7 +56,10 @@ static void tell_argument(struct writer *actions, struct slice name, const struc
         spop_write_set_ip(actions, SPOP_SCOPE_REQUEST, short_name, value->bytes);
         break;
     case SPOP_STRING: spop_write_set_string(actions, SPOP_SCOPE_RESPONSE, short_name, start); break;
-    case SPOP_BINARY: spop_write_set_binary(actions, SPOP_SCOPE_REQUEST, short_name, start); break;
+    case SPOP_BINARY:
+        spop_write_set_binary_head(actions, SPOP_SCOPE_REQUEST, short_name, start.size);
+        writer_bytes(actions, start);
+        break;
     }
 }
 

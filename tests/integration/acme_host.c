@@ -147,12 +147,12 @@ static void run_command(char **words, size_t count)
     static char revoked[] = "revoked", key_changed[] = "key-changed";
     struct error_text why = {0};
     enum error error = ERROR_OK;
-    if (strcmp(words[0], "status") == 0)
-        acme_worker_each(state.worker, tell_status, NULL);
-    else if (strcmp(words[0], "change-key") == 0)
+    if (strcmp(words[0], "change-key") == 0)
         error = acme_worker_change_key(state.worker, done, key_changed, &why);
     else if (count < 2)
         fail("command", words[0]);
+    else if (strcmp(words[0], "status") == 0)
+        (void)!acme_worker_status(state.worker, words[1], tell_status, NULL);
     else if (strcmp(words[0], "renew") == 0)
         error = acme_worker_renew(state.worker, words[1]);
     else if (strcmp(words[0], "revoke") == 0)
@@ -289,16 +289,22 @@ static struct acme_worker_settings worker_settings(const struct json *settings)
     return worker;
 }
 
+static enum crypto_key_type key_type_of(const char *name)
+{
+    unsigned type = 0;
+    while (strcmp(name, crypto_key_type_name(type)) != 0)
+        if (++type == CRYPTO_OTHER)
+            fail("key", name);
+    return type;
+}
+
 static void want_all(const struct json *certificates)
 {
     for (struct json_member m = {0}; json_next(certificates, &m);) {
-        enum crypto_key_type type = CRYPTO_EC_P256;
         const char *key = text_of(m.value, "key");
         size_t count;
         const char **hosts = texts_of(json_get(m.value, "hosts"), &count);
-        if (key != NULL && !crypto_key_type_parse(slice_of(key), &type))
-            fail("key", key);
-        want(m.key.data, hosts, count, type);
+        want(m.key.data, hosts, count, key != NULL ? key_type_of(key) : CRYPTO_EC_P256);
         free(hosts);
     }
 }

@@ -86,18 +86,6 @@ Test(crypto_key, what_is_not_a_key_is_refused_with_a_reason)
     }
 }
 
-Test(crypto_key, type_names_are_read_back)
-{
-    enum crypto_key_type type;
-    for (int i = 0; i < CRYPTO_OTHER; i++) {
-        const char *name = crypto_key_type_name((enum crypto_key_type)i);
-        cr_expect(crypto_key_type_parse(slice_of(name), &type), "%s", name);
-        cr_expect(eq(int, type, i));
-    }
-    cr_expect_not(crypto_key_type_parse(SLICE("other"), &type));
-    cr_expect_not(crypto_key_type_parse(SLICE("rsa-1024"), &type));
-}
-
 /* r || s as JWS has it, back in DER, must be what OpenSSL takes for the key. */
 static void check_ec_signature(enum crypto_key_type type, const char *digest, int width,
                                const char *algorithm)

@@ -159,7 +159,8 @@ static void write_each_action(struct writer *writer)
     spop_write_set_boolean(writer, SPOP_SCOPE_SESSION, SLICE("no"), false);
     spop_write_set_integer(writer, SPOP_SCOPE_REQUEST, SLICE("n"), -5);
     spop_write_set_string(writer, SPOP_SCOPE_RESPONSE, SLICE("s"), SLICE("abc"));
-    spop_write_set_binary(writer, txn, SLICE("b"), SLICE("\0\xff"));
+    spop_write_set_binary_head(writer, txn, SLICE("b"), 2);
+    writer_bytes(writer, SLICE("\0\xff"));
     spop_write_set_ip(writer, txn, SLICE("v4"), SLICE("\x7f\0\0\1"));
     spop_write_set_ip(writer, txn, SLICE("v6"), SLICE("0123456789abcdef"));
 }

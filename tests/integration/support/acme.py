@@ -356,7 +356,7 @@ class AcmeHost:
                 raise RuntimeError(f"acme_host ended, no {event} {members}\n{self.log()}")
 
     def status(self, name):
-        self.say("status")
+        self.say("status", name)
         return self.wait("status", name=name)
 
     def wait_status(self, name, condition, what, timeout_s=30):
