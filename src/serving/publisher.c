@@ -432,11 +432,40 @@ static void await_trouble(struct publisher *publisher, const struct sources_coun
     publisher->again_is_due |= counts->has_trouble;
 }
 
-/* Publishes what was read, if it makes a difference, and tells. */
-static void conclude(struct publisher *publisher, struct reading *reading, int64_t start_us,
-                     struct diagnostics *diagnostics)
+/* A reading under way. */
+struct turn {
+    struct reading reading;
+    struct diagnostics diagnostics;
+    int64_t start_us;
+};
+
+static const struct origin WATCH = {.by = "watch"};
+
+static struct turn turn_begin(const struct origin *origin)
 {
-    const char *by = reading->origin->by;
+    return (struct turn){.reading.origin = origin, .start_us = clock_mono_us()};
+}
+
+static void log_reload(const struct publisher *publisher, const struct turn *turn,
+                       const struct sources_counts *counts)
+{
+    const struct snapshot *present = publisher->snapshots;
+    char hash[17];
+    snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)present->content_hash);
+    log_event(LOG_INFO, "reload", LOG_TEXT("by", turn->reading.origin->by),
+              LOG_NUMBER("generation", publisher->generation), LOG_TEXT("hash", hash),
+              LOG_NUMBER("tenants", route_table_tenant_count(present->table) -
+                                        instances_count(publisher->instances)),
+              LOG_NUMBER("changed", counts->changed), LOG_NUMBER("kept", counts->kept),
+              LOG_NUMBER("refused", counts->refused), LOG_NUMBER("parked", counts->parked),
+              LOG_NUMBER("took_ms", (clock_mono_us() - turn->start_us) / 1000));
+}
+
+/* Publishes what was read, if it makes a difference, and tells. */
+static void turn_end(struct publisher *publisher, struct turn *turn)
+{
+    struct diagnostics *diagnostics = &turn->diagnostics;
+    bool is_watch = strcmp(turn->reading.origin->by, WATCH.by) == 0;
     if (sources_want_global(publisher->sources))
         reread_global(publisher, diagnostics);
     struct sources_counts counts = sources_take_counts(publisher->sources);
@@ -452,47 +481,33 @@ static void conclude(struct publisher *publisher, struct reading *reading, int64
     }
     if (counts.changed >= TRIM_FROM)
         memory_trim();
-    char hash[17];
-    snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)publisher->snapshots->content_hash);
     report_diagnostics(diagnostics, "tenant_broken");
     if (counts.wants_arguments)
         report_haproxy_differs();
-    if (has_news || diagnostics->count > 0 || strcmp(by, "watch") != 0)
-        log_event(LOG_INFO, "reload", LOG_TEXT("by", by),
-                  LOG_NUMBER("generation", publisher->generation), LOG_TEXT("hash", hash),
-                  LOG_NUMBER("tenants", route_table_tenant_count(publisher->snapshots->table) -
-                                            instances_count(publisher->instances)),
-                  LOG_NUMBER("changed", counts.changed), LOG_NUMBER("kept", counts.kept),
-                  LOG_NUMBER("refused", counts.refused), LOG_NUMBER("parked", counts.parked),
-                  LOG_NUMBER("took_ms", (clock_mono_us() - start_us) / 1000));
+    if (has_news || diagnostics->count > 0 || !is_watch)
+        log_reload(publisher, turn, &counts);
     diagnostics_fini(diagnostics);
-    reading->published = has_news;
-    tell_reading(publisher, reading);
+    turn->reading.published = has_news;
+    tell_reading(publisher, &turn->reading);
 }
-
-static const struct origin WATCH = {.by = "watch"};
 
 void publisher_reload(struct publisher *publisher, const struct origin *origin)
 {
-    struct reading reading = {.origin = origin};
-    struct diagnostics diagnostics = {0};
+    struct turn turn = turn_begin(origin);
     struct error_text why;
-    int64_t start_us = clock_mono_us();
-    reread_global(publisher, &diagnostics);
-    sources_read_all(publisher->sources, &diagnostics);
+    reread_global(publisher, &turn.diagnostics);
+    sources_read_all(publisher->sources, &turn.diagnostics);
     if (resolver_restart(publisher->resolver, &why) != ERROR_OK)
         log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
-    conclude(publisher, &reading, start_us, &diagnostics);
+    turn_end(publisher, &turn);
     memory_trim();
 }
 
 void publisher_global_changed(struct publisher *publisher)
 {
-    struct reading reading = {.origin = &WATCH};
-    struct diagnostics diagnostics = {0};
-    int64_t start_us = clock_mono_us();
-    reread_global(publisher, &diagnostics);
-    conclude(publisher, &reading, start_us, &diagnostics);
+    struct turn turn = turn_begin(&WATCH);
+    reread_global(publisher, &turn.diagnostics);
+    turn_end(publisher, &turn);
 }
 
 void publisher_files_changed(struct publisher *publisher, char *const *paths, size_t count)
@@ -503,35 +518,33 @@ void publisher_files_changed(struct publisher *publisher, char *const *paths, si
 void publisher_files_written(struct publisher *publisher, char *const *paths, size_t count,
                              const struct origin *origin)
 {
-    struct reading reading = {.origin = origin, .paths = paths, .path_count = count};
-    struct diagnostics diagnostics = {0};
-    int64_t start_us = clock_mono_us();
+    struct turn turn = turn_begin(origin);
+    turn.reading.paths = paths;
+    turn.reading.path_count = count;
     for (size_t i = 0; i < count; i++)
-        sources_read_file(publisher->sources, paths[i], &diagnostics);
-    conclude(publisher, &reading, start_us, &diagnostics);
+        sources_read_file(publisher->sources, paths[i], &turn.diagnostics);
+    turn_end(publisher, &turn);
 }
 
 void publisher_named_changed(struct publisher *publisher, char *const *paths, size_t count)
 {
-    struct reading reading = {.origin = &WATCH, .paths = paths, .path_count = count};
-    struct diagnostics diagnostics = {0};
-    int64_t start_us = clock_mono_us();
+    struct turn turn = turn_begin(&WATCH);
+    turn.reading.paths = paths;
+    turn.reading.path_count = count;
     bool is_global = false;
     for (size_t i = 0; i < count; i++)
-        is_global |= sources_read_named(publisher->sources, paths[i], &diagnostics);
+        is_global |= sources_read_named(publisher->sources, paths[i], &turn.diagnostics);
     if (is_global)
-        reread_global(publisher, &diagnostics);
-    conclude(publisher, &reading, start_us, &diagnostics);
+        reread_global(publisher, &turn.diagnostics);
+    turn_end(publisher, &turn);
 }
 
 void publisher_folder_changed(struct publisher *publisher)
 {
-    struct reading reading = {.origin = &WATCH};
-    struct diagnostics diagnostics = {0};
-    int64_t start_us = clock_mono_us();
-    if (sources_scan(publisher->sources, &diagnostics))
+    struct turn turn = turn_begin(&WATCH);
+    if (sources_scan(publisher->sources, &turn.diagnostics))
         main_timer_once(publisher->scan_timer, SOURCES_PATIENCE_MS);
-    conclude(publisher, &reading, start_us, &diagnostics);
+    turn_end(publisher, &turn);
 }
 
 size_t publisher_revive(struct publisher *publisher, const char *path, struct slice text)
@@ -560,12 +573,10 @@ struct json *publisher_contests(struct publisher *publisher)
 static void on_again(void *context)
 {
     struct publisher *publisher = context;
-    struct reading reading = {.origin = &WATCH};
-    struct diagnostics diagnostics = {0};
-    int64_t start_us = clock_mono_us();
+    struct turn turn = turn_begin(&WATCH);
     publisher->again_is_due = false;
-    sources_read_again(publisher->sources, &diagnostics);
-    conclude(publisher, &reading, start_us, &diagnostics);
+    sources_read_again(publisher->sources, &turn.diagnostics);
+    turn_end(publisher, &turn);
 }
 
 static void on_scan(void *context)
@@ -601,7 +612,6 @@ struct publisher *publisher_new(struct main_loop *main_loop,
                                 const struct publisher_options *options,
                                 struct diagnostics *diagnostics)
 {
-
     struct publisher *publisher = memory_new(sizeof(*publisher));
     publisher->options = *options;
     crypto_random(&publisher->id, sizeof(publisher->id));
