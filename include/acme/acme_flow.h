@@ -167,7 +167,7 @@ struct acme_flow {
     unsigned pages, reads;
     char finalize_url[ACME_URL_SIZE];
     char certificate_url[ACME_URL_SIZE];
-    char alternates[ACME_LINKS_MAX][ACME_URL_SIZE];
+    char alternates[HTTP_LINKS_MAX][ACME_URL_SIZE];
     size_t alternate_count;
 };
 
@@ -188,7 +188,7 @@ void acme_flow_fini(struct acme_flow *flow);
 
 /* What is to be done now; `request` is filled for ACME_SEND and valid until the next call. */
 MUST_CHECK enum acme_action acme_flow_next(struct acme_flow *flow, struct acme_request *request);
-void acme_flow_hear(struct acme_flow *flow, const struct acme_answer *answer);
+void acme_flow_hear(struct acme_flow *flow, const struct http_response *answer);
 void acme_flow_resume(struct acme_flow *flow);
 /* Fails the flow with a problem of our own. */
 void acme_flow_end(struct acme_flow *flow, const struct acme_problem *problem);

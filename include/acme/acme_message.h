@@ -2,14 +2,13 @@
  * which signs and sends. */
 #pragma once
 
-#include "core/bytes.h"
+#include "http/http_response.h"
 
 struct crypto_key;
 
 enum {
-    ACME_URL_SIZE = 512, /* with the NUL; longer ones are refused */
+    ACME_URL_SIZE = HTTP_URL_SIZE, /* with the NUL; longer ones are refused */
     ACME_NAME_SIZE = 254,
-    ACME_LINKS_MAX = 8,
 };
 
 struct acme_request {
@@ -19,20 +18,6 @@ struct acme_request {
     /* Who signs. NULL makes it a GET. */
     const struct crypto_key *key;
     const char *kid; /* NULL: the key is shown instead of the account's URL */
-};
-
-/* Views into what the HTTP client received, for the time of one call. */
-struct acme_answer {
-    int status;          /* 0: none came */
-    const char *failure; /* with status 0: why */
-    struct slice body;
-    struct slice location;
-    struct slice retry_after;
-    struct slice date;
-    struct slice nonce;                 /* Replay-Nonce, for the worker's pool */
-    struct slice links[ACME_LINKS_MAX]; /* one each, whatever the headers */
-    size_t link_count;
-    int64_t received_s; /* wall clock */
 };
 
 struct json;

@@ -42,7 +42,7 @@ enum {
 };
 
 /* The problem of an answer that is not a success: a problem document, or whatever else came. */
-void acme_problem_read(const struct acme_answer *answer, struct acme_problem *problem);
+void acme_problem_read(const struct http_response *answer, struct acme_problem *problem);
 /* The problem that a JSON value describes, such as the "error" of a challenge or an order. */
 void acme_problem_from_json(const struct json *document, struct acme_problem *problem);
 /* A problem of our own making. */
@@ -50,7 +50,7 @@ void acme_problem_set(struct acme_problem *problem, enum acme_class class, const
     PRINTF_LIKE(3, 4);
 /* Retry-After in either form, -1 when absent or malformed. A date is taken relative to the CA's own
  * Date, so that a wrong clock here does no harm. */
-int32_t acme_retry_after(const struct acme_answer *answer);
+int32_t acme_retry_after(const struct http_response *answer);
 /* Every (name, problem) of the "subproblems" of a problem document. */
 typedef void acme_subproblem_fn(void *context, struct slice name,
                                 const struct acme_problem *problem);

@@ -20,7 +20,7 @@ struct acme_ca_settings {
     const char *external_secret;
     const char *profile;         /* NULL: the CA's default */
     const char *preferred_chain; /* NULL: the CA's default */
-    int64_t timeout_ms;          /* of a request; 0: see acme/http_client.h */
+    int64_t timeout_ms;          /* of a request; 0: see http/http_client.h */
     /* Whether to stay below Let's Encrypt's limits (acme/budget.h). Other CAs have others or none,
      * and are believed when they say "429". */
     enum { ACME_LIMITS_BY_CA, ACME_LIMITS_ON, ACME_LIMITS_OFF } limits;

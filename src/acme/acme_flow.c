@@ -123,7 +123,7 @@ static void try_with_another_nonce(struct acme_flow *flow, const struct acme_pro
     }
 }
 
-void acme_flow_doubt(struct acme_flow *flow, const struct acme_answer *answer, const char *what)
+void acme_flow_doubt(struct acme_flow *flow, const struct http_response *answer, const char *what)
 {
     struct acme_problem problem;
     acme_problem_set(&problem, ACME_CLASS_BAD_ANSWER, "%s: %s", acme_state_name(flow->state), what);
@@ -131,12 +131,12 @@ void acme_flow_doubt(struct acme_flow *flow, const struct acme_answer *answer, c
     try_again(flow, &problem);
 }
 
-struct json *acme_answer_json(const struct acme_answer *answer)
+struct json *acme_answer_json(const struct http_response *answer)
 {
     return json_parse(answer->body, ACME_ANSWER_MAX_BYTES, NULL, NULL);
 }
 
-bool acme_answer_link(const struct acme_answer *answer, size_t index, const char *relation,
+bool acme_answer_link(const struct http_response *answer, size_t index, const char *relation,
                       char url[static ACME_URL_SIZE])
 {
     char quoted[32];
@@ -175,7 +175,7 @@ static void directory_ask(struct acme_flow *flow, struct acme_request *request)
     request->url = flow->url;
 }
 
-static void directory_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void directory_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct error_text why = {0};
     if (acme_directory_parse(answer->body, flow->directory_result, &why) != ERROR_OK)
@@ -241,7 +241,7 @@ static bool contacts_differ(const struct acme_flow *flow, const struct json *acc
     return false;
 }
 
-static void account_new_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void account_new_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct slice status = {0};
     struct json *account = acme_answer_json(answer);
@@ -283,7 +283,7 @@ static void account_update_ask(struct acme_flow *flow, struct acme_request *requ
     acme_flow_payload(flow, payload, request);
 }
 
-static void finish_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void finish_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     (void)answer;
     acme_flow_move(flow, ACME_STATE_DONE);
@@ -314,7 +314,7 @@ static void key_check_ask(struct acme_flow *flow, struct acme_request *request)
     acme_flow_payload(flow, payload, request);
 }
 
-static void key_check_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void key_check_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     if (slice_equal(answer->location, slice_of(flow->identity.url))) {
         acme_flow_move(flow, ACME_STATE_DONE);
@@ -364,7 +364,7 @@ static void renewal_info_ask(struct acme_flow *flow, struct acme_request *reques
     request->url = flow->url;
 }
 
-static void renewal_info_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void renewal_info_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct error_text why = {0};
     flow->retry_after_s = acme_retry_after(answer);
@@ -509,7 +509,7 @@ static void hear_problem(struct acme_flow *flow, const struct acme_problem *prob
     }
 }
 
-void acme_flow_hear(struct acme_flow *flow, const struct acme_answer *answer)
+void acme_flow_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     const struct acme_state_row *row = row_of(flow->state);
     assert(row->hear != NULL && flow->wait_ms == 0);

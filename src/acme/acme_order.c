@@ -89,7 +89,7 @@ static bool mentions(const char *text, const char *name)
     return false;
 }
 
-void acme_order_note_names(struct acme_flow *flow, const struct acme_answer *answer,
+void acme_order_note_names(struct acme_flow *flow, const struct http_response *answer,
                            const struct acme_problem *problem)
 {
     struct json *document = acme_answer_json(answer);
@@ -178,7 +178,7 @@ static void account_check_ask(struct acme_flow *flow, struct acme_request *reque
     acme_flow_payload(flow, payload, request);
 }
 
-static void account_check_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void account_check_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct acme_problem problem = flow->problem;
     if (!slice_equal(answer->location, slice_of(flow->order.account.url)))
@@ -196,7 +196,7 @@ static void account_check_refused(struct acme_flow *flow, const struct acme_prob
 
 /* -- The order's status -- */
 
-static void poll_later(struct acme_flow *flow, const struct acme_answer *answer)
+static void poll_later(struct acme_flow *flow, const struct http_response *answer)
 {
     int32_t retry_after_s = acme_retry_after(answer);
     int64_t wait_ms = POLL_LAST_MS;
@@ -239,7 +239,7 @@ static bool load_authorizations(struct acme_flow *flow, const struct json *urls)
     return true;
 }
 
-static void follow_pending(struct acme_flow *flow, const struct acme_answer *answer,
+static void follow_pending(struct acme_flow *flow, const struct http_response *answer,
                            const struct json *order)
 {
     if (flow->authorizations == NULL &&
@@ -291,7 +291,7 @@ static void order_anew(struct acme_flow *flow)
     acme_flow_move(flow, ACME_STATE_ORDER_NEW);
 }
 
-void acme_follow_order(struct acme_flow *flow, const struct acme_answer *answer)
+void acme_follow_order(struct acme_flow *flow, const struct http_response *answer)
 {
     struct json *order = acme_answer_json(answer);
     const struct json *status = json_get(order, "status");
@@ -319,7 +319,7 @@ void acme_follow_order(struct acme_flow *flow, const struct acme_answer *answer)
     json_free(order);
 }
 
-static void order_new_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void order_new_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     if (!acme_url_is_good(answer->location)) {
         acme_flow_fail_text(flow, ACME_CLASS_BAD_ANSWER, "the new order has no Location");
@@ -493,7 +493,7 @@ static bool seek_pending(struct acme_flow *flow)
     return flow->index < flow->authorization_count;
 }
 
-static void authorization_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void authorization_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct json *authorization = acme_answer_json(answer);
     bool taken = take_authorization(flow, authorization);
@@ -531,7 +531,7 @@ static void challenge_posted(struct acme_flow *flow)
     acme_flow_move(flow, doubtful ? ACME_STATE_AUTOPSY : ACME_STATE_ORDER_POLL);
 }
 
-static void challenge_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void challenge_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct json *challenge = acme_answer_json(answer);
     flow->challenge_unseen |= is_unseen(challenge);
@@ -566,7 +566,7 @@ static void autopsy_done(struct acme_flow *flow)
         acme_flow_move(flow, ACME_STATE_ORDER_POLL);
 }
 
-static void autopsy_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void autopsy_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct json *authorization = acme_answer_json(answer);
     bool taken = take_authorization(flow, authorization);
@@ -597,7 +597,7 @@ static void finalize_ask(struct acme_flow *flow, struct acme_request *request)
     acme_flow_payload(flow, payload, request);
 }
 
-static void finalize_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void finalize_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     flow->finalizes++;
     flow->failure_count = 0;
@@ -623,7 +623,7 @@ static void download_ask(struct acme_flow *flow, struct acme_request *request)
     ask(flow, flow->certificate_url, request);
 }
 
-static bool is_usable(const struct acme_flow *flow, const struct acme_answer *answer,
+static bool is_usable(const struct acme_flow *flow, const struct http_response *answer,
                       const struct crypto_certificate *leaf, struct error_text *why)
 {
     int64_t now_s;
@@ -647,7 +647,7 @@ static bool is_usable(const struct acme_flow *flow, const struct acme_answer *an
 }
 
 /* Takes a chain that is good in every way; the one before stays otherwise. */
-static bool take_chain(struct acme_flow *flow, const struct acme_answer *answer,
+static bool take_chain(struct acme_flow *flow, const struct http_response *answer,
                        const char *wanted_root, struct error_text *why)
 {
     struct bytes chain = {0};
@@ -667,14 +667,14 @@ static bool take_chain(struct acme_flow *flow, const struct acme_answer *answer,
     return true;
 }
 
-static void take_alternates(struct acme_flow *flow, const struct acme_answer *answer)
+static void take_alternates(struct acme_flow *flow, const struct http_response *answer)
 {
     for (size_t i = 0; i < answer->link_count; i++)
         flow->alternate_count +=
             acme_answer_link(answer, i, "alternate", flow->alternates[flow->alternate_count]);
 }
 
-static void download_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void download_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     const char *wanted = flow->order.preferred_chain;
     struct error_text why = {0};
@@ -699,7 +699,7 @@ static void next_alternate(struct acme_flow *flow, bool found)
     acme_flow_move(flow, !found && more ? ACME_STATE_ALTERNATE : ACME_STATE_DONE);
 }
 
-static void alternate_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void alternate_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     next_alternate(flow, take_chain(flow, answer, flow->order.preferred_chain, NULL));
 }

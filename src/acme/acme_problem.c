@@ -76,7 +76,7 @@ static void copy_words(struct slice text, char *copy, size_t size)
     copy[used] = '\0';
 }
 
-int32_t acme_retry_after(const struct acme_answer *answer)
+int32_t acme_retry_after(const struct http_response *answer)
 {
     struct slice text = slice_trim(answer->retry_after);
     int64_t seconds = 0, at, now;
@@ -171,7 +171,7 @@ void acme_problem_from_json(const struct json *document, struct acme_problem *pr
 
 /* An answer that is no problem document. A refusal of this kind is not the CA's word: a proxy in
  * front of a CA that is being started says 404. */
-static void read_words(const struct acme_answer *answer, struct acme_problem *problem)
+static void read_words(const struct http_response *answer, struct acme_problem *problem)
 {
     char start[120];
     enum acme_class class = class_of_status(answer->status);
@@ -193,7 +193,7 @@ static bool is_problem(const struct json *document)
            json_type_of(json_get(document, "detail")) == JSON_TYPE_TEXT;
 }
 
-void acme_problem_read(const struct acme_answer *answer, struct acme_problem *problem)
+void acme_problem_read(const struct http_response *answer, struct acme_problem *problem)
 {
     struct json *document = json_parse(answer->body, ACME_ANSWER_MAX_BYTES, NULL, NULL);
     if (answer->status == 0) {

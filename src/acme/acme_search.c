@@ -42,7 +42,7 @@ static void account_ask(struct acme_flow *flow, struct acme_request *request)
     ask(flow, flow->order.account.url, request);
 }
 
-static void account_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void account_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct json *account = acme_answer_json(answer);
     if (acme_url_copy(json_get(account, "orders"), flow->page_url))
@@ -81,7 +81,7 @@ static void read_newest(struct acme_flow *flow)
     acme_flow_move(flow, ACME_STATE_ORDER_FIND);
 }
 
-static bool has_next(struct acme_flow *flow, const struct acme_answer *answer)
+static bool has_next(struct acme_flow *flow, const struct http_response *answer)
 {
     for (size_t i = 0; i < answer->link_count; i++)
         if (acme_answer_link(answer, i, "next", flow->page_url))
@@ -89,7 +89,7 @@ static bool has_next(struct acme_flow *flow, const struct acme_answer *answer)
     return false;
 }
 
-static void list_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void list_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct json *page = acme_answer_json(answer);
     take_urls(flow, json_get(page, "orders"));
@@ -132,7 +132,7 @@ static bool is_ours(const struct acme_flow *flow, const struct json *order)
     return true;
 }
 
-static void find_hear(struct acme_flow *flow, const struct acme_answer *answer)
+static void find_hear(struct acme_flow *flow, const struct http_response *answer)
 {
     struct json *order = acme_answer_json(answer);
     if (is_ours(flow, order)) {

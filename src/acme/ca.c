@@ -421,7 +421,7 @@ static void put_nonce(struct ca *ca, struct slice nonce)
 }
 
 /* A clock that is wrong renews too late, or much too soon. */
-static void compare_clocks(struct ca *ca, const struct acme_answer *answer)
+static void compare_clocks(struct ca *ca, const struct http_response *answer)
 {
     int64_t theirs_s, now_mono_ms = clock_mono_ms();
     bool noted_lately =
@@ -441,7 +441,7 @@ size_t acme_counts_index(int status)
     return is_known ? (size_t)(1 + status - ACME_STATUS_MIN) : 0;
 }
 
-void ca_note_answer(struct ca *ca, const struct acme_answer *answer)
+void ca_note_answer(struct ca *ca, const struct http_response *answer)
 {
     ca->counts.answers[acme_counts_index(answer->status)]++;
     put_nonce(ca, answer->nonce);
@@ -463,7 +463,8 @@ enum error ca_init(struct ca *ca, struct main_loop *loop, struct store *store,
                    struct error_text *why)
 {
     const struct http_client_settings http = {.ca_file = settings->ca_file,
-                                              .timeout_ms = settings->timeout_ms};
+                                              .timeout_ms = settings->timeout_ms,
+                                              .post_type = "application/jose+json"};
     *ca = (struct ca){.settings = settings,
                       .loop = loop,
                       .store = store,

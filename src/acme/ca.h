@@ -3,7 +3,7 @@
 
 #include "acme/acme_worker.h"
 #include "acme/budget.h"
-#include "acme/http_client.h"
+#include "http/http_client.h"
 
 enum { CA_NONCES_MAX = 64, CA_NONCE_SIZE = 128 };
 
@@ -74,7 +74,7 @@ struct acme_identity ca_identity(const struct ca *ca);
 MUST_CHECK enum error ca_change_key(struct ca *ca, acme_done_fn *on_done, void *context,
                                     struct error_text *why);
 /* Takes note of what comes with every answer: nonce and date. */
-void ca_note_answer(struct ca *ca, const struct acme_answer *answer);
+void ca_note_answer(struct ca *ca, const struct http_response *answer);
 /* To be called after the budget has changed. */
 void ca_budget_changed(struct ca *ca);
 

@@ -66,7 +66,7 @@ static void progress(struct runner *runner)
         runner->hooks.on_progress(runner->context);
 }
 
-static void on_answer(void *context, const struct acme_answer *answer)
+static void on_answer(void *context, const struct http_response *answer)
 {
     struct runner *runner = context;
     runner->exchange = NULL;
@@ -78,26 +78,26 @@ static void on_answer(void *context, const struct acme_answer *answer)
 
 /* The answer to a request for a nonce alone. Where none comes the flow hears of it as of its own
  * request, and so waits and gives up as it would. */
-static void on_nonce(void *context, const struct acme_answer *answer)
+static void on_nonce(void *context, const struct http_response *answer)
 {
     struct runner *runner = context;
     bool is_there = answer->status >= 200 && answer->status < 300 && answer->nonce.size > 0;
-    struct acme_answer told = *answer;
+    struct http_response told = *answer;
     runner->exchange = NULL;
     ca_note_answer(runner->ca, answer);
     if (!is_there && answer->status >= 200 && answer->status < 300)
-        told = (struct acme_answer){.failure = "the CA gives no nonce"};
+        told = (struct http_response){.failure = "the CA gives no nonce"};
     if (!is_there)
         acme_flow_hear(&runner->flow, &told);
     take_step(runner);
 }
 
-static void send_request(struct runner *runner, const struct http_request *request,
-                         http_answer_fn *on_end)
+static void send_request(struct runner *runner, const struct http_client_request *request,
+                         http_response_fn *on_end)
 {
     runner->exchange = http_client_send(runner->ca->client, request, on_end, runner);
     if (runner->exchange == NULL) {
-        const struct acme_answer none = {.failure = "the request cannot be sent"};
+        const struct http_response none = {.failure = "the request cannot be sent"};
         acme_flow_hear(&runner->flow, &none);
         runner_start(runner);
     }
@@ -109,15 +109,15 @@ static void send_signed(struct runner *runner, const struct acme_request *reques
     struct bytes body = {0};
     struct error_text why = {0};
     if (!ca_take_nonce(runner->ca, nonce)) {
-        const struct http_request ask = {.method = HTTP_HEAD,
-                                         .url = runner->ca->directory.new_nonce};
+        const struct http_client_request ask = {.method = HTTP_HEAD,
+                                                .url = runner->ca->directory.new_nonce};
         send_request(runner, &ask, on_nonce);
         return;
     }
     const struct jws_header header = {
         .key = request->key, .kid = request->kid, .url = request->url, .nonce = nonce};
     if (jws_sign(&header, request->payload, &body, &why) == ERROR_OK) {
-        const struct http_request post = {
+        const struct http_client_request post = {
             .method = HTTP_POST, .url = request->url, .body = bytes_slice(&body)};
         send_request(runner, &post, on_answer);
     } else {
@@ -142,7 +142,8 @@ static void take_step(struct runner *runner)
         if (request.key != NULL)
             send_signed(runner, &request);
         else
-            send_request(runner, &(struct http_request){.method = HTTP_GET, .url = request.url},
+            send_request(runner,
+                         &(struct http_client_request){.method = HTTP_GET, .url = request.url},
                          on_answer);
         break;
     case ACME_WAIT: main_timer_once(runner->timer, runner->flow.wait_ms); break;

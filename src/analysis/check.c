@@ -1,13 +1,13 @@
 /* `owui-spoa check`: everything that is wrong with the configuration, at once. */
 #include "check.h"
 
-#include "acme/http_client.h"
 #include "agent/answer.h"
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/view.h"
 #include "conf/whole.h"
 #include "core/memory.h"
+#include "http/http_client.h"
 #include "stripped.h"
 
 #include <stdio.h>

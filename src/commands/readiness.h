@@ -4,7 +4,7 @@
  * For commands: asking runs `loop` until all have answered, or somebody stops it. */
 #pragma once
 
-#include "acme/http_client.h"
+#include "http/http_client.h"
 #include "json/json.h"
 
 struct readiness;

@@ -7,11 +7,11 @@
  */
 #pragma once
 
-#include "acme/http_client.h"
 #include "conf/whole.h"
 #include "dns/dns_client.h"
 #include "doctor/haproxy_fault.h"
 #include "hap/runtime.h"
+#include "http/http_client.h"
 #include "json/json.h"
 
 #define DOCTOR_CHECK_TABLE(X)                                                            \

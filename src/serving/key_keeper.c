@@ -1,7 +1,6 @@
 /* The keys of those who issue tokens: see key_keeper.h. */
 #include "serving/key_keeper.h"
 
-#include "acme/http_client.h"
 #include "core/clock.h"
 #include "core/file.h"
 #include "core/file_stamp.h"
@@ -9,6 +8,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
+#include "http/http_client.h"
 #include "key_schedule.h"
 
 #include <stdlib.h>
@@ -182,7 +182,7 @@ static void look_at_file(struct source *source)
 
 /* -- URLs ------------------------------------------------------------------------------------- */
 
-static void on_fetched(void *context, const struct acme_answer *answer)
+static void on_fetched(void *context, const struct http_response *answer)
 {
     struct source *source = context;
     struct key_keeper *keeper = source->keeper;
@@ -225,7 +225,7 @@ static bool has_client(struct key_keeper *keeper)
 
 static void fetch(struct key_keeper *keeper, struct source *source)
 {
-    const struct http_request request = {.method = HTTP_GET, .url = source->name};
+    const struct http_client_request request = {.method = HTTP_GET, .url = source->name};
     key_schedule_asked(&source->schedule, clock_mono_ms(), keeper->settings.refresh_ms);
     if (source->exchange != NULL)
         return;

@@ -1,6 +1,5 @@
 /* Whether it works: see setup.h. The daemon tells about certificates; the rest is tried as a
  * browser would, through HAProxy's binds on this machine, so that DNS has no say in it. */
-#include "acme/http_client.h"
 #include "admin/admin_client.h"
 #include "cli/ask.h"
 #include "cli/terminal.h"
@@ -8,6 +7,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
+#include "http/http_client.h"
 #include "setup.h"
 #include "sidecar/loopback.h"
 

@@ -2,12 +2,12 @@
  */
 #pragma once
 
-#include "acme/http_client.h"
 #include "admin/admin_server.h"
 #include "ca_settings.h"
 #include "certificate_list.h"
 #include "examination.h"
 #include "handshake.h"
+#include "http/http_client.h"
 #include "leaving.h"
 #include "net/listen_socket.h"
 #include "publication.h"

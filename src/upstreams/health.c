@@ -5,10 +5,10 @@
  * start, a second timer raises its share. */
 #include "upstreams/health.h"
 
-#include "acme/http_client.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "http/http_client.h"
 #include "route/check.h"
 #include "route/replica.h"
 

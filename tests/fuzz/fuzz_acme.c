@@ -42,12 +42,12 @@ static void prepare(void)
     FUZZ_REQUIRE(acme_directory_parse(slice_of(DIRECTORY), &directory, NULL) == ERROR_OK);
 }
 
-static struct acme_answer next_answer(struct slice *rest)
+static struct http_response next_answer(struct slice *rest)
 {
     struct slice record = input_take(rest, SLICE("\n%%\n"));
     struct slice line = input_take(&record, SLICE("\n"));
     struct slice status = input_take(&line, SLICE("|"));
-    struct acme_answer answer = {.received_s = NOW_S, .link_count = 1};
+    struct http_response answer = {.received_s = NOW_S, .link_count = 1};
     for (size_t i = 0; i < size_min(status.size, 3); i++)
         if (status.data[i] >= '0' && status.data[i] <= '9')
             answer.status = answer.status * 10 + (status.data[i] - '0');
@@ -236,7 +236,7 @@ static bool take_step(struct acme_flow *flow, struct slice *input)
         return false;
     if (action == ACME_SEND) {
         check_request(&request);
-        const struct acme_answer answer = next_answer(input);
+        const struct http_response answer = next_answer(input);
         acme_flow_hear(flow, &answer);
         return true;
     }
@@ -266,7 +266,7 @@ static void check_texts(struct slice text)
     struct acme_directory parsed;
     struct acme_renewal_info info;
     struct acme_problem problem;
-    const struct acme_answer answer = {.status = 400, .body = text, .retry_after = text};
+    const struct http_response answer = {.status = 400, .body = text, .retry_after = text};
     int64_t seconds;
     if (acme_directory_parse(text, &parsed, NULL) == ERROR_OK)
         FUZZ_REQUIRE(acme_url_is_good(slice_of(parsed.new_order)));

@@ -4,8 +4,8 @@
  * a WebSocket; 2, with an origin and a token. Whatever comes, the request ends, once, and headers
  * that are told are those of lines.
  */
-#include "acme/http_client.h"
 #include "fuzz/fuzz.h"
+#include "http/http_client.h"
 
 #include <netinet/in.h>
 #include <stdio.h>

@@ -72,7 +72,7 @@ fuzz_target(state USES serving INSIDE acme)
 fuzz_target(http USES http)
 fuzz_target(admin USES admin)
 fuzz_target(dns USES sidecar)
-fuzz_target(client USES acme)
+fuzz_target(client USES http)
 
 # The whole agent behind a socket, for AFL++; tests/fuzz/agent builds it with afl-clang-fast.
 if(AFL)

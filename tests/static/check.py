@@ -33,8 +33,8 @@ RANKS = [
     {"conf"},
     {"agent"},
     {"net"},
-    {"acme", "dns", "http"},
-    {"admin"},
+    {"dns", "http"},
+    {"acme", "admin"},
     {"sidecar"},
     {"sources", "cli", "upstreams"},
     {"serving"},
@@ -48,7 +48,7 @@ RANK = {layer: rank for rank, layers in enumerate(RANKS) for layer in layers}
 # of our own structures, or that has a layer to itself, may name the layers that may see it instead.
 LIBRARIES = {
     "ev.h": {"net"},
-    "curl": {"acme"},
+    "curl": {"http"},
     "openssl": {"crypto"},
 }
 # The C library and the kernel: not third-party.

@@ -1,6 +1,5 @@
 unit_test(acme_jws LAYER acme)
 unit_test(acme_ca LAYER acme)
-unit_test(acme_http_client LAYER acme)
 unit_test(acme_problem LAYER acme)
 unit_test(acme_flow LAYER acme)
 unit_test(acme_schedule LAYER acme)

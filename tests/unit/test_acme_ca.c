@@ -69,7 +69,7 @@ static void end(struct test *test)
 
 static void hear_nonce(struct ca *ca, const char *nonce)
 {
-    ca_note_answer(ca, &(struct acme_answer){.status = 200, .nonce = slice_of(nonce)});
+    ca_note_answer(ca, &(struct http_response){.status = 200, .nonce = slice_of(nonce)});
 }
 
 static void expect_nonce(struct ca *ca, const char *wanted)
@@ -128,7 +128,7 @@ Test(acme_ca, answers_are_counted_by_status)
     } CASES[] = {{0, 0}, {99, 0}, {100, 1}, {200, 101}, {599, 500}, {600, 0}, {999, 0}};
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         struct ca ca = {0};
-        ca_note_answer(&ca, &(struct acme_answer){.status = CASES[i].status});
+        ca_note_answer(&ca, &(struct http_response){.status = CASES[i].status});
         cr_expect(eq(u32, ca.counts.answers[CASES[i].index], 1), "%d", CASES[i].status);
     }
 }
@@ -137,7 +137,7 @@ Test(acme_ca, answers_are_counted_by_status)
 Test(acme_ca, a_clock_that_is_wrong_is_told_once)
 {
     struct ca ca = {.settings = &(struct acme_ca_settings){.directory_url = DIRECTORY}};
-    struct acme_answer answer = {
+    struct http_response answer = {
         .status = 200, .date = SLICE("Fri, 15 Jan 2027 08:00:00 GMT"), .received_s = 1800000299};
     ca_note_answer(&ca, &answer);
     answer.received_s = 1800000000 - 299;

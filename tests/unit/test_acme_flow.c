@@ -89,13 +89,13 @@ static void end_play(struct play *play)
 static void answer_step(struct play *play, const struct step *step)
 {
     const char *body = step->status == -1 ? play->certificate.data : step->body;
-    const struct acme_answer answer = {.status = step->status == -1 ? 200 : step->status,
-                                       .body = slice_of(body),
-                                       .location = slice_of(step->location),
-                                       .retry_after = slice_of(step->retry_after),
-                                       .links = {slice_of(step->link)},
-                                       .link_count = step->link != NULL,
-                                       .received_s = NOW_S};
+    const struct http_response answer = {.status = step->status == -1 ? 200 : step->status,
+                                         .body = slice_of(body),
+                                         .location = slice_of(step->location),
+                                         .retry_after = slice_of(step->retry_after),
+                                         .links = {slice_of(step->link)},
+                                         .link_count = step->link != NULL,
+                                         .received_s = NOW_S};
     acme_flow_hear(&play->flow, &answer);
 }
 

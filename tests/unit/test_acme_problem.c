@@ -79,10 +79,10 @@ Test(acme_problem, retry_after_in_both_forms)
         {"Sun, 06 Nov 2094 08:49:37 GMT", "", ACME_RETRY_AFTER_MAX_S},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        const struct acme_answer answer = {.status = 503,
-                                           .retry_after = slice_of(cases[i].text),
-                                           .date = slice_of(cases[i].date),
-                                           .received_s = 784111770};
+        const struct http_response answer = {.status = 503,
+                                             .retry_after = slice_of(cases[i].text),
+                                             .date = slice_of(cases[i].date),
+                                             .received_s = 784111770};
         cr_expect(eq(i32, acme_retry_after(&answer), cases[i].seconds), "%s", cases[i].text);
     }
 }
@@ -129,8 +129,8 @@ Test(acme_problem, answers_are_sorted_by_what_to_do)
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct acme_problem problem;
-        const struct acme_answer answer = {.status = cases[i].status,
-                                           .body = slice_of(cases[i].body)};
+        const struct http_response answer = {.status = cases[i].status,
+                                             .body = slice_of(cases[i].body)};
         acme_problem_read(&answer, &problem);
         cr_expect(eq(int, problem.class, cases[i].class), "%d %s", cases[i].status, cases[i].body);
         cr_expect(strstr(problem.detail, cases[i].detail) != NULL, "%s", problem.detail);
@@ -141,9 +141,9 @@ Test(acme_problem, answers_are_sorted_by_what_to_do)
 /* What it is now is for a person to write down: nobody signs for a URL that a stranger tells. */
 Test(acme_problem, where_a_ca_has_moved_is_told)
 {
-    const struct acme_answer answer = {.status = 308,
-                                       .body = SLICE("<html>moved</html>"),
-                                       .location = SLICE("https://ca.example.test/v2/directory")};
+    const struct http_response answer = {.status = 308,
+                                         .body = SLICE("<html>moved</html>"),
+                                         .location = SLICE("https://ca.example.test/v2/directory")};
     struct acme_problem problem;
     acme_problem_read(&answer, &problem);
     cr_expect(eq(str, problem.detail,
@@ -160,7 +160,7 @@ Test(acme_problem, words_are_cut_between_characters)
         memset(words, 'a', before);
         strcpy(words + before, "\xe2\x82\xac.");
         char *text = memory_format("{\"type\":\"x\",\"detail\":\"%s\"}", words);
-        acme_problem_read(&(struct acme_answer){.status = 400, .body = slice_of(text)}, &problem);
+        acme_problem_read(&(struct http_response){.status = 400, .body = slice_of(text)}, &problem);
         cr_expect(eq(sz, strlen(problem.detail), before == FITS - 3 ? FITS : before));
         free(words);
         free(text);
@@ -170,10 +170,10 @@ Test(acme_problem, words_are_cut_between_characters)
 Test(acme_problem, the_way_out_is_found)
 {
     struct acme_problem problem;
-    struct acme_answer answer = {.status = 429,
-                                 .body =
-                                     SLICE("{\"type\":\"" URN "rateLimited\",\"detail\":\"visit "
-                                           "https://le.example/unpause?jwt=x.\"}")};
+    struct http_response answer = {.status = 429,
+                                   .body =
+                                       SLICE("{\"type\":\"" URN "rateLimited\",\"detail\":\"visit "
+                                             "https://le.example/unpause?jwt=x.\"}")};
     acme_problem_read(&answer, &problem);
     cr_expect(eq(str, problem.url, "https://le.example/unpause?jwt=x"));
     answer.body = SLICE("{\"type\":\"" URN "userActionRequired\",\"instance\":\"https://ca/tos\"}");

@@ -1,4 +1,4 @@
-/* HTTPS requests without blocking: see acme/http_client.h.
+/* HTTPS requests without blocking: see http/http_client.h.
  *
  * libcurl says which sockets and which moment it waits for; the loop tells it when they come. What
  * has ended is collected after each such call, and told from a list that survives whatever the
@@ -7,7 +7,7 @@
  * Exchanges wait for their turn here, and never in libcurl, whose limits of time count from when an
  * exchange is given to it: what waits for others' sake is not given up for being slow.
  */
-#include "acme/http_client.h"
+#include "http/http_client.h"
 
 #include "core/clock.h"
 #include "core/memory.h"
@@ -24,7 +24,7 @@ enum {
     AT_ONCE = 8,
     SMALL_HEADER_SIZE = 128,
     COOKIES_SIZE = 2048,
-    LINK_SIZE = ACME_URL_SIZE + 64,
+    LINK_SIZE = HTTP_URL_SIZE + 64,
 };
 
 /* There when there is a client. */
@@ -60,7 +60,7 @@ struct http_exchange {
     struct exchange_list *list; /* that it is in; NULL: none */
     struct http_exchange *next, *previous;
     CURL *easy;
-    http_answer_fn *on_answer;
+    http_response_fn *on_answer;
     http_probed_fn *on_probed; /* of a probe, which has no on_answer */
     void *context;
     struct curl_slist *connect_to;
@@ -70,11 +70,11 @@ struct http_exchange {
     struct bytes body;
     size_t header_bytes;
     char failure[CURL_ERROR_SIZE];
-    char location[ACME_URL_SIZE];
+    char location[HTTP_URL_SIZE];
     char retry_after[SMALL_HEADER_SIZE];
     char date[SMALL_HEADER_SIZE];
     char nonce[SMALL_HEADER_SIZE];
-    char links[ACME_LINKS_MAX][LINK_SIZE];
+    char links[HTTP_LINKS_MAX][LINK_SIZE];
     size_t link_count;
     char allow_origin[SMALL_HEADER_SIZE];
     char refused[SMALL_HEADER_SIZE];
@@ -197,7 +197,7 @@ static struct slice cut_link(struct slice *links)
 
 static void add_links(struct http_exchange *exchange, struct slice links)
 {
-    while (links.size > 0 && exchange->link_count < ACME_LINKS_MAX) {
+    while (links.size > 0 && exchange->link_count < HTTP_LINKS_MAX) {
         struct slice link = cut_link(&links);
         if (link.size > 0 && link.size < LINK_SIZE)
             copy_header(link, exchange->links[exchange->link_count++], LINK_SIZE);
@@ -329,7 +329,7 @@ static int status_of(const struct http_exchange *exchange)
 
 static void tell(struct http_exchange *exchange, CURLcode result)
 {
-    struct acme_answer answer = {.received_s = clock_wall_s()};
+    struct http_response answer = {.received_s = clock_wall_s()};
     if (result == CURLE_OK) {
         answer.status = status_of(exchange);
         answer.body = bytes_slice(&exchange->body);
@@ -472,7 +472,7 @@ static bool set_limits(struct http_exchange *exchange)
     return set;
 }
 
-static bool set_request(struct http_exchange *exchange, const struct http_request *request)
+static bool set_request(struct http_exchange *exchange, const struct http_client_request *request)
 {
     CURL *easy = exchange->easy;
     bool set =
@@ -530,8 +530,8 @@ static struct http_exchange *start(struct http_exchange *exchange, bool ready)
 }
 
 struct http_exchange *http_client_send(struct http_client *client,
-                                       const struct http_request *request,
-                                       http_answer_fn *on_answer, void *context)
+                                       const struct http_client_request *request,
+                                       http_response_fn *on_answer, void *context)
 {
     struct http_exchange *exchange = new_exchange(client, context);
     if (exchange == NULL)
@@ -604,7 +604,7 @@ static bool set_own_connection(struct http_exchange *exchange, const char *url,
 {
     CURL *easy = exchange->easy;
     char *entry = memory_format("::%s", connect_to);
-    const struct http_request request = {.method = HTTP_GET, .url = url};
+    const struct http_client_request request = {.method = HTTP_GET, .url = url};
     exchange->connect_to = curl->slist_append(NULL, entry);
     free(entry);
     bool set = exchange->connect_to != NULL && set_request(exchange, &request) &&
@@ -675,7 +675,7 @@ static void apply_defaults(struct http_client_settings *settings)
         settings->answer_max_bytes = ANSWER_MAX_BYTES;
     if (settings->at_once == 0)
         settings->at_once = AT_ONCE;
-    settings->ca_file = NULL; /* copied */
+    settings->ca_file = settings->post_type = NULL; /* copied */
 }
 
 static bool set_multi(struct http_client *client)
@@ -685,6 +685,17 @@ static bool set_multi(struct http_client *client)
            curl->multi_setopt(multi, CURLMOPT_SOCKETDATA, client) == CURLM_OK &&
            curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, want_timer) == CURLM_OK &&
            curl->multi_setopt(multi, CURLMOPT_TIMERDATA, client) == CURLM_OK;
+}
+
+static bool set_post_headers(struct http_client *client,
+                             const struct http_client_settings *settings)
+{
+    if (settings->post_type == NULL)
+        return true;
+    char *header = memory_format("Content-Type: %s", settings->post_type);
+    client->post_headers = curl->slist_append(NULL, header);
+    free(header);
+    return client->post_headers != NULL;
 }
 
 enum error http_client_possible(struct error_text *why)
@@ -707,8 +718,7 @@ struct http_client *http_client_new(struct main_loop *loop,
     client->timer = main_timer_new(loop, on_timer, client);
     client->turn_timer = main_timer_new(loop, on_turn, client);
     client->multi = curl->multi_init();
-    client->post_headers = curl->slist_append(NULL, "Content-Type: application/jose+json");
-    if (client->multi == NULL || client->post_headers == NULL || !set_multi(client)) {
+    if (client->multi == NULL || !set_post_headers(client, settings) || !set_multi(client)) {
         error_set(why, ERROR_NO_MEMORY, "libcurl does not start: out of memory");
         http_client_free(client);
         return NULL;

@@ -1,7 +1,7 @@
 /* http_client: what a server may answer with, whose turn it is, and what is asked nobody else. */
-#include "acme/http_client.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "http/http_client.h"
 #include "loopback_listener.h"
 
 #include <criterion/criterion.h>
@@ -19,7 +19,7 @@ struct asked {
     size_t turn;                    /* 1: the first to end; 0: it has not */
     int result, status;
     char failure[300];
-    char location[ACME_URL_SIZE], refused[300], cookies[4096];
+    char location[HTTP_URL_SIZE], refused[300], cookies[4096];
     size_t body_size;
 };
 
@@ -120,7 +120,7 @@ static void on_probed(void *context, const struct http_probe_answer *answer)
     note_end(asked);
 }
 
-static void on_answer(void *context, const struct acme_answer *answer)
+static void on_answer(void *context, const struct http_response *answer)
 {
     struct asked *asked = context;
     asked->status = answer->status;
@@ -283,7 +283,7 @@ Test(http_client, nobody_else_is_asked)
     char url[64];
     begin(&test, &(struct http_client_settings){0}, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     snprintf(url, sizeof(url), "http://%s/", test.address);
-    const struct http_request request = {.method = HTTP_GET, .url = url};
+    const struct http_client_request request = {.method = HTTP_GET, .url = url};
     asked.exchange = http_client_send(test.client, &request, on_answer, &asked);
     cr_assert(ne(ptr, asked.exchange, NULL));
     run(&test, 1);

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "acme/acme_message.h"
+#include "http/http_response.h"
 #include "net/main_loop.h"
 
 /* Zero means the default that the comment names. */
@@ -18,6 +18,7 @@ struct http_client_settings {
     int64_t timeout_ms;      /* 60000: for a whole exchange */
     int64_t connect_ms;      /* 15000: of that for the connection */
     size_t answer_max_bytes; /* 256 KiB */
+    const char *post_type;   /* "application/json", of all bodies; NULL: there is no POST */
     size_t at_once; /* 8: exchanges; others wait for their turn, and their time begins with it */
 };
 
@@ -26,15 +27,15 @@ struct http_exchange;
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST };
 
-struct http_request {
+struct http_client_request {
     enum http_method method;
     const char *url;
-    struct slice body; /* of a POST, application/jose+json; copied */
+    struct slice body; /* of a POST; copied */
 };
 
 /* Called once, from the loop, never before http_client_send() returned. `answer` is gone when it
  * returns; its status is 0 when none came, and `failure` tells why. */
-typedef void http_answer_fn(void *context, const struct acme_answer *answer);
+typedef void http_response_fn(void *context, const struct http_response *answer);
 
 /* NULL with the reason, which says what to install when that is libcurl. */
 MUST_CHECK struct http_client *http_client_new(struct main_loop *loop,
@@ -46,8 +47,8 @@ MUST_CHECK enum error http_client_possible(struct error_text *why);
 void http_client_free(struct http_client *client);
 /* NULL when memory runs out. */
 MUST_CHECK struct http_exchange *http_client_send(struct http_client *client,
-                                                  const struct http_request *request,
-                                                  http_answer_fn *on_answer, void *context);
+                                                  const struct http_client_request *request,
+                                                  http_response_fn *on_answer, void *context);
 /* Gives up without a call. NULL is fine. */
 void http_exchange_cancel(struct http_exchange *exchange);
 
