@@ -166,9 +166,10 @@ static void add_cookie(struct http_exchange *exchange, struct slice value)
     memcpy(exchange->cookies + used + value.size, "\n", 2);
 }
 
-/* A value that does not fit is as good as none. */
+/* A value that does not fit is as good as none, also behind one that did. */
 static void copy_header(struct slice value, char *copy, size_t size)
 {
+    copy[0] = '\0';
     if (value.size >= size)
         return;
     memcpy(copy, value.data, value.size);

@@ -191,7 +191,8 @@ Test(http_client, what_there_is_no_room_for_is_left_out)
     } SIZES[] = {{127, 2046 - 4}, {128, 2047 - 4}};
     for (size_t i = 0; i < COUNT_OF(SIZES); i++) {
         char *value = repeat('v', SIZES[i].refused), *cookie = repeat('c', SIZES[i].cookie);
-        char *answer = memory_format("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Refused: %s\r\n"
+        char *answer = memory_format("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+                                     "X-Refused: before\r\nX-Refused: %s\r\n"
                                      "Set-Cookie: a=1\r\nSet-Cookie: %s\r\n\r\n",
                                      value, cookie);
         struct asked asked = answer_of(answer);
