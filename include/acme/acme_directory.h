@@ -18,7 +18,6 @@ struct acme_directory {
     /* What CAA records call this CA; none when it does not say. */
     char caa_identities[ACME_CAA_IDENTITIES_MAX][ACME_NAME_SIZE];
     size_t caa_identity_count;
-    bool external_account_required;
 };
 
 /* Members that are not known are passed over: CAs put random ones in to see who minds. What is no

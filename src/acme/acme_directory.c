@@ -28,9 +28,6 @@ static void copy_caa_identities(const struct json *identities, struct acme_direc
 static void copy_meta(const struct json *meta, struct acme_directory *directory)
 {
     copy_optional(meta, "termsOfService", directory->terms_of_service);
-    if (!json_read_bool(json_get(meta, "externalAccountRequired"),
-                        &directory->external_account_required))
-        directory->external_account_required = false;
     copy_caa_identities(json_get(meta, "caaIdentities"), directory);
     for (struct json_member m = {0}; json_next(json_get(meta, "profiles"), &m);) {
         if (m.key.size >= ACME_PROFILE_SIZE || directory->profile_count == ACME_PROFILES_MAX)

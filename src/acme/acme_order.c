@@ -18,7 +18,7 @@ enum {
     POLL_FIRST_MS = 100,
     POLL_LAST_MS = 10 * 1000,
     POLL_RETRY_AFTER_MAX_S = 300,
-    POLL_PATIENCE_MS = 15 * 60 * 1000, /* some CAs validate and sign by hand of a queue */
+    POLL_PATIENCE_MS = 15 * 60 * 1000, /* some CAs put validations and signatures into a queue */
     UNSEEN_PATIENCE_MS = 10 * 1000,    /* for what a CA has looked at, and may look at again */
     FINALIZES_MAX = 4,
     CLOCK_TOLERANCE_S = 300,

@@ -248,15 +248,13 @@ Test(acme_directory, known_members_are_taken_and_others_passed_over)
                            "\"newOrder\":\"https://ca/o\",\"x8Qz\":\"https://community\","
                            "\"renewalInfo\":\"https://ca/r\",\"revokeCert\":\"http://ca/v\","
                            "\"meta\":{\"termsOfService\":\"https://ca/tos\",\"profiles\":"
-                           "{\"classic\":\"x\",\"shortlived\":\"y\"},"
-                           "\"externalAccountRequired\":true}}"),
+                           "{\"classic\":\"x\",\"shortlived\":\"y\"}}}"),
                      &directory, &why),
                  ERROR_OK),
               "%s", why.text);
     cr_expect(eq(str, directory.new_order, "https://ca/o"));
     cr_expect(eq(str, directory.renewal_info, "https://ca/r"));
     cr_expect(eq(str, directory.revoke_cert, "")); /* not https */
-    cr_expect(directory.external_account_required);
     cr_expect(acme_directory_has_profile(&directory, "shortlived"));
     cr_expect_not(acme_directory_has_profile(&directory, "short"));
 
