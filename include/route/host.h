@@ -38,7 +38,8 @@ struct host {
     bool changed;    /* the canonical form differs from what the client sent */
 };
 
-/* Parses and normalises. IDN in raw UTF-8 is refused (browsers send xn--). */
+/* Parses and normalises. IDN in raw UTF-8 is refused (browsers send xn--). After a refusal `host`
+ * has no name to look at. */
 MUST_CHECK enum refusal host_parse(struct slice raw, struct host *host);
 
 static inline struct slice host_name(const struct host *host)

@@ -25,10 +25,33 @@ const char *refusal_name(enum refusal refusal)
     return REFUSAL_NAMES[refusal];
 }
 
-/* Letters, digits, hyphen, and the underscore that container names have. */
-static bool is_label_byte(char c)
+/* What a name is made of, in lower case: letters, digits, hyphen, dot, and the underscore that
+ * container names have. Anything else is NUL. A table, because every request's host is read. */
+#define ITSELF(C)            [C] = (C)
+#define LETTER(LOWER, UPPER) [LOWER] = (LOWER), [UPPER] = (LOWER)
+static const char NAME_BYTES[UINT8_MAX + 1] = {
+    LETTER('a', 'A'), LETTER('b', 'B'), LETTER('c', 'C'), LETTER('d', 'D'), LETTER('e', 'E'),
+    LETTER('f', 'F'), LETTER('g', 'G'), LETTER('h', 'H'), LETTER('i', 'I'), LETTER('j', 'J'),
+    LETTER('k', 'K'), LETTER('l', 'L'), LETTER('m', 'M'), LETTER('n', 'N'), LETTER('o', 'O'),
+    LETTER('p', 'P'), LETTER('q', 'Q'), LETTER('r', 'R'), LETTER('s', 'S'), LETTER('t', 'T'),
+    LETTER('u', 'U'), LETTER('v', 'V'), LETTER('w', 'W'), LETTER('x', 'X'), LETTER('y', 'Y'),
+    LETTER('z', 'Z'), ITSELF('0'),      ITSELF('1'),      ITSELF('2'),      ITSELF('3'),
+    ITSELF('4'),      ITSELF('5'),      ITSELF('6'),      ITSELF('7'),      ITSELF('8'),
+    ITSELF('9'),      ITSELF('-'),      ITSELF('.'),      ITSELF('_'),
+};
+#undef ITSELF
+#undef LETTER
+
+/* Writes the text in lower case, and a NUL behind it. False when a byte is of no name. */
+static bool fold(struct slice text, char *name)
 {
-    return ascii_is_lower(c) || ascii_is_digit(c) || c == '-' || c == '_';
+    bool good = true;
+    for (size_t i = 0; i < text.size; i++) {
+        name[i] = NAME_BYTES[(uint8_t)text.data[i]];
+        good &= name[i] != '\0';
+    }
+    name[text.size] = '\0';
+    return good;
 }
 
 /* `text` is what follows the name: nothing, or ":" and a port without leading zeroes, so that the
@@ -66,24 +89,23 @@ static bool is_number(struct slice label)
                : slice_consists_of(label, ascii_is_digit);
 }
 
-/* Checks the labels of a lower-case name; `*last` gets the last one. */
+static bool is_label(struct slice text)
+{
+    return text.size > 0 && text.size <= LABEL_MAX_BYTES && text.data[0] != '-' &&
+           text.data[text.size - 1] != '-';
+}
+
+/* Checks the labels of a folded name; `*last` gets the last one. */
 static bool check_labels(struct slice name, struct slice *last)
 {
-    size_t start = 0;
-    for (size_t i = 0; i <= name.size; i++) {
-        if (i < name.size && name.data[i] != '.') {
-            if (!is_label_byte(name.data[i]))
-                return false;
-            continue;
-        }
-        *last = slice_from(name.data + start, i - start);
-        if (last->size == 0 || last->size > LABEL_MAX_BYTES)
+    for (;;) {
+        *last = slice_before(name, '.');
+        if (!is_label(*last))
             return false;
-        if (last->data[0] == '-' || last->data[last->size - 1] == '-')
-            return false;
-        start = i + 1;
+        if (last->size == name.size)
+            return true;
+        name = slice_skip(name, last->size + 1);
     }
-    return true;
 }
 
 static enum refusal parse_name(struct slice raw, struct host *host)
@@ -93,13 +115,10 @@ static enum refusal parse_name(struct slice raw, struct host *host)
         text.size--;
     if (text.size > HOST_MAX_BYTES)
         return REFUSAL_HOST_TOO_LONG;
-    for (size_t i = 0; i < text.size; i++)
-        host->name[i] = ascii_lower(text.data[i]);
-    host->name[text.size] = '\0';
     host->name_size = (uint8_t)text.size;
 
     struct slice last;
-    if (!check_labels(host_name(host), &last))
+    if (!fold(text, host->name) || !check_labels(host_name(host), &last))
         return REFUSAL_HOST_SYNTAX;
     if (is_number(last) && !take_address(host_name(host), host))
         return REFUSAL_HOST_SYNTAX;
@@ -206,8 +225,6 @@ bool host_label_parse(struct slice text, char label[static LABEL_MAX_BYTES + 1])
     }
     if (text.size == 0 || text.size > LABEL_MAX_BYTES)
         return false;
-    for (size_t i = 0; i < text.size; i++)
-        label[i] = ascii_lower(text.data[i]);
-    label[text.size] = '\0';
-    return check_labels(slice_from(label, text.size), &last) && last.size == text.size;
+    return fold(text, label) && check_labels(slice_from(label, text.size), &last) &&
+           last.size == text.size;
 }
