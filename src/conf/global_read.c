@@ -278,15 +278,10 @@ static void read_upstream_allow(const struct node *node, void *target)
             settings->upstream_allow_count++;
 }
 
-static bool is_header_byte(char c)
-{
-    return ascii_is_alphanumeric(c) || c == '-';
-}
-
 /* A header with "*" at its end stands for all that begin so; HAProxy's side takes it as it is. */
 static char *check_strip_header(const struct node *element, struct slice text)
 {
-    bool good = text.size > 0 && text.size <= 64 && slice_consists_of(text, is_header_byte);
+    bool good = text.size > 0 && text.size <= 64 && slice_consists_of(text, value_is_header_byte);
     static const char *const NEEDED[] = {"host",   "connection",     "upgrade", "cookie",
                                          "origin", "content-length", "te",      "transfer-encoding",
                                          "accept", "content-type",   "trailer", "authorization"};

@@ -152,14 +152,9 @@ static void read_algorithms(const struct node *node, void *target)
     texts_fini(&texts);
 }
 
-static bool is_header_byte(char c)
-{
-    return ascii_is_alphanumeric(c) || c == '-';
-}
-
 static bool is_cookie_byte(char c)
 {
-    return is_header_byte(c) || c == '_' || c == '.';
+    return value_is_header_byte(c) || c == '_' || c == '.';
 }
 
 /* Of a header or cookie, as it can stand in HAProxy's configuration. */
@@ -169,7 +164,7 @@ static void read_token_name(const struct node *node, struct identity_rule *rule,
     if (!node_text(node, &text))
         return;
     if (text.size == 0 || text.size > HEADER_NAME_MAX_BYTES ||
-        !slice_consists_of(text, is_cookie ? is_cookie_byte : is_header_byte)) {
+        !slice_consists_of(text, is_cookie ? is_cookie_byte : value_is_header_byte)) {
         node_report(node, JSON_PART_VALUE, CODE_IDENTITY_HEADER, NULL,
                     "\"%.*s\" is not a name that a token can be found by: up to %d letters, digits "
                     "and \"-\"%s",

@@ -84,6 +84,11 @@ static void report_type(const struct node *node, enum json_type wanted)
     free(name);
 }
 
+bool value_is_header_byte(char c)
+{
+    return ascii_is_alphanumeric(c) || c == '-';
+}
+
 bool node_is(const struct node *node, enum json_type type)
 {
     if (json_type_of(node->value) == type)

@@ -21,6 +21,8 @@ void option_read_schema(const struct node *node, void *target);
 void option_read_nothing(const struct node *node, void *target);
 
 MUST_CHECK bool node_is(const struct node *node, enum json_type type);
+/* Of a header's name, as it can stand in HAProxy's configuration. */
+bool value_is_header_byte(char c);
 /* Whether a list or an object has no more than `most` entries: looked at before these are, since
  * each is compared with those before it. */
 MUST_CHECK bool node_is_short(const struct node *node, size_t most);
