@@ -27,6 +27,10 @@ struct http_head {
     size_t field_count;
 };
 
+/* Whether it can be a field's value (RFC 9110 5.5): no control characters but the tab; bytes above
+ * ASCII are nobody's business here. */
+MUST_CHECK bool http_is_field_value(struct slice text);
+
 /* The size of the head, with the empty line that ends it; 0 while that has not come. The first
  * `seen` bytes were searched by an earlier call and do not hold the end. */
 size_t http_head_size(struct slice bytes, size_t seen);

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "core/version.h"
+#include "http/http_head.h"
 #include "libcurl.h"
 
 #include <stdlib.h>
@@ -205,25 +206,15 @@ static void add_links(struct http_exchange *exchange, struct slice links)
     }
 }
 
-/* Control bytes are in no value (RFC 9110 5.5), and what is in one here may be shown to people. */
-static bool is_plain(struct slice value)
-{
-    for (size_t i = 0; i < value.size; i++)
-        if (((uint8_t)value.data[i] < ' ' && value.data[i] != '\t') || value.data[i] == 0x7f)
-            return false;
-    return true;
-}
-
 static void take_header_line(struct http_exchange *exchange, struct slice line)
 {
-    const char *colon = line.size > 0 ? memchr(line.data, ':', line.size) : NULL;
     if (slice_starts_with(line, SLICE("HTTP/")))
         forget_headers(exchange); /* those before were of a 1xx, or of a proxy */
-    if (colon == NULL)
+    if (!slice_has(line, ':'))
         return;
-    struct slice name = slice_head(line, (size_t)(colon - line.data));
-    struct slice value = slice_trim(slice_skip(line, name.size + 1));
-    if (!is_plain(value))
+    struct slice name = slice_cut(&line, ':');
+    struct slice value = slice_trim(line);
+    if (!http_is_field_value(value)) /* what is in one here may be shown to people */
         return;
     if (slice_equal_nocase(name, SLICE("location")))
         copy_header(value, exchange->location, sizeof(exchange->location));

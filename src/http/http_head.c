@@ -18,9 +18,7 @@ static bool is_token(struct slice text)
     return text.size > 0 && slice_consists_of(text, is_token_byte);
 }
 
-/* RFC 9110 section 5.5: no control characters but the tab; bytes above ASCII are nobody's business
- * here. */
-static bool is_value(struct slice text)
+bool http_is_field_value(struct slice text)
 {
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.data[i];
@@ -93,7 +91,7 @@ static unsigned take_field(struct slice line, struct http_head *head)
 {
     bool found;
     struct slice name = cut(&line, SLICE(":"), &found);
-    if (!found || !is_token(name) || !is_value(line))
+    if (!found || !is_token(name) || !http_is_field_value(line))
         return 400;
     if (head->field_count == HTTP_FIELDS_MAX)
         return 431;
