@@ -151,10 +151,25 @@ static struct play *new_order_play(void)
     return play;
 }
 
+static struct play *new_two_names_play(void)
+{
+    struct play *play = new_play();
+    play->wish.names = TWO_NAMES;
+    play->wish.name_count = 2;
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    return play;
+}
+
 /* The parts of an order that most cases share. */
 #define ORDERED                                                                         \
     {                                                                                   \
         "https://ca/order", 201, ORDER("pending", ""), .location = "https://ca/order/1" \
+    }
+#define ORDERED_TWO                                                                    \
+    {"https://ca/order", 201, ORDER_TWO("pending"), .location = "https://ca/order/1"}, \
+        {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")},            \
+    {                                                                                  \
+        "https://ca/authz/2", 200, AUTHZ("www.example.test", "pending", "pending", "") \
     }
 #define AUTHORIZED                                                                   \
     {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")}, {"publish"}, \
@@ -475,15 +490,9 @@ Test(flow, a_challenge_that_is_refused_for_good_does_not_hang)
 
 Test(flow, a_name_that_fails_is_told_with_the_cas_words)
 {
-    struct play *play = new_play();
-    play->wish.names = TWO_NAMES;
-    play->wish.name_count = 2;
-    acme_flow_order(&play->flow, &play->directory, &play->wish);
-    RUN(play, {"https://ca/order", 201, ORDER_TWO("pending"), .location = "https://ca/order/1"},
-        {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")},
-        {"https://ca/authz/2", 200, AUTHZ("www.example.test", "pending", "pending", "")},
-        {"publish"}, {"https://ca/chall/1", 200, "{}"}, {"https://ca/chall/1", 200, "{}"},
-        {"https://ca/order/1", 200, ORDER_TWO("invalid")},
+    struct play *play = new_two_names_play();
+    RUN(play, ORDERED_TWO, {"publish"}, {"https://ca/chall/1", 200, "{}"},
+        {"https://ca/chall/1", 200, "{}"}, {"https://ca/order/1", 200, ORDER_TWO("invalid")},
         {"https://ca/authz/1", 200, AUTHZ(NAME, "valid", "valid", "")},
         {"https://ca/authz/2", 200,
          AUTHZ("www.example.test", "invalid", "invalid",
@@ -547,14 +556,8 @@ static void poll_for_ten_seconds(struct play *play)
 
 static struct play *new_unseen_play(void)
 {
-    struct play *play = new_play();
-    play->wish.names = TWO_NAMES;
-    play->wish.name_count = 2;
-    acme_flow_order(&play->flow, &play->directory, &play->wish);
-    RUN(play, {"https://ca/order", 201, ORDER_TWO("pending"), .location = "https://ca/order/1"},
-        {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")},
-        {"https://ca/authz/2", 200, AUTHZ("www.example.test", "pending", "pending", "")},
-        {"publish"}, {"https://ca/chall/1", 200, "{\"status\":\"valid\"}"},
+    struct play *play = new_two_names_play();
+    RUN(play, ORDERED_TWO, {"publish"}, {"https://ca/chall/1", 200, "{\"status\":\"valid\"}"},
         {"https://ca/chall/1", 200, CHALLENGE_UNSEEN});
     return play;
 }
@@ -970,10 +973,7 @@ Test(flow, an_order_that_dies_in_finalization_tells_why)
 /* Of several names the order tells which it was. */
 Test(flow, an_order_that_dies_names_those_that_it_died_of)
 {
-    struct play *play = new_play();
-    play->wish.names = TWO_NAMES;
-    play->wish.name_count = 2;
-    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    struct play *play = new_two_names_play();
     RUN(play, ORDERED, AUTHORIZED, READY, {"https://ca/fin/1", 200, ORDER("processing", "")},
         {"wait"},
         {"https://ca/order/1", 200,
@@ -1048,10 +1048,7 @@ Test(flow, downloads_of_a_wrong_certificate)
     expect_bad_download(play, body, "has expired");
     free(body);
 
-    play = new_play();
-    play->wish.names = TWO_NAMES;
-    play->wish.name_count = 2;
-    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    play = new_two_names_play();
     body = strdup(play->certificate.data);
     expect_bad_download(play, body, "the certificate is not for www.example.test");
     free(body);
@@ -1450,10 +1447,7 @@ Test(flow, names_that_are_refused_at_once_are_told)
         "www.example.test\"}",
     };
     for (size_t i = 0; i < COUNT_OF(BODIES); i++) {
-        struct play *play = new_play();
-        play->wish.names = TWO_NAMES;
-        play->wish.name_count = 2;
-        acme_flow_order(&play->flow, &play->directory, &play->wish);
+        struct play *play = new_two_names_play();
         RUN(play, {"https://ca/order", 403, BODIES[i]});
         expect_failure(play, ACME_CLASS_REFUSED, "");
         cr_assert(eq(sz, play->flow.failure_count, 1), "%s", BODIES[i]);
