@@ -26,6 +26,8 @@ enum acme_class {
 
 const char *acme_class_name(enum acme_class class);
 MUST_CHECK bool acme_class_parse(struct slice name, enum acme_class *class);
+/* Whether the CA, or the way to it, is at fault, and not what it was asked for. */
+MUST_CHECK bool acme_class_is_the_cas(enum acme_class class);
 
 struct acme_problem {
     enum acme_class class;

@@ -67,6 +67,11 @@ bool acme_class_parse(struct slice name, enum acme_class *class)
     return false;
 }
 
+bool acme_class_is_the_cas(enum acme_class class)
+{
+    return class == ACME_CLASS_TRANSIENT || class == ACME_CLASS_BAD_ANSWER;
+}
+
 /* Cut to fit, with control bytes as blanks: it will be read by people, in logs and tables. */
 static void copy_words(struct slice text, char *copy, size_t size)
 {

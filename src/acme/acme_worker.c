@@ -192,12 +192,15 @@ static void go_on(struct certificate *certificate, const struct acme_problem *pr
     }
 }
 
-/* One that has failed there need not wait for its next try as if it would fail again. */
-static void try_soon(struct certificate *certificate)
+void worker_ca_is_back(struct acme_worker *worker, const struct ca *ca)
 {
     const struct schedule_now now = worker_now();
-    schedule_ca_is_back(&certificate->schedule, &now);
-    worker_plan(certificate);
+    for (struct certificate *one = worker->first; one != NULL; one = one->next) {
+        if (&worker->cas[one->ca] != ca || one->work != WORK_NONE)
+            continue;
+        schedule_ca_is_back(&one->schedule, &now);
+        worker_plan(one);
+    }
 }
 
 static void on_ca_ready(void *context, struct ca *ca, const struct acme_problem *problem,
@@ -207,15 +210,14 @@ static void on_ca_ready(void *context, struct ca *ca, const struct acme_problem 
     size_t waited = 0;
     for (struct certificate *certificate = worker->first; certificate != NULL;) {
         struct certificate *next = certificate->next;
-        bool is_here = &worker->cas[certificate->ca] == ca;
-        if (is_here && certificate->work == WORK_WAITS) {
+        if (&worker->cas[certificate->ca] == ca && certificate->work == WORK_WAITS) {
             waited++;
             go_on(certificate, problem);
-        } else if (is_here && is_back && certificate->work == WORK_NONE) {
-            try_soon(certificate);
         }
         certificate = next;
     }
+    if (is_back)
+        worker_ca_is_back(worker, ca);
     if (problem != NULL)
         tell_not_ready(ca, problem, waited);
 }

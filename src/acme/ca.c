@@ -18,6 +18,9 @@ enum {
     BUDGET_WRITE_MS = 2000, /* many orders at once change it many times */
     CLOCK_TOLERANCE_S = 300,
     CLOCK_NOTE_EVERY_MS = 6 * 3600 * 1000,
+    /* One order may fail for what it asks for, whoever calls that the server's fault. If that were
+     * an outage, it would be tried again with each success of the others. */
+    ORDERS_UNTIL_DOWN = 3,
 };
 
 static void write_budget(void *context)
@@ -403,6 +406,16 @@ void ca_prepare(struct ca *ca)
     start_setup(ca);
     acme_flow_directory(runner_flow(ca->setup), ca->settings->directory_url, &ca->directory);
     runner_start(ca->setup);
+}
+
+bool ca_order_ended(struct ca *ca, const struct acme_problem *problem)
+{
+    bool is_back = problem == NULL && ca->orders_failed >= ORDERS_UNTIL_DOWN;
+    if (problem == NULL)
+        ca->orders_failed = 0;
+    else if (acme_class_is_the_cas(problem->class) && ca->orders_failed < ORDERS_UNTIL_DOWN)
+        ca->orders_failed++;
+    return is_back;
 }
 
 /* -- What comes with every answer -- */

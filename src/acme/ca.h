@@ -43,7 +43,8 @@ struct ca {
     /* What became of the last setup, and until when there need be no other; 0: nothing is known. */
     struct acme_problem refusal;
     int64_t refused_until_mono_ms;
-    bool is_down; /* the last setup came to nothing */
+    bool is_down;           /* the last setup came to nothing */
+    unsigned orders_failed; /* by its fault, since the last that it has fulfilled */
 
     /* A new account key that the CA has to be told of. It is on disk, so that a change which was
      * interrupted is finished: before any order, because either key may be the account's. */
@@ -73,6 +74,9 @@ struct acme_identity ca_identity(const struct ca *ca);
 /* Makes a new account key; the CA is told when it is next prepared. */
 MUST_CHECK enum error ca_change_key(struct ca *ca, acme_done_fn *on_done, void *context,
                                     struct error_text *why);
+/* An order has ended there: `problem` is NULL when it was fulfilled. True: so the CA is back, after
+ * several in a row that it has failed. */
+MUST_CHECK bool ca_order_ended(struct ca *ca, const struct acme_problem *problem);
 /* Takes note of what comes with every answer: nonce and date. */
 void ca_note_answer(struct ca *ca, const struct http_response *answer);
 /* To be called after the budget has changed. */

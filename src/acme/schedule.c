@@ -214,10 +214,8 @@ void schedule_failed(struct schedule_certificate *certificate, const struct acme
 /* Not all at once, though: an outage of weeks has left nobody out. */
 void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now)
 {
-    bool is_its_fault = certificate->last_class == ACME_CLASS_TRANSIENT ||
-                        certificate->last_class == ACME_CLASS_BAD_ANSWER;
     int64_t soon_mono_ms = now->mono_ms + BACK_MS / 1000 * spread(certificate->seed, BACK_MS);
-    if (is_its_fault && certificate->retry_mono_ms > soon_mono_ms)
+    if (acme_class_is_the_cas(certificate->last_class) && certificate->retry_mono_ms > soon_mono_ms)
         certificate->retry_mono_ms = soon_mono_ms;
 }
 

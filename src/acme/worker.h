@@ -108,6 +108,8 @@ void worker_plan(struct certificate *certificate);
 struct schedule_decision worker_decide(const struct certificate *certificate,
                                        const struct schedule_now *now);
 bool worker_host_is_out(const struct host *host, const struct schedule_now *now);
+/* Whom the CA has failed need not wait for the next try as if it would fail again. */
+void worker_ca_is_back(struct acme_worker *worker, const struct ca *ca);
 /* A certificate has stopped working: others may begin. */
 void worker_work_ended(struct acme_worker *worker);
 /* What is remembered of other names that failed together is of no concern any more. */

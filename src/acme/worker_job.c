@@ -347,10 +347,16 @@ static void on_order_publish(void *context)
 static void on_order_end(void *context, bool done)
 {
     struct job *job = context;
+    struct certificate *certificate = job->certificate;
+    struct acme_worker *worker = certificate->worker;
+    struct ca *ca = ca_of(certificate);
+    bool is_back = ca_order_ended(ca, done ? NULL : &runner_flow(job->runner)->problem);
     if (done)
-        order_done(job->certificate);
+        order_done(certificate);
     else
-        order_failed(job->certificate);
+        order_failed(certificate);
+    if (is_back)
+        worker_ca_is_back(worker, ca);
 }
 
 static void choose_names(struct job *job)

@@ -547,6 +547,22 @@ def test_a_ca_that_comes_back_after_days(new_mock):
     assert told["next_in_ms"] <= 600 * 1000, told
 
 
+def test_a_ca_that_comes_back_within_a_day(new_mock):
+    """What it offers is known still and not asked for: the orders alone tell that it is back."""
+    down = {"order-new": always(instead(201, HTML, "text/html"))}
+    mock, host = new_mock({"one": down, "two": down})
+    for failures in range(1, 6):
+        for case in ("one", "two"):
+            told = wait_for(host, case, lambda told: told["failures"] == failures, "failed")
+            host.say("renew", file_of(case)) if failures < 5 else None
+    assert told["next_in_ms"] > 80000 * 1000
+    mock.twists = {}
+    host.say("renew", file_of("one"))
+    host.wait("ready", name=file_of("one"))
+    told = host.status(file_of("two"))
+    assert told["next_in_ms"] <= 600 * 1000, told
+
+
 class Forgetful(dict):
     def __setitem__(self, url, key):
         pass

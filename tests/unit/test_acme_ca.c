@@ -165,6 +165,31 @@ Test(acme_ca, a_refusal_lasts_for_what_is_left_of_it)
 }
 
 /* A directory is read again once a day; a new key goes before any order. */
+/* What one order asks for may make the CA stumble each time, while it serves all others. */
+Test(acme_ca, is_back_when_it_fulfils_an_order_after_several_that_it_has_failed)
+{
+    static const struct {
+        const char *ends; /* 'f'ulfilled, 't'ransient, 'b'ad answer, 'v'alidation, by order */
+        bool is_back;     /* with the last */
+    } CASES[] = {{"f", false},       {"ttf", false},   {"tttf", true},   {"tbtbtf", true},
+                 {"vvvf", false},    {"tvtvtf", true}, {"ttttv", false}, {"tttff", false},
+                 {"tttfttf", false}, {"ttfttf", false}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct ca ca = {0};
+        bool is_back = false;
+        for (const char *at = CASES[i].ends; *at != '\0'; at++) {
+            struct acme_problem problem;
+            acme_problem_set(&problem,
+                             *at == 't'   ? ACME_CLASS_TRANSIENT
+                             : *at == 'b' ? ACME_CLASS_BAD_ANSWER
+                                          : ACME_CLASS_VALIDATION,
+                             "no");
+            is_back = ca_order_ended(&ca, *at == 'f' ? NULL : &problem);
+        }
+        cr_expect(eq(int, is_back, CASES[i].is_back), "%s", CASES[i].ends);
+    }
+}
+
 Test(acme_ca, is_ready_by_what_it_knows)
 {
     enum { DAY_MS = 24 * 3600 * 1000, MINUTE_MS = 60 * 1000 };
