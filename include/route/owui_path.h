@@ -12,9 +12,9 @@ enum owui_path {
     OWUI_OTHER,  /* none of its known paths; it answers with its start page */
 };
 
-/* The paths of one segment ("/api") that a host shares with Open WebUI, one after the other; empty
- * behind the last. Its start page and health checks are not among them: these are the host's own.
- */
+/* The paths ("/api", and all below it) that a host shares with Open WebUI, one after the other;
+ * empty behind the last. Its start page and health checks are not among them: these are the host's
+ * own. */
 struct slice owui_path_shared(size_t index);
 
 /* `path` is in normal form. */

@@ -157,7 +157,7 @@ static void share_root(const struct node *node, struct tenant *tenant)
             .host = memory_copy_text(slice_of(rule.host)),
             .wildcard = rule.wildcard,
             .prefix = memory_copy_text(owui_path_shared(i)),
-            .segments = 1,
+            .segments = (uint8_t)path_segments(owui_path_shared(i)),
             .mode = PATH_ROOT_SHARE,
             .place = rule.place,
         };

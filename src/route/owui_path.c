@@ -1,8 +1,9 @@
 /* The paths of Open WebUI 0.11: see route/owui_path.h. */
 #include "route/owui_path.h"
 
-/* By their first segment: routers of its server, then routes of its web interface. What a host with
- * a website of its own keeps comes last. */
+/* Each with all that is below: routers of its server, then routes of its web interface. What a host
+ * with a website of its own keeps comes last; the rest of /assets, fonts and pictures of the first
+ * steps, is so common a name among websites that it is theirs as well. */
 static const struct {
     struct slice path;
     enum owui_path kind;
@@ -17,6 +18,7 @@ static const struct {
     {{"/pyodide", 8}, OWUI_ASSET},
     {{"/themes", 7}, OWUI_ASSET},
     {{"/audio", 6}, OWUI_ASSET},
+    {{"/assets/emojis", 14}, OWUI_ASSET},
     {{"/manifest.json", 14}, OWUI_ASSET},
     {{"/opensearch.xml", 15}, OWUI_ASSET},
     {{"/favicon.png", 12}, OWUI_ASSET},
@@ -46,13 +48,16 @@ struct slice owui_path_shared(size_t index)
     return index < COUNT_OF(PATHS) - KEPT_BY_THE_HOST ? PATHS[index].path : (struct slice){0};
 }
 
+static bool is_there_or_below(struct slice path, struct slice known)
+{
+    return slice_starts_with(path, known) &&
+           (path.size == known.size || path.data[known.size] == '/');
+}
+
 enum owui_path owui_path_kind(struct slice path)
 {
-    if (path.size == 0 || path.data[0] != '/')
-        return OWUI_OTHER;
-    path = slice_head(path, 1 + slice_before(slice_skip(path, 1), '/').size);
     for (size_t i = 0; i < COUNT_OF(PATHS); i++)
-        if (slice_equal(path, PATHS[i].path))
+        if (is_there_or_below(path, PATHS[i].path))
             return PATHS[i].kind;
     return OWUI_OTHER;
 }
