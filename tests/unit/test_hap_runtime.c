@@ -25,6 +25,24 @@ struct turn {
     const char *answer;
 };
 
+/* Those that most dialogues have. */
+static const struct turn LISTED = {"show ssl cert", "# filename\n" FILE_NAME "\n\n"};
+static const struct turn MADE = {"new ssl cert " FILE_NAME,
+                                 "New empty certificate store '" FILE_NAME "'!\n\n"};
+static const struct turn TAKEN = {"set ssl cert " FILE_NAME " <<\n" PEM,
+                                  "Transaction created for certificate " FILE_NAME "!\n\n"};
+static const struct turn COMMITTED = {"commit ssl cert " FILE_NAME,
+                                      "Committing " FILE_NAME ".\nSuccess!\n\n"};
+static const struct turn ADDED = {"add ssl crt-list " LIST_NAME " " FILE_NAME, "Success!\n\n"};
+static const struct turn UNLISTED = {"del ssl crt-list " LIST_NAME " " FILE_NAME,
+                                     "Entry '" FILE_NAME "' deleted in crtlist '" LIST_NAME
+                                     "'!\n\n"};
+
+static struct turn told(const char *answer)
+{
+    return (struct turn){"show ssl cert " FILE_NAME, answer};
+}
+
 /* Plays a dialogue; every command must be the expected one. Returns the last step. */
 static enum runtime_step play(struct runtime_swap *swap, bool removing, const struct turn *turns)
 {
@@ -91,12 +109,11 @@ Test(swap, a_folder_that_haproxy_does_not_read_is_told)
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
         {"show ssl cert", "# filename\n/etc/haproxy/certs/other.pem\n\n"},
-        {"show ssl cert " FILE_NAME, UNKNOWN},
-        {"new ssl cert " FILE_NAME, "New empty certificate store '" FILE_NAME "'!\n\n"},
-        {"set ssl cert " FILE_NAME " <<\n" PEM,
-         "Transaction created for certificate " FILE_NAME "!\n\n"},
-        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME "\nSuccess!\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
+        told(UNKNOWN),
+        MADE,
+        TAKEN,
+        COMMITTED,
+        told(SHOWN_AS("Unused")),
         {"add ssl crt-list " LIST_NAME " " FILE_NAME,
          "Can't edit the crt-list: crt-list '" LIST_NAME "' does not exist!\n\n"},
         {0},
@@ -113,11 +130,10 @@ Test(swap, a_leftover_transaction_is_aborted_first)
          "# transaction\n*/x/dead.pem\n# filename\n/x/dead.pem\n" FILE_NAME "\n\n"},
         {"abort ssl cert /x/dead.pem", "Transaction aborted for certificate '/x/dead.pem'!\n\n"},
         {"show ssl cert", "# filename\n/x/dead.pem\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, OLD},
-        {"set ssl cert " FILE_NAME " <<\n" PEM,
-         "Transaction created for certificate " FILE_NAME "!\n\n"},
-        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME ".\nSuccess!\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN},
+        told(OLD),
+        TAKEN,
+        COMMITTED,
+        told(SHOWN),
         {0},
     };
     cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
@@ -128,8 +144,8 @@ Test(swap, what_is_served_already_is_left_alone)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN},
+        LISTED,
+        told(SHOWN),
         {0},
     };
     cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
@@ -141,8 +157,8 @@ Test(swap, the_wrong_name_in_an_answer_is_never_committed)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, OLD},
+        LISTED,
+        told(OLD),
         {"set ssl cert " FILE_NAME " <<\n" PEM,
          "Transaction updated for certificate /x/other.pem!\n\n"},
         {"abort ssl cert " FILE_NAME, "The ongoing transaction is about '/x/other.pem'\n\n"},
@@ -157,10 +173,9 @@ Test(swap, a_refused_commit_is_aborted_and_told)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, OLD},
-        {"set ssl cert " FILE_NAME " <<\n" PEM,
-         "Transaction created for certificate " FILE_NAME "!\n\n"},
+        LISTED,
+        told(OLD),
+        TAKEN,
         {"commit ssl cert " FILE_NAME,
          "Committing " FILE_NAME
          "\ninconsistencies between private key and certificate loaded '" FILE_NAME
@@ -175,8 +190,8 @@ Test(swap, a_lock_means_later)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, OLD},
+        LISTED,
+        told(OLD),
         {"set ssl cert " FILE_NAME " <<\n" PEM,
          "Can't update the certificate!\nOperations on certificates are currently locked!\n\n"},
         {"abort ssl cert " FILE_NAME, "No ongoing transaction!\n\n"},
@@ -198,11 +213,10 @@ Test(swap, another_fingerprint_afterwards_is_a_failure)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, OLD},
-        {"set ssl cert " FILE_NAME " <<\n" PEM,
-         "Transaction created for certificate " FILE_NAME "!\n\n"},
-        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME ".\nSuccess!\n\n"},
+        LISTED,
+        told(OLD),
+        TAKEN,
+        COMMITTED,
         {"show ssl cert " FILE_NAME,
          "Filename: " FILE_NAME "\nStatus: Used\nSHA1 FingerPrint: 00\n\n"},
         {0},
@@ -258,15 +272,14 @@ Test(swap, what_is_there_and_not_in_use_is_put_into_the_list)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
-        {"set ssl cert " FILE_NAME " <<\n" PEM,
-         "Transaction created for certificate " FILE_NAME "!\n\n"},
-        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME "\nSuccess!\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
-        {"add ssl crt-list " LIST_NAME " " FILE_NAME, "Success!\n\n"},
+        LISTED,
+        told(SHOWN_AS("Unused")),
+        TAKEN,
+        COMMITTED,
+        told(SHOWN_AS("Unused")),
+        ADDED,
         /* As before, however often it is asked. */
-        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
+        told(SHOWN_AS("Unused")),
         {0},
     };
     cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
@@ -286,13 +299,12 @@ Test(swap, answers_that_are_no_success_end_it)
 {
     const struct turn turns[] = {
         {"show ssl cert", "# filename\n\n"},
-        {"show ssl cert " FILE_NAME, UNKNOWN},
-        {"new ssl cert " FILE_NAME, "New empty certificate store '" FILE_NAME "'!\n\n"},
-        {"set ssl cert " FILE_NAME " <<\n" PEM,
-         "Transaction created for certificate " FILE_NAME "!\n\n"},
-        {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME "\nSuccess!\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN_AS("Unused")},
-        {"add ssl crt-list " LIST_NAME " " FILE_NAME, "Success!\n\n"},
+        told(UNKNOWN),
+        MADE,
+        TAKEN,
+        COMMITTED,
+        told(SHOWN_AS("Unused")),
+        ADDED,
     };
     static const size_t AT[] = {2, 5, 6};
     for (size_t i = 0; i < COUNT_OF(AT); i++) {
@@ -344,10 +356,9 @@ Test(remove, a_certificate_that_stays_is_told)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN},
-        {"del ssl crt-list " LIST_NAME " " FILE_NAME,
-         "Entry '" FILE_NAME "' deleted in crtlist '" LIST_NAME "'!\n\n"},
+        LISTED,
+        told(SHOWN),
+        UNLISTED,
         {"del ssl cert " FILE_NAME,
          "Can't remove the certificate: certificate '" FILE_NAME "' in use, can't be deleted!\n\n"},
         {0},
@@ -360,11 +371,8 @@ Test(remove, unlists_before_it_deletes)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN},
-        {"del ssl crt-list " LIST_NAME " " FILE_NAME,
-         "Entry '" FILE_NAME "' deleted in crtlist '" LIST_NAME "'!\n\n"},
-        {"del ssl cert " FILE_NAME, "Certificate '" FILE_NAME "' deleted!\n\n"},
+        LISTED,   told(SHOWN),
+        UNLISTED, {"del ssl cert " FILE_NAME, "Certificate '" FILE_NAME "' deleted!\n\n"},
         {0},
     };
     cr_assert(play(&swap, true, turns) == RUNTIME_DONE);
@@ -374,8 +382,8 @@ Test(remove, goes_on_where_an_earlier_try_has_stopped)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN},
+        LISTED,
+        told(SHOWN),
         {"del ssl crt-list " LIST_NAME " " FILE_NAME,
          "Can't delete the entry: certificate '" FILE_NAME
          "' can't be found in crt-list '" LIST_NAME "'!\n\n"},
@@ -389,8 +397,8 @@ Test(remove, nothing_is_deleted_that_may_still_be_listed)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
-        {"show ssl cert " FILE_NAME, SHOWN},
+        LISTED,
+        told(SHOWN),
         {"del ssl crt-list " LIST_NAME " " FILE_NAME,
          "Can't delete the entry: crt-list '" LIST_NAME "' does not exist!\n\n"},
         {0},
@@ -402,8 +410,7 @@ Test(remove, nothing_is_deleted_that_may_still_be_listed)
 Test(remove, what_is_not_there_is_removed)
 {
     struct runtime_swap swap = {0};
-    const struct turn turns[] = {
-        {"show ssl cert", "\n"}, {"show ssl cert " FILE_NAME, UNKNOWN}, {0}};
+    const struct turn turns[] = {{"show ssl cert", "\n"}, told(UNKNOWN), {0}};
     cr_assert(play(&swap, true, turns) == RUNTIME_DONE);
 }
 
