@@ -54,6 +54,7 @@ static void put_backend(const struct page *page, bool is_other)
         put_since(page, HAP_3_2, "3.1", "    mode spop\n    retries 0\n", "    mode tcp\n");
     /* Of the defaults, and warned of where it is not HTTP. */
     put_since(page, HAP_3_2, "3.2", "    no option http-drop-request-trailers\n", "");
+    put_since(page, HAP_3_4, "3.3", "", "    no option abortonclose\n");
     put(page,
         "    no option http-no-delay\n"
         "    balance roundrobin\n"

@@ -128,7 +128,9 @@ static void put_defaults(const struct page *page)
                    "    # a header name with \"_\" is a twin of one with \"-\" to some upstreams\n"
                    "    option http-restrict-req-hdr-names delete\n"
                    "    # tokens leave at once\n"
-                   "    option http-no-delay\n");
+                   "    option http-no-delay\n"
+                   "    # a model stops when its client goes\n"
+                   "    option abortonclose\n");
     headers_put_trailers_option(page);
     put_timeouts(page);
     put_own_lines(page, "    ", "defaults");

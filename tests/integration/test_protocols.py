@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -237,6 +238,26 @@ def test_a_client_that_waits_for_an_answer_is_not_idle(new_stack, upstreams):
             data = websocket.recv(65536)
             assert data, received
             received += data
+
+
+def test_a_client_that_goes_ends_its_request(new_stack):
+    """Somebody who gives up leaves no model at work for nobody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        stack = new_stack()
+        upstream = f"http://127.0.0.1:{server.getsockname()[1]}"
+        stack.write_tenants({"g": {"hosts": [HOST], "upstream": upstream, "https": "off"}})
+        stack.issue(HOST)
+        stack.start()
+        for port, tls_name in ((stack.http_port, None), (stack.https_port, HOST)):
+            with connect(port, tls_name=tls_name) as client:
+                client.sendall(request_bytes("POST", "/api/chat/completions", HOST, body=b"{}"))
+                asked, _ = server.accept()
+                asked.settimeout(10)
+                while not asked.recv(65536).endswith(b"{}"):
+                    pass
+            with asked, contextlib.suppress(ConnectionResetError):
+                assert asked.recv(1) == b"", "the end of the client's connection"
 
 
 # --- uploads ------------------------------------------------------------------------------------
