@@ -76,6 +76,15 @@ def tenants(upstreams):
                 "set": {"X-User-Email": "{email}"},
                 "required": True,
             },
+            "routes": [
+                {"match": {"path": "/api/v1/scim/"}, "tenant": "programs"},
+                {"match": {"method": ["OPTIONS"]}, "tenant": "programs"},
+            ],
+            **plain,
+        },
+        "programs": {
+            "upstream": gamma,
+            "identity": {"from": "shared", "set": {"X-User-Email": "{email}"}},
             **plain,
         },
         "leaves": {"hosts": ["leaves.test"], "upstream": gamma, **plain},
@@ -297,6 +306,19 @@ def test_the_other_tenants_rules_hold_there(leads):
     assert (answer.status, answer.header("X-Refused")) == (503, "maintenance")
     answer = request(leads.http_port, "/strict", "leads.test")
     assert (answer.status, answer.header("X-Refused")) == (401, "identity-required")
+
+
+def test_what_has_no_identity_has_a_way_of_its_own(leads):
+    """SCIM, and the requests by which browsers ask beforehand: they never have a token of the
+    provider's. The tenant behind has no host, so that nobody gets there past the routes."""
+    bearer = ("Authorization", "Bearer of-scim")
+    scim = "/api/v1/scim/v2/Users"
+    assert place(leads, "strict.test", scim, [bearer]) == "gamma"
+    asks = [("Origin", "https://portal.test"), ("Access-Control-Request-Method", "GET")]
+    answer = request(leads.http_port, "/api/echo", "strict.test", method="OPTIONS", headers=asks)
+    assert answer.header("X-Upstream") == "gamma"
+    assert place(leads, "strict.test", "/api/echo", [bearer]) == "identity-required"
+    assert place(leads, "programs", scim) == "unknown-host"
 
 
 def test_a_tenant_that_is_gone_is_no_reason_to_go_elsewhere(leads, upstreams):
