@@ -5,6 +5,7 @@ import http.server
 import os
 import re
 import signal
+import socket
 import threading
 
 import pytest
@@ -26,7 +27,14 @@ def table():
 
 
 @pytest.fixture(scope="module")
-def stack(new_module_stack, upstreams):
+def silent():
+    """The port of a server that takes requests and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def stack(new_module_stack, upstreams, silent):
     stack = new_module_stack()
     gamma = upstreams["gamma"].url  # whose own CORS_ALLOW_ORIGIN is another host's
     plain = {"https": "off"}
@@ -37,6 +45,12 @@ def stack(new_module_stack, upstreams):
             "dead": {
                 "hosts": ["dead.test"],
                 "upstream": f"http://127.0.0.1:{free_port()}",
+                **plain,
+            },
+            "slow": {
+                "hosts": ["slow.test"],
+                "upstream": f"http://127.0.0.1:{silent}",
+                "timeouts": {"server": "1s"},
                 **plain,
             },
             "other": {"hosts": ["other.test"], "upstream": gamma, **plain},
@@ -76,6 +90,10 @@ def unknown_host(stack):
     assert seen(stack, "nobody.test") == (404, "unknown-host")
     assert "reason unknown-host" in told(stack, "explain", "http://nobody.test/")
     assert "nobody.test" not in told(stack, "tenants")
+
+
+def slow(stack):
+    assert seen(stack, "slow.test") == (504, None)
 
 
 def scanner(stack):
@@ -131,6 +149,7 @@ TRIED = {
     "503, `X-Refused: no-agent`": no_agent,
     "503, `X-Refused: upstream-unresolved`": unresolved,
     "503 without `X-Refused`": dead,
+    "504 without `X-Refused`": slow,
     "404, `X-Refused: unknown-host`": unknown_host,
     "404, `X-Refused: scanner`": scanner,
     "400, `X-Refused: host-...` or `path-...`": two_parsers,
@@ -139,6 +158,7 @@ TRIED = {
     "429, `X-Refused: requests`, `signin` or `websockets`": limit,
     "pages load, chat does not answer; 403, `X-Refused: origin`": origin,
     "pages load, chat does not answer; no `X-Refused`": cors,
+    "too many redirects": "test_too_many_redirects",
     "login ends on http://": "test_a_login_that_ends_on_http",
     "no certificate": "test_no_certificate",
     "the wrong certificate": "test_the_wrong_certificate",
@@ -171,6 +191,22 @@ def test_headers_that_are_too_long(new_stack, upstreams):
     stack.haproxy.stop(signal.SIGTERM)
     stack.start_haproxy()
     assert seen(stack, "good.test", headers=cookies) == (200, None)
+
+
+def test_too_many_redirects(new_stack, upstreams):
+    """A tunnel comes from this machine, and brings what it got by HTTPS without TLS."""
+    stack = new_stack()
+    stack.write_tenants({"good": {"hosts": ["good.test"], "upstream": upstreams["alpha"].url}})
+    stack.start()
+    told_by_it = [("X-Forwarded-Proto", "https"), ("CF-Connecting-IP", "203.0.113.9")]
+    assert seen(stack, "good.test", headers=told_by_it) == (308, None)
+    stack.config["trusted_proxies"] = [
+        {"cidrs": ["127.0.0.1/32"], "client_ip_header": "CF-Connecting-IP"}
+    ]
+    stack.write_config()
+    stack.write_haproxy_config()
+    os.kill(stack.haproxy.pid, signal.SIGUSR2)  # `systemctl reload haproxy`
+    wait_until(lambda: seen(stack, "good.test", headers=told_by_it) == (200, None), "served", 30)
 
 
 # --- with TLS: each is made to happen, and the advice mends it ------------------------------------
