@@ -278,16 +278,20 @@ static bool folder_follow(struct watch *watch, struct folder *folder)
     return folder->descriptor >= 0;
 }
 
+/* All files that are named in the folder of this place. */
+static void make_due(struct watch *watch, size_t folder)
+{
+    for (size_t i = 0; i < watch->named_count; i++)
+        watch->named[i].is_due |= watch->named[i].folder == folder;
+    soon(watch)->named = true;
+}
+
 /* What the files are now was not seen to change. */
 static void follow_named(struct watch *watch)
 {
-    for (size_t i = 0; i < watch->named_folder_count; i++) {
-        if (!folder_follow(watch, &watch->named_folders[i]) && !watch->named_folders[i].is_told)
-            continue;
-        for (size_t j = 0; j < watch->named_count; j++)
-            watch->named[j].is_due |= watch->named[j].folder == i;
-        soon(watch)->named = true;
-    }
+    for (size_t i = 0; i < watch->named_folder_count; i++)
+        if (folder_follow(watch, &watch->named_folders[i]) || watch->named_folders[i].is_told)
+            make_due(watch, i);
 }
 
 static void follow_all(struct watch *watch)
@@ -370,17 +374,29 @@ static void on_global_event(struct watch *watch, const struct inotify_event *eve
     }
 }
 
-static void on_named_event(struct watch *watch, const struct inotify_event *event)
+/* Whether the file is one that is named in the folder of this place. */
+static bool touch_named(struct watch *watch, size_t folder, const struct inotify_event *event)
 {
     for (size_t i = 0; i < watch->named_count; i++) {
         struct named_file *named = &watch->named[i];
-        const struct folder *folder = &watch->named_folders[named->folder];
-        if (folder->descriptor != event->wd || strcmp(named->name, event->name) != 0)
+        if (named->folder != folder || strcmp(named->name, event->name) != 0)
             continue;
-        struct batch *batch = batch_for(watch, folder, event);
+        struct batch *batch = batch_for(watch, &watch->named_folders[folder], event);
         batch->named = true;
         named->is_made = batch == &watch->made;
         named->is_due |= !named->is_made;
+        return true;
+    }
+    return false;
+}
+
+static void on_named_event(struct watch *watch, const struct inotify_event *event)
+{
+    for (size_t i = 0; i < watch->named_folder_count; i++) {
+        const struct folder *folder = &watch->named_folders[i];
+        if (folder->descriptor == event->wd && !touch_named(watch, i, event) &&
+            is_link(folder, event->name))
+            make_due(watch, i);
     }
 }
 
@@ -513,12 +529,22 @@ static size_t find_folder(const struct folder *folders, size_t count, const char
     return i;
 }
 
-/* Takes the path; a folder that was watched before stays so. */
+/* What is known of a file that was named before. */
+static struct named_file find_named(const struct watch *before, const char *path)
+{
+    const struct named_file *found = NULL;
+    if (before->named_count > 0) /* a path is what such a file begins with */
+        found = bsearch(&path, before->named, before->named_count, sizeof(*found), compare_names);
+    return found != NULL ? *found : (struct named_file){0};
+}
+
+/* Takes the path. A folder that was watched before stays so, and what is due stays due. */
 static void add_named(struct watch *watch, const struct watch *before, char *path)
 {
     char *folder;
     struct named_file *named = &watch->named[watch->named_count++];
-    *named = (struct named_file){.path = path};
+    *named = find_named(before, path);
+    named->path = path;
     split_path(path, &folder, &named->name);
     named->folder = find_folder(watch->named_folders, watch->named_folder_count, folder);
     if (named->folder < watch->named_folder_count) {

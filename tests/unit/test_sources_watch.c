@@ -540,6 +540,41 @@ Test(watch, files_that_tenants_name)
     end(&test);
 }
 
+Test(watch, a_change_of_a_named_file_is_told_though_others_are_named_meanwhile)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, mkdir("lists", 0755)));
+    write_file("lists/a", "");
+    set_named(&test, "lists/a", "lists/b");
+    await(&test, has_named);
+    expect_silence(&test);
+    cr_assert(zero(int, unlink("lists/a"))); /* it is given time to come back */
+    run(&test, 10);
+    set_named(&test, "lists/a", "lists/c");
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "lists/a ")), "%s", test.named);
+    end(&test);
+}
+
+/* As Kubernetes does it: all files of the folder have changed, and none of them is told of. */
+Test(watch, named_files_change_with_a_link_that_they_may_lead_through)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, mkdir("lists", 0755)));
+    cr_assert(zero(int, mkdir("others", 0755)));
+    set_named(&test, "lists/a", "others/a");
+    await(&test, has_named);
+    expect_silence(&test);
+    cr_assert(zero(int, symlink("nowhere", "lists/..data.new")));
+    cr_assert(zero(int, rename("lists/..data.new", "lists/..data")));
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "lists/a ")), "%s", test.named);
+    cr_expect(not(has_global(&test)));
+    end(&test);
+}
+
 Test(watch, a_named_file_that_nobody_closes_is_looked_at_in_the_end)
 {
     struct test test;
