@@ -228,12 +228,17 @@ static struct slice fingerprint_of(struct slice answer)
     return runtime_value(answer, "SHA1 FingerPrint");
 }
 
+/* The certificates are, by whoever looks at one or changes one. */
+static bool is_locked(struct slice answer)
+{
+    return slice_contains(answer, SLICE("currently locked"));
+}
+
 /* What HAProxy said where something else was expected. */
 static void set_reason(struct runtime_swap *swap, const char *step, struct slice answer)
 {
     struct slice said = runtime_said(first_line(answer));
-    bool locked = slice_contains(answer, SLICE("currently locked"));
-    swap->error = answer.size == 0 ? ERROR_CLOSED : locked ? ERROR_BUSY : ERROR_REFUSED;
+    swap->error = answer.size == 0 ? ERROR_CLOSED : is_locked(answer) ? ERROR_BUSY : ERROR_REFUSED;
     error_set(&swap->reason, swap->error, "%s of %.*s: HAProxy answered \"%.*s\"", step,
               SLICE_PRINT(swap->file), SLICE_PRINT(said));
 }
@@ -300,11 +305,19 @@ static enum runtime_step after_list(struct runtime_swap *swap, struct slice answ
     struct slice leftover = open_transaction(answer);
     if (leftover.size > 0 && (swap->cleared_leftover || !is_word(leftover)))
         return fail(swap, "abort of a leftover transaction before the change", answer);
-    if (leftover.size > 0) {
-        swap->cleared_leftover = true;
+    if (leftover.size > 0)
         return send_command(swap, command, SWAP_CLEAR, "abort ssl cert", leftover, NOTHING);
-    }
     return send_command(swap, command, SWAP_KNOWN, "show ssl cert", swap->file, NOTHING);
+}
+
+/* What has become of it shows in the list, unless it could not be touched. */
+static enum runtime_step after_clear(struct runtime_swap *swap, struct slice answer,
+                                     struct writer *command)
+{
+    if (answer.size == 0 || is_locked(answer))
+        return fail(swap, "abort of a leftover transaction before the change", answer);
+    swap->cleared_leftover = true;
+    return ask_for_list(swap, command);
 }
 
 static enum runtime_step after_known(struct runtime_swap *swap, struct slice answer,
@@ -459,7 +472,7 @@ enum runtime_step runtime_swap_answer(struct runtime_swap *swap, struct slice an
 {
     switch (swap->state) {
     case SWAP_LIST: return after_list(swap, answer, command);
-    case SWAP_CLEAR: return ask_for_list(swap, command);
+    case SWAP_CLEAR: return after_clear(swap, answer, command);
     case SWAP_KNOWN: return after_known(swap, answer, command);
     case SWAP_NEW: return after_new(swap, answer, command);
     case SWAP_SET: return after_set(swap, answer, command);

@@ -201,6 +201,20 @@ Test(swap, a_lock_means_later)
     cr_assert(swap.error == ERROR_BUSY);
 }
 
+Test(swap, a_lock_at_a_leftover_means_later_too)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# transaction\n*/x/dead.pem\n# filename\n/x/dead.pem\n\n"},
+        {"abort ssl cert /x/dead.pem",
+         "Can't abort!\nOperations on certificates are currently locked!\n\n"},
+        {0},
+    };
+    cr_assert(play(&swap, false, turns) == RUNTIME_FAILED);
+    cr_expect(swap.error == ERROR_BUSY);
+    cr_expect_not(swap.cleared_leftover);
+}
+
 Test(swap, an_empty_answer_is_a_closed_connection)
 {
     struct runtime_swap swap = {0};
