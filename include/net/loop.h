@@ -30,7 +30,8 @@ struct loop_handler {
     /* Answers a NOTIFY, see spop_session.h. loop_current_connection() names the connection. */
     spop_notify_fn *on_notify;
     /* Called before the frames of one or more receives are answered, with all that each has
-     * brought: a chance to look ahead. May be NULL. */
+     * brought: a chance to look ahead. Again for what had to wait until its peer has read, since
+     * it lies elsewhere by then. May be NULL. */
     void (*on_input)(void *context, const struct slice *received, size_t count);
     /* Takes over a published value; what it replaces is the application's to release. */
     void (*on_value)(void *context, void *value);

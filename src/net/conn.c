@@ -286,12 +286,17 @@ static void conn_serve_received(struct conn *conn, struct slice received)
         conn_end(conn, LOOP_CLOSED_NO_MEMORY);
 }
 
+static void tell_input(struct conn_set *set, const struct slice *received, size_t count)
+{
+    if (set->handler->on_input != NULL)
+        set->handler->on_input(set->context, received, count);
+}
+
 void conn_serve_gathered(struct conn_set *set)
 {
     if (set->gathered_count == 0)
         return;
-    if (set->handler->on_input != NULL)
-        set->handler->on_input(set->context, set->gathered_bytes, set->gathered_count);
+    tell_input(set, set->gathered_bytes, set->gathered_count);
     for (unsigned i = 0; i < set->gathered_count; i++)
         conn_serve_received(set->gathered[i], set->gathered_bytes[i]);
     set->gathered_count = 0;
@@ -347,10 +352,13 @@ static void conn_resume(struct conn *conn)
 {
     if (!conn_send_output(conn))
         return;
-    if (backlog_size(&conn->output) > 0)
+    if (backlog_size(&conn->output) > 0) {
         conn_stall(conn);
-    else
-        conn_serve(conn, copy_kept_input(conn));
+        return;
+    }
+    struct slice kept = copy_kept_input(conn);
+    tell_input(conn->set, &kept, 1);
+    conn_serve(conn, kept);
 }
 
 static void conn_send_last_words(struct conn *conn)

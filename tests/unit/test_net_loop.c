@@ -6,6 +6,7 @@
 #include <criterion/new/assert.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static struct test_net *start(unsigned loop_count)
 {
@@ -518,6 +519,62 @@ Test(loop, all_that_are_ready_are_received_from_before_one_is_answered)
     cr_assert(eq(sz, most_together, PEERS));
     for (size_t i = 0; i < PEERS; i++)
         net_peer_free(peers[i]);
+    loops_free(loops);
+}
+
+/* The ids of the NOTIFYs that on_input() was told of, by where their messages lie. */
+static struct {
+    const char *start;
+    uint64_t ids[64 * 1024];
+} told;
+static _Atomic uint64_t untold;
+
+static void note_input(void *context, const struct slice *received, size_t count)
+{
+    struct reader reader = reader_of(received[0]);
+    struct spop_frame frame;
+    (void)context;
+    cr_assert(eq(sz, count, 1));
+    told.start = received[0].data;
+    memset(told.ids, 0, sizeof(told.ids));
+    while (spop_frame_parse(reader_bytes(&reader, reader_u32(&reader)), &frame))
+        told.ids[frame.payload.data - told.start] = frame.stream_id;
+}
+
+static enum spop_answer answer_at_length(void *context, const struct spop_notify *notify,
+                                         struct writer *actions)
+{
+    static const char BYTES[400] = "";
+    size_t place = (size_t)(notify->messages.data - told.start);
+    (void)context;
+    if (place >= COUNT_OF(told.ids) || told.ids[place] != notify->stream_id)
+        atomic_fetch_add(&untold, 1);
+    writer_bytes(actions, slice_from(BYTES, sizeof(BYTES)));
+    return SPOP_ANSWERED;
+}
+
+Test(loop, what_had_to_wait_for_the_peer_is_told_of_where_it_lies_then)
+{
+    enum { NOTIFIES = 3000 };
+    const struct loops_settings settings = {.loop_count = 1};
+    const struct loop_handler handler = {.on_input = note_input, .on_notify = answer_at_length};
+    static uint8_t bytes[64 * NOTIFIES];
+    struct writer burst = writer_of(bytes, sizeof(bytes));
+    struct error_text text;
+    struct spop_frame frame;
+    struct loops *loops = loops_new(&settings, &handler, &text);
+    struct net_peer *peer =
+        net_peer_join(loops, net_write_burst(&burst, SLICE("big"), 1, NOTIFIES), 0);
+    cr_assert(eq(int, loops_start(loops, &text), ERROR_OK));
+    while (loops_counter(loops, LOOP_SHORT_SENDS) == 0)
+        usleep(1000);
+    net_peer_expect_hello(peer);
+    for (int i = 0; i < NOTIFIES; i++)
+        cr_assert(net_peer_frame(peer, &frame));
+    cr_expect(zero(u64, untold));
+    loops_stop(loops);
+    loops_join(loops);
+    net_peer_free(peer);
     loops_free(loops);
 }
 
