@@ -68,6 +68,9 @@ static void put_global(const struct page *page)
     if (config->https_count > 0)
         put_text(page, "    ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n"
                        "    ssl-default-bind-ciphers ECDHE+AESGCM:ECDHE+CHACHA20\n");
+    put_since(page, HAP_3_2, "3.1", "",
+              "    # uploads over HTTP/2: how much is on its way before HAProxy acknowledges it\n"
+              "    tune.h2.initial-window-size 262144\n");
     put_own_lines(page, "    ", "global");
     /* Behind them, since what a connection keeps (reuse_write.h) is taken over by several rules. */
     put_since(

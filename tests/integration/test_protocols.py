@@ -294,6 +294,14 @@ def test_a_20_mb_upload_over_http2(https, big_file):
         assert answer.json()["sha256"] == hashlib.sha256(big_file).hexdigest()
 
 
+@pytest.mark.skipif(HAPROXY_VERSION >= (3, 1), reason="HAProxy gives more as it is needed")
+def test_an_upload_over_http2_does_not_crawl(https):
+    """From far away, 64 kB for each way there and back are little, and browsers send by HTTP/2."""
+    with Http2(https, HOST) as client:
+        client.request("/health")
+        assert client.connection.remote_settings.initial_window_size >= 256 << 10
+
+
 def test_a_chunked_upload(http):
     """HAProxy before 3.2 cannot keep out what may come behind it: see test_trailers.py."""
     content = os.urandom(300_000)
