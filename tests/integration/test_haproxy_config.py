@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ import tempfile
 import pytest
 
 from support.clients import Http2, echo, request
-from support.processes import Process, accepts
+from support.processes import Process, accepts, wait_until
 from support.stack import HAPROXY, HAPROXY_VERSION, REPOSITORY, Stack, run_agent_command
 
 REFERENCE = REPOSITORY / "haproxy"
@@ -75,6 +76,26 @@ def test_own_lines_are_kept(stack, tmp_path):
     (tmp_path / "haproxy.cfg").write_text(mine)
     assert generate(stack.config_path, tmp_path)[0] == mine
     assert check_config(tmp_path / "haproxy.cfg")[0] == 0
+
+
+def test_a_balancers_question_is_answered(new_stack):
+    """By the lines of docs/PRODUCTION.md: without a host, and as long as an agent is there."""
+    text = (REPOSITORY / "docs/PRODUCTION.md").read_text()
+    lines = "".join(re.findall(r"^ {4}http-request.*\n", text, re.M))
+    assert lines.count("\n") == 2
+    stack = new_stack()
+    stack.write_config()
+    path = stack.write_haproxy_config()
+    mark = (
+        "# own lines, frontend before the agent is asked (kept when this file is written again)\n"
+    )
+    path.write_text(path.read_text().replace(mark, mark + lines))
+    assert check_config(path)[:2] == (0, [])
+    stack.start()
+    assert request(stack.http_port, "/alive", "192.0.2.7").status == 200
+    assert request(stack.http_port, "/other", "192.0.2.7").status == 404
+    stack.agents[0].stop()
+    wait_until(lambda: request(stack.http_port, "/alive", "192.0.2.7").status == 503, "told")
 
 
 def test_somebody_elses_file_is_kept_aside(stack, tmp_path):
