@@ -394,6 +394,24 @@ def test_what_is_too_big_to_be_asked_is_not_let_in(small, upstreams, short_heads
     assert request(stack.http_port, "/health", "chat.alpha.test").status == 200
 
 
+def test_who_closes_its_side_is_not_let_in(small):
+    """A client cannot make HAProxy go by the map by having gone while the agent is asked, either:
+    what the map lets in and the agent refuses stays refused."""
+    stack, fallback = small()
+    stack.start()
+    fallback.wait_for(lambda held: "chat.alpha.test" in held)
+    seen = set()
+    for _ in range(40):
+        with connect(stack.http_port) as sock:
+            sock.sendall(request_bytes("GET", "/wp-login.php", "chat.alpha.test"))
+            sock.shutdown(socket.SHUT_WR)
+            answer = read_answer(sock)
+            seen.add(answer and refusal(answer))
+    assert seen <= {None, (503, "no-agent"), (404, "scanner")}, seen
+    fallback.kill_agents()
+    assert request(stack.http_port, "/wp-login.php", "chat.alpha.test").status == 200
+
+
 def test_a_buffer_that_an_admin_has_made_smaller(small, upstreams):
     """The map goes in commands for which there is room, and the agent stays up, though the checks
     of 3.1 and later tell of larger frames than they take. Without TLS, for newer versions refuse
