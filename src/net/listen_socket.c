@@ -103,18 +103,13 @@ static enum error remove_stale(const struct listen_address *address, struct erro
     return ERROR_OK;
 }
 
+/* The C library makes room for all members, who may be many; no other thread runs yet. */
 static enum error find_group(const char *name, gid_t *gid, struct error_text *text)
 {
-    char buffer[4096];
-    struct group group;
-    struct group *found = NULL;
-    int error = getgrnam_r(name, &group, buffer, sizeof(buffer), &found);
-    if (found == NULL) {
-        errno = error;
-        return error != 0 ? error_set_errno(text, "cannot look up the group %s", name)
-                          : error_set(text, ERROR_NOT_FOUND, "there is no group %s", name);
-    }
-    *gid = group.gr_gid;
+    const struct group *found = getgrnam(name);
+    if (found == NULL)
+        return error_set(text, ERROR_NOT_FOUND, "there is no group %s", name);
+    *gid = found->gr_gid;
     return ERROR_OK;
 }
 

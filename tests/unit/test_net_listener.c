@@ -12,8 +12,10 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -166,6 +168,31 @@ Test(file, has_the_mode_and_the_group_that_were_asked_for)
     cr_assert(eq(u32, status.st_gid, getgid()));
     listener_close(listener);
     cr_assert(eq(int, access(path, F_OK), -1));
+}
+
+/* A directory has groups of all its people. */
+Test(file, of_a_group_with_many_members)
+{
+    struct error_text reason = {""};
+    struct stat status;
+    char groups[] = "/tmp/owui-groups-XXXXXX";
+    if (unshare(CLONE_NEWNS) != 0)
+        cr_skip("root alone has another /etc/group in front of it");
+    cr_assert(zero(int, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)));
+    FILE *file = fdopen(mkstemp(groups), "w");
+    fprintf(file, "everybody:x:4321:first");
+    for (int i = 0; i < 1000; i++)
+        fprintf(file, ",person-%d", i);
+    fprintf(file, "\n");
+    fclose(file);
+    cr_assert(zero(int, mount(groups, "/etc/group", NULL, MS_BIND, NULL)));
+    cr_assert(zero(int, unlink(groups)));
+    const struct listen_options options = {.group = "everybody"};
+    struct listener *listener = open_at(address_text, &options, &reason);
+    cr_assert(ne(ptr, listener, NULL), "%s", reason.text);
+    cr_assert(eq(int, stat(path, &status), 0));
+    cr_assert(eq(u32, status.st_gid, 4321));
+    listener_close(listener);
 }
 
 Test(file, of_a_group_that_does_not_exist_is_an_error)
