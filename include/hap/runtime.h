@@ -48,7 +48,7 @@ enum error runtime_room_reason(size_t room, size_t command_bytes, struct error_t
 enum runtime_step {
     RUNTIME_SEND,   /* send the command, read to the end of the connection, give the answer */
     RUNTIME_DONE,   /* the goal is reached and has been read back */
-    RUNTIME_FAILED, /* it was not; nothing of ours is left in HAProxy; see `error` */
+    RUNTIME_FAILED, /* it was not; no transaction of ours is left open; see `error` */
 };
 
 enum runtime_swap_state {

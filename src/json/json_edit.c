@@ -40,7 +40,6 @@ struct members {
     size_t last_value_end;
     /* Of the one that is meant: */
     bool found;
-    size_t index;
     struct json_position key;
     struct json_position value;
     size_t before_end; /* where the value before it ends */
@@ -68,13 +67,10 @@ static bool find_members(struct slice text, struct slice pointer, struct slice k
         bool is_it = members->found && walk.key.offset == members->key.offset;
         if (members->count == 0)
             members->first_key = walk.key.offset;
-        if (is_it) {
-            members->index = members->count;
+        if (is_it)
             members->before_end = members->last_value_end;
-        } else if (members->found && members->next_key == 0 &&
-                   walk.key.offset > members->key.offset) {
+        else if (members->found && members->next_key == 0 && walk.key.offset > members->key.offset)
             members->next_key = walk.key.offset;
-        }
         members->last_value_end = end_of(&walk.value);
         members->count++;
     }

@@ -34,7 +34,6 @@ struct haproxy {
     struct version *goal; /* that is on its way */
     struct runtime_map_push push;
     struct runtime_exchange *exchange;
-    size_t command_size;
     enum error told; /* the last failure in the log, so that each is told once */
     uint8_t command[RUNTIME_COMMAND_MAX_BYTES];
 };

@@ -27,7 +27,6 @@ struct trace {
     void *block; /* the file's mapping, or memory */
     size_t size;
     bool on_disk;
-    unsigned loops;
     struct trace_ring rings[];
 };
 
@@ -264,7 +263,6 @@ struct trace *trace_new(unsigned entries, unsigned loops, const char *path, stru
     };
     struct trace *trace = memory_new(sizeof(*trace) + loops * sizeof(trace->rings[0]));
     trace->size = TRACE_HEADER_BYTES + (size_t)loops * entries * sizeof(struct trace_entry);
-    trace->loops = loops;
     trace->on_disk = path != NULL;
     trace->block =
         path != NULL ? open_file(path, trace->size, &header, why) : memory_new(trace->size);

@@ -57,7 +57,6 @@ struct named_file {
 };
 
 struct watch {
-    struct main_loop *main_loop;
     struct watch_events events;
     int fd;
     struct main_watch *readable;
@@ -617,7 +616,6 @@ struct watch *watch_new(struct main_loop *main_loop, const char *global_path,
                         struct error_text *text)
 {
     struct watch *watch = memory_new(sizeof(*watch));
-    watch->main_loop = main_loop;
     watch->events = *events;
     forget_descriptors(watch);
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
