@@ -170,8 +170,13 @@ static void on_shaken(void *context, const struct http_probe_answer *answer)
     struct certificate *certificate = certificate_list_find(sidecar->list, handshake->name);
 
     handshake->exchange = NULL;
-    /* One that is on its way is looked at when it has arrived. */
-    if (certificate == NULL || sidecar_is_pending(sidecar, certificate)) {
+    if (certificate == NULL) {
+        end(handshake);
+        return;
+    }
+    /* One that is on its way anew is looked at when it has arrived, were it for nothing. */
+    if (sidecar_is_pending(sidecar, certificate)) {
+        certificate->service.swapped = true;
         end(handshake);
         return;
     }

@@ -10,6 +10,7 @@
 #include "loopback_listener.h"
 
 #include <criterion/new/assert.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 enum {
@@ -210,7 +211,9 @@ static void want(const struct test *test, const char *const *names, size_t count
 #define WANT(TEST, ...) \
     want(TEST, (const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *const[]){__VA_ARGS__})))
 
-static void begin(struct test *test, size_t haproxy_count, int64_t look_every_ms)
+/* `https` is where HAProxy serves; NULL: nobody knows. */
+static void begin_served(struct test *test, size_t haproxy_count, int64_t look_every_ms,
+                         const char *https)
 {
     const char *sockets[HAPROXYS];
     struct error_text why = {0};
@@ -231,6 +234,8 @@ static void begin(struct test *test, size_t haproxy_count, int64_t look_every_ms
         .store = {.state = state, .certs = certs, .owner = -1, .group = -1, .certs_mode = 0600},
         .runtime = sockets,
         .runtime_count = haproxy_count,
+        .https = &https,
+        .https_count = https != NULL,
         .challenge_listen = listen,
         .look_every_ms = look_every_ms,
     };
@@ -239,6 +244,11 @@ static void begin(struct test *test, size_t haproxy_count, int64_t look_every_ms
     free(listen);
     free(certs);
     free(state);
+}
+
+static void begin(struct test *test, size_t haproxy_count, int64_t look_every_ms)
+{
+    begin_served(test, haproxy_count, look_every_ms, NULL);
 }
 
 static void end(struct test *test)
@@ -391,6 +401,40 @@ Test(sidecar, what_is_on_its_way_is_not_sent_again)
     await(haproxy, "a", a);
     cr_expect(le(uint, take_lists(haproxy), 3));
     end(&test);
+}
+
+static int accept_soon(int listening)
+{
+    struct pollfd look = {.fd = listening, .events = POLLIN};
+    cr_assert(eq(int, poll(&look, 1, PATIENCE_MS), 1));
+    return accept(listening, NULL, NULL);
+}
+
+/* Whether it is served is asked when that is on its way anew, too: not now, but not never. */
+Test(sidecar, what_was_swapped_is_looked_at_when_all_has_arrived)
+{
+    struct test test;
+    PRINT(a);
+    uint16_t port;
+    int listening = listen_on_loopback(&port);
+    char *https = memory_format("127.0.0.1:%u", port);
+    begin_served(&test, 1, LOOK_MS, https);
+    struct haproxy *haproxy = &test.haproxys[0];
+    put(&test, "a", a);
+    WANT(&test, "a");
+    await(haproxy, "a", a);
+    int first = accept_soon(listening);
+    set_locked(haproxy, true);
+    take_lists(haproxy);
+    while (take_lists(haproxy) == 0)
+        usleep(2000);
+    close(first);
+    usleep(100 * 1000);
+    set_locked(haproxy, false);
+    close(accept_soon(listening));
+    end(&test);
+    close(listening);
+    free(https);
 }
 
 /* Of many, those that could not be read do not wait until it is their turn. */
