@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 
 from support.certified import names_of, read_pem
-from support.clients import TIMEOUT_S
+from support.clients import TIMEOUT_S, request
 
 HOST = "chat.example.test"
 NOBODYS = {"placeholder.invalid"}
@@ -51,6 +51,18 @@ def test_haproxy_starts_with_it_and_shows_no_customers_to_others(stack):
     assert shown(stack, HOST) == {HOST}
     assert shown(stack, None) == NOBODYS
     assert stack.get(HOST).status == 200
+
+
+def test_a_challenge_that_comes_by_https_is_answered_behind_it(stack):
+    """A CDN sends everything there, the first challenge of all, too."""
+    thumbprint = "t" * 43
+    stack.write_haproxy_config("--thumbprint", thumbprint)
+    stack.start_haproxy()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    path = "/.well-known/acme-challenge/" + "x" * 43
+    answer = request(stack.https_port, path, HOST, tls_name=HOST, tls=context)
+    assert (answer.status, answer.body) == (200, f"{'x' * 43}.{thumbprint}".encode())
 
 
 def test_the_service_makes_it_too_and_mends_it(stack):
