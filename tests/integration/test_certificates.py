@@ -568,7 +568,9 @@ def test_two_haproxys(new_certified):
         stack.start_agent()
         serial = stack.wait_served(HOST).serial_number
         assert stack.wait_served(HOST, port=port).serial_number == serial
-        assert [one["served"] for one in stack.told(NAME)["haproxys"]] == [True, True]
+        stack.wait_told(
+            NAME, lambda told: [one["served"] for one in told["haproxys"]] == [True] * 2, "served"
+        )
 
         # One of them away: the other gets the new one; it, when it is back.
         other.stop()
