@@ -17,6 +17,8 @@ enum {
 MUST_CHECK enum refusal path_normalise(struct slice raw, char buffer[static PATH_CHANGED_MAX_BYTES],
                                        struct slice *normal);
 
+/* Whether a path is at `prefix` or below it: "/a" covers "/a" and "/a/b", not "/ab". */
+bool path_covers(struct slice prefix, struct slice path);
 /* What follows the first `segments` segments of a path in normal form; "/" when nothing does. */
 struct slice path_behind(struct slice path, unsigned segments);
 /* How many segments `prefix` ("/a/b" or "/a/b/") has; the empty prefix and "/" have none. */

@@ -1,6 +1,8 @@
 /* The paths of Open WebUI 0.11: see route/owui_path.h. */
 #include "route/owui_path.h"
 
+#include "route/path.h"
+
 /* Each with all that is below: routers of its server, then routes of its web interface. What a host
  * with a website of its own keeps comes last; the rest of /assets, fonts and pictures of the first
  * steps, is so common a name among websites that it is theirs as well. */
@@ -48,16 +50,10 @@ struct slice owui_path_shared(size_t index)
     return index < COUNT_OF(PATHS) - KEPT_BY_THE_HOST ? PATHS[index].path : (struct slice){0};
 }
 
-static bool is_there_or_below(struct slice path, struct slice known)
-{
-    return slice_starts_with(path, known) &&
-           (path.size == known.size || path.data[known.size] == '/');
-}
-
 enum owui_path owui_path_kind(struct slice path)
 {
     for (size_t i = 0; i < COUNT_OF(PATHS); i++)
-        if (is_there_or_below(path, PATHS[i].path))
+        if (path_covers(PATHS[i].path, path))
             return PATHS[i].kind;
     return OWUI_OTHER;
 }

@@ -231,6 +231,12 @@ enum refusal path_normalise(struct slice raw, char buffer[static PATH_CHANGED_MA
     return REFUSAL_NONE;
 }
 
+bool path_covers(struct slice prefix, struct slice path)
+{
+    return slice_starts_with(path, prefix) &&
+           (path.size == prefix.size || path.data[prefix.size] == '/');
+}
+
 unsigned path_segments(struct slice prefix)
 {
     unsigned count = 0;

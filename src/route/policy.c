@@ -2,6 +2,7 @@
 #include "route/policy.h"
 
 #include "core/memory.h"
+#include "route/path.h"
 
 #include <stdlib.h>
 
@@ -148,13 +149,6 @@ bool policy_allows_ip(const struct policy *policy, const struct ip *ip)
            !networks_contain(&policy->deny_ips, ip);
 }
 
-/* "/a" matches "/a" and "/a/b", not "/ab". */
-static bool path_matches(struct slice prefix, struct slice path)
-{
-    return slice_starts_with(path, prefix) &&
-           (path.size == prefix.size || path.data[prefix.size] == '/');
-}
-
 /* `told` is what it may be; nothing: anything. */
 static bool set_matches(unsigned wanted, unsigned told, bool is_denial)
 {
@@ -176,7 +170,7 @@ static bool ip_matches(const struct policy_rule *rule, const struct policy_quest
 static bool matches(const struct policy_rule *rule, const struct policy_question *question)
 {
     return (rule->path == NULL ||
-            path_matches(slice_from(rule->path, rule->path_size), question->path)) &&
+            path_covers(slice_from(rule->path, rule->path_size), question->path)) &&
            set_matches(rule->methods, question->method, rule->deny) &&
            set_matches(rule->credentials, question->credentials, rule->deny) &&
            ip_matches(rule, question) &&
@@ -266,7 +260,7 @@ bool path_is_sign_in(struct slice path)
     if (!slice_starts_with(path, SLICE("/api/v1/auths/"))) /* nearly all requests */
         return false;
     for (size_t i = 0; i < COUNT_OF(PATHS); i++)
-        if (path_matches(slice_of(PATHS[i]), path))
+        if (path_covers(slice_of(PATHS[i]), path))
             return true;
     return slice_starts_with(path, SLICE("/api/v1/auths/oauth/")) &&
            slice_ends_with(path, SLICE("/token/exchange"));

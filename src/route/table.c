@@ -2,6 +2,7 @@
 #include "table_shared.h"
 
 #include "route/label.h"
+#include "route/path.h"
 
 #include <stdlib.h>
 
@@ -46,10 +47,8 @@ static bool serves(const struct route_entry *entry, struct slice rest)
         rest = SLICE("/");
     for (size_t i = 0; i < rule->only_count; i++) {
         struct slice only = slice_of(rule->only[i]);
-        if (!slice_starts_with(rest, only))
-            continue;
-        if (only.size == 0 || only.data[only.size - 1] == '/' || rest.size == only.size ||
-            rest.data[only.size] == '/')
+        bool is_folder = only.size == 0 || only.data[only.size - 1] == '/';
+        if (is_folder ? slice_starts_with(rest, only) : path_covers(only, rest))
             return true;
     }
     return false;
