@@ -16,14 +16,18 @@ enum {
     PROBLEM_SIZE = 400,
 };
 
-/* One certificate, looked at on one bind after the other. */
+/* One certificate, looked at for one host after the other, on one bind after the other: another
+ * file in HAProxy's folder may be for one of the hosts alone. */
 struct handshake {
     struct handshakes *handshakes;
     struct handshake *next;
     char *name; /* of the certificate */
-    char *host;
+    char **hosts;
+    size_t host_count;
+    size_t host;
     size_t bind;
-    bool is_served; /* on a bind before */
+    bool is_served;         /* somewhere */
+    bool is_served_on_bind; /* for a host before */
     unsigned tries;
     struct http_exchange *exchange;
     struct main_timer *timer;
@@ -43,7 +47,7 @@ static void handshake_free(struct handshake *handshake)
     http_exchange_cancel(handshake->exchange);
     main_timer_free(handshake->timer);
     free(handshake->name);
-    free(handshake->host);
+    memory_free_texts(handshake->hosts, handshake->host_count);
     free(handshake);
 }
 
@@ -59,6 +63,11 @@ static void end(struct handshake *handshake)
 static const char *bind_of(const struct handshake *handshake)
 {
     return handshake->handshakes->binds[handshake->bind].address;
+}
+
+static const char *host_of(const struct handshake *handshake)
+{
+    return handshake->hosts[handshake->host];
 }
 
 /* -- What to make of it ------------------------------------------------------------------------ */
@@ -88,33 +97,34 @@ static bool describe_other(const struct handshake *handshake,
                            char problem[static PROBLEM_SIZE])
 {
     struct crypto_certificate other;
+    const char *host = host_of(handshake), *bind = bind_of(handshake);
     if (answer->result != HTTP_PROBE_ANSWERED) {
-        snprintf(problem, PROBLEM_SIZE, "no TLS handshake with %s for %s: %s", bind_of(handshake),
-                 handshake->host, answer->failure);
+        snprintf(problem, PROBLEM_SIZE, "no TLS handshake with %s for %s: %s", bind, host,
+                 answer->failure);
         return false;
     }
     enum error error = crypto_certificate_read(answer->certificate, &other, NULL);
     if (error != ERROR_OK) {
-        snprintf(problem, PROBLEM_SIZE, "%s serves a certificate for %s that %s",
-                 bind_of(handshake), handshake->host,
+        snprintf(problem, PROBLEM_SIZE, "%s serves a certificate for %s that %s", bind, host,
                  error == ERROR_NO_MEMORY ? "cannot be read: out of memory" : "is unreadable");
         return error == ERROR_NO_MEMORY;
     }
-    bool covers = crypto_certificate_covers(&other, handshake->host);
+    bool covers = crypto_certificate_covers(&other, host);
     bool expired = other.not_after_s <= clock_wall_s();
+    bool is_other_program = handshake->is_served && !handshake->is_served_on_bind;
     snprintf(problem, PROBLEM_SIZE,
-             "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; %s%s?",
-             bind_of(handshake), handshake->host, other.serial, other.issuer,
-             covers ? "" : ", which is for other names", expired ? ", which has expired" : "",
-             handshake->is_served ? "does HAProxy listen there, or another program"
-                                  : "is there another file for it in ",
-             handshake->is_served ? "" : handshake->handshakes->sidecar->crt_list);
+             "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; %s%s?", bind,
+             host, other.serial, other.issuer, covers ? "" : ", which is for other names",
+             expired ? ", which has expired" : "",
+             is_other_program ? "does HAProxy listen there, or another program"
+                              : "is there another file for it in ",
+             is_other_program ? "" : handshake->handshakes->sidecar->crt_list);
     crypto_certificate_free(&other);
     return covers && !expired;
 }
 
-/* HAProxy's binds have the same certificates: one that is served on one is not what is wrong on
- * another, and the one before would not be served there either. */
+/* HAProxy's binds have the same certificates: one that is served on one of them, or for one of its
+ * hosts, is not what is wrong elsewhere, and the one before would not be served there either. */
 static void conclude_wrong(struct handshake *handshake, struct certificate *certificate,
                            const struct http_probe_answer *answer)
 {
@@ -152,14 +162,24 @@ static bool is_on_disk(const struct handshake *handshake, struct slice pem)
     return same;
 }
 
-static void next_bind(struct handshake *handshake, bool is_served)
+/* To the bind's next host, if the bind serves the certificate for this one, else to the next bind:
+ * what is in the way of a handshake is so for each host. */
+static void look_on(struct handshake *handshake, struct certificate *certificate, bool is_served)
 {
-    handshake->is_served |= is_served;
     handshake->tries = 0;
-    if (++handshake->bind < handshake->handshakes->bind_count) {
+    handshake->is_served |= is_served;
+    handshake->is_served_on_bind = is_served;
+    if (!is_served || ++handshake->host == handshake->host_count) {
+        handshake->host = 0;
+        handshake->is_served_on_bind = false;
+        handshake->bind++;
+    }
+    if (handshake->bind < handshake->handshakes->bind_count) {
         look(handshake);
         return;
     }
+    if (handshake->is_served)
+        set_alarm(certificate, NULL);
     end(handshake);
 }
 
@@ -182,15 +202,14 @@ static void on_shaken(void *context, const struct http_probe_answer *answer)
     }
     bool shaken = answer->result == HTTP_PROBE_ANSWERED;
     if (shaken && is_on_disk(handshake, answer->certificate)) {
-        set_alarm(certificate, NULL);
-        next_bind(handshake, true);
+        look_on(handshake, certificate, true);
     } else if (++handshake->tries < TRIES) {
         main_timer_once(handshake->timer, RETRY_MS);
     } else if (shaken || answer->result == HTTP_PROBE_NO_TLS) {
         conclude_wrong(handshake, certificate, answer);
     } else {
         conclude_unknown(handshake, answer);
-        next_bind(handshake, false);
+        look_on(handshake, certificate, false);
     }
 }
 
@@ -198,7 +217,7 @@ static void look(struct handshake *handshake)
 {
     const struct handshakes *handshakes = handshake->handshakes;
     const struct sidecar *sidecar = handshakes->sidecar;
-    struct http_probe probe = {.host = handshake->host,
+    struct http_probe probe = {.host = host_of(handshake),
                                .connect_to = bind_of(handshake),
                                .proxy_line = handshakes->binds[handshake->bind].needs_proxy_line};
     if (sidecar->rsa && sidecar->ecdsa)
@@ -214,29 +233,37 @@ static void on_retry(void *context)
     look(context);
 }
 
-/* The first host that the certificate on disk is for: a dead one may have been left out. */
-static char *host_of(const struct sidecar *sidecar, const struct certificate *certificate)
+/* Those hosts that the certificate on disk is for: a dead one may have been left out. */
+static size_t copy_hosts(const struct sidecar *sidecar, const struct certificate *certificate,
+                         char ***hosts)
 {
     struct crypto_certificate about;
-    char *host = NULL;
+    size_t count = 0;
     if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
-        return NULL;
-    for (size_t i = 0; host == NULL && i < certificate->host_count; i++)
+        return 0;
+    *hosts = memory_new(certificate->host_count * sizeof(**hosts));
+    for (size_t i = 0; i < certificate->host_count; i++)
         if (crypto_certificate_covers(&about, certificate->hosts[i]))
-            host = memory_copy_text(slice_of(certificate->hosts[i]));
+            (*hosts)[count++] = memory_copy_text(slice_of(certificate->hosts[i]));
     crypto_certificate_free(&about);
-    return host;
+    return count;
 }
 
 void handshakes_check(struct handshakes *handshakes, const struct certificate *certificate)
 {
-    char *host;
-    if (handshakes->bind_count == 0 || (host = host_of(handshakes->sidecar, certificate)) == NULL)
+    char **hosts = NULL;
+    size_t host_count = 0;
+    if (handshakes->bind_count > 0)
+        host_count = copy_hosts(handshakes->sidecar, certificate, &hosts);
+    if (host_count == 0) {
+        free(hosts);
         return;
+    }
     struct handshake *handshake = memory_new(sizeof(*handshake));
     handshake->handshakes = handshakes;
     handshake->name = memory_copy_text(slice_of(certificate->name));
-    handshake->host = host;
+    handshake->hosts = hosts;
+    handshake->host_count = host_count;
     handshake->timer = main_timer_new(handshakes->sidecar->loop, on_retry, handshake);
     handshake->next = handshakes->first;
     handshakes->first = handshake;

@@ -1,5 +1,5 @@
-/* After a swap, a TLS handshake with each bind of HAProxy's, as a browser does it: what is served
- * must be what is on disk.
+/* After a swap, a TLS handshake with each bind of HAProxy's for each host of the certificate, as a
+ * browser does it: what is served must be what is on disk.
  *
  * Nobody there, or no answer in time, proves nothing and is told as a warning. When what is served
  * would be refused by a browser (no certificate, one for other names, one that has expired), the
@@ -15,5 +15,5 @@ struct certificate;
 
 struct handshakes *handshakes_new(struct sidecar *sidecar, const struct sidecar_settings *settings);
 void handshakes_free(struct handshakes *handshakes); /* NULL is fine */
-/* Looks at what is served for the certificate. */
+/* Looks at what is served for the certificate's hosts. */
 void handshakes_check(struct handshakes *handshakes, const struct certificate *certificate);
