@@ -138,26 +138,33 @@ char *check_runtime(const struct node *element, struct slice text)
 char *check_local_address(const struct node *element, struct slice text)
 {
     struct socket_address address;
-    if (socket_address_parse(text, &address) && !address.any)
+    if (!socket_address_parse(text, &address))
+        return bad_address(element, text, "for example \"127.0.0.1:8688\"");
+    if (!address.any)
         return memory_copy_text(text);
-    return bad_address(element, text, "for example \"127.0.0.1:8688\"");
+    node_report(element, JSON_PART_VALUE, CODE_BAD_ADDRESS,
+                memory_format("for example \"127.0.0.1:%u\"", address.port),
+                "\"%.*s\" is every address of this machine, and one is needed, that HAProxy can "
+                "connect to",
+                SLICE_PRINT(text));
+    return NULL;
 }
 
 void read_loopback(const struct node *node, const char *hint, const char *why, char **listen)
 {
     struct socket_address address;
     struct slice text;
-    char *checked = node_text(node, &text) ? check_local_address(node, text) : NULL;
-    if (checked == NULL)
+    if (!node_text(node, &text))
         return;
-    if (socket_address_parse(text, &address) && ip_is_loopback(&address.ip)) {
+    if (!socket_address_parse(text, &address)) {
+        bad_address(node, text, hint);
+    } else if (address.any || !ip_is_loopback(&address.ip)) {
+        node_report(node, JSON_PART_VALUE, CODE_BAD_ADDRESS, memory_copy_text(slice_of(hint)),
+                    "\"%.*s\" is no loopback address, and %s", SLICE_PRINT(text), why);
+    } else {
         free(*listen);
-        *listen = checked;
-        return;
+        *listen = memory_copy_text(text);
     }
-    node_report(node, JSON_PART_VALUE, CODE_BAD_ADDRESS, memory_copy_text(slice_of(hint)),
-                "\"%s\" is no loopback address, and %s", checked, why);
-    free(checked);
 }
 
 char *check_nameserver(const struct node *element, struct slice text)

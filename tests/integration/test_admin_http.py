@@ -39,6 +39,7 @@ def test_only_a_loopback_address_will_do(tmp_path, address):
     path.write_text(json.dumps({"admin_http": {"listen": address}, "tenants": {}}))
     done = run_agent_command("check", "-c", path)
     assert done.returncode == 2 and "error[E111]" in done.stdout
+    assert f'"{address}" is no loopback address, and ' in done.stdout
 
 
 def test_without_a_token_there_is_nothing(tcp):

@@ -155,7 +155,8 @@ def test_other_addresses_are_refused(tmp_path, address):
     path = tmp_path / "owui-spoa.json"
     path.write_text(json.dumps({"metrics": {"listen": address}, "tenants": {}}))
     done = run_agent_command("check", "-c", path)
-    assert done.returncode == 2 and "error[E111]" in done.stdout + done.stderr
+    assert done.returncode == 2 and "error[E111]" in done.stdout
+    assert f'"{address}" is no loopback address, and metrics are told to whoever' in done.stdout
 
 
 # --- counters -------------------------------------------------------------------------------------
