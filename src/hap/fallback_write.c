@@ -50,11 +50,13 @@ static void put_redirect(const struct page *page)
 }
 
 /* HAProxy before 3.1 takes a message that fits into no frame for an agent that does not answer in
- * time. What a request's headers could not make too big, even told twice, was not. */
+ * time. What a request's headers, path and method could not make too big, those told twice, was
+ * not. */
 static void put_condition(const struct page *page)
 {
     static const char OLDER[] = "    http-request set-var(txn.owui.err) int(256) if "
-                                "{ var(txn.owui.err) -m int 1 } { req.hdrs -m len 0:4000 }\n";
+                                "{ var(txn.owui.err) -m int 1 } { req.hdrs -m len 0:4000 } "
+                                "{ path -m len 0:4000 } { method -m len 0:32 }\n";
     static const char NEWER[] = "    acl no_agent var(txn.owui.err) -m int 1\n";
     put_since(page, HAP_3_2, "3.1", NEWER, OLDER);
     put_text(page, "    acl no_agent var(txn.owui.err) -m int 2 256:258 260:511\n");

@@ -377,20 +377,29 @@ def test_what_is_too_big_to_be_asked_is_not_let_in(small, upstreams, short_heads
     stack.write_tenants({"jwt": jwt}, "jwt.json")
     path = stack.add_global_line("tune.bufsize 40000")
     text = path.read_text()
-    remedy = " { req.hdrs -m len 0:4000 }"
+    remedy = " { req.hdrs -m len 0:4000 } { path -m len 0:4000 } { method -m len 0:32 }"
     assert remedy in text
     path.write_text(text if short_heads_only else text.replace(remedy, ""))
     stack.start_agent()
     stack.start_haproxy()
     fallback.wait_for(lambda held: "chat.alpha.test" in held)
-    token = [("Cookie", "token=a." + "b" * 20000)]
-    answer = request(stack.http_port, "/health", "chat.alpha.test", headers=token)
+    # How large a frame may be is known from the first on, which is small.
+    assert request(stack.http_port, "/health", "chat.alpha.test").status == 200
+    much = "b" * 20000
+    answers = [
+        request(
+            stack.http_port, "/health", "chat.alpha.test", headers=[("Cookie", f"token={much}")]
+        ),
+        request(stack.http_port, f"/static/../{much}", "chat.alpha.test"),
+        request(stack.http_port, "/health", "chat.alpha.test", method=much),
+    ]
     told = set(re.findall("SPOE.* st=(1|3|259) ", stack.haproxy.log()))
     assert told
     if short_heads_only or told <= {"3", "259"} or HAPROXY_VERSION >= (3, 1):
-        assert refusal(answer) == (503, "no-agent")
+        assert {refusal(answer) for answer in answers[:2]} == {(503, "no-agent")}
+        assert answers[2].status != 200
     else:
-        assert answer.status == 200
+        assert 200 in {answer.status for answer in answers}
     assert request(stack.http_port, "/health", "chat.alpha.test").status == 200
 
 
