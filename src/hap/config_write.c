@@ -236,6 +236,6 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
     limits_put_tables(&page);
     backends_put(&page);
     agents_put(&page);
-    put_own_lines(&page, "", "sections");
+    put_last_own_lines(&page, "sections");
     return page_close(&page);
 }

@@ -60,35 +60,51 @@ static const char *end_of_own_lines(const char *begin, const char *end)
     return mark == NULL || (next != NULL && next < mark) ? next : mark;
 }
 
-/* The lines between the marks for `place` in an older text, or nothing. */
-static struct slice own_lines(struct slice previous, const char *place)
+/* What is behind the mark for `place` in an older text, or nothing. */
+static struct slice behind_mark(struct slice previous, const char *place)
 {
-    struct slice found = {0};
     char *mark = memory_format(OWN_LINES_BEGIN "%s (", place);
     const char *end = previous.data + previous.size;
     const char *begin =
         previous.size > 0 ? memmem(previous.data, previous.size, mark, strlen(mark)) : NULL;
+    free(mark);
     if (begin != NULL)
         begin = memchr(begin, '\n', (size_t)(end - begin));
-    if (begin != NULL) {
-        begin++;
-        const char *stop = end_of_own_lines(begin, end);
-        while (stop != NULL && stop > begin && stop[-1] != '\n')
-            stop--;
-        if (stop != NULL)
-            found = slice_from(begin, (size_t)(stop - begin));
-    }
-    free(mark);
-    return found;
+    return begin == NULL ? (struct slice){0} : slice_from(begin + 1, (size_t)(end - begin - 1));
+}
+
+/* The lines between the marks for `place` in an older text, or nothing. */
+static struct slice own_lines(struct slice previous, const char *place)
+{
+    struct slice rest = behind_mark(previous, place);
+    const char *stop = rest.size == 0 ? NULL : end_of_own_lines(rest.data, rest.data + rest.size);
+    while (stop != NULL && stop > rest.data && stop[-1] != '\n')
+        stop--;
+    return stop == NULL ? (struct slice){0} : slice_from(rest.data, (size_t)(stop - rest.data));
+}
+
+static void put_begin(const struct page *page, const char *indent, const char *place)
+{
+    put(page, "\n%s" OWN_LINES_BEGIN "%s (kept when this file is written again)\n", indent, place);
 }
 
 void put_own_lines(const struct page *page, const char *indent, const char *place)
 {
     struct slice kept = own_lines(page->previous, place);
-    put(page,
-        "\n%s" OWN_LINES_BEGIN "%s (kept when this file is written again)\n%.*s%s" OWN_LINES_END
-        "\n",
-        indent, place, SLICE_PRINT(kept), indent);
+    put_begin(page, indent, place);
+    put(page, "%.*s%s" OWN_LINES_END "\n", SLICE_PRINT(kept), indent);
+}
+
+void put_last_own_lines(const struct page *page, const char *place)
+{
+    struct slice rest = behind_mark(page->previous, place);
+    put_begin(page, "", place);
+    while (rest.size > 0) {
+        struct slice line = slice_cut(&rest, '\n');
+        if (!slice_starts_with(slice_trim(line), SLICE(OWN_LINES_END)))
+            put(page, "%.*s\n", SLICE_PRINT(line));
+    }
+    put_text(page, OWN_LINES_END "\n");
 }
 
 bool has_trusted_proxies(const struct hap_config *config)

@@ -28,6 +28,9 @@ void put_since(const struct page *page, enum hap_version least, const char *leas
                const char *newer, const char *older);
 /* A place where an admin's own lines survive the next writing of the file. */
 void put_own_lines(const struct page *page, const char *indent, const char *place);
+/* The last one, which has all that is behind it, too: somebody may have appended lines to the file,
+ * or deleted the mark. */
+void put_last_own_lines(const struct page *page, const char *place);
 
 /* Whether some networks are believed when they tell who a client is. */
 bool has_trusted_proxies(const struct hap_config *config);

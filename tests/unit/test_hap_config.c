@@ -1,5 +1,6 @@
 /* hap: the text of haproxy.cfg and of the SPOE file. That HAProxy accepts and obeys it is shown by
  * tests/integration. */
+#include "core/memory.h"
 #include "hap/config.h"
 
 #include <criterion/criterion.h>
@@ -367,6 +368,31 @@ Test(hap_config, own_lines_survive_the_next_writing)
     free(third);
     free(second);
     free(edited);
+    free(first);
+}
+
+/* The last place: what somebody has appended to the file, or when its mark is gone. */
+Test(hap_config, sections_behind_the_last_mark_are_kept)
+{
+    static const char LAST[] = "# end of own lines\n", MINE[] = "backend mine\n    # no newline";
+    struct hap_config config = smallest();
+    char *first = hap_config_write(&config, HAP_ANY, (struct slice){0}, NULL);
+    struct slice whole = slice_of(first);
+    cr_assert(slice_ends_with(whole, SLICE("# end of own lines\n")));
+    struct slice unmarked = slice_head(whole, whole.size - sizeof(LAST) + 1);
+    char *edited[] = {memory_format("%s\n%s", first, MINE),
+                      memory_format("%.*s\n%s", SLICE_PRINT(unmarked), MINE)};
+    char *wanted = memory_format("%.*s\n%s\n%s", SLICE_PRINT(unmarked), MINE, LAST);
+    for (size_t i = 0; i < COUNT_OF(edited); i++) {
+        char *second = hap_config_write(&config, HAP_ANY, slice_of(edited[i]), NULL);
+        cr_expect(eq(str, second, wanted));
+        char *third = hap_config_write(&config, HAP_ANY, slice_of(second), NULL);
+        cr_expect(eq(str, third, wanted));
+        free(third);
+        free(second);
+        free(edited[i]);
+    }
+    free(wanted);
     free(first);
 }
 
