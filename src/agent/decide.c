@@ -180,6 +180,7 @@ static bool first_host(const struct decision *decision, struct host *host)
         }
         writer_bytes(&name, slice_of(candidate->name));
         host->name_size = (uint8_t)writer_used(&name);
+        host->is_address = slice_has(host_name(host), ':');
         return !name.failed;
     }
     return false;

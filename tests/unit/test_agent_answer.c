@@ -119,6 +119,12 @@ static void put_everybody(void)
     add_key(moved, "*.old.test", PATH_REDIRECT);
     put(moved);
 
+    struct tenant *six = tenant_at("six", "2001:db8::1", "10.1.0.22");
+    six->canonical_host = true;
+    add_key(six, "six.test", PATH_REDIRECT);
+    add_key(six, "acme.com/six", PATH_REDIRECT);
+    put(six);
+
     struct tenant *down = tenant_at("down", "down.test", "10.1.0.20");
     down->maintenance = memory_new(sizeof(*down->maintenance));
     *down->maintenance = (struct maintenance){.on = true, .retry_after_s = 60, .allow_count = 1};
@@ -460,6 +466,13 @@ Test(answer, what_is_redirected)
 Test(answer, what_is_sent_to_the_canonical_host)
 {
     const struct row rows[] = {
+        {{V4, .tls = true, .host = "six.test", .path = "/x"},
+         OUTCOME_REDIRECT_CANONICAL,
+         "ok=true answer=redirect to=https://[2001:db8::1] tenant=six ip=192.0.2.1"},
+        {{V4, .tls = true, .host = "acme.com:8443", .path = "/six"},
+         OUTCOME_REDIRECT_PATH,
+         "ok=true answer=redirect to=https://[2001:db8::1]:8443 more=true strip=1 tenant=six "
+         "ip=192.0.2.1"},
         {{V4, .tls = true, .host = "ai.strict.test", .path = "/x"},
          OUTCOME_REDIRECT_CANONICAL,
          "ok=true answer=redirect to=https://chat.strict.test tenant=strict ip=192.0.2.1 "
