@@ -174,6 +174,12 @@ static void check_domains(void *context, const struct tenant *tenant)
                                  "tenant \"%s\": users of \"%s\" belong to tenant \"%s\", which is "
                                  "not there or not good",
                                  tenant->name, rule->domains[i].domain, name);
+        else if (target->upstream.per_label)
+            diagnostics_add_code(loading->diagnostics, CODE_IDENTITY_DOMAIN, &tenant->place,
+                                 "name a tenant that has an upstream of its own",
+                                 "tenant \"%s\": users of \"%s\" belong to tenant \"%s\", whose "
+                                 "upstream depends on a label",
+                                 tenant->name, rule->domains[i].domain, name);
         else if (target->identity == NULL || target->identity->from != IDENTITY_FROM_SHARED)
             diagnostics_add_code(
                 loading->diagnostics, CODE_IDENTITY_DOMAIN, &tenant->place,
@@ -255,11 +261,20 @@ static void check_certified(void *context, const struct tenant *tenant)
 static void check_unknown_host(struct loading *loading)
 {
     const struct configuration *configuration = loading->whole->configuration;
+    const struct place *place = &configuration->unknown_host_place;
     const char *name = configuration->settings->unknown_host_tenant;
-    if (name != NULL && route_registry_find(loading->whole->registry, slice_of(name)) == NULL)
-        diagnostics_add_code(
-            loading->diagnostics, CODE_TENANT_UNKNOWN, &configuration->unknown_host_place, NULL,
-            "unknown hosts go to tenant \"%s\", which is not there or not good", name);
+    if (name == NULL)
+        return;
+    const struct tenant *target = route_registry_find(loading->whole->registry, slice_of(name));
+    if (target == NULL)
+        diagnostics_add_code(loading->diagnostics, CODE_TENANT_UNKNOWN, place, NULL,
+                             "unknown hosts go to tenant \"%s\", which is not there or not good",
+                             name);
+    else if (target->upstream.per_label)
+        diagnostics_add_code(loading->diagnostics, CODE_TENANT_UNKNOWN, place,
+                             "name a tenant that has an upstream of its own",
+                             "unknown hosts go to tenant \"%s\", whose upstream depends on a label",
+                             name);
 }
 
 static int compare_places(const void *a, const void *b)

@@ -9,6 +9,10 @@
 
 #define GOOD "\"hosts\": [\"a.test\"], \"upstream\": \"http://10.0.0.1:3000\""
 
+#define PER_LABEL                                                      \
+    "\"hosts\": [\"*.a.test\"], \"label\": \"[a-z]+\", \"upstream\": " \
+    "\"http://{1}.internal:3000\""
+
 #define JWT                                                                              \
     "\"from\": \"jwt\", \"issuer\": \"i\", \"audience\": \"a\", \"jwks\": \"/k.json\", " \
     "\"required\": true"
@@ -278,6 +282,9 @@ static const struct row {
     {CODE_IDENTITY_DOMAIN, NULL,
      GOOD ", \"identity\": {" JWT ", \"email_domains\": {\"a.test\": \"t\"}}",
      "does not share its identities"},
+    {CODE_IDENTITY_DOMAIN, NULL,
+     PER_LABEL ", \"identity\": {" JWT ", \"email_domains\": {\"a.test\": \"t\"}}",
+     "whose upstream depends on a label"},
     {CODE_CLAIM, NULL, GOOD ", \"identity\": {" JWT ", \"groups\": \"realm_access..roles\"}",
      "the name of a claim must not be empty"},
     {CODE_CLAIM, NULL, GOOD ", \"identity\": {" JWT ", \"groups\": \"user.https://a.test/roles\"}",
@@ -288,6 +295,8 @@ static const struct row {
      "who verifies it"},
     {CODE_TENANT_UNKNOWN, "\"unknown_host\": {\"action\": \"tenant\", \"tenant\": \"nobody\"}",
      GOOD, "which is not there"},
+    {CODE_TENANT_UNKNOWN, "\"unknown_host\": {\"action\": \"tenant\", \"tenant\": \"t\"}",
+     PER_LABEL, "whose upstream depends on a label"},
     {CODE_ROUTE_TENANT, NULL, GOOD ", \"routes\": [{\"match\": {}, \"tenant\": \"nobody\"}]",
      "which is not there or not good"},
     {CODE_ROUTE_TENANT, NULL, GOOD ", \"routes\": [{\"match\": {}, \"tenant\": \"t\"}]",
