@@ -343,8 +343,10 @@ static void on_collect(void *context)
 static void on_housekeeping(void *context)
 {
     struct publisher *publisher = context;
-    publish_addresses(publisher);
+    /* Before addresses are asked for: that of an instance which ends now is there still when
+     * somebody wants the instance anew. */
     resolver_forget_unused(publisher->resolver);
+    publish_addresses(publisher);
     health_forget_unused(publisher->health);
     count_places_tidy(publisher->places, sources_registry(publisher->sources), clock_mono_ms());
 }
