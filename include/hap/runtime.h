@@ -75,6 +75,7 @@ struct runtime_swap {
     struct slice list; /* empty: only replace, never add */
     struct slice pem;
     struct slice fingerprint; /* of the leaf in `pem`, as RUNTIME_FINGERPRINT_BYTES says */
+    bool anew;                /* even if HAProxy has the leaf: the chain may be another */
 
     enum runtime_swap_state state;
     enum error error; /* when failed: BUSY and CLOSED are worth another try */

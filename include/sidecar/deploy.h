@@ -33,6 +33,7 @@ struct deploy_job {
     struct slice list;
     struct slice pem;
     struct slice fingerprint; /* SHA-1, as hap/runtime.h has it */
+    bool anew;                /* even where HAProxy has it */
     bool remove;
     const bool *targets; /* which HAProxys it is for; NULL: each */
     deploy_done_fn *on_done;

@@ -334,7 +334,7 @@ static enum runtime_step after_known(struct runtime_swap *swap, struct slice ans
         return send_command(swap, command, SWAP_UNLIST, "del ssl crt-list", swap->list, swap->file);
     if (swap->removing)
         return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
-    if (swap->existed && slice_equal(status_of(answer), SLICE("Used")) &&
+    if (swap->existed && !swap->anew && slice_equal(status_of(answer), SLICE("Used")) &&
         slice_equal_nocase(fingerprint_of(answer), swap->fingerprint)) {
         swap->unchanged = true;
         swap->state = SWAP_END;

@@ -236,7 +236,7 @@ static void deploy_certificate(void *context, const struct admin_request *reques
     struct certificate *certificate = find_asked(sidecar, request, answer);
     if (certificate == NULL)
         return;
-    if (!sidecar_deploy(sidecar, certificate))
+    if (!sidecar_deploy_anew(sidecar, certificate))
         admin_refuse(answer, 409, "there is no certificate on disk for %s, or no HAProxy",
                      certificate->name);
     else
@@ -287,7 +287,8 @@ const struct admin_operation CERTIFICATE_OPERATIONS[] = {
     {"GET", "/v1/certificates/{}", show_certificate, "tells about one", ""},
     {"POST", "/v1/certificates/{}/renew", renew_certificate, "orders a new one now", ""},
     {"POST", "/v1/certificates/{}/revoke", revoke_certificate, "revokes it, orders a new one", ""},
-    {"POST", "/v1/certificates/{}/deploy", deploy_certificate, "brings it to every HAProxy", ""},
+    {"POST", "/v1/certificates/{}/deploy", deploy_certificate,
+     "brings it to every HAProxy, were it there already", ""},
     {"POST", "/v1/certificates/{}/rollback", roll_back_certificate, "puts the one before back", ""},
     {"POST", "/v1/account/rollover", roll_account_key_over, "gives the account a new key", ""},
     {"POST", "/v1/import", import_certificates, "takes over another client's certificates", ""},

@@ -23,6 +23,7 @@ struct shared_job {
     char *pem;
     char *fingerprint;
     size_t pem_size;
+    bool anew;
     bool remove;
     deploy_done_fn *on_done;
     void *context;
@@ -189,6 +190,7 @@ static void begin(struct lane *lane)
         .list = slice_of(job->list),
         .pem = slice_from(job->pem, job->pem_size),
         .fingerprint = slice_of(job->fingerprint),
+        .anew = job->anew,
     };
     enum runtime_step step = job->remove ? runtime_remove_start(&lane->swap, &command)
                                          : runtime_swap_start(&lane->swap, &command);
@@ -253,6 +255,7 @@ void deployer_run(struct deployer *deployer, const struct deploy_job *job)
         .pem = memory_copy_text(job->pem),
         .pem_size = job->pem.size,
         .fingerprint = memory_copy_text(job->fingerprint),
+        .anew = job->anew,
         .remove = job->remove,
         .on_done = job->on_done,
         .context = job->context,

@@ -107,20 +107,13 @@ static void print_fingerprint(const struct crypto_certificate *about,
         snprintf(text + 2 * i, 3, "%02X", about->sha1[i]);
 }
 
-static void run_job(struct sidecar *sidecar, const char *name, const struct bytes *pem,
-                    const char *fingerprint, const bool *targets)
+static void run_job(struct sidecar *sidecar, const char *name, struct deploy_job job)
 {
     char *path = store_path(sidecar->store, name);
-    const struct deploy_job job = {
-        .file = slice_of(path),
-        .list = slice_of(sidecar->crt_list),
-        .pem = pem != NULL ? bytes_slice(pem) : (struct slice){0},
-        .fingerprint = slice_of(fingerprint),
-        .remove = pem == NULL,
-        .targets = targets,
-        .on_done = on_deployed,
-        .context = sidecar,
-    };
+    job.file = slice_of(path);
+    job.list = slice_of(sidecar->crt_list);
+    job.on_done = on_deployed;
+    job.context = sidecar;
     deployer_run(sidecar->deployer, &job);
     free(path);
 }
@@ -201,7 +194,8 @@ static enum error look_at_file(struct sidecar *sidecar, struct certificate *cert
 }
 
 /* To those of `targets`; NULL: to each. */
-static bool deploy_to(struct sidecar *sidecar, struct certificate *certificate, const bool *targets)
+static bool deploy_to(struct sidecar *sidecar, struct certificate *certificate, const bool *targets,
+                      bool anew)
 {
     struct bytes pem = {0};
     char fingerprint[RUNTIME_FINGERPRINT_BYTES + 1];
@@ -210,7 +204,11 @@ static bool deploy_to(struct sidecar *sidecar, struct certificate *certificate, 
     if (error == ERROR_OK) {
         for (size_t i = 0; i < sidecar->haproxy_count; i++)
             certificate->deployments[i].pending |= targets == NULL || targets[i];
-        run_job(sidecar, certificate->name, &pem, fingerprint, targets);
+        run_job(sidecar, certificate->name,
+                (struct deploy_job){.pem = bytes_slice(&pem),
+                                    .fingerprint = slice_of(fingerprint),
+                                    .targets = targets,
+                                    .anew = anew});
     }
     bytes_free(&pem);
     return error == ERROR_OK;
@@ -218,7 +216,12 @@ static bool deploy_to(struct sidecar *sidecar, struct certificate *certificate, 
 
 bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate)
 {
-    return sidecar->haproxy_count > 0 && deploy_to(sidecar, certificate, NULL);
+    return sidecar->haproxy_count > 0 && deploy_to(sidecar, certificate, NULL, false);
+}
+
+bool sidecar_deploy_anew(struct sidecar *sidecar, struct certificate *certificate)
+{
+    return sidecar->haproxy_count > 0 && deploy_to(sidecar, certificate, NULL, true);
 }
 
 bool sidecar_is_pending(const struct sidecar *sidecar, const struct certificate *certificate)
@@ -245,7 +248,7 @@ static bool *find_seen(const struct sidecar *sidecar)
 
 void sidecar_withdraw(struct sidecar *sidecar, const char *name)
 {
-    run_job(sidecar, name, NULL, "", NULL);
+    run_job(sidecar, name, (struct deploy_job){.remove = true});
 }
 
 static void sweep_next(struct sidecar *sidecar)
@@ -258,7 +261,7 @@ static void sweep_next(struct sidecar *sidecar)
         next->is_due = false;
         free(sidecar->swept);
         sidecar->swept = memory_copy_text(slice_of(next->name));
-        sidecar->sweeping = deploy_to(sidecar, next, seen); /* on_deployed() goes on */
+        sidecar->sweeping = deploy_to(sidecar, next, seen, false); /* on_deployed() goes on */
     }
     free(seen);
 }
@@ -353,7 +356,7 @@ static void look_after(struct sidecar *sidecar, struct certificate *certificate,
     if (seen == NULL)
         audit_file(sidecar, certificate);
     else if (!sidecar_is_pending(sidecar, certificate))
-        deploy_to(sidecar, certificate, seen);
+        deploy_to(sidecar, certificate, seen, false);
 }
 
 /* What could not be read, for want of memory or descriptors, does not wait until it is its turn. */

@@ -95,6 +95,8 @@ struct sidecar {
 
 /* Brings what is on disk to every HAProxy. False when there is nothing on disk. */
 bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
+/* Even to those that have it: the same certificate may have another chain in its file now. */
+bool sidecar_deploy_anew(struct sidecar *sidecar, struct certificate *certificate);
 /* Whether it is on its way to some HAProxy. */
 bool sidecar_is_pending(const struct sidecar *sidecar, const struct certificate *certificate);
 /* Somebody else has put another certificate in service: the worker looks at it anew, and it goes to

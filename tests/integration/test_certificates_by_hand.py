@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import ssl
 import threading
 
@@ -112,6 +113,20 @@ def test_what_stays_in_a_files_place_is_told_of_when_it_begins_and_ends(by_hand)
     stack.act(NAME, "deploy")
     stack.wait_served(HOST, context=trust)
     assert (told("certificate_unreadable"), told("certificate_unreadable_over")) == (1, 1)
+
+
+def test_the_same_certificate_with_another_chain_is_brought_when_told_so(by_hand, authority):
+    """As when an intermediate was missing from the file: the certificate itself is there already."""
+    stack, pem, trust = by_hand
+    (stack.crt_dir / NAME).write_bytes(pem)
+    stack.want(("chat", HOST))
+    stack.wait_served(HOST, context=trust, timeout_s=30)
+    shown = f"show ssl cert {stack.crt_dir / NAME}"
+    chain = lambda: re.findall("^Chain Subject: .+$", stack.runtime(shown), re.M)
+    before = chain()
+    (stack.crt_dir / NAME).write_bytes(pem + authority.path.read_bytes())
+    stack.act(NAME, "deploy")
+    wait_until(lambda: len(chain()) == len(before) + 1, "another chain", 20)
 
 
 def test_an_admins_file_serves_in_a_tenants_place(by_hand, ca):
