@@ -32,6 +32,10 @@ enum budget_order { BUDGET_NEW_NAMES, BUDGET_SAME_NAMES, BUDGET_IN_WINDOW };
 MUST_CHECK int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
                                         const char *const *names, size_t name_count,
                                         int64_t mono_ms);
+/* Nothing was issued for an order that has taken what it needs: a CA counts certificates when it
+ * issues them, so those of the set and of the domains are there again. The order is used up. */
+void budget_give_back(struct budget *budget, enum budget_order order, const char *const *names,
+                      size_t name_count, int64_t mono_ms);
 /* How long the last order that had to wait, for `wait_ms`, waits until it asks again. Thousands may
  * wait for the account's next order: each has a turn of its own there, so that all do not come for
  * every single one. */

@@ -183,26 +183,33 @@ static uint64_t hash_set(const char *const *names, size_t count)
     return hash;
 }
 
+/* What is counted when a certificate is issued. */
+static void want_certificate(const struct budget *budget, struct takings *takings,
+                             enum budget_order order, const char *const *names, size_t name_count,
+                             int64_t mono_ms)
+{
+    uint64_t set = hash_set(names, name_count);
+    if (order != BUDGET_IN_WINDOW)
+        want(budget, takings, BUDGET_SET, slice_from(&set, sizeof(set)), mono_ms);
+    for (size_t i = 0; order == BUDGET_NEW_NAMES && i < name_count; i++) {
+        char domain[ACME_NAME_SIZE];
+        registered_domain(names[i], domain);
+        want(budget, takings, BUDGET_DOMAIN, slice_of(domain), mono_ms);
+    }
+}
+
 int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
                              const char *const *names, size_t name_count, int64_t mono_ms)
 {
     struct takings takings = {.wait_ms = 0};
-    uint64_t set = hash_set(names, name_count);
     /* Failing names are never exempt: they only hold back, a failure takes the token. */
     for (size_t i = 0; i < name_count; i++) {
         uint64_t key = key_of(BUDGET_FAILURES, slice_of(names[i]));
         wait_for(&takings, BUDGET_FAILURES, wait_ms(budget, BUDGET_FAILURES, key, mono_ms));
     }
-    if (order != BUDGET_IN_WINDOW)
-        want(budget, &takings, BUDGET_SET, slice_from(&set, sizeof(set)), mono_ms);
-    if (order == BUDGET_NEW_NAMES) {
+    if (order == BUDGET_NEW_NAMES)
         want(budget, &takings, BUDGET_ORDERS, SLICE(""), mono_ms);
-        for (size_t i = 0; i < name_count; i++) {
-            char domain[ACME_NAME_SIZE];
-            registered_domain(names[i], domain);
-            want(budget, &takings, BUDGET_DOMAIN, slice_of(domain), mono_ms);
-        }
-    }
+    want_certificate(budget, &takings, order, names, name_count, mono_ms);
     if (takings.wait_ms > 0) {
         budget->held_by = takings.held_by;
         return takings.wait_ms;
@@ -210,6 +217,20 @@ int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
     for (size_t i = 0; i < takings.count; i++)
         take(budget, takings.list[i].kind, takings.list[i].key, mono_ms);
     return 0;
+}
+
+void budget_give_back(struct budget *budget, enum budget_order order, const char *const *names,
+                      size_t name_count, int64_t mono_ms)
+{
+    struct takings takings = {.wait_ms = 0};
+    want_certificate(budget, &takings, order, names, name_count, mono_ms);
+    for (size_t i = 0; i < takings.count; i++) {
+        const struct taken *one = &takings.list[i];
+        int64_t full_mono_ms = full_at(budget, one->key, mono_ms) - KINDS[one->kind].refill_ms;
+        if (full_mono_ms < mono_ms) /* full, however long ago */
+            full_mono_ms = mono_ms;
+        set_bucket(budget, one->kind, one->key, full_mono_ms, mono_ms);
+    }
 }
 
 /* Those of the next hour alone: who has a turn may be wanted no more by then, or ask before. */

@@ -46,7 +46,9 @@ struct job {
     size_t order_count;
     char order_url[ACME_URL_SIZE]; /* as written down */
     char resumed_url[ACME_URL_SIZE];
-    bool may_exist; /* an order was about to be made, or its URL has become the twin's */
+    bool has_taken;          /* from the CA's limits, */
+    enum budget_order taken; /* so much */
+    bool may_exist;          /* an order was about to be made, or its URL has become the twin's */
     char info_url[ACME_URL_SIZE + 128];
     struct bytes der; /* of the certificate to be revoked */
 };

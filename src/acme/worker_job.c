@@ -75,6 +75,24 @@ static void withdraw(const struct job *job)
             settings->hooks.withdraw(settings->context, flow->authorizations[i].token);
 }
 
+/* Nothing has been issued, and there is no order that may be resumed, which would take nothing. */
+static bool came_to_nothing(const struct job *job)
+{
+    if (job->runner == NULL)
+        return true;
+    const struct acme_flow *flow = runner_flow(job->runner);
+    return flow->state == ACME_STATE_FAILED && flow->finalizes == 0 && flow->order_url[0] == '\0';
+}
+
+static void give_back_to_budget(const struct job *job)
+{
+    struct ca *ca = ca_of(job->certificate);
+    if (!job->has_taken || !came_to_nothing(job))
+        return;
+    budget_give_back(ca->budget, job->taken, job->order_names, job->order_count, clock_mono_ms());
+    ca_budget_changed(ca);
+}
+
 static void take_off_list(struct acme_worker *worker, const struct job *job)
 {
     size_t at = 0;
@@ -101,6 +119,7 @@ void worker_drop_job(struct certificate *certificate)
     if (job == NULL)
         return;
     take_off_list(worker, job);
+    give_back_to_budget(job);
     let_twin_go_on(certificate);
     if (job->runner != NULL)
         withdraw(job);
@@ -391,7 +410,7 @@ static const char *replaced(const struct job *job)
 }
 
 /* How long the CA's limits want the order to wait; 0 when what it needs has been taken. */
-static int64_t take_from_budget(const struct job *job)
+static int64_t take_from_budget(struct job *job)
 {
     const struct certificate *certificate = job->certificate;
     const struct schedule_now now = worker_now();
@@ -407,6 +426,8 @@ static int64_t take_from_budget(const struct job *job)
         return 0;
     int64_t wait_ms =
         budget_take_order_ms(ca->budget, kind, job->order_names, job->order_count, now.mono_ms);
+    job->has_taken = wait_ms == 0;
+    job->taken = kind;
     ca_budget_changed(ca);
     return wait_ms;
 }

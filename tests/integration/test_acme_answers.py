@@ -805,6 +805,36 @@ def test_renewals_in_the_cas_window_are_free_of_its_limits(new_mock, is_open):
         host.wait("ready", name=file_of("chat"))  # that is another set
 
 
+def test_only_what_is_issued_counts_against_the_limit_of_certificates(new_mock):
+    """Port 80 was shut: a validation that fails has its own limit, and uses up no other."""
+    mock, host = new_mock({"chat": {"challenge": always(failed_once)}}, ca={"limits": 1})
+    for failures in range(1, 4):
+        told = host.wait_status(
+            file_of("chat"), lambda told: told["failures"] == failures, "not validated"
+        )
+        assert told["problem"]["class"] == "validation", told
+        if failures == 3:
+            mock.twists.clear()
+        host.say("renew", file_of("chat"))
+    for _ in range(4):  # all that there are
+        host.wait("ready", name=file_of("chat"))
+        host.say("renew", file_of("chat"))
+    told = host.wait_status(file_of("chat"), LIMITED, "the limit")
+    assert "certificates for exactly these names" in told["why"]
+
+
+def test_names_that_have_failed_wait_for_the_limit_of_failures_alone(new_mock):
+    mock, host = new_mock({"chat": {"challenge": always(failed_once)}}, ca={"limits": 1})
+    for failures in range(1, 5):
+        host.wait_status(
+            file_of("chat"), lambda told: told["failures"] == failures, "not validated"
+        )
+        host.say("renew", file_of("chat"))
+    told = host.wait_status(file_of("chat"), LIMITED, "the limit")
+    assert "failed validations of a name" in told["why"]
+    assert 0 < told["next_in_ms"] <= 750 * 1000
+
+
 def test_an_order_that_is_resumed_counts_once(new_mock):
     """Against the limits, and at the CA; for other names it is of no use."""
     busy = {"challenge": always(instead(503, "", Retry_After=300))}
@@ -824,13 +854,16 @@ def test_an_order_that_is_resumed_counts_once(new_mock):
 
 def test_what_cannot_be_written_down_is_not_ordered(new_mock):
     """On a disk that is full each try would leave the CA with another certificate that nobody keeps."""
-    mock, host = new_mock({"chat": {}})
+    mock, host = new_mock({"chat": {}}, ca={"limits": 1})
     host.wait("ready", name=file_of("chat"))
     in_the_way = host.state / f"pending/.{file_of('chat')}.json.new"
     in_the_way.mkdir()
-    host.say("renew", file_of("chat"))
-    told = host.wait_status(file_of("chat"), lambda told: told["failures"], "failed")
-    assert told["problem"]["class"] == "local" and "/pending/" in told["problem"]["detail"]
+    for failures in range(1, 6):  # the CA's limits are not touched either
+        host.say("renew", file_of("chat"))
+        told = host.wait_status(
+            file_of("chat"), lambda told: told["failures"] == failures, "failed"
+        )
+        assert told["problem"]["class"] == "local" and "/pending/" in told["problem"]["detail"]
     assert len(mock.orders) == 1
     in_the_way.rmdir()
     host.say("renew", file_of("chat"))
