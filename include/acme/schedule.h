@@ -38,7 +38,8 @@ struct schedule_certificate {
     int64_t poll_mono_ms; /* not before then */
 
     /* What went wrong. */
-    unsigned failures; /* in a row */
+    unsigned failures;     /* in a row */
+    unsigned own_failures; /* the last of them, which are our own side's: no CA's doing */
     enum acme_class last_class;
     int64_t retry_mono_ms; /* no order before then; 0: any time */
     bool staging_passed;   /* since the last failure: now for real */

@@ -141,14 +141,15 @@ enum schedule_ca schedule_ca_of(const struct schedule_certificate *certificate,
         !certificate->staging_passed)
         return SCHEDULE_CA_STAGING;
     /* In turns, because the second may fail as well. */
-    if (settings->has_second && certificate->failures / after % 2 == 1)
+    unsigned theirs = certificate->failures - certificate->own_failures;
+    if (settings->has_second && theirs / after % 2 == 1)
         return SCHEDULE_CA_SECOND;
     return SCHEDULE_CA_FIRST;
 }
 
 static void forget_failures(struct schedule_certificate *certificate)
 {
-    certificate->failures = 0;
+    certificate->failures = certificate->own_failures = 0;
     certificate->last_class = ACME_CLASS_NONE;
     certificate->retry_mono_ms = 0;
     certificate->staging_passed = false;
@@ -198,11 +199,24 @@ static int64_t backoff_s(const struct schedule_certificate *certificate, int64_t
     return BACKOFF_S[step] < longest ? BACKOFF_S[step] : longest;
 }
 
+/* Who mends DNS after many looks of ours has failed at no CA: the first that does fail is not
+ * waited for as if it were one more. */
+static void count_failure(struct schedule_certificate *certificate, enum acme_class class)
+{
+    if (class == ACME_CLASS_LOCAL) {
+        certificate->own_failures++;
+    } else {
+        certificate->failures -= certificate->own_failures;
+        certificate->own_failures = 0;
+    }
+    certificate->failures++;
+    certificate->last_class = class;
+}
+
 void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
                      const struct schedule_now *now)
 {
-    certificate->failures++;
-    certificate->last_class = problem->class;
+    count_failure(certificate, problem->class);
     certificate->staging_passed = false;
     int64_t wait_s = max_of(backoff_s(certificate, now->wall_s), problem->retry_after_s);
     int64_t wait_ms = wait_s * 1000;
@@ -308,6 +322,8 @@ struct json *schedule_save(const struct schedule_certificate *certificate,
     json_put_integer(saved, "saved_s", now->wall_s);
     if (certificate->failures > 0) {
         json_put_integer(saved, "failures", certificate->failures);
+        if (certificate->own_failures > 0)
+            json_put_integer(saved, "own_failures", certificate->own_failures);
         json_put_text(saved, "last_class", slice_of(acme_class_name(certificate->last_class)));
         json_put_bool(saved, "staging_passed", certificate->staging_passed);
         put_wait(saved, "retry_in_s", certificate->retry_mono_ms, now);
@@ -345,6 +361,8 @@ void schedule_load(struct schedule_certificate *certificate, const struct json *
     struct slice class;
     certificate->seed = (uint32_t)number(saved, "seed", 0, UINT32_MAX);
     certificate->failures = (unsigned)number(saved, "failures", 0, 1000000);
+    certificate->own_failures =
+        (unsigned)number(saved, "own_failures", 0, (int64_t)certificate->failures);
     if (!json_read_text(json_get(saved, "last_class"), &class) ||
         !acme_class_parse(class, &certificate->last_class))
         certificate->last_class = ACME_CLASS_NONE;

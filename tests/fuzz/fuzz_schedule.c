@@ -166,6 +166,8 @@ static void check_restart(const struct world *world)
     FUZZ_REQUIRE(after.due_mono_ms <= before.due_mono_ms + 1000);
     FUZZ_REQUIRE(after.renewal_s == before.renewal_s && after.in_window == before.in_window);
     FUZZ_REQUIRE(restored.failures == world->certificate.failures);
+    FUZZ_REQUIRE(restored.own_failures == world->certificate.own_failures);
+    FUZZ_REQUIRE(restored.own_failures <= restored.failures);
 }
 
 /* Whether a decision is to order at once; else, what it waits for has come. */

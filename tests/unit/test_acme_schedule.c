@@ -378,6 +378,39 @@ Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
     cr_expect(eq(int, schedule_ca_of(&certificate, &second), SCHEDULE_CA_FIRST));
 }
 
+/* Our own look at DNS has found no address, as often as it takes until there is one. No CA has been
+ * asked: whoever is asked first has failed at nothing, and nobody waits for what was before. */
+Test(schedule, what_our_own_side_has_refused_does_not_count_as_the_cas)
+{
+    const struct schedule_settings second = {.has_second = true};
+    const struct acme_problem local = problem_of(ACME_CLASS_LOCAL);
+    const struct acme_problem validation = problem_of(ACME_CLASS_VALIDATION);
+    struct schedule_certificate certificate = {.seed = 7};
+    for (unsigned looks = 1; looks <= 12; looks++) {
+        schedule_failed(&certificate, &local, &START);
+        cr_expect(eq(uint, certificate.failures, looks));
+        cr_expect(eq(int, schedule_ca_of(&certificate, &second), SCHEDULE_CA_FIRST), "%u", looks);
+    }
+    schedule_failed(&certificate, &validation, &START);
+    cr_expect(eq(uint, certificate.failures, 1));
+    cr_expect(le(i64, certificate.retry_mono_ms, START.mono_ms + 72 * 1000));
+    /* What the CA has failed counts on, whatever is in between, and over a restart. */
+    for (int i = 0; i < 9; i++)
+        schedule_failed(&certificate, &local, &START);
+    cr_expect(eq(uint, certificate.failures, 10));
+    struct json *saved = schedule_save(&certificate, &START);
+    struct schedule_certificate restored = {0};
+    schedule_load(&restored, saved, &START);
+    json_free(saved);
+    cr_expect(eq(int, schedule_ca_of(&restored, &second), SCHEDULE_CA_FIRST));
+    for (unsigned failures = 2; failures <= 5; failures++) {
+        schedule_failed(&restored, &validation, &START);
+        cr_expect(eq(uint, restored.failures, failures));
+    }
+    schedule_failed(&restored, &local, &START);
+    cr_expect(eq(int, schedule_ca_of(&restored, &second), SCHEDULE_CA_SECOND));
+}
+
 Test(schedule, alarms)
 {
     struct schedule_certificate certificate = issued(90 * DAY);
@@ -601,6 +634,38 @@ Test(budget, what_is_refused_takes_nothing)
     for (int i = 0; i < 100; i++)
         cr_assert(lt(i64, 0, take(budget, BUDGET_NEW_NAMES, "a.org", 0)));
     cr_expect(eq(sz, budget_size(budget), size));
+    budget_free(budget);
+}
+
+/* An order that nothing was issued for: a CA counts it as an order, and as nothing else. */
+Test(budget, what_is_not_issued_is_given_back)
+{
+    struct budget *budget = budget_new();
+    const char *const names[] = {"a.example.org", "b.example.org"};
+    for (int i = 0; i < 100; i++) {
+        cr_assert(eq(i64, budget_take_order_ms(budget, BUDGET_NEW_NAMES, names, 2, i), 0), "%d", i);
+        budget_give_back(budget, BUDGET_NEW_NAMES, names, 2, i);
+    }
+    int issued = 0;
+    while (issued < 100 && budget_take_order_ms(budget, BUDGET_SAME_NAMES, names, 2, 100) == 0)
+        issued++;
+    cr_expect(eq(int, issued, 4));
+    int ordered = 100;
+    char name[40];
+    for (; ordered < 1000; ordered++) {
+        snprintf(name, sizeof(name), "d%d.com", ordered);
+        if (take(budget, BUDGET_NEW_NAMES, name, 100) > 0)
+            break;
+    }
+    cr_expect(eq(int, ordered, 280));
+    /* There are never more than there were. */
+    budget_give_back(budget, BUDGET_NEW_NAMES, names, 2, DAY * 1000000LL);
+    budget_give_back(budget, BUDGET_IN_WINDOW, names, 2, 100);
+    for (int i = 0; i < 4; i++)
+        budget_give_back(budget, BUDGET_SAME_NAMES, (const char *const[]){"new.org"}, 1, 100);
+    for (int i = 0; i < 4; i++)
+        cr_expect(eq(i64, take(budget, BUDGET_SAME_NAMES, "new.org", 100), 0));
+    cr_expect(lt(i64, 0, take(budget, BUDGET_SAME_NAMES, "new.org", 100)));
     budget_free(budget);
 }
 
