@@ -411,10 +411,12 @@ void ca_prepare(struct ca *ca)
 bool ca_order_ended(struct ca *ca, const struct acme_problem *problem)
 {
     bool is_back = problem == NULL && ca->orders_failed >= ORDERS_UNTIL_DOWN;
-    if (problem == NULL)
+    if (problem == NULL) {
         ca->orders_failed = 0;
-    else if (acme_class_is_the_cas(problem->class) && ca->orders_failed < ORDERS_UNTIL_DOWN)
+        ca->key_burnt = false; /* this CA does not refuse every key */
+    } else if (acme_class_is_the_cas(problem->class) && ca->orders_failed < ORDERS_UNTIL_DOWN) {
         ca->orders_failed++;
+    }
     return is_back;
 }
 

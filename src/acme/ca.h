@@ -34,7 +34,9 @@ struct ca {
     struct crypto_key *key;
     char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1];
     char account_url[ACME_URL_SIZE]; /* "" until it is known */
-    bool key_burnt; /* once is enough: a CA that refuses every key is not to be flooded */
+    /* Once is enough, until an order goes well: a CA that refuses every key is not to be flooded.
+     */
+    bool key_burnt;
 
     struct budget *budget;           /* NULL: no limits are known */
     struct main_timer *budget_timer; /* runs while there is something to write */

@@ -586,6 +586,17 @@ def test_an_account_that_is_forgotten_at_once_is_not_asked_for_without_end(new_m
     assert mock.new_accounts == 3
 
 
+def test_accounts_that_are_deactivated_one_after_the_other(new_mock):
+    """Each whose key was good for a certificate is replaced."""
+    mock, host, serial = get_one(new_mock)
+    for replaced in (1, 2, 3):
+        mock.deactivate_accounts()
+        host.say("renew", file_of("chat"))
+        before, serial = serial, host.wait("ready", name=file_of("chat"))["serial"]
+        assert serial != before
+        assert len(list((host.state / "trash").iterdir())) == replaced
+
+
 def test_a_ca_that_will_have_no_key(new_mock):
     """The first may have been deactivated; of the second that is not believed."""
     mock, host, serial = get_one(new_mock)

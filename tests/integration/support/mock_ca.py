@@ -99,6 +99,7 @@ class MockCa:
         self.nonces, self.accounts, self.orders = set(), {}, []
         self.numbers = itertools.count(1)
         self.new_account_answer = None  # instead of an account
+        self.deactivated = []  # keys whose accounts are no more
         self.key_change_answer = None  # instead of a refusal
         self.without_nonce = 0  # so many answers to newNonce bring none, and no directory does
         self.new_accounts = 0  # that were asked for
@@ -280,10 +281,17 @@ class MockCa:
             told.nonce = len(self.times["nonce"]) > self.without_nonce
             return told
 
+    def deactivate_accounts(self):
+        with self.lock:
+            self.deactivated += self.accounts.values()
+            self.accounts.clear()
+
     def new_account(self, key, payload):
         self.new_accounts += 1
         if self.new_account_answer is not None:
             return self.new_account_answer
+        if key in self.deactivated:
+            return problem("unauthorized", 403, "the account was deactivated")
         for url, known in self.accounts.items():
             if known == key:
                 return Answer(200, {"status": "valid"}, Location=url)
