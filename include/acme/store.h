@@ -148,4 +148,6 @@ char *store_path(const struct store *store, const char *name);
 MUST_CHECK struct json *store_schedule_load(struct store *store, const char *name);
 MUST_CHECK enum error store_schedule_save(struct store *store, const char *name,
                                           const struct json *schedule, struct error_text *why);
-void store_schedule_forget(struct store *store, const char *name);
+/* All that is remembered of what nobody wants any more, an order on its way and its key among it.
+ * What is in service stays, what is known of whose it is, and the history. */
+void store_forget(struct store *store, const char *name);

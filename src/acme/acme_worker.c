@@ -334,7 +334,7 @@ void acme_worker_unwant(struct acme_worker *worker, const char *name)
     if (certificate == NULL)
         return;
     worker_take_out(worker, certificate);
-    store_schedule_forget(worker->store, certificate->name);
+    store_forget(worker->store, certificate->name);
     free_certificate(certificate);
 }
 

@@ -740,6 +740,11 @@ enum error store_remove(struct store *store, const char *name, struct error_text
     /* Last. Who puts the same certificate there again is not us. */
     if (error == ERROR_OK)
         error = disown(store, name, why);
+    if (error == ERROR_OK) {
+        char facts[NAME_MAX + 1];
+        name_with(facts, name, ".json");
+        (void)!file_remove(&store->facts, facts, NULL); /* they are of a file that is no more */
+    }
     return error;
 }
 
@@ -801,10 +806,12 @@ enum error store_schedule_save(struct store *store, const char *name, const stru
     return save_json(&store->schedule, file, schedule, &MEMORY_MODE, why);
 }
 
-void store_schedule_forget(struct store *store, const char *name)
+/* What stays is overwritten, or found to be of no use, when the name comes back. */
+void store_forget(struct store *store, const char *name)
 {
     char file[NAME_MAX + 1];
     name_with(file, name, ".json");
-    /* One that stays is overwritten when the name comes back. */
     (void)!file_remove(&store->schedule, file, NULL);
+    (void)!file_remove(&store->facts, file, NULL);
+    store_pending_forget(store, name);
 }

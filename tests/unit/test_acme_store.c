@@ -311,7 +311,7 @@ Test(store, memory_is_written_and_read_back)
     value = store_budget_load(store, DIRECTORY);
     cr_expect(json_read_integer(json_get(value, "a"), &read) && read == 5);
     json_free(value);
-    store_schedule_forget(store, NAME);
+    store_forget(store, NAME);
     cr_expect(eq(ptr, store_schedule_load(store, NAME), NULL));
     cr_expect(eq(ptr, store_order_load(store, NAME), NULL));
     store_close(store);

@@ -549,6 +549,37 @@ Test(acme_worker, what_is_not_wanted_any_more_is_not_remembered)
     end(&test);
 }
 
+static bool is_kept(struct test *test, const char *path)
+{
+    char *whole = memory_format("%s/state/%s", test->root, path);
+    bool is_there = access(whole, F_OK) == 0;
+    free(whole);
+    return is_there;
+}
+
+/* A private key among it. */
+Test(acme_worker, nothing_stays_of_what_is_not_wanted_any_more)
+{
+    static const char *const FILES[] = {"schedule/a.pem.json", "facts/a.pem.json",
+                                        "pending/a.pem.json", "pending/a.pem.key"};
+    struct test test;
+    struct error_text why = {0};
+    begin(&test);
+    install(&test, 0);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    worker_save(worker_find(test.worker, "a.pem"));
+    struct json *order = json_new_object();
+    cr_assert(eq(int, store_order_save(test.store, "a.pem", order, &why), ERROR_OK));
+    json_free(order);
+    crypto_key_free(store_pending_key(test.store, "a.pem", CRYPTO_EC_P256, &why));
+    for (size_t i = 0; i < COUNT_OF(FILES); i++)
+        cr_assert(is_kept(&test, FILES[i]), "%s", FILES[i]);
+    acme_worker_unwant(test.worker, "a.pem");
+    for (size_t i = 0; i < COUNT_OF(FILES); i++)
+        cr_expect_not(is_kept(&test, FILES[i]), "%s", FILES[i]);
+    end(&test);
+}
+
 /* What was put back may be the next to end, and is not replaced at once by what it replaced. */
 Test(acme_worker, what_was_put_back_is_what_the_worker_goes_by)
 {
