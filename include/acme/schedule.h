@@ -82,6 +82,8 @@ void schedule_staging_succeeded(struct schedule_certificate *certificate);
 /* Another one is in service, which is told of in `certificate`: the window was that of the one
  * before. */
 void schedule_replaced(struct schedule_certificate *certificate);
+/* Somebody has put it there, who has ended what went wrong with the one before. */
+void schedule_found(struct schedule_certificate *certificate);
 /* That one is the one before, which somebody wants to have back. */
 void schedule_put_back(struct schedule_certificate *certificate, const struct schedule_now *now);
 /* It is for other names now, which need not wait for what was wrong with those before. */

@@ -136,6 +136,7 @@ static void look_again(struct certificate *certificate)
 {
     const struct acme_worker_settings *settings = &certificate->worker->settings;
     worker_look(certificate);
+    worker_compare(certificate);
     worker_plan(certificate);
     /* Last: the host may want no more of it. */
     if (certificate->in_service.names != NULL)
@@ -347,6 +348,7 @@ static bool look_anew(struct certificate *certificate)
     worker_drop_job(certificate);
     worker_look(certificate);
     schedule_replaced(&certificate->schedule);
+    worker_compare(certificate);
     return true;
 }
 

@@ -175,6 +175,12 @@ void schedule_replaced(struct schedule_certificate *certificate)
     certificate->young_until_mono_ms = 0;
 }
 
+void schedule_found(struct schedule_certificate *certificate)
+{
+    forget_failures(certificate);
+    schedule_replaced(certificate);
+}
+
 /* A certificate of a few days cannot wait for a daily try: an eighth of what is left of its life is
  * the longest wait then, and never less than ten minutes. One that has expired waits as it did when
  * its renewal was due, or an outage of the CA would be over a day before it is. */

@@ -67,6 +67,8 @@ struct certificate {
     struct crypto_certificate in_service; /* `names` is NULL when there is none */
     char *issuer_directory;               /* NULL when it is not known */
     struct acme_problem *problem;         /* NULL: none since the last success */
+    char about[sizeof(
+        ((struct crypto_certificate *)NULL)->serial)]; /* what all this is of; "": none */
     int64_t look_mono_ms; /* its file may be good later: looked at again then; 0: not */
     const char *limit;    /* it waits for one of the CA's, not for a failure to pass; NULL: none */
 
@@ -153,6 +155,10 @@ void worker_save_some(void *worker);
 void worker_load(struct certificate *certificate);
 /* Takes what is in service from the store. */
 void worker_look(struct certificate *certificate);
+/* What is remembered from now on is of the one in service. */
+void worker_is_about(struct certificate *certificate);
+/* Forgets what is remembered of another certificate than the one that was found in service. */
+void worker_compare(struct certificate *certificate);
 /* Finds the order on its way at the CA with this directory, if it is for the same names: its URL,
  * or only that it was about to be made. */
 void worker_load_order(struct job *job, const char *directory_url);

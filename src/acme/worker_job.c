@@ -281,6 +281,7 @@ static void take_success(struct certificate *certificate, struct acme_flow *flow
     crypto_certificate_free(&certificate->in_service);
     certificate->in_service = *facts;
     *facts = (struct crypto_certificate){0};
+    worker_is_about(certificate);
     worker_set_problem(&certificate->problem, NULL);
     certificate->registrations = 0;
     free(certificate->issuer_directory);

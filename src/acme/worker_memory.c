@@ -115,6 +115,13 @@ static bool has_other_cas(const struct certificate *certificate, const struct js
            !slice_equal(whom, slice_of(certificate->worker->whom));
 }
 
+void worker_is_about(struct certificate *certificate)
+{
+    struct slice serial = serial_in_service(certificate);
+    memcpy(certificate->about, serial.data, serial.size);
+    certificate->about[serial.size] = '\0';
+}
+
 void worker_save(struct certificate *certificate)
 {
     certificate->is_unsaved = false;
@@ -125,6 +132,7 @@ void worker_save(struct certificate *certificate)
         json_put_text(saved, "issuer_directory", slice_of(certificate->issuer_directory));
     if (certificate->problem != NULL)
         json_put(saved, "problem", problem_to_json(certificate->problem));
+    json_put_text(saved, "serial", slice_of(certificate->about));
     if (certificate->schedule.wanted_now)
         json_put_text(saved, "instead_of", serial_in_service(certificate));
     put_names(certificate, saved);
@@ -180,6 +188,33 @@ void worker_look(struct certificate *certificate)
     certificate->schedule.can_poll = facts.ari_id[0] != '\0';
 }
 
+static void forget_failed_hosts(struct certificate *certificate)
+{
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        struct host *host = &certificate->hosts[i];
+        if (!crypto_certificate_covers(&certificate->in_service, host->name))
+            continue;
+        host->hold = (struct schedule_certificate){.seed = host->hold.seed};
+        worker_set_problem(&host->problem, NULL);
+    }
+}
+
+void worker_compare(struct certificate *certificate)
+{
+    struct slice serial = serial_in_service(certificate);
+    if (certificate->look_mono_ms != 0)
+        return; /* nobody knows yet which one it is */
+    if (serial.size > 0 && !slice_equal(serial, slice_of(certificate->about))) {
+        schedule_found(&certificate->schedule);
+        worker_set_problem(&certificate->problem, NULL);
+        forget_failed_hosts(certificate);
+        free(certificate->issuer_directory);
+        certificate->issuer_directory = NULL;
+        certificate->limit = NULL;
+    }
+    worker_is_about(certificate);
+}
+
 static void load_held(struct certificate *certificate, const struct json *all,
                       const struct schedule_now *now)
 {
@@ -217,6 +252,11 @@ void worker_load(struct certificate *certificate)
     }
     store_pending_settle(certificate->worker->store, certificate->name);
     worker_look(certificate);
+    copy_text(json_get(saved, "serial"), certificate->about, sizeof(certificate->about));
+    /* An older version does not tell: it is taken for the same. */
+    if (json_get(saved, "serial") == NULL)
+        worker_is_about(certificate);
+    worker_compare(certificate);
     if (has_come(certificate, saved))
         certificate->schedule.wanted_now = false;
     json_free(saved);

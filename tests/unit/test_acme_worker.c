@@ -646,6 +646,99 @@ Test(acme_worker, a_window_is_of_the_certificate_in_service)
     end(&test);
 }
 
+/* Ends the worker, puts another pair there, and starts it again. */
+static void replace_while_stopped(struct test *test, int64_t days_ago)
+{
+    worker_save(worker_find(test->worker, "a.pem"));
+    close_all(test);
+    open_all(test);
+    install(test, days_ago);
+    want_host(test, "a.example.test", CRYPTO_EC_P256);
+}
+
+/* All that there is to remember: a window that has passed, failures, and whose it is. */
+static void save_much(struct test *test)
+{
+    long long now_s = clock_wall_s();
+    save_text(test,
+              memory_format("{\"seed\":7,\"saved_s\":%lld,\"window_start_s\":%lld,"
+                            "\"window_end_s\":%lld,\"failures\":5,\"retry_in_s\":%d,"
+                            "\"last_class\":\"validation\",\"issuer_directory\":\"" CA "\","
+                            "\"hosts\":[\"a.example.test\"],\"problem\":{\"class\":"
+                            "\"validation\",\"detail\":\"no way\"},\"held\":{"
+                            "\"a.example.test\":{\"seed\":3,\"saved_s\":%lld,\"failures\":2,"
+                            "\"last_class\":\"validation\",\"retry_in_s\":%d,\"problem\":"
+                            "{\"class\":\"validation\",\"detail\":\"no way\"}}}}",
+                            now_s, now_s - 2LL * DAY_S, now_s - 1LL * DAY_S, DAY_S, now_s, DAY_S));
+}
+
+static void expect_much(struct test *test)
+{
+    struct acme_status status = status_of(test);
+    cr_expect(eq(uint, status.failures, 5));
+    cr_expect(ne(ptr, (void *)(uintptr_t)status.problem, NULL));
+    cr_expect(eq(str, (char *)(uintptr_t)status.ca, (char[]){CA}));
+    cr_expect(lt(i64, status.renewal_s, clock_wall_s()));
+    cr_expect(told_of(test, "a.example.test").has_problem);
+}
+
+static void expect_nothing(struct test *test)
+{
+    static char by_life[] = "renewal is planned by its life";
+    struct acme_status status = status_of(test);
+    cr_expect(zero(uint, status.failures));
+    cr_expect(eq(ptr, (void *)(uintptr_t)status.problem, NULL));
+    cr_expect(eq(str, (char *)(uintptr_t)status.ca, (char[]){""}));
+    cr_expect(eq(str, (char *)(uintptr_t)status.why, by_life));
+    cr_expect_not(told_of(test, "a.example.test").has_problem);
+}
+
+/* Whoever has put another one there has ended what was wrong with the one before. */
+Test(acme_worker, what_is_remembered_is_of_the_certificate_in_service)
+{
+    for (int while_stopped = 0; while_stopped < 2; while_stopped++) {
+        struct test test;
+        begin(&test);
+        install(&test, 2);
+        save_much(&test);
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        expect_much(&test);
+        start_again(&test);
+        expect_much(&test); /* the same one */
+        if (while_stopped) {
+            replace_while_stopped(&test, 1);
+        } else {
+            install(&test, 1);
+            find(&test);
+        }
+        expect_nothing(&test);
+        start_again(&test);
+        expect_nothing(&test);
+        end(&test);
+    }
+}
+
+/* The first one, too. */
+Test(acme_worker, failures_end_where_somebody_has_a_certificate_of_their_own)
+{
+    for (int while_stopped = 0; while_stopped < 2; while_stopped++) {
+        struct test test;
+        begin(&test);
+        save_failure(&test, "\"a.example.test\"", "validation");
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        start_again(&test);
+        expect_waiting(&test);
+        if (while_stopped) {
+            replace_while_stopped(&test, 1);
+        } else {
+            install(&test, 1);
+            find(&test);
+        }
+        expect_nothing(&test);
+        end(&test);
+    }
+}
+
 static void write_file(struct test *test, const char *text)
 {
     char *path = memory_format("%s/certs/a.pem", test->root);
