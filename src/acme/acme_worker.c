@@ -87,7 +87,9 @@ struct schedule_decision worker_decide(const struct certificate *certificate,
     if (certificate->look_mono_ms != 0) {
         decision.action = SCHEDULE_LOOK;
         decision.due_mono_ms = decision.happens_mono_ms = certificate->look_mono_ms;
-        decision.why = "somebody is writing its file";
+        decision.why = certificate->is_unreadable
+                           ? "its file cannot be read, for a reason that the log tells: mend that"
+                           : "somebody is writing its file";
     }
     return decision;
 }
@@ -131,7 +133,7 @@ void worker_plan(struct certificate *certificate)
     arm(certificate->worker);
 }
 
-/* Somebody was writing the file. */
+/* Somebody was writing the file, or it could not be read. */
 static void look_again(struct certificate *certificate)
 {
     const struct acme_worker_settings *settings = &certificate->worker->settings;

@@ -70,6 +70,7 @@ struct certificate {
     char about[sizeof(
         ((struct crypto_certificate *)NULL)->serial)]; /* what all this is of; "": none */
     int64_t look_mono_ms; /* its file may be good later: looked at again then; 0: not */
+    bool is_unreadable;   /* that file: whether it is good cannot be seen */
     const char *limit;    /* it waits for one of the CA's, not for a failure to pass; NULL: none */
 
     enum work work;

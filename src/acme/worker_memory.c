@@ -11,7 +11,8 @@
 
 enum {
     LOOK_AGAIN_MS = 1000,
-    SAVES_AT_ONCE = 20, /* milliseconds, on a disk that is slow */
+    READ_AGAIN_MS = 60 * 1000, /* what an admin has to mend */
+    SAVES_AT_ONCE = 20,        /* milliseconds, on a disk that is slow */
     SAVE_PAUSE_MS = 5,
 };
 
@@ -164,6 +165,30 @@ void worker_save_some(void *context)
         main_timer_once(worker->save_timer, SAVE_PAUSE_MS);
 }
 
+/* When what cannot be told now may be; 0: it has been. A file that is not to be opened, for want of
+ * a right or of descriptors, may be as good as ever. */
+static int64_t look_again_mono_ms(enum error look)
+{
+    switch (look) {
+    case ERROR_BUSY:
+    case ERROR_NO_MEMORY: return clock_mono_ms() + LOOK_AGAIN_MS;
+    case ERROR_SYSTEM: return clock_mono_ms() + READ_AGAIN_MS;
+    default: return 0;
+    }
+}
+
+/* Once for what stays as it is, however often it is looked at. */
+static void log_look(struct certificate *certificate, enum error look, const struct error_text *why)
+{
+    bool was_unreadable = certificate->is_unreadable;
+    certificate->is_unreadable = look == ERROR_SYSTEM;
+    if (look == ERROR_OK || look == ERROR_NOT_FOUND || look == ERROR_BUSY ||
+        (was_unreadable && look == ERROR_SYSTEM))
+        return;
+    log_event(LOG_WARNING, "certificate_unusable", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("reason", why->text));
+}
+
 void worker_look(struct certificate *certificate)
 {
     struct store *store = certificate->worker->store;
@@ -173,13 +198,10 @@ void worker_look(struct certificate *certificate)
     certificate->schedule.not_before_s = certificate->schedule.not_after_s = 0;
     certificate->schedule.can_poll = false;
     enum error error = store_certificate(store, certificate->name, &facts, &why);
-    bool again = error == ERROR_BUSY || error == ERROR_NO_MEMORY;
-    certificate->look_mono_ms = again ? clock_mono_ms() + LOOK_AGAIN_MS : 0;
+    certificate->look_mono_ms = look_again_mono_ms(error);
     if (error == ERROR_INVALID)
         store_set_aside(store, certificate->name, &why);
-    if (error != ERROR_OK && error != ERROR_NOT_FOUND && error != ERROR_BUSY)
-        log_event(LOG_WARNING, "certificate_unusable", LOG_TEXT("certificate", certificate->name),
-                  LOG_TEXT("reason", why.text));
+    log_look(certificate, error, &why);
     if (error != ERROR_OK)
         return;
     certificate->in_service = facts;

@@ -777,6 +777,58 @@ Test(acme_worker, what_is_no_certificate_is_set_aside)
     end(&test);
 }
 
+static void stop_when_looked_at(void *context)
+{
+    struct test *test = context;
+    if (worker_find(test->worker, "a.pem")->look_mono_ms != 1)
+        main_loop_stop(test->loop);
+}
+
+static void look_now(struct test *test)
+{
+    struct certificate *certificate = worker_find(test->worker, "a.pem");
+    cr_assert(ne(i64, certificate->look_mono_ms, 0));
+    certificate->look_mono_ms = 1;
+    worker_plan(certificate);
+    run_with(test, stop_when_looked_at);
+}
+
+static void ready(void *context, const char *name, const struct crypto_certificate *certificate)
+{
+    (void)context, (void)name, (void)certificate;
+}
+
+/* Nobody knows whether a good one is there: no order, which 10,000 would make after one `chown`. */
+Test(acme_worker, what_cannot_be_read_is_not_replaced)
+{
+    static char unreadable[] =
+        "its file cannot be read, for a reason that the log tells: mend that";
+    static char by_life[] = "renewal is planned by its life";
+    struct test test;
+    begin(&test);
+    char *path = memory_format("%s/certs/a.pem", test.root);
+    cr_assert(eq(int, symlink("a.pem", path), 0)); /* to itself: not even root can read it */
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    test.worker->settings.hooks.ready = ready;
+    for (size_t i = 0; i < 3; i++) {
+        struct acme_status status = status_of(&test);
+        cr_expect(eq(str, (char *)(uintptr_t)status.why, unreadable));
+        cr_expect(lt(i64, 50 * 1000, status.next_in_ms));
+        cr_expect(le(i64, status.next_in_ms, 60 * 1000));
+        cr_assert(eq(int, acme_worker_renew(test.worker, "a.pem"), ERROR_OK)); /* into what? */
+        look_now(&test);
+    }
+    cr_expect(eq(sz, counted_events("certificate_unusable"), 1));
+    cr_expect(zero(uint, status_of(&test).failures));
+    worker_find(test.worker, "a.pem")->schedule.wanted_now = false;
+    cr_assert(eq(int, unlink(path), 0));
+    install(&test, 0);
+    look_now(&test);
+    cr_expect(eq(str, (char *)(uintptr_t)status_of(&test).why, by_life));
+    free(path);
+    end(&test);
+}
+
 Test(acme_worker, what_has_gone_is_not_in_service)
 {
     struct test test;
