@@ -275,7 +275,9 @@ static void take_new_key(struct ca *ca)
     }
     drop_new_key(ca);
     save_account(ca);
-    log_event(LOG_NOTICE, "acme_account_key_changed", LOG_TEXT("account", ca->account_url));
+    log_event(LOG_NOTICE, "acme_account_key_changed", LOG_TEXT("account", ca->account_url),
+              LOG_TEXT("hint", "haproxy.cfg may hold the thumbprint of the key before: write it "
+                               "with `owui-spoa haproxy-config`, reload HAProxy"));
     end_key_change(ca, NULL);
     key_or_account_or_ready(ca);
 }

@@ -206,12 +206,7 @@ static void on_rolled_over(void *context, const struct acme_problem *problem)
     (void)context;
     if (problem != NULL)
         log_event(LOG_ERROR, "account_key_not_changed", LOG_TEXT("reason", problem->detail),
-                  LOG_TEXT("until_then", "the key before it stays in force"));
-    else
-        log_event(LOG_NOTICE, "account_key_changed",
-                  LOG_TEXT("hint",
-                           "haproxy.cfg may hold the thumbprint of the key before: write it "
-                           "with `owui-spoa haproxy-config`, reload HAProxy"));
+                  LOG_TEXT("until_then", "orders go on with whichever of the two the CA has"));
 }
 
 /* RFC 8555 7.3.5 */
