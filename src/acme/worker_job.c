@@ -192,7 +192,22 @@ static void note_failures_in_budget(const struct certificate *certificate,
     ca_budget_changed(ca);
 }
 
-/* Leaves out the names that failed, if that leaves any: those are ordered at once. */
+/* All that was ordered has a certificate with its life left: without the names that failed, the
+ * next one would only take theirs away from them. */
+static bool is_well_without(const struct certificate *certificate)
+{
+    const struct job *job = certificate->job;
+    if (certificate->in_service.names == NULL ||
+        schedule_alarm_of(&certificate->schedule, clock_wall_s()) != SCHEDULE_FINE)
+        return false;
+    for (size_t i = 0; i < job->order_count; i++)
+        if (!crypto_certificate_covers(&certificate->in_service, job->order_names[i]))
+            return false;
+    return true;
+}
+
+/* Leaves out the names that failed, if that leaves any and serves any: those are ordered at once.
+ */
 static bool split_off(struct certificate *certificate, const struct acme_failure *failures,
                       size_t count, int64_t longest_wait_ms)
 {
@@ -200,7 +215,7 @@ static bool split_off(struct certificate *certificate, const struct acme_failure
     size_t known = 0;
     for (size_t i = 0; i < count; i++)
         known += find_host(certificate, failures[i].name) != NULL;
-    if (known == 0 || known >= certificate->job->order_count)
+    if (known == 0 || known >= certificate->job->order_count || is_well_without(certificate))
         return false;
     for (size_t i = 0; i < count; i++) {
         struct host *host = find_host(certificate, failures[i].name);

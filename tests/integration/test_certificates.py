@@ -288,6 +288,23 @@ def test_renewal_on_request(chat):
     assert chat.haproxy_workers() == workers
 
 
+def test_a_name_that_fails_at_renewal_keeps_what_it_has(new_certified, new_ca):
+    """What is in service has its life left: a certificate without the name would help nobody."""
+    ca, www = new_ca(), "www.example.test"
+    stack = new_certified(ca)
+    stack.want(("chat", HOST, www))
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST, www}
+    before = stack.serial(HOST)
+    ca.resolve(www, "127.0.0.9")
+    stack.certs("renew", "chat")
+    wait_until(lambda: "certificate_failed" in stack.agent_log(), "the failure", 30)
+    told = stack.told(NAME)
+    assert "refused" in told["problem"]["detail"] and not told.get("left_out")
+    assert told["next_at"] > time.time()
+    assert names_of(stack.wait_served(www)) == {HOST, www} and stack.serial(HOST) == before
+
+
 def test_the_accounts_key_is_rolled_over(chat):
     (key,) = chat.state_dir.glob("accounts/*.key")
     before, serial = key.read_text(), chat.serial(HOST)
