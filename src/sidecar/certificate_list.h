@@ -17,7 +17,7 @@ struct deployment {
 /* What browsers see of it: see handshake.h. */
 struct service {
     bool swapped;     /* into some HAProxy, and not looked at since */
-    bool rolled_back; /* since it was last obtained */
+    bool rolled_back; /* since it was last seen to be served */
     char *alarm;      /* what is served instead; NULL: none is known of */
 };
 

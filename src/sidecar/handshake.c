@@ -178,8 +178,10 @@ static void look_on(struct handshake *handshake, struct certificate *certificate
         look(handshake);
         return;
     }
-    if (handshake->is_served)
+    if (handshake->is_served) {
         set_alarm(certificate, NULL);
+        certificate->service.rolled_back = false;
+    }
     end(handshake);
 }
 

@@ -440,10 +440,8 @@ static void on_ready(void *context, const char *name, const struct crypto_certif
     (void)about;
     struct sidecar *sidecar = context;
     struct certificate *certificate = certificate_list_find(sidecar->list, name);
-    if (certificate == NULL)
-        return;
-    certificate->service.rolled_back = false;
-    sidecar_deploy(sidecar, certificate);
+    if (certificate != NULL)
+        sidecar_deploy(sidecar, certificate);
 }
 
 /* -- What is wanted ---------------------------------------------------------------------------- */

@@ -372,6 +372,12 @@ def test_what_browsers_would_refuse_is_rolled_back(issuing, authority):
     # Once, and not again and again.
     wait_until(lambda: agent.log().count("served_wrong") == 2, "the second look", 20)
     assert agent.log().count("rolled_back") == 1
+    # Nor with the next renewal: what was put back was not served either.
+    done = run_agent_command("certs", "renew", "chat", "-c", stack.config_path)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: agent.log().count("served_wrong") == 3, "the third look", 30)
+    wait_until(lambda: stack_serial(stack) != int(first, 16), "the next one on disk", 10)
+    assert agent.log().count("rolled_back") == 1
 
 
 def test_somebody_else_at_another_bind_undoes_no_renewal(issuing, authority):
