@@ -81,6 +81,7 @@ struct certificate {
 
     bool is_unsaved; /* what has become of it is not written down yet */
     bool revoke_wanted;
+    char revoked[sizeof(((struct crypto_certificate *)NULL)->serial)]; /* "": none was */
     acme_done_fn *on_revoked;
     void *revoked_context;
 };

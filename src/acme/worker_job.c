@@ -192,12 +192,13 @@ static void note_failures_in_budget(const struct certificate *certificate,
     ca_budget_changed(ca);
 }
 
-/* All that was ordered has a certificate with its life left: without the names that failed, the
- * next one would only take theirs away from them. */
+/* All that was ordered has a certificate with its life left, which nobody has revoked: without the
+ * names that failed, the next one would only take theirs away from them. */
 static bool is_well_without(const struct certificate *certificate)
 {
     const struct job *job = certificate->job;
     if (certificate->in_service.names == NULL ||
+        strcmp(certificate->in_service.serial, certificate->revoked) == 0 ||
         schedule_alarm_of(&certificate->schedule, clock_wall_s()) != SCHEDULE_FINE)
         return false;
     for (size_t i = 0; i < job->order_count; i++)
@@ -684,10 +685,12 @@ static void end_revocation(struct certificate *certificate, const struct acme_pr
               LOG_TEXT("certificate", certificate->name),
               LOG_TEXT("serial", certificate->in_service.serial),
               LOG_TEXT("reason", problem != NULL ? problem->detail : NULL));
-    if (problem == NULL)
+    if (problem == NULL) {
         certificate->schedule.wanted_now = true;
-    else
+        memcpy(certificate->revoked, certificate->in_service.serial, sizeof(certificate->revoked));
+    } else {
         worker_set_problem(&certificate->problem, problem);
+    }
     worker_drop_job(certificate);
     worker_save(certificate); /* what was revoked is replaced, whatever ends us before */
     worker_plan(certificate);
