@@ -586,7 +586,8 @@ int explain_command(struct command_line *line)
         {"sni", 0, "NAME", "the name asked for in the TLS handshake (the URL's host)",
          .text = &inquiry.sni},
         {"method", 0, "METHOD", "GET, OPTIONS, ... (GET)", .text = &inquiry.method},
-        {"at", 0, "TIME", "when it comes, as 2026-12-01T02:00:00Z: for maintenance and hours of routes (now)",
+        {"at", 0, "TIME",
+         "when it comes, as 2026-12-01T02:00:00Z: for maintenance and hours of routes (now)",
          .text = &inquiry.at},
         {"request-id", 0, "ID",
          "a request that is still in the trace's file, by its X-Request-ID: what was decided then, "

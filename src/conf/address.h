@@ -20,7 +20,8 @@ char *check_agent(const struct node *element, struct slice text);
 char *check_runtime(const struct node *element, struct slice text);
 /* "127.0.0.1:8688": an address that can be connected to. */
 char *check_local_address(const struct node *element, struct slice text);
-/* One of this machine alone, in the place of `*listen`: what is said there is for nobody else. `hint` tells what to write instead, `why` what would come of another address. */
+/* One of this machine alone, in the place of `*listen`: what is said there is for nobody else.
+ * `hint` tells what to write instead, `why` what would come of another address. */
 void read_loopback(const struct node *node, const char *hint, const char *why, char **listen);
 /* "10.0.0.2", "127.0.0.1:8600", "[::1]:53": an address, with a port or without. */
 char *check_nameserver(const struct node *element, struct slice text);
