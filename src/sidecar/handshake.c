@@ -26,8 +26,7 @@ struct handshake {
     size_t host_count;
     size_t host;
     size_t bind;
-    bool is_served;         /* somewhere */
-    bool is_served_on_bind; /* for a host before */
+    bool is_served; /* for some host, on some bind */
     unsigned tries;
     struct http_exchange *exchange;
     struct main_timer *timer;
@@ -111,7 +110,8 @@ static bool describe_other(const struct handshake *handshake,
     }
     bool covers = crypto_certificate_covers(&other, host);
     bool expired = other.not_after_s <= clock_wall_s();
-    bool is_other_program = handshake->is_served && !handshake->is_served_on_bind;
+    /* On this bind it would have been served for the host before. */
+    bool is_other_program = handshake->is_served && handshake->host == 0;
     snprintf(problem, PROBLEM_SIZE,
              "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; %s%s?", bind,
              host, other.serial, other.issuer, covers ? "" : ", which is for other names",
@@ -168,10 +168,8 @@ static void look_on(struct handshake *handshake, struct certificate *certificate
 {
     handshake->tries = 0;
     handshake->is_served |= is_served;
-    handshake->is_served_on_bind = is_served;
     if (!is_served || ++handshake->host == handshake->host_count) {
         handshake->host = 0;
-        handshake->is_served_on_bind = false;
         handshake->bind++;
     }
     if (handshake->bind < handshake->handshakes->bind_count) {

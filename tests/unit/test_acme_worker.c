@@ -646,14 +646,19 @@ Test(acme_worker, a_window_is_of_the_certificate_in_service)
     end(&test);
 }
 
-/* Ends the worker, puts another pair there, and starts it again. */
-static void replace_while_stopped(struct test *test, int64_t days_ago)
+/* Puts another pair there, of a day ago: before the worker is started again, or as it runs. */
+static void replace(struct test *test, bool while_stopped)
 {
-    worker_save(worker_find(test->worker, "a.pem"));
-    close_all(test);
-    open_all(test);
-    install(test, days_ago);
-    want_host(test, "a.example.test", CRYPTO_EC_P256);
+    if (while_stopped) {
+        worker_save(worker_find(test->worker, "a.pem"));
+        close_all(test);
+        open_all(test);
+    }
+    install(test, 1);
+    if (while_stopped)
+        want_host(test, "a.example.test", CRYPTO_EC_P256);
+    else
+        find(test);
 }
 
 /* All that there is to remember: a window that has passed, failures, and whose it is. */
@@ -705,12 +710,7 @@ Test(acme_worker, what_is_remembered_is_of_the_certificate_in_service)
         expect_much(&test);
         start_again(&test);
         expect_much(&test); /* the same one */
-        if (while_stopped) {
-            replace_while_stopped(&test, 1);
-        } else {
-            install(&test, 1);
-            find(&test);
-        }
+        replace(&test, while_stopped);
         expect_nothing(&test);
         start_again(&test);
         expect_nothing(&test);
@@ -728,12 +728,7 @@ Test(acme_worker, failures_end_where_somebody_has_a_certificate_of_their_own)
         want_host(&test, "a.example.test", CRYPTO_EC_P256);
         start_again(&test);
         expect_waiting(&test);
-        if (while_stopped) {
-            replace_while_stopped(&test, 1);
-        } else {
-            install(&test, 1);
-            find(&test);
-        }
+        replace(&test, while_stopped);
         expect_nothing(&test);
         end(&test);
     }
