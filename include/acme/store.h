@@ -127,6 +127,10 @@ struct file_stamp store_stamp(const struct store *store, const char *name);
 /* Takes it out of service, whosever it is; the pair goes to the history. It is remembered that it
  * was there, until store_forget_removed(). */
 MUST_CHECK enum error store_remove(struct store *store, const char *name, struct error_text *why);
+/* Reads what store_rollback() would put back; `certificate` is filled on success and must then be
+ * freed. */
+MUST_CHECK enum error store_before(struct store *store, const char *name,
+                                   struct crypto_certificate *certificate, struct error_text *why);
 /* Puts the newest pair of the history back, and what was in service into the history. */
 MUST_CHECK enum error store_rollback(struct store *store, const char *name, struct error_text *why);
 /* Whether what is in service was put there by store_install(), by this process or one before it.

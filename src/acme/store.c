@@ -748,27 +748,57 @@ enum error store_remove(struct store *store, const char *name, struct error_text
     return error;
 }
 
+/* The newest pair of the history of `name`, and what its file is called there. */
+static enum error read_newest(const struct folder *history, const char *name,
+                              char file[static NAME_MAX + 1], struct bytes *pem,
+                              struct error_text *why)
+{
+    char **names;
+    enum error error;
+    size_t count = folder_list(history, &names);
+    if (count == 0) {
+        error = error_set(why, ERROR_NOT_FOUND, "%s has no history", name);
+    } else {
+        snprintf(file, NAME_MAX + 1, "%s", names[count - 1]);
+        error = file_read(history, file, FILE_MAX_BYTES, pem, why);
+    }
+    memory_free_texts(names, count);
+    return error;
+}
+
+enum error store_before(struct store *store, const char *name,
+                        struct crypto_certificate *certificate, struct error_text *why)
+{
+    struct folder folder;
+    struct bytes pem = {0};
+    char file[NAME_MAX + 1];
+    enum error error = open_history(store, name, &folder, why);
+    if (error != ERROR_OK)
+        return error;
+    error = read_newest(&folder, name, file, &pem, why);
+    if (error == ERROR_OK)
+        error = crypto_certificate_read(bytes_slice(&pem), certificate, why);
+    folder_close(&folder);
+    bytes_free(&pem);
+    return error;
+}
+
 enum error store_rollback(struct store *store, const char *name, struct error_text *why)
 {
     struct folder folder;
     struct bytes pem = {0};
-    char **names;
+    char file[NAME_MAX + 1];
     enum error error = open_history(store, name, &folder, why);
     if (error != ERROR_OK)
         return error;
-    size_t count = folder_list(&folder, &names);
-    if (count == 0)
-        error = error_set(why, ERROR_NOT_FOUND, "%s has no history", name);
-    else
-        error = file_read(&folder, names[count - 1], FILE_MAX_BYTES, &pem, why);
+    error = read_newest(&folder, name, file, &pem, why);
     if (error == ERROR_OK) /* one more, since what is put back is still among them */
         error = keep_in_history(store, name, store->history_count + 1, why);
     if (error == ERROR_OK)
         error = put_in_service(store, name, bytes_slice(&pem), why);
     /* What is in service again is no history; a second rollback undoes the first. */
     if (error == ERROR_OK)
-        error = file_remove(&folder, names[count - 1], why);
-    memory_free_texts(names, count);
+        error = file_remove(&folder, file, why);
     folder_close(&folder);
     bytes_free(&pem);
     return error;

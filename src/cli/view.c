@@ -74,15 +74,7 @@ void view_tenant_problems(const struct json *tenant)
 
 bool view_certificate_is_fine(const struct json *certificate)
 {
-    const struct json *haproxys = json_get(certificate, "haproxys");
-    bool fine = json_get(certificate, "not_after") != NULL &&
-                slice_equal(json_get_text(certificate, "alarm"), SLICE("fine")) &&
-                json_get(certificate, "served_wrong") == NULL;
-    for (size_t i = 0; i < json_count(haproxys); i++) {
-        bool served = false;
-        fine = fine && json_read_bool(json_get(json_at(haproxys, i), "served"), &served) && served;
-    }
-    return fine;
+    return slice_equal(json_get_text(certificate, "state"), SLICE("fine"));
 }
 
 /* "45s", "58m", "20h", "58d" */
@@ -142,6 +134,26 @@ static char *left_out_text(const struct json *host, int64_t now_s)
     return memory_format("left out %.*s, again in %s", SLICE_PRINT(name), span);
 }
 
+static bool is_left_out(const struct json *certificate, struct slice host)
+{
+    const struct json *left_out = json_get(certificate, "left_out");
+    for (size_t i = 0; i < json_count(left_out); i++)
+        if (slice_equal(json_get_text(json_at(left_out, i), "host"), host))
+            return true;
+    return false;
+}
+
+/* Those of which nothing else tells why. */
+static void print_lacking(const struct json *certificate)
+{
+    const struct json *lacking = json_get(certificate, "lacking");
+    for (size_t i = 0; i < json_count(lacking); i++) {
+        struct slice host;
+        if (json_read_text(json_at(lacking, i), &host) && !is_left_out(certificate, host))
+            view_line("not for", host);
+    }
+}
+
 void view_certificate_problems(const struct json *certificate, int64_t now_s)
 {
     const struct json *left_out = json_get(certificate, "left_out");
@@ -154,6 +166,7 @@ void view_certificate_problems(const struct json *certificate, int64_t now_s)
         print_problem(json_get(host, "problem"), about);
         free(about);
     }
+    print_lacking(certificate);
     view_line("served", json_get_text(certificate, "served_wrong"));
     for (size_t i = 0; i < json_count(haproxys); i++)
         view_line("HAProxy", json_get_text(json_at(haproxys, i), "problem"));

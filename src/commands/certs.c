@@ -270,12 +270,14 @@ static const struct command_usage USAGE = {
          {"revoke", "tell the CA that it is not to be trusted any more, order another"},
          {"deploy", "bring what is on disk to every HAProxy again"},
          {"rollback",
-          "put the certificate before this one back in service; a renewal waits, a day at most"},
+          "put the certificate before this one back in service, if it has not expired and is for "
+          "some of the hosts; a renewal waits, a day at most"},
          {"import", "take over certbot's certificates (/etc/letsencrypt): each goes to the "
                     "tenant that has its names; the daemon has to be able to read the folder"},
          {"rollover", "give the account at the CA a new key"}},
     .exit_codes = {"fine",
-                   "with --check: a certificate is missing, near its end or not served; else: "
+                   "with --check: a certificate is missing, near its end, not served or not "
+                   "for all of its hosts; else: "
                    "refused",
                    "wrong usage, or nobody answers"},
     .examples = {"owui-spoa certs", "owui-spoa certs renew chat",

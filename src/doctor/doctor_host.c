@@ -319,6 +319,19 @@ static bool is_stored(const struct host_look *look, struct slice serial)
     return false;
 }
 
+/* For free(). */
+static char *why_not_fine(const struct json *one)
+{
+    struct slice why = json_get_text(one, "served_wrong"), host;
+    if (why.size == 0)
+        why = why_not_served(one);
+    if (why.size == 0)
+        why = json_get_text(json_get(one, "problem"), "detail");
+    if (why.size == 0 && json_read_text(json_at(json_get(one, "lacking"), 0), &host))
+        return memory_format("it is not for %.*s", SLICE_PRINT(host));
+    return memory_copy_text(why.size > 0 ? why : json_get_text(one, "next"));
+}
+
 /* What `certs --check` fails for is told here, too. */
 static void find_not_fine(const struct host_look *look)
 {
@@ -327,16 +340,13 @@ static void find_not_fine(const struct host_look *look)
         const struct json *one = json_at(list, i);
         if (!told_certificate_has(one, look->host) || view_certificate_is_fine(one))
             continue;
-        struct slice why = json_get_text(one, "served_wrong");
-        if (why.size == 0)
-            why = why_not_served(one);
-        if (why.size == 0)
-            why = json_get_text(json_get(one, "problem"), "detail");
+        char *why = why_not_fine(one);
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE,
              memory_format("owui-spoa certs; within seconds of a start of HAProxy or the agent, "
                            "look again"),
-             "the daemon does not find %.*s fine: %.*s", SLICE_PRINT(json_get_text(one, "name")),
-             SLICE_PRINT(why.size > 0 ? why : json_get_text(one, "next")));
+             "the daemon does not find %.*s fine: %s", SLICE_PRINT(json_get_text(one, "name")),
+             why);
+        free(why);
     }
 }
 

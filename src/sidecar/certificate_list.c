@@ -133,8 +133,9 @@ static void keep_state(struct certificate *from, struct certificate *to)
     from->deployments = to->deployments;
     to->deployments = deployments;
     to->service = from->service;
-    to->dates = from->dates;
     to->expiry = from->expiry;
+    if (same_hosts(from, to))
+        to->validity = from->validity;
     to->is_due = from->is_due || !same_hosts(from, to);
     to->is_unread = from->is_unread;
     to->unreadable = from->unreadable;

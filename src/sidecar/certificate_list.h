@@ -2,7 +2,7 @@
 #pragma once
 
 #include "acme/acme_worker.h"
-#include "certificate_dates.h"
+#include "certificate_validity.h"
 #include "sidecar/sidecar.h"
 
 /* What one HAProxy is known to have. */
@@ -35,7 +35,7 @@ struct certificate {
     enum crypto_key_type key_type;
     struct deployment *deployments; /* one for each HAProxy */
     struct service service;
-    struct certificate_dates dates; /* see certificate_dates_look() */
+    struct certificate_validity validity; /* see certificate_validity_look() */
     struct expiry expiry;
     bool is_due;      /* it is to be brought to HAProxys */
     bool is_unread;   /* at the last look, for a reason that may pass */

@@ -155,7 +155,7 @@ static void show_certificate(void *context, const struct admin_request *request,
                              struct admin_answer *answer)
 {
     struct sidecar *sidecar = context;
-    const struct certificate *certificate = find_asked(sidecar, request, answer);
+    struct certificate *certificate = find_asked(sidecar, request, answer);
     if (certificate != NULL)
         answer->body = certificate_describe(sidecar, certificate);
 }

@@ -3,15 +3,36 @@
 
 #include "core/clock.h"
 
-/* The certificate on disk. */
-static void put_file(struct json *object, const struct crypto_certificate *about)
+/* What is told of one certificate, and where. */
+struct description {
+    const struct certificate *certificate;
+    struct json *object;
+};
+
+static void put_lacking(const struct description *description,
+                        const struct crypto_certificate *about)
 {
+    const struct certificate *certificate = description->certificate;
+    if (certificate_has_all_hosts(certificate, about))
+        return;
+    struct json *lacking = json_new_array();
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (!crypto_certificate_covers(about, certificate->hosts[i]))
+            json_append_text(lacking, slice_of(certificate->hosts[i]));
+    json_put(description->object, "lacking", lacking);
+}
+
+/* The certificate on disk. */
+static void put_file(const struct description *description, const struct crypto_certificate *about)
+{
+    struct json *object = description->object;
     json_put_text(object, "serial", slice_of(about->serial));
     json_put_text(object, "issuer", slice_of(about->issuer));
     json_put_integer(object, "not_before", about->not_before_s);
     json_put_integer(object, "not_after", about->not_after_s);
     json_put_text(object, "key", slice_of(crypto_key_type_name(about->key_type)));
     json_put(object, "names", json_new_texts(about->names, about->name_count));
+    put_lacking(description, about);
 }
 
 static void put_problem(struct json *object, const struct acme_problem *problem)
@@ -39,9 +60,10 @@ static int64_t at_of(int64_t wait_ms)
 /* What the worker knows of it. */
 static void put_status(void *context, const struct acme_status *status)
 {
-    struct json *object = context;
+    const struct description *description = context;
+    struct json *object = description->object;
     if (status->certificate != NULL)
-        put_file(object, status->certificate);
+        put_file(description, status->certificate);
     if (status->problem != NULL)
         put_problem(object, status->problem);
     struct json *left_out = json_new_array();
@@ -109,22 +131,22 @@ static struct json *deployments(const struct sidecar *sidecar,
 }
 
 /* Without a CA the file is all there is to tell. */
-static void put_unmanaged(const struct sidecar *sidecar, const struct certificate *certificate,
-                          struct json *object)
+static void put_unmanaged(const struct sidecar *sidecar, const struct description *description)
 {
+    struct json *object = description->object;
     struct crypto_certificate about;
     json_put_text(object, "next",
                   sidecar->worker == NULL
                       ? SLICE("no CA is configured: put a certificate in place")
                       : SLICE("waits for HAProxy, through which challenges are answered"));
     json_put_text(object, "alarm", SLICE("fine"));
-    if (store_certificate(sidecar->store, certificate->name, &about, NULL) != ERROR_OK)
+    if (store_certificate(sidecar->store, description->certificate->name, &about, NULL) != ERROR_OK)
         return;
-    put_file(object, &about);
-    const struct certificate_dates dates = {.not_before_s = about.not_before_s,
-                                            .not_after_s = about.not_after_s};
+    put_file(description, &about);
+    const struct certificate_validity validity = {.not_before_s = about.not_before_s,
+                                                  .not_after_s = about.not_after_s};
     json_put_text(object, "alarm",
-                  slice_of(alarm_name(certificate_dates_alarm(&dates, clock_wall_s()))));
+                  slice_of(alarm_name(certificate_validity_alarm(&validity, clock_wall_s()))));
     crypto_certificate_free(&about);
 }
 
@@ -136,15 +158,19 @@ static void put_source(struct json *object)
     json_put_text(object, "source", ordered ? SLICE("acme") : SLICE("file"));
 }
 
-struct json *certificate_describe(struct sidecar *sidecar, const struct certificate *certificate)
+struct json *certificate_describe(struct sidecar *sidecar, struct certificate *certificate)
 {
     struct json *object = json_new_object();
+    struct description description = {.certificate = certificate, .object = object};
+    struct certificate_facts facts;
+    certificate_look(sidecar, certificate, &facts);
     json_put_text(object, "name", slice_of(certificate->name));
+    json_put_text(object, "state", slice_of(certificate_health_name(facts.health)));
     json_put_text(object, "tenant", slice_of(certificate->tenant));
     json_put(object, "hosts", json_new_texts(certificate->hosts, certificate->host_count));
     if (sidecar->worker == NULL ||
-        !acme_worker_status(sidecar->worker, certificate->name, put_status, object))
-        put_unmanaged(sidecar, certificate, object);
+        !acme_worker_status(sidecar->worker, certificate->name, put_status, &description))
+        put_unmanaged(sidecar, &description);
     if (json_get(object, "serial") != NULL)
         put_source(object);
     if (certificate->service.alarm != NULL)
@@ -157,24 +183,33 @@ struct json *certificate_describe(struct sidecar *sidecar, const struct certific
 /* -- Without words ------------------------------------------------------------------------------
  */
 
+struct look {
+    const struct certificate *certificate;
+    struct certificate_facts *facts;
+};
+
 static void take_status(void *context, const struct acme_status *status)
 {
-    struct certificate_facts *facts = context;
+    const struct look *look = context;
+    struct certificate_facts *facts = look->facts;
     facts->alarm = status->alarm;
     facts->is_there = status->certificate != NULL;
-    if (facts->is_there)
-        facts->not_after_s = status->certificate->not_after_s;
+    if (!facts->is_there)
+        return;
+    facts->not_after_s = status->certificate->not_after_s;
+    facts->is_for_all_hosts = certificate_has_all_hosts(look->certificate, status->certificate);
 }
 
 static void take_file(const struct sidecar *sidecar, struct certificate *certificate,
                       struct certificate_facts *facts)
 {
-    const struct certificate_dates *dates = certificate_dates_look(sidecar, certificate);
-    if (!dates->is_there)
+    const struct certificate_validity *validity = certificate_validity_look(sidecar, certificate);
+    if (!validity->is_there)
         return;
     facts->is_there = true;
-    facts->not_after_s = dates->not_after_s;
-    facts->alarm = certificate_dates_alarm(dates, clock_wall_s());
+    facts->is_for_all_hosts = validity->is_for_all_hosts;
+    facts->not_after_s = validity->not_after_s;
+    facts->alarm = certificate_validity_alarm(validity, clock_wall_s());
 }
 
 static enum certificate_health health_of(const struct sidecar *sidecar,
@@ -190,15 +225,16 @@ static enum certificate_health health_of(const struct sidecar *sidecar,
     for (size_t i = 0; i < sidecar->haproxy_count; i++)
         if (!is_served(sidecar, certificate, i))
             return CERTIFICATE_NOT_SERVED;
-    return CERTIFICATE_FINE;
+    return facts->is_for_all_hosts ? CERTIFICATE_FINE : CERTIFICATE_INCOMPLETE;
 }
 
 void certificate_look(struct sidecar *sidecar, struct certificate *certificate,
                       struct certificate_facts *facts)
 {
+    struct look look = {.certificate = certificate, .facts = facts};
     *facts = (struct certificate_facts){0};
     if (sidecar->worker == NULL ||
-        !acme_worker_status(sidecar->worker, certificate->name, take_status, facts))
+        !acme_worker_status(sidecar->worker, certificate->name, take_status, &look))
         take_file(sidecar, certificate, facts);
     facts->health = health_of(sidecar, certificate, facts);
 }

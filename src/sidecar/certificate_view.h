@@ -4,7 +4,7 @@
 #include "sidecar_state.h"
 
 /* All that is known, as `owui-spoa certs --json` has it; for json_free(). */
-struct json *certificate_describe(struct sidecar *sidecar, const struct certificate *certificate);
+struct json *certificate_describe(struct sidecar *sidecar, struct certificate *certificate);
 
 #define CERTIFICATE_HEALTH_TABLE(X) \
     X(FINE, "fine")                 \
@@ -12,7 +12,8 @@ struct json *certificate_describe(struct sidecar *sidecar, const struct certific
     X(EXPIRING, "expiring")         \
     X(EXPIRED, "expired")           \
     X(NOT_SERVED, "not_served")     \
-    X(SERVED_WRONG, "served_wrong")
+    X(SERVED_WRONG, "served_wrong") \
+    X(INCOMPLETE, "incomplete") /* it is not for all of its hosts */
 
 enum certificate_health {
 #define X(NAME, TEXT) CERTIFICATE_##NAME,
@@ -26,6 +27,7 @@ struct certificate_facts {
     enum certificate_health health; /* the worst that can be said of it */
     enum schedule_alarm alarm;
     bool is_there;
+    bool is_for_all_hosts;
     int64_t not_after_s; /* when it is there */
 };
 void certificate_look(struct sidecar *sidecar, struct certificate *certificate,

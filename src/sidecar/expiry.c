@@ -17,7 +17,7 @@ enum {
 static void tell(const struct certificate *certificate, enum schedule_alarm alarm, int64_t now_s)
 {
     char until[TIME_TEXT_SIZE];
-    int64_t not_after_s = certificate->dates.not_after_s;
+    int64_t not_after_s = certificate->validity.not_after_s;
     if (alarm == SCHEDULE_EXPIRED)
         log_event(LOG_ERROR, "certificate_expired", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("not_after", time_text_print(not_after_s, until)),
@@ -32,10 +32,10 @@ static void tell(const struct certificate *certificate, enum schedule_alarm alar
 static void look_at(struct sidecar *sidecar, struct certificate *certificate)
 {
     int64_t now_s = clock_wall_s();
-    const struct certificate_dates *dates = certificate_dates_look(sidecar, certificate);
-    if (!dates->is_there)
+    const struct certificate_validity *validity = certificate_validity_look(sidecar, certificate);
+    if (!validity->is_there)
         return;
-    enum schedule_alarm alarm = certificate_dates_alarm(dates, now_s);
+    enum schedule_alarm alarm = certificate_validity_alarm(validity, now_s);
     struct expiry *expiry = &certificate->expiry;
     if (alarm != SCHEDULE_FINE &&
         (alarm != expiry->told || clock_mono_ms() - expiry->told_mono_ms >= AGAIN_MS)) {

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/thread.h"
+#include "core/time_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -468,10 +469,36 @@ void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *ce
     sidecar_deploy(sidecar, certificate);
 }
 
+/* No browser would take one that has expired, or is for the hosts of former days alone. */
+static enum error check_before(struct sidecar *sidecar, const struct certificate *certificate,
+                               struct error_text *why)
+{
+    struct crypto_certificate before;
+    char until[TIME_TEXT_SIZE];
+    enum error error = store_before(sidecar->store, certificate->name, &before, why);
+    if (error != ERROR_OK)
+        return error;
+    bool is_for_some = false;
+    for (size_t i = 0; i < certificate->host_count; i++)
+        is_for_some = is_for_some || crypto_certificate_covers(&before, certificate->hosts[i]);
+    if (before.not_after_s <= clock_wall_s())
+        error = error_set(why, ERROR_INVALID, "the one before, serial %s, has expired (%s)",
+                          before.serial, time_text_print(before.not_after_s, until));
+    else if (!is_for_some)
+        error = error_set(why, ERROR_INVALID,
+                          "the one before, serial %s, is for none of the hosts of %s: it is for %s",
+                          before.serial, certificate->name,
+                          before.name_count > 0 ? before.names[0] : "no name");
+    crypto_certificate_free(&before);
+    return error;
+}
+
 enum error sidecar_roll_back(struct sidecar *sidecar, struct certificate *certificate,
                              struct error_text *why)
 {
-    enum error error = store_rollback(sidecar->store, certificate->name, why);
+    enum error error = check_before(sidecar, certificate, why);
+    if (error == ERROR_OK)
+        error = store_rollback(sidecar->store, certificate->name, why);
     if (error != ERROR_OK)
         return error;
     if (sidecar->worker != NULL)

@@ -89,6 +89,11 @@ def test_a_dead_name_is_split_off_and_told(new_certified, ca):
     assert re.search(r"left out dead.example.test, again in (\d+s|[23]m)", stack.certs())
     assert "refused" in left_out["problem"]["detail"]
     assert "dead.example.test" in stack.certs()
+    assert (told["state"], told["lacking"]) == ("incomplete", ["dead.example.test"])
+    assert stack.certs_code("--check") == 1
+    stack.want(("chat", HOST, "www.example.test"))
+    fine = stack.wait_told(NAME, lambda told: told["state"] == "fine", "for all of its hosts")
+    assert "lacking" not in fine and stack.certs_code("--check") == 0
 
 
 def test_both_keys_each_to_whom_can_use_it(new_certified):

@@ -152,3 +152,36 @@ def test_an_admins_file_that_is_replaced_is_kept(by_hand):
     assert kept.read_bytes() == pem
     stack.certs("rollback", "chat")
     wait_until(lambda: (stack.crt_dir / NAME).read_bytes() == pem, "the admin's is back", 30)
+
+
+@pytest.mark.parametrize(
+    ("host", "days", "expected"),
+    [(HOST, -1, "has expired"), ("former.example.test", 2, "it is for former.example.test")],
+)
+def test_a_certificate_that_no_browser_would_take_is_not_put_back(
+    by_hand, authority, host, days, expected
+):
+    stack, _, _ = by_hand
+    authority.issue([host], stack.crt_dir / NAME, days=days)
+    stack.want(("chat", HOST))
+    serial = stack.wait_served(HOST, timeout_s=30).serial_number
+    assert len(list((stack.state_dir / "history" / NAME).iterdir())) == 1
+    status, answer = stack.admin("POST", f"/v1/certificates/{NAME}/rollback")
+    assert status == 409 and expected in answer
+    assert stack.serial_on_disk(NAME) == serial == stack.serial(HOST)
+
+
+def test_an_admins_file_that_lacks_a_host_is_told_of(by_hand):
+    stack, pem, trust = by_hand
+    stack.config["acme"]["directory"] = "none"
+    stack.write_config()
+    stack.restart_agent()
+    (stack.crt_dir / NAME).write_bytes(pem)
+    stack.want(("chat", HOST))
+    stack.wait_served(HOST, context=trust)
+    stack.wait_told(NAME, lambda told: told["state"] == "fine", "for its only host")
+    stack.want(("chat", HOST, "alias.example.test"))
+    told = stack.wait_told(NAME, lambda told: told["state"] == "incomplete", "of two")
+    assert told["lacking"] == ["alias.example.test"]
+    assert re.search("not for: alias.example.test", stack.certs("chat"))
+    assert stack.certs_code("--check") == 1

@@ -1,0 +1,45 @@
+/* What certificates on disk are good for: see certificate_validity.h. */
+#include "certificate_validity.h"
+
+#include "sidecar_state.h"
+
+bool certificate_has_all_hosts(const struct certificate *certificate,
+                               const struct crypto_certificate *about)
+{
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (!crypto_certificate_covers(about, certificate->hosts[i]))
+            return false;
+    return true;
+}
+
+const struct certificate_validity *certificate_validity_look(const struct sidecar *sidecar,
+                                                             struct certificate *certificate)
+{
+    struct certificate_validity *validity = &certificate->validity;
+    struct file_stamp file = store_stamp(sidecar->store, certificate->name);
+    struct crypto_certificate about;
+    if (!file_stamp_is_none(&file) && file_stamp_equal(&file, &validity->file))
+        return validity;
+    *validity = (struct certificate_validity){.file = file};
+    if (file_stamp_is_none(&file))
+        return validity;
+    enum error error = store_certificate(sidecar->store, certificate->name, &about, NULL);
+    if (error == ERROR_OK) {
+        validity->is_there = true;
+        validity->is_for_all_hosts = certificate_has_all_hosts(certificate, &about);
+        validity->not_before_s = about.not_before_s;
+        validity->not_after_s = about.not_after_s;
+        crypto_certificate_free(&about);
+    } else if (error != ERROR_UNSUPPORTED) {
+        validity->file = (struct file_stamp){0}; /* what is in the way may pass */
+    }
+    return validity;
+}
+
+enum schedule_alarm certificate_validity_alarm(const struct certificate_validity *validity,
+                                               int64_t now_s)
+{
+    const struct schedule_certificate valid = {.not_before_s = validity->not_before_s,
+                                               .not_after_s = validity->not_after_s};
+    return schedule_alarm_of(&valid, now_s);
+}
