@@ -41,9 +41,11 @@ struct schedule_certificate {
     unsigned failures;     /* in a row */
     unsigned own_failures; /* the last of them, which are our own side's: no CA's doing */
     enum acme_class last_class;
-    int64_t retry_mono_ms; /* no order before then; 0: any time */
-    bool staging_passed;   /* since the last failure: now for real */
-    bool wanted_now;       /* somebody asked for a renewal, or names have changed */
+    int64_t retry_mono_ms;        /* no order before then; 0: any time */
+    bool staging_passed;          /* since the last failure: now for real */
+    enum schedule_ca closed;      /* has said, as the last of those, not to come back for long */
+    int64_t closed_until_mono_ms; /* 0: none has */
+    bool wanted_now;              /* somebody asked for a renewal, or names have changed */
 };
 
 enum schedule_action { SCHEDULE_ORDER, SCHEDULE_POLL, SCHEDULE_LOOK };
@@ -63,19 +65,25 @@ enum {
     SCHEDULE_POLL_MAX_S = 24 * 3600,
     SCHEDULE_POLL_DEFAULT_S = 6 * 3600,
     SCHEDULE_DAY_S = 24 * 3600,
+    SCHEDULE_CLOSED_MIN_S = 3600,           /* less is waited for before the other CA is asked */
     SCHEDULE_SHORT_LIFE_S = 10 * 24 * 3600, /* renewed at half of life instead of two thirds */
 };
 
 struct schedule_decision schedule_decide(const struct schedule_certificate *certificate,
                                          const struct schedule_now *now);
 enum schedule_ca schedule_ca_of(const struct schedule_certificate *certificate,
-                                const struct schedule_settings *settings);
+                                const struct schedule_settings *settings,
+                                const struct schedule_now *now);
 
 /* What happened. */
 void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_before_s,
                         int64_t not_after_s, bool can_poll, const struct schedule_now *now);
 void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
                      const struct schedule_now *now);
+/* The same of one of two CAs: what it says of when to come back keeps the other one from nothing.
+ */
+void schedule_failed_at(struct schedule_certificate *certificate, enum schedule_ca ca,
+                        const struct acme_problem *problem, const struct schedule_now *now);
 /* The CA, which was not to be had, is back: who has failed for that does not wait for long now. */
 void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now);
 void schedule_staging_succeeded(struct schedule_certificate *certificate);

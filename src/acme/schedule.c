@@ -131,20 +131,26 @@ static bool is_about_names(enum acme_class class)
            class == ACME_CLASS_ORDER_GONE;
 }
 
+static enum schedule_ca other_ca(enum schedule_ca ca)
+{
+    return ca == SCHEDULE_CA_FIRST ? SCHEDULE_CA_SECOND : SCHEDULE_CA_FIRST;
+}
+
 enum schedule_ca schedule_ca_of(const struct schedule_certificate *certificate,
-                                const struct schedule_settings *settings)
+                                const struct schedule_settings *settings,
+                                const struct schedule_now *now)
 {
     unsigned after = settings->second_after > 0 ? settings->second_after : 5;
-    if (certificate->failures == 0)
-        return SCHEDULE_CA_FIRST;
-    if (settings->has_staging && is_about_names(certificate->last_class) &&
-        !certificate->staging_passed)
+    if (settings->has_staging && certificate->failures > 0 &&
+        is_about_names(certificate->last_class) && !certificate->staging_passed)
         return SCHEDULE_CA_STAGING;
+    if (!settings->has_second)
+        return SCHEDULE_CA_FIRST;
+    if (certificate->closed_until_mono_ms > now->mono_ms)
+        return other_ca(certificate->closed);
     /* In turns, because the second may fail as well. */
     unsigned theirs = certificate->failures - certificate->own_failures;
-    if (settings->has_second && theirs / after % 2 == 1)
-        return SCHEDULE_CA_SECOND;
-    return SCHEDULE_CA_FIRST;
+    return theirs / after % 2 == 1 ? SCHEDULE_CA_SECOND : SCHEDULE_CA_FIRST;
 }
 
 static void forget_failures(struct schedule_certificate *certificate)
@@ -219,16 +225,42 @@ static void count_failure(struct schedule_certificate *certificate, enum acme_cl
     certificate->last_class = class;
 }
 
-void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
-                     const struct schedule_now *now)
+static void fail(struct schedule_certificate *certificate, enum acme_class class,
+                 int64_t least_wait_s, const struct schedule_now *now)
 {
-    count_failure(certificate, problem->class);
+    count_failure(certificate, class);
     certificate->staging_passed = false;
-    int64_t wait_s = max_of(backoff_s(certificate, now->wall_s), problem->retry_after_s);
-    int64_t wait_ms = wait_s * 1000;
+    int64_t wait_ms = max_of(backoff_s(certificate, now->wall_s), least_wait_s) * 1000;
     /* Up to a fifth more, so that certificates which failed together do not return together. */
     wait_ms += wait_ms / 5 * spread(certificate->seed, certificate->failures) / 1000;
     certificate->retry_mono_ms = now->mono_ms + wait_ms;
+}
+
+void schedule_failed(struct schedule_certificate *certificate, const struct acme_problem *problem,
+                     const struct schedule_now *now)
+{
+    fail(certificate, problem->class, problem->retry_after_s, now);
+}
+
+void schedule_failed_at(struct schedule_certificate *certificate, enum schedule_ca ca,
+                        const struct acme_problem *problem, const struct schedule_now *now)
+{
+    int64_t until_mono_ms = now->mono_ms + (int64_t)problem->retry_after_s * 1000;
+    int64_t closed_until_mono_ms = certificate->closed_until_mono_ms;
+    bool is_other_open = closed_until_mono_ms <= now->mono_ms || certificate->closed == ca;
+    if (ca == SCHEDULE_CA_STAGING || problem->retry_after_s < SCHEDULE_CLOSED_MIN_S) {
+        schedule_failed(certificate, problem, now);
+        return;
+    }
+    /* Of two that are closed, the one that opens first is the one to wait for. */
+    int64_t first_mono_ms =
+        until_mono_ms < closed_until_mono_ms ? until_mono_ms : closed_until_mono_ms;
+    if (is_other_open || until_mono_ms > closed_until_mono_ms) {
+        certificate->closed = ca;
+        certificate->closed_until_mono_ms = until_mono_ms;
+    }
+    fail(certificate, problem->class, is_other_open ? 0 : (first_mono_ms - now->mono_ms) / 1000 + 1,
+         now);
 }
 
 /* Not all at once, though: an outage of weeks has left nobody out. */
@@ -261,6 +293,7 @@ void schedule_names_changed(struct schedule_certificate *certificate)
 
 void schedule_cas_changed(struct schedule_certificate *certificate)
 {
+    certificate->closed_until_mono_ms = 0;
     if (certificate->failures > 0)
         forget_failures(certificate);
 }
@@ -339,6 +372,8 @@ struct json *schedule_save(const struct schedule_certificate *certificate,
         json_put_integer(saved, "window_end_s", certificate->window_end_s);
     }
     put_wait(saved, "poll_in_s", certificate->poll_mono_ms, now);
+    put_wait(saved, "closed_for_s", certificate->closed_until_mono_ms, now);
+    json_put_bool(saved, "second_is_closed", certificate->closed == SCHEDULE_CA_SECOND);
     if (certificate->wanted_now)
         json_put_bool(saved, "wanted_now", true);
     return saved;
@@ -380,6 +415,12 @@ void schedule_load(struct schedule_certificate *certificate, const struct json *
     if (certificate->failures == 0)
         forget_failures(certificate);
     certificate->poll_mono_ms = until_mono_ms(saved, "poll_in_s", passed_s, now);
+    certificate->closed_until_mono_ms = until_mono_ms(saved, "closed_for_s", passed_s, now);
+    bool is_second = false;
+    certificate->closed =
+        json_read_bool(json_get(saved, "second_is_closed"), &is_second) && is_second
+            ? SCHEDULE_CA_SECOND
+            : SCHEDULE_CA_FIRST;
     certificate->window_start_s = number(saved, "window_start_s", 1, INT64_MAX / 2);
     certificate->window_end_s = number(saved, "window_end_s", 1, INT64_MAX / 2);
     if (certificate->window_end_s <= certificate->window_start_s)

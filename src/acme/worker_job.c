@@ -155,7 +155,10 @@ static void remember_failure(struct certificate *certificate, const struct acme_
     const struct schedule_now now = worker_now();
     worker_set_problem(&certificate->problem, problem);
     certificate->registrations = 0;
-    schedule_failed(&certificate->schedule, certificate->problem, &now);
+    if (certificate->worker->has_ca[SCHEDULE_CA_SECOND])
+        schedule_failed_at(&certificate->schedule, certificate->ca, certificate->problem, &now);
+    else
+        schedule_failed(&certificate->schedule, certificate->problem, &now);
     if (certificate->schedule.retry_mono_ms - now.mono_ms > longest_wait_ms)
         certificate->schedule.retry_mono_ms = now.mono_ms + longest_wait_ms;
 }
@@ -583,13 +586,14 @@ void worker_order(struct certificate *certificate)
     const struct schedule_settings settings = {.has_staging = worker->has_ca[SCHEDULE_CA_STAGING],
                                                .has_second = worker->has_ca[SCHEDULE_CA_SECOND],
                                                .second_after = worker->settings.second_after};
+    const struct schedule_now now = worker_now();
     const struct certificate *twin = worker_twin(certificate);
     certificate->limit = NULL; /* what keeps the order from now on is told as what it is */
     if (twin != NULL && twin->work == WORK_ORDER) {
         certificate->work = WORK_WAITS_TURN;
         return;
     }
-    certificate->ca = schedule_ca_of(&certificate->schedule, &settings);
+    certificate->ca = schedule_ca_of(&certificate->schedule, &settings, &now);
     if (!begin(certificate, WORK_ORDER))
         return;
     struct job *job = certificate->job;

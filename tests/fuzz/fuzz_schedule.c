@@ -73,9 +73,14 @@ static void succeeds(struct world *world, struct reader *reader)
 static void fails(struct world *world, struct reader *reader)
 {
     struct acme_problem problem = {.retry_after_s = -1};
-    problem.class = (enum acme_class)(1 + reader_u8(reader) % (ACME_CLASS__MAX - 1));
+    uint8_t choice = reader_u8(reader);
+    problem.class = (enum acme_class)(1 + choice % (ACME_CLASS__MAX - 1));
     problem.retry_after_s = read_retry_after_s(reader);
-    schedule_failed(&world->certificate, &problem, &world->now);
+    if ((choice & 0x80) == 0)
+        schedule_failed(&world->certificate, &problem, &world->now);
+    else
+        schedule_failed_at(&world->certificate, (enum schedule_ca)((choice >> 4 & 7) % 3), &problem,
+                           &world->now);
     FUZZ_REQUIRE(world->certificate.retry_mono_ms >= world->now.mono_ms + 60 * 1000);
     FUZZ_REQUIRE(world->certificate.retry_mono_ms <=
                  world->now.mono_ms + (int64_t)WAIT_MAX_S * 1000);
@@ -137,12 +142,16 @@ static void check_decision(const struct world *world, const struct schedule_deci
     }
 }
 
-static void check_choice(const struct schedule_certificate *certificate)
+static void check_choice(const struct world *world)
 {
+    const struct schedule_certificate *certificate = &world->certificate;
     const struct schedule_settings lonely = {0}, rich = {.has_staging = true, .has_second = true};
-    FUZZ_REQUIRE(schedule_ca_of(certificate, &lonely) == SCHEDULE_CA_FIRST);
-    FUZZ_REQUIRE(certificate->failures > 0 ||
-                 schedule_ca_of(certificate, &rich) == SCHEDULE_CA_FIRST);
+    FUZZ_REQUIRE(schedule_ca_of(certificate, &lonely, &world->now) == SCHEDULE_CA_FIRST);
+    enum schedule_ca ca = schedule_ca_of(certificate, &rich, &world->now);
+    if (certificate->closed_until_mono_ms > world->now.mono_ms)
+        FUZZ_REQUIRE(ca != certificate->closed);
+    else
+        FUZZ_REQUIRE(certificate->failures > 0 || ca == SCHEDULE_CA_FIRST);
 }
 
 static void check_alarm(const struct world *world)
@@ -205,7 +214,7 @@ static void check(const struct world *world)
 {
     struct schedule_decision decision = schedule_decide(&world->certificate, &world->now);
     check_decision(world, &decision);
-    check_choice(&world->certificate);
+    check_choice(world);
     check_alarm(world);
     check_restart(world);
 }

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from support.acme import FaultyProxy
 from support.certified import names_of, read_pem
 from support.clients import request
 from support.processes import Process, accepts, free_port, wait_until
@@ -260,6 +261,34 @@ def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
     for label, text in (("serial", told["serial"]), ("CA", second.directory)):
         assert [label, text] in lines
     assert ["issuer", told["issuer"]] in lines
+
+
+def test_the_second_ca_is_asked_when_the_first_is_closed_for_days(new_certified, new_ca, tmp_path):
+    """As its rate limits are: two days of waiting would be two days without a certificate."""
+    first = new_ca()
+    second = new_ca(challenge_port=first.challenge_port)
+    limited = FaultyProxy(first, tmp_path, [])
+    limited.set_rules(
+        [
+            "http-request return status 429 content-type application/problem+json"
+            " hdr Retry-After 172800"
+            ' string \'{"type":"urn:ietf:params:acme:error:rateLimited"}\' if { path /order-plz }'
+        ]
+    )
+    limited.start()
+    try:
+        acme = {"directory": limited.directory, "second": {"directory": second.directory}}
+        stack = new_certified(first, acme=acme)
+        stack.want(("chat", HOST))
+        stack.start()
+        told = stack.wait_told(NAME, lambda told: told["failures"] == 1, "limited")
+        assert told["problem"]["class"] == "rate-limited"
+        assert told["next_at"] - time.time() < 80
+        stack.certs("renew", "chat")
+        told = stack.wait_told(NAME, lambda told: "serial" in told, "issued")
+        assert told["ca"] == second.directory
+    finally:
+        limited.stop()
 
 
 def test_a_tenant_that_lets_nobody_in_gets_its_certificate(new_certified):

@@ -356,26 +356,65 @@ Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
     struct schedule_certificate certificate = {.seed = 7};
     const struct acme_problem validation = problem_of(ACME_CLASS_VALIDATION);
     const struct acme_problem down = problem_of(ACME_CLASS_TRANSIENT);
-    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_FIRST));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both, &START), SCHEDULE_CA_FIRST));
     schedule_failed(&certificate, &validation, &START);
-    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_STAGING));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both, &START), SCHEDULE_CA_STAGING));
     schedule_staging_succeeded(&certificate);
-    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_FIRST));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both, &START), SCHEDULE_CA_FIRST));
     cr_expect(eq(i64, schedule_decide(&certificate, &START).due_mono_ms, START.mono_ms));
     schedule_failed(&certificate, &validation, &START); /* the way is not mended after all */
-    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_STAGING));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both, &START), SCHEDULE_CA_STAGING));
     schedule_failed(&certificate, &down, &START); /* which staging could not tell */
-    cr_expect(eq(int, schedule_ca_of(&certificate, &both), SCHEDULE_CA_FIRST));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &both, &START), SCHEDULE_CA_FIRST));
 
     certificate = (struct schedule_certificate){.seed = 7};
     const enum schedule_ca turns[] = {SCHEDULE_CA_FIRST,  SCHEDULE_CA_FIRST,  SCHEDULE_CA_SECOND,
                                       SCHEDULE_CA_SECOND, SCHEDULE_CA_SECOND, SCHEDULE_CA_FIRST};
     for (size_t i = 0; i < COUNT_OF(turns); i++) {
         schedule_failed(&certificate, &down, &START);
-        cr_expect(eq(int, schedule_ca_of(&certificate, &second), turns[i]), "%zu", i);
+        cr_expect(eq(int, schedule_ca_of(&certificate, &second, &START), turns[i]), "%zu", i);
     }
     schedule_succeeded(&certificate, START.wall_s, START.wall_s + DAY, true, &START);
-    cr_expect(eq(int, schedule_ca_of(&certificate, &second), SCHEDULE_CA_FIRST));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &second, &START), SCHEDULE_CA_FIRST));
+}
+
+/* A rate limit ends after hours or days, in which the other CA is there to help. */
+Test(schedule, a_ca_that_is_closed_for_long_leaves_it_to_the_other)
+{
+    const struct schedule_settings two = {.has_second = true}, one = {0};
+    struct acme_problem limit = problem_of(ACME_CLASS_RATE_LIMITED);
+    struct schedule_certificate certificate = {.seed = 7};
+    limit.retry_after_s = SCHEDULE_CLOSED_MIN_S - 1; /* waited for */
+    schedule_failed_at(&certificate, SCHEDULE_CA_FIRST, &limit, &START);
+    cr_expect(ge(i64, certificate.retry_mono_ms, START.mono_ms + 3599 * 1000));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &START), SCHEDULE_CA_FIRST));
+
+    certificate = (struct schedule_certificate){.seed = 7};
+    limit.retry_after_s = 2 * DAY;
+    schedule_failed_at(&certificate, SCHEDULE_CA_FIRST, &limit, &START);
+    cr_expect(le(i64, certificate.retry_mono_ms, START.mono_ms + 72 * 1000));
+    const struct schedule_now soon = later(72);
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &soon), SCHEDULE_CA_SECOND));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &one, &soon), SCHEDULE_CA_FIRST));
+
+    /* What comes from there changes nothing about the first, nor does a restart. */
+    schedule_succeeded(&certificate, soon.wall_s, soon.wall_s + 90 * DAY, true, &soon);
+    struct json *saved = schedule_save(&certificate, &soon);
+    struct schedule_certificate restored = {0};
+    schedule_load(&restored, saved, &soon);
+    json_free(saved);
+    const struct schedule_now next_day = later(DAY), third_day = later(2 * DAY + 2);
+    cr_expect(eq(int, schedule_ca_of(&restored, &two, &next_day), SCHEDULE_CA_SECOND));
+    cr_expect(eq(int, schedule_ca_of(&restored, &two, &third_day), SCHEDULE_CA_FIRST));
+
+    /* When the second is closed as well, the one that opens first is waited for. */
+    limit.retry_after_s = 3 * DAY;
+    schedule_failed_at(&restored, SCHEDULE_CA_SECOND, &limit, &next_day);
+    cr_expect(ge(i64, restored.retry_mono_ms, START.mono_ms + 2 * DAY * 1000));
+    cr_expect(lt(i64, restored.retry_mono_ms, START.mono_ms + 3 * DAY * 1000));
+    cr_expect(eq(int, schedule_ca_of(&restored, &two, &third_day), SCHEDULE_CA_FIRST));
+    schedule_cas_changed(&restored);
+    cr_expect(eq(int, schedule_ca_of(&restored, &two, &soon), SCHEDULE_CA_FIRST));
 }
 
 /* Our own look at DNS has found no address, as often as it takes until there is one. No CA has been
@@ -389,7 +428,8 @@ Test(schedule, what_our_own_side_has_refused_does_not_count_as_the_cas)
     for (unsigned looks = 1; looks <= 12; looks++) {
         schedule_failed(&certificate, &local, &START);
         cr_expect(eq(uint, certificate.failures, looks));
-        cr_expect(eq(int, schedule_ca_of(&certificate, &second), SCHEDULE_CA_FIRST), "%u", looks);
+        cr_expect(eq(int, schedule_ca_of(&certificate, &second, &START), SCHEDULE_CA_FIRST), "%u",
+                  looks);
     }
     schedule_failed(&certificate, &validation, &START);
     cr_expect(eq(uint, certificate.failures, 1));
@@ -402,13 +442,13 @@ Test(schedule, what_our_own_side_has_refused_does_not_count_as_the_cas)
     struct schedule_certificate restored = {0};
     schedule_load(&restored, saved, &START);
     json_free(saved);
-    cr_expect(eq(int, schedule_ca_of(&restored, &second), SCHEDULE_CA_FIRST));
+    cr_expect(eq(int, schedule_ca_of(&restored, &second, &START), SCHEDULE_CA_FIRST));
     for (unsigned failures = 2; failures <= 5; failures++) {
         schedule_failed(&restored, &validation, &START);
         cr_expect(eq(uint, restored.failures, failures));
     }
     schedule_failed(&restored, &local, &START);
-    cr_expect(eq(int, schedule_ca_of(&restored, &second), SCHEDULE_CA_SECOND));
+    cr_expect(eq(int, schedule_ca_of(&restored, &second, &START), SCHEDULE_CA_SECOND));
 }
 
 Test(schedule, alarms)
