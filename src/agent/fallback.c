@@ -13,6 +13,7 @@
 static const char REFUSED[] = "-";
 
 struct builder {
+    const struct route_table *table;
     struct runtime_map *map;
     size_t capacity;
     int64_t now_s;
@@ -235,6 +236,14 @@ static void add_headers(struct builder *builder, const struct tenant *tenant)
     }
 }
 
+/* Whether all of the host is what the parent's wildcard leads there. */
+static bool is_whole(const struct builder *builder, const struct tenant *parent, const char *host)
+{
+    struct route_match match;
+    route_table_find(builder->table, slice_of(host), SLICE("/"), &match);
+    return match.tenant == parent && !match.host_has_paths;
+}
+
 /* A label's own instance: an exact host for each wildcard of its parent. */
 static void add_instance(struct builder *builder, const struct tenant *instance)
 {
@@ -245,9 +254,13 @@ static void add_instance(struct builder *builder, const struct tenant *instance)
         return;
     for (size_t i = 0; i < parent->host_count; i++) {
         const struct tenant_host *host = &parent->hosts[i];
-        if (host->wildcard && is_plain_host(host->name) && is_plain_host(label + 1))
-            add(builder, memory_format("%s.%s", label + 1, host->name),
-                make_value(instance, parent));
+        if (!host->wildcard)
+            continue;
+        char *name = memory_format("%s.%s", label + 1, host->name);
+        if (is_plain_host(name) && is_whole(builder, parent, name))
+            add(builder, name, make_value(instance, parent));
+        else
+            free(name);
     }
 }
 
@@ -277,7 +290,8 @@ static const char *find_value(const struct runtime_map *map, char *key)
 {
     struct runtime_map_entry wanted = {.key = key};
     const struct runtime_map_entry *found =
-        bsearch(&wanted, map->entries, map->count, sizeof(wanted), compare_keys);
+        map->count > 0 ? bsearch(&wanted, map->entries, map->count, sizeof(wanted), compare_keys)
+                       : NULL;
     free(key);
     return found != NULL ? found->value : NULL;
 }
@@ -341,7 +355,8 @@ static void drop_needless(struct runtime_map *map)
 
 struct runtime_map *fallback_map(const struct route_table *table, int64_t now_s, bool *changes)
 {
-    struct builder builder = {.map = memory_new(sizeof(*builder.map)), .now_s = now_s};
+    struct builder builder = {
+        .table = table, .map = memory_new(sizeof(*builder.map)), .now_s = now_s};
     route_table_each_tenant(table, add_tenant, &builder);
     if (builder.map->count > 0)
         qsort(builder.map->entries, builder.map->count, sizeof(*builder.map->entries),
@@ -350,6 +365,16 @@ struct runtime_map *fallback_map(const struct route_table *table, int64_t now_s,
     drop_needless(builder.map);
     *changes = builder.changes;
     return builder.map;
+}
+
+/* Why it is not in the map, though its tenant could be. */
+static const char *host_obstacle(struct slice host)
+{
+    char *name = memory_copy_text(host);
+    bool is_plain = is_plain_host(name);
+    free(name);
+    return is_plain ? "paths of the host are others', or it has more than one claimant"
+                    : "the host's name has other bytes than letters, digits, '-' and '.'";
 }
 
 char *fallback_text(const struct route_table *table, const struct tenant *tenant, struct slice host,
@@ -367,7 +392,7 @@ char *fallback_text(const struct route_table *table, const struct tenant *tenant
     bool is_served = value != NULL && strcmp(value, REFUSED) != 0;
     char *text = is_served     ? memory_format("forwarded by the fallback map: %s", value)
                  : why != NULL ? memory_format("refused: %s", why)
-                               : memory_format("refused: paths of the host are others'");
+                               : memory_format("refused: %s", host_obstacle(host));
     runtime_map_free(map);
     return text;
 }

@@ -2,7 +2,6 @@
 #include "takeover.h"
 
 #include "core/clock.h"
-#include "route/label.h"
 #include "route/owui_path.h"
 
 static int64_t now_of(const struct request *request)
@@ -10,26 +9,23 @@ static int64_t now_of(const struct request *request)
     return request->wall_s != 0 ? request->wall_s : clock_wall_s();
 }
 
-/* The tenant's rule for this host; `label` gets what a wildcard stands for. */
-static const struct path_rule *rule_for(const struct tenant *tenant, struct slice host,
-                                        struct slice *label)
+/* Whether one of the tenant's takeover paths is its own on this host: an exact host that has come
+ * since, or another tenant's path, may have taken it away. `label` gets what a wildcard stands for.
+ */
+static bool has_takeover(const struct route_table *table, const struct tenant *tenant,
+                         struct slice host, struct slice *label)
 {
     for (size_t i = 0; i < tenant->path_count; i++) {
         const struct path_rule *rule = &tenant->paths[i];
-        struct slice name = slice_of(rule->host);
-        *label = (struct slice){0};
+        struct route_match match;
         if (rule->mode != PATH_TAKEOVER)
             continue;
-        if (!rule->wildcard && slice_equal(name, host))
-            return rule;
-        if (!rule->wildcard || host.size <= name.size + 1 || !slice_ends_with(host, name))
-            continue;
-        *label = slice_head(host, host.size - name.size - 1);
-        if (host.data[label->size] == '.' && !slice_has(*label, '.') &&
-            (tenant->label == NULL || label_pattern_matches(tenant->label, *label)))
-            return rule;
+        route_table_find(table, host, slice_of(rule->prefix), &match);
+        *label = match.label;
+        if (match.path == rule)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 void takeover_find(const struct snapshot *snapshot, const struct request *request,
@@ -40,7 +36,7 @@ void takeover_find(const struct snapshot *snapshot, const struct request *reques
     struct slice label = {0};
     struct slice name = seal_read(&snapshot->seal, host, request->cookie, now_of(request));
     const struct tenant *tenant = name.size > 0 ? route_table_tenant(snapshot->table, name) : NULL;
-    if (tenant == NULL || rule_for(tenant, host, &label) == NULL)
+    if (tenant == NULL || !has_takeover(snapshot->table, tenant, host, &label))
         return;
     decision->sealed = tenant;
     bool is_root = match->path == NULL && match->host_known && !match->label_refused;

@@ -112,6 +112,12 @@ static bool byte_is_plain(char c)
     return ascii_is_alphanumeric(c) || byte_is_one_of(c, "-_./:@[]*+,=~");
 }
 
+/* Of a converter, whose arguments are told apart by commas. */
+static bool byte_is_argument(char c)
+{
+    return byte_is_plain(c) && c != ',';
+}
+
 static bool byte_is_name(char c)
 {
     return byte_is_plain(c) && !byte_is_one_of(c, "/:@[]*+,=~");
@@ -240,8 +246,8 @@ enum error hap_config_check(const struct hap_config *config, struct error_text *
         {"an identity's header", config->identity_headers, config->identity_header_count,
          byte_is_name},
         {"the SPOE file's path", &config->spoe_path, 1, byte_is_plain},
-        {"fallback_map", &config->fallback_map, 1, byte_is_plain},
-        {"decision_map", &config->decision_map, 1, byte_is_plain},
+        {"fallback_map", &config->fallback_map, 1, byte_is_argument},
+        {"decision_map", &config->decision_map, 1, byte_is_argument},
     };
     if (config->http_count + config->https_count == 0)
         return error_set(text, ERROR_INVALID,

@@ -159,6 +159,18 @@ def test_a_wildcard_host(own):
     assert ask(own, "other.label.test", "/api/config", cookie).status == 404
 
 
+def test_a_host_that_becomes_somebodys_is_theirs_whatever_the_cookie(own, upstreams):
+    _, cookie = enter(own, "late.label.test", "/owui")
+    assert ask(own, "late.label.test", "/", cookie).header("X-Upstream") == "beta"
+    late = {"hosts": ["late.label.test"], "upstream": upstreams["alpha"].url, "https": "off"}
+    own.write_tenants({**tenants(upstreams), "late": late})
+    wait_until(lambda: ask(own, "late.label.test", "/").status == 200, "the new tenant")
+    for path in ("/", "/api/config", "/owui"):
+        assert ask(own, "late.label.test", path, cookie).header("X-Upstream") == "alpha", path
+    own.write_tenants(tenants(upstreams))
+    wait_until(lambda: ask(own, "late.label.test", "/").status == 404, "it has gone")
+
+
 def test_a_socket_goes_with_the_cookie(own):
     _, cookie = enter(own, "shared.test", "/owui/")
     origin = [("Origin", "http://shared.test"), ("Cookie", f"owui_tenant={cookie}")]

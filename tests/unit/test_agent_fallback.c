@@ -70,26 +70,56 @@ Test(fallback, a_named_backend_is_told_by_its_name)
     cr_expect_str_eq(value_of("t.test"), "t/backend/own/0/-/p/.");
 }
 
-Test(fallback, an_instance_is_an_exact_host_of_its_parents)
+/* The map with an instance of `f` for the label "ann". */
+static void add_ann(void)
 {
-    load("\"f\": {\"hosts\": [\"*.a.test\", \"*.b.test\"], \"https\": \"off\","
-         " \"upstream\": \"http://{1}.internal:80\"}");
-    cr_expect(eq(sz, map->count, 0));
     struct ip address;
     cr_assert(ip_parse(SLICE("10.0.0.9"), &address));
     struct tenant *instance =
         instance_new(fixture_tenant(fixture, "f"), SLICE("ann"), "ann.internal", &address, NULL);
     cr_assert_not_null(instance);
-    struct route_registry *registry = route_registry_new();
-    route_registry_put(registry, instance, NULL, NULL);
-    struct route_table *table = route_registry_build(registry, 1);
+    route_registry_put(fixture->whole.registry, instance, NULL, NULL);
+    struct route_table *table = route_registry_build(fixture->whole.registry, 2);
     runtime_map_free(map);
     map = fallback_map(table, NOW_S, &changes);
+    route_table_free(table);
+}
+
+Test(fallback, an_instance_is_an_exact_host_of_its_parents)
+{
+    load("\"f\": {\"hosts\": [\"*.a.test\", \"*.b.test\"], \"https\": \"off\","
+         " \"upstream\": \"http://{1}.internal:80\"}");
+    cr_expect(eq(sz, map->count, 0));
+    add_ann();
     cr_expect(eq(sz, map->count, 2));
     cr_expect_str_eq(value_of("ann.a.test"), "f/http/10.0.0.9/80/ann.internal/p/.");
     cr_expect_str_eq(value_of("ann.b.test"), "f/http/10.0.0.9/80/ann.internal/p/.");
-    route_table_free(table);
-    route_registry_free(registry);
+}
+
+/* The agent leads there by what is in the table, not by what the parent asks for. */
+Test(fallback, an_instance_gets_no_host_that_is_others)
+{
+    load("\"f\": {\"hosts\": [\"*.a.test\", \"*.b.test\"],"
+         " \"https\": \"off\", \"upstream\": \"http://{1}.internal:80\"},"
+         " \"p\": {\"paths\": [{\"host\": \"*.a.test\", \"prefix\": \"/docs\", \"mode\": "
+         "\"strip\"}],"
+         " \"upstream\": \"http://10.1.0.3:80\"},"
+         " \"x\": {\"hosts\": [\"ann.b.test\"], \"https\": \"off\","
+         " \"upstream\": \"http://10.1.0.5:80\"}");
+    add_ann();
+    cr_expect_str_eq(value_of("ann.a.test"), "");
+    cr_expect_str_eq(value_of("ann.b.test"), "x/http/10.1.0.5/80/-/p/.");
+}
+
+Test(fallback, of_a_map_that_is_empty_is_told_why)
+{
+    load("\"t\": {\"hosts\": [\"chat_1.test\"], \"upstream\": \"http://10.1.0.1:80\"}");
+    cr_expect(eq(sz, map->count, 0));
+    char *text = fallback_text(fixture->whole.table, fixture_tenant(fixture, "t"),
+                               SLICE("chat_1.test"), NOW_S);
+    cr_expect_str_eq(text, "refused: the host's name has other bytes than letters, digits, '-' "
+                           "and '.'");
+    free(text);
 }
 
 Test(fallback, who_has_more_to_say_is_left_out)
