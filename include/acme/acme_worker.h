@@ -92,7 +92,11 @@ MUST_CHECK enum error acme_worker_renew(struct acme_worker *worker, const char *
  */
 void acme_worker_found(struct acme_worker *worker, const char *name,
                        const struct crypto_certificate *found);
-/* The pair before was put back: it stays for a day, or for as long as its end lets it. */
+/* Whether the certificate with this serial is the last of `name` that was revoked. */
+MUST_CHECK bool acme_worker_has_revoked(const struct acme_worker *worker, const char *name,
+                                        const char *serial);
+/* The pair before was put back: it stays for a day, or for as long as its end lets it. An order on
+ * its way is given up. */
 void acme_worker_put_back(struct acme_worker *worker, const char *name);
 
 /* These names need not be ordered now: they are left out, as if the CA had refused them, and are

@@ -75,6 +75,9 @@ enum schedule_ca schedule_ca_of(const struct schedule_certificate *certificate,
                                 const struct schedule_settings *settings,
                                 const struct schedule_now *now);
 
+/* Whether the CA wants it to be renewed long before its time, as it does before it revokes. */
+MUST_CHECK bool schedule_is_urged(const struct schedule_certificate *certificate, int64_t wall_s);
+
 /* What happened. */
 void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_before_s,
                         int64_t not_after_s, bool can_poll, const struct schedule_now *now);
@@ -90,7 +93,8 @@ void schedule_staging_succeeded(struct schedule_certificate *certificate);
 /* Another one is in service, which is told of in `certificate`: the window was that of the one
  * before. */
 void schedule_replaced(struct schedule_certificate *certificate);
-/* Somebody has put it there, who has ended what went wrong with the one before. */
+/* Somebody has put it there, who has ended what went wrong with the one before, or was wanted
+ * instead of it. */
 void schedule_found(struct schedule_certificate *certificate);
 /* That one is the one before, which somebody wants to have back. */
 void schedule_put_back(struct schedule_certificate *certificate, const struct schedule_now *now);

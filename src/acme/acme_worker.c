@@ -365,11 +365,21 @@ void acme_worker_found(struct acme_worker *worker, const char *name,
         worker_plan(certificate);
 }
 
+bool acme_worker_has_revoked(const struct acme_worker *worker, const char *name, const char *serial)
+{
+    const struct certificate *certificate = worker_find(worker, name);
+    return certificate != NULL && strcmp(certificate->revoked, serial) == 0;
+}
+
 void acme_worker_put_back(struct acme_worker *worker, const char *name)
 {
     struct certificate *certificate = worker_find(worker, name);
     const struct schedule_now now = worker_now();
-    if (certificate == NULL || !look_anew(certificate))
+    if (certificate == NULL)
+        return;
+    if (certificate->work == WORK_ORDER)
+        worker_drop_job(certificate); /* it would end in the place of what was put back */
+    if (!look_anew(certificate))
         return;
     schedule_put_back(&certificate->schedule, &now);
     certificate->limit = NULL;

@@ -173,6 +173,14 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
     certificate->young_until_mono_ms = now->mono_ms + youth_s(certificate) * 1000;
 }
 
+bool schedule_is_urged(const struct schedule_certificate *certificate, int64_t wall_s)
+{
+    int64_t life = life_s(certificate);
+    int64_t age = is_short(certificate) ? life / 2 : life * 2 / 3;
+    return certificate->window_end_s > 0 && certificate->window_start_s <= wall_s &&
+           certificate->window_end_s < certificate->not_before_s + age * 3 / 4;
+}
+
 void schedule_replaced(struct schedule_certificate *certificate)
 {
     certificate->window_start_s = 0;
@@ -184,6 +192,7 @@ void schedule_replaced(struct schedule_certificate *certificate)
 void schedule_found(struct schedule_certificate *certificate)
 {
     forget_failures(certificate);
+    certificate->wanted_now = false;
     schedule_replaced(certificate);
 }
 
@@ -365,8 +374,8 @@ struct json *schedule_save(const struct schedule_certificate *certificate,
             json_put_integer(saved, "own_failures", certificate->own_failures);
         json_put_text(saved, "last_class", slice_of(acme_class_name(certificate->last_class)));
         json_put_bool(saved, "staging_passed", certificate->staging_passed);
-        put_wait(saved, "retry_in_s", certificate->retry_mono_ms, now);
     }
+    put_wait(saved, "retry_in_s", certificate->retry_mono_ms, now);
     if (certificate->window_end_s > 0) {
         json_put_integer(saved, "window_start_s", certificate->window_start_s);
         json_put_integer(saved, "window_end_s", certificate->window_end_s);
@@ -411,9 +420,9 @@ void schedule_load(struct schedule_certificate *certificate, const struct json *
         certificate->staging_passed = false;
     if (!json_read_bool(json_get(saved, "wanted_now"), &certificate->wanted_now))
         certificate->wanted_now = false;
-    certificate->retry_mono_ms = until_mono_ms(saved, "retry_in_s", passed_s, now);
     if (certificate->failures == 0)
         forget_failures(certificate);
+    certificate->retry_mono_ms = until_mono_ms(saved, "retry_in_s", passed_s, now);
     certificate->poll_mono_ms = until_mono_ms(saved, "poll_in_s", passed_s, now);
     certificate->closed_until_mono_ms = until_mono_ms(saved, "closed_for_s", passed_s, now);
     bool is_second = false;

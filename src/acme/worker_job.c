@@ -195,13 +195,14 @@ static void note_failures_in_budget(const struct certificate *certificate,
     ca_budget_changed(ca);
 }
 
-/* All that was ordered has a certificate with its life left, which nobody has revoked: without the
+/* All that was ordered has a certificate with its life left, which nobody revokes: without the
  * names that failed, the next one would only take theirs away from them. */
 static bool is_well_without(const struct certificate *certificate)
 {
     const struct job *job = certificate->job;
     if (certificate->in_service.names == NULL ||
         strcmp(certificate->in_service.serial, certificate->revoked) == 0 ||
+        schedule_is_urged(&certificate->schedule, clock_wall_s()) ||
         schedule_alarm_of(&certificate->schedule, clock_wall_s()) != SCHEDULE_FINE)
         return false;
     for (size_t i = 0; i < job->order_count; i++)

@@ -99,15 +99,6 @@ static struct slice serial_in_service(const struct certificate *certificate)
     return facts->names != NULL ? slice_of(facts->serial) : SLICE("");
 }
 
-/* That another one has come is on the disk before it is written down that it is not wanted any
- * more: whoever is ended in between must not order a third. */
-static bool has_come(const struct certificate *certificate, const struct json *saved)
-{
-    struct slice before, serial = serial_in_service(certificate);
-    return serial.size > 0 && json_read_text(json_get(saved, "instead_of"), &before) &&
-           !slice_equal(before, serial);
-}
-
 /* What was written down by an older version does not tell: they are taken for the same. */
 static bool has_other_cas(const struct certificate *certificate, const struct json *saved)
 {
@@ -128,14 +119,17 @@ void worker_save(struct certificate *certificate)
     certificate->is_unsaved = false;
     struct error_text why = {0};
     const struct schedule_now now = worker_now();
-    struct json *saved = schedule_save(&certificate->schedule, &now);
+    struct schedule_certificate schedule = certificate->schedule;
+    if (certificate->limit != NULL)
+        schedule.retry_mono_ms = 0; /* a CA's limits are remembered by themselves */
+    struct json *saved = schedule_save(&schedule, &now);
     if (certificate->issuer_directory != NULL)
         json_put_text(saved, "issuer_directory", slice_of(certificate->issuer_directory));
     if (certificate->problem != NULL)
         json_put(saved, "problem", problem_to_json(certificate->problem));
     json_put_text(saved, "serial", slice_of(certificate->about));
-    if (certificate->schedule.wanted_now)
-        json_put_text(saved, "instead_of", serial_in_service(certificate));
+    if (certificate->revoked[0] != '\0')
+        json_put_text(saved, "revoked", slice_of(certificate->revoked));
     put_names(certificate, saved);
     json_put_text(saved, "whom", slice_of(certificate->worker->whom));
     json_put(saved, "held", hosts_to_json(certificate, &now));
@@ -278,9 +272,8 @@ void worker_load(struct certificate *certificate)
     /* An older version does not tell: it is taken for the same. */
     if (json_get(saved, "serial") == NULL)
         worker_is_about(certificate);
+    copy_text(json_get(saved, "revoked"), certificate->revoked, sizeof(certificate->revoked));
     worker_compare(certificate);
-    if (has_come(certificate, saved))
-        certificate->schedule.wanted_now = false;
     json_free(saved);
 }
 

@@ -136,6 +136,8 @@ static void keep_state(struct certificate *from, struct certificate *to)
     to->expiry = from->expiry;
     if (same_hosts(from, to))
         to->validity = from->validity;
+    else
+        to->service.swapped |= to->service.alarm != NULL; /* of a host that has gone, perhaps */
     to->is_due = from->is_due || !same_hosts(from, to);
     to->is_unread = from->is_unread;
     to->unreadable = from->unreadable;

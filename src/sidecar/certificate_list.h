@@ -16,7 +16,7 @@ struct deployment {
 
 /* What browsers see of it: see handshake.h. */
 struct service {
-    bool swapped;     /* into some HAProxy, and not looked at since */
+    bool swapped;     /* into some HAProxy, or else to be looked at, and not done so since */
     bool rolled_back; /* since it was last seen to be served */
     char *alarm;      /* what is served instead; NULL: none is known of */
 };

@@ -26,7 +26,9 @@ struct handshake {
     size_t host_count;
     size_t host;
     size_t bind;
-    bool is_served; /* for some host, on some bind */
+    bool is_served;             /* for some host, on some bind */
+    bool is_bearable;           /* what is served where `problem` is */
+    char problem[PROBLEM_SIZE]; /* the first one; "": none so far */
     unsigned tries;
     struct http_exchange *exchange;
     struct main_timer *timer;
@@ -91,10 +93,9 @@ static void roll_back(struct sidecar *sidecar, struct certificate *certificate)
 }
 
 /* Fills `problem` with what is served instead; true when a browser would take it. */
-static bool describe_other(const struct handshake *handshake,
-                           const struct http_probe_answer *answer,
-                           char problem[static PROBLEM_SIZE])
+static bool describe_other(struct handshake *handshake, const struct http_probe_answer *answer)
 {
+    char *problem = handshake->problem;
     struct crypto_certificate other;
     const char *host = host_of(handshake), *bind = bind_of(handshake);
     if (answer->result != HTTP_PROBE_ANSWERED) {
@@ -125,21 +126,26 @@ static bool describe_other(const struct handshake *handshake,
 
 /* HAProxy's binds have the same certificates: one that is served on one of them, or for one of its
  * hosts, is not what is wrong elsewhere, and the one before would not be served there either. */
-static void conclude_wrong(struct handshake *handshake, struct certificate *certificate,
-                           const struct http_probe_answer *answer)
+static void conclude_wrong(const struct handshake *handshake, struct certificate *certificate)
 {
-    struct sidecar *sidecar = handshake->handshakes->sidecar;
-    char problem[PROBLEM_SIZE];
-    bool bearable = describe_other(handshake, answer, problem) || handshake->is_served;
     log_event(LOG_ERROR, "served_wrong", LOG_TEXT("certificate", certificate->name),
-              LOG_TEXT("reason", problem));
-    set_alarm(certificate, problem);
-    end(handshake);
-    if (!bearable)
-        roll_back(sidecar, certificate);
+              LOG_TEXT("reason", handshake->problem));
+    set_alarm(certificate, handshake->problem);
+    if (!handshake->is_bearable && !handshake->is_served)
+        roll_back(handshake->handshakes->sidecar, certificate);
 }
 
-static void conclude_unknown(struct handshake *handshake, const struct http_probe_answer *answer)
+static void conclude(const struct handshake *handshake, struct certificate *certificate)
+{
+    if (handshake->problem[0] != '\0') {
+        conclude_wrong(handshake, certificate);
+    } else if (handshake->is_served) {
+        set_alarm(certificate, NULL);
+        certificate->service.rolled_back = false;
+    }
+}
+
+static void note_unknown(struct handshake *handshake, const struct http_probe_answer *answer)
 {
     log_event(LOG_WARNING, "handshake_impossible", LOG_TEXT("certificate", handshake->name),
               LOG_TEXT("address", bind_of(handshake)), LOG_TEXT("reason", answer->failure));
@@ -162,13 +168,12 @@ static bool is_on_disk(const struct handshake *handshake, struct slice pem)
     return same;
 }
 
-/* To the bind's next host, if the bind serves the certificate for this one, else to the next bind:
- * what is in the way of a handshake is so for each host. */
-static void look_on(struct handshake *handshake, struct certificate *certificate, bool is_served)
+/* To the bind's next host, if there has been a handshake for this one, else to the next bind: what
+ * is in the way of one is so for each host. After what is wrong nothing more is waited for. */
+static void look_on(struct handshake *handshake, struct certificate *certificate, bool was_shaken)
 {
-    handshake->tries = 0;
-    handshake->is_served |= is_served;
-    if (!is_served || ++handshake->host == handshake->host_count) {
+    handshake->tries = handshake->problem[0] != '\0' ? TRIES - 1 : 0;
+    if (!was_shaken || ++handshake->host == handshake->host_count) {
         handshake->host = 0;
         handshake->bind++;
     }
@@ -176,10 +181,7 @@ static void look_on(struct handshake *handshake, struct certificate *certificate
         look(handshake);
         return;
     }
-    if (handshake->is_served) {
-        set_alarm(certificate, NULL);
-        certificate->service.rolled_back = false;
-    }
+    conclude(handshake, certificate);
     end(handshake);
 }
 
@@ -202,13 +204,16 @@ static void on_shaken(void *context, const struct http_probe_answer *answer)
     }
     bool shaken = answer->result == HTTP_PROBE_ANSWERED;
     if (shaken && is_on_disk(handshake, answer->certificate)) {
+        handshake->is_served = true;
         look_on(handshake, certificate, true);
     } else if (++handshake->tries < TRIES) {
         main_timer_once(handshake->timer, RETRY_MS);
     } else if (shaken || answer->result == HTTP_PROBE_NO_TLS) {
-        conclude_wrong(handshake, certificate, answer);
+        if (handshake->problem[0] == '\0')
+            handshake->is_bearable = describe_other(handshake, answer);
+        look_on(handshake, certificate, true);
     } else {
-        conclude_unknown(handshake, answer);
+        note_unknown(handshake, answer);
         look_on(handshake, certificate, false);
     }
 }

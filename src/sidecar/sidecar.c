@@ -275,8 +275,12 @@ static void sweep(struct sidecar *sidecar)
 
 static void sweep_all(struct sidecar *sidecar)
 {
-    for (size_t i = 0; i < sidecar->list->count; i++)
-        sidecar->list->items[i]->is_due = true;
+    for (size_t i = 0; i < sidecar->list->count; i++) {
+        struct certificate *certificate = sidecar->list->items[i];
+        certificate->is_due = true;
+        /* What was in its way may have gone with the process before. */
+        certificate->service.swapped |= certificate->service.alarm != NULL;
+    }
     sweep(sidecar);
 }
 
@@ -469,7 +473,8 @@ void sidecar_certificate_changed(struct sidecar *sidecar, struct certificate *ce
     sidecar_deploy(sidecar, certificate);
 }
 
-/* No browser would take one that has expired, or is for the hosts of former days alone. */
+/* No browser would take one that was revoked or has expired, or is for the hosts of former days
+ * alone. */
 static enum error check_before(struct sidecar *sidecar, const struct certificate *certificate,
                                struct error_text *why)
 {
@@ -481,7 +486,11 @@ static enum error check_before(struct sidecar *sidecar, const struct certificate
     bool is_for_some = false;
     for (size_t i = 0; i < certificate->host_count; i++)
         is_for_some = is_for_some || crypto_certificate_covers(&before, certificate->hosts[i]);
-    if (before.not_after_s <= clock_wall_s())
+    if (sidecar->worker != NULL &&
+        acme_worker_has_revoked(sidecar->worker, certificate->name, before.serial))
+        error =
+            error_set(why, ERROR_INVALID, "the one before, serial %s, was revoked", before.serial);
+    else if (before.not_after_s <= clock_wall_s())
         error = error_set(why, ERROR_INVALID, "the one before, serial %s, has expired (%s)",
                           before.serial, time_text_print(before.not_after_s, until));
     else if (!is_for_some)

@@ -339,6 +339,50 @@ def test_a_name_that_fails_at_renewal_keeps_what_it_has(new_certified, new_ca):
     assert names_of(stack.wait_served(www)) == {HOST, www} and stack.serial(HOST) == before
 
 
+def test_a_name_that_fails_is_split_off_from_what_is_revoked(new_certified, new_ca):
+    """Browsers refuse what is in service, however much of its life is left."""
+    ca, www = new_ca(), "www.example.test"
+    stack = new_certified(ca)
+    stack.want(("chat", HOST, www))
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST, www}
+    ca.resolve(www, "127.0.0.9")
+    stack.certs("revoke", "chat")
+    told = stack.wait_told(NAME, lambda told: told["names"] == [HOST], "without it", 30)
+    assert [one["host"] for one in told["left_out"]] == [www]
+    assert stack.admin("POST", f"/v1/certificates/{NAME}/rollback")[0] == 409
+
+
+def test_a_name_that_fails_is_split_off_from_what_the_ca_will_revoke(
+    new_certified, new_ca, tmp_path
+):
+    """Its renewal information tells of a window in the past. (pebble 2.4 has none of its own.)"""
+    ca, www = new_ca(validity_s=600), "www.example.test"
+    proxy = FaultyProxy(ca, tmp_path, [])
+    urls = {"newNonce": "nonce-plz", "newAccount": "sign-me-up", "newOrder": "order-plz"}
+    urls.update(revokeCert="revoke-cert", keyChange="rollover-account-key", renewalInfo="ari")
+    directory = {key: f"https://localhost:{proxy.port}/{path}" for key, path in urls.items()}
+    window = {"suggestedWindow": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}}
+    answer = "http-request return status 200 content-type application/json "
+    proxy.set_rules(
+        [
+            f"{answer} string '{json.dumps(directory)}' if {{ path /dir }}",
+            f"{answer} string '{json.dumps(window)}' if {{ path_beg /ari/ }}",
+        ]
+    )
+    proxy.start()
+    try:
+        stack = new_certified(ca, acme={"directory": proxy.directory})
+        stack.want(("chat", HOST, www))
+        stack.start()
+        assert names_of(stack.wait_served(HOST)) == {HOST, www}
+        ca.resolve(www, "127.0.0.9")
+        told = stack.wait_told(NAME, lambda told: told["names"] == [HOST], "without it", 60)
+        assert [one["host"] for one in told["left_out"]] == [www]
+    finally:
+        proxy.stop()
+
+
 def test_the_accounts_key_is_rolled_over(chat):
     (key,) = chat.state_dir.glob("accounts/*.key")
     before, serial = key.read_text(), chat.serial(HOST)

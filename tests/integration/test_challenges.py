@@ -402,19 +402,27 @@ def test_somebody_else_at_another_bind_undoes_no_renewal(issuing, authority):
     assert "rolled_back" not in agent.log() and stack_serial(stack) != int(first, 16)
 
 
-def test_an_older_file_for_another_of_its_hosts_is_told(issuing, authority, upstreams):
-    """As the tutorial leaves them, one for each name: the agent's is shown for the first alone."""
+@pytest.mark.parametrize("host", [HOST, "other.example.test"])
+@pytest.mark.parametrize("days", [3, -1])
+def test_an_older_file_for_one_of_its_hosts_is_told(issuing, authority, upstreams, host, days):
+    """As the tutorial leaves them, one for each name: the agent's is shown for the other alone."""
     stack = issuing(start=False)
-    second = "other.example.test"
-    stack.write_tenants({"chat": {"hosts": [HOST, second], "upstream": upstreams["alpha"].url}})
-    authority.issue([second], stack.crt_dir / f"{second}.pem")
+    hosts = [HOST, "other.example.test"]
+    stack.write_tenants({"chat": {"hosts": hosts, "upstream": upstreams["alpha"].url}})
+    older = stack.crt_dir / f"{host}.pem"
+    authority.issue([host], older, days=days)
     stack.start_haproxy()
     wait_for_certificate(stack)
     told = wait_until(lambda: status_of(stack).get("served_wrong"), "an alarm", 30)
-    assert f"serves another certificate for {second}: " in told and str(stack.crt_dir) in told
+    assert f"serves another certificate for {host}: " in told and str(stack.crt_dir) in told
     done = run_agent_command("certs", "--check", "-c", stack.config_path)
-    assert done.returncode == 1 and second in done.stdout
+    assert done.returncode == 1 and host in done.stdout
     assert "rolled_back" not in stack.agents[0].log()
+
+    older.unlink()  # as the message says
+    stack.haproxy.stop()
+    stack.start_haproxy()
+    wait_until(lambda: "served_wrong" not in status_of(stack), "that it is mended", 30)
 
 
 def stack_serial(stack):

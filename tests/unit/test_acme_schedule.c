@@ -378,6 +378,21 @@ Test(schedule, failures_go_to_staging_first_and_to_the_second_ca_in_turns)
     cr_expect(eq(int, schedule_ca_of(&certificate, &second, &START), SCHEDULE_CA_FIRST));
 }
 
+/* Before a CA revokes, the window that it tells is over. That of a renewal that is late is, too. */
+Test(schedule, a_window_long_before_its_time_is_urgent)
+{
+    struct schedule_certificate certificate = {
+        .seed = 7, .not_before_s = START.wall_s - 20 * DAY, .not_after_s = START.wall_s + 70 * DAY};
+    cr_expect_not(schedule_is_urged(&certificate, START.wall_s));
+    certificate.window_start_s = START.wall_s - 3600;
+    certificate.window_end_s = START.wall_s - 1800;
+    cr_expect(schedule_is_urged(&certificate, START.wall_s));
+    cr_expect_not(schedule_is_urged(&certificate, START.wall_s - DAY));
+    certificate.window_start_s = START.wall_s + 39 * DAY;
+    certificate.window_end_s = START.wall_s + 41 * DAY;
+    cr_expect_not(schedule_is_urged(&certificate, START.wall_s + 60 * DAY));
+}
+
 /* A rate limit ends after hours or days, in which the other CA is there to help. */
 Test(schedule, a_ca_that_is_closed_for_long_leaves_it_to_the_other)
 {
@@ -533,13 +548,14 @@ Test(schedule, nonsense_in_a_state_file_is_passed_over)
         "[]",
         "{\"seed\":-1,\"failures\":-5,\"last_class\":\"x\",\"retry_in_s\":99999999999,"
         "\"window_start_s\":9,\"window_end_s\":3,\"saved_s\":\"x\",\"poll_in_s\":1e99}",
-        "{\"saved_s\":1800000000,\"failures\":0,\"last_class\":\"refused\",\"retry_in_s\":100}",
+        "{\"saved_s\":1800000000,\"failures\":0,\"last_class\":\"refused\"}",
     };
     for (size_t i = 0; i < COUNT_OF(TEXTS); i++) {
         struct json *saved = json_parse(slice_of(TEXTS[i]), 10000, NULL, NULL);
         struct schedule_certificate certificate = {0};
         schedule_load(&certificate, saved, &START);
         cr_expect(eq(uint, certificate.failures, 0));
+        cr_expect(eq(int, certificate.last_class, ACME_CLASS_NONE));
         cr_expect(eq(i64, certificate.retry_mono_ms, 0));
         cr_expect(eq(i64, certificate.window_end_s, 0));
         json_free(saved);

@@ -593,15 +593,37 @@ Test(acme_worker, what_was_put_back_is_what_the_worker_goes_by)
     cr_expect(eq(i64, days_left(&status), 90));
     cr_assert(eq(int, store_rollback(test.store, "a.pem", &why), ERROR_OK), "%s", why.text);
     acme_worker_put_back(test.worker, "a.pem");
-    status = status_of(&test);
-    cr_expect(eq(i64, days_left(&status), 25));
-    cr_expect(eq(str, (char *)(uintptr_t)status.why, (char[]){"the one before was put back"}));
-    cr_expect(lt(i64, (DAY_S - 60) * 1000LL, status.next_in_ms));
-    cr_expect(le(i64, status.next_in_ms, DAY_S * 1000LL));
+    for (int restarts = 0; restarts < 2; restarts++) {
+        status = status_of(&test);
+        cr_expect(eq(i64, days_left(&status), 25));
+        cr_expect(eq(str, (char *)(uintptr_t)status.why, (char[]){"the one before was put back"}));
+        cr_expect(lt(i64, (DAY_S - 60) * 1000LL, status.next_in_ms));
+        cr_expect(le(i64, status.next_in_ms, DAY_S * 1000LL));
+        start_again(&test);
+    }
     cr_assert(eq(int, acme_worker_renew(test.worker, "a.pem"), ERROR_OK));
     status = status_of(&test);
     cr_expect(le(i64, status.next_in_ms, 0));
     acme_worker_put_back(test.worker, "not there");
+    end(&test);
+}
+
+Test(acme_worker, what_was_revoked_is_remembered)
+{
+    struct test test;
+    begin(&test);
+    install(&test, 0);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    struct certificate *certificate = worker_find(test.worker, "a.pem");
+    char serial[sizeof(certificate->revoked)];
+    memcpy(serial, certificate->in_service.serial, sizeof(serial));
+    cr_expect_not(acme_worker_has_revoked(test.worker, "a.pem", serial));
+    memcpy(certificate->revoked, serial, sizeof(serial));
+    worker_save(certificate);
+    start_again(&test);
+    cr_expect(acme_worker_has_revoked(test.worker, "a.pem", serial));
+    cr_expect_not(acme_worker_has_revoked(test.worker, "a.pem", "00"));
+    cr_expect_not(acme_worker_has_revoked(test.worker, "b.pem", serial));
     end(&test);
 }
 
@@ -726,6 +748,8 @@ Test(acme_worker, failures_end_where_somebody_has_a_certificate_of_their_own)
         begin(&test);
         save_failure(&test, "\"a.example.test\"", "validation");
         want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        worker_find(test.worker, "a.pem")->schedule.wanted_now = true;
+        worker_save(worker_find(test.worker, "a.pem"));
         start_again(&test);
         expect_waiting(&test);
         replace(&test, while_stopped);
@@ -815,7 +839,6 @@ Test(acme_worker, what_cannot_be_read_is_not_replaced)
     }
     cr_expect(eq(sz, counted_events("certificate_unusable"), 1));
     cr_expect(zero(uint, status_of(&test).failures));
-    worker_find(test.worker, "a.pem")->schedule.wanted_now = false;
     cr_assert(eq(int, unlink(path), 0));
     install(&test, 0);
     look_now(&test);
