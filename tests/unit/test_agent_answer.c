@@ -589,7 +589,8 @@ Test(answer, a_cookie_gives_the_root_of_a_host_away)
     cr_expect_str_eq(answer(&taken), KEPT);
 }
 
-/* What a wildcard stands for is one label, and one that the tenant's pattern takes. */
+/* What a wildcard stands for is one label, and one that the tenant's pattern takes; a host that is
+ * named is no wildcard's. */
 Test(answer, a_cookie_counts_where_the_tenant_has_a_rule)
 {
     struct tenant *wild = tenant_at("wildtaker", "wildtaker.test", "10.1.0.22");
@@ -600,12 +601,14 @@ Test(answer, a_cookie_counts_where_the_tenant_has_a_rule)
     static const struct {
         const char *host, *tenant;
     } ROWS[] = {
-        {"blog.site.test", "wildtaker"}, {"9.site.test", "site"}, {"a.b.site.test", "site"},
-        {"a-site.test", "site"},         {"site.test", "site"},
+        {"blog.site.test", "wildtaker"}, {"9.site.test", "site"},   {"a.b.site.test", "site"},
+        {"a-site.test", "site"},         {"new.site.test", "site"}, {"site.test", "site"},
     };
+    static const char *const KEYS[] = {"*.site.test", "new.site.test", "a.b.site.test",
+                                       "a-site.test"};
     struct tenant *site = tenant_at("site", "site.test", "10.1.0.23");
-    for (size_t i = 0; i < COUNT_OF(ROWS) - 1; i++)
-        add_key(site, ROWS[i].host, PATH_REDIRECT);
+    for (size_t i = 0; i < COUNT_OF(KEYS); i++)
+        add_key(site, KEYS[i], PATH_REDIRECT);
     put(site);
     build_snapshot();
     memset(snapshot.seal.keys, 7, sizeof(snapshot.seal.keys));
