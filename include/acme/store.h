@@ -105,10 +105,11 @@ void store_pending_settle(struct store *store, const char *name);
 /* -- Certificates -- */
 
 /* Puts key and chain in service: the pair before goes to the history, the new one to CERTS, and
- * what was pending is forgotten. ERROR_BUSY as with store_certificate(). */
+ * what was pending is forgotten. `issuer` is the directory of the CA that it is from, NULL: not
+ * known. ERROR_BUSY as with store_certificate(). */
 MUST_CHECK enum error store_install(struct store *store, const char *name,
                                     const struct crypto_key *key, struct slice chain,
-                                    struct error_text *why);
+                                    const char *issuer, struct error_text *why);
 /* The file in service, whole. */
 MUST_CHECK enum error store_read(struct store *store, const char *name, struct bytes *pem,
                                  struct error_text *why);
@@ -136,6 +137,9 @@ MUST_CHECK enum error store_rollback(struct store *store, const char *name, stru
 /* Whether what is in service was put there by store_install(), by this process or one before it.
  * What cannot be proved so is somebody's own. */
 MUST_CHECK bool store_is_ours(struct store *store, const char *name);
+/* The issuer that store_install() was told, for free(); NULL: none was. */
+char *store_issuer(struct store *store, const char *name,
+                   const struct crypto_certificate *certificate);
 /* The names in CERTS. */
 typedef void store_name_fn(void *context, const char *name);
 void store_each(struct store *store, store_name_fn *found, void *context);

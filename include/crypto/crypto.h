@@ -92,15 +92,19 @@ MUST_CHECK enum error crypto_csr(const struct crypto_key *key, const char *const
 
 /* -- Certificates -- */
 
-enum { CRYPTO_CHAIN_MAX_CERTIFICATES = 10, CRYPTO_CHAIN_MAX_BYTES = 128 * 1024 };
+enum {
+    CRYPTO_CHAIN_MAX_CERTIFICATES = 10,
+    CRYPTO_CHAIN_MAX_BYTES = 128 * 1024,
+    CRYPTO_SERIAL_SIZE = 44, /* of twenty bytes (RFC 5280 4.1.2.2) in hexadecimal, and a margin */
+};
 
 struct crypto_certificate {
     char **names; /* DNS names in lower case, and IP addresses */
     size_t name_count;
-    char serial[44];  /* upper-case hexadecimal, as HAProxy prints it */
-    char issuer[128]; /* common name, else organisation, of the issuer */
-    char root[128];   /* the same of the issuer of the last certificate of the chain */
-    char ari_id[96];  /* RFC 9773 4.1, "" when the certificate has no authority key id */
+    char serial[CRYPTO_SERIAL_SIZE]; /* upper-case hexadecimal, as HAProxy prints it */
+    char issuer[128];                /* common name, else organisation, of the issuer */
+    char root[128];  /* the same of the issuer of the last certificate of the chain */
+    char ari_id[96]; /* RFC 9773 4.1, "" when the certificate has no authority key id */
     int64_t not_before_s;
     int64_t not_after_s;
     uint8_t sha1[CRYPTO_SHA1_BYTES];

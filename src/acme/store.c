@@ -550,13 +550,13 @@ static enum error keep_in_history(struct store *store, const char *name, size_t 
 /* Before it is put in service: a certificate that is known and not there does no harm, and one that
  * is there and not known would stay for ever. */
 static enum error remember_as_ours(struct store *store, const char *name,
-                                   const struct crypto_certificate *certificate,
+                                   const struct crypto_certificate *certificate, const char *issuer,
                                    struct error_text *why)
 {
     char file[NAME_MAX + 1];
     name_with(file, name, ".json");
     struct json *before = load_json(store, &store->ours, file);
-    struct json *saved = store_ours_add(before, certificate);
+    struct json *saved = store_ours_add(before, certificate, issuer);
     enum error error = save_json(&store->ours, file, saved, &PRIVATE_MODE, why);
     json_free(saved);
     json_free(before);
@@ -615,6 +615,18 @@ bool store_is_ours(struct store *store, const char *name)
     return is_ours;
 }
 
+char *store_issuer(struct store *store, const char *name,
+                   const struct crypto_certificate *certificate)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    struct json *saved = load_json(store, &store->ours, file);
+    struct slice issuer = store_ours_issuer(saved, certificate);
+    char *copy = issuer.size > 0 ? memory_copy_text(issuer) : NULL;
+    json_free(saved);
+    return copy;
+}
+
 /* -- Certificates -- */
 
 static enum error put_in_service(struct store *store, const char *name, struct slice pem,
@@ -628,7 +640,7 @@ static enum error put_in_service(struct store *store, const char *name, struct s
 }
 
 enum error store_install(struct store *store, const char *name, const struct crypto_key *key,
-                         struct slice chain, struct error_text *why)
+                         struct slice chain, const char *issuer, struct error_text *why)
 {
     struct bytes pem = {0}, tidy = {0};
     struct crypto_certificate certificate;
@@ -644,7 +656,7 @@ enum error store_install(struct store *store, const char *name, const struct cry
     if (error == ERROR_OK)
         error = keep_in_history(store, name, store->history_count, why);
     if (error == ERROR_OK)
-        error = remember_as_ours(store, name, &certificate, why);
+        error = remember_as_ours(store, name, &certificate, issuer, why);
     if (error == ERROR_OK)
         error = put_in_service(store, name, bytes_slice(&pem), why);
     crypto_certificate_free(&certificate);

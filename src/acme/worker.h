@@ -67,8 +67,7 @@ struct certificate {
     struct crypto_certificate in_service; /* `names` is NULL when there is none */
     char *issuer_directory;               /* NULL when it is not known */
     struct acme_problem *problem;         /* NULL: none since the last success */
-    char about[sizeof(
-        ((struct crypto_certificate *)NULL)->serial)]; /* what all this is of; "": none */
+    char about[CRYPTO_SERIAL_SIZE];       /* what all this is of; "": none */
     int64_t look_mono_ms; /* its file may be good later: looked at again then; 0: not */
     bool is_unreadable;   /* that file: whether it is good cannot be seen */
     const char *limit;    /* it waits for one of the CA's, not for a failure to pass; NULL: none */
@@ -81,7 +80,7 @@ struct certificate {
 
     bool is_unsaved; /* what has become of it is not written down yet */
     bool revoke_wanted;
-    char revoked[sizeof(((struct crypto_certificate *)NULL)->serial)]; /* "": none was */
+    char revoked[CRYPTO_SERIAL_SIZE]; /* "": none was */
     acme_done_fn *on_revoked;
     void *revoked_context;
 };

@@ -324,7 +324,8 @@ static void order_done(struct certificate *certificate)
         return;
     }
     if (store_install(worker->store, certificate->name, certificate->job->key,
-                      bytes_slice(&flow->chain), &why) != ERROR_OK) {
+                      bytes_slice(&flow->chain), ca_of(certificate)->settings->directory_url,
+                      &why) != ERROR_OK) {
         struct acme_problem problem;
         acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", why.text);
         worker_failed(certificate, &problem);

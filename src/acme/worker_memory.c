@@ -225,7 +225,8 @@ void worker_compare(struct certificate *certificate)
         worker_set_problem(&certificate->problem, NULL);
         forget_failed_hosts(certificate);
         free(certificate->issuer_directory);
-        certificate->issuer_directory = NULL;
+        certificate->issuer_directory =
+            store_issuer(certificate->worker->store, certificate->name, &certificate->in_service);
         certificate->limit = NULL;
     }
     worker_is_about(certificate);

@@ -185,7 +185,7 @@ static enum verdict take_over(struct sidecar *sidecar, const struct lineage *lin
     if (verdict != IMPORTED)
         return verdict;
     enum error error = store_install(sidecar->store, certificate->name, lineage->key,
-                                     bytes_slice(&lineage->chain), &outcome->why);
+                                     bytes_slice(&lineage->chain), NULL, &outcome->why);
     outcome->busy = error == ERROR_BUSY;
     if (error != ERROR_OK)
         return SKIPPED;

@@ -78,16 +78,18 @@ static void make_chain(const struct crypto_key *key, int64_t from_s, struct byte
 static enum error issue(struct store *store, int64_t from_s, struct error_text *why)
 {
     struct bytes chain = {0};
+    char issuer[64];
     struct crypto_key *key = store_pending_key(store, NAME, CRYPTO_EC_P256, why);
     if (key == NULL)
         return ERROR_SYSTEM;
+    snprintf(issuer, sizeof(issuer), "https://ca.test/%lld", (long long)from_s);
     struct json *order = json_new_object();
     json_put_text(order, "url", SLICE("https://ca/order/1"));
     enum error error = store_order_save(store, NAME, order, why);
     json_free(order);
     make_chain(key, from_s, &chain);
     if (error == ERROR_OK)
-        error = store_install(store, NAME, key, bytes_slice(&chain), why);
+        error = store_install(store, NAME, key, bytes_slice(&chain), issuer, why);
     bytes_free(&chain);
     crypto_key_free(key);
     return error;
@@ -599,7 +601,8 @@ Test(store, a_chain_that_haproxy_would_not_take_is_refused)
     struct bytes chain = {0};
     cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK));
     make_chain(other, NOW_S + 1, &chain);
-    cr_expect(eq(int, store_install(store, NAME, key, bytes_slice(&chain), &why), ERROR_INVALID));
+    cr_expect(
+        eq(int, store_install(store, NAME, key, bytes_slice(&chain), NULL, &why), ERROR_INVALID));
     cr_expect(eq(i64, served_from(store), NOW_S));
     bytes_free(&chain);
     /* Nor a longer one; the key of the order stays, since the next one is for it, too. */
@@ -608,9 +611,9 @@ Test(store, a_chain_that_haproxy_would_not_take_is_refused)
     char *one = memory_copy_text(bytes_slice(&chain));
     while (chain.size <= STORE_PEM_MAX_BYTES)
         cr_assert(bytes_append(&chain, slice_of(one), 1 << 20));
-    cr_expect(
-        eq(int, store_install(store, NAME, pending, bytes_slice(&chain), &why), ERROR_TOO_BIG),
-        "%s", why.text);
+    cr_expect(eq(int, store_install(store, NAME, pending, bytes_slice(&chain), NULL, &why),
+                 ERROR_TOO_BIG),
+              "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S));
     struct crypto_key *same = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
     cr_expect(crypto_key_equal(pending, same));
@@ -638,7 +641,7 @@ Test(store, a_full_disk_costs_nothing_that_was_there)
     signal(SIGXFSZ, SIG_IGN);
     const struct rlimit small = {100, RLIM_INFINITY};
     cr_assert(eq(int, setrlimit(RLIMIT_FSIZE, &small), 0));
-    enum error error = store_install(store, NAME, key, bytes_slice(&chain), &why);
+    enum error error = store_install(store, NAME, key, bytes_slice(&chain), NULL, &why);
     struct crypto_key *unwritten = store_account_key(store, DIRECTORY, &why);
     cr_expect(eq(ptr, unwritten, NULL)); /* it would be another after a restart */
     const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
@@ -652,7 +655,7 @@ Test(store, a_full_disk_costs_nothing_that_was_there)
     struct crypto_key *same = store_pending_key(store, NAME, CRYPTO_EC_P256, &why);
     cr_expect(crypto_key_equal(key, same)); /* the next try's, too */
     crypto_key_free(same);
-    cr_assert(eq(int, store_install(store, NAME, key, bytes_slice(&chain), &why), ERROR_OK));
+    cr_assert(eq(int, store_install(store, NAME, key, bytes_slice(&chain), NULL, &why), ERROR_OK));
     cr_expect(eq(i64, served_from(store), NOW_S + 1));
     bytes_free(&chain);
     crypto_key_free(key);
@@ -682,6 +685,18 @@ static void replace_by_hand(const char *root, int64_t from_s)
     bytes_free(&text);
 }
 
+/* Whether what is in service is known to be from there; NULL: from nowhere. */
+static bool is_issued_by(struct store *store, const char *issuer)
+{
+    struct crypto_certificate certificate;
+    cr_assert(eq(int, store_certificate(store, NAME, &certificate, NULL), ERROR_OK));
+    char *known = store_issuer(store, NAME, &certificate);
+    bool is_so = issuer == NULL ? known == NULL : known != NULL && strcmp(known, issuer) == 0;
+    crypto_certificate_free(&certificate);
+    free(known);
+    return is_so;
+}
+
 /* What may be taken out of service when nobody wants it: by the next process too. */
 Test(store, ours_is_told_from_an_admins)
 {
@@ -700,9 +715,11 @@ Test(store, ours_is_told_from_an_admins)
     cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S + 1));
     cr_expect(store_is_ours(store, NAME));
+    cr_expect(is_issued_by(store, "https://ca.test/1800000001"));
 
     replace_by_hand(root, NOW_S + 3);
     cr_expect_not(store_is_ours(store, NAME));
+    cr_expect(is_issued_by(store, NULL));
     cr_assert(eq(int, issue(store, NOW_S + 4, &why), ERROR_OK), "%s", why.text);
     cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
     cr_expect(eq(i64, served_from(store), NOW_S + 3));

@@ -466,9 +466,9 @@ static void install(struct test *test, int64_t days_ago)
     cr_assert(eq(
         int, crypto_self_signed(key, "a.example.test", from_s, from_s + 90 * DAY_S, &chain, &why),
         ERROR_OK));
-    cr_assert(
-        eq(int, store_install(test->store, "a.pem", key, bytes_slice(&chain), &why), ERROR_OK),
-        "%s", why.text);
+    cr_assert(eq(int, store_install(test->store, "a.pem", key, bytes_slice(&chain), NULL, &why),
+                 ERROR_OK),
+              "%s", why.text);
     bytes_free(&chain);
     crypto_key_free(key);
 }
@@ -615,7 +615,7 @@ Test(acme_worker, what_was_revoked_is_remembered)
     install(&test, 0);
     want_host(&test, "a.example.test", CRYPTO_EC_P256);
     struct certificate *certificate = worker_find(test.worker, "a.pem");
-    char serial[sizeof(certificate->revoked)];
+    char serial[CRYPTO_SERIAL_SIZE];
     memcpy(serial, certificate->in_service.serial, sizeof(serial));
     cr_expect_not(acme_worker_has_revoked(test.worker, "a.pem", serial));
     memcpy(certificate->revoked, serial, sizeof(serial));

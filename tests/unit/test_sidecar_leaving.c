@@ -108,9 +108,10 @@ static void install(struct test *test, const char *name)
     struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, &why);
     cr_assert(crypto_self_signed(key, "a.test", now_s - DAY_S, now_s + 90 * DAY_S, &chain, &why) ==
               ERROR_OK);
-    cr_assert(
-        eq(int, store_install(test->sidecar.store, name, key, bytes_slice(&chain), &why), ERROR_OK),
-        "%s", why.text);
+    cr_assert(eq(int,
+                 store_install(test->sidecar.store, name, key, bytes_slice(&chain), NULL, &why),
+                 ERROR_OK),
+              "%s", why.text);
     bytes_free(&chain);
     crypto_key_free(key);
 }
