@@ -72,6 +72,10 @@ struct route_registry *sources_registry(struct sources *sources);
 /* Puts one with the addresses that are known now in the place of `tenant`. */
 void sources_refresh_addresses(struct sources *sources, const struct tenant *tenant);
 
+/* What has been read may have given up names that other files have, too: those are read for them.
+ * Before what was read is published, and again when sources_want_global() has been heeded. */
+void sources_give_freed(struct sources *sources, struct diagnostics *diagnostics);
+
 /* Puts parked tenants whose addresses have become known. */
 void sources_settle_parked(struct sources *sources, struct diagnostics *diagnostics);
 

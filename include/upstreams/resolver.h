@@ -2,10 +2,11 @@
  * to live runs out. Never blocks; main thread only.
  *
  * An answer is kept for its TTL, at least RESOLVE_MIN_S and at most the configured interval. When
- * asking fails, the last good address stays. Which of a name's addresses counts is stable: the one
- * in use as long as it is among the answers, else the first by resolver_prefers() of those that the
- * filter lets through. The filter looks at addresses, not names, so that a name cannot be rebound
- * to where it may not point.
+ * asking fails, the last good address stays. Which of a name's addresses counts is stable: the
+ * first by resolver_prefers() of those that the filter lets through, but the one in use as long as
+ * it is among those of the same family; and one of another family only when it is the second answer
+ * that leads there, since a half that is lost cannot be told from one that is not there. The filter
+ * looks at addresses, not names, so that a name cannot be rebound to where it may not point.
  */
 #pragma once
 

@@ -84,20 +84,22 @@ static const char *header_obstacle(const struct tenant *tenant)
     return NULL;
 }
 
-/* The replica that takes all: without the agent nobody is kept at one. */
+/* The replica that takes all, the first of the best: without the agent nobody is kept at one. Those
+ * of a route's pool are for that alone. */
 static const struct replica *find_replica(const struct replica_set *set)
 {
-    const struct replica *last = NULL;
+    const struct replica *best = NULL;
+    int best_grade = -1;
     for (size_t i = 0; i < set->count; i++) {
         const struct replica *replica = &set->items[i];
-        if (replica->upstream.address.family == IP_NONE)
+        int grade = 2 * (replica_share(replica) > 0) + !replica->draining;
+        bool is_pooled = set->pooled >> i & 1;
+        if (is_pooled || replica->upstream.address.family == IP_NONE || grade <= best_grade)
             continue;
-        if (!replica->draining && replica_share(replica) > 0)
-            return replica;
-        if (last == NULL)
-            last = replica;
+        best = replica;
+        best_grade = grade;
     }
-    return last;
+    return best;
 }
 
 static const struct upstream *find_upstream(const struct tenant *tenant)

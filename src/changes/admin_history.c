@@ -255,11 +255,7 @@ static bool put_file(const char *path, bool is_there, struct slice content, stru
 {
     if (is_there)
         return tenant_file_write(path, content, why) == ERROR_OK;
-    if (unlink(path) == 0 || access(path, F_OK) != 0)
-        return true;
-    error_set_errno(why, "cannot remove %s", path);
-    tenant_file_write_hint(path, why);
-    return false;
+    return access(path, F_OK) != 0 || tenant_file_remove(path, why) == ERROR_OK;
 }
 
 /* All or nothing, as far as a disk can promise: when one cannot be written, those before it are put

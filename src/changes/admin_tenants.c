@@ -296,18 +296,35 @@ static int compare_entries(const void *a, const void *b)
     return order != 0 ? order : strcmp(left->file, right->file);
 }
 
-/* Reads each file once, however many of its tenants are not live. */
-static void put_list_problems(const struct live *live, const struct list *list, size_t index,
-                              struct diagnostics *diagnostics, const char **read, struct json *one)
+/* One row, and what is told of it. */
+struct row {
+    const struct sources_entry *entry;
+    struct json *object;
+};
+
+static int compare_files(const void *a, const void *b)
 {
-    const struct sources_entry *entry = &list->entries[index];
-    if (*read == NULL || strcmp(*read, entry->file) != 0) {
-        diagnostics_fini(diagnostics);
-        *diagnostics = (struct diagnostics){0};
-        sources_complain(publisher_sources(live->publisher), entry->file, diagnostics);
-        *read = entry->file;
+    const struct row *left = a, *right = b;
+    return strcmp(left->entry->file, right->entry->file);
+}
+
+/* Reads each file once, however many of its tenants are not live, and whatever is between them. */
+static void put_list_problems(const struct live *live, struct row *rows, size_t count)
+{
+    struct diagnostics diagnostics = {0};
+    const char *read = NULL;
+    qsort(rows, count, sizeof(*rows), compare_files);
+    for (size_t i = 0; i < count; i++) {
+        const struct sources_entry *entry = rows[i].entry;
+        if (read == NULL || strcmp(read, entry->file) != 0) {
+            diagnostics_fini(&diagnostics);
+            diagnostics = (struct diagnostics){0};
+            sources_complain(publisher_sources(live->publisher), entry->file, &diagnostics);
+            read = entry->file;
+        }
+        put_problems(live, entry, &diagnostics, rows[i].object);
     }
-    put_problems(live, entry, diagnostics, one);
+    diagnostics_fini(&diagnostics);
 }
 
 /* One that is mistyped must not pass for one that no tenant is in. */
@@ -334,8 +351,6 @@ static void list_tenants(void *context, const struct admin_request *request,
     char *search = admin_query_text(request->query, "search");
     struct list list = {
         .state = state, .after = admin_query_value(request->query, "after"), .search = search};
-    struct diagnostics diagnostics = {0};
-    const char *read = NULL;
     sources_each(publisher_sources(live->publisher), collect, &list);
     if (list.count > 0)
         qsort(list.entries, list.count, sizeof(*list.entries), compare_entries);
@@ -344,19 +359,22 @@ static void list_tenants(void *context, const struct admin_request *request,
     while (shown > 0 && shown < list.count &&
            strcmp(list.entries[shown - 1].name, list.entries[shown].name) == 0)
         shown++;
+    struct row *rows = memory_new((shown + 1) * sizeof(*rows));
+    size_t row_count = 0;
     for (size_t i = 0; i < shown; i++) {
         struct json *one = entry_json(&list.entries[i]);
         if (list.entries[i].state != SOURCES_LIVE)
-            put_list_problems(live, &list, i, &diagnostics, &read, one);
+            rows[row_count++] = (struct row){&list.entries[i], one};
         json_append(array, one);
     }
+    put_list_problems(live, rows, row_count);
+    free(rows);
     struct json *body = admin_answer_body(answer);
     json_put_integer(body, "generation", (int64_t)publisher_snapshot(live->publisher)->generation);
     json_put_integer(body, "total", (int64_t)list.total);
     json_put(body, "tenants", array);
     if (shown > 0 && shown < list.count)
         json_put_text(body, "after", slice_of(list.entries[shown - 1].name));
-    diagnostics_fini(&diagnostics);
     free(list.entries);
     free(search);
 }

@@ -23,7 +23,8 @@ const struct tenant *claim_holder(const struct snapshot *snapshot, const struct 
 {
     struct search search = {claim, NULL};
     struct route_match match;
-    char *asked = memory_format("%s%.*s", claim->wildcard ? "x." : "", SLICE_PRINT(claim->host));
+    /* No host has the label "*", so that none stands before the wildcard. */
+    char *asked = memory_format("%s%.*s", claim->wildcard ? "*." : "", SLICE_PRINT(claim->host));
     route_table_find_told(snapshot->table, slice_of(asked),
                           claim->prefix.size > 0 ? claim->prefix : SLICE("/"), &match, on_try,
                           &search);

@@ -139,18 +139,51 @@ struct differences {
     size_t count;
 };
 
+static void difference_fini(struct difference *one)
+{
+    free(one->name);
+    bytes_free(&one->before);
+    bytes_free(&one->now);
+}
+
 static void differences_fini(struct differences *differences)
 {
-    for (size_t i = 0; i < differences->count; i++) {
-        free(differences->items[i].name);
-        bytes_free(&differences->items[i].before);
-        bytes_free(&differences->items[i].now);
-    }
+    for (size_t i = 0; i < differences->count; i++)
+        difference_fini(&differences->items[i]);
     free(differences->items);
 }
 
-static void compare(const struct history *history, const char *name,
-                    struct differences *differences)
+static bool follow(const struct history *history, const struct difference *one,
+                   struct error_text *why)
+{
+    struct stat about;
+    char *path = history_path(history, one->name);
+    bool good = one->is_there ? file_replace(&history->shadow, &history->shadow, one->name,
+                                             bytes_slice(&one->now), &KEPT, why) == ERROR_OK
+                              : file_remove(&history->shadow, one->name, why) == ERROR_OK;
+    if (good && one->is_there && stat(path, &about) == 0) {
+        const struct timespec times[] = {about.st_atim, about.st_mtim};
+        /* Without the time, the file is compared as a whole the next time. */
+        (void)!utimensat(history->shadow.fd, one->name, times, 0);
+    }
+    free(path);
+    return good;
+}
+
+/* Whether the file is one of those that nobody knows to have been read ever; it is not any more. */
+static bool take_unread(struct history *history, const char *name)
+{
+    for (size_t i = 0; i < history->unread_count; i++) {
+        if (strcmp(history->unread[i], name) != 0)
+            continue;
+        free(history->unread[i]);
+        history->unread[i] = history->unread[--history->unread_count];
+        return true;
+    }
+    return false;
+}
+
+static void compare(struct history *history, const char *name, struct differences *differences)
 {
     struct difference one = {.name = NULL};
     char *path = history_path(history, name);
@@ -169,6 +202,12 @@ static void compare(const struct history *history, const char *name,
         return;
     }
     one.name = memory_copy_text(slice_of(name));
+    if (!one.was_there && take_unread(history, name)) {
+        /* It was there before: to take it away would not be the way back. */
+        (void)!follow(history, &one, NULL);
+        difference_fini(&one);
+        return;
+    }
     differences->items =
         memory_resize(differences->items, differences->count + 1, sizeof(*differences->items));
     differences->items[differences->count++] = one;
@@ -188,7 +227,7 @@ static bool looks_same(const struct history *history, const char *name)
 }
 
 /* Every file that is there, and every one that was. */
-static void compare_all(const struct history *history, struct differences *differences)
+static void compare_all(struct history *history, struct differences *differences)
 {
     const struct configuration *configuration = publisher_configuration(history->live->publisher);
     char **paths = NULL;
@@ -214,23 +253,6 @@ static void compare_all(const struct history *history, struct differences *diffe
         free(path);
     }
     memory_free_texts(names, shadows);
-}
-
-static bool follow(const struct history *history, const struct difference *one,
-                   struct error_text *why)
-{
-    struct stat about;
-    char *path = history_path(history, one->name);
-    bool good = one->is_there ? file_replace(&history->shadow, &history->shadow, one->name,
-                                             bytes_slice(&one->now), &KEPT, why) == ERROR_OK
-                              : file_remove(&history->shadow, one->name, why) == ERROR_OK;
-    if (good && one->is_there && stat(path, &about) == 0) {
-        const struct timespec times[] = {about.st_atim, about.st_mtim};
-        /* Without the time, the file is compared as a whole the next time. */
-        (void)!utimensat(history->shadow.fd, one->name, times, 0);
-    }
-    free(path);
-    return good;
 }
 
 static struct json *files_json(const struct differences *differences)
@@ -363,6 +385,18 @@ void history_look(struct history *history, const struct reading *reading)
 
 /* -- Life -------------------------------------------------------------------------------------- */
 
+static void note_unread(void *context, const char *path)
+{
+    struct history *history = context;
+    const char *name = name_of(history, path);
+    struct stat about;
+    if (name == NULL || fstatat(history->shadow.fd, name, &about, 0) == 0)
+        return;
+    history->unread =
+        memory_resize(history->unread, history->unread_count + 1, sizeof(*history->unread));
+    history->unread[history->unread_count++] = memory_copy_text(slice_of(name));
+}
+
 /* What is there at the start: recorded when it is another than at the last end. */
 static void begin(struct history *history)
 {
@@ -383,6 +417,7 @@ static void begin(struct history *history)
             break;
         }
     differences_fini(&differences);
+    sources_each_unreadable(publisher_sources(history->live->publisher), note_unread, history);
 }
 
 /* A history is of one configuration: to go back in another's would put its tenants among ours. */
@@ -445,6 +480,7 @@ void history_close(struct history *history)
 {
     if (history == NULL)
         return;
+    memory_free_texts(history->unread, history->unread_count);
     folder_close(&history->shadow);
     folder_close(&history->folder);
     free(history);

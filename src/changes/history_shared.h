@@ -10,6 +10,8 @@ struct history {
     const struct live *live;
     struct folder folder;
     struct folder shadow;
+    char **unread; /* files that were there at the start, and could not be read since */
+    size_t unread_count;
     uint64_t last; /* the latest record's number; 0: none */
 };
 

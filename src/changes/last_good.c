@@ -23,22 +23,32 @@ static void note_file(void *context, const char *path)
     revival->paths[revival->count++] = memory_copy_text(slice_of(path));
 }
 
+/* Frees the content. */
+static void take(const struct revival *revival, const char *path, struct bytes *content,
+                 uint64_t before_change)
+{
+    size_t revived = publisher_revive(revival->publisher, path, bytes_slice(content));
+    bytes_free(content);
+    if (revived > 0)
+        log_event(LOG_WARNING, "last_good_revived", LOG_TEXT("file", path),
+                  LOG_NUMBER("tenants", revived), LOG_NUMBER("before_change", before_change),
+                  LOG_TEXT("so", "they are in force as they last were right; mend the file"));
+}
+
 static void revive(const struct revival *revival, const char *path)
 {
     const struct sources *sources = publisher_sources(revival->publisher);
     const char *name = file_path_name(path);
+    struct bytes content;
+    /* Of a file that cannot be read, that is the last one. */
+    if (file_read(&revival->history->shadow, name, JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
+        take(revival, path, &content, revival->history->last + 1);
     for (uint64_t number = revival->history->last; number > 0; number--) {
-        struct bytes content;
         if (number + HISTORY_KEPT <= revival->history->last || !sources_is_wrong(sources, path))
             return;
         if (!history_before(revival->history, number, name, &content))
             continue;
-        size_t revived = publisher_revive(revival->publisher, path, bytes_slice(&content));
-        bytes_free(&content);
-        if (revived > 0)
-            log_event(LOG_WARNING, "last_good_revived", LOG_TEXT("file", path),
-                      LOG_NUMBER("tenants", revived), LOG_NUMBER("before_change", number),
-                      LOG_TEXT("so", "they are in force as they last were right; mend the file"));
+        take(revival, path, &content, number);
     }
 }
 

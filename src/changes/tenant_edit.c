@@ -246,14 +246,27 @@ static bool is_another(void *context, struct slice name, uint64_t text_hash)
     return !slice_equal(name, slice_of(edit->name));
 }
 
-/* Nobody else has its hosts and paths. */
+static bool has_claim(const struct tenant *tenant, const struct claim *wanted)
+{
+    struct claim claim;
+    for (size_t i = 0; tenant != NULL && claim_of(tenant, i, &claim); i++)
+        if (claim.wildcard == wanted->wildcard && slice_equal(claim.host, wanted->host) &&
+            slice_equal(claim.prefix, wanted->prefix))
+            return true;
+    return false;
+}
+
+/* Nobody else has its hosts and paths, but those that it claims in vain already. */
 static bool claims_are_free(const struct editing *editing, const struct tenant *tenant)
 {
     const struct snapshot *snapshot = publisher_snapshot(editing->live->publisher);
+    struct slice name = slice_of(editing->edit->name);
+    const struct tenant *present = route_table_tenant(snapshot->table, name);
     struct claim claim;
     for (size_t i = 0; claim_of(tenant, i, &claim); i++) {
         const struct tenant *holder = claim_holder(snapshot, &claim);
-        if (holder == NULL || strcmp(holder->name, editing->edit->name) == 0)
+        if (holder == NULL || strcmp(holder->name, editing->edit->name) == 0 ||
+            has_claim(present, &claim))
             continue;
         char *text = claim_text(&claim);
         admin_refuse(editing->answer, 409, "%s belongs to tenant \"%s\" (%s:%u) already", text,
@@ -312,10 +325,8 @@ static bool write_text(const struct editing *editing)
     enum error error = ERROR_OK;
     if (editing->edit->kind != TENANT_REMOVE || !is_empty(editing))
         error = tenant_file_write(editing->path, slice_of(editing->changed), &why);
-    else if (unlink(editing->path) != 0) {
-        error = error_set_errno(&why, "cannot remove %s", editing->path);
-        tenant_file_write_hint(editing->path, &why);
-    }
+    else
+        error = tenant_file_remove(editing->path, &why);
     if (error == ERROR_OK)
         return true;
     admin_refuse(editing->answer, 507, "nothing is changed: %s", why.text);

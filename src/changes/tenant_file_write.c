@@ -94,3 +94,19 @@ enum error tenant_file_write(const char *path, struct slice text, struct error_t
     free(folder_path);
     return error;
 }
+
+enum error tenant_file_remove(const char *path, struct error_text *why)
+{
+    struct folder folder = {.fd = -1};
+    char *folder_path = memory_copy_text(file_path_folder(path));
+    enum error error = judge_place(path, folder_path, why);
+    if (error == ERROR_OK)
+        error = folder_open(&folder, folder_path, 0750, why);
+    if (error == ERROR_OK)
+        error = file_remove(&folder, file_path_name(path), why);
+    if (error == ERROR_SYSTEM)
+        tenant_file_write_hint(path, why);
+    folder_close(&folder);
+    free(folder_path);
+    return error;
+}

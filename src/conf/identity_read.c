@@ -202,6 +202,8 @@ static void read_issuer_file(const struct node *node, void *target)
     struct error_text why;
     if (!node_file_name(node, &name))
         return;
+    if (node->document->named != NULL)
+        texts_add(node->document->named, memory_copy_text(slice_of(name)));
     enum error error = text_file_read(name, node->document->diagnostics, &block, &bytes, &why);
     if (error != ERROR_OK)
         node_report_unreadable(node, NULL, error, &why);

@@ -147,8 +147,11 @@ static uint64_t generation_of(const struct jwk_table *keys)
 static bool holds(const struct verifier *verifier, const struct memo *memo,
                   const struct jwk_table *keys)
 {
-    return memo != NULL && memo->generation == generation_of(keys) &&
-           verifier->clock() < memo->good_until_s;
+    if (memo == NULL || memo->generation != generation_of(keys))
+        return false;
+    int64_t left_s = memo->good_until_s - verifier->clock();
+    /* What a clock that was ahead has refused must not be refused until that time is there. */
+    return left_s > 0 && (memo->refusal == IDENTITY_REFUSAL_NONE || left_s <= REFUSED_FOR_S);
 }
 
 /* Until when what was found out holds. */

@@ -164,7 +164,8 @@ struct ranking {
     const struct replica *home;    /* of all that are up, those that drain too */
     const struct replica *willing; /* up, takes new ones, and takes this key */
     const struct replica *any;
-    uint64_t home_score, willing_score, any_score;
+    const struct replica *staying; /* of any, those that do not drain */
+    uint64_t home_score, willing_score, any_score, staying_score;
 };
 
 static void better(const struct replica **best, uint64_t *best_score, const struct replica *replica,
@@ -258,6 +259,8 @@ SELDOM static void rank(const struct replica_set *set, uint64_t mask, uint64_t k
         if (!is_in(mask, i) || !has_address(replica))
             continue;
         better(&ranking->any, &ranking->any_score, replica, score);
+        if (!replica->draining)
+            better(&ranking->staying, &ranking->staying_score, replica, score);
         if (share == 0)
             continue;
         better(&ranking->home, &ranking->home_score, replica, score);
@@ -308,6 +311,17 @@ static void choose(struct replica_choice *choice, const struct replica *replica,
     choice->reason = reason;
 }
 
+/* What marks all as down is as a rule what all have in common, and passes: sessions are to be found
+ * where they were. */
+static const struct replica *among_none_up(const struct replica_set *set, uint64_t mask,
+                                           struct slice cookie, const struct ranking *ranking)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (is_in(mask, i) && has_address(&set->items[i]) && is_named(&set->items[i], cookie))
+            return &set->items[i];
+    return ranking->staying != NULL ? ranking->staying : ranking->any;
+}
+
 static void choose_by_key(const struct replica_set *set, uint64_t mask, uint64_t key,
                           struct slice cookie, struct replica_choice *choice)
 {
@@ -327,7 +341,7 @@ static void choose_by_key(const struct replica_set *set, uint64_t mask, uint64_t
     else if (ranking.home != NULL)
         choose(choice, ranking.home, REPLICA_LAST);
     else
-        choose(choice, ranking.any, REPLICA_NONE_UP);
+        choose(choice, among_none_up(set, mask, cookie, &ranking), REPLICA_NONE_UP);
 }
 
 void replica_choose(const struct replica_set *set, const struct replica_question *question,

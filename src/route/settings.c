@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 /* Where no upstream can be: "this network", link-local (cloud metadata lives there), multicast,
- * reserved and broadcast; and where Amazon's and Google's metadata is by IPv6. */
+ * reserved and broadcast; and where clouds have their metadata elsewhere: Alibaba's and Azure's,
+ * and by IPv6 Amazon's, Google's, Oracle's and Scaleway's. */
 static const struct ip_network NEVER[] = {
     {{{0}, IP_V4}, 8},
     {{{169, 254}, IP_V4}, 16},
+    {{{100, 100, 100, 200}, IP_V4}, 32},
+    {{{168, 63, 129, 16}, IP_V4}, 32},
     {{{224}, IP_V4}, 4},
     {{{240}, IP_V4}, 4},
     {{{0}, IP_V6}, 128},
@@ -15,6 +18,8 @@ static const struct ip_network NEVER[] = {
     {{{0xff}, IP_V6}, 8},
     {{{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54}, IP_V6}, 128},
     {{{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54}, IP_V6}, 128},
+    {{{0xfd, 0x00, 0x00, 0xc1, [12] = 0xa9, 0xfe, 0xa9, 0xfe}, IP_V6}, 128},
+    {{{0xfd, 0x00, 0x00, 0x42, [15] = 0x42}, IP_V6}, 128},
 };
 
 /* Where routers make IPv4 of IPv6, of the address that begins at a byte: NAT64 (RFC 6052, RFC

@@ -468,8 +468,11 @@ static void turn_end(struct publisher *publisher, struct turn *turn)
 {
     struct diagnostics *diagnostics = &turn->diagnostics;
     bool is_watch = strcmp(turn->reading.origin->by, WATCH.by) == 0;
-    if (sources_want_global(publisher->sources))
+    sources_give_freed(publisher->sources, diagnostics);
+    if (sources_want_global(publisher->sources)) {
         reread_global(publisher, diagnostics);
+        sources_give_freed(publisher->sources, diagnostics);
+    }
     struct sources_counts counts = sources_take_counts(publisher->sources);
     await_trouble(publisher, &counts);
     bool has_news = counts.changed > 0 || settings_differ(publisher);

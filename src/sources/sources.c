@@ -21,9 +21,7 @@ void sources_free(struct sources *sources)
         source_free(sources->files[i]);
     free(sources->files);
     source_free(sources->inline_source);
-    for (size_t i = 0; i < sources->parked_count; i++)
-        tenant_free(sources->parked[i]);
-    free(sources->parked);
+    parked_free(&sources->parked);
     memory_free_texts(sources->changed, sources->changed_count);
     memory_free_texts(sources->contests, sources->contest_count);
     owners_free(sources->owners);
@@ -59,7 +57,7 @@ struct sources_counts sources_take_counts(struct sources *sources)
     struct sources_counts counts = sources->counts;
     counts.has_trouble = sources->folder_trouble != 0 || sources->global_trouble != 0;
     counts.files = sources->file_count;
-    counts.parked = sources->parked_count;
+    counts.parked = sources->parked.count;
     counts.kept = sources->inline_source != NULL ? sources->inline_source->kept : 0;
     counts.refused = sources->inline_source != NULL ? sources->inline_source->refused : 0;
     for (size_t i = 0; i < sources->file_count; i++) {

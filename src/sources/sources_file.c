@@ -53,6 +53,18 @@ static bool is_equal(const struct tenant *existing, uint64_t content_hash)
     return (existing->content_hash ^ sources_address_hash(existing)) == content_hash;
 }
 
+static void put_in_shadow(struct sources *sources, struct source *source, const char *name)
+{
+    tenant_names_add(&source->shadowed, name);
+    sources->shadowed_count++;
+}
+
+void source_leave_shadows(struct sources *sources, struct source *source)
+{
+    sources->shadowed_count -= source->shadowed.count;
+    tenant_names_fini(&source->shadowed);
+}
+
 void source_take_name(struct sources *sources, const struct tenant *existing,
                       const struct tenant *tenant, struct diagnostics *diagnostics)
 {
@@ -60,8 +72,7 @@ void source_take_name(struct sources *sources, const struct tenant *existing,
                                ? sources->inline_source
                                : sources_find_file(sources, existing->place.file);
     diagnostics_add_name_taken(diagnostics, tenant, existing);
-    tenant_names_add(&other->shadowed, existing->name);
-    tenant_names_sort(&other->shadowed);
+    put_in_shadow(sources, other, existing->name);
     other->refused++;
     sources_drop_parked(sources, existing->name);
     route_registry_remove(sources->registry, slice_of(existing->name));
@@ -80,7 +91,7 @@ static void take_tenant(struct sources *sources, struct source *source, struct t
     }
     if (existing != NULL && !source_has(source, existing)) {
         diagnostics_add_name_taken(diagnostics, existing, tenant);
-        tenant_names_add(&source->shadowed, tenant->name);
+        put_in_shadow(sources, source, tenant->name);
         source->refused++;
         tenant_free(tenant);
         return;
@@ -102,24 +113,7 @@ static void take_tenant(struct sources *sources, struct source *source, struct t
     }
 }
 
-/* Reads the file again that had the name in another's shadow; the global file is asked for. */
-static void load_shadow(struct sources *sources, const struct source *giver, const char *name,
-                        struct diagnostics *diagnostics)
-{
-    for (size_t i = 0; i < sources->file_count; i++) {
-        struct source *source = sources->files[i];
-        if (source == giver || tenant_names_find(&source->shadowed, name) == NULL)
-            continue;
-        source_load(sources, source, diagnostics);
-        return;
-    }
-    const struct source *inlined = sources->inline_source;
-    sources->wants_global |=
-        inlined != NULL && inlined != giver && tenant_names_find(&inlined->shadowed, name) != NULL;
-}
-
-void source_remove_name(struct sources *sources, struct source *source, const char *name,
-                        struct diagnostics *diagnostics)
+void source_remove_name(struct sources *sources, struct source *source, const char *name)
 {
     const struct tenant *existing = route_registry_find(sources->registry, slice_of(name));
     if (existing == NULL || !source_has(source, existing))
@@ -127,7 +121,7 @@ void source_remove_name(struct sources *sources, struct source *source, const ch
     route_registry_remove(sources->registry, slice_of(name));
     sources_drop_parked(sources, name);
     sources_note_change(sources, name);
-    load_shadow(sources, source, name, diagnostics);
+    sources->is_freed = true;
 }
 
 /* What has changed since the file was read is read again when somebody looks. */
@@ -163,10 +157,10 @@ void source_apply(struct sources *sources, struct source *source, struct tenant_
     take_named(source, file);
     source->kept = 0;
     source->refused = 0;
-    tenant_names_fini(&source->shadowed);
+    source_leave_shadows(sources, source);
     for (size_t i = 0; i < before.count; i++)
         if (tenant_names_find(&source->names, before.items[i].name) == NULL)
-            source_remove_name(sources, source, before.items[i].name, diagnostics);
+            source_remove_name(sources, source, before.items[i].name);
     tenant_names_fini(&before);
     for (size_t i = 0; i < file->tenant_count; i++) {
         struct tenant *tenant = file->tenants[i];
@@ -175,7 +169,6 @@ void source_apply(struct sources *sources, struct source *source, struct tenant_
     }
     for (size_t i = 0; i < file->broken_count; i++)
         keep_last_good(sources, source, file->broken[i]);
-    tenant_names_sort(&source->shadowed);
 }
 
 struct asking {
@@ -189,8 +182,11 @@ static bool is_known(void *context, struct slice name, uint64_t text_hash)
 {
     const struct asking *asking = context;
     const struct tenant *existing = route_registry_find(asking->sources->registry, name);
-    if (existing == NULL || !source_has(asking->source, existing) || existing->labels != NULL)
-        return false; /* a list of labels may be another one by now */
+    if (existing == NULL || !source_has(asking->source, existing))
+        return false;
+    if (existing->labels != NULL ||
+        (existing->identity != NULL && existing->identity->issuer_pem != NULL))
+        return false; /* the file that it names may be another one by now */
     const struct tenant_text *text = tenant_names_find(&asking->source->names, existing->name);
     return text != NULL && text->hash == text_hash;
 }
@@ -214,4 +210,33 @@ void source_load(struct sources *sources, struct source *source, struct diagnost
         diagnostics_cut(diagnostics, told);
     source_apply(sources, source, &file, diagnostics);
     tenant_file_fini(&file);
+}
+
+/* Whether a name that it has is nobody's, which was in another's shadow. */
+static bool is_owed(const struct sources *sources, const struct source *source)
+{
+    for (size_t i = 0; source != NULL && i < source->shadowed.count; i++) {
+        struct slice name = slice_of(source->shadowed.items[i].name);
+        if (route_registry_find(sources->registry, name) == NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Each file is read once at most: one that still does not bring the name leaves it to the next. */
+void sources_give_freed(struct sources *sources, struct diagnostics *diagnostics)
+{
+    sources->turns++;
+    while (sources->is_freed && sources->shadowed_count > 0) {
+        sources->is_freed = false;
+        for (size_t i = 0; i < sources->file_count; i++) {
+            struct source *source = sources->files[i];
+            if (source->given_in == sources->turns || !is_owed(sources, source))
+                continue;
+            source->given_in = sources->turns;
+            source_load(sources, source, diagnostics);
+        }
+        sources->wants_global |= is_owed(sources, sources->inline_source);
+    }
+    sources->is_freed = false;
 }

@@ -41,11 +41,11 @@ static struct source *add_source(struct sources *sources, const char *path)
     return sources->files[position] = source_new(path);
 }
 
-static void remove_source(struct sources *sources, struct source *source,
-                          struct diagnostics *diagnostics)
+static void remove_source(struct sources *sources, struct source *source)
 {
     for (size_t i = 0; i < source->names.count; i++)
-        source_remove_name(sources, source, source->names.items[i].name, diagnostics);
+        source_remove_name(sources, source, source->names.items[i].name);
+    source_leave_shadows(sources, source);
     size_t position = position_of(sources, source->path, NULL);
     sources->file_count--;
     memmove(sources->files + position, sources->files + position + 1,
@@ -73,7 +73,7 @@ static struct source *read_file(struct sources *sources, const char *path, bool 
     if (file_stamp_is_none(&stamp) && (errno == ENOENT || errno == ENOTDIR)) {
         /* A folder that is gone, with all that was in it, is no wish to lose every tenant. */
         if (source != NULL && access(sources->configuration->tenants_dir, F_OK) == 0)
-            remove_source(sources, source, diagnostics);
+            remove_source(sources, source);
         return NULL;
     }
     if (source != NULL && !every_file && file_stamp_equal(&stamp, &source->stamp) &&
@@ -150,7 +150,7 @@ static void mark_seen(struct sources *sources, char *const *paths, size_t count)
 }
 
 /* Drops the files that were not seen. True when one of them gets time to come back. */
-static bool drop_missing(struct sources *sources, bool is_patient, struct diagnostics *diagnostics)
+static bool drop_missing(struct sources *sources, bool is_patient)
 {
     int64_t now_ms = clock_mono_ms();
     bool is_waiting = false;
@@ -163,7 +163,7 @@ static bool drop_missing(struct sources *sources, bool is_patient, struct diagno
         if (is_patient && now_ms - source->missing_since_ms < SOURCES_PATIENCE_MS)
             is_waiting = true;
         else
-            remove_source(sources, source, diagnostics);
+            remove_source(sources, source);
     }
     return is_waiting;
 }
@@ -188,7 +188,7 @@ static bool scan(struct sources *sources, bool every_file, struct diagnostics *d
         return false;
     }
     mark_seen(sources, paths, count);
-    bool is_waiting = drop_missing(sources, !every_file, diagnostics);
+    bool is_waiting = drop_missing(sources, !every_file);
     for (size_t i = 0; i < count; i++) {
         read_file(sources, paths[i], every_file, diagnostics);
         free(paths[i]);

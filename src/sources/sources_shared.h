@@ -3,6 +3,7 @@
 
 #include "conf/owners.h"
 #include "core/file_stamp.h"
+#include "parked.h"
 #include "sources/sources.h"
 #include "tenant_names.h"
 
@@ -27,6 +28,7 @@ struct source {
     bool seen;                /* by the scan that is under way */
     int64_t missing_since_ms; /* 0: it was there when it was last looked for */
     unsigned read_with;       /* configuration_number at the last reading */
+    unsigned given_in;        /* sources' turn in which it was read for what it was owed */
 };
 
 struct sources {
@@ -42,8 +44,10 @@ struct sources {
     bool is_again;                /* what could not be read is read once more */
     struct source *inline_source; /* the tenants of the global file */
     bool wants_global;            /* one of them is in nobody's shadow any more */
-    struct tenant **parked;       /* few: their addresses are on the way */
-    size_t parked_count;
+    struct parked parked;
+    size_t shadowed_count; /* of all files, and the global one */
+    bool is_freed;         /* a name has been given up that may be in somebody's shadow */
+    unsigned turns;        /* of giving names to those who were in a shadow */
     struct sources_counts counts;
     char **changed; /* names of tenants, for whoever tells what changed */
     size_t changed_count;
@@ -75,6 +79,8 @@ void sources_drop_parked(struct sources *sources, const char *name); /* not park
 /* sources_file.c */
 struct source *source_new(const char *path);
 void source_free(struct source *source); /* NULL is fine */
+/* No name of the file is in another's shadow any more. */
+void source_leave_shadows(struct sources *sources, struct source *source);
 /* Whether the version in force is this file's. */
 bool source_has(const struct source *source, const struct tenant *tenant);
 /* Reads the file; its tenants that have changed are put in force, those that went go. */
@@ -85,9 +91,8 @@ void source_apply(struct sources *sources, struct source *source, struct tenant_
 /* The file that has had the name before the start takes it from one that is read earlier. */
 void source_take_name(struct sources *sources, const struct tenant *existing,
                       const struct tenant *tenant, struct diagnostics *diagnostics);
-/* The file gives the name up; the next file that has it gets it. */
-void source_remove_name(struct sources *sources, struct source *source, const char *name,
-                        struct diagnostics *diagnostics);
+/* The file gives the name up: another that has it gets it, see sources_give_freed(). */
+void source_remove_name(struct sources *sources, struct source *source, const char *name);
 
 /* sources_contests.c */
 void sources_note_contest(struct sources *sources, struct slice key);

@@ -15,14 +15,6 @@ const char *sources_state_name(enum sources_state state)
     return NAMES[state];
 }
 
-static bool is_parked(const struct sources *sources, const char *name)
-{
-    for (size_t i = 0; i < sources->parked_count; i++)
-        if (strcmp(sources->parked[i]->name, name) == 0)
-            return true;
-    return false;
-}
-
 static struct sources_entry entry_of(const struct sources *sources, const struct source *source,
                                      const struct tenant_text *text)
 {
@@ -37,7 +29,7 @@ static struct sources_entry entry_of(const struct sources *sources, const struct
         entry.state = SOURCES_KEPT;
     } else if (!route_registry_has_all(sources->registry, tenant)) {
         entry.state = SOURCES_CONTESTED;
-    } else if (is_parked(sources, text->name)) {
+    } else if (parked_has(&sources->parked, text->name)) {
         entry.state = SOURCES_PARKED;
     } else if (!sources_can_serve(tenant)) {
         entry.state = SOURCES_UNRESOLVED;

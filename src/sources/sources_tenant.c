@@ -43,22 +43,9 @@ static bool resolve(struct sources *sources, struct tenant *tenant)
     return sources_can_serve(tenant);
 }
 
-static void park(struct sources *sources, struct tenant *tenant)
-{
-    sources->parked =
-        memory_resize(sources->parked, sources->parked_count + 1, sizeof(*sources->parked));
-    sources->parked[sources->parked_count++] = tenant;
-}
-
 void sources_drop_parked(struct sources *sources, const char *name)
 {
-    for (size_t i = 0; i < sources->parked_count; i++) {
-        if (strcmp(sources->parked[i]->name, name) != 0)
-            continue;
-        tenant_free(sources->parked[i]);
-        sources->parked[i] = sources->parked[--sources->parked_count];
-        return;
-    }
+    tenant_free(parked_take(&sources->parked, name));
 }
 
 struct putting {
@@ -91,7 +78,7 @@ bool sources_put(struct sources *sources, struct tenant *tenant, struct diagnost
     sources_drop_parked(sources, tenant->name);
     sources->needs.on_tenant(sources->needs.context, tenant);
     if (!is_resolved && existing != NULL && sources_can_serve(existing))
-        park(sources, tenant);
+        parked_put(&sources->parked, tenant);
     else
         route_registry_put(sources->registry, tenant, on_conflict, &putting);
     return true;
@@ -99,11 +86,12 @@ bool sources_put(struct sources *sources, struct tenant *tenant, struct diagnost
 
 void sources_settle_parked(struct sources *sources, struct diagnostics *diagnostics)
 {
-    for (size_t i = sources->parked_count; i-- > 0;) {
-        struct tenant *tenant = sources->parked[i];
+    for (size_t i = sources->parked.count; i-- > 0;) {
+        struct tenant *tenant = parked_at(&sources->parked, i);
         if (!resolve(sources, tenant))
             continue;
-        sources->parked[i] = sources->parked[--sources->parked_count];
+        /* One that has been looked at takes its place. */
+        (void)!parked_take(&sources->parked, tenant->name);
         if (sources_put(sources, tenant, diagnostics))
             sources->counts.changed++; /* its name was noted when it was parked */
     }

@@ -26,8 +26,9 @@ struct name {
     bool failing;  /* the last answer was no good, and that has been told */
     bool in_flight;
     bool queued;
-    bool used;      /* asked for since the last resolver_forget_unused() */
-    bool forgotten; /* freed when its answer comes */
+    bool other_family; /* than that of the address in use is what the last answer led to */
+    bool used;         /* asked for since the last resolver_forget_unused() */
+    bool forgotten;    /* freed when its answer comes */
     struct name *next;
     struct name *next_queued;
 };
@@ -46,6 +47,7 @@ struct resolver {
     struct name *queue_tail;
     size_t in_flight;
     size_t pending;
+    bool is_starting; /* questions, one after the other */
 };
 
 /* -- Questions and answers -------------------------------------------------------------------- */
@@ -68,6 +70,15 @@ bool resolver_prefers(const struct ip *ip, const struct ip *other)
     return has_route != ip_has_route(other) ? has_route : ip->family < other->family;
 }
 
+/* The one in use stays while it is among those of its family. */
+static bool is_better(const struct name *name, const struct ip *address, const struct ip *chosen)
+{
+    if (address->family == chosen->family && ip_equal(chosen, &name->address))
+        return false;
+    return (address->family == chosen->family && ip_equal(address, &name->address)) ||
+           resolver_prefers(address, chosen);
+}
+
 /* Chooses among the answers; `*ttl_s` is the shortest of all. False when none may be used. */
 static bool choose(const struct name *name, const struct dns_addresses *answers, struct ip *chosen,
                    int *ttl_s)
@@ -81,8 +92,7 @@ static bool choose(const struct name *name, const struct dns_addresses *answers,
             continue;
         if (answers->items[i].ttl_s < *ttl_s)
             *ttl_s = answers->items[i].ttl_s;
-        bool is_chosen = chosen->family != IP_NONE && ip_equal(chosen, &name->address);
-        if (ip_equal(address, &name->address) || (!is_chosen && resolver_prefers(address, chosen)))
+        if (is_better(name, address, chosen))
             *chosen = *address;
     }
     return chosen->family != IP_NONE;
@@ -118,6 +128,15 @@ static void take_success(struct name *name, const struct ip *address, int ttl_s)
     events->on_change(events->context, name->text);
 }
 
+/* Where the answer for one family is lost, all there is to see is one for the other, which the
+ * upstream need not listen on. So the address in use stays until that is said a second time. */
+static bool is_lost(struct name *name, uint8_t family)
+{
+    bool is_first_time = !name->other_family;
+    name->other_family = name->address.family != IP_NONE && name->address.family != family;
+    return name->other_family && is_first_time;
+}
+
 static void on_answer(void *context, const struct dns_addresses *answers)
 {
     struct name *name = context;
@@ -143,6 +162,8 @@ static void on_answer(void *context, const struct dns_addresses *answers)
         take_failure(name, answers->reason, is_first);
     else if (!choose(name, answers, &address, &ttl_s))
         take_failure(name, "none of its addresses is in upstream_allow", is_first);
+    else if (is_lost(name, address.family))
+        take_success(name, &name->address, RESOLVE_MIN_S);
     else
         take_success(name, &address, ttl_s);
     start_queued(resolver);
@@ -169,10 +190,13 @@ static void enqueue(struct name *name)
     resolver->queue_tail = name;
 }
 
-/* Answers that come at once call this again; the queue is then shorter, and the depth is bounded by
- * the questions in flight. */
+/* Answers that come at once, as where there is no network, call this again: those questions are
+ * left to the loop that is running already. */
 static void start_queued(struct resolver *resolver)
 {
+    if (resolver->is_starting)
+        return;
+    resolver->is_starting = true;
     while (resolver->client != NULL && resolver->queue_head != NULL &&
            resolver->in_flight < MAX_IN_FLIGHT) {
         struct name *name = resolver->queue_head;
@@ -188,6 +212,7 @@ static void start_queued(struct resolver *resolver)
         }
         ask(name);
     }
+    resolver->is_starting = false;
 }
 
 static void on_sweep(void *context)

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -744,8 +745,32 @@ def test_a_link_and_the_global_file_are_left_alone(by_hand, tmp_path):
     wait_until(lambda: "linked" in tenants(stack), "the link is read")
     code, _, error = stack.admin.run("tenants", "set", "linked", "https=redirect")
     assert code == 1 and "is a link" in error and elsewhere.read_text().count("off") == 1
+    code, _, error = stack.admin.run("tenants", "remove", "linked")
+    assert code == 1 and "is a link" in error and (stack.tenants_dir / "linked.json").is_symlink()
     code, _, error = stack.admin.run("tenants", "set", "inlined", "https=redirect")
     assert code == 1 and "stands in the global file" in error
+
+
+def test_a_wildcard_that_is_taken_is_refused_also_beside_an_exact_host(by_hand):
+    stack = by_hand()
+    for name, host in ("w", "*.w.test"), ("x", "x.w.test"):
+        assert stack.admin.http("POST", f"/v1/tenants/{name}", tenant(8, host))[0] == 201
+    status, answer = stack.admin.http("POST", "/v1/tenants/late", tenant(9, "*.w.test"))[:2]
+    assert status == 409 and '*.w.test belongs to tenant "w"' in json.dumps(answer).replace(
+        "\\", ""
+    )
+
+
+def test_a_contested_tenant_is_changed_like_others(by_hand):
+    """What it does not get is known, and no reason to let it go on."""
+    stack = by_hand()
+    late = {"tenants": {"late": {**tenant(9), "hosts": ["late.test", "one.test"]}}}
+    (stack.tenants_dir / "z.json").write_text(json.dumps(late))
+    wait_until(lambda: tenants(stack).get("late") == "contested", "read")
+    assert stack.admin.run("suspend", "late")[0] == 0
+    assert place(stack, "late.test") == "suspended"
+    status = stack.admin.http("PATCH", "/v1/tenants/late", {"hosts": ["late.test", "two.test"]})[0]
+    assert status == 409
 
 
 def test_suspended_and_resumed_by_one_command(by_hand):
@@ -1118,6 +1143,42 @@ def test_what_was_right_outlives_the_daemon(by_hand, kind, offline):
     stack.file.write_text(BY_HAND.replace("10.0.0.1:", "10.0.0.7:"))
     wait_until(lambda: place(stack, "one.test") == 7, "mended", 30)
     assert set(tenants(stack).values()) == {"live"}
+
+
+def test_a_file_that_cannot_be_read_any_more_is_in_force_as_it_was(by_hand):
+    stack = by_hand()
+    assert stack.admin.run("tenants", "set", "one", "upstream=http://10.0.0.5:3000")[0] == 0
+    text = stack.file.read_text()
+
+    def lose():
+        stack.file.unlink()
+        stack.file.symlink_to(stack.file.name)  # not even root can read it
+
+    restart(stack, lose)
+    assert (place(stack, "one.test"), place(stack, "two.test")) == (5, 2)
+    assert "last_good_revived" in stack.agents[0].log()
+    stack.file.unlink()
+    stack.file.write_text(text)
+    wait_until(lambda: set(tenants(stack).values()) == {"live"}, "mended", 30)
+
+
+def test_a_file_that_could_not_be_read_at_first_is_not_taken_away(by_hand):
+    stack = by_hand()
+    other = stack.tenants_dir / "other.json"
+    text = json.dumps({"tenants": {"other": tenant(8, "other.test")}})
+
+    def forget():
+        shutil.rmtree(stack.directory / "state/history")
+        other.symlink_to(other.name)
+
+    restart(stack, forget)
+    other.unlink()
+    other.write_text(text)
+    wait_until(lambda: tenants(stack).get("other") == "live", "readable", 30)
+    assert stack.admin.run("tenants", "set", "one", "upstream=http://10.0.0.6:3000")[0] == 0
+    (change,) = history(stack)
+    assert stack.admin.run("rollback", change["id"] - 1)[0] == 0
+    assert place(stack, "one.test") == 1 and other.read_text() == text
 
 
 def test_what_is_gone_or_forbidden_is_not_revived(by_hand):

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.clients import request
-from support.names import AAAA, Places
+from support.names import AAAA, A, Places
 from support.processes import wait_until
 
 HERE, THERE, FORBIDDEN = "127.0.1.1", "127.0.1.2", "127.0.9.9"
@@ -73,6 +73,32 @@ def test_the_end_comes_between_two_answers(named_stack, names, places):
     stack = named_stack({"a": tenant(places, "a.internal")})
     wait_until(lambda: len(names.questions) >= 2, "both kinds have been asked for")
     assert stack.agents[0].stop() == 0
+
+
+def test_one_answer_that_is_lost_moves_no_upstream_to_the_other_family(named_stack, names, places):
+    names.records["a.internal"] = [HERE, "::1"]
+    stack = named_stack({"a": tenant(places, "a.internal")}, upstream_allow=["127.0.1.0/24", "::1"])
+    assert ask(stack) == HERE
+    names.silent_about = A
+    reload(stack)
+    for seconds in 13, 14:  # one answer that lacks it, and the next one, which does not
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert ask(stack) == HERE
+            time.sleep(0.1)
+        names.silent_about = None
+
+
+def test_no_network_is_no_end_however_many_names_there_are(named_stack, names, places):
+    """Each question fails at once, and begins the next one."""
+    many = {
+        f"t{i}": {"hosts": [f"t{i}.test"], "upstream": f"http://u{i}.internal", "https": "off"}
+        for i in range(5000)
+    }
+    stack = named_stack(many, resolver={"nameservers": ["255.255.255.255"]})
+    reload(stack)
+    wait_until(lambda: "reload by=signal" in stack.agents[0].log(), "read again", 60)
+    assert ask(stack, "t4999.test") == "upstream-unresolved"
 
 
 def test_a_name_is_followed_when_its_time_to_live_is_over(named_stack, names, places):

@@ -215,3 +215,22 @@ Test(fallback, one_replica_takes_all_that_is_up_and_does_not_drain)
     cr_expect_str_eq(value_of("t.test"), "t/http/10.0.0.2/80/-/p/.");
     cr_expect(changes);
 }
+
+Test(fallback, the_best_replica_takes_all_and_none_of_a_pool)
+{
+    load("\"t\": {\"hosts\": [\"t.test\"], \"https\": \"off\", \"replicas\": {\"servers\":"
+         " [\"10.0.0.1:80\", \"10.0.0.2:80\", \"10.0.0.3:80\"], \"draining\": [\"10.0.0.3:80\"],"
+         " \"pools\": {\"p\": [\"10.0.0.1:80\"]}}}");
+    cr_expect_str_eq(value_of("t.test"), "t/http/10.0.0.2/80/-/p/.");
+    const struct tenant *tenant = fixture_tenant(fixture, "t");
+    for (size_t i = 1; i < 3; i++)
+        tenant->replicas->items[i].health = replica_health_new();
+    atomic_store(&tenant->replicas->items[1].health->share, 0);
+    runtime_map_free(map);
+    map = fallback_map(fixture->whole.table, NOW_S, &changes);
+    cr_expect_str_eq(value_of("t.test"), "t/http/10.0.0.3/80/-/p/.");
+    atomic_store(&tenant->replicas->items[2].health->share, 0);
+    runtime_map_free(map);
+    map = fallback_map(fixture->whole.table, NOW_S, &changes);
+    cr_expect_str_eq(value_of("t.test"), "t/http/10.0.0.2/80/-/p/.");
+}

@@ -192,6 +192,17 @@ Test(verifier, forgets_in_time)
     fixture_free(&f);
 }
 
+/* A clock that was ahead for two hours must not have refused for two hours. */
+Test(verifier, a_refusal_goes_with_a_clock_that_is_set_back)
+{
+    struct fixture f = fixture_new();
+    now_s = 1800000000 + 7200;
+    cr_expect_str_eq(ask(&f, 7), "expired");
+    now_s = 1800000000;
+    cr_expect_str_eq(ask(&f, 7), "none");
+    fixture_free(&f);
+}
+
 /* Rotation: a key that is gone is gone at once, and one that came is known at once. */
 Test(verifier, follows_the_keys)
 {

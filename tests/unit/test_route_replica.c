@@ -269,6 +269,23 @@ Test(replica, giving_way_step_by_step)
     replica_set_free(set);
 }
 
+/* A check that all fail is of what all have in common, and passes: who was where stays there, with
+ * the cookie, and nobody new comes to one that drains. */
+Test(replica, where_none_is_up_sessions_stay_and_nobody_new_comes_to_one_that_drains)
+{
+    struct replica_set *set = set_of(3, STICKY_COOKIE);
+    for (size_t i = 0; i < 3; i++)
+        set_share(set, i, 0);
+    set->items[2].draining = true;
+    for (size_t i = 0; i < 300; i++) {
+        struct replica_choice choice = choose(set, 0, key_of(i), cookie_of(set, i % 3));
+        cr_expect(choice.replica == &set->items[i % 3] && !choice.set_cookie);
+        cr_expect_str_eq(replica_reason_name(choice.reason), "none-is-up");
+        cr_expect(choose(set, 0, key_of(i), NULL).replica != &set->items[2]);
+    }
+    replica_set_free(set);
+}
+
 Test(replica, copies_share_their_health)
 {
     struct replica_set *set = set_of(3, STICKY_COOKIE);

@@ -288,3 +288,139 @@ Test(sources, a_folder_that_is_gone_takes_nobody_with_it)
     cr_expect(not(is_in_force(sources, "old")));
     end(sources, &diagnostics);
 }
+
+/* -- One name in several files ------------------------------------------------------------------
+ */
+
+static const char *file_of(struct sources *sources, const char *name)
+{
+    const struct tenant *tenant = route_registry_find(sources_registry(sources), slice_of(name));
+    return tenant != NULL ? tenant->place.file : "";
+}
+
+static void read_files(struct sources *sources, const char *const *paths, size_t count,
+                       struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < count; i++)
+        sources_read_file(sources, paths[i], diagnostics);
+    sources_give_freed(sources, diagnostics);
+}
+
+Test(sources, a_name_that_is_given_up_goes_to_the_next_file_that_has_it)
+{
+    static const char *const FILES[] = {"tenants.d/a.json", "tenants.d/b.json", "tenants.d/c.json"};
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    for (size_t i = 0; i < 3; i++)
+        write_file(FILES[i], TENANT("x"));
+    read_files(sources, FILES, 3, &diagnostics);
+    cr_expect_str_eq(file_of(sources, "x"), FILES[0]);
+    /* Two of them without it, before either is read. */
+    write_file(FILES[0], TENANT("y"));
+    write_file(FILES[1], TENANT("z"));
+    read_files(sources, FILES, 2, &diagnostics);
+    cr_expect_str_eq(file_of(sources, "x"), FILES[2]);
+    cr_expect(is_live(sources, "x") && is_live(sources, "y") && is_live(sources, "z"));
+    /* The global file is asked for only when nobody else has it. */
+    cr_expect_not(sources_want_global(sources));
+    end(sources, &diagnostics);
+}
+
+Test(sources, a_file_that_is_renamed_is_read_once_for_all_its_tenants)
+{
+    enum { COUNT = 3000 };
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    FILE *file = fopen("tenants.d/all.json", "w");
+    cr_assert_not_null(file);
+    fputs("{\"tenants\": {", file);
+    for (int i = 0; i < COUNT; i++)
+        fprintf(file, "%s\"t%d\": {\"hosts\": [\"t%d.test\"], " UPSTREAM "}", i > 0 ? ", " : "", i,
+                i);
+    fputs("}}", file);
+    fclose(file);
+    static const char *const BOTH[] = {"tenants.d/tenants.json", "tenants.d/all.json"};
+    read_files(sources, BOTH + 1, 1, &diagnostics);
+    cr_assert(zero(int, rename(BOTH[1], BOTH[0])));
+    sources_take_counts(sources);
+    /* The new name first, as inotify tells it: all are in the shadow of what is no more. */
+    read_files(sources, BOTH, 2, &diagnostics);
+    cr_expect_str_eq(file_of(sources, "t2999"), BOTH[0]);
+    struct sources_counts counts = sources_take_counts(sources);
+    cr_expect(zero(sz, counts.refused));
+    cr_expect(eq(sz, counts.changed, 2 * COUNT)); /* each went, and came */
+    end(sources, &diagnostics);
+}
+
+/* -- Files that tenants name --------------------------------------------------------------------
+ */
+
+Test(sources, an_authority_that_changes_is_read)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    static const char *const PATH[] = {"tenants.d/c.json"};
+    struct configuration *replaced = NULL;
+    write_file("global.json", "{" GLOBAL ", \"haproxy\": {\"client_ca_file\": \"/etc/ca.pem\"}}");
+    cr_assert(sources_read_global(sources, "global.json", &replaced, &diagnostics));
+    configuration_free(replaced);
+    write_file("tenants.d/ca.pem", "-----BEGIN CERTIFICATE-----\nA\n");
+    write_file(PATH[0],
+               "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], " UPSTREAM ", \"identity\": "
+               "{\"from\": \"client_cert\", \"issuer_file\": \"ca.pem\","
+               " \"set\": {\"X-User-Email\": \"{email}\"}}}}}");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_assert(is_live(sources, "c"), "%s", diagnostics.items[0].message);
+    sources_take_counts(sources);
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_expect(zero(sz, sources_take_counts(sources).changed));
+    write_file("tenants.d/ca.pem", "-----BEGIN CERTIFICATE-----\nB\n");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_expect(eq(sz, sources_take_counts(sources).changed, 1));
+    char **named;
+    size_t count = sources_named(sources, &named);
+    cr_expect(eq(sz, count, 1));
+    cr_expect(slice_ends_with(slice_of(named[0]), SLICE("ca.pem")));
+    memory_free_texts(named, count);
+    end(sources, &diagnostics);
+}
+
+/* -- Names without an address -------------------------------------------------------------------
+ */
+
+Test(sources, thousands_are_parked_and_found)
+{
+    enum { COUNT = 2000 };
+    static const char *const PATH[] = {"tenants.d/p.json"};
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    for (int round = 0; round < 3; round++) {
+        FILE *file = fopen(PATH[0], "w");
+        cr_assert_not_null(file);
+        fputs("{\"tenants\": {", file);
+        for (int i = 0; i < COUNT; i++)
+            fprintf(file,
+                    "%s\"t%d\": {\"hosts\": [\"t%d.test\"], \"https\": \"off\","
+                    " \"upstream\": \"http://%s:%d\"}",
+                    i > 0 ? ", " : "", i, i,
+                    round == 0                 ? "10.0.0.1"
+                    : round == 2 && i % 2 == 0 ? "10.0.0.1"
+                                               : "u.internal",
+                    3000 + round % 2);
+        fputs("}}", file);
+        fclose(file);
+        read_files(sources, PATH, 1, &diagnostics);
+        size_t parked = round == 0 ? 0 : round == 1 ? COUNT : COUNT / 2;
+        cr_expect(eq(sz, sources_take_counts(sources).parked, parked), "%d", round);
+        for (int i = 0; i < COUNT; i++) {
+            char *name = memory_format("t%d", i);
+            struct sources_entry entry;
+            bool is_parked = round == 1 || (round == 2 && i % 2 == 1);
+            cr_assert(sources_find(sources, name, &entry));
+            cr_assert(eq(int, (int)entry.state, is_parked ? SOURCES_PARKED : SOURCES_LIVE), "%s",
+                      name);
+            free(name);
+        }
+    }
+    end(sources, &diagnostics);
+}
