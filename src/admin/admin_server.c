@@ -149,7 +149,7 @@ static bool read_body(struct admin_call *call, const struct http_request *reques
 
 /* Whoever was not let in is nobody, and has a name of his own in the log: the lines of one name are
  * limited, and strangers shall not use up those of admins. */
-static void log_change(const struct admin_call *call, unsigned status)
+static void log_call(const struct admin_call *call, unsigned status)
 {
     const struct admin_peer *peer = &call->request.peer;
     if (!call->is_let_in)
@@ -211,8 +211,8 @@ static struct http_answer to_http(struct admin_call *call, const char *etag)
         http.body = slice_of(json_print(admin_answer_body(answer), JSON_STYLE_INDENTED));
     }
     add_headers(&http, answer, etag);
-    if (call->is_change)
-        log_change(call, http.status);
+    if (call->is_change || !call->is_let_in)
+        log_call(call, http.status);
     return http;
 }
 

@@ -131,7 +131,7 @@ static void show_record(void *context, const struct admin_request *request,
     char **names;
     struct json *differences = json_new_array();
     size_t count = files_of(record, &names);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && json_count(differences) < DIFFERENCES_MAX; i++) {
         struct bytes content;
         struct json *before = NULL;
         if (history_before(history, number, names[i], &content))

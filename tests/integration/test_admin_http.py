@@ -50,6 +50,7 @@ def test_without_a_token_there_is_nothing(tcp):
         status, told, headers = api.ask("GET", "/v1/status", token=wrong)
         assert status == 401 and set(told) == {"error"}, wrong
         assert headers["WWW-Authenticate"] == "Bearer"
+        assert "admin_refused method=GET path=/v1/status" in api.stack.agents[0].log()
         assert api.ask("POST", "/v1/reload", token=wrong)[0] == 401
         assert api.ask("GET", "/v1/nothing", token=wrong)[0] == 401
     basic = {"Authorization": f"Basic {token}"}
