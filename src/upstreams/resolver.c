@@ -4,6 +4,8 @@
 #include "upstreams/resolver.h"
 
 #include "core/clock.h"
+#include "core/file_stamp.h"
+#include "core/log.h"
 #include "core/memory.h"
 #include "dns/dns_client.h"
 
@@ -33,12 +35,15 @@ struct name {
     struct name *next_queued;
 };
 
+static const char SYSTEM_FILE[] = "/etc/resolv.conf";
+
 struct resolver {
     struct main_loop *main_loop;
     struct resolver_events events;
     unsigned interval_s;
     char **nameservers; /* none: the system's */
     size_t nameserver_count;
+    struct file_stamp system;  /* of SYSTEM_FILE, when it was read last */
     struct dns_client *client; /* NULL while it is being replaced */
     struct main_timer *sweep_timer;
     void *tree; /* names by text */
@@ -215,16 +220,6 @@ static void start_queued(struct resolver *resolver)
     resolver->is_starting = false;
 }
 
-static void on_sweep(void *context)
-{
-    struct resolver *resolver = context;
-    int64_t now_ms = clock_mono_ms();
-    for (struct name *name = resolver->names; name != NULL; name = name->next)
-        if (name->answered && now_ms >= name->due_ms)
-            enqueue(name);
-    start_queued(resolver);
-}
-
 /* -- Names ------------------------------------------------------------------------------------ */
 
 static int compare_names(const void *a, const void *b)
@@ -315,6 +310,7 @@ enum error resolver_restart(struct resolver *resolver, struct error_text *text)
         .tries = QUESTION_TRIES,
     };
     close_client(resolver);
+    resolver->system = file_stamp_read(SYSTEM_FILE);
     for (struct name *name = resolver->names; name != NULL; name = name->next)
         enqueue(name);
     resolver->client = dns_client_new(resolver->main_loop, &settings, text);
@@ -352,6 +348,29 @@ enum error resolver_configure(struct resolver *resolver, const struct resolver_o
     for (size_t i = 0; i < options->nameserver_count; i++)
         resolver->nameservers[i] = memory_copy_text(slice_of(options->nameservers[i]));
     return resolver_restart(resolver, text);
+}
+
+/* Another network has other servers. Who is told by name whom to ask is not asked for that. */
+static void follow_system(struct resolver *resolver)
+{
+    struct error_text why;
+    struct file_stamp present = file_stamp_read(SYSTEM_FILE);
+    if (resolver->nameserver_count > 0 || file_stamp_equal(&present, &resolver->system))
+        return;
+    log_event(LOG_INFO, "nameservers_changed", LOG_TEXT("file", SYSTEM_FILE));
+    if (resolver_restart(resolver, &why) != ERROR_OK)
+        log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
+}
+
+static void on_sweep(void *context)
+{
+    struct resolver *resolver = context;
+    int64_t now_ms = clock_mono_ms();
+    follow_system(resolver);
+    for (struct name *name = resolver->names; name != NULL; name = name->next)
+        if (name->answered && now_ms >= name->due_ms)
+            enqueue(name);
+    start_queued(resolver);
 }
 
 struct resolver *resolver_new(struct main_loop *main_loop, const struct resolver_events *events)

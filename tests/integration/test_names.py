@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.clients import request
-from support.names import AAAA, A, Places
+from support.names import AAAA, A, NameServer, Places
 from support.processes import wait_until
+from test_certificates_disk import may_mount
 
 HERE, THERE, FORBIDDEN = "127.0.1.1", "127.0.1.2", "127.0.9.9"
 HOST = "chat.test"
@@ -87,6 +88,27 @@ def test_one_answer_that_is_lost_moves_no_upstream_to_the_other_family(named_sta
             assert ask(stack) == HERE
             time.sleep(0.1)
         names.silent_about = None
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounts a file")
+def test_the_systems_name_servers_are_those_of_now(new_stack, places, tmp_path):
+    """As after a start without a network, or in another one."""
+    server = NameServer(address=("127.0.7.1", 53))
+    system = tmp_path / "resolv.conf"
+    system.write_text("nameserver 127.0.7.9\n")
+    try:
+        server.records["a.internal"] = [HERE]
+        stack = new_stack(changes={"upstream_allow": ["127.0.1.0/24"]})
+        stack.write_tenants({"a": tenant(places, "a.internal")})
+        mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        stack.agent_wrapper = ["unshare", "--mount", "sh", "-c", mount, system]
+        stack.start()
+        assert ask(stack) == "upstream-unresolved"
+        system.write_text("nameserver 127.0.7.1\n")
+        await_place(stack, HERE)
+        assert "nameservers_changed" in stack.agents[0].log()
+    finally:
+        server.stop()
 
 
 def test_no_network_is_no_end_however_many_names_there_are(named_stack, names, places):

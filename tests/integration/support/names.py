@@ -16,7 +16,7 @@ NO_ERROR, SERVER_FAILURE, NO_SUCH_NAME = 0, 2, 3
 class NameServer:
     """Answers for the names in `records`: {"chat.internal": ["127.0.1.1"]}; denies all others."""
 
-    def __init__(self, ttl_s=1):
+    def __init__(self, ttl_s=1, address=("127.0.0.1", 0)):
         self.records = {}
         self.ttl_s = ttl_s
         self.failing = False  # every answer is SERVFAIL
@@ -25,8 +25,8 @@ class NameServer:
         self.delay_s = 0.0
         self.questions = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.socket.bind(address)
+        self.address = f"{address[0]}:{self.socket.getsockname()[1]}"
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
