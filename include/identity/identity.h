@@ -17,7 +17,7 @@
     X(CRITICAL, "critical-extension")     /* "crit", "b64" */                         \
     X(TYPE, "token-type")                 /* encrypted, nested, or for another use */ \
     X(NO_KEYS, "no-keys")                 /* the issuer's keys are not known yet */   \
-    X(UNKNOWN_KEY, "unknown-key")         /* none of its keys has the token's kid */  \
+    X(UNKNOWN_KEY, "unknown-key")         /* none has the token's kid, or made it */  \
     X(KEY_KIND, "key-of-another-kind")    /* the kid's key is for other algorithms */ \
     X(SIGNATURE, "signature-invalid")                                                 \
     X(CLAIMS, "claims-invalid") /* not JSON, a claim twice, a wrong type */           \

@@ -134,7 +134,9 @@ static enum identity_refusal check_signature(const struct jwk_set *keys,
         }
         if (tried++ == CANDIDATES_MAX)
             break;
-        refusal = IDENTITY_REFUSAL_SIGNATURE;
+        /* Where the key is not told by its name, it may be one that is not known yet. */
+        refusal = selection->has_kid && jwk->kid != NULL ? IDENTITY_REFUSAL_SIGNATURE
+                                                         : IDENTITY_REFUSAL_UNKNOWN_KEY;
         if (crypto_verify(jwk->key, selection->algorithm, parts->signed_text,
                           bytes_slice(&signature))) {
             refusal = IDENTITY_REFUSAL_NONE;
