@@ -22,9 +22,10 @@ struct tutorial_tenant {
     size_t host_count;
     struct tutorial_path *paths;
     size_t path_count;
-    char *server;   /* "127.0.0.1:3000" */
-    bool tls;       /* to the server */
-    bool no_verify; /* of its certificate */
+    char *server;      /* "127.0.0.1:3000" */
+    bool tls;          /* to the server */
+    bool no_verify;    /* of its certificate */
+    char *server_name; /* that it is asked by; NULL: none is told */
 };
 
 enum tutorial_note_kind {

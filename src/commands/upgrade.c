@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum {
@@ -375,6 +376,7 @@ static bool wait_for_enter(struct upgrade *upgrade)
 {
     char line[256];
     say(upgrade, "now stop the old version, upgrade, start the new one; then press Enter");
+    (void)!tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed before was no answer to that */
     struct main_watch *keys =
         main_watch_new(upgrade->loop, STDIN_FILENO, MAIN_READ, stop_loop, upgrade->loop);
     main_loop_run(upgrade->loop);
@@ -528,9 +530,11 @@ static bool finish(struct upgrade *upgrade)
     upgrade->stage = STAGE_READY;
     put_states(upgrade, &upgrade->after);
     say_states(upgrade, "now:");
-    if (!set_maintenance(upgrade, false) || !ask_tenant(upgrade))
+    if (!set_maintenance(upgrade, false))
         return false;
     upgrade->stage = STAGE_DONE;
+    if (!ask_tenant(upgrade))
+        return false;
     if (is_in_maintenance(upgrade))
         say(upgrade, "%s is in maintenance still, by its \"window\"", upgrade->wish->name);
     else

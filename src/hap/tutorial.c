@@ -48,6 +48,7 @@ struct acl {
 
 struct server_options {
     bool tls, no_verify, check;
+    struct slice name; /* that is told and verified; empty: none is told */
 };
 
 struct server {
@@ -248,6 +249,13 @@ static void take_acl(struct reading *reading, const struct line *line)
     struct acl *acl = &reading->acls[reading->acl_count++];
     *acl = (struct acl){.section = reading->section, .name = line->words[1]};
     read_criterion(line, 2, line->count, acl);
+    for (size_t i = 2; i < line->count; i++)
+        if (slice_starts_with(line->words[i], SLICE("hdr_dom(")) ||
+            (word_is(line, i, "-m") && word_is(line, i + 1, "dom")))
+            add_note(reading, TUTORIAL_LEFT, line->number,
+                     "names that contain this one matched, too, as www.%.*s: add those that are "
+                     "meant to the tenant's \"hosts\"",
+                     SLICE_PRINT(acl->value_count > 0 ? acl->values[0] : SLICE("example.com")));
 }
 
 static struct server *find_server(const struct reading *reading, struct slice backend)
@@ -267,6 +275,10 @@ static void read_server_options(const struct line *line, size_t first,
             !word_is(line, i, "no-check") && (options->check || word_is(line, i, "check"));
         if (word_is(line, i, "verify"))
             options->no_verify = word_is(line, i + 1, "none");
+        if (word_is(line, i, "verifyhost"))
+            options->name = word_at(line, i + 1);
+        if (word_is(line, i, "sni") && slice_starts_with(word_at(line, i + 1), SLICE("str(")))
+            options->name = slice_before(slice_skip(word_at(line, i + 1), 4), ')');
     }
 }
 
@@ -392,8 +404,46 @@ static void judge_http_request(struct reading *reading, const struct line *line)
         leave(reading, line, is_access(line));
 }
 
+/* "*:443", ":::80", "0.0.0.0:443": where the new file listens, too, unless told. */
+static bool is_usual_bind(struct slice address)
+{
+    static const char *const ANY[] = {"", "*", "0.0.0.0", "::", "[::]", "ipv4@", "ipv6@"};
+    const char *colon = memrchr(address.data, ':', address.size);
+    size_t host_size = colon != NULL ? (size_t)(colon - address.data) : address.size;
+    struct slice host = slice_head(address, host_size);
+    struct slice port = slice_skip(address, host_size + (colon != NULL));
+    return (slice_equal(port, SLICE("80")) || slice_equal(port, SLICE("443"))) &&
+           is_one_of(host, ANY, COUNT_OF(ANY));
+}
+
+/* What a bind asked of its clients, and where it was. */
+static void judge_bind_options(struct reading *reading, const struct line *line)
+{
+    static const struct {
+        const char *word, *instead;
+    } OPTIONS[] = {
+        {"ca-file", "without it, clients without a certificate may come: \"client_ca_file\" of "
+                    "\"haproxy\", and \"identity\" of a tenant with \"required\""},
+        {"accept-proxy", "\"proxy_protocol\" of \"haproxy\" says who sends PROXY lines"},
+        {"crt-list", "the agent keeps a list of its own"},
+    };
+    for (size_t i = 2; i < line->count; i++)
+        for (size_t j = 0; j < COUNT_OF(OPTIONS); j++)
+            if (word_is(line, i, OPTIONS[j].word))
+                add_note(reading, TUTORIAL_LEFT, line->number,
+                         "bind ... %s is not carried over: %s", OPTIONS[j].word,
+                         OPTIONS[j].instead);
+    if (!is_usual_bind(word_at(line, 1)))
+        add_note(reading, TUTORIAL_LEFT, line->number,
+                 "bind %.*s is not carried over: \"http\" and \"https\" of \"haproxy\" say where "
+                 "HAProxy listens (all addresses, ports 80 and 443, unless told)",
+                 SLICE_PRINT(word_at(line, 1)));
+}
+
 static void judge_bind(struct reading *reading, const struct line *line)
 {
+    if (line->count > 1)
+        judge_bind_options(reading, line);
     for (size_t i = 2; i + 1 < line->count; i++)
         if (word_is(line, i, "crt"))
             add_note(reading, TUTORIAL_MENDED, line->number,
@@ -483,6 +533,8 @@ static struct tutorial_tenant *tenant_for(struct reading *reading, const struct 
         .server = server_address(server->address),
         .tls = server->options.tls,
         .no_verify = server->options.no_verify,
+        .server_name =
+            server->options.name.size > 0 ? memory_copy_text(server->options.name) : NULL,
     };
     return tenant;
 }
@@ -830,6 +882,7 @@ void tutorial_fini(struct tutorial *tutorial)
         free(tenant->paths);
         free(tenant->backend);
         free(tenant->server);
+        free(tenant->server_name);
     }
     for (size_t i = 0; i < tutorial->note_count; i++)
         free(tutorial->notes[i].text);

@@ -124,13 +124,14 @@ static bool write_files(struct setup_plan *plan)
 {
     struct error_text why;
     enum error error = setup_folders(plan, &why);
+    /* What haproxy.cfg names comes before it: HAProxy may be restarted at any time. */
+    if (error == ERROR_OK)
+        error = haproxy_files_ensure(plan->whole.configuration, &why);
     if (error == ERROR_OK && setup_files_changing(&plan->files) > 0) {
         putchar('\n');
         error = setup_files_write(&plan->files, true, &why);
     }
     if (error != ERROR_OK)
-        terminal_complain("%s", why.text);
-    else if (haproxy_files_ensure(plan->whole.configuration, &why) != ERROR_OK)
         terminal_complain("%s", why.text);
     return error == ERROR_OK;
 }

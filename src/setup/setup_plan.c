@@ -156,9 +156,12 @@ static char *carried_tenant(const struct tutorial_tenant *from, const char *name
     else
         json_free(paths);
     json_put_text(tenant, "upstream", slice_of(url));
-    if (from->tls && from->no_verify) {
+    if (from->tls && (from->no_verify || from->server_name != NULL)) {
         struct json *tls = json_new_object();
-        json_put_bool(tls, "verify", false);
+        if (from->no_verify)
+            json_put_bool(tls, "verify", false);
+        if (from->server_name != NULL)
+            json_put_text(tls, "server_name", slice_of(from->server_name));
         json_put(tenant, "upstream_tls", tls);
     }
     return wrap_tenant(name, tenant);
@@ -403,9 +406,11 @@ static bool read_tutorial(struct setup_plan *plan, const struct setup_wish *wish
     if (plan->tutorial.tenant_count > 0 || wish->upstream != NULL)
         return true;
     setup_tell_tutorial(&plan->tutorial);
-    terminal_complain("--tutorial %s: no server is in it; expected a haproxy.cfg with a backend of "
-                      "Open WebUI's, and a host or path that leads to it",
-                      wish->tutorial);
+    terminal_complain(
+        "--tutorial %s: no host or path leads to a server in it; expected an acl with "
+        "hdr(host) or path_beg, and use_backend. Where all requests go to one server: "
+        "owui-spoa setup chat.example.com --upstream 127.0.0.1:3000",
+        wish->tutorial);
     return false;
 }
 

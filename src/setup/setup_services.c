@@ -150,7 +150,8 @@ static bool check_drafts(const struct setup_plan *plan, const char *folder)
         terminal_complain("what HAProxy is to check cannot be written to %s: %s", folder,
                           strerror(errno));
     else if (status == SETUP_NOT_FOUND)
-        terminal_complain("there is no haproxy on this machine: apt-get install haproxy");
+        terminal_complain(
+            "there is no haproxy on this machine: apt-get install haproxy, or dnf install haproxy");
     else if (status != 0) {
         tell_failure("HAProxy does not take its configuration", output != NULL ? output : "");
         tell_version();

@@ -192,7 +192,7 @@ def test_a_name_of_the_world_is_as_dns_has_it(place):
         ((HOST, *UPSTREAM, "--name", "Big Chat"), "E201"),
         ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
         ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
-        (("--tutorial", __file__), "no server is in it"),
+        (("--tutorial", __file__), "no host or path leads to a server in it"),
         ((HOST, *UPSTREAM, "--certbot", "/nowhere"), "it is usually /etc/letsencrypt"),
         ((HOST, *UPSTREAM, "more"), 'unexpected argument "more"'),
         ((HOST, *UPSTREAM, "--wait", "long"), '--wait "long"'),
@@ -203,6 +203,17 @@ def test_what_cannot_be_is_refused_before_anything_changes(place, arguments, tol
     done = place.run(*arguments)
     assert done.returncode == 2 and told in done.stderr, done.stderr
     assert place.written() == before
+
+
+def test_what_haproxy_reads_is_made_before_it_is_named(place):
+    """Else HAProxy, which may be restarted at any time, does not start."""
+    for folder, code in ("maps", 2), ("haproxy", 0):
+        place.settings["haproxy"]["fallback_map"] = str(place.folder / folder / "fallback.map")
+        place.config.write_text(json.dumps(place.settings))
+        before = place.written()
+        done = place.run(HOST, *UPSTREAM)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert (place.written() == before) == (code == 2)
 
 
 def test_what_is_in_the_way_is_told(place):
@@ -320,7 +331,7 @@ def test_a_file_with_nothing_to_carry_over_is_told(place):
     before = place.written()
     done = place.run("--tutorial", path)
     told = " ".join(done.stderr.split())
-    assert done.returncode == 2 and f"{path}: no server is in it" in told
+    assert done.returncode == 2 and f"{path}: no host or path leads to a server in it" in told
     assert place.written() == before
 
 

@@ -350,6 +350,44 @@ Test(tutorial, what_was_wrong_is_told)
     tutorial_fini(&tutorial);
 }
 
+Test(tutorial, what_is_lost_is_told)
+{
+    static const char TEXT[] =
+        "frontend web\n"
+        "  bind *:80\n"
+        "  bind :::443 ssl crt /certs\n"
+        "  bind 10.0.0.5:443 ssl crt /certs ca-file c.pem verify required\n"
+        "  bind *:8080 accept-proxy\n"
+        "  acl c hdr_dom(host) -i chat.test\n"
+        "  acl d hdr(host) -m dom other.test\n"
+        "  use_backend chat if c\n"
+        "  use_backend named if d\n"
+        "backend chat\n"
+        "  server chat 127.0.0.1:3000\n"
+        "backend named\n"
+        "  server n 10.0.0.3:443 ssl verify required sni str(owui.internal)\n";
+    static const struct {
+        unsigned line;
+        const char *words;
+    } ROWS[] = {
+        {4, "bind 10.0.0.5:443 is not"}, {4, "\"client_ca_file\""}, {5, "bind *:8080 is not"},
+        {5, "\"proxy_protocol\""},       {6, "www.chat.test"},      {7, "www.other.test"},
+    };
+    struct tutorial tutorial;
+    tutorial_read(slice_of(TEXT), &tutorial);
+    size_t left = 0;
+    for (size_t i = 0; i < tutorial.note_count; i++)
+        left += tutorial.notes[i].kind == TUTORIAL_LEFT;
+    cr_expect(eq(sz, left, COUNT_OF(ROWS)));
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++)
+        cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, ROWS[i].line, ROWS[i].words), 1),
+                  "%u: %s", ROWS[i].line, ROWS[i].words);
+    cr_assert(eq(sz, tutorial.tenant_count, 2));
+    cr_expect_null(tutorial.tenants[0].server_name);
+    cr_expect_str_eq(tutorial.tenants[1].server_name, "owui.internal");
+    tutorial_fini(&tutorial);
+}
+
 Test(tutorial, what_is_right_is_not_complained_about)
 {
     static const char TEXT[] = "defaults\n"
