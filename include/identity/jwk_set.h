@@ -28,16 +28,16 @@ void jwk_set_unref(struct jwk_set *set); /* NULL is fine */
 
 /* Where a set is from, and whether someone lacks a key of it. */
 struct jwk_source {
-    char *name;          /* https URL or file name */
-    struct jwk_set *set; /* NULL: not known yet */
+    char *name;             /* https URL or file name */
+    struct jwk_set *set;    /* NULL: not known yet */
+    atomic_bool key_missed; /* set by any loop that met a token by none of its keys */
 };
 
 struct jwk_table {
-    struct jwk_source *sources;
+    struct jwk_source *sources; /* sorted by name */
     size_t count;
-    uint64_t generation; /* grows; never 0 */
-    /* Set by any loop that met a key id that no key of the table has. */
-    atomic_bool key_missed;
+    uint64_t generation;    /* grows; never 0 */
+    atomic_bool key_missed; /* of some source */
 };
 
 /* Copies names and takes references. */
@@ -45,5 +45,5 @@ struct jwk_table *jwk_table_new(const struct jwk_source *sources, size_t count,
                                 uint64_t generation);
 /* In the thread that made it. NULL is fine. */
 void jwk_table_free(struct jwk_table *table);
-/* NULL when the source is not in the table or has no keys yet; `table` may be NULL. */
-const struct jwk_set *jwk_table_find(const struct jwk_table *table, const char *name);
+/* NULL when the source is not in the table; `table` may be NULL. */
+struct jwk_source *jwk_table_find(struct jwk_table *table, const char *name);

@@ -73,7 +73,8 @@ static void add_source(void *context, const struct tenant *tenant)
     if (set == NULL)
         terminal_complain("no keys of %s: %s", tenant->identity->keys, why.text);
     sources->items = memory_resize(sources->items, sources->count + 1, sizeof(*sources->items));
-    sources->items[sources->count++] = (struct jwk_source){tenant->identity->keys, set};
+    sources->items[sources->count++] =
+        (struct jwk_source){.name = tenant->identity->keys, .set = set};
 }
 
 static struct jwk_table *read_keys(const struct whole *whole)

@@ -118,6 +118,11 @@ void jwk_set_unref(struct jwk_set *set)
         free_set(set);
 }
 
+static int compare_sources(const void *a, const void *b)
+{
+    return strcmp(((const struct jwk_source *)a)->name, ((const struct jwk_source *)b)->name);
+}
+
 struct jwk_table *jwk_table_new(const struct jwk_source *sources, size_t count, uint64_t generation)
 {
     struct jwk_table *table = memory_new(sizeof(*table));
@@ -126,8 +131,10 @@ struct jwk_table *jwk_table_new(const struct jwk_source *sources, size_t count, 
     table->sources = memory_new(count * sizeof(*table->sources));
     table->count = count;
     for (size_t i = 0; i < count; i++)
-        table->sources[i] = (struct jwk_source){memory_copy_text(slice_of(sources[i].name)),
-                                                ref_set(sources[i].set)};
+        table->sources[i] = (struct jwk_source){.name = memory_copy_text(slice_of(sources[i].name)),
+                                                .set = ref_set(sources[i].set)};
+    if (count > 0)
+        qsort(table->sources, count, sizeof(*table->sources), compare_sources);
     return table;
 }
 
@@ -143,10 +150,18 @@ void jwk_table_free(struct jwk_table *table)
     free(table);
 }
 
-const struct jwk_set *jwk_table_find(const struct jwk_table *table, const char *name)
+struct jwk_source *jwk_table_find(struct jwk_table *table, const char *name)
 {
-    for (size_t i = 0; table != NULL && i < table->count; i++)
-        if (strcmp(table->sources[i].name, name) == 0)
-            return table->sources[i].set;
+    size_t first = 0, end = table != NULL ? table->count : 0;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        int order = strcmp(name, table->sources[middle].name);
+        if (order == 0)
+            return &table->sources[middle];
+        if (order > 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
     return NULL;
 }

@@ -132,10 +132,13 @@ static enum identity_refusal verify(struct slice bytes, const struct identity_ru
 {
     if (rule->from == IDENTITY_FROM_CLIENT_CERT)
         return read_certificate(bytes, rule, now_s, identity);
+    struct jwk_source *source = jwk_table_find(keys, rule->keys);
     enum identity_refusal refusal =
-        jwt_verify(bytes, rule, jwk_table_find(keys, rule->keys), now_s, identity);
-    if (refusal == IDENTITY_REFUSAL_UNKNOWN_KEY)
-        atomic_store_explicit(&keys->key_missed, true, memory_order_relaxed);
+        jwt_verify(bytes, rule, source != NULL ? source->set : NULL, now_s, identity);
+    if (refusal == IDENTITY_REFUSAL_UNKNOWN_KEY && source != NULL) {
+        atomic_store_explicit(&source->key_missed, true, memory_order_relaxed);
+        atomic_store_explicit(&keys->key_missed, true, memory_order_release);
+    }
     return refusal;
 }
 

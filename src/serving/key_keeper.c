@@ -15,6 +15,7 @@
 
 enum {
     LOOK_AFTER_MS = 20,
+    NEWS_AFTER_MS = 20,
     TICK_MS = 1000,
     FETCH_TIMEOUT_MS = 15000,
     FETCHES_AT_ONCE = 64, /* issuers that hang do not hold others up */
@@ -24,8 +25,8 @@ struct source {
     char *name;
     struct jwk_set *set;
     uint64_t text_hash; /* of what the set was parsed from */
-    bool is_wanted;
-    char *problem; /* why it cannot be had; NULL: it can, or nobody has tried yet */
+    bool is_new;        /* it has not been asked for yet */
+    char *problem;      /* why it cannot be had; NULL: it can, or nobody has tried yet */
     /* a file */
     struct file_stamp stamp;
     bool is_unread; /* it could not be read, which may pass without a change of it */
@@ -42,10 +43,12 @@ struct key_keeper {
     struct http_client *client;    /* there when the first URL is */
     struct main_timer *look_timer;
     struct main_timer *tick_timer;
+    struct main_timer *news_timer;
     bool look_is_due;
+    bool news_is_due;
     bool is_ticking;
     uint64_t looked_hash;    /* of the tenants that were looked at */
-    struct source **sources; /* each stays where it is: an exchange knows it */
+    struct source **sources; /* sorted by name; each stays where it is: an exchange knows it */
     size_t count;
     uint64_t generation;
     bool has_news; /* a set that no table holds */
@@ -150,10 +153,26 @@ static void publish_news(struct key_keeper *keeper)
     keeper->has_news = false;
     struct jwk_source *sources = memory_new(keeper->count * sizeof(*sources));
     for (size_t i = 0; i < keeper->count; i++)
-        sources[i] = (struct jwk_source){keeper->sources[i]->name, keeper->sources[i]->set};
+        sources[i] =
+            (struct jwk_source){.name = keeper->sources[i]->name, .set = keeper->sources[i]->set};
     keeper->host.set_keys(keeper->host.context,
                           jwk_table_new(sources, keeper->count, ++keeper->generation));
     free(sources);
+}
+
+/* Many may come together, and each table has all of them. */
+static void publish_soon(struct key_keeper *keeper)
+{
+    if (keeper->has_news && !keeper->news_is_due)
+        main_timer_once(keeper->news_timer, NEWS_AFTER_MS);
+    keeper->news_is_due |= keeper->has_news;
+}
+
+static void on_news(void *context)
+{
+    struct key_keeper *keeper = context;
+    keeper->news_is_due = false;
+    publish_news(keeper);
 }
 
 /* -- Files ------------------------------------------------------------------------------------ */
@@ -205,7 +224,7 @@ static void on_fetched(void *context, const struct http_response *answer)
     if (!is_good)
         log_failure(source, why.text);
     key_schedule_answered(&source->schedule, is_good, clock_mono_ms(), keeper->settings.refresh_ms);
-    publish_news(keeper);
+    publish_soon(keeper);
 }
 
 static bool has_client(struct key_keeper *keeper)
@@ -245,20 +264,30 @@ static void fetch_if_due(struct key_keeper *keeper, struct source *source, bool 
 
 /* -- Time ------------------------------------------------------------------------------------- */
 
-static bool take_missed(struct key_keeper *keeper)
+/* The table in which someone has missed a key since the last time; NULL: nobody has. */
+static struct jwk_table *take_missed(struct key_keeper *keeper)
 {
     const struct snapshot *snapshot = keeper->host.snapshot(keeper->host.context);
-    return snapshot != NULL && snapshot->keys != NULL &&
-           atomic_exchange_explicit(&snapshot->keys->key_missed, false, memory_order_relaxed);
+    bool is_missed =
+        snapshot != NULL && snapshot->keys != NULL &&
+        atomic_exchange_explicit(&snapshot->keys->key_missed, false, memory_order_acquire);
+    return is_missed ? snapshot->keys : NULL;
+}
+
+static bool is_missed_of(struct jwk_table *missed, const struct source *source)
+{
+    struct jwk_source *known = missed != NULL ? jwk_table_find(missed, source->name) : NULL;
+    return known != NULL &&
+           atomic_exchange_explicit(&known->key_missed, false, memory_order_relaxed);
 }
 
 static void on_tick(void *context)
 {
     struct key_keeper *keeper = context;
-    bool is_missed = take_missed(keeper);
+    struct jwk_table *missed = take_missed(keeper);
     for (size_t i = 0; i < keeper->count; i++) {
         if (is_url(keeper->sources[i]->name))
-            fetch_if_due(keeper, keeper->sources[i], is_missed);
+            fetch_if_due(keeper, keeper->sources[i], is_missed_of(missed, keeper->sources[i]));
         else
             look_at_file(keeper->sources[i]);
     }
@@ -272,6 +301,7 @@ static void begin(struct key_keeper *keeper, struct source *source)
     struct error_text why;
     char *text;
     size_t size;
+    source->is_new = false;
     if (!is_url(source->name)) {
         look_at_file(source);
         return;
@@ -283,25 +313,36 @@ static void begin(struct key_keeper *keeper, struct source *source)
     fetch(keeper, source);
 }
 
-static void want(void *context, const struct tenant *tenant)
+struct wishes {
+    const char **names; /* the tenants' */
+    size_t count, capacity;
+};
+
+static void wish(void *context, const struct tenant *tenant)
 {
-    struct key_keeper *keeper = context;
+    struct wishes *wishes = context;
     if (tenant->identity == NULL || tenant->identity->from != IDENTITY_FROM_JWT ||
         tenant->instance_of != NULL)
         return;
-    for (size_t i = 0; i < keeper->count; i++) {
-        if (strcmp(keeper->sources[i]->name, tenant->identity->keys) == 0) {
-            keeper->sources[i]->is_wanted = true;
-            return;
-        }
+    if (wishes->count == wishes->capacity) {
+        wishes->capacity = wishes->capacity * 2 + 64;
+        wishes->names = memory_resize(wishes->names, wishes->capacity, sizeof(*wishes->names));
     }
+    wishes->names[wishes->count++] = tenant->identity->keys;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static struct source *source_new(struct key_keeper *keeper, const char *name)
+{
     struct source *source = memory_new(sizeof(*source));
-    source->name = memory_copy_text(slice_of(tenant->identity->keys));
+    source->name = memory_copy_text(slice_of(name));
     source->keeper = keeper;
-    source->is_wanted = true;
-    keeper->sources = memory_resize(keeper->sources, keeper->count + 1, sizeof(*keeper->sources));
-    keeper->sources[keeper->count++] = source;
-    begin(keeper, source);
+    source->is_new = true;
+    return source;
 }
 
 static void free_source(struct source *source)
@@ -313,17 +354,30 @@ static void free_source(struct source *source)
     free(source);
 }
 
-static void drop_unwanted(struct key_keeper *keeper)
+/* The sources become those that tenants name, side by side: both are sorted. */
+static void take_wanted(struct key_keeper *keeper, const struct route_table *table)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < keeper->count; i++) {
-        struct source *source = keeper->sources[i];
-        if (source->is_wanted)
-            keeper->sources[kept++] = source;
-        else
-            free_source(source);
+    struct wishes wishes = {0};
+    route_table_each_tenant(table, wish, &wishes);
+    if (wishes.count > 0)
+        qsort(wishes.names, wishes.count, sizeof(*wishes.names), compare_names);
+    struct source **before = keeper->sources;
+    size_t before_count = keeper->count, next = 0;
+    keeper->sources = memory_new((wishes.count + 1) * sizeof(*keeper->sources));
+    keeper->count = 0;
+    for (size_t i = 0; i < wishes.count; i++) {
+        const char *name = wishes.names[i];
+        if (i > 0 && strcmp(wishes.names[i - 1], name) == 0)
+            continue;
+        while (next < before_count && strcmp(before[next]->name, name) < 0)
+            free_source(before[next++]);
+        bool is_known = next < before_count && strcmp(before[next]->name, name) == 0;
+        keeper->sources[keeper->count++] = is_known ? before[next++] : source_new(keeper, name);
     }
-    keeper->count = kept;
+    while (next < before_count)
+        free_source(before[next++]);
+    free(before);
+    free(wishes.names);
 }
 
 static void look(struct key_keeper *keeper)
@@ -332,10 +386,10 @@ static void look(struct key_keeper *keeper)
     if (snapshot == NULL || snapshot->content_hash == keeper->looked_hash)
         return;
     keeper->looked_hash = snapshot->content_hash;
+    take_wanted(keeper, snapshot->table);
     for (size_t i = 0; i < keeper->count; i++)
-        keeper->sources[i]->is_wanted = false;
-    route_table_each_tenant(snapshot->table, want, keeper);
-    drop_unwanted(keeper);
+        if (keeper->sources[i]->is_new)
+            begin(keeper, keeper->sources[i]);
     if (keeper->count > 0 && !keeper->is_ticking)
         main_timer_every(keeper->tick_timer, TICK_MS);
     else if (keeper->count == 0 && keeper->is_ticking)
@@ -404,6 +458,7 @@ struct key_keeper *key_keeper_new(struct main_loop *main_loop, const struct key_
     keeper->main_loop = main_loop;
     keeper->look_timer = main_timer_new(main_loop, on_look, keeper);
     keeper->tick_timer = main_timer_new(main_loop, on_tick, keeper);
+    keeper->news_timer = main_timer_new(main_loop, on_news, keeper);
     return keeper;
 }
 
@@ -417,6 +472,7 @@ void key_keeper_free(struct key_keeper *keeper)
     http_client_free(keeper->client);
     main_timer_free(keeper->look_timer);
     main_timer_free(keeper->tick_timer);
+    main_timer_free(keeper->news_timer);
     free_settings(&keeper->settings);
     free(keeper);
 }

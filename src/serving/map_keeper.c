@@ -53,6 +53,7 @@ struct map_keeper {
     struct main_timer *collect_timer;
     bool collecting;
     struct main_timer *look_timer;
+    struct main_timer *again_timer; /* at those that did not answer */
 };
 
 static struct version *version_ref(struct version *version)
@@ -148,7 +149,7 @@ static void on_info(void *context, enum error error, const char *reason, struct 
     struct runtime_process process, before = haproxy->process;
     if (error != ERROR_OK || !runtime_process_read(answer, &process)) {
         haproxy->process = (struct runtime_process){0};
-        main_timer_once(haproxy->keeper->look_timer, LOOK_AGAIN_MS);
+        main_timer_once(haproxy->keeper->again_timer, LOOK_AGAIN_MS);
         fail(haproxy, error != ERROR_OK ? error : ERROR_PROTOCOL,
              error != ERROR_OK ? reason : "HAProxy does not tell its process id");
         return;
@@ -249,6 +250,15 @@ static bool has_lost_file(const struct map_keeper *keeper)
     return !keeper->is_off && access(keeper->path, F_OK) != 0 && errno == ENOENT;
 }
 
+/* Not more than that: the map may take long to make. */
+static void on_again(void *context)
+{
+    struct map_keeper *keeper = context;
+    for (size_t i = 0; i < keeper->haproxy_count; i++)
+        if (keeper->haproxies[i]->process.pid == 0)
+            look_at(keeper->haproxies[i]);
+}
+
 static void on_look(void *context)
 {
     struct map_keeper *keeper = context;
@@ -317,6 +327,7 @@ struct map_keeper *map_keeper_new(struct main_loop *main_loop, const struct map_
     keeper->host = *host;
     keeper->collect_timer = main_timer_new(main_loop, on_collect, keeper);
     keeper->look_timer = main_timer_new(main_loop, on_look, keeper);
+    keeper->again_timer = main_timer_new(main_loop, on_again, keeper);
     return keeper;
 }
 
@@ -328,6 +339,7 @@ void map_keeper_free(struct map_keeper *keeper)
     version_drop(&keeper->latest);
     main_timer_free(keeper->collect_timer);
     main_timer_free(keeper->look_timer);
+    main_timer_free(keeper->again_timer);
     free(keeper->path);
     free(keeper);
 }

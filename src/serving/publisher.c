@@ -21,6 +21,7 @@ enum {
     /* New addresses and labels are collected this long; longer while many are on the way. */
     COLLECT_MS = 3,
     COLLECT_MANY_MS = 100,
+    COLLECT_RESTS = 4, /* times as long as the last one took are between two */
     MANY_PENDING = 256,
     RECLAIM_MS = 50,
     HOUSEKEEPING_MS = 60 * 1000,
@@ -58,7 +59,8 @@ struct publisher {
     struct main_timer *again_timer;
     bool again_is_due;
     bool collecting;
-    bool labels_changed; /* the registry has instances that no snapshot has */
+    int64_t rest_until_mono_ms; /* no collecting before then: others have a turn */
+    bool labels_changed;        /* the registry has instances that no snapshot has */
 };
 
 /* -- Generations ------------------------------------------------------------------------------ */
@@ -260,8 +262,10 @@ static void on_tenant(void *context, struct tenant *tenant)
 static void collect(struct publisher *publisher)
 {
     bool many = resolver_pending(publisher->resolver) > MANY_PENDING;
+    int64_t wait_ms = many ? COLLECT_MANY_MS : COLLECT_MS;
+    int64_t rest_ms = publisher->rest_until_mono_ms - clock_mono_ms();
     if (!publisher->collecting)
-        main_timer_once(publisher->collect_timer, many ? COLLECT_MANY_MS : COLLECT_MS);
+        main_timer_once(publisher->collect_timer, rest_ms > wait_ms ? rest_ms : wait_ms);
     publisher->collecting = true;
 }
 
@@ -336,8 +340,11 @@ static void publish_addresses(struct publisher *publisher)
 static void on_collect(void *context)
 {
     struct publisher *publisher = context;
+    int64_t start_us = clock_mono_us();
     publisher->collecting = false;
     publish_addresses(publisher);
+    publisher->rest_until_mono_ms =
+        clock_mono_ms() + COLLECT_RESTS * (clock_mono_us() - start_us) / 1000;
 }
 
 static void on_housekeeping(void *context)

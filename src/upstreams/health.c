@@ -47,6 +47,7 @@ struct server {
     struct http_exchange *exchange;
     bool is_waiting;
     struct server *next_waiting;
+    struct server **waiting_link; /* what leads to it in the queue */
     struct server *next;
 };
 
@@ -88,12 +89,11 @@ static void leave_queue(struct server *server)
     struct health *health = server->health;
     if (!server->is_waiting)
         return;
-    struct server **link = &health->waiting;
-    while (*link != server)
-        link = &(*link)->next_waiting;
-    *link = server->next_waiting;
-    if (health->waiting_end == &server->next_waiting)
-        health->waiting_end = link;
+    *server->waiting_link = server->next_waiting;
+    if (server->next_waiting != NULL)
+        server->next_waiting->waiting_link = server->waiting_link;
+    else
+        health->waiting_end = server->waiting_link;
     server->is_waiting = false;
 }
 
@@ -268,6 +268,7 @@ static void check(struct server *server)
     if (health->running >= HEALTH_CHECKS_AT_ONCE) {
         server->is_waiting = true;
         server->next_waiting = NULL;
+        server->waiting_link = health->waiting_end;
         *health->waiting_end = server;
         health->waiting_end = &server->next_waiting;
         return;

@@ -14,6 +14,7 @@
 
 enum {
     MAX_IN_FLIGHT = 64,
+    MAX_SLOW_IN_FLIGHT = 16,
     QUESTION_TRY_MS = 1000,
     QUESTION_TRIES = 3,
     SWEEP_MS = 1000, /* how often names whose time is up are looked for */
@@ -27,6 +28,7 @@ struct name {
     bool answered; /* well or not */
     bool failing;  /* the last answer was no good, and that has been told */
     bool in_flight;
+    bool is_slow; /* in flight: as one of those that may take long */
     bool queued;
     bool other_family; /* than that of the address in use is what the last answer led to */
     bool used;         /* asked for since the last resolver_forget_unused() */
@@ -36,6 +38,14 @@ struct name {
 };
 
 static const char SYSTEM_FILE[] = "/etc/resolv.conf";
+
+/* The first question for a name is waited for, and that comes first; servers that have not answered
+ * must not hold up the names of others. */
+enum urgency { FIRST, USUAL, SLOW, URGENCY__MAX };
+
+struct name_queue {
+    struct name *head, *tail;
+};
 
 struct resolver {
     struct main_loop *main_loop;
@@ -48,9 +58,8 @@ struct resolver {
     struct main_timer *sweep_timer;
     void *tree; /* names by text */
     struct name *names;
-    struct name *queue_head;
-    struct name *queue_tail;
-    size_t in_flight;
+    struct name_queue queues[URGENCY__MAX];
+    size_t in_flight, slow_in_flight;
     size_t pending;
     bool is_starting; /* questions, one after the other */
 };
@@ -151,6 +160,7 @@ static void on_answer(void *context, const struct dns_addresses *answers)
 
     name->in_flight = false;
     resolver->in_flight--;
+    resolver->slow_in_flight -= name->is_slow;
     if (name->forgotten) {
         if (!name->answered)
             resolver->pending--;
@@ -177,22 +187,53 @@ static void on_answer(void *context, const struct dns_addresses *answers)
 static void ask(struct name *name)
 {
     name->in_flight = true;
+    name->is_slow = name->failing;
     name->resolver->in_flight++;
+    name->resolver->slow_in_flight += name->is_slow;
     dns_client_addresses(name->resolver->client, name->text, DNS_ANY_FAMILY, on_answer, name);
+}
+
+static struct name_queue *queue_of(const struct name *name)
+{
+    enum urgency urgency = !name->answered ? FIRST : name->failing ? SLOW : USUAL;
+    return &name->resolver->queues[urgency];
 }
 
 static void enqueue(struct name *name)
 {
-    struct resolver *resolver = name->resolver;
+    struct name_queue *queue = queue_of(name);
     if (name->queued || name->in_flight)
         return;
     name->queued = true;
     name->next_queued = NULL;
-    if (resolver->queue_tail != NULL)
-        resolver->queue_tail->next_queued = name;
+    if (queue->tail != NULL)
+        queue->tail->next_queued = name;
     else
-        resolver->queue_head = name;
-    resolver->queue_tail = name;
+        queue->head = name;
+    queue->tail = name;
+}
+
+static struct name *take_first(struct name_queue *queue)
+{
+    struct name *name = queue->head;
+    queue->head = name->next_queued;
+    if (queue->head == NULL)
+        queue->tail = NULL;
+    name->queued = false;
+    return name;
+}
+
+/* The one to ask now; NULL: there is none, or enough are being asked for. */
+static struct name *next_queued(struct resolver *resolver)
+{
+    if (resolver->client == NULL || resolver->in_flight >= MAX_IN_FLIGHT)
+        return NULL;
+    for (int urgency = FIRST; urgency < URGENCY__MAX; urgency++) {
+        bool has_room = urgency != SLOW || resolver->slow_in_flight < MAX_SLOW_IN_FLIGHT;
+        if (resolver->queues[urgency].head != NULL && has_room)
+            return take_first(&resolver->queues[urgency]);
+    }
+    return NULL;
 }
 
 /* Answers that come at once, as where there is no network, call this again: those questions are
@@ -202,13 +243,7 @@ static void start_queued(struct resolver *resolver)
     if (resolver->is_starting)
         return;
     resolver->is_starting = true;
-    while (resolver->client != NULL && resolver->queue_head != NULL &&
-           resolver->in_flight < MAX_IN_FLIGHT) {
-        struct name *name = resolver->queue_head;
-        resolver->queue_head = name->next_queued;
-        if (resolver->queue_head == NULL)
-            resolver->queue_tail = NULL;
-        name->queued = false;
+    for (struct name *name; (name = next_queued(resolver)) != NULL;) {
         if (name->forgotten) {
             if (!name->answered)
                 resolver->pending--;
@@ -395,12 +430,12 @@ void resolver_free(struct resolver *resolver)
         return;
     close_client(resolver);
     tdestroy(resolver->tree, leave_in_place);
-    while (resolver->queue_head != NULL) {
-        struct name *name = resolver->queue_head;
-        resolver->queue_head = name->next_queued;
-        if (name->forgotten)
-            name_free(name);
-    }
+    for (size_t i = 0; i < URGENCY__MAX; i++)
+        while (resolver->queues[i].head != NULL) {
+            struct name *name = take_first(&resolver->queues[i]);
+            if (name->forgotten)
+                name_free(name);
+        }
     while (resolver->names != NULL) {
         struct name *name = resolver->names;
         resolver->names = name->next;

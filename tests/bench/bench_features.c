@@ -126,7 +126,7 @@ static struct jwk_table *table_of(const struct maker_key *key, char *name)
 {
     char *text = maker_jwk_set(key, "k1", NULL);
     struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
-    const struct jwk_source source = {name, set};
+    const struct jwk_source source = {.name = name, .set = set};
     struct jwk_table *table = jwk_table_new(&source, 1, 1);
     jwk_set_unref(set);
     free(text);

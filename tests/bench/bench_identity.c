@@ -125,7 +125,7 @@ static struct jwk_table *table_of(const struct maker_key *key)
     char name[] = "keys";
     char *text = maker_jwk_set(key, "k1", NULL);
     struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
-    const struct jwk_source source = {name, set};
+    const struct jwk_source source = {.name = name, .set = set};
     struct jwk_table *table = jwk_table_new(&source, 1, 1);
     jwk_set_unref(set);
     free(text);
@@ -178,7 +178,7 @@ static void measure_verification(const char *algorithm, enum maker_kind kind)
         int64_t start_ns = clock_mono_ns();
         for (unsigned i = 0; i < VERIFICATIONS; i++) {
             struct identity identity;
-            require(jwt_verify(slice_of(token), rule, jwk_table_find(table, "keys"), clock_s(),
+            require(jwt_verify(slice_of(token), rule, jwk_table_find(table, "keys")->set, clock_s(),
                                &identity) == IDENTITY_REFUSAL_NONE);
         }
         ns[round] = (double)(clock_mono_ns() - start_ns) / VERIFICATIONS;

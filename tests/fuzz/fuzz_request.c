@@ -123,7 +123,7 @@ static void prepare_identities(void)
     char *text = maker_jwk_set(key, "k", NULL);
     char name[] = "https://id.test/jwks";
     struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
-    const struct jwk_source source = {name, set};
+    const struct jwk_source source = {.name = name, .set = set};
     FUZZ_REQUIRE(set != NULL);
     snapshot.keys = jwk_table_new(&source, 1, 1);
     jwk_set_unref(set);

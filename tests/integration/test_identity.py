@@ -633,6 +633,41 @@ def test_keys_are_fetched_kept_and_rotated(new_stack, upstreams, authority, prov
     assert email(second)
 
 
+def test_a_token_by_no_known_key_has_its_own_issuer_asked_alone(
+    new_stack, upstreams, authority, provider, tmp_path
+):
+    """Whoever sends such tokens must not have all issuers asked, of whom there may be thousands."""
+    (tmp_path / "other").mkdir()
+    other = Provider(authority, tmp_path / "other")
+    try:
+        known = Key("ES256", "k-1")
+        provider.body = other.body = key_set(known)
+        stack = new_stack()
+        stack.config["jwks"] = {"ca_file": str(authority.path), "refresh": "1h"}
+        tenants = {
+            "open": Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url)),
+            "closed": Identities.tenant(CLOSED, upstreams["alpha"].url, jwt(other.url)),
+        }
+        stack.write_tenants(tenants)
+        for host in OPEN, CLOSED:
+            stack.issue(host)
+        stack.start()
+
+        def email(host, key):
+            headers = bearer(key.token())
+            return echo(stack.http_port, host, headers=headers).header("X-User-Email")
+
+        for host in OPEN, CLOSED:
+            wait_until(lambda host=host: email(host, known), "the keys")
+        asked = provider.requests
+        stranger = Key("ES256", "k-2")
+        provider.body = key_set(known, stranger)
+        wait_until(lambda: email(OPEN, stranger), "the second key", 60)
+        assert provider.requests == asked + 1 and other.requests == 1
+    finally:
+        other.stop()
+
+
 def test_a_provider_is_verified_too(new_stack, upstreams, authority, provider, tmp_path):
     from support.certificates import Authority
 

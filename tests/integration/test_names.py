@@ -111,6 +111,24 @@ def test_the_systems_name_servers_are_those_of_now(new_stack, places, tmp_path):
         server.stop()
 
 
+def test_names_that_nobody_answers_for_hold_up_nobody_else(named_stack, names, places):
+    dead = {
+        f"t{i}": {"hosts": [f"t{i}.test"], "upstream": f"http://dead{i}.internal", "https": "off"}
+        for i in range(300)
+    }
+    names.records["a.internal"] = [HERE]
+    names.silent_for = "dead"
+    stack = named_stack(dead)
+    told = lambda: stack.agents[0].log().count(" resolve_failed name=dead")
+    wait_until(lambda: told() >= 50, "the first failures", 60)  # as many as the log tells
+    asked_again = lambda: len([name for name, _ in names.questions if name.startswith("dead")])
+    wait_until(lambda: asked_again() > 300 * 2 * 3, "all have failed once", 90)
+    stack.write_tenants({**dead, "a": tenant(places, "a.internal")})
+    began = time.monotonic()
+    await_place(stack, HERE)
+    assert time.monotonic() - began < 10
+
+
 def test_no_network_is_no_end_however_many_names_there_are(named_stack, names, places):
     """Each question fails at once, and begins the next one."""
     many = {

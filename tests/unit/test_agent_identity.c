@@ -138,7 +138,7 @@ static void setup(void)
     key = maker_key_new(MAKER_P256);
     char *text = maker_jwk_set(key, "k1", NULL);
     struct jwk_set *set = jwk_set_parse(slice_of(text), NULL);
-    const struct jwk_source source = {name, set};
+    const struct jwk_source source = {.name = name, .set = set};
     snapshot.keys = jwk_table_new(&source, 1, 1);
     jwk_set_unref(set);
     free(text);

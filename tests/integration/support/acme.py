@@ -15,7 +15,7 @@ import time
 import urllib.request
 import ssl
 
-from .processes import Process, accepts, free_port, sanitizer_report, wait_until
+from .processes import Process, accepts, free_port, kept_port, sanitizer_report, wait_until
 from .stack import BINARY, HAPROXY, REPOSITORY, SANITIZERS
 
 PEBBLE = shutil.which("pebble")
@@ -35,7 +35,7 @@ class Pebble:
         self.folder = folder
         self.authority = authority
         self.port, self.own_port, self.management_port = free_port(), free_port(), free_port()
-        self.challenge_port = challenge_port or free_port()
+        self.challenge_port = challenge_port or kept_port()
         self.dns_port, self.dns_management_port = free_port(), free_port()
         self.ca_file = authority.path
         self.directory = f"https://localhost:{self.port}/dir"

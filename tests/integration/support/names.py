@@ -22,6 +22,7 @@ class NameServer:
         self.failing = False  # every answer is SERVFAIL
         self.silent = False
         self.silent_about = None  # one kind of record
+        self.silent_for = None  # names that begin so
         self.delay_s = 0.0
         self.questions = []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -41,10 +42,15 @@ class NameServer:
             try:
                 query, peer = self.socket.recvfrom(4096)
                 answer = self._answer(query)
-                if not self.silent and self.questions[-1][1] != self.silent_about:
+                if self._is_heard():
                     threading.Timer(self.delay_s, self.socket.sendto, (answer, peer)).start()
             except OSError:
                 return
+
+    def _is_heard(self):
+        name, kind = self.questions[-1]
+        is_dead = self.silent_for is not None and name.startswith(self.silent_for)
+        return not (self.silent or is_dead or kind == self.silent_about)
 
     def _answer(self, query):
         labels, at = [], 12

@@ -21,6 +21,7 @@ _PR_SET_PDEATHSIG = 1
 # it who does not listen just then, as an agent that is being restarted.
 _PORTS_FROM, _PORTS_TO, _BLOCK = 12000, 32000, 1000
 _block = []  # the socket, and endlessly the block's ports
+_kept = set()
 
 
 def _take_block():
@@ -44,6 +45,8 @@ def free_port(host="127.0.0.1"):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(_BLOCK):
         port = next(_block[1])
+        if port in _kept:
+            continue
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -52,6 +55,13 @@ def free_port(host="127.0.0.1"):
                 continue
             return port
     raise RuntimeError("no port of the block is free")
+
+
+def kept_port():
+    """One that is not given out again at all: somebody has it who listens now and then."""
+    port = free_port()
+    _kept.add(port)
+    return port
 
 
 def wait_until(condition, what, timeout_s=30.0):
