@@ -39,7 +39,7 @@ static void revive(const struct revival *revival, const char *path)
 {
     const struct sources *sources = publisher_sources(revival->publisher);
     const char *name = file_path_name(path);
-    struct bytes content;
+    struct bytes content = {0};
     /* Of a file that cannot be read, that is the last one. */
     if (file_read(&revival->history->shadow, name, JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
         take(revival, path, &content, revival->history->last + 1);
