@@ -3,7 +3,7 @@
  *
  * Which sources there are, the tenants of the present snapshot say. What was good once stays in
  * force until something better comes: a file that cannot be read, a server that does not answer or
- * answers with nonsense changes nothing. A token with an unknown key id has the issuers asked
+ * answers with nonsense changes nothing. A token by no key that is known has its issuer asked
  * again, but not more often than every 30 s.
  *
  * Main thread only; fetching never blocks it.

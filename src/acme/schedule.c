@@ -31,11 +31,17 @@ static bool is_short(const struct schedule_certificate *certificate)
 
 /* By life alone: at two thirds, or half of a short one, up to 2 % earlier, which spreads what was
  * issued together. */
-static int64_t renewal_by_life_s(const struct schedule_certificate *certificate)
+/* How old it is when it is to be renewed. */
+static int64_t renewal_age_s(const struct schedule_certificate *certificate)
 {
     int64_t life = life_s(certificate);
-    int64_t age = is_short(certificate) ? life / 2 : life * 2 / 3;
-    return certificate->not_before_s + age - life / 50 * spread(certificate->seed, 0) / 1000;
+    return is_short(certificate) ? life / 2 : life * 2 / 3;
+}
+
+static int64_t renewal_by_life_s(const struct schedule_certificate *certificate)
+{
+    return certificate->not_before_s + renewal_age_s(certificate) -
+           life_s(certificate) / 50 * spread(certificate->seed, 0) / 1000;
 }
 
 /* How long what has just been issued is not replaced for being old, whoever says that it is. */
@@ -50,9 +56,9 @@ static int64_t youth_s(const struct schedule_certificate *certificate)
  * would have each new certificate replaced at once. */
 static int64_t renewal_by_window_s(const struct schedule_certificate *certificate)
 {
-    int64_t life = life_s(certificate), start = certificate->window_start_s;
+    int64_t start = certificate->window_start_s;
     int64_t limit =
-        certificate->not_before_s + (is_short(certificate) ? life / 2 : life * 2 / 3) + life / 20;
+        certificate->not_before_s + renewal_age_s(certificate) + life_s(certificate) / 20;
     int64_t width = certificate->window_end_s - start;
     int64_t at =
         start + (int64_t)((double)width * spread(certificate->seed, (uint64_t)start) / 1000);
@@ -175,10 +181,9 @@ void schedule_succeeded(struct schedule_certificate *certificate, int64_t not_be
 
 bool schedule_is_urged(const struct schedule_certificate *certificate, int64_t wall_s)
 {
-    int64_t life = life_s(certificate);
-    int64_t age = is_short(certificate) ? life / 2 : life * 2 / 3;
+    int64_t early_s = certificate->not_before_s + renewal_age_s(certificate) * 3 / 4;
     return certificate->window_end_s > 0 && certificate->window_start_s <= wall_s &&
-           certificate->window_end_s < certificate->not_before_s + age * 3 / 4;
+           certificate->window_end_s < early_s;
 }
 
 void schedule_replaced(struct schedule_certificate *certificate)

@@ -760,13 +760,16 @@ enum error store_remove(struct store *store, const char *name, struct error_text
     return error;
 }
 
-/* The newest pair of the history of `name`, and what its file is called there. */
-static enum error read_newest(const struct folder *history, const char *name,
+/* Opens the history of `name`, and reads its newest pair; `file` is what that is called there. On
+ * failure nothing is left open. */
+static enum error open_newest(struct store *store, const char *name, struct folder *history,
                               char file[static NAME_MAX + 1], struct bytes *pem,
                               struct error_text *why)
 {
     char **names;
-    enum error error;
+    enum error error = open_history(store, name, history, why);
+    if (error != ERROR_OK)
+        return error;
     size_t count = folder_list(history, &names);
     if (count == 0) {
         error = error_set(why, ERROR_NOT_FOUND, "%s has no history", name);
@@ -775,6 +778,8 @@ static enum error read_newest(const struct folder *history, const char *name,
         error = file_read(history, file, FILE_MAX_BYTES, pem, why);
     }
     memory_free_texts(names, count);
+    if (error != ERROR_OK)
+        folder_close(history);
     return error;
 }
 
@@ -784,12 +789,10 @@ enum error store_before(struct store *store, const char *name,
     struct folder folder;
     struct bytes pem = {0};
     char file[NAME_MAX + 1];
-    enum error error = open_history(store, name, &folder, why);
+    enum error error = open_newest(store, name, &folder, file, &pem, why);
     if (error != ERROR_OK)
         return error;
-    error = read_newest(&folder, name, file, &pem, why);
-    if (error == ERROR_OK)
-        error = crypto_certificate_read(bytes_slice(&pem), certificate, why);
+    error = crypto_certificate_read(bytes_slice(&pem), certificate, why);
     folder_close(&folder);
     bytes_free(&pem);
     return error;
@@ -800,12 +803,11 @@ enum error store_rollback(struct store *store, const char *name, struct error_te
     struct folder folder;
     struct bytes pem = {0};
     char file[NAME_MAX + 1];
-    enum error error = open_history(store, name, &folder, why);
+    enum error error = open_newest(store, name, &folder, file, &pem, why);
     if (error != ERROR_OK)
         return error;
-    error = read_newest(&folder, name, file, &pem, why);
-    if (error == ERROR_OK) /* one more, since what is put back is still among them */
-        error = keep_in_history(store, name, store->history_count + 1, why);
+    /* One more, since what is put back is still among them. */
+    error = keep_in_history(store, name, store->history_count + 1, why);
     if (error == ERROR_OK)
         error = put_in_service(store, name, bytes_slice(&pem), why);
     /* What is in service again is no history; a second rollback undoes the first. */

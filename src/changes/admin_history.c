@@ -74,8 +74,7 @@ static struct json *after(const struct history *history, uint64_t number, const 
         memory_free_texts(names, count);
         json_free(record);
     }
-    if (!found &&
-        file_read(&history->shadow, name, JSON_MAX_TEXT_BYTES, &content, NULL) != ERROR_OK)
+    if (!found && !history_read_shadow(history, name, &content))
         bytes_free(&content);
     struct json *root = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
     bytes_free(&content);
@@ -242,9 +241,8 @@ static void leave_out_same(struct way_back *way)
  */
 static bool is_as_known(const struct history *history, const struct target *target)
 {
-    struct bytes known = {0};
-    bool was_there =
-        file_read(&history->shadow, target->name, JSON_MAX_TEXT_BYTES, &known, NULL) == ERROR_OK;
+    struct bytes known;
+    bool was_there = history_read_shadow(history, target->name, &known);
     bool equal = target->is_there == was_there &&
                  slice_equal(bytes_slice(&target->present), bytes_slice(&known));
     bytes_free(&known);

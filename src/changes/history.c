@@ -44,6 +44,12 @@ static const char *name_of(const struct history *history, const char *path)
     return tenant_file_name(name) ? name : NULL;
 }
 
+bool history_read_shadow(const struct history *history, const char *name, struct bytes *content)
+{
+    *content = (struct bytes){0};
+    return file_read(&history->shadow, name, JSON_MAX_TEXT_BYTES, content, NULL) == ERROR_OK;
+}
+
 bool history_read_present(const char *path, struct bytes *content)
 {
     const struct folder here = {.fd = AT_FDCWD, .path = (char *)(uintptr_t) "."};
@@ -188,8 +194,7 @@ static void compare(struct history *history, const char *name, struct difference
     struct difference one = {.name = NULL};
     char *path = history_path(history, name);
     one.is_there = history_read_present(path, &one.now);
-    one.was_there =
-        file_read(&history->shadow, name, JSON_MAX_TEXT_BYTES, &one.before, NULL) == ERROR_OK;
+    one.was_there = history_read_shadow(history, name, &one.before);
     struct slice now = bytes_slice(&one.now);
     /* What is newer than what was read is the next reading's, which tells whose tenants it changed.
      */

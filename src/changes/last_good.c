@@ -39,9 +39,9 @@ static void revive(const struct revival *revival, const char *path)
 {
     const struct sources *sources = publisher_sources(revival->publisher);
     const char *name = file_path_name(path);
-    struct bytes content = {0};
+    struct bytes content;
     /* Of a file that cannot be read, that is the last one. */
-    if (file_read(&revival->history->shadow, name, JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
+    if (history_read_shadow(revival->history, name, &content))
         take(revival, path, &content, revival->history->last + 1);
     for (uint64_t number = revival->history->last; number > 0; number--) {
         if (number + HISTORY_KEPT <= revival->history->last || !sources_is_wrong(sources, path))

@@ -34,9 +34,9 @@ void tenant_edit(const struct live *live, const struct tenant_edit *edit,
 /* Replaces a file of tenants, or makes it. Owner, group and mode stay where that is possible. */
 MUST_CHECK enum error tenant_file_write(const char *path, struct slice text,
                                         struct error_text *why);
-/* What to do about a folder that the service may not write. */
-/* The same of removing it: what is a link or no file at all stays. */
+/* Removes it; what is a link or no file at all stays. */
 MUST_CHECK enum error tenant_file_remove(const char *path, struct error_text *why);
+/* What to do about a folder that the service may not write. */
 void tenant_file_write_hint(const char *path, struct error_text *why);
 
 /* The ETag of a tenant's object as it stands in a file's text. */

@@ -65,48 +65,55 @@ static enum error judge_place(const char *path, const char *folder_path, struct 
     return error;
 }
 
-static enum error replace(const char *path, const char *folder_path, struct slice text,
+/* The folder of a file that may be changed here; for folder_close(), also on failure. */
+static enum error open_place(const char *path, struct folder *folder, struct error_text *why)
+{
+    *folder = (struct folder){.fd = -1};
+    char *folder_path = memory_copy_text(file_path_folder(path));
+    enum error error = judge_place(path, folder_path, why);
+    if (error == ERROR_OK)
+        error = folder_open(folder, folder_path, 0750, why);
+    free(folder_path);
+    return error;
+}
+
+static enum error replace(const struct folder *folder, const char *path, struct slice text,
                           struct error_text *why)
 {
-    struct folder folder;
-    enum error error = folder_open(&folder, folder_path, 0750, why);
-    if (error != ERROR_OK)
-        return error;
-    struct file_mode mode = mode_of(path, &folder);
-    error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
+    struct file_mode mode = mode_of(path, folder);
+    enum error error = file_replace(folder, folder, file_path_name(path), text, &mode, why);
     if (error == ERROR_SYSTEM && mode.group >= 0 && geteuid() != 0) {
         /* Not a member of the file's group. */
         mode.group = -1;
-        error = file_replace(&folder, &folder, file_path_name(path), text, &mode, why);
+        error = file_replace(folder, folder, file_path_name(path), text, &mode, why);
     }
-    folder_close(&folder);
+    return error;
+}
+
+/* Ends what open_place() began. */
+static enum error close_place(const char *path, struct folder *folder, enum error error,
+                              struct error_text *why)
+{
+    if (error == ERROR_SYSTEM)
+        tenant_file_write_hint(path, why);
+    folder_close(folder);
     return error;
 }
 
 enum error tenant_file_write(const char *path, struct slice text, struct error_text *why)
 {
-    char *folder_path = memory_copy_text(file_path_folder(path));
-    enum error error = judge_place(path, folder_path, why);
+    struct folder folder;
+    enum error error = open_place(path, &folder, why);
     if (error == ERROR_OK)
-        error = replace(path, folder_path, text, why);
-    if (error == ERROR_SYSTEM)
-        tenant_file_write_hint(path, why);
-    free(folder_path);
-    return error;
+        error = replace(&folder, path, text, why);
+    return close_place(path, &folder, error, why);
 }
 
 enum error tenant_file_remove(const char *path, struct error_text *why)
 {
-    struct folder folder = {.fd = -1};
-    char *folder_path = memory_copy_text(file_path_folder(path));
-    enum error error = judge_place(path, folder_path, why);
-    if (error == ERROR_OK)
-        error = folder_open(&folder, folder_path, 0750, why);
+    struct folder folder;
+    enum error error = open_place(path, &folder, why);
     if (error == ERROR_OK)
         error = file_remove(&folder, file_path_name(path), why);
-    if (error == ERROR_SYSTEM)
-        tenant_file_write_hint(path, why);
-    folder_close(&folder);
-    free(folder_path);
-    return error;
+    return close_place(path, &folder, error, why);
 }

@@ -2,6 +2,7 @@
 #include "identity/jwk_set.h"
 
 #include "core/memory.h"
+#include "core/sorted.h"
 #include "json/json.h"
 
 #include <stdlib.h>
@@ -150,18 +151,16 @@ void jwk_table_free(struct jwk_table *table)
     free(table);
 }
 
+static const char *name_at(const void *table, size_t index)
+{
+    return ((const struct jwk_table *)table)->sources[index].name;
+}
+
 struct jwk_source *jwk_table_find(struct jwk_table *table, const char *name)
 {
-    size_t first = 0, end = table != NULL ? table->count : 0;
-    while (first < end) {
-        size_t middle = first + (end - first) / 2;
-        int order = strcmp(name, table->sources[middle].name);
-        if (order == 0)
-            return &table->sources[middle];
-        if (order > 0)
-            first = middle + 1;
-        else
-            end = middle;
-    }
-    return NULL;
+    bool is_there;
+    if (table == NULL)
+        return NULL;
+    size_t place = sorted_place(table, table->count, name_at, name, &is_there);
+    return is_there ? &table->sources[place] : NULL;
 }

@@ -275,6 +275,17 @@ static bool is_named(const struct replica *replica, struct slice cookie)
            cookie_word(replica->cookie) == cookie_word(cookie.data);
 }
 
+/* The replica that the cookie names, among those of the mask: whatever its health is, or up. */
+static const struct replica *find_cookie(const struct replica_set *set, uint64_t mask,
+                                         struct slice cookie,
+                                         bool (*may_be)(const struct replica *))
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (is_in(mask, i) && is_named(&set->items[i], cookie) && may_be(&set->items[i]))
+            return &set->items[i];
+    return NULL;
+}
+
 static bool may_be_named(const struct replica *replica)
 {
     return has_address(replica) && replica_share(replica) > 0;
@@ -298,10 +309,7 @@ static const struct replica *find_named(const struct replica_set *set, uint64_t 
         if (may_be_named(named))
             return named;
     }
-    for (size_t i = 0; i < set->count; i++)
-        if (is_in(mask, i) && is_named(&set->items[i], cookie) && may_be_named(&set->items[i]))
-            return &set->items[i];
-    return NULL;
+    return find_cookie(set, mask, cookie, may_be_named);
 }
 
 static void choose(struct replica_choice *choice, const struct replica *replica,
@@ -316,9 +324,9 @@ static void choose(struct replica_choice *choice, const struct replica *replica,
 static const struct replica *among_none_up(const struct replica_set *set, uint64_t mask,
                                            struct slice cookie, const struct ranking *ranking)
 {
-    for (size_t i = 0; i < set->count; i++)
-        if (is_in(mask, i) && has_address(&set->items[i]) && is_named(&set->items[i], cookie))
-            return &set->items[i];
+    const struct replica *named = find_cookie(set, mask, cookie, has_address);
+    if (named != NULL)
+        return named;
     return ranking->staying != NULL ? ranking->staying : ranking->any;
 }
 

@@ -130,15 +130,16 @@ static bool same_hosts(const struct certificate *a, const struct certificate *b)
 static void keep_state(struct certificate *from, struct certificate *to)
 {
     struct deployment *deployments = from->deployments;
+    bool is_same = same_hosts(from, to);
     from->deployments = to->deployments;
     to->deployments = deployments;
     to->service = from->service;
     to->expiry = from->expiry;
-    if (same_hosts(from, to))
+    if (is_same)
         to->validity = from->validity;
     else
         to->service.swapped |= to->service.alarm != NULL; /* of a host that has gone, perhaps */
-    to->is_due = from->is_due || !same_hosts(from, to);
+    to->is_due = from->is_due || !is_same;
     to->is_unread = from->is_unread;
     to->unreadable = from->unreadable;
     from->service = (struct service){0};

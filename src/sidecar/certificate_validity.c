@@ -3,13 +3,19 @@
 
 #include "sidecar_state.h"
 
+size_t certificate_covered_hosts(const struct certificate *certificate,
+                                 const struct crypto_certificate *by)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < certificate->host_count; i++)
+        count += crypto_certificate_covers(by, certificate->hosts[i]);
+    return count;
+}
+
 bool certificate_has_all_hosts(const struct certificate *certificate,
                                const struct crypto_certificate *about)
 {
-    for (size_t i = 0; i < certificate->host_count; i++)
-        if (!crypto_certificate_covers(about, certificate->hosts[i]))
-            return false;
-    return true;
+    return certificate_covered_hosts(certificate, about) == certificate->host_count;
 }
 
 const struct certificate_validity *certificate_validity_look(const struct sidecar *sidecar,

@@ -18,6 +18,9 @@ struct certificate_validity {
     int64_t not_after_s;
 };
 
+/* How many of the hosts that `certificate` is wanted for `by`, a certificate, is for. */
+MUST_CHECK size_t certificate_covered_hosts(const struct certificate *certificate,
+                                            const struct crypto_certificate *by);
 /* Whether `about`, a certificate, is for all that `certificate` is wanted for. */
 MUST_CHECK bool certificate_has_all_hosts(const struct certificate *certificate,
                                           const struct crypto_certificate *about);

@@ -13,13 +13,14 @@ static void put_lacking(const struct description *description,
                         const struct crypto_certificate *about)
 {
     const struct certificate *certificate = description->certificate;
-    if (certificate_has_all_hosts(certificate, about))
-        return;
     struct json *lacking = json_new_array();
     for (size_t i = 0; i < certificate->host_count; i++)
         if (!crypto_certificate_covers(about, certificate->hosts[i]))
             json_append_text(lacking, slice_of(certificate->hosts[i]));
-    json_put(description->object, "lacking", lacking);
+    if (json_count(lacking) > 0)
+        json_put(description->object, "lacking", lacking);
+    else
+        json_free(lacking);
 }
 
 /* The certificate on disk. */

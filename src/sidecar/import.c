@@ -97,14 +97,6 @@ static bool has_host(const struct certificate *certificate, const char *name)
     return false;
 }
 
-static size_t covered(const struct certificate *certificate, const struct crypto_certificate *by)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < certificate->host_count; i++)
-        count += crypto_certificate_covers(by, certificate->hosts[i]);
-    return count;
-}
-
 /* A tenant with two keys has a file for each. */
 static bool fits_key(const struct sidecar *sidecar, const struct certificate *certificate,
                      const struct crypto_certificate *leaf)
@@ -117,7 +109,7 @@ static bool fits_key(const struct sidecar *sidecar, const struct certificate *ce
 static bool may_own(const struct sidecar *sidecar, const struct certificate *certificate,
                     const struct crypto_certificate *leaf)
 {
-    return covered(certificate, leaf) > 0 && fits_key(sidecar, certificate, leaf);
+    return certificate_covered_hosts(certificate, leaf) > 0 && fits_key(sidecar, certificate, leaf);
 }
 
 static struct certificate *owner_of(const struct sidecar *sidecar,
@@ -154,7 +146,8 @@ static enum verdict compare(const struct sidecar *sidecar, const struct certific
     if (store_certificate(sidecar->store, certificate->name, &present, NULL) != ERROR_OK)
         return IMPORTED;
     enum verdict verdict = IMPORTED;
-    size_t now = covered(certificate, &present), then = covered(certificate, &lineage->leaf);
+    size_t now = certificate_covered_hosts(certificate, &present),
+           then = certificate_covered_hosts(certificate, &lineage->leaf);
     if (memcmp(present.sha256, lineage->leaf.sha256, sizeof(present.sha256)) == 0) {
         verdict = UNCHANGED;
     } else if (then < now) {

@@ -483,9 +483,6 @@ static enum error check_before(struct sidecar *sidecar, const struct certificate
     enum error error = store_before(sidecar->store, certificate->name, &before, why);
     if (error != ERROR_OK)
         return error;
-    bool is_for_some = false;
-    for (size_t i = 0; i < certificate->host_count; i++)
-        is_for_some = is_for_some || crypto_certificate_covers(&before, certificate->hosts[i]);
     if (sidecar->worker != NULL &&
         acme_worker_has_revoked(sidecar->worker, certificate->name, before.serial))
         error =
@@ -493,7 +490,7 @@ static enum error check_before(struct sidecar *sidecar, const struct certificate
     else if (before.not_after_s <= clock_wall_s())
         error = error_set(why, ERROR_INVALID, "the one before, serial %s, has expired (%s)",
                           before.serial, time_text_print(before.not_after_s, until));
-    else if (!is_for_some)
+    else if (certificate_covered_hosts(certificate, &before) == 0)
         error = error_set(why, ERROR_INVALID,
                           "the one before, serial %s, is for none of the hosts of %s: it is for %s",
                           before.serial, certificate->name,

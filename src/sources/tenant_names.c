@@ -19,7 +19,7 @@ struct tenant_text *tenant_names_find(const struct tenant_names *names, const ch
     return bsearch(&key, names->items, names->count, sizeof(key), compare_names);
 }
 
-void tenant_names_sort(struct tenant_names *names)
+static void sort_names(struct tenant_names *names)
 {
     if (names->count > 1)
         qsort(names->items, names->count, sizeof(*names->items), compare_names);
@@ -44,6 +44,6 @@ struct tenant_names tenant_names_of(struct tenant_file *file)
     struct tenant_names names = {file->texts, file->text_count};
     file->texts = NULL;
     file->text_count = 0;
-    tenant_names_sort(&names);
+    sort_names(&names);
     return names;
 }

@@ -12,8 +12,7 @@ struct tenant_names {
 struct tenant_names tenant_names_of(struct tenant_file *file);
 void tenant_names_fini(struct tenant_names *names);
 
-/* Adds a copy at the end: who has added all sorts them before anything is looked for. */
+/* Adds a copy at the end, where it is not looked for by name. */
 void tenant_names_add(struct tenant_names *names, const char *name);
-void tenant_names_sort(struct tenant_names *names);
 /* NULL when it is not there. */
 struct tenant_text *tenant_names_find(const struct tenant_names *names, const char *name);

@@ -87,10 +87,10 @@ bool resolver_prefers(const struct ip *ip, const struct ip *other)
 /* The one in use stays while it is among those of its family. */
 static bool is_better(const struct name *name, const struct ip *address, const struct ip *chosen)
 {
-    if (address->family == chosen->family && ip_equal(chosen, &name->address))
-        return false;
-    return (address->family == chosen->family && ip_equal(address, &name->address)) ||
-           resolver_prefers(address, chosen);
+    if (address->family != chosen->family)
+        return resolver_prefers(address, chosen);
+    return !ip_equal(chosen, &name->address) &&
+           (ip_equal(address, &name->address) || resolver_prefers(address, chosen));
 }
 
 /* Chooses among the answers; `*ttl_s` is the shortest of all. False when none may be used. */
@@ -389,8 +389,10 @@ enum error resolver_configure(struct resolver *resolver, const struct resolver_o
 static void follow_system(struct resolver *resolver)
 {
     struct error_text why;
+    if (resolver->nameserver_count > 0)
+        return;
     struct file_stamp present = file_stamp_read(SYSTEM_FILE);
-    if (resolver->nameserver_count > 0 || file_stamp_equal(&present, &resolver->system))
+    if (file_stamp_equal(&present, &resolver->system))
         return;
     log_event(LOG_INFO, "nameservers_changed", LOG_TEXT("file", SYSTEM_FILE));
     if (resolver_restart(resolver, &why) != ERROR_OK)

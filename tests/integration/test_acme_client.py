@@ -238,19 +238,7 @@ def test_the_cas_window_is_followed(new_pebble, new_host, tmp_path):
     """pebble 2.4 has no renewal information: HAProxy adds it, with a window that is open."""
     pebble = new_pebble(validity_s=600)
     proxy = FaultyProxy(pebble, tmp_path, [])
-    urls = {"newNonce": "nonce-plz", "newAccount": "sign-me-up", "newOrder": "order-plz"}
-    urls.update(revokeCert="revoke-cert", keyChange="rollover-account-key", renewalInfo="ari")
-    directory = {key: f"https://localhost:{proxy.port}/{path}" for key, path in urls.items()}
-    window = {"suggestedWindow": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}}
-    answer = "http-request return status 200 content-type application/json "
-    proxy.set_rules(
-        [
-            answer + f"string '{json.dumps(directory)}' if {{ path /dir }}",
-            answer
-            + "hdr Retry-After 21600 "
-            + f"string '{json.dumps(window)}' if {{ path_beg /ari/ }}",
-        ]
-    )
+    proxy.tell_window("hdr Retry-After 21600")
     proxy.start()
     host = new_host(pebble, one_host(), ca={"directory": proxy.directory}).start()
     try:

@@ -26,6 +26,7 @@ from support.stack import HAPROXY, run_agent_command
 
 HOST = "chat.example.test"
 NAME = "chat.pem"
+WWW = "www.example.test"
 DAY_S = 86400
 CHUNK_BYTES = 1 << 20
 SHADOW_BYTES = 1 << 40
@@ -322,34 +323,34 @@ def test_renewal_on_request(chat):
     assert chat.haproxy_workers() == workers
 
 
+def with_a_name_that_dies(new_certified, ca, **options):
+    """Served for two names, of which the second is not to be validated any more."""
+    stack = new_certified(ca, **options)
+    stack.want(("chat", HOST, WWW))
+    stack.start()
+    assert names_of(stack.wait_served(HOST)) == {HOST, WWW}
+    ca.resolve(WWW, "127.0.0.9")
+    return stack
+
+
 def test_a_name_that_fails_at_renewal_keeps_what_it_has(new_certified, new_ca):
     """What is in service has its life left: a certificate without the name would help nobody."""
-    ca, www = new_ca(), "www.example.test"
-    stack = new_certified(ca)
-    stack.want(("chat", HOST, www))
-    stack.start()
-    assert names_of(stack.wait_served(HOST)) == {HOST, www}
+    stack = with_a_name_that_dies(new_certified, new_ca())
     before = stack.serial(HOST)
-    ca.resolve(www, "127.0.0.9")
     stack.certs("renew", "chat")
     wait_until(lambda: "certificate_failed" in stack.agent_log(), "the failure", 30)
     told = stack.told(NAME)
     assert "refused" in told["problem"]["detail"] and not told.get("left_out")
     assert told["next_at"] > time.time()
-    assert names_of(stack.wait_served(www)) == {HOST, www} and stack.serial(HOST) == before
+    assert names_of(stack.wait_served(WWW)) == {HOST, WWW} and stack.serial(HOST) == before
 
 
 def test_a_name_that_fails_is_split_off_from_what_is_revoked(new_certified, new_ca):
     """Browsers refuse what is in service, however much of its life is left."""
-    ca, www = new_ca(), "www.example.test"
-    stack = new_certified(ca)
-    stack.want(("chat", HOST, www))
-    stack.start()
-    assert names_of(stack.wait_served(HOST)) == {HOST, www}
-    ca.resolve(www, "127.0.0.9")
+    stack = with_a_name_that_dies(new_certified, new_ca())
     stack.certs("revoke", "chat")
     told = stack.wait_told(NAME, lambda told: told["names"] == [HOST], "without it", 30)
-    assert [one["host"] for one in told["left_out"]] == [www]
+    assert [one["host"] for one in told["left_out"]] == [WWW]
     assert stack.admin("POST", f"/v1/certificates/{NAME}/rollback")[0] == 409
 
 
@@ -357,28 +358,14 @@ def test_a_name_that_fails_is_split_off_from_what_the_ca_will_revoke(
     new_certified, new_ca, tmp_path
 ):
     """Its renewal information tells of a window in the past. (pebble 2.4 has none of its own.)"""
-    ca, www = new_ca(validity_s=600), "www.example.test"
+    ca = new_ca(validity_s=600)
     proxy = FaultyProxy(ca, tmp_path, [])
-    urls = {"newNonce": "nonce-plz", "newAccount": "sign-me-up", "newOrder": "order-plz"}
-    urls.update(revokeCert="revoke-cert", keyChange="rollover-account-key", renewalInfo="ari")
-    directory = {key: f"https://localhost:{proxy.port}/{path}" for key, path in urls.items()}
-    window = {"suggestedWindow": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}}
-    answer = "http-request return status 200 content-type application/json "
-    proxy.set_rules(
-        [
-            f"{answer} string '{json.dumps(directory)}' if {{ path /dir }}",
-            f"{answer} string '{json.dumps(window)}' if {{ path_beg /ari/ }}",
-        ]
-    )
+    proxy.tell_window()
     proxy.start()
     try:
-        stack = new_certified(ca, acme={"directory": proxy.directory})
-        stack.want(("chat", HOST, www))
-        stack.start()
-        assert names_of(stack.wait_served(HOST)) == {HOST, www}
-        ca.resolve(www, "127.0.0.9")
+        stack = with_a_name_that_dies(new_certified, ca, acme={"directory": proxy.directory})
         told = stack.wait_told(NAME, lambda told: told["names"] == [HOST], "without it", 60)
-        assert [one["host"] for one in told["left_out"]] == [www]
+        assert [one["host"] for one in told["left_out"]] == [WWW]
     finally:
         proxy.stop()
 

@@ -195,6 +195,21 @@ class FaultyProxy:
             f"    server pebble 127.0.0.1:{self.pebble.port} ssl verify none alpn h2,http/1.1\n"
         )
 
+    def tell_window(self, headers=""):
+        """pebble 2.4 has no renewal information: this has it, with a window in the past."""
+        urls = {"newNonce": "nonce-plz", "newAccount": "sign-me-up", "newOrder": "order-plz"}
+        urls.update(revokeCert="revoke-cert", keyChange="rollover-account-key", renewalInfo="ari")
+        directory = {key: f"https://localhost:{self.port}/{path}" for key, path in urls.items()}
+        times = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
+        window = {"suggestedWindow": times}
+        answer = "http-request return status 200 content-type application/json "
+        self.set_rules(
+            [
+                f"{answer}string '{json.dumps(directory)}' if {{ path /dir }}",
+                f"{answer}{headers} string '{json.dumps(window)}' if {{ path_beg /ari/ }}",
+            ]
+        )
+
     def start(self):
         self.process.start()
         self.process.wait_for(lambda: accepts(("127.0.0.1", self.port)), "listening")
