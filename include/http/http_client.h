@@ -6,6 +6,9 @@
  * which is nil while a CA thinks.) Several requests run at once, each on a connection of its own
  * that the next one reuses. One that waits for its turn takes as much memory as one that runs, so
  * callers that may have thousands keep them in a list of their own (health.c, doctor.c).
+ *
+ * http_client_send() goes by the proxy that the environment names (https_proxy, no_proxy), for CAs
+ * and issuers; probes and looks go by none, since they ask an address.
  */
 #pragma once
 
