@@ -15,6 +15,7 @@ from support.acme import CHALLTESTSRV, PEBBLE, Pebble  # noqa: E402
 from support.certificates import Authority  # noqa: E402
 from support.certified import CertifiedStack  # noqa: E402
 from support.names import NameServer  # noqa: E402
+from support.processes import has_ipv6  # noqa: E402
 from support.stack import BINARY, HAPROXY, Stack, Upstream  # noqa: E402
 from support.wire import Wire  # noqa: E402
 from support import tenants  # noqa: E402
@@ -68,14 +69,15 @@ def authority(folder):
 
 @pytest.fixture(scope="session")
 def upstreams(folder, authority):
-    """By name: three plain ones, one with TLS and one on IPv6, which has the other parser."""
+    """By name: three plain ones, one with TLS and one on IPv6, if there is any, which has the other
+    parser."""
     certificate = authority.issue(["secure.internal"], folder / "upstream.pem")
     started = [
         Upstream("alpha", folder, env={"WEBUI_AUTH_TRUSTED_EMAIL_HEADER": "X-User-Email"}),
         Upstream("beta", folder),
         Upstream("gamma", folder, env={"CORS_ALLOW_ORIGIN": "https://chat.gamma.test"}),
         Upstream("secure", folder, certificate=certificate),
-        Upstream("six", folder, host="::1", parser="h11"),
+        Upstream("six", folder, host="::1" if has_ipv6() else "127.0.0.1", parser="h11"),
     ]
     for upstream in started:
         upstream.start()
@@ -139,6 +141,12 @@ def new_stack(folder, authority, upstreams):
 def new_module_stack(folder, authority, upstreams):
     """The same for stacks that a file's tests share."""
     yield from _plain_stacks(folder, authority, upstreams)
+
+
+@pytest.fixture
+def ipv6():
+    if not has_ipv6():
+        pytest.skip("needs ::1")
 
 
 @pytest.fixture

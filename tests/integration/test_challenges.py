@@ -380,7 +380,7 @@ def test_what_browsers_would_refuse_is_rolled_back(issuing, authority):
     assert agent.log().count("rolled_back") == 1
 
 
-def test_somebody_else_at_another_bind_undoes_no_renewal(issuing, authority):
+def test_somebody_else_at_another_bind_undoes_no_renewal(ipv6, issuing, authority):
     """As where HAProxy has not been told yet that it is to listen on IPv6, and another program does."""
     stack = issuing(start=False)
     stack.agents[0].stop()

@@ -337,7 +337,7 @@ def test_a_name_that_leads_here_and_elsewhere(healthy):
         assert found["severity"] == "note" and "2001:db8::77 as well" in found["message"]
 
 
-def test_an_address_where_haproxy_does_not_listen(healthy):
+def test_an_address_where_haproxy_does_not_listen(ipv6, healthy):
     """HAProxy has IPv4, the name has IPv6, too."""
     with leading_to(healthy, "aaaa", "::1"):
         (found,) = found_by(healthy, "dns")
@@ -374,7 +374,7 @@ def two_binds(stack, port=None):
     stack.write_config()
 
 
-def test_a_bind_that_does_not_answer(healthy):
+def test_a_bind_that_does_not_answer(ipv6, healthy):
     two_binds(healthy)
     for check, port in (("challenge", healthy.http_port), ("certificate", healthy.https_port)):
         (found,) = found_by(healthy, check)
@@ -391,7 +391,7 @@ class Stranger(http.server.ThreadingHTTPServer):
     address_family = socket.AF_INET6
 
 
-def test_somebody_else_at_a_bind(healthy, tmp_path):
+def test_somebody_else_at_a_bind(ipv6, healthy, tmp_path):
     """What is well at the first one is told of the second."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(healthy.authority.issue(["other.example.test"], tmp_path / "other.pem"))

@@ -9,10 +9,17 @@ import pytest
 
 from support.clients import Echo, exchange, request, request_bytes
 from support.names import NameServer
-from support.processes import free_port, wait_until
+from support.processes import free_port, has_ipv6, wait_until
 from support.stack import Upstream, run_agent_command
 
 HOST = "six.example.test"
+
+
+@pytest.fixture
+def wire(wire):
+    if not has_ipv6():  # a kernel without it
+        pytest.skip("needs ::1")
+    return wire
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 /* app/setup: whether HAProxy can have its ports, and who has them. */
 #include "setup.h"
 
+#include "loopback_listener.h"
+
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -95,6 +97,7 @@ Test(setup_ports, of_a_haproxy_that_shares_its_port_another_program_is_told,
 {
     char four[32], six[32];
     uint16_t port = 0;
+    skip_without_ipv6();
     pid_t haproxy = hold("haproxy", listen_at("127.0.0.1", &port, true), -1);
     snprintf(four, sizeof(four), "127.0.0.1:%u", port);
     snprintf(six, sizeof(six), "[::1]:%u", port);
@@ -112,6 +115,7 @@ Test(setup_ports, one_program_at_both_is_told_once, .init = cr_redirect_stderr)
 {
     char four[32], six[32];
     uint16_t port = 0;
+    skip_without_ipv6();
     int fd = listen_at("127.0.0.1", &port, false), other_fd = listen_at("::1", &port, false);
     snprintf(four, sizeof(four), "127.0.0.1:%u", port);
     snprintf(six, sizeof(six), "[::1]:%u", port);

@@ -43,6 +43,7 @@ def free_port(host="127.0.0.1"):
     if not _block:
         _block.extend(_take_block())
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    why = "kept"
     for _ in range(_BLOCK):
         port = next(_block[1])
         if port in _kept:
@@ -51,10 +52,22 @@ def free_port(host="127.0.0.1"):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
-            except OSError:
+            except OSError as error:
+                why = error
                 continue
             return port
-    raise RuntimeError("no port of the block is free")
+    raise RuntimeError(f"no port of the block can be had at {host}; the last one: {why}")
+
+
+def has_ipv6():
+    """Whether this machine, or the network namespace that it is asked in, has ::1: many containers
+    have not."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
 
 
 def kept_port():
