@@ -14,9 +14,9 @@ import pytest
 
 from support import openapi
 from support.identity import Key, key_set
-from support.processes import Process, accepts, no_descriptors, wait_until
+from support.processes import accepts, no_descriptors, wait_until
 from support.spop import Asker
-from support.stack import BINARY, LOOPS, SANITIZERS, run_agent_command
+from support.stack import LOOPS, run_agent_command
 from test_certificates_disk import SmallDisk, may_mount
 
 
@@ -709,10 +709,7 @@ def test_a_folder_that_may_not_be_written_is_told_with_its_remedy(new_stack):
     stack.write_tenants({"a": tenant(1)})
     stack.write_config()
     stack.directory.chmod(0o777)
-    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(BINARY)]
-    agent = Process("agent1", [*command, "run", "-c", stack.config_path], stack.directory)
-    agent.env = SANITIZERS
-    stack.agents.append(agent.start())
+    stack.start_agent(user=65534)
     wait_until(lambda: accepts(stack.config["admin_socket"]), "the admin socket is there")
     code, _, error = Admin(stack).run("tenants", "set", "a", "upstream=http://10.0.0.2:3000")
     assert code == 1 and "Permission denied" in error

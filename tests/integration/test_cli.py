@@ -367,11 +367,11 @@ def test_what_may_not_be_read_is_no_good_news(kept):
             (folder / path).write_text(json.dumps({"tenants": {"chat": GOOD}}))
         (folder / kept).chmod(0)
         command = ["diff", folder / "new.json", "-c", folder / "owui-spoa.json"]
-        done = run(*command, user=65534, group=65534, extra_groups=[])
+        done = run(*command, user=65534)
         assert done.returncode == 2 and done.stdout == "", done
         assert done.stderr.count("Permission denied") == 1 and "try sudo" in done.stderr
         command = ["doctor", "--json", "--seconds", 1, "-c", folder / "owui-spoa.json"]
-        done = run(*command, user=65534, group=65534, extra_groups=[])
+        done = run(*command, user=65534)
         found = json.loads(done.stdout)["findings"][0]
         assert (found["check"], found["severity"]) == ("configuration", "note"), found
         assert found["fix"] == "sudo owui-spoa doctor"

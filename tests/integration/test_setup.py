@@ -111,7 +111,7 @@ def test_what_may_not_be_read_takes_root(place):
     place.folder.chmod(0o750)
     for mode in ("--dry-run", "--yes"):
         command = place.command(HOST, *UPSTREAM, mode=mode)[1:]
-        done = run_agent_command(*command, user=65534, group=65534, extra_groups=[])
+        done = run_agent_command(*command, user=65534)
         assert done.returncode == 2 and done.stdout == ""
         assert "run this as root, for example with sudo" in done.stderr, done.stderr
 

@@ -1,6 +1,7 @@
 """The whole installation in a temporary folder: upstreams, agent, and HAProxy with the very
 configuration that `owui-spoa haproxy-config` writes for it."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 from . import processes
 from .certificates import Authority
@@ -47,17 +49,30 @@ SANITIZERS = {
 }
 
 
-def run_agent_command(*arguments, **options):
+def program_for(user, folder):
+    """The program, for another user in `folder`: the build may be where nobody else can look."""
+    return BINARY if user is None else shutil.copy(BINARY, folder)
+
+
+def run_agent_command(*arguments, user=None, **options):
     """Runs a subcommand of the program to its end; the sanitizers have to be content."""
-    done = subprocess.run(
-        [str(BINARY), *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **SANITIZERS},
-        **options,
-    )
+    with contextlib.ExitStack() as kept:
+        folder = None
+        if user is not None:
+            folder = kept.enter_context(tempfile.TemporaryDirectory())
+            os.chmod(folder, 0o755)
+        done = subprocess.run(
+            [str(program_for(user, folder)), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, **SANITIZERS},
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            **options,
+        )
     report = processes.sanitizer_report(done.stderr)
     assert report is None, report
     return done
@@ -254,12 +269,8 @@ class Stack:
         return path
 
     def start_agent(self, index=0, user=None):
-        binary = BINARY
-        if user is not None:
-            # The build may be where nobody else can look.
-            binary = self.directory / BINARY.name
-            shutil.copy(BINARY, binary)
-        command = [*self.agent_wrapper, binary, "run", "-c", self.agent_config_path(index)]
+        program = program_for(user, self.directory)
+        command = [*self.agent_wrapper, program, "run", "-c", self.agent_config_path(index)]
         env = {**SANITIZERS, **self.agent_env}
         agent = Process(f"agent{index + 1}", command, self.directory, env)
         agent.user = user
