@@ -14,9 +14,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+/* Of new files, whatever the umask: the service compares them with what they should be. */
 enum { PUBLIC_MODE = 0644 };
 
 struct wish {
@@ -69,13 +69,6 @@ static MUST_CHECK enum error place(struct host_file *config, struct host_file *s
     return error;
 }
 
-static mode_t new_mode(void)
-{
-    mode_t mask = umask(0);
-    umask(mask);
-    return PUBLIC_MODE & ~mask;
-}
-
 static enum error write_files(const struct wish *wish, const struct hap_config *config,
                               struct error_text *why)
 {
@@ -101,10 +94,10 @@ static enum error write_files(const struct wish *wish, const struct hap_config *
         goto out;
     }
     spoe_text = hap_spoe_write(config, wish->version);
-    error = host_file_write(&spoe, spoe_path, slice_of(spoe_text), new_mode(), NULL, why);
+    error = host_file_write(&spoe, spoe_path, slice_of(spoe_text), PUBLIC_MODE, NULL, why);
     if (error == ERROR_OK)
         error =
-            host_file_write(&written, config_path, slice_of(config_text), new_mode(), NULL, why);
+            host_file_write(&written, config_path, slice_of(config_text), PUBLIC_MODE, NULL, why);
     if (error == ERROR_OK)
         error = place(&written, &spoe, slice_from(previous, previous_size), why);
     if (error == ERROR_OK)

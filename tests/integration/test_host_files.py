@@ -77,6 +77,14 @@ def test_a_file_keeps_who_may_read_it(host, write):
 
 
 @pytest.mark.parametrize("write", WRITERS)
+def test_a_new_file_can_be_read_by_the_service(host, write):
+    """Whatever root's umask is: it looks whether they are what they should be."""
+    assert write(host, umask=0o077).returncode == 0
+    for path in (host.cfg, host.haproxy / "owui.spoe.cfg"):
+        assert path.stat().st_mode & 0o777 == 0o644, path
+
+
+@pytest.mark.parametrize("write", WRITERS)
 def test_a_draft_beside_it_stays(host, write):
     draft = host.haproxy / "haproxy.cfg.new"
     draft.write_text(FOREIGN)
