@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Checks of the source text that a compiler does not make.
 
-    check.py layers                  who includes whom (docs/ARCHITECTURE.md, "Layers")
+    check.py layers                  who includes and links whom (docs/ARCHITECTURE.md, "Layers")
     check.py libraries               each third-party library is wrapped by one .c file
     check.py functions               no function over 100 lines; prints median and 90th percentile
     check.py headers CC FLAG...      every header compiles on its own
@@ -110,9 +110,23 @@ def includes(path):
             yield number, match[1] == "<", match[2]
 
 
+def check_links(complaints, included):
+    """A library links what it includes, and no more; app, on top, links all."""
+    for path in files("src/*/CMakeLists.txt"):
+        layer = path.parent.name
+        uses = re.search(r"\bUSES\s+([a-z\s]+)", path.read_text())
+        linked = set(uses[1].split()) if uses else set()
+        for target in sorted(included.get(layer, set()) - linked):
+            complaints.add(path, 1, f"{layer} includes {target}, which has to be among its USES")
+        for target in sorted(linked - included.get(layer, set())):
+            if layer != "app":
+                complaints.add(path, 1, f"{layer} USES {target} and includes nothing of it")
+
+
 def check_layers():
     complaints = Complaints()
     paths = sources()
+    included = {}
     for path in paths:
         layer = layer_of(path)
         if layer not in RANK:
@@ -126,6 +140,9 @@ def check_layers():
                 complaints.add(path, line, f'"{name}" is in no layer; write <{name}> if not ours')
             elif target != layer and RANK[target] >= RANK[layer]:
                 complaints.add(path, line, f'{layer} may not include {target} ("{name}")')
+            elif target != layer:
+                included.setdefault(layer, set()).add(target)
+    check_links(complaints, included)
     return complaints.result(f"{len(paths)} files in {len({layer_of(p) for p in paths})} layers")
 
 
