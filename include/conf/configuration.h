@@ -187,8 +187,3 @@ void configuration_add_header_names(struct configuration *configuration,
 /* And what the agent must be told about requests to decide for it. */
 unsigned configuration_arguments_for(const struct tenant *tenant); /* as hap_config.arguments */
 void configuration_add_arguments(struct configuration *configuration, const struct tenant *tenant);
-
-/* The two JSON Schemas (global file, tenants file) as text: what editors complete from, and what a
- * test holds against the parser. */
-const char *configuration_schema(void);
-const char *tenants_schema(void);

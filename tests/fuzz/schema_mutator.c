@@ -171,9 +171,9 @@ struct part {
     json_t *schema;
 };
 
-static json_t *parse_schema(const char *text)
+static json_t *read_schema(const char *path)
 {
-    json_t *document = json_loads(text, 0, NULL);
+    json_t *document = json_load_file(path, 0, NULL);
     FUZZ_REQUIRE(document != NULL);
     return document;
 }
@@ -182,7 +182,7 @@ static json_t *tenants_document(void)
 {
     static json_t *document;
     if (document == NULL)
-        document = parse_schema(tenants_schema());
+        document = read_schema(SCHEMA_FOLDER "/tenants.schema.json");
     return document;
 }
 
@@ -190,7 +190,7 @@ static struct part root_part(void)
 {
     static json_t *document;
     if (document == NULL)
-        document = parse_schema(configuration_schema());
+        document = read_schema(SCHEMA_FOLDER "/owui-spoa.schema.json");
     return (struct part){document, document};
 }
 

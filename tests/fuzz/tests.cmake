@@ -48,6 +48,7 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 add_library(schema_mutator OBJECT fuzz/schema_mutator.c)
 target_link_libraries(schema_mutator PRIVATE conf test_support project_flags
                       PUBLIC PkgConfig::JANSSON PkgConfig::PCRE2)
+target_compile_definitions(schema_mutator PRIVATE SCHEMA_FOLDER="${PROJECT_SOURCE_DIR}/docs/schema")
 
 fuzz_target(spop USES spop SEEDS vectors/spop)
 fuzz_target(route USES route)
