@@ -158,6 +158,16 @@ static unsigned take_lists(struct haproxy *haproxy)
     return lists;
 }
 
+static void await_lists(struct haproxy *haproxy, unsigned count)
+{
+    int64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+    unsigned lists = 0;
+    take_lists(haproxy);
+    while ((lists += take_lists(haproxy)) < count && clock_mono_ms() < end_ms)
+        usleep(2000);
+    cr_expect(le(uint, count, lists));
+}
+
 /* -- The folder -------------------------------------------------------------------------------- */
 
 static char *path_of(const struct test *test, const char *name)
@@ -425,9 +435,7 @@ Test(sidecar, what_was_swapped_is_looked_at_when_all_has_arrived)
     await(haproxy, "a", a);
     int first = accept_soon(listening);
     set_locked(haproxy, true);
-    take_lists(haproxy);
-    while (take_lists(haproxy) == 0)
-        usleep(2000);
+    await_lists(haproxy, 1);
     close(first);
     usleep(100 * 1000);
     set_locked(haproxy, false);
@@ -484,9 +492,9 @@ Test(sidecar, what_comes_behind_is_brought_at_once)
     put(&test, "c", c);
     set_locked(haproxy, true);
     WANT(&test, "b", "c");
-    usleep(200 * 1000); /* "b" is tried meanwhile */
+    await_lists(haproxy, 1); /* "b" is tried meanwhile */
     WANT(&test, "a", "b", "c");
-    usleep(100 * 1000);
+    await_lists(haproxy, 2);
     set_locked(haproxy, false);
     await(haproxy, "c", c);
     await(haproxy, "a", a);
@@ -536,9 +544,9 @@ Test(sidecar, who_leaves_meanwhile_keeps_nobody_waiting)
     put(&test, "b", b);
     set_locked(haproxy, true);
     WANT(&test, "a", "b");
-    usleep(200 * 1000);
+    await_lists(haproxy, 1);
     WANT(&test, "b");
-    usleep(100 * 1000);
+    await_lists(haproxy, 2);
     set_locked(haproxy, false);
     await(haproxy, "b", b);
     end(&test);
