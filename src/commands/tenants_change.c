@@ -257,6 +257,14 @@ static void warn_of_window(const struct tenants_change *change, const char *name
     free(socket);
 }
 
+/* What is said of "on"; what is no truth value is the daemon's to refuse. */
+static bool is_on(const struct json *body, bool otherwise)
+{
+    const struct json *told = json_get(body, "on");
+    bool on = false;
+    return told == NULL ? otherwise : json_read_bool(told, &on) && on;
+}
+
 int maintenance_command(struct command_line *line)
 {
     static const struct command_usage USAGE = {
@@ -282,15 +290,20 @@ int maintenance_command(struct command_line *line)
         return line->code;
     const struct json *window = json_get(body, "window");
     bool plans = !off && window != NULL;
-    if (!plans)
-        json_put_bool(body, "on", !off);
-    const char *done = off                                      ? "maintenance ended"
-                       : !plans                                 ? "maintenance begun"
+    bool on = is_on(body, !off && !plans);
+    if (off && json_get(body, "on") != NULL) {
+        json_free(body);
+        return command_line_misused(line, "--off says that \"on\" is false: one of them is enough");
+    }
+    if (!plans && json_get(body, "on") == NULL)
+        json_put_bool(body, "on", on);
+    const char *done = on                                       ? "maintenance begun"
+                       : !plans                                 ? "maintenance ended"
                        : json_type_of(window) == JSON_TYPE_NULL ? "maintenance is planned no more"
                                                                 : "maintenance is planned";
     const struct key_command key = {"maintenance", done, body};
     int code = tell_key(&change, name, &key);
-    if (off && code == EXIT_GOOD)
+    if (!on && !plans && code == EXIT_GOOD)
         warn_of_window(&change, name);
     return code;
 }

@@ -794,6 +794,24 @@ def test_maintenance_keeps_what_stands_there(by_hand):
     assert place(stack, "two.test") == "maintenance"
 
 
+def test_what_is_said_of_on_counts(by_hand, tmp_path):
+    """Who writes that it is off must not get an outage."""
+    stack = by_hand()
+    file = tmp_path / "off.json"
+    file.write_text('{"on": false}')
+    for word in ("on=false", file):
+        assert stack.admin.run("maintenance", "two")[0] == 0
+        code, said, _ = stack.admin.run("maintenance", "two", word)
+        assert code == 0 and "two: maintenance ended in" in said
+        assert place(stack, "two.test") == 2
+    code, said, _ = stack.admin.run("maintenance", "two", "on=true")
+    assert code == 0 and "two: maintenance begun in" in said
+    code, _, error = stack.admin.run("maintenance", "two", "--off", "on=true")
+    assert code == 2 and "one of them is enough" in error
+    assert stack.admin.run("maintenance", "two", "on=maybe")[0] == 1
+    assert place(stack, "two.test") == "maintenance"
+
+
 def test_a_window_is_planned_and_no_more(by_hand):
     stack = by_hand()
     window = 'window={"from": "2126-12-01T02:00Z", "to": "2126-12-01T03:00Z"}'
