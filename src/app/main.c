@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -165,6 +166,7 @@ static void open_standard_files(void)
 int main(int count, char **arguments)
 {
     open_standard_files();
+    signal(SIGCHLD, SIG_DFL); /* where it is inherited as ignored, no program's end can be told */
     terminal_guard();
     int code = run_words(count, arguments);
     errno = 0;

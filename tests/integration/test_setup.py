@@ -403,6 +403,24 @@ def test_haproxy_has_the_last_word(place):
     assert place.written() == before
 
 
+def test_what_fails_is_seen_whatever_was_inherited(place, tmp_path):
+    """Who ignores SIGCHLD does so for what it starts, where no program's end would be told."""
+    haproxy = tmp_path / "bin" / "haproxy"
+    haproxy.parent.mkdir()
+    haproxy.write_text("#!/bin/sh\nexit 1\n")
+    haproxy.chmod(0o755)
+    done = subprocess.run(
+        list(map(str, place.command(HOST, *UPSTREAM, mode="--dry-run"))),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **SANITIZERS, "PATH": f"{haproxy.parent}:{os.environ['PATH']}"},
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "HAProxy does not take its configuration" in done.stderr
+
+
 def test_what_haproxy_needs_besides_its_files_is_made(place):
     """Without it, it would not start, and before it is there, it has to be looked at its files."""
     maps = {f"{name}_map": f"{place.folder}/state/{name}.map" for name in ("fallback", "decision")}
