@@ -549,9 +549,18 @@ static bool perform(struct upgrade *upgrade)
            finish(upgrade);
 }
 
-static bool open_upgrade(struct upgrade *upgrade)
+/* One that is ignored stays so: `nohup owui-spoa upgrade ... &` is to outlive its terminal. */
+static void watch_signals(struct upgrade *upgrade)
 {
     static const int ENDS[SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction now;
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (sigaction(ENDS[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            upgrade->signals[i] = main_signal_new(upgrade->loop, ENDS[i], on_signal, upgrade);
+}
+
+static bool open_upgrade(struct upgrade *upgrade)
+{
     struct error_text why;
     upgrade->configuration = ask_configuration(upgrade->wish->configuration);
     if (upgrade->configuration == NULL)
@@ -574,8 +583,7 @@ static bool open_upgrade(struct upgrade *upgrade)
     }
     upgrade->streams = streams_new(upgrade->loop, upgrade->configuration);
     upgrade->timer = main_timer_new(upgrade->loop, stop_loop, upgrade->loop);
-    for (size_t i = 0; i < SIGNALS; i++)
-        upgrade->signals[i] = main_signal_new(upgrade->loop, ENDS[i], on_signal, upgrade);
+    watch_signals(upgrade);
     return true;
 }
 

@@ -45,8 +45,13 @@ class Installation:
         return run_agent_command(*self.command(*more)[1:])
 
     @contextlib.contextmanager
-    def running(self, *more, stdin=subprocess.DEVNULL):
+    def running(self, *more, stdin=subprocess.DEVNULL, ignored=()):
         """The command under way: people's words go to one file, programs' to another."""
+
+        def set_signals():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
         with open(self.folder / "upgrade.log", "wb") as log, open(self.out, "wb") as out:
             process = subprocess.Popen(
                 [str(word) for word in self.command(*more)],
@@ -54,6 +59,7 @@ class Installation:
                 stdout=out if "--json" in more else log,
                 stderr=log,
                 env={**os.environ, **SANITIZERS},
+                preexec_fn=set_signals,
             )
         try:
             yield process
@@ -205,6 +211,20 @@ def test_interrupted_it_tells_where_it_stands(installed):
     )
     assert done.returncode == 0
     assert installed.answer().status == 200
+
+
+def test_what_is_to_be_ignored_does_not_end_it(installed):
+    """As nohup has it: nobody is there to go on with it when the terminal is gone."""
+    script = f"until test -e {installed.migrated}; do sleep 0.05; done"
+    command = ("--wait", "0", "--", "sh", "-c", script)
+    with installed.running(*command, ignored=[signal.SIGHUP]) as process:
+        installed.await_printed("running sh")
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        installed.migrated.touch()
+        assert process.wait(60) == 0, installed.printed()
+    assert "chat serves again" in installed.printed()
 
 
 def test_a_command_that_fails_leaves_it_in_maintenance(installed):
