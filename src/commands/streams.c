@@ -200,6 +200,8 @@ enum error streams_count(struct streams *streams, const struct json *servers,
     streams->why = why;
     streams->error = ERROR_OK;
     take_servers(streams, servers);
+    if (streams->haproxy_count == 0)
+        return error_set(why, ERROR_NOT_FOUND, "\"haproxy\".\"runtime\" names no HAProxy to ask");
     streams->under_way = streams->haproxy_count;
     for (size_t i = 0; i < streams->haproxy_count; i++) {
         struct haproxy *haproxy = &streams->haproxys[i];
@@ -215,12 +217,27 @@ enum error streams_count(struct streams *streams, const struct json *servers,
 
 /* -- Ending ------------------------------------------------------------------------------------ */
 
+/* What was said that is neither nothing nor that a stream is not there any more, which is fine. */
+static struct slice find_refusal(struct slice answer)
+{
+    struct slice line;
+    while (runtime_next_line(&answer, &line)) {
+        line = slice_trim(line);
+        if (line.size > 0 && !slice_starts_with(line, SLICE("No such session")))
+            return line;
+    }
+    return (struct slice){0};
+}
+
 static void on_closed(void *context, enum error error, const char *reason, struct slice answer)
 {
-    (void)error; /* a stream that is not there any more is all that can be wrong, and is fine */
-    (void)reason;
-    (void)answer;
-    one_less(context);
+    struct haproxy *haproxy = context;
+    struct streams *streams = haproxy->streams;
+    struct slice refusal = error == ERROR_OK ? find_refusal(answer) : slice_of(reason);
+    if (refusal.size > 0)
+        streams->error = error_set(streams->why, ERROR_SYSTEM, "HAProxy, asked on %s: %.*s",
+                                   haproxy->name, SLICE_PRINT(refusal));
+    one_less(haproxy);
 }
 
 /* As many of its sockets as fit into one command; how many they are. */
@@ -232,10 +249,10 @@ static size_t close_some(struct haproxy *haproxy, size_t from)
     for (; from + count < haproxy->socket_count; count++) {
         if (writer_used(&command) + ID_SIZE + 32 > sizeof(text))
             break;
+        writer_bytes(&command, count > 0 ? SLICE(";") : SLICE(""));
         writer_bytes(&command, haproxy->target.prefix);
         writer_bytes(&command, SLICE("shutdown session "));
         writer_bytes(&command, slice_of(haproxy->sockets[from + count].id));
-        writer_bytes(&command, SLICE(";"));
     }
     if (count == 0)
         return 0;
@@ -247,17 +264,30 @@ static size_t close_some(struct haproxy *haproxy, size_t from)
     return count;
 }
 
-size_t streams_close_sockets(struct streams *streams)
+/* Command by command; one that is refused is the last of its HAProxy. */
+static enum error close_all(struct haproxy *haproxy, size_t *closed)
 {
-    size_t closed = 0;
-    for (size_t i = 0; i < streams->haproxy_count; i++) {
-        struct haproxy *haproxy = &streams->haproxys[i];
-        for (size_t from = 0, count; (count = close_some(haproxy, from)) > 0; from += count) {
-            closed += count;
-            if (!wait_for_all(streams))
-                return closed;
-        }
-        haproxy->socket_count = 0;
+    struct streams *streams = haproxy->streams;
+    streams->error = ERROR_OK;
+    for (size_t from = 0, count; (count = close_some(haproxy, from)) > 0; from += count) {
+        if (!wait_for_all(streams))
+            return error_set(streams->why, ERROR_CLOSED, "interrupted");
+        if (streams->error != ERROR_OK)
+            return streams->error;
+        *closed += count;
     }
-    return closed;
+    haproxy->socket_count = 0;
+    return ERROR_OK;
+}
+
+enum error streams_close_sockets(struct streams *streams, size_t *closed, struct error_text *why)
+{
+    enum error error = ERROR_OK;
+    *closed = 0;
+    streams->why = why;
+    for (size_t i = 0; i < streams->haproxy_count && error != ERROR_CLOSED; i++) {
+        enum error one = close_all(&streams->haproxys[i], closed);
+        error = one != ERROR_OK ? one : error;
+    }
+    return error;
 }

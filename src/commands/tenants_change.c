@@ -330,13 +330,14 @@ static int close_sockets(const struct configuration *configuration, const struct
 {
     struct error_text why;
     struct streams_told told;
+    size_t closed = 0;
     struct main_loop *loop = main_loop_new(&why);
     struct streams *streams = loop != NULL ? streams_new(loop, configuration) : NULL;
-    bool good = streams != NULL && streams_count(streams, servers, &told, &why) == ERROR_OK;
-    if (good)
-        terminal_complain_more("", "WebSockets of the version before: %zu, closed",
-                               streams_close_sockets(streams));
-    else
+    bool good = streams != NULL && streams_count(streams, servers, &told, &why) == ERROR_OK &&
+                streams_close_sockets(streams, &closed, &why) == ERROR_OK;
+    if (good || closed > 0)
+        terminal_complain_more("", "WebSockets of the version before: %zu, closed", closed);
+    if (!good)
         terminal_complain("it is switched, but its WebSockets stay: %s", why.text);
     streams_free(streams);
     main_loop_free(loop);
@@ -363,6 +364,9 @@ static int switch_and_close(const struct tenants_change *change, const char *nam
     struct json *now = code == EXIT_GOOD ? servers_of(same.socket, name, &code) : NULL;
     if (now != NULL && !json_same(now, before))
         code = close_sockets(configuration, before);
+    else if (now != NULL)
+        terminal_complain("no WebSockets were closed: %s's servers are the ones that they were",
+                          name);
     json_free(before);
     json_free(now);
     configuration_free(configuration);

@@ -352,19 +352,40 @@ static bool wait_for_streams(struct upgrade *upgrade)
     }
 }
 
+/* What is to be closed, where nothing is waited for. It may be so because HAProxy does not answer,
+ * of which nothing is said then. */
+static void count_once(struct upgrade *upgrade)
+{
+    struct error_text why;
+    (void)!streams_count(upgrade->streams, json_get(upgrade->tenant, "servers"), &upgrade->left,
+                         &why);
+}
+
+static void close_sockets(struct upgrade *upgrade)
+{
+    struct error_text why;
+    enum error error = streams_close_sockets(upgrade->streams, &upgrade->closed, &why);
+    if (error != ERROR_OK && error != ERROR_CLOSED)
+        terminal_complain("WebSockets stay open: %s", why.text);
+    say(upgrade, "closed %zu WebSocket%s", upgrade->closed, plural_s(upgrade->closed));
+}
+
 static bool drain(struct upgrade *upgrade)
 {
-    if (upgrade->wish->wait_s > 0 && !wait_for_streams(upgrade))
-        return false;
     const struct streams_told *left = &upgrade->left;
-    if (left->requests + left->busy_sockets > 0)
+    bool waits = upgrade->wish->wait_s > 0;
+    if (waits && !wait_for_streams(upgrade))
+        return false;
+    if (!waits && !upgrade->wish->keeps_sockets)
+        count_once(upgrade);
+    if (upgrade->is_interrupted)
+        return false;
+    if (waits && left->requests + left->busy_sockets > 0)
         say(upgrade, "after %u s, %zu request%s and %zu busy WebSocket%s have not ended",
             upgrade->wish->wait_s, left->requests, plural_s(left->requests), left->busy_sockets,
             plural_s(left->busy_sockets));
-    if (!upgrade->wish->keeps_sockets && left->sockets > 0) {
-        upgrade->closed = streams_close_sockets(upgrade->streams);
-        say(upgrade, "closed %zu WebSocket%s", upgrade->closed, plural_s(upgrade->closed));
-    }
+    if (!upgrade->wish->keeps_sockets && left->sockets > 0)
+        close_sockets(upgrade);
     upgrade->stage = STAGE_STOPPED;
     return !upgrade->is_interrupted;
 }

@@ -23,14 +23,15 @@ HOST = "chat.upgrade.test"
 class Installation:
     """A stack with one tenant, whose Open WebUI can become another version."""
 
-    def __init__(self, stack, folder, name="127.0.0.1"):
+    def __init__(self, stack, folder, name="127.0.0.1", start=True):
         self.stack = stack
         self.folder = folder
         self.server = Upstream("upgraded", folder, env={"WEBUI_VERSION": "0.10.0"}).start().wait()
         self.next = Upstream("next", folder, port=self.server.port, env={"WEBUI_VERSION": "0.11.0"})
         url = f"http://{name}:{self.server.port}"
         stack.write_tenants({"chat": {"hosts": [HOST], "upstream": url, "https": "off"}})
-        stack.start()
+        if start:
+            stack.start()
         self.migrated = folder / "migrated"
         self.out = folder / "upgrade.json"
 
@@ -178,6 +179,53 @@ def test_sockets_can_be_kept(installed):
                 assert await asyncio.to_thread(it.wait, 60) == 0, installed.printed()
 
     asyncio.run(scenario())
+
+
+def test_who_does_not_wait_closes_sockets_too(installed):
+    """Else a tab would have its socket to the old version, or to none, for a minute."""
+
+    async def scenario():
+        async with Browser(installed.url()) as browser:
+            await browser.sign_in()
+            await browser.open_socket()
+            with installed.running("--wait", "0", "--json", "--", "true") as process:
+                assert await asyncio.to_thread(process.wait, 60) == 0, installed.printed()
+            for _ in range(3000):
+                if browser.disconnects:
+                    break
+                await asyncio.sleep(0.01)
+            assert browser.disconnects == 1
+
+    asyncio.run(scenario())
+    told = installed.told()
+    assert (told["sockets_closed"], told["sockets_left"], told["waited_s"]) == (1, 0, 0)
+
+
+def test_what_haproxy_does_not_close_is_told(new_stack, tmp_path):
+    """To end a stream takes the level of an admin, to look at one does not."""
+    installed = Installation(new_stack(), tmp_path, start=False)
+    stack = installed.stack
+    stack.write_config()
+    path = stack.write_haproxy_config()
+    path.write_text(path.read_text().replace(" level admin ", " level operator "))
+    stack.start_agent()
+    stack.start_haproxy()
+
+    async def scenario():
+        async with Browser(installed.url()) as browser:
+            await browser.sign_in()
+            await browser.open_socket()
+            done = await asyncio.to_thread(installed.run, "--wait", "0", "--json", "--", "true")
+            assert done.returncode == 0, done.stderr
+            assert "WebSockets stay open: " in done.stderr and "ermission denied" in done.stderr
+            told = json.loads(done.stdout)
+            assert (told["sockets_closed"], told["sockets_left"]) == (0, 1)
+            assert browser.disconnects == 0
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        installed.stop()
 
 
 def test_what_does_not_end_is_told_and_bounded(installed):
@@ -373,6 +421,13 @@ def test_what_cannot_be_upgraded_so(installed):
     done = installed.run("--to", "gren", "--", "true")
     assert done.returncode == 1 and 'no version "gren"' in done.stderr, done.stderr
     assert "nothing was changed" in done.stderr and not installed.is_in_maintenance()
+    installed.stack.config["haproxy"]["runtime"] = []
+    installed.stack.write_config()
+    done = installed.run("--", "true")
+    assert done.returncode == 1 and '"runtime" names no HAProxy to ask' in done.stderr, done.stderr
+    assert "nothing was changed" in done.stderr and not installed.is_in_maintenance()
+    installed.stack.config["haproxy"]["runtime"] = [str(installed.stack.runtime_socket)]
+    installed.stack.write_config()
     installed.stack.haproxy.stop()
     done = installed.run("--", "true")
     assert done.returncode == 1

@@ -99,9 +99,10 @@ def test_sockets_of_the_version_before_can_be_closed(switchable, upstreams):
             await later.sign_in()
             await later.open_socket()
             assert (await later.socket.call("whoami"))["name"] == "beta"
-            # Where nothing is switched, nothing is closed.
+            # Where nothing is switched, nothing is closed, which is told.
             done = await asyncio.to_thread(run_agent_command, *command)
             assert done.returncode == 0, done.stderr
+            assert "no WebSockets were closed: t's servers are the ones" in done.stderr
             assert (await later.socket.call("whoami"))["name"] == "beta"
 
     asyncio.run(scenario())
