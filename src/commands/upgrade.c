@@ -78,6 +78,7 @@ struct upgrade {
     bool was_in_maintenance;
     bool is_interrupted;
     bool is_unanswered;          /* nobody told of the tenant */
+    bool is_unknown;             /* nobody told whether maintenance has begun, or ended */
     bool was_away;               /* a server has been, since the operator's turn began */
     struct json *before, *after; /* what the servers told, by URL */
     struct streams_told left;
@@ -103,28 +104,59 @@ static void say(const struct upgrade *upgrade, const char *format, ...)
     free(text);
 }
 
+/* Somebody else upgrades, and tells nobody. */
+static bool is_by_others(const struct wish *wish)
+{
+    return wish->yes && wish->command == NULL && wish->to == NULL;
+}
+
+/* Commands that are told to be typed ask the same daemon. */
+static char *same_daemon(const struct wish *wish)
+{
+    bool is_usual = strcmp(wish->configuration, DEFAULT_CONFIGURATION) == 0;
+    return memory_format("%s%s%s%s", is_usual ? "" : " -c ", is_usual ? "" : wish->configuration,
+                         wish->socket != NULL ? " --socket " : "",
+                         wish->socket != NULL ? wish->socket : "");
+}
+
+/* What others have changed by now would be waited for in vain. */
+static void say_ways(const struct wish *wish, const char *daemon)
+{
+    if (is_by_others(wish))
+        terminal_complain_more(
+            "  ", "to go on, once the new version is in place: owui-spoa upgrade %s%s -- true",
+            wish->name, daemon);
+    else
+        terminal_complain_more("  ", "to go on: owui-spoa upgrade %s%s%s%s", wish->name,
+                               wish->to != NULL ? " --to " : "", wish->to != NULL ? wish->to : "",
+                               daemon);
+    terminal_complain_more(
+        "  ", "to end it, once its servers are ready: owui-spoa maintenance %s --off%s", wish->name,
+        daemon);
+}
+
 /* Where it stands, and both ways from there. */
 static void say_state(const struct upgrade *upgrade)
 {
-    const char *name = upgrade->wish->name;
-    if (upgrade->stage == STAGE_BEFORE)
+    const struct wish *wish = upgrade->wish;
+    char *daemon = same_daemon(wish);
+    if (upgrade->is_unknown) {
+        terminal_complain("whether %s is in maintenance is not known: owui-spoa tenants %s%s",
+                          wish->name, wish->name, daemon);
+    } else if (upgrade->stage == STAGE_BEFORE) {
         terminal_complain("nothing was changed");
-    if (upgrade->stage == STAGE_BEFORE || upgrade->stage == STAGE_DONE)
-        return;
-    terminal_complain("%s is in maintenance, its users get 503%s", name,
-                      upgrade->stage == STAGE_READY     ? "; its servers are ready"
-                      : upgrade->stage == STAGE_STOPPED ? "; nothing of it is waited for any more"
-                                                        : "");
-    terminal_complain_more("  ", "to go on: owui-spoa upgrade %s%s%s", name,
-                           upgrade->wish->to != NULL ? " --to " : "",
-                           upgrade->wish->to != NULL ? upgrade->wish->to : "");
-    terminal_complain_more("  ",
-                           "to end it: owui-spoa maintenance %s --off, once its servers are "
-                           "ready",
-                           name);
-    if (upgrade->wish->to != NULL)
-        terminal_complain_more("  ", "its version in force: %.*s",
-                               SLICE_PRINT(json_get_text(upgrade->tenant, "version")));
+    } else if (upgrade->stage != STAGE_DONE) {
+        terminal_complain("%s is in maintenance, its users get 503%s", wish->name,
+                          upgrade->stage == STAGE_READY ? "; its servers are ready"
+                          : upgrade->stage == STAGE_STOPPED
+                              ? "; nothing of it is waited for any more"
+                              : "");
+        say_ways(wish, daemon);
+        if (wish->to != NULL)
+            terminal_complain_more("  ", "its version in force: %.*s",
+                                   SLICE_PRINT(json_get_text(upgrade->tenant, "version")));
+    }
+    free(daemon);
 }
 
 /* -- Waiting ----------------------------------------------------------------------------------- */
@@ -201,30 +233,32 @@ static bool is_in_maintenance(const struct upgrade *upgrade)
     return json_read_bool(json_get(upgrade->tenant, "maintenance"), &is) && is;
 }
 
-static bool post(struct upgrade *upgrade, const char *what, struct json *body)
+/* What the command would exit with for it. */
+static int post(struct upgrade *upgrade, const char *what, struct json *body)
 {
     int code;
     char *path = memory_format("/v1/tenants/%s/%s", upgrade->wish->name, what);
     struct json *answer = ask(upgrade->socket, "POST", path, body, &code);
-    bool good = answer != NULL;
     free(path);
     json_free(body);
     json_free(answer);
-    return good;
+    return code;
 }
 
 static bool set_maintenance(struct upgrade *upgrade, bool on)
 {
     struct json *body = json_new_object();
     json_put_bool(body, "on", on);
-    return post(upgrade, "maintenance", body);
+    int code = post(upgrade, "maintenance", body);
+    upgrade->is_unknown = code == EXIT_WRONG;
+    return code == EXIT_GOOD;
 }
 
 static bool switch_version(struct upgrade *upgrade)
 {
     struct json *body = json_new_object();
     json_put_text(body, "to", slice_of(upgrade->wish->to));
-    return post(upgrade, "switch", body) && ask_tenant(upgrade);
+    return post(upgrade, "switch", body) == EXIT_GOOD && ask_tenant(upgrade);
 }
 
 /* -- The servers ------------------------------------------------------------------------------- */
@@ -442,7 +476,9 @@ static bool migrate(struct upgrade *upgrade)
         return run_command_line(upgrade);
     if (!upgrade->wish->yes)
         return wait_for_enter(upgrade);
-    say(upgrade, "waiting for the new version: a server that has been away, or tells another one");
+    if (upgrade->wish->to == NULL)
+        say(upgrade,
+            "waiting for the new version: a server that has been away, or tells another one");
     return true;
 }
 
@@ -451,8 +487,6 @@ static bool wait_until_ready(struct upgrade *upgrade)
 {
     const char *why = NULL;
     const char *said = NULL;
-    bool must_differ =
-        upgrade->wish->command == NULL && upgrade->wish->yes && upgrade->wish->to == NULL;
     int64_t end_ms = clock_mono_ms() + (int64_t)upgrade->wish->ready_s * 1000;
     for (;;) {
         look_again(upgrade);
@@ -461,7 +495,7 @@ static bool wait_until_ready(struct upgrade *upgrade)
             return false;
         bool is_other = is_another(upgrade);
         bool is_ready = all_ready(upgrade, &why);
-        if (is_ready && (is_other || !must_differ))
+        if (is_ready && (is_other || !is_by_others(upgrade->wish)))
             return true;
         if (is_ready)
             why = "the servers are what they were";
@@ -633,7 +667,8 @@ static void print_json(struct upgrade *upgrade)
     json_put_bool(root, "done", upgrade->stage == STAGE_DONE);
     json_put_bool(root, "interrupted", upgrade->is_interrupted);
     bool is_between = upgrade->stage != STAGE_BEFORE && upgrade->stage != STAGE_DONE;
-    json_put_bool(root, "in_maintenance", is_between || is_in_maintenance(upgrade));
+    json_put_bool(root, "in_maintenance",
+                  is_between || upgrade->is_unknown || is_in_maintenance(upgrade));
     json_put_real(root, "waited_s", (double)upgrade->waited_ms / 1000);
     json_put_integer(root, "requests_left", (int64_t)upgrade->left.requests);
     json_put_integer(root, "sockets_left", (int64_t)(upgrade->left.sockets - upgrade->closed));
@@ -653,8 +688,7 @@ static const struct command_usage USAGE = {
         "maintenance on, waits until requests have ended and nothing but pings comes on open "
         "WebSockets, closes these, lets the operator (who presses Enter) or COMMAND upgrade, waits "
         "until all servers are ready and of one version, and turns maintenance off. Interrupted, "
-        "or "
-        "when something fails, it tells what is in force, and is gone on with by the same command.",
+        "or when something fails, it tells what is in force, and how to go on.",
     .exit_codes = {"done", "not done: it is in maintenance, or nothing was changed",
                    "wrong usage, or nobody answers"},
     .examples = {"owui-spoa upgrade chat",
@@ -723,7 +757,7 @@ int upgrade_command(struct command_line *line)
             terminal_complain("interrupted");
         if (code != EXIT_GOOD)
             say_state(&upgrade);
-        if (wish.json)
+        if (wish.json && upgrade.tenant != NULL)
             print_json(&upgrade);
     }
     close_upgrade(&upgrade);

@@ -8,7 +8,9 @@ import os
 import pty
 import signal
 import socket
+import socketserver
 import subprocess
+import threading
 
 import pytest
 
@@ -165,6 +167,50 @@ def test_a_server_that_was_away_is_another_one(installed):
     assert "now: " in installed.printed() and "version 0.10.0" in installed.printed()
 
 
+def test_what_others_have_changed_by_now_is_gone_on_with(installed):
+    """The same command would wait for another change."""
+    with installed.running("--wait", "0", "--yes") as process:
+        installed.await_printed("waiting: the servers are what they were")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 1
+    told = "to go on, once the new version is in place: owui-spoa "
+    assert told in installed.printed(), installed.printed()
+    installed.migrate()
+    command = installed.printed().split(told)[1].split("\n")[0].split()
+    assert command[-2:] == ["--", "true"]
+    done = run_agent_command(*command)
+    assert done.returncode == 0 and not installed.is_in_maintenance(), done.stderr
+
+
+def test_an_answer_that_does_not_come_is_not_taken_for_no(installed):
+    """Maintenance may have begun: nobody is to be told that nothing was changed."""
+
+    class Forgetful(socketserver.ThreadingUnixStreamServer):
+        """In front of the daemon, whose answers to changes get lost."""
+
+        daemon_threads = True
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            asked = self.request.recv(65536)
+            with socket.socket(socket.AF_UNIX) as daemon:
+                daemon.connect(installed.stack.config["admin_socket"])
+                daemon.sendall(asked)
+                answer = b"".join(iter(lambda: daemon.recv(65536), b""))
+            if asked.startswith(b"GET"):
+                self.request.sendall(answer)
+
+    path = installed.folder / "forgetful.sock"
+    with Forgetful(str(path), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = installed.run("--socket", path, "--wait", "0", "--json", "--", "true")
+        server.shutdown()
+    assert done.returncode == 1 and "nothing was changed" not in done.stderr, done.stderr
+    told = f"owui-spoa tenants chat -c {installed.stack.agent_config_path(0)} --socket {path}"
+    assert f"whether chat is in maintenance is not known: {told}" in " ".join(done.stderr.split())
+    assert json.loads(done.stdout)["in_maintenance"] and installed.is_in_maintenance()
+
+
 def test_sockets_can_be_kept(installed):
     async def scenario():
         async with Browser(installed.url()) as browser:
@@ -250,7 +296,9 @@ def test_interrupted_it_tells_where_it_stands(installed):
         printed = installed.printed()
         assert "interrupted" in printed
         assert "chat is in maintenance" in printed
-        assert "owui-spoa maintenance chat --off" in printed
+        config = installed.stack.agent_config_path(0)
+        assert f"to go on: owui-spoa upgrade chat -c {config}\n" in printed
+        assert f"owui-spoa maintenance chat --off -c {config}\n" in printed
         assert installed.is_in_maintenance()
         pid = int(printed.split("may go on, as process ")[1].split()[0])
         os.kill(pid, signal.SIGTERM)
@@ -305,7 +353,7 @@ def test_what_nobody_reads_is_done_all_the_same(installed):
     os.close(writer)
     # The command is ended by what ends programs behind a pipe: it has not inherited that.
     assert done.returncode == 1 and "ended by signal 13" in done.stderr, done.stderr
-    assert installed.is_in_maintenance() and "to end it:" in done.stderr
+    assert installed.is_in_maintenance() and "to end it, once" in done.stderr
 
 
 def test_servers_that_do_not_come_back(installed):
@@ -364,6 +412,7 @@ def test_another_version_is_switched_to_while_nobody_is_let_in(installed):
         assert done.returncode == 1 and "upgrade chat --to green" in done.stderr, done.stderr
         done = installed.run("--wait", "0", "--to", "green", "--yes")
         assert done.returncode == 0, done.stderr
+        assert "waiting for the new version" not in done.stdout
         assert installed.answer().json()["version"] == "0.12.0"
     finally:
         other.stop()
@@ -410,8 +459,8 @@ def test_what_cannot_be_upgraded_so(installed):
     done = installed.run()
     assert done.returncode == 2
     assert "there is no terminal to ask on" in done.stderr
-    done = run_agent_command("upgrade", "nobody", "--yes", "-c", config)
-    assert done.returncode == 1
+    done = run_agent_command("upgrade", "nobody", "--yes", "--json", "-c", config)
+    assert done.returncode == 1 and done.stdout == ""
     assert 'there is no tenant "nobody"' in done.stderr
     assert "nothing was changed" in done.stderr
     # A slip of the fingers costs nobody an outage.
