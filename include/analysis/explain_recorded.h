@@ -10,6 +10,7 @@ struct recorded {
     struct trace_request made;
     char *url;
     char *from;
+    char *method; /* "?" when HAProxy has not told it */
 };
 
 /* Looks the id up in the trace's file. False, told on stderr, when it is not there. */

@@ -21,6 +21,9 @@
 
 enum { MAX_HEADERS = COUNT_OF(((struct command_list *)NULL)->items) };
 
+#define USUAL_FROM   "192.0.2.1"
+#define USUAL_METHOD "GET"
+
 struct inquiry {
     const char *path; /* of the global file */
     const char *url;
@@ -181,8 +184,6 @@ static bool read_header(struct inquiry *inquiry, const char *line)
         client->forwarded_proto = value;
     else if (slice_equal_nocase(name, SLICE("X-Request-ID")))
         client->request_id = value;
-    else if (slice_equal_nocase(name, SLICE("Upgrade")))
-        inquiry->request.upgrade = value;
     else if (slice_equal_nocase(name, SLICE("Origin")))
         inquiry->request.origin = value;
     else
@@ -459,6 +460,7 @@ static bool find_request(struct inquiry *inquiry, const struct configuration *co
     inquiry->request.wall_s = 0;
     inquiry->url = inquiry->recorded.url;
     inquiry->from = inquiry->recorded.from;
+    inquiry->method = inquiry->recorded.method;
     inquiry->url_host = inquiry->request.host;
     if (!inquiry->as_json)
         recorded_print(&inquiry->recorded);
@@ -517,8 +519,8 @@ static enum error read_question(struct inquiry *inquiry, const struct json *ques
     const struct json *headers = json_get(question, "headers");
     *inquiry = (struct inquiry){
         .url = keep(kept, json_get(question, "url"), ""),
-        .from = keep(kept, json_get(question, "from"), "192.0.2.1"),
-        .method = keep(kept, json_get(question, "method"), "GET"),
+        .from = keep(kept, json_get(question, "from"), USUAL_FROM),
+        .method = keep(kept, json_get(question, "method"), USUAL_METHOD),
         .sni = keep(kept, json_get(question, "sni"), NULL),
         .at = keep(kept, json_get(question, "at"), NULL),
     };
@@ -576,9 +578,16 @@ static const struct command_usage USAGE = {
     .max_words = 1,
 };
 
+/* What only a request that is at hand can be given: one that is recorded has its own. */
+static bool is_described(const struct inquiry *inquiry)
+{
+    return inquiry->from != NULL || inquiry->method != NULL || inquiry->sni != NULL ||
+           inquiry->at != NULL || inquiry->headers.count > 0;
+}
+
 int explain_command(struct command_line *line)
 {
-    struct inquiry inquiry = {.path = DEFAULT_CONFIGURATION, .from = "192.0.2.1", .method = "GET"};
+    struct inquiry inquiry = {.path = DEFAULT_CONFIGURATION};
     const struct command_option options[] = {
         {"from", 0, "IP", "who connects to HAProxy (192.0.2.1)", .text = &inquiry.from},
         {"header", 'H', "LINE", "a header of the request, such as 'X-Forwarded-For: 203.0.113.9'",
@@ -603,6 +612,11 @@ int explain_command(struct command_line *line)
     inquiry.url = command_line_next(line);
     if ((inquiry.url == NULL) == (inquiry.request_id == NULL))
         return command_line_misused(line, "expected one URL, or --request-id");
+    if (inquiry.request_id != NULL && is_described(&inquiry))
+        return command_line_misused(line, "--request-id is of a request that has its own --from, "
+                                          "--header, --method, --sni and --at");
+    inquiry.from = inquiry.from != NULL ? inquiry.from : USUAL_FROM;
+    inquiry.method = inquiry.method != NULL ? inquiry.method : USUAL_METHOD;
     if (inquiry.url != NULL && read_request(&inquiry, &why) != ERROR_OK)
         return command_line_misused(line, "%s", why.text);
     return explain(&inquiry);

@@ -43,6 +43,8 @@ bool recorded_find(const struct configuration *configuration, const char *id,
             "%s://%.*s%.*s", (found->flags & TRACE_HTTPS) != 0 ? "https" : "http",
             SLICE_PRINT(trace_text(found, TRACE_HOST)), SLICE_PRINT(trace_text(found, TRACE_PATH)));
         recorded->from = memory_copy_text(slice_of(ip_print(&found->peer, ip_text)));
+        struct slice method = recorded->made.request.method;
+        recorded->method = memory_copy_text(method.size > 0 ? method : SLICE("?"));
     }
     free(entries);
     return found != NULL;
@@ -53,6 +55,7 @@ void recorded_fini(struct recorded *recorded)
     free(recorded->entry);
     free(recorded->url);
     free(recorded->from);
+    free(recorded->method);
     *recorded = (struct recorded){.entry = NULL};
 }
 

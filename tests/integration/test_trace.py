@@ -96,6 +96,23 @@ def test_a_request_is_explained_by_its_id(recording):
     assert done.returncode == 2 and "no request nobody among the 1" in done.stderr
 
 
+def test_what_was_recorded_is_not_mixed_with_what_is_typed(recording):
+    stack = recording()
+    answer = get(stack, "one.test", "/api/echo", method="DELETE")
+    arguments = ["explain", "-c", stack.config_path, "--request-id", answer.header("X-Request-ID")]
+    assert json.loads(run_agent_command(*arguments, "--json").stdout)["method"] == "DELETE"
+    assert "DELETE http://one.test/api/echo from 127.0.0.1" in run_agent_command(*arguments).stdout
+    for more in (
+        ("-H", "Origin: https://one.test"),
+        ("--from", "192.0.2.1"),
+        ("--method", "GET"),
+        ("--sni", "one.test"),
+        ("--at", "2026-12-01T02:00Z"),
+    ):
+        done = run_agent_command(*arguments, *more)
+        assert done.returncode == 2 and "has its own --from" in done.stderr, more
+
+
 def test_who_the_client_was_is_known_when_it_is_decided_again(recording):
     trusted = {"name": "lan", "cidrs": ["127.0.0.0/8"], "client_ip_header": "X-Forwarded-For"}
     stack = recording(trusted_proxies=[trusted])
