@@ -8,6 +8,7 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "diff_labels.h"
 #include "probes.h"
@@ -423,5 +424,8 @@ int diff_command(struct command_line *line)
         wish.after = wish.before;
     if (change != NULL && !read_change(&wish, change))
         return command_line_misused(line, "%s cannot be read: %s", change, strerror(errno));
+    if (wish.changes.file != NULL && !tenant_file_name(file_path_name(change)))
+        return command_line_misused(
+            line, "%s: files of tenants.d are named NAME.json, and others are not read", change);
     return compare(&wish, as_json);
 }

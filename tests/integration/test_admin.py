@@ -1530,3 +1530,8 @@ def test_diff_of_a_folder_and_of_a_global_file(by_hand, tmp_path):
     by_url = {one["url"]: one["difference"] for one in told["differences"]}
     assert code == 1 and by_url["http://one.test/"]["header X-Site"] == {"after": "north"}
     assert stack.admin.run("diff")[0] == 2 and stack.admin.run("diff", "/nowhere")[0] == 2
+    # What would not be read does nothing, and "all decisions differ" would be wrong.
+    for name in ("all.json.new", "all.txt", ".all.json"):
+        (tmp_path / name).write_text((folder / "all.json").read_text())
+        code, said, error = stack.admin.run("diff", tmp_path / name)
+        assert (code, said) == (2, "") and "others are not read" in error, name
