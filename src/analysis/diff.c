@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "core/file_path.h"
+#include "core/hash.h"
 #include "core/memory.h"
 #include "diff_labels.h"
 #include "probes.h"
@@ -291,53 +292,66 @@ struct json *diff_json(const struct diff_wish *wish, struct diagnostics *before,
     return root;
 }
 
-static size_t count_errors(const struct diagnostics *diagnostics, const char *file)
+/* How often a text is there: members of `counts`, by its hash, as not all are UTF-8. Ten thousand
+ * tenants may be wrong. */
+static int64_t count_more(struct json *counts, const char *text, int64_t more)
 {
-    size_t count = 0;
+    char name[24];
+    snprintf(name, sizeof(name), "%016llx", (unsigned long long)hash_bytes(slice_of(text)));
+    int64_t count = ask_number(counts, name) + more;
+    json_put_integer(counts, name, count);
+    return count;
+}
+
+static void count_errors(struct json *by_file, const struct diagnostics *diagnostics, int64_t more)
+{
     for (size_t i = 0; i < diagnostics->count; i++) {
         const struct diagnostic *one = &diagnostics->items[i];
-        count += one->severity == SEVERITY_ERROR && one->place.file != NULL &&
-                 strcmp(one->place.file, file) == 0;
+        if (one->severity == SEVERITY_ERROR && one->place.file != NULL)
+            (void)count_more(by_file, one->place.file, more);
     }
-    return count;
 }
 
 /* Whether the change itself is wrong: "0 decisions differ" must not be all that is told then. */
 static bool has_new_errors(const struct diagnostics *before, const struct diagnostics *after)
 {
-    for (size_t i = 0; i < after->count; i++) {
-        const char *file = after->items[i].place.file;
-        if (file != NULL && count_errors(after, file) > count_errors(before, file))
-            return true;
-    }
-    return after->errors > before->errors;
+    struct json *by_file = json_new_object();
+    bool has = after->errors > before->errors;
+    count_errors(by_file, before, -1);
+    count_errors(by_file, after, 1);
+    for (size_t i = 0; i < after->count && !has; i++)
+        has = after->items[i].place.file != NULL &&
+              count_more(by_file, after->items[i].place.file, 0) > 0;
+    json_free(by_file);
+    return has;
 }
 
-static bool is_same(const struct diagnostic *a, const struct diagnostic *b)
+static char *words_of(const struct diagnostic *one)
 {
-    return a->code == b->code && a->place.file != NULL && b->place.file != NULL &&
-           strcmp(a->place.file, b->place.file) == 0 && a->place.line == b->place.line &&
-           strcmp(a->message, b->message) == 0;
+    return memory_format("%s:%u:%d:%s", one->place.file != NULL ? one->place.file : "",
+                         one->place.line, (int)one->code, one->message);
 }
 
-/* Of what will be wrong, what is wrong already is not told again: both are in the order of the
- * files. */
+/* Of what will be wrong, what is wrong already is not told again. */
 static void print_new_errors(const struct diagnostics *before, struct diagnostics *after)
 {
-    size_t passed = 0;
+    struct json *known = json_new_object();
     size_t kept = 0;
+    for (size_t i = 0; i < before->count; i++) {
+        char *words = words_of(&before->items[i]);
+        (void)count_more(known, words, 1);
+        free(words);
+    }
     for (size_t i = 0; i < after->count; i++) {
         const struct diagnostic one = after->items[i];
-        size_t same = passed;
-        while (same < before->count && !is_same(&before->items[same], &one))
-            same++;
-        if (same < before->count) {
-            passed = same + 1;
-            continue;
+        char *words = words_of(&one);
+        if (count_more(known, words, -1) < 0) {
+            after->items[i] = after->items[kept];
+            after->items[kept++] = one;
         }
-        after->items[i] = after->items[kept];
-        after->items[kept++] = one;
+        free(words);
     }
+    json_free(known);
     diagnostics_cut(after, kept);
     verdict_print_errors(after);
 }

@@ -400,3 +400,18 @@ def test_a_diff_of_what_is_wrong_is_no_good_news(configuration, tmp_path):
     (tmp_path / "tenants.d" / "old.json").write_text(json.dumps({"tenants": {"b": BAD}}))
     done = run("diff", new, "-c", path)
     assert done.returncode == 0 and done.stderr.count("error[") == 1, done
+
+
+def test_what_is_wrong_already_is_told_once(configuration, tmp_path):
+    """However much it is, and whatever its file is called."""
+    path = configuration({"chat": GOOD})
+    folder = tmp_path / "tenants.d"
+    for index in range(300):
+        (folder / f"old{index}.json").write_text(json.dumps({"tenants": {f"b{index}": BAD}}))
+    (folder / os.fsdecode(b"\xff.json")).write_text(json.dumps({"tenants": {"b": BAD}}))
+    new = tmp_path / "all.json"
+    for more, code in ({}, 0), ({"new": BAD}, 2):
+        new.write_text(json.dumps({"tenants": {"chat": GOOD, **more}}))
+        done = run("diff", new, "-c", path, errors="replace")
+        assert done.returncode == code, done.stderr[-900:]
+        assert done.stderr.count("error[") == 301 + len(more)
