@@ -187,6 +187,8 @@ char *hap_config_write(const struct hap_config *config, enum hap_version version
                        struct slice previous, struct error_text *text);
 /* Whether a text is one of hap_config_write(). */
 bool hap_config_is_ours(struct slice text);
+/* Whether all own lines in `previous` would be kept: not when the mark before some was deleted. */
+MUST_CHECK enum error hap_config_check_own_lines(struct slice previous, struct error_text *text);
 /* What a haproxy.cfg of hap_config_write(), or the SPOE file beside it, lacks for `config`: the
  * first line, for free(). NULL when it lacks nothing, or is somebody else's. What it has besides is
  * left alone. */

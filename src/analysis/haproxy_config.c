@@ -88,6 +88,9 @@ static enum error write_files(const struct wish *wish, const struct hap_config *
         error = read_previous(config_path, &previous, &previous_size, why);
     if (error != ERROR_OK)
         goto out;
+    error = hap_config_check_own_lines(slice_from(previous, previous_size), why);
+    if (error != ERROR_OK)
+        goto out;
     config_text = hap_config_write(config, wish->version, slice_from(previous, previous_size), why);
     if (config_text == NULL) {
         error = ERROR_INVALID;

@@ -107,6 +107,27 @@ void put_last_own_lines(const struct page *page, const char *place)
     put_text(page, OWN_LINES_END "\n");
 }
 
+enum error hap_config_check_own_lines(struct slice previous, struct error_text *text)
+{
+    bool is_open = false;
+    if (!hap_config_is_ours(previous))
+        return ERROR_OK;
+    for (unsigned number = 1; previous.size > 0; number++) {
+        struct slice line = slice_trim(slice_cut(&previous, '\n'));
+        bool ends = slice_starts_with(line, SLICE(OWN_LINES_END));
+        if (slice_starts_with(line, SLICE(OWN_LINES_BEGIN "sections (")))
+            break; /* it has all that is behind it */
+        if (ends && !is_open)
+            return error_set(text, ERROR_INVALID,
+                             "line %u of haproxy.cfg ends own lines that begin nowhere, and they "
+                             "would be lost: put the mark \"" OWN_LINES_BEGIN
+                             "...\" back, as `owui-spoa haproxy-config` prints it",
+                             number);
+        is_open = !ends && (is_open || slice_starts_with(line, SLICE(OWN_LINES_BEGIN)));
+    }
+    return ERROR_OK;
+}
+
 bool has_trusted_proxies(const struct hap_config *config)
 {
     for (size_t i = 0; i < HAP_SOURCE__MAX; i++)

@@ -518,10 +518,11 @@ enum error setup_plan_haproxy(struct setup_plan *plan, struct error_text *why)
     const struct hap_config *config = &plan->whole.configuration->haproxy;
     put_thumbprint(plan->whole.configuration);
     enum error error = replace_text(haproxy, NULL, why);
+    struct slice previous = haproxy->previous != NULL ? slice_of(haproxy->previous) : SLICE("");
     if (error == ERROR_OK)
-        haproxy->text = hap_config_write(
-            config, HAP_ANY, haproxy->previous != NULL ? slice_of(haproxy->previous) : SLICE(""),
-            why);
+        error = hap_config_check_own_lines(previous, why);
+    if (error == ERROR_OK)
+        haproxy->text = hap_config_write(config, HAP_ANY, previous, why);
     if (error == ERROR_OK && haproxy->text == NULL)
         error = ERROR_INVALID;
     if (error != ERROR_OK) {

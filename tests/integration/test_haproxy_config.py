@@ -78,6 +78,22 @@ def test_own_lines_are_kept(stack, tmp_path):
     assert check_config(tmp_path / "haproxy.cfg")[0] == 0
 
 
+def test_own_lines_without_their_beginning_are_not_lost(stack, tmp_path):
+    """Nobody knows where they belong; what is behind the last mark is kept as a whole."""
+    haproxy, _ = generate(stack.config_path, tmp_path)
+    mark = "    # own lines, defaults (kept when this file is written again)\n"
+    mine = haproxy.replace(mark, "    timeout queue 7s\n")
+    (tmp_path / "haproxy.cfg").write_text(mine)
+    done = run_agent_command("haproxy-config", "-c", stack.config_path, "--out", tmp_path)
+    number = mine[: mine.index("    timeout queue 7s\n")].count("\n") + 2
+    assert done.returncode == 2 and f"line {number} of haproxy.cfg ends own lines" in done.stderr
+    assert (tmp_path / "haproxy.cfg").read_text() == mine
+    ending = "# end of own lines\n"
+    for more in ("", ending, f"# mine\n{ending}"):
+        (tmp_path / "haproxy.cfg").write_text(haproxy + more)
+        generate(stack.config_path, tmp_path)
+
+
 def test_a_balancers_question_is_answered(new_stack):
     """By the lines of docs/PRODUCTION.md: without a host, and as long as an agent is there."""
     text = (REPOSITORY / "docs/PRODUCTION.md").read_text()
