@@ -567,6 +567,19 @@ static bool load(struct setup_plan *plan, const char *path, const char *text)
     return plan->whole.configuration != NULL && plan->whole.configuration->tenants_dir != NULL;
 }
 
+/* What tenants that are wrong have in haproxy.cfg is not known, and the daemon may serve them as
+ * they last were. A file of somebody else's has nothing of theirs. */
+static bool loses_nobody(const struct setup_plan *plan)
+{
+    const struct setup_file *haproxy = &plan->files.items[plan->haproxy_file];
+    if (!plan->whole.has_broken || !plan->haproxy_was_ours || !setup_file_changes(haproxy))
+        return true;
+    terminal_complain("%s changes, and would lose what the tenants that are wrong have in it: mend "
+                      "them first, or move them out of %s",
+                      haproxy->path, plan->whole.configuration->tenants_dir);
+    return false;
+}
+
 bool setup_plan_make(const struct setup_wish *wish, struct setup_plan *plan)
 {
     struct error_text why = {""};
@@ -595,7 +608,7 @@ bool setup_plan_make(const struct setup_wish *wish, struct setup_plan *plan)
         error = add_haproxy(plan, &why);
     if (error != ERROR_OK)
         terminal_complain("%s", why.text);
-    return error == ERROR_OK;
+    return error == ERROR_OK && loses_nobody(plan);
 }
 
 void setup_plan_fini(struct setup_plan *plan)

@@ -448,6 +448,25 @@ def test_a_broken_tenant_of_somebody_else_is_not_in_the_way(place):
     assert place.tenant()["hosts"] == [HOST]
 
 
+def test_a_tenant_that_was_right_keeps_its_part_of_haproxy_cfg(place):
+    """A daemon serves it as it was, and HAProxy has to know its headers as long as it does."""
+    place.tenants.mkdir()
+    file = place.tenants / "a.json"
+    right = {"hosts": ["a.test"], "upstream": "http://127.0.0.1:1", "headers": {"X-Site": "a"}}
+    file.write_text(json.dumps({"tenants": {"a": right}}))
+    assert place.run(HOST, *UPSTREAM).returncode == 0
+    file.write_text(json.dumps({"tenants": {"a": {**right, "upstrem": "x"}}}))
+    before = place.written()
+    done = place.run("team.example.test", *UPSTREAM)
+    assert done.returncode == 2 and "would lose what the tenants that are wrong" in done.stderr
+    assert "nothing was changed" in done.stderr and place.written() == before
+    # One that has no part in it is in nobody's way.
+    file.write_text(json.dumps({"tenants": {"a": right}}))
+    (place.tenants / "b.json").write_text('{"tenants": {"b": {"hosts": ["b.test"]}}}')
+    done = place.run("team.example.test", *UPSTREAM)
+    assert done.returncode == 0 and "E206" in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize(
     "text", ['{"tenants": {"other": {"hosts": ["o.test"], "upstream": "http://127.0.0.1:1"}}}', "{"]
 )
