@@ -114,8 +114,10 @@ static bool check(const struct setup_plan *plan, const struct setup_wish *wish)
 {
     sigset_t before;
     hold_signals(&before);
-    bool good = (wish->no_start || !setup_has_systemd() || setup_ports_are_free(plan)) &
-                (setup_files_changing(&plan->files) == 0 || setup_haproxy_check(plan));
+    bool starts = !wish->no_start && setup_has_systemd();
+    bool good =
+        (!starts || (setup_service_reads(wish->configuration) & setup_ports_are_free(plan))) &
+        (setup_files_changing(&plan->files) == 0 || setup_haproxy_check(plan));
     release_signals(&before);
     return good;
 }

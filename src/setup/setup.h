@@ -63,6 +63,8 @@ MUST_CHECK enum error setup_folders(const struct setup_plan *plan, struct error_
 /* Starts both services, or prints how; false when one does not start, which is told. */
 MUST_CHECK bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish);
 bool setup_has_systemd(void);
+/* Whether the service, if there is one, reads this global file; it is told on stderr when not. */
+MUST_CHECK bool setup_service_reads(const char *path);
 MUST_CHECK bool setup_agent_answers(const struct setup_plan *plan);
 /* Whether one that runs has not read what is on the disk by now. */
 MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan);

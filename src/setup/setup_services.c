@@ -1,4 +1,5 @@
 /* Folders, HAProxy's own look at its files, and the two services: see setup.h. */
+#include "cli/command_line.h"
 #include "cli/terminal.h"
 #include "core/file_path.h"
 #include "core/memory.h"
@@ -180,6 +181,33 @@ bool setup_has_systemd(void)
 {
     struct stat status;
     return lstat("/run/systemd/system", &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* By the command of its unit. Where a script or a variable stands, nobody can tell. */
+static bool names_file(const char *command, const char *path)
+{
+    char *real = realpath(path, NULL);
+    bool names = strstr(command, path) != NULL || (real != NULL && strstr(command, real) != NULL);
+    bool is_usual = strcmp(real != NULL ? real : path, DEFAULT_CONFIGURATION) == 0 ||
+                    strcmp(path, DEFAULT_CONFIGURATION) == 0;
+    bool names_one = strstr(command, " -c") != NULL || strstr(command, " --config") != NULL;
+    free(real);
+    return strstr(command, "owui-spoa run") == NULL || strchr(command, '$') != NULL ||
+           (names_one ? names : is_usual);
+}
+
+bool setup_service_reads(const char *path)
+{
+    const char *const command[] = {"systemctl",         "show", "-p", "ExecStart", "--value",
+                                   "owui-spoa.service", NULL};
+    char *output = NULL;
+    bool reads = setup_run(command, &output) != 0 || output == NULL || names_file(output, path);
+    if (!reads)
+        terminal_complain("owui-spoa.service reads another file than %s: `systemctl cat owui-spoa` "
+                          "tells which, and `systemctl edit owui-spoa` changes that",
+                          path);
+    free(output);
+    return reads;
 }
 
 /* Runs a command, or only prints it. */

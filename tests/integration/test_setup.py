@@ -622,7 +622,7 @@ def systemctl(tmp_path):
 
     def make(script):
         path = tmp_path / "bin" / "systemctl"
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.write_text(script)
         path.chmod(0o755)
         return path.parent
@@ -685,6 +685,24 @@ def test_services_are_started_as_gently_as_can_be(place):
     place.settings["haproxy"]["http"] = ["127.0.0.1:8081"]
     place.config.write_text(json.dumps(place.settings))
     assert started() == ["reload-or-restart", "start"]
+
+
+def test_a_service_of_another_file_is_not_set_up(place, systemctl):
+    """HAProxy would be given what the agent that runs does not know."""
+    script = '#!/bin/sh\ntest "$1" != show || echo "{ argv[]=/usr/bin/owui-spoa run%s ; }"\n'
+    for told, code in (
+        ("", 2),
+        (" -c /etc/other.json", 2),
+        (f" -c {place.config}", 0),
+        (f" --config={place.config}", 0),
+        (" -c $FILE", 0),
+    ):
+        programs = systemctl(script % told.replace("$", "\\$"))
+        command = place.command(HOST, *UPSTREAM, mode="--dry-run")
+        command.remove("--no-start")
+        done = on_a_machine(command, *SYSTEMD, programs=programs)
+        assert done.returncode == code, (told, done.stdout, done.stderr)
+        assert ("owui-spoa.service reads another file" in done.stderr) == (code == 2)
 
 
 def test_a_daemon_that_was_killed_is_not_waited_for(place):
