@@ -255,6 +255,9 @@ static int judge(const struct command_line *line, struct setup_wish *wish)
                                     "where does Open WebUI listen? --upstream 127.0.0.1:3000");
     if (wish->host == NULL && wish->upstream != NULL)
         return command_line_misused(line, "which host is --upstream for?");
+    if (wish->name != NULL && wish->upstream == NULL)
+        return command_line_misused(line, "--name is for a HOST with --upstream: with --tutorial, "
+                                          "tenants are named as their hosts");
     if (wish->email != NULL && strchr(wish->email, '@') == NULL)
         return command_line_misused(line, "--email %s: expected an address such as you@example.com",
                                     wish->email);

@@ -41,6 +41,7 @@ struct setup_plan {
     struct tutorial tutorial; /* what was read, if there was something to be carried over */
     char *carried;            /* the text of that */
     char *folder;             /* HAProxy's */
+    bool takes_name;          /* what is added now would have another with --name */
 };
 
 /* Makes the plan; what is wrong is told on stderr. False when there is none to follow; it is to be

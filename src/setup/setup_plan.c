@@ -199,9 +199,16 @@ static bool same_upstream(const struct tenant *a, const struct tenant *b)
 
 enum standing { NEW_TENANT, THERE_ALREADY, IN_THE_WAY };
 
-/* How the tenant stands to those that are there; what is in the way is told. */
-static enum standing stand(const struct whole *whole, const struct tenant *tenant)
+/* What there is to do about a name that is taken; a tenant that is carried over has its host's. */
+static const char *way_out(const struct setup_plan *plan)
 {
+    return plan->takes_name ? ", or take another --name" : "";
+}
+
+/* How the tenant stands to those that are there; what is in the way is told. */
+static enum standing stand(const struct setup_plan *plan, const struct tenant *tenant)
+{
+    const struct whole *whole = &plan->whole;
     size_t there = 0;
     for (size_t i = 0; i < tenant->host_count; i++) {
         const struct tenant *owner = owner_of(whole, &tenant->hosts[i]);
@@ -223,8 +230,8 @@ static enum standing stand(const struct whole *whole, const struct tenant *tenan
         return NEW_TENANT;
     const char *place = named != NULL ? named->place.file : "another tenant's file";
     terminal_complain("tenant \"%s\" is there already (%s) with other hosts: add the host to its "
-                      "\"hosts\", or take another --name",
-                      tenant->name, place);
+                      "\"hosts\"%s",
+                      tenant->name, place, way_out(plan));
     return IN_THE_WAY;
 }
 
@@ -273,8 +280,8 @@ static bool add_tenant_file(struct setup_plan *plan, char *path, char *text)
     struct error_text why;
     if (access(path, F_OK) == 0) {
         terminal_complain("%s is there already, with something else in it: move that to a file of "
-                          "another name, or take another --name",
-                          path);
+                          "another name%s",
+                          path, way_out(plan));
         free(path);
         free(text);
         return false;
@@ -292,7 +299,7 @@ static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
     struct diagnostics diagnostics = {0};
     char *path = memory_format("%s/%s.json", plan->whole.configuration->tenants_dir, name);
     struct tenant *tenant = read_tenant(&plan->whole, path, text);
-    enum standing standing = tenant != NULL ? stand(&plan->whole, tenant) : IN_THE_WAY;
+    enum standing standing = tenant != NULL ? stand(plan, tenant) : IN_THE_WAY;
     bool good = standing != IN_THE_WAY;
 
     if (good)
@@ -331,6 +338,7 @@ static bool add_wished_tenant(struct setup_plan *plan, const struct setup_wish *
     json_put(tenant, "hosts", hosts);
     json_put_text(tenant, "upstream", slice_of(url));
     free(url);
+    plan->takes_name = true;
     bool good = add_tenant(plan, name, wrap_tenant(name, tenant));
     free(name);
     return good;
@@ -386,6 +394,25 @@ static bool is_host_of_some(const struct tutorial *tutorial, const char *host)
     return false;
 }
 
+/* It would be set up without the host that somebody has asked for. */
+static bool has_place_for(const struct setup_plan *plan, const struct setup_wish *wish)
+{
+    const struct tutorial *tutorial = &plan->tutorial;
+    struct route_match match = {0};
+    if (wish->host == NULL || wish->upstream != NULL || is_host_of_some(tutorial, wish->host))
+        return true;
+    for (size_t i = 0; i < tutorial->tenant_count; i++)
+        if (tutorial->tenants[i].host_count == 0)
+            return true;
+    route_table_find(plan->whole.table, slice_of(wish->host), SLICE("/"), &match);
+    if (match.tenant != NULL)
+        return true;
+    terminal_complain("--tutorial %s: nothing in it is for %s, and all of it has hosts; leave that "
+                      "out, or tell where it leads with --upstream",
+                      wish->tutorial, wish->host);
+    return false;
+}
+
 /* Who is there by now is what there is to look at. */
 static void note_there(void *context, const struct tenant *tenant)
 {
@@ -432,7 +459,7 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
         return false;
     }
     plan->carried = text;
-    good = read_tutorial(plan, wish, text);
+    good = read_tutorial(plan, wish, text) && has_place_for(plan, wish);
     if (wish->certbot != NULL)
         name_count = setup_certbot_names(wish->certbot, &names);
     for (size_t i = 0; i < name_count; i++) {

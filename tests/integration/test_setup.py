@@ -24,6 +24,7 @@ from support.terminal import typed, wide_lines
 
 HOST = "chat.example.test"
 UPSTREAM = ("--upstream", "127.0.0.1:3000")
+TUTORIAL = REPOSITORY / "tests/package/tutorial.cfg"
 
 
 class Place:
@@ -193,6 +194,8 @@ def test_a_name_of_the_world_is_as_dns_has_it(place):
         ((HOST, *UPSTREAM, "--directory", "http://ca.example.test/"), "E116"),
         ((HOST, *UPSTREAM, "--tutorial", "/nowhere.cfg"), "no such file"),
         (("--tutorial", __file__), "no host or path leads to a server in it"),
+        (("--tutorial", TUTORIAL, "--name", "chat"), "--name is for a HOST with --upstream"),
+        (("other.test", "--tutorial", TUTORIAL), "nothing in it is for other.test"),
         ((HOST, *UPSTREAM, "--certbot", "/nowhere"), "it is usually /etc/letsencrypt"),
         ((HOST, *UPSTREAM, "more"), 'unexpected argument "more"'),
         ((HOST, *UPSTREAM, "--wait", "long"), '--wait "long"'),
@@ -504,6 +507,10 @@ def test_the_tutorials_file_becomes_tenants(place, tmp_path):
     before = place.written()
     place.run("--tutorial", place.haproxy / "haproxy.cfg")
     assert place.written() == before
+    # So does a host of it; another one was not carried over.
+    for host, code in (HOST, 0), ("other.test", 2):
+        done = place.run(host, "--tutorial", place.haproxy / "haproxy.cfg")
+        assert done.returncode == code and place.written() == before, done.stderr
 
 
 def test_a_path_alone_needs_a_host(place, tmp_path):
