@@ -152,6 +152,14 @@ static bool is_away(const struct setup_plan *plan)
     return !setup_has_systemd() && !setup_agent_answers(plan);
 }
 
+/* It is the daemon that takes them over. */
+static void tell_not_taken(const struct setup_wish *wish)
+{
+    if (wish->certbot != NULL)
+        printf("\nThe same command without --no-start takes over the certificates of %s.\n",
+               wish->certbot);
+}
+
 static int carry_out(struct setup_plan *plan, const struct setup_wish *wish)
 {
     sigset_t before;
@@ -164,8 +172,10 @@ static int carry_out(struct setup_plan *plan, const struct setup_wish *wish)
         tell_unchanged();
     if (!good)
         return EXIT_WRONG;
-    if (wish->no_start)
+    if (wish->no_start) {
+        tell_not_taken(wish);
         return EXIT_GOOD;
+    }
     if (is_away(plan)) {
         tell_environment(plan);
         return EXIT_GOOD;
@@ -192,7 +202,7 @@ static int set_up(const struct setup_wish *wish)
         good = (wish->dry_run && geteuid() != 0) || check(&plan, wish);
     }
     if (good && wish->dry_run)
-        code = setup_services(&plan, wish) ? EXIT_GOOD : EXIT_WRONG;
+        code = wish->no_start || setup_services(&plan, wish) ? EXIT_GOOD : EXIT_WRONG;
     else if (good && (setup_files_changing(&plan.files) == 0 || confirm(wish)))
         code = carry_out(&plan, wish);
     else

@@ -158,6 +158,8 @@ def test_a_look_changes_nothing(place):
     assert place.written() == before
     assert '+   "tenants": {' in done.stdout and '+       "directory"' not in done.stdout
     assert "letsencrypt" in done.stdout
+    # Nothing is said of services, which would not be started.
+    assert "would be run" not in done.stdout and "Start, under" not in done.stdout
 
 
 def test_what_is_said_beside_the_files_fits_a_terminal(place):
@@ -496,6 +498,7 @@ def test_the_tutorials_file_becomes_tenants(place, tmp_path):
         "--tutorial", place.haproxy / "haproxy.cfg", "--certbot", place.folder / "letsencrypt"
     )
     assert done.returncode == 0, done.stderr
+    assert "without --no-start takes over the certificates of" in done.stdout
     assert place.tenant() == {
         "hosts": [HOST],
         "paths": [{"host": "example.test", "prefix": "/owui/"}],
