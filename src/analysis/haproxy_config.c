@@ -249,6 +249,8 @@ int haproxy_config_command(struct command_line *line)
     };
     if (!command_line_read(line, &USAGE, options))
         return line->code;
+    if (wish.spoe && wish.folder != NULL)
+        return command_line_misused(line, "--out writes both files: it does not go with --spoe");
     if (version != NULL && !hap_version_parse(slice_of(version), &wish.version))
         return command_line_misused(line, "--for \"%s\" is no version of HAProxy", version);
     return write_or_print(&wish);

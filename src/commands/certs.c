@@ -309,5 +309,8 @@ int certs_command(struct command_line *line)
             wish.action);
     if (wish.name != NULL && !is_import(&wish) && !ask_item_valid(wish.name))
         return command_line_misused(line, "\"%s\" is no name", wish.name);
+    if (wish.check && wish.action != NULL)
+        return command_line_misused(line, "--check looks only: it does not go with %s",
+                                    wish.action);
     return perform_on_configured_socket(&wish);
 }

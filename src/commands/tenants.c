@@ -275,6 +275,22 @@ static const struct command_usage USAGE = {
     .max_words = SIZE_MAX,
 };
 
+/* One that means nothing here was meant for something. */
+static bool options_fit(struct command_line *line, const char *verb, const struct wish *wish,
+                        const struct tenants_change *change)
+{
+    bool adds = verb != NULL && strcmp(verb, "add") == 0;
+    bool lists = verb == NULL && line->count == 0;
+    line->code = EXIT_GOOD;
+    if (wish->state != NULL && !lists)
+        line->code = command_line_misused(line, "--state is for the list of all tenants");
+    else if (change->file != NULL && !adds)
+        line->code = command_line_misused(line, "--file is for add: other tenants have their file");
+    else if (change->if_match != NULL && (adds || verb == NULL))
+        line->code = command_line_misused(line, "--if-match is for set and remove");
+    return line->code == EXIT_GOOD;
+}
+
 int tenants_command(struct command_line *line)
 {
     static const char *const STATES[] = {"live",   "unresolved", "parked",    "kept",
@@ -294,6 +310,8 @@ int tenants_command(struct command_line *line)
     if (!command_line_read(line, &USAGE, options))
         return line->code;
     const char *verb = command_line_next_verb(line, &USAGE);
+    if (!options_fit(line, verb, &wish, &change))
+        return line->code;
     if (verb != NULL) {
         change.configuration = wish.configuration;
         change.socket = wish.socket;

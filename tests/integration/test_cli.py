@@ -99,6 +99,14 @@ def test_the_steps_that_help_tells_lead_to_https(tmp_path):
         ["explain", "http://chat.test/", "--from", "chat.test"],
         ["explain", "http://chat.test/", "--header", "X-Forwarded-For"],
         ["haproxy-config", "--for", "1.8"],
+        ["haproxy-config", "--spoe", "--out", "/"],
+        ["tenants", "chat", "--state", "kept"],
+        ["tenants", "remove", "chat", "--state", "kept"],
+        ["tenants", "--file", "chat.json"],
+        ["tenants", "set", "chat", "upstream=http://127.0.0.1:1", "--file", "chat.json"],
+        ["tenants", "chat", "--if-match", '"1"'],
+        ["tenants", "add", "chat", "upstream=http://127.0.0.1:1", "--if-match", '"1"'],
+        ["certs", "renew", "chat", "--check"],
     ],
 )
 def test_wrong_usage_is_told_on_stderr(arguments):
