@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -237,6 +238,17 @@ static void look_at_configuration(struct doctor *doctor, const struct diagnostic
                     memory_format("owui-spoa setup HOST --upstream ADDRESS"), "there is no tenant");
 }
 
+/* However they are named. */
+static bool is_same_file(struct slice told, const char *path)
+{
+    char *other = memory_copy_text(told);
+    struct stat a, b;
+    bool is_same = strcmp(other, path) == 0 || (stat(other, &a) == 0 && stat(path, &b) == 0 &&
+                                                a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+    free(other);
+    return is_same;
+}
+
 static void look_at_status(struct doctor *doctor, const struct json *status, const char *socket)
 {
     bool serving = false;
@@ -244,7 +256,7 @@ static void look_at_status(struct doctor *doctor, const struct json *status, con
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_DAEMON, NULL, socket,
                     memory_format("journalctl -u owui-spoa"),
                     "the daemon is starting or stopping, and serves nobody");
-    if (!slice_equal(json_get_text(status, "configuration"), slice_of(doctor->configuration_path)))
+    if (!is_same_file(json_get_text(status, "configuration"), doctor->configuration_path))
         doctor_find(doctor, DOCTOR_NOTE, DOCTOR_DAEMON, NULL, socket,
                     memory_format("owui-spoa doctor -c %.*s",
                                   SLICE_PRINT(json_get_text(status, "configuration"))),
