@@ -574,7 +574,7 @@ static void start_maps(struct daemon *daemon)
 
 static void fail(struct daemon *daemon)
 {
-    daemon->exit_code = EXIT_BAD;
+    daemon->exit_code = EXIT_WRONG;
     main_loop_stop(daemon->main_loop);
 }
 
