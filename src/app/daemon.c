@@ -45,6 +45,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -300,6 +301,17 @@ static bool read_configuration(struct daemon *daemon, const char *path)
     report_diagnostics(&diagnostics, "tenant_broken");
     diagnostics_fini(&diagnostics);
     return true;
+}
+
+/* It may be meant, in a container; who only tries something leaves what the service cannot open. */
+static void tell_of_root(const char *folder)
+{
+    struct stat about;
+    if (geteuid() != 0 || folder == NULL || stat(folder, &about) != 0 || about.st_uid == 0)
+        return;
+    log_event(LOG_WARNING, "runs_as_root", LOG_TEXT("folder", folder),
+              LOG_TEXT("reason", "it belongs to another user, who cannot open what is made there"),
+              LOG_TEXT("hint", "runuser -u owui-spoa -- owui-spoa run, as the service does"));
 }
 
 /* HAProxy opens connections as it needs them: as many as the hard limit allows. */
@@ -634,6 +646,7 @@ static bool start(struct daemon *daemon, const char *path)
     watch_signals(daemon);
     if (!read_configuration(daemon, path))
         return false;
+    tell_of_root(publisher_configuration(daemon->publisher)->acme.state_dir);
     raise_descriptor_limit();
     if (!open_listeners(daemon) || !make_loops(daemon))
         return false;

@@ -477,6 +477,18 @@ def catches(process, number):
     return False
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_is_told_what_it_leaves_to_the_service(new_stack):
+    """Who tries something by hand would find out when the service does not start any more."""
+    stack = new_stack()
+    state = pathlib.Path(stack.config["acme"]["state_dir"])
+    state.mkdir(exist_ok=True)
+    os.chown(state, 65534, 65534)
+    stack.write_config()
+    stack.start_agent()
+    assert f"runs_as_root folder={state}" in stack.agents[0].log()
+
+
 def test_a_daemon_that_is_told_to_end_while_it_starts_does(new_stack):
     """To read many tenants takes a while, and what is told meanwhile is heard in the first turn."""
     stack = new_stack(changes={"trace": 0})
