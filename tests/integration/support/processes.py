@@ -11,6 +11,12 @@ import socket
 import subprocess
 import time
 
+# What is asked here is on loopback, and a proxy would not lead to it: not our own requests, not those
+# of the programs that are started.
+for _name in ("http_proxy", "https_proxy", "all_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
