@@ -4,6 +4,8 @@
 
 #include "core/bytes.h"
 
+struct file_stamp;
+
 struct file_mode {
     unsigned mode; /* permission bits */
     int owner;     /* -1: ourselves */
@@ -11,6 +13,12 @@ struct file_mode {
     /* Not synced, for what may be lost in a power failure. When only the process is killed, the
      * file is still whole or not there. */
     bool lazy;
+    /* The folder is the caller's to sync, who then can tell a file that is not replaced from one
+     * that may be the former one again after a power failure. */
+    bool folder_later;
+    /* What is to be replaced, as it was when it was read; a stamp of none: nothing is to be there.
+     * Another file is left alone: ERROR_BUSY. NULL: whatever is there. */
+    const struct file_stamp *over;
 };
 
 /* An open folder. Its files are opened relative to the descriptor, so that nothing is confused when
@@ -30,6 +38,11 @@ void folder_close(struct folder *folder);
 MUST_CHECK enum error file_replace(const struct folder *folder, const struct folder *staging,
                                    const char *name, struct slice content,
                                    const struct file_mode *mode, struct error_text *why);
+/* After this the names in it outlive a power failure, where the file system can promise that. */
+MUST_CHECK enum error folder_sync(const struct folder *folder, struct error_text *why);
+/* ERROR_BUSY when `name` is another file than `over` is the stamp of. */
+MUST_CHECK enum error file_is_still(const struct folder *folder, const char *name,
+                                    const struct file_stamp *over, struct error_text *why);
 /* Reads a whole regular file of at most `limit` bytes in place of what `content` held, which is
  * empty on failure. ERROR_NOT_FOUND: there is no such file. */
 MUST_CHECK enum error file_read(const struct folder *folder, const char *name, size_t limit,

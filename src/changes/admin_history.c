@@ -5,6 +5,7 @@
 #include "core/memory.h"
 #include "history_shared.h"
 #include "rollback_check.h"
+#include "sources/sources.h"
 #include "tenant_edit.h"
 
 #include <inttypes.h>
@@ -154,12 +155,14 @@ struct target {
     char *path;
     bool was_there, is_there;
     struct bytes content, present;
+    struct file_stamp stamp; /* of what is there */
 };
 
 struct way_back {
     const struct history *history;
     struct target *items;
     size_t count;
+    size_t unread_count; /* behind them: files that are as they were then, which nobody has read */
 };
 
 static void target_fini(struct target *target)
@@ -172,7 +175,7 @@ static void target_fini(struct target *target)
 
 static void way_back_fini(struct way_back *way)
 {
-    for (size_t i = 0; i < way->count; i++)
+    for (size_t i = 0; i < way->count + way->unread_count; i++)
         target_fini(&way->items[i]);
     free(way->items);
 }
@@ -221,20 +224,41 @@ static bool find_way_back(struct way_back *way, uint64_t to)
     return true;
 }
 
+static bool is_same(const struct target *target)
+{
+    return target->is_there == target->was_there &&
+           slice_equal(bytes_slice(&target->present), bytes_slice(&target->content));
+}
+
+static bool has_been_read(const struct way_back *way, const struct target *target)
+{
+    struct slice present = bytes_slice(&target->present);
+    return sources_have_read(publisher_sources(way->history->live->publisher), target->path,
+                             target->is_there ? &present : NULL);
+}
+
 /* What is as it was then already is not written, and not told. */
 static void leave_out_same(struct way_back *way)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < way->count; i++) {
-        struct target *target = &way->items[i];
-        target->is_there = history_read_present(target->path, &target->present);
-        if (target->is_there == target->was_there &&
-            slice_equal(bytes_slice(&target->present), bytes_slice(&target->content)))
-            target_fini(target);
-        else
-            way->items[kept++] = *target;
+    size_t all = way->count;
+    way->count = 0;
+    for (size_t i = 0; i < all; i++) {
+        struct target target = way->items[i];
+        target.stamp = file_stamp_read(target.path);
+        target.is_there = history_read_present(target.path, &target.present);
+        if (!is_same(&target)) {
+            way->items[i] = way->items[way->count];
+            way->items[way->count++] = target;
+        } else {
+            way->items[i] = target;
+        }
     }
-    way->count = kept;
+    for (size_t i = way->count; i < all; i++) {
+        if (has_been_read(way, &way->items[i]))
+            target_fini(&way->items[i]);
+        else
+            way->items[way->count + way->unread_count++] = way->items[i];
+    }
 }
 
 /* A file that is another than the history knows was changed by somebody who has not been seen yet.
@@ -249,30 +273,38 @@ static bool is_as_known(const struct history *history, const struct target *targ
     return equal;
 }
 
-static bool put_file(const char *path, bool is_there, struct slice content, struct error_text *why)
+static enum error put_file(const struct target *target, struct error_text *why)
 {
-    if (is_there)
-        return tenant_file_write(path, content, why) == ERROR_OK;
-    return access(path, F_OK) != 0 || tenant_file_remove(path, why) == ERROR_OK;
+    const char *path = target->path;
+    if (target->was_there)
+        return tenant_file_write(path, bytes_slice(&target->content), &target->stamp, why);
+    return access(path, F_OK) != 0 ? ERROR_OK : tenant_file_remove(path, &target->stamp, why);
+}
+
+static enum error put_back(const struct target *target)
+{
+    if (target->is_there)
+        return tenant_file_write(target->path, bytes_slice(&target->present), NULL, NULL);
+    return access(target->path, F_OK) != 0 ? ERROR_OK
+                                           : tenant_file_remove(target->path, NULL, NULL);
 }
 
 /* All or nothing, as far as a disk can promise: when one cannot be written, those before it are put
  * back. `*left` is one that could not be put back either; NULL: none. */
-static bool write_files(const struct way_back *way, const char **left, struct error_text *why)
+static enum error write_files(const struct way_back *way, const char **left, struct error_text *why)
 {
+    enum error error = ERROR_OK;
     size_t done = 0;
     *left = NULL;
-    while (done < way->count && put_file(way->items[done].path, way->items[done].was_there,
-                                         bytes_slice(&way->items[done].content), why))
-        done++;
-    if (done == way->count)
-        return true;
-    for (size_t i = 0; i < done; i++) {
-        const struct target *target = &way->items[i];
-        if (!put_file(target->path, target->is_there, bytes_slice(&target->present), NULL))
-            *left = target->path;
+    for (; done < way->count; done++) {
+        error = put_file(&way->items[done], why);
+        if (error != ERROR_OK)
+            break;
     }
-    return false;
+    for (size_t i = 0; error != ERROR_OK && i < done; i++)
+        if (put_back(&way->items[i]) != ERROR_OK)
+            *left = way->items[i].path;
+    return error;
 }
 
 static void publish(const struct live *live, const struct way_back *way, uint64_t to,
@@ -280,11 +312,12 @@ static void publish(const struct live *live, const struct way_back *way, uint64_
 {
     char *who = live_who(peer);
     char *what = memory_format("roll back to %" PRIu64, to);
-    char **paths = memory_new((way->count + 1) * sizeof(*paths));
+    size_t count = way->count + way->unread_count;
+    char **paths = memory_new((count + 1) * sizeof(*paths));
     const struct origin origin = {.by = "admin", .who = who, .what = what};
-    for (size_t i = 0; i < way->count; i++)
+    for (size_t i = 0; i < count; i++)
         paths[i] = way->items[i].path;
-    publisher_files_written(live->publisher, paths, way->count, &origin);
+    publisher_files_written(live->publisher, paths, count, &origin);
     free(paths);
     free(what);
     free(who);
@@ -318,15 +351,16 @@ static void perform(const struct live *live, struct way_back *way, uint64_t to, 
     leave_out_same(way);
     if (!may_be_written(live, way, force, answer))
         return;
-    if (!write_files(way, &left, &why)) {
+    enum error error = write_files(way, &left, &why);
+    if (error != ERROR_OK) {
         if (left == NULL)
-            admin_refuse(answer, 507, "nothing is changed: %s", why.text);
+            admin_refuse(answer, tenant_file_status(error), "nothing is changed: %s", why.text);
         else
             admin_refuse(answer, 507, "%s is as it was then, and could not be put back: %s", left,
                          why.text);
         return;
     }
-    if (way->count > 0)
+    if (way->count + way->unread_count > 0)
         publish(live, way, to, &request->peer);
     struct json *files = json_new_array();
     struct json *body = admin_answer_body(answer);

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* What is at hand while one is done. */
 struct editing {
@@ -25,7 +24,8 @@ struct editing {
     char *pointer;     /* "/tenants/NAME" */
     char *block;       /* of `text` */
     struct slice text; /* the file's; empty: it is not there */
-    char *changed;     /* what is to be the file's; NULL: the file is to go */
+    struct file_stamp stamp;
+    char *changed; /* what is to be the file's; NULL: the file is to go */
 };
 
 void tenant_etag(struct slice object, char etag[static ADMIN_ETAG_SIZE])
@@ -120,7 +120,8 @@ static bool read_place(struct editing *editing)
     struct error_text why;
     struct slice object;
     char etag[ADMIN_ETAG_SIZE];
-    if (edit->kind == TENANT_ADD && access(editing->path, F_OK) != 0 && errno == ENOENT)
+    editing->stamp = file_stamp_read(editing->path);
+    if (edit->kind == TENANT_ADD && file_stamp_is_none(&editing->stamp) && errno == ENOENT)
         return true;
     if (text_file_read(editing->path, NULL, &editing->block, &editing->text, &why) != ERROR_OK) {
         admin_refuse(editing->answer, 409, "%s", why.text);
@@ -324,13 +325,21 @@ static bool write_text(const struct editing *editing)
     struct error_text why;
     enum error error = ERROR_OK;
     if (editing->edit->kind != TENANT_REMOVE || !is_empty(editing))
-        error = tenant_file_write(editing->path, slice_of(editing->changed), &why);
+        error = tenant_file_write(editing->path, slice_of(editing->changed), &editing->stamp, &why);
     else
-        error = tenant_file_remove(editing->path, &why);
+        error = tenant_file_remove(editing->path, &editing->stamp, &why);
     if (error == ERROR_OK)
         return true;
-    admin_refuse(editing->answer, 507, "nothing is changed: %s", why.text);
+    admin_refuse(editing->answer, tenant_file_status(error), "nothing is changed: %s", why.text);
     return false;
+}
+
+/* Where nothing is changed because somebody else has done it, that is read: what is told is in
+ * force. */
+static void publish_as_found(const struct editing *editing)
+{
+    if (!sources_have_read(editing->sources, editing->path, &editing->text))
+        publisher_files_changed(editing->live->publisher, &editing->path, 1);
 }
 
 static void publish(const struct editing *editing, const struct admin_peer *peer)
@@ -386,6 +395,8 @@ void tenant_edit(const struct live *live, const struct tenant_edit *edit,
         if (!changed || write_text(&editing)) {
             if (changed)
                 publish(&editing, peer);
+            else
+                publish_as_found(&editing);
             tell(&editing, changed);
         }
     }

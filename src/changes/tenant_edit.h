@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "core/file_stamp.h"
 #include "serving/live.h"
 
 /* A step of a change: one member of one object. */
@@ -31,11 +32,16 @@ struct tenant_edit {
 void tenant_edit(const struct live *live, const struct tenant_edit *edit,
                  const struct admin_peer *peer, struct admin_answer *answer);
 
-/* Replaces a file of tenants, or makes it. Owner, group and mode stay where that is possible. */
+/* Replaces a file of tenants, or makes it. Owner, group and mode stay where that is possible.
+ * `over` is its stamp from before it was read: when somebody has changed it since, it stays, and
+ * ERROR_BUSY says so. NULL: whatever is there. On failure nothing is changed. */
 MUST_CHECK enum error tenant_file_write(const char *path, struct slice text,
-                                        struct error_text *why);
+                                        const struct file_stamp *over, struct error_text *why);
 /* Removes it; what is a link or no file at all stays. */
-MUST_CHECK enum error tenant_file_remove(const char *path, struct error_text *why);
+MUST_CHECK enum error tenant_file_remove(const char *path, const struct file_stamp *over,
+                                         struct error_text *why);
+/* The status of an answer to a change that failed with this. */
+unsigned tenant_file_status(enum error error);
 /* What to do about a folder that the service may not write. */
 void tenant_file_write_hint(const char *path, struct error_text *why);
 

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/file_path.h"
+#include "core/log.h"
 #include "core/memory.h"
 #include "core/mount_point.h"
 
@@ -40,7 +41,7 @@ void tenant_file_write_hint(const char *path, struct error_text *why)
 static struct file_mode mode_of(const char *path, const struct folder *folder)
 {
     struct stat about;
-    struct file_mode mode = {.mode = NEW_FILE_MODE, .owner = -1, .group = -1};
+    struct file_mode mode = {.mode = NEW_FILE_MODE, .owner = -1, .group = -1, .folder_later = true};
     if (lstat(path, &about) == 0) {
         mode.mode = about.st_mode & 07777;
         mode.group = (int)about.st_gid;
@@ -78,9 +79,10 @@ static enum error open_place(const char *path, struct folder *folder, struct err
 }
 
 static enum error replace(const struct folder *folder, const char *path, struct slice text,
-                          struct error_text *why)
+                          const struct file_stamp *over, struct error_text *why)
 {
     struct file_mode mode = mode_of(path, folder);
+    mode.over = over;
     enum error error = file_replace(folder, folder, file_path_name(path), text, &mode, why);
     if (error == ERROR_SYSTEM && mode.group >= 0 && geteuid() != 0) {
         /* Not a member of the file's group. */
@@ -88,6 +90,16 @@ static enum error replace(const struct folder *folder, const char *path, struct 
         error = file_replace(folder, folder, file_path_name(path), text, &mode, why);
     }
     return error;
+}
+
+/* The file is the new one already, and to be read as such. */
+static void sync_place(const char *path, const struct folder *folder)
+{
+    struct error_text why;
+    if (folder_sync(folder, &why) != ERROR_OK)
+        log_event(LOG_WARNING, "tenant_file_unsynced", LOG_TEXT("file", path),
+                  LOG_TEXT("reason", why.text),
+                  LOG_TEXT("consequence", "after a power failure it may be the former one"));
 }
 
 /* Ends what open_place() began. */
@@ -100,20 +112,31 @@ static enum error close_place(const char *path, struct folder *folder, enum erro
     return error;
 }
 
-enum error tenant_file_write(const char *path, struct slice text, struct error_text *why)
+enum error tenant_file_write(const char *path, struct slice text, const struct file_stamp *over,
+                             struct error_text *why)
 {
     struct folder folder;
     enum error error = open_place(path, &folder, why);
     if (error == ERROR_OK)
-        error = replace(&folder, path, text, why);
+        error = replace(&folder, path, text, over, why);
+    if (error == ERROR_OK)
+        sync_place(path, &folder);
     return close_place(path, &folder, error, why);
 }
 
-enum error tenant_file_remove(const char *path, struct error_text *why)
+enum error tenant_file_remove(const char *path, const struct file_stamp *over,
+                              struct error_text *why)
 {
     struct folder folder;
     enum error error = open_place(path, &folder, why);
+    if (error == ERROR_OK && over != NULL)
+        error = file_is_still(&folder, file_path_name(path), over, why);
     if (error == ERROR_OK)
         error = file_remove(&folder, file_path_name(path), why);
     return close_place(path, &folder, error, why);
+}
+
+unsigned tenant_file_status(enum error error)
+{
+    return error == ERROR_BUSY || error == ERROR_UNSUPPORTED ? 409 : 507;
 }

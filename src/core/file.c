@@ -2,6 +2,7 @@
 #include "core/file.h"
 
 #include "core/fd.h"
+#include "core/file_stamp.h"
 #include "core/memory.h"
 
 #include <dirent.h>
@@ -98,12 +99,45 @@ static enum error write_temporary(const struct folder *staging, const char *name
     return error;
 }
 
-static enum error sync_folder(const struct folder *folder, struct error_text *why)
+/* A file system that syncs no folders says EINVAL: then there is no more to be had. */
+enum error folder_sync(const struct folder *folder, struct error_text *why)
 {
     step("sync folder");
-    if (fsync(folder->fd) < 0)
+    if (fsync(folder->fd) < 0 && errno != EINVAL)
         return error_set_errno(why, "cannot sync the folder %s", folder->path);
     return ERROR_OK;
+}
+
+enum error file_is_still(const struct folder *folder, const char *name,
+                         const struct file_stamp *over, struct error_text *why)
+{
+    struct stat about;
+    struct file_stamp present = {0};
+    if (fstatat(folder->fd, name, &about, AT_SYMLINK_NOFOLLOW) == 0)
+        present = file_stamp_of(&about);
+    else if (errno != ENOENT)
+        return error_set_errno(why, "cannot look at %s/%s", folder->path, name);
+    if (file_stamp_equal(&present, over))
+        return ERROR_OK;
+    return error_set(why, ERROR_BUSY, "%s/%s has just been changed: try again", folder->path, name);
+}
+
+/* The last look is right before the rename: what comes between them is lost, which no file system
+ * can be kept from. */
+static enum error put_in_place(const struct folder *folder, const struct folder *staging,
+                               const char *temporary, const char *name,
+                               const struct file_mode *mode, struct error_text *why)
+{
+    enum error error = ERROR_OK;
+    step("rename");
+    if (mode->over != NULL)
+        error = file_is_still(folder, name, mode->over, why);
+    if (error == ERROR_OK && renameat(staging->fd, temporary, folder->fd, name) < 0)
+        error = error_set_errno(why, "cannot rename %s/%s to %s/%s", staging->path, temporary,
+                                folder->path, name);
+    if (error != ERROR_OK)
+        unlinkat(staging->fd, temporary, 0);
+    return error;
 }
 
 enum error file_replace(const struct folder *folder, const struct folder *staging, const char *name,
@@ -113,16 +147,11 @@ enum error file_replace(const struct folder *folder, const struct folder *stagin
     if (snprintf(temporary, sizeof(temporary), ".%s.new", name) >= (int)sizeof(temporary))
         return error_set(why, ERROR_TOO_BIG, "the file name %.64s... is too long", name);
     enum error error = write_temporary(staging, temporary, content, mode, why);
-    if (error != ERROR_OK)
-        return error;
-    step("rename");
-    if (renameat(staging->fd, temporary, folder->fd, name) < 0) {
-        error = error_set_errno(why, "cannot rename %s/%s to %s/%s", staging->path, temporary,
-                                folder->path, name);
-        unlinkat(staging->fd, temporary, 0);
-        return error;
-    }
-    return mode->lazy ? ERROR_OK : sync_folder(folder, why);
+    if (error == ERROR_OK)
+        error = put_in_place(folder, staging, temporary, name, mode, why);
+    if (error == ERROR_OK && !mode->lazy && !mode->folder_later)
+        error = folder_sync(folder, why);
+    return error;
 }
 
 static enum error read_all(int fd, size_t limit, struct bytes *content)
@@ -177,8 +206,8 @@ enum error file_move(const struct folder *from, const char *name, const struct f
     if (renameat(from->fd, name, to->fd, new_name) < 0)
         return error_set_errno(why, "cannot move %s/%s to %s/%s", from->path, name, to->path,
                                new_name);
-    enum error error = sync_folder(to, why);
-    return error == ERROR_OK && from->fd != to->fd ? sync_folder(from, why) : error;
+    enum error error = folder_sync(to, why);
+    return error == ERROR_OK && from->fd != to->fd ? folder_sync(from, why) : error;
 }
 
 enum error file_remove(const struct folder *folder, const char *name, struct error_text *why)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support import openapi
+from support.clock import SlowDisk
 from support.identity import Key, key_set
 from support.processes import accepts, no_descriptors, wait_until
 from support.spop import Asker
@@ -607,6 +608,55 @@ def test_only_what_was_looked_at_is_changed(by_hand):
     assert status == 200 and told["changed"] is False and place(stack, "two.test") == 9
 
 
+def test_what_is_changed_to_what_it_is_already_is_in_force(by_hand):
+    """Written without being closed, so that the daemon has not heard of it."""
+    stack = by_hand()
+    with open(stack.file, "r+") as unseen:
+        unseen.write(BY_HAND.replace("10.0.0.2:", "10.0.0.9:"))
+        unseen.flush()
+        change = {"upstream": "http://10.0.0.9:3000"}
+        status, told, _ = stack.admin.http("PATCH", "/v1/tenants/two", change)
+        assert status == 200 and told["changed"] is False and place(stack, "two.test") == 9
+    assert history(stack)[0]["by"] == "watch"
+
+
+def test_what_is_written_by_hand_in_the_meantime_stays(new_stack):
+    """The disk is slow, so that there is time to do it."""
+    stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"]})
+    stack.write_tenants({"one": tenant(1, "one.test")}, "one.json")
+    disk = SlowDisk(stack, f"{stack.tenants_dir}/.")
+    disk.done()
+    stack.write_config()
+    stack.start_agent()
+    wait_until(lambda: " ready " in stack.agents[0].log(), "everything is read")
+    stack.admin = Admin(stack)
+    change = {"upstream": "http://10.0.0.2:3000"}
+    assert stack.admin.http("PATCH", "/v1/tenants/one", change)[0] == 200
+    for number, (name, *asked) in enumerate(
+        [
+            ("one", "POST", "/v1/history/0/rollback?force=1"),
+            ("one", "PATCH", "/v1/tenants/one", {"_note": "the service's"}),
+            ("new", "POST", "/v1/tenants/new", tenant(9, "new.test")),
+        ],
+        3,
+    ):
+        mine = json.dumps({"tenants": {name: tenant(number, f"{name}.test")}})
+        file, latest = stack.tenants_dir / f"{name}.json", history(stack)[0]["id"]
+        beside = stack.directory / "beside"
+        beside.write_text(mine)
+        disk.path.touch()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(stack.admin.http, *asked)
+            wait_until((file.parent / f".{name}.json.new").exists, "it is being written")
+            beside.rename(file)
+            disk.done()
+            status, told, _ = answer.result()
+        assert status == 409 and "has just been changed: try again" in told["error"], told
+        assert file.read_text() == mine and not (file.parent / f".{name}.json.new").exists()
+        wait_until(lambda: history(stack)[0]["id"] > latest, "it is read")
+        assert history(stack)[0]["by"] == "watch" and tenants(stack)[name] == "live"
+
+
 def test_blue_and_green_by_one_command(by_hand):
     stack = by_hand()
     versions = {"blue": "http://10.0.0.11:3000", "green": "http://10.0.0.12:3000"}
@@ -728,6 +778,7 @@ def test_a_file_that_is_mounted_by_itself_is_told_with_its_remedy(new_stack):
     stack.write_config()
     stack.start_agent()
     before = file.read_text()
+    assert Admin(stack).http("PATCH", "/v1/tenants/a", {"https": "redirect"})[0] == 409
     code, _, error = Admin(stack).run("tenants", "set", "a", "upstream=http://10.0.0.2:3000")
     assert code == 1 and f"{file} is mounted by itself" in error, error
     assert "mount its folder instead" in error
@@ -740,6 +791,8 @@ def test_a_link_and_the_global_file_are_left_alone(by_hand, tmp_path):
     elsewhere.write_text(json.dumps({"tenants": {"linked": tenant(5, "linked.test")}}))
     (stack.tenants_dir / "linked.json").symlink_to(elsewhere)
     wait_until(lambda: "linked" in tenants(stack), "the link is read")
+    change = {"https": "redirect"}
+    assert stack.admin.http("PATCH", "/v1/tenants/linked", change)[0] == 409
     code, _, error = stack.admin.run("tenants", "set", "linked", "https=redirect")
     assert code == 1 and "is a link" in error and elsewhere.read_text().count("off") == 1
     code, _, error = stack.admin.run("tenants", "remove", "linked")
@@ -945,6 +998,19 @@ def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
     code, told = stack.admin.json("rollback", base)
     assert code == 0 and told["files"] == []
     assert "nothing to change" in stack.admin.run("rollback", base)[1]
+
+
+def test_a_rollback_to_what_is_there_already_is_in_force(by_hand):
+    """Written without being closed, so that the daemon has not heard of it."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    with open(stack.file, "r+") as unseen:
+        unseen.write(BY_HAND)
+        unseen.truncate()
+        unseen.flush()
+        code, told = stack.admin.json("rollback", base)
+        assert code == 0 and told["files"] == [] and place(stack, "two.test") == 2
 
 
 def test_a_file_may_be_called_as_the_record_is(by_hand):
