@@ -372,6 +372,22 @@ static void perform(const struct live *live, struct way_back *way, uint64_t to, 
     live_put_generation(body, live);
 }
 
+/* Whether nothing came after what was looked at; who does not tell what it was takes all. */
+static bool is_last(const struct history *history, const struct admin_request *request,
+                    struct admin_answer *answer)
+{
+    uint64_t number;
+    struct slice last = admin_query_value(request->query, "last");
+    if (last.size == 0 ||
+        (decimal_parse(last, HISTORY_NUMBER_DIGITS, &number) && number == history->last))
+        return true;
+    admin_refuse(answer, 412,
+                 "there has been another change since you looked, and %" PRIu64
+                 " is the latest: look again at what would be undone",
+                 history->last);
+    return false;
+}
+
 static void roll_back(void *context, const struct admin_request *request,
                       struct admin_answer *answer)
 {
@@ -390,7 +406,7 @@ static void roll_back(void *context, const struct admin_request *request,
                      "change %.*s cannot be gone back to: it must be one that `owui-spoa history` "
                      "lists, or the one before the oldest of them",
                      SLICE_PRINT(request->item));
-    else
+    else if (is_last(history, request, answer))
         perform(live, &way, to, force, request, answer);
     way_back_fini(&way);
 }
@@ -399,6 +415,6 @@ const struct admin_operation HISTORY_OPERATIONS[] = {
     {"GET", "/v1/history", list_history, "tells who changed what, the latest first", ""},
     {"GET", "/v1/history/{}", show_record, "tells about one change, with what differs", ""},
     {"POST", "/v1/history/{}/rollback", roll_back, "makes the files what they were after it",
-     "force=1"},
+     "force=1 last=N"},
     {0},
 };

@@ -1000,6 +1000,20 @@ def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
     assert "nothing to change" in stack.admin.run("rollback", base)[1]
 
 
+def test_a_rollback_undoes_what_was_looked_at(by_hand):
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    for last in (base, base + 2, 0):
+        path = f"/v1/history/{base}/rollback?last={last}"
+        status, told, _ = stack.admin.http("POST", path)
+        assert status == 412 and "since you looked" in told["error"]
+        assert stack.admin.http("POST", path + "&force=1")[0] == 412
+    assert place(stack, "two.test") == 9
+    path = f"/v1/history/{base}/rollback?last={base + 1}"
+    assert stack.admin.http("POST", path)[0] == 200 and place(stack, "two.test") == 2
+
+
 def test_a_rollback_to_what_is_there_already_is_in_force(by_hand):
     """Written without being closed, so that the daemon has not heard of it."""
     stack = by_hand()

@@ -364,6 +364,28 @@ def test_changes_are_shown_and_rolled_back(page):
     assert '"before"' in (stack.tenants_dir / "chat.json").read_text()
 
 
+def test_no_more_is_undone_than_is_asked_for(page):
+    page.expected = ("412",)
+    admin = page.api.tokens["admin"]
+    page.api.ask("PATCH", "/v1/tenants/chat", {"_note": "to go back to"}, token=admin)
+    base = page.api.ask("GET", "/v1/history", token=admin)[1]["history"][0]["id"]
+    page.api.ask("PATCH", "/v1/tenants/chat", {"_note": "to be undone"}, token=admin)
+    page.sign_in(admin, "#changes")
+    page.click("#change-rows button", f"Roll back to change {base}")
+    page.wait_text("#ask-text", "1 later change is undone")
+    page.api.ask("PATCH", "/v1/tenants/chat", {"_note": "somebody else's"}, token=admin)
+    page.click("#ask-yes")
+    page.wait_text("#ask-wrong", "since you looked")
+    assert focus(page) == "Look again"
+    page.click("#ask-no")
+    page.click("#change-rows button", f"Differences of change {base + 2}")
+    page.wait_text(".diff .plus", "somebody else's")
+    page.click("#change-rows button", f"Roll back to change {base}")
+    page.wait_text("#ask-text", "2 later changes are undone")
+    page.confirm(f"Roll back to change {base}?")
+    page.wait_text("#change-rows", f"roll back to {base}")
+
+
 def test_a_diff_that_is_read_stays_and_other_views_go_on(page):
     stack, admin = page.api.stack, page.api.tokens["admin"]
     page.api.ask("PATCH", "/v1/tenants/chat", {"_note": "to be read"}, token=admin)
