@@ -33,13 +33,14 @@ static const char TENANT_LIKE[] =
 static void add_tenant(void *context, const struct admin_request *request,
                        struct admin_answer *answer)
 {
-    struct slice file = admin_query_value(request->query, "file");
-    char *file_name = file.size > 0 ? memory_copy_text(file) : NULL;
-    struct tenant_edit edit = {
-        .what = "add", .kind = TENANT_ADD, .value = request->body, .file = file_name};
+    char *file = admin_query_text(request->query, "file");
+    struct tenant_edit edit = {.what = "add",
+                               .kind = TENANT_ADD,
+                               .value = request->body,
+                               .file = file[0] != '\0' ? file : NULL};
     if (has_object(request, TENANT_LIKE, answer))
         perform(context, request, &edit, answer);
-    free(file_name);
+    free(file);
 }
 
 static void replace_tenant(void *context, const struct admin_request *request,

@@ -6,6 +6,7 @@
 #include "conf/text_file.h"
 #include "core/hash.h"
 #include "core/memory.h"
+#include "core/utf8.h"
 #include "sources/sources.h"
 #include "json/json_edit.h"
 
@@ -65,16 +66,29 @@ static bool find_object(const struct editing *editing, struct slice text, struct
 
 /* -- Which file -------------------------------------------------------------------------------- */
 
+/* Whether a name can be printed, in the log and as JSON, as what it is. */
+static bool is_one_line(struct slice name)
+{
+    while (name.size > 0) {
+        int size = utf8_judge(name);
+        if (size <= 0 || (uint8_t)name.data[0] < ' ' || name.data[0] == 0x7f)
+            return false;
+        name = slice_skip(name, (size_t)size);
+    }
+    return true;
+}
+
 static bool find_new_place(struct editing *editing)
 {
     const struct tenant_edit *edit = editing->edit;
     char *name = edit->file != NULL ? memory_copy_text(slice_of(edit->file))
                                     : memory_format("%s.json", edit->name);
-    bool good = tenant_file_name(name) && strchr(name, '/') == NULL && strlen(name) < 200;
+    bool good = tenant_file_name(name) && strchr(name, '/') == NULL && strlen(name) < 200 &&
+                is_one_line(slice_of(name));
     if (!good)
         admin_refuse(editing->answer, 400,
-                     "\"%s\" is not a file's name in tenants_dir: no \"/\", no leading dot, "
-                     "\".json\" at its end",
+                     "\"%s\" is not a file's name in tenants_dir: UTF-8 without \"/\", line ends "
+                     "and the like, no leading dot, \".json\" at its end",
                      name);
     else if (editing->configuration->tenants_dir == NULL)
         admin_refuse(editing->answer, 409, "there is no \"tenants_dir\"");

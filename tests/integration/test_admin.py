@@ -577,6 +577,21 @@ def test_names_do_not_lead_out_of_the_folder(by_hand):
     assert stack.admin.run("tenants", "add", "../x", "https=off")[0] == 2
 
 
+def test_a_files_name_is_decoded(by_hand):
+    stack = by_hand()
+    names = {"my%2Dfile+x.json": "my-file x.json", "%C3%A4.json": "\u00e4.json"}
+    for number, (sent, name) in enumerate(names.items(), 3):
+        path = f"/v1/tenants/new{number}?file={sent}"
+        status, told, _ = stack.admin.http("POST", path, tenant(number, f"new{number}.test"))
+        assert status == 201 and told["file"] == str(stack.tenants_dir / name)
+        assert (stack.tenants_dir / name).exists() and place(stack, f"new{number}.test") == number
+    for sent in ["a%0Ab.json", "%1b.json", "%7f.json", "%ff.json", "..%2Fx.json", "%2ex.json"]:
+        path = f"/v1/tenants/evil?file={sent}"
+        assert stack.admin.http("POST", path, tenant(9, "evil.test"))[0] == 400, sent
+    assert stack.admin.http("POST", "/v1/tenants/own?file=", tenant(9, "own.test"))[0] == 201
+    assert (stack.tenants_dir / "own.json").exists()
+
+
 def test_bodies_that_are_no_tenant_are_refused(by_hand):
     stack = by_hand()
     for body in [None, [], [1], {}, {"hosts": 1}, {"hosts": ["n.test"], "upstream": None}]:
