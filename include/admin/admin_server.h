@@ -47,12 +47,13 @@ struct admin_request {
     struct admin_peer peer;
 };
 
-enum { ADMIN_ETAG_SIZE = 24 };
+enum { ADMIN_ETAG_SIZE = 24, ADMIN_ALLOW_SIZE = 48 };
 
 struct admin_answer {
-    unsigned status;            /* 0 means 200 */
-    struct json *body;          /* freed by the server; NULL: {} */
-    char etag[ADMIN_ETAG_SIZE]; /* with its quotes; empty: none */
+    unsigned status;              /* 0 means 200 */
+    struct json *body;            /* freed by the server; NULL: {} */
+    char etag[ADMIN_ETAG_SIZE];   /* with its quotes; empty: none */
+    char allow[ADMIN_ALLOW_SIZE]; /* of a 405, set by the server: "GET, POST" */
     /* Instead of `body`, anything else: text for free(), and its type, which is static. */
     char *text;
     const char *content_type;

@@ -61,17 +61,25 @@ static bool path_matches(const char *row, struct slice path, struct slice *item)
     return item->size <= ADMIN_ITEM_MAX_BYTES && !slice_has(*item, '/');
 }
 
-/* The table's row for a request; NULL when it has none. `*path_known` is set when it has one for
- * another method. */
+/* Adds to the list of an Allow header, once; five methods fit into it. */
+static void add_method(char allow[static ADMIN_ALLOW_SIZE], const char *method)
+{
+    size_t used = strlen(allow);
+    if (strstr(allow, method) == NULL)
+        snprintf(allow + used, ADMIN_ALLOW_SIZE - used, "%s%s", used > 0 ? ", " : "", method);
+}
+
+/* The table's row for a request; NULL when it has none. `allow` gets the methods that its path has
+ * rows for. */
 static const struct admin_operation *find_row(const struct table *table,
                                               const struct http_request *request,
-                                              struct slice *item, bool *path_known)
+                                              struct slice *item, char *allow)
 {
     for (const struct admin_operation *row = table->operations; row->path != NULL; row++) {
         struct slice found;
         if (!path_matches(row->path, request->path, &found))
             continue;
-        *path_known = true;
+        add_method(allow, row->method);
         if (!slice_equal(request->method, slice_of(row->method)))
             continue;
         *item = found;
@@ -82,14 +90,14 @@ static const struct admin_operation *find_row(const struct table *table,
 
 /* Those of the server's thread first, then those of desks, each in the order of the tables. */
 static void find_parts(const struct admin_server *server, const struct http_request *request,
-                       struct admin_call *call, struct slice *item, bool *path_known)
+                       struct admin_call *call, struct slice *item)
 {
     for (int at_desks = 0; at_desks < 2; at_desks++) {
         for (size_t i = 0; i < server->table_count; i++) {
             const struct table *table = &server->tables[i];
             if ((table->desk != NULL) != at_desks)
                 continue;
-            const struct admin_operation *row = find_row(table, request, item, path_known);
+            const struct admin_operation *row = find_row(table, request, item, call->answer.allow);
             if (row != NULL)
                 call->parts[call->part_count++] =
                     (struct admin_part){row, table->context, table->desk, table->access};
@@ -177,7 +185,7 @@ static void add_header(struct http_answer *http, const char *name, const char *v
 }
 
 static void add_headers(struct http_answer *http, const struct admin_answer *answer,
-                        const char *etag)
+                        const char *etag, const char *allow)
 {
     add_header(http, "Cache-Control", "no-store");
     add_header(http, "X-Content-Type-Options", "nosniff");
@@ -188,14 +196,16 @@ static void add_headers(struct http_answer *http, const struct admin_answer *ans
                    : "default-src 'none'; frame-ancestors 'none'");
     if (etag[0] != '\0')
         add_header(http, "ETag", etag);
+    if (http->status == 405)
+        add_header(http, "Allow", allow);
     if (http->status == 401)
         add_header(http, "WWW-Authenticate", "Bearer");
     if (http->status == 429)
         add_header(http, "Retry-After", "10");
 }
 
-/* The call's answer as HTTP; `etag` has to outlive it. */
-static struct http_answer to_http(struct admin_call *call, const char *etag)
+/* The call's answer as HTTP; what it has for headers has to outlive it. */
+static struct http_answer to_http(struct admin_call *call, const char *etag, const char *allow)
 {
     struct admin_answer *answer = &call->answer;
     struct http_answer http = {
@@ -210,7 +220,7 @@ static struct http_answer to_http(struct admin_call *call, const char *etag)
     } else {
         http.body = slice_of(json_print(admin_answer_body(answer), JSON_STYLE_INDENTED));
     }
-    add_headers(&http, answer, etag);
+    add_headers(&http, answer, etag, allow);
     if (call->is_change || !call->is_let_in)
         log_call(call, http.status);
     return http;
@@ -218,7 +228,7 @@ static struct http_answer to_http(struct admin_call *call, const char *etag)
 
 void admin_server_finish(struct admin_call *call)
 {
-    struct http_answer http = to_http(call, call->answer.etag);
+    struct http_answer http = to_http(call, call->answer.etag, call->answer.allow);
     http_server_answer(call->held, &http);
     admin_call_free(call);
 }
@@ -236,12 +246,15 @@ static bool advance(struct admin_call *call)
 }
 
 /* What is done before any part is: false when the answer is there already. */
-static bool may_go_on(const struct http_request *request, struct admin_call *call, bool path_known)
+static bool may_go_on(const struct http_request *request, struct admin_call *call)
 {
-    if (call->part_count == 0 && path_known)
+    struct slice if_match = http_request_header(request, "If-Match");
+    if (call->part_count == 0 && call->answer.allow[0] != '\0')
         admin_refuse(&call->answer, 405, "%s is not for %s", call->method, call->path);
     else if (call->part_count == 0)
         admin_refuse(&call->answer, 404, "there is no %s", call->path);
+    else if (if_match.data != NULL && if_match.size == 0) /* an ETag that a script did not get */
+        admin_refuse(&call->answer, 400, "If-Match is empty: without it, all is changed");
     else
         return admin_query_check(call, &call->answer) && read_body(call, request);
     return false;
@@ -256,11 +269,10 @@ static enum admin_access access_of(const struct admin_call *call)
 static struct admin_call *take_call(const struct door *door, const struct http_request *request)
 {
     struct slice item = {0};
-    bool path_known = false;
     struct admin_call probe = {.part_count = 0};
     const struct admin_token *token = NULL;
 
-    find_parts(door->server, request, &probe, &item, &path_known);
+    find_parts(door->server, request, &probe, &item);
     bool passes = door->gate == NULL ||
                   admin_gate_pass(door->gate, request, access_of(&probe), &token, &probe.answer);
     struct admin_call *call = new_call(door, request, item, token);
@@ -270,7 +282,7 @@ static struct admin_call *take_call(const struct door *door, const struct http_r
     call->is_change =
         !slice_equal(request->method, SLICE("GET")) && access_of(call) == ADMIN_ACCESS_METHOD;
     call->is_let_in = passes;
-    if (!passes || !may_go_on(request, call, path_known))
+    if (!passes || !may_go_on(request, call))
         call->part_count = 0;
     return call;
 }
@@ -287,6 +299,7 @@ static bool is_open_here(const struct door *door, const struct http_request *req
     } else if (!is_get) {
         answer->status = 405;
         answer->body = SLICE("GET only\n");
+        add_header(answer, "Allow", "GET");
     } else if (!slice_equal(request->path, slice_of(door->only_path))) {
         answer->status = 404;
         answer->body = SLICE("not here\n");
@@ -299,7 +312,7 @@ static bool is_open_here(const struct door *door, const struct http_request *req
 static void on_request(void *context, const struct http_request *request,
                        struct http_answer *http_answer)
 {
-    static _Thread_local char etag[ADMIN_ETAG_SIZE];
+    static _Thread_local char etag[ADMIN_ETAG_SIZE], allow[ADMIN_ALLOW_SIZE];
     const struct door *door = context;
     if (door->only_path != NULL && !is_open_here(door, request, http_answer))
         return;
@@ -311,7 +324,8 @@ static void on_request(void *context, const struct http_request *request,
         return;
     }
     memcpy(etag, call->answer.etag, sizeof(etag));
-    *http_answer = to_http(call, etag);
+    memcpy(allow, call->answer.allow, sizeof(allow));
+    *http_answer = to_http(call, etag, allow);
     admin_call_free(call);
 }
 

@@ -407,7 +407,12 @@ def test_reload_tells_what_came_of_it(agent):
 def test_a_get_changes_nothing(agent):
     stack = agent({"a": tenant(1)})
     for path in ["/v1/reload", "/v1/import"]:
-        assert stack.admin.http("GET", path)[0] == 405
+        status, told, headers = stack.admin.http("GET", path)
+        assert status == 405 and headers["Allow"] == "POST" and "is not for" in told["error"]
+    assert stack.admin.http("PUT", "/v1/status")[2]["Allow"] == "GET"
+    headers = stack.admin.http("OPTIONS", "/v1/tenants/a")[2]
+    assert sorted(headers["Allow"].split(", ")) == ["DELETE", "GET", "PATCH", "POST", "PUT"]
+    assert stack.admin.http("GET", "/v1/nothing")[2]["Allow"] is None
     assert stack.admin.http("GET", "/v1/certificates")[0] == 409
     assert "by=admin" not in stack.agents[0].log()
 
@@ -621,6 +626,23 @@ def test_only_what_was_looked_at_is_changed(by_hand):
     assert status == 200 and headers["ETag"] == told["etag"] != etag
     status, told, headers = stack.admin.http("PATCH", "/v1/tenants/two", change)
     assert status == 200 and told["changed"] is False and place(stack, "two.test") == 9
+
+
+def test_an_if_match_is_a_list_that_says_something(by_hand):
+    stack = by_hand()
+    change = {"upstream": "http://10.0.0.9:3000"}
+    for nothing in ["", " "]:
+        status, told, _ = stack.admin.http("PATCH", "/v1/tenants/two", change, If_Match=nothing)
+        assert status == 400 and "If-Match" in told["error"]
+    for wrong in ['"0"', '"0", "1"', ",", '"0",']:
+        assert stack.admin.http("PATCH", "/v1/tenants/two", change, If_Match=wrong)[0] == 412, wrong
+    assert stack.file.read_text() == BY_HAND
+    etag = stack.admin.http("GET", "/v1/tenants/two")[2]["ETag"]
+    for around in ['"0", {}', '{},"0"', '"0" ,{}, "1"']:
+        change, right = {"_note": around}, around.format(etag)
+        status, told, headers = stack.admin.http("PATCH", "/v1/tenants/two", change, If_Match=right)
+        assert status == 200 and told["changed"] is True, right
+        etag = headers["ETag"]
 
 
 def test_what_is_changed_to_what_it_is_already_is_in_force(by_hand):

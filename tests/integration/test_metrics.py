@@ -136,7 +136,8 @@ def test_a_loopback_address_answers_that_alone(two):
     assert answer.status == 200 and text.endswith("# EOF\n")
     assert ask(stack, "/v1/status", port=port)[0].status == 404
     assert ask(stack, "/v1/reload", port=port, method="POST")[0].status == 405
-    assert ask(stack, "/metrics", port=port, method="POST")[0].status == 405
+    answer = ask(stack, "/metrics", port=port, method="POST")[0]
+    assert answer.status == 405 and answer.headers["Allow"] == "GET"
     assert ask(stack, port=port, host=f"localhost:{port}")[0].status == 200
     # a name of somebody else's, which a browser was led here by
     assert ask(stack, port=port, host=f"rebound.test:{port}")[0].status == 421
