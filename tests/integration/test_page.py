@@ -5,10 +5,14 @@
 makes the pictures of docs/ADMIN.md anew."""
 
 import base64
+import http.client
+import http.server
 import json
 import os
 import pathlib
 import re
+import threading
+import types
 
 import pytest
 
@@ -191,6 +195,40 @@ def asked_for(browser):
     return found
 
 
+class Between(http.server.BaseHTTPRequestHandler):
+    """What stands before the daemon, and cuts answers off behind their heads."""
+
+    def do_GET(self):
+        connection = http.client.HTTPConnection(self.server.api.host, self.server.api.port)
+        connection.request("GET", self.path, headers=dict(self.headers))
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body[:5] if self.path == self.server.cut else body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def between(page, own):
+    """The page is there through a proxy that cuts answers about its .cut off."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between) as proxy:
+        proxy.api, proxy.cut = own, None
+        page.expected = ("Failed to load resource", "ERR_CONTENT_LENGTH_MISMATCH")
+        page.api = types.SimpleNamespace(
+            url=f"http://127.0.0.1:{proxy.server_port}", tokens=own.tokens
+        )
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        page.browser.open("about:blank")
+        proxy.shutdown()
+
+
 # --- coming in ------------------------------------------------------------------------------------
 
 
@@ -231,6 +269,21 @@ def test_a_token_that_is_removed_ends_the_visit(page):
     page.see("#login", "signed out")
     page.wait_text("#login-wrong", "not known any more")
     assert page.text("#tenant-rows") == ""
+
+
+def test_a_daemon_that_is_away_takes_no_token(page, between):
+    """Whoever comes back while it starts anew, or has asked too often, is not signed out."""
+    page.sign_in(page.api.tokens["read"])
+    page.wait_text("#who", "bob")
+    between.cut = "/v1"
+    page.open()
+    page.wait_text("#login-wrong", "does not answer")
+    assert page.js("document.querySelector('#app').checkVisibility()") is False
+    between.cut = None
+    page.open()
+    page.wait_text("#who", "bob")
+    page.click("#leave")
+    assert page.js("sessionStorage.length") == 0
 
 
 def test_a_reader_is_offered_no_change(page):
@@ -448,6 +501,15 @@ def test_the_daemon_goes_and_comes_back(page):
     page.api.stack.start_agent()
     page.browser.wait("document.querySelector('#lost').hidden", "it is over", 60)
     assert page.js("document.querySelector('#app').checkVisibility()") is True
+
+
+def test_an_answer_that_breaks_off_is_not_the_last(page, between):
+    page.sign_in(page.api.tokens["read"])
+    page.wait_text("#t-agent", "Serving")
+    between.cut = "/v1/status"
+    page.see("#lost", "it is told that nobody answers")
+    between.cut = None
+    page.browser.wait("document.querySelector('#lost').hidden", "it is over", 60)
 
 
 def test_a_question_that_nobody_answers(page):
