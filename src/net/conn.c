@@ -262,7 +262,8 @@ static void conn_serve(struct conn *conn, struct slice input)
         conn_set_count(set, LOOP_NOTIFIES, conn->session.notifies - notifies);
         input = slice_skip(input, used);
         is_full = writer_left(&out) < SPOP_ACK_MAX_BYTES;
-        if (set->is_leaving && !is_full && !has_more_input(conn))
+        /* Whoever is in the middle of a frame is heard out: its answer would be missing. */
+        if (set->is_leaving && !is_full && input.size == 0 && !has_more_input(conn))
             spop_session_drain(&conn->session, &out);
         if (!conn_send(conn, writer_written(&out)))
             return;

@@ -433,6 +433,31 @@ Test(loop, a_frame_that_a_drain_completes_is_taken_once)
     test_net_free(net);
 }
 
+/* Nothing else is owed to whoever is sending it. */
+Test(loop, a_frame_that_has_begun_when_a_drain_does_is_answered)
+{
+    enum { HEAD = 6 };
+    struct test_net *net = start(1);
+    struct net_peer *peer = net_peer_greeted(net->loops);
+    struct net_peer *idle = net_peer_greeted(net->loops);
+    uint8_t bytes[128];
+    struct writer notify = writer_of(bytes, sizeof(bytes));
+    uint64_t received = count(net, LOOP_BYTES_IN);
+    net_write_notify(&notify, SLICE("echo"), 4);
+    net_peer_send(peer, slice_head(writer_written(&notify), HEAD));
+    cr_assert(test_net_reaches(net, LOOP_BYTES_IN, received + HEAD));
+    loops_drain(net->loops, 60000);
+    net_peer_expect_disconnect(idle, SPOP_STATUS_NORMAL);
+    net_peer_send(peer, slice_skip(writer_written(&notify), HEAD));
+    net_peer_expect_ack(peer, 4);
+    net_peer_expect_disconnect(peer, SPOP_STATUS_NORMAL);
+    net_peer_free(peer);
+    net_peer_free(idle);
+    loops_join(net->loops);
+    cr_assert(eq(u64, count(net, LOOP_CLOSED_DRAINED), 2));
+    test_net_free(net);
+}
+
 Test(loop, a_drain_ends_at_its_deadline)
 {
     struct test_net *net = start(1);
