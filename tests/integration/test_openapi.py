@@ -167,6 +167,7 @@ def test_the_description_is_well_formed():
         in_path = [one["name"] for one in parameters if one["in"] == "path"]
         assert holes == in_path, path
         assert method != "GET" or "requestBody" not in operation
+        assert ("403" in operation["responses"]) == (method != "GET"), (method, path)
 
 
 def test_the_examples_of_the_documentation_work(agent, tmp_path):  # noqa: F811
