@@ -288,14 +288,10 @@ static bool is_forwarded_identity(struct slice name)
 }
 
 /* A header that is trusted is taken from everybody's requests, so that it may not be one that
- * clients have other uses for. */
+ * clients have other uses for. Which of these begin so, header_name_check() knows. */
 static bool is_for_identities(struct slice name)
 {
     static const char *const PREFIXES[] = {"X-", "Remote-", "Cf-Access-"};
-    static const char *const OTHERS[] = {"X-Api-Key", "X-Requested-With", "X-CSRF-Token"};
-    for (size_t i = 0; i < COUNT_OF(OTHERS); i++)
-        if (slice_equal_nocase(name, slice_of(OTHERS[i])))
-            return false;
     for (size_t i = 0; i < COUNT_OF(PREFIXES); i++) {
         struct slice prefix = slice_of(PREFIXES[i]);
         if (name.size > prefix.size && slice_equal_nocase(slice_head(name, prefix.size), prefix))
@@ -308,15 +304,15 @@ static bool check_header_name(const struct node *node, const struct draft *draft
 {
     const struct configuration *configuration = draft->configuration;
     struct error_text why;
-    if (!is_forwarded_identity(node->key) && header_name_check(node->key, &why) != ERROR_OK) {
-        node_report(node, JSON_PART_KEY, CODE_HEADER_NAME, NULL, "%s", why.text);
-        return false;
-    }
     if (!is_for_identities(node->key)) {
         node_report(node, JSON_PART_KEY, CODE_IDENTITY_HEADER,
                     memory_format("one that begins with \"X-\", \"Remote-\" or \"Cf-Access-\": it "
                                   "is deleted from every request that comes in"),
                     "\"%.*s\" is not a header for an identity", SLICE_PRINT(node->key));
+        return false;
+    }
+    if (!is_forwarded_identity(node->key) && header_name_check(node->key, &why) != ERROR_OK) {
+        node_report(node, JSON_PART_KEY, CODE_HEADER_NAME, NULL, "%s", why.text);
         return false;
     }
     if (slice_equal_nocase(node->key, slice_of(configuration->haproxy.tenant_header))) {

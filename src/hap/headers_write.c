@@ -50,6 +50,12 @@ static bool is_stripped_already(const struct hap_config *config, size_t header_l
     return false;
 }
 
+/* What a tenant sets for an upstream behind HTTP Basic is what clients sign in with elsewhere. */
+static bool is_left_to_others(struct slice name)
+{
+    return slice_equal_nocase(name, SLICE("Authorization"));
+}
+
 static void visit_deleted(const struct hap_config *config, const struct hap_header_visitor *visitor)
 {
     for (size_t i = 0; i < COUNT_OF(STRIPPED_PREFIXES); i++)
@@ -60,9 +66,11 @@ static void visit_deleted(const struct hap_config *config, const struct hap_head
     for (size_t i = 0; i < config->strip_header_count; i++)
         if (!is_stripped_already(config, i, slice_of(config->strip_headers[i])))
             visitor->on_deleted(visitor->context, config->strip_headers[i], false);
-    for (size_t i = 0; i < config->header_count; i++)
-        if (!is_stripped_already(config, SIZE_MAX, slice_of(config->headers[i].name)))
+    for (size_t i = 0; i < config->header_count; i++) {
+        struct slice name = slice_of(config->headers[i].name);
+        if (!is_left_to_others(name) && !is_stripped_already(config, SIZE_MAX, name))
             visitor->on_deleted(visitor->context, config->headers[i].name, false);
+    }
 }
 
 void hap_config_visit_headers(const struct hap_config *config,

@@ -214,7 +214,9 @@ static const char *const RESERVED_NAMES[] = {
     /* who the client is, and how it came */
     "CF-Connecting-IP", "Fastly-Client-IP", "Forwarded", "Front-End-Https", "True-Client-IP",
     "X-Azure-ClientIP", "X-Client-IP", "X-Cluster-Client-IP", "X-Forwarded-", "X-Forwarded",
-    "X-Real-IP", "X-Request-ID", "X-Scheme"};
+    "X-Real-IP", "X-Request-ID", "X-Scheme",
+    /* what clients have to say: what one tenant sets is taken out of all others' requests */
+    "Accept", "Content-Type", "Cookie", "Origin", "X-Api-Key", "X-CSRF-Token", "X-Requested-With"};
 
 static bool is_reserved(struct slice name)
 {
@@ -248,8 +250,8 @@ enum error header_name_check(struct slice name, struct error_text *text)
                          SLICE_PRINT(name));
     if (is_reserved(name))
         return error_set(text, ERROR_REFUSED,
-                         "\"%.*s\" is not a tenant's to set: framing, routing or the client's "
-                         "identity depends on it",
+                         "\"%.*s\" is not a tenant's to set: framing, routing or what the client "
+                         "has to say depends on it",
                          SLICE_PRINT(name));
     return ERROR_OK;
 }

@@ -283,3 +283,23 @@ def test_oauth_sees_the_public_url(http, https):
 def test_a_header_that_haproxy_would_refuse_stays_refused(http):
     raw = request_bytes("GET", "/api/echo", HOST, [("X-Bad Name", "1")])
     assert exchange(http, raw).status == 400
+
+
+def test_one_tenants_authorization_is_not_taken_from_the_others(new_stack, upstreams):
+    """An upstream behind HTTP Basic; the others' clients sign in with that header."""
+    alpha = {"upstream": upstreams["alpha"].url, "https": "off"}
+    basic = {"headers": {"Authorization": "Basic YTpi"}}
+    stack = new_stack()
+    stack.write_tenants(
+        {
+            "basic": {"hosts": ["basic.test"], **alpha, **basic},
+            "own": {"hosts": ["own.test"], **alpha},
+        }
+    )
+    stack.start()
+    sent = [("Authorization", "Bearer sk-1")]
+    assert echo(stack.http_port, "own.test", headers=sent).all("Authorization") == ["Bearer sk-1"]
+    assert echo(stack.http_port, "own.test").header("Authorization") is None
+    for headers in (sent, []):
+        told = echo(stack.http_port, "basic.test", headers=headers)
+        assert told.all("Authorization") == ["Basic YTpi"]

@@ -514,6 +514,7 @@ BAD = [
     with_tenant(hsts={"max_age": "365d", "includeSubDomains": True}),
     with_tenant(hsts={"max_age": "365d", "preload": True}),
     with_tenant(headers={"Host": "x"}),
+    with_tenant(headers={"cookie": "a=b"}),
     with_tenant(headers={"X A": "x"}),
     with_tenant(headers={"X-" + "a" * 37: "x"}),
     with_tenant(headers=[]),

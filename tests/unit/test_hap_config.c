@@ -169,6 +169,20 @@ Test(hap_config, a_version_gets_its_own_forms_and_no_guards)
     }
 }
 
+/* An upstream behind HTTP Basic is one tenant's; the others' clients sign in with that header. */
+Test(hap_config, a_tenants_authorization_is_set_and_nobody_elses_is_deleted)
+{
+    struct hap_header header = {"authorization", "h_authorization"};
+    struct hap_config config = smallest();
+    config.headers = &header;
+    config.header_count = 1;
+    char *text = hap_config_write(&config, HAP_2_6, (struct slice){0}, NULL);
+    cr_expect(holds(text, "http-request set-header authorization %[var(txn.owui.h_authorization)] "
+                          "if { var(txn.owui.h_authorization) -m found }\n"));
+    cr_expect_not(holds(text, "del-header authorization"));
+    free(text);
+}
+
 Test(hap_config, of_several_agents_the_other_half_is_tried)
 {
     struct hap_config config = smallest();

@@ -174,7 +174,14 @@ Test(header, names)
                                       "X-Client-IP",
                                       "True-Client-IP",
                                       "CF-Connecting-IP",
-                                      "X-Request-ID"};
+                                      "X-Request-ID",
+                                      "Cookie",
+                                      "origin",
+                                      "Accept",
+                                      "Content-Type",
+                                      "x-api-key",
+                                      "X-CSRF-Token",
+                                      "X-Requested-With"};
     for (size_t i = 0; i < COUNT_OF(GOOD); i++)
         cr_expect_eq(header_name_check(slice_of(GOOD[i]), NULL), ERROR_OK, "%s", GOOD[i]);
     for (size_t i = 0; i < COUNT_OF(BAD); i++) {
