@@ -176,12 +176,13 @@ static const struct hop *walk(const struct trusted_proxies *trusted, const struc
     return found;
 }
 
-/* Exactly one of the two; anything else leaves `*https` alone. */
+/* Exactly one of these; anything else leaves `*https` alone. Traefik tells a handshake's scheme as
+ * that of the WebSocket. */
 static void read_proto(struct slice proto, bool *https)
 {
-    if (slice_equal(proto, SLICE("https")))
+    if (slice_equal(proto, SLICE("https")) || slice_equal(proto, SLICE("wss")))
         *https = true;
-    else if (slice_equal(proto, SLICE("http")))
+    else if (slice_equal(proto, SLICE("http")) || slice_equal(proto, SLICE("ws")))
         *https = false;
 }
 

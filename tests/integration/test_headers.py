@@ -3,7 +3,7 @@ count, what a trusted proxy says does."""
 
 import pytest
 
-from support.clients import Http2, echo, exchange, request, request_bytes
+from support.clients import HANDSHAKE, SOCKET, Http2, echo, exchange, request, request_bytes
 from support.spoofs import ADDRESS_SPOOFS, IDENTITY_SPOOFS, PROTO_SPOOFS
 from support.tenants import TRUSTED_CDN, TRUSTED_PROXY, TRUSTED_PROXY_2, TRUSTED_RFC7239
 
@@ -200,7 +200,8 @@ def test_forwarded_is_read(http, value, client, proto):
         (["http"], "http"),
         (["HTTPS"], "http"),
         (["https,http"], "http"),
-        (["wss"], "http"),
+        (["wss"], "https"),
+        (["ws"], "http"),
         ([""], "http"),
         ([], "http"),
     ],
@@ -217,6 +218,17 @@ def test_tls_that_ended_before_haproxy_needs_no_redirect(http):
     headers = [("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-Proto", "https")]
     assert echo(http, "chat.beta.test", headers=headers, source=TRUSTED_PROXY).name == "beta"
     assert request(http, "/", "chat.beta.test", headers=headers).status == 308
+
+
+def test_a_socket_opens_behind_a_proxy_that_tells_wss(http):
+    """As Traefik does where it has ended TLS."""
+    headers = HANDSHAKE + [
+        ("Origin", "https://chat.beta.test"),
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("X-Forwarded-Proto", "wss"),
+    ]
+    answer = request(http, SOCKET, "chat.beta.test", headers=headers, source=TRUSTED_PROXY)
+    assert answer.status == 101
 
 
 # --- request ids --------------------------------------------------------------------------------

@@ -261,7 +261,10 @@ Test(client, proto)
         {"10.0.0.1", false, "203.0.113.9", "HTTPS", false},
         {"10.0.0.1", false, "203.0.113.9", "https,http", false},
         {"10.0.0.1", false, "203.0.113.9", "https, https", false},
-        {"10.0.0.1", false, "203.0.113.9", "wss", false},
+        {"203.0.113.9", false, NULL, "wss", false},
+        {"10.0.0.1", false, "203.0.113.9", "wss", true},
+        {"10.0.0.1", true, "203.0.113.9", "ws", false},
+        {"10.0.0.1", false, "203.0.113.9", "wss,https", false},
         {"10.0.0.1", true, "203.0.113.9", "", true},
         {"10.0.0.1", true, "203.0.113.9", "ftp", true},
         /* Forwarded: the client's element first, then the header */
