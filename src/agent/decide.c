@@ -163,25 +163,44 @@ static void find_tenant(const struct snapshot *snapshot, const struct request *r
         decide_unknown_host(snapshot, decision);
 }
 
+/* False when the name has no room. */
+static bool name_host(const struct tenant_host *pattern, struct slice label, struct host *host)
+{
+    struct writer name = writer_of(host->name, HOST_MAX_BYTES);
+    if (pattern->wildcard) {
+        writer_bytes(&name, label);
+        writer_u8(&name, '.');
+    }
+    writer_bytes(&name, slice_of(pattern->name));
+    host->name_size = (uint8_t)writer_used(&name);
+    host->is_address = slice_has(host_name(host), ':');
+    return !name.failed;
+}
+
+/* Whether the host leads to the tenant. One that it lists may be another's: who claimed it first,
+ * or has what its wildcard stands for as an exact host. */
+static bool leads_to_tenant(const struct snapshot *snapshot, const struct decision *decision,
+                            const struct host *host)
+{
+    struct route_match match;
+    if (decision->match.host != NULL && slice_equal(host_name(host), host_name(&decision->host)))
+        return true;
+    route_table_find(snapshot->table, host_name(host), SLICE("/"), &match);
+    return match.tenant == decision->match.tenant;
+}
+
 /* The first host that a browser can be sent to: a wildcard is one when its label is known. */
-static bool first_host(const struct decision *decision, struct host *host)
+static bool first_host(const struct snapshot *snapshot, const struct decision *decision,
+                       struct host *host)
 {
     const struct tenant *tenant = decision->match.tenant;
     const struct slice label = decision->match.label;
-    struct writer name = writer_of(host->name, HOST_MAX_BYTES);
 
     for (size_t i = 0; i < tenant->host_count; i++) {
         const struct tenant_host *candidate = &tenant->hosts[i];
-        if (candidate->wildcard && label.size == 0)
-            continue;
-        if (candidate->wildcard) {
-            writer_bytes(&name, label);
-            writer_u8(&name, '.');
-        }
-        writer_bytes(&name, slice_of(candidate->name));
-        host->name_size = (uint8_t)writer_used(&name);
-        host->is_address = slice_has(host_name(host), ':');
-        return !name.failed;
+        if (!(candidate->wildcard && label.size == 0) && name_host(candidate, label, host) &&
+            leads_to_tenant(snapshot, decision, host))
+            return true;
     }
     return false;
 }
@@ -208,7 +227,7 @@ static void redirect_path(const struct snapshot *snapshot, struct decision *deci
 {
     struct host host = {.port = decision->host.port};
     bool upgrade = wants_https(decision);
-    if (!first_host(decision, &host)) {
+    if (!first_host(snapshot, decision, &host)) {
         finish(decision, OUTCOME_DENY_PATH, 404);
         return;
     }
@@ -233,7 +252,8 @@ static bool redirect_canonical(const struct snapshot *snapshot, struct decision 
     struct host host = {.port = decision->host.port};
     bool upgrade = wants_https(decision);
     if (decision->match.host == NULL || (upgrade && decision->match.brief->hsts_size > 0) ||
-        !first_host(decision, &host) || slice_equal(host_name(&host), host_name(&decision->host)))
+        !first_host(snapshot, decision, &host) ||
+        slice_equal(host_name(&host), host_name(&decision->host)))
         return false;
     if (upgrade)
         host.port = redirect_port(snapshot);

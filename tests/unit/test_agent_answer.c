@@ -512,6 +512,40 @@ Test(answer, what_is_sent_to_the_canonical_host)
     check_rows(rows, COUNT_OF(rows));
 }
 
+/* What another tenant had first, or has by its exact name, is no place to send anybody. */
+Test(answer, no_redirect_leads_to_another_tenant)
+{
+    put(tenant_at("exact", "vip.new.test", "10.1.0.23"));
+    struct tenant *late = tenant_at("late", "chat.acme.com", "10.1.0.24");
+    late->canonical_host = true;
+    add_key(late, "late.test", PATH_REDIRECT);
+    add_key(late, "also.late.test", PATH_REDIRECT);
+    add_key(late, "acme.com/late", PATH_REDIRECT);
+    put(late);
+    struct tenant *nowhere = tenant_at("nowhere", "plain.test", "10.1.0.25");
+    add_key(nowhere, "acme.com/nowhere", PATH_REDIRECT);
+    put(nowhere);
+    build_snapshot();
+    const struct row rows[] = {
+        {{V4, .host = "late.test", .path = "/x"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=late via=http dst=10.1.0.24 port=3000 ip=192.0.2.1 proto=http fport=80"},
+        {{V4, .host = "also.late.test", .path = "/x"},
+         OUTCOME_REDIRECT_CANONICAL,
+         "ok=true answer=redirect to=http://late.test tenant=late ip=192.0.2.1"},
+        {{V4, .host = "acme.com", .path = "/late"},
+         OUTCOME_REDIRECT_PATH,
+         "ok=true answer=redirect to=http://late.test more=true strip=1 tenant=late ip=192.0.2.1"},
+        {{V4, .host = "acme.com", .path = "/nowhere"},
+         OUTCOME_DENY_PATH,
+         "ok=true answer=deny status=404 reason=path-not-served tenant=nowhere ip=192.0.2.1"},
+        {{V4, .host = "vip.old.test", .path = "/x"},
+         OUTCOME_FORWARD,
+         "ok=true tenant=moved via=http dst=10.1.0.19 port=3000 ip=192.0.2.1 proto=http fport=80"},
+    };
+    check_rows(rows, COUNT_OF(rows));
+}
+
 Test(answer, who_does_not_serve)
 {
     const struct row rows[] = {
