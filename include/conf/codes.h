@@ -54,6 +54,7 @@
     X(IDENTITY_DOMAIN, 246, ERROR, "not a domain, or not a tenant, for users by e-mail")        \
     X(CLAIM, 247, ERROR, "not the name of a claim, or of one within others")                    \
     X(LABEL_LINE, 248, ERROR, "not a line of a list of labels")                                 \
+    X(TOO_MANY_NAMES, 249, ERROR, "HAProxy's files have no room for one more token or header")  \
     X(PATH_STRIP, 501, WARNING, "path mode \"strip\" breaks browsers")                          \
     X(PATH_KEEP, 502, WARNING, "path mode \"keep\" cannot work with Open WebUI")                \
     X(HEADER_FROM_CLIENT, 503, WARNING, "a header takes a value that the client chooses")       \

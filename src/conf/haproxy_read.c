@@ -80,14 +80,22 @@ static void read_spoe_file(const struct node *node, void *target)
     node_file_name(node, &configuration_of(target)->haproxy.spoe_path);
 }
 
+/* The map stands in the arguments of a converter, which commas tell apart. */
+static void read_map(const struct node *node, char **path)
+{
+    if (node_file_name(node, path) && strchr(*path, ',') != NULL)
+        node_report(node, JSON_PART_VALUE, CODE_BAD_FILE_NAME, NULL,
+                    "\"%s\" cannot be a map of HAProxy's: it has a comma", *path);
+}
+
 static void read_fallback_map(const struct node *node, void *target)
 {
-    node_file_name(node, &configuration_of(target)->haproxy.fallback_map);
+    read_map(node, &configuration_of(target)->haproxy.fallback_map);
 }
 
 static void read_decision_map(const struct node *node, void *target)
 {
-    node_file_name(node, &configuration_of(target)->haproxy.decision_map);
+    read_map(node, &configuration_of(target)->haproxy.decision_map);
 }
 
 static void read_upstream_ca_file(const struct node *node, void *target)

@@ -30,6 +30,30 @@ static void on_conflict(void *context, const struct route_conflict *conflict)
     diagnostics_add_conflict(context, conflict);
 }
 
+/* HAProxy's files have so many places for these, and are written for all tenants or for none. */
+static void add_names(struct loading *loading, const struct tenant *tenant)
+{
+    const struct hap_config *haproxy = &loading->whole->configuration->haproxy;
+    size_t tokens = haproxy->token_count, headers = haproxy->identity_header_count;
+    configuration_add_header_names(loading->whole->configuration, tenant);
+    configuration_add_arguments(loading->whole->configuration, tenant);
+    if (haproxy->token_count > tokens && haproxy->token_count > HAP_TOKENS_MAX)
+        diagnostics_add_code(loading->diagnostics, CODE_TOO_MANY_NAMES, &tenant->place,
+                             "let tenants share a name: tokens differ by \"issuer\" and "
+                             "\"audience\" as well",
+                             "tenant \"%s\": with it, tokens come in %zu headers and cookies of "
+                             "different names; at most %d are possible",
+                             tenant->name, haproxy->token_count, HAP_TOKENS_MAX);
+    if (haproxy->identity_header_count > headers &&
+        haproxy->identity_header_count > HAP_IDENTITY_HEADERS_MAX)
+        diagnostics_add_code(loading->diagnostics, CODE_TOO_MANY_NAMES, &tenant->place,
+                             "let tenants share the names of headers",
+                             "tenant \"%s\": with it, identities are told in %zu headers of "
+                             "different names; at most %d are possible",
+                             tenant->name, haproxy->identity_header_count,
+                             HAP_IDENTITY_HEADERS_MAX);
+}
+
 /* Takes the tenant. */
 static void put_tenant(struct loading *loading, struct tenant *tenant)
 {
@@ -50,8 +74,7 @@ static void put_tenant(struct loading *loading, struct tenant *tenant)
                              "tenant \"%s\": %s", tenant->name, why.text);
         whole->has_broken = true;
     } else {
-        configuration_add_header_names(whole->configuration, tenant);
-        configuration_add_arguments(whole->configuration, tenant);
+        add_names(loading, tenant);
         route_registry_put(whole->registry, tenant, on_conflict, loading->diagnostics);
         whole->tenant_count++;
         return;

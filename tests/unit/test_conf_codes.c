@@ -3,6 +3,7 @@
 #include "conf_fixture.h"
 
 #include "core/memory.h"
+#include "core/text_stream.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -138,6 +139,7 @@ static const struct row {
      "did you mean \"fd00::/16\"?"},
     {CODE_BAD_NETWORK, "\"upstream_allow\": [\"example.com\"]", GOOD, "for example"},
     {CODE_BAD_DURATION, "\"resolver\": {\"interval\": \"30\"}", GOOD, "\"500ms\", \"30s\""},
+    {CODE_BAD_FILE_NAME, "\"haproxy\": {\"fallback_map\": \"/var/a,b.map\"}", GOOD, "a comma"},
     {CODE_BAD_FILE_NAME, "\"haproxy\": {\"crt_dir\": \"/etc/my certs\"}", GOOD, "file name"},
     {CODE_BAD_FILE_NAME, "\"haproxy\": {\"crt_dir\": \"/etc/\\nglobal\"}", GOOD, "file name"},
     {CODE_BAD_NAME, "\"listen_group\": \"no way\"", GOOD, "is not a name"},
@@ -331,10 +333,10 @@ static const struct row {
 
 /* Codes that need more than one tenant or file; each has a test below. */
 static const enum code ELSEWHERE[] = {
-    CODE_TENANT_NAME,       CODE_TENANT_TWICE,  CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
-    CODE_NO_TENANTS,        CODE_SHARED_ORIGIN, CODE_ANY_AUTHORITY, CODE_SHARED_DATABASE,
+    CODE_TENANT_NAME,       CODE_TENANT_TWICE,   CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
+    CODE_NO_TENANTS,        CODE_SHARED_ORIGIN,  CODE_ANY_AUTHORITY, CODE_SHARED_DATABASE,
     CODE_LABEL_LINE,        CODE_NO_ROOM, /* test_conf_room.c */
-    CODE_UNCERTIFIED_HOSTS,
+    CODE_UNCERTIFIED_HOSTS, CODE_TOO_MANY_NAMES,
 };
 
 Test(conf_codes, each_mistake_is_told)
@@ -619,6 +621,53 @@ Test(conf_codes, no_tenant_at_all)
     cr_assert(fixture->good);
     cr_assert(fixture_said(fixture, CODE_NO_TENANTS));
     fixture_free(fixture);
+}
+
+/* A fixture of tenants t0, t1, ... whose identities have their number between the two texts. */
+static struct fixture *fixture_of_identities(unsigned count, const char *before, const char *behind)
+{
+    struct text_stream text;
+    text_stream_open(&text);
+    fputs("{\"tenants\": {", text.out);
+    for (unsigned i = 0; i < count; i++) {
+        fprintf(text.out,
+                "%s\n\"t%u\": {\"hosts\": [\"t%u.test\"], \"upstream\": \"http://10.0.0.1\", "
+                "\"identity\": {" JWT ", %s%u%s}}",
+                i > 0 ? "," : "", i, i, before, i, behind);
+    }
+    fputs("}}", text.out);
+    char *document = text_stream_close(&text);
+    struct fixture *fixture = fixture_of(document);
+    free(document);
+    return fixture;
+}
+
+/* haproxy.cfg is written for all tenants or for none. */
+Test(conf_codes, one_name_more_than_haproxys_files_have_room_for)
+{
+    static const struct {
+        unsigned most;
+        const char *before, *behind;
+        const char *said;
+    } ROWS_OF_NAMES[] = {
+        {4, "\"cookie\": \"c", "\"",
+         "tenant \"t4\": with it, tokens come in 5 headers and cookies"},
+        {32, "\"set\": {\"X-U", "\": \"{email}\"}",
+         "tenant \"t32\": with it, identities are told in 33 headers"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS_OF_NAMES); i++) {
+        for (unsigned more = 0; more < 2; more++) {
+            unsigned count = ROWS_OF_NAMES[i].most + more;
+            struct fixture *fixture =
+                fixture_of_identities(count, ROWS_OF_NAMES[i].before, ROWS_OF_NAMES[i].behind);
+            char *said = fixture_text(fixture);
+            cr_expect(eq(int, fixture->good, more == 0), "%s", said);
+            cr_expect(eq(int, fixture_said(fixture, CODE_TOO_MANY_NAMES), more == 1), "%s", said);
+            cr_expect(eq(int, strstr(said, ROWS_OF_NAMES[i].said) != NULL, more == 1), "%s", said);
+            free(said);
+            fixture_free(fixture);
+        }
+    }
 }
 
 Test(conf_codes, a_path_on_the_host_of_another)
