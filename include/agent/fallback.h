@@ -10,8 +10,8 @@
  * name for TLS, "s" where plain HTTP is sent to https ("p": served), and the headers that HAProxy
  * must strip from clients' requests before the tenant may have them, as variables' names with dots
  * around. Behind that, where there are limits: requests, sign-ins per address and subnet,
- * WebSockets, bytes of a body (0: unlimited), and what is counted under. "-" is refused: a wildcard
- * would lead to another tenant there.
+ * WebSockets, bytes of a body (0: unlimited), and what is counted under, which may have a slash
+ * itself. "-" is refused: a wildcard would lead to another tenant there.
  *
  * A tenant that has more to say than that is left out, and so is a host where a path is somebody's:
  * what cannot be decided without the agent is refused.

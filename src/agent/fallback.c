@@ -164,12 +164,13 @@ static void put_stripped(const struct tenant *tenant, FILE *out)
             fprintf(out, "%s.", tenant->headers[i].variable + 2);
 }
 
-static void put_limits(const struct tenant *tenant, FILE *out)
+/* As with an agent, each label counts by itself. */
+static void put_limits(const struct tenant *tenant, const struct tenant *shown, FILE *out)
 {
     char buffer[LIMITS_KEY_MAX_BYTES + 1];
-    if (tenant->policy == NULL || !policy_has_limits(tenant->policy))
+    if (shown->policy == NULL || !policy_has_limits(shown->policy))
         return;
-    const struct limits *limits = &tenant->policy->limits;
+    const struct limits *limits = &shown->policy->limits;
     fprintf(out, "/%u/%u/%u/%u/%llu/%.*s", limits->requests_per_10s,
             limits->signin_per_minute_per_ip, limits->signin_per_minute_per_subnet,
             limits->websockets, (unsigned long long)limits->max_body_bytes,
@@ -186,7 +187,7 @@ static char *make_value(const struct tenant *tenant, const struct tenant *shown)
     put_upstream(tenant, out);
     fprintf(out, "/%c", shown->https_redirect ? 's' : 'p');
     put_stripped(shown, out);
-    put_limits(shown, out);
+    put_limits(tenant, shown, out);
     return text_stream_close(&value);
 }
 

@@ -20,7 +20,8 @@
 #define MAP_TLS_NAME      MAP_FIELD(5)
 #define MAP_PLAIN_HTTP    MAP_FIELD(6)
 #define MAP_STRIPPED      MAP_FIELD(7)
-#define MAP_COUNTED_UNDER MAP_FIELD(13)
+/* The last one, which may have slashes itself. */
+#define MAP_COUNTED_UNDER "var(txn.owui.fb),field(13,/,0)"
 
 /* The headers that this file strips are taken out of those that the tenant needs stripped: only a
  * dot may be left. */

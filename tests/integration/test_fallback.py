@@ -332,6 +332,22 @@ def tenant(upstreams, name, *hosts):
     return {"hosts": list(hosts), "upstream": upstreams[name].url, **PLAIN}
 
 
+def test_each_label_has_its_own_limit(small, upstreams):
+    fleet = {"hosts": ["*.fleet.test"], "upstream_map": "fleet.csv", **PLAIN}
+    stack, fallback = small(tenants={"fleet": {**fleet, "limits": {"requests_per_10s": 5}}})
+    url = upstreams["alpha"].url
+    (stack.tenants_dir / "fleet.csv").write_text(f"acme,{url}\nglobex,{url}\n")
+    stack.start()
+    hosts = [f"{label}.fleet.test" for label in ("acme", "globex")]
+    for host in hosts:
+        assert request(stack.http_port, "/health", host).status == 200
+    fallback.wait_for(lambda held: set(hosts) <= set(held))
+    fallback.kill_agents()
+    statuses = [request(stack.http_port, "/health", hosts[0]).status for _ in range(12)]
+    assert statuses[0] == 200 and 429 in statuses, statuses
+    assert request(stack.http_port, "/health", hosts[1]).status == 200
+
+
 def test_handshakes_ask_for_the_name_that_there_is(small, authority, tmp_path):
     """An address is none, and what stands for nothing in the map is none either."""
     server = Handshakes(authority.issue(["any.internal"], tmp_path / "server.pem"))

@@ -96,6 +96,16 @@ Test(fallback, an_instance_is_an_exact_host_of_its_parents)
     cr_expect_str_eq(value_of("ann.b.test"), "f/http/10.0.0.9/80/ann.internal/p/.");
 }
 
+/* As with an agent: what is one label's is not taken from the others. */
+Test(fallback, an_instance_counts_by_itself)
+{
+    load("\"f\": {\"hosts\": [\"*.a.test\"], \"https\": \"off\","
+         " \"upstream\": \"http://{1}.internal:80\", \"limits\": {\"requests_per_10s\": 400}}");
+    add_ann();
+    cr_expect_str_eq(value_of("ann.a.test"),
+                     "f/http/10.0.0.9/80/ann.internal/p/./400/0/0/0/0/f/ann");
+}
+
 /* The agent leads there by what is in the table, not by what the parent asks for. */
 Test(fallback, an_instance_gets_no_host_that_is_others)
 {
