@@ -63,6 +63,7 @@
     X(NO_TENANTS, 507, WARNING, "there is no tenant")                                           \
     X(SHARED_ORIGIN, 508, WARNING, "two tenants share one browser origin")                      \
     X(UNCERTIFIED_HOSTS, 509, WARNING, "a tenant has more hosts than its certificate")          \
+    X(TAKEOVER_SHARED, 510, WARNING, "a cookie cannot take over a root that is shared")         \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
     X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \
     X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")

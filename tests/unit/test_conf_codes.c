@@ -333,10 +333,10 @@ static const struct row {
 
 /* Codes that need more than one tenant or file; each has a test below. */
 static const enum code ELSEWHERE[] = {
-    CODE_TENANT_NAME,       CODE_TENANT_TWICE,   CODE_HOST_TAKEN,    CODE_ANSWER_TOO_BIG,
-    CODE_NO_TENANTS,        CODE_SHARED_ORIGIN,  CODE_ANY_AUTHORITY, CODE_SHARED_DATABASE,
+    CODE_TENANT_NAME,       CODE_TENANT_TWICE,   CODE_HOST_TAKEN,      CODE_ANSWER_TOO_BIG,
+    CODE_NO_TENANTS,        CODE_SHARED_ORIGIN,  CODE_ANY_AUTHORITY,   CODE_SHARED_DATABASE,
     CODE_LABEL_LINE,        CODE_NO_ROOM, /* test_conf_room.c */
-    CODE_UNCERTIFIED_HOSTS, CODE_TOO_MANY_NAMES,
+    CODE_UNCERTIFIED_HOSTS, CODE_TOO_MANY_NAMES, CODE_TAKEOVER_SHARED,
 };
 
 Test(conf_codes, each_mistake_is_told)
@@ -621,6 +621,36 @@ Test(conf_codes, no_tenant_at_all)
     cr_assert(fixture->good);
     cr_assert(fixture_said(fixture, CODE_NO_TENANTS));
     fixture_free(fixture);
+}
+
+/* The root's paths are the rule's, which no cookie goes before. */
+Test(conf_codes, a_root_that_is_taken_over_and_shared)
+{
+    static const struct {
+        const char *a, *b; /* hosts of a takeover and of a root-share */
+        bool warns;
+    } HOSTS[] = {
+        {"a.test", "a.test", true},
+        {"*.a.test", "*.a.test", true},
+        {"a.test", "b.test", false},
+        {"*.a.test", "a.test", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(HOSTS); i++) {
+        char *text = memory_format(
+            "{\"tenants\": {\"a\": {\"upstream\": \"http://10.0.0.1\", \"paths\": [{\"host\": "
+            "\"%s\", "
+            "\"prefix\": \"/owui\", \"mode\": \"takeover\"}]}, \"b\": {\"upstream\": "
+            "\"http://10.0.0.2\", \"paths\": [{\"host\": \"%s\", \"mode\": \"root-share\"}]}}}",
+            HOSTS[i].a, HOSTS[i].b);
+        struct fixture *fixture = fixture_of(text);
+        char *said = fixture_text(fixture);
+        cr_expect(fixture->good, "%s", said);
+        cr_expect(eq(int, fixture_said(fixture, CODE_TAKEOVER_SHARED), HOSTS[i].warns), "%s", said);
+        cr_expect_not(fixture_said(fixture, CODE_SHARED_ORIGIN), "%s", said);
+        free(said);
+        fixture_free(fixture);
+        free(text);
+    }
 }
 
 /* A fixture of tenants t0, t1, ... whose identities have their number between the two texts. */
