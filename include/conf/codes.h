@@ -64,6 +64,7 @@
     X(SHARED_ORIGIN, 508, WARNING, "two tenants share one browser origin")                      \
     X(UNCERTIFIED_HOSTS, 509, WARNING, "a tenant has more hosts than its certificate")          \
     X(TAKEOVER_SHARED, 510, WARNING, "a cookie cannot take over a root that is shared")         \
+    X(ENDLESS_REDIRECT, 511, WARNING, "a redirect to https leads back to itself")               \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
     X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \
     X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")

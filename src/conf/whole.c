@@ -300,6 +300,31 @@ static void check_unknown_host(struct loading *loading)
                              name);
 }
 
+static void count_redirect(void *context, const struct tenant *tenant)
+{
+    *(size_t *)context += tenant->https_redirect;
+}
+
+/* Where HAProxy ends no TLS, https is what a proxy in front tells, when it is believed. */
+static void check_redirects(struct loading *loading)
+{
+    const struct configuration *configuration = loading->whole->configuration;
+    const struct place place = {file_name_keep(configuration->path), 0, 0};
+    size_t count = 0;
+    if (configuration->haproxy.https_count > 0 ||
+        configuration->settings->trusted_proxies.group_count > 0)
+        return;
+    route_table_each_tenant(loading->whole->table, count_redirect, &count);
+    if (count > 0)
+        diagnostics_add_code(loading->diagnostics, CODE_ENDLESS_REDIRECT, &place,
+                             "add the proxy that ends TLS to \"trusted_proxies\", or \"https\": "
+                             "\"off\" to \"defaults\" or to these tenants",
+                             "who comes by plain HTTP is sent to https (tenants: %zu), but HAProxy "
+                             "listens for no TLS and believes no proxy in front: browsers end in a "
+                             "loop",
+                             count);
+}
+
 static int compare_places(const void *a, const void *b)
 {
     const struct place *left = &((const struct diagnostic *)a)->place;
@@ -334,6 +359,7 @@ static void check_together(struct loading *loading)
     whole->table = route_registry_build(whole->registry, 1);
     check_tenants(loading);
     check_unknown_host(loading);
+    check_redirects(loading);
     if (whole->tenant_count + whole->broken_count == 0 && loading->diagnostics->errors == 0) {
         struct place place = {file_name_keep(whole->configuration->path), 0, 0};
         diagnostics_add_code(loading->diagnostics, CODE_NO_TENANTS, &place,

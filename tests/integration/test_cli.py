@@ -37,6 +37,7 @@ def configuration(tmp_path):
                 "group": None,
                 "spoe_file": str(tmp_path / "out" / "owui.spoe.cfg"),
             },
+            "defaults": {"https": "off"},
             **changes,
         }
         path.write_text(text if text is not None else json.dumps(settings, indent=2))

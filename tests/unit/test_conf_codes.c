@@ -327,6 +327,7 @@ static const struct row {
      "add a \"label\" pattern"},
     {CODE_UPSTREAM_FROM_CLIENT, NULL, "\"hosts\": [\"*.test\"], \"upstream\": \"http://{1}.i:80\"",
      "whatever a client asks for"},
+    {CODE_ENDLESS_REDIRECT, "\"haproxy\": {\"https\": []}", GOOD, "sent to https (tenants: 1)"},
     {CODE_TRUSTS_EVERYBODY, "\"trusted_proxies\": [{\"cidrs\": [\"0.0.0.0/0\"]}]", GOOD,
      "any address as its own"},
 };
@@ -621,6 +622,25 @@ Test(conf_codes, no_tenant_at_all)
     cr_assert(fixture->good);
     cr_assert(fixture_said(fixture, CODE_NO_TENANTS));
     fixture_free(fixture);
+}
+
+Test(conf_codes, redirects_to_https_that_come_to_an_end)
+{
+    static const char *const GLOBALS[] = {
+        "\"haproxy\": {\"https\": [\"*:443\"]}",
+        "\"haproxy\": {\"https\": []}, \"defaults\": {\"https\": \"off\"}",
+        "\"haproxy\": {\"https\": []}, \"trusted_proxies\": [{\"cidrs\": [\"10.0.0.0/8\"]}]",
+    };
+    for (size_t i = 0; i < COUNT_OF(GLOBALS); i++) {
+        char *text = memory_format("{%s, \"tenants\": {\"t\": {" GOOD "}}}", GLOBALS[i]);
+        struct fixture *fixture = fixture_of(text);
+        char *said = fixture_text(fixture);
+        cr_expect(fixture->good, "%s", said);
+        cr_expect_not(fixture_said(fixture, CODE_ENDLESS_REDIRECT), "%s", said);
+        free(said);
+        fixture_free(fixture);
+        free(text);
+    }
 }
 
 /* The root's paths are the rule's, which no cookie goes before. */
