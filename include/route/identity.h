@@ -54,6 +54,7 @@ struct identity_rule {
 
     /* A client certificate: the field that each value comes from; "" for none. */
     char *field[IDENTITY_VALUE__MAX];
+    unsigned unread;  /* a bit for each value of a token that nobody is told */
     char *issuer_pem; /* who must have signed it; NULL: any authority that HAProxy believes */
 
     /* A token: where its claims are is in `field`, the names on the way there separated. */

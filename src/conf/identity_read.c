@@ -439,6 +439,29 @@ static void set_default(char **text, const char *value)
         *text = memory_copy_text(slice_of(value));
 }
 
+static bool tells(const struct header_list *set, enum header_placeholder placeholder)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (template_uses(&set->items[i].value, placeholder))
+            return true;
+    return false;
+}
+
+/* What neither a header nor a key asks for. Who gets users by their domain has headers of its own.
+ */
+static unsigned find_unread(const struct node *node, const struct draft *draft)
+{
+    static_assert(HEADER_EMAIL + IDENTITY_ROLE == HEADER_ROLE, "placeholders are values in order");
+    unsigned unread = 0;
+    struct node member;
+    for (unsigned i = 0; draft->rule->domain_count == 0 && i < IDENTITY_VALUE__MAX; i++)
+        if (i != IDENTITY_EMAIL &&
+            !node_member(node, identity_value_name((enum identity_value)i), &member) &&
+            !tells(&draft->set.set, (enum header_placeholder)(HEADER_EMAIL + i)))
+            unread |= 1u << i;
+    return unread;
+}
+
 static void complete_jwt(const struct node *node, struct draft *draft)
 {
     struct identity_rule *rule = draft->rule;
@@ -448,6 +471,7 @@ static void complete_jwt(const struct node *node, struct draft *draft)
     require(node, "jwks", "\"jwks\": \"https://id.example.com/.well-known/jwks.json\"");
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
         set_default(&rule->field[i], identity_value_name((enum identity_value)i));
+    rule->unread = find_unread(node, draft);
     rule->leeway_s = draft->leeway_ms / 1000;
     if (rule->token_name == NULL) {
         rule->token_name = memory_copy_text(SLICE("Authorization"));

@@ -223,6 +223,12 @@ static enum identity_refusal read_email(const struct json *claims, const struct 
                                                                 : IDENTITY_REFUSAL_EMAIL_UNVERIFIED;
 }
 
+static bool read_name(const struct json *name, struct identity *identity)
+{
+    struct slice text;
+    return json_read_text(name, &text) && identity_set_name(identity, text);
+}
+
 static bool read_groups(const struct json *groups, struct identity *identity)
 {
     struct slice text;
@@ -236,26 +242,30 @@ static bool read_groups(const struct json *groups, struct identity *identity)
     return true;
 }
 
+static bool read_role(const struct json *role, struct identity *identity)
+{
+    struct slice text;
+    return json_read_text(role, &text) && identity_set_role(identity, text);
+}
+
+/* All but the address need not be there. What nobody is told may be whatever it is: a role of
+ * another service's is no reason to know nobody. */
 static enum identity_refusal read_values(const struct json *claims,
                                          const struct identity_rule *rule,
                                          struct identity *identity)
 {
-    struct slice text;
-    const struct json *name, *groups, *role; /* which need not be there */
+    static bool (*const READERS[])(const struct json *, struct identity *) = {
+        [IDENTITY_NAME] = read_name, [IDENTITY_GROUPS] = read_groups, [IDENTITY_ROLE] = read_role};
     enum identity_refusal refusal = read_email(claims, rule, identity);
-    if (refusal != IDENTITY_REFUSAL_NONE)
-        return refusal;
-    if (!claim_path_find(claims, rule->field[IDENTITY_NAME], &name, NULL) ||
-        !claim_path_find(claims, rule->field[IDENTITY_GROUPS], &groups, NULL) ||
-        !claim_path_find(claims, rule->field[IDENTITY_ROLE], &role, NULL))
-        return IDENTITY_REFUSAL_VALUE;
-    if (name != NULL && !(json_read_text(name, &text) && identity_set_name(identity, text)))
-        return IDENTITY_REFUSAL_VALUE;
-    if (groups != NULL && !read_groups(groups, identity))
-        return IDENTITY_REFUSAL_VALUE;
-    if (role != NULL && !(json_read_text(role, &text) && identity_set_role(identity, text)))
-        return IDENTITY_REFUSAL_VALUE;
-    return IDENTITY_REFUSAL_NONE;
+    for (size_t i = 0; refusal == IDENTITY_REFUSAL_NONE && i < COUNT_OF(READERS); i++) {
+        const struct json *claim;
+        if (READERS[i] == NULL || (rule->unread >> i & 1) != 0)
+            continue;
+        if (!claim_path_find(claims, rule->field[i], &claim, NULL) ||
+            (claim != NULL && !READERS[i](claim, identity)))
+            refusal = IDENTITY_REFUSAL_VALUE;
+    }
+    return refusal;
 }
 
 static enum identity_refusal read_claims(const struct json *claims,

@@ -17,6 +17,36 @@ static struct fixture *load(const char *groups)
     return fixture;
 }
 
+/* `unread` of an identity with these keys besides an address that is told. */
+static unsigned unread_with(const char *keys)
+{
+    char *text = memory_format(
+        "{\"tenants\": {\"t\": {\"hosts\": [\"a.test\"], \"upstream\": \"http://10.0.0.1\", "
+        "\"identity\": {\"from\": \"jwt\", \"issuer\": \"https://id.test\", \"audience\": \"a\", "
+        "\"jwks\": \"https://id.test/k\", %s}}, \"u\": {\"hosts\": [\"b.test\"], \"upstream\": "
+        "\"http://10.0.0.2\", \"identity\": {\"from\": \"shared\", \"set\": {\"X-Role\": "
+        "\"{role}\"}}}}}",
+        keys);
+    struct fixture *fixture = fixture_of(text);
+    char *said = fixture_text(fixture);
+    cr_assert(fixture->good, "%s", said);
+    unsigned unread = fixture_tenant(fixture, "t")->identity->unread;
+    free(said);
+    fixture_free(fixture);
+    free(text);
+    return unread;
+}
+
+Test(conf_claims, what_is_not_read)
+{
+    enum { NAME = 1 << IDENTITY_NAME, GROUPS = 1 << IDENTITY_GROUPS, ROLE = 1 << IDENTITY_ROLE };
+    cr_expect(eq(u32, unread_with("\"set\": {\"X-E\": \"{email}\"}"), NAME | GROUPS | ROLE));
+    cr_expect(
+        eq(u32, unread_with("\"set\": {\"X-N\": \"<{name}>\", \"X-R\": \"{role}\"}"), GROUPS));
+    cr_expect(eq(u32, unread_with("\"required\": true, \"groups\": \"roles\""), NAME | ROLE));
+    cr_expect(eq(u32, unread_with("\"email_domains\": {\"example.com\": \"u\"}"), 0));
+}
+
 static const struct {
     const char *text;
     const char *path; /* names, with the separator between them */

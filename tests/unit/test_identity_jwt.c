@@ -142,6 +142,31 @@ Test(jwt, what_it_says_of_the_user)
     maker_key_free(key);
 }
 
+/* Other services' claims are no reason to know nobody. */
+Test(jwt, what_nobody_is_told_may_be_anything)
+{
+    static const char *const CLAIM[IDENTITY_VALUE__MAX] = {
+        [IDENTITY_NAME] = CLAIMS(",\"name\":{\"first\":\"Ann\"}"),
+        [IDENTITY_GROUPS] = CLAIMS(",\"groups\":[{\"id\":7}]"),
+        [IDENTITY_ROLE] = CLAIMS(",\"role\":\"of-another-service\""),
+    };
+    struct maker_key *key = maker_key_new(MAKER_P256);
+    struct jwk_set *set = set_of(key, NULL, NULL);
+    struct identity_rule rule = rule_for("ES256");
+    struct identity identity;
+    for (unsigned i = IDENTITY_NAME; i < IDENTITY_VALUE__MAX; i++) {
+        char *token = maker_token(key, "ES256", NULL, "{\"alg\":\"ES256\"}", CLAIM[i]);
+        rule.unread = ~(1u << i);
+        cr_expect_str_eq(verify(token, &rule, set, &identity), "value-unfit", "%s", CLAIM[i]);
+        rule.unread = 1u << i;
+        cr_expect_str_eq(verify(token, &rule, set, &identity), "none", "%s", CLAIM[i]);
+        cr_expect(eq(int, identity.size[i], 0));
+        free(token);
+    }
+    jwk_set_unref(set);
+    maker_key_free(key);
+}
+
 /* -- The attack list: what comes with a good signature, and must be refused all the same -- */
 
 static const struct {
