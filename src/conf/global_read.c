@@ -278,7 +278,7 @@ static void read_upstream_allow(const struct node *node, void *target)
             settings->upstream_allow_count++;
 }
 
-/* A header with "*" at its end stands for all that begin so; HAProxy's side takes it as it is. */
+/* No pattern, and none that every request, or every browser's, has to have. */
 static char *check_strip_header(const struct node *element, struct slice text)
 {
     bool good = text.size > 0 && text.size <= 64 && slice_consists_of(text, value_is_header_byte);
