@@ -130,12 +130,15 @@ static void put_upstreams(const struct page *page)
     free(believed);
 }
 
+/* A server whose name nobody knows is down, where HAProxy would not start otherwise: it is one
+ * tenant's. Nor is it looked up again, since DNS may not know what /etc/hosts does. */
 static void put_replicas_head(const struct page *page, const char *name, const char *suffix)
 {
     put(page,
         "\n"
         "backend owui_%s%s\n"
         "    balance leastconn\n"
+        "    default-server init-addr last,libc,none\n"
         "    cookie owui_replica insert indirect nocache httponly\n" LIMITS_TIMEOUT_RULES,
         name, suffix);
 }

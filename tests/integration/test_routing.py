@@ -236,3 +236,17 @@ def test_a_named_backend_gets_the_same_headers(http):
     assert seen.header("X-Forwarded-For") == "127.0.0.1"
     assert seen.header("X-User-Email") is None
     assert seen.header("X-Tenant-ID") == "named"
+
+
+def test_a_backends_name_that_nobody_knows_is_its_tenants_trouble(new_stack, upstreams):
+    """HAProxy would not start, for anybody."""
+    stack = new_stack(haproxy_changes={"backends": {"away": {"servers": ["no.such.invalid:80"]}}})
+    stack.write_tenants(
+        {
+            "here": {"hosts": ["here.test"], "upstream": upstreams["alpha"].url, "https": "off"},
+            "away": {"hosts": ["away.test"], "backend": "away", "https": "off"},
+        }
+    )
+    stack.start()
+    assert request(stack.http_port, "/", "here.test").status == 200
+    assert request(stack.http_port, "/", "away.test").status == 503

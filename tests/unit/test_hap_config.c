@@ -169,6 +169,25 @@ Test(hap_config, a_version_gets_its_own_forms_and_no_guards)
     }
 }
 
+/* HAProxy starts though one of a tenant's servers has a name that nobody knows. */
+Test(hap_config, a_backends_servers_may_have_no_address_yet)
+{
+    static char name[] = "big", server[] = "chat.internal:8080";
+    char *servers[] = {server};
+    struct hap_backend backend = {.name = name, .servers = servers, .server_count = 1};
+    struct hap_config config = smallest();
+    config.backends = &backend;
+    config.backend_count = 1;
+    char *text = hap_config_write(&config, HAP_2_6, (struct slice){0}, NULL);
+    const char *big = strstr(text, "\nbackend owui_big\n"),
+               *fresh = strstr(text, "\nbackend owui_big.fresh\n");
+    cr_assert_not_null(big);
+    cr_assert_not_null(fresh);
+    cr_expect(holds(big, "    default-server init-addr last,libc,none\n"));
+    cr_expect(holds(fresh, "    default-server init-addr last,libc,none\n"));
+    free(text);
+}
+
 /* An upstream behind HTTP Basic is one tenant's; the others' clients sign in with that header. */
 Test(hap_config, a_tenants_authorization_is_set_and_nobody_elses_is_deleted)
 {
