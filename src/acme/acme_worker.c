@@ -388,15 +388,20 @@ void acme_worker_put_back(struct acme_worker *worker, const char *name)
     worker_plan(certificate);
 }
 
+void worker_want_now(struct certificate *certificate)
+{
+    certificate->schedule.wanted_now = true;
+    certificate->schedule.retry_mono_ms = 0;
+    for (size_t i = 0; i < certificate->host_count; i++)
+        certificate->hosts[i].hold.retry_mono_ms = 0;
+}
+
 enum error acme_worker_renew(struct acme_worker *worker, const char *name)
 {
     struct certificate *certificate = worker_find(worker, name);
     if (certificate == NULL)
         return ERROR_NOT_FOUND;
-    certificate->schedule.wanted_now = true;
-    certificate->schedule.retry_mono_ms = 0;
-    for (size_t i = 0; i < certificate->host_count; i++)
-        certificate->hosts[i].hold.retry_mono_ms = 0;
+    worker_want_now(certificate);
     worker_save_later(certificate);
     worker_plan(certificate);
     return ERROR_OK;

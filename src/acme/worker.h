@@ -113,6 +113,8 @@ void worker_plan(struct certificate *certificate);
 struct schedule_decision worker_decide(const struct certificate *certificate,
                                        const struct schedule_now *now);
 bool worker_host_is_out(const struct host *host, const struct schedule_now *now);
+/* Another one is wanted whatever the schedule says: neither it nor a name of it waits any more. */
+void worker_want_now(struct certificate *certificate);
 /* Whom the CA has failed need not wait for the next try as if it would fail again. */
 void worker_ca_is_back(struct acme_worker *worker, const struct ca *ca);
 /* A certificate has stopped working: others may begin. */

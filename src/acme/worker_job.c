@@ -692,7 +692,7 @@ static void end_revocation(struct certificate *certificate, const struct acme_pr
               LOG_TEXT("serial", certificate->in_service.serial),
               LOG_TEXT("reason", problem != NULL ? problem->detail : NULL));
     if (problem == NULL) {
-        certificate->schedule.wanted_now = true;
+        worker_want_now(certificate);
         memcpy(certificate->revoked, certificate->in_service.serial, sizeof(certificate->revoked));
     } else {
         worker_set_problem(&certificate->problem, problem);

@@ -476,6 +476,18 @@ def get_one(new_mock, case="chat", **options):
     return mock, host, host.wait("ready", name=file_of(case))["serial"]
 
 
+def test_what_was_revoked_is_replaced_though_its_renewal_has_failed(new_mock):
+    mock, host, serial = get_one(new_mock)
+    off = refusal("rateLimited", 429, Retry_After=3600)
+    mock.twists[host_of("chat")] = {"order-new": always(off)}
+    host.say("renew", file_of("chat"))
+    told = host.wait_status(file_of("chat"), lambda told: told["failures"] == 1, "put off")
+    assert told["next_in_ms"] > 3000 * 1000
+    mock.twists.clear()
+    host.say("revoke", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+
+
 def test_an_account_that_the_ca_has_forgotten(new_mock):
     mock, host, serial = get_one(new_mock)
     mock.accounts.clear()
