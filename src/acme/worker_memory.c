@@ -270,8 +270,10 @@ void worker_load(struct certificate *certificate)
     store_pending_settle(certificate->worker->store, certificate->name);
     worker_look(certificate);
     copy_text(json_get(saved, "serial"), certificate->about, sizeof(certificate->about));
-    /* An older version does not tell: it is taken for the same. */
-    if (json_get(saved, "serial") == NULL)
+    /* An older version does not tell: it is taken for the same. Where nothing was written down, or
+     * it was forgotten, what is in service is as new as any, and the store knows who has issued it.
+     */
+    if (saved != NULL && json_get(saved, "serial") == NULL)
         worker_is_about(certificate);
     copy_text(json_get(saved, "revoked"), certificate->revoked, sizeof(certificate->revoked));
     worker_compare(certificate);

@@ -457,7 +457,7 @@ Test(acme_worker, other_names_wait_for_what_is_not_about_names)
 /* -- What others put in service ---------------------------------------------------------------- */
 
 /* A pair for three months, of which these days have passed. */
-static void install(struct test *test, int64_t days_ago)
+static void install_from(struct test *test, int64_t days_ago, const char *issuer)
 {
     struct bytes chain = {0};
     struct error_text why = {0};
@@ -466,11 +466,16 @@ static void install(struct test *test, int64_t days_ago)
     cr_assert(eq(
         int, crypto_self_signed(key, "a.example.test", from_s, from_s + 90 * DAY_S, &chain, &why),
         ERROR_OK));
-    cr_assert(eq(int, store_install(test->store, "a.pem", key, bytes_slice(&chain), NULL, &why),
+    cr_assert(eq(int, store_install(test->store, "a.pem", key, bytes_slice(&chain), issuer, &why),
                  ERROR_OK),
               "%s", why.text);
     bytes_free(&chain);
     crypto_key_free(key);
+}
+
+static void install(struct test *test, int64_t days_ago)
+{
+    install_from(test, days_ago, NULL);
 }
 
 static void find(struct test *test)
@@ -546,6 +551,24 @@ Test(acme_worker, what_is_not_wanted_any_more_is_not_remembered)
     acme_worker_unwant(test.worker, "a.pem");
     want_host(&test, "a.example.test", CRYPTO_EC_P256);
     expect_due(&test);
+    end(&test);
+}
+
+/* What stays in service is still that CA's, which is asked about it. */
+Test(acme_worker, who_has_issued_what_is_in_service_is_known_when_it_is_wanted_again)
+{
+    struct test test;
+    begin(&test);
+    close_all(&test);
+    test.has_second = true;
+    open_all(&test);
+    install_from(&test, 0, SECOND_CA);
+    for (size_t i = 0; i < 2; i++) {
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        cr_expect(eq(str, (char *)(uintptr_t)status_of(&test).ca, (char[]){SECOND_CA}), "%zu", i);
+        cr_expect(eq(int, worker_issuer(worker_find(test.worker, "a.pem")), SCHEDULE_CA_SECOND));
+        acme_worker_unwant(test.worker, "a.pem");
+    }
     end(&test);
 }
 
