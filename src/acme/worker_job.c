@@ -251,8 +251,9 @@ static void order_failed(struct certificate *certificate)
         return;
     }
     note_failures_in_budget(certificate, flow);
-    /* Refused, so that there is none. Where the answer did not come, there may be one. */
-    if (flow->order_url[0] == '\0' && problem.status != 0)
+    /* Refused, so that there is none. Where the answer did not come, or a gateway's stands for it,
+     * there may be one. */
+    if (flow->order_url[0] == '\0' && problem.class != ACME_CLASS_TRANSIENT)
         worker_forget_order(certificate->job);
     if (split_off(certificate, flow->failures, flow->failure_count, INT64_MAX)) {
         worker_drop_job(certificate);

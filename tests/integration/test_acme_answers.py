@@ -468,6 +468,16 @@ def test_an_order_in_processing_is_waited_for(all_cases):
     assert host.wait("refused")["reason"] == "orders are under way"
 
 
+def test_an_order_whose_url_a_gateway_has_lost_is_found_again(new_mock):
+    lost = {"order-new": first(1, instead(504, HTML, "text/html", Retry_After=300))}
+    mock, host = new_mock({"chat": lost})
+    mock.lists_orders = True
+    host.wait_status(file_of("chat"), lambda told: told["failures"] == 1, "lost")
+    host.say("renew", file_of("chat"))
+    host.wait("ready", name=file_of("chat"))
+    assert len(mock.orders) == 1
+
+
 # --- what the account is told ---------------------------------------------------------------------
 
 

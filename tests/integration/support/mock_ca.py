@@ -101,6 +101,7 @@ class MockCa:
         self.new_account_answer = None  # instead of an account
         self.deactivated = []  # keys whose accounts are no more
         self.key_change_answer = None  # instead of a refusal
+        self.lists_orders = False  # in each account
         self.without_nonce = 0  # so many answers to newNonce bring none, and no directory does
         self.new_accounts = 0  # that were asked for
         self.ahead_s = 0  # of its clock
@@ -241,7 +242,11 @@ class MockCa:
         if steps == ["revoke"]:
             return Answer(200)
         if steps[0] == "account":
-            return Answer(200, {"status": "valid"})
+            told = {"orders": f"{self.base}/orders"} if self.lists_orders else {}
+            return Answer(200, {"status": "valid", **told})
+        if steps == ["orders"]:
+            urls = [f"{self.base}/order/{one.number}" for one in self.orders]
+            return Answer(200, {"orders": urls})
         if steps == ["order"]:
             order = Order(next(self.numbers), head["kid"], payload)
             self.orders.append(order)
