@@ -102,14 +102,27 @@ static unsigned attempts_max(enum acme_state state)
     }
 }
 
+/* Waits before the same request is sent again; false after too many, and for a wait that is longer.
+ */
+static bool wait_again(struct acme_flow *flow, const struct acme_problem *problem)
+{
+    /* Who is told to come back later holds the place of others who are not, and has no order yet
+     * that would be lost: all of its waits together are no longer than one may be. */
+    bool has_none =
+        flow->state == ACME_STATE_ORDER_NEW && problem->class == ACME_CLASS_RATE_LIMITED;
+    int64_t waits = ++flow->attempts;
+    if (flow->attempts >= attempts_max(flow->state) ||
+        problem->retry_after_s * (has_none ? waits : 1) > RETRY_AFTER_PATIENCE_S)
+        return false;
+    flow->wait_ms = retry_ms(flow, problem->retry_after_s);
+    return true;
+}
+
 /* The same request again after a pause, or failure with `problem` after too many. */
 static void try_again(struct acme_flow *flow, const struct acme_problem *problem)
 {
-    if (++flow->attempts >= attempts_max(flow->state) ||
-        problem->retry_after_s > RETRY_AFTER_PATIENCE_S)
+    if (!wait_again(flow, problem))
         give_up(flow, problem);
-    else
-        flow->wait_ms = retry_ms(flow, problem->retry_after_s);
 }
 
 static void try_with_another_nonce(struct acme_flow *flow, const struct acme_problem *problem)
@@ -479,9 +492,33 @@ enum acme_action acme_flow_next(struct acme_flow *flow, struct acme_request *req
     }
 }
 
-static void hear_problem(struct acme_flow *flow, const struct acme_problem *problem)
+/* Whether an order, or what it says of the one before, is lost to a refusal there. */
+static bool is_at_stake(enum acme_state state)
+{
+    switch (state) {
+    case ACME_STATE_ORDER_NEW:
+    case ACME_STATE_ORDER_READ:
+    case ACME_STATE_AUTHORIZATION:
+    case ACME_STATE_CHALLENGE:
+    case ACME_STATE_ORDER_POLL:
+    case ACME_STATE_AUTOPSY:
+    case ACME_STATE_FINALIZE:
+    case ACME_STATE_DOWNLOAD: return true;
+    default: return false;
+    }
+}
+
+static void refuse(struct acme_flow *flow, const struct acme_problem *problem)
 {
     const struct acme_state_row *row = row_of(flow->state);
+    if (row->refused != NULL)
+        row->refused(flow, problem);
+    else
+        acme_flow_fail(flow, problem);
+}
+
+static void hear_problem(struct acme_flow *flow, const struct acme_problem *problem)
+{
     switch (problem->class) {
     case ACME_CLASS_BAD_NONCE: try_with_another_nonce(flow, problem); break;
     case ACME_CLASS_TRANSIENT: try_again(flow, problem); break;
@@ -496,16 +533,17 @@ static void hear_problem(struct acme_flow *flow, const struct acme_problem *prob
         /* To a key change "gone" may mean that the old key is no more, as it should be; and to the
          * check behind it, that the new one is nobody's, so that the change was refused. */
         if (flow->state == ACME_STATE_KEY_CHANGE || flow->state == ACME_STATE_KEY_CHECK)
-            row->refused(flow, problem);
+            refuse(flow, problem);
         else
             acme_flow_fail(flow, problem);
         break;
-    default:
-        if (row->refused != NULL)
-            row->refused(flow, problem);
-        else
-            acme_flow_fail(flow, problem);
+    case ACME_CLASS_BAD_ANSWER:
+        /* A refusal that is not the CA's word, but that of what stands before it, may be over in a
+         * moment. */
+        if (!is_at_stake(flow->state) || !wait_again(flow, problem))
+            refuse(flow, problem);
         break;
+    default: refuse(flow, problem); break;
     }
 }
 

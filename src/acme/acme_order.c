@@ -609,7 +609,10 @@ static void finalize_hear(struct acme_flow *flow, const struct http_response *an
 
 static void finalize_refused(struct acme_flow *flow, const struct acme_problem *problem)
 {
-    bool may_be_finalized = flow->attempts > 0 || strcmp(problem->type, "orderNotReady") == 0;
+    /* Words that are not the CA's have been said again and again by now. */
+    bool is_the_cas_word = problem->class != ACME_CLASS_BAD_ANSWER;
+    bool may_be_finalized =
+        (flow->attempts > 0 && is_the_cas_word) || strcmp(problem->type, "orderNotReady") == 0;
     flow->finalizes++;
     if (may_be_finalized && flow->finalizes < FINALIZES_MAX) {
         acme_flow_move(flow, ACME_STATE_ORDER_POLL); /* by a request whose answer was lost */

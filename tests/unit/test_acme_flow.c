@@ -314,6 +314,91 @@ Test(flow, a_long_retry_after_is_the_schedulers)
     end_play(play);
 }
 
+/* Others may get the order that this one waits for; one that has been made is waited for. */
+Test(flow, an_order_that_is_put_off_again_and_again_gives_its_place_to_others)
+{
+    struct play *play = new_order_play();
+    RUN(play, {"https://ca/order", 429, PROBLEM("rateLimited"), .retry_after = "40"},
+        {"wait", .wait_ms = 40000},
+        {"https://ca/order", 429, PROBLEM("rateLimited"), .retry_after = "40"});
+    expect_failure(play, ACME_CLASS_RATE_LIMITED, "the CA's words");
+    cr_expect(eq(i32, play->flow.problem.retry_after_s, 40));
+    end_play(play);
+
+    play = new_order_play();
+    for (size_t i = 0; i < 8; i++)
+        RUN(play, {"https://ca/order", 429, PROBLEM("rateLimited"), .retry_after = "2"},
+            {"wait", .wait_ms = 2000});
+    RUN(play, ORDERED);
+    for (size_t i = 0; i < 3; i++)
+        RUN(play, {"https://ca/authz/1", 429, PROBLEM("rateLimited"), .retry_after = "40"},
+            {"wait", .wait_ms = 40000});
+    RUN(play, AUTHORIZED, READY, FINALIZED, DOWNLOADED);
+    expect_end(play, ACME_DONE);
+    end_play(play);
+}
+
+/* A proxy before the CA, which is being started, or takes us for somebody else for a moment. */
+Test(flow, a_refusal_that_is_not_the_cas_word_costs_no_order)
+{
+    static const char html[] = "<html>404</html>";
+    struct play *play = new_play();
+    play->wish.replaces = "id.before";
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    RUN(play, {"https://ca/order", 403, html}, {"wait"},
+        {"https://ca/order", 201, ORDER("pending", ""), .location = "https://ca/order/1",
+         .sent = "\"replaces\":\"id.before\""},
+        {"https://ca/authz/1", 404, html}, {"wait"},
+        {"https://ca/authz/1", 200, AUTHZ(NAME, "pending", "pending", "")}, {"publish"},
+        {"https://ca/chall/1", 403, html}, {"wait"}, {"https://ca/chall/1", 200, "{}"},
+        {"https://ca/order/1", 404, html}, {"wait"}, READY, {"https://ca/fin/1", 403, html},
+        {"wait"}, FINALIZED, {"https://ca/cert/1", 404, html}, {"wait"}, DOWNLOADED);
+    expect_end(play, ACME_DONE);
+    end_play(play);
+
+    play = new_play();
+    play->wish.order_url = "https://ca/order/1";
+    acme_flow_order(&play->flow, &play->directory, &play->wish);
+    RUN(play, {"https://ca/order/1", 404, html}, {"wait"}, READY, FINALIZED, DOWNLOADED);
+    expect_end(play, ACME_DONE);
+    end_play(play);
+}
+
+/* How many requests are sent until all is over, each of which is answered so. */
+static size_t count_sent(struct play *play, const struct step *step)
+{
+    struct acme_request request;
+    enum acme_action action;
+    size_t sent = 0;
+    while ((action = acme_flow_next(&play->flow, &request)) != ACME_FAILED) {
+        cr_assert(lt(sz, sent, 100));
+        cr_assert(ne(int, action, ACME_DONE));
+        if (action == ACME_SEND) {
+            answer_step(play, step);
+            sent++;
+        } else {
+            acme_flow_resume(&play->flow);
+        }
+    }
+    return sent;
+}
+
+Test(flow, a_refusal_that_is_not_the_cas_word_and_stays_ends_the_order)
+{
+    static const struct step REFUSED = {.status = 403, .body = "<html>403</html>"};
+    struct play *play = new_order_play();
+    RUN(play, ORDERED, AUTHORIZED, READY);
+    cr_expect(eq(sz, count_sent(play, &REFUSED), 9));
+    expect_failure(play, ACME_CLASS_ORDER_GONE, "403");
+    cr_expect(eq(str, play->flow.order_url, ""));
+    end_play(play);
+
+    play = new_order_play();
+    cr_expect(eq(sz, count_sent(play, &REFUSED), 9));
+    expect_failure(play, ACME_CLASS_BAD_ANSWER, "403");
+    end_play(play);
+}
+
 Test(flow, a_paused_name_needs_a_person)
 {
     struct play *play = new_order_play();
