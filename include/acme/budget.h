@@ -28,7 +28,11 @@ void budget_free(struct budget *budget); /* NULL is fine */
  */
 enum budget_order { BUDGET_NEW_NAMES, BUDGET_SAME_NAMES, BUDGET_IN_WINDOW };
 
-/* Takes what an order for these names needs, or nothing and returns how long to wait for it. */
+/* How long an order for these names would have to wait for what it needs; takes nothing. */
+MUST_CHECK int64_t budget_order_wait_ms(struct budget *budget, enum budget_order order,
+                                        const char *const *names, size_t name_count,
+                                        int64_t mono_ms);
+/* Takes that, or nothing and returns how long to wait for it. */
 MUST_CHECK int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
                                         const char *const *names, size_t name_count,
                                         int64_t mono_ms);

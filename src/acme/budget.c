@@ -198,22 +198,42 @@ static void want_certificate(const struct budget *budget, struct takings *taking
     }
 }
 
+static void want_order(const struct budget *budget, struct takings *takings,
+                       enum budget_order order, const char *const *names, size_t name_count,
+                       int64_t mono_ms)
+{
+    /* Failing names are never exempt: they only hold back, a failure takes the token. */
+    for (size_t i = 0; i < name_count; i++) {
+        uint64_t key = key_of(BUDGET_FAILURES, slice_of(names[i]));
+        wait_for(takings, BUDGET_FAILURES, wait_ms(budget, BUDGET_FAILURES, key, mono_ms));
+    }
+    if (order == BUDGET_NEW_NAMES)
+        want(budget, takings, BUDGET_ORDERS, SLICE(""), mono_ms);
+    want_certificate(budget, takings, order, names, name_count, mono_ms);
+}
+
+static int64_t wait_of(struct budget *budget, const struct takings *takings)
+{
+    if (takings->wait_ms > 0)
+        budget->held_by = takings->held_by;
+    return takings->wait_ms;
+}
+
+int64_t budget_order_wait_ms(struct budget *budget, enum budget_order order,
+                             const char *const *names, size_t name_count, int64_t mono_ms)
+{
+    struct takings takings = {.wait_ms = 0};
+    want_order(budget, &takings, order, names, name_count, mono_ms);
+    return wait_of(budget, &takings);
+}
+
 int64_t budget_take_order_ms(struct budget *budget, enum budget_order order,
                              const char *const *names, size_t name_count, int64_t mono_ms)
 {
     struct takings takings = {.wait_ms = 0};
-    /* Failing names are never exempt: they only hold back, a failure takes the token. */
-    for (size_t i = 0; i < name_count; i++) {
-        uint64_t key = key_of(BUDGET_FAILURES, slice_of(names[i]));
-        wait_for(&takings, BUDGET_FAILURES, wait_ms(budget, BUDGET_FAILURES, key, mono_ms));
-    }
-    if (order == BUDGET_NEW_NAMES)
-        want(budget, &takings, BUDGET_ORDERS, SLICE(""), mono_ms);
-    want_certificate(budget, &takings, order, names, name_count, mono_ms);
-    if (takings.wait_ms > 0) {
-        budget->held_by = takings.held_by;
-        return takings.wait_ms;
-    }
+    want_order(budget, &takings, order, names, name_count, mono_ms);
+    if (takings.wait_ms > 0)
+        return wait_of(budget, &takings);
     for (size_t i = 0; i < takings.count; i++)
         take(budget, takings.list[i].kind, takings.list[i].key, mono_ms);
     return 0;

@@ -44,6 +44,7 @@ struct job {
     struct crypto_key *key;   /* of the certificate to come */
     const char **order_names; /* of the certificate's hosts */
     size_t order_count;
+    const char *waited_for;        /* a limit of the CA's, until now; NULL: none */
     char order_url[ACME_URL_SIZE]; /* as written down */
     char resumed_url[ACME_URL_SIZE];
     bool has_taken;          /* from the CA's limits, */

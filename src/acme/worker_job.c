@@ -392,7 +392,8 @@ static void on_order_end(void *context, bool done)
     struct certificate *certificate = job->certificate;
     struct acme_worker *worker = certificate->worker;
     struct ca *ca = ca_of(certificate);
-    bool is_back = ca_order_ended(ca, done ? NULL : &runner_flow(job->runner)->problem);
+    const struct acme_flow *flow = runner_flow(job->runner);
+    bool is_back = ca_order_ended(ca, done ? NULL : &flow->problem, flow->order_url[0] != '\0');
     if (done)
         order_done(certificate);
     else
@@ -420,53 +421,92 @@ static size_t count_covered(const struct job *job)
     return count;
 }
 
+static bool has_issued(const struct ca *ca, const struct certificate *certificate)
+{
+    return certificate->issuer_directory != NULL &&
+           strcmp(certificate->issuer_directory, ca->settings->directory_url) == 0;
+}
+
 /* The ARI id of the certificate that the order replaces, where this CA has issued it. */
 static const char *replaced(const struct job *job)
 {
     const struct certificate *certificate = job->certificate;
     const struct ca *ca = ca_of(certificate);
     bool can_replace = certificate->in_service.ari_id[0] != '\0' &&
-                       ca->directory.renewal_info[0] != '\0' &&
-                       certificate->issuer_directory != NULL &&
-                       strcmp(certificate->issuer_directory, ca->settings->directory_url) == 0;
+                       ca->directory.renewal_info[0] != '\0' && has_issued(ca, certificate);
     return can_replace && count_covered(job) > 0 ? certificate->in_service.ari_id : NULL;
 }
 
-/* How long the CA's limits want the order to wait; 0 when what it needs has been taken. */
-static int64_t take_from_budget(struct job *job)
+/* Exactly the names that are in service count as a renewal, at the CA that has issued it. Of what
+ * comes from elsewhere nobody knows, and that CA is as good a guess as any. */
+static bool renews(const struct job *job)
 {
     const struct certificate *certificate = job->certificate;
-    const struct schedule_now now = worker_now();
-    struct ca *ca = ca_of(certificate);
-    /* Exactly the names that are in service count as a renewal. */
-    bool same_names = count_covered(job) == job->order_count &&
-                      certificate->in_service.name_count == job->order_count;
-    bool in_window = replaced(job) != NULL && worker_decide(certificate, &now).in_window;
-    enum budget_order kind = in_window    ? BUDGET_IN_WINDOW
-                             : same_names ? BUDGET_SAME_NAMES
-                                          : BUDGET_NEW_NAMES;
-    if (ca->budget == NULL || certificate->ca == SCHEDULE_CA_STAGING || job->resumed_url[0] != '\0')
-        return 0;
-    int64_t wait_ms =
-        budget_take_order_ms(ca->budget, kind, job->order_names, job->order_count, now.mono_ms);
-    job->has_taken = wait_ms == 0;
-    job->taken = kind;
-    ca_budget_changed(ca);
-    return wait_ms;
+    bool is_theirs =
+        certificate->issuer_directory == NULL || has_issued(ca_of(certificate), certificate);
+    return is_theirs && count_covered(job) == job->order_count &&
+           certificate->in_service.name_count == job->order_count;
 }
 
-static void wait_for_limits(struct certificate *certificate, int64_t wait_ms)
+static enum budget_order cost_of(const struct job *job)
 {
-    struct budget *budget = ca_of(certificate)->budget;
-    int64_t now_mono_ms = clock_mono_ms();
-    wait_ms = budget_turn_ms(budget, wait_ms, now_mono_ms);
-    certificate->schedule.retry_mono_ms = now_mono_ms + wait_ms;
-    certificate->limit = budget_reason(budget);
-    log_event(LOG_INFO, "certificate_limited", LOG_TEXT("certificate", certificate->name),
-              LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
-              LOG_TEXT("reason", certificate->limit), LOG_NUMBER("retry_in_s", wait_ms / 1000));
+    const struct schedule_now now = worker_now();
+    if (replaced(job) != NULL && worker_decide(job->certificate, &now).in_window)
+        return BUDGET_IN_WINDOW;
+    return renews(job) ? BUDGET_SAME_NAMES : BUDGET_NEW_NAMES;
+}
+
+/* NULL when no limits are known, or the order is none of their business. */
+static struct budget *budget_of(const struct job *job)
+{
+    const struct certificate *certificate = job->certificate;
+    bool is_free = certificate->ca == SCHEDULE_CA_STAGING || job->resumed_url[0] != '\0';
+    return is_free ? NULL : ca_of(certificate)->budget;
+}
+
+/* `limit` is a literal. */
+static void wait_for_limit(struct certificate *certificate, int64_t wait_ms, const char *limit)
+{
+    certificate->schedule.retry_mono_ms = clock_mono_ms() + wait_ms;
+    certificate->limit = limit;
+    /* Once: of thousands each comes once an hour. */
+    if (certificate->limit != certificate->job->waited_for)
+        log_event(LOG_INFO, "certificate_limited", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
+                  LOG_TEXT("reason", certificate->limit), LOG_NUMBER("retry_in_s", wait_ms / 1000));
     worker_drop_job(certificate);
     worker_plan(certificate);
+}
+
+static void wait_for_budget(const struct job *job, int64_t wait_ms)
+{
+    struct budget *budget = budget_of(job);
+    wait_ms = budget_turn_ms(budget, wait_ms, clock_mono_ms());
+    wait_for_limit(job->certificate, wait_ms, budget_reason(budget));
+}
+
+/* How long the CA's limits want the order to wait; 0: not at all. */
+static int64_t look_at_budget(const struct job *job)
+{
+    struct budget *budget = budget_of(job);
+    if (budget == NULL)
+        return 0;
+    return budget_order_wait_ms(budget, cost_of(job), job->order_names, job->order_count,
+                                clock_mono_ms());
+}
+
+/* The same; 0 when what it needs has been taken. */
+static int64_t take_from_budget(struct job *job)
+{
+    struct budget *budget = budget_of(job);
+    if (budget == NULL)
+        return 0;
+    job->taken = cost_of(job);
+    int64_t wait_ms = budget_take_order_ms(budget, job->taken, job->order_names, job->order_count,
+                                           clock_mono_ms());
+    job->has_taken = wait_ms == 0;
+    ca_budget_changed(ca_of(job->certificate));
+    return wait_ms;
 }
 
 static void fail_to_start(struct certificate *certificate, const char *reason)
@@ -543,13 +583,11 @@ static void start_with_key(struct job *job)
 /* Nothing stands in the way of the names any more. */
 static void go_to_ca(struct job *job)
 {
-    struct certificate *certificate = job->certificate;
     int64_t wait_ms = take_from_budget(job);
-    if (wait_ms > 0) {
-        wait_for_limits(certificate, wait_ms);
-        return;
-    }
-    start_with_key(job);
+    if (wait_ms > 0)
+        wait_for_budget(job, wait_ms);
+    else
+        start_with_key(job);
 }
 
 void worker_examined(struct job *job, const struct acme_failure *refused, size_t count)
@@ -583,6 +621,23 @@ static void examine(struct job *job)
     settings->hooks.examine(settings->context, job->ticket, &examination);
 }
 
+/* True when the order has to wait. Of a CA that has put off others, what somebody has asked for is
+ * asked all the same; and where there is another CA, each hears it for itself, and goes there. */
+static bool waits_for_limit(const struct job *job)
+{
+    struct certificate *certificate = job->certificate;
+    const struct acme_worker *worker = certificate->worker;
+    bool asks = job->resumed_url[0] != '\0' || certificate->schedule.wanted_now ||
+                worker->has_ca[SCHEDULE_CA_SECOND];
+    int64_t closed_ms = asks ? 0 : ca_orders_closed_ms(ca_of(certificate));
+    int64_t wait_ms = look_at_budget(job);
+    if (wait_ms > 0)
+        wait_for_budget(job, wait_ms);
+    else if (closed_ms > 0)
+        wait_for_limit(certificate, closed_ms, "the CA has put off several orders in a row");
+    return wait_ms > 0 || closed_ms > 0;
+}
+
 void worker_order(struct certificate *certificate)
 {
     const struct acme_worker *worker = certificate->worker;
@@ -591,6 +646,7 @@ void worker_order(struct certificate *certificate)
                                                .second_after = worker->settings.second_after};
     const struct schedule_now now = worker_now();
     const struct certificate *twin = worker_twin(certificate);
+    const char *waited_for = certificate->limit;
     certificate->limit = NULL; /* what keeps the order from now on is told as what it is */
     if (twin != NULL && twin->work == WORK_ORDER) {
         certificate->work = WORK_WAITS_TURN;
@@ -600,8 +656,12 @@ void worker_order(struct certificate *certificate)
     if (!begin(certificate, WORK_ORDER))
         return;
     struct job *job = certificate->job;
+    job->waited_for = waited_for;
     choose_names(job);
     worker_load_order(job, ca_of(certificate)->settings->directory_url);
+    /* Before DNS, which would be asked as often as what has to wait comes. */
+    if (waits_for_limit(job))
+        return;
     /* An order that was interrupted has passed already. */
     if (worker->settings.hooks.examine != NULL && job->resumed_url[0] == '\0')
         examine(job);

@@ -382,7 +382,8 @@ def start(authority, folder, twists, directory=None, hosts=None, ca=None, **sett
     mock.twists = {host_of(case): twist for case, twist in twists.items()}
     first_ca = {"directory": mock.directory, "ca_file": str(mock.ca_file), **(ca or {})}
     wanted = {file_of(c): {"hosts": (hosts or {}).get(c, [host_of(c)])} for c in twists}
-    host = AcmeHost(folder, [first_ca], port, wanted, orders_at_once=len(wanted) + 1, **settings)
+    settings.setdefault("orders_at_once", len(wanted) + 1)
+    host = AcmeHost(folder, [first_ca], port, wanted, **settings)
     return mock, host.start()
 
 
@@ -901,6 +902,26 @@ def test_what_cannot_be_written_down_is_not_ordered(new_mock):
     in_the_way.rmdir()
     host.say("renew", file_of("chat"))
     host.wait("ready", name=file_of("chat"))
+
+
+def test_orders_that_are_put_off_keep_others_from_being_asked_for(new_mock):
+    """Each would be told the same, and take it for a failure of its own."""
+    off = {"order-new": always(refusal("rateLimited", 429, Retry_After=3600))}
+    cases = {f"m{number}": off for number in range(30)}
+    mock, host = new_mock(cases, orders_at_once=4)
+
+    def is_over(told):
+        return told["failures"] or "put off" in told["why"]
+
+    told = {case: wait_for(host, case, is_over, "an end") for case in cases}
+    asked = [name for name, step in mock.asked if step == "order-new"]
+    failed = [host_of(case) for case in cases if told[case]["failures"]]
+    assert sorted(failed) == sorted(asked) and 3 <= len(asked) < 3 + 4
+    waiting = [case for case in cases if not told[case]["failures"]]
+    assert all(0 < told[case]["next_in_ms"] <= 3600 * 1000 for case in waiting)
+    assert 0 < host.log().count("certificate_limited") <= len(waiting)
+    host.say("renew", file_of(waiting[0]))  # somebody wants to know
+    wait_for(host, waiting[0], lambda told: told["failures"], "asked for")
 
 
 def test_many_orders_ask_a_few_things_at_once(new_mock):

@@ -1,4 +1,4 @@
-/* What is printed on stdout between two calls. */
+/* What is printed between two calls: on stdout, or on stderr, as the log is. */
 #pragma once
 
 #include "core/memory.h"
@@ -12,16 +12,21 @@ enum { PRINTED_MAX_BYTES = 64 * 1024 };
 
 struct printed {
     FILE *file;
-    int before;
+    int where, before;
 };
+
+static inline struct printed printed_on(int where)
+{
+    fflush(stdout);
+    struct printed printed = {.file = tmpfile(), .where = where, .before = dup(where)};
+    cr_assert(printed.file != NULL && printed.before >= 0 &&
+              dup2(fileno(printed.file), where) >= 0);
+    return printed;
+}
 
 static inline struct printed printed_from_here(void)
 {
-    fflush(stdout);
-    struct printed printed = {.file = tmpfile(), .before = dup(STDOUT_FILENO)};
-    cr_assert(printed.file != NULL && printed.before >= 0 &&
-              dup2(fileno(printed.file), STDOUT_FILENO) >= 0);
-    return printed;
+    return printed_on(STDOUT_FILENO);
 }
 
 /* For free(). */
@@ -29,7 +34,7 @@ static inline char *printed_till_here(struct printed *printed)
 {
     char *text = memory_new(PRINTED_MAX_BYTES);
     fflush(stdout);
-    cr_assert(dup2(printed->before, STDOUT_FILENO) >= 0);
+    cr_assert(dup2(printed->before, printed->where) >= 0);
     close(printed->before);
     rewind(printed->file);
     text[fread(text, 1, PRINTED_MAX_BYTES - 1, printed->file)] = '\0';

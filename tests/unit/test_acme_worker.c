@@ -6,6 +6,7 @@
 #include "core/log_memory.h"
 #include "core/memory.h"
 #include "counted.h"
+#include "printed.h"
 #include "worker.h"
 #include "json/json.h"
 
@@ -31,6 +32,7 @@ struct test {
     size_t saved;     /* when all had failed */
     unsigned rest_ms; /* see acme/store.h */
     bool has_second;  /* CA */
+    bool has_limits;
     const char *external_kid;
 };
 
@@ -55,6 +57,7 @@ static void open_all(struct test *test)
     struct acme_worker_settings settings = {
         .cas = {{.directory_url = CA}}, .second_after = 1, .hooks = {.withdraw = nothing}};
     settings.cas[SCHEDULE_CA_FIRST].external_kid = test->external_kid;
+    settings.cas[SCHEDULE_CA_FIRST].limits = test->has_limits ? ACME_LIMITS_ON : ACME_LIMITS_OFF;
     settings.cas[SCHEDULE_CA_SECOND].directory_url = test->has_second ? SECOND_CA : NULL;
     test->store = store_open(&at, &why);
     cr_assert(ne(ptr, test->store, NULL), "%s", why.text);
@@ -932,6 +935,86 @@ Test(acme_worker, a_failure_behind_a_limit_is_told_as_one)
     limit(&test, 0);
     run_with(&test, stop_when_failed);
     cr_expect(zero(int, strcmp(why_of(&test), "the last try failed")), "%s", why_of(&test));
+    end(&test);
+}
+
+/* With limits, of which all is left, at a CA that is ready for orders. */
+static void begin_limited(struct test *test)
+{
+    begin(test);
+    close_all(test);
+    test->has_limits = true;
+    open_all(test);
+    struct ca *ca = &test->worker->cas[SCHEDULE_CA_FIRST];
+    ca->has_directory = true;
+    ca->directory_mono_ms = clock_mono_ms();
+    strcpy(ca->account_url, CA "/account");
+}
+
+/* A renewal is one for the CA that has issued what is in service. */
+Test(acme_worker, what_another_ca_has_issued_is_new_to_the_limits)
+{
+    static const struct {
+        const char *issuer;
+        enum budget_order taken;
+    } CASES[] = {{CA, BUDGET_SAME_NAMES}, {NULL, BUDGET_SAME_NAMES}, {SECOND_CA, BUDGET_NEW_NAMES}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct test test;
+        begin_limited(&test);
+        install_from(&test, 70, CASES[i].issuer);
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        struct certificate *certificate = worker_find(test.worker, "a.pem");
+        worker_order(certificate);
+        cr_assert(ne(ptr, certificate->job, NULL));
+        cr_expect(certificate->job->has_taken);
+        cr_expect(eq(int, certificate->job->taken, CASES[i].taken), "%zu", i);
+        end(&test);
+    }
+}
+
+static size_t examined;
+
+static void count_examined(void *context, uint64_t ticket, const struct acme_examination *about)
+{
+    (void)context, (void)ticket, (void)about;
+    examined++;
+}
+
+static void use_up_orders(struct budget *budget)
+{
+    int64_t wait_ms = 0;
+    for (size_t i = 0; wait_ms == 0; i++) {
+        char *name = memory_format("n%zu.test", i);
+        const char *const names[] = {name};
+        wait_ms = budget_take_order_ms(budget, BUDGET_NEW_NAMES, names, 1, clock_mono_ms());
+        free(name);
+    }
+}
+
+/* Of thousands each comes once an hour. */
+Test(acme_worker, what_waits_for_a_limit_asks_no_dns_and_is_told_once)
+{
+    struct test test;
+    begin_limited(&test);
+    test.worker->settings.hooks.examine = count_examined;
+    struct ca *ca = &test.worker->cas[SCHEDULE_CA_FIRST];
+    use_up_orders(ca->budget);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    struct certificate *certificate = worker_find(test.worker, "a.pem");
+    struct printed log = printed_on(STDERR_FILENO);
+    for (size_t i = 0; i < 3; i++) {
+        worker_order(certificate);
+        cr_assert(eq(ptr, certificate->job, NULL));
+        cr_expect(strstr(why_of(&test), "new orders") != NULL, "%s", why_of(&test));
+    }
+    char *lines = printed_till_here(&log);
+    cr_expect(eq(sz, counted(lines, "certificate_limited"), 1), "%s", lines);
+    cr_expect(zero(sz, examined));
+    free(lines);
+    budget_free(ca->budget);
+    ca->budget = budget_new();
+    worker_order(certificate);
+    cr_expect(eq(sz, examined, 1));
     end(&test);
 }
 
