@@ -106,6 +106,9 @@ void acme_worker_examined(struct acme_worker *worker, uint64_t ticket,
 void acme_worker_published(struct acme_worker *worker, uint64_t ticket);
 /* The challenges do not answer, so that the CA need not be troubled. */
 void acme_worker_not_published(struct acme_worker *worker, uint64_t ticket, const char *reason);
+/* What challenges go through has started anew, and what was wrong with it may be mended: who has
+ * failed for our own side's sake does not wait for long any more. */
+void acme_worker_way_is_new(struct acme_worker *worker);
 
 /* The end of a revocation or a key change; `problem` is NULL on success. */
 typedef void acme_done_fn(void *context, const struct acme_problem *problem);

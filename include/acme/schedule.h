@@ -89,6 +89,8 @@ void schedule_failed_at(struct schedule_certificate *certificate, enum schedule_
                         const struct acme_problem *problem, const struct schedule_now *now);
 /* The CA, which was not to be had, is back: who has failed for that does not wait for long now. */
 void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now);
+/* The same of our own side, where what a challenge goes through is another than before. */
+void schedule_way_is_new(struct schedule_certificate *certificate, const struct schedule_now *now);
 void schedule_staging_succeeded(struct schedule_certificate *certificate);
 /* Another one is in service, which is told of in `certificate`: the window was that of the one
  * before. */

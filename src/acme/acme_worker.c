@@ -464,6 +464,17 @@ void acme_worker_not_published(struct acme_worker *worker, uint64_t ticket, cons
     runner_fail(runner, &problem);
 }
 
+void acme_worker_way_is_new(struct acme_worker *worker)
+{
+    const struct schedule_now now = worker_now();
+    for (struct certificate *one = worker->first; one != NULL; one = one->next) {
+        if (one->work != WORK_NONE || one->schedule.failures == 0)
+            continue;
+        schedule_way_is_new(&one->schedule, &now);
+        worker_plan(one);
+    }
+}
+
 /* -- The account's key -- */
 
 enum error acme_worker_change_key(struct acme_worker *worker, acme_done_fn *on_done, void *context,

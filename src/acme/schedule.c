@@ -278,11 +278,26 @@ void schedule_failed_at(struct schedule_certificate *certificate, enum schedule_
 }
 
 /* Not all at once, though: an outage of weeks has left nobody out. */
+static void retry_soon(struct schedule_certificate *certificate, int64_t least_wait_s,
+                       const struct schedule_now *now)
+{
+    int64_t soon_mono_ms =
+        now->mono_ms + least_wait_s * 1000 + BACK_MS / 1000 * spread(certificate->seed, BACK_MS);
+    if (certificate->retry_mono_ms > soon_mono_ms)
+        certificate->retry_mono_ms = soon_mono_ms;
+}
+
 void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now)
 {
-    int64_t soon_mono_ms = now->mono_ms + BACK_MS / 1000 * spread(certificate->seed, BACK_MS);
-    if (acme_class_is_the_cas(certificate->last_class) && certificate->retry_mono_ms > soon_mono_ms)
-        certificate->retry_mono_ms = soon_mono_ms;
+    if (acme_class_is_the_cas(certificate->last_class))
+        retry_soon(certificate, 0, now);
+}
+
+/* Nor as often as a HAProxy starts that dies again and again. */
+void schedule_way_is_new(struct schedule_certificate *certificate, const struct schedule_now *now)
+{
+    if (certificate->last_class == ACME_CLASS_LOCAL)
+        retry_soon(certificate, BACKOFF_S[0], now);
 }
 
 void schedule_staging_succeeded(struct schedule_certificate *certificate)

@@ -334,6 +334,8 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
               LOG_NUMBER("haproxy_pid", process.pid), LOG_NUMBER("before", before.pid));
     haproxy->problem[0] = '\0';
     let_go(haproxy->sidecar);
+    if (haproxy->sidecar->worker != NULL)
+        acme_worker_way_is_new(haproxy->sidecar->worker);
     sweep_all(haproxy->sidecar);
 }
 

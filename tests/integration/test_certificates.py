@@ -494,6 +494,26 @@ def test_haproxy_reloaded(chat):
     chat.wait_served(HOST, but_not=before)
 
 
+def test_haproxy_mended_and_reloaded(new_certified):
+    """What has failed for its sake, again and again, does not wait for a day any more."""
+    stack = new_certified()
+    stack.want(("chat", HOST))
+    stack.write_config()
+    path = stack.write_haproxy_config()
+    good = path.read_text()
+    rule = "    http-request deny deny_status 401\n"
+    path.write_text(good.replace("    acl acme path_beg", rule + "    acl acme path_beg"))
+    stack.start_haproxy()
+    stack.start_agent()
+    for failures in range(1, 6):
+        stack.certs("renew", "chat") if failures > 1 else None
+        told = stack.wait_told(NAME, lambda told: told.get("failures") == failures, "failed")
+    assert told["problem"]["class"] == "local" and told["next_in_s"] > 80000, told
+    path.write_text(good)
+    stack.haproxy.send_signal(signal.SIGUSR2)
+    stack.wait_told(NAME, lambda told: told["next_in_s"] <= 660, "tried soon")
+
+
 def test_haproxy_restarted_with_a_folder_of_yesterday(chat):
     """It comes up with an older certificate than is on disk, as after a copy of the machine."""
     first = chat.serial(HOST)

@@ -322,6 +322,23 @@ Test(schedule, a_ca_that_is_back_is_asked_soon_by_whom_it_has_failed)
     cr_expect(zero(i64, certificate.retry_mono_ms));
 }
 
+/* Who has mended HAProxy and starts it anew does not wait for a day. */
+Test(schedule, a_way_that_is_new_is_tried_soon)
+{
+    for (uint32_t seed = 0; seed < 50; seed++) {
+        struct schedule_certificate certificate = {.seed = seed};
+        const bool is_ours = seed % 2 == 0;
+        const struct acme_problem problem =
+            problem_of(is_ours ? ACME_CLASS_LOCAL : ACME_CLASS_TRANSIENT);
+        for (int k = 0; k < 5; k++)
+            schedule_failed(&certificate, &problem, &START);
+        schedule_way_is_new(&certificate, &START);
+        int64_t wait_s = (certificate.retry_mono_ms - START.mono_ms) / 1000;
+        cr_expect(eq(int, wait_s <= 660, is_ours), "%u: %lld", seed, (long long)wait_s);
+        cr_expect(le(i64, 60, wait_s)); /* HAProxy may die and start without end */
+    }
+}
+
 /* The clock is a year ahead, so that whatever is issued is past its renewal: that is not ordered
  * again and again as fast as the CA can. */
 Test(schedule, what_is_new_is_not_replaced_because_the_clock_is_wrong)

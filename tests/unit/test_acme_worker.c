@@ -1018,6 +1018,24 @@ Test(acme_worker, what_waits_for_a_limit_asks_no_dns_and_is_told_once)
     end(&test);
 }
 
+/* -- HAProxy that has started anew --------------------------------------------------------------
+ */
+
+Test(acme_worker, what_has_failed_at_haproxy_is_tried_soon_when_that_has_started_anew)
+{
+    static const char *const CLASSES[] = {"local", "transient"};
+    for (size_t i = 0; i < COUNT_OF(CLASSES); i++) {
+        struct test test;
+        begin(&test);
+        save_failure(&test, "\"a.example.test\"", CLASSES[i]);
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        expect_waiting(&test);
+        acme_worker_way_is_new(test.worker);
+        cr_expect(eq(int, status_of(&test).next_in_ms <= 660 * 1000, i == 0));
+        end(&test);
+    }
+}
+
 /* -- Revocation -------------------------------------------------------------------------------- */
 
 static void on_revoked(void *context, const struct acme_problem *problem)
