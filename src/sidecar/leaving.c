@@ -28,19 +28,34 @@ static bool is_ours(const struct sidecar *sidecar, const char *name)
     return may_be_ours(sidecar) && store_is_ours(sidecar->store, name);
 }
 
+enum { ANY_KEY, EC_KEY, RSA_KEY, KINDS };
+static const char *const ENDINGS[KINDS] = {".pem", ".pem.ecdsa", ".pem.rsa"};
+
+/* What has the other kind of key serves nobody that it served, and may never be there: a CA need
+ * not take both kinds. */
+static bool may_take_over(const struct sidecar *sidecar, const char *name, int kind)
+{
+    struct crypto_certificate about;
+    if (kind == ANY_KEY || store_certificate(sidecar->store, name, &about, NULL) != ERROR_OK)
+        return true;
+    bool is_ec = crypto_key_type_is_ec(about.key_type);
+    crypto_certificate_free(&about);
+    return is_ec == (kind == EC_KEY);
+}
+
 /* With another kind of key a tenant's certificates have other names, "x.pem.rsa" after "x.pem":
- * until they are there, those before them serve. */
+ * until there is one that takes over, those before them serve. */
 static bool stands_in(const struct sidecar *sidecar, const char *name)
 {
-    static const char *const ENDINGS[] = {".pem", ".pem.ecdsa", ".pem.rsa"};
     struct slice tenant = slice_of(name);
-    for (size_t i = 0; i < COUNT_OF(ENDINGS); i++)
-        if (slice_ends_with(slice_of(name), slice_of(ENDINGS[i])))
-            tenant.size = strlen(name) - strlen(ENDINGS[i]);
-    for (size_t i = 0; i < COUNT_OF(ENDINGS); i++) {
-        char *other = memory_format("%.*s%s", SLICE_PRINT(tenant), ENDINGS[i]);
+    for (int kind = 0; kind < KINDS; kind++)
+        if (slice_ends_with(slice_of(name), slice_of(ENDINGS[kind])))
+            tenant.size = strlen(name) - strlen(ENDINGS[kind]);
+    for (int kind = 0; kind < KINDS; kind++) {
+        char *other = memory_format("%.*s%s", SLICE_PRINT(tenant), ENDINGS[kind]);
         struct file_stamp file = store_stamp(sidecar->store, other);
-        bool is_awaited = is_wanted(sidecar, other) && file_stamp_is_none(&file);
+        bool is_awaited = is_wanted(sidecar, other) && file_stamp_is_none(&file) &&
+                          may_take_over(sidecar, name, kind);
         free(other);
         if (is_awaited)
             return true;

@@ -100,12 +100,12 @@ static void end(struct test *test)
 /* -- What is there ----------------------------------------------------------------------------- */
 
 /* Put in service as an order does it. */
-static void install(struct test *test, const char *name)
+static void install_with(struct test *test, const char *name, enum crypto_key_type key_type)
 {
     struct bytes chain = {0};
     struct error_text why = {0};
     int64_t now_s = clock_wall_s();
-    struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, &why);
+    struct crypto_key *key = crypto_key_new(key_type, &why);
     cr_assert(crypto_self_signed(key, "a.test", now_s - DAY_S, now_s + 90 * DAY_S, &chain, &why) ==
               ERROR_OK);
     cr_assert(eq(int,
@@ -114,6 +114,11 @@ static void install(struct test *test, const char *name)
               "%s", why.text);
     bytes_free(&chain);
     crypto_key_free(key);
+}
+
+static void install(struct test *test, const char *name)
+{
+    install_with(test, name, CRYPTO_EC_P256);
 }
 
 static bool is_there(const struct test *test, const char *name)
@@ -222,18 +227,19 @@ Test(leaving, what_stands_in_for_another_kind_of_key_stays_until_that_is_there)
     static const struct {
         const char *before, *after;
         bool rsa, ecdsa;
+        enum crypto_key_type key_type;
     } CASES[] = {
-        {"old.pem", "old.pem.rsa", true, true},
-        {"old.pem", "old.pem.ecdsa", true, true},
-        {"old.pem.rsa", "old.pem", false, true},
-        {"old.pem.ecdsa", "old.pem", true, false},
+        {"old.pem", "old.pem.rsa", true, true, CRYPTO_RSA_2048},
+        {"old.pem", "old.pem.ecdsa", true, true, CRYPTO_EC_P256},
+        {"old.pem.rsa", "old.pem", false, true, CRYPTO_RSA_2048},
+        {"old.pem.ecdsa", "old.pem", true, false, CRYPTO_EC_P256},
     };
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         struct test test;
         begin(&test);
         test.sidecar.rsa = CASES[i].rsa;
         test.sidecar.ecdsa = CASES[i].ecdsa;
-        install(&test, CASES[i].before);
+        install_with(&test, CASES[i].before, CASES[i].key_type);
         want(&test, "old", NULL);
         leave(&test, CASES[i].before);
         cr_expect(is_there(&test, CASES[i].before), "%zu", i);
@@ -248,6 +254,21 @@ Test(leaving, what_stands_in_for_another_kind_of_key_stays_until_that_is_there)
         cr_expect(not(is_there(&test, CASES[i].before)), "%zu", i);
         end(&test);
     }
+}
+
+/* Else it would be served beside the new one, and in its place, until long after its end. */
+Test(leaving, what_has_the_same_kind_of_key_takes_over_though_the_ca_refuses_the_other)
+{
+    struct test test;
+    begin(&test);
+    test.sidecar.rsa = test.sidecar.ecdsa = true;
+    install(&test, "old.pem");
+    want(&test, "old", NULL);
+    install(&test, "old.pem.ecdsa");
+    leave(&test, "old.pem");
+    cr_expect(not(is_there(&test, "old.pem")));
+    cr_expect(is_there(&test, "old.pem.ecdsa"));
+    end(&test);
 }
 
 /* As on a disk that is full. */
