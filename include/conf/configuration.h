@@ -138,7 +138,7 @@ struct tenant_file {
     size_t broken_count;
     struct tenant_text *texts; /* of all, good or wrong, in the order of the file */
     size_t text_count;
-    char **named; /* other files that its tenants are read from, there or not; may repeat */
+    char **named; /* other files that its tenants are read from, there or not; each once */
     size_t named_count;
     bool unreadable;    /* the file as a whole could not be parsed: all its tenants keep their last
                            good version */

@@ -385,6 +385,31 @@ Test(sources, an_authority_that_changes_is_read)
     end(sources, &diagnostics);
 }
 
+/* Thousands may, and all are looked at when somebody looks for changes. */
+Test(sources, a_file_that_several_tenants_name_is_looked_at_once)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    static const char *const PATH[] = {"tenants.d/many.json"};
+    FILE *file = fopen(PATH[0], "w");
+    cr_assert_not_null(file);
+    fputs("{\"tenants\": {", file);
+    for (int i = 0; i < 6; i++)
+        fprintf(file,
+                "%s\"t%d\": {\"hosts\": [\"t%d.test\"], " UPSTREAM ", \"identity\": {\"from\": "
+                "\"client_cert\", \"issuer_file\": \"%d.pem\", \"set\": {\"X-User-Email\": "
+                "\"{email}\"}}}",
+                i > 0 ? ", " : "", i, i, i % 2);
+    fputs("}}", file);
+    fclose(file);
+    read_files(sources, PATH, 1, &diagnostics);
+    char **named;
+    size_t count = sources_named(sources, &named);
+    cr_expect(eq(sz, count, 2));
+    memory_free_texts(named, count);
+    end(sources, &diagnostics);
+}
+
 /* -- Names without an address -------------------------------------------------------------------
  */
 
