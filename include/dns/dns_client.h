@@ -28,6 +28,11 @@ MUST_CHECK struct dns_client *dns_client_new(struct main_loop *main_loop,
 /* Questions under way end with DNS_CANCELLED before this returns. NULL is fine. */
 void dns_client_free(struct dns_client *client);
 
+/* The system may have other name servers than those that are asked. */
+bool dns_client_is_outdated(const struct dns_client *client);
+/* If so, they are asked from the next question on, unless questions are under way. */
+void dns_client_follow(struct dns_client *client);
+
 enum dns_status {
     DNS_FOUND,
     DNS_NOTHING, /* the name does not exist, or has nothing of that kind */

@@ -5,6 +5,7 @@
  */
 #include "dns/dns_client.h"
 
+#include "core/file_stamp.h"
 #include "core/memory.h"
 
 #include <ares.h>
@@ -15,6 +16,8 @@ enum {
     TYPE_CAA = 257,
     RECORDS_MAX = 64, /* of one answer; those behind are passed over */
 };
+
+static const char SYSTEM_FILE[] = "/etc/resolv.conf";
 
 struct socket_watch {
     struct dns_client *client;
@@ -27,17 +30,21 @@ struct socket_watch {
 struct dns_client {
     struct main_loop *main_loop;
     struct dns_client_settings settings;
-    ares_channel channel; /* NULL: not opened yet */
+    ares_channel channel;     /* NULL: not opened yet */
+    struct file_stamp system; /* of SYSTEM_FILE, when it was opened */
+    size_t questions;         /* under way, and those whose answers are being told */
     struct main_timer *timer;
     struct socket_watch *sockets;
 };
 
 struct address_question {
+    struct dns_client *client;
     dns_addresses_fn *on_answer;
     void *context;
 };
 
 struct caa_question {
+    struct dns_client *client;
     dns_caas_fn *on_answer;
     void *context;
 };
@@ -123,6 +130,7 @@ static enum error open_channel(struct dns_client *client, struct error_text *why
     int set = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
     if (settings->whole_names)
         set |= ARES_OPT_DOMAINS; /* to none */
+    client->system = file_stamp_read(SYSTEM_FILE);
     int status = ares_init_options(&client->channel, &options, set);
     if (status != ARES_SUCCESS) {
         client->channel = NULL;
@@ -161,6 +169,24 @@ struct dns_client *dns_client_new(struct main_loop *main_loop,
 static bool is_open(struct dns_client *client, struct error_text *why)
 {
     return client->channel != NULL || open_channel(client, why) == ERROR_OK;
+}
+
+bool dns_client_is_outdated(const struct dns_client *client)
+{
+    if (client->settings.nameserver_count > 0 || client->channel == NULL)
+        return false;
+    struct file_stamp present = file_stamp_read(SYSTEM_FILE);
+    return !file_stamp_equal(&present, &client->system);
+}
+
+/* Not from within a callback of the library, whose question is under way until it has returned. */
+void dns_client_follow(struct dns_client *client)
+{
+    if (client->questions > 0 || !dns_client_is_outdated(client))
+        return;
+    main_timer_stop(client->timer);
+    ares_destroy(client->channel);
+    client->channel = NULL;
 }
 
 void dns_client_free(struct dns_client *client)
@@ -206,6 +232,7 @@ static void on_addresses(void *context, int status, int timeouts, struct ares_ad
                                        .items = items,
                                        .count = count};
     question->on_answer(question->context, &told);
+    question->client->questions--;
     ares_freeaddrinfo(answers);
     free(question);
 }
@@ -223,7 +250,8 @@ void dns_client_addresses(struct dns_client *client, const char *name, enum dns_
         return;
     }
     struct address_question *question = memory_new(sizeof(*question));
-    *question = (struct address_question){on_answer, context};
+    *question = (struct address_question){client, on_answer, context};
+    client->questions++;
     ares_getaddrinfo(client->channel, name, NULL, &hints, on_addresses, question);
     arm_timer(client);
 }
@@ -255,6 +283,7 @@ static void on_caas(void *context, int status, int timeouts, unsigned char *answ
     question->on_answer(question->context, &told);
     if (first != NULL)
         ares_free_data(first);
+    question->client->questions--;
     free(question);
 }
 
@@ -267,7 +296,8 @@ void dns_client_caa(struct dns_client *client, const char *name, dns_caas_fn *on
         return;
     }
     struct caa_question *question = memory_new(sizeof(*question));
-    *question = (struct caa_question){on_answer, context};
+    *question = (struct caa_question){client, on_answer, context};
+    client->questions++;
     ares_query(client->channel, name, CLASS_INTERNET, TYPE_CAA, on_caas, question);
     arm_timer(client);
 }

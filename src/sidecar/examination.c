@@ -226,6 +226,7 @@ void examinations_begin(void *context, uint64_t ticket, const struct acme_examin
         look->caa_at = look->name = memory_copy_text(slice_of(asked->names[i]));
     }
     examinations->first = examination;
+    dns_client_follow(examinations->dns);
     go_on(examination);
 }
 

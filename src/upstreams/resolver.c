@@ -4,7 +4,6 @@
 #include "upstreams/resolver.h"
 
 #include "core/clock.h"
-#include "core/file_stamp.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "dns/dns_client.h"
@@ -37,8 +36,6 @@ struct name {
     struct name *next_queued;
 };
 
-static const char SYSTEM_FILE[] = "/etc/resolv.conf";
-
 /* The first question for a name is waited for, and that comes first; servers that have not answered
  * must not hold up the names of others. */
 enum urgency { FIRST, USUAL, SLOW, URGENCY__MAX };
@@ -53,7 +50,6 @@ struct resolver {
     unsigned interval_s;
     char **nameservers; /* none: the system's */
     size_t nameserver_count;
-    struct file_stamp system;  /* of SYSTEM_FILE, when it was read last */
     struct dns_client *client; /* NULL while it is being replaced */
     struct main_timer *sweep_timer;
     void *tree; /* names by text */
@@ -345,7 +341,6 @@ enum error resolver_restart(struct resolver *resolver, struct error_text *text)
         .tries = QUESTION_TRIES,
     };
     close_client(resolver);
-    resolver->system = file_stamp_read(SYSTEM_FILE);
     for (struct name *name = resolver->names; name != NULL; name = name->next)
         enqueue(name);
     resolver->client = dns_client_new(resolver->main_loop, &settings, text);
@@ -389,12 +384,9 @@ enum error resolver_configure(struct resolver *resolver, const struct resolver_o
 static void follow_system(struct resolver *resolver)
 {
     struct error_text why;
-    if (resolver->nameserver_count > 0)
+    if (resolver->client == NULL || !dns_client_is_outdated(resolver->client))
         return;
-    struct file_stamp present = file_stamp_read(SYSTEM_FILE);
-    if (file_stamp_equal(&present, &resolver->system))
-        return;
-    log_event(LOG_INFO, "nameservers_changed", LOG_TEXT("file", SYSTEM_FILE));
+    log_event(LOG_INFO, "nameservers_changed", LOG_TEXT("file", "/etc/resolv.conf"));
     if (resolver_restart(resolver, &why) != ERROR_OK)
         log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
 }

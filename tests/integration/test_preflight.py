@@ -6,7 +6,9 @@ import pytest
 
 from support.acme import FaultyProxy
 from support.certified import names_of
+from support.names import NameServer
 from support.processes import free_port, wait_until
+from test_certificates_disk import may_mount
 
 HOST = "chat.example.test"
 NAME = "chat.pem"
@@ -131,6 +133,29 @@ def test_nor_does_one_that_fails(new_certified, new_ca):
     assert left_out(stack, "broken.example.test")["type"] != ""
     assert "preflight_dns_unknown host=broken.example.test" in stack.agent_log()
     assert ca.orders() == 2
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounts a file")
+def test_the_systems_name_servers_are_those_of_now(new_certified, tmp_path):
+    """At first nobody is there, and then one that knows no name."""
+    server = NameServer(address=("127.0.7.2", 53))
+    system = tmp_path / "resolv.conf"
+    system.write_text("nameserver 127.0.7.9\n")
+    stack = new_certified()
+    stack.config.pop("resolver", None)
+    mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    stack.agent_wrapper = ["unshare", "--mount", "sh", "-c", mount, system]
+    stack.want(("chat", HOST))
+    try:
+        stack.start()
+        stack.wait_served(HOST, timeout_s=60)
+        assert f"preflight_dns_unknown host={HOST}" in stack.agent_log()
+        system.write_text("nameserver 127.0.7.2\n")
+        stack.want(("later", "later.example.test"))
+        told = stack.wait_told("later.pem", lambda told: "problem" in told, "refused", 60)
+        assert told["problem"]["type"] == "dns"
+    finally:
+        server.stop()
 
 
 def test_without_it_the_ca_is_asked(new_certified, lonely_ca):
