@@ -350,22 +350,45 @@ static void list_watched(struct sidecar *sidecar, const struct folder *live)
     sidecar->watched_count = kept;
 }
 
-void import_watch(struct sidecar *sidecar)
+static bool open_watched(struct sidecar *sidecar, struct folder *live)
 {
-    struct folder live;
     struct error_text why;
-    if (sidecar->certbot_live == NULL || sidecar->list->count == 0)
-        return;
-    bool is_open = open_live(&live, sidecar->certbot_live, &why) == ERROR_OK;
+    bool is_open = open_live(live, sidecar->certbot_live, &why) == ERROR_OK;
     if (!is_open && !sidecar->certbot_closed)
         log_event(LOG_WARNING, "not_imported", LOG_TEXT("reason", why.text));
     sidecar->certbot_closed = !is_open;
-    if (!is_open)
-        return;
-    list_watched(sidecar, &live);
-    for (size_t i = 0; i < sidecar->watched_count; i++)
-        look_at(sidecar, &live, &sidecar->watched[i]);
-    folder_close(&live);
+    return is_open;
+}
+
+/* What is in the list stays where it is until the next pass. */
+static void begin_pass(struct sidecar *sidecar, const struct folder *live, int64_t now_ms)
+{
+    list_watched(sidecar, live);
+    sidecar->import_at = 0;
+    sidecar->import_due_ms = now_ms + sidecar->look_every_ms;
+}
+
+/* False when it has come to its end. */
+static bool go_on(struct sidecar *sidecar, struct folder *live, int64_t now_ms)
+{
+    if (!sidecar->importing)
+        begin_pass(sidecar, live, now_ms);
+    while (sidecar->import_at < sidecar->watched_count && !sidecar_turn_is_over(now_ms))
+        look_at(sidecar, live, &sidecar->watched[sidecar->import_at++]);
+    folder_close(live);
+    return sidecar->import_at < sidecar->watched_count;
+}
+
+bool import_watch(struct sidecar *sidecar)
+{
+    struct folder live;
+    int64_t now_ms = clock_mono_ms();
+    bool is_due = sidecar->importing || now_ms >= sidecar->import_due_ms;
+    if (sidecar->certbot_live == NULL || sidecar->list->count == 0 || !is_due)
+        return false;
+    sidecar->importing = open_watched(sidecar, &live) && go_on(sidecar, &live, now_ms);
+    sidecar->import_passes += !sidecar->importing;
+    return sidecar->importing;
 }
 
 void import_wanted(struct sidecar *sidecar, const struct certificate *certificate)

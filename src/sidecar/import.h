@@ -17,8 +17,9 @@ struct certificate;
  * such folder, or none that we may read. */
 MUST_CHECK struct json *import_folder(struct sidecar *sidecar, const char *folder,
                                       struct error_text *why);
-/* For each look: imports what has changed in the watched folder and has come to rest. */
-void import_watch(struct sidecar *sidecar);
+/* Imports what has changed in the watched folder and has come to rest, in passes over all of it, a
+ * look apart at least. True while a pass is under way, whose turn is over. */
+MUST_CHECK bool import_watch(struct sidecar *sidecar);
 /* This one is new, or for other hosts, or has lost its file: what has been turned down may do for
  * it, and is read again at the next look. */
 void import_wanted(struct sidecar *sidecar, const struct certificate *certificate);

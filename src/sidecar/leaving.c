@@ -115,24 +115,32 @@ static bool is_over(struct sidecar *sidecar, struct leaving *leaving, int64_t no
 {
     if (is_wanted(sidecar, leaving->name))
         return true;
-    if (leaving->until_ms > now_ms || stands_in(sidecar, leaving->name))
+    if (leaving->until_ms > now_ms)
         return false;
-    leaving->until_ms = now_ms + LEAVING_MS;
+    bool is_needed = stands_in(sidecar, leaving->name);
+    leaving->until_ms = now_ms + (is_needed ? sidecar->look_every_ms : LEAVING_MS);
+    if (is_needed)
+        return false;
     return !is_ours(sidecar, leaving->name) || drop(sidecar, leaving->name);
 }
 
-void leaving_drop(struct sidecar *sidecar)
+bool leaving_drop(struct sidecar *sidecar)
 {
     int64_t now_ms = clock_mono_ms();
-    size_t kept = 0;
-    for (size_t i = 0; i < sidecar->leaving_count; i++) {
-        struct leaving leaving = sidecar->leaving[i];
+    size_t kept = 0, looked = 0;
+    while (looked < sidecar->leaving_count && !sidecar_turn_is_over(now_ms)) {
+        struct leaving leaving = sidecar->leaving[looked++];
         if (is_over(sidecar, &leaving, now_ms))
             free(leaving.name);
         else
             sidecar->leaving[kept++] = leaving;
     }
-    sidecar->leaving_count = kept;
+    size_t left = sidecar->leaving_count - looked;
+    if (left > 0)
+        memmove(&sidecar->leaving[kept], &sidecar->leaving[looked],
+                left * sizeof(sidecar->leaving[0]));
+    sidecar->leaving_count = kept + left;
+    return left > 0;
 }
 
 void leaving_free(struct sidecar *sidecar)

@@ -11,6 +11,8 @@
  */
 #pragma once
 
+#include "core/base.h"
+
 #include <stdint.h>
 
 struct sidecar;
@@ -24,6 +26,6 @@ void leaving_add(struct sidecar *sidecar, const char *name);
 /* After wishes have become the list: the first ones that are any, since of a start without tenants
  * it is not known whether their folder was there. Does nothing later. */
 void leaving_find(struct sidecar *sidecar);
-/* At each look: what has waited long enough goes. */
-void leaving_drop(struct sidecar *sidecar);
+/* What has waited long enough goes. True when the turn is over before all were looked at. */
+MUST_CHECK bool leaving_drop(struct sidecar *sidecar);
 void leaving_free(struct sidecar *sidecar);

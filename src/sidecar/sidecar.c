@@ -25,6 +25,8 @@ enum {
     PROBE_TIMEOUT_MS = 3000,
     PROBES_AT_ONCE = 16,
     HOLD_MS = 30000,
+    TURN_MS = 100,
+    TURN_PAUSE_MS = 100,
     AUDIT_LOOKS = 60, /* in so many looks every certificate is looked after once, */
     AUDIT_MAX = 32,   /* unless there are too many */
 };
@@ -424,14 +426,27 @@ static void look(struct sidecar *sidecar)
     }
 }
 
+bool sidecar_turn_is_over(int64_t began_ms)
+{
+    return clock_mono_ms() - began_ms >= TURN_MS;
+}
+
+static void on_turn_timer(void *context)
+{
+    struct sidecar *sidecar = context;
+    bool is_behind = leaving_drop(sidecar);
+    is_behind |= import_watch(sidecar);
+    if (is_behind)
+        main_timer_once(sidecar->turn_timer, TURN_PAUSE_MS);
+}
+
 static void on_look_timer(void *context)
 {
     struct sidecar *sidecar = context;
-    leaving_drop(sidecar);
+    on_turn_timer(sidecar);
     withdrawals_look(sidecar);
     if (sidecar->hold_until_ms <= clock_mono_ms())
         let_go(sidecar);
-    import_watch(sidecar);
     expiry_look(sidecar);
     audit(sidecar);
     look(sidecar);
@@ -665,6 +680,7 @@ static bool open_all(struct sidecar *sidecar, const struct sidecar_settings *set
     sidecar->hold_until_ms = clock_mono_ms() + HOLD_MS;
     sidecar->waker = main_waker_new(sidecar->loop, on_wake, sidecar);
     sidecar->look_timer = main_timer_new(sidecar->loop, on_look_timer, sidecar);
+    sidecar->turn_timer = main_timer_new(sidecar->loop, on_turn_timer, sidecar);
     return true;
 }
 
@@ -672,6 +688,7 @@ static bool open_all(struct sidecar *sidecar, const struct sidecar_settings *set
 static void close_all(struct sidecar *sidecar)
 {
     main_timer_free(sidecar->look_timer);
+    main_timer_free(sidecar->turn_timer);
     main_waker_free(sidecar->waker);
     admin_desk_free(sidecar->desk);
     acme_worker_free(sidecar->worker);

@@ -47,6 +47,7 @@ struct sidecar {
     struct main_loop *loop;
     struct main_waker *waker;
     struct main_timer *look_timer;
+    struct main_timer *turn_timer; /* for the rest of what was too much for one turn */
     int64_t look_every_ms;
     _Atomic(struct certificate_list *) mailbox;
     _Atomic uint64_t challenges_out; /* the number of what is in force */
@@ -73,7 +74,11 @@ struct sidecar {
     char *certbot_live;      /* another client's folder, watched; NULL: none */
     struct watched *watched; /* its lineages, sorted by name: see import.c */
     size_t watched_count;
-    bool certbot_closed; /* at the last look it was not there, or not to be read */
+    size_t import_at;       /* which a pass that is under way has come to */
+    int64_t import_due_ms;  /* monotonic: the next pass */
+    unsigned import_passes; /* that have ended */
+    bool importing;         /* a pass is under way */
+    bool certbot_closed;    /* at the last look it was not there, or not to be read */
 
     bool rsa, ecdsa;
     struct certificate_list *list;
@@ -93,6 +98,9 @@ struct sidecar {
     char *swept; /* the name in hand, or the last one; NULL: there was none */
 };
 
+/* What writes to the disk thousands of times makes a pause now and then, so that challenges and
+ * questions are answered meanwhile. */
+bool sidecar_turn_is_over(int64_t began_ms);
 /* Brings what is on disk to every HAProxy. False when there is nothing on disk. */
 bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
 /* Even to those that have it: the same certificate may have another chain in its file now. */

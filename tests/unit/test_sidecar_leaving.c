@@ -9,8 +9,20 @@
 
 #include <criterion/new/assert.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { HAPROXYS = 2, DAY_S = 86400, TRIES = 11, PATIENCE_MS = 20 * 1000 };
+
+/* A disk that may have much to do. */
+static int slow_ms;
+
+int fsync(int fd)
+{
+    const struct timespec pause = {.tv_nsec = slow_ms * 1000000L};
+    (void)fd;
+    return nanosleep(&pause, NULL);
+}
 
 struct test {
     char *folder;
@@ -166,12 +178,19 @@ static void settle(struct test *test)
     main_timer_free(timer);
 }
 
+/* All that has waited long enough. */
+static void drop(struct test *test)
+{
+    while (leaving_drop(&test->sidecar))
+        ;
+    settle(test);
+}
+
 static void leave(struct test *test, const char *name)
 {
     leaving_add(&test->sidecar, name);
     test->sidecar.leaving[test->sidecar.leaving_count - 1].until_ms = 0;
-    leaving_drop(&test->sidecar);
-    settle(test);
+    drop(test);
 }
 
 static size_t asked(struct test *test, size_t haproxy)
@@ -208,7 +227,7 @@ Test(leaving, what_is_waited_for_wanted_or_an_admins_stays)
     install(&test, "other.pem");
     install(&test, "old.pem");
     leaving_add(&test.sidecar, "old.pem");
-    leaving_drop(&test.sidecar);
+    drop(&test);
     cr_expect(is_there(&test, "old.pem"));
     cr_expect(eq(sz, test.sidecar.leaving_count, 1));
     leave(&test, "other.pem"); /* is wanted */
@@ -246,14 +265,37 @@ Test(leaving, what_stands_in_for_another_kind_of_key_stays_until_that_is_there)
         for (size_t k = 0; k < test.sidecar.list->count; k++)
             if (strcmp(test.sidecar.list->items[k]->name, CASES[i].after) != 0)
                 install(&test, test.sidecar.list->items[k]->name);
-        leaving_drop(&test.sidecar);
+        drop(&test);
         cr_expect(is_there(&test, CASES[i].before), "%zu", i);
         install(&test, CASES[i].after);
-        leaving_drop(&test.sidecar);
-        settle(&test);
+        drop(&test);
         cr_expect(not(is_there(&test, CASES[i].before)), "%zu", i);
         end(&test);
     }
+}
+
+/* Challenges and questions are answered meanwhile. */
+Test(leaving, what_takes_long_is_done_in_turns)
+{
+    static const char *const NAMES[] = {"1.pem", "2.pem", "3.pem", "4.pem", "5.pem"};
+    struct test test;
+    size_t turns = 0;
+    begin(&test);
+    for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
+        install(&test, NAMES[i]);
+        leaving_add(&test.sidecar, NAMES[i]);
+        test.sidecar.leaving[i].until_ms = 0;
+    }
+    slow_ms = 60;
+    while (leaving_drop(&test.sidecar))
+        turns++;
+    slow_ms = 0;
+    settle(&test);
+    cr_expect(ge(sz, turns, 2));
+    cr_expect(zero(sz, test.sidecar.leaving_count));
+    for (size_t i = 0; i < COUNT_OF(NAMES); i++)
+        cr_expect(not(is_there(&test, NAMES[i])), "%s", NAMES[i]);
+    end(&test);
 }
 
 /* Else it would be served beside the new one, and in its place, until long after its end. */
@@ -287,8 +329,7 @@ Test(leaving, what_cannot_be_removed_is_tried_again)
     cr_expect(lt(i64, clock_mono_ms(), test.sidecar.leaving[0].until_ms));
     cr_assert(unlink(history) == 0);
     test.sidecar.leaving[0].until_ms = 0;
-    leaving_drop(&test.sidecar);
-    settle(&test);
+    drop(&test);
     cr_expect(not(is_there(&test, "old.pem")));
     cr_expect(zero(sz, test.sidecar.leaving_count));
     free(history);
