@@ -140,6 +140,7 @@ static void keep_state(struct certificate *from, struct certificate *to)
     else
         to->service.swapped |= to->service.alarm != NULL; /* of a host that has gone, perhaps */
     to->is_due = from->is_due || !is_same;
+    to->wanted_at = from->wanted_at;
     to->is_unread = from->is_unread;
     to->unreadable = from->unreadable;
     from->service = (struct service){0};

@@ -37,8 +37,9 @@ struct certificate {
     struct service service;
     struct certificate_validity validity; /* see certificate_validity_look() */
     struct expiry expiry;
-    bool is_due;      /* it is to be brought to HAProxys */
-    bool is_unread;   /* at the last look, for a reason that may pass */
+    unsigned wanted_at; /* the worker is told with this one of the sidecar's `import_passes` */
+    bool is_due;        /* it is to be brought to HAProxys */
+    bool is_unread;     /* at the last look, for a reason that may pass */
     char *unreadable; /* the log was told why its file is of no use; NULL: it is, or is not there */
 };
 
@@ -58,7 +59,7 @@ struct certificate *certificate_list_due(const struct certificate_list *list, co
 
 /* What differs between the list and the wishes is told, and the list becomes what is wished. */
 struct certificate_changes {
-    void (*wanted)(void *context, const struct certificate *certificate); /* new, or other hosts */
+    void (*wanted)(void *context, struct certificate *certificate); /* new, or other hosts */
     void (*unwanted)(void *context, const struct certificate *certificate);
     void *context;
 };

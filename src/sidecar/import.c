@@ -391,8 +391,11 @@ bool import_watch(struct sidecar *sidecar)
     return sidecar->importing;
 }
 
-void import_wanted(struct sidecar *sidecar, const struct certificate *certificate)
+/* By the second whole pass from now what was new in the first one has come to rest. */
+void import_wanted(struct sidecar *sidecar, struct certificate *certificate)
 {
+    if (sidecar->certbot_live != NULL)
+        certificate->wanted_at = sidecar->import_passes + 2 + sidecar->importing;
     for (size_t i = 0; i < sidecar->watched_count; i++)
         if (may_own(sidecar, certificate, &sidecar->watched[i].leaf))
             sidecar->watched[i].imported = 0;

@@ -21,6 +21,6 @@ MUST_CHECK struct json *import_folder(struct sidecar *sidecar, const char *folde
  * look apart at least. True while a pass is under way, whose turn is over. */
 MUST_CHECK bool import_watch(struct sidecar *sidecar);
 /* This one is new, or for other hosts, or has lost its file: what has been turned down may do for
- * it, and is read again at the next look. */
-void import_wanted(struct sidecar *sidecar, const struct certificate *certificate);
+ * it, and is read again by the next pass. It need not be ordered before `wanted_at`. */
+void import_wanted(struct sidecar *sidecar, struct certificate *certificate);
 void import_free(struct sidecar *sidecar);

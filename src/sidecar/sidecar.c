@@ -288,7 +288,7 @@ static void sweep_all(struct sidecar *sidecar)
 
 /* -- HAProxys that come, go, and start again -------------------------------------------------- */
 
-/* What was held back is ordered now. */
+/* What was held back for a HAProxy is ordered now. */
 static void let_go(struct sidecar *sidecar)
 {
     if (!sidecar->holding)
@@ -431,11 +431,22 @@ bool sidecar_turn_is_over(int64_t began_ms)
     return clock_mono_ms() - began_ms >= TURN_MS;
 }
 
+/* What another client has for it would have been imported by now. */
+static void let_go_of_imports(struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < sidecar->list->count; i++)
+        if (sidecar->list->items[i]->wanted_at == sidecar->import_passes)
+            on_wanted(sidecar, sidecar->list->items[i]);
+}
+
 static void on_turn_timer(void *context)
 {
     struct sidecar *sidecar = context;
+    unsigned passes = sidecar->import_passes;
     bool is_behind = leaving_drop(sidecar);
     is_behind |= import_watch(sidecar);
+    if (sidecar->import_passes != passes)
+        let_go_of_imports(sidecar);
     if (is_behind)
         main_timer_once(sidecar->turn_timer, TURN_PAUSE_MS);
 }
@@ -479,6 +490,7 @@ static void on_wanted(void *context, const struct certificate *certificate)
         .key_type = certificate->key_type,
     };
     if (sidecar->worker != NULL && !sidecar->holding &&
+        certificate->wanted_at <= sidecar->import_passes &&
         acme_worker_want(sidecar->worker, &wanted, &why) != ERROR_OK)
         log_event(LOG_ERROR, "certificate_not_wanted", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("reason", why.text));
@@ -530,7 +542,7 @@ enum error sidecar_roll_back(struct sidecar *sidecar, struct certificate *certif
     return ERROR_OK;
 }
 
-static void on_wished(void *context, const struct certificate *certificate)
+static void on_wished(void *context, struct certificate *certificate)
 {
     import_wanted(context, certificate);
     on_wanted(context, certificate);

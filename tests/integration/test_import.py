@@ -211,6 +211,23 @@ def test_a_file_that_broke_comes_back_from_the_watched_folder(unmanaged, certbot
     wait_until(lambda: path.exists() and path.read_bytes() == pem, "it is back", 60)
 
 
+def test_what_certbot_has_is_not_ordered(new_certified, certbot, ca):
+    """Neither at the start, nor for a tenant that comes later."""
+    later, other = "later.example.test", "other.example.test"
+    serials = {"chat": certbot.renew("chat", [HOST]), "later": certbot.renew("later", [later])}
+    stack = new_certified(acme={"certbot_live": str(certbot.folder)})
+    orders = ca.orders()
+    stack.want(("chat", HOST))
+    stack.start()
+    for name, serial in serials.items():
+        stack.want((name, HOST if name == "chat" else later))
+        has_it = lambda told: int(told.get("serial", "0"), 16) == serial
+        stack.wait_told(f"{name}.pem", has_it, "what certbot has", 60)
+    stack.want(("other", other))
+    stack.wait_served(other, timeout_s=60)
+    assert ca.orders() == orders + 1
+
+
 def test_a_watched_folder_that_may_not_be_read_is_told_of_once(unmanaged, certbot):
     stack = unmanaged(certbot_live=str(certbot.folder / "missing"))
     told = lambda: stack.agents[0].log().count("not_imported")
