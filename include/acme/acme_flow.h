@@ -159,6 +159,7 @@ struct acme_flow {
     int64_t polled_ms;
     size_t index; /* of the authorization or alternate in hand */
     bool order_invalid;
+    bool order_unheard;    /* one may have been made of which nothing was heard */
     bool challenge_unseen; /* the CA has left one pending with an error */
     struct acme_problem challenge_refusal;
     char page_url[ACME_URL_SIZE]; /* of the account's list of orders */

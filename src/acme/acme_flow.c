@@ -492,10 +492,14 @@ enum acme_action acme_flow_next(struct acme_flow *flow, struct acme_request *req
     }
 }
 
-/* Whether an order, or what it says of the one before, is lost to a refusal there. */
+/* Whether an order, or what it says of the one before, is lost to a refusal there, or is not found.
+ */
 static bool is_at_stake(enum acme_state state)
 {
     switch (state) {
+    case ACME_STATE_ACCOUNT_READ:
+    case ACME_STATE_ORDER_LIST:
+    case ACME_STATE_ORDER_FIND:
     case ACME_STATE_ORDER_NEW:
     case ACME_STATE_ORDER_READ:
     case ACME_STATE_AUTHORIZATION:
@@ -521,7 +525,10 @@ static void hear_problem(struct acme_flow *flow, const struct acme_problem *prob
 {
     switch (problem->class) {
     case ACME_CLASS_BAD_NONCE: try_with_another_nonce(flow, problem); break;
-    case ACME_CLASS_TRANSIENT: try_again(flow, problem); break;
+    case ACME_CLASS_TRANSIENT:
+        flow->order_unheard |= flow->state == ACME_STATE_ORDER_NEW;
+        try_again(flow, problem);
+        break;
     case ACME_CLASS_RATE_LIMITED:
         if (problem->retry_after_s >= 0)
             try_again(flow, problem);

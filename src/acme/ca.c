@@ -21,9 +21,6 @@ enum {
     /* One order may fail for what it asks for, whoever calls that the server's fault. If that were
      * an outage, it would be tried again with each success of the others. */
     ORDERS_UNTIL_DOWN = 3,
-    /* They may all have been for names of one domain, which others need not wait for longer. */
-    ORDERS_UNTIL_CLOSED = 3,
-    CLOSED_MAX_MS = 3600 * 1000,
 };
 
 static void write_budget(void *context)
@@ -413,30 +410,8 @@ void ca_prepare(struct ca *ca)
     runner_start(ca->setup);
 }
 
-/* Where its limits are known, what it refuses all the same is about names: who goes over a domain's
- * without us, say. */
-static void note_put_off(struct ca *ca, const struct acme_problem *problem, bool was_made)
+bool ca_order_ended(struct ca *ca, const struct acme_problem *problem)
 {
-    if (was_made || ca->budget != NULL || problem == NULL ||
-        problem->class != ACME_CLASS_RATE_LIMITED || problem->retry_after_s <= 0) {
-        ca->orders_put_off = 0;
-        return;
-    }
-    int64_t wait_ms = (int64_t)problem->retry_after_s * 1000;
-    if (++ca->orders_put_off >= ORDERS_UNTIL_CLOSED)
-        ca->orders_closed_until_mono_ms =
-            clock_mono_ms() + (wait_ms < CLOSED_MAX_MS ? wait_ms : CLOSED_MAX_MS);
-}
-
-int64_t ca_orders_closed_ms(const struct ca *ca)
-{
-    int64_t left_ms = ca->orders_closed_until_mono_ms - clock_mono_ms();
-    return left_ms > 0 ? left_ms : 0;
-}
-
-bool ca_order_ended(struct ca *ca, const struct acme_problem *problem, bool was_made)
-{
-    note_put_off(ca, problem, was_made);
     bool is_back = problem == NULL && ca->orders_failed >= ORDERS_UNTIL_DOWN;
     if (problem == NULL) {
         ca->orders_failed = 0;

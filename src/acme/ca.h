@@ -47,10 +47,6 @@ struct ca {
     int64_t refused_until_mono_ms;
     bool is_down;           /* the last setup came to nothing */
     unsigned orders_failed; /* by its fault, since the last that it has fulfilled */
-    /* The last orders that it did not let be made, and until when others are not asked for; 0: they
-     * are. */
-    unsigned orders_put_off;
-    int64_t orders_closed_until_mono_ms;
 
     /* A new account key that the CA has to be told of. It is on disk, so that a change which was
      * interrupted is finished: before any order, because either key may be the account's. */
@@ -80,12 +76,9 @@ struct acme_identity ca_identity(const struct ca *ca);
 /* Makes a new account key; the CA is told when it is next prepared. */
 MUST_CHECK enum error ca_change_key(struct ca *ca, acme_done_fn *on_done, void *context,
                                     struct error_text *why);
-/* An order has ended there: `problem` is NULL when it was fulfilled, `was_made` whether there is
- * one at the CA. True: so the CA is back, after several in a row that it has failed. */
-MUST_CHECK bool ca_order_ended(struct ca *ca, const struct acme_problem *problem, bool was_made);
-/* How long there need be no other: it has told several in a row to come back later, which is not
- * about one of them. 0: there may be. */
-MUST_CHECK int64_t ca_orders_closed_ms(const struct ca *ca);
+/* An order has ended there: `problem` is NULL when it was fulfilled. True: so the CA is back, after
+ * several in a row that it has failed. */
+MUST_CHECK bool ca_order_ended(struct ca *ca, const struct acme_problem *problem);
 /* Takes note of what comes with every answer: nonce and date. */
 void ca_note_answer(struct ca *ca, const struct http_response *answer);
 /* To be called after the budget has changed. */

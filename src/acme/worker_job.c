@@ -253,7 +253,7 @@ static void order_failed(struct certificate *certificate)
     note_failures_in_budget(certificate, flow);
     /* Refused, so that there is none. Where the answer did not come, or a gateway's stands for it,
      * there may be one. */
-    if (flow->order_url[0] == '\0' && problem.class != ACME_CLASS_TRANSIENT)
+    if (flow->order_url[0] == '\0' && problem.class != ACME_CLASS_TRANSIENT && !flow->order_unheard)
         worker_forget_order(certificate->job);
     if (split_off(certificate, flow->failures, flow->failure_count, INT64_MAX)) {
         worker_drop_job(certificate);
@@ -392,8 +392,7 @@ static void on_order_end(void *context, bool done)
     struct certificate *certificate = job->certificate;
     struct acme_worker *worker = certificate->worker;
     struct ca *ca = ca_of(certificate);
-    const struct acme_flow *flow = runner_flow(job->runner);
-    bool is_back = ca_order_ended(ca, done ? NULL : &flow->problem, flow->order_url[0] != '\0');
+    bool is_back = ca_order_ended(ca, done ? NULL : &runner_flow(job->runner)->problem);
     if (done)
         order_done(certificate);
     else
@@ -464,25 +463,21 @@ static struct budget *budget_of(const struct job *job)
     return is_free ? NULL : ca_of(certificate)->budget;
 }
 
-/* `limit` is a literal. */
-static void wait_for_limit(struct certificate *certificate, int64_t wait_ms, const char *limit)
+static void wait_for_budget(const struct job *job, int64_t wait_ms)
 {
-    certificate->schedule.retry_mono_ms = clock_mono_ms() + wait_ms;
-    certificate->limit = limit;
+    struct certificate *certificate = job->certificate;
+    struct budget *budget = budget_of(job);
+    int64_t now_mono_ms = clock_mono_ms();
+    wait_ms = budget_turn_ms(budget, wait_ms, now_mono_ms);
+    certificate->schedule.retry_mono_ms = now_mono_ms + wait_ms;
+    certificate->limit = budget_reason(budget);
     /* Once: of thousands each comes once an hour. */
-    if (certificate->limit != certificate->job->waited_for)
+    if (certificate->limit != job->waited_for)
         log_event(LOG_INFO, "certificate_limited", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
                   LOG_TEXT("reason", certificate->limit), LOG_NUMBER("retry_in_s", wait_ms / 1000));
     worker_drop_job(certificate);
     worker_plan(certificate);
-}
-
-static void wait_for_budget(const struct job *job, int64_t wait_ms)
-{
-    struct budget *budget = budget_of(job);
-    wait_ms = budget_turn_ms(budget, wait_ms, clock_mono_ms());
-    wait_for_limit(job->certificate, wait_ms, budget_reason(budget));
 }
 
 /* How long the CA's limits want the order to wait; 0: not at all. */
@@ -621,23 +616,6 @@ static void examine(struct job *job)
     settings->hooks.examine(settings->context, job->ticket, &examination);
 }
 
-/* True when the order has to wait. Of a CA that has put off others, what somebody has asked for is
- * asked all the same; and where there is another CA, each hears it for itself, and goes there. */
-static bool waits_for_limit(const struct job *job)
-{
-    struct certificate *certificate = job->certificate;
-    const struct acme_worker *worker = certificate->worker;
-    bool asks = job->resumed_url[0] != '\0' || certificate->schedule.wanted_now ||
-                worker->has_ca[SCHEDULE_CA_SECOND];
-    int64_t closed_ms = asks ? 0 : ca_orders_closed_ms(ca_of(certificate));
-    int64_t wait_ms = look_at_budget(job);
-    if (wait_ms > 0)
-        wait_for_budget(job, wait_ms);
-    else if (closed_ms > 0)
-        wait_for_limit(certificate, closed_ms, "the CA has put off several orders in a row");
-    return wait_ms > 0 || closed_ms > 0;
-}
-
 void worker_order(struct certificate *certificate)
 {
     const struct acme_worker *worker = certificate->worker;
@@ -660,8 +638,11 @@ void worker_order(struct certificate *certificate)
     choose_names(job);
     worker_load_order(job, ca_of(certificate)->settings->directory_url);
     /* Before DNS, which would be asked as often as what has to wait comes. */
-    if (waits_for_limit(job))
+    int64_t wait_ms = look_at_budget(job);
+    if (wait_ms > 0) {
+        wait_for_budget(job, wait_ms);
         return;
+    }
     /* An order that was interrupted has passed already. */
     if (worker->settings.hooks.examine != NULL && job->resumed_url[0] == '\0')
         examine(job);

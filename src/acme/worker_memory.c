@@ -252,6 +252,8 @@ void worker_load(struct certificate *certificate)
     schedule_load(&certificate->schedule, saved, &now);
     if (certificate->schedule.seed == 0)
         crypto_random(&certificate->schedule.seed, sizeof(certificate->schedule.seed));
+    schedule_way_is_new(&certificate->schedule,
+                        &now); /* whoever has mended it may have started us */
     struct slice issuer;
     free(certificate->issuer_directory);
     certificate->issuer_directory =

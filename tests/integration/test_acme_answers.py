@@ -479,6 +479,26 @@ def test_an_order_whose_url_a_gateway_has_lost_is_found_again(new_mock):
     assert len(mock.orders) == 1
 
 
+def test_an_order_that_was_lost_before_a_refusal_is_found_again(new_mock):
+    """Nor does a word of a proxy's end the search."""
+
+    def lost_and_put_off(ca, order, answer, number):
+        if number == 1:
+            return Answer(504, HTML, "text/html")
+        if number == 2:
+            ca.orders.remove(order)
+            return problem("rateLimited", 429, Retry_After=3600)
+        return None
+
+    mock, host = new_mock({"chat": {"order-new": lost_and_put_off}})
+    mock.lists_orders = True
+    host.wait_status(file_of("chat"), lambda told: told["failures"] == 1, "put off")
+    mock.account_answers = [Answer(404, HTML, "text/html")]
+    host.say("renew", file_of("chat"))
+    host.wait("ready", name=file_of("chat"))
+    assert len(mock.orders) == 1 and not mock.account_answers
+
+
 # --- what the account is told ---------------------------------------------------------------------
 
 
@@ -902,26 +922,6 @@ def test_what_cannot_be_written_down_is_not_ordered(new_mock):
     in_the_way.rmdir()
     host.say("renew", file_of("chat"))
     host.wait("ready", name=file_of("chat"))
-
-
-def test_orders_that_are_put_off_keep_others_from_being_asked_for(new_mock):
-    """Each would be told the same, and take it for a failure of its own."""
-    off = {"order-new": always(refusal("rateLimited", 429, Retry_After=3600))}
-    cases = {f"m{number}": off for number in range(30)}
-    mock, host = new_mock(cases, orders_at_once=4)
-
-    def is_over(told):
-        return told["failures"] or "put off" in told["why"]
-
-    told = {case: wait_for(host, case, is_over, "an end") for case in cases}
-    asked = [name for name, step in mock.asked if step == "order-new"]
-    failed = [host_of(case) for case in cases if told[case]["failures"]]
-    assert sorted(failed) == sorted(asked) and 3 <= len(asked) < 3 + 4
-    waiting = [case for case in cases if not told[case]["failures"]]
-    assert all(0 < told[case]["next_in_ms"] <= 3600 * 1000 for case in waiting)
-    assert 0 < host.log().count("certificate_limited") <= len(waiting)
-    host.say("renew", file_of(waiting[0]))  # somebody wants to know
-    wait_for(host, waiting[0], lambda told: told["failures"], "asked for")
 
 
 def test_many_orders_ask_a_few_things_at_once(new_mock):

@@ -184,33 +184,9 @@ Test(acme_ca, is_back_when_it_fulfils_an_order_after_several_that_it_has_failed)
                              : *at == 'b' ? ACME_CLASS_BAD_ANSWER
                                           : ACME_CLASS_VALIDATION,
                              "no");
-            is_back = ca_order_ended(&ca, *at == 'f' ? NULL : &problem, *at == 'f');
+            is_back = ca_order_ended(&ca, *at == 'f' ? NULL : &problem);
         }
         cr_expect(eq(int, is_back, CASES[i].is_back), "%s", CASES[i].ends);
-    }
-}
-
-/* What it says of one order may be about its names; of several in a row, it is about all. */
-Test(acme_ca, is_not_asked_for_more_orders_after_several_that_it_has_put_off)
-{
-    static const struct {
-        const char *ends; /* 'f'ulfilled, 'l'imited, 'm'ade and limited, limited for 'e'ver */
-        int32_t retry_after_s, closed_s;
-        bool has_limits;
-    } CASES[] = {{"lll", 60, 60, false},      {"llll", 60, 60, false}, {"ll", 60, 0, false},
-                 {"llfll", 60, 0, false},     {"llm", 60, 0, false},   {"llell", 60, 0, false},
-                 {"lll", 90000, 3600, false}, {"lll", 60, 0, true}};
-    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
-        struct ca ca = {.budget = CASES[i].has_limits ? budget_new() : NULL};
-        for (const char *at = CASES[i].ends; *at != '\0'; at++) {
-            struct acme_problem problem;
-            acme_problem_set(&problem, ACME_CLASS_RATE_LIMITED, "later");
-            problem.retry_after_s = *at == 'e' ? -1 : CASES[i].retry_after_s;
-            (void)!ca_order_ended(&ca, *at == 'f' ? NULL : &problem, *at == 'f' || *at == 'm');
-        }
-        int64_t closed_s = (ca_orders_closed_ms(&ca) + 999) / 1000;
-        cr_expect(eq(i64, closed_s, CASES[i].closed_s), "%zu %s", i, CASES[i].ends);
-        budget_free(ca.budget);
     }
 }
 

@@ -102,6 +102,7 @@ class MockCa:
         self.deactivated = []  # keys whose accounts are no more
         self.key_change_answer = None  # instead of a refusal
         self.lists_orders = False  # in each account
+        self.account_answers = []  # to who asks for one, before that
         self.without_nonce = 0  # so many answers to newNonce bring none, and no directory does
         self.new_accounts = 0  # that were asked for
         self.ahead_s = 0  # of its clock
@@ -242,6 +243,8 @@ class MockCa:
         if steps == ["revoke"]:
             return Answer(200)
         if steps[0] == "account":
+            if self.account_answers:
+                return self.account_answers.pop(0)
             told = {"orders": f"{self.base}/orders"} if self.lists_orders else {}
             return Answer(200, {"status": "valid", **told})
         if steps == ["orders"]:
