@@ -137,9 +137,10 @@ static void put_unmanaged(const struct sidecar *sidecar, const struct descriptio
     struct json *object = description->object;
     struct crypto_certificate about;
     json_put_text(object, "next",
-                  sidecar->worker == NULL
-                      ? SLICE("no CA is configured: put a certificate in place")
-                      : SLICE("waits for HAProxy, through which challenges are answered"));
+                  sidecar->worker == NULL ? SLICE("no CA is configured: put a certificate in place")
+                  : sidecar->holding
+                      ? SLICE("waits for HAProxy, through which challenges are answered")
+                      : SLICE("is looked for in \"certbot_live\" first"));
     json_put_text(object, "alarm", SLICE("fine"));
     if (store_certificate(sidecar->store, description->certificate->name, &about, NULL) != ERROR_OK)
         return;

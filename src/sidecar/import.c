@@ -361,20 +361,22 @@ static bool open_watched(struct sidecar *sidecar, struct folder *live)
 }
 
 /* What is in the list stays where it is until the next pass. */
-static void begin_pass(struct sidecar *sidecar, const struct folder *live, int64_t now_ms)
+static void begin_pass(struct sidecar *sidecar, const struct folder *live)
 {
     list_watched(sidecar, live);
     sidecar->import_at = 0;
-    sidecar->import_due_ms = now_ms + sidecar->look_every_ms;
 }
 
-/* False when it has come to its end. */
+/* At least one at each turn. False when it has come to its end. */
 static bool go_on(struct sidecar *sidecar, struct folder *live, int64_t now_ms)
 {
     if (!sidecar->importing)
-        begin_pass(sidecar, live, now_ms);
-    while (sidecar->import_at < sidecar->watched_count && !sidecar_turn_is_over(now_ms))
+        begin_pass(sidecar, live);
+    while (sidecar->import_at < sidecar->watched_count) {
         look_at(sidecar, live, &sidecar->watched[sidecar->import_at++]);
+        if (sidecar_turn_is_over(now_ms))
+            break;
+    }
     folder_close(live);
     return sidecar->import_at < sidecar->watched_count;
 }
@@ -386,6 +388,8 @@ bool import_watch(struct sidecar *sidecar)
     bool is_due = sidecar->importing || now_ms >= sidecar->import_due_ms;
     if (sidecar->certbot_live == NULL || sidecar->list->count == 0 || !is_due)
         return false;
+    if (!sidecar->importing)
+        sidecar->import_due_ms = now_ms + sidecar->look_every_ms;
     sidecar->importing = open_watched(sidecar, &live) && go_on(sidecar, &live, now_ms);
     sidecar->import_passes += !sidecar->importing;
     return sidecar->importing;

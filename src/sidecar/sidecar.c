@@ -479,6 +479,12 @@ static void on_ready(void *context, const char *name, const struct crypto_certif
 
 /* -- What is wanted ---------------------------------------------------------------------------- */
 
+/* Nothing holds it back any more. */
+static bool is_the_workers(const struct sidecar *sidecar, const struct certificate *certificate)
+{
+    return !sidecar->holding && certificate->wanted_at <= sidecar->import_passes;
+}
+
 static void on_wanted(void *context, const struct certificate *certificate)
 {
     struct sidecar *sidecar = context;
@@ -489,8 +495,7 @@ static void on_wanted(void *context, const struct certificate *certificate)
         .host_count = certificate->host_count,
         .key_type = certificate->key_type,
     };
-    if (sidecar->worker != NULL && !sidecar->holding &&
-        certificate->wanted_at <= sidecar->import_passes &&
+    if (sidecar->worker != NULL && is_the_workers(sidecar, certificate) &&
         acme_worker_want(sidecar->worker, &wanted, &why) != ERROR_OK)
         log_event(LOG_ERROR, "certificate_not_wanted", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("reason", why.text));
@@ -512,8 +517,12 @@ static enum error check_before(struct sidecar *sidecar, const struct certificate
     enum error error = store_before(sidecar->store, certificate->name, &before, why);
     if (error != ERROR_OK)
         return error;
-    if (sidecar->worker != NULL &&
-        acme_worker_has_revoked(sidecar->worker, certificate->name, before.serial))
+    if (sidecar->worker != NULL && !is_the_workers(sidecar, certificate))
+        error = error_set(why, ERROR_BUSY,
+                          "whether the one before was revoked is not known yet: try again in some "
+                          "seconds");
+    else if (sidecar->worker != NULL &&
+             acme_worker_has_revoked(sidecar->worker, certificate->name, before.serial))
         error =
             error_set(why, ERROR_INVALID, "the one before, serial %s, was revoked", before.serial);
     else if (before.not_after_s <= clock_wall_s())

@@ -224,8 +224,21 @@ def test_what_certbot_has_is_not_ordered(new_certified, certbot, ca):
         has_it = lambda told: int(told.get("serial", "0"), 16) == serial
         stack.wait_told(f"{name}.pem", has_it, "what certbot has", 60)
     stack.want(("other", other))
-    stack.wait_served(other, timeout_s=60)
+    looked_for = lambda told: "certbot_live" in told["next"]
+    stack.wait_told("other.pem", looked_for, "is looked for")
+    before = stack.wait_served(other, timeout_s=60).serial_number
     assert ca.orders() == orders + 1
+    # Whether it was revoked is known once the search is over.
+    stack.certs("renew", "other")
+    after = stack.wait_served(other, but_not=before).serial_number
+    stack.restart_agent()
+    stack.wait_told("other.pem", looked_for, "is looked for")
+    put_back = lambda: stack.admin("POST", "/v1/certificates/other.pem/rollback")
+    code, text = put_back()
+    assert code == 409 and "is not known yet" in text
+    wait_until(lambda: put_back()[0] < 300, "put back", 60)
+    stack.wait_served(other, but_not=after)
+    assert stack.served(other).serial_number == before
 
 
 def test_a_watched_folder_that_may_not_be_read_is_told_of_once(unmanaged, certbot):

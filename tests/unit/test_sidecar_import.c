@@ -141,5 +141,10 @@ Test(sidecar_import, passes_are_a_look_apart)
     for (int i = 0; i < 3; i++)
         cr_expect(not(import_watch(&test.sidecar)));
     cr_expect(eq(uint, test.sidecar.import_passes, 1));
+    test.sidecar.import_due_ms = 0;
+    cr_assert(rmdir(test.sidecar.certbot_live) == 0);
+    for (int i = 0; i < 3; i++)
+        cr_expect(not(import_watch(&test.sidecar)));
+    cr_expect(eq(uint, test.sidecar.import_passes, 2));
     end(&test);
 }
