@@ -155,7 +155,7 @@ struct target {
     char *path;
     bool was_there, is_there;
     struct bytes content, present;
-    struct file_stamp stamp; /* of what is there */
+    struct file_stamp stamp; /* of what is there, ours or not */
 };
 
 struct way_back {
@@ -273,25 +273,34 @@ static bool is_as_known(const struct history *history, const struct target *targ
     return equal;
 }
 
-static enum error put_file(const struct target *target, struct error_text *why)
+/* Who changes the file after it was looked at keeps it. */
+static enum error put(struct target *target, bool is_to_be_there, struct slice content,
+                      struct error_text *why)
 {
     const char *path = target->path;
-    if (target->was_there)
-        return tenant_file_write(path, bytes_slice(&target->content), &target->stamp, why);
-    return access(path, F_OK) != 0 ? ERROR_OK : tenant_file_remove(path, &target->stamp, why);
+    enum error error = ERROR_OK;
+    if (is_to_be_there)
+        error = tenant_file_write(path, content, &target->stamp, why);
+    else if (access(path, F_OK) == 0)
+        error = tenant_file_remove(path, &target->stamp, why);
+    if (error == ERROR_OK)
+        target->stamp = file_stamp_read(path);
+    return error;
 }
 
-static enum error put_back(const struct target *target)
+static enum error put_file(struct target *target, struct error_text *why)
 {
-    if (target->is_there)
-        return tenant_file_write(target->path, bytes_slice(&target->present), NULL, NULL);
-    return access(target->path, F_OK) != 0 ? ERROR_OK
-                                           : tenant_file_remove(target->path, NULL, NULL);
+    return put(target, target->was_there, bytes_slice(&target->content), why);
+}
+
+static enum error put_back(struct target *target)
+{
+    return put(target, target->is_there, bytes_slice(&target->present), NULL);
 }
 
 /* All or nothing, as far as a disk can promise: when one cannot be written, those before it are put
  * back. `*left` is one that could not be put back either; NULL: none. */
-static enum error write_files(const struct way_back *way, const char **left, struct error_text *why)
+static enum error write_files(struct way_back *way, const char **left, struct error_text *why)
 {
     enum error error = ERROR_OK;
     size_t done = 0;
@@ -356,8 +365,10 @@ static void perform(const struct live *live, struct way_back *way, uint64_t to, 
         if (left == NULL)
             admin_refuse(answer, tenant_file_status(error), "nothing is changed: %s", why.text);
         else
-            admin_refuse(answer, 507, "%s is as it was then, and could not be put back: %s", left,
-                         why.text);
+            admin_refuse(answer, 507,
+                         "%s could not be put back: it is as it was then, or somebody has changed "
+                         "it since: %s",
+                         left, why.text);
         return;
     }
     if (way->count + way->unread_count > 0)

@@ -133,6 +133,8 @@ enum error tenant_file_remove(const char *path, const struct file_stamp *over,
         error = file_is_still(&folder, file_path_name(path), over, why);
     if (error == ERROR_OK)
         error = file_remove(&folder, file_path_name(path), why);
+    if (error == ERROR_OK)
+        sync_place(path, &folder);
     return close_place(path, &folder, error, why);
 }
 

@@ -25,11 +25,14 @@ static void make_folder(void)
 
 /* What fsync() of a folder comes to; 0: what it does. */
 static int folder_sync_errno;
+static unsigned folder_syncs;
 
 int fsync(int fd)
 {
     struct stat about;
-    if (folder_sync_errno == 0 || fstat(fd, &about) != 0 || !S_ISDIR(about.st_mode))
+    bool is_folder = fstat(fd, &about) == 0 && S_ISDIR(about.st_mode);
+    folder_syncs += is_folder;
+    if (!is_folder || folder_sync_errno == 0)
         return (int)syscall(SYS_fsync, fd);
     errno = folder_sync_errno;
     return -1;
@@ -180,6 +183,18 @@ Test(tenant_file_write, what_is_renamed_is_written_whether_its_folder_is_synced_
         cr_expect_eq(error, ERROR_OK);
         expect_text("{\"new\": 1}");
     }
+}
+
+Test(tenant_file_write, what_is_removed_does_not_come_back_after_a_power_failure)
+{
+    put("{}");
+    folder_syncs = 0;
+    cr_expect_eq(tenant_file_remove(path, NULL, NULL), ERROR_OK);
+    cr_expect_neq(folder_syncs, 0);
+    put("{}");
+    folder_sync_errno = EIO;
+    cr_expect_eq(tenant_file_remove(path, NULL, NULL), ERROR_OK);
+    folder_sync_errno = 0;
 }
 
 /* Who cannot do without is told, but where no folder is ever synced. */
