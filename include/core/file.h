@@ -55,6 +55,9 @@ MUST_CHECK enum error file_move(const struct folder *from, const char *name,
 MUST_CHECK enum error file_remove(const struct folder *folder, const char *name,
                                   struct error_text *why);
 
+/* Whether both paths lead to one file, however they are written, or would if it were there. */
+bool file_is_same(const char *a, const char *b);
+
 /* The entries of a folder in the order of their names, those with a leading dot left out; for
  * memory_free_texts(). */
 size_t folder_list(const struct folder *folder, char ***names);

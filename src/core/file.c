@@ -2,6 +2,7 @@
 #include "core/file.h"
 
 #include "core/fd.h"
+#include "core/file_path.h"
 #include "core/file_stamp.h"
 #include "core/memory.h"
 
@@ -230,6 +231,25 @@ static DIR *open_entries(const struct folder *folder)
     if (entries == NULL && fd >= 0)
         close(fd);
     return entries;
+}
+
+static bool is_same_place(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+bool file_is_same(const char *a, const char *b)
+{
+    char *folder_a = memory_copy_text(file_path_folder(a));
+    char *folder_b = memory_copy_text(file_path_folder(b));
+    bool is_same =
+        strcmp(a, b) == 0 || is_same_place(a, b) ||
+        (strcmp(file_path_name(a), file_path_name(b)) == 0 && is_same_place(folder_a, folder_b));
+    free(folder_a);
+    free(folder_b);
+    return is_same;
 }
 
 size_t folder_list(const struct folder *folder, char ***names)

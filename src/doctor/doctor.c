@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "sidecar/loopback.h"
 
@@ -14,7 +15,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -238,13 +238,10 @@ static void look_at_configuration(struct doctor *doctor, const struct diagnostic
                     memory_format("owui-spoa setup HOST --upstream ADDRESS"), "there is no tenant");
 }
 
-/* However they are named. */
 static bool is_same_file(struct slice told, const char *path)
 {
     char *other = memory_copy_text(told);
-    struct stat a, b;
-    bool is_same = strcmp(other, path) == 0 || (stat(other, &a) == 0 && stat(path, &b) == 0 &&
-                                                a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+    bool is_same = file_is_same(other, path);
     free(other);
     return is_same;
 }

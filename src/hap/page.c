@@ -109,7 +109,7 @@ void put_last_own_lines(const struct page *page, const char *place)
 
 enum error hap_config_check_own_lines(struct slice previous, struct error_text *text)
 {
-    bool is_open = false;
+    bool is_open = false, has_lines = false; /* since the last mark */
     if (!hap_config_is_ours(previous))
         return ERROR_OK;
     for (unsigned number = 1; previous.size > 0; number++) {
@@ -117,12 +117,13 @@ enum error hap_config_check_own_lines(struct slice previous, struct error_text *
         bool ends = slice_starts_with(line, SLICE(OWN_LINES_END));
         if (slice_starts_with(line, SLICE(OWN_LINES_BEGIN "sections (")))
             break; /* it has all that is behind it */
-        if (ends && !is_open)
+        if (ends && !is_open && has_lines)
             return error_set(text, ERROR_INVALID,
                              "line %u of haproxy.cfg ends own lines that begin nowhere, and they "
                              "would be lost: put the mark \"" OWN_LINES_BEGIN
                              "...\" back, as `owui-spoa haproxy-config` prints it",
                              number);
+        has_lines = !ends && (has_lines || line.size > 0);
         is_open = !ends && (is_open || slice_starts_with(line, SLICE(OWN_LINES_BEGIN)));
     }
     return ERROR_OK;

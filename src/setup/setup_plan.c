@@ -394,15 +394,30 @@ static bool is_host_of_some(const struct tutorial *tutorial, const char *host)
     return false;
 }
 
-/* It would be set up without the host that somebody has asked for. */
+static bool is_beneath(const char *host, const char *wildcard)
+{
+    const char *rest = strchr(host, '.');
+    return rest != NULL && wildcard[0] == '*' && strcmp(rest, wildcard + 1) == 0;
+}
+
+/* One without hosts is for any. */
+static bool has_room_for(const struct tutorial_tenant *tenant, const char *host)
+{
+    for (size_t i = 0; i < tenant->host_count; i++)
+        if (strcmp(tenant->hosts[i], host) == 0 || is_beneath(host, tenant->hosts[i]))
+            return true;
+    return tenant->host_count == 0;
+}
+
+/* False when it would be set up without the host that somebody has asked for. */
 static bool has_place_for(const struct setup_plan *plan, const struct setup_wish *wish)
 {
     const struct tutorial *tutorial = &plan->tutorial;
     struct route_match match = {0};
-    if (wish->host == NULL || wish->upstream != NULL || is_host_of_some(tutorial, wish->host))
+    if (wish->host == NULL || wish->upstream != NULL)
         return true;
     for (size_t i = 0; i < tutorial->tenant_count; i++)
-        if (tutorial->tenants[i].host_count == 0)
+        if (has_room_for(&tutorial->tenants[i], wish->host))
             return true;
     route_table_find(plan->whole.table, slice_of(wish->host), SLICE("/"), &match);
     if (match.tenant != NULL)
@@ -594,17 +609,24 @@ static bool load(struct setup_plan *plan, const char *path, const char *text)
     return plan->whole.configuration != NULL && plan->whole.configuration->tenants_dir != NULL;
 }
 
-/* What tenants that are wrong have in haproxy.cfg is not known, and the daemon may serve them as
- * they last were. A file of somebody else's has nothing of theirs. */
+/* What tenants that are wrong have in HAProxy's files is not known, and the daemon may serve them
+ * as they last were. A file of somebody else's has nothing of theirs. */
 static bool loses_nobody(const struct setup_plan *plan)
 {
-    const struct setup_file *haproxy = &plan->files.items[plan->haproxy_file];
-    if (!plan->whole.has_broken || !plan->haproxy_was_ours || !setup_file_changes(haproxy))
+    const size_t haproxys[] = {plan->haproxy_file, plan->spoe_file};
+    bool good = true;
+    if (!plan->whole.has_broken || !plan->haproxy_was_ours)
         return true;
-    terminal_complain("%s changes, and would lose what the tenants that are wrong have in it: mend "
-                      "them first, or move them out of %s",
-                      haproxy->path, plan->whole.configuration->tenants_dir);
-    return false;
+    for (size_t i = 0; i < COUNT_OF(haproxys); i++) {
+        const struct setup_file *file = &plan->files.items[haproxys[i]];
+        if (!setup_file_changes(file))
+            continue;
+        terminal_complain("%s changes, and would lose what the tenants that are wrong have in it: "
+                          "mend them first, or move them out of %s",
+                          file->path, plan->whole.configuration->tenants_dir);
+        good = false;
+    }
+    return good;
 }
 
 bool setup_plan_make(const struct setup_wish *wish, struct setup_plan *plan)

@@ -1,6 +1,7 @@
 /* Folders, HAProxy's own look at its files, and the two services: see setup.h. */
 #include "cli/command_line.h"
 #include "cli/terminal.h"
+#include "core/file.h"
 #include "core/file_path.h"
 #include "core/memory.h"
 #include "doctor/haproxy_fault.h"
@@ -186,14 +187,20 @@ bool setup_has_systemd(void)
 /* By the command of its unit. Where a script or a variable stands, nobody can tell. */
 static bool names_file(const char *command, const char *path)
 {
-    char *real = realpath(path, NULL);
-    bool names = strstr(command, path) != NULL || (real != NULL && strstr(command, real) != NULL);
-    bool is_usual = strcmp(real != NULL ? real : path, DEFAULT_CONFIGURATION) == 0 ||
-                    strcmp(path, DEFAULT_CONFIGURATION) == 0;
-    bool names_one = strstr(command, " -c") != NULL || strstr(command, " --config") != NULL;
-    free(real);
-    return strstr(command, "owui-spoa run") == NULL || strchr(command, '$') != NULL ||
-           (names_one ? names : is_usual);
+    static const char *const OPTIONS[] = {" -c ", " --config ", " --config="};
+    char *named = NULL;
+    if (strstr(command, "owui-spoa run") == NULL || strchr(command, '$') != NULL)
+        return true;
+    for (size_t i = 0; i < COUNT_OF(OPTIONS) && named == NULL; i++) {
+        const char *option = strstr(command, OPTIONS[i]);
+        if (option != NULL) {
+            option += strlen(OPTIONS[i]);
+            named = memory_copy_text((struct slice){option, strcspn(option, " ")});
+        }
+    }
+    bool names = file_is_same(named != NULL ? named : DEFAULT_CONFIGURATION, path);
+    free(named);
+    return names;
 }
 
 bool setup_service_reads(const char *path)

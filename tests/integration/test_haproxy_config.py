@@ -89,7 +89,7 @@ def test_own_lines_without_their_beginning_are_not_lost(stack, tmp_path):
     assert done.returncode == 2 and f"line {number} of haproxy.cfg ends own lines" in done.stderr
     assert (tmp_path / "haproxy.cfg").read_text() == mine
     ending = "# end of own lines\n"
-    for more in ("", ending, f"# mine\n{ending}"):
+    for more in ("", ending, f"# mine\n{ending}", f"{ending}\n{ending}"):
         (tmp_path / "haproxy.cfg").write_text(haproxy + more)
         generate(stack.config_path, tmp_path)
 

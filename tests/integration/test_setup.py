@@ -453,17 +453,25 @@ def test_a_broken_tenant_of_somebody_else_is_not_in_the_way(place):
     assert place.tenant()["hosts"] == [HOST]
 
 
-def test_a_tenant_that_was_right_keeps_its_part_of_haproxy_cfg(place):
-    """A daemon serves it as it was, and HAProxy has to know its headers as long as it does."""
+@pytest.mark.parametrize(
+    "part, name",
+    [
+        ({"headers": {"X-Site": "a"}}, "haproxy.cfg"),
+        ({"require_sni_match": True}, "owui.spoe.cfg"),
+    ],
+)
+def test_a_tenant_that_was_right_keeps_its_part_of_haproxys_files(place, part, name):
+    """A daemon serves it as it was, and HAProxy has to tell or know its part as long as it does."""
     place.tenants.mkdir()
     file = place.tenants / "a.json"
-    right = {"hosts": ["a.test"], "upstream": "http://127.0.0.1:1", "headers": {"X-Site": "a"}}
+    right = {"hosts": ["a.test"], "upstream": "http://127.0.0.1:1", **part}
     file.write_text(json.dumps({"tenants": {"a": right}}))
     assert place.run(HOST, *UPSTREAM).returncode == 0
     file.write_text(json.dumps({"tenants": {"a": {**right, "upstrem": "x"}}}))
     before = place.written()
     done = place.run("team.example.test", *UPSTREAM)
-    assert done.returncode == 2 and "would lose what the tenants that are wrong" in done.stderr
+    assert done.returncode == 2
+    assert f"{name} changes, and would lose what the tenants that are wrong" in done.stderr
     assert "nothing was changed" in done.stderr and place.written() == before
     # One that has no part in it is in nobody's way.
     file.write_text(json.dumps({"tenants": {"a": right}}))
@@ -526,6 +534,17 @@ def test_a_path_alone_needs_a_host(place, tmp_path):
     done = place.run(HOST, "--tutorial", source)
     assert done.returncode == 0, done.stderr
     assert place.tenant()["hosts"] == [HOST] and "/owui led here from any host" in done.stderr
+
+
+def test_a_host_beneath_a_wildcard_of_the_tutorials_has_its_place(place, tmp_path):
+    source = tmp_path / "wildcard.cfg"
+    source.write_text(
+        "frontend f\n  acl o hdr_end(host) -i .example.test\n  use_backend b if o\n"
+        "backend b\n  server s 127.0.0.1:3000\n"
+    )
+    for host, code in (("chat.example.test", 0), ("example.test", 2), ("chat.example.org", 2)):
+        done = place.run(host, "--tutorial", source, mode="--dry-run")
+        assert done.returncode == code, (host, done.stdout, done.stderr)
 
 
 def test_what_ends_with_somebody_elses_file_is_told(place):
@@ -699,12 +718,17 @@ def test_services_are_started_as_gently_as_can_be(place):
 
 def test_a_service_of_another_file_is_not_set_up(place, systemctl):
     """HAProxy would be given what the agent that runs does not know."""
+    link = place.folder / "link.json"
+    link.symlink_to(place.config)
     script = '#!/bin/sh\ntest "$1" != show || echo "{ argv[]=/usr/bin/owui-spoa run%s ; }"\n'
     for told, code in (
         ("", 2),
         (" -c /etc/other.json", 2),
         (f" -c {place.config}", 0),
         (f" --config={place.config}", 0),
+        (f" -c {place.folder}/./{place.config.name}", 0),
+        (f" -c {link}", 0),
+        (f" -c {place.config}.old", 2),
         (" -c $FILE", 0),
     ):
         programs = systemctl(script % told.replace("$", "\\$"))
