@@ -18,6 +18,10 @@ char *memory_copy_text(struct slice text) __attribute__((malloc, returns_nonnull
 char *memory_copy_optional(const char *text); /* NULL for NULL */
 /* Each of them, and the list; NULL is fine where `count` is 0. */
 void memory_free_texts(char **texts, size_t count);
+/* The order of texts, for qsort() and bsearch(): both are pointers to one. */
+int memory_compare_texts(const void *a, const void *b);
+/* Sorts them, and frees all but one of those that are the same; how many are left. */
+size_t memory_sort_texts_once(char **texts, size_t count);
 /* printf into a new block that the caller frees. */
 char *memory_format(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((returns_nonnull));
 char *memory_format_list(const char *format, va_list arguments) PRINTF_LIKE(1, 0)

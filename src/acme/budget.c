@@ -164,11 +164,6 @@ static void want(const struct budget *budget, struct takings *takings, enum budg
     wait_for(takings, kind, wait_ms(budget, kind, key, mono_ms));
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The set is the same in whatever order its names come. */
 static uint64_t hash_set(const char *const *names, size_t count)
 {
@@ -176,7 +171,7 @@ static uint64_t hash_set(const char *const *names, size_t count)
     uint64_t hash = 0;
     if (count > 0)
         memcpy(sorted, names, count * sizeof(*sorted));
-    qsort(sorted, count, sizeof(*sorted), compare_names);
+    qsort(sorted, count, sizeof(*sorted), memory_compare_texts);
     for (size_t i = 0; i < count; i++)
         hash = hash_content(slice_of(sorted[i]), hash);
     free(sorted);

@@ -128,11 +128,6 @@ void configuration_free(struct configuration *configuration)
     free(configuration);
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int compare_tokens(const void *a, const void *b)
 {
     return strcmp(((const struct hap_token *)a)->argument, ((const struct hap_token *)b)->argument);
@@ -149,7 +144,7 @@ static void add_identity_header(struct hap_config *haproxy, const struct header 
     texts_add(&texts, memory_copy_text(slice_of(name)));
     haproxy->identity_headers = texts.items;
     haproxy->identity_header_count = texts.count;
-    qsort(texts.items, texts.count, sizeof(*texts.items), compare_texts);
+    qsort(texts.items, texts.count, sizeof(*texts.items), memory_compare_texts);
 }
 
 static void add_token(struct hap_config *haproxy, const struct identity_rule *rule)
@@ -331,7 +326,7 @@ enum error tenant_files_list(const char *folder, char ***paths, size_t *count,
         *paths = NULL;
         *count = 0;
     } else if (*count > 0) {
-        qsort(*paths, *count, sizeof(**paths), compare_texts);
+        qsort(*paths, *count, sizeof(**paths), memory_compare_texts);
     }
     return error;
 }

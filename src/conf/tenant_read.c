@@ -621,25 +621,6 @@ static struct tenant *read_named_tenant(const struct node *node,
     return tenant;
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Thousands of tenants may share one. */
-static void keep_each_once(struct texts *texts)
-{
-    size_t kept = 0;
-    if (texts->count > 0)
-        qsort(texts->items, texts->count, sizeof(*texts->items), compare_texts);
-    for (size_t i = 0; i < texts->count; i++)
-        if (kept > 0 && strcmp(texts->items[i], texts->items[kept - 1]) == 0)
-            free(texts->items[i]);
-        else
-            texts->items[kept++] = texts->items[i];
-    texts->count = kept;
-}
-
 void tenants_read(const struct node *tenants, const struct configuration *configuration,
                   struct tenant_file *file)
 {
@@ -670,7 +651,6 @@ void tenants_read(const struct node *tenants, const struct configuration *config
         }
     }
     tenants->document->named = NULL;
-    keep_each_once(&named);
     file->named = named.items;
-    file->named_count = named.count;
+    file->named_count = memory_sort_texts_once(named.items, named.count); /* thousands share one */
 }

@@ -219,11 +219,6 @@ enum error file_remove(const struct folder *folder, const char *name, struct err
     return ERROR_OK;
 }
 
-static int compare_texts(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static DIR *open_entries(const struct folder *folder)
 {
     int fd = openat(folder->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -267,7 +262,7 @@ size_t folder_list(const struct folder *folder, char ***names)
     }
     closedir(entries);
     if (count > 0)
-        qsort(*names, count, sizeof(**names), compare_texts);
+        qsort(*names, count, sizeof(**names), memory_compare_texts);
     return count;
 }
 

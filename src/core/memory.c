@@ -82,6 +82,25 @@ void memory_free_texts(char **texts, size_t count)
     free(texts);
 }
 
+int memory_compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+size_t memory_sort_texts_once(char **texts, size_t count)
+{
+    size_t kept = 0;
+    if (count > 0)
+        qsort(texts, count, sizeof(*texts), memory_compare_texts);
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && strcmp(texts[kept - 1], texts[i]) == 0)
+            free(texts[i]);
+        else
+            texts[kept++] = texts[i];
+    }
+    return kept;
+}
+
 char *memory_format(const char *format, ...)
 {
     va_list arguments;

@@ -331,11 +331,6 @@ static void wish(void *context, const struct tenant *tenant)
     wishes->names[wishes->count++] = tenant->identity->keys;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static struct source *source_new(struct key_keeper *keeper, const char *name)
 {
     struct source *source = memory_new(sizeof(*source));
@@ -360,7 +355,7 @@ static void take_wanted(struct key_keeper *keeper, const struct route_table *tab
     struct wishes wishes = {0};
     route_table_each_tenant(table, wish, &wishes);
     if (wishes.count > 0)
-        qsort(wishes.names, wishes.count, sizeof(*wishes.names), compare_names);
+        qsort(wishes.names, wishes.count, sizeof(*wishes.names), memory_compare_texts);
     struct source **before = keeper->sources;
     size_t before_count = keeper->count, next = 0;
     keeper->sources = memory_new((wishes.count + 1) * sizeof(*keeper->sources));

@@ -155,16 +155,11 @@ static void batch_fini(struct batch *batch)
     *batch = (struct batch){0};
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void call_on_files(const struct watch *watch, const struct batch *batch)
 {
     char **paths = memory_resize(NULL, batch->count, sizeof(*paths));
     size_t count = 0;
-    qsort(batch->names, batch->count, sizeof(*batch->names), compare_names);
+    qsort(batch->names, batch->count, sizeof(*batch->names), memory_compare_texts);
     for (size_t i = 0; i < batch->count; i++)
         if (i == 0 || strcmp(batch->names[i], batch->names[i - 1]) != 0)
             paths[count++] = memory_format("%s/%s", watch->tenants.path, batch->names[i]);
@@ -533,7 +528,8 @@ static struct named_file find_named(const struct watch *before, const char *path
 {
     const struct named_file *found = NULL;
     if (before->named_count > 0) /* a path is what such a file begins with */
-        found = bsearch(&path, before->named, before->named_count, sizeof(*found), compare_names);
+        found = bsearch(&path, before->named, before->named_count, sizeof(*found),
+                        memory_compare_texts);
     return found != NULL ? *found : (struct named_file){0};
 }
 
@@ -567,23 +563,9 @@ static bool same_named(const struct watch *watch, char *const *paths, size_t cou
     return same;
 }
 
-static size_t sort_once(char **paths, size_t count)
-{
-    size_t kept = 0;
-    if (count > 0)
-        qsort(paths, count, sizeof(*paths), compare_names);
-    for (size_t i = 0; i < count; i++) {
-        if (kept > 0 && strcmp(paths[kept - 1], paths[i]) == 0)
-            free(paths[i]);
-        else
-            paths[kept++] = paths[i];
-    }
-    return kept;
-}
-
 void watch_set_named(struct watch *watch, char **paths, size_t count)
 {
-    count = sort_once(paths, count);
+    count = memory_sort_texts_once(paths, count);
     if (same_named(watch, paths, count)) {
         memory_free_texts(paths, count);
         return;
