@@ -7,9 +7,13 @@
 
 enum { HOST_HEADER_MAX_BYTES = HOST_MAX_BYTES + 2 + 6 }; /* brackets and ":65535" */
 
+/* As text: HAProxy has three headers and a line of the log to make of it, and would print an
+ * address anew for each. */
 static void write_client(const struct decision *decision, struct writer *actions)
 {
-    action_set_ip(actions, SLICE("ip"), &decision->client.ip);
+    char text[IP_TEXT_SIZE];
+    if (decision->client.ip.family != IP_NONE)
+        action_set_text(actions, SLICE("ip"), slice_of(ip_print(&decision->client.ip, text)));
 }
 
 static void write_tenant(const struct decision *decision, struct writer *actions)

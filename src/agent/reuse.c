@@ -88,12 +88,13 @@ SELDOM void reuse_write(const struct request *request, const struct decision *de
 {
     const struct tenant *tenant = decision->match.tenant;
     struct writer more = *actions;
+    char ip_text[IP_TEXT_SIZE];
     set_text(&more, SLICE("host"), request->host);
     set_text(&more, SLICE("now"), decision->reuse_stamp);
     set_number(&more, SLICE("until"), clock_wall_s() + REUSE_MAX_S);
     set_text(&more, SLICE("tenant"), slice_of(tenant->name));
     set_upstream(decision->target->tenant, &more);
-    set_ip(&more, SLICE("ip"), &decision->client.ip);
+    set_text(&more, SLICE("ip"), slice_of(ip_print(&decision->client.ip, ip_text)));
     set_text(&more, SLICE("proto"), decision->client.https ? SLICE("https") : SLICE("http"));
     set_number(&more, SLICE("fport"), public_port);
     set_text(&more, SLICE("hsts"),

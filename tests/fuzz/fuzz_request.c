@@ -385,7 +385,9 @@ static void check_client(const struct question *question, const struct answer *a
     const struct peer_action *told = find_variable(answer, SPOP_SCOPE_TRANSACTION, SLICE("ip"));
     if (told == NULL || peer.family == IP_V6 || is_trusted(&peer))
         return; /* a mapped address is an IPv4 one */
-    FUZZ_REQUIRE(slice_equal(told->value.bytes, slice_from(peer.bytes, 4)));
+    char text[IP_TEXT_SIZE];
+    FUZZ_REQUIRE(told->value.type == SPOP_STRING);
+    FUZZ_REQUIRE(slice_equal(told->value.bytes, slice_of(ip_print(&peer, text))));
     FUZZ_REQUIRE(answer->decision.client.https == is_true(find_argument(question, SLICE("tls"))));
 }
 

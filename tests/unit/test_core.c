@@ -7,6 +7,7 @@
 #include "core/sorted.h"
 #include "core/utf8.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <ctype.h>
@@ -185,6 +186,19 @@ Test(ip, what_is_not_an_address_is_refused)
     struct ip_network network;
     for (size_t i = 0; i < COUNT_OF(bad_networks); i++)
         cr_expect_not(ip_network_parse(slice_of(bad_networks[i]), &network), "%s", bad_networks[i]);
+}
+
+Test(ip, an_ipv4_address_is_printed_as_the_library_does)
+{
+    for (unsigned octet = 0; octet < 256; octet++) {
+        const uint8_t bytes[4] = {(uint8_t)octet, (uint8_t)(255 - octet), 0, (uint8_t)octet};
+        char wanted[IP_TEXT_SIZE];
+        char printed[IP_TEXT_SIZE];
+        struct ip ip;
+        cr_assert(ip_from_bytes(slice_from(bytes, sizeof(bytes)), &ip));
+        cr_assert_not_null(inet_ntop(AF_INET, bytes, wanted, sizeof(wanted)));
+        cr_expect_str_eq(ip_print(&ip, printed), wanted);
+    }
 }
 
 Test(ip, with_a_port)
