@@ -1,8 +1,10 @@
 /* Looks at the servers of tenants: see health.h.
  *
  * A server is known by a text of all that its checks depend on. Its timer leads to a check, or into
- * the queue when too many run; an answer leads to the timer again. While a server is on its slow
- * start, a second timer raises its share. */
+ * a queue when too many run; an answer leads to the timer again. Those that are down have a queue
+ * of their own and never all of the checks: one that is silent takes seconds, and a tenant with
+ * hundreds of these would keep the death of another's from being noticed. While a server is on its
+ * slow start, a second timer raises its share. */
 #include "upstreams/health.h"
 
 #include "core/clock.h"
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 
 enum {
+    DOWN_AT_ONCE = HEALTH_CHECKS_AT_ONCE / 2,
     TIMEOUT_MS = 5000,
     CONNECT_MS = 3000,
     BODY_MAX_BYTES = 64 * 1024,
@@ -29,8 +32,16 @@ enum {
     SHARE_STEP_MIN_MS = 20,
 };
 
+/* Servers that wait for a check, first in, first out, and how many have one under way. */
+struct lane {
+    struct server *waiting;
+    struct server **waiting_end;
+    size_t running;
+};
+
 struct server {
     struct health *health;
+    struct lane *lane; /* where it waits, or its check is counted */
     char *key;
     char *tenant; /* who named it first, for the log */
     char *url;    /* "http://10.2.0.11:8080" */
@@ -57,9 +68,8 @@ struct health {
     char *ca_file;
     void *tree; /* servers by key */
     struct server *servers;
-    size_t running;
-    struct server *waiting; /* first in, first out */
-    struct server **waiting_end;
+    struct lane alive; /* with those of whom nothing is known */
+    struct lane down;
     uint64_t random;
 };
 
@@ -69,7 +79,8 @@ struct health *health_new(struct main_loop *main_loop)
 {
     struct health *health = memory_new(sizeof(*health));
     health->main_loop = main_loop;
-    health->waiting_end = &health->waiting;
+    health->alive.waiting_end = &health->alive.waiting;
+    health->down.waiting_end = &health->down.waiting;
     health->random = (uint64_t)clock_mono_us() | 1;
     return health;
 }
@@ -86,14 +97,13 @@ static void leave_in_place(void *server)
 
 static void leave_queue(struct server *server)
 {
-    struct health *health = server->health;
     if (!server->is_waiting)
         return;
     *server->waiting_link = server->next_waiting;
     if (server->next_waiting != NULL)
         server->next_waiting->waiting_link = server->waiting_link;
     else
-        health->waiting_end = server->waiting_link;
+        server->lane->waiting_end = server->waiting_link;
     server->is_waiting = false;
 }
 
@@ -103,7 +113,7 @@ static void stop_check(struct server *server)
         return;
     http_exchange_cancel(server->exchange);
     server->exchange = NULL;
-    server->health->running--;
+    server->lane->running--;
 }
 
 static void server_free(struct server *server)
@@ -205,13 +215,25 @@ static void count_answer(struct server *server, bool is_good, const char *reason
     wait_for_next(server);
 }
 
-static void start_waiting(struct health *health)
+static bool has_room(const struct health *health, const struct lane *lane)
 {
-    while (health->waiting != NULL && health->running < HEALTH_CHECKS_AT_ONCE) {
-        struct server *server = health->waiting;
+    return health->alive.running + health->down.running < HEALTH_CHECKS_AT_ONCE &&
+           (lane == &health->alive || lane->running < DOWN_AT_ONCE);
+}
+
+static void start_waiting_in(struct health *health, struct lane *lane)
+{
+    while (lane->waiting != NULL && has_room(health, lane)) {
+        struct server *server = lane->waiting;
         leave_queue(server);
         check(server);
     }
+}
+
+static void start_waiting(struct health *health)
+{
+    start_waiting_in(health, &health->alive);
+    start_waiting_in(health, &health->down);
 }
 
 static void on_answer(void *context, const struct http_probe_answer *answer)
@@ -220,7 +242,7 @@ static void on_answer(void *context, const struct http_probe_answer *answer)
     struct health *health = server->health;
     char status[32] = "";
     server->exchange = NULL;
-    health->running--;
+    server->lane->running--;
     if (answer->result != HTTP_PROBE_ANSWERED) {
         count_answer(server, false, answer->failure);
         start_waiting(health);
@@ -230,6 +252,7 @@ static void on_answer(void *context, const struct http_probe_answer *answer)
     if (verdict == CHECK_UNKNOWN_PATH && !server->asks_fallback && server->rule.fallback != NULL) {
         server->fallback_left = ASK_AGAIN_AFTER;
         check(server);
+        start_waiting(health); /* should it not have begun */
         return;
     }
     snprintf(status, sizeof(status), "status %d%s", answer->status,
@@ -251,10 +274,20 @@ static void begin(struct server *server)
     };
     server->exchange = http_client_look(server->health->client, &look, on_answer, server);
     if (server->exchange != NULL)
-        server->health->running++;
+        server->lane->running++;
     else
         wait_for_next(server); /* memory ran out: that says nothing about the server */
     free(url);
+}
+
+static void wait_for_turn(struct server *server)
+{
+    struct lane *lane = server->lane;
+    server->is_waiting = true;
+    server->next_waiting = NULL;
+    server->waiting_link = lane->waiting_end;
+    *lane->waiting_end = server;
+    lane->waiting_end = &server->next_waiting;
 }
 
 /* Asks now, or when it is the server's turn. */
@@ -265,12 +298,9 @@ static void check(struct server *server)
         wait_for_next(server);
         return;
     }
-    if (health->running >= HEALTH_CHECKS_AT_ONCE) {
-        server->is_waiting = true;
-        server->next_waiting = NULL;
-        server->waiting_link = health->waiting_end;
-        *health->waiting_end = server;
-        health->waiting_end = &server->next_waiting;
+    server->lane = server->state.standing == STANDING_DOWN ? &health->down : &health->alive;
+    if (!has_room(health, server->lane)) {
+        wait_for_turn(server);
         return;
     }
     server->asks_fallback = server->rule.fallback != NULL && server->fallback_left > 0;
@@ -412,4 +442,5 @@ void health_forget_unused(struct health *health)
         tdelete(server, &health->tree, compare_servers);
         server_free(server);
     }
+    start_waiting(health); /* what they had under way is over */
 }

@@ -3,8 +3,11 @@
 import asyncio
 import base64
 import collections
+import contextlib
+import http.client
 import json
 import re
+import socket
 import time
 
 import pytest
@@ -444,6 +447,38 @@ def test_many_servers_are_checked_a_few_at_a_time(new_stack, servers):
                 "the one that is up",
                 15,
             )
+
+
+def count_down(stack):
+    with contextlib.closing(http.client.HTTPConnection("localhost")) as connection:
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(stack.config["admin_socket"])
+        connection.request("GET", "/metrics")
+        told = connection.getresponse().read().decode()
+    return len(re.findall(r"^owui_spoa_upstream_up\{.*\} 0$", told, re.MULTILINE))
+
+
+def test_silent_servers_of_others_do_not_hide_a_death(new_stack, servers):
+    """Each takes seconds of one of the few checks that run at once."""
+    stack = new_stack()
+    with socket.create_server(("0.0.0.0", 0), backlog=4096) as silent:
+        port = silent.getsockname()[1]
+        urls = [f"http://127.0.31.{number}:{port}" for number in range(1, 201)]
+        urls.append(servers["one"].url)
+        entries = {
+            f"t{number}": {
+                "hosts": [f"t{number}.test"],
+                "upstream": url,
+                "check": CHECK,
+                "https": "off",
+            }
+            for number, url in enumerate(urls)
+        }
+        stack.write_tenants(entries)
+        stack.start()
+        wait_until(lambda: count_down(stack) == 200, "the silent ones are known", 60)
+        servers["one"].stop()
+        wait_until(lambda: count_down(stack) == 201, "so is the death", 15)
 
 
 # --- draining and coming back ---------------------------------------------------------------------
