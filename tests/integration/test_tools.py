@@ -1,0 +1,99 @@
+"""What the tests themselves stand on: that what went wrong is not lost on the way to who reads it."""
+
+import os
+import shutil
+import stat
+import subprocess
+
+import pytest
+
+from support.stack import REPOSITORY
+
+# --- tests/run ----------------------------------------------------------------------------------
+
+# What runs here is its own: the stages' programs are stood in for, but for pytest.
+CTEST_NOT_RUN = """#!/bin/sh
+case " $* " in *" -N "*) echo "Total Tests: 2"; exit ;; esac
+while [ $# -gt 0 ]; do [ "$1" != --output-junit ] || report=$2; shift; done
+cat >"$report" <<END
+<testsuite><testcase name="one" classname="one" status="run"/>
+<testcase name="two" classname="two" status="notrun"/></testsuite>
+END
+exit 8
+"""
+PASSES = "def test_it():\n    pass\n"
+# Once only: what is there tells that it was here before.
+FAILS_ONCE = """import pathlib
+
+def test_it():
+    here = pathlib.Path({mark!r})
+    seen = here.exists()
+    here.touch()
+    assert seen, {why!r}
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """The folders that tests/run looks at, with one test."""
+    for name in ("tests/run", "tests/tally.py", "packaging/steps.sh"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    support = tmp_path / "tests/integration/support"
+    support.mkdir(parents=True)
+    for name in ("__init__.py", "processes.py"):
+        shutil.copy(REPOSITORY / "tests/integration/support" / name, support)
+    programs = {"packaging/deps/install": "#!/bin/sh\n", "programs/cmake": "#!/bin/sh\n"}
+    for name, text in (programs | {"programs/ctest": CTEST_NOT_RUN}).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(stat.S_IRWXU)
+    (tmp_path / "tests/integration/test_one.py").write_text(PASSES)
+    return tmp_path
+
+
+def run_stages(tree, *arguments):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    path = f"{tree / 'programs'}:{os.environ['PATH']}"
+    command = [tree / "tests/run", *arguments]
+    env = {**kept, "PATH": path, "PYTHONPATH": ""}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_a_stage_that_passes(tree):
+    done = run_stages(tree, "integration")
+    assert done.returncode == 0 and done.stdout.endswith("\n1 passed, 0 failed\n"), done.stdout
+
+
+@pytest.mark.parametrize("again", [[], ["--again"]])
+def test_a_stage_that_found_nothing_to_run_has_failed(tree, again):
+    done = run_stages(tree, *again, "demo", "integration", "--", "-k", "typo")
+    assert done.returncode == 1, done.stdout
+    (tree / "haproxy").mkdir()
+    (tree / "haproxy/demo").write_text("#!/bin/sh\n")
+    (tree / "haproxy/demo").chmod(stat.S_IRWXU)
+    done = run_stages(tree, *again, "demo", "integration", "--", "-k", "typo")
+    assert done.returncode == 1 and done.stdout.endswith("\n1 passed, 1 failed\n"), done.stdout
+
+
+@pytest.mark.parametrize("again", [[], ["--again"]])
+def test_a_program_that_could_not_be_run_has_failed(tree, again):
+    done = run_stages(tree, *again, "unit")
+    assert done.returncode == 1 and done.stdout.endswith("\n1 passed, 1 failed\n"), done.stdout
+
+
+@pytest.mark.parametrize(
+    "why, is_unsteady",
+    [
+        ("a slow moment", True),
+        ("==1==ERROR: AddressSanitizer: heap-use-after-free", False),
+        ("WARNING: ThreadSanitizer: data race", False),
+        ("x.c:1:2: runtime error: signed integer overflow", False),
+    ],
+)
+def test_what_a_sanitizer_reports_fails_the_run_though_it_comes_once(tree, why, is_unsteady):
+    text = FAILS_ONCE.format(mark=str(tree / "seen"), why=why)
+    (tree / "tests/integration/test_one.py").write_text(text)
+    done = run_stages(tree, "--again", "integration")
+    assert ("unsteady:" in done.stdout) == is_unsteady, done.stdout
+    assert (done.returncode == 0) == is_unsteady, done.stdout
