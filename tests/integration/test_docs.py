@@ -329,14 +329,50 @@ def test_what_a_document_names_is_there(every_command):
         assert key in text and f'"{key}"' in schemas, key
 
 
-def test_every_test_that_the_proof_names_is_there():
+def proof(heading):
+    """One section of docs/PROOF.md."""
     text = (REPOSITORY / "docs/PROOF.md").read_text()
-    table = text.split("## Routing:")[1].split("\n## ")[0]
-    named = re.findall(r"\b([a-z_]+)::([a-z0-9_]+)", table)
-    folder = REPOSITORY / "tests/integration"
-    there = {
+    return text.split(f"## {heading}")[1].split("\n## ")[0]
+
+
+def integration_tests():
+    """(file, name), both without "test_"."""
+    return {
         (path.stem.removeprefix("test_"), name)
-        for path in folder.glob("test_*.py")
+        for path in (REPOSITORY / "tests/integration").glob("test_*.py")
         for name in re.findall(r"^def test_(\w+)\(", path.read_text(), re.M)
     }
-    assert len(named) > 50 and set(named) <= there, set(named) - there
+
+
+def test_every_test_that_the_proof_names_is_there():
+    named = set(re.findall(r"\b([a-z_]+)::([a-z0-9_]+)", proof("Routing:")))
+    assert len(named) > 50 and named <= integration_tests(), named - integration_tests()
+
+
+def test_every_case_of_a_trap_is_there():
+    """Names, and a file in brackets where it is not the usual one, "too" where it is both."""
+    rows = proof("Four versions of HAProxy").split("| trap |")[1].split("\n\n")[0].splitlines()[2:]
+    named = set()
+    for row in rows:
+        cases = row.split(" | ")[3]
+        assert cases.count("`") >= 2, row
+        for names, file, too in re.findall(
+            r"((?:`\w+`(?:, )?)+)(?: \(test_(\w+)\.py(, too)?\))?", cases
+        ):
+            files = [file or "version_traps", *(["version_traps"] if too else [])]
+            named |= {(file, name) for name in re.findall(r"\w+", names) for file in files}
+    assert len(named) > 35 and named <= integration_tests(), named - integration_tests()
+
+
+def test_every_test_of_certificates_that_the_proof_names_is_there():
+    table = proof("Certificates: what goes wrong")
+    named = set(re.findall(r"`(\w+)(?:\.py)?::(?:test_)?(\w+)`", table))
+    short = {"answers": "acme_answers", "client": "acme_client"}
+    named = {(short.get(file, file).removeprefix("test_"), name) for file, name in named}
+    unit = {
+        test
+        for path in (REPOSITORY / "tests/unit").rglob("test_acme_*.c")
+        for test in re.findall(r"^Test\((\w+), (\w+)", path.read_text(), re.M)
+    }
+    there = integration_tests() | unit
+    assert len(named) > 30 and named <= there, named - there

@@ -246,6 +246,27 @@ class WithoutCapabilities(Heard):
     key = "capabilities"
 
 
+def test_what_the_agent_says_of_itself(relayed):
+    """Everything that any version wants to hear, and no capability with which a version could send
+    what others cannot: no fragments, no answers by way of another connection."""
+    stack = relayed(Heard)
+    assert ask(stack).status == 200
+    assert stack.relay.heard == {
+        "version": "2.0",
+        "max-frame-size": 16380,
+        "capabilities": "pipelining",
+    }
+
+
+def test_a_health_check_wants_capabilities(relayed):
+    """Since 3.1 an agent that leaves them out is down for `option spop-check`."""
+    stack = relayed(WithoutCapabilities, is_up=not NEW_SPOP)
+    wait_until(lambda: stack.relay.heard, "a check has come")
+    if NEW_SPOP:
+        wait_until(lambda: ",DOWN," in agent_row(stack), "the agent is down", 5)
+        assert "capabilities value not found" in stack.haproxy.log()
+
+
 class Offers(Holding):
     """Says something else of what it can do."""
 
