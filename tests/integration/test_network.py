@@ -61,7 +61,7 @@ class Visitors(Background):
         while not self.ended.is_set():
             asked = time.monotonic()
             answer = request(self.stack.http_port, "/api/echo", f"{tenant}.test", headers=claims)
-            status = answer.status
+            status = answer.status if answer else 0
             if status == 200:
                 told = Echo(answer)
                 seen = (told.name, told.all("x-tenant-id"), told.all("x-forwarded-for"))

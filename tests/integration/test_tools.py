@@ -2,11 +2,16 @@
 
 import os
 import shutil
+import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
+from support import background
+from support.background import Background
+from support.clients import read_answer
 from support.stack import REPOSITORY
 
 # --- tests/run ----------------------------------------------------------------------------------
@@ -97,3 +102,36 @@ def test_what_a_sanitizer_reports_fails_the_run_though_it_comes_once(tree, why, 
     done = run_stages(tree, "--again", "integration")
     assert ("unsteady:" in done.stdout) == is_unsteady, done.stdout
     assert (done.returncode == 0) == is_unsteady, done.stdout
+
+
+# --- load ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"Content-Length: 10\r\n\r\nfive!", b"Transfer-Encoding: chunked\r\n\r\n5\r\nfive!\r\n"],
+)
+def test_an_answer_that_is_cut_is_none(head):
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall(b"HTTP/1.1 200 OK\r\n" + head)
+        far.shutdown(socket.SHUT_WR)
+        assert read_answer(near) is None
+
+
+def test_what_a_thread_raises_is_raised():
+    def run():
+        raise ValueError("of the thread")
+
+    with pytest.raises(ValueError, match="of the thread"):
+        with Background([run]):
+            pass
+
+
+def test_a_thread_that_does_not_end_is_told_of(monkeypatch):
+    monkeypatch.setattr(background, "ENDS_WITHIN_S", 0.1)
+    kept = threading.Event()
+    with pytest.raises(AssertionError, match="does not end"):
+        with Background([kept.wait]):
+            pass
+    kept.set()

@@ -99,12 +99,12 @@ def connect(port, tls_name=None, tls=None, source=None, host="127.0.0.1", first=
 
 
 def read_answer(sock, method="GET"):
-    """The next response on a socket; None if the peer closed without one."""
+    """The next response on a socket; None if the peer closed without one, or in its midst."""
     response = http.client.HTTPResponse(sock, method=method)
     try:
         response.begin()
         body = response.read()
-    except (http.client.BadStatusLine, http.client.RemoteDisconnected, ConnectionError):
+    except (http.client.HTTPException, ConnectionError):
         return None
     return Answer(response.status, response.getheaders(), body)
 
