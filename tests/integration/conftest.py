@@ -1,6 +1,7 @@
 """Fixtures: upstreams once per run, the common stack once per run, own stacks where a test needs
 to break something."""
 
+import contextlib
 import pathlib
 import shutil
 import sys
@@ -111,20 +112,19 @@ def stack(folder, authority, upstreams):
 
 def _stacks(folder, make_one):
     """A maker of stacks, each in a folder of its own: make_one(path, what it is called with)."""
-    made = []
+    # All of them are stopped, also when one of them says on that occasion that something is wrong.
+    with contextlib.ExitStack() as at_end:
 
-    def make(*arguments, **options):
-        path = pathlib.Path(tempfile.mkdtemp(prefix="t.", dir=folder))
-        path.chmod(0o755)
-        one = make_one(path, *arguments, **options)
-        made.append(one)
-        _running.append(one)
-        return one
+        def make(*arguments, **options):
+            path = pathlib.Path(tempfile.mkdtemp(prefix="t.", dir=folder))
+            path.chmod(0o755)
+            one = make_one(path, *arguments, **options)
+            _running.append(one)
+            at_end.callback(one.stop)
+            at_end.callback(_running.remove, one)
+            return one
 
-    yield make
-    for one in made:
-        _running.remove(one)
-        one.stop()
+        yield make
 
 
 def _plain_stacks(folder, authority, upstreams):

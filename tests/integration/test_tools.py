@@ -9,10 +9,12 @@ import threading
 
 import pytest
 
+import conftest
 from support import background
 from support.background import Background
 from support.clients import read_answer
-from support.stack import REPOSITORY
+from support.processes import Process
+from support.stack import REPOSITORY, Stack
 
 # --- tests/run ----------------------------------------------------------------------------------
 
@@ -135,3 +137,39 @@ def test_a_thread_that_does_not_end_is_told_of(monkeypatch):
         with Background([kept.wait]):
             pass
     kept.set()
+
+
+# --- programs -----------------------------------------------------------------------------------
+
+
+def test_an_agent_that_does_not_end_is_no_success(tmp_path):
+    stack = Stack(tmp_path / "stack", {})
+    deaf = ["sh", "-c", "trap '' TERM; echo deaf; exec sleep 60"]
+    agent = Process("agent1", deaf, tmp_path).start()
+    agent.patience_s = 0.5
+    agent.wait_for(lambda: "deaf" in agent.log(), "it hears nothing")
+    stack.agents = [agent]
+    with pytest.raises(AssertionError, match="did not end"):
+        stack.stop()
+    with pytest.raises(AssertionError, match="did not end"):
+        stack.start_agent()
+
+
+def test_all_stacks_are_stopped_though_one_fails(tmp_path):
+    stopped = []
+
+    class One:
+        def __init__(self, name):
+            self.name = name
+
+        def stop(self):
+            stopped.append(self.name)
+            assert self.name != "bad"
+
+    makers = conftest._stacks(tmp_path, lambda path, name: One(name))
+    make = next(makers)
+    for name in ("good", "bad", "another"):
+        make(name)
+    with pytest.raises(AssertionError):
+        next(makers)
+    assert sorted(stopped) == ["another", "bad", "good"]

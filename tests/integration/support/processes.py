@@ -135,6 +135,8 @@ class Process:
         self.cwd = cwd
         self.pass_fds = ()
         self.user = None  # another user's id to run as
+        self.patience_s = 10.0  # until it has to have ended that was asked to
+        self.was_hanging = False  # and had to be ended
         self.child = None
 
     def start(self):
@@ -180,15 +182,16 @@ class Process:
     def send_signal(self, number):
         os.kill(self.child.pid, number)
 
-    def stop(self, number=signal.SIGTERM, timeout_s=10.0):
+    def stop(self, number=signal.SIGTERM, timeout_s=None):
         """Asks the process to end, then ends it; returns its exit status."""
         if self.child is None:
             return None
         if self.child.poll() is None:
             self.child.send_signal(number)
             try:
-                self.child.wait(timeout_s)
+                self.child.wait(timeout_s or self.patience_s)
             except subprocess.TimeoutExpired:
+                self.was_hanging = True
                 self.child.kill()
                 self.child.wait()
         return self.child.returncode

@@ -41,6 +41,8 @@ BINARY = pathlib.Path(
 # others, which are about what the answer is, on a machine that may be busy with something else.
 USUAL_TIMEOUTS = {"timeouts": {"agent": "400ms"}}
 PATIENT_TIMEOUTS = {"timeouts": {"agent": "4s"}}
+# Sanitizers look for leaks when it ends, for which a busy machine takes its time.
+AGENT_PATIENCE_S = 30.0
 # More than the default has threads meet that share nothing otherwise.
 LOOPS = int(os.environ.get("OWUI_LOOPS", "1"))
 SANITIZERS = {
@@ -96,6 +98,10 @@ def host_settings(folder):
         },
         "acme": {"state_dir": f"{folder}/state"},
     }
+
+
+def assert_not_hanging(agent):
+    assert not agent.was_hanging, f"{agent.name} did not end when asked to:\n{agent.log()[-4000:]}"
 
 
 class Inheriting(Process):
@@ -274,7 +280,9 @@ class Stack:
         env = {**SANITIZERS, **self.agent_env}
         agent = Process(f"agent{index + 1}", command, self.directory, env)
         agent.user = user
+        agent.patience_s = AGENT_PATIENCE_S
         if index < len(self.agents):
+            assert_not_hanging(self.agents[index])
             self.agents[index] = agent
         else:
             self.agents.append(agent)
@@ -306,6 +314,7 @@ class Stack:
         for agent, status in zip(self.agents, statuses):
             report = processes.sanitizer_report(agent.log())
             assert report is None, report
+            assert_not_hanging(agent)
             assert status in (0, -signal.SIGKILL), f"{agent.name}: {status}\n{agent.log()[-4000:]}"
 
     def logs(self):
