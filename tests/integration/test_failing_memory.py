@@ -31,6 +31,12 @@ def ended_for_want_of_memory(agent):
     )
 
 
+def begin_another_log(agent):
+    """What the sanitizers said in the one before is no more to be seen at the end."""
+    assert sanitizer_report(agent.log()) is None, agent.log()
+    agent.log_path.write_text("")
+
+
 def descriptors(agent):
     return len(os.listdir(f"/proc/{agent.pid}/fd"))
 
@@ -170,7 +176,7 @@ def test_a_reload(new_stack, upstreams, tries):
         if not agent.is_running():
             assert ended_for_want_of_memory(agent), agent.log()
             ends += 1
-            agent.log_path.write_text("")
+            begin_another_log(agent)
             stack.start_agent()
             stack.wait_for_agents(1)
         served(now)
@@ -186,8 +192,8 @@ def test_a_start(new_certified, tries):
     serial = renewals.serial()
 
     def start(first, count):
-        stack.agents[0].stop()
-        stack.agents[0].log_path.write_text("")
+        assert stack.agents[0].stop() == 0, stack.agent_log()
+        begin_another_log(stack.agents[0])
         memory.fail(first, count)
         with contextlib.suppress(RuntimeError):  # it has ended before it listened
             stack.start_agent()
@@ -202,6 +208,7 @@ def test_a_start(new_certified, tries):
         return seen
 
     total = start(NEVER, 1)
+    assert total > 0
     for first in moments(total, tries):
         start(first, 1 if first % 2 else 20)
         stack.wait_for_agents(1)
@@ -273,7 +280,9 @@ def test_a_check(new_stack, upstreams, tries):
 
     memory.watch()
     assert check().returncode == 0
-    for first in moments(memory.done(), tries):
+    total = memory.done()
+    assert total > 0
+    for first in moments(total, tries):
         memory.fail(first)
         done = check()
         memory.done()
