@@ -27,6 +27,8 @@ BARS = {
     "admin abused": 5,
     "tenant moved": 5,
 }
+# How long agents or HAProxy take to start at most, where that ends a fault.
+START_BAR_S = 10
 
 
 class Fault:
@@ -34,6 +36,7 @@ class Fault:
 
     name = ""
     excuses = ()
+    ends_by_start = False  # of what is ours to start quickly
 
     def __init__(self, world, random):
         self.world = world
@@ -64,6 +67,7 @@ class AgentFault(Fault):
 
 class AgentKilled(AgentFault):
     name = "agent killed"
+    ends_by_start = True
 
     def begin(self):
         self.agent.stop(signal.SIGKILL)
@@ -76,6 +80,7 @@ class AgentsKilled(Fault):
     """All of them: by the fallback, whoever is in its map does not notice."""
 
     name = "all agents killed"
+    ends_by_start = True
 
     def __init__(self, world, random):
         super().__init__(world, random)
@@ -113,6 +118,7 @@ class HaproxyReloaded(Fault):
 
 class HaproxyRestarted(Fault):
     name = "haproxy restarted"
+    ends_by_start = True
     excuses = [("cut", None)]
     number = signal.SIGTERM
 

@@ -45,22 +45,29 @@ class Seed:
             command.append("--keep")
         return [str(word) for word in command]
 
+    def failed(self, why=""):
+        return {"seed": self.number, "failed": self.output.read_text()[-4000:] + why}
+
     def run(self, place):
         env = {**os.environ, "PYTEST_XDIST_WORKER": f"gw{place}"}
         if self.haproxy is not None:
             env["OWUI_HAPROXY"] = self.haproxy
-        with open(self.output, "wb") as output:
-            done = subprocess.run(
-                self.command(),
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=self.options.seconds + SPARE_S,
-                check=False,
-            )
+        limit_s = self.options.seconds + SPARE_S
+        try:
+            with open(self.output, "wb") as output:
+                done = subprocess.run(
+                    self.command(),
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    timeout=limit_s,
+                    check=False,
+                )
+        except subprocess.TimeoutExpired:
+            return self.failed(f"\nnot at its end after {limit_s} s")
         if not self.figures.exists():
-            return {"seed": self.number, "failed": self.output.read_text()[-4000:]}
+            return self.failed()
         return json.loads(self.figures.read_text()) | {"status": done.returncode}
 
 

@@ -1,9 +1,11 @@
 """The short form of tests/chaos: a fixed seed, and bars for a machine that has other things to do."""
 
+import importlib.machinery
 import os
 import subprocess
 import sys
 import time
+import types
 
 import pytest
 
@@ -13,6 +15,8 @@ from support.stack import BINARY, HAPROXY, REPOSITORY
 SECONDS = "18"
 sys.path.insert(0, str(REPOSITORY / "tests/chaos"))
 
+import seeds  # noqa: E402
+from faults import Fault  # noqa: E402
 from model import SPOOFED, Model, Tenant  # noqa: E402
 
 
@@ -84,3 +88,61 @@ def test_the_same_seed_is_the_same_schedule():
     ]
     assert plans[0] == plans[1] and len(plans[0].splitlines()) == 40
     assert " and " in plans[0]
+
+
+class Restart(Fault):
+    """Of an agent that takes a while to start, and then is well at once."""
+
+    name = "agent killed"
+    ends_by_start = True
+    start_s = 0.0
+
+    def __init__(self, world):
+        self.world = world
+
+    def finish(self):
+        time.sleep(self.start_s)
+
+    def recovered(self):
+        return True
+
+
+@pytest.fixture
+def runner(model):
+    path = str(REPOSITORY / "tests/chaos/run")
+    loader = importlib.machinery.SourceFileLoader("chaos_run", path)
+    run = types.ModuleType(loader.name)
+    loader.exec_module(run)
+    stalls = types.SimpleNamespace(since=lambda when: 0)
+    world = types.SimpleNamespace(model=model, stalls=stalls)
+    return run.Runner(world, [], None, patience=0.02)
+
+
+@pytest.mark.parametrize("start_s, violations", [(0.0, 0), (0.3, 1)])
+def test_a_slow_start_is_told(runner, start_s, violations):
+    fault = Restart(runner.world)
+    fault.start_s = start_s
+    runner.finish(fault)
+    runner.await_end(fault, runner.world.model.open(fault.name, ()))
+    told = runner.world.model.violations
+    assert len(told) == violations and all(" start" in str(one) for one in told), told
+    assert start_s <= runner.starts[0]
+
+
+def test_what_was_not_felt_at_all_is_no_time(runner):
+    runner.world.stalls.since = lambda when: 60
+    fault = Restart(runner.world)
+    runner.await_end(fault, runner.world.model.open(fault.name, ()))
+    assert runner.felt == {fault.name: [(0, 0)]}
+
+
+class Sleeps(seeds.Seed):
+    def command(self):
+        return ["sh", "-c", "echo begun; exec sleep 60"]
+
+
+def test_a_seed_that_hangs_is_told_of_beside_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(seeds, "SPARE_S", 2)
+    seed = Sleeps(7, None, types.SimpleNamespace(seconds=0), tmp_path)
+    (found,) = seeds.run_all([seed], 1)
+    assert found["seed"] == 7 and found["failed"] == "begun\n\nnot at its end after 2 s"
