@@ -1,6 +1,7 @@
 """The short form of tests/chaos: a fixed seed, and bars for a machine that has other things to do."""
 
 import importlib.machinery
+import importlib.util
 import os
 import subprocess
 import sys
@@ -111,7 +112,7 @@ class Restart(Fault):
 def runner(model):
     path = str(REPOSITORY / "tests/chaos/run")
     loader = importlib.machinery.SourceFileLoader("chaos_run", path)
-    run = types.ModuleType(loader.name)
+    run = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
     loader.exec_module(run)
     stalls = types.SimpleNamespace(since=lambda when: 0)
     world = types.SimpleNamespace(model=model, stalls=stalls)
