@@ -106,21 +106,77 @@ static char *print_octet(uint8_t octet, char *end)
     return end;
 }
 
-/* inet_ntop() prints with a format, which takes longer than a decision. */
-static void print_v4(const uint8_t bytes[static 4], char *end)
+static char *print_v4(const uint8_t bytes[static 4], char *end)
 {
     for (int i = 0; i < 4; i++) {
         end = print_octet(bytes[i], end);
-        *end++ = i < 3 ? '.' : '\0';
+        *end++ = '.';
     }
+    return end - 1;
 }
 
+/* Four digits at most, without leading zeros. */
+static char *print_group(unsigned group, char *end)
+{
+    for (int shift = 12; shift >= 0; shift -= 4)
+        if (group >> shift != 0 || shift == 0)
+            *end++ = "0123456789abcdef"[group >> shift & 15];
+    return end;
+}
+
+struct run {
+    int begin;
+    int end;
+};
+
+/* RFC 5952 4.2: the longest run of zeros, the first one of several, and none of a single group. */
+static struct run longest_zeros(const unsigned groups[static 8])
+{
+    struct run longest = {-1, -1};
+    for (int begin = 0; begin < 8; begin++) {
+        int end = begin;
+        while (end < 8 && groups[end] == 0)
+            end++;
+        if (end - begin >= 2 && end - begin > longest.end - longest.begin)
+            longest = (struct run){begin, end};
+    }
+    return longest;
+}
+
+static char *print_v6(const uint8_t bytes[static 16], char *end)
+{
+    unsigned groups[8];
+    for (int i = 0; i < 8; i++)
+        groups[i] = (unsigned)bytes[2 * i] << 8 | bytes[2 * i + 1];
+    struct run zeros = longest_zeros(groups);
+    for (int i = 0; i < 8; i++) {
+        if (i == zeros.begin) {
+            *end++ = ':';
+            i = zeros.end - 1;
+            if (zeros.end == 8)
+                *end++ = ':';
+            continue;
+        }
+        if (i > 0)
+            *end++ = ':';
+        if (i == 6 && zeros.begin == 0 && zeros.end == 6)
+            return print_v4(bytes + 12, end); /* RFC 4291 2.5.5.1 */
+        end = print_group(groups[i], end);
+    }
+    return end;
+}
+
+/* Each answer to HAProxy has one, and inet_ntop(), which prints with formats, takes longer than all
+ * the rest of a decision: 0.6 us for IPv6. */
 const char *ip_print(const struct ip *ip, char text[static IP_TEXT_SIZE])
 {
-    if (ip->family == IP_V4)
-        print_v4(ip->bytes, text);
-    else if (ip->family == IP_NONE || inet_ntop(AF_INET6, ip->bytes, text, IP_TEXT_SIZE) == NULL)
-        strcpy(text, "-");
+    char *end = text;
+    switch (ip->family) {
+    case IP_NONE: *end++ = '-'; break;
+    case IP_V4: end = print_v4(ip->bytes, end); break;
+    case IP_V6: end = print_v6(ip->bytes, end); break;
+    }
+    *end = '\0';
     return text;
 }
 

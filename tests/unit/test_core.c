@@ -201,6 +201,31 @@ Test(ip, an_ipv4_address_is_printed_as_the_library_does)
     }
 }
 
+/* All choices of groups that are none, short and long, and random ones. */
+Test(ip, an_ipv6_address_is_printed_as_the_library_does)
+{
+    static const uint16_t GROUPS[] = {0, 1, 0xab0, 0xffff};
+    unsigned random = 1;
+    for (unsigned choice = 0; choice < 1u << 16; choice++) {
+        uint8_t bytes[16];
+        char wanted[IP_TEXT_SIZE];
+        char printed[IP_TEXT_SIZE];
+        for (unsigned i = 0; i < 8; i++) {
+            random = random * 1664525 + 1013904223;
+            unsigned kind = choice >> (2 * i) & 3;
+            unsigned group = kind == 1 ? random >> 16 : GROUPS[kind];
+            bytes[2 * i] = (uint8_t)(group >> 8);
+            bytes[2 * i + 1] = (uint8_t)group;
+        }
+        struct ip ip;
+        cr_assert(ip_from_bytes(slice_from(bytes, sizeof(bytes)), &ip));
+        if (ip.family == IP_V4)
+            continue; /* a mapped one */
+        cr_assert_not_null(inet_ntop(AF_INET6, bytes, wanted, sizeof(wanted)));
+        cr_assert_str_eq(ip_print(&ip, printed), wanted);
+    }
+}
+
 Test(ip, with_a_port)
 {
     static const struct {
