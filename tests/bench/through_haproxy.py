@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from support.processes import free_port
+from support.processes import die_with_parent, free_port
 
 START_TIMEOUT_S = 60
 CONNECTIONS = 64
@@ -59,6 +59,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=die_with_parent,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not is_open(address):

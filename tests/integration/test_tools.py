@@ -1,20 +1,36 @@
 """What the tests themselves stand on: that what went wrong is not lost on the way to who reads it."""
 
+import importlib
+import importlib.machinery
+import importlib.util
 import os
 import shutil
 import socket
 import stat
 import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 import conftest
-from support import background
+from support import background, wire
 from support.background import Background
 from support.clients import read_answer
-from support.processes import Process
+from support.names import NameServer
+from support.processes import Process, wait_until
 from support.stack import REPOSITORY, Stack
+
+
+def program(name):
+    """A script without a suffix, as a module."""
+    path = REPOSITORY / "tests" / name
+    loader = importlib.machinery.SourceFileLoader(name.replace("/", "_"), str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
 
 # --- tests/run ----------------------------------------------------------------------------------
 
@@ -173,3 +189,57 @@ def test_all_stacks_are_stopped_though_one_fails(tmp_path):
     with pytest.raises(AssertionError):
         next(makers)
     assert sorted(stopped) == ["another", "bad", "good"]
+
+
+def test_what_a_measurement_starts_ends_with_it(tmp_path):
+    """Whatever ends it, and however."""
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        begin = f"""
+import os, pathlib, sys
+sys.path[:0] = [{str(REPOSITORY / "tests/bench")!r}, {str(REPOSITORY / "tests/integration")!r}]
+from through_haproxy import Program
+where = ("127.0.0.1", {there.getsockname()[1]})
+cpu = min(os.sched_getaffinity(0))
+started = Program(pathlib.Path({str(tmp_path)!r}), "one", ["sleep", 60], [cpu], where)
+print(started.process.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+        done = subprocess.run([sys.executable, "-c", begin], capture_output=True, timeout=60)
+    status = Path("/proc", done.stdout.decode().strip(), "status")
+
+    def has_ended():
+        try:
+            return "\nState:\tZ" in status.read_text()
+        except OSError:
+            return True
+
+    wait_until(has_ended, "it has ended", 10)
+
+
+def test_a_wire_that_cannot_be_laid_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setattr(wire, "_enter", lambda namespace: None)
+
+    class NoIp(wire.Wire):
+        def _machine(self, address):
+            raise subprocess.CalledProcessError(1, ["ip"])
+
+    laid = NoIp()
+    with pytest.raises(subprocess.CalledProcessError):
+        laid.__enter__()
+    with pytest.raises(OSError):
+        os.fstat(laid.home)
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_name_server_that_is_stopped_answers_nobody():
+    server = NameServer()
+    server.delay_s = 0.2
+    host, port = server.address.split(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        query = b"\0\1\1\0\0\1\0\0\0\0\0\0\4chat\4test\0\0\1\0\1"
+        asking.sendto(query, (host, int(port)))
+        wait_until(lambda: server.asked("chat.test"), "it is asked")
+        timers = [one for one in threading.enumerate() if isinstance(one, threading.Timer)]
+        server.stop()
+        for timer in timers:
+            timer.join(10)

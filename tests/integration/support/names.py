@@ -1,6 +1,7 @@
 """Names and addresses that a test makes up: a name server that says what it is told to say, and
 upstreams that differ in their address alone."""
 
+import contextlib
 import http.server
 import ipaddress
 import socket
@@ -43,9 +44,13 @@ class NameServer:
                 query, peer = self.socket.recvfrom(4096)
                 answer = self._answer(query)
                 if self._is_heard():
-                    threading.Timer(self.delay_s, self.socket.sendto, (answer, peer)).start()
+                    threading.Timer(self.delay_s, self._send, (answer, peer)).start()
             except OSError:
                 return
+
+    def _send(self, answer, peer):
+        with contextlib.suppress(OSError):  # nobody asks any more
+            self.socket.sendto(answer, peer)
 
     def _is_heard(self):
         name, kind = self.questions[-1]

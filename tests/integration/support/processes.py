@@ -120,7 +120,8 @@ def accepts(address):
         return False
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For what is started by a thread that lives as long as it."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -148,7 +149,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=self.env,
                 cwd=self.cwd,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
                 pass_fds=self.pass_fds,
                 user=self.user,
                 group=self.user,

@@ -46,7 +46,7 @@ class Wire:
         self.opened.append(self.home)
         try:
             ends = [self._machine(self.NEAR), self._machine(self.FAR)]
-        except OSError:
+        except (OSError, subprocess.CalledProcessError):
             self._close()
             raise
         (near, _), (self.far, _) = ends
