@@ -243,3 +243,50 @@ def test_a_name_server_that_is_stopped_answers_nobody():
         server.stop()
         for timer in timers:
             timer.join(10)
+
+
+# --- checks and fuzzing -------------------------------------------------------------------------
+
+
+def test_a_clang_tidy_that_is_killed_is_a_complaint(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "tests/static")
+    tidy = importlib.import_module("tidy")
+    (tmp_path / "clang-tidy").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "clang-tidy").chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(tidy, "GOOD", tmp_path)
+    monkeypatch.setattr(tidy, "digest", lambda unit: "digest")
+    assert tidy.tidy(tmp_path, {"file": "x.c"}) == ("x.c", "clang-tidy ended with -9")
+    assert not (tmp_path / "digest").exists()
+
+
+def test_a_mad_haproxy_begins_with_all_vectors(tmp_path):
+    vectors = [path.stem for path in (REPOSITORY / "tests/vectors/spop").glob("*.hex")]
+    program("fuzz/agent").write_seeds(tmp_path)
+    assert len(vectors) > 40 and set(vectors) <= {path.name for path in tmp_path.iterdir()}
+    whole = (tmp_path / "frame_abort").read_bytes()[1:]
+    size = int.from_bytes(whole[:4], "big")
+    assert size == 0x7B and whole[4 + size :] == bytes.fromhex("0000000703000000030101")
+    assert b"\x12supported-versions\x08\x032.0\x0e" in whole
+
+
+def test_minimising_goes_by_the_seeds_of_now(tmp_path, monkeypatch):
+    """What another target was minimised to a moment ago, where its corpus is among them."""
+    fuzz = program("fuzz/run")
+    for name in ("BUILD", "CORPUS", "FOUND"):
+        monkeypatch.setattr(fuzz, name, tmp_path / name)
+        (tmp_path / name).mkdir()
+    other = tmp_path / "CORPUS/other"
+    other.mkdir()
+    (other / "found-before").touch()
+    replay = tmp_path / "replay"
+    replay.write_text('#!/bin/sh\nmkdir -p "$2"\ncp "$3"/* "$2"\n')
+    libfuzzer = tmp_path / "BUILD/tests/fuzz_one"
+    libfuzzer.parent.mkdir()
+    libfuzzer.write_text("#!/bin/sh\necho ' cov: 1 ' >&2\n")
+    for path in (replay, libfuzzer):
+        path.chmod(stat.S_IRWXU)
+    target = fuzz.Target({"name": "fuzz.one", "command": [str(replay), str(other)]})
+    (other / "found-before").rename(other / "found-now")
+    fuzz.minimise(target, [])
+    assert [path.name for path in target.seeds.iterdir()] == ["found-now"]

@@ -52,7 +52,7 @@ def tidy(build, unit):
     if run.returncode == 0:
         stamp.touch()
         return unit["file"], ""
-    return unit["file"], run.stdout or run.stderr
+    return unit["file"], run.stdout or run.stderr or f"clang-tidy ended with {run.returncode}"
 
 
 def main(arguments):
