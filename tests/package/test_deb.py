@@ -232,3 +232,14 @@ def test_purging_does_not_follow_a_link_to_the_keys(machine):
     )
     assert "kept" in machine.run("apt-get -q -y purge owui-spoa").stdout
     assert machine.path("/srv/keys/account.key").exists()
+
+
+@pytest.mark.parametrize("mount", ["mount -t tmpfs none", "mount --bind /srv/keys"])
+@pytest.mark.parametrize("where", ["/var/lib/owui-spoa", "/var/lib/owui-spoa/accounts"])
+def test_purging_does_not_enter_a_mount(machine, mount, where):
+    machine.install()
+    machine.run(f"mkdir -p /srv/keys {where}; {mount} {where}; touch {where}/account.key")
+    told = machine.run("apt-get -q -y purge owui-spoa").stdout
+    assert "/var/lib/owui-spoa has something mounted; what is there is kept" in told
+    assert machine.path(f"{where}/account.key").exists()
+    assert not machine.path("/etc/owui-spoa").exists()
