@@ -12,5 +12,9 @@ struct runtime_stream {
     uint64_t received_bytes; /* from the server, so far */
 };
 
+/* Whether this is all that HAProxy has to tell: one line at least for the stream that asked, and an
+ * empty line behind the last one. A refusal, or an answer that was cut, is not. */
+MUST_CHECK bool runtime_streams_are_whole(struct slice answer);
+
 /* Takes one stream off the answer; false when none is left. */
 MUST_CHECK bool runtime_stream_next(struct slice *answer, struct runtime_stream *stream);

@@ -63,3 +63,9 @@ bool runtime_stream_next(struct slice *answer, struct runtime_stream *stream)
     }
     return true;
 }
+
+bool runtime_streams_are_whole(struct slice answer)
+{
+    struct runtime_stream stream;
+    return slice_ends_with(answer, SLICE("\n\n")) && runtime_stream_next(&answer, &stream);
+}

@@ -274,6 +274,23 @@ def test_what_haproxy_does_not_close_is_told(new_stack, tmp_path):
         installed.stop()
 
 
+def test_who_may_not_look_does_not_take_it_for_nothing(new_stack, tmp_path):
+    """What is said to whoever has not the level to look at streams names no stream."""
+    installed = Installation(new_stack(), tmp_path, start=False)
+    stack = installed.stack
+    stack.write_config()
+    path = stack.write_haproxy_config()
+    path.write_text(path.read_text().replace(" level admin ", " level user "))
+    stack.start_agent()
+    stack.start_haproxy()
+    try:
+        done = installed.run("--wait", "1", "--", "true")
+        assert done.returncode == 1 and "nothing was changed" in done.stderr, done.stderr
+        assert 'admin.sock, says "Permission denied"' in done.stderr
+    finally:
+        installed.stop()
+
+
 def test_what_does_not_end_is_told_and_bounded(installed):
     """A request that never ends is waited for as long as was said."""
     with socket.create_connection(("127.0.0.1", installed.stack.http_port)) as sock:

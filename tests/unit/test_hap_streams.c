@@ -108,3 +108,19 @@ Test(hap_streams, whatever_comes_ends)
     cr_assert(runtime_stream_next(&answer, &stream));
     cr_expect(slice_equal(stream.id, SLICE("0x1")));
 }
+
+Test(hap_streams, what_is_no_whole_answer)
+{
+    static const char *const PARTS[] = {
+        "",
+        "\n",
+        "\n\n",
+        "Permission denied\n\n",
+        "Can't find the target CLI!\n",
+        "0x55c09be31e80: [26/Nov/2026:09:50:16.294316] id=2 proto=unix_stream source=unix:1\n"
+        "  flags=0x8, conn_retries=0, conn_exp=<NEVER> conn_et=0x000 srv_conn=(nil)\n",
+    };
+    for (size_t i = 0; i < sizeof(PARTS) / sizeof(*PARTS); i++)
+        cr_expect(not(runtime_streams_are_whole(slice_of(PARTS[i]))), "%s", PARTS[i]);
+    cr_expect(runtime_streams_are_whole(slice_of(OLD)));
+}
