@@ -505,14 +505,16 @@ static uint64_t hash_without_tenants(const struct node *root)
     return sum;
 }
 
-/* What comes from other files is no text of this one. */
+/* What comes from other files is no text of this one. A line that moves from one group's file to
+ * the next one's is believed in another header. */
 static uint64_t hash_networks(const struct trusted_proxies *trusted, uint64_t hash)
 {
     for (size_t i = 0; i < trusted->group_count; i++)
         for (size_t j = 0; j < trusted->groups[i].network_count; j++) {
             const struct ip_network *network = &trusted->groups[i].networks[j];
             hash = hash_content(slice_from(network->ip.bytes, sizeof(network->ip.bytes)),
-                                hash + network->prefix_bits);
+                                hash + network->prefix_bits + ((uint64_t)network->ip.family << 8) +
+                                    ((uint64_t)i << 16));
         }
     return hash;
 }

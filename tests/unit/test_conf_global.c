@@ -266,6 +266,26 @@ Test(conf_global, the_content_hash_sees_a_file_of_networks_change)
     fixture_free(fixture);
 }
 
+/* What its header says is believed of whoever is in a group's file. */
+Test(conf_global, the_content_hash_sees_a_network_move_to_the_next_group)
+{
+    static const char *const FILES[][2] = {{"10.0.0.0/8\n10.1.0.0/16\n", "10.2.0.0/16\n"},
+                                           {"10.0.0.0/8\n", "10.1.0.0/16\n10.2.0.0/16\n"}};
+    uint64_t hashes[2];
+    for (size_t i = 0; i < COUNT_OF(FILES); i++) {
+        struct fixture *fixture = fixture_new();
+        fixture_write(fixture, "owui-spoa.json",
+                      "{\"trusted_proxies\": [{\"cidrs_file\": \"one.txt\"}, {\"cidrs_file\": "
+                      "\"two.txt\", \"client_ip_header\": \"CF-Connecting-IP\"}]}");
+        fixture_write(fixture, "one.txt", FILES[i][0]);
+        fixture_write(fixture, "two.txt", FILES[i][1]);
+        fixture_load(fixture);
+        hashes[i] = load_good(fixture)->content_hash;
+        fixture_free(fixture);
+    }
+    cr_assert(ne(u64, hashes[0], hashes[1]));
+}
+
 static uint64_t hash_of(const char *text)
 {
     struct fixture *fixture = fixture_of(text);
