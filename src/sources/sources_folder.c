@@ -182,8 +182,11 @@ static bool scan(struct sources *sources, bool every_file, struct diagnostics *d
     if (error != ERROR_OK) {
         /* A folder that is gone for a moment must not take everybody's tenants with it. */
         const struct place place = {.file = folder};
+        bool is_unused = errno == ENOENT && sources->configuration->tenants_dir_optional &&
+                         sources->file_count == 0; /* all tenants are in the global file */
         sources->folder_trouble = errno != ENOENT ? errno : 0;
-        if (!sources_trouble_is_told(sources, trouble_before, sources->folder_trouble))
+        if (!is_unused &&
+            !sources_trouble_is_told(sources, trouble_before, sources->folder_trouble))
             diagnostics_add_unreadable(diagnostics, &place, error, &why);
         return false;
     }

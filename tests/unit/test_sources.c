@@ -202,6 +202,25 @@ Test(sources, reads_the_folder_again_that_it_could_not_open)
     end(sources, &diagnostics);
 }
 
+/* All tenants are in the global file, and no file of the default folder ever was. */
+Test(sources, needs_no_folder_that_nobody_names)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    struct configuration *replaced;
+    cr_assert(zero(int, unlink("tenants.d/old.json")));
+    sources_read_all(sources, &diagnostics);
+    cr_assert(zero(int, rmdir("tenants.d")));
+    write_file("global.json", "{\"listen\": [\"unix:@a\"], \"tenants\": {\"inline\": {\"hosts\": "
+                              "[\"inline.test\"], " UPSTREAM "}}}");
+    cr_assert(sources_read_global(sources, "global.json", &replaced, &diagnostics));
+    configuration_free(replaced);
+    sources_read_all(sources, &diagnostics);
+    cr_expect(zero(sz, diagnostics.count));
+    cr_expect(is_live(sources, "inline"));
+    end(sources, &diagnostics);
+}
+
 Test(sources, reads_the_global_file_again_that_it_could_not_open)
 {
     struct sources *sources = new_sources();
