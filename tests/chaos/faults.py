@@ -65,12 +65,18 @@ class AgentFault(Fault):
         return self.world.stack.agents[self.index]
 
 
+def kill_agent(world, agent):
+    """What it has kept until now would not be seen at the end."""
+    world.check_leak(agent.name)
+    agent.stop(signal.SIGKILL)
+
+
 class AgentKilled(AgentFault):
     name = "agent killed"
     ends_by_start = True
 
     def begin(self):
-        self.agent.stop(signal.SIGKILL)
+        kill_agent(self.world, self.agent)
 
     def finish(self):
         self.world.stack.start_agent(self.index)
@@ -88,7 +94,7 @@ class AgentsKilled(Fault):
 
     def begin(self):
         for agent in self.world.stack.agents:
-            agent.stop(signal.SIGKILL)
+            kill_agent(self.world, agent)
 
     def finish(self):
         for index in range(len(self.world.stack.agents)):

@@ -26,6 +26,7 @@ _BESIDE = TESTS / "clock_shift.so"  # of the same build, if the program is of on
 SHIM = _BESIDE if _BESIDE.exists() else REPOSITORY / "build/asan/tests/clock_shift.so"
 # Sanitizers keep what is freed, so that memory says nothing; descriptors do.
 FD_SLACK = 40
+LEAK_WAIT_S = 60  # for descriptors that are about to be closed
 RSS_SLACK_KB = 16 << 10
 
 
@@ -313,26 +314,25 @@ class World:
             if known is None or known.pid != pid:
                 self.figures[name] = Figures(pid)
 
+    def check_leak(self, name):
+        """A row of the table; None where nothing was settled, or it has ended."""
+        before = self.figures.get(name)
+        if before is None or not os.path.exists(f"/proc/{before.pid}/fd"):
+            return None
+        try:
+            wait_until(
+                lambda: before.look()[0] <= before.fds + FD_SLACK, "descriptors", LEAK_WAIT_S
+            )
+        except TimeoutError:
+            self.model.violate("leak", process=name, fds=before.look()[0], before=before.fds)
+        fds, rss_kb = before.look()
+        limit_kb = before.rss_kb * 1.3 + RSS_SLACK_KB
+        if not is_sanitized() and rss_kb > limit_kb:
+            self.model.violate("leak", process=name, rss_kb=rss_kb, before=before.rss_kb)
+        return name, before.fds, fds, before.rss_kb, rss_kb
+
     def check_leaks(self):
-        rows = []
-        measures_memory = not is_sanitized()
-        for name, before in self.figures.items():
-            if not os.path.exists(f"/proc/{before.pid}/fd"):
-                continue
-
-            def is_small(before=before):
-                return before.look()[0] <= before.fds + FD_SLACK
-
-            try:
-                wait_until(is_small, "descriptors", 60)
-            except TimeoutError:
-                self.model.violate("leak", process=name, fds=before.look()[0], before=before.fds)
-            fds, rss_kb = before.look()
-            limit_kb = before.rss_kb * 1.3 + RSS_SLACK_KB
-            if measures_memory and rss_kb > limit_kb:
-                self.model.violate("leak", process=name, rss_kb=rss_kb, before=before.rss_kb)
-            rows.append((name, before.fds, fds, before.rss_kb, rss_kb))
-        return rows
+        return [row for name in self.figures if (row := self.check_leak(name)) is not None]
 
     def check_configuration(self):
         """Nothing was lost on disk, in the daemon, or in HAProxy."""

@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from support.stack import BINARY, HAPROXY, REPOSITORY
 SECONDS = "18"
 sys.path.insert(0, str(REPOSITORY / "tests/chaos"))
 
+import faults  # noqa: E402
 import seeds  # noqa: E402
+import world  # noqa: E402
 from faults import Fault  # noqa: E402
 from model import SPOOFED, Model, Tenant  # noqa: E402
 
@@ -147,3 +150,22 @@ def test_a_seed_that_hangs_is_told_of_beside_the_others(tmp_path, monkeypatch):
     seed = Sleeps(7, None, types.SimpleNamespace(seconds=0), tmp_path)
     (found,) = seeds.run_all([seed], 1)
     assert found["seed"] == 7 and found["failed"] == "begun\n\nnot at its end after 2 s"
+
+
+def test_a_leak_is_seen_in_an_agent_that_is_killed(model, monkeypatch):
+    """It opens files, and is another process afterwards."""
+    monkeypatch.setattr(world, "FD_SLACK", 4)
+    monkeypatch.setattr(world, "LEAK_WAIT_S", 0.1)
+    script = "input(); kept = [open('/dev/null') for _ in range(9)]; print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        looked_at = types.SimpleNamespace(model=model, figures={"agent1": world.Figures(child.pid)})
+        looked_at.check_leak = lambda name: world.World.check_leak(looked_at, name)
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        child.stdout.readline()
+        agent = types.SimpleNamespace(name="agent1", stop=child.send_signal)
+        faults.kill_agent(looked_at, agent)
+    assert len(model.violations) == 1 and "leak" in str(model.violations[0])
+    assert child.returncode == -signal.SIGKILL
