@@ -450,6 +450,8 @@ def test_killed_at_every_step_and_resumed(pebble, new_host, tmp_path):
         assert list((host.state / "trash").iterdir()) == []
         assert pebble.orders() - orders == 1, host.log()
         host.stop()
+    else:
+        pytest.fail(f"there are more steps than {step}")
     assert step > 20
 
 
@@ -473,6 +475,8 @@ def test_killed_at_every_step_of_a_renewal_that_was_asked_for(pebble, new_host, 
         )
         assert pebble.orders() - orders <= 1, host.log()
         host.stop()
+    else:
+        pytest.fail(f"there are more steps than {step}")
     assert step > 20
 
 
@@ -503,6 +507,8 @@ def test_two_keys_killed_at_every_step_and_resumed(pebble, new_host, tmp_path):
         assert pebble.orders() - orders == 2, host.log()
         assert "certificate_failed" not in host.log()
         host.stop()
+    else:
+        pytest.fail(f"there are more steps than {step}")
     assert step > 40
 
 
