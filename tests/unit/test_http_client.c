@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -399,4 +400,70 @@ Test(http_client, a_server_that_is_silent_keeps_nobody_waiting)
     cr_expect(eq(sz, asked[0].turn, 0));
     cr_expect(eq(int, asked[1].result, HTTP_PROBE_ANSWERED));
     end(&test);
+}
+
+/* -- Names that nobody answers for -- */
+
+/* Instead of the C library's, which asks name servers: they are away. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
+                                                       const struct addrinfo *hints,
+                                                       struct addrinfo **found)
+{
+    (void)name;
+    (void)service;
+    (void)hints;
+    (void)found;
+    sleep(5);
+    return EAI_AGAIN;
+}
+
+static void send_to_dead_name(struct test *test, struct asked *asked)
+{
+    static const struct http_client_request REQUEST = {.method = HTTP_GET, .url = "https://a.test"};
+    unsetenv("https_proxy");
+    unsetenv("HTTPS_PROXY");
+    unsetenv("all_proxy");
+    unsetenv("ALL_PROXY");
+    *asked = (struct asked){.test = test};
+    asked->exchange = http_client_send(test->client, &REQUEST, on_answer, asked);
+    cr_assert(ne(ptr, asked->exchange, NULL));
+}
+
+Test(http_client, a_name_without_an_answer_holds_up_nobody)
+{
+    static const struct http_client_settings SETTINGS = {.connect_ms = 300};
+    struct test test;
+    struct asked asked;
+    int64_t begun_ms = clock_mono_ms();
+    begin(&test, &SETTINGS, NULL);
+    send_to_dead_name(&test, &asked);
+    run(&test, 1);
+    cr_expect(eq(int, asked.status, 0));
+    cr_expect(ne(str, asked.failure, ""));
+    end(&test);
+    cr_expect(lt(i64, clock_mono_ms() - begun_ms, 4000));
+}
+
+static void give_up_name(void *context)
+{
+    struct asked *asked = context;
+    http_exchange_cancel(asked->exchange);
+    main_loop_stop(asked->test->loop);
+}
+
+Test(http_client, who_gives_up_does_not_wait_for_a_name)
+{
+    static const struct http_client_settings SETTINGS = {0};
+    struct test test;
+    struct asked asked;
+    int64_t begun_ms = clock_mono_ms();
+    begin(&test, &SETTINGS, NULL);
+    send_to_dead_name(&test, &asked);
+    struct main_timer *timer = main_timer_new(test.loop, give_up_name, &asked);
+    main_timer_once(timer, 300);
+    main_loop_run(test.loop);
+    main_timer_free(timer);
+    end(&test);
+    cr_expect(eq(sz, test.ended, 0));
+    cr_expect(lt(i64, clock_mono_ms() - begun_ms, 4000));
 }
