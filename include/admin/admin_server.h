@@ -87,9 +87,9 @@ struct admin_operation {
 
 enum { ADMIN_BODY_MAX_BYTES = 1024 * 1024, ADMIN_ITEM_MAX_BYTES = 255, ADMIN_TABLES_MAX = 16 };
 
-/* Serves on `path`, owned by `group` (NULL: as it comes). */
+/* Serves on `path`, for the process's own user and group. */
 MUST_CHECK struct admin_server *admin_server_new(struct main_loop *loop, const char *path,
-                                                 const char *group, struct error_text *text);
+                                                 struct error_text *text);
 
 /* Texts are copied. */
 struct admin_tcp_settings {

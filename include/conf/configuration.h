@@ -81,7 +81,7 @@ struct configuration {
     bool tenants_dir_optional; /* the default one: need not be there */
     char **listen;             /* addresses as net/listener.h parses them */
     size_t listen_count;
-    char *listen_group;   /* of the unix sockets; NULL: the process's */
+    char *listen_group;   /* of the unix sockets in `listen`; NULL: the process's */
     unsigned listen_mode; /* 0660 */
     unsigned loops;       /* threads that answer; 1 unless told */
     enum log_level log_level;

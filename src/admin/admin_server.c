@@ -472,11 +472,11 @@ static void close_door(struct door *door)
     admin_gate_free(door->gate);
 }
 
-struct admin_server *admin_server_new(struct main_loop *loop, const char *path, const char *group,
+struct admin_server *admin_server_new(struct main_loop *loop, const char *path,
                                       struct error_text *text)
 {
     struct admin_server *server = memory_new(sizeof(*server));
-    const struct listen_options options = {.mode = 0660, .group = group, .backlog = 128};
+    const struct listen_options options = {.mode = 0660, .backlog = 128};
     char *address = memory_format("unix:%s", path);
     server->loop = loop;
     server->waker = main_waker_new(loop, on_outbox, server);

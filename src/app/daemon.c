@@ -518,8 +518,7 @@ static void start_admin(struct daemon *daemon)
     daemon->live.haproxy_files = haproxy_files_new();
     daemon->live.start_wall_s = clock_wall_s();
     daemon->live.start_mono_ms = clock_mono_ms();
-    daemon->admin = admin_server_new(daemon->main_loop, configuration->admin_socket,
-                                     configuration->listen_group, &why);
+    daemon->admin = admin_server_new(daemon->main_loop, configuration->admin_socket, &why);
     if (daemon->admin != NULL) {
         offer_operations(daemon);
         daemon->files = admin_files_new(daemon->admin, configuration);

@@ -115,7 +115,7 @@ static void start_server(void)
     snprintf(socket_path, sizeof(socket_path), "%s/admin.sock", folder);
     write_tokens();
     loop = main_loop_new(&why);
-    struct admin_server *server = admin_server_new(loop, socket_path, NULL, &why);
+    struct admin_server *server = admin_server_new(loop, socket_path, &why);
     const struct admin_tcp_settings settings = {.listen = free_address(&ports[DOOR_TCP], tcp),
                                                 .tokens_file = tokens_path,
                                                 .requests_per_minute = 1000000000};

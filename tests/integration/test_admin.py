@@ -1,5 +1,6 @@
 """The running daemon asked and told over its admin socket, by the command line and by HTTP."""
 
+import grp
 import http.client
 import json
 import os
@@ -281,6 +282,14 @@ def test_what_is_wrong_is_listed_first_and_the_daemon_away_leaves_no_table(agent
 def test_nobody_there_is_told(tmp_path):
     done = run_agent_command("status", "--socket", tmp_path / "admin.sock")
     assert done.returncode == 2 and "is owui-spoa running" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a socket to another group")
+def test_the_group_that_may_ask_for_decisions_may_not_change_tenants(agent):
+    other = next(group for group in grp.getgrall() if group.gr_gid != os.getegid())
+    stack = agent({"a": tenant(1)}, listen_group=other.gr_name)
+    assert os.stat(stack.sockets[0]).st_gid == other.gr_gid
+    assert os.stat(stack.config["admin_socket"]).st_gid == os.getegid()
 
 
 def test_a_daemon_serves_without_its_admin_socket(new_stack):

@@ -94,7 +94,7 @@ int admin_rush_run(const struct admin_rush *wanted, const unsigned *handled)
     admin_rush_check(mkdtemp(folder) != NULL, "no folder");
     path = memory_format("%s/admin.sock", folder);
     loop = main_loop_new(NULL);
-    server = admin_server_new(loop, path, NULL, &why);
+    server = admin_server_new(loop, path, &why);
     admin_rush_check(server != NULL, why.text);
     client_done = main_waker_new(loop, on_client_done, NULL);
     timer = main_timer_new(loop, on_timer, NULL);

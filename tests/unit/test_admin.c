@@ -90,7 +90,7 @@ static void setup(struct fixture *fixture)
     cr_assert(mkdtemp(fixture->folder) != NULL);
     fixture->path = memory_format("%s/admin.sock", fixture->folder);
     fixture->loop = main_loop_new(NULL);
-    fixture->server = admin_server_new(fixture->loop, fixture->path, NULL, &fixture->why);
+    fixture->server = admin_server_new(fixture->loop, fixture->path, &fixture->why);
     cr_assert(fixture->server != NULL, "%s", fixture->why.text);
     admin_server_add(fixture->server, OPERATIONS, fixture);
 }
