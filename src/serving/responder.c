@@ -17,7 +17,8 @@ enum {
     HELD_MAX = 128,            /* per loop; who comes when all are taken is answered at once */
     HELD_MESSAGE_BYTES = 4096, /* the messages of a NOTIFY that can be held */
     UNKNOWN_LABEL_SLOTS =
-        1024, /* labels that led nowhere; two that share a slot evict each other */
+        1024,          /* labels that led nowhere; two that share a slot evict each other */
+    ASK_PAUSE_MS = 10, /* between labels that are asked for while nobody is held for them */
 };
 
 static const double TIMED_EVERY_S = 0.001;
@@ -59,6 +60,7 @@ struct responder {
     _Atomic uint64_t held_total;
     _Atomic uint64_t held_in_vain;
 
+    int64_t ask_again_ms; /* for a label that nobody is held for: not before */
     unsigned held_count;
     uint8_t held_order[HELD_MAX]; /* indices into `held`: those in use, oldest first, then free */
     struct unknown_label unknown_labels[UNKNOWN_LABEL_SLOTS];
@@ -101,6 +103,23 @@ static struct unknown_label *unknown_slot(struct responder *responder, uint64_t 
     return &responder->unknown_labels[hash % UNKNOWN_LABEL_SLOTS];
 }
 
+static bool ask_for(struct responder *responder, const struct decision *decision)
+{
+    return label_desk_ask(responder->desk, slice_of(decision->match.tenant->name),
+                          decision->match.label);
+}
+
+/* Who cannot wait asks for those who come later: all requests of a label may be too long to be
+ * held. Since nobody is kept waiting, nothing else holds up who makes labels up. */
+static void ask_for_later(struct responder *responder, const struct decision *decision,
+                          int64_t now_ms)
+{
+    if (now_ms < responder->ask_again_ms)
+        return;
+    responder->ask_again_ms = now_ms + ASK_PAUSE_MS;
+    (void)!ask_for(responder, decision);
+}
+
 /* True when the ACK will come later. */
 static bool hold(struct responder *responder, const struct spop_notify *notify,
                  const struct decision *decision, size_t room)
@@ -110,10 +129,11 @@ static bool hold(struct responder *responder, const struct spop_notify *notify,
     const struct unknown_label *unknown = unknown_slot(responder, hash);
     if (unknown->hash == hash && now_ms < unknown->until_ms)
         return false;
-    if (responder->held_count == HELD_MAX || notify->messages.size > HELD_MESSAGE_BYTES)
+    if (responder->held_count == HELD_MAX || notify->messages.size > HELD_MESSAGE_BYTES) {
+        ask_for_later(responder, decision, now_ms);
         return false;
-    if (!label_desk_ask(responder->desk, slice_of(decision->match.tenant->name),
-                        decision->match.label))
+    }
+    if (!ask_for(responder, decision))
         return false;
 
     struct held *held = &responder->held[responder->held_order[responder->held_count++]];

@@ -11,7 +11,7 @@ import pytest
 from support.clients import request
 from support.names import Places
 from support.processes import wait_until
-from support.spop import Asker
+from support.spop import Asker, argument
 from support.stack import run_agent_command
 
 HERE, THERE = "127.0.1.1", "127.0.1.2"
@@ -314,4 +314,15 @@ def test_what_is_too_long_for_small_frames_is_refused(fleet):
     asker.close()
     asker = Asker(fleet.stack.sockets[0])
     assert asker.ask("one.fleet.test")["dst"] == HERE
+    asker.close()
+
+
+def test_who_is_too_long_to_wait_for_an_upstream_asks_for_those_behind(fleet):
+    """All of a tenant's requests bring such a token, when one does."""
+    fleet.write(fleet.line("one", HERE))
+    fleet.start()
+    asker = Asker(fleet.stack.sockets[0])
+    long = argument("jwt", "x" * 5000)
+    assert asker.ask("one.fleet.test", more=[long])["reason"] == "upstream-unresolved"
+    wait_until(lambda: asker.ask("one.fleet.test", more=[long]).get("dst") == HERE, "it is there")
     asker.close()
