@@ -13,11 +13,17 @@
 
 enum {
     MAX_IN_FLIGHT = 64,
+    MAX_FIRST_IN_FLIGHT = 48, /* while others wait */
     MAX_SLOW_IN_FLIGHT = 16,
     QUESTION_TRY_MS = 1000,
     QUESTION_TRIES = 3,
     SWEEP_MS = 1000, /* how often names whose time is up are looked for */
 };
+
+/* The first question for a name is waited for, and that comes first; servers that have not answered
+ * must not hold up the names of others. Nor must those who make names up, all of which are first.
+ */
+enum urgency { FIRST, USUAL, SLOW, URGENCY__MAX };
 
 struct name {
     struct resolver *resolver;
@@ -27,7 +33,7 @@ struct name {
     bool answered; /* well or not */
     bool failing;  /* the last answer was no good, and that has been told */
     bool in_flight;
-    bool is_slow; /* in flight: as one of those that may take long */
+    enum urgency urgency; /* in flight: as which */
     bool queued;
     bool other_family; /* than that of the address in use is what the last answer led to */
     bool used;         /* asked for since the last resolver_forget_unused() */
@@ -35,10 +41,6 @@ struct name {
     struct name *next;
     struct name *next_queued;
 };
-
-/* The first question for a name is waited for, and that comes first; servers that have not answered
- * must not hold up the names of others. */
-enum urgency { FIRST, USUAL, SLOW, URGENCY__MAX };
 
 struct name_queue {
     struct name *head, *tail;
@@ -55,7 +57,7 @@ struct resolver {
     void *tree; /* names by text */
     struct name *names;
     struct name_queue queues[URGENCY__MAX];
-    size_t in_flight, slow_in_flight;
+    size_t in_flight[URGENCY__MAX];
     size_t pending;
     bool is_starting; /* questions, one after the other */
 };
@@ -155,8 +157,7 @@ static void on_answer(void *context, const struct dns_addresses *answers)
     int ttl_s;
 
     name->in_flight = false;
-    resolver->in_flight--;
-    resolver->slow_in_flight -= name->is_slow;
+    resolver->in_flight[name->urgency]--;
     if (name->forgotten) {
         if (!name->answered)
             resolver->pending--;
@@ -180,24 +181,22 @@ static void on_answer(void *context, const struct dns_addresses *answers)
     start_queued(resolver);
 }
 
+static enum urgency urgency_of(const struct name *name)
+{
+    return !name->answered ? FIRST : name->failing ? SLOW : USUAL;
+}
+
 static void ask(struct name *name)
 {
     name->in_flight = true;
-    name->is_slow = name->failing;
-    name->resolver->in_flight++;
-    name->resolver->slow_in_flight += name->is_slow;
+    name->urgency = urgency_of(name);
+    name->resolver->in_flight[name->urgency]++;
     dns_client_addresses(name->resolver->client, name->text, DNS_ANY_FAMILY, on_answer, name);
-}
-
-static struct name_queue *queue_of(const struct name *name)
-{
-    enum urgency urgency = !name->answered ? FIRST : name->failing ? SLOW : USUAL;
-    return &name->resolver->queues[urgency];
 }
 
 static void enqueue(struct name *name)
 {
-    struct name_queue *queue = queue_of(name);
+    struct name_queue *queue = &name->resolver->queues[urgency_of(name)];
     if (name->queued || name->in_flight)
         return;
     name->queued = true;
@@ -219,16 +218,27 @@ static struct name *take_first(struct name_queue *queue)
     return name;
 }
 
+static bool has_room(const struct resolver *resolver, enum urgency urgency)
+{
+    const struct name_queue *queues = resolver->queues;
+    bool others_wait = queues[USUAL].head != NULL || queues[SLOW].head != NULL;
+    switch (urgency) {
+    case FIRST: return !others_wait || resolver->in_flight[FIRST] < MAX_FIRST_IN_FLIGHT;
+    case SLOW: return resolver->in_flight[SLOW] < MAX_SLOW_IN_FLIGHT;
+    default: return true;
+    }
+}
+
 /* The one to ask now; NULL: there is none, or enough are being asked for. */
 static struct name *next_queued(struct resolver *resolver)
 {
-    if (resolver->client == NULL || resolver->in_flight >= MAX_IN_FLIGHT)
+    const size_t *in_flight = resolver->in_flight;
+    if (resolver->client == NULL ||
+        in_flight[FIRST] + in_flight[USUAL] + in_flight[SLOW] >= MAX_IN_FLIGHT)
         return NULL;
-    for (int urgency = FIRST; urgency < URGENCY__MAX; urgency++) {
-        bool has_room = urgency != SLOW || resolver->slow_in_flight < MAX_SLOW_IN_FLIGHT;
-        if (resolver->queues[urgency].head != NULL && has_room)
+    for (enum urgency urgency = FIRST; urgency < URGENCY__MAX; urgency++)
+        if (resolver->queues[urgency].head != NULL && has_room(resolver, urgency))
             return take_first(&resolver->queues[urgency]);
-    }
     return NULL;
 }
 

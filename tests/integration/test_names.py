@@ -129,6 +129,25 @@ def test_names_that_nobody_answers_for_hold_up_nobody_else(named_stack, names, p
     assert time.monotonic() - began < 10
 
 
+def test_names_that_are_made_up_hold_up_nobody_who_is_there(named_stack, names, places):
+    """Each is asked for a first time, which somebody waits for."""
+    names.records["a.internal"] = [HERE]
+    names.silent_for = "dead"
+    known = {"a": tenant(places, "a.internal")}
+    stack = named_stack(known)
+    assert ask(stack) == HERE
+    made_up = {
+        f"t{i}": {"hosts": [f"t{i}.test"], "upstream": f"http://dead{i}.internal", "https": "off"}
+        for i in range(600)
+    }
+    stack.write_tenants({**known, **made_up})
+    dead = lambda: any(name.startswith("dead") for name, _ in names.questions)
+    wait_until(dead, "they are asked for", 60)
+    names.records["a.internal"] = [THERE]
+    await_place(stack, THERE)
+    assert len({name for name, _ in names.questions if name.startswith("dead")}) < 600
+
+
 def test_no_network_is_no_end_however_many_names_there_are(named_stack, names, places):
     """Each question fails at once, and begins the next one."""
     many = {
