@@ -214,15 +214,28 @@ static enum dns_status status_of(int status)
 
 /* -- Addresses --------------------------------------------------------------------------------- */
 
+/* What a CNAME leads to is another one's address when its own time is up, however long that of the
+ * address is. */
+static int shortest_cname_s(const struct ares_addrinfo *answers)
+{
+    int ttl_s = INT32_MAX;
+    const struct ares_addrinfo_cname *cname = answers != NULL ? answers->cnames : NULL;
+    for (; cname != NULL; cname = cname->next)
+        if (cname->ttl < ttl_s)
+            ttl_s = cname->ttl;
+    return ttl_s;
+}
+
 static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *answers)
 {
     struct address_question *question = context;
     struct dns_address items[RECORDS_MAX];
     size_t count = 0;
+    int cname_s = shortest_cname_s(answers);
     (void)timeouts;
     const struct ares_addrinfo_node *node = answers != NULL ? answers->nodes : NULL;
     for (; node != NULL && count < COUNT_OF(items); node = node->ai_next) {
-        items[count].ttl_s = node->ai_ttl;
+        items[count].ttl_s = node->ai_ttl < cname_s ? node->ai_ttl : cname_s;
         count += ip_from_socket(node->ai_addr, &items[count].ip, NULL);
     }
     if (status == ARES_SUCCESS && count == 0)

@@ -168,6 +168,17 @@ def test_a_name_is_followed_when_its_time_to_live_is_over(named_stack, names, pl
     await_place(stack, THERE)  # 5 s is the shortest that an answer is kept
 
 
+def test_an_alias_is_followed_when_its_own_time_is_over(named_stack, names, places):
+    """The addresses that it leads to are good for an hour each."""
+    names.ttl_s = 3600
+    names.records.update({"blue.internal": [HERE], "green.internal": [THERE]})
+    names.aliases["a.internal"] = "blue.internal"
+    stack = named_stack({"a": tenant(places, "a.internal")})
+    assert ask(stack) == HERE
+    names.aliases["a.internal"] = "green.internal"
+    await_place(stack, THERE)
+
+
 def test_the_address_in_use_stays_while_it_is_among_the_answers(named_stack, names, places):
     names.records["a.internal"] = [THERE]
     stack = named_stack({"a": tenant(places, "a.internal")})

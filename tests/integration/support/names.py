@@ -10,7 +10,7 @@ import threading
 
 from .processes import free_port
 
-A, AAAA = 1, 28
+A, CNAME, AAAA = 1, 5, 28
 NO_ERROR, SERVER_FAILURE, NO_SUCH_NAME = 0, 2, 3
 
 
@@ -19,6 +19,7 @@ class NameServer:
 
     def __init__(self, ttl_s=1, address=("127.0.0.1", 0)):
         self.records = {}
+        self.aliases = {}  # {"chat.internal": "host.internal"}, of the shortest time to live
         self.ttl_s = ttl_s
         self.failing = False  # every answer is SERVFAIL
         self.silent = False
@@ -66,17 +67,24 @@ class NameServer:
         kind = struct.unpack(">H", query[at + 1 : at + 3])[0]
         name = ".".join(labels).lower()
         self.questions.append((name, kind))
-        addresses = [ipaddress.ip_address(text) for text in self.records.get(name, [])]
+        alias = self.aliases.get(name)
+        texts = self.records.get(alias or name, [])
+        addresses = [ipaddress.ip_address(text) for text in texts]
         wanted = [one for one in addresses if (A if one.version == 4 else AAAA) == kind]
-        code = NO_ERROR if name in self.records else NO_SUCH_NAME
+        code = NO_ERROR if alias or name in self.records else NO_SUCH_NAME
         if self.failing:
-            code, wanted = SERVER_FAILURE, []
-        head = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, len(wanted), 0, 0)
+            code, wanted, alias = SERVER_FAILURE, [], None
+        count = len(wanted) + (alias is not None)
+        head = query[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, count, 0, 0)
+        owner, chain = b"\xc0\x0c", b""
+        if alias:
+            owner = b"".join(bytes([len(one)]) + one.encode() for one in alias.split(".")) + b"\0"
+            chain = b"\xc0\x0c" + struct.pack(">HHIH", CNAME, 1, 1, len(owner)) + owner
         records = b"".join(
-            b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, self.ttl_s, len(one.packed)) + one.packed
+            owner + struct.pack(">HHIH", kind, 1, self.ttl_s, len(one.packed)) + one.packed
             for one in wanted
         )
-        return head + question + records
+        return head + question + chain + records
 
 
 class Places:
