@@ -55,7 +55,6 @@ struct dns_addresses {
 
 /* One CAA record (RFC 8659 4.1). */
 struct dns_caa {
-    bool critical;
     struct slice tag;
     struct slice value;
 };

@@ -283,7 +283,6 @@ static void on_caas(void *context, int status, int timeouts, unsigned char *answ
     for (const struct ares_caa_reply *record = first; record != NULL && count < COUNT_OF(items);
          record = record->next)
         items[count++] = (struct dns_caa){
-            .critical = (record->critical & 0x80) != 0,
             .tag = slice_from(record->property, record->plength),
             .value = slice_from(record->value, record->length),
         };
