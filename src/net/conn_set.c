@@ -36,6 +36,7 @@ static void on_sweep(struct ev_loop *events, struct ev_timer *timer, int revents
     struct conn_set *set = CONTAINER_OF(timer, struct conn_set, sweep);
     int64_t now_ms = clock_mono_ms();
     (void)revents;
+    conn_serve_gathered(set);
     for (uint32_t i = 0; i < set->capacity && set->timed_count > 0; i++) {
         struct conn *conn = set->conns[i];
         if (conn != NULL && conn->deadline_mono_ms != 0 && conn->deadline_mono_ms <= now_ms)
@@ -100,6 +101,7 @@ void conn_set_init(struct conn_set *set, struct ev_loop *events, unsigned index,
         .send_buffer = memory_new(SEND_BYTES),
     };
     ev_timer_init(&set->sweep, on_sweep, interval_s, interval_s);
+    ev_set_priority(&set->sweep, EV_MINPRI); /* what is here already has come in time */
     ev_prepare_init(&set->end_of_turn, on_end_of_turn);
     ev_prepare_start(events, &set->end_of_turn);
 }

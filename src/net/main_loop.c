@@ -116,6 +116,8 @@ struct main_timer *main_timer_new(struct main_loop *loop, main_callback_fn *call
     timer->call = call;
     timer->context = context;
     ev_init(&timer->watcher, on_timer);
+    /* After a while in which nothing was looked at: what has come in time is not late. */
+    ev_set_priority(&timer->watcher, EV_MINPRI);
     return timer;
 }
 

@@ -129,6 +129,38 @@ static void on_wake(void *context)
     main_loop_stop(probe->loop);
 }
 
+static void note_timer(void *context)
+{
+    struct probe *probe = context;
+    cr_expect(eq(int, probe->calls, 1));
+    main_loop_stop(probe->loop);
+}
+
+static void note_input(void *context)
+{
+    struct probe *probe = context;
+    probe->calls++;
+    main_watch_set(probe->watch, 0);
+}
+
+/* Limits of time are timers: an answer that is there has kept them. */
+Test(main_loop, what_has_come_is_looked_at_before_the_time_is_up)
+{
+    struct probe probe = probe_new();
+    cr_assert(zero(int, pipe(probe.fds)));
+    cr_assert(eq(sz, (size_t)write(probe.fds[1], "x", 1), 1));
+    probe.watch = main_watch_new(probe.loop, probe.fds[0], MAIN_READ, note_input, &probe);
+    probe.timer = main_timer_new(probe.loop, note_timer, &probe);
+    main_timer_once(probe.timer, 1);
+    usleep(20000);
+    main_loop_run(probe.loop);
+    main_timer_free(probe.timer);
+    main_watch_free(probe.watch);
+    close(probe.fds[0]);
+    close(probe.fds[1]);
+    main_loop_free(probe.loop);
+}
+
 Test(main_loop, another_thread_can_wake_it)
 {
     struct probe probe = probe_new();
