@@ -42,11 +42,13 @@ static void give_up(struct patience *patience)
 {
     patience->is_patient = false;
     patience->look_at_s = INFINITY;
+    patience->looked_s = -INFINITY;
 }
 
 void patience_begin(struct patience *patience, double now_s)
 {
-    *patience = (struct patience){.patient_since_s = now_s, .look_at_s = now_s + LOOK_EVERY_S};
+    *patience = (struct patience){
+        .patient_since_s = now_s, .look_at_s = now_s + LOOK_EVERY_S, .looked_s = now_s};
     patience->fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
     patience->is_patient = take_sample(patience, &patience->before) && set_policy(true);
     if (!patience->is_patient)
@@ -73,6 +75,7 @@ static void be_patient(struct patience *patience, struct patience_sample sample,
 
 void patience_judge(struct patience *patience, struct patience_sample sample, double now_s)
 {
+    patience->looked_s = now_s;
     if (!patience->is_patient) {
         be_patient(patience, sample, now_s);
         return;

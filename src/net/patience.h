@@ -24,7 +24,8 @@ struct patience_sample {
 struct patience {
     int fd; /* of the kernel's figures; -1: there are none */
     bool is_patient;
-    double look_at_s; /* these are times of the loop's clock */
+    double look_at_s; /* these are times of the loop's clock, which somebody may set back */
+    double looked_s;
     double patient_since_s;
     double impatient_for_s; /* the last time that it was; 0: it never was */
     struct patience_sample before;
@@ -38,7 +39,7 @@ void patience_end(struct patience *patience);
 /* For every turn of a loop: reads the kernel's figures ten times a second at most. */
 static inline void patience_keep(struct patience *patience, double now_s)
 {
-    if (now_s >= patience->look_at_s)
+    if (now_s >= patience->look_at_s || now_s < patience->looked_s)
         patience_look(patience, now_s);
 }
 

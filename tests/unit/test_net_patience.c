@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <fcntl.h>
 #include <sched.h>
 
 enum { MS = 1000000 };
@@ -84,6 +85,19 @@ Test(patience, of_few_turns_nothing_is_concluded)
 }
 
 /* Where the kernel allows it: and whoever is not patient is as any other thread. */
+/* One that is set back by a year must not keep a loop as it is for a year. */
+Test(patience, looks_again_when_the_clock_is_set_back)
+{
+    struct patience patience = patient();
+    (void)impatient_for(&patience, 1e9);
+    patience_keep(&patience, 1e9 + 1);
+    cr_assert(not(patience.is_patient));
+    patience.fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    patience_keep(&patience, 1e8);
+    cr_assert(lt(dbl, patience.look_at_s, 2e8));
+    patience_end(&patience);
+}
+
 Test(patience, is_a_policy_of_the_kernel)
 {
     struct patience patience;
