@@ -64,13 +64,13 @@ void folder_close(struct folder *folder)
     *folder = (struct folder){.fd = -1};
 }
 
-/* The owner is changed before the mode, because chown() may take mode bits away. */
+/* The mode is for the group that is meant, and for no other one before. To give a file away takes
+ * CAP_CHOWN; to change the mode of another's would take CAP_FOWNER as well. */
 static bool set_mode(int fd, const struct file_mode *mode)
 {
-    if ((mode->owner >= 0 || mode->group >= 0) &&
-        fchown(fd, (uid_t)mode->owner, (gid_t)mode->group) < 0)
-        return false;
-    return fchmod(fd, mode->mode) == 0;
+    return (mode->group < 0 || fchown(fd, (uid_t)-1, (gid_t)mode->group) == 0) &&
+           fchmod(fd, mode->mode) == 0 &&
+           (mode->owner < 0 || fchown(fd, (uid_t)mode->owner, (gid_t)-1) == 0);
 }
 
 /* Writes a new file that nobody else can open yet. */

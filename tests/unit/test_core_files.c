@@ -1,4 +1,5 @@
 /* core: what is told of files. */
+#include "core/file.h"
 #include "core/file_path.h"
 #include "core/file_stamp.h"
 #include "core/whole_file.h"
@@ -6,9 +7,11 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/owui-test-files.XXXXXX";
@@ -186,4 +189,36 @@ Test(whole_file, has_to_be_a_regular_one)
     expect_refused("a", 5, ERROR_INVALID, "a is not a regular file");
     unlink("a");
     expect_refused(".", 5, ERROR_INVALID, ". is not a regular file");
+}
+
+TestSuite(file, .init = enter_folder, .fini = leave_folder);
+
+static void drop_capability(unsigned capability)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    cr_assert(zero(int, (int)syscall(SYS_capget, &head, data)));
+    data[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+    cr_assert(zero(int, (int)syscall(SYS_capset, &head, data)));
+}
+
+/* CAP_CHOWN is what docs/CONFIGURATION.md asks for. */
+Test(file, is_given_to_another_user_without_more_rights_than_that_takes)
+{
+    const struct file_mode mode = {.mode = 0640, .owner = 65534, .group = 65533};
+    struct error_text why = {""};
+    struct folder here;
+    struct stat about;
+    if (geteuid() != 0)
+        cr_skip_test("gives a file to another user");
+    drop_capability(CAP_FOWNER);
+    cr_assert(eq(int, folder_open(&here, ".", 0700, &why), ERROR_OK));
+    cr_expect(eq(int, file_replace(&here, &here, "a", SLICE("x"), &mode, &why), ERROR_OK), "%s",
+              why.text);
+    cr_assert(zero(int, stat("a", &about)));
+    cr_expect(eq(u32, about.st_uid, 65534));
+    cr_expect(eq(u32, about.st_gid, 65533));
+    cr_expect(eq(u32, about.st_mode & 07777, 0640));
+    unlink("a");
+    folder_close(&here);
 }
