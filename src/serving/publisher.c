@@ -483,6 +483,8 @@ static void turn_end(struct publisher *publisher, struct turn *turn)
     struct sources_counts counts = sources_take_counts(publisher->sources);
     await_trouble(publisher, &counts);
     bool has_news = counts.changed > 0 || settings_differ(publisher);
+    if (settings_differ(publisher))
+        collect(publisher); /* an address that is in use may be allowed no more */
     count_diagnostics(publisher, diagnostics);
     if (has_news) {
         publisher->record.published++;

@@ -295,10 +295,15 @@ enum resolver_answer resolver_find(struct resolver *resolver, const char *text, 
     }
     if (!name->answered)
         return RESOLVER_PENDING;
-    /* The list of addresses may have been narrowed since the answer came. */
-    if (name->address.family == IP_NONE ||
-        !resolver->events.is_allowed(resolver->events.context, &name->address))
+    if (name->address.family == IP_NONE)
         return RESOLVER_FAILED;
+    /* The list of addresses may have been narrowed since the answer came, in which there may be
+     * another one. */
+    if (!resolver->events.is_allowed(resolver->events.context, &name->address)) {
+        if (!name->failing)
+            name->due_ms = 0;
+        return RESOLVER_FAILED;
+    }
     *address = name->address;
     return RESOLVER_KNOWN;
 }

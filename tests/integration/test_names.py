@@ -246,6 +246,21 @@ def test_a_narrowed_list_of_addresses_counts_for_those_who_are_there(named_stack
     wait_until(lambda: ask(stack, "b.test") == "unknown-host", "the tenant is gone")
 
 
+def test_a_name_with_another_address_in_a_narrowed_list_is_asked_for_at_once(
+    named_stack, names, places
+):
+    names.ttl_s = 3600
+    names.records["a.internal"] = [HERE, THERE]
+    stack = named_stack(
+        {"a": tenant(places, "a.internal")},
+        resolver={"nameservers": [names.address], "interval": "1h"},
+    )
+    assert ask(stack) == HERE
+    stack.config["upstream_allow"] = [f"{THERE}/32"]
+    stack.write_config()
+    await_place(stack, THERE)
+
+
 # --- labels ---------------------------------------------------------------------------------------
 
 
