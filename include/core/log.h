@@ -32,6 +32,10 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 /* To be called once before threads start, and again by the main thread to change the level. */
 void log_setup(enum log_level level, enum log_format format);
 
+/* Whether stderr is a stream to the journal, by its device and inode (systemd.exec(5)): whoever
+ * sends the output of such a process elsewhere leaves it the variable. */
+bool log_is_journal(void);
+
 /* The value of one pair. Build them with the LOG_* macros below. */
 struct log_field {
     const char *key;

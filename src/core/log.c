@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,11 +43,22 @@ static struct rate_slot {
     _Atomic uint32_t lines;
 } rate_slots[RATE_SLOTS];
 
+bool log_is_journal(void)
+{
+    const char *told = getenv("JOURNAL_STREAM");
+    char own[64];
+    struct stat about;
+    if (told == NULL || fstat(STDERR_FILENO, &about) != 0)
+        return false;
+    snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)about.st_dev, (uintmax_t)about.st_ino);
+    return strcmp(told, own) == 0;
+}
+
 void log_setup(enum log_level level, enum log_format format)
 {
     atomic_store(&log_level, (int)level);
     atomic_store(&log_format, (int)format);
-    atomic_store(&log_to_journal, getenv("JOURNAL_STREAM") != NULL);
+    atomic_store(&log_to_journal, log_is_journal());
 }
 
 /* Whether a line may be written now; `repeated` gets how many were held back in the last window. */

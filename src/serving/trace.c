@@ -178,7 +178,7 @@ static void dump_entry(const struct trace_entry *entry, unsigned loop)
     memcpy(told, fields, sizeof(told));
     if (entry->size[TRACE_REASON] > 0)
         told[6] = LOG_SLICE("reason", trace_text(entry, TRACE_REASON));
-    bool journal = getenv("JOURNAL_STREAM") != NULL;
+    bool journal = log_is_journal();
     size_t size = log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, journal, entry->wall_ms,
                                   LOG_INFO, "trace", told);
     if (write(STDERR_FILENO, line, size) < 0)

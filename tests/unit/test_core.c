@@ -11,6 +11,10 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 Test(cursor, a_failed_read_is_sticky_and_yields_zero)
 {
@@ -284,6 +288,22 @@ Test(log, a_line_cannot_be_forged)
     cr_assert(eq(str, line,
                  "{\"time\":\"2025-11-23T18:00:00.123Z\",\"level\":\"info\",\"event\":\"probe\","
                  "\"path\":\"/x\\u000ay z=\\\"1\\\"\",\"n\":5}\n"));
+}
+
+Test(log, is_the_journals_where_its_stream_is_stderr)
+{
+    char stream[64];
+    struct stat about;
+    cr_assert(zero(int, fstat(STDERR_FILENO, &about)));
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)about.st_dev, (uintmax_t)about.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
+    cr_expect(log_is_journal());
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)about.st_dev,
+             (uintmax_t)about.st_ino + 1);
+    setenv("JOURNAL_STREAM", stream, 1);
+    cr_expect(not(log_is_journal()));
+    unsetenv("JOURNAL_STREAM");
+    cr_expect(not(log_is_journal()));
 }
 
 Test(log, a_pair_that_does_not_fit_is_left_out_whole)
