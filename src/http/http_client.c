@@ -331,6 +331,8 @@ static void tell(struct http_exchange *exchange, CURLcode result)
         answer.link_count = exchange->link_count;
         for (size_t i = 0; i < exchange->link_count; i++)
             answer.links[i] = slice_of(exchange->links[i]);
+        if (answer.status == 0)
+            answer.failure = "the answer has no status that is one";
     } else {
         answer.failure = reason_of(exchange, result);
     }

@@ -621,6 +621,8 @@ def test_keys_are_fetched_kept_and_rotated(new_stack, upstreams, authority, prov
     # A provider that is out of order changes nothing.
     provider.status = 500
     wait_until(lambda: "jwks_failed" in stack.agents[0].log(), "a complaint")
+    provider.protocol, provider.status = "HTTP/2", 99999
+    wait_until(lambda: "has no status" in stack.agents[0].log(), "another one")
     assert email(first) and email(second)
     # Nor does a restart meanwhile.
     stack.agents[0].stop()
@@ -628,7 +630,8 @@ def test_keys_are_fetched_kept_and_rotated(new_stack, upstreams, authority, prov
     stack.wait_for_agents(1)
     assert email(first) and email(second)
     # A key that is taken back is gone.
-    provider.status, provider.body = 200, key_set(second)
+    provider.protocol, provider.status = "HTTP/1.0", 200
+    provider.body = key_set(second)
     wait_until(lambda: email(first) is None, "the end of the first key")
     assert email(second)
 

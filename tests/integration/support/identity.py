@@ -102,6 +102,7 @@ class Provider:
         certificate = authority.issue(["localhost"], folder / "provider.pem")
         self.body = "{}"
         self.status = 200
+        self.protocol = "HTTP/1.0"
         self.requests = 0
         provider = self
 
@@ -109,6 +110,7 @@ class Provider:
             def do_GET(self):
                 provider.requests += 1
                 body = provider.body.encode()
+                self.protocol_version = provider.protocol
                 self.send_response(provider.status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
