@@ -56,11 +56,41 @@ static struct json *recorded(const struct trace_entry *entry)
     return verdict;
 }
 
-/* The decision now, as an entry says it: of a name it is the name that counts, not its address. */
-static struct json *decided(const struct whole *whole, const struct request *request)
+/* Whether a route that leads to one may lead to the other. */
+static bool are_alike(const struct replica_set *set, size_t one, size_t other)
 {
-    const struct snapshot snapshot = {
-        .generation = 1, .settings = whole->configuration->settings, .table = whole->table};
+    bool are = ((set->pooled >> one | set->pooled >> other) & 1) == 0;
+    for (size_t i = 0; i < set->pool_count; i++)
+        are = are || (set->pools[i].mask >> one & set->pools[i].mask >> other & 1) != 0;
+    return are;
+}
+
+/* Which replica it is depends on the client's cookie, on the time and on which are up, of which
+ * nothing is recorded: the one that it was is as good as the one that is chosen now. */
+static void prefer_recorded(const struct trace_entry *entry, struct decision *decision)
+{
+    const struct replica *chosen = decision->replica.replica;
+    if (decision->outcome != OUTCOME_FORWARD || chosen == NULL)
+        return;
+    const struct replica_set *set = decision->target->tenant->replicas;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct upstream *upstream = &set->items[i].upstream;
+        if (upstream->port == entry->port &&
+            slice_equal(slice_of(upstream->host), trace_text(entry, TRACE_UPSTREAM)) &&
+            are_alike(set, i, (size_t)(chosen - set->items)))
+            decision->replica.replica = &set->items[i];
+    }
+}
+
+/* The decision now, as an entry says it: of a name it is the name that counts, not its address. */
+static struct json *decided(const struct whole *whole, const struct trace_entry *before,
+                            const struct request *request)
+{
+    /* Any key will do: what is sealed with it is not compared. */
+    const struct snapshot snapshot = {.generation = 1,
+                                      .settings = whole->configuration->settings,
+                                      .table = whole->table,
+                                      .seal = {.count = 1}};
     struct trace_entry entry = {.check = 0};
     struct decision decision;
     struct tenant *instance = NULL;
@@ -72,6 +102,7 @@ static struct json *decided(const struct whole *whole, const struct request *req
         decision.status = 0;
         decision.target = instance->brief;
     }
+    prefer_recorded(before, &decision);
     trace_entry_set_decision(&entry, &decision);
     tenant_free(instance);
     return recorded(&entry);
@@ -126,7 +157,7 @@ static void replay_entry(struct replay *replay, const struct trace_entry *entry)
     }
     trace_request_make(entry, replay->whole.configuration->settings, &made);
     struct json *before = recorded(entry);
-    struct json *after = decided(&replay->whole, &made.request);
+    struct json *after = decided(&replay->whole, entry, &made.request);
     struct json *difference = verdict_compare(before, after);
     replay->compared++;
     if (difference != NULL) {

@@ -74,7 +74,7 @@ static void put_request(struct texts *texts, const struct request *request,
     if (texts->cut)
         entry->flags |= TRACE_CUT;
     if (decision->identity != NULL || decision->identity_refusal != 0 ||
-        request->share_cookie.size > 0)
+        request->share_cookie.size > 0 || request->cookie.size > 0)
         entry->flags |= TRACE_IDENTITY;
     entry->method = (uint8_t)policy_method(request->method);
     entry->credential = (uint8_t)request_credential(request);

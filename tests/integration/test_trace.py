@@ -20,7 +20,7 @@ SECRETS = ["s3cret-query", "s3cret-cookie", "s3cret-token", "s3cret-body"]
 def recording(new_stack, upstreams):
     """A stack that records; stack.trace is the file."""
 
-    def make(**changes):
+    def make(more=None, **changes):
         stack = new_stack(changes=changes)
         stack.trace = stack.directory / "trace"
         stack.config["trace"] = {"entries": 50, "file": str(stack.trace)}
@@ -38,6 +38,7 @@ def recording(new_stack, upstreams):
                         {"match": {"path": "/api", "method": ["DELETE"]}, "action": "deny"},
                     ],
                 },
+                **(more or {}),
             }
         )
         return stack.start()
@@ -78,6 +79,33 @@ def test_recorded_decisions_are_decided_again(recording, tmp_path):
     assert two["decision"] == {"before": "forward", "after": "deny-unknown-host"}
     text = run_agent_command("replay", stack.trace, "-c", other).stdout
     assert text.endswith("3 of 4 decisions differ\n")
+
+
+def test_any_replica_is_as_good_as_another(recording, upstreams):
+    """Who is new begins at one that the time tells, later it is the one of the client's address."""
+    lan = {"name": "lan", "cidrs": ["127.0.0.0/8"], "client_ip_header": "X-Forwarded-For"}
+    servers = [f"127.0.0.1:{upstreams[name].port}" for name in ("alpha", "beta", "gamma")]
+    many = {"hosts": ["many.test"], "replicas": {"servers": servers}, "https": "off"}
+    stack = recording({"many": many}, trusted_proxies=[lan])
+    for number in range(20):
+        headers = [("X-Forwarded-For", f"203.0.113.{number}")]
+        assert get(stack, "many.test", headers=headers).status == 200
+    code, told = replay(stack)
+    assert (code, told["decided"], told["differ"]) == (0, 20, 0), told
+    many["replicas"]["servers"] = ["127.0.0.9:3000", "127.0.0.9:3001"]
+    stack.write_tenants({"many": many})
+    assert replay(stack)[1]["differ"] == 20
+
+
+def test_what_a_cookie_decides_is_not_decided_again(recording, upstreams):
+    paths = [{"host": "shared.test", "prefix": "/other", "mode": "takeover"}]
+    other = {"paths": paths, "upstream": upstreams["beta"].url, "https": "off"}
+    stack = recording({"other": other})
+    cookie = get(stack, "shared.test", "/other").header("Set-Cookie").split(";")[0]
+    before = replay(stack)[1]["skipped"]
+    assert get(stack, "shared.test", headers=[("Cookie", cookie)]).status == 200
+    code, told = replay(stack)
+    assert (code, told["differ"], told["skipped"]) == (0, 0, before + 1), told
 
 
 def test_a_request_is_explained_by_its_id(recording):
