@@ -147,7 +147,7 @@ struct tenant_file {
 
 /* Reads the global file, and its inline "tenants" into `inline_tenants`. NULL if the file cannot
  * serve at all (not readable, not JSON, or an error outside the tenants): then `inline_tenants`
- * tells no more than the text's hash. */
+ * tells no more than the text's hash and, as `named`, the files of "trusted_proxies". */
 struct configuration *configuration_load(const char *path, struct tenant_file *inline_tenants,
                                          struct diagnostics *diagnostics);
 void configuration_free(struct configuration *configuration);

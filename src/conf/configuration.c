@@ -53,11 +53,16 @@ struct configuration *configuration_load(const char *path, struct tenant_file *i
         configuration_read(path, inline_tenants, diagnostics, &usable);
     if (usable)
         return configuration;
+    struct tenant_file rest = {.text_hash = inline_tenants->text_hash, .unreadable = true};
+    if (configuration != NULL) {
+        rest.named = configuration->network_files;
+        rest.named_count = configuration->network_file_count;
+        configuration->network_files = NULL;
+        configuration->network_file_count = 0;
+    }
     configuration_free(configuration);
-    uint64_t text_hash = inline_tenants->text_hash;
     tenant_file_fini(inline_tenants);
-    inline_tenants->text_hash = text_hash;
-    inline_tenants->unreadable = true;
+    *inline_tenants = rest;
     return NULL;
 }
 

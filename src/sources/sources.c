@@ -24,6 +24,7 @@ void sources_free(struct sources *sources)
     parked_free(&sources->parked);
     memory_free_texts(sources->changed, sources->changed_count);
     memory_free_texts(sources->contests, sources->contest_count);
+    memory_free_texts(sources->wanted, sources->wanted_count);
     owners_free(sources->owners);
     route_registry_free(sources->registry);
     configuration_free(sources->configuration);

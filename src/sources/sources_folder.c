@@ -114,15 +114,22 @@ bool sources_read_named(struct sources *sources, const char *path, struct diagno
     for (size_t i = 0; i < sources->file_count; i++)
         if (names_file(sources->files[i], path))
             source_load(sources, sources->files[i], diagnostics);
+    for (size_t i = 0; i < sources->wanted_count; i++)
+        if (strcmp(sources->wanted[i], path) == 0)
+            return true;
     return names_file(sources->inline_source, path);
+}
+
+static void add_path(const char *path, char ***paths, size_t *count)
+{
+    *paths = memory_resize(*paths, *count + 1, sizeof(**paths));
+    (*paths)[(*count)++] = memory_copy_text(slice_of(path));
 }
 
 static void add_named(const struct source *source, char ***paths, size_t *count)
 {
-    for (size_t i = 0; source != NULL && i < source->named_count; i++) {
-        *paths = memory_resize(*paths, *count + 1, sizeof(**paths));
-        (*paths)[(*count)++] = memory_copy_text(slice_of(source->named[i].path));
-    }
+    for (size_t i = 0; source != NULL && i < source->named_count; i++)
+        add_path(source->named[i].path, paths, count);
 }
 
 size_t sources_named(const struct sources *sources, char ***paths)
@@ -132,6 +139,8 @@ size_t sources_named(const struct sources *sources, char ***paths)
     add_named(sources->inline_source, paths, &count);
     for (size_t i = 0; i < sources->file_count; i++)
         add_named(sources->files[i], paths, &count);
+    for (size_t i = 0; i < sources->wanted_count; i++)
+        add_path(sources->wanted[i], paths, &count);
     return count;
 }
 

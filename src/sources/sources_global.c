@@ -1,6 +1,8 @@
 /* The global file of the sources: the configuration, and what it allows of what is in force. */
 #include "sources_shared.h"
 
+#include "core/memory.h"
+
 /* What has become of a tenant's addresses under a list that has been narrowed. */
 enum addresses { ADDRESSES_ALLOWED, ADDRESSES_FORBIDDEN, ADDRESSES_NAMED };
 
@@ -58,6 +60,15 @@ static void drop_forbidden(struct sources *sources, struct source *source)
     }
 }
 
+static void keep_wanted(struct sources *sources, struct tenant_file *file)
+{
+    memory_free_texts(sources->wanted, sources->wanted_count);
+    sources->wanted = file->named;
+    sources->wanted_count = file->named_count;
+    file->named = NULL;
+    file->named_count = 0;
+}
+
 bool sources_read_global(struct sources *sources, const char *path, struct configuration **replaced,
                          struct diagnostics *diagnostics)
 {
@@ -71,11 +82,13 @@ bool sources_read_global(struct sources *sources, const char *path, struct confi
         diagnostics_cut(diagnostics, told);
     *replaced = NULL;
     if (fresh == NULL) {
+        keep_wanted(sources, &inline_tenants);
         if (sources->inline_source != NULL)
             sources->inline_source->text_hash = inline_tenants.text_hash;
         tenant_file_fini(&inline_tenants);
         return false;
     }
+    keep_wanted(sources, &(struct tenant_file){0});
     struct configuration *before = sources->configuration;
     bool means_else = before == NULL || before->content_hash != fresh->content_hash;
     sources->wants_global = false;

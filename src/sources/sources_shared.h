@@ -43,7 +43,10 @@ struct sources {
     int global_trouble;
     bool is_again;                /* what could not be read is read once more */
     struct source *inline_source; /* the tenants of the global file */
-    bool wants_global;            /* one of them is in nobody's shadow any more */
+    char *
+        *wanted; /* files that the global one names, when it cannot serve, maybe because of them */
+    size_t wanted_count;
+    bool wants_global; /* one of them is in nobody's shadow any more */
     struct parked parked;
     size_t shadowed_count; /* of all files, and the global one */
     bool is_freed;         /* a name has been given up that may be in somebody's shadow */

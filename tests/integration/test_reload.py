@@ -136,6 +136,30 @@ def test_a_file_of_networks_is_read_again(new_stack, upstreams):
     wait_until(lambda: not is_believed(), "the proxy is trusted no longer", 5)
 
 
+def test_a_file_of_networks_is_awaited(new_stack, upstreams):
+    """The file that names it comes first; then it comes, with a mistake, which is mended."""
+    stack = new_stack()
+    stack.config["trusted_proxies"] = [{"cidrs": ["10.0.0.0/8"]}]  # so that HAProxy asks with it
+    stack.write_tenants({"alpha": tenant(HOSTS["alpha"], upstreams["alpha"].url)})
+    stack.start()
+    log = stack.agents[0].log
+    networks = stack.directory / "networks.txt"
+    stack.config["trusted_proxies"] = [{"cidrs_file": networks.name}]
+    stack.write_config()
+    wait_until(lambda: "configuration_broken" in log(), "the refusal", 5)
+    told = log().count("configuration_broken")
+    networks.write_text("127.0.0.1/8\n")
+    wait_until(lambda: log().count("configuration_broken") > told, "the second one", 5)
+    networks.write_text("127.0.0.0/8\n")
+
+    def is_believed():
+        spoof = [("X-Forwarded-For", "203.0.113.9")]
+        answer = request(stack.http_port, "/api/echo", HOSTS["alpha"], headers=spoof)
+        return ["x-client-ip", "203.0.113.9"] in answer.json()["headers"]
+
+    wait_until(is_believed, "the proxy is trusted", 5)
+
+
 def test_sighup_reads_everything_again(reloadable, upstreams):
     stack = reloadable
     stack.config["unknown_host"] = {"action": "deny", "status": 421}
