@@ -126,6 +126,13 @@ static enum identity_refusal read_certificate(struct slice der, const struct ide
 
 /* -- The cache -- */
 
+/* Whether the issuer may have other keys by now: also under the name of one that is known. */
+static bool misses_key(enum identity_refusal refusal)
+{
+    return refusal == IDENTITY_REFUSAL_UNKNOWN_KEY || refusal == IDENTITY_REFUSAL_SIGNATURE ||
+           refusal == IDENTITY_REFUSAL_KEY_KIND;
+}
+
 static enum identity_refusal verify(struct slice bytes, const struct identity_rule *rule,
                                     struct jwk_table *keys, int64_t now_s,
                                     struct identity *identity)
@@ -135,7 +142,7 @@ static enum identity_refusal verify(struct slice bytes, const struct identity_ru
     struct jwk_source *source = jwk_table_find(keys, rule->keys);
     enum identity_refusal refusal =
         jwt_verify(bytes, rule, source != NULL ? source->set : NULL, now_s, identity);
-    if (refusal == IDENTITY_REFUSAL_UNKNOWN_KEY && source != NULL) {
+    if (misses_key(refusal) && source != NULL) {
         atomic_store_explicit(&source->key_missed, true, memory_order_relaxed);
         atomic_store_explicit(&keys->key_missed, true, memory_order_release);
     }

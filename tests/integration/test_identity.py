@@ -636,6 +636,42 @@ def test_keys_are_fetched_kept_and_rotated(new_stack, upstreams, authority, prov
     assert email(second)
 
 
+def test_another_key_under_the_same_name_is_fetched(new_stack, upstreams, authority, provider):
+    """Some providers have one name for all of their keys."""
+    first, second = Key("ES256", "k-1"), Key("ES256", "k-1")
+    provider.body = key_set(first)
+    stack = new_stack()
+    stack.config["jwks"] = {"ca_file": str(authority.path), "refresh": "1h"}
+    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url))
+    stack.write_tenants({"open": tenant})
+    stack.issue(OPEN)
+    stack.start()
+
+    def email(key):
+        return echo(stack.http_port, OPEN, headers=bearer(key.token())).header("X-User-Email")
+
+    wait_until(lambda: email(first), "the first key")
+    provider.body = key_set(second)
+    wait_until(lambda: email(second), "the second key", 60)
+    assert email(first) is None
+
+
+def test_keys_that_could_not_be_kept_are_kept_later(new_stack, upstreams, authority, provider):
+    provider.body = key_set(Key("ES256", "k-1"))
+    stack = new_stack()
+    cache = stack.directory / "jwks"
+    cache.write_text("no folder")
+    stack.config["jwks"] = {"ca_file": str(authority.path), "cache_dir": str(cache)}
+    stack.config["jwks"]["refresh"] = "2s"
+    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url))
+    stack.write_tenants({"open": tenant})
+    stack.issue(OPEN)
+    stack.start()
+    wait_until(lambda: "jwks_not_kept" in stack.agents[0].log(), "a complaint")
+    cache.unlink()
+    wait_until(lambda: cache.is_dir() and list(cache.iterdir()), "the keys on disk")
+
+
 def test_a_token_by_no_known_key_has_its_own_issuer_asked_alone(
     new_stack, upstreams, authority, provider, tmp_path
 ):
