@@ -34,6 +34,7 @@ struct source {
     struct http_exchange *exchange;
     struct key_keeper *keeper;
     struct key_schedule schedule;
+    bool is_kept; /* what was fetched is on disk */
 };
 
 struct key_keeper {
@@ -78,7 +79,7 @@ static enum error read_cached(const struct jwks_settings *settings, const char *
 }
 
 /* Lost with the power, it is fetched again. */
-static void write_cached(const struct key_keeper *keeper, const char *url, struct slice text)
+static bool write_cached(const struct key_keeper *keeper, const char *url, struct slice text)
 {
     const struct file_mode mode = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
     struct error_text why;
@@ -94,6 +95,7 @@ static void write_cached(const struct key_keeper *keeper, const char *url, struc
             LOG_WARNING, "jwks_not_kept", LOG_TEXT("url", url), LOG_TEXT("reason", why.text),
             LOG_TEXT("consequence", "after a restart tokens are refused until it is fetched"));
     free(name);
+    return error == ERROR_OK;
 }
 
 struct jwk_set *key_keeper_read(const struct jwks_settings *settings, const char *source,
@@ -206,7 +208,7 @@ static void on_fetched(void *context, const struct http_response *answer)
     struct source *source = context;
     struct key_keeper *keeper = source->keeper;
     struct error_text why;
-    bool is_new = false, is_good = false;
+    bool is_good = false;
 
     source->exchange = NULL;
     if (answer->status == 0) {
@@ -216,10 +218,10 @@ static void on_fetched(void *context, const struct http_response *answer)
     } else {
         uint64_t before = source->text_hash;
         is_good = take_text(source, answer->body, &why);
-        is_new = is_good && before != source->text_hash;
+        source->is_kept = source->is_kept && before == source->text_hash;
     }
-    if (is_new)
-        write_cached(keeper, source->name, answer->body);
+    if (is_good && !source->is_kept)
+        source->is_kept = write_cached(keeper, source->name, answer->body);
     set_problem(source, is_good ? NULL : why.text);
     if (!is_good)
         log_failure(source, why.text);
@@ -250,8 +252,10 @@ static void fetch(struct key_keeper *keeper, struct source *source)
         return;
     if (has_client(keeper))
         source->exchange = http_client_send(keeper->client, &request, on_fetched, source);
-    else
-        set_problem(source, "there is no HTTP client");
+    if (source->exchange != NULL)
+        return;
+    set_problem(source, "they cannot be asked for: there is no memory, or no descriptor");
+    key_schedule_answered(&source->schedule, false, clock_mono_ms(), keeper->settings.refresh_ms);
 }
 
 static void fetch_if_due(struct key_keeper *keeper, struct source *source, bool is_missed)
@@ -306,8 +310,9 @@ static void begin(struct key_keeper *keeper, struct source *source)
         look_at_file(source);
         return;
     }
-    if (read_cached(&keeper->settings, source->name, &text, &size, &why) == ERROR_OK &&
-        !take_text(source, slice_from(text, size), &why))
+    bool is_cached = read_cached(&keeper->settings, source->name, &text, &size, &why) == ERROR_OK;
+    source->is_kept = is_cached && take_text(source, slice_from(text, size), &why);
+    if (is_cached && !source->is_kept)
         log_failure(source, why.text);
     free(text);
     fetch(keeper, source);
