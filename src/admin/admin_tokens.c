@@ -150,19 +150,28 @@ static struct json *tokens_json(const struct admin_tokens *tokens)
     return root;
 }
 
+/* Root writes for the service: the file stays whose it is, and a new one is the folder's owner's.
+ */
+static void keep_owner(const struct folder *folder, const char *name, struct file_mode *mode)
+{
+    struct stat about;
+    if ((fstatat(folder->fd, name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(about.st_mode)) &&
+        fstat(folder->fd, &about) != 0)
+        return;
+    mode->owner = (int)about.st_uid;
+    mode->group = (int)about.st_gid;
+}
+
 enum error admin_tokens_write(const char *path, const struct admin_tokens *tokens,
                               struct error_text *why)
 {
     char *folder_path = memory_copy_text(file_path_folder(path));
     struct folder folder;
-    struct stat about;
     enum error error = folder_open(&folder, folder_path, 0750, why);
     if (error == ERROR_OK) {
         struct file_mode mode = {.mode = 0600, .owner = -1, .group = -1};
-        if (geteuid() == 0 && fstat(folder.fd, &about) == 0) {
-            mode.owner = (int)about.st_uid;
-            mode.group = (int)about.st_gid;
-        }
+        if (geteuid() == 0)
+            keep_owner(&folder, file_path_name(path), &mode);
         struct json *root = tokens_json(tokens);
         char *text = json_print(root, JSON_STYLE_INDENTED);
         error = file_replace(&folder, &folder, file_path_name(path), slice_of(text), &mode, why);

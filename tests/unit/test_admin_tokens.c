@@ -56,6 +56,27 @@ Test(admin_tokens, what_is_written_is_read)
     free(path);
 }
 
+/* Root writes into a folder of its own for the service, which has to read it. */
+Test(admin_tokens, a_file_stays_whose_it_is)
+{
+    enum { SERVICE = 12345 };
+    static struct admin_tokens none;
+    struct error_text why;
+    struct stat about;
+    char *path = path_in_folder();
+    if (geteuid() != 0)
+        cr_skip_test("only root gives files away");
+    write_file(path, "{}", 0600);
+    cr_assert(chown(path, SERVICE, SERVICE + 1) == 0);
+    cr_assert(admin_tokens_write(path, &none, &why) == ERROR_OK, "%s", why.text);
+    cr_assert(zero(int, stat(path, &about)));
+    cr_assert(about.st_uid == SERVICE && about.st_gid == SERVICE + 1);
+    cr_assert(eq(u32, about.st_mode & 07777, 0600));
+    unlink(path);
+    rmdir(folder);
+    free(path);
+}
+
 Test(admin_tokens, a_list_has_an_end)
 {
     static struct admin_tokens tokens;
