@@ -664,6 +664,32 @@ def test_it_ends_in_time(healthy):
         assert any("time was up after 1 s" in one["message"] for one in told["findings"])
 
 
+def test_who_is_not_let_in_from_here_is_a_note(healthy):
+    """Doctor has no token, and this machine need not be one of the clients."""
+    keys = healthy.directory / "keys.json"
+    keys.write_text(key_set(Key("ES256")))
+    identity = {"from": "jwt", "issuer": "https://id.example.com", "audience": "chat"}
+    identity |= {"jwks": str(keys), "required": True, "set": {"X-User-Email": "{email}"}}
+    closed = {
+        "identity-required": {"identity": identity},
+        "address": {"allow_ips": ["203.0.113.0/24"]},
+        "route": {"routes": [{"match": {"path": "/"}, "action": "deny"}]},
+    }
+    for reason, options in closed.items():
+        write_tenant(healthy, healthy.upstream, **options)
+        if "identity" in options:
+            healthy.write_haproxy_config()
+            restart_haproxy(healthy)
+
+        def notes():
+            found = [one for one in examine(healthy)[0]["findings"] if "tenant" in one]
+            told = [(one["check"], one["severity"]) for one in found]
+            return found if told == [("https", "note"), ("websocket", "note")] else None
+
+        found = wait_until(notes, f"notes alone: {reason}", 60)
+        assert all(f"({reason})" in one["message"] for one in found)
+
+
 def test_maintenance_is_a_note(healthy):
     write_tenant(healthy, healthy.upstream, maintenance={"on": True})
 
