@@ -262,6 +262,21 @@ static void look_at_status(struct doctor *doctor, const struct json *status, con
                     doctor->configuration_path);
 }
 
+/* What waits for somebody, in the daemon's words. Of HAProxy's files there is a check of its own.
+ */
+static void look_at_notices(struct doctor *doctor, const struct json *notices, const char *socket)
+{
+    for (size_t i = 0; i < json_count(notices); i++) {
+        const struct json *notice = json_at(notices, i);
+        struct slice message = json_get_text(notice, "message");
+        if (message.size > 0 &&
+            !slice_equal(json_get_text(notice, "kind"), SLICE("haproxy_config_differs")))
+            doctor_find(doctor, DOCTOR_WARNING, DOCTOR_DAEMON, NULL, socket,
+                        memory_copy_text(json_get_text(notice, "hint")), "%.*s",
+                        SLICE_PRINT(message));
+    }
+}
+
 /* What it knows of certificates is compared with what is shown; without it there is less to say. */
 static void look_at_daemon(struct doctor *doctor)
 {
@@ -279,6 +294,7 @@ static void look_at_daemon(struct doctor *doctor)
         return;
     }
     look_at_status(doctor, status, socket);
+    look_at_notices(doctor, json_get(status, "notices"), socket);
     json_free(status);
     doctor->certificates = admin_request(socket, "GET", "/v1/certificates", NULL, &code, &why);
     if (doctor->certificates != NULL && code >= 400) {

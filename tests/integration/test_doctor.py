@@ -690,6 +690,14 @@ def test_who_is_not_let_in_from_here_is_a_note(healthy):
         assert all(f"({reason})" in one["message"] for one in found)
 
 
+def test_what_waits_for_somebody_is_told(healthy):
+    healthy.config["loops"] = healthy.config.get("loops", 1) + 1
+    healthy.write_config()
+    found = the(healthy, "daemon", "warning")
+    assert '"loops" has changed' in found["message"]
+    assert found["fix"] == "systemctl restart owui-spoa"
+
+
 def test_maintenance_is_a_note(healthy):
     write_tenant(healthy, healthy.upstream, maintenance={"on": True})
 
