@@ -315,7 +315,8 @@ static void look_at_tenant(void *context, const struct tenant *tenant)
             doctor_wildcard(doctor, tenant, tenant->hosts[i].name);
         else
             doctor_host(doctor, tenant, tenant->hosts[i].name);
-    for (size_t i = 0; i < tenant_upstream_count(tenant); i++)
+    /* Those of a tenant that is suspended may be off for as long. */
+    for (size_t i = 0; tenant->suspended == NULL && i < tenant_upstream_count(tenant); i++)
         doctor_server(doctor, tenant, tenant_upstream_peek(tenant, i));
 }
 

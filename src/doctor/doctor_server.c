@@ -5,6 +5,7 @@
 #include "cli/ask.h"
 #include "core/memory.h"
 #include "route/check.h"
+#include "route/replica.h"
 #include "upstreams/resolver.h"
 
 #include <stdio.h>
@@ -17,16 +18,18 @@ struct server_look {
     char *url;            /* "http://10.0.0.1:3000" */
     char *place;          /* of the tenant in its file */
     char *address;        /* where to connect to */
+    bool is_draining;     /* it takes nobody new */
     size_t address_count; /* that its name has */
     bool asks_health;     /* it does not know /ready */
     struct http_look ready, health, version;
 };
 
+/* One that is on its way out may be off. */
 static void find(const struct server_look *look, enum doctor_severity severity, char *fix,
                  const char *message)
 {
-    doctor_find(look->doctor, severity, DOCTOR_SERVER, look->tenant->name, look->url, fix, "%s",
-                message);
+    doctor_find(look->doctor, look->is_draining ? DOCTOR_NOTE : severity, DOCTOR_SERVER,
+                look->tenant->name, look->url, fix, "%s", message);
 }
 
 static char *upstream_line(const struct server_look *look)
@@ -152,6 +155,15 @@ static void on_addresses(void *context, const struct dns_addresses *addresses)
     doctor_end(look->doctor);
 }
 
+static bool is_draining(const struct tenant *tenant, const struct upstream *upstream)
+{
+    const struct replica_set *set = tenant->replicas;
+    for (size_t i = 0; set != NULL && i < set->count; i++)
+        if (&set->items[i].upstream == upstream)
+            return set->items[i].draining;
+    return false;
+}
+
 void doctor_server(struct doctor *doctor, const struct tenant *tenant,
                    const struct upstream *upstream)
 {
@@ -161,6 +173,7 @@ void doctor_server(struct doctor *doctor, const struct tenant *tenant,
     *look = (struct server_look){.doctor = doctor, .tenant = tenant, .upstream = upstream};
     look->url = doctor_format(doctor, "%s", url);
     look->place = doctor_format(doctor, "%s", place);
+    look->is_draining = is_draining(tenant, upstream);
     free(url);
     free(place);
     if (upstream->address.family != IP_NONE) {

@@ -698,6 +698,25 @@ def test_what_waits_for_somebody_is_told(healthy):
     assert found["fix"] == "systemctl restart owui-spoa"
 
 
+def test_servers_that_may_be_off(healthy):
+    """Nobody asks a tenant that is suspended, and nobody new a server that drains."""
+    away = f"127.0.0.1:{free_port()}"
+
+    def notes(check):
+        found = [one for one in examine(healthy)[0]["findings"] if "tenant" in one]
+        told = [(one["check"], one["severity"]) for one in found]
+        return found if told == [(check, "note")] else None
+
+    write_tenant(healthy, f"http://{away}", suspended={})
+    wait_until(lambda: notes("https"), "that it is suspended, alone", 60)
+    servers = [f"127.0.0.1:{healthy.upstream.port}", away]
+    replicas = {"servers": servers, "draining": [away]}
+    tenant = {"hosts": [HOST], "replicas": replicas}
+    healthy.write_tenants({"chat": tenant}, "chat.json")
+    (found,) = wait_until(lambda: notes("server"), "that one is away, as a note", 60)
+    assert "nobody listens there" in found["message"]
+
+
 def test_maintenance_is_a_note(healthy):
     write_tenant(healthy, healthy.upstream, maintenance={"on": True})
 
