@@ -9,6 +9,7 @@
 #include "cli/view.h"
 #include "core/file.h"
 #include "core/memory.h"
+#include "core/sorted.h"
 #include "sidecar/loopback.h"
 
 #include <errno.h>
@@ -305,6 +306,30 @@ static void look_at_daemon(struct doctor *doctor)
 
 /* -- Tenants ----------------------------------------------------------------------------------- */
 
+static const char *name_at(const void *doctor, size_t index)
+{
+    return ((const struct doctor *)doctor)->path_hosts[index];
+}
+
+/* Once, of a host on which tenants have paths alone. */
+static void look_at_path_host(struct doctor *doctor, const struct tenant *tenant, const char *host)
+{
+    struct route_match match;
+    bool is_there;
+    size_t place = sorted_place(doctor, doctor->path_host_count, name_at, host, &is_there);
+    route_table_find(doctor->whole.table, slice_of(host), SLICE("/"), &match);
+    if (is_there || match.tenant != NULL)
+        return;
+    size_t count = doctor->path_host_count++;
+    if ((count & (count + 1)) == 0)
+        doctor->path_hosts =
+            memory_resize(doctor->path_hosts, count * 2 + 2, sizeof(*doctor->path_hosts));
+    memmove(doctor->path_hosts + place + 1, doctor->path_hosts + place,
+            (count - place) * sizeof(*doctor->path_hosts));
+    doctor->path_hosts[place] = host;
+    doctor_path_host(doctor, tenant, host);
+}
+
 static void look_at_tenant(void *context, const struct tenant *tenant)
 {
     struct doctor *doctor = context;
@@ -315,6 +340,9 @@ static void look_at_tenant(void *context, const struct tenant *tenant)
             doctor_wildcard(doctor, tenant, tenant->hosts[i].name);
         else
             doctor_host(doctor, tenant, tenant->hosts[i].name);
+    for (size_t i = 0; i < tenant->path_count; i++)
+        if (!tenant->paths[i].wildcard)
+            look_at_path_host(doctor, tenant, tenant->paths[i].host);
     /* Those of a tenant that is suspended may be off for as long. */
     for (size_t i = 0; tenant->suspended == NULL && i < tenant_upstream_count(tenant); i++)
         doctor_server(doctor, tenant, tenant_upstream_peek(tenant, i));
@@ -377,6 +405,7 @@ static void close_doctor(struct doctor *doctor)
         free(doctor->findings[i].fix);
     }
     free(doctor->findings);
+    free(doctor->path_hosts);
     loopbacks_free(doctor->http);
     loopbacks_free(doctor->https);
     json_free(doctor->certificates);

@@ -71,6 +71,8 @@ struct doctor {
     struct main_timer *end;
     bool is_late;                  /* time was up */
     struct haproxy_look *haproxys; /* each Runtime API that is asked */
+    const char **path_hosts;       /* sorted: those without a tenant of their own that were met */
+    size_t path_host_count;
     struct kept *kept;
 };
 
@@ -98,6 +100,8 @@ char *doctor_place(const struct tenant *tenant) __attribute__((returns_nonnull))
 void doctor_haproxy(struct doctor *doctor);
 void doctor_haproxy_close(struct doctor *doctor);
 void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char *host);
+/* One that is no tenant's, with a path that is: of what is at its root there is nothing to say. */
+void doctor_path_host(struct doctor *doctor, const struct tenant *tenant, const char *host);
 /* "*.ai.example.com", without its first two characters. */
 void doctor_wildcard(struct doctor *doctor, const struct tenant *tenant, const char *below);
 void doctor_server(struct doctor *doctor, const struct tenant *tenant,

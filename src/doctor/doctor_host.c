@@ -790,3 +790,14 @@ void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char 
     dns_client_addresses(doctor->dns, host, DNS_ANY_FAMILY, on_addresses, look);
     ask_haproxy(look);
 }
+
+void doctor_path_host(struct doctor *doctor, const struct tenant *tenant, const char *host)
+{
+    struct host_look *look = doctor_keep(doctor, sizeof(*look));
+    *look = (struct host_look){
+        .doctor = doctor, .tenant = tenant, .host = host, .https = doctor->https};
+    doctor_begin(doctor);
+    dns_client_addresses(doctor->dns, host, DNS_ANY_FAMILY, on_addresses, look);
+    if (tenant->https_redirect)
+        shake_hands(look, on_handshake);
+}

@@ -717,6 +717,21 @@ def test_servers_that_may_be_off(healthy):
     assert "nobody listens there" in found["message"]
 
 
+def test_a_host_that_has_paths_alone(healthy):
+    """Two tenants have a path there, and nobody the host."""
+    before = until_well(healthy)["checks"]
+    url = healthy.upstream.url
+    paths = {
+        name: {"paths": [{"host": "shared.example.test", "prefix": f"/{name}", "mode": "strip"}]}
+        for name in ("one", "two")
+    }
+    tenants = {name: {**path, "upstream": url} for name, path in paths.items()}
+    healthy.write_tenants(tenants, "paths.json")
+    checks = examine(healthy)[0]["checks"]
+    for check in ("dns", "certificate"):
+        assert checks[check] == before[check] + 1
+
+
 def test_maintenance_is_a_note(healthy):
     write_tenant(healthy, healthy.upstream, maintenance={"on": True})
 
