@@ -196,6 +196,16 @@ static void look_at_agent(const struct haproxy_look *look, struct slice name, st
                 SLICE_PRINT(check));
 }
 
+static void find_away(const struct haproxy_look *look, bool denied, const char *reason)
+{
+    doctor_find(look->doctor, denied ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_HAPROXY, NULL,
+                look->target.path,
+                denied ? memory_format("sudo owui-spoa doctor")
+                       : memory_format("systemctl start haproxy; \"haproxy\": {\"runtime\"} in %s",
+                                       look->doctor->configuration_path),
+                "its Runtime API cannot be asked: %s", reason);
+}
+
 static void on_stat(void *context, enum error error, const char *reason, struct slice answer)
 {
     struct haproxy_look *look = context;
@@ -203,8 +213,12 @@ static void on_stat(void *context, enum error error, const char *reason, struct 
     struct slice head = {0};
     struct slice row;
     size_t agents = 0;
-    (void)reason;
     look->exchange = NULL;
+    if (error != ERROR_OK) {
+        find_away(look, false, reason);
+        doctor_end(doctor);
+        return;
+    }
     if (!runtime_next_line(&answer, &head))
         head = (struct slice){0};
     while (runtime_next_line(&answer, &row)) {
@@ -217,7 +231,7 @@ static void on_stat(void *context, enum error error, const char *reason, struct 
                       runtime_field(head, row, "check_desc"));
     }
     doctor_made(doctor, DOCTOR_SPOE);
-    if (error == ERROR_OK && agents == 0)
+    if (agents == 0)
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_SPOE, NULL, look->target.path,
                     haproxy_files_fix(&doctor->whole.configuration->haproxy),
                     "this HAProxy has another configuration: there is no agent in it");
@@ -233,16 +247,6 @@ static void look_at_version(const struct haproxy_look *look, struct slice versio
         doctor_find(look->doctor, fault->severity, DOCTOR_HAPROXY, NULL, look->target.path,
                     memory_format("%s", fault->fix), "HAProxy %.*s %s", SLICE_PRINT(version),
                     fault->what);
-}
-
-static void find_away(const struct haproxy_look *look, bool denied, const char *reason)
-{
-    doctor_find(look->doctor, denied ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_HAPROXY, NULL,
-                look->target.path,
-                denied ? memory_format("sudo owui-spoa doctor")
-                       : memory_format("systemctl start haproxy; \"haproxy\": {\"runtime\"} in %s",
-                                       look->doctor->configuration_path),
-                "its Runtime API cannot be asked: %s", reason);
 }
 
 /* What it takes into memory is also read from the disk, when it is started. */
