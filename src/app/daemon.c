@@ -561,7 +561,7 @@ static void start_history(struct daemon *daemon)
         log_event(LOG_NOTICE, "history_off", LOG_TEXT("reason", why.text));
     last_good_revive(daemon->live.history, daemon->publisher);
     publisher_started(daemon->publisher);
-    daemon->owners = owner_keeper_new(folder);
+    daemon->owners = owner_keeper_new(daemon->main_loop, folder);
     owner_keeper_look(daemon->owners, publisher_contests(daemon->publisher));
 }
 

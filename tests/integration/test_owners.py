@@ -150,6 +150,18 @@ def test_a_tenants_name_stays_with_its_file_while_that_is_broken(agent, broken):
     wait_until(lambda: place(stack, "other.test") == 2, "the next has it", 30)
 
 
+def test_a_list_that_could_not_be_written_is_written_later(agent):
+    """Though no file is read meanwhile."""
+    stack = agent({"old": tenant(1, "chat.test")})
+    path = stack.directory / "state" / "owners.json"
+    path.mkdir()
+    stack.write_tenants({"new": tenant(2, "chat.test")}, "a.json")
+    await_log(stack, "owners_not_kept")
+    path.rmdir()
+    kept = {"claims": {"chat.test": "z.json"}, "tenants": {}}
+    wait_until(lambda: owners(stack) == kept, "kept", 60)
+
+
 def test_a_list_that_cannot_be_read_is_none(agent):
     stack = agent({"old": tenant(1, "chat.test")})
     stack.write_tenants({"new": tenant(2, "chat.test")}, "a.json")
