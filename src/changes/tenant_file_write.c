@@ -27,7 +27,8 @@ void tenant_file_write_hint(const char *path, struct error_text *why)
     if (problem == EROFS)
         error_set(why, ERROR_SYSTEM,
                   "%s; the service sees the folder read-only: `systemctl edit owui-spoa`, and add "
-                  "under [Service] the line ReadWritePaths=%s",
+                  "under [Service] the line ReadWritePaths=%s; if it is there already, or has just "
+                  "been added: `systemctl restart owui-spoa`",
                   reason, folder);
     else if (problem != 0)
         error_set(why, ERROR_SYSTEM,
