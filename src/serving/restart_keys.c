@@ -247,8 +247,8 @@ void restart_keys_look(struct restart_keys *keys, const struct configuration *no
 void restart_keys_mark(struct restart_keys *keys, const char *name, bool is_waiting)
 {
     for (size_t i = 0; i < COUNT_OF(KEYS); i++)
-        if (strcmp(KEYS[i].name, name) == 0)
-            set(keys, i, is_waiting);
+        if (strcmp(KEYS[i].name, name) == 0 && keys->is_waiting[i] != is_waiting)
+            set(keys, i, is_waiting); /* told once */
 }
 
 const char *restart_keys_waiting(const struct restart_keys *keys, size_t index)
