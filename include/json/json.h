@@ -41,6 +41,8 @@ struct json_position {
  * `why` the reason without it. Free the root with json_free(). */
 MUST_CHECK struct json *json_parse(struct slice text, size_t max_bytes, struct json_position *where,
                                    struct error_text *why);
+/* The same, with each number as a real: an integer of any size refuses nothing. */
+MUST_CHECK struct json *json_parse_reals(struct slice text, size_t max_bytes);
 void json_free(struct json *root);
 
 enum json_type json_type_of(const struct json *value);

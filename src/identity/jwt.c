@@ -41,13 +41,14 @@ static bool split(struct slice text, struct parts *parts)
     return parts->header.size > 0 && parts->payload.size > 0;
 }
 
-/* A part that is JSON; NULL when it is not base64url, not an object, or says something twice. */
+/* A part that is JSON; NULL when it is not base64url, not an object, or says something twice. What
+ * numbers other services put there is their business. */
 static struct json *parse_part(struct slice part)
 {
     struct bytes raw = {0};
     struct json *object = NULL;
     if (base64url_decode(part, &raw))
-        object = json_parse(bytes_slice(&raw), JWT_MAX_BYTES, NULL, NULL);
+        object = json_parse_reals(bytes_slice(&raw), JWT_MAX_BYTES);
     bytes_free(&raw);
     if (json_type_of(object) == JSON_TYPE_OBJECT)
         return object;

@@ -63,8 +63,8 @@ static void explain_error(struct slice text, const json_error_t *error,
         error_set(why, ERROR_INVALID, "not valid JSON: %s", error->text);
 }
 
-struct json *json_parse(struct slice text, size_t max_bytes, struct json_position *where,
-                        struct error_text *why)
+static struct json *parse(struct slice text, size_t max_bytes, size_t flags,
+                          struct json_position *where, struct error_text *why)
 {
     struct json_position unwanted;
     json_error_t error;
@@ -89,13 +89,24 @@ struct json *json_parse(struct slice text, size_t max_bytes, struct json_positio
         error_set(why, ERROR_INVALID, "nested deeper than %d levels", JSON_MAX_DEPTH);
         return NULL;
     }
-    json_t *root =
-        json_loadb(text.size > 0 ? text.data : "", text.size, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_loadb(text.size > 0 ? text.data : "", text.size,
+                              JSON_REJECT_DUPLICATES | flags, &error);
     if (root == NULL) {
         place_error(text, &error, where);
         explain_error(text, &error, where, why);
     }
     return out(root);
+}
+
+struct json *json_parse(struct slice text, size_t max_bytes, struct json_position *where,
+                        struct error_text *why)
+{
+    return parse(text, max_bytes, 0, where, why);
+}
+
+struct json *json_parse_reals(struct slice text, size_t max_bytes)
+{
+    return parse(text, max_bytes, JSON_DECODE_INT_AS_REAL, NULL, NULL);
 }
 
 void json_free(struct json *root)

@@ -227,6 +227,7 @@ static const struct {
     {"{\"alg\":\"ES256\"}", "null", "claims-invalid"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"email\":\"root@example.com\""), "claims-invalid"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"iss\":\"https://id.test\""), "claims-invalid"},
+    {"{\"alg\":\"ES256\"}", CLAIMS(",\"x\":18446744073709551616"), "none"},
     {"{\"alg\":\"ES256\"}", CLAIMS(",\"x\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]"),
      "claims-invalid"},
     {"{\"alg\":\"ES256\"}", "{\"aud\":\"owui\",\"exp\":1800000600,\"email\":\"a@b.c\"}",
