@@ -4,7 +4,8 @@
  * A request for a label whose instance does not exist yet (agent/instance.h) is held: the loop asks
  * the main thread through the label desk, keeps a copy of the request, and decides again whenever a
  * new snapshot arrives. After HELD_WAIT_MS the answer is 503, and the label is not asked for again
- * for a while.
+ * for a while. One that is too long to be kept, or comes when as many are, is answered so at once,
+ * but the label is asked for.
  *
  * One responder per loop; everything but the reading of counters belongs to the loop's thread.
  */

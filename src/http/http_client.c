@@ -463,8 +463,10 @@ static bool set_limits(struct http_exchange *exchange)
     set = set && curl->easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L) == CURLE_OK;
 #if LIBCURL_VERSION_NUM >= 0x075700
     /* A name is asked for in a thread. Who gives up leaves it alone instead of waiting until it has
-     * an answer, which takes name servers that are away half a minute. */
-    set = set && curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+     * an answer, which takes name servers that are away half a minute. A libcurl that is older than
+     * its header does not know how. */
+    if (set)
+        (void)curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
     if (exchange->client->ca_file != NULL)
         set = set && curl->easy_setopt(easy, CURLOPT_CAINFO, exchange->client->ca_file) == CURLE_OK;

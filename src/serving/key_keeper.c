@@ -229,17 +229,16 @@ static void on_fetched(void *context, const struct http_response *answer)
     publish_soon(keeper);
 }
 
-static bool has_client(struct key_keeper *keeper)
+static bool has_client(struct key_keeper *keeper, struct error_text *why)
 {
     const struct http_client_settings settings = {.ca_file = keeper->settings.ca_file,
                                                   .timeout_ms = FETCH_TIMEOUT_MS,
                                                   .answer_max_bytes = JWK_SET_MAX_BYTES,
                                                   .at_once = FETCHES_AT_ONCE};
-    struct error_text why;
     if (keeper->client == NULL) {
-        keeper->client = http_client_new(keeper->main_loop, &settings, &why);
+        keeper->client = http_client_new(keeper->main_loop, &settings, why);
         if (keeper->client == NULL)
-            log_event(LOG_ERROR, "jwks_failed", LOG_TEXT("reason", why.text));
+            log_event(LOG_ERROR, "jwks_failed", LOG_TEXT("reason", why->text));
     }
     return keeper->client != NULL;
 }
@@ -250,11 +249,12 @@ static void fetch(struct key_keeper *keeper, struct source *source)
     key_schedule_asked(&source->schedule, clock_mono_ms(), keeper->settings.refresh_ms);
     if (source->exchange != NULL)
         return;
-    if (has_client(keeper))
+    struct error_text why = {"there is no memory, or no descriptor, to ask for them"};
+    if (has_client(keeper, &why))
         source->exchange = http_client_send(keeper->client, &request, on_fetched, source);
     if (source->exchange != NULL)
         return;
-    set_problem(source, "they cannot be asked for: there is no memory, or no descriptor");
+    set_problem(source, why.text);
     key_schedule_answered(&source->schedule, false, clock_mono_ms(), keeper->settings.refresh_ms);
 }
 

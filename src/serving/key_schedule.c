@@ -2,7 +2,7 @@
 #include "key_schedule.h"
 
 enum {
-    MISSED_PAUSE_MS = 30000, /* between two fetches because of unknown key ids */
+    MISSED_PAUSE_MS = 30000, /* between two fetches because of tokens by no known key */
     RETRY_FIRST_MS = 5000,   /* after a failure; doubled by each further one */
     RETRY_SHIFT_MAX = 8,
 };

@@ -9,7 +9,7 @@ struct key_schedule {
     int64_t due_ms;
     int64_t asked_ms; /* the last time */
     unsigned failures;
-    bool is_missed; /* a token has named a key that is not known, and nobody was asked since */
+    bool is_missed; /* a token was by no key that is known, and nobody was asked since */
 };
 
 /* Remembers it until the next fetch, for which it may be too early: whoever has such a token is not

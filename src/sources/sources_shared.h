@@ -43,8 +43,7 @@ struct sources {
     int global_trouble;
     bool is_again;                /* what could not be read is read once more */
     struct source *inline_source; /* the tenants of the global file */
-    char *
-        *wanted; /* files that the global one names, when it cannot serve, maybe because of them */
+    char **wanted; /* files named by a global one that cannot serve, maybe because of them */
     size_t wanted_count;
     bool wants_global; /* one of them is in nobody's shadow any more */
     struct parked parked;

@@ -476,7 +476,7 @@ def test_silent_servers_of_others_do_not_hide_a_death(new_stack, servers):
         }
         stack.write_tenants(entries)
         stack.start()
-        wait_until(lambda: count_down(stack) == 200, "the silent ones are known", 60)
+        wait_until(lambda: count_down(stack) == 200, "the silent ones are known", 120)
         servers["one"].stop()
         wait_until(lambda: count_down(stack) == 201, "so is the death", 15)
 

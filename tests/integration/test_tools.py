@@ -205,7 +205,8 @@ print(started.process.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
         done = subprocess.run([sys.executable, "-c", begin], capture_output=True, timeout=60)
-    status = Path("/proc", done.stdout.decode().strip(), "status")
+    assert done.returncode == -9, done.stderr
+    status = Path(f"/proc/{int(done.stdout)}/status")
 
     def has_ended():
         try:

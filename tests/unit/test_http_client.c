@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -404,6 +405,8 @@ Test(http_client, a_server_that_is_silent_keeps_nobody_waiting)
 
 /* -- Names that nobody answers for -- */
 
+static atomic_uint names_asked;
+
 /* Instead of the C library's, which asks name servers: they are away. */
 __attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service,
                                                        const struct addrinfo *hints,
@@ -413,6 +416,7 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
     (void)service;
     (void)hints;
     (void)found;
+    atomic_fetch_add(&names_asked, 1);
     sleep(5);
     return EAI_AGAIN;
 }
@@ -442,6 +446,7 @@ Test(http_client, a_name_without_an_answer_holds_up_nobody)
     cr_expect(ne(str, asked.failure, ""));
     end(&test);
     cr_expect(lt(i64, clock_mono_ms() - begun_ms, 4000));
+    cr_expect(eq(uint, atomic_load(&names_asked), 1));
 }
 
 static void give_up_name(void *context)
@@ -466,4 +471,5 @@ Test(http_client, who_gives_up_does_not_wait_for_a_name)
     end(&test);
     cr_expect(eq(sz, test.ended, 0));
     cr_expect(lt(i64, clock_mono_ms() - begun_ms, 4000));
+    cr_expect(eq(uint, atomic_load(&names_asked), 1));
 }

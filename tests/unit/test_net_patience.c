@@ -84,7 +84,6 @@ Test(patience, of_few_turns_nothing_is_concluded)
     cr_expect(zero(int, patience.is_patient), "but they count for the next look");
 }
 
-/* Where the kernel allows it: and whoever is not patient is as any other thread. */
 /* One that is set back by a year must not keep a loop as it is for a year. */
 Test(patience, looks_again_when_the_clock_is_set_back)
 {
@@ -98,6 +97,7 @@ Test(patience, looks_again_when_the_clock_is_set_back)
     patience_end(&patience);
 }
 
+/* Where the kernel allows it: and whoever is not patient is as any other thread. */
 Test(patience, is_a_policy_of_the_kernel)
 {
     struct patience patience;
