@@ -597,20 +597,26 @@ def provider(authority, tmp_path):
     one.stop()
 
 
+def start_with_keys(stack, upstreams, authority, provider, **jwks):
+    """What gives the address that the upstream is told for a token by a key."""
+    stack.config["jwks"] = {"ca_file": str(authority.path), **jwks}
+    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url))
+    stack.write_tenants({"open": tenant})
+    stack.issue(OPEN)
+    stack.start()
+    return lambda key: echo(stack.http_port, OPEN, headers=bearer(key.token())).header(
+        "X-User-Email"
+    )
+
+
 def test_keys_are_fetched_kept_and_rotated(new_stack, upstreams, authority, provider):
     first, second = Key("ES256", "k-1"), Key("RS256", "k-2")
     provider.body = key_set(first)
     stack = new_stack()
     cache = stack.directory / "jwks"
-    stack.config["jwks"] = {"ca_file": str(authority.path), "cache_dir": str(cache)}
-    stack.config["jwks"]["refresh"] = "2s"
-    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url))
-    stack.write_tenants({"open": tenant})
-    stack.issue(OPEN)
-    stack.start()
-
-    def email(key):
-        return echo(stack.http_port, OPEN, headers=bearer(key.token())).header("X-User-Email")
+    email = start_with_keys(
+        stack, upstreams, authority, provider, refresh="2s", cache_dir=str(cache)
+    )
 
     wait_until(lambda: email(first), "the first key")
     assert [path.stat().st_mode & 0o777 for path in cache.iterdir()] == [0o600]
@@ -640,15 +646,7 @@ def test_another_key_under_the_same_name_is_fetched(new_stack, upstreams, author
     """Some providers have one name for all of their keys."""
     first, second = Key("ES256", "k-1"), Key("ES256", "k-1")
     provider.body = key_set(first)
-    stack = new_stack()
-    stack.config["jwks"] = {"ca_file": str(authority.path), "refresh": "1h"}
-    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url))
-    stack.write_tenants({"open": tenant})
-    stack.issue(OPEN)
-    stack.start()
-
-    def email(key):
-        return echo(stack.http_port, OPEN, headers=bearer(key.token())).header("X-User-Email")
+    email = start_with_keys(new_stack(), upstreams, authority, provider, refresh="1h")
 
     wait_until(lambda: email(first), "the first key")
     provider.body = key_set(second)
@@ -661,12 +659,7 @@ def test_keys_that_could_not_be_kept_are_kept_later(new_stack, upstreams, author
     stack = new_stack()
     cache = stack.directory / "jwks"
     cache.write_text("no folder")
-    stack.config["jwks"] = {"ca_file": str(authority.path), "cache_dir": str(cache)}
-    stack.config["jwks"]["refresh"] = "2s"
-    tenant = Identities.tenant(OPEN, upstreams["alpha"].url, jwt(provider.url))
-    stack.write_tenants({"open": tenant})
-    stack.issue(OPEN)
-    stack.start()
+    start_with_keys(stack, upstreams, authority, provider, refresh="2s", cache_dir=str(cache))
     wait_until(lambda: "jwks_not_kept" in stack.agents[0].log(), "a complaint")
     cache.unlink()
     wait_until(lambda: cache.is_dir() and list(cache.iterdir()), "the keys on disk")

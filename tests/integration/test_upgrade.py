@@ -247,15 +247,20 @@ def test_who_does_not_wait_closes_sockets_too(installed):
     assert (told["sockets_closed"], told["sockets_left"], told["waited_s"]) == (1, 0, 0)
 
 
-def test_what_haproxy_does_not_close_is_told(new_stack, tmp_path):
-    """To end a stream takes the level of an admin, to look at one does not."""
-    installed = Installation(new_stack(), tmp_path, start=False)
-    stack = installed.stack
+def of_level(level, stack, folder):
+    """What may do no more than that at HAProxy's Runtime API."""
+    installed = Installation(stack, folder, start=False)
     stack.write_config()
     path = stack.write_haproxy_config()
-    path.write_text(path.read_text().replace(" level admin ", " level operator "))
+    path.write_text(path.read_text().replace(" level admin ", f" level {level} "))
     stack.start_agent()
     stack.start_haproxy()
+    return installed
+
+
+def test_what_haproxy_does_not_close_is_told(new_stack, tmp_path):
+    """To end a stream takes the level of an admin, to look at one does not."""
+    installed = of_level("operator", new_stack(), tmp_path)
 
     async def scenario():
         async with Browser(installed.url()) as browser:
@@ -276,13 +281,7 @@ def test_what_haproxy_does_not_close_is_told(new_stack, tmp_path):
 
 def test_who_may_not_look_does_not_take_it_for_nothing(new_stack, tmp_path):
     """What is said to whoever has not the level to look at streams names no stream."""
-    installed = Installation(new_stack(), tmp_path, start=False)
-    stack = installed.stack
-    stack.write_config()
-    path = stack.write_haproxy_config()
-    path.write_text(path.read_text().replace(" level admin ", " level user "))
-    stack.start_agent()
-    stack.start_haproxy()
+    installed = of_level("user", new_stack(), tmp_path)
     try:
         done = installed.run("--wait", "1", "--", "true")
         assert done.returncode == 1 and "nothing was changed" in done.stderr, done.stderr
