@@ -44,7 +44,7 @@ static const struct row {
     {CODE_OUT_OF_RANGE, "\"loops\": 0", GOOD, "0 is out of range: from 1 to 64"},
     {CODE_OUT_OF_RANGE, "\"schema\": 2", GOOD, "2 is out of range"},
     {CODE_OUT_OF_RANGE, "\"listen\": []", GOOD, "one address at least"},
-    {CODE_OUT_OF_RANGE, "\"resolver\": {\"interval\": \"500ms\"}", GOOD, "from 1s to 1d"},
+    {CODE_OUT_OF_RANGE, "\"resolver\": {\"interval\": \"500ms\"}", GOOD, "from 5s to 1d"},
     {CODE_OUT_OF_RANGE, "\"resolver\": {\"nameservers\": []}", GOOD, "one address at least"},
     {CODE_OUT_OF_RANGE, "\"upstream_allow\": []", GOOD, "one network at least"},
     {CODE_OUT_OF_RANGE, "\"haproxy\": {\"http\": []}", GOOD, "must list one bind"},
