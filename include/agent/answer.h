@@ -70,7 +70,7 @@
  *                       left in the browser is to go
  *     hsts     string   the value of Strict-Transport-Security, only on https
  *     tenant   string   its name
- *     ip       string   the client's address
+ *     ip       string   the client's address; as an address where there is no room for its text
  *     proto    string   http or https
  *     fport    integer  the public port
  *     host     string   the canonical Host, only when it differs from what the client sent

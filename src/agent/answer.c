@@ -8,7 +8,7 @@
 enum { HOST_HEADER_MAX_BYTES = HOST_MAX_BYTES + 2 + 6 }; /* brackets and ":65535" */
 
 /* As text: HAProxy has three headers and a line of the log to make of it, and would print an
- * address anew for each. */
+ * address anew for each. It takes one that is shorter as bytes all the same. */
 static void write_client(const struct decision *decision, struct writer *actions)
 {
     char text[IP_TEXT_SIZE];
@@ -203,7 +203,7 @@ static void write_generation(const struct decision *decision, struct writer *act
 }
 
 HOT static void write_forward(const struct request *request, const struct decision *decision,
-                              struct writer *actions)
+                              bool is_tight, struct writer *actions)
 {
     const struct tenant_brief *target = decision->target;
     writer_bytes(actions,
@@ -213,7 +213,10 @@ HOT static void write_forward(const struct request *request, const struct decisi
         write_replica(&decision->replica, actions);
     if (decision->sets_share)
         write_share(decision, actions);
-    write_client(decision, actions);
+    if (is_tight)
+        action_set_ip(actions, SLICE("ip"), &decision->client.ip);
+    else
+        write_client(decision, actions);
     action_set_text(actions, SLICE("proto"), proto_of(decision));
     action_set_number(actions, SLICE("fport"), public_port(decision));
     if (decision->host.changed)
@@ -238,7 +241,13 @@ bool answer_write(const struct request *request, const struct decision *decision
 {
     struct writer before = *actions;
     switch (decision->outcome) {
-    case OUTCOME_FORWARD: write_forward(request, decision, actions); break;
+    case OUTCOME_FORWARD:
+        write_forward(request, decision, false, actions);
+        if (actions->failed) {
+            *actions = before;
+            write_forward(request, decision, true, actions);
+        }
+        break;
     case OUTCOME_REDIRECT_HTTPS:
     case OUTCOME_REDIRECT_PATH:
     case OUTCOME_REDIRECT_CANONICAL:

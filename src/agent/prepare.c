@@ -8,13 +8,13 @@
 #include <stdlib.h>
 
 enum {
-    /* Set by every answer that forwards: the client's address, at most eight groups of four digits
-     * (an IPv4 one is never told as an IPv6 one), scheme and port. */
-    CLIENT_RESERVED_BYTES = (3 + 3 + 2 + 39) + (3 + 6 + 2 + 5) + (3 + 6 + 1 + 3),
+    /* Set by every answer that forwards: the client's address (as bytes, where its text finds no
+     * room), scheme and port. */
+    CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 6 + 2 + 5) + (3 + 6 + 1 + 3),
     /* That there is more, a cut prefix, and a path whose normal form is this long. A longer one
      * that is not in normal form may find no room, and its request is then refused. */
     STRIP_RESERVED_BYTES = (3 + 5 + 1) + (3 + 6 + 1 + 1),
-    PATH_RESERVED_BYTES = (3 + 5 + 2) + 48,
+    PATH_RESERVED_BYTES = (3 + 5 + 2) + 64,
     /* The cookie that names a replica. */
     STICK_RESERVED_BYTES = (3 + 6 + 2) + REPLICA_COOKIE_BYTES,
     /* Around a changed Host: action, name, length, brackets and ":65535". */
