@@ -169,15 +169,13 @@ static void read_answer(struct haproxy *haproxy, struct slice answer)
 
 /* Whoever may not ask, or asks a worker that is not there, is told so in words, and nothing of what
  * is under way. */
-static enum error find_fault(const struct haproxy *haproxy, enum error error, const char *reason,
+static enum error tell_fault(const struct haproxy *haproxy, enum error error, const char *reason,
                              struct slice answer)
 {
     struct error_text *why = haproxy->streams->why;
     struct slice line = {0};
     if (error != ERROR_OK)
         return error_set(why, error, "HAProxy cannot be asked on %s: %s", haproxy->name, reason);
-    if (runtime_streams_are_whole(answer))
-        return ERROR_OK;
     if (!runtime_next_line(&answer, &line) || slice_starts_with(line, SLICE("0x")))
         return error_set(why, ERROR_PROTOCOL, "HAProxy, asked on %s: the answer is cut",
                          haproxy->name);
@@ -189,10 +187,10 @@ static void on_answer(void *context, enum error error, const char *reason, struc
 {
     struct haproxy *haproxy = context;
     struct streams *streams = haproxy->streams;
-    if (streams->error == ERROR_OK)
-        streams->error = find_fault(haproxy, error, reason, answer);
     if (error == ERROR_OK && runtime_streams_are_whole(answer))
         read_answer(haproxy, answer);
+    else if (streams->error == ERROR_OK)
+        streams->error = tell_fault(haproxy, error, reason, answer);
     one_less(haproxy);
 }
 
