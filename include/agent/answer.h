@@ -50,9 +50,10 @@
  *
  * or the message `acme`, for a request below /.well-known/acme-challenge/, with the path alone.
  *
- * The answer sets variables of the transaction (HAProxy puts `owui.` in front):
+ * The answer sets variables of the transaction (HAProxy puts `owui.` in front). HAProxy refuses a
+ * request that it has neither `answer`, nor `backend`, nor `dst` for. Each variable costs it as
+ * much as several rules: what it can tell from another, or from none, is not told.
  *
- *     ok       boolean  always true: without it HAProxy refuses the request
  *     answer   string   absent: forward. "redirect": 308 to `to` + path + query, after the changes
  *                       of `path` and `strip`. "deny": `status` in a word, with `reason` in
  *                       X-Refused; "json": the same as JSON; "page": the same as a page for people.
@@ -71,8 +72,8 @@
  *     hsts     string   the value of Strict-Transport-Security, only on https
  *     tenant   string   its name
  *     ip       string   the client's address; as an address where there is no room for its text
- *     proto    string   http or https
- *     fport    integer  the public port
+ *     https    integer  the port that the client sees, where it came over https
+ *     http     integer  the same, where it did not; absent: 80
  *     host     string   the canonical Host, only when it differs from what the client sent
  *     path     string   the normal form, only when it differs
  *     more     boolean  true: HAProxy has to cut the path or to count; else absent
@@ -80,8 +81,9 @@
  *     rid      string   a trusted proxy's request id, only when well-formed
  *     chain    string   the client and the trusted proxies behind it, where "forwarding" wants it
  *     gen      string   what is in force, for clients that are to be told
- *     backend  string   a named backend; else `via` (http, https, https-noverify), `dst` (address),
- *                       `port` (integer), and `sni` for TLS
+ *     backend  string   a named backend; else `dst` (address), and `sni` for TLS
+ *     port     integer  with `dst`, the upstream's port; tls_port: the same, over TLS;
+ *                       noverify_port: over TLS, and whatever certificate it has
  *     spent    boolean  Authorization told the identity, and is not for the upstream
  *     lk       string   what is counted under: the tenant's key; with `lo`, a route's number, that
  *                       route's requests apart
@@ -248,6 +250,12 @@ void decide(const struct snapshot *snapshot, const struct request *request,
 /* The decision about a message that could not be decoded, or one that does not fit: 400. */
 void decide_refused(struct decision *decision, enum refusal refusal);
 /* The word that stands in X-Refused for a denial; never NULL. */
+
+/* Where the client sees this host: the Host header's port, or its scheme's. With http, HAProxy
+ * takes none for the usual one. */
+enum { PUBLIC_PORT_NOT_TOLD = 80 };
+uint16_t decision_public_port(const struct decision *decision);
+
 const char *decision_reason(const struct decision *decision);
 /* Writes the decision's actions. False when they do not fit: `actions` is then as it was, and the
  * answer to give is a refusal (REFUSAL_ANSWER_TOO_BIG), which always fits. */

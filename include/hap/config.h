@@ -208,7 +208,8 @@ enum hap_shortcut hap_config_shortcut(struct slice method, struct slice path);
 struct hap_header_visitor {
     /* Deleted from every request; `is_prefix`: every header whose name begins so. */
     void (*on_deleted)(void *context, const char *name, bool is_prefix);
-    /* Set to the value of the agent's variable; "host" stands for the Host header as it is sent. */
+    /* Set to what the agent's answer says of it: the value of the variable, but for "host" (the
+     * Host header as it is sent), "proto", "port" (both the public ones) and "forwarded". */
     void (*on_set)(void *context, const char *name, const char *variable);
     void *context;
 };

@@ -13,8 +13,11 @@ enum { TENANT_NAME_MAX_BYTES = 63 };
 
 enum upstream_scheme { UPSTREAM_HTTP, UPSTREAM_HTTPS, UPSTREAM_HTTPS_NO_VERIFY };
 
-/* The value of txn.owui.via: "http", "https", "https-noverify". */
-const char *upstream_scheme_via(enum upstream_scheme scheme);
+/* What the fallback's map says: "http", "https", "https-noverify". */
+const char *upstream_scheme_name(enum upstream_scheme scheme);
+
+/* The variable of an answer that has the port: "port", "tls_port", "noverify_port". */
+const char *upstream_scheme_port(enum upstream_scheme scheme);
 
 struct upstream {
     struct ip address; /* IP_NONE while the name is not resolved */

@@ -58,7 +58,6 @@ static struct slice form_name(enum answer_form form)
 
 static void write_denial(const struct decision *decision, struct writer *actions)
 {
-    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("answer"), form_name(decision->form));
     action_set_number(actions, SLICE("status"), decision->status);
     if (decision->retry_after_s > 0)
@@ -71,7 +70,6 @@ static void write_denial(const struct decision *decision, struct writer *actions
 
 static void write_redirect(const struct decision *decision, struct writer *actions)
 {
-    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("answer"), SLICE("redirect"));
     action_set_text(actions, SLICE("to"), decision->location);
     write_changed_path(decision, actions);
@@ -83,7 +81,6 @@ static void write_redirect(const struct decision *decision, struct writer *actio
 /* Elsewhere, and not to what was asked for. */
 static void write_login(const struct decision *decision, struct writer *actions)
 {
-    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("answer"), SLICE("login"));
     action_set_text(actions, SLICE("to"), decision->location);
     write_tenant(decision, actions);
@@ -92,7 +89,6 @@ static void write_login(const struct decision *decision, struct writer *actions)
 
 static void write_takeover(const struct decision *decision, struct writer *actions)
 {
-    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("answer"), SLICE("takeover"));
     action_set_text(actions, SLICE("to"), decision->location);
     action_set_text(actions, SLICE("cookie"), decision->cookie);
@@ -161,11 +157,14 @@ SELDOM static void write_changed_host(const struct decision *decision, struct wr
     action_set_text(actions, SLICE("host"), writer_written(&host));
 }
 
-static int64_t public_port(const struct decision *decision)
+/* Scheme and port in one: HAProxy takes what is not told for http and 80. */
+static void write_public_port(const struct decision *decision, struct writer *actions)
 {
-    if (decision->host.port != 0)
-        return decision->host.port;
-    return decision->client.https ? 443 : 80;
+    uint16_t port = decision_public_port(decision);
+    if (decision->client.https)
+        action_set_number(actions, SLICE("https"), port);
+    else if (port != PUBLIC_PORT_NOT_TOLD)
+        action_set_number(actions, SLICE("http"), port);
 }
 
 static void write_replica(const struct replica_choice *choice, struct writer *actions)
@@ -217,8 +216,7 @@ HOT static void write_forward(const struct request *request, const struct decisi
         action_set_ip(actions, SLICE("ip"), &decision->client.ip);
     else
         write_client(decision, actions);
-    action_set_text(actions, SLICE("proto"), proto_of(decision));
-    action_set_number(actions, SLICE("fport"), public_port(decision));
+    write_public_port(decision, actions);
     if (decision->host.changed)
         write_changed_host(decision, actions);
     if (decision->path_changed || decision->strip_segments > 0)
@@ -233,7 +231,7 @@ HOT static void write_forward(const struct request *request, const struct decisi
     write_if_it_fits(SLICE("rid"), decision->client.request_id, actions);
     write_if_it_fits(SLICE("chain"), decision->chain, actions);
     if (decision->reuse_stamp.size > 0)
-        reuse_write(request, decision, public_port(decision), actions);
+        reuse_write(request, decision, actions);
 }
 
 bool answer_write(const struct request *request, const struct decision *decision,

@@ -14,6 +14,7 @@
 #include "route/owui_path.h"
 
 enum {
+    HTTP_PORT = 80,
     HTTPS_PORT = 443,
     NEWCOMERS_S = 10, /* how long those who come begin at one replica */
 };
@@ -27,6 +28,13 @@ const char *outcome_name(enum outcome outcome)
     };
     static_assert(COUNT_OF(NAMES) == OUTCOME__MAX, "an outcome has no name");
     return outcome < OUTCOME__MAX ? NAMES[outcome] : "unknown";
+}
+
+uint16_t decision_public_port(const struct decision *decision)
+{
+    if (decision->host.port != 0)
+        return decision->host.port;
+    return decision->client.https ? HTTPS_PORT : HTTP_PORT;
 }
 
 const char *decision_reason(const struct decision *decision)

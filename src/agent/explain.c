@@ -470,8 +470,13 @@ static void list_set(void *context, const char *name, const char *variable)
 {
     const struct header_lists *lists = context;
     struct spop_value value;
+    const struct decision *decision = &lists->explanation->decision;
     if (strcmp(variable, "host") == 0)
-        put_host(lists->set, name, &lists->explanation->decision.host);
+        put_host(lists->set, name, &decision->host);
+    else if (strcmp(variable, "proto") == 0)
+        put_string(lists->set, name, decision->client.https ? "https" : "http");
+    else if (strcmp(variable, "port") == 0)
+        json_put_integer(lists->set, name, decision_public_port(decision));
     else if (strcmp(variable, "forwarded") == 0)
         put_forwarded(lists, name);
     else if (find_variable(lists->explanation, variable, &value))

@@ -151,7 +151,7 @@ static void put_upstream(const struct tenant *tenant, FILE *out)
         return;
     }
     const struct upstream *upstream = find_upstream(tenant);
-    fprintf(out, "/%s/%s/%u/%s", upstream_scheme_via(upstream->scheme),
+    fprintf(out, "/%s/%s/%u/%s", upstream_scheme_name(upstream->scheme),
             ip_print(&upstream->address, ip_text), upstream->port,
             upstream->server_name != NULL ? upstream->server_name : "-");
 }

@@ -9,8 +9,8 @@
 
 enum {
     /* Set by every answer that forwards: the client's address (as bytes, where its text finds no
-     * room), scheme and port. */
-    CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 6 + 2 + 5) + (3 + 6 + 1 + 3),
+     * room) and the port that it sees. */
+    CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 6 + 1 + 3),
     /* That there is more, a cut prefix, and a path whose normal form is this long. A longer one
      * that is not in normal form may find no room, and its request is then refused. */
     STRIP_RESERVED_BYTES = (3 + 5 + 1) + (3 + 6 + 1 + 1),
@@ -54,9 +54,8 @@ static size_t longest_host(const struct tenant *tenant)
 
 static void write_upstream(const struct upstream *upstream, struct writer *actions)
 {
-    action_set_text(actions, SLICE("via"), slice_of(upstream_scheme_via(upstream->scheme)));
     action_set_ip(actions, SLICE("dst"), &upstream->address);
-    action_set_number(actions, SLICE("port"), upstream->port);
+    action_set_number(actions, slice_of(upstream_scheme_port(upstream->scheme)), upstream->port);
     if (upstream->scheme != UPSTREAM_HTTP)
         action_set_text(actions, SLICE("sni"), slice_of(upstream->server_name));
 }
@@ -69,7 +68,6 @@ static struct slice public_name(const struct tenant *tenant)
 
 static void write_plain(const struct tenant *tenant, struct writer *actions)
 {
-    spop_write_set_boolean(actions, SPOP_SCOPE_TRANSACTION, SLICE("ok"), true);
     action_set_text(actions, SLICE("tenant"), public_name(tenant));
     if (tenant->secures_cookies || tenant->nosniffs)
         action_set_number(actions, SLICE("rs"), tenant_response_set(tenant));

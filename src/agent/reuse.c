@@ -58,13 +58,25 @@ static void set_ip(struct writer *actions, struct slice name, const struct ip *i
 static void unset_address(struct writer *actions)
 {
     static const struct slice NAMES[] = {
-        {"via", 3},
-        {"dst", 3},
-        {"port", 4},
-        {"sni", 3},
+        {"dst", 3}, {"port", 4}, {"tls_port", 8}, {"noverify_port", 13}, {"sni", 3},
     };
     for (size_t i = 0; i < COUNT_OF(NAMES); i++)
         spop_write_unset(actions, SPOP_SCOPE_SESSION, NAMES[i]);
+}
+
+static void set_port(struct slice name, uint16_t port, struct writer *actions)
+{
+    if (port != 0)
+        set_number(actions, name, port);
+    else
+        spop_write_unset(actions, SPOP_SCOPE_SESSION, name);
+}
+
+static void set_upstream_port(const struct upstream *upstream, struct writer *actions)
+{
+    for (enum upstream_scheme i = UPSTREAM_HTTP; i <= UPSTREAM_HTTPS_NO_VERIFY; i++)
+        set_port(slice_of(upstream_scheme_port(i)), i == upstream->scheme ? upstream->port : 0,
+                 actions);
 }
 
 static void set_upstream(const struct tenant *target, struct writer *actions)
@@ -77,14 +89,22 @@ static void set_upstream(const struct tenant *target, struct writer *actions)
     }
     bool tls = upstream->scheme != UPSTREAM_HTTP;
     set_text(actions, SLICE("backend"), (struct slice){0});
-    set_text(actions, SLICE("via"), slice_of(upstream_scheme_via(upstream->scheme)));
     set_ip(actions, SLICE("dst"), &upstream->address);
-    set_number(actions, SLICE("port"), upstream->port);
+    set_upstream_port(upstream, actions);
     set_text(actions, SLICE("sni"), tls ? slice_of(upstream->server_name) : (struct slice){0});
 }
 
+/* A connection may serve several: one says nothing of the other. */
+static void set_public_port(const struct decision *decision, struct writer *actions)
+{
+    uint16_t port = decision_public_port(decision);
+    bool https = decision->client.https;
+    set_port(SLICE("https"), https ? port : 0, actions);
+    set_port(SLICE("http"), https || port == PUBLIC_PORT_NOT_TOLD ? 0 : port, actions);
+}
+
 SELDOM void reuse_write(const struct request *request, const struct decision *decision,
-                        int64_t public_port, struct writer *actions)
+                        struct writer *actions)
 {
     const struct tenant *tenant = decision->match.tenant;
     struct writer more = *actions;
@@ -95,8 +115,7 @@ SELDOM void reuse_write(const struct request *request, const struct decision *de
     set_text(&more, SLICE("tenant"), slice_of(tenant->name));
     set_upstream(decision->target->tenant, &more);
     set_text(&more, SLICE("ip"), slice_of(ip_print(&decision->client.ip, ip_text)));
-    set_text(&more, SLICE("proto"), decision->client.https ? SLICE("https") : SLICE("http"));
-    set_number(&more, SLICE("fport"), public_port);
+    set_public_port(decision, &more);
     set_text(&more, SLICE("hsts"),
              decision->client.https ? slice_of(tenant->hsts) : (struct slice){0});
     if (tenant_response_set(tenant) != 0)

@@ -6,8 +6,9 @@
  *     now      string   snapshot.stamp: holds as long as HAProxy's map says the same (hap/config.h)
  *     until    integer  seconds since 1970; nothing holds longer, should the map not be in reach
  *
- * and what the next requests get: tenant, backend or via, dst, port, sni; ip, proto, fport; hsts;
- * rs. What does not apply is unset, since an earlier decision of the connection may have set it.
+ * and what the next requests get: tenant, backend or dst, sni and one of the ports; ip; https or
+ * http; hsts; rs. What does not apply is unset, since an earlier decision of the connection may
+ * have set it.
  *
  * HAProxy takes them for a request with the same Host, without Upgrade or the cookie owui_tenant,
  * and with a path that is plain and Open WebUI's own. A decision is good for all of these when
@@ -24,4 +25,4 @@ struct slice reuse_stamp(const struct snapshot *snapshot, const struct request *
                          const struct decision *decision);
 /* Adds the session's variables. When they do not fit, `actions` is left as it was. */
 void reuse_write(const struct request *request, const struct decision *decision,
-                 int64_t public_port, struct writer *actions);
+                 struct writer *actions);

@@ -131,9 +131,10 @@ static void put(struct json *verdict, const char *prefix, struct slice key,
 static bool is_told_otherwise(struct slice name)
 {
     static const char *const NAMES[] = {
-        "ok",  "answer", "status", "reason",  "to",   "tenant", "via",   "dst",     "port", "sni",
-        "rid", "chain",  "gen",    "backend", "host", "path",   "strip", "headers", "more", "lo",
-        "lk",  "lr",     "lw",     "lb",      "si",   "sn",     "ts",    "tt"};
+        "answer", "status", "reason", "to",  "tenant",  "dst",  "port", "tls_port", "noverify_port",
+        "sni",    "rid",    "chain",  "gen", "backend", "host", "path", "strip",    "headers",
+        "more",   "lo",     "lk",     "lr",  "lw",      "lb",   "si",   "sn",       "ts",
+        "tt"};
     for (size_t i = 0; i < COUNT_OF(NAMES); i++)
         if (slice_equal(name, slice_of(NAMES[i])))
             return true;

@@ -47,14 +47,12 @@ void backends_put_choice(const struct page *page)
              "{ var(txn.owui.backend) -m found }\n"
              "    # without an address HAProxy would connect to itself\n"
              "    acl address_known var(txn.owui.dst) -m found\n"
-             "    acl port_known var(txn.owui.port) -m int gt 0\n"
              "    acl name_known var(txn.owui.sni) -m len gt 0\n"
-             "    use_backend owui_http if { var(txn.owui.via) -m str http } address_known "
-             "port_known\n"
-             "    use_backend owui_https if { var(txn.owui.via) -m str https } address_known "
-             "port_known name_known\n"
-             "    use_backend owui_https_noverify if { var(txn.owui.via) -m str https-noverify } "
-             "address_known port_known\n"
+             "    use_backend owui_http if address_known { var(txn.owui.port) -m int gt 0 }\n"
+             "    use_backend owui_https if address_known { var(txn.owui.tls_port) -m int gt 0 } "
+             "name_known\n"
+             "    use_backend owui_https_noverify if address_known "
+             "{ var(txn.owui.noverify_port) -m int gt 0 }\n"
              "    default_backend owui_refuse\n");
 }
 
@@ -93,18 +91,19 @@ static void put_challenges(const struct page *page)
         or_else(page->config->challenge_listen, "127.0.0.1:8688"));
 }
 
-static void put_upstream(const struct page *page, const char *name, const char *tls)
+static void put_upstream(const struct page *page, const char *name, const char *port,
+                         const char *tls)
 {
     put(page,
         "\n"
         "backend owui_%s\n"
         "    http-request set-dst var(txn.owui.dst)\n"
-        "    http-request set-dst-port var(txn.owui.port)\n" LIMITS_TIMEOUT_RULES
+        "    http-request set-dst-port var(txn.owui.%s)\n" LIMITS_TIMEOUT_RULES
         "    acl websocket req.fhdr(upgrade,-1) -i websocket\n" ACL_REPEATABLE
         "    use-server fresh if websocket || !repeatable\n"
         "    server any 0.0.0.0:0 " KEPT "%s\n"
         "    server fresh 0.0.0.0:0 weight 0 " NONE_KEPT "%s\n",
-        name, tls, tls);
+        name, port, tls, tls);
 }
 
 static void put_upstreams(const struct page *page)
@@ -123,9 +122,9 @@ static void put_upstreams(const struct page *page)
              "# but what may not be sent twice has one that nothing was on before; sessions of "
              "TLS are\n"
              "# not kept: HAProxy would offer them to the next address");
-    put_upstream(page, "http", "");
-    put_upstream(page, "https", verified);
-    put_upstream(page, "https_noverify", believed);
+    put_upstream(page, "http", "port", "");
+    put_upstream(page, "https", "tls_port", verified);
+    put_upstream(page, "https_noverify", "noverify_port", believed);
     free(verified);
     free(believed);
 }

@@ -69,7 +69,7 @@ static void put_lookup(const struct page *page)
     put(page,
         "    acl host_plain req.fhdr(host) -m reg -i ^[a-z0-9][a-z0-9.-]*(:[0-9]+)?$\n"
         "    http-request set-var(txn.owui.fk) req.fhdr(host),lower,field(1,:) if "
-        "!{ var(txn.owui.ok) -m bool } no_agent host_plain\n"
+        "!answered no_agent host_plain\n"
         "    http-request set-var(txn.owui.fk) var(txn.owui.fk),field(2,.,0),concat(/*) if "
         "{ var(txn.owui.fk) -m found } !{ var(txn.owui.fk),map_str(%s) -m found }\n"
         "    http-request set-var(txn.owui.fb) var(txn.owui.fk),map_str(%s) if "
@@ -82,23 +82,29 @@ static void put_lookup(const struct page *page)
 static void put_variables(const struct page *page)
 {
     put_text(page, "    acl fallback var(txn.owui.fb) -m found\n"
-                   "    http-request set-var(txn.owui.ok) bool(true) if fallback\n"
                    "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
                    "    http-request set-var(txn.owui.ip) src if fallback\n"
                    "    http-request set-var(txn.owui.ip) src,ipmask(32) if fallback "
                    "{ src -m beg ::ffff: }\n"
-                   "    http-request set-var(txn.owui.proto) ssl_fc,iif(https,http) if fallback\n"
-                   "    http-request set-var(txn.owui.fport) ssl_fc,iif(443,80) if fallback\n"
-                   "    http-request set-var(txn.owui.fport) req.fhdr(host),field(2,:) if fallback "
-                   "{ req.fhdr(host) -m sub : }\n"
+                   "    http-request set-var(txn.owui.https) int(443) if fallback { ssl_fc }\n"
+                   "    http-request set-var(txn.owui.https) req.fhdr(host),field(2,:) if fallback "
+                   "{ ssl_fc } { req.fhdr(host) -m sub : }\n"
+                   "    http-request set-var(txn.owui.http) req.fhdr(host),field(2,:) if fallback "
+                   "!{ ssl_fc } { req.fhdr(host) -m sub : }\n"
                    "    http-request set-var(txn.owui.tenant) " MAP_TENANT " if fallback\n"
-                   "    http-request set-var(txn.owui.via) " MAP_VIA " if fallback\n"
-                   "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback\n"
-                   "    http-request set-var(txn.owui.port) " MAP_PORT " if fallback\n"
-                   "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback "
-                   "!{ " MAP_TLS_NAME " -m str -- - }\n"
+                   "    acl to_backend " MAP_VIA " -m str backend\n"
                    "    http-request set-var(txn.owui.backend) " MAP_ADDRESS " if fallback "
-                   "{ var(txn.owui.via) -m str backend }\n");
+                   "to_backend\n"
+                   "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback "
+                   "!to_backend\n"
+                   "    http-request set-var(txn.owui.port) " MAP_PORT " if fallback "
+                   "{ " MAP_VIA " -m str http }\n"
+                   "    http-request set-var(txn.owui.tls_port) " MAP_PORT " if fallback "
+                   "{ " MAP_VIA " -m str https }\n"
+                   "    http-request set-var(txn.owui.noverify_port) " MAP_PORT " if fallback "
+                   "{ " MAP_VIA " -m str https-noverify }\n"
+                   "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback "
+                   "!{ " MAP_TLS_NAME " -m str -- - }\n");
 }
 
 /* A page whose script opens a WebSocket has to be the host's own. */

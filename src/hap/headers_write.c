@@ -18,14 +18,23 @@ static const char *const STRIPPED_HEADERS[] = {
     "HTTP2-Settings",
 };
 
-/* What every upstream is told, by the agent's variables; Host is HAProxy's own to say. */
+/* What every upstream is told. The agent tells the public port by its scheme, and says nothing of
+ * http and 80. */
 static const struct told {
     const char *header;
-    const char *variable;
+    const char *what; /* for visitors; NULL: the header is there already */
+    const char *value;
+    const char *condition;
 } TOLD_HEADERS[] = {
-    {"X-Forwarded-For", "ip"},      {"X-Real-IP", "ip"},          {"X-Client-IP", "ip"},
-    {"X-Forwarded-Proto", "proto"}, {"X-Forwarded-Host", "host"}, {"X-Forwarded-Port", "fport"},
-    {"X-Request-ID", "rid"},
+    {"X-Forwarded-For", "ip", "%[var(txn.owui.ip)]", ""},
+    {"X-Real-IP", "ip", "%[var(txn.owui.ip)]", ""},
+    {"X-Client-IP", "ip", "%[var(txn.owui.ip)]", ""},
+    {"X-Forwarded-Proto", "proto", "https", " if over_https"},
+    {"X-Forwarded-Proto", NULL, "http", " unless over_https"},
+    {"X-Forwarded-Host", "host", "%[req.fhdr(host)]", ""},
+    {"X-Forwarded-Port", "port", "%[var(txn.owui.https)]", " if over_https"},
+    {"X-Forwarded-Port", NULL, "%[var(txn.owui.http,80)]", " unless over_https"},
+    {"X-Request-ID", "rid", "%[var(txn.owui.rid)]", ""},
 };
 
 static const char *tenant_header(const struct hap_config *config)
@@ -78,7 +87,8 @@ void hap_config_visit_headers(const struct hap_config *config,
 {
     visit_deleted(config, visitor);
     for (size_t i = 0; i < COUNT_OF(TOLD_HEADERS); i++)
-        visitor->on_set(visitor->context, TOLD_HEADERS[i].header, TOLD_HEADERS[i].variable);
+        if (TOLD_HEADERS[i].what != NULL)
+            visitor->on_set(visitor->context, TOLD_HEADERS[i].header, TOLD_HEADERS[i].what);
     if (config->appends_forwarded_for)
         visitor->on_set(visitor->context, TOLD_HEADERS[0].header, "chain");
     if (config->tells_forwarded)
@@ -187,15 +197,11 @@ static void put_told(const struct page *page)
     const char *tenant_name = tenant_header(page->config);
 
     put_text(page, "\n"
-                   "    # what the upstream is told, one line each\n");
-    for (size_t i = 0; i < COUNT_OF(TOLD_HEADERS); i++) {
-        const struct told *told = &TOLD_HEADERS[i];
-        if (strcmp(told->variable, "host") == 0)
-            put(page, "    http-request set-header %s %%[req.fhdr(host)]\n", told->header);
-        else
-            put(page, "    http-request set-header %s %%[var(txn.owui.%s)]\n", told->header,
-                told->variable);
-    }
+                   "    # what the upstream is told, one line each\n"
+                   "    acl over_https var(txn.owui.https) -m found\n");
+    for (size_t i = 0; i < COUNT_OF(TOLD_HEADERS); i++)
+        put(page, "    http-request set-header %s %s%s\n", TOLD_HEADERS[i].header,
+            TOLD_HEADERS[i].value, TOLD_HEADERS[i].condition);
     forwarded_put_headers(page);
     put_text(page, "    http-request add-header X-Owui-Hop 1\n");
     if (has_authorization(page->config))

@@ -31,24 +31,26 @@ void question_put_filters(const struct page *page)
 /* HAProxy before 3.0 forgets the timeout of a group that is sent while the timeout of an earlier
  * one is still to come: such a request would wait for ever. So there the second try has a timeout
  * that ends before the first one's would have, which takes an engine of its own, and is made only
- * when the first one failed early. */
+ * when the first one failed early. When that one was asked is noted by a rule: `option
+ * set-process-time` would tell how long it took, and costs as much as three rules. */
 static void put_tries_of_one(const struct page *page)
 {
     static const char NEWER[] =
         "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int ge 256 }\n"
         "    http-request send-spoe-group owui route if { var(txn.owui.err) -m int ge 256 } "
-        "!{ var(txn.owui.ok) -m bool }\n";
+        "!answered\n";
     const char *not_reused = reuse_condition(page->config);
     char *older = memory_format(
         "    http-request send-spoe-group owui-again route if { var(txn.owui.err) -m int ge 256 } "
-        "{ var(txn.owui.ptime) -m int lt %u }\n",
+        "{ date(0,ms),sub(txn.owui_asked) lt %u }\n",
         agents_answer_ms(page->config) / 2);
-    put(page,
-        "\n"
-        "    # ask the agent, again when it did not answer (one that ends may take two tries "
-        "along);\n"
-        "    # without an answer nothing is forwarded\n"
-        "    http-request send-spoe-group owui route%s%s\n",
+    put_text(page,
+             "\n"
+             "    # ask the agent, again when it did not answer (one that ends may take two tries "
+             "along);\n"
+             "    # without an answer nothing is forwarded\n");
+    put_since(page, HAP_3_0, "3.0", "", "    http-request set-var(txn.owui_asked) date(0,ms)\n");
+    put(page, "    http-request send-spoe-group owui route%s%s\n",
         not_reused[0] != '\0' ? " if" : "", not_reused);
     put_since(page, HAP_3_0, "3.0", NEWER, older);
     free(older);
@@ -71,9 +73,9 @@ static void put_tries_of_several(const struct page *page)
         "    http-request send-spoe-group owui%s route if other_half "
         "{ var(txn.owui.err) -m int gt 0 }\n"
         "    http-request send-spoe-group owui%s route if !other_half "
-        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n"
+        "{ var(txn.owui.err) -m int ge 256 } !answered\n"
         "    http-request send-spoe-group owui-other%s route if other_half "
-        "{ var(txn.owui.err) -m int ge 256 } !{ var(txn.owui.ok) -m bool }\n";
+        "{ var(txn.owui.err) -m int ge 256 } !answered\n";
     const char *not_reused = reuse_condition(page->config);
     char *newer = memory_format(AGAIN, "", "", "", "");
     char *older = memory_format(AGAIN, "-again", "-again", "-again", "-again");
@@ -151,6 +153,11 @@ void question_put(const struct page *page)
                        "{ ssl_c_verify 0 } { ssl_c_err 0 } { ssl_c_ca_err 0 }\n");
     reuse_put(page);
     put_token_kind(page);
+    put_text(page, "\n"
+                   "    # what an answer has: where to, or what to say instead\n"
+                   "    acl answered var(txn.owui.dst) -m found\n"
+                   "    acl answered var(txn.owui.answer) -m found\n"
+                   "    acl answered var(txn.owui.backend) -m found\n");
     if (agents_are_several(page->config))
         put_tries_of_several(page);
     else
@@ -169,7 +176,7 @@ void question_put(const struct page *page)
     fallback_put_answer(page);
     put_text(page, "    http-request return status 503 content-type text/plain hdr Retry-After 2 "
                    "hdr X-Refused no-agent string \"Service unavailable\\n\" unless "
-                   "{ var(txn.owui.ok) -m bool }\n");
+                   "answered\n");
 }
 
 enum hap_shortcut hap_config_shortcut(struct slice method, struct slice path)

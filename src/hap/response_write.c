@@ -10,7 +10,7 @@ static const char SECURE_COOKIES[] =
     "\n"
     "    # cookies of tenants that want it are for https alone\n"
     "    acl secure_cookies var(txn.owui.rs),and(1) -m int eq 1\n"
-    "    acl secure_proto var(txn.owui.proto) -m str https\n"
+    "    acl secure_proto var(txn.owui.https) -m found\n"
     "    http-response replace-header Set-Cookie "
     "'^(.*); *[Ss][Ee][Cc][Uu][Rr][Ee] *(;.*)?$' '\\1\\2' if secure_cookies secure_proto\n"
     "    http-response replace-header Set-Cookie '^(.*)$' '\\1; Secure' if secure_cookies "
@@ -30,7 +30,7 @@ static void put_replica_cookie(const struct page *page)
     put_text(page, "\n"
                    "    # which replica the browser is to stay at\n"
                    "    acl stick var(txn.owui.stick) -m found\n"
-                   "    acl stick_https var(txn.owui.proto) -m str https\n");
+                   "    acl stick_https var(txn.owui.https) -m found\n");
     put_text(page,
              "    http-response add-header Set-Cookie \"" HAP_REPLICA_COOKIE
              "=%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax; Secure\" if stick "
@@ -48,7 +48,7 @@ static void put_share_cookie(const struct page *page)
              "\n"
              "    # which share of the browsers this one is of\n"
              "    acl share var(txn.owui.shr) -m found\n"
-             "    acl share_https var(txn.owui.proto) -m str https\n"
+             "    acl share_https var(txn.owui.https) -m found\n"
              "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%[var(txn.owui.shr)]; "
              "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure\" if share share_https\n"
              "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%[var(txn.owui.shr)]; "

@@ -5,8 +5,9 @@
 #include "core/base.h"
 
 /* What the next rules and sections need of a decision that forwards. */
-static const char *const VARIABLES[] = {"tenant", "backend", "via",   "dst",  "port", "sni",
-                                        "ip",     "proto",   "fport", "hsts", "rs"};
+static const char *const VARIABLES[] = {"tenant",   "backend",       "dst",  "port",
+                                        "tls_port", "noverify_port", "sni",  "ip",
+                                        "https",    "http",          "hsts", "rs"};
 
 /* Paths of Open WebUI's own, of which no rule makes a difference, in a spelling that every parser
  * reads alike: no dot begins a segment, nothing is encoded, no segment is empty. */
@@ -34,8 +35,7 @@ void reuse_put(const struct page *page)
         "    acl in_time date,sub(sess.owui.until) lt 0\n"
         "    acl plain_path path -m reg " PLAIN_PATH "\n"
         "    http-request set-var(txn.owui.reused) bool(true) if reusable in_force in_time "
-        "plain_path !{ req.fhdr(upgrade) -m found } !{ stopping }%s\n"
-        "    http-request set-var(txn.owui.ok) bool(true) if { var(txn.owui.reused) -m found }\n",
+        "plain_path !{ req.fhdr(upgrade) -m found } !{ stopping }%s\n",
         config->decision_map, config->takeover ? " !{ req.cook(owui_tenant) -m found }" : "");
     for (size_t i = 0; i < COUNT_OF(VARIABLES); i++)
         put(page,

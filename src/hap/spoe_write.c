@@ -108,7 +108,6 @@ static void put_arguments(const struct page *page)
 struct engine {
     const char *name;
     const char *groups;
-    const char *options;
     const char *idle; /* how long a connection is kept */
     unsigned processing_ms;
     bool is_other; /* asks the other half of several agents */
@@ -122,7 +121,6 @@ static void put_engine(const struct page *page, const struct engine *engine)
         "    groups %s\n"
         "    option var-prefix owui\n"
         "    option set-on-error err\n"
-        "%s"
         "    option continue-on-error\n"
         "    option dontlog-normal\n"
         "    timeout hello 500ms\n"
@@ -132,8 +130,8 @@ static void put_engine(const struct page *page, const struct engine *engine)
         "    log global\n"
         "\n"
         "spoe-message route\n",
-        engine->name, engine->name, engine->groups, engine->options, engine->idle,
-        engine->processing_ms, engine->is_other ? AGENTS_OTHER : "");
+        engine->name, engine->name, engine->groups, engine->idle, engine->processing_ms,
+        engine->is_other ? AGENTS_OTHER : "");
     put_arguments(page);
     put_text(page, "\n"
                    "spoe-group route\n"
@@ -143,16 +141,14 @@ static void put_engine(const struct page *page, const struct engine *engine)
 char *hap_spoe_write(const struct hap_config *config, enum hap_version version)
 {
     struct page page;
-    bool is_old = version == HAP_ANY || version < HAP_3_0;
-    const char *options = is_old ? "    option set-process-time ptime\n" : "";
     const struct engine firsts[] = {
-        {"owui", "route acme", options, "60s", agents_answer_ms(config), false},
-        {"owui-other", "route", options, "60s", agents_answer_ms(config), true},
+        {"owui", "route acme", "60s", agents_answer_ms(config), false},
+        {"owui-other", "route", "60s", agents_answer_ms(config), true},
     };
     unsigned again_ms = (agents_answer_ms(config) * 3 + 7) / 8;
     const struct engine agains[] = {
-        {"owui-again", "route", "", "500ms", again_ms, false},
-        {"owui-other-again", "route", "", "500ms", again_ms, true},
+        {"owui-again", "route", "500ms", again_ms, false},
+        {"owui-other-again", "route", "500ms", again_ms, true},
     };
 
     page_open(&page, config, version, (struct slice){0});
@@ -171,7 +167,7 @@ char *hap_spoe_write(const struct hap_config *config, enum hap_version version)
                         "# The other half of the agents.\n");
         put_engine(&page, &firsts[1]);
     }
-    if (is_old) {
+    if (version == HAP_ANY || version < HAP_3_0) {
         put_text(&page,
                  "\n"
                  "# The same question for a second try. HAProxy before 3.0 forgets a timeout when "

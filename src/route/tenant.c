@@ -20,10 +20,22 @@ static const char *const SCHEME_NAMES[] = {
     [UPSTREAM_HTTPS_NO_VERIFY] = "https-noverify",
 };
 
-const char *upstream_scheme_via(enum upstream_scheme scheme)
+static const char *const SCHEME_PORTS[] = {
+    [UPSTREAM_HTTP] = "port",
+    [UPSTREAM_HTTPS] = "tls_port",
+    [UPSTREAM_HTTPS_NO_VERIFY] = "noverify_port",
+};
+
+const char *upstream_scheme_name(enum upstream_scheme scheme)
 {
     assert(scheme < COUNT_OF(SCHEME_NAMES));
     return SCHEME_NAMES[scheme];
+}
+
+const char *upstream_scheme_port(enum upstream_scheme scheme)
+{
+    assert(scheme < COUNT_OF(SCHEME_PORTS));
+    return SCHEME_PORTS[scheme];
 }
 
 bool tenant_name_valid(struct slice name)

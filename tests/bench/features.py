@@ -85,7 +85,7 @@ def wait_forwarded(socket_path, host, arguments):
         asker = Asker(socket_path)
         told = asker.ask(host, tls=True, more=arguments)
         asker.close()
-        if told.get("ok") and "answer" not in told:
+        if "tenant" in told and "answer" not in told:
             cookie = [argument("rep", told["stick"])] if "stick" in told else []
             return arguments + cookie
         if time.monotonic() > deadline:

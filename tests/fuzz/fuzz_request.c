@@ -328,12 +328,14 @@ static void check_answer(const struct question *question, const struct answer *a
     bool forwards = answer->decision.outcome == OUTCOME_FORWARD;
     for (size_t i = 0; i < answer->count; i++)
         check_text(&answer->variables[i]);
-    FUZZ_REQUIRE(tells(answer, "ok"));
     FUZZ_REQUIRE(tells(answer, "answer") == !forwards);
     FUZZ_REQUIRE(forwards || (!tells(answer, "backend") && !tells(answer, "dst")));
     FUZZ_REQUIRE(!forwards || (tells(answer, "tenant") && tells(answer, "ip")));
     FUZZ_REQUIRE(!forwards || tells(answer, "backend") != tells(answer, "dst"));
-    FUZZ_REQUIRE(tells(answer, "dst") == tells(answer, "port"));
+    FUZZ_REQUIRE(tells(answer, "port") + tells(answer, "tls_port") +
+                     tells(answer, "noverify_port") ==
+                 tells(answer, "dst"));
+    FUZZ_REQUIRE(!tells(answer, "https") || !tells(answer, "http"));
     /* Nobody's token is good but what the issuer signed. */
     FUZZ_REQUIRE(!tells(answer, "h_x_user_email") || has_token(question));
 }
@@ -406,13 +408,24 @@ static bool same_value(const struct spop_value *a, const struct spop_value *b)
            slice_equal(a->bytes, b->bytes);
 }
 
+static bool is_the_stamp(struct slice name)
+{
+    return slice_equal(name, SLICE("host")) || slice_equal(name, SLICE("now")) ||
+           slice_equal(name, SLICE("until"));
+}
+
 /* What HAProxy would take from the session is what it would have been told. */
 static void compare_answers(const struct answer *kept, const struct answer *asked)
 {
     FUZZ_REQUIRE(asked->decision.outcome == OUTCOME_FORWARD);
+    for (size_t i = 0; i < kept->count; i++) {
+        const struct peer_action *own = &kept->variables[i];
+        FUZZ_REQUIRE(own->scope != SPOP_SCOPE_SESSION || own->is_unset || is_the_stamp(own->name) ||
+                     find_variable(asked, SPOP_SCOPE_TRANSACTION, own->name) != NULL);
+    }
     for (size_t i = 0; i < asked->count; i++) {
         const struct peer_action *told = &asked->variables[i];
-        if (told->scope != SPOP_SCOPE_TRANSACTION || slice_equal(told->name, SLICE("ok")))
+        if (told->scope != SPOP_SCOPE_TRANSACTION)
             continue;
         const struct peer_action *own = find_variable(kept, SPOP_SCOPE_SESSION, told->name);
         FUZZ_REQUIRE(own != NULL && !own->is_unset && same_value(&own->value, &told->value));

@@ -659,7 +659,7 @@ def test_errors_have_other_numbers(relayed, kind, old, new):
 
 def test_deciding_by_an_errors_number(relayed):
     """What is refused on the versions whose number it is goes on to the next rule on others."""
-    change = replacing("unless { var(txn.owui.ok) -m bool }", "if { var(txn.owui.err) -m int 2 }")
+    change = replacing("unless answered", "if { var(txn.owui.err) -m int 2 }")
     stack = relayed(Down, change, is_up=False)
     answer = ask(stack)
     assert (answer is not None and answer.header("X-Refused") == "no-agent") == (not NEW_SPOP)

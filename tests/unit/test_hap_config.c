@@ -338,8 +338,7 @@ Test(hap_config, what_keeps_clients_and_upstreams_safe_is_there)
         "http-request del-header Cookie if page\n",
         "http-request del-header Authorization if page\n",
         "http-request del-header Connection unless websocket\n",
-        "hdr X-Refused no-agent string \"Service unavailable\\n\" unless { var(txn.owui.ok) -m "
-        "bool }",
+        "hdr X-Refused no-agent string \"Service unavailable\\n\" unless answered\n",
     };
     static const enum hap_version VERSIONS[] = {HAP_2_6, HAP_3_0, HAP_3_2, HAP_3_4};
     struct hap_config config = smallest();
