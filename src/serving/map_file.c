@@ -4,6 +4,7 @@
 #include "core/fd.h"
 #include "core/memory.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,12 +50,22 @@ out:
     return error;
 }
 
+static enum error look_at_present(const char *path, struct error_text *why)
+{
+    if (access(path, F_OK) == 0)
+        return ERROR_OK;
+    return error_set(why, ERROR_INVALID,
+                     "%s is a link that leads nowhere (%s): remove it, or make what it leads to",
+                     path, strerror(errno));
+}
+
 enum error map_file_ensure(const char *path, struct error_text *why)
 {
     enum error error = ERROR_OK;
-    if (access(path, F_OK) == 0)
-        return ERROR_OK;
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, FILE_MODE);
+    /* Root may make it in the service's folder, whose links are to lead it nowhere. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    if (fd < 0 && errno == EEXIST)
+        return look_at_present(path, why);
     if (fd < 0)
         return error_set_errno(why, "cannot create %s", path);
     if (fchmod(fd, FILE_MODE) != 0)

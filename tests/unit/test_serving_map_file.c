@@ -56,3 +56,21 @@ Test(map_file, one_that_is_there_will_do_whoever_made_it)
     if (geteuid() == NOBODY)
         cr_assert(seteuid(0) == 0);
 }
+
+/* The folder is the service's, and who makes the file may be root. */
+Test(map_file, a_link_leads_nobody_to_make_a_file_elsewhere)
+{
+    struct error_text why = {""};
+    char *elsewhere = memory_format("%s/elsewhere", root);
+    cr_assert(symlink("elsewhere", path) == 0);
+    cr_expect(eq(int, map_file_ensure(path, &why), ERROR_INVALID));
+    cr_expect(strstr(why.text, "now.map is a link that leads nowhere") != NULL, "%s", why.text);
+    cr_expect(access(elsewhere, F_OK) != 0, "it was made");
+    close(open(elsewhere, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    expect_ensured();
+    struct stat status;
+    cr_assert(stat(elsewhere, &status) == 0);
+    cr_expect(eq(int, (int)(status.st_mode & 0777), 0600));
+    unlink(elsewhere);
+    free(elsewhere);
+}
