@@ -5,6 +5,8 @@
 #include "core/memory.h"
 #include "crypto/crypto.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,18 +59,34 @@ static enum error make(const struct folder *folder, const char *name, const stru
     return error;
 }
 
-/* Root may make it for the service, which has to be able to replace it. */
-static enum error take_owner(const struct folder *folder, struct file_mode *mode,
-                             struct error_text *why)
+/* The folder around is the service's, and root may be who makes this one in it: no link leads it to
+ * another. */
+static enum error open_inside(const struct folder *around, const char *path, struct folder *folder,
+                              bool *is_new, struct error_text *why)
 {
-    struct stat around;
+    const char *name = file_path_name(path);
+    *is_new = mkdirat(around->fd, name, 0755) == 0;
+    if (!*is_new && errno != EEXIST)
+        return error_set_errno(why, "cannot make the folder %s", path);
+    int fd = openat(around->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return error_set_errno(why, "cannot open %s, which is to be a folder and no link", path);
+    *folder = (struct folder){.fd = fd, .path = memory_copy_text(slice_of(path))};
+    return ERROR_OK;
+}
+
+/* What root makes for the service, the service has to be able to replace. */
+static enum error take_owner(const struct folder *around, const struct folder *folder, bool is_new,
+                             struct file_mode *mode, struct error_text *why)
+{
+    struct stat status;
     if (geteuid() != 0 || mode->owner >= 0)
         return ERROR_OK;
-    if (fstatat(folder->fd, "..", &around, 0) != 0 ||
-        fchown(folder->fd, around.st_uid, around.st_gid) != 0)
+    if (fstat(around->fd, &status) != 0 ||
+        (is_new && fchown(folder->fd, status.st_uid, status.st_gid) != 0))
         return error_set_errno(why, "cannot give %s to the owner of the folder around it",
                                folder->path);
-    mode->owner = (int)around.st_uid;
+    mode->owner = (int)status.st_uid;
     return ERROR_OK;
 }
 
@@ -77,15 +95,21 @@ enum error placeholder_ensure(const char *path, const struct file_mode *mode, in
 {
     const char *name = file_path_name(path);
     struct file_mode own_mode = *mode;
-    struct folder folder = {.fd = -1};
+    struct folder around = {.fd = -1}, folder = {.fd = -1};
+    bool is_new = false;
     char *place = memory_copy_text(file_path_folder(path));
-    enum error error = folder_open(&folder, place, 0755, why);
+    char *place_around = memory_copy_text(file_path_folder(place));
+    enum error error = folder_open(&around, place_around, 0755, why);
+    if (error == ERROR_OK)
+        error = open_inside(&around, place, &folder, &is_new, why);
     if (error == ERROR_OK && !is_good(&folder, name, now_s)) {
-        error = take_owner(&folder, &own_mode, why);
+        error = take_owner(&around, &folder, is_new, &own_mode, why);
         if (error == ERROR_OK)
             error = make(&folder, name, &own_mode, now_s, why);
     }
     folder_close(&folder);
+    folder_close(&around);
+    free(place_around);
     free(place);
     return error;
 }

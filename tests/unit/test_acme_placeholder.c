@@ -11,6 +11,7 @@
 
 static const int64_t NOW_S = 1800000000;
 static const int64_t YEAR_S = INT64_C(365) * 86400;
+static const unsigned SERVICE = 4321, OTHER = 1234;
 static const struct file_mode MODE = {.mode = 0600, .owner = -1, .group = -1};
 
 static char *read_file(const char *folder)
@@ -89,6 +90,57 @@ Test(placeholder, an_admins_own_is_left_as_it_is)
     crypto_key_free(key);
     free(same);
     free(path);
+}
+
+/* The folder around is the service's, and who makes it may be root. */
+Test(placeholder, a_link_leads_nobody_to_another_folder)
+{
+    char root[] = "/tmp/placeholder-XXXXXX";
+    struct error_text why = {0};
+    struct stat about;
+    cr_assert(ne(ptr, mkdtemp(root), NULL));
+    char *folder = memory_format("%s/below", root), *path = memory_format("%s/p.pem", folder);
+    char *elsewhere = memory_format("%s/elsewhere", root);
+    cr_assert(eq(int, mkdir(elsewhere, 0700), 0));
+    (void)!chown(elsewhere, OTHER, OTHER); /* takes root */
+    cr_assert(eq(int, symlink("elsewhere", folder), 0));
+    cr_expect(ne(int, placeholder_ensure(path, &MODE, NOW_S, &why), ERROR_OK));
+    cr_expect(strstr(why.text, "which is to be a folder") != NULL, "%s", why.text);
+    cr_expect(eq(int, stat(elsewhere, &about), 0));
+    cr_expect(eq(uint, about.st_uid, geteuid() == 0 ? OTHER : geteuid()));
+    cr_expect(eq(int, rmdir(elsewhere), 0), "something was made there");
+    unlink(folder);
+    rmdir(root);
+    free(folder), free(path), free(elsewhere);
+}
+
+static void expect_owner(const char *path, unsigned owner)
+{
+    struct stat about;
+    cr_assert(eq(int, stat(path, &about), 0));
+    cr_expect(eq(uint, about.st_uid, owner), "%s", path);
+}
+
+Test(placeholder, what_root_makes_is_the_services_and_what_was_there_stays_whose_it_is)
+{
+    char root[] = "/tmp/placeholder-XXXXXX";
+    if (geteuid() != 0)
+        cr_skip_test("takes root");
+    cr_assert(ne(ptr, mkdtemp(root), NULL));
+    char *folder = memory_format("%s/below", root), *path = memory_format("%s/p.pem", folder);
+    cr_assert(eq(int, chown(root, SERVICE, SERVICE), 0));
+    ensure(path, NOW_S);
+    expect_owner(folder, SERVICE);
+    expect_owner(path, SERVICE);
+    unlink(path);
+    cr_assert(eq(int, chown(folder, OTHER, OTHER), 0));
+    ensure(path, NOW_S);
+    expect_owner(folder, OTHER);
+    expect_owner(path, SERVICE);
+    unlink(path);
+    rmdir(folder);
+    rmdir(root);
+    free(folder), free(path);
 }
 
 Test(placeholder, the_reason_names_the_place)
