@@ -447,6 +447,16 @@ static bool allow_protocols(CURL *easy, enum allowed allowed)
 #endif
 }
 
+/* In the place of the system's: of these libcurl may know a folder besides, which it would go on
+ * trusting. Some TLS libraries have no folders. */
+static bool set_roots(CURL *easy, const char *ca_file)
+{
+    if (curl->easy_setopt(easy, CURLOPT_CAINFO, ca_file) != CURLE_OK)
+        return false;
+    CURLcode result = curl->easy_setopt(easy, CURLOPT_CAPATH, (char *)NULL);
+    return result == CURLE_OK || result == CURLE_NOT_BUILT_IN;
+}
+
 static bool set_limits(struct http_exchange *exchange)
 {
     const struct http_client_settings *settings = &exchange->client->settings;
@@ -469,7 +479,7 @@ static bool set_limits(struct http_exchange *exchange)
         (void)curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 #endif
     if (exchange->client->ca_file != NULL)
-        set = set && curl->easy_setopt(easy, CURLOPT_CAINFO, exchange->client->ca_file) == CURLE_OK;
+        set = set && set_roots(easy, exchange->client->ca_file);
     return set;
 }
 

@@ -1,7 +1,9 @@
 /* http_client: what a server may answer with, whose turn it is, and what is asked nobody else. */
 #include "core/clock.h"
 #include "core/memory.h"
+#include "crypto/crypto.h"
 #include "http/http_client.h"
+#include "libcurl.h"
 #include "loopback_listener.h"
 
 #include <criterion/criterion.h>
@@ -310,6 +312,76 @@ Test(http_client, nobody_else_is_asked)
         cr_expect(eq(sz, test.connection_count, i));
     }
     end(&test);
+}
+
+/* -- Whom it trusts -- */
+
+/* What libcurl says of it, on its way to a server. */
+static char told[4000];
+static __typeof__(libcurl.multi_add_handle) real_add_handle;
+
+static int on_word(CURL *easy, curl_infotype kind, char *text, size_t size, void *context)
+{
+    size_t used = strlen(told);
+    (void)easy, (void)context;
+    if (kind == CURLINFO_TEXT)
+        snprintf(told + used, sizeof(told) - used, "%.*s", (int)size, text);
+    return 0;
+}
+
+static CURLMcode add_with_words(CURLM *multi, CURL *easy)
+{
+    cr_assert(libcurl.easy_setopt(easy, CURLOPT_VERBOSE, 1L) == CURLE_OK);
+    cr_assert(libcurl.easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_word) == CURLE_OK);
+    return real_add_handle(multi, easy);
+}
+
+static const char *words_with(const char *ca_file)
+{
+    struct test test;
+    struct asked asked = {.test = &test};
+    char url[64];
+    told[0] = '\0';
+    begin(&test, &(struct http_client_settings){.ca_file = ca_file}, "HTTP/1.1 200 OK\r\n\r\n");
+    snprintf(url, sizeof(url), "https://%s/", test.address);
+    const struct http_client_request request = {.method = HTTP_GET, .url = url};
+    asked.exchange = http_client_send(test.client, &request, on_answer, &asked);
+    cr_assert(ne(ptr, asked.exchange, NULL));
+    run(&test, 1);
+    end(&test);
+    return told;
+}
+
+static void write_root(const char *path)
+{
+    struct bytes pem = {0};
+    struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, NULL);
+    cr_assert(crypto_self_signed(key, "a.test", 0, 4000000000, &pem, NULL) == ERROR_OK);
+    FILE *stream = fopen(path, "w");
+    cr_assert(ne(ptr, stream, NULL));
+    cr_assert(fwrite(pem.data, pem.size, 1, stream) == 1);
+    fclose(stream);
+    bytes_free(&pem);
+    crypto_key_free(key);
+}
+
+/* The system's are a file and a folder to libcurl, each of which is trusted by itself. */
+Test(http_client, roots_of_its_own_take_the_place_of_the_systems)
+{
+    char path[] = "/tmp/owui-roots-XXXXXX", expected[64];
+    close(mkstemp(path));
+    write_root(path);
+    cr_assert(libcurl_load(NULL) == ERROR_OK);
+    real_add_handle = libcurl.multi_add_handle;
+    libcurl.multi_add_handle = add_with_words;
+    bool has_folder = strstr(words_with(NULL), "CApath: /") != NULL;
+    const char *words = words_with(path);
+    snprintf(expected, sizeof(expected), "CAfile: %s\n", path);
+    unlink(path);
+    if (!has_folder)
+        cr_skip_test("this libcurl has no folder, or does not tell of it");
+    cr_expect(ne(ptr, strstr(words, expected), NULL), "%s", words);
+    cr_expect(eq(ptr, strstr(words, "CApath: /"), NULL), "%s", words);
 }
 
 /* -- Time and turns -- */
