@@ -112,7 +112,10 @@ void acme_worker_way_is_new(struct acme_worker *worker);
 
 /* The end of a revocation or a key change; `problem` is NULL on success. */
 typedef void acme_done_fn(void *context, const struct acme_problem *problem);
-/* Revokes the certificate in service and orders another. */
+/* Revokes the certificate in service, though another may be by the time the CA is ready, and orders
+ * another in its place. ERROR_BUSY when the file is another than the worker knows. The worker's
+ * end, or that of the certificate in it, drops the revocation: the log tells, `on_done` is not
+ * called. */
 MUST_CHECK enum error acme_worker_revoke(struct acme_worker *worker, const char *name,
                                          acme_done_fn *on_done, void *context,
                                          struct error_text *why);

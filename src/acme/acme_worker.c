@@ -127,7 +127,7 @@ void worker_plan(struct certificate *certificate)
     if (certificate->work != WORK_NONE)
         return;
     int64_t due_mono_ms = worker_decide(certificate, &now).due_mono_ms;
-    if (certificate->revoke_wanted)
+    if (certificate->revocation != NULL)
         due_mono_ms = now.mono_ms;
     queue_put(&certificate->worker->queue, &certificate->entry, due_mono_ms);
     arm(certificate->worker);
@@ -151,7 +151,7 @@ static void act(struct certificate *certificate)
     struct schedule_decision decision = worker_decide(certificate, &now);
     if (certificate->look_mono_ms != 0 && certificate->look_mono_ms <= now.mono_ms)
         look_again(certificate);
-    else if (certificate->revoke_wanted)
+    else if (certificate->revocation != NULL)
         worker_revoke(certificate);
     else if (decision.due_mono_ms > now.mono_ms || decision.action == SCHEDULE_LOOK)
         worker_plan(certificate);
@@ -240,6 +240,7 @@ static void free_certificate(struct certificate *certificate)
 {
     queue_remove(&certificate->worker->queue, &certificate->entry);
     worker_drop_job(certificate);
+    worker_drop_revocation(certificate);
     free_hosts(certificate);
     crypto_certificate_free(&certificate->in_service);
     free(certificate->issuer_directory);
@@ -341,13 +342,15 @@ void acme_worker_unwant(struct acme_worker *worker, const char *name)
     free_certificate(certificate);
 }
 
-/* An order or a revocation that is under way goes on; what is found then is found again later. A
- * window that is being asked for is that of the one before. */
+/* An order that is under way goes on; what is found then is found again later. So does a
+ * revocation, which is of what was in service before. A window that is being asked for is that of
+ * the one before, too. */
 static bool look_anew(struct certificate *certificate)
 {
-    if (certificate->work == WORK_ORDER || certificate->work == WORK_REVOKE)
+    if (certificate->work == WORK_ORDER)
         return false;
-    worker_drop_job(certificate);
+    if (certificate->work != WORK_REVOKE)
+        worker_drop_job(certificate);
     worker_look(certificate);
     schedule_replaced(&certificate->schedule);
     worker_compare(certificate);
@@ -407,17 +410,57 @@ enum error acme_worker_renew(struct acme_worker *worker, const char *name)
     return ERROR_OK;
 }
 
+static enum error read_der(const struct certificate *certificate, struct bytes *der,
+                           struct error_text *why)
+{
+    struct bytes pem = {0};
+    enum error error = store_read(certificate->worker->store, certificate->name, &pem, why);
+    if (error == ERROR_OK)
+        error = crypto_certificate_der(bytes_slice(&pem), der, why);
+    bytes_free(&pem);
+    return error;
+}
+
+static bool is_another(const struct certificate *certificate, const struct bytes *der)
+{
+    uint8_t sha256[CRYPTO_SHA256_BYTES];
+    return crypto_sha256(bytes_slice(der), sha256) != ERROR_OK ||
+           memcmp(certificate->in_service.sha256, sha256, sizeof(sha256)) != 0;
+}
+
+/* Who asked may have meant the one before, which the worker goes by until it hears of another. */
+static enum error tell_another(struct certificate *certificate, struct error_text *why)
+{
+    char before[CRYPTO_SERIAL_SIZE];
+    memcpy(before, certificate->in_service.serial, sizeof(before));
+    (void)!look_anew(certificate);
+    worker_plan(certificate);
+    return error_set(why, ERROR_BUSY,
+                     "another certificate, serial %s, has just taken the place of the one with "
+                     "serial %s: ask again if it is the new one that is to be revoked",
+                     certificate->in_service.serial, before);
+}
+
 enum error acme_worker_revoke(struct acme_worker *worker, const char *name, acme_done_fn *on_done,
                               void *context, struct error_text *why)
 {
     struct certificate *certificate = worker_find(worker, name);
     if (certificate == NULL || certificate->in_service.names == NULL)
         return error_set(why, ERROR_NOT_FOUND, "there is no certificate %s", name);
-    if (certificate->revoke_wanted || certificate->work != WORK_NONE)
+    if (certificate->revocation != NULL || certificate->work != WORK_NONE)
         return error_set(why, ERROR_BUSY, "%s is being worked on", name);
-    certificate->revoke_wanted = true;
-    certificate->on_revoked = on_done;
-    certificate->revoked_context = context;
+    struct bytes der = {0};
+    enum error error = read_der(certificate, &der, why);
+    if (error == ERROR_OK && is_another(certificate, &der)) {
+        bytes_free(&der);
+        return tell_another(certificate, why);
+    }
+    if (error != ERROR_OK)
+        return error;
+    certificate->revocation = memory_new(sizeof(*certificate->revocation));
+    *certificate->revocation = (struct revocation){
+        .der = der, .ca = worker_issuer(certificate), .on_done = on_done, .context = context};
+    memcpy(certificate->revocation->serial, certificate->in_service.serial, CRYPTO_SERIAL_SIZE);
     worker_plan(certificate);
     return ERROR_OK;
 }

@@ -51,7 +51,15 @@ struct job {
     enum budget_order taken; /* so much */
     bool may_exist;          /* an order was about to be made, or its URL has become the twin's */
     char info_url[ACME_URL_SIZE + 128];
-    struct bytes der; /* of the certificate to be revoked */
+};
+
+/* Asked for while this one was in service. Another may be, by the time the CA is ready. */
+struct revocation {
+    struct bytes der;
+    char serial[CRYPTO_SERIAL_SIZE];
+    enum schedule_ca ca; /* that has issued it */
+    acme_done_fn *on_done;
+    void *context;
 };
 
 struct certificate {
@@ -79,11 +87,9 @@ struct certificate {
     struct job *job;        /* NULL in WORK_NONE and while it waits */
     unsigned registrations; /* for this order */
 
-    bool is_unsaved; /* what has become of it is not written down yet */
-    bool revoke_wanted;
+    bool is_unsaved;                  /* what has become of it is not written down yet */
+    struct revocation *revocation;    /* NULL: none is wanted */
     char revoked[CRYPTO_SERIAL_SIZE]; /* "": none was */
-    acme_done_fn *on_revoked;
-    void *revoked_context;
 };
 
 struct acme_worker {
@@ -141,6 +147,8 @@ void worker_order(struct certificate *certificate);
 void worker_examined(struct job *job, const struct acme_failure *refused, size_t count);
 void worker_poll(struct certificate *certificate);
 void worker_revoke(struct certificate *certificate);
+/* It will not be done any more. */
+void worker_drop_revocation(struct certificate *certificate);
 void worker_drop_job(struct certificate *certificate);
 /* The order came to nothing. */
 void worker_failed(struct certificate *certificate, const struct acme_problem *problem);

@@ -128,7 +128,6 @@ void worker_drop_job(struct certificate *certificate)
     crypto_key_free(job->account_key);
     crypto_key_free(job->key);
     free(job->order_names);
-    bytes_free(&job->der);
     free(job);
     worker_work_ended(worker);
 }
@@ -720,30 +719,61 @@ void worker_poll(struct certificate *certificate)
 
 /* -- Revocation -- */
 
+/* `reason` is why not; NULL: it was. */
+static void log_revocation(const struct certificate *certificate,
+                           const struct revocation *revocation, const char *reason)
+{
+    log_event(LOG_NOTICE, reason == NULL ? "certificate_revoked" : "certificate_not_revoked",
+              LOG_TEXT("certificate", certificate->name), LOG_TEXT("serial", revocation->serial),
+              LOG_TEXT("reason", reason));
+}
+
+/* As far as is known: somebody may be writing the file. */
+static bool may_be_in_service(const struct certificate *certificate,
+                              const struct revocation *revocation)
+{
+    return certificate->in_service.names == NULL ||
+           strcmp(certificate->in_service.serial, revocation->serial) == 0;
+}
+
+static void free_revocation(struct revocation *revocation)
+{
+    if (revocation == NULL)
+        return;
+    bytes_free(&revocation->der);
+    free(revocation);
+}
+
 static void end_revocation(struct certificate *certificate, const struct acme_problem *problem)
 {
-    acme_done_fn *on_done = certificate->on_revoked;
-    void *context = certificate->revoked_context;
+    struct revocation *ended = certificate->revocation;
     struct acme_problem copy;
     if (problem != NULL)
         copy = *problem;
-    certificate->revoke_wanted = false;
-    certificate->on_revoked = NULL;
-    log_event(LOG_NOTICE, problem == NULL ? "certificate_revoked" : "certificate_not_revoked",
-              LOG_TEXT("certificate", certificate->name),
-              LOG_TEXT("serial", certificate->in_service.serial),
-              LOG_TEXT("reason", problem != NULL ? problem->detail : NULL));
+    certificate->revocation = NULL;
+    log_revocation(certificate, ended, problem != NULL ? problem->detail : NULL);
     if (problem == NULL) {
-        worker_want_now(certificate);
-        memcpy(certificate->revoked, certificate->in_service.serial, sizeof(certificate->revoked));
+        if (may_be_in_service(certificate, ended))
+            worker_want_now(certificate);
+        memcpy(certificate->revoked, ended->serial, sizeof(certificate->revoked));
     } else {
         worker_set_problem(&certificate->problem, problem);
     }
     worker_drop_job(certificate);
     worker_save(certificate); /* what was revoked is replaced, whatever ends us before */
     worker_plan(certificate);
-    if (on_done != NULL)
-        on_done(context, problem != NULL ? &copy : NULL);
+    if (ended->on_done != NULL)
+        ended->on_done(ended->context, problem != NULL ? &copy : NULL);
+    free_revocation(ended);
+}
+
+void worker_drop_revocation(struct certificate *certificate)
+{
+    if (certificate->revocation != NULL)
+        log_revocation(certificate, certificate->revocation,
+                       "it was given up before the CA could be asked, or had answered");
+    free_revocation(certificate->revocation);
+    certificate->revocation = NULL;
 }
 
 static void on_revoke_end(void *context, bool done)
@@ -755,26 +785,15 @@ static void on_revoke_end(void *context, bool done)
 void worker_revoke(struct certificate *certificate)
 {
     static const struct runner_hooks HOOKS = {.on_end = on_revoke_end};
-    struct bytes pem = {0};
-    struct error_text why = {0};
-    certificate->ca = worker_issuer(certificate);
+    certificate->ca = certificate->revocation->ca;
     if (!begin(certificate, WORK_REVOKE))
         return;
     struct ca *ca = ca_of(certificate);
     struct job *job = certificate->job;
     struct acme_identity identity = identity_of(job);
-    enum error error = store_read(certificate->worker->store, certificate->name, &pem, &why);
-    if (error == ERROR_OK)
-        error = crypto_certificate_der(bytes_slice(&pem), &job->der, &why);
-    bytes_free(&pem);
-    if (error != ERROR_OK) {
-        struct acme_problem problem;
-        acme_problem_set(&problem, ACME_CLASS_LOCAL, "%s", why.text);
-        end_revocation(certificate, &problem);
-        return;
-    }
     job->runner = runner_new(ca, &HOOKS, job);
-    acme_flow_revoke(runner_flow(job->runner), &ca->directory, &identity, bytes_slice(&job->der));
+    acme_flow_revoke(runner_flow(job->runner), &ca->directory, &identity,
+                     bytes_slice(&certificate->revocation->der));
     runner_start(job->runner);
 }
 

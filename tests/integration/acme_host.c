@@ -3,8 +3,9 @@
  *
  *     acme_host SETTINGS.json
  *
- * Reads commands from stdin, one a line: "renew NAME", "revoke NAME", "change-key", "want NAME
- * HOST...", "unwant NAME", "status". Writes one JSON object a line to stdout. Ends with stdin.
+ * Reads commands from stdin, one a line: "renew NAME", "revoke NAME", "put-back NAME",
+ * "change-key", "want NAME HOST...", "unwant NAME", "status". Writes one JSON object a line to
+ * stdout. Ends with stdin.
  */
 #include "acme/acme_worker.h"
 #include "core/file.h"
@@ -142,6 +143,14 @@ static void want(const char *name, const char *const *hosts, size_t count,
         fail("want", why.text);
 }
 
+static enum error put_back(const char *name, struct error_text *why)
+{
+    enum error error = store_rollback(state.store, name, why);
+    if (error == ERROR_OK)
+        acme_worker_put_back(state.worker, name);
+    return error;
+}
+
 static void run_command(char **words, size_t count)
 {
     static char revoked[] = "revoked", key_changed[] = "key-changed";
@@ -157,6 +166,8 @@ static void run_command(char **words, size_t count)
         error = acme_worker_renew(state.worker, words[1]);
     else if (strcmp(words[0], "revoke") == 0)
         error = acme_worker_revoke(state.worker, words[1], done, revoked, &why);
+    else if (strcmp(words[0], "put-back") == 0)
+        error = put_back(words[1], &why);
     else if (strcmp(words[0], "unwant") == 0)
         acme_worker_unwant(state.worker, words[1]);
     else if (strcmp(words[0], "want") == 0)

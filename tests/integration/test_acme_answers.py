@@ -6,6 +6,7 @@ import time
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from support.acme import ACME_HOST, AcmeHost
@@ -517,6 +518,27 @@ def test_what_was_revoked_is_replaced_though_its_renewal_has_failed(new_mock):
     mock.twists.clear()
     host.say("revoke", file_of("chat"))
     assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+
+
+@pytest.mark.parametrize("busy", ["dir", "revoke"])
+def test_what_is_revoked_is_what_was_in_service_then(new_mock, busy):
+    """While the CA is busy the one before is put back, which nobody wants to be revoked."""
+    mock, host, before = get_one(new_mock)
+    host.say("renew", file_of("chat"))
+    host.wait("ready", name=file_of("chat"))
+    revoked = leaf_of(host, "chat")[0].public_bytes(serialization.Encoding.DER)
+    host.stop()
+    mock.busy = {busy}
+    host.start().say("revoke", file_of("chat"))
+    host.wait_status(file_of("chat"), lambda told: told["doing"], "at work")
+    host.say("put-back", file_of("chat"))
+    host.wait_status(file_of("chat"), lambda told: told["serial"] == before, "put back")
+    assert mock.revoked == []
+    mock.busy = set()
+    assert host.wait("revoked")["class"] == ""
+    assert mock.revoked == [revoked]
+    told = host.status(file_of("chat"))
+    assert told["serial"] == before and told["next_in_ms"] > 3000 * 1000
 
 
 def test_an_account_that_the_ca_has_forgotten(new_mock):

@@ -1071,3 +1071,40 @@ Test(acme_worker, a_revocation_that_comes_to_nothing_is_told)
     cr_expect(lt(i64, 0, status.next_in_ms)); /* what is in service is as good as it was */
     end(&test);
 }
+
+/* Nor is it another that is revoked because somebody was faster. */
+Test(acme_worker, a_revocation_is_of_what_the_worker_knows)
+{
+    struct test test;
+    struct error_text why = {0};
+    begin(&test);
+    install(&test, 0);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    char before[CRYPTO_SERIAL_SIZE];
+    memcpy(before, status_of(&test).certificate->serial, sizeof(before));
+    install(&test, 0); /* the worker has not been told of it yet */
+    cr_expect(
+        eq(int, acme_worker_revoke(test.worker, "a.pem", on_revoked, &test, &why), ERROR_BUSY));
+    cr_expect(ne(ptr, strstr(why.text, before), NULL), "%s", why.text);
+    const char *now = status_of(&test).certificate->serial;
+    cr_expect(ne(str, (char *)(uintptr_t)now, before));
+    cr_expect(ne(ptr, strstr(why.text, now), NULL), "%s", why.text);
+    cr_expect(eq(int, acme_worker_revoke(test.worker, "a.pem", on_revoked, &test, &why), ERROR_OK));
+    end(&test);
+}
+
+/* There is nobody left who could do it. */
+Test(acme_worker, a_revocation_that_is_dropped_is_told)
+{
+    struct test test;
+    struct error_text why = {0};
+    begin(&test);
+    install(&test, 0);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    cr_expect(eq(int, acme_worker_revoke(test.worker, "a.pem", on_revoked, &test, &why), ERROR_OK));
+    acme_worker_unwant(test.worker, "a.pem");
+    char *lines = log_memory_lines();
+    cr_expect(ne(ptr, strstr(lines, "certificate_not_revoked"), NULL), "%s", lines);
+    free(lines);
+    end(&test);
+}

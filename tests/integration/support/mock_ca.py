@@ -103,6 +103,8 @@ class MockCa:
         self.key_change_answer = None  # instead of a refusal
         self.lists_orders = False  # in each account
         self.account_answers = []  # to who asks for one, before that
+        self.busy = set()  # what is answered by 503: "dir", "revoke", ...
+        self.revoked = []  # DER
         self.without_nonce = 0  # so many answers to newNonce bring none, and no directory does
         self.new_accounts = 0  # that were asked for
         self.ahead_s = 0  # of its clock
@@ -217,6 +219,8 @@ class MockCa:
 
     def answer(self, method, path, body):
         steps = path.strip("/").split("/")
+        if steps[0] in self.busy:
+            return Answer(503, "", Retry_After=1)
         if steps[0] == "dir":
             urls = {"newNonce": "nonce", "newAccount": "account", "newOrder": "order"}
             urls.update(revokeCert="revoke", kQ7f2Lx9="https-random-keys-are-allowed")
@@ -241,6 +245,7 @@ class MockCa:
         if steps == ["key-change"]:
             return self.key_change_answer or problem("unauthorized", 403, "not today")
         if steps == ["revoke"]:
+            self.revoked.append(decode(payload["certificate"]))
             return Answer(200)
         if steps[0] == "account":
             if self.account_answers:
