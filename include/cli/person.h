@@ -19,3 +19,8 @@ struct person {
 MUST_CHECK bool person_find(const char *name, struct person *person);
 /* Whether the mode's bits (4: read, 2: write, 1: enter) are this user's. */
 MUST_CHECK bool person_may(const struct person *person, const struct stat *status, unsigned bits);
+/* The first folder on the way to `path` that this user may not enter, or else `path`, where `bits`
+ * are not this user's, and its status; NULL when nothing that can be seen is in the way. For
+ * free(). */
+char *person_barred(const struct person *person, const char *path, unsigned bits,
+                    struct stat *status);

@@ -139,26 +139,14 @@ static void find_rights(struct doctor *doctor, const char *path, const struct pe
 }
 
 /* Every folder on the way has to be open to HAProxy's user, and the socket writable. */
-static bool look_at_way(struct doctor *doctor, const char *path, const struct person *person)
+static void look_at_way(struct doctor *doctor, const char *path, const struct person *person)
 {
-    char *way = memory_copy_text(slice_of(path));
     struct stat status;
-    bool open = true;
-    for (char *slash = strchr(way + 1, '/'); slash != NULL && open;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (stat(way, &status) == 0 && !person_may(person, &status, 1)) {
-            find_rights(doctor, way, person, &status, "enter this folder");
-            open = false;
-        }
-        *slash = '/';
-    }
-    if (open && stat(way, &status) == 0 && !person_may(person, &status, 2)) {
-        find_rights(doctor, way, person, &status, "write to this socket");
-        open = false;
-    }
-    free(way);
-    return open;
+    char *barred = person_barred(person, path, 2, &status);
+    if (barred != NULL)
+        find_rights(doctor, barred, person, &status,
+                    S_ISDIR(status.st_mode) ? "enter this folder" : "write to this socket");
+    free(barred);
 }
 
 static void look_at_listener(struct doctor *doctor, const char *address)

@@ -66,6 +66,9 @@ MUST_CHECK bool setup_services(const struct setup_plan *plan, const struct setup
 bool setup_has_systemd(void);
 /* Whether the service, if there is one, reads this global file; it is told on stderr when not. */
 MUST_CHECK bool setup_service_reads(const char *path);
+/* Whether the service, in its sandbox and as its user, can read it; it is told on stderr when not.
+ */
+MUST_CHECK bool setup_service_may_read(const char *path);
 MUST_CHECK bool setup_agent_answers(const struct setup_plan *plan);
 /* Whether one that runs has not read what is on the disk by now. */
 MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan);

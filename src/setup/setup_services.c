@@ -1,5 +1,6 @@
 /* Folders, HAProxy's own look at its files, and the two services: see setup.h. */
 #include "cli/command_line.h"
+#include "cli/person.h"
 #include "cli/terminal.h"
 #include "core/file.h"
 #include "core/file_path.h"
@@ -215,6 +216,53 @@ bool setup_service_reads(const char *path)
                           path);
     free(output);
     return reads;
+}
+
+/* The folders in whose place its unit has others (ProtectHome=, PrivateTmp=); NULL: none of them.
+ */
+static const char *hidden_folder(const char *path)
+{
+    static const char *const HIDDEN[] = {"/root", "/home", "/run/user", "/tmp", "/var/tmp"};
+    for (size_t i = 0; i < COUNT_OF(HIDDEN); i++) {
+        size_t size = strlen(HIDDEN[i]);
+        if (strncmp(path, HIDDEN[i], size) == 0 && path[size] == '/')
+            return HIDDEN[i];
+    }
+    return NULL;
+}
+
+/* What keeps the service from reading it, for free(); NULL: nothing. */
+static char *hindrance(const char *path)
+{
+    struct person service;
+    struct stat status;
+    const char *hidden = hidden_folder(path);
+    if (hidden != NULL)
+        return memory_format("its unit hides %s from it", hidden);
+    if (!person_find(SETUP_SERVICE_USER, &service))
+        return NULL;
+    char *barred = person_barred(&service, path, 4, &status);
+    char *told = barred == NULL
+                     ? NULL
+                     : memory_format("it runs as %s, which may not %s %s (mode %04o)", service.name,
+                                     S_ISDIR(status.st_mode) ? "enter" : "read", barred,
+                                     (unsigned)status.st_mode & 07777);
+    free(barred);
+    return told;
+}
+
+bool setup_service_may_read(const char *path)
+{
+    char *whole = realpath(path, NULL);
+    char *told = whole != NULL ? hindrance(whole) : NULL;
+    bool may = told == NULL;
+    if (!may)
+        terminal_complain("owui-spoa.service cannot read %s: %s; it can read a copy: install -m "
+                          "0644 %s /etc/owui-spoa/",
+                          whole, told, whole);
+    free(told);
+    free(whole);
+    return may;
 }
 
 /* Runs a command, or only prints it. */

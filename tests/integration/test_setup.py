@@ -739,6 +739,36 @@ def test_a_service_of_another_file_is_not_set_up(place, systemctl):
         assert ("owui-spoa.service reads another file" in done.stderr) == (code == 2)
 
 
+HAS_SERVICE = (
+    "mount -t tmpfs none /mnt",
+    "chmod 755 /mnt",
+    "(cat /etc/passwd; echo owui-spoa:x:64321:64321::/:/bin/false) >/mnt/passwd",
+    "mount --bind /mnt/passwd /etc/passwd",
+)
+
+
+@pytest.mark.parametrize(
+    "make, told",
+    [
+        ("touch /mnt/ca.pem", None),
+        ("touch /mnt/ca.pem; chmod 600 /mnt/ca.pem", "may not read /mnt/ca.pem (mode 0600)"),
+        (
+            "mkdir -m 700 /mnt/my; touch /mnt/my/ca.pem; ln -s my/ca.pem /mnt",
+            "may not enter /mnt/my",
+        ),
+        ("mount -t tmpfs none /home; touch /home/ca.pem; ln -s /home/ca.pem /mnt", "hides /home"),
+    ],
+)
+def test_what_the_service_cannot_read_is_told_before_anything_changes(place, make, told):
+    """It is root who runs setup, and another user, in a sandbox, who is to read the file."""
+    arguments = ("--directory", "https://ca.test/", "--ca-file", "/mnt/ca.pem")
+    command = place.command(HOST, *UPSTREAM, *arguments, mode="--dry-run")
+    command.remove("--no-start")
+    done = on_a_machine(command, *SYSTEMD, *HAS_SERVICE, make)
+    assert done.returncode == (2 if told else 0), done.stdout + done.stderr
+    assert (told or "") in done.stderr and ("copy: install" in done.stderr) == bool(told)
+
+
 def test_a_daemon_that_was_killed_is_not_waited_for(place):
     """Where no systemd runs, there is but its socket to tell, which it has left."""
     with socket.socket(socket.AF_UNIX) as killed:
