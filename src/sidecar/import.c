@@ -135,8 +135,14 @@ struct outcome {
     enum verdict verdict;
     struct certificate *owner; /* NULL: nobody */
     struct error_text why;     /* it was skipped */
-    bool busy;                 /* somebody writes where it belongs */
+    bool may_pass;             /* ... for what has an end without a change of its files */
 };
+
+/* Rights that are not given yet, a full disk, somebody who writes where it belongs. */
+static bool may_pass(enum error error)
+{
+    return error == ERROR_SYSTEM || error == ERROR_NO_MEMORY || error == ERROR_BUSY;
+}
 
 /* Whether the lineage is better than what is in service. */
 static enum verdict compare(const struct sidecar *sidecar, const struct certificate *certificate,
@@ -179,7 +185,7 @@ static enum verdict take_over(struct sidecar *sidecar, const struct lineage *lin
         return verdict;
     enum error error = store_install(sidecar->store, certificate->name, lineage->key,
                                      bytes_slice(&lineage->chain), NULL, &outcome->why);
-    outcome->busy = error == ERROR_BUSY;
+    outcome->may_pass = may_pass(error);
     if (error != ERROR_OK)
         return SKIPPED;
     certificate->service.rolled_back = false;
@@ -191,7 +197,9 @@ static void import_lineage(struct sidecar *sidecar, const struct folder *live,
                            struct lineage *lineage, struct outcome *outcome)
 {
     *outcome = (struct outcome){.verdict = SKIPPED};
-    if (lineage_read(lineage, live, &outcome->why) == ERROR_OK)
+    enum error error = lineage_read(lineage, live, &outcome->why);
+    outcome->may_pass = may_pass(error);
+    if (error == ERROR_OK)
         outcome->verdict = take_over(sidecar, lineage, outcome);
     if (outcome->verdict == IMPORTED)
         log_event(LOG_INFO, "imported", LOG_TEXT("certificate", outcome->owner->name),
@@ -249,8 +257,10 @@ struct json *import_folder(struct sidecar *sidecar, const char *folder, struct e
 struct watched {
     char *name;
     bool is_there;
-    uint64_t stamp;                 /* of its files at the last look, */
-    uint64_t imported;              /* and when they were last read; 0: they are to be read */
+    uint64_t stamp;    /* of its files at the last look, */
+    uint64_t imported; /* and when they were last read; 0: they are to be read */
+    uint64_t told;     /* of them and the reason why they were skipped; 0: none */
+    bool has_expired;  /* by the clock when they were read, which may have been wrong */
     struct crypto_certificate leaf; /* `names` is NULL when there was none of use */
 };
 
@@ -284,6 +294,16 @@ static uint64_t stamp_of(const struct folder *live, const char *lineage)
     return stamp;
 }
 
+/* Once, however often it is tried again. */
+static void tell_skipped(struct watched *watched, const struct error_text *why)
+{
+    uint64_t told = hash_content(slice_of(why->text), watched->stamp);
+    if (told != watched->told)
+        log_event(LOG_NOTICE, "not_imported", LOG_TEXT("lineage", watched->name),
+                  LOG_TEXT("reason", why->text));
+    watched->told = told;
+}
+
 static void import_watched(struct sidecar *sidecar, const struct folder *live,
                            struct watched *watched)
 {
@@ -291,13 +311,21 @@ static void import_watched(struct sidecar *sidecar, const struct folder *live,
     struct outcome outcome;
     import_lineage(sidecar, live, &lineage, &outcome);
     if (outcome.verdict == SKIPPED)
-        log_event(LOG_NOTICE, "not_imported", LOG_TEXT("lineage", watched->name),
-                  LOG_TEXT("reason", outcome.why.text));
-    watched->imported = outcome.busy ? 0 : watched->stamp;
+        tell_skipped(watched, &outcome.why);
+    else
+        watched->told = 0;
+    watched->imported = outcome.may_pass ? 0 : watched->stamp;
+    watched->has_expired = lineage.read && lineage.leaf.not_after_s <= clock_wall_s();
     crypto_certificate_free(&watched->leaf);
     watched->leaf = lineage.read ? lineage.leaf : (struct crypto_certificate){0};
     lineage.read = false;
     lineage_fini(&lineage);
+}
+
+/* The clock that said so has been set right. */
+static bool is_good_again(const struct watched *watched)
+{
+    return watched->has_expired && watched->leaf.not_after_s > clock_wall_s();
 }
 
 /* Once it has come to rest. */
@@ -306,7 +334,7 @@ static void look_at(struct sidecar *sidecar, const struct folder *live, struct w
     uint64_t stamp = stamp_of(live, watched->name);
     bool at_rest = stamp == watched->stamp;
     watched->stamp = stamp;
-    if (at_rest && stamp != watched->imported)
+    if (at_rest && (stamp != watched->imported || is_good_again(watched)))
         import_watched(sidecar, live, watched);
 }
 

@@ -249,3 +249,20 @@ def test_a_watched_folder_that_may_not_be_read_is_told_of_once(unmanaged, certbo
     serial = certbot.renew("chat", [HOST])
     wait_until(lambda: served(stack) == serial, "HAProxy to serve it", 30)
     assert told() == 1
+
+
+def test_what_could_not_be_taken_over_is_tried_again_and_told_of_once(unmanaged, certbot):
+    first = certbot.renew("chat", [HOST], days=30)
+    stack = unmanaged(certbot_live=str(certbot.folder))
+    wait_until(lambda: served(stack) == first, "HAProxy to serve the first one", 30)
+    skipped = lambda: stack.agents[0].log().count("not_imported lineage=chat ")
+    in_the_way = stack.directory / "state" / "history" / "chat.pem"
+    in_the_way.write_text("where the folder of those before belongs")
+    second = certbot.renew("chat", [HOST], days=60)
+    wait_until(skipped, "a word about it", 30)
+    certbot.renew("nobody", ["nobody.test"])  # which takes another two looks
+    wait_until(lambda: lines_about(stack, "nobody"), "a word about what nobody has", 30)
+    assert served(stack) == first and skipped() == 1
+    in_the_way.unlink()
+    wait_until(lambda: served(stack) == second, "HAProxy to serve the renewal", 30)
+    assert skipped() == 1

@@ -9,9 +9,12 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +28,17 @@ int fsync(int fd)
     const struct timespec pause = {.tv_nsec = SLOW_MS * 1000000L};
     (void)fd;
     return nanosleep(&pause, NULL);
+}
+
+/* What the clock on the wall is ahead by. */
+static int64_t ahead_s;
+
+int clock_gettime(clockid_t clock, struct timespec *at)
+{
+    int failed = (int)syscall(SYS_clock_gettime, clock, at);
+    if (clock == CLOCK_REALTIME)
+        at->tv_sec += ahead_s;
+    return failed;
 }
 
 struct test {
@@ -82,23 +96,28 @@ static void write_pem(const struct test *test, const char *name, const char *fil
 }
 
 /* As certbot leaves it, for the host of this name. */
-static void obtain(const struct test *test, const char *name)
+static void obtain_for(const struct test *test, const char *name, int days)
 {
     struct bytes chain = {0}, pem = {0};
     struct error_text why = {0};
     int64_t now_s = clock_wall_s();
     struct crypto_key *key = crypto_key_new(CRYPTO_EC_P256, &why);
-    cr_assert(crypto_self_signed(key, name, now_s - DAY_S, now_s + 90 * DAY_S, &chain, &why) ==
+    cr_assert(crypto_self_signed(key, name, now_s - DAY_S, now_s + days * DAY_S, &chain, &why) ==
               ERROR_OK);
     cr_assert(crypto_key_to_pem(key, &pem, &why) == ERROR_OK);
     char *path = memory_format("%s/%s", test->sidecar.certbot_live, name);
-    cr_assert(mkdir(path, 0700) == 0);
+    cr_assert(mkdir(path, 0700) == 0 || errno == EEXIST);
     write_pem(test, name, "fullchain.pem", &chain);
     write_pem(test, name, "privkey.pem", &pem);
     bytes_free(&chain);
     bytes_free(&pem);
     crypto_key_free(key);
     free(path);
+}
+
+static void obtain(const struct test *test, const char *name)
+{
+    obtain_for(test, name, 90);
 }
 
 static size_t imported(const struct test *test)
@@ -146,5 +165,61 @@ Test(sidecar_import, passes_are_a_look_apart)
     for (int i = 0; i < 3; i++)
         cr_expect(not(import_watch(&test.sidecar)));
     cr_expect(eq(uint, test.sidecar.import_passes, 2));
+    end(&test);
+}
+
+/* -- What was in the way for a while ----------------------------------------------------------- */
+
+/* As often as it takes for what is new to come to rest, and to be read. */
+static void look_twice(struct test *test)
+{
+    for (int i = 0; i < 2; i++)
+        while (import_watch(&test->sidecar))
+            ;
+}
+
+static int64_t days_in_service(const struct test *test, const char *name)
+{
+    struct crypto_certificate present;
+    if (store_certificate(test->sidecar.store, name, &present, NULL) != ERROR_OK)
+        return 0;
+    int64_t left_s = present.not_after_s - clock_wall_s();
+    crypto_certificate_free(&present);
+    return (left_s + DAY_S / 2) / DAY_S;
+}
+
+Test(sidecar_import, a_renewal_that_could_not_be_kept_is_tried_again)
+{
+    struct test test;
+    begin(&test);
+    obtain_for(&test, "a", 30);
+    look_twice(&test);
+    cr_assert(eq(i64, days_in_service(&test, "a.pem"), 30));
+    char *in_the_way = memory_format("%s/state/history/a.pem", test.folder);
+    int fd = open(in_the_way, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    cr_assert(ge(int, fd, 0));
+    close(fd);
+    obtain_for(&test, "a", 60);
+    look_twice(&test);
+    cr_expect(eq(i64, days_in_service(&test, "a.pem"), 30));
+    cr_assert(unlink(in_the_way) == 0);
+    look_twice(&test);
+    cr_expect(eq(i64, days_in_service(&test, "a.pem"), 60));
+    free(in_the_way);
+    end(&test);
+}
+
+/* As on a machine whose clock is set only after the start. */
+Test(sidecar_import, what_has_expired_by_a_wrong_clock_is_read_again)
+{
+    struct test test;
+    begin(&test);
+    obtain_for(&test, "a", 30);
+    ahead_s = 31 * DAY_S;
+    look_twice(&test);
+    cr_expect(zero(sz, imported(&test)));
+    ahead_s = 0;
+    look_twice(&test);
+    cr_expect(eq(sz, imported(&test), 1));
     end(&test);
 }
