@@ -125,7 +125,7 @@ struct acme_order_wish {
 struct acme_flow {
     enum acme_state state; /* written by acme_flow_move() only */
     struct acme_problem problem;
-    bool key_stays;  /* of a key change that failed: the CA has said that the new key is nobody's */
+    bool key_stays;  /* of a key change that failed: it is known that the new key is nobody's */
     int64_t wait_ms; /* 0: not waiting */
 
     /* Results. */

@@ -307,7 +307,8 @@ static void finish_hear(struct acme_flow *flow, const struct http_response *answ
 static void key_change_ask(struct acme_flow *flow, struct acme_request *request)
 {
     struct error_text why = {0};
-    if (flow->directory->key_change[0] == '\0')
+    flow->key_stays = flow->directory->key_change[0] == '\0'; /* nobody is told of the new one */
+    if (flow->key_stays)
         acme_flow_fail_text(flow, ACME_CLASS_REFUSED, "the CA offers no key change");
     else if (jws_key_change(flow->identity.key, flow->new_key, flow->identity.url,
                             flow->directory->key_change, &flow->payload, &why) != ERROR_OK)
@@ -331,17 +332,19 @@ static void key_check_hear(struct acme_flow *flow, const struct http_response *a
 {
     if (slice_equal(answer->location, slice_of(flow->identity.url))) {
         acme_flow_move(flow, ACME_STATE_DONE);
-        return;
+    } else if (!acme_url_is_good(answer->location)) {
+        acme_flow_doubt(flow, answer, "no location");
+    } else {
+        flow->key_stays = true;
+        acme_flow_fail(flow, &flow->problem);
     }
-    flow->key_stays = true;
-    acme_flow_fail(flow, &flow->problem);
 }
 
+/* What is not the CA's word does not tell whose the key is. */
 static void key_check_refused(struct acme_flow *flow, const struct acme_problem *problem)
 {
-    (void)problem;
-    flow->key_stays = true;
-    acme_flow_fail(flow, &flow->problem);
+    flow->key_stays = problem->class != ACME_CLASS_BAD_ANSWER;
+    acme_flow_fail(flow, flow->key_stays ? &flow->problem : problem);
 }
 
 /* -- Revocation -- */
@@ -492,11 +495,12 @@ enum acme_action acme_flow_next(struct acme_flow *flow, struct acme_request *req
     }
 }
 
-/* Whether an order, or what it says of the one before, is lost to a refusal there, or is not found.
- */
+/* Whether an order, or what it says of the one before, is lost to a refusal there, or is not found;
+ * or the account, when its new key is taken for nobody's. */
 static bool is_at_stake(enum acme_state state)
 {
     switch (state) {
+    case ACME_STATE_KEY_CHECK:
     case ACME_STATE_ACCOUNT_READ:
     case ACME_STATE_ORDER_LIST:
     case ACME_STATE_ORDER_FIND:

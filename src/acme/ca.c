@@ -287,17 +287,15 @@ static void take_new_key(struct ca *ca)
  * that may never come. */
 static void new_key_refused(struct ca *ca, const struct acme_problem *problem, bool key_stays)
 {
-    bool is_unknown = !key_stays && (problem->class == ACME_CLASS_TRANSIENT ||
-                                     problem->class == ACME_CLASS_RATE_LIMITED);
     log_event(LOG_WARNING, "acme_account_key_not_changed", LOG_TEXT("account", ca->account_url),
               LOG_TEXT("class", acme_class_name(problem->class)),
               LOG_TEXT("reason", problem->detail));
     end_key_change(ca, problem);
-    if (is_unknown) {
-        end_setup(ca, problem);
-    } else {
+    if (key_stays) {
         drop_new_key(ca);
         key_or_account_or_ready(ca);
+    } else {
+        end_setup(ca, problem);
     }
 }
 

@@ -696,6 +696,25 @@ def test_a_change_of_the_accounts_key_that_is_refused(new_mock, offered):
     assert mock.new_accounts == (2 if offered else 1)  # whose is the new key?
 
 
+def test_the_accounts_new_key_is_kept_until_the_ca_has_said_whose_it_is(new_mock):
+    """The change came through and its answer did not; what a proxy says then tells nothing."""
+    mock, host, serial = get_one(new_mock, directory={"keyChange": "/key-change"})
+    (path,) = host.state.glob("accounts/*.key")
+    before = path.read_text()
+    mock.changes_keys = True
+    mock.key_change_answer = problem("malformed", 400)
+    mock.new_account_answer = Answer(404, HTML, "text/html", Retry_After=3600)
+    host.say("change-key")
+    assert host.wait("key-changed")["class"] == "bad-answer"
+    (kept,) = (host.state / "pending").iterdir()
+    after = kept.read_text()
+    host.stop()
+    mock.new_account_answer = None
+    host.start().say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+    assert before != path.read_text() == after and len(mock.accounts) == 1
+
+
 @pytest.mark.parametrize(
     "kind, status, class_",
     [("rateLimited", 429, "rate-limited"), ("serverInternal", 500, "transient")],

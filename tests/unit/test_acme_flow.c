@@ -1783,6 +1783,35 @@ Test(flow, a_key_change_whose_answer_was_lost)
         {"https://ca/acct", 429, PROBLEM("rateLimited")});
     expect_failure(play, ACME_CLASS_RATE_LIMITED, "the CA's words");
     cr_expect(not(play->flow.key_stays));
+    acme_flow_fini(&play->flow);
+
+    /* What is not the CA's word may be over in a moment, */
+    acme_flow_key_change(&play->flow, &play->directory, &play->wish.account, new_key);
+    RUN(play, {"https://ca/key", 403, PROBLEM("unauthorized")}, {"https://ca/acct", 404, "<html>"},
+        {"wait"}, {"https://ca/acct", 200, "{}"}, {"wait"},
+        {"https://ca/acct", 200, "{}", .location = "https://ca/acct/1"});
+    expect_end(play, ACME_DONE);
+    acme_flow_fini(&play->flow);
+
+    /* and does not tell whose the key is. */
+    for (size_t i = 0; i < 2; i++) {
+        acme_flow_key_change(&play->flow, &play->directory, &play->wish.account, new_key);
+        RUN(play, {"https://ca/key", 403, PROBLEM("unauthorized")});
+        for (size_t k = 0; k < 9; k++) {
+            if (k > 0)
+                RUN(play, {"wait"});
+            RUN(play, {"https://ca/acct", i == 0 ? 404 : 200, i == 0 ? "<html>" : "{}"});
+        }
+        expect_failure(play, ACME_CLASS_BAD_ANSWER, i == 0 ? "<html>" : "location");
+        cr_expect(not(play->flow.key_stays));
+        acme_flow_fini(&play->flow);
+    }
+
+    /* Nobody was told of it. */
+    play->directory.key_change[0] = '\0';
+    acme_flow_key_change(&play->flow, &play->directory, &play->wish.account, new_key);
+    expect_failure(play, ACME_CLASS_REFUSED, "offers no key change");
+    cr_expect(play->flow.key_stays);
     end_play(play);
     crypto_key_free(new_key);
 }

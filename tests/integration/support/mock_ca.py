@@ -101,6 +101,7 @@ class MockCa:
         self.new_account_answer = None  # instead of an account
         self.deactivated = []  # keys whose accounts are no more
         self.key_change_answer = None  # instead of a refusal
+        self.changes_keys = False  # whatever it answers
         self.lists_orders = False  # in each account
         self.account_answers = []  # to who asks for one, before that
         self.busy = set()  # what is answered by 503: "dir", "revoke", ...
@@ -243,6 +244,9 @@ class MockCa:
         if steps == ["account"]:
             return self.new_account(head["jwk"], payload)
         if steps == ["key-change"]:
+            if self.changes_keys:
+                inner = json.loads(decode(payload["protected"]))
+                self.accounts[head["kid"]] = inner["jwk"]
             return self.key_change_answer or problem("unauthorized", 403, "not today")
         if steps == ["revoke"]:
             self.revoked.append(decode(payload["certificate"]))
