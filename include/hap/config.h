@@ -168,6 +168,9 @@ enum { HAP_TOKENS_MAX = 4, HAP_IDENTITY_HEADERS_MAX = 32 };
 
 void hap_config_fini(struct hap_config *config);
 
+/* Of `runtime`, the socket that the worker opens; NULL: none. The master's ("master:/path") is
+ * opened by HAProxy's -S. */
+const char *hap_worker_socket(const struct hap_config *config);
 /* Where HAProxy finds the SPOE file. */
 const char *hap_spoe_path(const struct hap_config *config) __attribute__((returns_nonnull));
 /* The file of the certificate for names that have none. It lies in a folder below `crt_dir`, which

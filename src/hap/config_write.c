@@ -34,8 +34,7 @@ static void put_title(const struct page *page)
         FOR[page->version]);
 }
 
-/* The socket that the worker opens; the master's ("master:/path") is opened by HAProxy's -S. */
-static const char *worker_socket(const struct hap_config *config)
+const char *hap_worker_socket(const struct hap_config *config)
 {
     for (size_t i = 0; i < config->runtime_count; i++)
         if (!slice_starts_with(slice_of(config->runtime[i]), SLICE("master:")))
@@ -46,7 +45,7 @@ static const char *worker_socket(const struct hap_config *config)
 static void put_global(const struct page *page)
 {
     const struct hap_config *config = page->config;
-    const char *runtime = worker_socket(config);
+    const char *runtime = hap_worker_socket(config);
 
     put_text(page, "global\n"
                    "    log stdout format raw local0\n");

@@ -22,6 +22,21 @@ static const char *crt_dir(const struct setup_plan *plan)
     return folder != NULL ? folder : "/etc/haproxy/certs";
 }
 
+/* HAProxy does not start where it cannot make its socket, which its own check does not see. What is
+ * there is HAProxy's, or somebody else's, and need not be the service's to read. */
+static enum error runtime_folder(const struct setup_plan *plan, struct error_text *why)
+{
+    const char *socket = hap_worker_socket(&plan->whole.configuration->haproxy);
+    if (socket == NULL)
+        return ERROR_OK;
+    char *folder = memory_copy_text(file_path_folder(socket));
+    enum error error = ERROR_OK;
+    if (access(folder, F_OK) != 0)
+        error = setup_folder(folder, 02775, "haproxy", "haproxy", why);
+    free(folder);
+    return error;
+}
+
 /* As packaging/systemd has them. */
 enum error setup_folders(const struct setup_plan *plan, struct error_text *why)
 {
@@ -31,6 +46,8 @@ enum error setup_folders(const struct setup_plan *plan, struct error_text *why)
         error = setup_folder(state_dir, 0700, "owui-spoa", "owui-spoa", why);
     if (error == ERROR_OK)
         error = setup_folder(plan->whole.configuration->tenants_dir, 02770, NULL, "owui-spoa", why);
+    if (error == ERROR_OK)
+        error = runtime_folder(plan, why);
     for (size_t i = 0; i < plan->whole.configuration->listen_count && error == ERROR_OK; i++) {
         const char *address = plan->whole.configuration->listen[i];
         if (!slice_starts_with(slice_of(address), SLICE("unix:/")))

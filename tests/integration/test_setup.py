@@ -445,6 +445,21 @@ def test_what_haproxy_needs_besides_its_files_is_made(place):
     assert place.run(HOST, *UPSTREAM).returncode == 0 and place.written() == before
 
 
+def test_haproxy_gets_the_folder_of_its_socket(place):
+    """A package makes it at each boot, but not before HAProxy's own has made HAProxy's user."""
+    made, masters = place.folder / "run", place.folder / "masters"
+    runtime = [f"master:{masters}/master.sock", f"{made}/admin.sock"]
+    place.settings["haproxy"]["runtime"] = runtime
+    place.config.write_text(json.dumps(place.settings))
+    assert place.run(HOST, *UPSTREAM, mode="--dry-run").returncode == 0 and not made.exists()
+    done = place.run(HOST, *UPSTREAM)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert made.stat().st_mode & 0o7777 == 0o2775 and not masters.exists()
+    made.chmod(0o711)
+    assert place.run("other.test", *UPSTREAM).returncode == 0
+    assert made.stat().st_mode & 0o7777 == 0o711
+
+
 def test_a_broken_tenant_of_somebody_else_is_not_in_the_way(place):
     place.tenants.mkdir()
     (place.tenants / "broken.json").write_text('{"tenants": {"b": {"hosts": ["b.test"]}}}')
