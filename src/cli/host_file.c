@@ -3,6 +3,7 @@
 
 #include "cli/terminal.h"
 #include "core/fd.h"
+#include "core/file.h"
 #include "core/file_path.h"
 #include "core/memory.h"
 #include "core/mount_point.h"
@@ -115,13 +116,13 @@ enum error host_file_keep(struct host_file *file, const char *ending, struct err
 
 static enum error sync_folder(const char *path, struct error_text *why)
 {
-    char *folder = memory_copy_text(file_path_folder(path));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum error error =
-        fd >= 0 && fsync(fd) == 0 ? ERROR_OK : error_set_errno(why, "cannot sync %s", folder);
-    if (fd >= 0)
-        close(fd);
-    free(folder);
+    struct folder folder;
+    char *place = memory_copy_text(file_path_folder(path));
+    enum error error = folder_open(&folder, place, 0755, why);
+    if (error == ERROR_OK)
+        error = folder_sync(&folder, why);
+    folder_close(&folder);
+    free(place);
     return error;
 }
 
