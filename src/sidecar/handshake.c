@@ -26,6 +26,7 @@ struct handshake {
     size_t host_count;
     size_t host;
     size_t bind;
+    bool any_key;               /* this bind shakes no hands for its own kind of key alone */
     bool is_served;             /* for some host, on some bind */
     bool is_bearable;           /* what is served where `problem` is */
     char problem[PROBLEM_SIZE]; /* the first one; "": none so far */
@@ -145,10 +146,10 @@ static void conclude(const struct handshake *handshake, struct certificate *cert
     }
 }
 
-static void note_unknown(struct handshake *handshake, const struct http_probe_answer *answer)
+static void note_unknown(struct handshake *handshake, const char *reason)
 {
     log_event(LOG_WARNING, "handshake_impossible", LOG_TEXT("certificate", handshake->name),
-              LOG_TEXT("address", bind_of(handshake)), LOG_TEXT("reason", answer->failure));
+              LOG_TEXT("address", bind_of(handshake)), LOG_TEXT("reason", reason));
 }
 
 /* -- Shaking hands ----------------------------------------------------------------------------- */
@@ -176,6 +177,7 @@ static void look_on(struct handshake *handshake, struct certificate *certificate
     if (!was_shaken || ++handshake->host == handshake->host_count) {
         handshake->host = 0;
         handshake->bind++;
+        handshake->any_key = false;
     }
     if (handshake->bind < handshake->handshakes->bind_count) {
         look(handshake);
@@ -183,6 +185,51 @@ static void look_on(struct handshake *handshake, struct certificate *certificate
     }
     conclude(handshake, certificate);
     end(handshake);
+}
+
+static bool has_two_keys(const struct handshake *handshake)
+{
+    const struct sidecar *sidecar = handshake->handshakes->sidecar;
+    return sidecar->rsa && sidecar->ecdsa;
+}
+
+/* The one of the tenant's two certificates that was not asked for. */
+static bool shows_the_other_key(const struct handshake *handshake,
+                                const struct certificate *certificate, struct slice pem)
+{
+    struct crypto_certificate shown;
+    if (!handshake->any_key || crypto_certificate_read(pem, &shown, NULL) != ERROR_OK)
+        return false;
+    bool is_other =
+        crypto_key_type_is_ec(shown.key_type) != crypto_key_type_is_ec(certificate->key_type) &&
+        crypto_certificate_covers(&shown, host_of(handshake));
+    crypto_certificate_free(&shown);
+    return is_other;
+}
+
+/* What was seen last is believed. Which of two keys is shown, a client can choose up to TLS 1.2
+ * alone: where HAProxy speaks TLS 1.3 and no other, or has no ciphers for one kind, that there was
+ * no handshake for it proves nothing, and there is another one for any key. */
+static void judge(struct handshake *handshake, struct certificate *certificate,
+                  const struct http_probe_answer *answer)
+{
+    bool shaken = answer->result == HTTP_PROBE_ANSWERED;
+    bool refused = answer->result == HTTP_PROBE_NO_TLS;
+    if (refused && has_two_keys(handshake) && !handshake->any_key) {
+        handshake->any_key = true;
+        handshake->tries = TRIES - 1;
+        look(handshake);
+    } else if (shaken && shows_the_other_key(handshake, certificate, answer->certificate)) {
+        note_unknown(handshake, "the certificate with the tenant's other kind of key is shown");
+        look_on(handshake, certificate, false);
+    } else if (shaken || refused) {
+        if (handshake->problem[0] == '\0')
+            handshake->is_bearable = describe_other(handshake, answer);
+        look_on(handshake, certificate, true);
+    } else {
+        note_unknown(handshake, answer->failure);
+        look_on(handshake, certificate, false);
+    }
 }
 
 static void on_shaken(void *context, const struct http_probe_answer *answer)
@@ -202,19 +249,13 @@ static void on_shaken(void *context, const struct http_probe_answer *answer)
         end(handshake);
         return;
     }
-    bool shaken = answer->result == HTTP_PROBE_ANSWERED;
-    if (shaken && is_on_disk(handshake, answer->certificate)) {
+    if (answer->result == HTTP_PROBE_ANSWERED && is_on_disk(handshake, answer->certificate)) {
         handshake->is_served = true;
         look_on(handshake, certificate, true);
     } else if (++handshake->tries < TRIES) {
         main_timer_once(handshake->timer, RETRY_MS);
-    } else if (shaken || answer->result == HTTP_PROBE_NO_TLS) {
-        if (handshake->problem[0] == '\0')
-            handshake->is_bearable = describe_other(handshake, answer);
-        look_on(handshake, certificate, true);
     } else {
-        note_unknown(handshake, answer);
-        look_on(handshake, certificate, false);
+        judge(handshake, certificate, answer);
     }
 }
 
@@ -225,7 +266,7 @@ static void look(struct handshake *handshake)
     struct http_probe probe = {.host = host_of(handshake),
                                .connect_to = bind_of(handshake),
                                .proxy_line = handshakes->binds[handshake->bind].needs_proxy_line};
-    if (sidecar->rsa && sidecar->ecdsa)
+    if (has_two_keys(handshake) && !handshake->any_key)
         probe.key = slice_ends_with(slice_of(handshake->name), SLICE(".rsa")) ? HTTP_PROBE_RSA
                                                                               : HTTP_PROBE_ECDSA;
     handshake->exchange = http_client_probe(sidecar->probes, &probe, on_shaken, handshake);

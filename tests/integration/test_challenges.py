@@ -402,6 +402,27 @@ def test_somebody_else_at_another_bind_undoes_no_renewal(ipv6, issuing, authorit
     assert "rolled_back" not in agent.log() and stack_serial(stack) != int(first, 16)
 
 
+def test_tls_1_3_alone_undoes_no_renewal_of_two_keys(issuing):
+    """What a client's ciphers choose up to TLS 1.2: which of the two it is shown."""
+    mark = "# own lines, global (kept when this file is written again)\n"
+    line = "    ssl-default-bind-options ssl-min-ver TLSv1.3\n"
+    stack = issuing(edit=lambda text: text.replace(mark, mark + line), key="both")
+    agent = stack.agents[0]
+    paths = [stack.crt_dir / f"chat.pem.{key}" for key in ("ecdsa", "rsa")]
+    serials = lambda: {path.name: serial_in(path) for path in paths}
+    unknown = lambda: agent.log().count("handshake_impossible certificate=chat.pem.rsa ")
+    wait_until(lambda: all(path.exists() for path in paths), "both certificates", 60)
+    wait_until(unknown, "that the other one is shown", 30)
+    first = serials()
+    for name in first:
+        assert run_agent_command("certs", "renew", name, "-c", stack.config_path).returncode == 0
+    wait_until(lambda: not first.items() & serials().items(), "both renewals", 60)
+    wait_until(lambda: unknown() > 1, "that the other one is shown", 30)
+    assert not re.search("served_wrong|rolled_back", agent.log())
+    assert not first.items() & serials().items()
+    assert "handshake_impossible certificate=chat.pem.ecdsa" not in agent.log()
+
+
 @pytest.mark.parametrize("host", [HOST, "other.example.test"])
 @pytest.mark.parametrize("days", [3, -1])
 def test_an_older_file_for_one_of_its_hosts_is_told(issuing, authority, upstreams, host, days):
@@ -426,5 +447,8 @@ def test_an_older_file_for_one_of_its_hosts_is_told(issuing, authority, upstream
 
 
 def stack_serial(stack):
-    pem = (stack.crt_dir / "chat.pem").read_bytes()
-    return x509.load_pem_x509_certificate(pem).serial_number
+    return serial_in(stack.crt_dir / "chat.pem")
+
+
+def serial_in(path):
+    return x509.load_pem_x509_certificate(path.read_bytes()).serial_number
