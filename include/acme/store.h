@@ -132,7 +132,7 @@ MUST_CHECK enum error store_remove(struct store *store, const char *name, struct
  * freed. */
 MUST_CHECK enum error store_before(struct store *store, const char *name,
                                    struct crypto_certificate *certificate, struct error_text *why);
-/* Puts the newest pair of the history back, and what was in service into the history. */
+/* Puts the pair back that was the last to leave, and what was in service into the history. */
 MUST_CHECK enum error store_rollback(struct store *store, const char *name, struct error_text *why);
 /* Whether what is in service was put there by store_install(), by this process or one before it.
  * What cannot be proved so is somebody's own. */

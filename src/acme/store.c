@@ -493,18 +493,57 @@ static enum error open_history(struct store *store, const char *name, struct fol
     return open_below(folder, store->history.path, name, why);
 }
 
+/* The name of a pair that leaves service now, which comes behind all `names`: the clock may have
+ * been set back. When the certificate was made says nothing: an older one may have been put back.
+ */
+static void name_in_history(char **names, size_t count, const struct crypto_certificate *facts,
+                            char file[static NAME_MAX + 1])
+{
+    char date[TIME_TEXT_SIZE];
+    int64_t left_s = clock_wall_s(), last_s;
+    struct slice last = slice_of(count > 0 ? names[count - 1] : "");
+    last = slice_head(last, size_min(last.size, strlen("2025-01-02T04:00:00Z")));
+    if (time_text_parse_rfc3339(last, &last_s) && left_s <= last_s)
+        left_s = last_s + 1;
+    snprintf(file, NAME_MAX + 1, "%s-%s.pem", time_text_print(left_s, date), facts->serial);
+}
+
+static bool holds(const struct folder *folder, const char *file, struct slice pem)
+{
+    struct bytes text = {0};
+    bool is_same = file_read(folder, file, FILE_MAX_BYTES, &text, NULL) == ERROR_OK &&
+                   slice_equal(bytes_slice(&text), pem);
+    bytes_free(&text);
+    return is_same;
+}
+
+/* A pair is there once, as what it was the last time. */
+static enum error put_last(const struct folder *folder, struct slice pem,
+                           const struct crypto_certificate *facts, struct error_text *why)
+{
+    char **names, file[NAME_MAX + 1];
+    enum error error = ERROR_OK;
+    size_t count = folder_list(folder, &names);
+    if (count == 0 || !holds(folder, names[count - 1], pem)) {
+        name_in_history(names, count, facts, file);
+        error = file_replace(folder, folder, file, pem, &PRIVATE_MODE, why);
+        for (size_t i = 0; error == ERROR_OK && i < count; i++)
+            if (holds(folder, names[i], pem))
+                error = file_remove(folder, names[i], why);
+    }
+    memory_free_texts(names, count);
+    return error;
+}
+
 static enum error put_in_history(struct store *store, const char *name, struct slice pem,
                                  const struct crypto_certificate *facts, size_t keep,
                                  struct error_text *why)
 {
     struct folder folder;
-    char file[NAME_MAX + 1], date[TIME_TEXT_SIZE];
-    snprintf(file, sizeof(file), "%s-%s.pem", time_text_print(facts->not_before_s, date),
-             facts->serial);
     enum error error = open_history(store, name, &folder, why);
     if (error != ERROR_OK)
         return error;
-    error = file_replace(&folder, &folder, file, pem, &PRIVATE_MODE, why);
+    error = put_last(&folder, pem, facts, why);
     folder_trim(&folder, keep);
     folder_close(&folder);
     return error;

@@ -186,6 +186,45 @@ Test(store, history_is_kept_short_and_rolls_back)
     end_root(root);
 }
 
+/* It may be older than one that was put out of service for it. */
+Test(store, what_was_in_service_before_is_put_back)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    for (int64_t i = 0; i < 2; i++)
+        cr_assert(eq(int, issue(store, NOW_S + i, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, issue(store, NOW_S + 2, &why), ERROR_OK), "%s", why.text);
+    for (int64_t i = 0; i < 3; i++) {
+        cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
+        cr_expect(eq(i64, served_from(store), NOW_S + i % 2 * 2));
+        cr_expect(eq(sz, count_files(root, "state/history"), 2));
+    }
+    store_close(store);
+    end_root(root);
+}
+
+Test(store, a_pair_is_in_the_history_once)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    struct bytes first = {0};
+    cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, store_read(store, NAME, &first, &why), ERROR_OK));
+    for (int64_t i = 1; i < 3; i++)
+        cr_assert(eq(int, issue(store, NOW_S + i, &why), ERROR_OK), "%s", why.text);
+    write_file(root, "haproxy/certs/" NAME, first.data); /* an admin puts it there again */
+    cr_assert(eq(int, issue(store, NOW_S + 3, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
+    cr_expect(eq(i64, served_from(store), NOW_S));
+    cr_expect(eq(sz, count_files(root, "state/history"), 2));
+    bytes_free(&first);
+    store_close(store);
+    end_root(root);
+}
+
 /* A daemon that has used up its descriptors has lost nothing by it. */
 Test(store, what_cannot_be_opened_now_stays_where_it_is)
 {
