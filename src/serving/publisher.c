@@ -407,14 +407,17 @@ static void count_diagnostics(struct publisher *publisher, const struct diagnost
 /* A global file that cannot serve leaves the one in force where it is. */
 static void reread_global(struct publisher *publisher, struct diagnostics *diagnostics)
 {
-    publisher->record.is_rejected = !read_global(publisher, diagnostics);
-    if (!publisher->record.is_rejected)
-        return;
-    publisher->record.rejected++;
-    count_diagnostics(publisher, diagnostics);
-    report_diagnostics(diagnostics, "configuration_broken");
-    diagnostics_fini(diagnostics);
-    *diagnostics = (struct diagnostics){0};
+    struct diagnostics own = {0}; /* `diagnostics` may hold what was found in tenants' files */
+    publisher->record.is_rejected = !read_global(publisher, &own);
+    if (publisher->record.is_rejected) {
+        publisher->record.rejected++;
+        count_diagnostics(publisher, &own);
+        report_diagnostics(&own, "configuration_broken");
+    } else {
+        for (size_t i = 0; i < own.count; i++)
+            diagnostics_add(diagnostics, &own.items[i]);
+    }
+    diagnostics_fini(&own);
 }
 
 static bool settings_differ(const struct publisher *publisher)

@@ -160,6 +160,31 @@ def test_a_file_of_networks_is_awaited(new_stack, upstreams):
     wait_until(is_believed, "the proxy is trusted", 5)
 
 
+def test_what_is_wrong_with_a_tenant_is_not_told_of_the_global_file(new_stack):
+    """One list for a tenant of each, the global file cannot serve, and then the list cannot."""
+    stack = new_stack()
+    shared = stack.directory / "tenants.d" / "shared.csv"
+    shared.write_text("acme,http://127.0.0.1:1\n")
+
+    def fleet(host):
+        return {"hosts": [host], "upstream_map": str(shared), "https": "off"}
+
+    stack.config["tenants"] = {"inline": fleet("*.inline.test")}
+    stack.write_tenants({"fleet": fleet("*.fleet.test")})
+    stack.start()
+
+    def told(event):
+        return [line for line in stack.agents[0].log().splitlines() if event in line]
+
+    stack.config["lopps"] = 2
+    stack.write_config()
+    wait_until(lambda: told("configuration_broken"), "the refusal", 5)
+    shared.write_text("no list\n")
+    wait_until(lambda: any("fleet" in line for line in told("_broken")), "the tenant's", 5)
+    assert any("fleet" in line for line in told("tenant_broken"))
+    assert not any("fleet" in line for line in told("configuration_broken"))
+
+
 def test_sighup_reads_everything_again(reloadable, upstreams):
     stack = reloadable
     stack.config["unknown_host"] = {"action": "deny", "status": 421}
