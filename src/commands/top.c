@@ -37,11 +37,18 @@ struct wish {
 
 struct top;
 
+/* Answers with 5xx since its start. */
+struct errors {
+    int64_t count; /* negative: it has not answered */
+    int64_t at_us;
+};
+
 /* One HAProxy's Runtime API. */
 struct haproxy {
     struct top *top;
     struct runtime_target target;
     struct runtime_exchange *exchange;
+    struct errors before, now;
 };
 
 struct top {
@@ -60,9 +67,7 @@ struct top {
     bool failed; /* it did not answer the last time */
     struct top_haproxy haproxy;
     struct top_haproxy asked; /* what is being gathered */
-    int64_t errors_before;    /* negative: not known */
-    int64_t errors_at_us;
-    size_t under_way; /* HAProxys that have not answered */
+    size_t under_way;         /* HAProxys that have not answered */
     enum top_order order;
     unsigned samples;
 };
@@ -77,20 +82,20 @@ static int64_t number_of(struct slice text)
 }
 
 /* What its frontends have open, and how many answers were 5xx. */
-static void read_stat(struct top_haproxy *haproxy, struct slice answer)
+static void read_stat(struct haproxy *haproxy, struct top_haproxy *all, struct slice answer)
 {
     struct slice head = {0};
     struct slice row;
     if (!runtime_next_line(&answer, &head) || runtime_field(head, head, "pxname").size == 0)
         return;
-    haproxy->answered++;
-    if (haproxy->open < 0)
-        haproxy->open = 0;
+    haproxy->now = (struct errors){.at_us = clock_mono_us()};
+    if (all->open < 0)
+        all->open = 0;
     while (runtime_next_line(&answer, &row)) {
         if (!slice_equal(runtime_field(head, row, "svname"), SLICE("FRONTEND")))
             continue;
-        haproxy->open += number_of(runtime_field(head, row, "scur"));
-        haproxy->errors += number_of(runtime_field(head, row, "hrsp_5xx"));
+        all->open += number_of(runtime_field(head, row, "scur"));
+        haproxy->now.count += number_of(runtime_field(head, row, "hrsp_5xx"));
     }
 }
 
@@ -128,20 +133,28 @@ static void read_sockets(struct top_haproxy *haproxy, struct slice answer)
 
 static void show(struct top *top);
 
+/* Over those that have answered both times, and were not restarted in between: what one has counted
+ * while it was silent, or since its start, is not of this second. */
+static double errors_per_s(const struct top *top)
+{
+    double sum = -1;
+    for (size_t i = 0; i < top->haproxy_count; i++) {
+        const struct errors *before = &top->haproxys[i].before;
+        const struct errors *now = &top->haproxys[i].now;
+        if (before->count >= 0 && now->count >= before->count && now->at_us > before->at_us)
+            sum = (sum < 0 ? 0 : sum) +
+                  (double)(now->count - before->count) * 1e6 / (double)(now->at_us - before->at_us);
+    }
+    return sum;
+}
+
 /* All have answered: what was gathered counts. */
 static void conclude(struct top *top)
 {
-    int64_t now_us = clock_mono_us();
     json_free(top->haproxy.sockets);
     top->haproxy = top->asked;
     top->asked.sockets = NULL;
-    top->haproxy.errors_per_s = -1;
-    if (top->haproxy.open >= 0 && top->errors_before >= 0 &&
-        top->haproxy.errors >= top->errors_before && now_us > top->errors_at_us)
-        top->haproxy.errors_per_s = (double)(top->haproxy.errors - top->errors_before) * 1e6 /
-                                    (double)(now_us - top->errors_at_us);
-    top->errors_before = top->haproxy.open >= 0 ? top->haproxy.errors : -1;
-    top->errors_at_us = now_us;
+    top->haproxy.errors_per_s = errors_per_s(top);
     show(top);
 }
 
@@ -155,7 +168,7 @@ static void on_answer(void *context, enum error error, const char *reason, struc
         /* Two commands, whose answers are told apart by what they begin with. */
         const char *table = memmem(answer.data, answer.size, "# table:", 8);
         size_t size = table != NULL ? (size_t)(table - answer.data) : answer.size;
-        read_stat(&top->asked, slice_head(answer, size));
+        read_stat(haproxy, &top->asked, slice_head(answer, size));
         read_sockets(&top->asked, slice_skip(answer, size));
     }
     if (--top->under_way == 0)
@@ -165,7 +178,6 @@ static void on_answer(void *context, enum error error, const char *reason, struc
 static void ask_haproxys(struct top *top)
 {
     top->asked = (struct top_haproxy){.open = -1, .errors_per_s = -1};
-    top->asked.asked = top->haproxy_count;
     top->asked.sockets = json_new_object();
     top->under_way = top->haproxy_count;
     for (size_t i = 0; i < top->haproxy_count; i++) {
@@ -173,6 +185,8 @@ static void ask_haproxys(struct top *top)
         struct slice prefix = haproxy->target.prefix;
         char *command = memory_format("%.*sshow stat;%.*sshow table owui_websockets\n",
                                       SLICE_PRINT(prefix), SLICE_PRINT(prefix));
+        haproxy->before = haproxy->now;
+        haproxy->now.count = -1;
         haproxy->exchange = runtime_exchange_new(top->loop, &haproxy->target, slice_of(command),
                                                  HAPROXY_MS, NULL, on_answer, haproxy);
         free(command);
@@ -344,6 +358,7 @@ static bool read_configuration(struct top *top)
     for (size_t i = 0; i < count; i++) {
         struct haproxy *haproxy = &top->haproxys[top->haproxy_count];
         haproxy->top = top;
+        haproxy->now.count = -1;
         if (runtime_target_parse(slice_of(configuration->haproxy.runtime[i]), &haproxy->target,
                                  NULL) == ERROR_OK)
             top->haproxy_count++;
@@ -374,7 +389,7 @@ static void close_top(struct top *top)
 
 static int perform(const struct wish *wish)
 {
-    struct top top = {.wish = wish, .errors_before = -1};
+    struct top top = {.wish = wish};
     struct error_text why;
     int code = EXIT_WRONG;
     top.haproxy = (struct top_haproxy){.open = -1, .errors_per_s = -1};

@@ -35,11 +35,8 @@ struct top_rates {
 
 /* What HAProxy tells, over all that may be asked. */
 struct top_haproxy {
-    size_t asked;
-    size_t answered;
     int64_t open;         /* connections of clients; negative: nobody tells */
-    int64_t errors;       /* answers with 5xx since its start */
-    double errors_per_s;  /* negative: not known yet */
+    double errors_per_s;  /* answers with 5xx; negative: not known yet */
     struct json *sockets; /* open WebSockets by tenant */
 };
 

@@ -1,5 +1,6 @@
 """`owui-spoa top`: live on a terminal, once for scripts, and the terminal as it was afterwards."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -7,6 +8,8 @@ import pty
 import re
 import select
 import signal
+import socket
+import socketserver
 import struct
 import termios
 import threading
@@ -195,6 +198,66 @@ def test_a_daemon_that_goes_away_is_told_and_found_again(busy):
     )
     screen.press(b"q")
     assert screen.wait_for_end() == 0
+
+
+@contextlib.contextmanager
+def second_haproxy(stack):
+    """The same HAProxy over another socket, which answers as long as `answers` is set."""
+
+    class Server(socketserver.ThreadingUnixStreamServer):
+        daemon_threads = True
+        answers = threading.Event()
+        asked = {True: 0, False: 0}
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            question = self.request.recv(65536)
+            is_answered = self.server.answers.is_set()
+            if is_answered:
+                with socket.socket(socket.AF_UNIX) as haproxy:
+                    haproxy.connect(str(stack.runtime_socket))
+                    haproxy.sendall(question)
+                    self.request.sendall(b"".join(iter(lambda: haproxy.recv(65536), b"")))
+            self.server.asked[is_answered] += b"show stat" in question
+
+    path = stack.directory / "second.sock"
+    with Server(str(path), Handler) as server:
+        server.answers.set()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.config["haproxy"]["runtime"] = [str(stack.runtime_socket), str(path)]
+        stack.write_config()
+        yield server
+        server.shutdown()
+
+
+def test_errors_of_a_haproxy_that_was_silent_are_not_new_ones(busy):
+    """All that it has counted since its start is no rate of the second in which it answers again."""
+
+    def await_asked(server, is_answered):
+        before = server.asked[is_answered]
+        wait_until(lambda: server.asked[is_answered] >= before + 3, "asked thrice", 30)
+
+    busy.write_tenants(
+        {"gone": {"hosts": ["gone.test"], "upstream": "http://127.0.0.1:1", "https": "off"}},
+        "gone.json",
+    )
+    wait_until(lambda: request(busy.http_port, "/", "gone.test").status == 503, "in force", 30)
+    for _ in range(50):
+        assert request(busy.http_port, "/", "gone.test").status == 503
+    with second_haproxy(busy) as server:
+        screen = Screen(busy)
+        screen.wait_for(lambda picture: "5xx 0.0/s" in picture[1], "a rate")
+        server.answers.clear()
+        await_asked(server, False)
+        # The other one's is known.
+        screen.wait_for(lambda picture: "5xx 0.0/s" in picture[1], "a rate of one")
+        server.answers.set()
+        await_asked(server, True)
+        screen.wait_for(lambda picture: "5xx 0.0/s" in picture[1], "a rate of both")
+        screen.press(b"q")
+        assert screen.wait_for_end() == 0
+    told = {picture[1].split("5xx ")[1].strip() for picture in screen.pictures()}
+    assert told <= {"-/s", "0.0/s"}
 
 
 def test_no_colours_where_none_are_wanted(busy):
