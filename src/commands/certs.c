@@ -94,7 +94,7 @@ static void show_list(const struct json *answer, bool check)
         for (size_t i = 0; i < json_count(list); i++)
             if (view_certificate_is_fine(json_at(list, i)) == (fine != 0))
                 print_row(json_at(list, i), now_s);
-    if (check || json_count(list) == 0)
+    if (check ? bad > 0 : json_count(list) == 0)
         printf("%zu certificate%s, %zu not fine\n", json_count(list), plural_s(json_count(list)),
                bad);
 }
@@ -240,7 +240,8 @@ static int perform(const struct wish *wish, const char *socket)
     if (wish->json) {
         ask_print_json(answer);
     } else if (wish->action == NULL && wish->name != NULL) {
-        show_one(answer);
+        if (!wish->check || count_bad(answer) > 0)
+            show_one(answer);
     } else if (wish->action != NULL) {
         printf("%s: %s is under way; `owui-spoa certs` tells how it goes\n", wish->name,
                wish->action);

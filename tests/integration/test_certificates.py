@@ -770,6 +770,8 @@ def test_check_tells_monitoring(new_certified, ca):
     stack.wait_served(HOST)
     stack.wait_told(NAME, lambda told: told["haproxys"][0]["served"], "served")
     assert stack.certs_code("--check") == stack.certs_code("--check", "--json") == 0
+    # What cron runs sends a mail for each word.
+    assert stack.certs("--check") == stack.certs("chat", "--check") == ""
     stack.want(("down", "down.example.test"))
     stack.wait_told("down.pem", lambda told: told["failures"] > 0, "failed")
     for of, code in ((), 1), (["down"], 1), (["chat"], 0):
@@ -777,6 +779,10 @@ def test_check_tells_monitoring(new_certified, ca):
             stack.certs_code("--check", *of) == stack.certs_code("--check", "--json", *of) == code
         )
     assert "refused" in stack.told("down.pem")["problem"]["detail"]
+    printed = run_agent_command("certs", "-c", stack.config_path, "--check").stdout
+    assert "2 certificates, 1 not fine" in printed and NAME not in printed
+    printed = run_agent_command("certs", "-c", stack.config_path, "--check", "down").stdout
+    assert "down.example.test" in printed
     stack.agents[0].stop()
     assert stack.certs_code("--check") == 2
 
