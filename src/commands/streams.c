@@ -27,12 +27,15 @@ struct socket {
     uint64_t received_bytes;
 };
 
-/* One HAProxy's Runtime API, and the sockets that it has told of. */
+/* One HAProxy's Runtime API, and what it has told last. */
 struct haproxy {
     struct streams *streams;
     const char *name; /* borrowed */
     struct runtime_target target;
     struct runtime_exchange *exchange;
+    bool has_answered; /* the last time that it was asked for streams */
+    size_t requests;
+    size_t busy_sockets;
     struct socket *sockets;
     size_t socket_count;
 };
@@ -44,7 +47,6 @@ struct streams {
     size_t under_way; /* HAProxys that have not answered */
     struct server *servers;
     size_t server_count;
-    struct streams_told *told;
     enum error error;
     struct error_text *why;
 };
@@ -150,18 +152,20 @@ static void read_answer(struct haproxy *haproxy, struct slice answer)
     struct haproxy before = *haproxy;
     struct runtime_stream stream;
     size_t at = 0;
+    haproxy->has_answered = true;
+    haproxy->requests = 0;
+    haproxy->busy_sockets = 0;
     haproxy->sockets = NULL;
     haproxy->socket_count = 0;
     while (runtime_stream_next(&answer, &stream)) {
         if (!leads_here(streams, &stream) || stream.id.size >= ID_SIZE)
             continue;
         if (!stream.is_tunnel) {
-            streams->told->requests++;
+            haproxy->requests++;
             continue;
         }
         add_socket(haproxy, &stream);
-        streams->told->sockets++;
-        streams->told->busy_sockets +=
+        haproxy->busy_sockets +=
             is_busy(&before, &at, &haproxy->sockets[haproxy->socket_count - 1]);
     }
     free(before.sockets);
@@ -207,11 +211,21 @@ static void take_servers(struct streams *streams, const struct json *servers)
     }
 }
 
+static struct streams_told add_up(const struct streams *streams)
+{
+    struct streams_told told = {0};
+    for (size_t i = 0; i < streams->haproxy_count; i++) {
+        told.requests += streams->haproxys[i].requests;
+        told.sockets += streams->haproxys[i].socket_count;
+        told.busy_sockets += streams->haproxys[i].busy_sockets;
+    }
+    return told;
+}
+
 enum error streams_count(struct streams *streams, const struct json *servers,
                          struct streams_told *told, struct error_text *why)
 {
     *told = (struct streams_told){0};
-    streams->told = told;
     streams->why = why;
     streams->error = ERROR_OK;
     take_servers(streams, servers);
@@ -221,13 +235,14 @@ enum error streams_count(struct streams *streams, const struct json *servers,
     for (size_t i = 0; i < streams->haproxy_count; i++) {
         struct haproxy *haproxy = &streams->haproxys[i];
         char *command = memory_format("%.*sshow sess all\n", SLICE_PRINT(haproxy->target.prefix));
+        haproxy->has_answered = false;
         haproxy->exchange = runtime_exchange_new(streams->loop, &haproxy->target, slice_of(command),
                                                  ANSWER_MS, NULL, on_answer, haproxy);
         free(command);
     }
-    if (!wait_for_all(streams))
-        return error_set(why, ERROR_CLOSED, "interrupted");
-    return streams->error;
+    bool all = wait_for_all(streams);
+    *told = add_up(streams);
+    return all ? streams->error : error_set(why, ERROR_CLOSED, "interrupted");
 }
 
 /* -- Ending ------------------------------------------------------------------------------------ */
@@ -279,10 +294,14 @@ static size_t close_some(struct haproxy *haproxy, size_t from)
     return count;
 }
 
-/* Command by command; one that is refused is the last of its HAProxy. */
+/* Command by command; one that is refused is the last of its HAProxy. What is not known to be there
+ * still is left: by now the same name may be another tenant's stream. */
 static enum error close_all(struct haproxy *haproxy, size_t *closed)
 {
     struct streams *streams = haproxy->streams;
+    if (!haproxy->has_answered && haproxy->socket_count > 0)
+        return error_set(streams->why, ERROR_SYSTEM, "HAProxy has not answered on %s",
+                         haproxy->name);
     streams->error = ERROR_OK;
     for (size_t from = 0, count; (count = close_some(haproxy, from)) > 0; from += count) {
         if (!wait_for_all(streams))

@@ -24,10 +24,11 @@ struct streams_told {
 
 /* Counts what leads to `servers`, a list as the admin interface has it: [{"address":
  * "10.0.0.1:80"}]. ERROR_CLOSED: the loop was stopped. ERROR_NOT_FOUND: there is no HAProxy to ask.
- */
+ * A HAProxy that does not answer, which is an error, counts with what it told the last time. */
 MUST_CHECK enum error streams_count(struct streams *streams, const struct json *servers,
                                     struct streams_told *told, struct error_text *why);
-/* Ends the WebSockets that were last counted. `*closed` is how many; those that have ended by
- * themselves are among them, those that HAProxy does not end are not. */
+/* Ends the WebSockets that were last counted, but those of a HAProxy that did not answer then,
+ * which is an error. `*closed` is how many; those that have ended by themselves are among them,
+ * those that HAProxy does not end are not. */
 MUST_CHECK enum error streams_close_sockets(struct streams *streams, size_t *closed,
                                             struct error_text *why);

@@ -82,6 +82,7 @@ struct upgrade {
     bool was_away;               /* a server has been, since the operator's turn began */
     struct json *before, *after; /* what the servers told, by URL */
     struct streams_told left;
+    bool is_left_known; /* all HAProxys have answered the last time */
     size_t closed;
     int64_t waited_ms;
 };
@@ -345,6 +346,14 @@ static bool same_counts(const struct streams_told *a, const struct streams_told 
            a->busy_sockets == b->busy_sockets;
 }
 
+static enum error count(struct upgrade *upgrade, struct error_text *why)
+{
+    enum error error =
+        streams_count(upgrade->streams, json_get(upgrade->tenant, "servers"), &upgrade->left, why);
+    upgrade->is_left_known = error == ERROR_OK;
+    return error;
+}
+
 /* Until nothing is under way but sockets on which nothing happens: a tab that is open has one, and
  * keeps it for days. False when it was interrupted. */
 static bool wait_for_streams(struct upgrade *upgrade)
@@ -357,8 +366,7 @@ static bool wait_for_streams(struct upgrade *upgrade)
     unsigned quiet = 0;
     bool has_failed = false;
     for (;;) {
-        enum error error = streams_count(upgrade->streams, json_get(upgrade->tenant, "servers"),
-                                         &upgrade->left, &why);
+        enum error error = count(upgrade, &why);
         int64_t now_ms = clock_mono_ms();
         upgrade->waited_ms = now_ms - start_ms;
         if (upgrade->is_interrupted)
@@ -391,8 +399,7 @@ static bool wait_for_streams(struct upgrade *upgrade)
 static void count_once(struct upgrade *upgrade)
 {
     struct error_text why;
-    (void)!streams_count(upgrade->streams, json_get(upgrade->tenant, "servers"), &upgrade->left,
-                         &why);
+    (void)!count(upgrade, &why);
 }
 
 static void close_sockets(struct upgrade *upgrade)
@@ -404,9 +411,22 @@ static void close_sockets(struct upgrade *upgrade)
     say(upgrade, "closed %zu WebSocket%s", upgrade->closed, plural_s(upgrade->closed));
 }
 
-static bool drain(struct upgrade *upgrade)
+static void say_what_has_not_ended(const struct upgrade *upgrade)
 {
     const struct streams_told *left = &upgrade->left;
+    if (!upgrade->is_left_known)
+        terminal_complain("after %u s, what is under way is not known; at last it was %zu "
+                          "request%s, %zu WebSocket%s",
+                          upgrade->wish->wait_s, left->requests, plural_s(left->requests),
+                          left->sockets, plural_s(left->sockets));
+    else if (left->requests + left->busy_sockets > 0)
+        say(upgrade, "after %u s, %zu request%s and %zu busy WebSocket%s have not ended",
+            upgrade->wish->wait_s, left->requests, plural_s(left->requests), left->busy_sockets,
+            plural_s(left->busy_sockets));
+}
+
+static bool drain(struct upgrade *upgrade)
+{
     bool waits = upgrade->wish->wait_s > 0;
     if (waits && !wait_for_streams(upgrade))
         return false;
@@ -414,11 +434,9 @@ static bool drain(struct upgrade *upgrade)
         count_once(upgrade);
     if (upgrade->is_interrupted)
         return false;
-    if (waits && left->requests + left->busy_sockets > 0)
-        say(upgrade, "after %u s, %zu request%s and %zu busy WebSocket%s have not ended",
-            upgrade->wish->wait_s, left->requests, plural_s(left->requests), left->busy_sockets,
-            plural_s(left->busy_sockets));
-    if (!upgrade->wish->keeps_sockets && left->sockets > 0)
+    if (waits)
+        say_what_has_not_ended(upgrade);
+    if (!upgrade->wish->keeps_sockets && upgrade->left.sockets > 0)
         close_sockets(upgrade);
     upgrade->stage = STAGE_STOPPED;
     return !upgrade->is_interrupted;
@@ -551,9 +569,7 @@ static bool look(struct upgrade *upgrade)
                                upgrade->wish->name);
         return false;
     }
-    if (upgrade->wish->wait_s > 0 &&
-        streams_count(upgrade->streams, json_get(upgrade->tenant, "servers"), &upgrade->left,
-                      &why) != ERROR_OK) {
+    if (upgrade->wish->wait_s > 0 && count(upgrade, &why) != ERROR_OK) {
         if (upgrade->is_interrupted)
             return false;
         terminal_complain("what is under way cannot be told: %s", why.text);
@@ -670,6 +686,7 @@ static void print_json(struct upgrade *upgrade)
     json_put_bool(root, "in_maintenance",
                   is_between || upgrade->is_unknown || is_in_maintenance(upgrade));
     json_put_real(root, "waited_s", (double)upgrade->waited_ms / 1000);
+    json_put_bool(root, "left_known", upgrade->is_left_known);
     json_put_integer(root, "requests_left", (int64_t)upgrade->left.requests);
     json_put_integer(root, "sockets_left", (int64_t)(upgrade->left.sockets - upgrade->closed));
     json_put_integer(root, "sockets_closed", (int64_t)upgrade->closed);

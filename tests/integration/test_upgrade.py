@@ -245,6 +245,7 @@ def test_who_does_not_wait_closes_sockets_too(installed):
     asyncio.run(scenario())
     told = installed.told()
     assert (told["sockets_closed"], told["sockets_left"], told["waited_s"]) == (1, 0, 0)
+    assert told["left_known"]
 
 
 def of_level(level, stack, folder):
@@ -288,6 +289,36 @@ def test_who_may_not_look_does_not_take_it_for_nothing(new_stack, tmp_path):
         assert 'admin.sock, says "Permission denied"' in done.stderr
     finally:
         installed.stop()
+
+
+def test_a_haproxy_that_answers_no_more_is_not_taken_for_idle(installed):
+    """What it told last is what may be under way still; nobody is told that nothing is."""
+    runtime = installed.stack.runtime_socket
+    hidden = runtime.with_suffix(".hidden")
+
+    async def scenario():
+        async with Browser(installed.url()) as browser:
+            await browser.sign_in()
+            await browser.open_socket()
+            body = {"stream": True, "pause_s": 600}
+            url = f"{installed.url()}/api/chat/completions"
+            async with browser.http.post(url, json=body):
+                with installed.running("--wait", "5", "--json", "--", "true") as process:
+                    await asyncio.to_thread(installed.await_printed, "1 request, 1 WebSocket")
+                    runtime.rename(hidden)
+                    assert await asyncio.to_thread(process.wait, 60) == 0, installed.printed()
+            assert browser.disconnects == 0
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        hidden.rename(runtime)
+    printed = " ".join(installed.printed().split())
+    assert "after 5 s, what is under way is not known; at last it was 1 request" in printed
+    assert "WebSockets stay open: HAProxy has not answered on " in printed
+    told = installed.told()
+    assert not told["left_known"]
+    assert (told["requests_left"], told["sockets_left"], told["sockets_closed"]) == (1, 1, 0)
 
 
 def test_what_does_not_end_is_told_and_bounded(installed):
