@@ -462,14 +462,28 @@ static bool wait_for_enter(struct upgrade *upgrade)
     return false;
 }
 
+/* What it prints is for people, as what say() tells. */
+static int spawn(const struct upgrade *upgrade, pid_t *child)
+{
+    char **command = upgrade->wish->command;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    int error = 0;
+    if (upgrade->wish->json)
+        error = posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    if (error == 0)
+        error = posix_spawnp(child, command[0], &actions, NULL, command, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
 /* Runs the command, which has the terminal. */
 static bool run_command_line(struct upgrade *upgrade)
 {
     pid_t child;
     int status = 0;
     say(upgrade, "running %s", upgrade->wish->command[0]);
-    int error = posix_spawnp(&child, upgrade->wish->command[0], NULL, NULL, upgrade->wish->command,
-                             environ);
+    int error = spawn(upgrade, &child);
     if (error != 0) {
         terminal_complain("%s cannot be run: %s", upgrade->wish->command[0], strerror(error));
         return false;

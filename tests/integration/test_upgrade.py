@@ -211,6 +211,15 @@ def test_an_answer_that_does_not_come_is_not_taken_for_no(installed):
     assert json.loads(done.stdout)["in_maintenance"] and installed.is_in_maintenance()
 
 
+def test_what_a_command_prints_is_kept_apart(installed):
+    """With --json, what is printed is one document."""
+    done = installed.run("--wait", "0", "--json", "--", "sh", "-c", "echo pulled")
+    assert done.returncode == 0 and json.loads(done.stdout)["done"], done.stdout
+    assert "\npulled\n" in done.stderr
+    done = installed.run("--wait", "0", "--", "sh", "-c", "echo pulled")
+    assert done.returncode == 0 and "\npulled\n" in done.stdout
+
+
 def test_sockets_can_be_kept(installed):
     async def scenario():
         async with Browser(installed.url()) as browser:
