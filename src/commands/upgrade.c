@@ -79,6 +79,7 @@ struct upgrade {
     bool is_interrupted;
     bool is_unanswered;          /* nobody told of the tenant */
     bool is_unknown;             /* nobody told whether maintenance has begun, or ended */
+    bool stays_in_maintenance;   /* when it is done, by its "window" */
     bool was_away;               /* a server has been, since the operator's turn began */
     struct json *before, *after; /* what the servers told, by URL */
     struct streams_told left;
@@ -215,23 +216,32 @@ static bool ask_tenant(struct upgrade *upgrade)
 
 /* Where its servers are by now: a container that was made anew may have another address. A daemon
  * that does not answer just now is asked again the next time. */
-static void look_again(struct upgrade *upgrade)
+static bool look_again(struct upgrade *upgrade)
 {
     struct error_text why;
     unsigned status = 0;
     char *path = tenant_path(upgrade);
     struct json *tenant = admin_request(upgrade->socket, "GET", path, NULL, &status, &why);
     free(path);
-    if (tenant != NULL && status == 200)
+    bool is_told = tenant != NULL && status == 200;
+    if (is_told)
         take_tenant(upgrade, tenant);
     else
         json_free(tenant);
+    return is_told;
 }
 
 static bool is_in_maintenance(const struct upgrade *upgrade)
 {
     bool is = false;
     return json_read_bool(json_get(upgrade->tenant, "maintenance"), &is) && is;
+}
+
+static bool has_window(const struct upgrade *upgrade)
+{
+    const struct json *maintenance =
+        json_get(json_get(upgrade->tenant, "definition"), "maintenance");
+    return json_type_of(json_get(maintenance, "window")) == JSON_TYPE_OBJECT;
 }
 
 /* What the command would exit with for it. */
@@ -618,9 +628,14 @@ static bool finish(struct upgrade *upgrade)
     if (!set_maintenance(upgrade, false))
         return false;
     upgrade->stage = STAGE_DONE;
-    if (!ask_tenant(upgrade))
-        return false;
-    if (is_in_maintenance(upgrade))
+    /* The daemon may be away just now; done it is all the same. */
+    bool is_told = look_again(upgrade);
+    upgrade->is_unknown = !is_told && has_window(upgrade);
+    upgrade->stays_in_maintenance = is_told && is_in_maintenance(upgrade);
+    if (upgrade->is_unknown)
+        say(upgrade, "nobody tells whether %s is in maintenance still, by its \"window\"",
+            upgrade->wish->name);
+    else if (upgrade->stays_in_maintenance)
         say(upgrade, "%s is in maintenance still, by its \"window\"", upgrade->wish->name);
     else
         say(upgrade, "%s serves again", upgrade->wish->name);
@@ -690,15 +705,22 @@ static void close_upgrade(struct upgrade *upgrade)
     free(upgrade->socket);
 }
 
+static bool is_left_in_maintenance(const struct upgrade *upgrade)
+{
+    if (upgrade->is_unknown)
+        return true;
+    return upgrade->stage == STAGE_BEFORE ? is_in_maintenance(upgrade)
+           : upgrade->stage == STAGE_DONE ? upgrade->stays_in_maintenance
+                                          : true;
+}
+
 static void print_json(struct upgrade *upgrade)
 {
     struct json *root = json_new_object();
     json_put_text(root, "tenant", slice_of(upgrade->wish->name));
     json_put_bool(root, "done", upgrade->stage == STAGE_DONE);
     json_put_bool(root, "interrupted", upgrade->is_interrupted);
-    bool is_between = upgrade->stage != STAGE_BEFORE && upgrade->stage != STAGE_DONE;
-    json_put_bool(root, "in_maintenance",
-                  is_between || upgrade->is_unknown || is_in_maintenance(upgrade));
+    json_put_bool(root, "in_maintenance", is_left_in_maintenance(upgrade));
     json_put_real(root, "waited_s", (double)upgrade->waited_ms / 1000);
     json_put_bool(root, "left_known", upgrade->is_left_known);
     json_put_integer(root, "requests_left", (int64_t)upgrade->left.requests);

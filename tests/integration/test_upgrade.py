@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import socketserver
@@ -182,33 +183,62 @@ def test_what_others_have_changed_by_now_is_gone_on_with(installed):
     assert done.returncode == 0 and not installed.is_in_maintenance(), done.stderr
 
 
-def test_an_answer_that_does_not_come_is_not_taken_for_no(installed):
-    """Maintenance may have begun: nobody is to be told that nothing was changed."""
+@contextlib.contextmanager
+def forgetful(installed, is_answered):
+    """In front of the daemon, whose answers get lost unless `is_answered` is true of what was
+    asked: the path of its socket."""
 
-    class Forgetful(socketserver.ThreadingUnixStreamServer):
-        """In front of the daemon, whose answers to changes get lost."""
-
+    class Server(socketserver.ThreadingUnixStreamServer):
         daemon_threads = True
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
-            asked = self.request.recv(65536)
+            asked = self.read_request()
             with socket.socket(socket.AF_UNIX) as daemon:
                 daemon.connect(installed.stack.config["admin_socket"])
                 daemon.sendall(asked)
                 answer = b"".join(iter(lambda: daemon.recv(65536), b""))
-            if asked.startswith(b"GET"):
+            if is_answered(asked):
                 self.request.sendall(answer)
 
+        def read_request(self):
+            with self.request.makefile("rb") as file:
+                head = b"".join(iter(file.readline, b"\r\n"))
+                size = re.search(rb"content-length: *(\d+)", head, re.I)
+                return head + b"\r\n" + file.read(int(size[1]) if size else 0)
+
     path = installed.folder / "forgetful.sock"
-    with Forgetful(str(path), Handler) as server:
+    with Server(str(path), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        done = installed.run("--socket", path, "--wait", "0", "--json", "--", "true")
+        yield path
         server.shutdown()
+
+
+def test_an_answer_that_does_not_come_is_not_taken_for_no(installed):
+    """Maintenance may have begun: nobody is to be told that nothing was changed."""
+    with forgetful(installed, lambda asked: asked.startswith(b"GET")) as path:
+        done = installed.run("--socket", path, "--wait", "0", "--json", "--", "true")
     assert done.returncode == 1 and "nothing was changed" not in done.stderr, done.stderr
     told = f"owui-spoa tenants chat -c {installed.stack.agent_config_path(0)} --socket {path}"
     assert f"whether chat is in maintenance is not known: {told}" in " ".join(done.stderr.split())
     assert json.loads(done.stdout)["in_maintenance"] and installed.is_in_maintenance()
+
+
+def test_done_it_is_though_nobody_answers_afterwards(installed):
+    """As when the daemon is restarted just then: users are let in again, which was the last step."""
+    asked_so_far = []
+
+    def is_answered(asked):
+        is_over = any(b"POST" in one and b"false" in one for one in asked_so_far)
+        asked_so_far.append(asked)
+        return not is_over
+
+    with forgetful(installed, is_answered) as path:
+        done = installed.run("--socket", path, "--wait", "0", "--json", "--", "true")
+    assert asked_so_far[-1].startswith(b"GET") and not installed.is_in_maintenance()
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["done"], told["in_maintenance"]) == (0, True, False), done.stderr
+    assert "chat serves again" in done.stderr
 
 
 def test_what_a_command_prints_is_kept_apart(installed):
