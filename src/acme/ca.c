@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/time_text.h"
+#include "crypto/base64url.h"
 #include "json/json.h"
 
 #include <stdio.h>
@@ -424,7 +425,7 @@ bool ca_order_ended(struct ca *ca, const struct acme_problem *problem)
 
 static void put_nonce(struct ca *ca, struct slice nonce)
 {
-    if (nonce.size == 0 || nonce.size >= CA_NONCE_SIZE)
+    if (nonce.size >= CA_NONCE_SIZE || !base64url_is_token(nonce)) /* RFC 8555 6.5.1 */
         return;
     if (ca->nonce_count == CA_NONCES_MAX) { /* the oldest goes */
         memmove(ca->nonces[0], ca->nonces[1], sizeof(ca->nonces) - CA_NONCE_SIZE);

@@ -81,11 +81,12 @@ static void on_answer(void *context, const struct http_response *answer)
 static void on_nonce(void *context, const struct http_response *answer)
 {
     struct runner *runner = context;
-    bool is_there = answer->status >= 200 && answer->status < 300 && answer->nonce.size > 0;
+    bool is_good = answer->status >= 200 && answer->status < 300;
     struct http_response told = *answer;
     runner->exchange = NULL;
     ca_note_answer(runner->ca, answer);
-    if (!is_there && answer->status >= 200 && answer->status < 300)
+    bool is_there = is_good && runner->ca->nonce_count > 0; /* that was of use */
+    if (!is_there && is_good)
         told = (struct http_response){.failure = "the CA gives no nonce"};
     if (!is_there)
         acme_flow_hear(&runner->flow, &told);

@@ -730,11 +730,12 @@ def test_a_change_of_the_accounts_key_that_has_to_wait(new_mock, kind, status, c
     assert len(mock.accounts) == 1 and list((host.state / "pending").iterdir()) == []
 
 
-def test_a_ca_that_gives_no_nonces(new_mock):
+@pytest.mark.parametrize("given", [False, "a/b+c==", "n" * 200], ids=["none", "bad", "long"])
+def test_a_ca_that_gives_no_nonces(new_mock, given):
     """It is asked again as for anything that fails for a while: at first a quarter of a second
     later, then twice as long each time."""
     mock, host, serial = get_one(new_mock)
-    mock.without_nonce = 3
+    mock.without_nonce, mock.no_nonce = 3, given
     host.stop()
     host.start().say("renew", file_of("chat"))
     assert host.wait("ready", name=file_of("chat"))["serial"] != serial

@@ -120,6 +120,16 @@ Test(acme_ca, a_nonce_that_there_is_no_room_for_is_none)
     expect_nonce(&ca, longest);
 }
 
+/* RFC 8555 6.5.1 */
+Test(acme_ca, a_nonce_that_is_not_base64url_is_none)
+{
+    struct ca ca = {0};
+    static const char *const BAD[] = {"", "a/b", "a+b", "ab==", "a b", "a\"b"};
+    for (size_t i = 0; i < COUNT_OF(BAD); i++)
+        hear_nonce(&ca, BAD[i]);
+    cr_expect(zero(sz, ca.nonce_count));
+}
+
 Test(acme_ca, answers_are_counted_by_status)
 {
     static const struct {

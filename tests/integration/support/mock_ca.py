@@ -42,7 +42,7 @@ def http_date(seconds):
 
 class Answer:
     """`body` is text, bytes, or what becomes JSON. `hang_up`: nothing is sent at all; `endless`: the
-    body never ends; `nonce`: the answer brings one."""
+    body never ends; `nonce`: the answer brings one, or that text in its place."""
 
     def __init__(self, status, body=b"", content_type=JSON, **headers):
         self.status, self.body = status, body
@@ -107,6 +107,7 @@ class MockCa:
         self.busy = set()  # what is answered by 503: "dir", "revoke", ...
         self.revoked = []  # DER
         self.without_nonce = 0  # so many answers to newNonce bring none, and no directory does
+        self.no_nonce = False  # what they bring in its place
         self.new_accounts = 0  # that were asked for
         self.ahead_s = 0  # of its clock
         self.answering = self.most_at_once = 0  # requests
@@ -295,7 +296,7 @@ class MockCa:
         with self.lock:
             self.times.setdefault("nonce", []).append(time.monotonic())
             told = Answer(200)
-            told.nonce = len(self.times["nonce"]) > self.without_nonce
+            told.nonce = len(self.times["nonce"]) > self.without_nonce or self.no_nonce
             return told
 
     def deactivate_accounts(self):
@@ -400,7 +401,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for name, value in told.headers.items():
             self.send_header(name, value)
         if told.nonce:
-            nonce = encode(secrets.token_bytes(16))
+            nonce = encode(secrets.token_bytes(16)) if told.nonce is True else told.nonce
             with self.ca.lock:
                 self.ca.nonces.add(nonce)
             self.send_header("Replay-Nonce", nonce)
