@@ -181,6 +181,8 @@ void acme_flow_order(struct acme_flow *flow, const struct acme_directory *direct
 /* `der` is the certificate. Revoking twice is a success. */
 void acme_flow_revoke(struct acme_flow *flow, const struct acme_directory *directory,
                       const struct acme_identity *account, struct slice der);
+/* An account whose URL is "" is only asked for by the new key, which a change that was interrupted
+ * may have given it. */
 void acme_flow_key_change(struct acme_flow *flow, const struct acme_directory *directory,
                           const struct acme_identity *account, const struct crypto_key *new_key);
 /* `url` is the directory's renewalInfo with "/" and the certificate's ari_id behind it. */

@@ -330,10 +330,11 @@ static void key_check_ask(struct acme_flow *flow, struct acme_request *request)
 
 static void key_check_hear(struct acme_flow *flow, const struct http_response *answer)
 {
-    if (slice_equal(answer->location, slice_of(flow->identity.url))) {
-        acme_flow_move(flow, ACME_STATE_DONE);
-    } else if (!acme_url_is_good(answer->location)) {
+    bool is_any = flow->identity.url[0] == '\0';
+    if (!acme_url_is_good(answer->location)) {
         acme_flow_doubt(flow, answer, "no location");
+    } else if (is_any || slice_equal(answer->location, slice_of(flow->identity.url))) {
+        acme_flow_move(flow, ACME_STATE_DONE);
     } else {
         flow->key_stays = true;
         acme_flow_fail(flow, &flow->problem);
@@ -456,7 +457,8 @@ void acme_flow_revoke(struct acme_flow *flow, const struct acme_directory *direc
 void acme_flow_key_change(struct acme_flow *flow, const struct acme_directory *directory,
                           const struct acme_identity *account, const struct crypto_key *new_key)
 {
-    begin(flow, ACME_STATE_KEY_CHANGE);
+    begin(flow, account->url[0] != '\0' ? ACME_STATE_KEY_CHANGE : ACME_STATE_KEY_CHECK);
+    acme_problem_set(&flow->problem, ACME_CLASS_ACCOUNT_GONE, "no account has the new key");
     flow->directory = directory;
     flow->identity = *account;
     flow->new_key = new_key;

@@ -226,10 +226,12 @@ static void ask_for_account(struct ca *ca)
 
 static void key_or_account_or_ready(struct ca *ca)
 {
-    if (ca->account_url[0] == '\0')
-        ask_for_account(ca);
-    else if (ca->new_key != NULL)
+    /* An account that is not known is looked for by the key that it may have. By the other it would
+     * not be found, and another made. */
+    if (ca->new_key != NULL && (ca->account_url[0] != '\0' || ca->may_have_new_key))
         tell_new_key(ca);
+    else if (ca->account_url[0] == '\0')
+        ask_for_account(ca);
     else
         end_setup(ca, NULL);
 }
@@ -258,6 +260,7 @@ static void drop_new_key(struct ca *ca)
     store_pending_forget(ca->store, name);
     crypto_key_free(ca->new_key);
     ca->new_key = NULL;
+    ca->may_have_new_key = false;
 }
 
 /* From now on the CA knows the new key alone. If it cannot be put in place it stays where it is,
@@ -275,8 +278,11 @@ static void take_new_key(struct ca *ca)
         return;
     }
     drop_new_key(ca);
-    save_account(ca);
-    log_event(LOG_NOTICE, "acme_account_key_changed", LOG_TEXT("account", ca->account_url),
+    bool is_known = ca->account_url[0] != '\0'; /* or is looked up next, by the key that it has */
+    if (is_known)
+        save_account(ca);
+    log_event(LOG_NOTICE, "acme_account_key_changed",
+              LOG_TEXT("account", is_known ? ca->account_url : NULL),
               LOG_TEXT("hint", "haproxy.cfg may hold the thumbprint of the key before: write it "
                                "with `owui-spoa haproxy-config`, reload HAProxy"));
     end_key_change(ca, NULL);
@@ -307,10 +313,14 @@ static void on_key_change_end(void *context, bool done)
     bool key_stays = runner_flow(ca->setup)->key_stays;
     runner_free(ca->setup);
     ca->setup = NULL;
-    if (done)
+    if (done) {
         take_new_key(ca);
-    else
+    } else if (key_stays && ca->account_url[0] == '\0') {
+        ca->may_have_new_key = false; /* the account has the key before, and is told of this one */
+        key_or_account_or_ready(ca);
+    } else {
         new_key_refused(ca, &problem, key_stays);
+    }
 }
 
 static void tell_new_key(struct ca *ca)
@@ -343,6 +353,7 @@ static void resume_key_change(struct ca *ca)
     char name[STORE_NAME_SIZE];
     pending_name(ca, name);
     ca->new_key = store_pending_key_find(ca->store, name, CRYPTO_EC_P256);
+    ca->may_have_new_key = ca->new_key != NULL;
 }
 
 /* -- Getting ready, from step to step -- */

@@ -51,6 +51,7 @@ struct ca {
     /* A new account key that the CA has to be told of. It is on disk, so that a change which was
      * interrupted is finished: before any order, because either key may be the account's. */
     struct crypto_key *new_key;
+    bool may_have_new_key;        /* the account: the process before may have told the CA */
     acme_done_fn *on_key_changed; /* NULL: nobody waits for it */
     void *key_context;
 

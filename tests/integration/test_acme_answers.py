@@ -715,6 +715,32 @@ def test_the_accounts_new_key_is_kept_until_the_ca_has_said_whose_it_is(new_mock
     assert before != path.read_text() == after and len(mock.accounts) == 1
 
 
+@pytest.mark.parametrize("came_through", [True, False])
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "other-contacts"])
+def test_an_account_is_looked_up_when_its_key_may_have_changed(new_mock, lost, came_through):
+    """By the key before, the CA would not find it, and make another."""
+    mock, host, serial = get_one(new_mock, directory={"keyChange": "/key-change"})
+    (path,) = host.state.glob("accounts/*.key")
+    (about,) = host.state.glob("accounts/*.json")
+    mock.changes_keys = came_through
+    mock.new_account_answer = Answer(404, HTML, "text/html", Retry_After=3600)
+    mock.key_change_answer = problem("malformed", 400)
+    host.say("change-key")
+    assert host.wait("key-changed")["class"] == "bad-answer"
+    (kept,) = (host.state / "pending").iterdir()
+    after = kept.read_text()
+    host.stop()
+    mock.changes_keys, mock.new_account_answer, mock.key_change_answer = True, None, Answer(200)
+    if lost:
+        about.unlink()
+    contacts = [] if lost else ["mailto:somebody@example.test"]
+    host.start(cas=[{**host.settings["cas"][0], "contacts": contacts}])
+    host.say("renew", file_of("chat"))
+    assert host.wait("ready", name=file_of("chat"))["serial"] != serial
+    assert path.read_text() == after and len(mock.accounts) == 1
+    assert json.loads(about.read_text())["contacts"] == contacts
+
+
 @pytest.mark.parametrize(
     "kind, status, class_",
     [("rateLimited", 429, "rate-limited"), ("serverInternal", 500, "transient")],

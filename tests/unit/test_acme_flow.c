@@ -1807,6 +1807,19 @@ Test(flow, a_key_change_whose_answer_was_lost)
         acme_flow_fini(&play->flow);
     }
 
+    /* Where the account is not known, whoever has the new key is it. */
+    const struct acme_identity unknown = {.key = play->account_key, .url = ""};
+    acme_flow_key_change(&play->flow, &play->directory, &unknown, new_key);
+    RUN(play, {"https://ca/acct", 200, "{}", .location = "https://ca/acct/3",
+               .sent = "\"onlyReturnExisting\":true"});
+    expect_end(play, ACME_DONE);
+    acme_flow_fini(&play->flow);
+    acme_flow_key_change(&play->flow, &play->directory, &unknown, new_key);
+    RUN(play, {"https://ca/acct", 400, PROBLEM("accountDoesNotExist")});
+    expect_failure(play, ACME_CLASS_ACCOUNT_GONE, "no account has the new key");
+    cr_expect(play->flow.key_stays);
+    acme_flow_fini(&play->flow);
+
     /* Nobody was told of it. */
     play->directory.key_change[0] = '\0';
     acme_flow_key_change(&play->flow, &play->directory, &play->wish.account, new_key);
