@@ -72,8 +72,8 @@
  *     hsts     string   the value of Strict-Transport-Security, only on https
  *     tenant   string   its name
  *     ip       string   the client's address; as an address where there is no room for its text
- *     https    integer  the port that the client sees, where it came over https
- *     http     integer  the same, where it did not; absent: 80
+ *     public_https  integer  the port that the client sees, where it came over https
+ *     public_http   integer  the same, where it did not; absent: 80
  *     host     string   the canonical Host, only when it differs from what the client sent
  *     path     string   the normal form, only when it differs
  *     more     boolean  true: HAProxy has to cut the path or to count; else absent
@@ -82,8 +82,9 @@
  *     chain    string   the client and the trusted proxies behind it, where "forwarding" wants it
  *     gen      string   what is in force, for clients that are to be told
  *     backend  string   a named backend; else `dst` (address), and `sni` for TLS
- *     port     integer  with `dst`, the upstream's port; tls_port: the same, over TLS;
- *                       noverify_port: over TLS, and whatever certificate it has
+ *     port_http port_https port_noverify
+ *              integer  one of them with `dst`: the upstream's port, by how it is spoken to; the
+ *                       last is TLS, too, with whatever certificate it has
  *     spent    boolean  Authorization told the identity, and is not for the upstream
  *     lk       string   what is counted under: the tenant's key; with `lo`, a route's number, that
  *                       route's requests apart
@@ -249,13 +250,11 @@ void decide(const struct snapshot *snapshot, const struct request *request,
             struct decision *decision);
 /* The decision about a message that could not be decoded, or one that does not fit: 400. */
 void decide_refused(struct decision *decision, enum refusal refusal);
-/* The word that stands in X-Refused for a denial; never NULL. */
-
 /* Where the client sees this host: the Host header's port, or its scheme's. With http, HAProxy
  * takes none for the usual one. */
 enum { PUBLIC_PORT_NOT_TOLD = 80 };
 uint16_t decision_public_port(const struct decision *decision);
-
+/* The word that stands in X-Refused for a denial; never NULL. */
 const char *decision_reason(const struct decision *decision);
 /* Writes the decision's actions. False when they do not fit: `actions` is then as it was, and the
  * answer to give is a refusal (REFUSAL_ANSWER_TOO_BIG), which always fits. */

@@ -305,7 +305,7 @@ static bool find_variable(const struct explanation *explanation, const char *nam
     struct reader reader = reader_of(explanation->actions);
     struct action action;
     while (action_next(&reader, &action)) {
-        if (slice_equal(action.name, slice_of(name))) {
+        if (action.scope == SPOP_SCOPE_TRANSACTION && slice_equal(action.name, slice_of(name))) {
             *value = action.value;
             return true;
         }
@@ -420,6 +420,8 @@ static struct json *variables_json(const struct explanation *explanation)
     struct reader reader = reader_of(explanation->actions);
     struct action action;
     while (action_next(&reader, &action)) {
+        if (action.scope != SPOP_SCOPE_TRANSACTION) /* for later requests */
+            continue;
         char *key = memory_copy_text(action.name);
         put_value(object, key, &action.value);
         free(key);

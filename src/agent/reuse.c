@@ -46,61 +46,43 @@ static void set_text(struct writer *actions, struct slice name, struct slice val
 
 static void set_number(struct writer *actions, struct slice name, int64_t value)
 {
-    spop_write_set_integer(actions, SPOP_SCOPE_SESSION, name, value);
-}
-
-static void set_ip(struct writer *actions, struct slice name, const struct ip *ip)
-{
-    spop_write_set_ip(actions, SPOP_SCOPE_SESSION, name,
-                      slice_from(ip->bytes, ip->family == IP_V4 ? 4 : 16));
-}
-
-static void unset_address(struct writer *actions)
-{
-    static const struct slice NAMES[] = {
-        {"dst", 3}, {"port", 4}, {"tls_port", 8}, {"noverify_port", 13}, {"sni", 3},
-    };
-    for (size_t i = 0; i < COUNT_OF(NAMES); i++)
-        spop_write_unset(actions, SPOP_SCOPE_SESSION, NAMES[i]);
-}
-
-static void set_port(struct slice name, uint16_t port, struct writer *actions)
-{
-    if (port != 0)
-        set_number(actions, name, port);
+    if (value != 0)
+        spop_write_set_integer(actions, SPOP_SCOPE_SESSION, name, value);
     else
         spop_write_unset(actions, SPOP_SCOPE_SESSION, name);
 }
 
-static void set_upstream_port(const struct upstream *upstream, struct writer *actions)
+static void set_ip(struct writer *actions, struct slice name, const struct ip *ip)
 {
-    for (enum upstream_scheme i = UPSTREAM_HTTP; i <= UPSTREAM_HTTPS_NO_VERIFY; i++)
-        set_port(slice_of(upstream_scheme_port(i)), i == upstream->scheme ? upstream->port : 0,
-                 actions);
+    if (ip->family != IP_NONE)
+        spop_write_set_ip(actions, SPOP_SCOPE_SESSION, name,
+                          slice_from(ip->bytes, ip->family == IP_V4 ? 4 : 16));
+    else
+        spop_write_unset(actions, SPOP_SCOPE_SESSION, name);
 }
 
+/* A backend's name, or an address with the one port of three that tells how it is spoken to. */
 static void set_upstream(const struct tenant *target, struct writer *actions)
 {
-    const struct upstream *upstream = &target->upstream;
-    if (target->backend != NULL) {
-        set_text(actions, SLICE("backend"), slice_of(target->backend));
-        unset_address(actions);
-        return;
-    }
-    bool tls = upstream->scheme != UPSTREAM_HTTP;
-    set_text(actions, SLICE("backend"), (struct slice){0});
+    static const struct upstream NONE = {.address = {.family = IP_NONE}};
+    bool is_named = target->backend != NULL;
+    const struct upstream *upstream = is_named ? &NONE : &target->upstream;
+    bool has_tls = upstream->scheme != UPSTREAM_HTTP;
+    set_text(actions, SLICE("backend"), is_named ? slice_of(target->backend) : (struct slice){0});
     set_ip(actions, SLICE("dst"), &upstream->address);
-    set_upstream_port(upstream, actions);
-    set_text(actions, SLICE("sni"), tls ? slice_of(upstream->server_name) : (struct slice){0});
+    for (enum upstream_scheme i = UPSTREAM_HTTP; i <= UPSTREAM_HTTPS_NO_VERIFY; i++)
+        set_number(actions, slice_of(upstream_scheme_port(i)),
+                   i == upstream->scheme ? upstream->port : 0);
+    set_text(actions, SLICE("sni"), has_tls ? slice_of(upstream->server_name) : (struct slice){0});
 }
 
-/* A connection may serve several: one says nothing of the other. */
+/* A connection may serve several hosts: what is of one must not be taken for another's. */
 static void set_public_port(const struct decision *decision, struct writer *actions)
 {
     uint16_t port = decision_public_port(decision);
     bool https = decision->client.https;
-    set_port(SLICE("https"), https ? port : 0, actions);
-    set_port(SLICE("http"), https || port == PUBLIC_PORT_NOT_TOLD ? 0 : port, actions);
+    set_number(actions, SLICE("public_https"), https ? port : 0);
+    set_number(actions, SLICE("public_http"), https || port == PUBLIC_PORT_NOT_TOLD ? 0 : port);
 }
 
 SELDOM void reuse_write(const struct request *request, const struct decision *decision,
@@ -111,17 +93,14 @@ SELDOM void reuse_write(const struct request *request, const struct decision *de
     char ip_text[IP_TEXT_SIZE];
     set_text(&more, SLICE("host"), request->host);
     set_text(&more, SLICE("now"), decision->reuse_stamp);
-    set_number(&more, SLICE("until"), clock_wall_s() + REUSE_MAX_S);
+    set_number(&more, SLICE("since"), clock_wall_s());
     set_text(&more, SLICE("tenant"), slice_of(tenant->name));
     set_upstream(decision->target->tenant, &more);
     set_text(&more, SLICE("ip"), slice_of(ip_print(&decision->client.ip, ip_text)));
     set_public_port(decision, &more);
     set_text(&more, SLICE("hsts"),
              decision->client.https ? slice_of(tenant->hsts) : (struct slice){0});
-    if (tenant_response_set(tenant) != 0)
-        set_number(&more, SLICE("rs"), tenant_response_set(tenant));
-    else
-        spop_write_unset(&more, SPOP_SCOPE_SESSION, SLICE("rs"));
+    set_number(&more, SLICE("rs"), tenant_response_set(tenant));
     if (!more.failed)
         *actions = more;
 }

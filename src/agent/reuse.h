@@ -4,11 +4,11 @@
  *
  *     host     string   the Host header as it was asked about, byte by byte
  *     now      string   snapshot.stamp: holds as long as HAProxy's map says the same (hap/config.h)
- *     until    integer  seconds since 1970; nothing holds longer, should the map not be in reach
+ *     since    integer  seconds since 1970; nothing holds for long, should the map not be in reach
  *
- * and what the next requests get: tenant, backend or dst, sni and one of the ports; ip; https or
- * http; hsts; rs. What does not apply is unset, since an earlier decision of the connection may
- * have set it.
+ * and what the next requests get: tenant, backend or dst, sni and one of the ports; ip;
+ * public_https or public_http; hsts; rs. What does not apply is unset, since an earlier decision of
+ * the connection may have set it.
  *
  * HAProxy takes them for a request with the same Host, without Upgrade or the cookie owui_tenant,
  * and with a path that is plain and Open WebUI's own. A decision is good for all of these when
@@ -17,8 +17,6 @@
 #pragma once
 
 #include "agent/answer.h"
-
-enum { REUSE_MAX_S = 10 };
 
 /* The stamp when the decision holds for more than this request, else nothing. */
 struct slice reuse_stamp(const struct snapshot *snapshot, const struct request *request,

@@ -67,7 +67,7 @@ static void put_lookup(const struct page *page)
 {
     const char *map = page->config->fallback_map;
     put(page,
-        "    acl host_plain req.fhdr(host) -m reg -i ^[a-z0-9][a-z0-9.-]*(:[0-9]+)?$\n"
+        "    acl host_plain req.fhdr(host) -m reg -i ^[a-z0-9][a-z0-9.-]*(:[1-9][0-9]*)?$\n"
         "    http-request set-var(txn.owui.fk) req.fhdr(host),lower,field(1,:) if "
         "!answered no_agent host_plain\n"
         "    http-request set-var(txn.owui.fk) var(txn.owui.fk),field(2,.,0),concat(/*) if "
@@ -81,30 +81,32 @@ static void put_lookup(const struct page *page)
  * PROXY lines of senders with sockets for both tell (and of 6to4, which is left as it is). */
 static void put_variables(const struct page *page)
 {
-    put_text(page, "    acl fallback var(txn.owui.fb) -m found\n"
-                   "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
-                   "    http-request set-var(txn.owui.ip) src if fallback\n"
-                   "    http-request set-var(txn.owui.ip) src,ipmask(32) if fallback "
-                   "{ src -m beg ::ffff: }\n"
-                   "    http-request set-var(txn.owui.https) int(443) if fallback { ssl_fc }\n"
-                   "    http-request set-var(txn.owui.https) req.fhdr(host),field(2,:) if fallback "
-                   "{ ssl_fc } { req.fhdr(host) -m sub : }\n"
-                   "    http-request set-var(txn.owui.http) req.fhdr(host),field(2,:) if fallback "
-                   "!{ ssl_fc } { req.fhdr(host) -m sub : }\n"
-                   "    http-request set-var(txn.owui.tenant) " MAP_TENANT " if fallback\n"
-                   "    acl to_backend " MAP_VIA " -m str backend\n"
-                   "    http-request set-var(txn.owui.backend) " MAP_ADDRESS " if fallback "
-                   "to_backend\n"
-                   "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback "
-                   "!to_backend\n"
-                   "    http-request set-var(txn.owui.port) " MAP_PORT " if fallback "
-                   "{ " MAP_VIA " -m str http }\n"
-                   "    http-request set-var(txn.owui.tls_port) " MAP_PORT " if fallback "
-                   "{ " MAP_VIA " -m str https }\n"
-                   "    http-request set-var(txn.owui.noverify_port) " MAP_PORT " if fallback "
-                   "{ " MAP_VIA " -m str https-noverify }\n"
-                   "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback "
-                   "!{ " MAP_TLS_NAME " -m str -- - }\n");
+    put_text(
+        page,
+        "    acl fallback var(txn.owui.fb) -m found\n"
+        "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
+        "    http-request set-var(txn.owui.ip) src if fallback\n"
+        "    http-request set-var(txn.owui.ip) src,ipmask(32) if fallback "
+        "{ src -m beg ::ffff: }\n"
+        "    http-request set-var(txn.owui.public_https) int(443) if fallback { ssl_fc }\n"
+        "    http-request set-var(txn.owui.public_https) req.fhdr(host),field(2,:) if fallback "
+        "{ ssl_fc } { req.fhdr(host) -m sub : }\n"
+        "    http-request set-var(txn.owui.public_http) req.fhdr(host),field(2,:) if fallback "
+        "!{ ssl_fc } { req.fhdr(host) -m sub : }\n"
+        "    http-request set-var(txn.owui.tenant) " MAP_TENANT " if fallback\n"
+        "    acl to_backend " MAP_VIA " -m str backend\n"
+        "    http-request set-var(txn.owui.backend) " MAP_ADDRESS " if fallback "
+        "to_backend\n"
+        "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback "
+        "!to_backend\n"
+        "    http-request set-var(txn.owui.port_http) " MAP_PORT " if fallback "
+        "{ " MAP_VIA " -m str http }\n"
+        "    http-request set-var(txn.owui.port_https) " MAP_PORT " if fallback "
+        "{ " MAP_VIA " -m str https }\n"
+        "    http-request set-var(txn.owui.port_noverify) " MAP_PORT " if fallback "
+        "{ " MAP_VIA " -m str https-noverify }\n"
+        "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback "
+        "!{ " MAP_TLS_NAME " -m str -- - }\n");
 }
 
 /* A page whose script opens a WebSocket has to be the host's own. */

@@ -36,13 +36,13 @@ void forwarded_put_headers(const struct page *page)
                        "    http-request set-header X-Forwarded-For %[var(txn.owui.chain)] if "
                        "{ var(txn.owui.chain) -m found }\n");
     if (page->config->tells_forwarded)
-        put_text(
-            page,
-            "    acl client_ipv6 var(txn.owui.ip) -m sub :\n"
-            "    http-request set-header Forwarded "
-            "\"for=%[var(txn.owui.ip)];host=\\\"%[req.fhdr(host)]\\\";"
-            "proto=%[var(txn.owui.https,0),bool,iif(https,http)];by=_owui\" unless client_ipv6\n"
-            "    http-request set-header Forwarded "
-            "\"for=\\\"[%[var(txn.owui.ip)]]\\\";host=\\\"%[req.fhdr(host)]\\\";"
-            "proto=%[var(txn.owui.https,0),bool,iif(https,http)];by=_owui\" if client_ipv6\n");
+        put_text(page, "    acl client_ipv6 var(txn.owui.ip) -m sub :\n"
+                       "    http-request set-header Forwarded "
+                       "\"for=%[var(txn.owui.ip)];host=\\\"%[req.fhdr(host)]\\\";"
+                       "proto=%[var(txn.owui.public_https,0),bool,iif(https,http)];by=_owui\" "
+                       "unless client_ipv6\n"
+                       "    http-request set-header Forwarded "
+                       "\"for=\\\"[%[var(txn.owui.ip)]]\\\";host=\\\"%[req.fhdr(host)]\\\";"
+                       "proto=%[var(txn.owui.public_https,0),bool,iif(https,http)];by=_owui\" if "
+                       "client_ipv6\n");
 }

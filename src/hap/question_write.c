@@ -42,8 +42,8 @@ static void put_tries_of_one(const struct page *page)
     const char *not_reused = reuse_condition(page->config);
     char *older = memory_format(
         "    http-request send-spoe-group owui-again route if { var(txn.owui.err) -m int ge 256 } "
-        "{ date(0,ms),sub(txn.owui_asked) lt %u }\n",
-        agents_answer_ms(page->config) / 2);
+        "{ date(0,ms),sub(txn.owui_asked) -m int 0:%u }\n",
+        agents_answer_ms(page->config) / 2 - 1);
     put_text(page,
              "\n"
              "    # ask the agent, again when it did not answer (one that ends may take two tries "

@@ -10,11 +10,10 @@ static const char SECURE_COOKIES[] =
     "\n"
     "    # cookies of tenants that want it are for https alone\n"
     "    acl secure_cookies var(txn.owui.rs),and(1) -m int eq 1\n"
-    "    acl secure_proto var(txn.owui.https) -m found\n"
     "    http-response replace-header Set-Cookie "
-    "'^(.*); *[Ss][Ee][Cc][Uu][Rr][Ee] *(;.*)?$' '\\1\\2' if secure_cookies secure_proto\n"
+    "'^(.*); *[Ss][Ee][Cc][Uu][Rr][Ee] *(;.*)?$' '\\1\\2' if secure_cookies over_https\n"
     "    http-response replace-header Set-Cookie '^(.*)$' '\\1; Secure' if secure_cookies "
-    "secure_proto\n";
+    "over_https\n";
 
 static const char NOSNIFF[] =
     "\n"
@@ -29,14 +28,13 @@ static void put_replica_cookie(const struct page *page)
         return;
     put_text(page, "\n"
                    "    # which replica the browser is to stay at\n"
-                   "    acl stick var(txn.owui.stick) -m found\n"
-                   "    acl stick_https var(txn.owui.https) -m found\n");
+                   "    acl stick var(txn.owui.stick) -m found\n");
     put_text(page,
              "    http-response add-header Set-Cookie \"" HAP_REPLICA_COOKIE
              "=%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax; Secure\" if stick "
-             "stick_https\n"
+             "over_https\n"
              "    http-response add-header Set-Cookie \"" HAP_REPLICA_COOKIE
-             "=%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax\" if stick !stick_https\n");
+             "=%[var(txn.owui.stick)]; Path=/; HttpOnly; SameSite=Lax\" if stick !over_https\n");
 }
 
 /* Where routes are for a share of the browsers: each gets a number, and keeps it. */
@@ -48,11 +46,10 @@ static void put_share_cookie(const struct page *page)
              "\n"
              "    # which share of the browsers this one is of\n"
              "    acl share var(txn.owui.shr) -m found\n"
-             "    acl share_https var(txn.owui.https) -m found\n"
              "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%[var(txn.owui.shr)]; "
-             "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure\" if share share_https\n"
+             "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax; Secure\" if share over_https\n"
              "    http-response add-header Set-Cookie \"" HAP_SHARE_COOKIE "=%[var(txn.owui.shr)]; "
-             "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax\" if share !share_https\n");
+             "Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax\" if share !over_https\n");
 }
 
 void response_put(const struct page *page)

@@ -4,10 +4,13 @@
 
 #include "core/base.h"
 
+/* Less than no time is a clock that was set back. */
+enum { REUSE_MAX_S = 10 };
+
 /* What the next rules and sections need of a decision that forwards. */
-static const char *const VARIABLES[] = {"tenant",   "backend",       "dst",  "port",
-                                        "tls_port", "noverify_port", "sni",  "ip",
-                                        "https",    "http",          "hsts", "rs"};
+static const char *const VARIABLES[] = {"tenant",       "backend",       "dst",  "port_http",
+                                        "port_https",   "port_noverify", "sni",  "ip",
+                                        "public_https", "public_http",   "hsts", "rs"};
 
 /* Paths of Open WebUI's own, of which no rule makes a difference, in a spelling that every parser
  * reads alike: no dot begins a segment, nothing is encoded, no segment is empty. */
@@ -32,11 +35,12 @@ void reuse_put(const struct page *page)
         "    # the agent changes the map (one that cannot is believed for some seconds)\n"
         "    acl reusable req.fhdr(host),strcmp(sess.owui.host) eq 0\n"
         "    acl in_force str(now),map_str(%s),strcmp(sess.owui.now) eq 0\n"
-        "    acl in_time date,sub(sess.owui.until) lt 0\n"
+        "    acl in_time date,sub(sess.owui.since) 0:%d\n"
         "    acl plain_path path -m reg " PLAIN_PATH "\n"
         "    http-request set-var(txn.owui.reused) bool(true) if reusable in_force in_time "
         "plain_path !{ req.fhdr(upgrade) -m found } !{ stopping }%s\n",
-        config->decision_map, config->takeover ? " !{ req.cook(owui_tenant) -m found }" : "");
+        config->decision_map, REUSE_MAX_S - 1,
+        config->takeover ? " !{ req.cook(owui_tenant) -m found }" : "");
     for (size_t i = 0; i < COUNT_OF(VARIABLES); i++)
         put(page,
             "    http-request set-var(txn.owui.%s) var(sess.owui.%s) if "

@@ -332,10 +332,10 @@ static void check_answer(const struct question *question, const struct answer *a
     FUZZ_REQUIRE(forwards || (!tells(answer, "backend") && !tells(answer, "dst")));
     FUZZ_REQUIRE(!forwards || (tells(answer, "tenant") && tells(answer, "ip")));
     FUZZ_REQUIRE(!forwards || tells(answer, "backend") != tells(answer, "dst"));
-    FUZZ_REQUIRE(tells(answer, "port") + tells(answer, "tls_port") +
-                     tells(answer, "noverify_port") ==
+    FUZZ_REQUIRE(tells(answer, "port_http") + tells(answer, "port_https") +
+                     tells(answer, "port_noverify") ==
                  tells(answer, "dst"));
-    FUZZ_REQUIRE(!tells(answer, "https") || !tells(answer, "http"));
+    FUZZ_REQUIRE(!tells(answer, "public_https") || !tells(answer, "public_http"));
     /* Nobody's token is good but what the issuer signed. */
     FUZZ_REQUIRE(!tells(answer, "h_x_user_email") || has_token(question));
 }
@@ -399,7 +399,7 @@ static void check_client(const struct question *question, const struct answer *a
 static bool is_of_the_cache(struct slice name)
 {
     return slice_equal(name, SLICE("host")) || slice_equal(name, SLICE("now")) ||
-           slice_equal(name, SLICE("until"));
+           slice_equal(name, SLICE("since"));
 }
 
 static bool same_value(const struct spop_value *a, const struct spop_value *b)
@@ -411,7 +411,7 @@ static bool same_value(const struct spop_value *a, const struct spop_value *b)
 static bool is_the_stamp(struct slice name)
 {
     return slice_equal(name, SLICE("host")) || slice_equal(name, SLICE("now")) ||
-           slice_equal(name, SLICE("until"));
+           slice_equal(name, SLICE("since"));
 }
 
 /* What HAProxy would take from the session is what it would have been told. */

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from test_admin import Admin
+
 from support.clients import HANDSHAKE, SOCKET, Echo, Http2, Pipeline, connect, read_answer
 from support.clients import request, request_bytes
 from support.processes import wait_until
@@ -120,6 +122,15 @@ def count_asked(stack, client, times=3, **request):
     for _ in range(times):
         Echo(client.get(**request))
     return asked(stack) - before
+
+
+def test_explain_tells_what_is_for_the_request_itself(reuse):
+    """What the agent says for the connection's next ones, unset or not, is no part of it."""
+    told = Admin(reuse).http("POST", "/v1/explain", {"url": "http://plain.test/"})[1]
+    assert sorted(told["variables"]) == ["dst", "ip", "port_http", "tenant"]
+    assert "answers" not in told and "hsts" not in told
+    assert told["headers"]["set"]["X-Forwarded-Proto"] == "http"
+    assert told["headers"]["set"]["X-Forwarded-Port"] == 80
 
 
 @pytest.mark.parametrize("host", ["plain.test", "beta.test", "a.fleet.test", "named.test"])

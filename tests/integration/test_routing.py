@@ -117,6 +117,8 @@ def test_an_upstream_can_depend_on_the_label(http):
         ("/llm/deep/er/x/", "/x/"),
         ("/llm/./api//echo", "/api/echo"),
         ("/%6clm/api/echo", "/api/echo"),
+        # what is left of it is no challenge of this host's
+        ("/llm/deep/er/.well-known/acme-challenge/x", "/.well-known/acme-challenge/x"),
     ],
 )
 def test_strip_cuts_the_prefix(http, path, reached):
