@@ -1,11 +1,12 @@
 /* After a swap, a TLS handshake with each bind of HAProxy's for each host of the certificate, as a
  * browser does it: what is served must be what is on disk.
  *
- * Nobody there, or no answer in time, proves nothing and is told as a warning; so does the other one
- * of a tenant with two keys, where there is no handshake for one kind alone (TLS 1.3). When what is
- * served would be refused by a browser (no certificate, one for other names, one that has expired),
- * the certificate before is put back, once. Another certificate that is good for the name is
- * somebody's own file: an older one of ours would not be served either, so it is told, and no more.
+ * Nobody there, or no answer in time, proves nothing and is told as a warning; so does the other
+ * one of a tenant with two keys, where there is no handshake for one kind alone (TLS 1.3). When
+ * what is served would be refused by a browser (no certificate, one for other names, one that has
+ * expired), the certificate before is put back, once. Another certificate that is good for the name
+ * is somebody's own file: an older one of ours would not be served either, so it is told, and no
+ * more.
  */
 #pragma once
 
