@@ -197,7 +197,15 @@ bool document_open_text(struct document *document, const char *path, struct slic
 {
     *document =
         (struct document){.file = file_name_keep(path), .text = text, .diagnostics = diagnostics};
-    return parse_news(document, known);
+    if (text.size <= JSON_MAX_TEXT_BYTES)
+        return parse_news(document, known);
+    /* However short it is without what is known: once it is a file, nobody can read it. */
+    struct error_text why;
+    struct place place = {document->file, 0, 0};
+    enum error error = error_set(&why, ERROR_TOO_BIG, "%s would be bigger than %d MB", path,
+                                 JSON_MAX_TEXT_BYTES / 1024 / 1024);
+    diagnostics_add_unreadable(diagnostics, &place, error, &why);
+    return false;
 }
 
 uint64_t document_hash(const struct document *document)

@@ -2,6 +2,7 @@
 #include "conf_fixture.h"
 
 #include "core/memory.h"
+#include "json/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,5 +179,36 @@ Test(conf_news, what_is_between_the_tenants_counts_too)
         tenant_file_fini(&file);
     }
     forget(&before);
+    fixture_free(fixture);
+}
+
+static bool is_first(void *context, struct slice name, uint64_t text_hash)
+{
+    (void)context, (void)text_hash;
+    return slice_equal(name, SLICE("a"));
+}
+
+/* What is to be written is read with what is known left out: the file would be read as a whole. */
+Test(conf_news, a_text_that_no_file_could_hold_is_none)
+{
+    static const char START[] = "{\"tenants\": {\"a\": {\"//\": \"";
+    static const char END[] =
+        "\"}, \"b\": {\"hosts\": [\"b.test\"], \"upstream\": \"http://10.0.0.1\"}}}";
+    struct fixture *fixture = fixture_of("{}");
+    const struct known_tenants known = {is_first, NULL};
+    size_t size = JSON_MAX_TEXT_BYTES + 1;
+    char *text = memory_new(size);
+    memset(text, 'x', size);
+    memcpy(text, START, strlen(START));
+    memcpy(text + size - strlen(END), END, strlen(END));
+    struct tenant_file file;
+    struct diagnostics diagnostics = {0};
+    tenant_text_load_news("a.json", slice_from(text, size), fixture->whole.configuration, &known,
+                          &file, &diagnostics);
+    cr_expect(file.unreadable);
+    cr_expect(eq(sz, diagnostics.errors, 1));
+    tenant_file_fini(&file);
+    diagnostics_fini(&diagnostics);
+    free(text);
     fixture_free(fixture);
 }
