@@ -328,8 +328,8 @@ static bool check_text(const struct editing *editing)
     for (size_t i = 0; i < file.tenant_count; i++)
         if (strcmp(file.tenants[i]->name, editing->edit->name) == 0)
             tenant = file.tenants[i];
-    if (editing->edit->kind == TENANT_REMOVE)
-        good = !file.unreadable;
+    if (editing->edit->kind == TENANT_REMOVE && !file.unreadable)
+        good = true;
     else if (tenant == NULL)
         refuse_with(editing, &diagnostics);
     else if (answer_prepare(tenant, &why) != ERROR_OK)
