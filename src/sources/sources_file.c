@@ -76,6 +76,7 @@ void source_take_name(struct sources *sources, const struct tenant *existing,
     other->refused++;
     sources_drop_parked(sources, existing->name);
     route_registry_remove(sources->registry, slice_of(existing->name));
+    sources->is_freed = true; /* the one that takes it may turn out to be none that can serve */
 }
 
 /* Takes one tenant of a file that was just read. */

@@ -55,6 +55,7 @@ static void drop_forbidden(struct sources *sources, struct source *source)
             continue;
         }
         route_registry_remove(sources->registry, name);
+        sources->is_freed = true;
         source->kept -= source->kept > 0;
         source->refused++;
     }

@@ -371,23 +371,55 @@ Test(sources, a_file_that_is_renamed_is_read_once_for_all_its_tenants)
     end(sources, &diagnostics);
 }
 
+/* The one that was there first is wrong by now, and stays out of what is allowed. */
+Test(sources, a_name_that_the_list_of_addresses_frees_goes_to_the_next_file_that_has_it)
+{
+    static const char *const FILES[] = {"tenants.d/a.json", "tenants.d/b.json"};
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    struct configuration *replaced = NULL;
+    write_file(FILES[0], "{\"tenants\": {\"x\": {\"hosts\": [\"x.test\"], \"upstream\": "
+                         "\"http://10.9.0.1\", \"https\": \"off\"}}}");
+    write_file(FILES[1], TENANT("x"));
+    read_files(sources, FILES, 2, &diagnostics);
+    write_file(FILES[0], "{\"tenants\": {\"x\": {}}}");
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect_str_eq(file_of(sources, "x"), FILES[0]);
+    write_file("global.json", "{" GLOBAL ", \"upstream_allow\": [\"10.0.0.0/24\"]}");
+    cr_assert(sources_read_global(sources, "global.json", &replaced, &diagnostics));
+    sources_give_freed(sources, &diagnostics);
+    cr_expect_str_eq(file_of(sources, "x"), FILES[1]);
+    cr_expect(is_live(sources, "x"));
+    configuration_free(replaced);
+    end(sources, &diagnostics);
+}
+
 /* -- Files that tenants name --------------------------------------------------------------------
  */
+
+#define BY_CERTIFICATE                                                         \
+    ", \"identity\": {\"from\": \"client_cert\", \"issuer_file\": \"ca.pem\"," \
+    " \"set\": {\"X-User-Email\": \"{email}\"}}"
+
+/* Users may come by certificates of the authority in this file. */
+static void write_authority(struct sources *sources, const char *text,
+                            struct diagnostics *diagnostics)
+{
+    struct configuration *replaced = NULL;
+    write_file("global.json", "{" GLOBAL ", \"haproxy\": {\"client_ca_file\": \"/etc/ca.pem\"}}");
+    cr_assert(sources_read_global(sources, "global.json", &replaced, diagnostics));
+    configuration_free(replaced);
+    write_file("tenants.d/ca.pem", text);
+}
 
 Test(sources, an_authority_that_changes_is_read)
 {
     struct sources *sources = new_sources();
     struct diagnostics diagnostics = {0};
     static const char *const PATH[] = {"tenants.d/c.json"};
-    struct configuration *replaced = NULL;
-    write_file("global.json", "{" GLOBAL ", \"haproxy\": {\"client_ca_file\": \"/etc/ca.pem\"}}");
-    cr_assert(sources_read_global(sources, "global.json", &replaced, &diagnostics));
-    configuration_free(replaced);
-    write_file("tenants.d/ca.pem", "-----BEGIN CERTIFICATE-----\nA\n");
+    write_authority(sources, "-----BEGIN CERTIFICATE-----\nA\n", &diagnostics);
     write_file(PATH[0],
-               "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], " UPSTREAM ", \"identity\": "
-               "{\"from\": \"client_cert\", \"issuer_file\": \"ca.pem\","
-               " \"set\": {\"X-User-Email\": \"{email}\"}}}}}");
+               "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], " UPSTREAM BY_CERTIFICATE "}}}");
     read_files(sources, PATH, 1, &diagnostics);
     cr_assert(is_live(sources, "c"), "%s", diagnostics.items[0].message);
     sources_take_counts(sources);
