@@ -76,9 +76,15 @@ struct tenant *parked_take(struct parked *parked, const char *name)
     return tenant;
 }
 
+const struct tenant *parked_find(const struct parked *parked, const char *name)
+{
+    const size_t *link = parked->count > 0 ? link_to(parked, name) : NULL;
+    return link != NULL && *link != 0 ? parked->places[*link - 1].tenant : NULL;
+}
+
 bool parked_has(const struct parked *parked, const char *name)
 {
-    return parked->count > 0 && *link_to(parked, name) != 0;
+    return parked_find(parked, name) != NULL;
 }
 
 struct tenant *parked_at(const struct parked *parked, size_t index)

@@ -17,5 +17,6 @@ void parked_free(struct parked *parked); /* with the tenants */
 void parked_put(struct parked *parked, struct tenant *tenant);
 /* The caller's from now on; NULL: there is none. The last one comes into its place. */
 struct tenant *parked_take(struct parked *parked, const char *name);
+const struct tenant *parked_find(const struct parked *parked, const char *name); /* or NULL */
 MUST_CHECK bool parked_has(const struct parked *parked, const char *name);
 struct tenant *parked_at(const struct parked *parked, size_t index);

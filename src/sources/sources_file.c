@@ -102,6 +102,11 @@ static void take_tenant(struct sources *sources, struct source *source, struct t
         tenant_free(tenant);
         return;
     }
+    const struct tenant *parked = parked_find(&sources->parked, tenant->name);
+    if (parked != NULL && is_equal(parked, tenant->content_hash)) {
+        tenant_free(tenant);
+        return;
+    }
     if (existing != NULL && existing->labels != NULL && tenant->labels != NULL)
         label_map_keep(tenant->labels, existing->labels);
     struct tenant_text *text = tenant_names_find(&source->names, tenant->name);
@@ -185,8 +190,10 @@ static bool is_known(void *context, struct slice name, uint64_t text_hash)
     const struct tenant *existing = route_registry_find(asking->sources->registry, name);
     if (existing == NULL || !source_has(asking->source, existing))
         return false;
-    if (existing->labels != NULL ||
-        (existing->identity != NULL && existing->identity->issuer_pem != NULL))
+    const struct tenant *parked = parked_find(&asking->sources->parked, existing->name);
+    const struct tenant *latest = parked != NULL ? parked : existing;
+    if (latest->labels != NULL ||
+        (latest->identity != NULL && latest->identity->issuer_pem != NULL))
         return false; /* the file that it names may be another one by now */
     const struct tenant_text *text = tenant_names_find(&asking->source->names, existing->name);
     return text != NULL && text->hash == text_hash;

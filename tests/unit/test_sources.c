@@ -436,6 +436,40 @@ Test(sources, an_authority_that_changes_is_read)
     end(sources, &diagnostics);
 }
 
+/* The version in force has none. */
+Test(sources, the_authority_of_one_that_waits_for_its_address_is_read)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    static const char *const PATH[] = {"tenants.d/c.json"};
+    write_authority(sources, "-----BEGIN CERTIFICATE-----\nA\n", &diagnostics);
+    write_file(PATH[0], TENANT("c"));
+    read_files(sources, PATH, 1, &diagnostics);
+    write_file(PATH[0], "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], \"upstream\": "
+                        "\"http://u.internal\", \"https\": \"off\"" BY_CERTIFICATE "}}}");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_assert(zero(sz, diagnostics.count), "%s", diagnostics.items[0].message);
+    cr_expect(eq(sz, sources_take_counts(sources).parked, 1));
+    /* What is the same waits on. */
+    read_files(sources, PATH, 1, &diagnostics);
+    struct sources_counts counts = sources_take_counts(sources);
+    cr_expect(zero(sz, counts.changed));
+    cr_expect(eq(sz, counts.parked, 1));
+    write_file("tenants.d/ca.pem", "no certificate");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_expect(eq(sz, diagnostics.errors, 1));
+    write_file("tenants.d/ca.pem", "-----BEGIN CERTIFICATE-----\nB\n");
+    read_files(sources, PATH, 1, &diagnostics);
+    counts = sources_take_counts(sources);
+    cr_expect(eq(sz, counts.changed, 1));
+    cr_expect(eq(sz, counts.parked, 1));
+    char **named;
+    size_t count = sources_named(sources, &named);
+    cr_expect(eq(sz, count, 1), "it is watched all the time");
+    memory_free_texts(named, count);
+    end(sources, &diagnostics);
+}
+
 /* Thousands may, and all are looked at when somebody looks for changes. */
 Test(sources, a_file_that_several_tenants_name_is_looked_at_once)
 {
