@@ -224,6 +224,42 @@ static bool find_way_back(struct way_back *way, uint64_t to)
     return true;
 }
 
+/* The global file as it was before a record, or is: NULL when it is not in there, or was no JSON.
+ */
+static struct json *global_before(const struct history *history, uint64_t number)
+{
+    struct bytes content;
+    struct json *root = NULL;
+    bool is_there = number <= history->last
+                        ? history_before(history, number, HISTORY_GLOBAL, &content)
+                        : history_read_shadow(history, HISTORY_GLOBAL, &content);
+    if (is_there)
+        root = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
+    bytes_free(&content);
+    return root;
+}
+
+/* Records have files' names alone: those of another folder would be written into this one, and
+ * this one's own removed. */
+static bool is_same_folder(const struct history *history, uint64_t to, struct admin_answer *answer)
+{
+    struct json *present = global_before(history, history->last + 1);
+    bool same = true;
+    for (uint64_t number = history->last; present != NULL && same && number > to; number--) {
+        struct json *before = global_before(history, number);
+        same = before == NULL ||
+               json_same(json_get(before, "tenants_dir"), json_get(present, "tenants_dir"));
+        json_free(before);
+        if (!same)
+            admin_refuse(answer, 409,
+                         "change %" PRIu64 " made \"tenants_dir\" another folder: what was before "
+                         "cannot be gone back to, since it was in files elsewhere",
+                         number);
+    }
+    json_free(present);
+    return same;
+}
+
 static bool is_same(const struct target *target)
 {
     return target->is_there == target->was_there &&
@@ -417,7 +453,7 @@ static void roll_back(void *context, const struct admin_request *request,
                      "change %.*s cannot be gone back to: it must be one that `owui-spoa history` "
                      "lists, or the one before the oldest of them",
                      SLICE_PRINT(request->item));
-    else if (is_last(history, request, answer))
+    else if (is_last(history, request, answer) && is_same_folder(history, to, answer))
         perform(live, &way, to, force, request, answer);
     way_back_fini(&way);
 }

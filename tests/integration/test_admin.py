@@ -1046,6 +1046,28 @@ def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
     assert "nothing to change" in stack.admin.run("rollback", base)[1]
 
 
+def test_no_way_back_leads_into_another_folder(by_hand):
+    """Records have names of files, and were of those in the folder that was named then."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    other = stack.directory / "other.d"
+    other.mkdir()
+    (other / "z.json").write_text(json.dumps({"tenants": {"z": tenant(4, "z.test")}}))
+    stack.config["tenants_dir"] = str(other)
+    stack.write_config()
+    stack.agents[0].send_signal(signal.SIGHUP)
+    wait_until(lambda: place(stack, "z.test") == 4, "read")
+    moved = history(stack)[0]["id"]
+    for number in base, moved - 1:
+        code, _, error = stack.admin.run("rollback", number)
+        assert code == 1 and "tenants_dir" in error
+    assert os.listdir(other) == ["z.json"] and place(stack, "z.test") == 4
+    stack.admin.run("tenants", "set", "z", "upstream=http://10.0.0.5:3000")
+    assert stack.admin.run("rollback", moved)[0] == 0
+    assert place(stack, "z.test") == 4
+
+
 def test_a_rollback_undoes_what_was_looked_at(by_hand):
     stack = by_hand()
     base = history(stack)[0]["id"]
