@@ -166,18 +166,27 @@ static void share_root(const struct node *node, struct tenant *tenant)
     memory_free_texts(rule.only, rule.only_count);
 }
 
-/* The same host and path twice, of which the second is the last one read. */
-static void report_repeated(const struct node *node, const struct tenant *tenant)
+static bool same_path(const struct path_rule *path, const struct path_rule *other)
 {
-    const struct path_rule *path = &tenant->paths[tenant->path_count - 1];
-    for (size_t i = 0; i + 1 < tenant->path_count; i++) {
-        const struct path_rule *other = &tenant->paths[i];
-        if (path->host != NULL && path->prefix != NULL && other->host != NULL &&
-            other->prefix != NULL && path->wildcard == other->wildcard &&
-            strcmp(path->host, other->host) == 0 && strcmp(path->prefix, other->prefix) == 0)
+    return path->host != NULL && path->prefix != NULL && other->host != NULL &&
+           other->prefix != NULL && path->wildcard == other->wildcard &&
+           strcmp(path->host, other->host) == 0 && strcmp(path->prefix, other->prefix) == 0;
+}
+
+/* The same host and path twice. What was read last begins at `first`: a shared root is many rules,
+ * and the first of them that is there already is told. */
+static void report_repeated(const struct node *node, const struct tenant *tenant, size_t first)
+{
+    for (size_t i = first; i < tenant->path_count; i++) {
+        const struct path_rule *path = &tenant->paths[i];
+        for (size_t j = 0; j < first; j++) {
+            if (!same_path(path, &tenant->paths[j]))
+                continue;
             node_report(node, JSON_PART_VALUE, CODE_LISTED_TWICE, NULL,
                         "path \"%s%s%s\" is there already", path->wildcard ? "*." : "", path->host,
                         path->prefix);
+            return;
+        }
     }
 }
 
@@ -193,6 +202,7 @@ static void read_path(const struct node *node, struct tenant *tenant)
     struct node member;
     if (!node_is(node, JSON_TYPE_OBJECT))
         return;
+    size_t first = tenant->path_count;
     struct path_rule *path = &tenant->paths[tenant->path_count++];
     *path = (struct path_rule){.mode = PATH_REDIRECT, .place = node_value_place(node)};
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), path);
@@ -205,8 +215,7 @@ static void read_path(const struct node *node, struct tenant *tenant)
     tenant->takes_over |= path->mode == PATH_TAKEOVER;
     if (shares)
         share_root(node, tenant);
-    if (tenant->path_count > 0)
-        report_repeated(node, tenant);
+    report_repeated(node, tenant, first);
 }
 
 void paths_read(const struct node *node, struct tenant *tenant)

@@ -107,6 +107,14 @@ static const struct row {
      GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/x\"}, {\"host\": \"b.test\", "
           "\"prefix\": \"/x/\"}]",
      "path \"b.test/x\" is there already"},
+    {CODE_LISTED_TWICE, NULL,
+     GOOD ", \"paths\": [{\"host\": \"b.test\", \"prefix\": \"/api/\", \"mode\": \"strip\", "
+          "\"only\": [\"/v1/\"]}, {\"host\": \"b.test\", \"mode\": \"root-share\"}]",
+     "path \"b.test/api\" is there already"},
+    {CODE_LISTED_TWICE, NULL,
+     GOOD ", \"paths\": [{\"host\": \"b.test\", \"mode\": \"root-share\"}, {\"host\": "
+          "\"b.test\", \"prefix\": \"/api/\", \"mode\": \"strip\", \"only\": [\"/v1/\"]}]",
+     "path \"b.test/api\" is there already"},
     {CODE_LISTED_TWICE, NULL, GOOD ", \"headers\": {\"X-A\": \"1\", \"x-a\": \"2\"}",
      "case does not count"},
     {CODE_BAD_ADDRESS, "\"listen\": [\"localhost:1\"]", GOOD, "tcp:127.0.0.1:12345"},
