@@ -121,6 +121,26 @@ static void resume_tenant(void *context, const struct admin_request *request,
     set_key(context, request, "resume", "suspended", NULL, answer);
 }
 
+/* A section that is not there yet: what is null is not to be there. */
+static void begin_maintenance(void *context, const struct admin_request *request, const char *what,
+                              struct admin_answer *answer)
+{
+    struct json *section = json_new_object();
+    for (struct json_member member = {0}; json_next(request->body, &member);) {
+        char *key = memory_copy_text(member.key);
+        if (json_type_of(member.value) != JSON_TYPE_NULL)
+            json_put(section, key, json_clone(member.value));
+        free(key);
+    }
+    const struct tenant_step step = {"", SLICE("maintenance"), section};
+    struct tenant_edit edit = {.what = what,
+                               .kind = TENANT_CHANGE,
+                               .steps = &step,
+                               .step_count = json_count(section) > 0 ? 1 : 0};
+    perform(context, request, &edit, answer);
+    json_free(section);
+}
+
 static bool has_maintenance(const struct live *live, struct slice name)
 {
     struct json *definition = definition_of(live, name);
@@ -149,7 +169,7 @@ static void set_maintenance(void *context, const struct admin_request *request,
                        : on    ? "maintenance of"
                                : "end of maintenance of";
     if (!has_maintenance(context, request->item)) {
-        set_key(context, request, what, "maintenance", request->body, answer);
+        begin_maintenance(context, request, what, answer);
         return;
     }
     struct tenant_edit edit = {.what = what, .kind = TENANT_CHANGE};

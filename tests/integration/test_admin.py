@@ -927,6 +927,19 @@ def test_a_window_is_planned_and_no_more(by_hand):
     assert place(stack, "two.test") == 2
 
 
+def test_no_window_is_none_where_none_was(by_hand):
+    stack = by_hand()
+    for pair, body in ((), {"window": None}), (("--off",), {"on": False, "window": None}):
+        code, said, error = stack.admin.run("maintenance", "two", *pair, "window=")
+        assert (code, error) == (0, ""), said
+        stack.file.write_text(BY_HAND)
+        code, told, _ = stack.admin.http("POST", "/v1/tenants/two/maintenance", body)
+        assert code == 200 and told["changed"] == ("on" in body)
+        held = json.loads(stack.file.read_text())["tenants"]["two"].get("maintenance")
+        assert held == ({"on": False} if "on" in body else None)
+        stack.file.write_text(BY_HAND)
+
+
 def test_an_end_by_hand_tells_of_a_window_that_stays(by_hand):
     """It would be thought that the tenant serves, or that nothing is planned any more."""
     stack = by_hand()
@@ -1033,19 +1046,6 @@ def test_a_rollback_writes_the_files_back(by_hand):
     assert stack.file.read_text() == BY_HAND
 
 
-def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
-    stack = by_hand()
-    base = history(stack)[0]["id"]
-    assert stack.admin.http("POST", "/v1/tenants/new", tenant(3, "new.test"))[0] == 201
-    assert stack.admin.run("tenants", "remove", "new")[0] == 0
-    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
-    code, told = stack.admin.json("rollback", base)
-    assert code == 0 and told["files"] == [str(stack.file)]
-    code, told = stack.admin.json("rollback", base)
-    assert code == 0 and told["files"] == []
-    assert "nothing to change" in stack.admin.run("rollback", base)[1]
-
-
 def test_no_way_back_leads_into_another_folder(by_hand):
     """Records have names of files, and were of those in the folder that was named then."""
     stack = by_hand()
@@ -1066,6 +1066,19 @@ def test_no_way_back_leads_into_another_folder(by_hand):
     stack.admin.run("tenants", "set", "z", "upstream=http://10.0.0.5:3000")
     assert stack.admin.run("rollback", moved)[0] == 0
     assert place(stack, "z.test") == 4
+
+
+def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    assert stack.admin.http("POST", "/v1/tenants/new", tenant(3, "new.test"))[0] == 201
+    assert stack.admin.run("tenants", "remove", "new")[0] == 0
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    code, told = stack.admin.json("rollback", base)
+    assert code == 0 and told["files"] == [str(stack.file)]
+    code, told = stack.admin.json("rollback", base)
+    assert code == 0 and told["files"] == []
+    assert "nothing to change" in stack.admin.run("rollback", base)[1]
 
 
 def test_a_rollback_undoes_what_was_looked_at(by_hand):

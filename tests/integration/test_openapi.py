@@ -58,6 +58,7 @@ REQUESTS = [
     ("POST", "/v1/tenants/b/suspend", {"status": 403}, 200),
     ("POST", "/v1/tenants/b/resume", None, 200),
     ("POST", "/v1/tenants/b/maintenance", {"on": True}, 200),
+    ("POST", "/v1/tenants/b/maintenance", {"window": None}, 200),
     ("POST", "/v1/tenants/b/maintenance", {"on": 1}, 400),
     ("POST", "/v1/tenants/b/switch", {"to": "green"}, 422),
     ("POST", "/v1/tenants/nobody/suspend", None, 404),
