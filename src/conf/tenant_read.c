@@ -610,7 +610,7 @@ static struct tenant *read_named_tenant(const struct node *node,
     if (!tenant_name_valid(node->key)) {
         node_report(node, JSON_PART_KEY, CODE_TENANT_NAME,
                     memory_format("up to 63 of a-z, 0-9 and, inside, \".\", \"_\", \"-\""),
-                    "\"%.*s\" is not a name for a tenant", SLICE_PRINT(node->key));
+                    "tenant \"%.*s\": that is not a name for a tenant", SLICE_PRINT(node->key));
         return NULL;
     }
     char *subject = memory_format("tenant \"%.*s\"", SLICE_PRINT(node->key));

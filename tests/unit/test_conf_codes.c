@@ -411,6 +411,10 @@ Test(conf_codes, names_of_tenants)
         char *text = memory_format("{\"tenants\": {\"%s\": {" GOOD "}}}", bad[i]);
         struct fixture *fixture = fixture_of(text);
         cr_expect(fixture_said(fixture, CODE_TENANT_NAME), "%s", text);
+        /* What begins otherwise is about the file, and so about all of its tenants. */
+        char *said = fixture_text(fixture);
+        cr_expect(strstr(said, "tenant \"") != NULL, "%s", said);
+        free(said);
         cr_expect(eq(sz, fixture->whole.broken_count, 1));
         fixture_free(fixture);
         free(text);
