@@ -2,6 +2,7 @@
 #include "sources_shared.h"
 
 #include "core/memory.h"
+#include "route/label_map.h"
 
 #include <stdlib.h>
 
@@ -70,11 +71,20 @@ bool sources_find(const struct sources *sources, const char *name, struct source
     return found;
 }
 
+struct complaining {
+    const struct sources *sources;
+    const struct source *source;
+};
+
+/* Where only lines of its list are wrong, a tenant is in force all the same. */
 static bool is_right(void *context, struct slice name, uint64_t text_hash)
 {
-    const struct source *source = context;
+    const struct complaining *complaining = context;
+    const struct tenant *tenant = route_registry_find(complaining->sources->registry, name);
+    if (tenant != NULL && tenant->labels != NULL && tenant->labels->wrong_count > 0)
+        return false;
     char *key = memory_copy_text(name);
-    const struct tenant_text *text = tenant_names_find(&source->names, key);
+    const struct tenant_text *text = tenant_names_find(&complaining->source->names, key);
     free(key);
     return text != NULL && text->hash == text_hash;
 }
@@ -85,7 +95,8 @@ void sources_complain(const struct sources *sources, const char *file,
     struct source *source = sources_find_file(sources, file);
     struct tenant_file loaded = {0};
     if (source != NULL) {
-        const struct known_tenants known = {is_right, source};
+        struct complaining complaining = {sources, source};
+        const struct known_tenants known = {is_right, &complaining};
         tenant_file_load_news(file, sources->configuration, &known, &loaded, diagnostics);
     } else if (sources->inline_source != NULL && strcmp(sources->inline_source->path, file) == 0) {
         configuration_free(configuration_load(file, &loaded, diagnostics));

@@ -470,6 +470,23 @@ Test(sources, the_authority_of_one_that_waits_for_its_address_is_read)
     end(sources, &diagnostics);
 }
 
+Test(sources, lines_of_a_list_that_are_wrong_are_told_whenever_somebody_asks)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0}, asked = {0};
+    static const char *const PATH[] = {"tenants.d/w.json"};
+    write_file("tenants.d/labels.map", "a,http://10.0.0.1:3000\nb,nothing\n");
+    write_file(PATH[0], "{\"tenants\": {\"w\": {\"hosts\": [\"*.w.test\"], \"https\": \"off\", "
+                        "\"upstream_map\": \"labels.map\"}}}");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_expect(eq(sz, diagnostics.errors, 1));
+    cr_expect(is_live(sources, "w"));
+    sources_complain(sources, PATH[0], &asked);
+    cr_expect(eq(sz, asked.errors, 1));
+    diagnostics_fini(&asked);
+    end(sources, &diagnostics);
+}
+
 /* Thousands may, and all are looked at when somebody looks for changes. */
 Test(sources, a_file_that_several_tenants_name_is_looked_at_once)
 {
