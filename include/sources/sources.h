@@ -53,9 +53,9 @@ void sources_read_again(struct sources *sources, struct diagnostics *diagnostics
 /* One file of tenants.d that may have come, changed or gone. */
 void sources_read_file(struct sources *sources, const char *path, struct diagnostics *diagnostics);
 
-/* Tenants that are read from this other file, too, are read again. True when one of the global file
- * is: that is the caller's to read. */
-MUST_CHECK bool sources_read_named(struct sources *sources, const char *path,
+/* Tenants that are read from one of these other files, too, are read again; the paths are sorted.
+ * True when one of the global file is: that is the caller's to read. */
+MUST_CHECK bool sources_read_named(struct sources *sources, char *const *paths, size_t count,
                                    struct diagnostics *diagnostics);
 /* Such files, there or not; some may be there twice. For free(), each and all. */
 size_t sources_named(const struct sources *sources, char ***paths);

@@ -548,10 +548,7 @@ void publisher_named_changed(struct publisher *publisher, char *const *paths, si
     struct turn turn = turn_begin(&WATCH);
     turn.reading.paths = paths;
     turn.reading.path_count = count;
-    bool is_global = false;
-    for (size_t i = 0; i < count; i++)
-        is_global |= sources_read_named(publisher->sources, paths[i], &turn.diagnostics);
-    if (is_global)
+    if (sources_read_named(publisher->sources, paths, count, &turn.diagnostics))
         reread_global(publisher, &turn.diagnostics);
     turn_end(publisher, &turn);
 }

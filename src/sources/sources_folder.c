@@ -101,23 +101,31 @@ void sources_read_file(struct sources *sources, const char *path, struct diagnos
     read_file(sources, path, true, diagnostics);
 }
 
-static bool names_file(const struct source *source, const char *path)
+/* Every tenant may have a file of its own, and all of them may have changed: those that have are
+ * looked for in the list, and not the list in each of them. */
+static bool lists(char *const *paths, size_t count, const char *path)
+{
+    return bsearch(&path, paths, count, sizeof(*paths), memory_compare_texts) != NULL;
+}
+
+static bool names_one(const struct source *source, char *const *paths, size_t count)
 {
     for (size_t i = 0; source != NULL && i < source->named_count; i++)
-        if (strcmp(source->named[i].path, path) == 0)
+        if (lists(paths, count, source->named[i].path))
             return true;
     return false;
 }
 
-bool sources_read_named(struct sources *sources, const char *path, struct diagnostics *diagnostics)
+bool sources_read_named(struct sources *sources, char *const *paths, size_t count,
+                        struct diagnostics *diagnostics)
 {
     for (size_t i = 0; i < sources->file_count; i++)
-        if (names_file(sources->files[i], path))
+        if (names_one(sources->files[i], paths, count))
             source_load(sources, sources->files[i], diagnostics);
     for (size_t i = 0; i < sources->wanted_count; i++)
-        if (strcmp(sources->wanted[i], path) == 0)
+        if (lists(paths, count, sources->wanted[i]))
             return true;
-    return names_file(sources->inline_source, path);
+    return names_one(sources->inline_source, paths, count);
 }
 
 static void add_path(const char *path, char ***paths, size_t *count)

@@ -70,7 +70,7 @@ struct watch {
     size_t part_count;
     struct named_file *named; /* sorted by path */
     size_t named_count;
-    struct folder *named_folders;
+    struct folder *named_folders; /* sorted by path */
     size_t named_folder_count;
     struct batch soon;
     struct batch later;
@@ -240,12 +240,14 @@ static void tell_unwatched(const struct folder *folder)
 /* The descriptor is of no folder any more, unless another one has it too. */
 static void leave(const struct watch *watch, int descriptor)
 {
+    if (descriptor < 0)
+        return;
     bool is_shared = descriptor == watch->global.descriptor ||
                      descriptor == watch->tenants.descriptor ||
                      descriptor == watch->parent.descriptor;
     for (size_t i = 0; i < watch->named_folder_count; i++)
         is_shared |= descriptor == watch->named_folders[i].descriptor;
-    if (descriptor >= 0 && !is_shared)
+    if (!is_shared)
         inotify_rm_watch(watch->fd, descriptor);
 }
 
@@ -515,12 +517,34 @@ static void free_named(struct watch *watch)
     free(watch->named_folders);
 }
 
-static size_t find_folder(const struct folder *folders, size_t count, const char *path)
+/* NULL: there is none of this path. */
+static const struct folder *find_folder(const struct watch *watch, const char *path)
 {
-    size_t i = 0;
-    while (i < count && strcmp(folders[i].path, path) != 0)
-        i++;
-    return i;
+    if (watch->named_folder_count == 0) /* a path is what such a folder begins with */
+        return NULL;
+    return bsearch(&path, watch->named_folders, watch->named_folder_count,
+                   sizeof(*watch->named_folders), memory_compare_texts);
+}
+
+/* Those of the paths. One that was watched before stays so. */
+static void add_folders(struct watch *watch, const struct watch *before, char *const *paths,
+                        size_t count)
+{
+    char **folders = memory_new((count + 1) * sizeof(*folders));
+    for (size_t i = 0; i < count; i++) {
+        char *name;
+        split_path(paths[i], &folders[i], &name);
+        free(name);
+    }
+    count = memory_sort_texts_once(folders, count);
+    watch->named_folders = memory_new((count + 1) * sizeof(*watch->named_folders));
+    watch->named_folder_count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct folder *old = find_folder(before, folders[i]);
+        watch->named_folders[i] = old != NULL ? *old : (struct folder){.descriptor = -1};
+        watch->named_folders[i].path = folders[i];
+    }
+    free(folders);
 }
 
 /* What is known of a file that was named before. */
@@ -533,7 +557,7 @@ static struct named_file find_named(const struct watch *before, const char *path
     return found != NULL ? *found : (struct named_file){0};
 }
 
-/* Takes the path. A folder that was watched before stays so, and what is due stays due. */
+/* Takes the path. What is due stays due. */
 static void add_named(struct watch *watch, const struct watch *before, char *path)
 {
     char *folder;
@@ -541,18 +565,8 @@ static void add_named(struct watch *watch, const struct watch *before, char *pat
     *named = find_named(before, path);
     named->path = path;
     split_path(path, &folder, &named->name);
-    named->folder = find_folder(watch->named_folders, watch->named_folder_count, folder);
-    if (named->folder < watch->named_folder_count) {
-        free(folder);
-        return;
-    }
-    size_t old = find_folder(before->named_folders, before->named_folder_count, folder);
-    struct folder *added = &watch->named_folders[watch->named_folder_count++];
-    *added = (struct folder){.path = folder, .descriptor = -1};
-    if (old == before->named_folder_count)
-        return;
-    *added = before->named_folders[old];
-    added->path = folder;
+    named->folder = (size_t)(find_folder(watch, folder) - watch->named_folders);
+    free(folder);
 }
 
 static bool same_named(const struct watch *watch, char *const *paths, size_t count)
@@ -572,13 +586,14 @@ void watch_set_named(struct watch *watch, char **paths, size_t count)
     }
     struct watch before = *watch;
     watch->named = memory_new(count * sizeof(*watch->named));
-    watch->named_folders = memory_new(count * sizeof(*watch->named_folders));
-    watch->named_count = watch->named_folder_count = 0;
+    watch->named_count = 0;
+    add_folders(watch, &before, paths, count);
     for (size_t i = 0; i < count; i++)
         add_named(watch, &before, paths[i]);
     free(paths);
     for (size_t i = 0; i < before.named_folder_count; i++)
-        leave(watch, before.named_folders[i].descriptor);
+        if (find_folder(watch, before.named_folders[i].path) == NULL)
+            leave(watch, before.named_folders[i].descriptor);
     free_named(&before);
     follow_named(watch);
     arm_timer(watch);

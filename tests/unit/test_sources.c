@@ -436,6 +436,35 @@ Test(sources, an_authority_that_changes_is_read)
     end(sources, &diagnostics);
 }
 
+/* As after the folder of all of them was swapped. */
+Test(sources, a_file_that_names_several_that_changed_is_read_once)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0}, again = {0};
+    char *named[] = {"tenants.d/a.csv", "tenants.d/b.csv"};
+    static const char *const PATH[] = {"tenants.d/w.json"};
+    write_file(PATH[0], "{\"tenants\": {"
+                        "\"a\": {\"hosts\": [\"*.a.test\"], \"upstream_map\": \"a.csv\"}, "
+                        "\"b\": {\"hosts\": [\"*.b.test\"], \"upstream_map\": \"b.csv\"}, "
+                        "\"wrong\": {\"hosts\": []}}}");
+    for (size_t i = 0; i < 2; i++)
+        write_file(named[i], "a,http://10.0.0.1:3000\n");
+    read_files(sources, PATH, 1, &diagnostics);
+    sources_take_counts(sources);
+    for (size_t i = 0; i < 2; i++)
+        write_file(named[i], "a,http://10.0.0.2:3000\n");
+    cr_expect_not(sources_read_named(sources, named, 2, &again));
+    cr_expect(eq(sz, sources_take_counts(sources).changed, 2));
+    cr_expect(eq(sz, again.count, diagnostics.count), "the wrong one is told of once");
+    cr_expect_not(sources_read_named(sources, named + 1, 1, &again));
+    cr_expect(eq(sz, again.count, 2 * diagnostics.count));
+    char *other[] = {"tenants.d/none.csv"};
+    cr_expect_not(sources_read_named(sources, other, 1, &again));
+    cr_expect(eq(sz, again.count, 2 * diagnostics.count));
+    diagnostics_fini(&again);
+    end(sources, &diagnostics);
+}
+
 /* The version in force has none. */
 Test(sources, the_authority_of_one_that_waits_for_its_address_is_read)
 {
