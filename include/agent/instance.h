@@ -20,6 +20,8 @@ struct slice instance_name(const struct tenant *parent, struct slice label,
 /* The name or address that `label` of `parent` leads to ("acme.internal"); the caller frees it.
  * NULL when what comes out is not a host name, or the label is not listed, or wrong there. */
 char *instance_host(const struct tenant *parent, struct slice label);
+/* The port there; 0 for a label that is not listed, or wrong. */
+uint16_t instance_port(const struct tenant *parent, struct slice label);
 
 /* The instance of `parent` for `label`, at `host` and `address`, ready for a registry. NULL when
  * it cannot be answered with, as told in `text`. */

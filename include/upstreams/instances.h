@@ -14,11 +14,13 @@ enum {
     INSTANCE_LIFE_MS = 3600 * 1000,
 };
 
-/* Instances are put into `registry`; names are asked for at `resolver`. Whether literal addresses
- * are allowed is told by `settings`, which instances_set_settings() changes. */
-struct instances *instances_new(struct route_registry *registry, struct resolver *resolver);
+/* Whether an instance may be there: what a label makes of a template is a client's choice. */
+typedef bool instances_allow_fn(void *context, const struct ip *address, uint16_t port);
+
+/* Instances are put into `registry`; names are asked for at `resolver`. */
+struct instances *instances_new(struct route_registry *registry, struct resolver *resolver,
+                                instances_allow_fn *allow, void *context);
 void instances_free(struct instances *instances);
-void instances_set_settings(struct instances *instances, const struct settings *settings);
 
 /* A loop asks for a label. True when the registry has changed. */
 bool instances_want(struct instances *instances, const struct label_request *request);

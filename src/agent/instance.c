@@ -55,6 +55,14 @@ char *instance_host(const struct tenant *parent, struct slice label)
     return !writer.failed && is_host_name(host) ? memory_copy_text(host) : NULL;
 }
 
+uint16_t instance_port(const struct tenant *parent, struct slice label)
+{
+    if (parent->labels == NULL)
+        return parent->upstream.port;
+    const struct label_row *row = row_of(parent, label);
+    return row != NULL ? row->port : 0;
+}
+
 /* An instance is found by its name alone. */
 static void drop_hosts_and_paths(struct tenant *tenant)
 {

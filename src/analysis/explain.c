@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "conf/own_address.h"
 #include "conf/whole.h"
 #include "core/memory.h"
 #include "core/time_text.h"
@@ -225,7 +226,7 @@ static enum error read_request(struct inquiry *inquiry, struct error_text *why)
 /* -- Addresses, which the daemon has found already, by the same resolver ----------------------- */
 
 struct lookup {
-    const struct settings *settings;
+    const struct configuration *configuration;
     struct main_loop *loop;
     struct resolver *resolver;
 };
@@ -233,7 +234,7 @@ struct lookup {
 static bool is_allowed(void *context, const struct ip *address)
 {
     const struct lookup *lookup = context;
-    return settings_upstream_allowed(lookup->settings, address);
+    return settings_upstream_allowed(lookup->configuration->settings, address);
 }
 
 static void on_answer(void *context, const char *name)
@@ -259,7 +260,7 @@ static bool open_lookup(struct lookup *lookup, const struct configuration *confi
     };
     const struct resolver_events events = {is_allowed, on_answer, on_failure, lookup};
     struct error_text why = {"there is no memory for it"};
-    *lookup = (struct lookup){configuration->settings, main_loop_new(&why), NULL};
+    *lookup = (struct lookup){configuration, main_loop_new(&why), NULL};
     if (lookup->loop != NULL)
         lookup->resolver = resolver_new(lookup->loop, &events);
     if (lookup->resolver != NULL &&
@@ -275,12 +276,13 @@ static void close_lookup(struct lookup *lookup)
     main_loop_free(lookup->loop);
 }
 
-static bool resolve(const struct lookup *lookup, const char *host, struct ip *address)
+static bool resolve(const struct lookup *lookup, const char *host, uint16_t port,
+                    struct ip *address)
 {
     enum resolver_answer answer;
     while ((answer = resolver_find(lookup->resolver, host, address)) == RESOLVER_PENDING)
         main_loop_run(lookup->loop);
-    return answer == RESOLVER_KNOWN;
+    return answer == RESOLVER_KNOWN && own_address_allowed(lookup->configuration, address, port);
 }
 
 static struct tenant *find_instance(const struct lookup *lookup, const struct decision *decision)
@@ -290,7 +292,7 @@ static struct tenant *find_instance(const struct lookup *lookup, const struct de
     char *host = label.size > 0 ? instance_host(tenant, label) : NULL;
     struct tenant *instance = NULL;
     struct ip address;
-    if (host != NULL && resolve(lookup, host, &address))
+    if (host != NULL && resolve(lookup, host, instance_port(tenant, label), &address))
         instance = instance_new(tenant, label, host, &address, NULL);
     free(host);
     return instance;
@@ -306,7 +308,7 @@ static struct tenant *find_upstreams(const struct lookup *lookup, const struct t
         (void)resolver_find(lookup->resolver, tenant_upstream_at(moved, i)->host, &address);
     for (size_t i = 0; i < count; i++) {
         struct upstream *upstream = tenant_upstream_at(moved, i);
-        if (resolve(lookup, upstream->host, &address)) {
+        if (resolve(lookup, upstream->host, upstream->port, &address)) {
             upstream->address = address;
             is_found = true;
         }

@@ -2,6 +2,7 @@
 #include "upstream.h"
 
 #include "address.h"
+#include "conf/own_address.h"
 #include "core/memory.h"
 #include "headers.h"
 
@@ -117,76 +118,21 @@ static bool read_host(const struct node *node, struct slice url, struct slice te
 /* -- Addresses that a tenant may not have (SSRF): what this program itself or HAProxy listens on,
  * and what is outside "upstream_allow" -- */
 
-/* The digits that an address ends in; another port than the upstream's needs no further look, of
- * which lists of labels are grateful. */
-static uint32_t number_at_end(struct slice text)
-{
-    uint32_t number = 0;
-    for (uint32_t unit = 1; text.size > 0 && unit <= 10000; unit *= 10, text.size--) {
-        char digit = text.data[text.size - 1];
-        if (!ascii_is_digit(digit))
-            break;
-        number += (uint32_t)(digit - '0') * unit;
-    }
-    return number;
-}
-
-static bool reaches(const struct ip *ip, uint16_t port, struct slice address)
-{
-    struct socket_address listening = {0};
-    if (number_at_end(address) != port)
-        return false;
-    if (slice_starts_with(address, SLICE("tcp:")))
-        address = slice_skip(address, 4);
-    if (ip_port_parse(address, &listening.port))
-        return listening.port == port && ip_is_loopback(ip);
-    if (!socket_address_parse(address, &listening) || listening.port != port)
-        return false;
-    return listening.any ? ip_is_loopback(ip) : ip_equal(&listening.ip, ip);
-}
-
-static const char *reached(const struct ip *ip, uint16_t port, char *const *addresses, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (reaches(ip, port, slice_of(addresses[i])))
-            return addresses[i];
-    return NULL;
-}
-
 static bool check_loop(const struct node *node, const struct configuration *configuration,
                        const struct upstream *upstream)
 {
-    const struct hap_config *haproxy = &configuration->haproxy;
-    struct {
-        const char *what;
-        char *const *addresses;
-        size_t count;
-    } own[] = {
-        {"haproxy.http", haproxy->http, haproxy->http_count},
-        {"haproxy.https", haproxy->https, haproxy->https_count},
-        {"haproxy.runtime", haproxy->runtime, haproxy->runtime_count},
-        {"haproxy.agents", haproxy->agents, haproxy->agent_count},
-        {"listen", configuration->listen, configuration->listen_count},
-        {"acme.challenge_listen", &haproxy->challenge_listen, haproxy->challenge_listen != NULL},
-        {"pages_listen", &haproxy->pages_listen, haproxy->pages_listen != NULL},
-        {"admin_http.listen", &configuration->admin_http.listen,
-         configuration->admin_http.listen != NULL},
-        {"metrics.listen", &configuration->metrics.listen, configuration->metrics.listen != NULL},
-    };
+    const char *key;
     struct ip ip = upstream->address;
     if (upstream->host != NULL && strcmp(upstream->host, "localhost") == 0)
         ip = (struct ip){.bytes = {127, 0, 0, 1}, .family = IP_V4};
-    for (size_t i = 0; i < COUNT_OF(own); i++) {
-        const char *address = reached(&ip, upstream->port, own[i].addresses, own[i].count);
-        if (address == NULL)
-            continue;
-        node_report(node, JSON_PART_VALUE, CODE_UPSTREAM_LOOP,
-                    memory_format("Open WebUI must listen somewhere else; without a port, "
-                                  "http:// is port 80 and https:// 443"),
-                    "the upstream is \"%s\" of this configuration's \"%s\"", address, own[i].what);
-        return false;
-    }
-    return true;
+    const char *address = own_address_find(configuration, &ip, upstream->port, &key);
+    if (address == NULL)
+        return true;
+    node_report(node, JSON_PART_VALUE, CODE_UPSTREAM_LOOP,
+                memory_format("Open WebUI must listen somewhere else; without a port, http:// is "
+                              "port 80 and https:// 443"),
+                "the upstream is \"%s\" of this configuration's \"%s\"", address, key);
+    return false;
 }
 
 static bool check_allowed(const struct node *node, const struct configuration *configuration,

@@ -1,6 +1,7 @@
 /* The only one that makes snapshots: see publisher.h. */
 #include "serving/publisher.h"
 
+#include "conf/own_address.h"
 #include "conf/whole.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -246,6 +247,13 @@ static bool is_allowed(void *context, const struct ip *address)
     return settings_upstream_allowed(configuration->settings, address);
 }
 
+/* The resolver knows no ports. */
+static bool is_allowed_port(void *context, const struct ip *address, uint16_t port)
+{
+    const struct publisher *publisher = context;
+    return own_address_allowed(sources_configuration(publisher->sources), address, port);
+}
+
 static bool resolve(void *context, const char *host, struct ip *address)
 {
     struct publisher *publisher = context;
@@ -301,7 +309,8 @@ static void find_stale(void *context, const struct tenant *tenant)
     for (size_t i = 0; i < tenant_upstream_count(tenant); i++) {
         const struct upstream *upstream = tenant_upstream_peek(tenant, i);
         struct ip address;
-        if (upstream_has_name(upstream) && resolve(stale->publisher, upstream->host, &address))
+        if (upstream_has_name(upstream) && resolve(stale->publisher, upstream->host, &address) &&
+            is_allowed_port(stale->publisher, &address, upstream->port))
             is_stale |= !ip_equal(&address, &upstream->address);
     }
     if (!is_stale)
@@ -380,7 +389,6 @@ static void use_configuration(void *context, const struct configuration *configu
     struct error_text why;
     if (publisher->places == NULL)
         publisher->places = count_places_new(configuration->metrics.tenants);
-    instances_set_settings(publisher->instances, configuration->settings);
     health_set_ca_file(publisher->health, configuration->haproxy.upstream_ca_file);
     if (resolver_configure(publisher->resolver, &options, &why) != ERROR_OK)
         log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
@@ -637,7 +645,8 @@ struct publisher *publisher_new(struct main_loop *main_loop,
     publisher->sources = new_sources(publisher);
     publisher->resolver = new_resolver(publisher, main_loop);
     publisher->health = health_new(main_loop);
-    publisher->instances = instances_new(sources_registry(publisher->sources), publisher->resolver);
+    publisher->instances = instances_new(sources_registry(publisher->sources), publisher->resolver,
+                                         is_allowed_port, publisher);
     if (!read_global(publisher, diagnostics)) {
         publisher_free(publisher);
         return NULL;

@@ -2,6 +2,7 @@
 #include "sources_shared.h"
 
 #include "agent/answer.h"
+#include "conf/own_address.h"
 #include "core/hash.h"
 #include "core/memory.h"
 
@@ -36,7 +37,8 @@ static bool resolve(struct sources *sources, struct tenant *tenant)
         struct upstream *upstream = tenant_upstream_at(tenant, i);
         struct ip address;
         if (upstream_has_name(upstream) &&
-            sources->needs.resolve(sources->needs.context, upstream->host, &address))
+            sources->needs.resolve(sources->needs.context, upstream->host, &address) &&
+            own_address_allowed(sources->configuration, &address, upstream->port))
             upstream->address = address;
     }
     tenant->content_hash ^= sources_address_hash(tenant);

@@ -20,17 +20,21 @@ struct label_entry {
 struct instances {
     struct route_registry *registry;
     struct resolver *resolver;
-    const struct settings *settings;
+    instances_allow_fn *allow;
+    void *context;
     void *tree; /* entries by key */
     struct label_entry *entries;
     size_t in_force_count;
 };
 
-struct instances *instances_new(struct route_registry *registry, struct resolver *resolver)
+struct instances *instances_new(struct route_registry *registry, struct resolver *resolver,
+                                instances_allow_fn *allow, void *context)
 {
     struct instances *instances = memory_new(sizeof(*instances));
     instances->registry = registry;
     instances->resolver = resolver;
+    instances->allow = allow;
+    instances->context = context;
     return instances;
 }
 
@@ -60,11 +64,6 @@ void instances_free(struct instances *instances)
     free(instances);
 }
 
-void instances_set_settings(struct instances *instances, const struct settings *settings)
-{
-    instances->settings = settings;
-}
-
 size_t instances_count(const struct instances *instances)
 {
     return instances->in_force_count;
@@ -78,17 +77,17 @@ static int compare_entries(const void *a, const void *b)
 /* What should become of an entry. */
 enum fate { FATE_KEEP, FATE_WAIT, FATE_DROP };
 
-static enum fate find_address(const struct instances *instances, const char *host,
+static enum fate find_address(const struct instances *instances, const char *host, uint16_t port,
                               struct ip *address)
 {
-    if (ip_parse(slice_of(host), address))
-        return settings_upstream_allowed(instances->settings, address) ? FATE_KEEP : FATE_DROP;
-    switch (resolver_find(instances->resolver, host, address)) {
-    case RESOLVER_KNOWN: return FATE_KEEP;
-    case RESOLVER_PENDING: return FATE_WAIT;
-    case RESOLVER_FAILED: break;
-    }
-    return FATE_DROP;
+    enum resolver_answer answer = RESOLVER_KNOWN;
+    if (!ip_parse(slice_of(host), address))
+        answer = resolver_find(instances->resolver, host, address);
+    if (answer == RESOLVER_PENDING)
+        return FATE_WAIT;
+    return answer == RESOLVER_KNOWN && instances->allow(instances->context, address, port)
+               ? FATE_KEEP
+               : FATE_DROP;
 }
 
 static bool is_up_to_date(const struct tenant *instance, const struct tenant *parent,
@@ -121,8 +120,9 @@ static enum fate settle(struct instances *instances, struct label_entry *entry, 
     if (parent == NULL || parent->backend != NULL || !parent->upstream.per_label)
         return FATE_DROP;
     char *host = instance_host(parent, slice_of(entry->label));
+    uint16_t port = instance_port(parent, slice_of(entry->label));
     struct ip address;
-    enum fate fate = host != NULL ? find_address(instances, host, &address) : FATE_DROP;
+    enum fate fate = host != NULL ? find_address(instances, host, port, &address) : FATE_DROP;
     const struct tenant *before =
         entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
     if (fate == FATE_KEEP && is_up_to_date(before, parent, slice_of(entry->label), &address)) {

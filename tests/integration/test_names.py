@@ -11,7 +11,8 @@ import pytest
 
 from support.clients import request
 from support.names import AAAA, A, NameServer, Places
-from support.processes import wait_until
+from support.processes import free_port, wait_until
+from support.stack import run_agent_command
 from test_certificates_disk import may_mount
 
 HERE, THERE, FORBIDDEN = "127.0.1.1", "127.0.1.2", "127.0.9.9"
@@ -221,6 +222,28 @@ def test_a_name_cannot_be_bound_to_where_it_may_not_point(named_stack, names, pl
     names.records["b.internal"] = [FORBIDDEN, THERE]
     reload(stack)
     await_place(stack, THERE, "b.test")
+
+
+def test_no_name_leads_to_what_is_the_admins(named_stack, names, places):
+    """The numbers of a tenant's visitors are no business of another's, who names the upstream; and
+    with a template it is a visitor who does."""
+    port = free_port()
+    names.records["a.internal"] = ["127.0.0.1"]
+    upstreams = {HOST: "a.internal", "*.fleet.test": "127.0.0.{1}"}
+    stack = named_stack(
+        {
+            name: {"hosts": [host], "upstream": f"http://{upstreams[host]}:{port}", "https": "off"}
+            for name, host in zip("ab", upstreams)
+        },
+        metrics={"listen": f"127.0.0.1:{port}"},
+        upstream_allow=["127.0.0.0/8"],
+    )
+    for host in HOST, "1.fleet.test":
+        assert ask(stack, host) == "upstream-unresolved"
+        told = run_agent_command("explain", "-c", stack.config_path, f"http://{host}/").stdout
+        assert "upstream-unresolved" in told
+    assert request(port, "/metrics", "127.0.0.1").status == 200
+    assert request(stack.http_port, "/", "2.fleet.test").status == 503
 
 
 def test_a_tenant_moves_to_a_new_name_when_that_has_an_address(named_stack, names, places):
