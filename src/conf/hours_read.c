@@ -3,6 +3,7 @@
 
 #include "conf/text_file.h"
 #include "core/decimal.h"
+#include "core/hash.h"
 #include "core/memory.h"
 #include "value.h"
 
@@ -77,12 +78,17 @@ static bool is_zone_name(struct slice text)
            slice_consists_of(text, is_zone_byte);
 }
 
-static bool load_zone(const char *path, struct diagnostics *diagnostics, struct zone *zone)
+/* When summer time begins is for governments to say, and for the next update of these files. */
+static bool load_zone(const char *path, struct document *document, struct zone *zone)
 {
     char *block = NULL;
     struct slice bytes;
-    bool good = text_file_read(path, diagnostics, &block, &bytes, NULL) == ERROR_OK &&
+    if (document->named != NULL)
+        texts_add(document->named, memory_copy_text(slice_of(path)));
+    bool good = text_file_read(path, document->diagnostics, &block, &bytes, NULL) == ERROR_OK &&
                 zone_parse_file(bytes, zone);
+    if (good)
+        document->zones_hash = hash_content(bytes, document->zones_hash);
     free(block);
     return good;
 }
@@ -94,7 +100,7 @@ static void read_zone(const struct node *node, void *target)
     if (!node_text(node, &text) || zone_parse_offset(text, &hours->zone))
         return;
     char *path = memory_format(ZONES_FOLDER "/%.*s", SLICE_PRINT(text));
-    if (!is_zone_name(text) || !load_zone(path, node->document->diagnostics, &hours->zone))
+    if (!is_zone_name(text) || !load_zone(path, node->document, &hours->zone))
         node_report(node, JSON_PART_VALUE, CODE_BAD_TIME,
                     memory_format("\"UTC\", \"+01:00\", or a name below " ZONES_FOLDER
                                   ", as \"Europe/Berlin\""),

@@ -21,6 +21,7 @@ struct document {
     struct news *news;   /* NULL: the whole text was read */
     const char *subject; /* starts each message: "tenant \"acme\""; NULL: nothing */
     struct texts *named; /* where to put the names of files that tenants are read from, too */
+    uint64_t zones_hash; /* of the zones' files that the tenant at hand has named; 0: none */
     /* How far the members of a container were last walked to find one of them: the next one that is
      * asked for is most often behind it. */
     const struct json *walked; /* NULL: none */

@@ -588,6 +588,10 @@ static struct tenant *read_tenant(const struct node *node,
     if (tenant->identity != NULL) /* what comes from another file is no text of this one */
         tenant->content_hash =
             hash_content(slice_of(tenant->identity->issuer_pem), tenant->content_hash);
+    if (node->document->zones_hash != 0)
+        tenant->content_hash = hash_content(
+            slice_from(&node->document->zones_hash, sizeof(node->document->zones_hash)),
+            tenant->content_hash);
     if (tenant->labels != NULL)
         tenant->content_hash ^= tenant->labels->content_hash;
     header_section_fini(&draft.headers);
@@ -615,6 +619,7 @@ static struct tenant *read_named_tenant(const struct node *node,
     }
     char *subject = memory_format("tenant \"%.*s\"", SLICE_PRINT(node->key));
     document->subject = subject;
+    document->zones_hash = 0;
     struct tenant *tenant = read_tenant(node, configuration);
     document->subject = NULL;
     free(subject);
@@ -644,6 +649,8 @@ void tenants_read(const struct node *tenants, const struct configuration *config
         struct tenant *tenant = read_named_tenant(&i.node, configuration);
         if (tenant != NULL) {
             file->tenants[file->tenant_count++] = tenant;
+            if (tenants->document->zones_hash != 0)
+                text->hash = 0; /* a zone's file may be another one by now */
         } else {
             file->broken[file->broken_count++] = memory_copy_text(i.node.key);
             text->hash = 0;

@@ -4,13 +4,16 @@ another tenant; for a share of the clients, at some hours. Through real HAProxy.
 import datetime
 import json
 import re
+import signal
 import socket
+from pathlib import Path
 
 import pytest
 
 from support.clients import HANDSHAKE, SOCKET, Echo, echo, request
 from support.processes import free_port, wait_until
 from support.stack import run_agent_command
+from test_certificates_disk import may_mount
 
 API_KEY = ("Authorization", "Bearer sk-0123456789abcdef0123456789abcdef")
 DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -465,3 +468,44 @@ def test_diff_asks_those_who_lead_to_what_changes(tmp_path):
     told = json.loads(done.stdout)
     assert told["changed"] == ["b"]
     assert "https://a.test/jobs" in [one["url"] for one in told["differences"]]
+
+
+@pytest.mark.skipif(not may_mount(), reason="mounts a file")
+def test_a_zone_is_that_of_its_file_now(new_stack, upstreams, tmp_path):
+    """A package of other rules comes when a government has made them, and waits for no restart."""
+    zone, moved = tmp_path / "zone", "Europe/Berlin"
+    folder = Path("/usr/share/zoneinfo")
+    zone.write_bytes((folder / "Asia/Tokyo").read_bytes())
+    now = datetime.datetime.now(datetime.timezone(datetime.timedelta(hours=9)))
+    hours = [(now + datetime.timedelta(hours=distance)).strftime("%H:00") for distance in (-1, 2)]
+    match = {"path": "/day", "hours": {"from": hours[0], "to": hours[1], "zone": moved}}
+    stack = new_stack()
+    stack.write_tenants(
+        {
+            "acme": {
+                "hosts": ["acme.test"],
+                "upstream": upstreams["alpha"].url,
+                "https": "off",
+                "routes": [{"match": match, "action": "deny"}],
+            }
+        }
+    )
+    mount = 'mount --bind "$0" "$1" && shift && exec "$@"'
+    stack.agent_wrapper = ["unshare", "--mount", "sh", "-c", mount, zone, folder / moved]
+    stack.start()
+
+    def is_refused():
+        return request(stack.http_port, "/day", "acme.test").status == 403
+
+    assert is_refused()
+    zone.write_bytes((folder / "America/New_York").read_bytes())
+    stack.agents[0].send_signal(signal.SIGHUP)
+    wait_until(lambda: not is_refused(), "read again")
+    log = stack.agents[0].log()
+    stack.agents[0].send_signal(signal.SIGHUP)
+    wait_until(lambda: "by=signal" in stack.agents[0].log()[len(log) :], "read once more")
+    assert "changed=0" in stack.agents[0].log()[len(log) :]
+    zone.write_bytes(b"nothing")
+    stack.agents[0].send_signal(signal.SIGHUP)
+    wait_until(lambda: "is not a time zone" in stack.agents[0].log(), "told")
+    assert not is_refused()
