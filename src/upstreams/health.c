@@ -65,6 +65,7 @@ struct server {
 struct health {
     struct main_loop *main_loop;
     struct http_client *client; /* made for the first server */
+    bool has_no_client;         /* and that was told */
     char *ca_file;
     void *tree; /* servers by key */
     struct server *servers;
@@ -290,10 +291,30 @@ static void wait_for_turn(struct server *server)
     lane->waiting_end = &server->next_waiting;
 }
 
+/* What it lacks, descriptors or a library, may be there the next time: told once, until it works.
+ */
+static void make_client(struct health *health)
+{
+    const struct http_client_settings settings = {
+        .ca_file = health->ca_file,
+        .timeout_ms = TIMEOUT_MS,
+        .connect_ms = CONNECT_MS,
+        .answer_max_bytes = BODY_MAX_BYTES,
+        .at_once = HEALTH_CHECKS_AT_ONCE,
+    };
+    struct error_text why;
+    health->client = http_client_new(health->main_loop, &settings, &why);
+    if (health->client == NULL && !health->has_no_client)
+        log_event(LOG_ERROR, "cannot_check", LOG_TEXT("reason", why.text));
+    health->has_no_client = health->client == NULL;
+}
+
 /* Asks now, or when it is the server's turn. */
 static void check(struct server *server)
 {
     struct health *health = server->health;
+    if (health->client == NULL)
+        make_client(health);
     if (server->upstream.address.family == IP_NONE || health->client == NULL) {
         wait_for_next(server);
         return;
@@ -315,21 +336,6 @@ static void on_timer(void *context)
 }
 
 /* -- Which servers ---------------------------------------------------------------------------- */
-
-static void make_client(struct health *health)
-{
-    const struct http_client_settings settings = {
-        .ca_file = health->ca_file,
-        .timeout_ms = TIMEOUT_MS,
-        .connect_ms = CONNECT_MS,
-        .answer_max_bytes = BODY_MAX_BYTES,
-        .at_once = HEALTH_CHECKS_AT_ONCE,
-    };
-    struct error_text why;
-    health->client = http_client_new(health->main_loop, &settings, &why);
-    if (health->client == NULL)
-        log_event(LOG_ERROR, "cannot_check", LOG_TEXT("reason", why.text));
-}
 
 void health_set_ca_file(struct health *health, const char *ca_file)
 {

@@ -1,0 +1,1 @@
+unit_test(upstreams_health LAYER upstreams)
