@@ -37,7 +37,8 @@ struct seals {
     struct renewal renewal;
 };
 
-/* Once, until it is over. */
+/* Once, until it is over. Whoever has the lock is about to be done: until then it is looked more
+ * often. */
 static void tell(struct seals *seals, enum error error, const struct error_text *why)
 {
     const char *until_then = seals->keys.count > 0 ? "the keys that there are stay in use"
@@ -49,6 +50,8 @@ static void tell(struct seals *seals, enum error error, const struct error_text 
     if (has_failed && !seals->failed)
         log_event(LOG_ERROR, "no_cookie_key", LOG_TEXT("reason", why->text),
                   LOG_TEXT("until_then", until_then));
+    if (is_locked != seals->locked)
+        main_timer_every(seals->timer, is_locked ? LOCKED_EVERY_MS : LOOK_EVERY_MS);
     seals->locked = is_locked;
     seals->failed = has_failed;
 }
@@ -64,13 +67,10 @@ static void put_in_force(struct seals *seals, const struct seal_keys *keys)
 static void conclude(struct seals *seals, const struct seal_keys *keys, enum error error,
                      const struct error_text *why)
 {
-    bool was_locked = seals->locked;
     /* A file that cannot be read for a while has what it had. */
     if (error != ERROR_SYSTEM || keys->count > 0)
         put_in_force(seals, keys);
     tell(seals, error, why);
-    if (seals->locked != was_locked)
-        main_timer_every(seals->timer, seals->locked ? LOCKED_EVERY_MS : LOOK_EVERY_MS);
 }
 
 static void *renew_in_thread(void *context)
