@@ -78,11 +78,12 @@ bool sources_put(struct sources *sources, struct tenant *tenant, struct diagnost
     sources->counts.wants_arguments |= (needs & ~sources->arguments) != 0;
     sources->arguments |= needs;
     sources_drop_parked(sources, tenant->name);
-    sources->needs.on_tenant(sources->needs.context, tenant);
-    if (!is_resolved && existing != NULL && sources_can_serve(existing))
+    if (!is_resolved && existing != NULL && sources_can_serve(existing)) {
         parked_put(&sources->parked, tenant);
-    else
-        route_registry_put(sources->registry, tenant, on_conflict, &putting);
+        return true;
+    }
+    sources->needs.on_tenant(sources->needs.context, tenant);
+    route_registry_put(sources->registry, tenant, on_conflict, &putting);
     return true;
 }
 

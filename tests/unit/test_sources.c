@@ -32,9 +32,12 @@ static bool resolve(void *context, const char *host, struct ip *address)
     return false;
 }
 
+static unsigned put_in_force;
+
 static void on_tenant(void *context, struct tenant *tenant)
 {
     (void)context, (void)tenant;
+    put_in_force++;
 }
 
 static void on_configuration(void *context, const struct configuration *configuration)
@@ -462,6 +465,24 @@ Test(sources, a_file_that_names_several_that_changed_is_read_once)
     cr_expect_not(sources_read_named(sources, other, 1, &again));
     cr_expect(eq(sz, again.count, 2 * diagnostics.count));
     diagnostics_fini(&again);
+    end(sources, &diagnostics);
+}
+
+/* What is done for one that is put in force would be done to the one that still is. */
+Test(sources, one_that_waits_for_its_address_is_not_put_in_force)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    static const char *const PATH[] = {"tenants.d/c.json"};
+    write_file(PATH[0], TENANT("c"));
+    read_files(sources, PATH, 1, &diagnostics);
+    unsigned before = put_in_force;
+    cr_expect(gt(uint, before, 0));
+    write_file(PATH[0], "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], \"upstream\": "
+                        "\"http://u.internal\", \"https\": \"off\"}}}");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_expect(eq(sz, sources_take_counts(sources).parked, 1));
+    cr_expect(eq(uint, put_in_force, before));
     end(sources, &diagnostics);
 }
 
