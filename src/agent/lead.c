@@ -4,13 +4,15 @@
 #include "outage.h"
 #include "screen.h"
 
-/* The host speaks with one voice: its HSTS is its own tenant's, and so are the shares. */
+/* The host speaks with one voice: its HSTS is its own tenant's, and so are the shares. The route
+ * that matched is not: it is none of the other tenant's. */
 void lead_to(struct decision *decision, const struct tenant *tenant)
 {
     if (decision->led_from == NULL)
         decision->led_from = decision->match.tenant;
     route_match_lead(&decision->match, tenant);
     decision->match.label = (struct slice){0};
+    decision->rule = NULL;
 }
 
 /* One step and no more: what the other tenant's routes say of tenants is for its own hosts. Its

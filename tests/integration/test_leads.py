@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.clients import HANDSHAKE, SOCKET, Echo, echo, request
+from support.identity import AUDIENCE, ISSUER, Key, key_set
 from support.processes import free_port, wait_until
 from support.stack import run_agent_command
 from test_certificates_disk import may_mount
@@ -351,6 +352,52 @@ def test_explain_tells_who_led(leads):
     assert (told["reason"], told["identity"]["by"]) == ("identity-required", "strict")
     done = run_agent_command("explain", "-c", leads.config_path, "http://leads.test/gamma")
     assert "led from   leads  (route)" in done.stdout
+
+
+OUT = [
+    {"maintenance": {"on": True}},
+    {"suspended": {"status": 403}},
+    {"maintenance": {"on": True}, "routes": [{"match": {"path": "/admin"}, "action": "deny"}]},
+]
+
+
+def explain_led(tmp_path, tenants, *more):
+    path = tmp_path / "owui-spoa.json"
+    path.write_text(json.dumps({"tenants": tenants}))
+    command = ["explain", "-c", path, "https://a.test/api/x", *more]
+    assert run_agent_command(*command).returncode == 1
+    return json.loads(run_agent_command(*command, "--json").stdout)
+
+
+@pytest.mark.parametrize("out", OUT, ids=["maintenance", "suspended", "with routes"])
+def test_who_is_led_to_an_outage_has_matched_none_of_its_routes(tmp_path, out):
+    """The route that has led is the first tenant's, and is told by its place."""
+    a = {"hosts": ["a.test"], "upstream": "http://10.0.0.1:80"}
+    a["routes"] = [{"match": {"path": "/api/"}, "tenant": "b"}]
+    b = {"hosts": ["b.test"], "upstream": "http://10.0.0.2:80"}
+    told = explain_led(tmp_path, {"a": a, "b": {**b, **out}})
+    assert told["decision"] == next(iter(out)) and told["tenant"]["name"] == "b"
+    assert told["led"]["from"] == "a" and "route" not in told
+    later = tmp_path / "later.json"
+    later.write_text(json.dumps({"tenants": {"a": a, "b": b}}))
+    done = run_agent_command("diff", "--to-config", later, "-c", tmp_path / "owui-spoa.json")
+    assert done.returncode == 1 and "https://a.test/api/" in done.stdout, done
+
+
+@pytest.mark.parametrize("out", OUT, ids=["maintenance", "suspended", "with routes"])
+def test_nor_has_who_is_led_there_by_an_address(tmp_path, out):
+    key, keys = Key(), tmp_path / "jwks.json"
+    keys.write_text(key_set(key))
+    asks = {"from": "jwt", "issuer": ISSUER, "audience": AUDIENCE, "jwks": str(keys)}
+    asks.update({"required": True, "email_domains": {"example.com": "b"}})
+    a = {"hosts": ["a.test"], "upstream": "http://10.0.0.1:80", "identity": asks}
+    a["routes"] = [{"match": {"path": "/api/"}, "limits": {"requests_per_10s": 9}}]
+    b = {"upstream": "http://10.0.0.2:80"}
+    b["identity"] = {"from": "shared", "set": {"X-User-Email": "{email}"}}
+    header = f"Authorization: Bearer {key.token()}"
+    told = explain_led(tmp_path, {"a": a, "b": {**b, **out}}, "--header", header)
+    assert told["decision"] == next(iter(out)) and told["tenant"]["name"] == "b", told
+    assert told["led"]["by"] == "email domain" and "route" not in told
 
 
 def test_a_socket_is_led_too(leads):
