@@ -397,6 +397,15 @@ static void find_client(const struct snapshot *snapshot, const struct request *r
         decision->generation_hash = snapshot->content_hash;
 }
 
+/* Nothing is forwarded, so that nobody is kept in: by an outage least of all. Over HTTPS where the
+ * tenant asks for it, since a browser lets no other answer replace a cookie that is Secure. */
+SELDOM static void leave(const struct snapshot *snapshot, const struct request *request,
+                         struct decision *decision)
+{
+    if (!redirect_elsewhere(snapshot, request, decision))
+        takeover_enter(snapshot, request, decision);
+}
+
 void decide(const struct snapshot *snapshot, const struct request *request,
             struct decision *decision)
 {
@@ -408,10 +417,16 @@ void decide(const struct snapshot *snapshot, const struct request *request,
     }
     find_client(snapshot, request, decision);
     find_tenant(snapshot, request, decision);
-    if (decision->match.tenant == NULL || !screen_passes(snapshot, request, decision))
+    if (decision->match.tenant == NULL)
         return;
     const bool by_path = decision->match.path != NULL;
     const enum path_mode mode = decision->match.path_mode;
+    if (by_path && mode == PATH_TAKEOVER && takeover_leaves(decision)) {
+        leave(snapshot, request, decision);
+        return;
+    }
+    if (!screen_passes(snapshot, request, decision))
+        return;
     if (by_path && mode == PATH_REDIRECT) {
         redirect_path(snapshot, decision);
         return;

@@ -62,12 +62,17 @@ static bool must_forget(const struct decision *decision, bool leaving)
     return decision->sealed != NULL && (leaving || decision->sealed != decision->match.tenant);
 }
 
+bool takeover_leaves(const struct decision *decision)
+{
+    struct slice rest = path_behind(decision->path, decision->match.path->segments);
+    return slice_equal(rest, SLICE("/leave"));
+}
+
 void takeover_enter(const struct snapshot *snapshot, const struct request *request,
                     struct decision *decision)
 {
     const struct path_rule *rule = decision->match.path;
-    struct slice rest = path_behind(decision->path, rule->segments);
-    bool leaving = slice_equal(rest, SLICE("/leave"));
+    bool leaving = takeover_leaves(decision);
     struct writer cookie = writer_of(decision->cookie_buffer, sizeof(decision->cookie_buffer));
 
     if (leaving)

@@ -9,7 +9,8 @@
  * if there is one, keeps what Open WebUI has nothing at. A cookie that is not good is ignored. */
 void takeover_find(const struct snapshot *snapshot, const struct request *request,
                    struct decision *decision);
-/* The answer to a request of the path itself: the cookie, and a redirect to the root. "/leave"
- * below it is the way out. */
+/* Whether a request of such a path is for "/leave" below it, which is the way out. */
+bool takeover_leaves(const struct decision *decision);
+/* The answer to a request of the path itself: the cookie, and a redirect to the root. */
 void takeover_enter(const struct snapshot *snapshot, const struct request *request,
                     struct decision *decision);

@@ -147,6 +147,37 @@ def test_leave_is_the_way_out(own):
     assert ask(own, "shared.test", "/", value).header("X-Upstream") == "gamma"
 
 
+SHUT = [
+    {"suspended": {}},
+    {"maintenance": {"on": True}},
+    {"deny_ips": ["127.0.0.0/8"]},
+    {"routes": [{"match": {}, "action": "deny"}]},
+]
+
+
+@pytest.mark.parametrize("shut", SHUT, ids=lambda shut: next(iter(shut)))
+def test_the_way_out_is_open_whoever_is_kept_out(own, upstreams, shut):
+    _, cookie = enter(own, "shared.test", "/owui/")
+    given = tenants(upstreams)
+    own.write_tenants({**given, "first": {**given["first"], **shut}})
+    try:
+        wait_until(lambda: ask(own, "shared.test", "/", cookie).status >= 400, "it is shut")
+        assert ask(own, "shared.test", "/owui/").status >= 400
+        _, value = enter(own, "shared.test", "/owui/leave", cookie)
+        assert value == "gone"
+        assert ask(own, "shared.test", "/", value).header("X-Upstream") == "gamma"
+    finally:
+        own.write_tenants(given)
+        wait_until(lambda: ask(own, "shared.test", "/", cookie).status == 200, "it is open")
+
+
+def test_leaving_goes_by_https_where_the_cookie_does(own):
+    answer = ask(own, "secure.test", "/owui/leave")
+    target = f"https://secure.test:{own.https_port}/owui/leave"
+    assert (answer.status, answer.header("Location")) == (308, target)
+    assert answer.header("Set-Cookie") is None
+
+
 def test_on_a_host_without_a_tenant_all_paths_are_the_tenants(own):
     _, cookie = enter(own, "alone.test", "/owui")
     assert ask(own, "alone.test", "/blog/").status == 404
