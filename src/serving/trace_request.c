@@ -10,7 +10,10 @@ static void tell_client(const struct trace_entry *entry, const struct settings *
     struct client_question *client = &made->request.client;
     const struct proxy_group *group =
         trusted_proxies_find(&settings->trusted_proxies, &entry->peer);
-    if (group == NULL || ip_equal(&entry->peer, &entry->client))
+    if (group == NULL)
+        return;
+    client->forwarded_proto = (entry->flags & TRACE_HTTPS) != 0 ? SLICE("https") : SLICE("http");
+    if (ip_equal(&entry->peer, &entry->client))
         return;
     ip_print(&entry->client, ip_text);
     if (group->source != CLIENT_FORWARDED)
@@ -21,7 +24,6 @@ static void tell_client(const struct trace_entry *entry, const struct settings *
         snprintf(made->client, sizeof(made->client), "for=%s", ip_text);
     client->lines[group->source][0] = slice_of(made->client);
     client->line_count[group->source] = 1;
-    client->forwarded_proto = (entry->flags & TRACE_HTTPS) != 0 ? SLICE("https") : SLICE("http");
 }
 
 void trace_request_make(const struct trace_entry *entry, const struct settings *settings,

@@ -152,6 +152,18 @@ def test_who_the_client_was_is_known_when_it_is_decided_again(recording):
     assert replay(stack)[1]["differ"] == 0
 
 
+def test_the_scheme_is_known_where_a_proxy_tells_of_nobody(recording):
+    trusted = {"name": "lan", "cidrs": ["127.0.0.0/8"], "client_ip_header": "X-Forwarded-For"}
+    safe = {"hosts": ["safe.test"], "upstream": "http://127.0.0.9:3000"}
+    stack = recording({"safe": safe}, trusted_proxies=[trusted])
+    headers = [("X-Forwarded-Proto", "https"), ("X-Request-ID", "from-the-proxy-2")]
+    get(stack, "safe.test", headers=headers)
+    arguments = ["--request-id", "from-the-proxy-2", "--json"]
+    told = json.loads(run_agent_command("explain", "-c", stack.config_path, *arguments).stdout)
+    assert (told["decision"], told["client"]["proto"]) == ("forward", "https"), told
+    assert replay(stack)[1]["differ"] == 0
+
+
 def test_method_and_kind_of_credential_are_known_too(recording):
     stack = recording()
     for value, status in [("Bearer sk-0123", 403), ("Bearer eyJ0", 200), ("Basic eDp5", 200)]:
