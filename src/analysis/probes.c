@@ -252,34 +252,44 @@ static const char *method_of(unsigned bit)
     return bit != 0 ? policy_method_name(bit).data : "GET";
 }
 
-/* A time of a known week at which the hours hold, or do not. */
+/* The minutes of a known week, and how many seconds each has. */
+enum { WEEK_S = 7 * 86400, STEP_S = 60 };
+static const int64_t MONDAY_S = INT64_C(1767571200); /* 2026-01-05T00:00:00Z */
+
+/* A time of the week at which the hours hold, or do not. */
 static int64_t time_for(const struct hours *hours, bool holds)
 {
-    enum { WEEK_S = 7 * 86400, STEP_S = 900 };
-    static const int64_t MONDAY_S = INT64_C(1767571200); /* 2026-01-05T00:00:00Z */
     for (int64_t at_s = MONDAY_S; at_s < MONDAY_S + WEEK_S; at_s += STEP_S)
         if (hours_hold(hours, at_s) == holds)
             return at_s;
     return MONDAY_S;
 }
 
-/* Within the rule's hours or share, and out of them. */
+/* Each minute of the week at which they begin or end, and the one before. */
+static void add_hours(struct probes *probes, const struct base *base, const char *path,
+                      const struct hours *hours, struct probe like)
+{
+    for (int64_t at_s = MONDAY_S; at_s < MONDAY_S + WEEK_S; at_s += STEP_S) {
+        if (hours_hold(hours, at_s) == hours_hold(hours, at_s - STEP_S))
+            continue;
+        like.wall_s = at_s - STEP_S;
+        add_at(probes, base, path, &like);
+        like.wall_s = at_s;
+        add_at(probes, base, path, &like);
+    }
+}
+
+/* At the edges of the rule's hours, and out of its share. */
 static void add_conditions(struct probes *probes, const struct base *base, const char *path,
                            const struct policy_rule *rule, const struct probe *match)
 {
-    struct probe probe = *match;
-    for (size_t i = 0; i < 2; i++) {
-        const struct hours *hours = i == 0 ? rule->hours : rule->not_hours;
-        if (hours == NULL)
-            continue;
-        probe.wall_s = time_for(hours, true);
-        add_at(probes, base, path, &probe);
-        probe.wall_s = time_for(hours, false);
-        add_at(probes, base, path, &probe);
-    }
+    if (rule->hours != NULL)
+        add_hours(probes, base, path, rule->hours, *match);
+    if (rule->not_hours != NULL)
+        add_hours(probes, base, path, rule->not_hours, *match);
     if (rule->share == 0)
         return;
-    probe = *match;
+    struct probe probe = *match;
     share_cookie(rule->share, probe.share_cookie);
     add_at(probes, base, path, &probe);
 }

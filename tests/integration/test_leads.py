@@ -487,6 +487,21 @@ def test_hours_of_another_day(tmp_path, at, decision):
             {"not_hours": {"days": ["tue"]}},
             ["https://a.test/", "--at 2026-01-05T00:00:00Z"],
         ),
+        (
+            {"hours": {"from": "08:00", "to": "17:00"}},
+            {"hours": {"from": "08:00", "to": "18:00"}},
+            ["https://a.test/", "--at 2026-01-05T17:59:00Z"],
+        ),
+        (
+            {"not_hours": {"days": ["sun"], "from": "22:00", "to": "02:30"}},
+            {"not_hours": {"days": ["sun"], "from": "22:00", "to": "02:00"}},
+            ["https://a.test/", "--at 2026-01-05T02:29:00Z"],
+        ),
+        (
+            {"hours": {"days": ["wed"], "from": "08:05", "to": "08:10"}},
+            {"hours": {"days": ["wed"], "from": "08:05", "to": "08:11"}},
+            ["https://a.test/", "--at 2026-01-07T08:10:00Z"],
+        ),
     ],
 )
 def test_diff_asks_for_shares_and_hours(tmp_path, earlier, later, expected):
