@@ -153,8 +153,9 @@ struct json *verdict_of(const struct whole *whole, const struct request *request
                                        "strip_segments", "upstream", "answers"};
     const struct snapshot snapshot = {
         .generation = 1, .settings = whole->configuration->settings, .table = whole->table};
-    struct explanation *explanation =
-        explanation_new(&snapshot, request, &whole->configuration->haproxy);
+    struct hap_config haproxy = whole->configuration->haproxy;
+    haproxy.fallback_map = NULL; /* all tenants would be looked at for what no verdict has */
+    struct explanation *explanation = explanation_new(&snapshot, request, &haproxy);
     struct json *told = explanation_json(explanation);
     struct json *verdict = json_new_object();
     for (size_t i = 0; i < COUNT_OF(KEYS); i++)

@@ -1,6 +1,7 @@
 """`explain` says what really happens: each case is asked of it and of HAProxy, and compared."""
 
 import json
+import resource
 
 import pytest
 
@@ -113,3 +114,18 @@ def test_explain_knows_what_the_agent_is_not_asked(stack):
     assert (status, told["decision"], told["status"]) == (1, "method-refused", 405)
     answer = request(stack.http_port, "chat.alpha.test:80", "chat.alpha.test:80", "CONNECT")
     assert answer.status == told["status"]
+
+
+def test_diff_takes_no_longer_for_a_fallback_map(tmp_path):
+    """Whom it would serve is no part of what is compared, and all tenants would be looked at."""
+    spent = []
+    for more in ({}, {"haproxy": {"fallback_map": str(tmp_path / "fallback.map")}}):
+        for number in (1, 2):
+            one = {"upstream": f"http://10.0.0.{number}:80", "https": "off"}
+            tenants = {f"t{i}": {"hosts": [f"t{i}.test"], **one} for i in range(200)}
+            (tmp_path / f"{number}.json").write_text(json.dumps({"tenants": tenants, **more}))
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        command = ["diff", "--to-config", tmp_path / "2.json", "-c", tmp_path / "1.json", "--json"]
+        assert json.loads(run_agent_command(*command).stdout)["differ"] > 200
+        spent.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
+    assert spent[1] < 2 * spent[0] + 0.5, spent
