@@ -222,7 +222,7 @@ struct decision {
     const struct policy_rule *led_by; /* the route that did; NULL: none */
     const struct tenant *asked;       /* whose `identity` tells who the user is; NULL: nobody's */
     bool sets_share;                  /* the client has no number in its cookie yet */
-    uint8_t share;                    /* it has this one */
+    uint8_t share;                    /* it has this one; SHARE_NOT_ASKED: no route asked for it */
     const struct tenant *sealed;      /* that the cookie names; NULL: none, or it is no good */
     struct slice cookie;              /* to be set */
     struct replica_choice replica;    /* of a target that has replicas */

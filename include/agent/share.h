@@ -6,7 +6,7 @@
 
 #include "core/ip.h"
 
-enum { SHARE_FULL = 100, SHARE_COOKIE_BYTES = 2 };
+enum { SHARE_FULL = 100, SHARE_NOT_ASKED = 255 /* nobody's number */, SHARE_COOKIE_BYTES = 2 };
 
 /* `*is_told`: the cookie says it. */
 unsigned share_of(struct slice cookie, const struct ip *client, bool *is_told);

@@ -1,6 +1,7 @@
 /* The decision: see agent/answer.h. */
 #include "agent/claim.h"
 #include "agent/instance.h"
+#include "agent/share.h"
 #include "core/clock.h"
 #include "core/hash.h"
 #include "identify.h"
@@ -86,6 +87,7 @@ static void clear(struct decision *decision)
     decision->led_from = NULL;
     decision->led_by = NULL;
     decision->sets_share = false;
+    decision->share = SHARE_NOT_ASKED;
     decision->rule = NULL;
     decision->is_sign_in = false;
     decision->replica = (struct replica_choice){0};

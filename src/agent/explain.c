@@ -3,6 +3,7 @@
 
 #include "agent/actions.h"
 #include "agent/fallback.h"
+#include "agent/share.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "explain_outage.h"
@@ -291,14 +292,6 @@ static struct json *led_json(const struct decision *decision)
     return object;
 }
 
-/* Whether some route is for a share of the clients alone. */
-static bool share_matters(const struct decision *decision)
-{
-    const struct tenant *tenant =
-        decision->led_from != NULL ? decision->led_from : decision->match.tenant;
-    return tenant != NULL && tenant->policy != NULL && tenant->policy->has_shares;
-}
-
 static bool find_variable(const struct explanation *explanation, const char *name,
                           struct spop_value *value)
 {
@@ -575,7 +568,7 @@ struct json *explanation_json(const struct explanation *explanation)
         json_put(root, "tenant", tenant_json(explanation));
     if (decision->led_from != NULL)
         json_put(root, "led", led_json(decision));
-    if (share_matters(decision))
+    if (decision->share != SHARE_NOT_ASKED)
         json_put_integer(root, "share", decision->share);
     if (decision->rule != NULL)
         json_put(root, "route", rule_json(explanation));

@@ -123,7 +123,9 @@ static void read_credential(struct request *request, struct slice name, struct s
     } else if (slice_equal_nocase(name, SLICE("X-Api-Key"))) {
         request->api_keys++;
     } else if (slice_equal_nocase(name, SLICE("Cookie"))) {
-        request->cookie = cookie_value(value);
+        struct slice cookie = cookie_value(value);
+        if (cookie.size > 0)
+            request->cookie = cookie;
         read_token(request, value);
     }
 }

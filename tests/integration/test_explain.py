@@ -116,6 +116,35 @@ def test_explain_knows_what_the_agent_is_not_asked(stack):
     assert answer.status == told["status"]
 
 
+SHARED = {
+    "a": {
+        "hosts": ["a.test"],
+        "upstream": "http://10.0.0.1:80",
+        "deny_ips": ["192.0.2.0/24"],
+        "routes": [{"match": {"share": 10}, "tenant": "b"}],
+    },
+    "b": {"hosts": ["b.test"], "upstream": "http://10.0.0.2:80"},
+}
+
+
+def test_a_share_is_told_only_where_it_was_looked_at(tmp_path):
+    path = tmp_path / "owui-spoa.json"
+    path.write_text(json.dumps({"tenants": SHARED}))
+    command = ["explain", "-c", path, "--json", "https://a.test/", "-H", "Cookie: owui_share=07"]
+    told = json.loads(run_agent_command(*command, "--from", "198.51.100.1").stdout)
+    assert (told["tenant"]["name"], told["share"]) == ("b", 7)
+    told = json.loads(run_agent_command(*command, "--from", "192.0.2.1").stdout)
+    assert told["reason"] == "address" and "share" not in told
+
+
+def test_a_second_line_of_cookies_takes_nothing_away(tmp_path):
+    path = tmp_path / "owui-spoa.json"
+    path.write_text(json.dumps({"tenants": SHARED}))
+    command = ["explain", "-c", path, "--json", "https://a.test/", "-H", "Cookie: owui_tenant=x"]
+    for more in ([], ["-H", "Cookie: a=b"]):
+        assert "takeover" in json.loads(run_agent_command(*command, *more).stdout), more
+
+
 def test_diff_takes_no_longer_for_a_fallback_map(tmp_path):
     """Whom it would serve is no part of what is compared, and all tenants would be looked at."""
     spent = []
