@@ -26,29 +26,42 @@ static double seconds_of(const struct timeval *time)
     return (double)time->tv_sec + (double)time->tv_usec / 1e6;
 }
 
+/* Both are NOT_KNOWN when there is no descriptor left to look with. */
+enum { NOT_KNOWN = -1 };
+
 static long resident_pages(void)
 {
     long size = 0;
     long resident = 0;
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL)
-        return 0;
+        return NOT_KNOWN;
     if (fscanf(file, "%ld %ld", &size, &resident) != 2)
-        resident = 0;
+        resident = NOT_KNOWN;
     fclose(file);
     return resident;
 }
 
-static size_t open_descriptors(void)
+static long open_descriptors(void)
 {
-    size_t count = 0;
+    long count = 0;
     DIR *folder = opendir("/proc/self/fd");
     if (folder == NULL)
-        return 0;
+        return NOT_KNOWN;
     while (readdir(folder) != NULL)
         count++;
     closedir(folder);
     return count > 3 ? count - 3 : 0; /* without ".", ".." and the folder itself */
+}
+
+/* What is not known is left out: 0 would be believed just when it matters. */
+static void tell_known(struct metrics_text *text, const char *name, const char *help, long count,
+                       long unit)
+{
+    if (count == NOT_KNOWN)
+        return;
+    metrics_family(text, METRICS_GAUGE, name, help);
+    metrics_value(text, (double)count * (double)unit, NULL);
 }
 
 /* By the names that every exporter has. */
@@ -61,10 +74,9 @@ static void tell_process(struct metrics_text *text, const struct live *live)
     metrics_family(text, METRICS_COUNTER, "process_cpu_seconds",
                    "User and system CPU time in seconds.");
     metrics_value(text, seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime), NULL);
-    metrics_family(text, METRICS_GAUGE, "process_resident_memory_bytes", "Resident memory.");
-    metrics_value(text, (double)resident_pages() * (double)sysconf(_SC_PAGESIZE), NULL);
-    metrics_family(text, METRICS_GAUGE, "process_open_fds", "Open file descriptors.");
-    metrics_value(text, (double)open_descriptors(), NULL);
+    tell_known(text, "process_resident_memory_bytes", "Resident memory.", resident_pages(),
+               sysconf(_SC_PAGESIZE));
+    tell_known(text, "process_open_fds", "Open file descriptors.", open_descriptors(), 1);
     metrics_family(text, METRICS_GAUGE, "process_max_fds",
                    "How many file descriptors may be open.");
     metrics_value(text, (double)limit.rlim_cur, NULL);

@@ -13,7 +13,7 @@ import pytest
 
 from support.certified import names_of
 from support.clients import exchange, request
-from support.processes import free_port, wait_until
+from support.processes import free_port, no_descriptors, wait_until
 from support.stack import REPOSITORY, run_agent_command
 
 open_metrics = pytest.importorskip("prometheus_client.openmetrics.parser")
@@ -123,6 +123,28 @@ def test_promtool_is_content(stack):
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_cannot_be_looked_at_is_not_told_as_none(two):
+    """A daemon without descriptors that told of 0 open ones would hide why it fails."""
+    stack = two()
+    pid = stack.agents[0].pid
+    connection = http.client.HTTPConnection("127.0.0.1", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(stack.config["admin_socket"])
+
+    def told():
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        assert "process_max_fds" in text
+        return {name for name in NAME.findall(text) if name.startswith("process_")}
+
+    whole = told()
+    with no_descriptors(pid):
+        left = told()
+    assert whole - left == {"process_open_fds", "process_resident_memory_bytes"}
+    assert told() == whole
+    connection.close()
 
 
 # --- where ----------------------------------------------------------------------------------------
