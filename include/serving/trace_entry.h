@@ -28,11 +28,12 @@ struct trace_header {
 };
 
 enum trace_flag {
-    TRACE_TLS = 1,      /* the peer's connection to HAProxy was */
-    TRACE_HTTPS = 2,    /* the client's was */
-    TRACE_ROUTE = 4,    /* a request that was to be routed, and could be read */
-    TRACE_CUT = 8,      /* not all that was asked found room */
-    TRACE_IDENTITY = 16 /* it depended on the user, or on a cookie, which is not recorded */
+    TRACE_TLS = 1,       /* the peer's connection to HAProxy was */
+    TRACE_HTTPS = 2,     /* the client's was */
+    TRACE_ROUTE = 4,     /* a request that was to be routed, and could be read */
+    TRACE_CUT = 8,       /* not all that was asked found room */
+    TRACE_IDENTITY = 16, /* it depended on the user, or on a cookie, which is not recorded */
+    TRACE_UNTOLD = 32 /* a trusted proxy told of somebody behind the client whom nobody can read */
 };
 
 /* X(NAME, most bytes): the texts of an entry, in their order. They stand one behind the other, so

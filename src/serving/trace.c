@@ -115,7 +115,8 @@ static void put_decision(struct texts *texts, const struct decision *decision)
     const struct tenant *tenant = decision->match.tenant;
     entry->client = decision->client.ip;
     entry->status = decision->status;
-    entry->flags = decision->client.https ? TRACE_HTTPS : 0;
+    entry->flags = (uint8_t)((decision->client.https ? TRACE_HTTPS : 0) |
+                             (decision->client.is_untold ? TRACE_UNTOLD : 0));
     put(texts, TRACE_DECISION, slice_of(outcome_name(decision->outcome)));
     put(texts, TRACE_REASON, slice_of(decision->status >= 400 ? decision_reason(decision) : NULL));
     put(texts, TRACE_TENANT, slice_of(tenant != NULL ? tenant->name : NULL));

@@ -3,6 +3,12 @@
 
 #include <stdio.h>
 
+static void add_line(struct client_question *client, enum client_source source, struct slice line)
+{
+    client->lines[source][client->line_count[source]++] = line;
+}
+
+/* Whoever stood behind the client is told as the unknown one that it was. */
 static void tell_client(const struct trace_entry *entry, const struct settings *settings,
                         struct trace_request *made)
 {
@@ -12,18 +18,20 @@ static void tell_client(const struct trace_entry *entry, const struct settings *
         trusted_proxies_find(&settings->trusted_proxies, &entry->peer);
     if (group == NULL)
         return;
+    const bool is_forwarded = group->source == CLIENT_FORWARDED;
     client->forwarded_proto = (entry->flags & TRACE_HTTPS) != 0 ? SLICE("https") : SLICE("http");
+    if ((entry->flags & TRACE_UNTOLD) != 0)
+        add_line(client, group->source, is_forwarded ? SLICE("for=unknown") : SLICE("unknown"));
     if (ip_equal(&entry->peer, &entry->client))
         return;
     ip_print(&entry->client, ip_text);
-    if (group->source != CLIENT_FORWARDED)
+    if (!is_forwarded)
         snprintf(made->client, sizeof(made->client), "%s", ip_text);
     else if (entry->client.family == IP_V6)
         snprintf(made->client, sizeof(made->client), "for=\"[%s]\"", ip_text);
     else
         snprintf(made->client, sizeof(made->client), "for=%s", ip_text);
-    client->lines[group->source][0] = slice_of(made->client);
-    client->line_count[group->source] = 1;
+    add_line(client, group->source, slice_of(made->client));
 }
 
 void trace_request_make(const struct trace_entry *entry, const struct settings *settings,

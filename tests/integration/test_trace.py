@@ -164,6 +164,25 @@ def test_the_scheme_is_known_where_a_proxy_tells_of_nobody(recording):
     assert replay(stack)[1]["differ"] == 0
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded"])
+def test_that_nobody_knows_the_client_is_known_too(recording, name):
+    trusted = {"name": "lan", "cidrs": ["127.0.0.0/8"], "client_ip_header": name}
+    inside = {"hosts": ["inside.test"], "upstream": "http://127.0.0.9:3000", "https": "off"}
+    inside["allow_ips"] = ["127.0.0.0/8"]
+    stack = recording({"inside": inside}, trusted_proxies=[trusted])
+    form = "for={}" if name == "Forwarded" else "{}"
+    chains = [["unknown"], ["unknown", "127.0.0.2"]]
+    for number, nodes in enumerate(chains):
+        value = ", ".join(form.format(node) for node in nodes)
+        headers = [(name, value), ("X-Request-ID", f"from-the-proxy-{number}")]
+        assert get(stack, "inside.test", headers=headers).status == 403
+    for number, ip in enumerate(["127.0.0.1", "127.0.0.2"]):
+        arguments = ["--request-id", f"from-the-proxy-{number}", "--json"]
+        told = json.loads(run_agent_command("explain", "-c", stack.config_path, *arguments).stdout)
+        assert (told["reason"], told["client"]["ip"]) == ("address", ip), told
+    assert replay(stack)[1]["differ"] == 0
+
+
 def test_method_and_kind_of_credential_are_known_too(recording):
     stack = recording()
     for value, status in [("Bearer sk-0123", 403), ("Bearer eyJ0", 200), ("Basic eDp5", 200)]:
