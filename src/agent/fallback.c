@@ -17,8 +17,17 @@ struct builder {
     struct runtime_map *map;
     size_t capacity;
     int64_t now_s;
+    struct slice host; /* what leads there is all that is wanted; empty: all of the map */
     bool changes;
 };
+
+static bool is_wanted(const struct builder *builder, const char *host, bool is_wildcard)
+{
+    struct slice wanted = builder->host;
+    if (is_wildcard)
+        wanted = slice_skip(wanted, size_min(wanted.size, slice_before(wanted, '.').size + 1));
+    return builder->host.size == 0 || slice_equal(slice_of(host), wanted);
+}
 
 static void add(struct builder *builder, char *key, char *value)
 {
@@ -209,22 +218,24 @@ static void add_hosts(struct builder *builder, const struct tenant *tenant)
     const char *why = fallback_obstacle(tenant, builder->now_s);
     for (size_t i = 0; i < tenant->host_count; i++) {
         const struct tenant_host *host = &tenant->hosts[i];
-        if (is_plain_host(host->name))
+        if (is_wanted(builder, host->name, host->wildcard) && is_plain_host(host->name))
             add(builder, make_key(host->name, host->wildcard),
                 why == NULL ? make_value(tenant, tenant) : memory_copy_text(slice_of(REFUSED)));
     }
     /* Whose a path is, the map does not know. */
-    for (size_t i = 0; i < tenant->path_count; i++)
-        if (is_plain_host(tenant->paths[i].host))
-            add(builder, make_key(tenant->paths[i].host, tenant->paths[i].wildcard),
-                memory_copy_text(slice_of(REFUSED)));
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        const struct path_rule *path = &tenant->paths[i];
+        if (is_wanted(builder, path->host, path->wildcard) && is_plain_host(path->host))
+            add(builder, make_key(path->host, path->wildcard), memory_copy_text(slice_of(REFUSED)));
+    }
 }
 
 static void add_headers(struct builder *builder, const struct tenant *tenant)
 {
     char buffer[HEADER_VALUE_MAX_BYTES + TENANT_NAME_MAX_BYTES * TEMPLATE_MAX_PARTS];
     const struct template_values values = {.value = {[HEADER_TENANT] = slice_of(tenant->name)}};
-    if (tenant->header_count == 0 || fallback_obstacle(tenant, builder->now_s) != NULL)
+    if (builder->host.size > 0 || tenant->header_count == 0 ||
+        fallback_obstacle(tenant, builder->now_s) != NULL)
         return;
     for (size_t i = 0; i < tenant->header_count; i++) {
         const struct header *header = &tenant->headers[i];
@@ -260,7 +271,8 @@ static void add_instance(struct builder *builder, const struct tenant *instance)
         if (!host->wildcard)
             continue;
         char *name = memory_format("%s.%s", label + 1, host->name);
-        if (is_plain_host(name) && is_whole(builder, parent, name))
+        if (is_wanted(builder, name, false) && is_plain_host(name) &&
+            is_whole(builder, parent, name))
             add(builder, name, make_value(instance, parent));
         else
             free(name);
@@ -356,18 +368,24 @@ static void drop_needless(struct runtime_map *map)
     free(needless);
 }
 
+static struct runtime_map *build(struct builder *builder)
+{
+    struct runtime_map *map = memory_new(sizeof(*map));
+    builder->map = map;
+    route_table_each_tenant(builder->table, add_tenant, builder);
+    if (map->count > 0)
+        qsort(map->entries, map->count, sizeof(*map->entries), compare_keys);
+    merge_claims(map);
+    drop_needless(map);
+    return map;
+}
+
 struct runtime_map *fallback_map(const struct route_table *table, int64_t now_s, bool *changes)
 {
-    struct builder builder = {
-        .table = table, .map = memory_new(sizeof(*builder.map)), .now_s = now_s};
-    route_table_each_tenant(table, add_tenant, &builder);
-    if (builder.map->count > 0)
-        qsort(builder.map->entries, builder.map->count, sizeof(*builder.map->entries),
-              compare_keys);
-    merge_claims(builder.map);
-    drop_needless(builder.map);
+    struct builder builder = {.table = table, .now_s = now_s};
+    struct runtime_map *map = build(&builder);
     *changes = builder.changes;
-    return builder.map;
+    return map;
 }
 
 /* Why it is not in the map, though its tenant could be. */
@@ -386,8 +404,8 @@ char *fallback_text(const struct route_table *table, const struct tenant *tenant
     const char *why = fallback_obstacle(tenant, now_s);
     if (why != NULL && !tenant->upstream.per_label)
         return memory_format("refused: %s", why);
-    bool changes;
-    struct runtime_map *map = fallback_map(table, now_s, &changes);
+    struct builder builder = {.table = table, .now_s = now_s, .host = host};
+    struct runtime_map *map = build(&builder);
     struct slice below = slice_skip(host, slice_before(host, '.').size);
     const char *value = find_value(map, memory_copy_text(host));
     if (value == NULL && below.size > 0)

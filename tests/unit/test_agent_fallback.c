@@ -2,6 +2,7 @@
 #include "agent/fallback.h"
 #include "agent/instance.h"
 
+#include "allocations.h"
 #include "conf_fixture.h"
 #include "core/memory.h"
 
@@ -61,6 +62,30 @@ Test(fallback, a_tenant_is_told_with_its_upstream)
         fallback_text(fixture->whole.table, fixture_tenant(fixture, "t"), SLICE("x.a.test"), NOW_S);
     cr_expect_str_eq(text, "forwarded by the fallback map: t/http/10.1.0.1/3000/-/p/.");
     free(text);
+}
+
+/* That one host is explained makes no map of everybody's. */
+Test(fallback, of_other_hosts_nothing_is_made)
+{
+    size_t made[2];
+    for (size_t i = 0; i < 2; i++) {
+        load(i == 0 ? "\"t\": {\"hosts\": [\"*.a.test\"], " UP "}"
+                    : "\"t\": {\"hosts\": [\"*.a.test\"], " UP "},"
+                      "\"u\": {\"hosts\": [\"u.test\"], \"headers\": {\"X-Team\": \"u\"}, " UP "},"
+                      "\"v\": {\"hosts\": [\"v.test\", \"*.b.test\"], " UP "},"
+                      "\"w\": {\"hosts\": [\"x.test\"], \"paths\": [{\"host\": \"w.test\", "
+                      "\"prefix\": \"/w\"}], " UP "}");
+        allocations_count();
+        size_t before = allocations_count();
+        char *text = fallback_text(fixture->whole.table, fixture_tenant(fixture, "t"),
+                                   SLICE("x.a.test"), NOW_S);
+        made[i] = allocations_count() - before;
+        cr_expect_str_eq(text, "forwarded by the fallback map: t/http/10.1.0.1/3000/-/p/.");
+        free(text);
+        if (i == 0)
+            teardown();
+    }
+    cr_expect(eq(sz, made[0], made[1]));
 }
 
 Test(fallback, a_named_backend_is_told_by_its_name)
