@@ -1,7 +1,6 @@
 """`explain` says what really happens: each case is asked of it and of HAProxy, and compared."""
 
 import json
-import resource
 
 import pytest
 
@@ -143,18 +142,3 @@ def test_a_second_line_of_cookies_takes_nothing_away(tmp_path):
     command = ["explain", "-c", path, "--json", "https://a.test/", "-H", "Cookie: owui_tenant=x"]
     for more in ([], ["-H", "Cookie: a=b"]):
         assert "takeover" in json.loads(run_agent_command(*command, *more).stdout), more
-
-
-def test_diff_takes_no_longer_for_a_fallback_map(tmp_path):
-    """Whom it would serve is no part of what is compared, and all tenants would be looked at."""
-    spent = []
-    for more in ({}, {"haproxy": {"fallback_map": str(tmp_path / "fallback.map")}}):
-        for number in (1, 2):
-            one = {"upstream": f"http://10.0.0.{number}:80", "https": "off"}
-            tenants = {f"t{i}": {"hosts": [f"t{i}.test"], **one} for i in range(200)}
-            (tmp_path / f"{number}.json").write_text(json.dumps({"tenants": tenants, **more}))
-        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        command = ["diff", "--to-config", tmp_path / "2.json", "-c", tmp_path / "1.json", "--json"]
-        assert json.loads(run_agent_command(*command).stdout)["differ"] > 200
-        spent.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
-    assert spent[1] < 2 * spent[0] + 0.5, spent
