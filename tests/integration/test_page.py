@@ -574,6 +574,35 @@ def test_everything_by_keyboard(page):
     page.open()
     page.see("#login", "the form is there")
     page.browser.type(*page.api.tokens["admin"], ENTER)
+@pytest.mark.parametrize("status", [200, 409])
+def test_an_answer_to_a_question_that_was_left_is_not_told_in_the_next(page, status):
+    page.sign_in(page.api.tokens["admin"])
+    page.js(
+        "(window.answers = [], window.usual = window.fetch, window.fetch = (path, how) =>"
+        " how && how.method === 'POST' ? new Promise(told => answers.push(told))"
+        " : usual(path, how), 0)"
+    )
+    page.click("#tenant-rows button", "Begin maintenance of chat")
+    page.wait_text("#ask[open] h2", "Begin maintenance of chat?")
+    page.click("#ask-yes")
+    page.browser.wait("answers.length === 1", "it was asked for")
+    page.js("document.querySelector('#ask').close()")
+    page.click("#tenant-rows button", "Begin maintenance of sales")
+    page.wait_text("#ask[open] h2", "Begin maintenance of sales?")
+    body = json.dumps({"title": "it is somebody else's", "status": status})
+    page.js(
+        f"answers[0](new Response({json.dumps(body)},"
+        f" {{status: {status}, headers: {{'Content-Type': 'application/json'}}}}))"
+    )
+    page.browser.wait("document.querySelector('#said').innerText !== ''", "it is told")
+    assert page.text("#ask[open] h2") == "Begin maintenance of sales?"
+    assert page.js("document.querySelector('#ask-wrong').hidden") is True
+    assert page.js("document.querySelector('#ask-yes').disabled") is False
+    page.js("window.fetch = usual")
+    page.click("#ask-no")
+    page.gone("#ask[open]")
+
+
     page.wait_text("#tenant-rows", "chat.page.test")
     page.browser.type("/", *"sales")
     page.browser.wait(
