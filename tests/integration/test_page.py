@@ -457,6 +457,54 @@ def test_a_diff_that_is_read_stays_and_other_views_go_on(page):
     (stack.tenants_dir / "late.json").unlink()
 
 
+def test_one_of_two_diffs_that_are_read_may_be_closed(page):
+    page.expected = ("412",)
+    admin = page.api.tokens["admin"]
+    for note in ("the one", "the other"):
+        page.api.ask("PATCH", "/v1/tenants/chat", {"_note": note}, token=admin)
+    newest = page.api.ask("GET", "/v1/history", token=admin)[1]["history"][0]["id"]
+    page.sign_in(admin, "#changes")
+    for change in (newest, newest - 1):
+        page.click("#change-rows button", f"Differences of change {change}")
+    page.browser.wait("document.querySelectorAll('.diff').length === 2", "both are open")
+    page.click("#change-rows button", f"Differences of change {newest}")
+    page.browser.wait("document.querySelectorAll('.diff').length === 1", "one is open")
+    page.api.ask("PATCH", "/v1/tenants/chat", {"_note": "a third"}, token=admin)
+    page.js("ticks = 4")  # the list is asked for with each fifth
+    page.browser.wait("ticks > 6", "it was asked for changes")
+    page.see(".diff", "the other is still there")
+    # What one asks for oneself is shown in any case.
+    page.click("#change-rows button", f"Roll back to change {newest - 1}")
+    page.click("#ask-yes")
+    page.wait_text("#ask-wrong", "since you looked")
+    page.click("#ask-no")
+    page.see(f"[aria-label='Differences of change {newest + 1}']", "it is looked at again")
+
+
+def test_what_differs_in_a_long_tenant_is_seen_wherever_it_is(page):
+    stack, admin = page.api.stack, page.api.tokens["admin"]
+    many = {f"X-Team-{number}": "blue" for number in range(500)}
+    definition = {"hosts": ["long.page.test"], "upstream": "http://127.0.0.1:1", "https": "off"}
+    path = "/v1/tenants/long"
+    assert page.api.ask("POST", path, definition | {"_notes": many}, token=admin)[0] == 201
+    told = page.api.ask("PATCH", path, {"_notes": many | {"X-Team-450": "red"}}, token=admin)
+    assert told[0] == 200
+    page.sign_in(admin, "#changes")
+    page.click("#change-rows button", "Diff")
+    page.wait_text(".diff .minus", '"X-Team-450": "blue"')
+    page.wait_text(".diff .plus", '"X-Team-450": "red"')
+    assert page.js("document.querySelectorAll('.diff .plus, .diff .minus').length") == 2
+    assert "equal lines" in page.text(".diff")
+    assert page.js("document.querySelectorAll('.diff pre span').length") < 20
+    # Too much to compare is said to be.
+    page.click("#change-rows button", "Diff")
+    assert page.api.ask("DELETE", path, token=admin)[0] in (200, 204)
+    page.js("refresh()")
+    newest = page.api.ask("GET", "/v1/history", token=admin)[1]["history"][0]["id"]
+    page.click("#change-rows button", f"Differences of change {newest}")
+    page.wait_text(".diff", "more lines are not shown")
+
+
 def test_files_that_do_not_count_are_told_on_every_view(page):
     stack = page.api.stack
     page.sign_in(page.api.tokens["read"], "#traffic")
@@ -526,6 +574,35 @@ def test_a_question_that_nobody_answers(page):
     page.wait_row("sales", 1, "live")
 
 
+@pytest.mark.parametrize("status", [200, 409])
+def test_an_answer_to_a_question_that_was_left_is_not_told_in_the_next(page, status):
+    page.sign_in(page.api.tokens["admin"])
+    page.js(
+        "(window.answers = [], window.usual = window.fetch, window.fetch = (path, how) =>"
+        " how && how.method === 'POST' ? new Promise(told => answers.push(told))"
+        " : usual(path, how), 0)"
+    )
+    page.click("#tenant-rows button", "Begin maintenance of chat")
+    page.wait_text("#ask[open] h2", "Begin maintenance of chat?")
+    page.click("#ask-yes")
+    page.browser.wait("answers.length === 1", "it was asked for")
+    page.js("document.querySelector('#ask').close()")
+    page.click("#tenant-rows button", "Begin maintenance of sales")
+    page.wait_text("#ask[open] h2", "Begin maintenance of sales?")
+    body = json.dumps({"title": "it is somebody else's", "status": status})
+    page.js(
+        f"answers[0](new Response({json.dumps(body)},"
+        f" {{status: {status}, headers: {{'Content-Type': 'application/json'}}}}))"
+    )
+    page.browser.wait("document.querySelector('#said').innerText !== ''", "it is told")
+    assert page.text("#ask[open] h2") == "Begin maintenance of sales?"
+    assert page.js("document.querySelector('#ask-wrong').hidden") is True
+    assert page.js("document.querySelector('#ask-yes').disabled") is False
+    page.js("window.fetch = usual")
+    page.click("#ask-no")
+    page.gone("#ask[open]")
+
+
 def test_what_somebody_else_has_changed_is_looked_at_again(page):
     page.expected = ("412",)
     admin = page.api.tokens["admin"]
@@ -574,35 +651,6 @@ def test_everything_by_keyboard(page):
     page.open()
     page.see("#login", "the form is there")
     page.browser.type(*page.api.tokens["admin"], ENTER)
-@pytest.mark.parametrize("status", [200, 409])
-def test_an_answer_to_a_question_that_was_left_is_not_told_in_the_next(page, status):
-    page.sign_in(page.api.tokens["admin"])
-    page.js(
-        "(window.answers = [], window.usual = window.fetch, window.fetch = (path, how) =>"
-        " how && how.method === 'POST' ? new Promise(told => answers.push(told))"
-        " : usual(path, how), 0)"
-    )
-    page.click("#tenant-rows button", "Begin maintenance of chat")
-    page.wait_text("#ask[open] h2", "Begin maintenance of chat?")
-    page.click("#ask-yes")
-    page.browser.wait("answers.length === 1", "it was asked for")
-    page.js("document.querySelector('#ask').close()")
-    page.click("#tenant-rows button", "Begin maintenance of sales")
-    page.wait_text("#ask[open] h2", "Begin maintenance of sales?")
-    body = json.dumps({"title": "it is somebody else's", "status": status})
-    page.js(
-        f"answers[0](new Response({json.dumps(body)},"
-        f" {{status: {status}, headers: {{'Content-Type': 'application/json'}}}}))"
-    )
-    page.browser.wait("document.querySelector('#said').innerText !== ''", "it is told")
-    assert page.text("#ask[open] h2") == "Begin maintenance of sales?"
-    assert page.js("document.querySelector('#ask-wrong').hidden") is True
-    assert page.js("document.querySelector('#ask-yes').disabled") is False
-    page.js("window.fetch = usual")
-    page.click("#ask-no")
-    page.gone("#ask[open]")
-
-
     page.wait_text("#tenant-rows", "chat.page.test")
     page.browser.type("/", *"sales")
     page.browser.wait(
