@@ -30,5 +30,6 @@ void haproxy_files_free(struct haproxy_files *files); /* NULL is fine */
 const char *haproxy_files_missing(struct haproxy_files *files,
                                   const struct configuration *configuration,
                                   const struct snapshot *snapshot);
-/* When haproxy.cfg was last written, as of the last call of the function above; 0: not known. */
-int64_t haproxy_files_written_ms(const struct haproxy_files *files);
+/* When one of both was last written: a change may have asked for a new one of either alone. 0: not
+ * known. */
+int64_t haproxy_files_written_ms(const struct hap_config *config);

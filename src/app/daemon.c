@@ -16,6 +16,7 @@
 #include "cli/terminal.h"
 #include "cli/view.h"
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/version.h"
@@ -197,20 +198,26 @@ static void on_named(void *context, char *const *paths, size_t count)
 
 /* -- A changed global file -------------------------------------------------------------------- */
 
+/* Of what is to be in HAProxy's files. False where that cannot be written. */
+static bool hash_haproxy(const struct hap_config *haproxy, uint64_t *hash)
+{
+    char *config = hap_config_write(haproxy, HAP_ANY, (struct slice){0}, NULL);
+    char *spoe = hap_spoe_write(haproxy, HAP_ANY);
+    bool is_written = config != NULL;
+    if (is_written)
+        *hash = hash_content(slice_of(spoe), hash_content(slice_of(config), 0));
+    free(config);
+    free(spoe);
+    return is_written;
+}
+
 static void tell_haproxy_differs(const struct configuration *before,
                                  const struct configuration *now)
 {
-    char *old_text = hap_config_write(&before->haproxy, HAP_ANY, (struct slice){0}, NULL);
-    char *new_text = hap_config_write(&now->haproxy, HAP_ANY, (struct slice){0}, NULL);
-    char *old_spoe = hap_spoe_write(&before->haproxy, HAP_ANY);
-    char *new_spoe = hap_spoe_write(&now->haproxy, HAP_ANY);
-    if (old_text != NULL && new_text != NULL &&
-        (strcmp(old_text, new_text) != 0 || strcmp(old_spoe, new_spoe) != 0))
-        report_haproxy_differs();
-    free(old_text);
-    free(new_text);
-    free(old_spoe);
-    free(new_spoe);
+    uint64_t old_hash;
+    uint64_t new_hash;
+    if (hash_haproxy(&before->haproxy, &old_hash) && hash_haproxy(&now->haproxy, &new_hash))
+        report_haproxy_changes(old_hash, new_hash, haproxy_files_written_ms(&now->haproxy));
 }
 
 static void configure_maps(struct daemon *daemon, const struct hap_config *haproxy)

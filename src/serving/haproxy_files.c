@@ -89,10 +89,19 @@ const char *haproxy_files_missing(struct haproxy_files *files,
     return files->missing;
 }
 
-int64_t haproxy_files_written_ms(const struct haproxy_files *files)
+static int64_t modified_ms(const char *path)
 {
-    const struct timespec *modified = &files->config.modified;
-    return (int64_t)modified->tv_sec * 1000 + modified->tv_nsec / 1000000;
+    struct file_stamp stamp = file_stamp_read(path);
+    return (int64_t)stamp.modified.tv_sec * 1000 + stamp.modified.tv_nsec / 1000000;
+}
+
+int64_t haproxy_files_written_ms(const struct hap_config *config)
+{
+    char *path = haproxy_files_path(config);
+    int64_t config_ms = modified_ms(path);
+    int64_t spoe_ms = modified_ms(hap_spoe_path(config));
+    free(path);
+    return config_ms > spoe_ms ? config_ms : spoe_ms;
 }
 
 struct haproxy_files *haproxy_files_new(void)

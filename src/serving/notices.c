@@ -80,7 +80,7 @@ static void add_haproxy(struct json *list, const struct live *live)
     const struct configuration *configuration = publisher_configuration(live->publisher);
     const char *missing = haproxy_files_missing(live->haproxy_files, configuration,
                                                 publisher_snapshot(live->publisher));
-    bool differs = report_haproxy_still_differs(haproxy_files_written_ms(live->haproxy_files));
+    bool differs = report_haproxy_still_differs(haproxy_files_written_ms(&configuration->haproxy));
     if (missing == NULL && !differs)
         return;
     char *path = haproxy_files_path(&configuration->haproxy);
@@ -118,10 +118,10 @@ size_t notices_count(const struct json *list, const char *kind)
 
 void notices_put(struct json *object, const struct live *live)
 {
+    const struct hap_config *haproxy = &publisher_configuration(live->publisher)->haproxy;
     struct json *list = notices_list(live);
     json_put_bool(object, "haproxy_config_differs",
                   notices_count(list, NOTICE_HAPROXY_CONFIG_DIFFERS) > 0);
-    json_put_integer(object, "haproxy_config_written",
-                     haproxy_files_written_ms(live->haproxy_files) / 1000);
+    json_put_integer(object, "haproxy_config_written", haproxy_files_written_ms(haproxy) / 1000);
     json_put(object, "notices", list);
 }

@@ -33,18 +33,44 @@ void report_diagnostics(const struct diagnostics *diagnostics, const char *error
     }
 }
 
-static int64_t differs_since_wall_ms; /* 0: it does not */
+/* What tenants need is only ever added to, while the global file may be what it was again. Each 0:
+ * it does not differ. */
+static struct {
+    int64_t tenants_wall_ms;
+    int64_t global_wall_ms;
+    uint64_t written; /* what there was before the global file's first change */
+} differs_since;
 
-void report_haproxy_differs(void)
+static void log_differs(void)
 {
-    differs_since_wall_ms = clock_wall_ms();
     log_event(LOG_WARNING, "haproxy_config_differs",
               LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
 }
 
+void report_haproxy_differs(void)
+{
+    differs_since.tenants_wall_ms = clock_wall_ms();
+    log_differs();
+}
+
+void report_haproxy_changes(uint64_t before, uint64_t now, int64_t written_wall_ms)
+{
+    (void)!report_haproxy_still_differs(written_wall_ms);
+    if (differs_since.global_wall_ms == 0)
+        differs_since.written = before;
+    if (now == differs_since.written) {
+        differs_since.global_wall_ms = 0;
+    } else if (now != before) {
+        differs_since.global_wall_ms = clock_wall_ms();
+        log_differs();
+    }
+}
+
 bool report_haproxy_still_differs(int64_t written_wall_ms)
 {
-    if (written_wall_ms >= differs_since_wall_ms)
-        differs_since_wall_ms = 0;
-    return differs_since_wall_ms != 0;
+    if (written_wall_ms >= differs_since.tenants_wall_ms)
+        differs_since.tenants_wall_ms = 0;
+    if (written_wall_ms >= differs_since.global_wall_ms)
+        differs_since.global_wall_ms = 0;
+    return differs_since.tenants_wall_ms != 0 || differs_since.global_wall_ms != 0;
 }

@@ -252,6 +252,33 @@ def test_status_tells_of_a_haproxy_cfg_that_lacks_something(agent):
     assert lacks() == []
 
 
+def test_status_tells_of_a_haproxy_cfg_for_as_long_as_it_differs(agent):
+    stack = agent({"a": tenant(1)})
+    config = stack.write_haproxy_config()
+    differs = lambda: len(notices(stack, "haproxy_config_differs"))
+
+    def tell(what):
+        read = stack.agents[0].log().count(" reload ")
+        stack.config["haproxy"]["tell"] = what
+        stack.write_config()
+        wait_until(lambda: stack.agents[0].log().count(" reload ") > read, "it is read", 30)
+
+    tell(["sni"])
+    assert differs() == 1
+    tell([])
+    assert differs() == 0  # who takes a change back has nothing to write
+    # Nobody asks between the file and the next change.
+    tell(["sni"])
+    stack.write_haproxy_config()
+    tell([])
+    assert differs() == 1
+    # The SPOE file alone is written anew: the other is what it was.
+    before = config.stat()
+    stack.write_haproxy_config()
+    os.utime(config, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert differs() == 0
+
+
 def test_status_tells_of_a_tenant_without_an_address(agent):
     upstream = {"upstream": "http://no-such-host.invalid:3000"}
     stack = agent({"a": {**tenant(1), **upstream}}, resolver={"nameservers": ["127.0.0.1:9"]})
