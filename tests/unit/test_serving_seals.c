@@ -104,31 +104,44 @@ enum error thread_start(pthread_t *thread, const char *name, thread_main_fn *run
 
 enum { LOOK_EVERY_MS = 60 * 1000, LOCKED_EVERY_MS = 1000 };
 
-Test(seals, a_file_that_was_locked_is_looked_at_as_seldom_as_ever_afterwards)
+static char root[] = "/tmp/owui-seals-XXXXXX";
+static char *path;
+static char *lock_path;
+static int lock;
+
+/* A key that is due, and somebody else who has the lock. */
+static void set_up(void)
 {
-    char root[] = "/tmp/owui-seals-XXXXXX";
-    cr_assert(mkdtemp(root) != NULL);
-    char *path = memory_format("%s/keys", root);
-    char *lock_path = memory_format("%s.lock", path);
     struct seal_keys keys;
+    cr_assert(mkdtemp(root) != NULL);
+    path = memory_format("%s/keys", root);
+    lock_path = memory_format("%s.lock", path);
     cr_assert(eq(int, seal_file_renew(path, 1000, &keys, NULL), ERROR_OK));
-    int lock = open(lock_path, O_RDWR);
+    lock = open(lock_path, O_RDWR);
     cr_assert(lock >= 0 && flock(lock, LOCK_EX) == 0);
     world.configuration.cookie_key_file = path;
+}
 
-    struct seals *seals = seals_new(NULL, NULL);
-    cr_expect(eq(i64, world.every_ms, LOOK_EVERY_MS));
-    world.on_wake(world.context);
-    cr_expect(eq(i64, world.every_ms, LOCKED_EVERY_MS));
-    world.has_no_threads = true;
-    world.on_timer(world.context);
-    cr_expect(eq(i64, world.every_ms, LOOK_EVERY_MS));
-
-    seals_free(seals);
+static void tear_down(void)
+{
     close(lock);
     unlink(lock_path);
     unlink(path);
-    rmdir(root);
+    cr_expect(rmdir(root) == 0);
     free(lock_path);
     free(path);
+}
+
+TestSuite(seals, .init = set_up, .fini = tear_down);
+
+Test(seals, a_file_that_was_locked_is_looked_at_as_seldom_as_ever_afterwards)
+{
+    struct seals *seals = seals_new(NULL, NULL);
+    cr_expect(world.every_ms == LOOK_EVERY_MS);
+    world.on_wake(world.context);
+    cr_expect(world.every_ms == LOCKED_EVERY_MS);
+    world.has_no_threads = true;
+    world.on_timer(world.context);
+    cr_expect(world.every_ms == LOOK_EVERY_MS);
+    seals_free(seals);
 }
