@@ -2,6 +2,9 @@
 
 import re
 import signal
+import socket
+import socketserver
+import threading
 import time
 
 import pytest
@@ -82,12 +85,35 @@ def test_an_upstream_that_is_gone_is_a_503_of_its_own_tenant(small_stack):
     assert request(stack.http_port, "/api/echo", TENANT).status == 200
 
 
-def test_an_upstream_that_is_haproxy_itself_is_no_endless_loop(new_stack):
+def test_a_label_that_leads_to_haproxy_itself_leads_nowhere(new_stack):
     stack = new_stack()
     upstream = f"http://127.0.0.{{1}}:{stack.http_port}"
     stack.write_tenants({"loop": {"hosts": ["*.loop.test"], "upstream": upstream, "https": "off"}})
     stack.start()
     answer = request(stack.http_port, "/", "1.loop.test")
+    assert (answer.status, answer.header("X-Refused")) == (503, "upstream-unresolved")
+
+
+def test_an_upstream_that_leads_back_to_haproxy_is_no_endless_loop(new_stack):
+    """By way of something that the configuration says nothing of."""
+    stack = new_stack()
+
+    class Exchange(socketserver.BaseRequestHandler):
+        def handle(self):
+            with socket.create_connection(("127.0.0.1", stack.http_port), 10) as back:
+                back.sendall(self.request.recv(65536))
+                self.request.sendall(back.recv(65536))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Exchange) as detour:
+        threading.Thread(target=detour.serve_forever).start()
+        try:
+            upstream = f"http://127.0.0.1:{detour.server_address[1]}"
+            loop = {"hosts": ["loop.test"], "upstream": upstream, "https": "off"}
+            stack.write_tenants({"loop": loop})
+            stack.start()
+            answer = request(stack.http_port, "/", "loop.test")
+        finally:
+            detour.shutdown()
     assert (answer.status, answer.header("X-Refused")) == (508, "loop")
     handled = int(re.search(r"^CumReq: (\d+)$", stack.runtime("show info"), re.MULTILINE)[1])
     assert handled < 50
