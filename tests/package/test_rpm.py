@@ -1,6 +1,7 @@
 """The RPM package in a folder: rpm of Debian knows nothing of the folder's libraries, so they are
 not asked for; what its scriptlets do, and what belongs to whom, is what is looked at."""
 
+import os
 import subprocess
 
 import pytest
@@ -108,9 +109,12 @@ def test_who_asks_for_what_is_erased_is_told_the_way_back(root):
     root.rpm("-i", "--nodeps", package())
     haproxy = root.path("/etc/haproxy")
     (haproxy / "haproxy.cfg").write_text("# made by `owui-spoa haproxy-config`\n")
-    (haproxy / "haproxy.cfg.before-20260101-000000").write_text("# the admin's\n")
-    (haproxy / "haproxy.cfg.before-20260201-000000").write_text("# one of ours\n")
+    kept = ("# the admin's\n", "# theirs, months later\n", "# made by `owui-spoa haproxy-config`\n")
+    for month, text in enumerate(kept, 1):
+        path = haproxy / f"haproxy.cfg.before-20260{month}01-000000"
+        path.write_text(text)
+        os.utime(path, (month, month))
     assert "503" not in root.rpm("-U", "--nodeps", package(2))
     told = root.rpm("-e", "owui-spoa")
-    back = "cp -p /etc/haproxy/haproxy.cfg.before-20260101-000000 /etc/haproxy/haproxy.cfg"
+    back = "cp -p /etc/haproxy/haproxy.cfg.before-20260201-000000 /etc/haproxy/haproxy.cfg"
     assert back in told and "answers 503" in told
