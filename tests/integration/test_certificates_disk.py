@@ -9,7 +9,7 @@ import pytest
 
 from support.certified import read_pem
 from support.processes import Process, accepts
-from support.stack import BINARY, SANITIZERS
+from support.stack import BINARY, SANITIZERS, assert_ended_well
 
 HOST = "chat.example.test"
 NAME = "chat.pem"
@@ -43,6 +43,8 @@ class SmallDisk:
         stack = self.stack
         command = self.inside(BINARY, "run", "-c", stack.config_path)
         agent = Process("agent1", command, stack.directory, SANITIZERS)
+        for before in stack.agents:
+            assert_ended_well(before)
         stack.agents[:] = [agent.start()]
         agent.wait_for(lambda: accepts(stack.sockets[0]), "listening")
 

@@ -37,6 +37,12 @@ def begin_another_log(agent):
     agent.log_path.write_text("")
 
 
+def start_again(stack):
+    """After an end for which there was a reason."""
+    stack.agents.clear()
+    stack.start_agent()
+
+
 def descriptors(agent):
     return len(os.listdir(f"/proc/{agent.pid}/fd"))
 
@@ -177,7 +183,7 @@ def test_a_reload(new_stack, upstreams, tries):
             assert ended_for_want_of_memory(agent), agent.log()
             ends += 1
             begin_another_log(agent)
-            stack.start_agent()
+            start_again(stack)
             stack.wait_for_agents(1)
         served(now)
         assert run_agent_command("status", "-c", stack.config_path).returncode == 0
@@ -204,7 +210,7 @@ def test_a_start(new_certified, tries):
             assert "out of memory" in agent.log(), agent.log()
         seen = memory.done()
         if not stack.agents[0].is_running():
-            stack.start_agent()
+            start_again(stack)
         return seen
 
     total = start(NEVER, 1)

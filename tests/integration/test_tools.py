@@ -111,10 +111,12 @@ def test_a_program_that_could_not_be_run_has_failed(tree, again):
         ("a slow moment", True),
         ("==1==ERROR: AddressSanitizer: heap-use-after-free", False),
         ("WARNING: ThreadSanitizer: data race", False),
+        ("==1==ERROR: ThreadSanitizer: SEGV on unknown address", False),
         ("x.c:1:2: runtime error: signed integer overflow", False),
+        ("owui-spoa: x.c:1: x_new: Assertion `y' failed.", False),
     ],
 )
-def test_what_a_sanitizer_reports_fails_the_run_though_it_comes_once(tree, why, is_unsteady):
+def test_what_is_a_defect_fails_the_run_though_it_comes_once(tree, why, is_unsteady):
     text = FAILS_ONCE.format(mark=str(tree / "seen"), why=why)
     (tree / "tests/integration/test_one.py").write_text(text)
     done = run_stages(tree, "--again", "integration")
@@ -168,6 +170,15 @@ def test_an_agent_that_does_not_end_is_no_success(tmp_path):
     with pytest.raises(AssertionError, match="did not end"):
         stack.stop()
     with pytest.raises(AssertionError, match="did not end"):
+        stack.start_agent()
+
+
+def test_an_agent_that_ended_by_itself_is_not_replaced(tmp_path):
+    stack = Stack(tmp_path / "stack", {})
+    agent = Process("agent1", ["sh", "-c", "kill -ABRT $$"], tmp_path).start()
+    wait_until(lambda: not agent.is_running(), "it ended")
+    stack.agents = [agent]
+    with pytest.raises(AssertionError, match="agent1: -6"):
         stack.start_agent()
 
 

@@ -204,13 +204,15 @@ class Process:
 SANITIZER_BANNERS = (
     "ERROR: AddressSanitizer",
     "ERROR: LeakSanitizer",
+    "ERROR: ThreadSanitizer",
     "WARNING: ThreadSanitizer",
     "runtime error:",
+    "Assertion `",  # an invariant of ours did not hold, which is as much of a defect
 )
 
 
 def sanitizer_report(log):
-    """What a sanitizer wrote to a log, or None."""
+    """What a sanitizer wrote to a log, or an assertion; or None."""
     for banner in SANITIZER_BANNERS:
         at = log.find(banner)
         if at >= 0:

@@ -100,8 +100,12 @@ def host_settings(folder):
     }
 
 
-def assert_not_hanging(agent):
-    assert not agent.was_hanging, f"{agent.name} did not end when asked to:\n{agent.log()[-4000:]}"
+def assert_ended_well(agent):
+    """When asked to, or killed: not by itself."""
+    log = agent.log()[-4000:]
+    assert not agent.was_hanging, f"{agent.name} did not end when asked to:\n{log}"
+    status = agent.child.poll()
+    assert status in (0, -signal.SIGKILL), f"{agent.name}: {status}\n{log}"
 
 
 class Inheriting(Process):
@@ -282,7 +286,7 @@ class Stack:
         agent.user = user
         agent.patience_s = AGENT_PATIENCE_S
         if index < len(self.agents):
-            assert_not_hanging(self.agents[index])
+            assert_ended_well(self.agents[index])
             self.agents[index] = agent
         else:
             self.agents.append(agent)
@@ -310,12 +314,12 @@ class Stack:
         """Ends everything; what the sanitizers said is an error."""
         if self.haproxy is not None:
             self.haproxy.stop(signal.SIGTERM, 5)
-        statuses = [agent.stop() for agent in self.agents]
-        for agent, status in zip(self.agents, statuses):
+        for agent in self.agents:
+            agent.stop()
+        for agent in self.agents:
             report = processes.sanitizer_report(agent.log())
             assert report is None, report
-            assert_not_hanging(agent)
-            assert status in (0, -signal.SIGKILL), f"{agent.name}: {status}\n{agent.log()[-4000:]}"
+            assert_ended_well(agent)
 
     def logs(self):
         for program in [self.haproxy, *self.agents]:
