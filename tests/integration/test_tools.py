@@ -261,6 +261,9 @@ def test_a_name_server_that_is_stopped_answers_nobody(monkeypatch):
         wait_until(lambda: begun, "an answer is under way")
         server.stop()
         begun[0].join(10)
+    assert not server.thread.is_alive()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as another:
+        another.bind((host, int(port)))
 
 
 # --- checks and fuzzing -------------------------------------------------------------------------

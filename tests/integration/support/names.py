@@ -34,6 +34,10 @@ class NameServer:
         self.thread.start()
 
     def stop(self):
+        # Closed under a thread that waits for it, a socket would stay open, and be asked once more.
+        with contextlib.suppress(OSError):  # it has no peer, but the thread is woken
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
         self.socket.close()
 
     def asked(self, name):
@@ -43,6 +47,8 @@ class NameServer:
         while True:
             try:
                 query, peer = self.socket.recvfrom(4096)
+                if not query:  # by stop()
+                    return
                 answer = self._answer(query)
                 if self._is_heard():
                     threading.Timer(self.delay_s, self._send, (answer, peer)).start()
