@@ -368,11 +368,11 @@ bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish
                                                                              : "start";
     puts(wish->dry_run ? "\nwould be run:" : "\nstarting:");
     /* HAProxy first: the agent begins with an order, whose challenge comes in through HAProxy. */
-    if (!start(haproxy, "haproxy.service", wish->dry_run)) {
+    bool begun = start(haproxy, "haproxy.service", wish->dry_run) &&
+                 start(agent, "owui-spoa.service", wish->dry_run);
+    if (!begun)
         tell_way_back(plan);
-        return false;
-    }
-    return start(agent, "owui-spoa.service", wish->dry_run);
+    return begun;
 }
 
 void setup_reload_haproxy(void)

@@ -795,16 +795,20 @@ def test_a_daemon_that_was_killed_is_not_waited_for(place):
     assert "waiting for certificates" not in done.stdout and "WEBUI_URL=" in done.stdout
 
 
-def test_the_way_back_has_all_files(place, systemctl):
-    """HAProxy's two go together."""
+@pytest.mark.parametrize(
+    "unit, fails", [("haproxy", "reload-or-restart haproxy"), ("owui-spoa", "restart owui-spoa")]
+)
+def test_the_way_back_has_all_files(place, systemctl, unit, fails):
+    """HAProxy's two go together, whichever service does not start: HAProxy without the agent serves
+    nobody."""
     place.run(HOST, *UPSTREAM)
     place.settings["haproxy"].update(http=["127.0.0.1:8081"], timeouts={"agent": "123ms"})
     place.config.write_text(json.dumps(place.settings))
-    failing = systemctl('#!/bin/sh\ntest "$1" != reload-or-restart\n')
+    failing = systemctl(f'#!/bin/sh\ntest "$*" != "{fails}.service"\n')
     command = place.command(HOST, *UPSTREAM)
     command.remove("--no-start")
     done = on_a_machine(command, *SYSTEMD, programs=failing)
-    assert done.returncode == 2 and "haproxy.service does not start" in done.stderr, done.stderr
+    assert done.returncode == 2 and f"{unit}.service does not start" in done.stderr, done.stderr
     back = [line for line in done.stderr.splitlines() if line.startswith("  cp -p ")]
     assert len(back) == 2 and "  systemctl restart haproxy.service" in done.stderr.splitlines()
     for line in back:
