@@ -12,5 +12,6 @@ struct json *environment_of(const struct json *hosts, const struct json *identit
 /* Lines of "NAME=VALUE" on stdout. */
 void environment_print(const struct json *environment);
 /* Of a tenant as its file has it: the environment of its Open WebUI, and the names that have to
- * lead here. Nothing when it has no host that is known by name. */
-void environment_print_tenant(const struct json *tenant);
+ * lead here. Nothing when it has no host that is known by name. `told` is the environment as the
+ * daemon tells it, who knows the global file's "defaults"; NULL: it does not. */
+void environment_print_tenant(const struct json *tenant, const struct json *told);

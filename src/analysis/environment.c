@@ -97,21 +97,26 @@ static void print_names(const struct json *hosts)
     }
 }
 
-void environment_print_tenant(const struct json *tenant)
+/* By what the tenant says itself. */
+static struct json *environment_of_tenant(const struct json *tenant)
 {
-    const struct json *hosts = json_get(tenant, "hosts");
-    const struct json *servers = json_get(json_get(tenant, "replicas"), "servers");
     struct slice https = {0};
     bool canonical = false;
     if (!json_read_bool(json_get(tenant, "canonical_host"), &canonical))
         canonical = false;
     if (!json_read_text(json_get(tenant, "https"), &https))
         https = SLICE("redirect");
-    struct json *environment = environment_of(hosts, json_get(tenant, "identity"),
-                                              !slice_equal(https, SLICE("off")), canonical);
+    return environment_of(json_get(tenant, "hosts"), json_get(tenant, "identity"),
+                          !slice_equal(https, SLICE("off")), canonical);
+}
+
+void environment_print_tenant(const struct json *tenant, const struct json *told)
+{
+    const struct json *servers = json_get(json_get(tenant, "replicas"), "servers");
+    struct json *environment = told != NULL ? json_clone(told) : environment_of_tenant(tenant);
     if (environment == NULL)
         return;
-    print_names(hosts);
+    print_names(json_get(tenant, "hosts"));
     puts("\nfor Open WebUI's environment:");
     environment_print(environment);
     if (json_count(servers) > 1)

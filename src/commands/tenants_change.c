@@ -1,6 +1,7 @@
 /* Changes of tenants by the command line: see tenants_change.h. */
 #include "tenants_change.h"
 
+#include "admin/admin_client.h"
 #include "analysis/environment.h"
 #include "cli/ask.h"
 #include "cli/command.h"
@@ -100,6 +101,17 @@ static void print_result(const struct json *answer, const char *done)
     free(text);
 }
 
+static void print_environment(const char *socket, struct slice name, const struct json *body)
+{
+    struct error_text why;
+    unsigned status = 0;
+    char *path = memory_format("/v1/tenants/%.*s", SLICE_PRINT(name));
+    struct json *tenant = admin_request(socket, "GET", path, NULL, &status, &why);
+    environment_print_tenant(body, json_get(tenant, "environment"));
+    json_free(tenant);
+    free(path);
+}
+
 static int tell(const struct tenants_change *change, const char *method, const char *path,
                 const struct json *body, const char *done)
 {
@@ -113,7 +125,7 @@ static int tell(const struct tenants_change *change, const char *method, const c
     else if (answer != NULL)
         print_result(answer, done);
     if (answer != NULL && !change->json && adds && code == EXIT_GOOD)
-        environment_print_tenant(body);
+        print_environment(socket, json_get_text(answer, "tenant"), body);
     json_free(answer);
     free(socket);
     return code;

@@ -1,6 +1,7 @@
 /* `owui-spoa setup`: from nothing to HTTPS in one command. See setup.h. */
 #include "setup.h"
 
+#include "admin/admin_client.h"
 #include "analysis/environment.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
@@ -53,6 +54,19 @@ static void tell_unchanged(void)
     terminal_complain("nothing was changed");
 }
 
+/* The daemon knows what an identity asks for, too. NULL when it does not answer; without an
+ * environment when it does not have the tenant. */
+static struct json *ask_tenant(const struct setup_plan *plan, const struct setup_tenant *tenant)
+{
+    struct error_text why;
+    unsigned status = 0;
+    char *path = memory_format("/v1/tenants/%s", tenant->name);
+    struct json *answer =
+        admin_request(plan->whole.configuration->admin_socket, "GET", path, NULL, &status, &why);
+    free(path);
+    return answer;
+}
+
 /* What is to be pasted into Open WebUI's environment. */
 static void tell_environment(const struct setup_plan *plan)
 {
@@ -60,17 +74,15 @@ static void tell_environment(const struct setup_plan *plan)
         return;
     puts("\nfor Open WebUI's environment:");
     for (size_t i = 0; i < plan->tenant_count; i++) {
-        const char *host = plan->tenants[i].host;
-        if (host == NULL)
+        const struct setup_tenant *tenant = &plan->tenants[i];
+        if (tenant->environment == NULL)
             continue;
         if (plan->tenant_count > 1)
-            printf("\n  # %s\n", plan->tenants[i].upstream);
-        struct json *hosts = json_new_array();
-        json_append_text(hosts, slice_of(host));
-        struct json *environment = environment_of(hosts, NULL, true, true);
-        environment_print(environment);
-        json_free(environment);
-        json_free(hosts);
+            printf("\n  # %s\n", tenant->upstream);
+        struct json *answer = ask_tenant(plan, tenant);
+        const struct json *told = json_get(answer, "environment");
+        environment_print(told != NULL ? told : tenant->environment);
+        json_free(answer);
     }
     puts("\n  (instead of *, the address that HAProxy comes from, where others can reach\n"
          "  Open WebUI; of one that has run before, WEBUI_URL is set in its Admin Panel,\n"

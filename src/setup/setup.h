@@ -29,6 +29,9 @@ struct setup_tenant {
     char *name;
     char *host; /* its first one, in normal form; NULL: none but wildcards */
     char *upstream;
+    bool https;               /* browsers come to it by https:// */
+    struct json *environment; /* its Open WebUI's, as far as the daemon need not be asked; NULL: no
+                               * host is known by name */
 };
 
 struct setup_plan {

@@ -6,6 +6,7 @@
  */
 #include "acme/store.h"
 #include "agent/answer.h"
+#include "analysis/environment.h"
 #include "cli/terminal.h"
 #include "conf/text_file.h"
 #include "core/file_path.h"
@@ -240,17 +241,32 @@ static void on_conflict(void *context, const struct route_conflict *conflict)
     diagnostics_add_conflict(context, conflict);
 }
 
+/* Those that are known by name. */
+static struct json *list_hosts(const struct tenant *tenant)
+{
+    struct json *hosts = json_new_array();
+    for (size_t i = 0; i < tenant->host_count; i++)
+        if (!tenant->hosts[i].wildcard)
+            json_append_text(hosts, slice_of(tenant->hosts[i].name));
+    return hosts;
+}
+
 static void note_tenant(struct setup_plan *plan, const struct tenant *tenant)
 {
+    struct json *hosts = list_hosts(tenant);
+    struct slice first;
     plan->tenants = memory_resize(plan->tenants, plan->tenant_count + 1, sizeof(*plan->tenants));
     struct setup_tenant *noted = &plan->tenants[plan->tenant_count++];
-    *noted = (struct setup_tenant){.name = memory_copy_text(slice_of(tenant->name))};
-    for (size_t i = 0; i < tenant->host_count && noted->host == NULL; i++)
-        if (!tenant->hosts[i].wildcard)
-            noted->host = memory_copy_text(slice_of(tenant->hosts[i].name));
+    *noted = (struct setup_tenant){
+        .name = memory_copy_text(slice_of(tenant->name)),
+        .https = tenant->https_redirect,
+        .environment = environment_of(hosts, NULL, tenant->https_redirect, tenant->canonical_host)};
+    if (json_read_text(json_at(hosts, 0), &first))
+        noted->host = memory_copy_text(first);
     noted->upstream = memory_format(
         "%s://%s:%u", tenant->upstream.scheme == UPSTREAM_HTTP ? "http" : "https",
         tenant->upstream.host != NULL ? tenant->upstream.host : "?", tenant->upstream.port);
+    json_free(hosts);
 }
 
 /* Reads the text as the daemon would; the tenant, or NULL when it is wrong, which is told. */
@@ -666,6 +682,7 @@ void setup_plan_fini(struct setup_plan *plan)
         free(plan->tenants[i].name);
         free(plan->tenants[i].host);
         free(plan->tenants[i].upstream);
+        json_free(plan->tenants[i].environment);
     }
     free(plan->tenants);
     free(plan->folder);

@@ -538,6 +538,14 @@ def test_who_adds_a_tenant_is_told_what_open_webui_needs(by_hand):
     assert "WEBUI_URL" not in out
 
 
+def test_defaults_count_for_what_open_webui_needs(by_hand):
+    stack = by_hand(defaults={"https": "off", "canonical_host": True})
+    pairs = ['hosts=["b.test", "alias.test"]', "upstream=http://10.0.0.3:80"]
+    out = stack.admin.run("tenants", "add", "b", *pairs)[1]
+    assert "  WEBUI_URL=http://b.test\n  CORS_ALLOW_ORIGIN=http://b.test\n" in out
+    assert "COOKIE_SECURE" not in out
+
+
 def test_a_tenant_is_added_changed_and_removed(by_hand):
     stack = by_hand()
     hosts = 'hosts=["new.test"]'

@@ -795,6 +795,32 @@ def test_a_daemon_that_was_killed_is_not_waited_for(place):
     assert "waiting for certificates" not in done.stdout and "WEBUI_URL=" in done.stdout
 
 
+def told_environment(place, *arguments):
+    command = place.command(*arguments)
+    command.remove("--no-start")
+    done = on_a_machine(command, *NO_SYSTEMD)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("=", 1) for line in done.stdout.splitlines() if line.startswith("  ")]
+    return {line[0].strip(): line[1] for line in lines if len(line) == 2}
+
+
+def test_open_webui_is_told_all_the_hosts_that_pages_come_from(place):
+    """Chats of one that is left out would not answer."""
+    source = place.folder / "two.cfg"
+    source.write_text(
+        "frontend f\n  bind :80\n  acl chat hdr(host) chat.example.test ai.example.test\n"
+        "  use_backend b if chat\nbackend b\n  server s 127.0.0.1:3000\n"
+    )
+    told = told_environment(place, "--tutorial", source)
+    assert told["WEBUI_URL"] == f"https://{HOST}"
+    assert told["CORS_ALLOW_ORIGIN"] == f"https://{HOST};https://ai.example.test"
+    place.settings["defaults"] = {"https": "off", "canonical_host": True}
+    place.config.write_text(json.dumps(place.settings))
+    told = told_environment(place, "--tutorial", source)
+    assert told["CORS_ALLOW_ORIGIN"] == told["WEBUI_URL"] == f"http://{HOST}"
+    assert "WEBUI_AUTH_COOKIE_SECURE" not in told
+
+
 @pytest.mark.parametrize(
     "unit, fails", [("haproxy", "reload-or-restart haproxy"), ("owui-spoa", "restart owui-spoa")]
 )
