@@ -93,7 +93,8 @@ static struct json *ask_certificates(const char *socket, struct error_text *why)
 
 static bool takes_certificate(const struct setup_plan *plan, const struct setup_tenant *tenant)
 {
-    return tenant->host != NULL && plan->whole.configuration->haproxy.https_count > 0;
+    return tenant->host != NULL && tenant->https &&
+           plan->whole.configuration->haproxy.https_count > 0;
 }
 
 /* Looks once at all; how many are served, or need not be. */
@@ -145,11 +146,13 @@ bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
 struct trial {
     struct main_loop *loop;
     struct http_client *client;
+    const struct hap_config *haproxy;
     enum { NO_ANSWER = -1 } none;
     int result;
     int status;
     char failure[160];
     char location[300];
+    char refused[48]; /* the agent's word for it; empty: it did not refuse */
     struct crypto_certificate certificate;
     bool certified;
 };
@@ -162,6 +165,7 @@ static void on_probed(void *context, const struct http_probe_answer *answer)
     snprintf(trial->failure, sizeof(trial->failure), "%s",
              answer->failure != NULL ? answer->failure : "");
     snprintf(trial->location, sizeof(trial->location), "%.*s", SLICE_PRINT(answer->location));
+    snprintf(trial->refused, sizeof(trial->refused), "%.*s", SLICE_PRINT(answer->refused));
     if (answer->certificate.size > 0)
         trial->certified =
             crypto_certificate_read(answer->certificate, &trial->certificate, NULL) == ERROR_OK;
@@ -178,20 +182,53 @@ static void forget(struct trial *trial)
 /* The answer is in the trial afterwards. */
 static void try(struct trial *trial, const struct http_probe *probe)
 {
+    const struct hap_config *haproxy = trial->haproxy;
+    struct http_probe whole = *probe;
+    whole.proxy_line = loopback_needs_proxy_line(probe->connect_to,
+                                                 (const char *const *)haproxy->proxy_protocol_from,
+                                                 haproxy->proxy_protocol_from_count);
     forget(trial);
     trial->result = NO_ANSWER;
     trial->status = 0;
+    trial->refused[0] = '\0';
     snprintf(trial->failure, sizeof(trial->failure), "there is no memory for it");
-    if (http_client_probe(trial->client, probe, on_probed, trial) != NULL)
+    if (http_client_probe(trial->client, &whole, on_probed, trial) != NULL)
         main_loop_run(trial->loop);
+}
+
+static void print_row(const char *what, const char *verdict, const char *detail)
+{
+    char *first = memory_format("    %-10s %-4s ", what, verdict);
+    terminal_wrap(first, (unsigned)strlen(first), detail, terminal_columns());
+    free(first);
 }
 
 static bool row(const char *what, bool good, const char *detail)
 {
-    char *first = memory_format("    %-10s %-4s ", what, good ? "ok" : "BAD");
-    terminal_wrap(first, (unsigned)strlen(first), detail, terminal_columns());
-    free(first);
+    print_row(what, good ? "ok" : "BAD", detail);
     return good;
+}
+
+/* Who asks from here is signed in nowhere and may be none of the clients whom the tenant serves,
+ * which is no fault: what is behind that is not seen. */
+static bool is_kept_out(struct slice refused)
+{
+    static const char *const REASONS[] = {"address", "route", "identity-required", "maintenance",
+                                          "suspended"};
+    for (size_t i = 0; i < COUNT_OF(REASONS); i++)
+        if (slice_equal(refused, slice_of(REASONS[i])))
+            return true;
+    return false;
+}
+
+static bool row_of_kept_out(const char *what, const char *from, struct slice refused)
+{
+    char *detail = memory_format("not looked at: as the tenant is configured, it does not serve "
+                                 "%s (%.*s)",
+                                 from, SLICE_PRINT(refused));
+    print_row(what, "-", detail);
+    free(detail);
+    return true;
 }
 
 /* Why there was no answer. TLS has few words for it. */
@@ -258,14 +295,34 @@ static bool look_at_binds(struct trial *trial, const char *what, look_fn *look, 
     return row(what, good, detail);
 }
 
-static bool look_at_https(struct trial *trial, const struct setup_tenant *tenant,
-                          const char *address)
+/* Where browsers come in. */
+struct entrance {
+    const char *address; /* NULL: it is not known */
+    const char *scheme;
+    bool tls;
+};
+
+/* That of http is for what is no redirect there. */
+static struct entrance entrance_of(const struct setup_tenant *tenant, const char *http,
+                                   const char *https)
 {
-    char detail[512];
-    const struct http_probe probe = {
-        .host = tenant->host, .connect_to = address, .path = "/health", .tls = true};
+    bool tls = tenant->https && https != NULL;
+    return (struct entrance){
+        .address = tenant->https ? https : http, .scheme = tls ? "https" : "http", .tls = tls};
+}
+
+static bool look_at_health(struct trial *trial, const struct setup_tenant *tenant,
+                           const struct entrance *entrance)
+{
+    char detail[DETAIL_SIZE];
+    const struct http_probe probe = {.host = tenant->host,
+                                     .connect_to = entrance->address,
+                                     .path = "/health",
+                                     .tls = entrance->tls};
     try(trial, &probe);
     bool good = trial->status == 200;
+    if (is_kept_out(slice_of(trial->refused)))
+        return row_of_kept_out(entrance->scheme, "this machine", slice_of(trial->refused));
     if (good)
         snprintf(detail, sizeof(detail), "/health of %s says 200", tenant->upstream);
     else if (trial->result != HTTP_PROBE_ANSWERED)
@@ -273,22 +330,22 @@ static bool look_at_https(struct trial *trial, const struct setup_tenant *tenant
     else
         snprintf(detail, sizeof(detail), "%d: is Open WebUI running at %s?", trial->status,
                  tenant->upstream);
-    return row("https", good, detail);
+    return row(entrance->scheme, good, detail);
 }
 
 static bool look_at_websocket(struct trial *trial, const struct setup_tenant *tenant,
-                              const char *address)
+                              const struct entrance *entrance)
 {
-    char detail[512];
-    const char *host = tenant->host;
-    char *origin = memory_format("https://%s", host);
-    const struct http_probe probe = {.host = host,
-                                     .connect_to = address,
+    char detail[DETAIL_SIZE];
+    char *origin = memory_format("%s://%s", entrance->scheme, tenant->host);
+    const struct http_probe probe = {.host = tenant->host,
+                                     .connect_to = entrance->address,
                                      .path = "/ws/socket.io/?EIO=4&transport=websocket",
-                                     .tls = true,
+                                     .tls = entrance->tls,
                                      .websocket_origin = origin};
     try(trial, &probe);
     bool good = trial->status == STATUS_SWITCHING;
+    bool kept_out = is_kept_out(slice_of(trial->refused));
     if (good)
         snprintf(detail, sizeof(detail), "opens, from pages of %s", origin);
     else if (trial->result != HTTP_PROBE_ANSWERED)
@@ -301,39 +358,52 @@ static bool look_at_websocket(struct trial *trial, const struct setup_tenant *te
                  "%d: chats would not answer; CORS_ALLOW_ORIGIN has to be %s", trial->status,
                  origin);
     free(origin);
-    return row("WebSocket", good, detail);
+    return kept_out ? row_of_kept_out("WebSocket", "this machine", slice_of(trial->refused))
+                    : row("WebSocket", good, detail);
+}
+
+/* Whoever is asked for as the client. */
+#define CLIENT "203.0.113.7"
+
+/* NULL for the answer: there is none, for this reason. */
+static bool row_of_headers(const struct json *answer, const char *why, const char *scheme,
+                           const char *url)
+{
+    const struct json *set = json_get(json_get(answer, "headers"), "set");
+    struct slice refused = json_get_text(answer, "reason");
+    bool good = slice_equal(json_get_text(set, "X-Forwarded-For"), SLICE(CLIENT)) &&
+                slice_equal(json_get_text(set, "X-Forwarded-Proto"), slice_of(scheme));
+    if (is_kept_out(refused))
+        return row_of_kept_out("headers", CLIENT, refused);
+    char *detail =
+        good ? memory_format("X-Forwarded-Proto %s, X-Forwarded-For with the client's address "
+                             "alone, whatever a client claims (owui-spoa explain %s)",
+                             scheme, url)
+        : answer == NULL
+            ? memory_format("%s", why)
+            : memory_format("not as they are to be (%.*s): owui-spoa explain --from %s %s",
+                            SLICE_PRINT(json_get_text(answer, "decision")), CLIENT, url);
+    row("headers", good, detail);
+    free(detail);
+    return good;
 }
 
 /* Open WebUI echoes no header, so the daemon is asked what it sends with the request of a client
  * that claims to be another one. */
 static bool look_at_headers(const struct setup_plan *plan, const char *host, const char *scheme)
 {
-    static const char CLIENT[] = "203.0.113.7";
     struct error_text why = {""};
     unsigned status = 0;
     struct json *body = json_new_object(), *lies = json_new_array();
     char *url = memory_format("%s://%s/", scheme, host);
     json_put_text(body, "url", slice_of(url));
-    json_put_text(body, "from", slice_of(CLIENT));
+    json_put_text(body, "from", SLICE(CLIENT));
     json_append_text(lies, SLICE("X-Forwarded-For: 198.51.100.66"));
     json_append_text(lies, SLICE("X-Forwarded-Proto: gopher"));
     json_put(body, "headers", lies);
     struct json *answer = admin_request(plan->whole.configuration->admin_socket, "POST",
                                         "/v1/explain", body, &status, &why);
-    const struct json *set = json_get(json_get(answer, "headers"), "set");
-    struct slice decision = json_get_text(answer, "decision");
-    bool good = slice_equal(json_get_text(set, "X-Forwarded-For"), slice_of(CLIENT)) &&
-                slice_equal(json_get_text(set, "X-Forwarded-Proto"), slice_of(scheme));
-    char *detail =
-        good ? memory_format("X-Forwarded-Proto %s, X-Forwarded-For with the client's address "
-                             "alone, whatever a client claims (owui-spoa explain %s)",
-                             scheme, url)
-        : answer == NULL
-            ? memory_format("%s", why.text)
-            : memory_format("not as they are to be (%.*s): owui-spoa explain --from %s %s",
-                            SLICE_PRINT(decision), CLIENT, url);
-    row("headers", good, detail);
-    free(detail);
+    bool good = row_of_headers(answer, why.text, scheme, url);
     free(url);
     json_free(answer);
     json_free(body);
@@ -343,16 +413,18 @@ static bool look_at_headers(const struct setup_plan *plan, const char *host, con
 static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
                            const struct setup_tenant *tenant, char *const *http, char *const *https)
 {
+    const struct entrance entrance = entrance_of(tenant, http[0], https[0]);
     bool good = true;
     printf("\n  %s\n", tenant->host);
-    if (http[0] != NULL && https[0] != NULL)
+    if (entrance.tls && http[0] != NULL)
         good &= look_at_binds(trial, "http", http_is_well, tenant->host, http);
-    if (https[0] != NULL) {
+    if (entrance.tls)
         good &= look_at_binds(trial, "TLS", certificate_is_well, tenant->host, https);
-        good &= look_at_https(trial, tenant, https[0]);
-        good &= look_at_websocket(trial, tenant, https[0]);
+    if (entrance.address != NULL) {
+        good &= look_at_health(trial, tenant, &entrance);
+        good &= look_at_websocket(trial, tenant, &entrance);
     }
-    good &= look_at_headers(plan, tenant->host, https[0] != NULL ? "https" : "http");
+    good &= look_at_headers(plan, tenant->host, entrance.scheme);
     return good;
 }
 
@@ -361,7 +433,7 @@ bool setup_look(const struct setup_plan *plan)
     const struct hap_config *haproxy = &plan->whole.configuration->haproxy;
     const struct http_client_settings settings = {.timeout_ms = TRY_MS, .connect_ms = TRY_MS};
     struct error_text why = {"there is no memory for it"};
-    struct trial trial = {.loop = main_loop_new(&why)};
+    struct trial trial = {.loop = main_loop_new(&why), .haproxy = haproxy};
     bool good = trial.loop != NULL;
     if (good)
         trial.client = http_client_new(trial.loop, &settings, &why);
