@@ -62,6 +62,8 @@ void setup_tell_foreign(const struct setup_plan *plan);
 MUST_CHECK bool setup_haproxy_check(const struct setup_plan *plan);
 /* Whether HAProxy can bind its ports; who holds one is told on stderr. */
 MUST_CHECK bool setup_ports_are_free(const struct setup_plan *plan);
+/* The same for the agent, and where it answers challenges. */
+MUST_CHECK bool setup_challenge_port_is_free(const struct setup_plan *plan);
 /* The folders that are needed. */
 MUST_CHECK enum error setup_folders(const struct setup_plan *plan, struct error_text *why);
 /* Starts both services, or prints how; false when one does not start, which is told. */

@@ -151,6 +151,42 @@ Test(setup_ports, of_https_are_looked_at, .init = cr_redirect_stderr)
     end(other);
 }
 
+/* Part of the requests would be its. */
+Test(setup_ports, who_shares_one_with_haproxy_is_in_its_way, .init = cr_redirect_stderr)
+{
+    char bind[32];
+    uint16_t port = 0;
+    pid_t other = hold("squatter", listen_at("127.0.0.1", &port, true), -1);
+    snprintf(bind, sizeof(bind), "127.0.0.1:%u", port);
+    char *binds[] = {bind};
+    cr_expect_not(are_free(binds, 1));
+    expect_told(port, other);
+    end(other);
+}
+
+/* Whether the agent can answer challenges at a port that a program of this name has. */
+static bool may_answer_at(const char *name, const char *directory)
+{
+    char bind[32];
+    uint16_t port = 0;
+    pid_t pid = hold(name, listen_at("127.0.0.1", &port, false), -1);
+    snprintf(bind, sizeof(bind), "127.0.0.1:%u", port);
+    struct configuration configuration = {.haproxy = {.challenge_listen = bind},
+                                          .acme = {.directory = (char *)(uintptr_t)directory}};
+    const struct setup_plan plan = {.whole = {.configuration = &configuration}};
+    bool may = setup_challenge_port_is_free(&plan);
+    end(pid);
+    return may;
+}
+
+Test(setup_ports, the_agents_own_is_looked_at, .init = cr_redirect_stderr)
+{
+    cr_expect_not(may_answer_at("squatter", "https://ca.test/"));
+    cr_expect(may_answer_at("owui-spoa", "https://ca.test/"), "it runs already");
+    cr_expect(may_answer_at("squatter", ""), "nothing is ordered");
+    cr_expect(may_answer_at("squatter", NULL));
+}
+
 /* For HAProxy to tell, in its own words. */
 Test(setup_ports, of_an_address_of_another_machine_are_not_taken)
 {
