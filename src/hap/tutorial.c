@@ -184,7 +184,30 @@ static void add_note(struct reading *reading, enum tutorial_note_kind kind, unsi
 
 /* -- First pass: ACLs and servers -------------------------------------------------------------- */
 
-/* What a fetch looks at: "hdr(host)", "req.hdr(Host),lower", "path_beg". */
+static bool is_of_path(enum condition condition)
+{
+    return condition == ON_PATH || condition == ON_WHOLE_PATH;
+}
+
+/* Takes off a converter that leaves a host the same host; false for any other, and at the end. */
+static bool take_converter(struct slice *rest)
+{
+    static const char *const KEEPING[] = {",lower", ",field(1,:)"};
+    for (size_t i = 0; i < COUNT_OF(KEEPING); i++) {
+        struct slice converter = slice_of(KEEPING[i]);
+        if (!slice_starts_with(*rest, converter))
+            continue;
+        struct slice behind = slice_skip(*rest, converter.size);
+        if (behind.size > 0 && behind.data[0] != ',')
+            continue;
+        *rest = behind;
+        return true;
+    }
+    return false;
+}
+
+/* What a fetch looks at: "hdr(host)", "req.hdr(Host),lower", "path_beg". What a converter has made
+ * of it is something else. */
 static enum condition condition_of(struct slice fetch)
 {
     static const struct {
@@ -196,20 +219,24 @@ static enum condition condition_of(struct slice fetch)
         {"hdr_end(host)", ON_HOST_END}, {"ssl_fc_sni_end", ON_HOST_END}, {"path_beg", ON_PATH},
         {"path_dir", ON_PATH},          {"path", ON_WHOLE_PATH},
     };
-    fetch = slice_before(fetch, ',');
+    struct slice name = slice_before(fetch, ',');
+    struct slice converters = slice_skip(fetch, name.size);
+    enum condition condition = ON_OTHER;
     for (size_t i = 0; i < COUNT_OF(FETCHES); i++)
-        if (slice_equal_nocase(fetch, slice_of(FETCHES[i].name)))
-            return FETCHES[i].condition;
-    return ON_OTHER;
+        if (slice_equal_nocase(name, slice_of(FETCHES[i].name)))
+            condition = FETCHES[i].condition;
+    while (!is_of_path(condition) && take_converter(&converters))
+        continue;
+    return converters.size == 0 ? condition : ON_OTHER;
 }
 
 /* With "-m" and this method. */
 static enum condition matched_by(enum condition condition, struct slice method)
 {
-    bool is_path = condition == ON_PATH || condition == ON_WHOLE_PATH;
     if (condition == ON_HOST && slice_equal(method, SLICE("end")))
         return ON_HOST_END;
-    if (is_path && (slice_equal(method, SLICE("beg")) || slice_equal(method, SLICE("dir"))))
+    if (is_of_path(condition) &&
+        (slice_equal(method, SLICE("beg")) || slice_equal(method, SLICE("dir"))))
         return ON_PATH;
     if (slice_equal(method, SLICE("str")) || slice_equal(method, SLICE("dom")))
         return condition;
