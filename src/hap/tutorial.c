@@ -409,20 +409,37 @@ static void judge_section(struct reading *reading, const struct line *line)
         leave(reading, line, false);
 }
 
+/* What the new file tells every upstream. */
+static bool is_told_anyway(struct slice header)
+{
+    static const char *const TOLD[] = {"X-Forwarded-For",  "X-Forwarded-Proto", "X-Forwarded-Host",
+                                       "X-Forwarded-Port", "X-Real-IP",         "X-Client-IP"};
+    for (size_t i = 0; i < COUNT_OF(TOLD); i++)
+        if (slice_equal_nocase(header, slice_of(TOLD[i])))
+            return true;
+    return false;
+}
+
+static bool changes_header(const struct line *line)
+{
+    static const char *const ACTIONS[] = {"add-header", "set-header", "del-header"};
+    return is_one_of(word_at(line, 1), ACTIONS, COUNT_OF(ACTIONS));
+}
+
 static void judge_http_request(struct reading *reading, const struct line *line)
 {
     if (word_is(line, 1, "redirect") && word_is(line, 2, "scheme"))
         reading->has_redirect = true;
-    else if (word_is(line, 1, "add-header"))
+    else if (word_is(line, 1, "add-header") && is_told_anyway(word_at(line, 2)))
         add_note(reading, TUTORIAL_MENDED, line->number,
-                 "add-header %.*s left the client's own value in front; headers are set now, and "
-                 "the client's are deleted",
+                 "add-header %.*s left the client's own value in front; now it is set, and the "
+                 "client's is deleted",
                  SLICE_PRINT(word_at(line, 2)));
     else if (word_is(line, 1, "set-header") && word_is_nocase(line, 2, "x-forwarded-proto"))
         add_note(reading, TUTORIAL_MENDED, line->number,
                  "X-Forwarded-Proto was set over TLS only: on port 80 a client could claim https; "
                  "now it is always set");
-    else if (word_is(line, 1, "set-header") || word_is(line, 1, "del-header"))
+    else if (changes_header(line))
         add_note(reading, TUTORIAL_LEFT, line->number,
                  "%.*s %.*s is not carried over: \"headers\" of a tenant sets headers, "
                  "\"strip_headers\" deletes them",

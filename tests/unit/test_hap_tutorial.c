@@ -200,6 +200,7 @@ Test(tutorial, what_is_left_behind_is_told_with_its_line)
                                "  use_backend many if { hdr(host) m.test }\n"
                                "  http-request set-header X-Team red\n"
                                "  default_backend a\n"
+                               "  http-request add-header X-Team-Key 4711\n"
                                "backend many\n"
                                "  server s1 10.0.0.3:80\n"
                                "  server s2 10.0.0.4:80\n" BACKENDS;
@@ -210,6 +211,8 @@ Test(tutorial, what_is_left_behind_is_told_with_its_line)
     cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 3, "2 servers"), 1));
     cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 4, "X-Team"), 1));
     cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 5, "default_backend a"), 1));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 6, "add-header X-Team-Key is not"), 1));
+    cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_MENDED, 6, ""), 0));
     tutorial_fini(&tutorial);
 }
 
