@@ -69,7 +69,7 @@ struct reading {
     bool is_defaults;
     struct server_options usual;             /* of its servers, by what was told in it, */
     struct server_options usual_by_defaults; /* and by "defaults" before */
-    bool has_redirect, has_default, has_tunnel, has_check, has_server, has_frontend;
+    bool has_redirect, has_default, has_tunnel, has_check, has_server, has_frontend, has_error_file;
     bool has_more; /* than is read */
 };
 
@@ -293,6 +293,12 @@ static struct server *find_server(const struct reading *reading, struct slice ba
     return NULL;
 }
 
+/* "str(owui.internal)": a name for all requests. */
+static bool is_name_for_tls(struct slice sni)
+{
+    return slice_starts_with(sni, SLICE("str("));
+}
+
 static void read_server_options(const struct line *line, size_t first,
                                 struct server_options *options)
 {
@@ -304,7 +310,7 @@ static void read_server_options(const struct line *line, size_t first,
             options->no_verify = word_is(line, i + 1, "none");
         if (word_is(line, i, "verifyhost"))
             options->name = word_at(line, i + 1);
-        if (word_is(line, i, "sni") && slice_starts_with(word_at(line, i + 1), SLICE("str(")))
+        if (word_is(line, i, "sni") && is_name_for_tls(word_at(line, i + 1)))
             options->name = slice_before(slice_skip(word_at(line, i + 1), 4), ')');
     }
 }
@@ -385,14 +391,32 @@ static bool is_access(const struct line *line)
     if (word_is(line, 0, "http-request"))
         return is_one_of(word_at(line, 1), RULES, COUNT_OF(RULES)) ||
                slice_starts_with(word_at(line, 1), SLICE("track-sc"));
+    if (word_is(line, 0, "rate-limit"))
+        return true;
     return word_is(line, 0, "tcp-request") && is_one_of(word_at(line, 1), PHASES, COUNT_OF(PHASES));
 }
 
-/* What has an effect on requests, or listens, and is nothing that is looked at elsewhere. */
+/* Another place than this machine's log, where the new file's lines go too. */
+static bool is_log_elsewhere(struct slice target)
+{
+    static const char *const HERE[] = {"", "global", "stdout", "stderr"};
+    return !is_one_of(target, HERE, COUNT_OF(HERE)) && !slice_starts_with(target, SLICE("/"));
+}
+
+/* What has an effect on requests, answers or logs, or listens, and is nothing that is looked at
+ * elsewhere. */
 static bool is_left(const struct line *line)
 {
-    static const char *const KINDS[] = {
-        "http-response", "http-after-response", "tcp-response", "filter", "reqadd", "rspadd"};
+    static const char *const KINDS[] = {"http-response", "http-after-response",
+                                        "http-error",    "tcp-response",
+                                        "filter",        "reqadd",
+                                        "rspadd",        "compression",
+                                        "cookie",        "errorfiles",
+                                        "errorloc",      "errorloc302",
+                                        "errorloc303",   "monitor",
+                                        "monitor-uri",   "unique-id-header"};
+    if (word_is(line, 0, "log"))
+        return is_log_elsewhere(word_at(line, 1));
     if (word_is(line, 0, "stats"))
         return word_is(line, 1, "enable") || word_is(line, 1, "uri") || word_is(line, 1, "auth");
     if (word_is(line, 0, "mode"))
@@ -496,6 +520,63 @@ static void judge_bind(struct reading *reading, const struct line *line)
                      SLICE_PRINT(line->words[i + 1]));
 }
 
+/* In use by the new file for all upstreams. */
+static bool is_cas_of_system(struct slice path)
+{
+    static const char BUNDLE[] = "ca-certificates.crt";
+    struct slice end = slice_skip(path, path.size - size_min(path.size, sizeof(BUNDLE) - 1));
+    return slice_equal(path, SLICE("@system-ca")) || slice_equal(end, slice_of(BUNDLE));
+}
+
+#define BY_HAND "a backend that is written by hand can have it (\"backends\" of \"haproxy\")"
+
+/* "send-proxy-v2" is a "send-proxy". */
+static bool is_option(struct slice word, const char *option)
+{
+    struct slice kind = slice_starts_with(word, SLICE("send-proxy")) ? SLICE("send-proxy") : word;
+    return slice_equal(kind, slice_of(option));
+}
+
+/* How a server was spoken to. */
+static void judge_server_options(struct reading *reading, const struct line *line)
+{
+    static const struct {
+        const char *word, *instead;
+    } OPTIONS[] = {
+        {"ca-file", "\"upstream_ca_file\" of \"haproxy\" is what https upstreams are verified "
+                    "with, the system's CAs unless told"},
+        {"crt", "the server is shown no certificate, and may refuse; " BY_HAND},
+        {"send-proxy", "the server gets no PROXY line, and may wait for one; " BY_HAND},
+        {"sni", "the server is asked by its address's name, or by \"server_name\" of "
+                "\"upstream_tls\""},
+        {"maxconn", BY_HAND},
+        {"proto", BY_HAND},
+        {"socks4", BY_HAND},
+        {"source", BY_HAND},
+    };
+    /* Behind a server's name and address, which may be anything. */
+    for (size_t i = word_is(line, 0, "server") ? 3 : 1; i < line->count; i++) {
+        struct slice word = line->words[i], value = word_at(line, i + 1);
+        bool is_carried = (slice_equal(word, SLICE("ca-file")) && is_cas_of_system(value)) ||
+                          (slice_equal(word, SLICE("sni")) && is_name_for_tls(value));
+        for (size_t j = 0; j < COUNT_OF(OPTIONS) && !is_carried; j++)
+            if (is_option(word, OPTIONS[j].word))
+                add_note(reading, TUTORIAL_LEFT, line->number,
+                         "%.*s ... %.*s is not carried over: %s", SLICE_PRINT(line->words[0]),
+                         SLICE_PRINT(word), OPTIONS[j].instead);
+    }
+}
+
+/* Debian's own file has seven of them: to be told once is enough. */
+static void judge_error_file(struct reading *reading, const struct line *line)
+{
+    if (!reading->has_error_file)
+        add_note(reading, TUTORIAL_LEFT, line->number,
+                 "errorfile: pages of your own are not carried over; lines of your own have their "
+                 "places, between marks, in the new file");
+    reading->has_error_file = true;
+}
+
 static void judge(struct reading *reading, const struct line *line)
 {
     if (is_section(line))
@@ -508,6 +589,10 @@ static void judge(struct reading *reading, const struct line *line)
         reading->has_redirect = true;
     else if (word_is(line, 0, "bind"))
         judge_bind(reading, line);
+    else if (word_is(line, 0, "server") || word_is(line, 0, "default-server"))
+        judge_server_options(reading, line);
+    else if (word_is(line, 0, "errorfile"))
+        judge_error_file(reading, line);
     else if (word_is(line, 0, "option") && word_is(line, 1, "forwardfor"))
         add_note(reading, TUTORIAL_MENDED, line->number,
                  "option forwardfor kept what a client claimed in X-Forwarded-For; now there is "

@@ -240,7 +240,24 @@ Test(tutorial, nothing_that_has_an_effect_is_forgotten)
                                "  stats enable\n"
                                "  stats auth root:geheim\n"
                                "ring log\n"
-                               "  server log 10.0.0.8:514\n" BACKENDS;
+                               "  server log 10.0.0.8:514\n"
+                               "global\n"
+                               "  log /dev/log local0\n"
+                               "  log 10.0.0.8:514 local0\n"
+                               "defaults\n"
+                               "  log global\n"
+                               "  option httplog\n"
+                               "  errorfile 400 /etc/haproxy/errors/400.http\n"
+                               "  errorfile 403 /etc/haproxy/errors/403.http\n"
+                               "  compression algo gzip\n"
+                               "  monitor-uri /alive\n"
+                               "  rate-limit sessions 10\n"
+                               "  cookie SERVER insert\n"
+                               "  default-server ssl crt /etc/mine.pem\n" BACKENDS "backend c\n"
+                               "  server s c.test:443 send-proxy-v2 ssl ca-file /etc/my-ca.pem\n"
+                               "  server t c.test:443 ssl ca-file @system-ca sni req.hdr(host)\n"
+                               "  server u c.test:443 ca-file /etc/ssl/certs/ca-certificates.crt "
+                               "sni str(c.test) maxconn 10\n";
     static const struct {
         unsigned line;
         const char *words;
@@ -260,6 +277,17 @@ Test(tutorial, nothing_that_has_an_effect_is_forgotten)
         {17, "stats enable is not carried over"},
         {18, "stats auth is not carried over"},
         {19, "ring log is not carried over"},
+        {23, "log 10.0.0.8:514 is not carried over"},
+        {27, "errorfile: pages"},
+        {29, "compression algo is not carried over"},
+        {30, "monitor-uri /alive is not carried over"},
+        {31, "rate-limit sessions is not carried over: without it, everybody may come"},
+        {32, "cookie SERVER is not carried over"},
+        {33, "default-server ... crt is not carried over"},
+        {39, "server ... send-proxy-v2 is not carried over"},
+        {39, "server ... ca-file is not carried over: \"upstream_ca_file\""},
+        {40, "server ... sni is not carried over"},
+        {41, "server ... maxconn is not carried over"},
     };
     struct tutorial tutorial;
     size_t left = 0;
