@@ -52,6 +52,7 @@ struct server_options {
 };
 
 struct server {
+    unsigned line;
     struct slice backend;
     struct slice address;
     struct server_options options;
@@ -330,7 +331,8 @@ static void take_server(struct reading *reading, const struct line *line)
     }
     reading->servers =
         memory_resize(reading->servers, reading->server_count + 1, sizeof(*reading->servers));
-    reading->servers[reading->server_count++] = (struct server){.backend = reading->section_name,
+    reading->servers[reading->server_count++] = (struct server){.line = line->number,
+                                                                .backend = reading->section_name,
                                                                 .address = line->words[2],
                                                                 .options = options,
                                                                 .count = 1};
@@ -648,6 +650,26 @@ static char *server_address(struct slice text)
                          SLICE_PRINT(slice_skip(text, host.size)));
 }
 
+/* Why the server cannot be a tenant's upstream; NULL: it can. HAProxy took the certificate of any
+ * host where it was told no name to verify. */
+static const char *obstacle(const struct server *server)
+{
+    struct ip ip;
+    uint16_t port;
+    char *address = server_address(server->address);
+    struct slice text = slice_of(address);
+    bool is_name = !ip_parse_with_port(text, &ip, &port) && !ip_parse(text, &ip);
+    bool is_socket = slice_starts_with(text, SLICE("/")) || slice_has(text, '@');
+    bool verifies = server->options.tls && !server->options.no_verify;
+    free(address);
+    if (is_socket)
+        return "its server is no host and port, as a tenant's upstream is";
+    if (verifies && !is_name && server->options.name.size == 0)
+        return "its server is an address, and nothing tells for which name its certificate has to "
+               "be: put \"sni str(NAME)\" behind it (or \"verify none\"), and run this again";
+    return NULL;
+}
+
 static struct tutorial_tenant *tenant_for(struct reading *reading, const struct server *server)
 {
     struct tutorial *tutorial = reading->tutorial;
@@ -878,6 +900,12 @@ static void take_use_backend(struct reading *reading, const struct line *line)
                  "backend %.*s is not carried over: it has %zu servers, which belong into "
                  "\"haproxy\": {\"backends\": ...}",
                  SLICE_PRINT(server->backend), server->count);
+        return;
+    }
+    const char *why = obstacle(server);
+    if (why != NULL) {
+        add_note(reading, TUTORIAL_LEFT, server->line, "backend %.*s is not carried over: %s",
+                 SLICE_PRINT(server->backend), why);
         return;
     }
     while (at < line->count) {

@@ -198,7 +198,6 @@ static int carry_out(struct setup_plan *plan, const struct setup_wish *wish)
 
 static void tell_plan(const struct setup_plan *plan, bool all)
 {
-    setup_tell_tutorial(&plan->tutorial);
     setup_files_show(&plan->files, all);
     if (setup_files_changing(&plan->files) == 0)
         puts("\nnothing has to be written");

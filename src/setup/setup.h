@@ -47,14 +47,13 @@ struct setup_plan {
     bool takes_name;          /* what is added now would have another with --name */
 };
 
-/* Makes the plan; what is wrong is told on stderr. False when there is none to follow; it is to be
- * given to setup_plan_fini() in any case. Changes nothing on the disk. */
+/* Makes the plan; what --tutorial has found is told on stdout, what is wrong on stderr. False when
+ * there is none to follow; it is to be given to setup_plan_fini() in any case. Changes nothing on
+ * the disk. */
 MUST_CHECK bool setup_plan_make(const struct setup_wish *wish, struct setup_plan *plan);
 void setup_plan_fini(struct setup_plan *plan);
 /* Puts HAProxy's files, as they should be now, in place of those that the plan holds. */
 MUST_CHECK enum error setup_plan_haproxy(struct setup_plan *plan, struct error_text *why);
-/* What --tutorial has found, for people. */
-void setup_tell_tutorial(const struct tutorial *tutorial);
 /* That a haproxy.cfg of somebody else's is replaced, with all that it serves. */
 void setup_tell_foreign(const struct setup_plan *plan);
 

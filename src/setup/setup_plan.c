@@ -451,6 +451,25 @@ static void note_there(void *context, const struct tenant *tenant)
         note_tenant(context, tenant);
 }
 
+/* What it has found, for people: before anything that is in the way, which it may explain. */
+static void tell_tutorial(const struct tutorial *tutorial)
+{
+    if (tutorial->tenant_count + tutorial->note_count == 0)
+        return;
+    puts("what was there, and what becomes of it:");
+    for (size_t i = 0; i < tutorial->note_count; i++) {
+        const struct tutorial_note *note = &tutorial->notes[i];
+        char line[24] = "";
+        if (note->line > 0)
+            snprintf(line, sizeof(line), "line %u", note->line);
+        char *first =
+            memory_format("  %-10s %-6s ", line, note->kind == TUTORIAL_LEFT ? "LOOK" : "mended");
+        terminal_wrap(first, (unsigned)strlen(first), note->text, terminal_columns());
+        free(first);
+    }
+    fflush(stdout); /* what is told on stderr comes behind it */
+}
+
 /* Who names the wrong file must not be told that nothing has to be written. */
 static bool read_tutorial(struct setup_plan *plan, const struct setup_wish *wish, const char *text)
 {
@@ -461,9 +480,9 @@ static bool read_tutorial(struct setup_plan *plan, const struct setup_wish *wish
         return true;
     }
     tutorial_read(slice_of(text), &plan->tutorial);
+    tell_tutorial(&plan->tutorial);
     if (plan->tutorial.tenant_count > 0 || wish->upstream != NULL)
         return true;
-    setup_tell_tutorial(&plan->tutorial);
     terminal_complain(
         "--tutorial %s: no host or path leads to a server in it; expected an acl with "
         "hdr(host) or path_beg, and use_backend. Where all requests go to one server: "
@@ -505,23 +524,6 @@ static bool add_carried_tenants(struct setup_plan *plan, const struct setup_wish
         good = add_carried_tenant(plan, wish, &plan->tutorial.tenants[i], names, free_count);
     memory_free_texts(names, free_count);
     return good;
-}
-
-void setup_tell_tutorial(const struct tutorial *tutorial)
-{
-    if (tutorial->tenant_count + tutorial->note_count == 0)
-        return;
-    puts("what was there, and what becomes of it:");
-    for (size_t i = 0; i < tutorial->note_count; i++) {
-        const struct tutorial_note *note = &tutorial->notes[i];
-        char line[24] = "";
-        if (note->line > 0)
-            snprintf(line, sizeof(line), "line %u", note->line);
-        char *first =
-            memory_format("  %-10s %-6s ", line, note->kind == TUTORIAL_LEFT ? "LOOK" : "mended");
-        terminal_wrap(first, (unsigned)strlen(first), note->text, terminal_columns());
-        free(first);
-    }
 }
 
 void setup_tell_foreign(const struct setup_plan *plan)

@@ -539,6 +539,35 @@ def test_the_tutorials_file_becomes_tenants(place, tmp_path):
         assert done.returncode == code and place.written() == before, done.stderr
 
 
+def test_what_is_not_carried_over_is_told_whatever_else_is_wrong(place, tmp_path):
+    source = tmp_path / "haproxy.cfg"
+    source.write_text(
+        f"""\
+frontend f
+  http-request deny if {{ src 192.0.2.0/24 }}
+  use_backend safe if {{ hdr(host) -i safe.example.test }}
+  use_backend chat if {{ hdr(host) -i {HOST} }}
+backend safe
+  server s 10.0.0.2:443 ssl verify required
+backend chat
+  server s 127.0.0.1:3000
+"""
+    )
+    done = place.run("--tutorial", source)
+    told = " ".join(done.stdout.split())
+    assert done.returncode == 0, done.stderr
+    assert "line 6 LOOK backend safe is not carried over" in told and "sni str(NAME)" in told
+    assert told.count("http-request deny is not carried over") == 1
+    assert place.tenant()["upstream"] == "http://127.0.0.1:3000"
+
+    # What stops it all comes behind.
+    (place.tenants / f"{HOST}.json").unlink()
+    source.write_text(source.read_text().replace(f"-i {HOST}", "-i no_host!"))
+    done = place.run("--tutorial", source)
+    assert done.returncode == 2 and "no_host!" in done.stderr, done.stdout + done.stderr
+    assert "http-request deny is not carried over" in " ".join(done.stdout.split())
+
+
 def test_a_path_alone_needs_a_host(place, tmp_path):
     source = tmp_path / "path.cfg"
     source.write_text(

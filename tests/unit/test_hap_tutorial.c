@@ -131,12 +131,12 @@ Test(tutorial, what_servers_are_by_default)
     } ROWS[] = {
         {"backend c\n  default-server check ssl verify none\n  server s 10.0.0.3:443",
          "c: c.test -> 10.0.0.3:443 tls noverify\n"},
-        {"defaults\n  default-server ssl\nbackend c\n  server s 10.0.0.3:443",
-         "c: c.test -> 10.0.0.3:443 tls\n"},
+        {"defaults\n  default-server ssl\nbackend c\n  server s c.internal:443",
+         "c: c.test -> c.internal:443 tls\n"},
         {"defaults\n  default-server ssl\nbackend c\n  server s 10.0.0.3:80 no-ssl",
          "c: c.test -> 10.0.0.3:80\n"},
-        {"backend c\n  server s 10.0.0.3:443 ssl verify required ca-file /etc/ca.pem",
-         "c: c.test -> 10.0.0.3:443 tls\n"},
+        {"backend c\n  server s c.internal:443 ssl verify required ca-file /etc/ca.pem",
+         "c: c.test -> c.internal:443 tls\n"},
         {"backend d\n  default-server ssl\nbackend c\n  server s 10.0.0.3:80",
          "c: c.test -> 10.0.0.3:80\n"},
     };
@@ -144,6 +144,42 @@ Test(tutorial, what_servers_are_by_default)
         char *text = memory_format("%s\nfrontend web\n  use_backend c if { hdr(host) c.test }\n",
                                    ROWS[i].lines);
         expect_tenants(text, ROWS[i].tenants);
+    }
+}
+
+/* The rest of the file is carried over all the same. */
+Test(tutorial, a_server_that_is_no_upstream_is_told)
+{
+    static const struct {
+        const char *server;
+        const char *words; /* NULL: it is one */
+    } ROWS[] = {
+        {"10.0.0.3:443 ssl verify required", "sni str(NAME)"},
+        {"10.0.0.3 ssl verify required", "sni str(NAME)"},
+        {"fd00::7:443 ssl", "sni str(NAME)"},
+        {"10.0.0.3:443 ssl verify required sni req.hdr(host)", "sni str(NAME)"},
+        {"10.0.0.3:443 ssl verify required sni str(c.test)", NULL},
+        {"10.0.0.3:443 ssl verify required verifyhost c.test", NULL},
+        {"10.0.0.3:443 ssl verify none", NULL},
+        {"c.test:443 ssl verify required", NULL},
+        {"/run/owui.sock", "no host and port"},
+        {"unix@/run/owui.sock", "no host and port"},
+        {"abns@owui", "no host and port"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct tutorial tutorial;
+        char *text = memory_format("backend c\n  server s %s\nfrontend web\n"
+                                   "  use_backend c if { hdr(host) c.test }\n"
+                                   "  use_backend c if { hdr(host) d.test }\n"
+                                   "  use_backend a if { hdr(host) a.test }\n" BACKENDS,
+                                   ROWS[i].server);
+        tutorial_read(slice_of(text), &tutorial);
+        cr_expect(eq(sz, tutorial.tenant_count, ROWS[i].words == NULL ? 2 : 1), "%s", text);
+        if (ROWS[i].words != NULL)
+            cr_expect(eq(sz, notes_with(&tutorial, TUTORIAL_LEFT, 2, ROWS[i].words), 1), "%s",
+                      text);
+        tutorial_fini(&tutorial);
+        free(text);
     }
 }
 
