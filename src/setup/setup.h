@@ -82,7 +82,8 @@ void setup_reload_haproxy(void);
 
 /* Hands certbot's certificates to the daemon, which is told by its socket. Whether it has some. */
 bool setup_import(const struct setup_plan *plan, const char *certbot);
-/* Names of certbot's certificates that are no tenant's host; for free(). */
+/* The hosts that certbot's certificates are for, wildcards left out; for memory_free_texts(). What
+ * cannot be read is told on stderr. */
 size_t setup_certbot_names(const char *certbot, char ***names);
 
 /* Waits for the certificates, with progress; false when one is not served in time. */

@@ -5,6 +5,8 @@
 #include "cli/ask.h"
 #include "cli/terminal.h"
 #include "core/memory.h"
+#include "crypto/crypto.h"
+#include "route/host.h"
 #include "setup.h"
 
 #include <dirent.h>
@@ -13,9 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CHAIN_FILE "fullchain.pem"
+
 enum { LINEAGES_MAX = 10000, TRIES = 100, TRY_MS = 20 };
 
-size_t setup_certbot_names(const char *certbot, char ***names)
+/* Its folders with a certificate: certbot calls them as it likes, "chat.example.com-0001" too. */
+static size_t find_lineages(const char *certbot, char ***names)
 {
     char *live = memory_format("%s/live", certbot);
     DIR *folder = opendir(live);
@@ -23,7 +28,7 @@ size_t setup_certbot_names(const char *certbot, char ***names)
     size_t count = 0;
     *names = NULL;
     while (folder != NULL && count < LINEAGES_MAX && (entry = readdir(folder)) != NULL) {
-        char *file = memory_format("%s/%s/%s", live, entry->d_name, "fullchain.pem");
+        char *file = memory_format("%s/%s/%s", live, entry->d_name, CHAIN_FILE);
         if (entry->d_name[0] != '.' && access(file, F_OK) == 0) {
             *names = memory_resize(*names, count + 1, sizeof(**names));
             (*names)[count++] = memory_copy_text(slice_of(entry->d_name));
@@ -34,6 +39,52 @@ size_t setup_certbot_names(const char *certbot, char ***names)
         closedir(folder);
     free(live);
     return count;
+}
+
+/* One host, as the configuration has it; a wildcard is none. */
+static bool is_host(const char *name)
+{
+    char host[HOST_MAX_BYTES + 1];
+    bool is_wildcard;
+    return host_pattern_parse(slice_of(name), host, &is_wildcard) && !is_wildcard;
+}
+
+static enum error add_names(const char *file, char ***names, size_t *count, struct error_text *why)
+{
+    struct crypto_certificate certificate;
+    char *text;
+    enum error error = setup_file_read(file, &text, why);
+    if (error != ERROR_OK || text == NULL)
+        return error;
+    error = crypto_certificate_read(slice_of(text), &certificate, why);
+    free(text);
+    if (error != ERROR_OK)
+        return error;
+    for (size_t i = 0; i < certificate.name_count; i++) {
+        if (!is_host(certificate.names[i]))
+            continue;
+        *names = memory_resize(*names, *count + 1, sizeof(**names));
+        (*names)[(*count)++] = memory_copy_text(slice_of(certificate.names[i]));
+    }
+    crypto_certificate_free(&certificate);
+    return ERROR_OK;
+}
+
+size_t setup_certbot_names(const char *certbot, char ***names)
+{
+    struct error_text why;
+    char **lineages;
+    size_t lineage_count = find_lineages(certbot, &lineages);
+    size_t count = 0;
+    *names = NULL;
+    for (size_t i = 0; i < lineage_count; i++) {
+        char *file = memory_format("%s/live/%s/%s", certbot, lineages[i], CHAIN_FILE);
+        if (add_names(file, names, &count, &why) != ERROR_OK)
+            terminal_complain("%s: %s", file, why.text);
+        free(file);
+    }
+    memory_free_texts(lineages, lineage_count);
+    return memory_sort_texts_once(*names, count);
 }
 
 /* A daemon that has just started takes a moment to see its tenants, and leaves everything aside
@@ -95,7 +146,7 @@ bool setup_import(const struct setup_plan *plan, const char *certbot)
     const struct configuration *configuration = plan->whole.configuration;
     struct error_text why;
     char **names;
-    size_t count = setup_certbot_names(certbot, &names);
+    size_t count = find_lineages(certbot, &names);
     struct certbot_copies *copies =
         count > 0 ? certbot_copies_new(configuration->acme.state_dir, &why) : NULL;
     if (count > 0 && copies == NULL)

@@ -55,6 +55,11 @@ class Place:
     def tenant(self, name=HOST):
         return json.loads((self.tenants / f"{name}.json").read_text())["tenants"][name]
 
+    def has_from_certbot(self, authority, lineage, names):
+        live = self.folder / "letsencrypt/live" / lineage
+        live.mkdir(parents=True)
+        authority.issue(names, live / "fullchain.pem")
+
     def global_file(self):
         return json.loads(self.config.read_text())
 
@@ -242,7 +247,7 @@ backend b
 """
 
 
-def test_what_is_carried_over_is_somebody_elses_in_part(place):
+def test_what_is_carried_over_is_somebody_elses_in_part(place, authority):
     """A host of a tenant that is there, or its path."""
     source = place.haproxy / "haproxy.cfg"
     source.write_text(TWO_HOSTS)
@@ -258,9 +263,7 @@ def test_what_is_carried_over_is_somebody_elses_in_part(place):
     tenants = {"other": {"hosts": ["o.test"], "paths": paths, "upstream": upstream}}
     (place.tenants / "all.json").write_text(json.dumps({"tenants": tenants}))
     source.write_text((REPOSITORY / "tests/package/tutorial.cfg").read_text())
-    live = place.folder / "letsencrypt/live/example.test"
-    live.mkdir(parents=True)
-    (live / "fullchain.pem").write_text("")
+    place.has_from_certbot(authority, "example.test", ["example.test"])
     before = place.written()
     done = place.run("--tutorial", source, "--certbot", place.folder / "letsencrypt")
     assert done.returncode == 2 and '"example.test/owui" is already taken' in done.stderr
@@ -511,12 +514,10 @@ def test_a_file_that_somebody_else_has_given_the_name_is_left_alone(place, text)
     assert (place.tenants / f"{HOST}.json").read_text() == text
 
 
-def test_the_tutorials_file_becomes_tenants(place, tmp_path):
+def test_the_tutorials_file_becomes_tenants(place, authority):
     source = REPOSITORY / "tests/package/tutorial.cfg"
     (place.haproxy / "haproxy.cfg").write_text(source.read_text())
-    live = place.folder / "letsencrypt/live/example.test"
-    live.mkdir(parents=True)
-    (live / "fullchain.pem").write_text("")
+    place.has_from_certbot(authority, "example.test", ["example.test"])
     done = place.run(
         "--tutorial", place.haproxy / "haproxy.cfg", "--certbot", place.folder / "letsencrypt"
     )
@@ -537,6 +538,23 @@ def test_the_tutorials_file_becomes_tenants(place, tmp_path):
     for host, code in (HOST, 0), ("other.test", 2):
         done = place.run(host, "--tutorial", place.haproxy / "haproxy.cfg")
         assert done.returncode == code and place.written() == before, done.stderr
+
+
+def test_a_path_is_on_the_hosts_that_certbots_certificates_are_for(place, authority):
+    """Whatever certbot calls them."""
+    source = place.haproxy / "haproxy.cfg"
+    source.write_text((REPOSITORY / "tests/package/tutorial.cfg").read_text())
+    both = [HOST, "example.test", "*.example.test"]
+    place.has_from_certbot(authority, f"{HOST}-0001", both)
+    place.has_from_certbot(authority, "mine", ["www.example.test", "example.test"])
+    broken = place.folder / "letsencrypt/live/broken.example.test/fullchain.pem"
+    broken.parent.mkdir()
+    broken.write_text("")
+    done = place.run("--tutorial", source, "--certbot", place.folder / "letsencrypt")
+    assert done.returncode == 0, done.stderr
+    hosts = ["example.test", "www.example.test"]
+    assert place.tenant()["paths"] == [{"host": host, "prefix": "/owui/"} for host in hosts]
+    assert str(broken) in done.stderr
 
 
 def test_what_is_not_carried_over_is_told_whatever_else_is_wrong(place, tmp_path):
