@@ -41,5 +41,7 @@ Test(haproxy_fault, versions_of_haproxy)
         const struct haproxy_fault *fault = haproxy_fault_of(slice_of(ROWS[i].version));
         int severity = fault != NULL ? (int)fault->severity : FINE;
         cr_expect(eq(int, severity, ROWS[i].severity), "%s", ROWS[i].version);
+        /* of the file, which doctor would then find changed by hand */
+        cr_expect(fault == NULL || strstr(fault->fix, "alpn") == NULL, "%s", ROWS[i].version);
     }
 }
