@@ -204,8 +204,9 @@ static int roll_over(const struct wish *wish, const char *socket)
         ask_print_json(answer);
     else
         puts("The CA is asked to take a new key for the account; the log tells how it went.\n"
-             "haproxy.cfg may hold the thumbprint of the key before: when it is done, write it\n"
-             "again with `owui-spoa haproxy-config` and reload HAProxy.");
+             "haproxy.cfg may hold the thumbprint of the key before. When it is done, write it\n"
+             "again, to the folder where it is:\n"
+             "  owui-spoa haproxy-config --out /etc/haproxy && systemctl reload haproxy");
     json_free(answer);
     return code;
 }

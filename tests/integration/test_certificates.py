@@ -377,6 +377,9 @@ def test_the_accounts_key_is_rolled_over(chat):
     wait_until(lambda: "account_key_changed" in chat.agent_log(), "a new key", 20)
     assert key.read_text() != before
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    told = chat.certs("rollover")
+    assert "owui-spoa haproxy-config --out /etc/haproxy && systemctl reload haproxy" in told
+    wait_until(lambda: chat.agent_log().count("account_key_changed") == 2, "another one", 20)
     chat.certs("renew", "chat")
     chat.wait_served(HOST, but_not=serial)  # by the account that it was
     assert "acme_account_gone" not in chat.agent_log()
