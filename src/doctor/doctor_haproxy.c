@@ -138,6 +138,16 @@ static void find_rights(struct doctor *doctor, const char *path, const struct pe
     free(name);
 }
 
+/* HAProxy has the group that it is told, and gives up all others of its user, the first one too. */
+static void be_of_group(struct person *person, const char *name)
+{
+    const struct group *group = name != NULL ? getgrnam(name) : NULL;
+    if (group == NULL)
+        return;
+    person->groups[0] = group->gr_gid;
+    person->group_count = 1;
+}
+
 /* Every folder on the way has to be open to HAProxy's user, and the socket writable. */
 static void look_at_way(struct doctor *doctor, const char *path, const struct person *person)
 {
@@ -166,8 +176,10 @@ static void look_at_listener(struct doctor *doctor, const char *address)
     else if (!S_ISSOCK(status.st_mode))
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_SPOE, NULL, path, memory_format("rm %s", path),
                     "this is where the agent listens, and is no socket");
-    else if (user != NULL && person_find(user, &person))
+    else if (user != NULL && person_find(user, &person)) {
+        be_of_group(&person, doctor->whole.configuration->haproxy.group);
         look_at_way(doctor, path, &person);
+    }
 }
 
 static void look_at_agent(const struct haproxy_look *look, struct slice name, struct slice status,

@@ -241,6 +241,18 @@ def test_a_socket_that_haproxy_may_not_write_to(healthy):
     assert told[0]["about"] == str(healthy.directory) and "enter this folder" in told[0]["message"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a socket to a group")
+def test_haproxy_is_in_the_group_that_it_is_told_alone(healthy):
+    """Whatever other groups its user is in; nobody is in nogroup."""
+    healthy.config["haproxy"].update(user="nobody", group="daemon")
+    healthy.write_config()
+    os.chmod(healthy.sockets[0], 0o660)
+    for group, may in (("daemon", True), ("nogroup", False)):
+        shutil.chown(healthy.sockets[0], group=group)
+        told = [f["message"] for f in examine(healthy)[0]["findings"] if f["check"] == "spoe"]
+        assert any("may not write to this socket" in one for one in told) != may, told
+
+
 def test_no_agent_socket(healthy):
     healthy.config["listen"] = [f"unix:{healthy.directory}/nobody.sock"]
     healthy.write_config()
