@@ -6,8 +6,8 @@
  *     a file closed after writing, or moved in      at once
  *     one that went, or came without being written  a moment later, because an editor may be about
  *                                                   to write it anew
- *     one that was made, and nobody has closed      some seconds later, for it may be a link whose
- *                                                   other name is gone
+ *     one that was made, and nobody has closed      once it was left alone for some seconds, for it
+ *                                                   may be a link whose other name is gone
  *     anything else that came or went               the whole folder is looked through
  *     more events than the kernel keeps             everything is looked through
  *

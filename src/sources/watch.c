@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
+#include "core/sorted.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,8 +18,9 @@ enum {
     SOON_LIMIT_MS = 10, /* after the first, however many follow */
     LATER_MS = 50,      /* what went away may be there again by then */
     LATER_LIMIT_MS = 80,
-    MADE_MS = 2500, /* and up to twice as long: for the writer of what was made to close it */
-    LOOK_MS = 5000, /* folders that were replaced without a word are noticed this often */
+    MADE_MS = 1000,  /* what was made and not closed is looked at this often */
+    STILL_MS = 4000, /* whoever writes for longer than that without a pause is waited for */
+    LOOK_MS = 5000,  /* folders that were replaced without a word are noticed this often */
     EVENT_BYTES = 64 * 1024,
     MAX_READS = 16, /* of events, before others have their turn */
 };
@@ -27,14 +29,28 @@ static const uint32_t EVENT_MASK = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM 
                                    IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |
                                    IN_ONLYDIR;
 
-/* What is to be done at one time. */
+/* What a change waits for before it is told. */
+enum wait {
+    WAIT_SOON,
+    WAIT_LATER, /* for what went to be there again */
+    WAIT_MADE,  /* for its writer to close it, unless it was linked and has lost its other name */
+    WAIT_COUNT,
+};
+
+/* All that wait for the same are told at one time. */
 struct batch {
     int64_t due_ms; /* 0: nothing */
     int64_t limit_ms;
-    bool global;
-    bool folder;
-    bool named;   /* files that tenants name */
-    char **names; /* of files in the folder of tenants; may repeat */
+};
+
+struct change {
+    char *path;
+    enum wait wait;
+};
+
+/* Files of one kind that have changed, each once, sorted by path. */
+struct changes {
+    struct change *items;
     size_t count;
     size_t capacity;
 };
@@ -50,10 +66,8 @@ struct folder {
 /* A file that tenants name. */
 struct named_file {
     char *path;
-    char *name;                /* its last part */
-    size_t folder;             /* in watch->named_folders */
-    bool is_due;               /* an event was about it */
-    bool is_made, is_unclosed; /* it is in the batch of that name */
+    char *name;    /* its last part */
+    size_t folder; /* in watch->named_folders */
 };
 
 struct watch {
@@ -72,25 +86,23 @@ struct watch {
     size_t named_count;
     struct folder *named_folders; /* sorted by path */
     size_t named_folder_count;
-    struct batch soon;
-    struct batch later;
-    /* What is being written, or was linked and has lost its other name. */
-    struct batch made;
-    struct batch unclosed; /* and stayed so for a while */
+    struct batch batches[WAIT_COUNT];
+    struct changes changed_globals; /* the global file and its parts */
+    struct changes changed_files;   /* in the folder of tenants */
+    struct changes changed_named;
+    bool is_folder_due; /* the folder of tenants, soon */
 };
 
 /* -- Batches ---------------------------------------------------------------------------------- */
 
-/* The earlier of two, of which 0 is none. */
-static int64_t earlier(int64_t one_ms, int64_t other_ms)
-{
-    return one_ms == 0 || (other_ms != 0 && other_ms < one_ms) ? other_ms : one_ms;
-}
-
 static void arm_timer(struct watch *watch)
 {
-    int64_t due_ms = earlier(earlier(watch->soon.due_ms, watch->later.due_ms),
-                             earlier(watch->made.due_ms, watch->unclosed.due_ms));
+    int64_t due_ms = 0;
+    for (size_t i = 0; i < WAIT_COUNT; i++) {
+        int64_t batch_ms = watch->batches[i].due_ms;
+        if (batch_ms != 0 && (due_ms == 0 || batch_ms < due_ms))
+            due_ms = batch_ms;
+    }
     int64_t delay_ms = due_ms - clock_mono_ms();
     if (due_ms == 0)
         main_timer_stop(watch->timer);
@@ -98,133 +110,144 @@ static void arm_timer(struct watch *watch)
         main_timer_once(watch->timer, delay_ms > 0 ? delay_ms : 0);
 }
 
-static void batch_touch(struct batch *batch, int64_t delay_ms, int64_t limit_ms)
+static void batch_touch(struct watch *watch, enum wait wait)
 {
+    static const int64_t DELAYS_MS[] = {SOON_MS, LATER_MS, MADE_MS};
+    static const int64_t LIMITS_MS[] = {SOON_LIMIT_MS, LATER_LIMIT_MS, MADE_MS};
+    struct batch *batch = &watch->batches[wait];
     int64_t now_ms = clock_mono_ms();
     if (batch->due_ms == 0)
-        batch->limit_ms = now_ms + limit_ms;
-    batch->due_ms = now_ms + delay_ms;
+        batch->limit_ms = now_ms + LIMITS_MS[wait];
+    batch->due_ms = now_ms + DELAYS_MS[wait];
     if (batch->due_ms > batch->limit_ms)
         batch->due_ms = batch->limit_ms;
 }
 
-static struct batch *soon(struct watch *watch)
+static const char *change_path(const void *list, size_t index)
 {
-    batch_touch(&watch->soon, SOON_MS, SOON_LIMIT_MS);
-    return &watch->soon;
+    const struct change *items = list;
+    return items[index].path;
 }
 
-static struct batch *later(struct watch *watch)
+/* NULL: it has not changed. */
+static struct change *changes_find(const struct changes *changes, const char *path)
 {
-    batch_touch(&watch->later, LATER_MS, LATER_LIMIT_MS);
-    return &watch->later;
+    bool is_there;
+    size_t place = sorted_place(changes->items, changes->count, change_path, path, &is_there);
+    return is_there ? &changes->items[place] : NULL;
 }
 
-static struct batch *made(struct watch *watch)
+static void changes_insert(struct changes *changes, const char *path, enum wait wait)
 {
-    batch_touch(&watch->made, MADE_MS, MADE_MS);
-    return &watch->made;
-}
-
-static void batch_add(struct batch *batch, const char *name)
-{
-    if (batch->count > 0 && strcmp(batch->names[batch->count - 1], name) == 0)
-        return;
-    if (batch->count == batch->capacity) {
-        batch->capacity = batch->capacity > 0 ? batch->capacity * 2 : 16;
-        batch->names = memory_resize(batch->names, batch->capacity, sizeof(*batch->names));
+    size_t place = sorted_place(changes->items, changes->count, change_path, path, NULL);
+    if (changes->count == changes->capacity) {
+        changes->capacity = changes->capacity > 0 ? changes->capacity * 2 : 16;
+        changes->items = memory_resize(changes->items, changes->capacity, sizeof(*changes->items));
     }
-    batch->names[batch->count++] = memory_copy_text(slice_of(name));
+    struct change *change = &changes->items[place];
+    memmove(change + 1, change, (changes->count - place) * sizeof(*change));
+    *change = (struct change){.path = memory_copy_text(slice_of(path)), .wait = wait};
+    changes->count++;
 }
 
-/* Begins with the last, which it mostly is. */
-static void batch_take_out(struct batch *batch, const char *name)
+/* Whatever it waited for, it waits for this now. */
+static void put(struct watch *watch, struct changes *changes, const char *path, enum wait wait)
 {
-    for (size_t i = batch->count; i-- > 0;) {
-        if (strcmp(batch->names[i], name) != 0)
-            continue;
-        free(batch->names[i]);
-        batch->names[i] = batch->names[--batch->count];
-        return;
+    struct change *change = changes_find(changes, path);
+    if (change != NULL)
+        change->wait = wait;
+    else
+        changes_insert(changes, path, wait);
+    batch_touch(watch, wait);
+}
+
+/* What may have changed without an event of its own. Half a file is not read for that. */
+static void put_soon(struct watch *watch, struct changes *changes, const char *path)
+{
+    const struct change *change = changes_find(changes, path);
+    if (change == NULL || change->wait != WAIT_MADE)
+        put(watch, changes, path, WAIT_SOON);
+}
+
+static void changes_fini(struct changes *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        free(changes->items[i].path);
+    free(changes->items);
+    *changes = (struct changes){0};
+}
+
+static void forget_changes(struct watch *watch)
+{
+    changes_fini(&watch->changed_globals);
+    changes_fini(&watch->changed_files);
+    changes_fini(&watch->changed_named);
+}
+
+/* Whether somebody did a moment ago. By the time of the last change of any kind: that of writing
+ * can be set, and a link takes it along. */
+static bool is_being_written(const char *path)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0)
+        return false;
+    int64_t changed_ms =
+        (int64_t)status.st_ctim.tv_sec * 1000 + status.st_ctim.tv_nsec / (1000 * 1000);
+    int64_t age_ms = clock_wall_ms() - changed_ms;
+    return age_ms > -STILL_MS && age_ms < STILL_MS; /* clocks may differ, but not for ever */
+}
+
+static bool is_due(struct watch *watch, const struct change *change, enum wait wait)
+{
+    if (change->wait != wait)
+        return false;
+    if (wait != WAIT_MADE || !is_being_written(change->path))
+        return true;
+    batch_touch(watch, wait);
+    return false;
+}
+
+/* The paths of those that are due, which are no changes any more. */
+static char **take_due(struct watch *watch, struct changes *changes, enum wait wait, size_t *count)
+{
+    char **paths = memory_new((changes->count + 1) * sizeof(*paths));
+    size_t kept = 0;
+    *count = 0;
+    for (size_t i = 0; i < changes->count; i++) {
+        if (is_due(watch, &changes->items[i], wait))
+            paths[(*count)++] = changes->items[i].path;
+        else
+            changes->items[kept++] = changes->items[i];
     }
+    changes->count = kept;
+    return paths;
 }
 
-static void batch_fini(struct batch *batch)
+/* All is taken first: callbacks may change the folder of tenants, and what they put comes next. */
+static void run_batch(struct watch *watch, enum wait wait)
 {
-    memory_free_texts(batch->names, batch->count);
-    *batch = (struct batch){0};
-}
-
-static void call_on_files(const struct watch *watch, const struct batch *batch)
-{
-    char **paths = memory_resize(NULL, batch->count, sizeof(*paths));
-    size_t count = 0;
-    qsort(batch->names, batch->count, sizeof(*batch->names), memory_compare_texts);
-    for (size_t i = 0; i < batch->count; i++)
-        if (i == 0 || strcmp(batch->names[i], batch->names[i - 1]) != 0)
-            paths[count++] = memory_format("%s/%s", watch->tenants.path, batch->names[i]);
-    watch->events.on_files(watch->events.context, paths, count);
-    memory_free_texts(paths, count);
-}
-
-static void call_on_named(struct watch *watch, bool tells_unclosed)
-{
-    char **paths = memory_resize(NULL, watch->named_count + 1, sizeof(*paths));
-    size_t count = 0;
-    for (size_t i = 0; i < watch->named_count; i++) {
-        struct named_file *named = &watch->named[i];
-        if (!named->is_due && !(tells_unclosed && named->is_unclosed))
-            continue;
-        paths[count++] = memory_copy_text(slice_of(named->path));
-        named->is_due = named->is_unclosed = false;
-    }
-    if (count > 0)
-        watch->events.on_named(watch->events.context, paths, count);
-    memory_free_texts(paths, count);
-}
-
-/* Callbacks may change the folder of tenants; what is in the batch then is about the old one. */
-static void run_batch(struct watch *watch, struct batch *pending, int64_t now_ms)
-{
-    if (pending->due_ms == 0 || now_ms < pending->due_ms)
-        return;
-    struct batch batch = *pending;
-    *pending = (struct batch){0};
-    if (batch.count > 0 && !batch.folder)
-        call_on_files(watch, &batch);
-    if (batch.named)
-        call_on_named(watch, pending == &watch->unclosed);
-    if (batch.global)
-        watch->events.on_global(watch->events.context);
-    if (batch.folder)
-        watch->events.on_folder(watch->events.context);
-    batch_fini(&batch);
-}
-
-/* A file that was made at the last moment has as much time as the others. */
-static void age_made(struct watch *watch, int64_t now_ms)
-{
-    if (watch->made.due_ms == 0 || now_ms < watch->made.due_ms)
-        return;
-    assert(watch->unclosed.due_ms == 0); /* it began before */
-    watch->unclosed = watch->made;
-    watch->unclosed.due_ms = now_ms + MADE_MS;
-    watch->made = (struct batch){0};
-    for (size_t i = 0; i < watch->named_count; i++) {
-        watch->named[i].is_unclosed |= watch->named[i].is_made;
-        watch->named[i].is_made = false;
-    }
-}
-
-static void on_timer(void *context)
-{
-    struct watch *watch = context;
-    int64_t now_ms = clock_mono_ms();
-    run_batch(watch, &watch->soon, now_ms);
-    run_batch(watch, &watch->later, now_ms);
-    run_batch(watch, &watch->unclosed, now_ms);
-    age_made(watch, now_ms);
-    arm_timer(watch);
+    const struct watch_events *events = &watch->events;
+    size_t global_count;
+    size_t file_count;
+    size_t named_count;
+    watch->batches[wait] = (struct batch){0};
+    char **globals = take_due(watch, &watch->changed_globals, wait, &global_count);
+    char **files = take_due(watch, &watch->changed_files, wait, &file_count);
+    char **named = take_due(watch, &watch->changed_named, wait, &named_count);
+    bool is_folder_due = wait == WAIT_SOON && watch->is_folder_due;
+    if (wait == WAIT_SOON)
+        watch->is_folder_due = false;
+    if (file_count > 0 && !is_folder_due)
+        events->on_files(events->context, files, file_count);
+    if (named_count > 0)
+        events->on_named(events->context, named, named_count);
+    if (global_count > 0)
+        events->on_global(events->context);
+    if (is_folder_due)
+        events->on_folder(events->context);
+    memory_free_texts(globals, global_count);
+    memory_free_texts(files, file_count);
+    memory_free_texts(named, named_count);
 }
 
 /* -- Folders ---------------------------------------------------------------------------------- */
@@ -274,12 +297,25 @@ static bool folder_follow(struct watch *watch, struct folder *folder)
     return folder->descriptor >= 0;
 }
 
+static void put_global_soon(struct watch *watch)
+{
+    char *path = memory_format("%s/%s", watch->global.path, watch->global_name);
+    put_soon(watch, &watch->changed_globals, path);
+    free(path);
+}
+
+static void put_folder_soon(struct watch *watch)
+{
+    watch->is_folder_due = true;
+    batch_touch(watch, WAIT_SOON);
+}
+
 /* All files that are named in the folder of this place. */
-static void make_due(struct watch *watch, size_t folder)
+static void put_named_soon(struct watch *watch, size_t folder)
 {
     for (size_t i = 0; i < watch->named_count; i++)
-        watch->named[i].is_due |= watch->named[i].folder == folder;
-    soon(watch)->named = true;
+        if (watch->named[i].folder == folder)
+            put_soon(watch, &watch->changed_named, watch->named[i].path);
 }
 
 /* What the files are now was not seen to change. */
@@ -287,16 +323,16 @@ static void follow_named(struct watch *watch)
 {
     for (size_t i = 0; i < watch->named_folder_count; i++)
         if (folder_follow(watch, &watch->named_folders[i]) || watch->named_folders[i].is_told)
-            make_due(watch, i);
+            put_named_soon(watch, i);
 }
 
 static void follow_all(struct watch *watch)
 {
     if (folder_follow(watch, &watch->global))
-        soon(watch)->global = true;
+        put_global_soon(watch);
     folder_follow(watch, &watch->parent);
     if (folder_follow(watch, &watch->tenants))
-        soon(watch)->folder = true;
+        put_folder_soon(watch);
     follow_named(watch);
 }
 
@@ -305,28 +341,46 @@ static void on_look(void *context)
     struct watch *watch = context;
     follow_all(watch);
     if (watch->tenants.is_told)
-        soon(watch)->folder = true;
+        put_folder_soon(watch);
     if (watch->global.is_told)
-        soon(watch)->global = true;
+        put_global_soon(watch);
     arm_timer(watch);
 }
 
 /* -- Events ----------------------------------------------------------------------------------- */
 
-/* How the name came into the folder decides when it is looked at. A file that was just made is
- * waited for until its writer closes it; a link is there at once, and has nobody who closes it. */
-static struct batch *batch_for(struct watch *watch, const struct folder *folder,
-                               const struct inotify_event *event)
+/* A link is there at once, and has nobody who closes it. */
+static bool is_linked(const char *path)
 {
-    if ((event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0)
-        return soon(watch);
-    if ((event->mask & IN_CREATE) == 0)
-        return later(watch);
     struct stat status;
+    return lstat(path, &status) == 0 && (S_ISLNK(status.st_mode) || status.st_nlink > 1);
+}
+
+/* How the name came into the folder decides when it is looked at. A file that was just made is
+ * waited for until its writer closes it, whatever its name was before. `before`: NULL is nothing.
+ */
+static enum wait wait_for(const struct change *before, const char *path, uint32_t mask)
+{
+    if ((mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0)
+        return WAIT_SOON;
+    if ((mask & IN_CREATE) != 0)
+        return is_linked(path) ? WAIT_SOON : WAIT_MADE;
+    /* Another mode does not say that what was waited for is there. */
+    return (mask & IN_ATTRIB) != 0 && before != NULL ? before->wait : WAIT_LATER;
+}
+
+static void put_event(struct watch *watch, struct changes *changes, const char *path,
+                      const struct inotify_event *event)
+{
+    put(watch, changes, path, wait_for(changes_find(changes, path), path, event->mask));
+}
+
+static void put_event_in(struct watch *watch, struct changes *changes, const struct folder *folder,
+                         const struct inotify_event *event)
+{
     char *path = memory_format("%s/%s", folder->path, event->name);
-    bool is_linked = lstat(path, &status) == 0 && (S_ISLNK(status.st_mode) || status.st_nlink > 1);
+    put_event(watch, changes, path, event);
     free(path);
-    return is_linked ? soon(watch) : made(watch);
 }
 
 /* A symbolic link that other names may lead through, such as Kubernetes' "..data". */
@@ -341,13 +395,10 @@ static bool is_link(const struct folder *folder, const char *name)
 
 static void on_tenants_event(struct watch *watch, const struct inotify_event *event)
 {
-    if (tenant_file_name(event->name)) {
-        batch_take_out(&watch->made, event->name);
-        batch_take_out(&watch->unclosed, event->name);
-        batch_add(batch_for(watch, &watch->tenants, event), event->name);
-    } else if (is_link(&watch->tenants, event->name)) {
-        soon(watch)->folder = true;
-    }
+    if (tenant_file_name(event->name))
+        put_event_in(watch, &watch->changed_files, &watch->tenants, event);
+    else if (is_link(&watch->tenants, event->name))
+        put_folder_soon(watch);
 }
 
 /* Parts are known by their names alone: reading the global file once too often does no harm. */
@@ -362,11 +413,10 @@ static bool is_of_global(const struct watch *watch, const char *name)
 static void on_global_event(struct watch *watch, const struct inotify_event *event)
 {
     if (is_of_global(watch, event->name)) {
-        watch->made.global = watch->unclosed.global = false;
-        batch_for(watch, &watch->global, event)->global = true;
+        put_event_in(watch, &watch->changed_globals, &watch->global, event);
     } else if (is_link(&watch->global, event->name) || (event->mask & IN_ISDIR) != 0) {
         /* The folder of tenants may have come, without which the global file was no good. */
-        soon(watch)->global = true;
+        put_global_soon(watch);
     }
 }
 
@@ -374,13 +424,10 @@ static void on_global_event(struct watch *watch, const struct inotify_event *eve
 static bool touch_named(struct watch *watch, size_t folder, const struct inotify_event *event)
 {
     for (size_t i = 0; i < watch->named_count; i++) {
-        struct named_file *named = &watch->named[i];
+        const struct named_file *named = &watch->named[i];
         if (named->folder != folder || strcmp(named->name, event->name) != 0)
             continue;
-        struct batch *batch = batch_for(watch, &watch->named_folders[folder], event);
-        batch->named = true;
-        named->is_made = batch == &watch->made;
-        named->is_due |= !named->is_made;
+        put_event(watch, &watch->changed_named, named->path, event);
         return true;
     }
     return false;
@@ -392,7 +439,7 @@ static void on_named_event(struct watch *watch, const struct inotify_event *even
         const struct folder *folder = &watch->named_folders[i];
         if (folder->descriptor == event->wd && !touch_named(watch, i, event) &&
             is_link(folder, event->name))
-            make_due(watch, i);
+            put_named_soon(watch, i);
     }
 }
 
@@ -422,8 +469,9 @@ static void on_event(struct watch *watch, const struct inotify_event *event)
     if ((event->mask & IN_Q_OVERFLOW) != 0) {
         log_event(LOG_NOTICE, "changes_missed", LOG_TEXT("so", "everything is looked through"));
         forget_descriptors(watch);
-        soon(watch)->global = true;
-        soon(watch)->folder = true; /* which looks at named files, too */
+        forget_changes(watch); /* that a file was closed may be lost as well */
+        put_global_soon(watch);
+        put_folder_soon(watch); /* which looks at named files, too */
         return;
     }
     if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) {
@@ -441,9 +489,8 @@ static void on_event(struct watch *watch, const struct inotify_event *event)
     on_named_event(watch, event);
 }
 
-static void on_readable(void *context)
+static void read_events(struct watch *watch)
 {
-    struct watch *watch = context;
     _Alignas(struct inotify_event) char buffer[EVENT_BYTES];
 
     for (int reads = 0; reads < MAX_READS; reads++) {
@@ -457,6 +504,24 @@ static void on_readable(void *context)
         }
     }
     follow_all(watch);
+}
+
+static void on_readable(void *context)
+{
+    struct watch *watch = context;
+    read_events(watch);
+    arm_timer(watch);
+}
+
+/* What has happened since is read first: a file that went may be in the making by now. */
+static void on_timer(void *context)
+{
+    struct watch *watch = context;
+    read_events(watch);
+    int64_t now_ms = clock_mono_ms();
+    for (enum wait wait = 0; wait < WAIT_COUNT; wait++)
+        if (watch->batches[wait].due_ms != 0 && now_ms >= watch->batches[wait].due_ms)
+            run_batch(watch, wait);
     arm_timer(watch);
 }
 
@@ -547,22 +612,11 @@ static void add_folders(struct watch *watch, const struct watch *before, char *c
     free(folders);
 }
 
-/* What is known of a file that was named before. */
-static struct named_file find_named(const struct watch *before, const char *path)
-{
-    const struct named_file *found = NULL;
-    if (before->named_count > 0) /* a path is what such a file begins with */
-        found = bsearch(&path, before->named, before->named_count, sizeof(*found),
-                        memory_compare_texts);
-    return found != NULL ? *found : (struct named_file){0};
-}
-
-/* Takes the path. What is due stays due. */
-static void add_named(struct watch *watch, const struct watch *before, char *path)
+/* Takes the path. */
+static void add_named(struct watch *watch, char *path)
 {
     char *folder;
     struct named_file *named = &watch->named[watch->named_count++];
-    *named = find_named(before, path);
     named->path = path;
     split_path(path, &folder, &named->name);
     named->folder = (size_t)(find_folder(watch, folder) - watch->named_folders);
@@ -589,7 +643,7 @@ void watch_set_named(struct watch *watch, char **paths, size_t count)
     watch->named_count = 0;
     add_folders(watch, &before, paths, count);
     for (size_t i = 0; i < count; i++)
-        add_named(watch, &before, paths[i]);
+        add_named(watch, paths[i]);
     free(paths);
     for (size_t i = 0; i < before.named_folder_count; i++)
         if (find_folder(watch, before.named_folders[i].path) == NULL)
@@ -604,6 +658,7 @@ void watch_set_tenants_dir(struct watch *watch, const char *tenants_dir)
     if (strcmp(watch->tenants.path, tenants_dir) == 0)
         return;
     set_tenants_dir(watch, tenants_dir);
+    changes_fini(&watch->changed_files); /* they are no tenants' any more */
     follow_all(watch);
     arm_timer(watch);
 }
@@ -640,10 +695,7 @@ void watch_free(struct watch *watch)
     main_watch_free(watch->readable);
     main_timer_free(watch->timer);
     main_timer_free(watch->look_timer);
-    batch_fini(&watch->soon);
-    batch_fini(&watch->later);
-    batch_fini(&watch->made);
-    batch_fini(&watch->unclosed);
+    forget_changes(watch);
     free(watch->global.path);
     free(watch->global_name);
     free(watch->tenants.path);

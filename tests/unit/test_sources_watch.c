@@ -32,6 +32,7 @@ struct test {
     char *files; /* "one.json two.json ", of one call behind the other */
     char *first; /* the first call's */
     char *named;
+    char *first_named;
     bool (*is_enough)(const struct test *test);
 };
 
@@ -70,6 +71,8 @@ static void on_named(void *context, char *const *paths, size_t count)
     struct test *test = context;
     cr_expect(lt(sz, 0, count));
     add_names(&test->named, paths, count);
+    if (test->first_named == NULL)
+        test->first_named = memory_copy_text(slice_of(test->named));
 }
 
 static void on_turn(void *context)
@@ -101,7 +104,8 @@ static void forget(struct test *test)
     free(test->files);
     free(test->first);
     free(test->named);
-    test->first = NULL;
+    free(test->first_named);
+    test->first = test->first_named = NULL;
     test->files = memory_copy_text(SLICE(""));
     test->named = memory_copy_text(SLICE(""));
     test->globals = test->folders = 0;
@@ -182,6 +186,7 @@ static void end(struct test *test)
     free(test->files);
     free(test->first);
     free(test->named);
+    free(test->first_named);
     cr_assert(zero(int, chdir("/")));
     char *command = memory_format("rm -rf %s", test->home);
     cr_assert(zero(int, system(command)));
@@ -417,6 +422,110 @@ Test(watch, a_global_file_that_nobody_closes_is_looked_at_in_the_end)
     run(&test, SILENCE_MS);
     cr_expect(not(has_global(&test)));
     await(&test, has_global);
+    end(&test);
+}
+
+static bool has_all(const struct test *test)
+{
+    return has_global_and_named(test) && has_file(test);
+}
+
+static const char *const ONE_OF_EACH[] = {"global.json", "tenants.d/a.json", "fleet.csv"};
+
+/* Begins with one file of each kind, all of which are there. */
+static void begin_with_each(struct test *test)
+{
+    begin(test);
+    set_named(test, "fleet.csv", NULL);
+    await(test, has_named);
+    forget(test);
+    for (size_t i = 0; i < COUNT_OF(ONE_OF_EACH); i++)
+        write_file(ONE_OF_EACH[i], "{}");
+    await(test, has_all);
+    expect_silence(test);
+}
+
+static void write_to_each(void *context)
+{
+    const int *descriptors = context;
+    for (size_t i = 0; i < COUNT_OF(ONE_OF_EACH); i++)
+        cr_assert(eq(sz, (size_t)write(descriptors[i], " ", 1), 1));
+}
+
+/* Removes each and begins to write it anew, as install(1) does. */
+static void make_each_anew(int *descriptors)
+{
+    for (size_t i = 0; i < COUNT_OF(ONE_OF_EACH); i++) {
+        cr_assert(zero(int, unlink(ONE_OF_EACH[i])));
+        descriptors[i] = open(ONE_OF_EACH[i], O_WRONLY | O_CREAT, 0600);
+        cr_assert(zero(int, fchmod(descriptors[i], 0644)));
+    }
+    write_to_each(descriptors);
+}
+
+static void close_each(struct test *test, const int *descriptors)
+{
+    cr_expect(not(has_global(test)));
+    expect_files(test, "");
+    cr_expect(not(has_named(test)), "%s", test->named);
+    for (size_t i = 0; i < COUNT_OF(ONE_OF_EACH); i++)
+        close(descriptors[i]);
+    await(test, has_all);
+    expect_files(test, "tenants.d/a.json ");
+    cr_expect(zero(int, strcmp(test->named, "fleet.csv ")), "%s", test->named);
+    expect_silence(test);
+}
+
+/* That it went is no news any more, and half of it must not be taken for the whole. */
+Test(watch, what_went_and_is_written_anew_is_told_when_its_writer_closes_it)
+{
+    int descriptors[COUNT_OF(ONE_OF_EACH)];
+    struct test test;
+    begin_with_each(&test);
+    make_each_anew(descriptors);
+    run(&test, SILENCE_MS);
+    close_each(&test, descriptors);
+    /* What was closed a moment before is written again. */
+    for (size_t i = 0; i < COUNT_OF(ONE_OF_EACH); i++)
+        write_file(ONE_OF_EACH[i], "{}");
+    make_each_anew(descriptors);
+    run(&test, SILENCE_MS);
+    close_each(&test, descriptors);
+    end(&test);
+}
+
+Test(watch, who_writes_for_long_is_waited_for)
+{
+    int descriptors[COUNT_OF(ONE_OF_EACH)];
+    struct test test;
+    begin_with_each(&test);
+    make_each_anew(descriptors);
+    struct main_timer *writer = main_timer_new(test.loop, write_to_each, descriptors);
+    main_timer_every(writer, SILENCE_MS);
+    run(&test, 3 * SLOW_MS);
+    main_timer_free(writer);
+    close_each(&test, descriptors);
+    end(&test);
+}
+
+static bool has_both_named(const struct test *test)
+{
+    return strstr(test->named, "lists/a ") != NULL && strstr(test->named, "lists/b ") != NULL;
+}
+
+Test(watch, a_named_file_that_went_is_given_time_to_come_back)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, mkdir("lists", 0755)));
+    write_file("lists/a", "");
+    set_named(&test, "lists/a", "lists/b");
+    await(&test, has_named);
+    expect_silence(&test);
+    cr_assert(zero(int, unlink("lists/a")));
+    write_file("lists/b", "");
+    await(&test, has_both_named);
+    cr_expect(zero(int, strcmp(test.first_named, "lists/b ")), "%s", test.first_named);
     end(&test);
 }
 
