@@ -23,8 +23,11 @@ struct label_map {
     size_t count;
     size_t capacity;
     size_t wrong_count; /* of these, rows that are wrong */
-    uint32_t *slots;    /* of a hash of labels; 0: free */
-    uint32_t slot_mask; /* their number, a power of two, less one */
+    bool
+        has_wrong_lines; /* in the file: those that made no row, or whose row is an earlier one, too
+                          */
+    uint32_t *slots;     /* of a hash of labels; 0: free */
+    uint32_t slot_mask;  /* their number, a power of two, less one */
     char *texts;
     size_t texts_size;
     size_t texts_capacity;

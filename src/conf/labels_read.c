@@ -345,6 +345,7 @@ size_t labels_apply(const struct node *tenant_node, const struct configuration *
     tenant->upstream.per_label = true;
     if (tls->server_name != NULL)
         tenant->upstream.server_name = memory_copy_text(slice_of(tls->server_name));
+    tenant->labels->has_wrong_lines = diagnostics->errors > errors;
     return diagnostics->errors - errors;
 }
 

@@ -81,7 +81,7 @@ static bool is_right(void *context, struct slice name, uint64_t text_hash)
 {
     const struct complaining *complaining = context;
     const struct tenant *tenant = route_registry_find(complaining->sources->registry, name);
-    if (tenant != NULL && tenant->labels != NULL && tenant->labels->wrong_count > 0)
+    if (tenant != NULL && tenant->labels != NULL && tenant->labels->has_wrong_lines)
         return false;
     char *key = memory_copy_text(name);
     const struct tenant_text *text = tenant_names_find(&complaining->source->names, key);

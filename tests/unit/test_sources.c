@@ -537,6 +537,30 @@ Test(sources, lines_of_a_list_that_are_wrong_are_told_whenever_somebody_asks)
     end(sources, &diagnostics);
 }
 
+/* A line that makes no row, and one whose row stays what it was. */
+Test(sources, so_are_lines_that_leave_no_wrong_row)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    static const char *const PATH[] = {"tenants.d/w.json"};
+    static const char *const LISTS[] = {"a,http://10.0.0.1:3000\nb\n", "a,http:/10.0.0.1:3000\n"};
+    write_file("tenants.d/labels.map", "a,http://10.0.0.1:3000\n");
+    write_file(PATH[0], "{\"tenants\": {\"w\": {\"hosts\": [\"*.w.test\"], \"https\": \"off\", "
+                        "\"upstream_map\": \"labels.map\"}}}");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_expect(eq(sz, diagnostics.errors, 0));
+    for (size_t i = 0; i < COUNT_OF(LISTS); i++) {
+        struct diagnostics asked = {0};
+        write_file("tenants.d/labels.map", LISTS[i]);
+        read_files(sources, PATH, 1, &diagnostics);
+        cr_expect(is_live(sources, "w"));
+        sources_complain(sources, PATH[0], &asked);
+        cr_expect(eq(sz, asked.errors, 1), "list %zu", i);
+        diagnostics_fini(&asked);
+    }
+    end(sources, &diagnostics);
+}
+
 /* Thousands may, and all are looked at when somebody looks for changes. */
 Test(sources, a_file_that_several_tenants_name_is_looked_at_once)
 {
