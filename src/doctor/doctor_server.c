@@ -3,6 +3,7 @@
 #include "doctor.h"
 
 #include "cli/ask.h"
+#include "conf/own_address.h"
 #include "core/memory.h"
 #include "route/check.h"
 #include "route/replica.h"
@@ -123,14 +124,36 @@ static void begin(struct server_look *look, const struct ip *ip)
 /* The one that HAProxy goes to; of family IP_NONE: none that an upstream may have. */
 static struct ip choose(const struct server_look *look, const struct dns_addresses *addresses)
 {
-    const struct settings *settings = look->doctor->whole.configuration->settings;
+    const struct configuration *configuration = look->doctor->whole.configuration;
     struct ip chosen = {0};
     for (size_t i = 0; i < addresses->count; i++) {
         const struct ip *ip = &addresses->items[i].ip;
-        if (settings_upstream_allowed(settings, ip) && resolver_prefers(ip, &chosen))
+        if (own_address_allowed(configuration, ip, look->upstream->port) &&
+            resolver_prefers(ip, &chosen))
             chosen = *ip;
     }
     return chosen;
+}
+
+/* Why none of them may be an upstream's. */
+static void find_none_allowed(const struct server_look *look, const struct dns_addresses *addresses)
+{
+    const struct configuration *configuration = look->doctor->whole.configuration;
+    const char *path = look->doctor->configuration_path;
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct ip *ip = &addresses->items[i].ip;
+        const char *key;
+        const char *own = own_address_find(configuration, ip, look->upstream->port, &key);
+        if (!settings_upstream_allowed(configuration->settings, ip) || own == NULL)
+            continue;
+        char *message =
+            memory_format("its name leads to \"%s\", which is \"%s\" in %s", own, key, path);
+        find(look, DOCTOR_ERROR, upstream_line(look), message);
+        free(message);
+        return;
+    }
+    find(look, DOCTOR_ERROR, memory_format("\"upstream_allow\" in %s", path),
+         "none of its addresses is in upstream_allow");
 }
 
 static void on_addresses(void *context, const struct dns_addresses *addresses)
@@ -142,9 +165,7 @@ static void on_addresses(void *context, const struct dns_addresses *addresses)
         begin(look, &chosen);
     } else if (addresses->status == DNS_FOUND) {
         doctor_made(look->doctor, DOCTOR_SERVER);
-        find(look, DOCTOR_ERROR,
-             memory_format("\"upstream_allow\" in %s", look->doctor->configuration_path),
-             "none of its addresses is in upstream_allow");
+        find_none_allowed(look, addresses);
     } else if (addresses->status != DNS_CANCELLED) {
         doctor_made(look->doctor, DOCTOR_SERVER);
         char *message = memory_format("its name has no address: %s",

@@ -353,7 +353,7 @@ void health_set_ca_file(struct health *health, const char *ca_file)
         wait_for_next(server);
     }
     http_client_free(health->client);
-    make_client(health);
+    health->client = NULL;
     start_waiting(health);
 }
 
@@ -374,8 +374,6 @@ static struct server *server_new(struct health *health, const struct tenant *ten
 {
     const struct check_rule *rule = tenant->check;
     struct server *server = memory_new(sizeof(*server));
-    if (health->client == NULL)
-        make_client(health);
     server->health = health;
     server->key = key;
     server->url = url;

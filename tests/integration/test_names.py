@@ -242,6 +242,8 @@ def test_no_name_leads_to_what_is_the_admins(named_stack, names, places):
         assert ask(stack, host) == "upstream-unresolved"
         told = run_agent_command("explain", "-c", stack.config_path, f"http://{host}/").stdout
         assert "upstream-unresolved" in told
+    told = run_agent_command("doctor", "--json", "-c", stack.config_path, "a").stdout
+    assert f"its name leads to \\\"127.0.0.1:{port}\\\"" in told, told
     assert request(port, "/metrics", "127.0.0.1").status == 200
     assert request(stack.http_port, "/", "2.fleet.test").status == 503
 
