@@ -128,8 +128,19 @@ static void put_token_kind(const struct page *page)
         not_reused, not_reused);
 }
 
+/* Who comes next on the connection to the upstream would be its body. Before 3.2 the number is read
+ * into 64 bits with a sign, so that 2^64 is 0, and passed on as it was told. */
+static void put_overflow_refusal(const struct page *page)
+{
+    put_since(page, HAP_3_2, "3.2", "",
+              "\n"
+              "    # a length of so many digits is another one to the upstream\n"
+              "    http-request deny deny_status 400 if { req.fhdr(content-length) -m len 19: }\n");
+}
+
 void question_put(const struct page *page)
 {
+    put_overflow_refusal(page);
     put(page,
         "\n"
         "    # ACME challenges come before everything: the agent answers those that it has\n"

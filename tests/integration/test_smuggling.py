@@ -190,6 +190,22 @@ def greedy(stack):
     upstream.stop()
 
 
+@pytest.mark.parametrize("times", [1, 2, 10])
+def test_no_length_that_overflows_arrives(stack, recorded, times):
+    """HAProxy before 3.2 reads 2^64 as 0, passes it on, and gives the connection to somebody else:
+    their requests would be a body that never ends. Where 0 is what it passes on, nothing is wrong.
+    """
+    recorder = recorded[1]
+    length = [("Content-Length", str(2**64 * times))]
+    with connect(stack.http_port) as sock:
+        sock.sendall(request_bytes("GET", "/poisoned", HOST, length))
+        answer = read_answer(sock)
+    assert request(stack.http_port, "/last", HOST).status == 200
+    arrived = [head for head in recorder.heads() if b"/poisoned" in head]
+    assert answer is None or answer.status == (200 if arrived else 400)
+    assert all(b"\r\ncontent-length: 0\r\n" in head.lower() + b"\r\n" for head in arrived), arrived
+
+
 def test_an_upstream_that_switches_unasked_gets_no_other_tenants_requests(stack, greedy):
     """A proxy in front may send many people's requests over this connection."""
     with connect(stack.http_port) as sock:
