@@ -25,6 +25,7 @@ struct crypto_client_certificate {
     /* UTF-8 without control bytes. Empty when the certificate has no such part, one that is not fit
      * for a header, or (except SUBJECT_OU) several, none of which can be preferred. */
     char text[CRYPTO_FIELD__MAX][CRYPTO_FIELD_MAX_BYTES + 1];
+    bool is_unfit[CRYPTO_FIELD__MAX]; /* the subject has such a part, but the text is empty */
     int64_t not_after_s;
 };
 

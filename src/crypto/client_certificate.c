@@ -85,6 +85,18 @@ static void copy_san_email(const X509 *certificate, char *text)
     GENERAL_NAMES_free(names);
 }
 
+static void note_unfit(const X509_NAME *subject, struct crypto_client_certificate *certificate)
+{
+    static const int PARTS[CRYPTO_FIELD__MAX] = {
+        [CRYPTO_FIELD_SUBJECT_EMAIL] = NID_pkcs9_emailAddress,
+        [CRYPTO_FIELD_SUBJECT_CN] = NID_commonName,
+        [CRYPTO_FIELD_SUBJECT_OU] = NID_organizationalUnitName,
+    };
+    for (size_t i = 0; i < CRYPTO_FIELD__MAX; i++)
+        certificate->is_unfit[i] = PARTS[i] != NID_undef && certificate->text[i][0] == '\0' &&
+                                   X509_NAME_get_index_by_NID(subject, PARTS[i], -1) >= 0;
+}
+
 enum error crypto_client_certificate_read(struct slice der,
                                           struct crypto_client_certificate *certificate,
                                           struct error_text *why)
@@ -105,6 +117,7 @@ enum error crypto_client_certificate_read(struct slice der,
     copy_only(subject, NID_pkcs9_emailAddress, certificate->text[CRYPTO_FIELD_SUBJECT_EMAIL]);
     copy_only(subject, NID_commonName, certificate->text[CRYPTO_FIELD_SUBJECT_CN]);
     copy_all(subject, NID_organizationalUnitName, certificate->text[CRYPTO_FIELD_SUBJECT_OU]);
+    note_unfit(subject, certificate);
     X509_free(parsed);
     ERR_clear_error();
     /* Another of its names could be taken in place of one that was not read. */

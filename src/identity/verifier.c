@@ -88,18 +88,26 @@ static bool set_value(struct identity *identity, enum identity_value value, stru
     return true;
 }
 
-static struct slice field_text(const struct crypto_client_certificate *certificate,
-                               const char *field)
+/* CRYPTO_FIELD__MAX: none. */
+static size_t find_field(const char *field)
 {
     static const char *const NAMES[] = {
 #define X(NAME, TEXT) [CRYPTO_FIELD_##NAME] = TEXT,
         CRYPTO_FIELD_TABLE(X)
 #undef X
     };
-    for (size_t i = 0; i < COUNT_OF(NAMES); i++)
-        if (strcmp(field, NAMES[i]) == 0)
-            return slice_of(certificate->text[i]);
-    return (struct slice){0};
+    size_t i = 0;
+    while (i < COUNT_OF(NAMES) && strcmp(field, NAMES[i]) != 0)
+        i++;
+    return i;
+}
+
+/* Groups and a role that are not told change nothing in Open WebUI: who has others by now would
+ * keep those of before. */
+static bool is_withheld(const struct crypto_client_certificate *certificate, size_t field,
+                        enum identity_value value)
+{
+    return certificate->is_unfit[field] && (value == IDENTITY_GROUPS || value == IDENTITY_ROLE);
 }
 
 static enum identity_refusal read_certificate(struct slice der, const struct identity_rule *rule,
@@ -116,7 +124,11 @@ static enum identity_refusal read_certificate(struct slice der, const struct ide
         !crypto_client_certificate_is_from(der, slice_of(rule->issuer_pem)))
         return IDENTITY_REFUSAL_CERTIFICATE_ISSUER;
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++) {
-        struct slice text = field_text(&certificate, rule->field[i]);
+        size_t field = find_field(rule->field[i]);
+        struct slice text =
+            field < CRYPTO_FIELD__MAX ? slice_of(certificate.text[field]) : (struct slice){0};
+        if (field < CRYPTO_FIELD__MAX && is_withheld(&certificate, field, (enum identity_value)i))
+            return IDENTITY_REFUSAL_VALUE;
         if ((text.size > 0 || i == IDENTITY_EMAIL) &&
             !set_value(identity, (enum identity_value)i, text))
             return i == IDENTITY_EMAIL ? IDENTITY_REFUSAL_EMAIL : IDENTITY_REFUSAL_VALUE;

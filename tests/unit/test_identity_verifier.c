@@ -293,6 +293,24 @@ Test(verifier, a_certificate_says_who_it_is)
     fixture_free(&f);
 }
 
+/* Open WebUI leaves as they are the groups of somebody for whom none are told. */
+Test(verifier, groups_that_no_header_can_tell_are_not_taken_for_none)
+{
+    static const char *const UNITS[] = {"sta,f", "sta\nf"};
+    for (size_t i = 0; i < COUNT_OF(UNITS); i++) {
+        struct bytes der = {0};
+        struct fixture f = fixture_with_certificate(&der);
+        char *unit = memmem(der.data, der.size, "staff", strlen("staff"));
+        cr_assert_not_null(unit);
+        memcpy(unit, UNITS[i], strlen(UNITS[i]));
+        cr_expect_str_eq(ask(&f, 7), "value-unfit", "unit %zu", i);
+        set_field(&f, IDENTITY_GROUPS, "");
+        cr_expect_str_eq(ask(&f, 8), "none", "unit %zu", i);
+        bytes_free(&der);
+        fixture_free(&f);
+    }
+}
+
 Test(verifier, a_certificate_is_good_until_its_last_second)
 {
     enum { LAST_S = 1882171515 };
