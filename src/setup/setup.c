@@ -128,7 +128,7 @@ static bool check(const struct setup_plan *plan, const struct setup_wish *wish)
     hold_signals(&before);
     bool starts = !wish->no_start && setup_has_systemd();
     bool good = (!starts || (setup_service_reads(wish->configuration) & setup_ports_are_free(plan) &
-                             setup_challenge_port_is_free(plan) &
+                             setup_challenge_port_is_free(plan) & setup_service_may_write(plan) &
                              (wish->ca_file == NULL || setup_service_may_read(wish->ca_file)))) &
                 (setup_files_changing(&plan->files) == 0 || setup_haproxy_check(plan));
     release_signals(&before);

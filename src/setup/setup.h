@@ -73,6 +73,8 @@ MUST_CHECK bool setup_service_reads(const char *path);
 /* Whether the service, in its sandbox and as its user, can read it; it is told on stderr when not.
  */
 MUST_CHECK bool setup_service_may_read(const char *path);
+/* Whether it can write where the configuration has it write; what it cannot is told on stderr. */
+MUST_CHECK bool setup_service_may_write(const struct setup_plan *plan);
 MUST_CHECK bool setup_agent_answers(const struct setup_plan *plan);
 /* Whether one that runs has not read what is on the disk by now. */
 MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan);

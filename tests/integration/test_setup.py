@@ -801,6 +801,33 @@ def test_a_service_of_another_file_is_not_set_up(place, systemctl):
         assert ("owui-spoa.service reads another file" in done.stderr) == (code == 2)
 
 
+@pytest.mark.parametrize(
+    "unit, told",
+    [
+        ("ProtectSystem=strict\nReadWritePaths=-/etc/haproxy", ("crt_dir", "state_dir")),
+        ("ProtectSystem=strict\nReadWritePaths=-FOLDER/haproxy -/srv FOLDER/state", ()),
+        ("ProtectSystem=strict\nReadWritePaths=-FOLDER/hap\nBindPaths=FOLDER/state", ("crt_dir",)),
+        ("ProtectSystem=strict\nReadWritePaths=-FOLDER/link\nStateDirectory=state", ("state_dir",)),
+        ("ProtectSystem=no\nReadWritePaths=", ()),
+    ],
+)
+def test_what_the_service_cannot_write_is_told_before_anything_changes(
+    place, systemctl, unit, told
+):
+    """It would not start, and HAProxy would ask nobody."""
+    (place.folder / "link").symlink_to("haproxy")
+    place.settings["admin_socket"] = "/run/owui-spoa/admin.sock"
+    place.config.write_text(json.dumps(place.settings))
+    unit = unit.replace("FOLDER", str(place.folder)) + "\nRuntimeDirectory=owui-spoa"
+    programs = systemctl(f"#!/bin/sh\ncat <<END\n{unit}\nEND\n")
+    command = place.command(HOST, *UPSTREAM, mode="--dry-run")
+    command.remove("--no-start")
+    done = on_a_machine(command, *SYSTEMD, programs=programs)
+    assert done.returncode == (2 if told else 0), done.stdout + done.stderr
+    for key in ("crt_dir", "state_dir", "admin_socket"):
+        assert (f'{key}") read-only' in done.stderr) == (key in told), done.stderr
+
+
 HAS_SERVICE = (
     "mount -t tmpfs none /mnt",
     "chmod 755 /mnt",
