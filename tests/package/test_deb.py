@@ -41,6 +41,14 @@ def test_what_belongs_to_whom(machine):
         assert state(machine, unit) == "inactive"
 
 
+def test_whose_folder_of_certificates_it_takes_is_told(machine):
+    """A client of another CA may write there as its own user, and could not any more."""
+    machine.run("useradd -r acme; install -d -o acme /etc/haproxy/certs")
+    told = machine.install()
+    assert "/etc/haproxy/certs was acme's" in told and "what acme runs" in told
+    assert machine.mode("/etc/haproxy/certs") == "2750 owui-spoa:haproxy"
+
+
 def test_the_service_in_its_sandbox(machine):
     machine.install()
     machine.run("systemctl start owui-spoa")

@@ -2,6 +2,7 @@
 not asked for; what its scriptlets do, and what belongs to whom, is what is looked at."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -103,6 +104,14 @@ def test_installed_upgraded_erased(root):
     assert not root.path("/usr/bin/owui-spoa").exists()
     assert configuration.with_name("owui-spoa.json.rpmsave").read_text() == text
     assert tenant.exists()
+
+
+def test_whose_folder_of_certificates_it_takes_is_told(root):
+    certs = root.path("/etc/haproxy/certs")
+    certs.mkdir(parents=True, exist_ok=True)
+    shutil.chown(certs, "daemon")
+    told = root.rpm("-i", "--nodeps", package())
+    assert "/etc/haproxy/certs was daemon's" in told
 
 
 def test_who_asks_for_what_is_erased_is_told_the_way_back(root):
