@@ -7,6 +7,9 @@
 
 #include <stdlib.h>
 
+/* More than a tenant has keys. Each is a walk through the file, while nobody else is served. */
+enum { STEPS_MAX = 100 };
+
 /* One edit, with what all of them take from the request. */
 static void perform(void *context, const struct admin_request *request, struct tenant_edit *edit,
                     struct admin_answer *answer)
@@ -58,27 +61,28 @@ static void remove_tenant(void *context, const struct admin_request *request,
     perform(context, request, &edit, answer);
 }
 
-/* A step for each member of `object`; null removes. */
-static struct tenant_step *steps_of(const struct json *object, const char *inside, size_t *count)
+/* A step for each member of the body, which is an object; null removes. */
+static void perform_members(void *context, const struct admin_request *request, const char *what,
+                            const char *inside, struct admin_answer *answer)
 {
-    struct tenant_step *steps = memory_new((json_count(object) + 1) * sizeof(*steps));
-    *count = 0;
-    for (struct json_member member = {0}; json_next(object, &member);)
-        steps[(*count)++] = (struct tenant_step){
+    struct tenant_step steps[STEPS_MAX];
+    struct tenant_edit edit = {.what = what, .kind = TENANT_CHANGE, .steps = steps};
+    if (json_count(request->body) > STEPS_MAX) {
+        admin_refuse(answer, 422, "the body has %zu keys: expected up to %d",
+                     json_count(request->body), STEPS_MAX);
+        return;
+    }
+    for (struct json_member member = {0}; json_next(request->body, &member);)
+        steps[edit.step_count++] = (struct tenant_step){
             inside, member.key, json_type_of(member.value) == JSON_TYPE_NULL ? NULL : member.value};
-    return steps;
+    perform(context, request, &edit, answer);
 }
 
 static void change_tenant(void *context, const struct admin_request *request,
                           struct admin_answer *answer)
 {
-    struct tenant_edit edit = {.what = "change", .kind = TENANT_CHANGE};
-    if (!has_object(request, "{\"upstream\": \"http://127.0.0.1:3001\", \"label\": null}", answer))
-        return;
-    struct tenant_step *steps = steps_of(request->body, "", &edit.step_count);
-    edit.steps = steps;
-    perform(context, request, &edit, answer);
-    free(steps);
+    if (has_object(request, "{\"upstream\": \"http://127.0.0.1:3001\", \"label\": null}", answer))
+        perform_members(context, request, "change", "", answer);
 }
 
 /* -- Keys with a meaning of their own ---------------------------------------------------------- */
@@ -168,15 +172,10 @@ static void set_maintenance(void *context, const struct admin_request *request,
                        : plans ? "plan maintenance of"
                        : on    ? "maintenance of"
                                : "end of maintenance of";
-    if (!has_maintenance(context, request->item)) {
+    if (has_maintenance(context, request->item))
+        perform_members(context, request, what, "maintenance", answer);
+    else
         begin_maintenance(context, request, what, answer);
-        return;
-    }
-    struct tenant_edit edit = {.what = what, .kind = TENANT_CHANGE};
-    struct tenant_step *steps = steps_of(request->body, "maintenance", &edit.step_count);
-    edit.steps = steps;
-    perform(context, request, &edit, answer);
-    free(steps);
 }
 
 static void switch_version(void *context, const struct admin_request *request,

@@ -9,6 +9,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -610,6 +612,23 @@ def test_what_would_be_wrong_is_not_written(by_hand):
         assert code == 1 and reason in error, error
     assert stack.file.read_text() == BY_HAND and os.listdir(stack.tenants_dir).count("x.json") == 0
     assert tenants(stack) == {"one": "live", "two": "live"}
+
+
+def test_a_body_has_as_many_keys_as_a_tenant_may_have(by_hand):
+    """Each is a walk through the file, on the thread that must not stand still."""
+    stack = by_hand()
+    keys = {f"key-{number}": 1 for number in range(5000)}
+    assert stack.admin.run("maintenance", "two")[0] == 0
+    for method, path, body in [
+        ("PATCH", "/v1/tenants/two", keys),
+        ("POST", "/v1/tenants/two/maintenance", {"on": True, **keys}),
+    ]:
+        start = time.monotonic()
+        status, told, _ = stack.admin.http(method, path, body)
+        assert status == 422 and "expected up to 100" in told["error"]
+        assert time.monotonic() - start < 2
+    notes = {f"_note-{number}": 1 for number in range(100)}
+    assert stack.admin.http("PATCH", "/v1/tenants/two", notes)[0] == 200
 
 
 def test_names_do_not_lead_out_of_the_folder(by_hand):
