@@ -446,6 +446,7 @@ void key_keeper_configure(struct key_keeper *keeper, const struct jwks_settings 
         http_exchange_cancel(keeper->sources[i]->exchange);
         keeper->sources[i]->exchange = NULL;
         keeper->sources[i]->schedule.due_ms = 0;
+        keeper->sources[i]->is_kept = false; /* the folder may be another one, or was emptied */
     }
     http_client_free(keeper->client);
     keeper->client = NULL;

@@ -665,6 +665,24 @@ def test_keys_that_could_not_be_kept_are_kept_later(new_stack, upstreams, author
     wait_until(lambda: cache.is_dir() and list(cache.iterdir()), "the keys on disk")
 
 
+def test_keys_are_kept_in_the_folder_that_is_told_now(new_stack, upstreams, authority, provider):
+    key = Key("ES256", "k-1")
+    provider.body = key_set(key)
+    stack = new_stack()
+    jwks = {"refresh": "1h", "cache_dir": str(stack.directory / "jwks")}
+    email = start_with_keys(stack, upstreams, authority, provider, **jwks)
+    wait_until(lambda: email(key), "the key")
+    cache = stack.directory / "elsewhere"
+    stack.config["jwks"]["cache_dir"] = str(cache)
+    stack.write_config()
+    wait_until(lambda: cache.is_dir() and list(cache.iterdir()), "the key in the new folder")
+    provider.status = 500
+    stack.agents[0].stop()
+    stack.start_agent()
+    stack.wait_for_agents(1)
+    assert email(key)
+
+
 def test_a_token_by_no_known_key_has_its_own_issuer_asked_alone(
     new_stack, upstreams, authority, provider, tmp_path
 ):
