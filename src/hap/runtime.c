@@ -272,11 +272,12 @@ static bool says(const struct runtime_swap *swap, struct slice answer, const cha
            has_line(answer, slice_from(wanted, (size_t)length));
 }
 
-/* The name of an open transaction in `show ssl cert`: the line that begins with "*". */
+/* The name of an open transaction in `show ssl cert`: the line that begins with "*", above the
+ * files, one of which may be called "*.example.com.pem". */
 static struct slice open_transaction(struct slice answer)
 {
     struct slice line;
-    while (runtime_next_line(&answer, &line))
+    while (runtime_next_line(&answer, &line) && !slice_equal(line, SLICE("# filename")))
         if (line.size > 1 && line.data[0] == '*')
             return slice_skip(line, 1);
     return NOTHING;

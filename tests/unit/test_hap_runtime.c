@@ -140,6 +140,19 @@ Test(swap, a_leftover_transaction_is_aborted_first)
     cr_assert(swap.cleared_leftover);
 }
 
+/* HAProxy tells names as its configuration has them. */
+Test(swap, a_file_that_is_called_as_a_wildcard_is_no_transaction)
+{
+    struct runtime_swap swap = {0};
+    const struct turn turns[] = {
+        {"show ssl cert", "# filename\n*.example.com.pem\n" FILE_NAME "\n\n"},
+        told(SHOWN),
+        {0},
+    };
+    cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
+    cr_expect_not(swap.cleared_leftover);
+}
+
 Test(swap, what_is_served_already_is_left_alone)
 {
     struct runtime_swap swap = {0};
