@@ -95,16 +95,27 @@ static void send(struct haproxy *haproxy, struct slice command, runtime_answer_f
 static void on_push_answer(void *context, enum error error, const char *reason,
                            struct slice answer);
 
+/* A HAProxy whose configuration has lost the map, as the agent's has. */
+static bool is_well_without(const struct haproxy *haproxy)
+{
+    return haproxy->keeper->is_off && haproxy->push.error == ERROR_NOT_FOUND;
+}
+
 static void go_on(struct haproxy *haproxy, enum runtime_step step, const struct writer *command)
 {
-    switch (step) {
-    case RUNTIME_SEND: send(haproxy, writer_written(command), on_push_answer); return;
-    case RUNTIME_FAILED: fail(haproxy, haproxy->push.error, haproxy->push.reason.text); return;
-    case RUNTIME_DONE: break;
+    if (step == RUNTIME_SEND) {
+        send(haproxy, writer_written(command), on_push_answer);
+        return;
     }
-    log_event(LOG_DEBUG, haproxy->keeper->kind->loaded, LOG_TEXT("socket", haproxy->target.path),
-              LOG_NUMBER("entries", haproxy->goal->map->count),
-              LOG_NUMBER("whole", haproxy->push.whole));
+    if (step == RUNTIME_FAILED && !is_well_without(haproxy)) {
+        fail(haproxy, haproxy->push.error, haproxy->push.reason.text);
+        return;
+    }
+    if (step == RUNTIME_DONE)
+        log_event(LOG_DEBUG, haproxy->keeper->kind->loaded,
+                  LOG_TEXT("socket", haproxy->target.path),
+                  LOG_NUMBER("entries", haproxy->goal->map->count),
+                  LOG_NUMBER("whole", haproxy->push.whole));
     haproxy->told = ERROR_OK;
     version_drop(&haproxy->has);
     haproxy->has = haproxy->goal;

@@ -59,7 +59,7 @@ static const struct snapshot *present_snapshot(void *context)
     return &NONE;
 }
 
-enum { YOUNG, OLD, AWAY, REFUSING };
+enum { YOUNG, OLD, AWAY, REFUSING, WITHOUT };
 
 /* One process from first to last, by its number; its age and what it takes is the state. */
 static const char *answer(struct fake_runtime *fake, const char *command, bool *is_cut)
@@ -68,9 +68,12 @@ static const char *answer(struct fake_runtime *fake, const char *command, bool *
     if (fake->state == AWAY)
         return NULL;
     if (strncmp(command, "show info", 9) == 0)
-        return fake->state == YOUNG ? "Pid: 7\nUptime_sec: 1\n" : "Pid: 7\nUptime_sec: 1000\n";
+        return fake->state == YOUNG || fake->state == WITHOUT ? "Pid: 7\nUptime_sec: 1\n"
+                                                              : "Pid: 7\nUptime_sec: 1000\n";
     if (strncmp(command, "prepare map", 11) == 0)
-        return fake->state == REFUSING ? "No memory\n" : "New version created: 3\n";
+        return fake->state == REFUSING  ? "No memory\n"
+               : fake->state == WITHOUT ? "Unknown map identifier. Please use #<id> or <name>.\n"
+                                        : "New version created: 3\n";
     return "\n";
 }
 
@@ -271,5 +274,30 @@ Test(map_keeper, what_is_not_wanted_any_more_is_emptied_and_left)
     expect_file(&test, "# a map\nkey two\n");
     const struct hap_config elsewhere = {.fallback_map = (char[]){"/nowhere/b.map"}};
     cr_expect(not(map_keeper_configure(test.keeper, &elsewhere)));
+    end(&test);
+}
+
+/* Taken out of the agent's configuration first, and of HAProxy's then. */
+Test(map_keeper, a_haproxy_that_has_lost_what_is_not_wanted_is_well)
+{
+    enum { TWO_LOOKS_MS = 11 * 1000 };
+    struct test test;
+    begin(&test);
+    const struct hap_config without = {.runtime = test.sockets, .runtime_count = 1};
+    cr_expect(map_keeper_configure(test.keeper, &without));
+    run(&test, PATIENCE_MS, "commit map @3");
+    size_t before = counted_in_log("map_not_loaded");
+    fake_runtime_set(&test.fake, WITHOUT);
+    run(&test, PATIENCE_MS, "prepare map ");
+    test.end_ms = clock_mono_ms() + TWO_LOOKS_MS;
+    test.awaited = NULL;
+    main_timer_every(test.timer, 2);
+    main_loop_run(test.loop);
+    cr_expect(zero(ptr, strstr(test.asked, "prepare map ")), "%s", test.asked);
+    cr_expect(eq(sz, counted_in_log("map_not_loaded"), before));
+    configure(&test);
+    run(&test, PATIENCE_MS, "prepare map ");
+    run(&test, SILENCE_MS, NULL);
+    cr_expect(eq(sz, counted_in_log("map_not_loaded"), before + 1));
     end(&test);
 }
