@@ -412,18 +412,33 @@ static void count_diagnostics(struct publisher *publisher, const struct diagnost
     publisher->record.warnings += diagnostics->count - diagnostics->errors;
 }
 
-/* A global file that cannot serve leaves the one in force where it is. */
-static void reread_global(struct publisher *publisher, struct diagnostics *diagnostics)
+/* A reading under way. */
+struct turn {
+    struct reading reading;
+    struct diagnostics diagnostics;
+    int64_t start_us;
+    bool is_rejected; /* the global file of it */
+};
+
+static const struct origin WATCH = {.by = "watch"};
+
+static struct turn turn_begin(const struct origin *origin)
 {
-    struct diagnostics own = {0}; /* `diagnostics` may hold what was found in tenants' files */
-    publisher->record.is_rejected = !read_global(publisher, &own);
-    if (publisher->record.is_rejected) {
-        publisher->record.rejected++;
+    return (struct turn){.reading.origin = origin, .start_us = clock_mono_us()};
+}
+
+/* A global file that cannot serve leaves the one in force where it is. */
+static void reread_global(struct publisher *publisher, struct turn *turn)
+{
+    struct diagnostics own = {0}; /* the turn's may hold what was found in tenants' files */
+    turn->is_rejected = !read_global(publisher, &own);
+    publisher->record.is_rejected = turn->is_rejected;
+    if (turn->is_rejected) {
         count_diagnostics(publisher, &own);
         report_diagnostics(&own, "configuration_broken");
     } else {
         for (size_t i = 0; i < own.count; i++)
-            diagnostics_add(diagnostics, &own.items[i]);
+            diagnostics_add(&turn->diagnostics, &own.items[i]);
     }
     diagnostics_fini(&own);
 }
@@ -452,18 +467,15 @@ static void await_trouble(struct publisher *publisher, const struct sources_coun
     publisher->again_is_due |= counts->has_trouble;
 }
 
-/* A reading under way. */
-struct turn {
-    struct reading reading;
-    struct diagnostics diagnostics;
-    int64_t start_us;
-};
-
-static const struct origin WATCH = {.by = "watch"};
-
-static struct turn turn_begin(const struct origin *origin)
+/* Each reading as one result. */
+static void count_reading(struct publisher_record *record, const struct turn *turn)
 {
-    return (struct turn){.reading.origin = origin, .start_us = clock_mono_us()};
+    if (turn->is_rejected)
+        record->rejected++;
+    else if (turn->reading.published)
+        record->published++;
+    else
+        record->unchanged++;
 }
 
 static void log_reload(const struct publisher *publisher, const struct turn *turn,
@@ -488,7 +500,7 @@ static void turn_end(struct publisher *publisher, struct turn *turn)
     bool is_watch = strcmp(turn->reading.origin->by, WATCH.by) == 0;
     sources_give_freed(publisher->sources, diagnostics);
     if (sources_want_global(publisher->sources)) {
-        reread_global(publisher, diagnostics);
+        reread_global(publisher, turn);
         sources_give_freed(publisher->sources, diagnostics);
     }
     struct sources_counts counts = sources_take_counts(publisher->sources);
@@ -497,12 +509,11 @@ static void turn_end(struct publisher *publisher, struct turn *turn)
     if (settings_differ(publisher))
         collect(publisher); /* an address that is in use may be allowed no more */
     count_diagnostics(publisher, diagnostics);
+    turn->reading.published = has_news;
+    count_reading(&publisher->record, turn);
     if (has_news) {
-        publisher->record.published++;
         instances_settle(publisher->instances);
         publish(publisher);
-    } else {
-        publisher->record.unchanged++;
     }
     if (counts.changed >= TRIM_FROM)
         memory_trim();
@@ -512,7 +523,6 @@ static void turn_end(struct publisher *publisher, struct turn *turn)
     if (has_news || diagnostics->count > 0 || !is_watch)
         log_reload(publisher, turn, &counts);
     diagnostics_fini(diagnostics);
-    turn->reading.published = has_news;
     tell_reading(publisher, &turn->reading);
 }
 
@@ -520,7 +530,7 @@ void publisher_reload(struct publisher *publisher, const struct origin *origin)
 {
     struct turn turn = turn_begin(origin);
     struct error_text why;
-    reread_global(publisher, &turn.diagnostics);
+    reread_global(publisher, &turn);
     sources_read_all(publisher->sources, &turn.diagnostics);
     if (resolver_restart(publisher->resolver, &why) != ERROR_OK)
         log_event(LOG_ERROR, "cannot_resolve", LOG_TEXT("reason", why.text));
@@ -531,7 +541,7 @@ void publisher_reload(struct publisher *publisher, const struct origin *origin)
 void publisher_global_changed(struct publisher *publisher)
 {
     struct turn turn = turn_begin(&WATCH);
-    reread_global(publisher, &turn.diagnostics);
+    reread_global(publisher, &turn);
     turn_end(publisher, &turn);
 }
 
@@ -557,7 +567,7 @@ void publisher_named_changed(struct publisher *publisher, char *const *paths, si
     turn.reading.paths = paths;
     turn.reading.path_count = count;
     if (sources_read_named(publisher->sources, paths, count, &turn.diagnostics))
-        reread_global(publisher, &turn.diagnostics);
+        reread_global(publisher, &turn);
     turn_end(publisher, &turn);
 }
 

@@ -278,10 +278,14 @@ def test_configuration_that_is_wrong_is_told(two, upstreams):
     wait_until(lambda: Metrics(stack)("owui_spoa_tenants", state="broken") == 1, "broken", 30)
     assert Metrics(stack)("owui_spoa_configuration_problems_total", severity="error") >= 1
 
+    before = Metrics(stack).of("owui_spoa_configuration_readings_total")
     stack.config_path.write_text("{")
     wait_until(lambda: Metrics(stack)("owui_spoa_configuration_rejected") == 1, "rejected", 30)
     now = Metrics(stack)
-    assert now("owui_spoa_configuration_readings_total", result="rejected") >= 1
+    readings = now.of("owui_spoa_configuration_readings_total")
+    rejected = (("result", "rejected"),)
+    assert readings.pop(rejected) > before.pop(rejected) == 0
+    assert readings == before  # each counts once
     assert now("owui_spoa_tenants", state="live") == 2
 
     stack.config["defaults"] = {"headers": {"X-New": "1"}}
