@@ -246,16 +246,9 @@ struct list {
     size_t capacity;
     size_t total;       /* with those before `after` */
     struct slice state; /* empty: any */
-    struct slice after;
+    const char *after;
     const char *search; /* "": any */
 };
-
-static int compare_slices(struct slice a, struct slice b)
-{
-    size_t common = size_min(a.size, b.size);
-    int order = common > 0 ? memcmp(a.data, b.data, common) : 0;
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
 
 /* In its name, one of its hosts or its upstream. */
 static bool is_searched(const struct sources_entry *entry, const char *search)
@@ -279,7 +272,7 @@ static void collect(void *context, const struct sources_entry *entry)
         !is_searched(entry, list->search))
         return;
     list->total++;
-    if (compare_slices(slice_of(entry->name), list->after) <= 0)
+    if (strcmp(entry->name, list->after) <= 0)
         return;
     if (list->count == list->capacity) {
         list->capacity = list->capacity * 2 + 64;
@@ -349,8 +342,8 @@ static void list_tenants(void *context, const struct admin_request *request,
     struct json *array = json_new_array();
     size_t limit = admin_query_number(request->query, "limit", LIST_MAX, LIST_MAX);
     char *search = admin_query_text(request->query, "search");
-    struct list list = {
-        .state = state, .after = admin_query_value(request->query, "after"), .search = search};
+    char *after = admin_query_text(request->query, "after");
+    struct list list = {.state = state, .after = after, .search = search};
     sources_each(publisher_sources(live->publisher), collect, &list);
     if (list.count > 0)
         qsort(list.entries, list.count, sizeof(*list.entries), compare_entries);
@@ -376,6 +369,7 @@ static void list_tenants(void *context, const struct admin_request *request,
     if (shown > 0 && shown < list.count)
         json_put_text(body, "after", slice_of(list.entries[shown - 1].name));
     free(list.entries);
+    free(after);
     free(search);
 }
 

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "core/ascii.h"
 #include "core/memory.h"
 #include "tenants_change.h"
 
@@ -116,6 +117,25 @@ static void take_page(struct list *list, const struct json *page, bool only_righ
     }
 }
 
+/* As a value in a query, for free(). The names of those that are broken may be anything. */
+static char *encode(struct slice value)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    char *text = memory_new(value.size * 3 + 1);
+    size_t used = 0;
+    for (size_t i = 0; i < value.size; i++) {
+        uint8_t byte = (uint8_t)value.data[i];
+        if (ascii_is_alphanumeric(value.data[i]) || byte_is_one_of(value.data[i], "-._")) {
+            text[used++] = value.data[i];
+            continue;
+        }
+        text[used++] = '%';
+        text[used++] = HEX[byte >> 4];
+        text[used++] = HEX[byte & 15];
+    }
+    return text;
+}
+
 /* Page by page. */
 static int ask_pages(struct list *list, const char *state, bool only_right)
 {
@@ -129,7 +149,7 @@ static int ask_pages(struct list *list, const char *state, bool only_right)
         take_page(list, page, only_right);
         free(path);
         free(after);
-        after = memory_copy_text(json_get_text(answer, "after"));
+        after = encode(json_get_text(answer, "after"));
         json_free(answer);
     } while (code == EXIT_GOOD && after[0] != '\0');
     free(after);

@@ -431,6 +431,27 @@ def test_many_tenants_come_page_by_page(agent):
     assert len(names) == 2500 and names == sorted(names)
 
 
+def test_the_next_page_begins_behind_any_name(agent):
+    """Those of tenants that are broken may be anything."""
+    names = ["50%41", "a+b", "a&b=c", "two words", "\N{LATIN SMALL LETTER U WITH DIAERESIS}rich"]
+    stack = agent({"t": tenant(1)})
+    stack.write_tenants({name: tenant(2, "x.test") for name in names}, "broken.json")
+    wait_until(lambda: len(stack.admin.http("GET", "/v1/tenants")[1]["tenants"]) == 6, "read")
+    told, after = [], ""
+    while len(told) < 10:
+        query = urllib.parse.urlencode({"after": after, "limit": 1})
+        page = stack.admin.http("GET", "/v1/tenants?" + query)[1]
+        told += [one["name"] for one in page["tenants"]]
+        after = page.get("after")
+        if after is None:
+            break
+    assert told == sorted([*names, "t"])
+    status = "--state", "broken"
+    assert [one["name"] for one in stack.admin.json("tenants", *status)[1]["tenants"]] == sorted(
+        names
+    )
+
+
 # --- reload ---------------------------------------------------------------------------------------
 
 
