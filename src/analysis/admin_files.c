@@ -133,7 +133,12 @@ static void replay_trace(void *context, const struct admin_request *request,
                      "\"file\"");
         return;
     }
-    if (request->body == NULL || attempt_read(&attempt, request, answer)) {
+    bool tries = request->body != NULL || admin_query_value(request->query, "file").size > 0;
+    if (tries && request->body == NULL) {
+        admin_refuse(answer, 400, "there is no body, which would be what ?file= is to say");
+        return;
+    }
+    if (!tries || attempt_read(&attempt, request, answer)) {
         const struct whole_changes changes = changes_of(files, &attempt);
         answer->body = replay_json(files->trace, files->path, &changes, &diagnostics, &why);
         if (answer->body != NULL)

@@ -183,6 +183,7 @@ def test_replay_tells_what_the_subcommand_tells(recording):  # noqa: F811
     assert (one["url"], one["count"]) == ("http://one.test/api/config", 2)
     assert one["difference"]["upstream"]["after"] == "127.0.0.9:3000"
     assert stack.admin.http("POST", "/v1/replay", changed)[0] == 400
+    assert stack.admin.http("POST", f"/v1/replay?file={file.name}")[0] == 400
     stack.trace.unlink()
     status, told, _ = stack.admin.http("POST", "/v1/replay")
     assert status == 422 and str(stack.trace) in told["error"]
