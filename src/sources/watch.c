@@ -65,9 +65,9 @@ struct folder {
 
 /* A file that tenants name. */
 struct named_file {
-    char *path;
-    char *name;    /* its last part */
-    size_t folder; /* in watch->named_folders */
+    const char *path; /* in watch->named_paths */
+    char *name;       /* its last part */
+    size_t folder;    /* in watch->named_folders */
 };
 
 struct watch {
@@ -82,7 +82,8 @@ struct watch {
     char *global_name;
     char **part_names; /* of files beside the global one that it names */
     size_t part_count;
-    struct named_file *named; /* sorted by path */
+    char **named_paths;       /* sorted */
+    struct named_file *named; /* of the paths, sorted by folder and name */
     size_t named_count;
     struct folder *named_folders; /* sorted by path */
     size_t named_folder_count;
@@ -310,12 +311,37 @@ static void put_folder_soon(struct watch *watch)
     batch_touch(watch, WAIT_SOON);
 }
 
+static int compare_named(const void *a, const void *b)
+{
+    const struct named_file *one = a;
+    const struct named_file *other = b;
+    if (one->folder != other->folder)
+        return one->folder < other->folder ? -1 : 1;
+    return strcmp(one->name, other->name);
+}
+
+/* The index of the first that does not sort before this name in this folder. */
+static size_t named_place(const struct watch *watch, size_t folder, const char *name)
+{
+    size_t low = 0;
+    size_t high = watch->named_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct named_file *named = &watch->named[middle];
+        if (named->folder < folder || (named->folder == folder && strcmp(named->name, name) < 0))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* All files that are named in the folder of this place. */
 static void put_named_soon(struct watch *watch, size_t folder)
 {
-    for (size_t i = 0; i < watch->named_count; i++)
-        if (watch->named[i].folder == folder)
-            put_soon(watch, &watch->changed_named, watch->named[i].path);
+    for (size_t i = named_place(watch, folder, "");
+         i < watch->named_count && watch->named[i].folder == folder; i++)
+        put_soon(watch, &watch->changed_named, watch->named[i].path);
 }
 
 /* What the files are now was not seen to change. */
@@ -420,17 +446,18 @@ static void on_global_event(struct watch *watch, const struct inotify_event *eve
     }
 }
 
-/* Whether the file is one that is named in the folder of this place. */
+/* Whether the file is one that is named in the folder of this place: "a" and "./a" are one. */
 static bool touch_named(struct watch *watch, size_t folder, const struct inotify_event *event)
 {
-    for (size_t i = 0; i < watch->named_count; i++) {
+    size_t first = named_place(watch, folder, event->name);
+    size_t i = first;
+    for (; i < watch->named_count; i++) {
         const struct named_file *named = &watch->named[i];
         if (named->folder != folder || strcmp(named->name, event->name) != 0)
-            continue;
+            break;
         put_event(watch, &watch->changed_named, named->path, event);
-        return true;
     }
-    return false;
+    return i > first;
 }
 
 static void on_named_event(struct watch *watch, const struct inotify_event *event)
@@ -572,10 +599,9 @@ void watch_set_parts(struct watch *watch, char *const *paths, size_t count)
 
 static void free_named(struct watch *watch)
 {
-    for (size_t i = 0; i < watch->named_count; i++) {
-        free(watch->named[i].path);
+    for (size_t i = 0; i < watch->named_count; i++)
         free(watch->named[i].name);
-    }
+    memory_free_texts(watch->named_paths, watch->named_count);
     for (size_t i = 0; i < watch->named_folder_count; i++)
         free(watch->named_folders[i].path);
     free(watch->named);
@@ -612,8 +638,7 @@ static void add_folders(struct watch *watch, const struct watch *before, char *c
     free(folders);
 }
 
-/* Takes the path. */
-static void add_named(struct watch *watch, char *path)
+static void add_named(struct watch *watch, const char *path)
 {
     char *folder;
     struct named_file *named = &watch->named[watch->named_count++];
@@ -627,7 +652,7 @@ static bool same_named(const struct watch *watch, char *const *paths, size_t cou
 {
     bool same = count == watch->named_count;
     for (size_t i = 0; same && i < count; i++)
-        same = strcmp(watch->named[i].path, paths[i]) == 0;
+        same = strcmp(watch->named_paths[i], paths[i]) == 0;
     return same;
 }
 
@@ -639,12 +664,13 @@ void watch_set_named(struct watch *watch, char **paths, size_t count)
         return;
     }
     struct watch before = *watch;
-    watch->named = memory_new(count * sizeof(*watch->named));
+    watch->named_paths = paths;
+    watch->named = memory_new((count + 1) * sizeof(*watch->named));
     watch->named_count = 0;
     add_folders(watch, &before, paths, count);
     for (size_t i = 0; i < count; i++)
         add_named(watch, paths[i]);
-    free(paths);
+    qsort(watch->named, count, sizeof(*watch->named), compare_named);
     for (size_t i = 0; i < before.named_folder_count; i++)
         if (find_folder(watch, before.named_folders[i].path) == NULL)
             leave(watch, before.named_folders[i].descriptor);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -38,10 +39,13 @@ struct test {
 
 static void add_names(char **told, char *const *paths, size_t count)
 {
+    size_t size = strlen(*told);
     for (size_t i = 0; i < count; i++) {
-        char *longer = memory_format("%s%s ", *told, paths[i]);
-        free(*told);
-        *told = longer;
+        size_t more = strlen(paths[i]);
+        *told = memory_resize(*told, size + more + 2, 1);
+        memcpy(*told + size, paths[i], more);
+        size += more;
+        memcpy(*told + size++, " ", 2);
     }
 }
 
@@ -663,6 +667,61 @@ Test(watch, a_change_of_a_named_file_is_told_though_others_are_named_meanwhile)
     set_named(&test, "lists/a", "lists/c");
     await(&test, has_named);
     cr_expect(zero(int, strcmp(test.named, "lists/a ")), "%s", test.named);
+    end(&test);
+}
+
+static void set_many_named(struct test *test, size_t count)
+{
+    char **paths = memory_new(count * sizeof(*paths));
+    for (size_t i = 0; i < count; i++)
+        paths[i] = memory_format("tenants.d/%zu.pem", i);
+    watch_set_named(test->watch, paths, count);
+}
+
+/* The processor's time until many changes are told, while so many other files are named. */
+static clock_t cost_of_changes(size_t named)
+{
+    struct test test;
+    begin(&test);
+    set_many_named(&test, named);
+    await(&test, has_named);
+    expect_silence(&test);
+    for (unsigned i = 0; i < 5000; i++) /* fewer than the kernel keeps for who does not read */
+        write_file(i % 2 == 0 ? "tenants.d/x.json" : "tenants.d/y.json", "");
+    clock_t begin_at = clock();
+    await(&test, has_file);
+    clock_t cost = clock() - begin_at;
+    expect_files(&test, "tenants.d/x.json tenants.d/y.json ");
+    end(&test);
+    return cost;
+}
+
+Test(watch, many_named_files_do_not_make_a_change_dear)
+{
+    clock_t with_few = cost_of_changes(1);
+    clock_t with_many = cost_of_changes(20 * 1000);
+    cr_expect(lt(long, with_many, 5 * with_few), "%ld %ld", with_few, with_many);
+}
+
+/* A file that is named in two ways has changed by both. */
+Test(watch, files_that_are_named_in_two_ways)
+{
+    struct test test;
+    begin(&test);
+    cr_assert(zero(int, mkdir("lists", 0755)));
+    set_named(&test, "a", "./a");
+    await(&test, has_named);
+    expect_silence(&test);
+    write_file("a", "");
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "./a a ")), "%s", test.named);
+    forget(&test);
+    set_named(&test, "lists/a", "lists//a");
+    await(&test, has_named);
+    expect_silence(&test);
+    write_file("lists/a", "");
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "lists//a lists/a ")), "%s", test.named);
     end(&test);
 }
 
