@@ -433,6 +433,7 @@ def test_who_closes_its_side_is_not_let_in(small):
             answer = read_answer(sock)
             seen.add(answer and refusal(answer))
     assert seen <= {None, (503, "no-agent"), (404, "scanner")}, seen
+    assert (404, "scanner") in seen  # the agent was asked
     fallback.kill_agents()
     assert request(stack.http_port, "/wp-login.php", "chat.alpha.test").status == 200
 
