@@ -28,6 +28,7 @@ def agent(new_stack):
         stack.write_tenants(filed, "z.json")
         stack.write_config()
         stack.start_agent()
+        Asker(stack.sockets[0]).close()  # it has begun to serve: its folder and its list are there
         return stack
 
     return make
