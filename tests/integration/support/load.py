@@ -58,4 +58,7 @@ class Load(SteadyLoad):
 
     def wait_for_more(self, requests):
         target = self.count() + requests
-        wait_until(lambda: self.count() >= target, f"{requests} more requests", 30)
+        try:
+            wait_until(lambda: self.count() >= target, f"{requests} more requests", 120)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; until then {self.statuses}") from None
