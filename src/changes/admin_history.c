@@ -439,7 +439,7 @@ static void roll_back(void *context, const struct admin_request *request,
                       struct admin_answer *answer)
 {
     const struct live *live = context;
-    const struct history *history = history_of(context, answer);
+    struct history *history = history_of(context, answer);
     struct way_back way = {.history = history};
     uint64_t to;
     if (history == NULL)
@@ -447,6 +447,10 @@ static void roll_back(void *context, const struct admin_request *request,
     bool force = slice_equal(admin_query_value(request->query, "force"), SLICE("1"));
     if (!live->serving)
         admin_refuse(answer, 503, "the daemon is starting or stopping");
+    else if (!history_catch_up(history) && !force)
+        admin_refuse(answer, 507,
+                     "nothing is changed: the last change could not be recorded, and would not be "
+                     "undone; the log says why (history_failed)");
     else if (!decimal_parse(request->item, HISTORY_NUMBER_DIGITS, &to) || to > history->last ||
              !find_way_back(&way, to))
         admin_refuse(answer, 404,

@@ -159,14 +159,20 @@ static void differences_fini(struct differences *differences)
     free(differences->items);
 }
 
+static bool set_shadow(const struct history *history, const char *name, bool is_there,
+                       const struct bytes *content, struct error_text *why)
+{
+    return is_there ? file_replace(&history->shadow, &history->shadow, name, bytes_slice(content),
+                                   &KEPT, why) == ERROR_OK
+                    : file_remove(&history->shadow, name, why) == ERROR_OK;
+}
+
 static bool follow(const struct history *history, const struct difference *one,
                    struct error_text *why)
 {
     struct stat about;
     char *path = history_path(history, one->name);
-    bool good = one->is_there ? file_replace(&history->shadow, &history->shadow, one->name,
-                                             bytes_slice(&one->now), &KEPT, why) == ERROR_OK
-                              : file_remove(&history->shadow, one->name, why) == ERROR_OK;
+    bool good = set_shadow(history, one->name, one->is_there, &one->now, why);
     if (good && one->is_there && stat(path, &about) == 0) {
         const struct timespec times[] = {about.st_atim, about.st_mtim};
         /* Without the time, the file is compared as a whole the next time. */
@@ -174,6 +180,21 @@ static bool follow(const struct history *history, const struct difference *one,
     }
     free(path);
     return good;
+}
+
+static bool follow_all(const struct history *history, const struct differences *differences,
+                       struct error_text *why)
+{
+    size_t done = 0;
+    while (done < differences->count && follow(history, &differences->items[done], why))
+        done++;
+    if (done == differences->count)
+        return true;
+    while (done-- > 0) {
+        const struct difference *one = &differences->items[done];
+        (void)!set_shadow(history, one->name, one->was_there, &one->before, NULL);
+    }
+    return false;
 }
 
 /* Whether the file is one of those that nobody knows to have been read ever; it is not any more. */
@@ -360,13 +381,26 @@ static void record(struct history *history, const struct reading *reading,
 {
     struct error_text why;
     bool good = write_record(history, reading, differences, &why);
-    for (size_t i = 0; good && i < differences->count; i++)
-        good = follow(history, &differences->items[i], &why);
+    if (good && !follow_all(history, differences, &why)) {
+        /* The next record of these files begins where the shadows are: before this one. */
+        remove_record(history, history->last--);
+        good = false;
+    }
+    history->is_behind = !good;
     if (good)
         trim(history);
     else
         log_event(LOG_ERROR, "history_failed", LOG_TEXT("reason", why.text),
-                  LOG_TEXT("so", "this change cannot be rolled back"));
+                  LOG_TEXT("so", "until it can be recorded, this change cannot be rolled back"));
+}
+
+static void settle(struct history *history, const struct reading *reading,
+                   struct differences *differences)
+{
+    if (differences->count > 0)
+        record(history, reading, differences);
+    differences_fini(differences);
+    *differences = (struct differences){0};
 }
 
 void history_look(struct history *history, const struct reading *reading)
@@ -374,18 +408,35 @@ void history_look(struct history *history, const struct reading *reading)
     struct differences differences = {0};
     if (history == NULL)
         return;
-    for (size_t i = 0; reading->paths != NULL && i < reading->path_count; i++) {
+    /* A look at the whole folder passes over a file that may still be in the making, which a
+     * reading of its own then tells: what brought nothing is not a change yet. What could not be
+     * recorded comes first: behind other files' changes it would be one of later on. */
+    bool is_of_all = reading->paths == NULL && reading->published;
+    if (is_of_all || (reading->paths != NULL && history->is_behind)) {
+        history->is_behind = false;
+        compare_all(history, &differences);
+        settle(history, reading, &differences);
+    }
+    if (reading->paths == NULL || history->is_behind)
+        return;
+    for (size_t i = 0; i < reading->path_count; i++) {
         const char *name = name_of(history, reading->paths[i]);
         if (name != NULL)
             compare(history, name, &differences);
     }
-    /* A look at the whole folder passes over a file that may still be in the making, which a
-     * reading of its own then tells: what brought nothing is not a change yet. */
-    if (reading->paths == NULL && reading->published)
-        compare_all(history, &differences);
-    if (differences.count > 0)
-        record(history, reading, &differences);
-    differences_fini(&differences);
+    settle(history, reading, &differences);
+}
+
+bool history_catch_up(struct history *history)
+{
+    static const struct origin LATE = {.by = "watch", .what = "could not be recorded at once"};
+    const struct reading reading = {.origin = &LATE,
+                                    .generation =
+                                        publisher_snapshot(history->live->publisher)->generation,
+                                    .published = true};
+    if (history->is_behind)
+        history_look(history, &reading);
+    return !history->is_behind;
 }
 
 /* -- Life -------------------------------------------------------------------------------------- */
@@ -402,6 +453,45 @@ static void note_unread(void *context, const char *path)
     history->unread[history->unread_count++] = memory_copy_text(slice_of(name));
 }
 
+static bool is_hash_of(const struct json *hash, bool is_there, const struct bytes *content)
+{
+    char text[17];
+    struct slice told;
+    if (!is_there || !json_read_text(hash, &told))
+        return !is_there && !json_read_text(hash, &told);
+    history_hash(bytes_slice(content), text);
+    return slice_equal(told, slice_of(text));
+}
+
+/* Whether it is the record's own: the end came before its shadow followed. */
+static bool is_recorded(const struct json *record, const struct difference *one)
+{
+    const struct json *files = json_get(record, "files");
+    for (size_t i = 0; i < json_count(files); i++) {
+        const struct json *file = json_at(files, i);
+        struct slice name;
+        if (json_read_text(json_get(file, "name"), &name) && slice_equal(name, slice_of(one->name)))
+            return is_hash_of(json_get(file, "before"), one->was_there, &one->before) &&
+                   is_hash_of(json_get(file, "after"), one->is_there, &one->now);
+    }
+    return false;
+}
+
+static void leave_out_recorded(const struct history *history, struct differences *differences)
+{
+    struct json *last = history_record(history, history->last);
+    size_t left = 0;
+    for (size_t i = 0; i < differences->count; i++) {
+        struct difference *one = &differences->items[i];
+        if (is_recorded(last, one) && follow(history, one, NULL))
+            difference_fini(one);
+        else
+            differences->items[left++] = *one;
+    }
+    differences->count = left;
+    json_free(last);
+}
+
 /* What is there at the start: recorded when it is another than at the last end. */
 static void begin(struct history *history)
 {
@@ -412,6 +502,7 @@ static void begin(struct history *history)
     size_t shadows = folder_list(&history->shadow, &names);
     memory_free_texts(names, shadows);
     compare_all(history, &differences);
+    leave_out_recorded(history, &differences);
     const struct reading reading = {
         .origin = &START, .generation = publisher_snapshot(history->live->publisher)->generation};
     if (shadows > 0 && differences.count > 0)

@@ -12,12 +12,15 @@ struct history {
     struct folder shadow;
     char **unread; /* files that were there at the start, and could not be read since */
     size_t unread_count;
-    uint64_t last; /* the latest record's number; 0: none */
+    uint64_t last;  /* the latest record's number; 0: none */
+    bool is_behind; /* some change could not be recorded */
 };
 
 /* The global file's name in records. It is recorded and never written. */
 #define HISTORY_GLOBAL "@global"
 
+/* Records what could not be recorded when it was read. False while it still cannot be. */
+MUST_CHECK bool history_catch_up(struct history *history);
 /* The path of a file by its name in records; for free(). */
 char *history_path(const struct history *history, const char *name);
 /* A file as it is now; false when it is not there. Other failures count as not there. */

@@ -1199,6 +1199,69 @@ def test_a_file_may_be_called_as_the_record_is(by_hand):
         assert code == 0 and place(stack, "new.test") == there, error
 
 
+def test_a_change_that_cannot_be_recorded_is_recorded_later(by_hand):
+    """A folder is in the way of what the next change is compared with."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    way = stack.directory / "state/history/shadow/.sales.json.new"
+
+    def change(number):
+        stack.admin.run("tenants", "set", "two", f"upstream=http://10.0.0.{number}:3000")
+        assert place(stack, "two.test") == number
+
+    def roll_back(to, number):
+        code, _, error = stack.admin.run("rollback", to)
+        assert code == 0 and place(stack, "two.test") == number, error
+
+    way.mkdir()
+    change(7)
+    log = stack.agents[0].log()
+    assert "history_failed" in log and "cannot be rolled back" in log
+    code, _, error = stack.admin.run("rollback", base)
+    assert code == 1 and "could not be recorded" in error and "history_failed" in error
+    assert place(stack, "two.test") == 7 and history(stack)[0]["id"] == base
+    way.rmdir()
+    roll_back(base, 2)
+    assert [one["id"] - base for one in history(stack)[:2]] == [2, 1]
+    assert history(stack)[1]["what"] == "could not be recorded at once"
+    roll_back(base + 1, 7)
+
+    way.mkdir()
+    change(8)
+    way.rmdir()
+    change(9)
+    assert history(stack)[0]["id"] == base + 4
+    (told,) = stack.admin.json("history", base + 4)[1]["differences"]
+    assert told["before"]["upstream"] == "http://10.0.0.7:3000"
+    roll_back(base + 3, 7)
+    roll_back(base + 4, 9)
+
+
+def test_a_change_of_two_files_is_recorded_as_a_whole_or_not(by_hand):
+    """Or with the next change, though that is one of another file."""
+    stack = by_hand()
+    places = lambda *names: [place(stack, f"{name}.test") for name in names]
+    assert stack.admin.http("POST", "/v1/tenants/new", tenant(3, "new.test"))[0] == 201
+    base = history(stack)[0]["id"]
+    for name in ("two", "new"):
+        stack.admin.run("tenants", "set", name, "upstream=http://10.0.0.8:3000")
+    for file in ("new.json", "sales.json"):  # the first of the two cannot follow, or the second
+        latest = history(stack)[0]["id"]
+        way = stack.directory / f"state/history/shadow/.{file}.new"
+        way.mkdir()
+        assert stack.admin.run("rollback", base)[0] == 0 and places("two", "new") == [2, 3]
+        assert history(stack)[0]["id"] == latest
+        way.rmdir()
+        other = tenant(4, "other.test")
+        assert stack.admin.http("POST", "/v1/tenants/other", other)[0] == 201
+        record = history(stack)[0]
+        files = [one["name"] for one in record["files"]]
+        assert sorted(files) == ["new.json", "other.json", "sales.json"]
+        assert record["id"] == latest + 1
+        assert stack.admin.run("rollback", latest)[0] == 0
+        assert places("two", "new", "other") == [8, 8, "unknown-host"]
+
+
 def test_a_record_that_lacks_a_file_is_no_way_back(by_hand):
     """Taken for one that was not there, it would be removed."""
     stack = by_hand()
@@ -1355,6 +1418,20 @@ def restart(stack, between=lambda: None):
     wait_until(lambda: accepts(stack.config["admin_socket"]), "the admin socket is there")
     wait_until(lambda: " ready " in stack.agents[0].log().rsplit(" start ", 1)[1], "read", 30)
     stack.asker = Asker(stack.sockets[0])
+
+
+def test_an_end_in_the_midst_of_a_record_takes_no_way_back(by_hand):
+    """The record is written, and what the next change is compared with is not yet."""
+    stack = by_hand()
+    shadow = stack.directory / "state/history/shadow/sales.json"
+    before = shadow.read_bytes()
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.8:3000")
+    latest = history(stack)[0]["id"]
+    restart(stack, lambda: shadow.write_bytes(before))
+    assert history(stack)[0]["id"] == latest
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.9:3000")
+    assert stack.admin.run("rollback", latest)[0] == 0 and place(stack, "two.test") == 8
+    assert stack.admin.run("rollback", latest - 1)[0] == 0 and place(stack, "two.test") == 2
 
 
 WRONG = {
