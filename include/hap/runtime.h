@@ -105,6 +105,7 @@ struct slice runtime_value(struct slice answer, const char *key);
 struct runtime_process {
     int64_t pid;      /* 0: none */
     int64_t uptime_s; /* -1: it does not tell */
+    uint64_t start_s; /* of the wall's clock then, which stays when that is set; 0: not told */
 };
 /* False when the answer names none. */
 MUST_CHECK bool runtime_process_read(struct slice answer, struct runtime_process *process);

@@ -154,6 +154,7 @@ bool runtime_process_read(struct slice answer, struct runtime_process *process)
 {
     if (!read_count(runtime_value(answer, "Uptime_sec"), &process->uptime_s))
         process->uptime_s = -1;
+    process->start_s = runtime_number(runtime_value(answer, "Start_time_sec"));
     if (read_count(runtime_value(answer, "Pid"), &process->pid) && process->pid > 0)
         return true;
     process->pid = 0;
@@ -163,7 +164,9 @@ bool runtime_process_read(struct slice answer, struct runtime_process *process)
 bool runtime_process_differs(const struct runtime_process *now,
                              const struct runtime_process *before)
 {
-    return now->pid != before->pid || now->uptime_s < before->uptime_s;
+    /* One that began soon after the last look may be older now than the former was then. */
+    return now->pid != before->pid || now->start_s != before->start_s ||
+           now->uptime_s < before->uptime_s;
 }
 
 /* --- writing commands ------------------------------------------------------------------------ */

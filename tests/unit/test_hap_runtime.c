@@ -524,6 +524,10 @@ Test(process, another_one_may_have_the_same_number)
         {"Pid: 7\nUptime_sec: 100\n", "Pid: 7\nUptime_sec: 99\n", true},
         {"Pid: 7\nUptime_sec: 100\n", "Pid: 8\nUptime_sec: 100\n", true},
         {"Pid: 7\n", "Pid: 7\n", false},
+        {"Pid: 7\nUptime_sec: 2\nStart_time_sec: 100\n",
+         "Pid: 7\nUptime_sec: 4\nStart_time_sec: 103\n", true},
+        {"Pid: 7\nUptime_sec: 2\nStart_time_sec: 9999999999\n",
+         "Pid: 7\nUptime_sec: 4\nStart_time_sec: 9999999999\n", false},
     };
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
         struct runtime_process before, now;
