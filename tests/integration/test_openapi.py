@@ -130,6 +130,12 @@ def test_what_a_query_may_have_is_told_and_nothing_else_is_taken(api):
     for query in ("limit=x", "limit=-1", "limit=1&offset=1"):
         assert api.ask("GET", f"/v1/tenants?{query}", token=admin)[0] == 400, query
     assert api.ask("GET", "/v1/certificates?sort=name", token=admin)[0] == 400
+    for path in ("/v1/tenants", "/v1/certificates"):
+        parameters = openapi.OPERATIONS["GET", path]["parameters"]
+        (schema,) = [one["schema"] for one in parameters if one.get("name") == "limit"]
+        for number in (0, 1, 5000):
+            openapi.validate(schema, number)
+            assert api.ask("GET", f"{path}?limit={number}", token=admin)[0] != 400, number
 
 
 def test_roles_are_as_told(api):
