@@ -380,6 +380,30 @@ def test_what_browsers_would_refuse_is_rolled_back(issuing, authority):
     assert agent.log().count("rolled_back") == 1
 
 
+def test_what_browsers_would_refuse_stays_alarming_where_nothing_was_before(issuing, authority):
+    """The first one of all: there is none to be put back, now or after the next renewal."""
+    stack = issuing(start=False)
+    other = stack.directory / "other.pem"
+    authority.issue(["other.example.test"], other)
+    edited_https(
+        stack,
+        lambda line: f"    bind 127.0.0.1:{stack.https_port} ssl crt {other}\n"
+        + line.replace(str(stack.https_port), str(free_port()), 1),
+    )
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+    log = stack.agents[0].log
+    wait_until(lambda: "not_rolled_back certificate=chat.pem" in log(), "no way back", 30)
+    assert "has no history" in log()
+    first = wait_until(lambda: status_of(stack).get("serial"), "a serial", 10)
+    assert "which is for other names" in status_of(stack)["served_wrong"]
+    done = run_agent_command("certs", "renew", "chat", "-c", stack.config_path)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: log().count("served_wrong") == 2, "the second look", 30)
+    assert log().count("rolled_back") == 1 and stack_serial(stack) != int(first, 16)
+    assert "which is for other names" in status_of(stack)["served_wrong"]
+
+
 def test_somebody_else_at_another_bind_undoes_no_renewal(ipv6, issuing, authority):
     """As where HAProxy has not been told yet that it is to listen on IPv6, and another program does."""
     stack = issuing(start=False)
