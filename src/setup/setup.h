@@ -79,6 +79,8 @@ MUST_CHECK bool setup_agent_answers(const struct setup_plan *plan);
 /* Whether one that runs has not read what is on the disk by now. */
 MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan);
 MUST_CHECK bool setup_haproxy_is_behind(const struct setup_plan *plan);
+/* Tells what the HAProxy that systemd runs reads beside the plan's file, or instead of it. */
+void setup_tell_other_files(const struct setup_plan *plan);
 /* HAProxy takes its files anew; it is told when it does not. */
 void setup_reload_haproxy(void);
 

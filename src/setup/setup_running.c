@@ -2,20 +2,24 @@
  * whose services did not start, is taken up where it ended. See setup.h. */
 #include "admin/admin_client.h"
 #include "cli/ask.h"
+#include "cli/terminal.h"
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/memory.h"
 #include "hap/runtime.h"
 #include "serving/notices.h"
 #include "setup.h"
+#include "setup_run.h"
 #include "sidecar/runtime_client.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #define OUR_BACKEND "\nowui_agents\n"
 
-enum { ANSWER_MS = 3000, NEVER = -1 };
+enum { ANSWER_MS = 3000, NEVER = -1, COMMAND_SIZE = 4096 };
 
 /* NULL when it does not answer. */
 static struct json *ask_agent(const struct setup_plan *plan)
@@ -89,4 +93,70 @@ bool setup_haproxy_is_behind(const struct setup_plan *plan)
             stat(plan->files.items[files[i]].path, &status) == 0 && status.st_mtime > started_s + 1;
     }
     return is_behind;
+}
+
+/* -- What else HAProxy reads ------------------------------------------------------------------- */
+
+/* The words of its command, each with a NUL after it; 0: it does not run. Its unit has variables,
+ * for which files of the system have the values (CONFIG, EXTRAOPTS, CFGDIR). */
+static size_t command_of_haproxy(char command[static COMMAND_SIZE])
+{
+    const char *const show[] = {"systemctl",       "show", "-p", "MainPID", "--value",
+                                "haproxy.service", NULL};
+    char *output = NULL;
+    long pid = setup_run(show, &output) == 0 && output != NULL ? strtol(output, NULL, 10) : 0;
+    char *path = memory_format("/proc/%ld/cmdline", pid);
+    FILE *in = pid > 0 ? fopen(path, "re") : NULL;
+    size_t size = in != NULL ? fread(command, 1, COMMAND_SIZE - 1, in) : 0;
+    if (in != NULL)
+        fclose(in);
+    command[size] = '\0';
+    free(path);
+    free(output);
+    return size;
+}
+
+/* Whether HAProxy finds something in it, if it is a folder. */
+static bool has_something(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    bool has = folder == NULL;
+    while (!has && (entry = readdir(folder)) != NULL)
+        has = entry->d_name[0] != '.' && slice_ends_with(slice_of(entry->d_name), SLICE(".cfg"));
+    if (folder != NULL)
+        closedir(folder);
+    return has;
+}
+
+static void tell_other_file(const char *other, const char *own)
+{
+    char *text =
+        memory_format("haproxy.service reads %s as well: what is in there is served beside "
+                      "%s, and may take its requests (systemctl cat haproxy)",
+                      other, own);
+    terminal_wrap("  LOOK   ", 9, text, terminal_columns());
+    free(text);
+}
+
+void setup_tell_other_files(const struct setup_plan *plan)
+{
+    char command[COMMAND_SIZE];
+    size_t size = command_of_haproxy(command);
+    const char *own = plan->files.items[plan->haproxy_file].path;
+    bool reads_own = false, names_file = false, follows = false;
+    for (const char *word = command; word < command + size; word += strlen(word) + 1) {
+        bool is_file = follows && word[0] == '/';
+        bool is_own = is_file && (file_is_same(word, own) || file_is_same(word, plan->folder));
+        if (is_file && !is_own && has_something(word))
+            tell_other_file(word, own);
+        names_file |= is_file;
+        reads_own |= is_own;
+        follows = strcmp(word, "-f") == 0;
+    }
+    if (names_file && !reads_own)
+        terminal_complain("haproxy.service does not read %s: `systemctl cat haproxy` tells what it "
+                          "reads; a variable in there may have its value from /etc/default/haproxy "
+                          "or /etc/sysconfig/haproxy",
+                          own);
 }

@@ -372,6 +372,8 @@ bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish
                  start(agent, "owui-spoa.service", wish->dry_run);
     if (!begun)
         tell_way_back(plan);
+    else
+        setup_tell_other_files(plan);
     return begun;
 }
 

@@ -828,6 +828,40 @@ def test_what_the_service_cannot_write_is_told_before_anything_changes(
         assert (f'{key}") read-only' in done.stderr) == (key in told), done.stderr
 
 
+@pytest.mark.parametrize(
+    "read, told",
+    [
+        ("-f FOLDER/haproxy/haproxy.cfg", ()),
+        ("-f FOLDER/haproxy/haproxy.cfg -f FOLDER/empty", ()),
+        ("-f FOLDER/haproxy/haproxy.cfg -f FOLDER/conf.d", ("reads FOLDER/conf.d as well",)),
+        (
+            "-f FOLDER/other.cfg",
+            ("reads FOLDER/other.cfg as well", "does not read FOLDER/haproxy/haproxy.cfg"),
+        ),
+    ],
+)
+def test_what_haproxy_reads_besides_is_told(place, systemctl, read, told):
+    """Fedora's unit has a folder, and Debian's a variable for more."""
+    for name in ("conf.d", "empty"):
+        (place.folder / name).mkdir()
+    (place.folder / "conf.d" / "shop.cfg").write_text("")
+    words = read.replace("FOLDER", str(place.folder)).split()
+    haproxy = subprocess.Popen(["sh", "-c", "read line", "haproxy", *words], stdin=subprocess.PIPE)
+    try:
+        programs = systemctl(f'#!/bin/sh\ntest "$3" != MainPID || echo {haproxy.pid}\n')
+        command = place.command(HOST, *UPSTREAM, mode="--dry-run")
+        command.remove("--no-start")
+        done = on_a_machine(command, *SYSTEMD, programs=programs)
+    finally:
+        haproxy.communicate()
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    for part in ("conf.d as well", "empty as well", "other.cfg as well", "does not read"):
+        assert (part in said) == any(part in one for one in told), (said, part)
+    for one in told:
+        assert one.replace("FOLDER", str(place.folder)) in said, said
+
+
 HAS_SERVICE = (
     "mount -t tmpfs none /mnt",
     "chmod 755 /mnt",
