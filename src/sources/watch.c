@@ -63,6 +63,12 @@ struct folder {
     bool is_told; /* that it cannot be watched */
 };
 
+/* A named folder that is, or was, told of by this descriptor. */
+struct told_folder {
+    int descriptor;
+    size_t folder; /* in watch->named_folders */
+};
+
 /* A file that tenants name. */
 struct named_file {
     const char *path; /* in watch->named_paths */
@@ -87,6 +93,9 @@ struct watch {
     size_t named_count;
     struct folder *named_folders; /* sorted by path */
     size_t named_folder_count;
+    struct told_folder *told_folders; /* as many, sorted by descriptor */
+    bool are_told_folders_old;
+    bool must_follow; /* a folder may be another one than before */
     struct batch batches[WAIT_COUNT];
     struct changes changed_globals; /* the global file and its parts */
     struct changes changed_files;   /* in the folder of tenants */
@@ -347,13 +356,17 @@ static void put_named_soon(struct watch *watch, size_t folder)
 /* What the files are now was not seen to change. */
 static void follow_named(struct watch *watch)
 {
-    for (size_t i = 0; i < watch->named_folder_count; i++)
-        if (folder_follow(watch, &watch->named_folders[i]) || watch->named_folders[i].is_told)
+    for (size_t i = 0; i < watch->named_folder_count; i++) {
+        bool is_other = folder_follow(watch, &watch->named_folders[i]);
+        watch->are_told_folders_old |= is_other;
+        if (is_other || watch->named_folders[i].is_told)
             put_named_soon(watch, i);
+    }
 }
 
 static void follow_all(struct watch *watch)
 {
+    watch->must_follow = false;
     if (folder_follow(watch, &watch->global))
         put_global_soon(watch);
     folder_follow(watch, &watch->parent);
@@ -409,22 +422,62 @@ static void put_event_in(struct watch *watch, struct changes *changes, const str
     free(path);
 }
 
-/* A symbolic link that other names may lead through, such as Kubernetes' "..data". */
-static bool is_link(const struct folder *folder, const char *name)
+/* Whether it is a symbolic link that other names may lead through, such as Kubernetes' "..data". */
+static bool notice_link(struct watch *watch, const struct folder *folder, const char *name)
 {
     struct stat status;
     char *path = memory_format("%s/%s", folder->path, name);
     bool is = lstat(path, &status) == 0 && S_ISLNK(status.st_mode);
+    watch->must_follow |= is;
     free(path);
     return is;
 }
 
-static void on_tenants_event(struct watch *watch, const struct inotify_event *event)
+static int compare_told(const void *a, const void *b)
 {
-    if (tenant_file_name(event->name))
-        put_event_in(watch, &watch->changed_files, &watch->tenants, event);
-    else if (is_link(&watch->tenants, event->name))
-        put_folder_soon(watch);
+    const struct told_folder *one = a;
+    const struct told_folder *other = b;
+    return (one->descriptor > other->descriptor) - (one->descriptor < other->descriptor);
+}
+
+static void sort_told_folders(struct watch *watch)
+{
+    size_t count = watch->named_folder_count;
+    watch->told_folders = memory_resize(watch->told_folders, count, sizeof(*watch->told_folders));
+    for (size_t i = 0; i < count; i++)
+        watch->told_folders[i] = (struct told_folder){watch->named_folders[i].descriptor, i};
+    if (count > 0)
+        qsort(watch->told_folders, count, sizeof(*watch->told_folders), compare_told);
+    watch->are_told_folders_old = false;
+}
+
+/* The index of the first named folder in watch->told_folders that is told of by this descriptor. */
+static size_t told_place(struct watch *watch, int descriptor)
+{
+    if (watch->are_told_folders_old)
+        sort_told_folders(watch);
+    size_t low = 0;
+    size_t high = watch->named_folder_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (watch->told_folders[middle].descriptor < descriptor)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The next named folder from there on that has this descriptor. False: there is none. */
+static bool next_told(const struct watch *watch, size_t *place, int descriptor, size_t *folder)
+{
+    while (*place < watch->named_folder_count &&
+           watch->told_folders[*place].descriptor == descriptor) {
+        *folder = watch->told_folders[(*place)++].folder;
+        if (watch->named_folders[*folder].descriptor == descriptor) /* it was not lost since */
+            return true;
+    }
+    return false;
 }
 
 /* Parts are known by their names alone: reading the global file once too often does no harm. */
@@ -434,16 +487,6 @@ static bool is_of_global(const struct watch *watch, const char *name)
         if (strcmp(watch->part_names[i], name) == 0)
             return true;
     return strcmp(watch->global_name, name) == 0;
-}
-
-static void on_global_event(struct watch *watch, const struct inotify_event *event)
-{
-    if (is_of_global(watch, event->name)) {
-        put_event_in(watch, &watch->changed_globals, &watch->global, event);
-    } else if (is_link(&watch->global, event->name) || (event->mask & IN_ISDIR) != 0) {
-        /* The folder of tenants may have come, without which the global file was no good. */
-        put_global_soon(watch);
-    }
 }
 
 /* Whether the file is one that is named in the folder of this place: "a" and "./a" are one. */
@@ -460,13 +503,37 @@ static bool touch_named(struct watch *watch, size_t folder, const struct inotify
     return i > first;
 }
 
+static bool is_of_tenants(const struct watch *watch, const struct inotify_event *event)
+{
+    return event->wd == watch->tenants.descriptor && tenant_file_name(event->name);
+}
+
+static void on_tenants_event(struct watch *watch, const struct inotify_event *event)
+{
+    if (is_of_tenants(watch, event))
+        put_event_in(watch, &watch->changed_files, &watch->tenants, event);
+    else if (notice_link(watch, &watch->tenants, event->name))
+        put_folder_soon(watch);
+}
+
+static void on_global_event(struct watch *watch, const struct inotify_event *event)
+{
+    if (is_of_global(watch, event->name)) {
+        put_event_in(watch, &watch->changed_globals, &watch->global, event);
+    } else if (notice_link(watch, &watch->global, event->name) || (event->mask & IN_ISDIR) != 0) {
+        /* The folder of tenants may have come, without which the global file was no good. */
+        put_global_soon(watch);
+    }
+}
+
 static void on_named_event(struct watch *watch, const struct inotify_event *event)
 {
-    for (size_t i = 0; i < watch->named_folder_count; i++) {
-        const struct folder *folder = &watch->named_folders[i];
-        if (folder->descriptor == event->wd && !touch_named(watch, i, event) &&
-            is_link(folder, event->name))
-            put_named_soon(watch, i);
+    size_t folder;
+    for (size_t place = told_place(watch, event->wd);
+         next_told(watch, &place, event->wd, &folder);) {
+        if (!touch_named(watch, folder, event) && !is_of_tenants(watch, event) &&
+            notice_link(watch, &watch->named_folders[folder], event->name))
+            put_named_soon(watch, folder);
     }
 }
 
@@ -486,13 +553,23 @@ static void lose(struct watch *watch, int descriptor)
     for (size_t i = 0; i < COUNT_OF(folders); i++)
         if (folders[i]->descriptor == descriptor)
             folders[i]->descriptor = -1;
-    for (size_t i = 0; i < watch->named_folder_count; i++)
-        if (watch->named_folders[i].descriptor == descriptor)
-            watch->named_folders[i].descriptor = -1;
+    size_t folder;
+    for (size_t place = told_place(watch, descriptor);
+         next_told(watch, &place, descriptor, &folder);)
+        watch->named_folders[folder].descriptor = -1;
+}
+
+/* What else moves them is found by the look: to follow all costs each a stat(), which is dear where
+ * each of many tenants has a folder. */
+static bool may_move_folders(const struct watch *watch, const struct inotify_event *event)
+{
+    const uint32_t MOVES = IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_ISDIR;
+    return (event->mask & MOVES) != 0 || event->wd == watch->parent.descriptor;
 }
 
 static void on_event(struct watch *watch, const struct inotify_event *event)
 {
+    watch->must_follow |= may_move_folders(watch, event);
     if ((event->mask & IN_Q_OVERFLOW) != 0) {
         log_event(LOG_NOTICE, "changes_missed", LOG_TEXT("so", "everything is looked through"));
         forget_descriptors(watch);
@@ -530,7 +607,8 @@ static void read_events(struct watch *watch)
             position += sizeof(*event) + event->len;
         }
     }
-    follow_all(watch);
+    if (watch->must_follow)
+        follow_all(watch);
 }
 
 static void on_readable(void *context)
@@ -606,6 +684,7 @@ static void free_named(struct watch *watch)
         free(watch->named_folders[i].path);
     free(watch->named);
     free(watch->named_folders);
+    free(watch->told_folders);
 }
 
 /* NULL: there is none of this path. */
@@ -635,6 +714,8 @@ static void add_folders(struct watch *watch, const struct watch *before, char *c
         watch->named_folders[i] = old != NULL ? *old : (struct folder){.descriptor = -1};
         watch->named_folders[i].path = folders[i];
     }
+    watch->told_folders = NULL;
+    watch->are_told_folders_old = true;
     free(folders);
 }
 

@@ -703,6 +703,51 @@ Test(watch, many_named_files_do_not_make_a_change_dear)
     cr_expect(lt(long, with_many, 5 * with_few), "%ld %ld", with_few, with_many);
 }
 
+static void set_named_folders(struct test *test, size_t count)
+{
+    char **paths = memory_new(count * sizeof(*paths));
+    for (size_t i = 0; i < count; i++) {
+        char *folder = memory_format("tenants.d/%zu", i);
+        cr_assert(zero(int, mkdir(folder, 0755)));
+        paths[i] = memory_format("%s/a", folder);
+        free(folder);
+    }
+    watch_set_named(test->watch, paths, count);
+}
+
+/* The processor's time for changes that come one by one, while files of so many folders are named.
+ */
+static clock_t cost_beside_folders(size_t count)
+{
+    struct test test;
+    begin(&test);
+    set_named_folders(&test, count);
+    await(&test, has_named);
+    expect_silence(&test);
+    clock_t begin_at = clock();
+    for (unsigned i = 0; i < 100; i++) {
+        forget(&test);
+        write_file("tenants.d/a.json", "{}");
+        await(&test, has_file);
+    }
+    clock_t cost = clock() - begin_at;
+    /* They are watched all the same. */
+    forget(&test);
+    char *last = memory_format("tenants.d/%zu/a", count - 1);
+    write_file(last, "");
+    await(&test, has_named);
+    free(last);
+    end(&test);
+    return cost;
+}
+
+Test(watch, many_named_folders_do_not_make_a_change_dear)
+{
+    clock_t with_few = cost_beside_folders(1);
+    clock_t with_many = cost_beside_folders(1000);
+    cr_expect(lt(long, with_many, 5 * with_few), "%ld %ld", with_few, with_many);
+}
+
 /* A file that is named in two ways has changed by both. */
 Test(watch, files_that_are_named_in_two_ways)
 {
@@ -740,6 +785,21 @@ Test(watch, named_files_change_with_a_link_that_they_may_lead_through)
     await(&test, has_named);
     cr_expect(zero(int, strcmp(test.named, "lists/a ")), "%s", test.named);
     cr_expect(not(has_global(&test)));
+    end(&test);
+}
+
+/* Nothing leads through it. */
+Test(watch, named_files_do_not_change_with_a_tenants_file_that_is_a_link)
+{
+    struct test test;
+    begin(&test);
+    set_named(&test, "tenants.d/users", NULL);
+    await(&test, has_named);
+    expect_silence(&test);
+    cr_assert(zero(int, symlink("nowhere", "tenants.d/a.json")));
+    await(&test, has_file);
+    run(&test, SILENCE_MS);
+    cr_expect(not(has_named(&test)), "%s", test.named);
     end(&test);
 }
 
