@@ -549,6 +549,29 @@ def test_an_account_that_the_ca_has_forgotten(new_mock):
     assert len(mock.accounts) == 1 and "acme_account_gone" in host.log()
 
 
+def test_an_account_that_cannot_be_written_down_stays_the_only_one(new_mock):
+    """The CA knows it by its key."""
+    mock, host, _ = get_one(new_mock)
+    host.stop()
+    (known,) = host.state.glob("accounts/*.json")
+    known.unlink()
+    in_the_way = known.with_name(f".{known.name}.new")
+
+    def renew_after_a_restart():
+        host.start().say("renew", file_of("chat"))
+        host.wait("ready", name=file_of("chat"))
+        host.stop()
+        assert len(mock.accounts) == 1
+
+    in_the_way.mkdir()
+    for failures in (1, 2):
+        renew_after_a_restart()
+        assert host.log().count("acme_account_not_saved") == failures and not known.exists()
+    in_the_way.rmdir()
+    renew_after_a_restart()
+    assert host.log().count("acme_account_not_saved") == 2 and known.exists()
+
+
 def test_an_account_whose_key_was_changed_elsewhere(new_mock):
     """Its URL is good and what we sign is not: another account is as good."""
     mock, host, serial = get_one(new_mock)
