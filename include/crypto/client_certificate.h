@@ -33,5 +33,8 @@ struct crypto_client_certificate {
 MUST_CHECK enum error crypto_client_certificate_read(struct slice der,
                                                      struct crypto_client_certificate *certificate,
                                                      struct error_text *why);
+/* Whether `pem` holds certificates, and each of them can be read. Allocates. */
+MUST_CHECK enum error crypto_client_certificate_check_authorities(struct slice pem,
+                                                                  struct error_text *why);
 /* Whether one of the certificates in `pem` signed it. Allocates. */
 MUST_CHECK bool crypto_client_certificate_is_from(struct slice der, struct slice pem);

@@ -207,10 +207,12 @@ static void read_issuer_file(const struct node *node, void *target)
     enum error error = text_file_read(name, node->document->diagnostics, &block, &bytes, &why);
     if (error != ERROR_OK)
         node_report_unreadable(node, NULL, error, &why);
-    else if (bytes.size > ISSUER_PEM_MAX_BYTES ||
-             !slice_contains(bytes, SLICE("-----BEGIN CERTIFICATE-----")))
+    else if (bytes.size > ISSUER_PEM_MAX_BYTES)
         node_report(node, JSON_PART_VALUE, CODE_IDENTITY_SOURCE, NULL,
-                    "%s holds no certificates in PEM", name);
+                    "%s has more than %d bytes of certificates", name, ISSUER_PEM_MAX_BYTES);
+    /* One that is cut would keep out the users of all authorities from there on. */
+    else if (crypto_client_certificate_check_authorities(bytes, &why) != ERROR_OK)
+        node_report(node, JSON_PART_VALUE, CODE_IDENTITY_SOURCE, NULL, "%s: %s", name, why.text);
     else
         rule->issuer_pem = memory_copy_text(bytes);
     free(block);

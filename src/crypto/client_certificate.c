@@ -1,6 +1,7 @@
 /* Client certificates: see crypto/client_certificate.h. */
 #include "crypto/client_certificate.h"
 
+#include "core/memory.h"
 #include "openssl.h"
 
 #include <openssl/err.h>
@@ -147,4 +148,28 @@ bool crypto_client_certificate_is_from(struct slice der, struct slice pem)
     X509_free(certificate);
     ERR_clear_error();
     return found;
+}
+
+enum error crypto_client_certificate_check_authorities(struct slice pem, struct error_text *why)
+{
+    size_t count = 0;
+    openssl_begin();
+    BIO *bio = pem.size > 0 ? BIO_new_mem_buf(pem.data, (int)pem.size) : NULL;
+    X509 *authority;
+    while (bio != NULL &&
+           (authority = PEM_read_bio_X509(bio, NULL, openssl_no_passphrase, NULL)) != NULL) {
+        X509_free(authority);
+        count++;
+    }
+    BIO_free(bio);
+    enum error error = ERROR_OK;
+    char *what = memory_format("certificate %zu in it cannot be read", count + 1);
+    if (openssl_ran_out() ||
+        (pem.size > 0 && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE))
+        error = openssl_fail(why, what);
+    else if (count == 0)
+        error = error_set(why, ERROR_INVALID, "it holds no certificates in PEM");
+    free(what);
+    ERR_clear_error();
+    return error;
 }

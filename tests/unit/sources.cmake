@@ -1,2 +1,2 @@
-unit_test(sources LAYER sources)
+unit_test(sources LAYER sources USES test_support)
 unit_test(sources_watch LAYER sources)

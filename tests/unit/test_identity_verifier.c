@@ -3,6 +3,7 @@
 
 #include "allocations.h"
 #include "core/memory.h"
+#include "crypto/client_certificate.h"
 #include "crypto/crypto.h"
 #include "support/jwt_maker.h"
 #include "support/vector.h"
@@ -346,6 +347,36 @@ Test(verifier, a_certificate_is_of_the_authority_that_is_wanted)
     f.rule->issuer_pem = NULL;
     bytes_free(&der);
     fixture_free(&f);
+}
+
+Test(verifier, each_certificate_of_the_authorities_has_to_be_one)
+{
+#define RUBBISH "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
+    static const struct {
+        const char *before, *behind, *why;
+    } ROWS[] = {
+        {"who signs\n", "", NULL},
+        {"", "\n# the end\n", NULL},
+        {"", RUBBISH, "certificate 2 in it cannot be read"},
+        {RUBBISH, "", "certificate 1 in it cannot be read"},
+        {"", "-----BEGIN CERTIFICATE-----\nQUJD\n", "certificate 2 in it cannot be read"},
+    };
+    struct error_text why;
+    size_t size;
+    char *good = file_load(TEST_DATA_DIR "/vectors/identity/authority.pem", &size);
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char *pem = memory_format("%s%s%s", ROWS[i].before, good, ROWS[i].behind);
+        enum error error = crypto_client_certificate_check_authorities(slice_of(pem), &why);
+        cr_expect(eq(int, error, ROWS[i].why == NULL ? ERROR_OK : ERROR_INVALID), "row %zu", i);
+        if (ROWS[i].why != NULL)
+            cr_expect(strstr(why.text, ROWS[i].why) == why.text, "row %zu: %s", i, why.text);
+        free(pem);
+    }
+    free(good);
+    cr_expect(eq(int, crypto_client_certificate_check_authorities(SLICE(""), &why), ERROR_INVALID));
+    cr_expect(eq(int, crypto_client_certificate_check_authorities(SLICE("no certificate"), &why),
+                 ERROR_INVALID));
+#undef RUBBISH
 }
 
 Test(verifier, a_certificate_that_is_too_big_is_not_read)

@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "core/slice.h"
+#include "support/vector.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -404,15 +405,26 @@ Test(sources, a_name_that_the_list_of_addresses_frees_goes_to_the_next_file_that
     ", \"identity\": {\"from\": \"client_cert\", \"issuer_file\": \"ca.pem\"," \
     " \"set\": {\"X-User-Email\": \"{email}\"}}"
 
+/* To the file that BY_CERTIFICATE names, one of tests/vectors/identity. */
+static void write_authority(const char *name)
+{
+    size_t size;
+    char *path = memory_format(TEST_DATA_DIR "/vectors/identity/%s", name);
+    char *text = file_load(path, &size);
+    write_file("tenants.d/ca.pem", text);
+    free(text);
+    free(path);
+}
+
 /* Users may come by certificates of the authority in this file. */
-static void write_authority(struct sources *sources, const char *text,
-                            struct diagnostics *diagnostics)
+static void take_certificates(struct sources *sources, const char *authority,
+                              struct diagnostics *diagnostics)
 {
     struct configuration *replaced = NULL;
     write_file("global.json", "{" GLOBAL ", \"haproxy\": {\"client_ca_file\": \"/etc/ca.pem\"}}");
     cr_assert(sources_read_global(sources, "global.json", &replaced, diagnostics));
     configuration_free(replaced);
-    write_file("tenants.d/ca.pem", text);
+    write_authority(authority);
 }
 
 Test(sources, an_authority_that_changes_is_read)
@@ -420,7 +432,7 @@ Test(sources, an_authority_that_changes_is_read)
     struct sources *sources = new_sources();
     struct diagnostics diagnostics = {0};
     static const char *const PATH[] = {"tenants.d/c.json"};
-    write_authority(sources, "-----BEGIN CERTIFICATE-----\nA\n", &diagnostics);
+    take_certificates(sources, "authority.pem", &diagnostics);
     write_file(PATH[0],
                "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], " UPSTREAM BY_CERTIFICATE "}}}");
     read_files(sources, PATH, 1, &diagnostics);
@@ -428,7 +440,7 @@ Test(sources, an_authority_that_changes_is_read)
     sources_take_counts(sources);
     read_files(sources, PATH, 1, &diagnostics);
     cr_expect(zero(sz, sources_take_counts(sources).changed));
-    write_file("tenants.d/ca.pem", "-----BEGIN CERTIFICATE-----\nB\n");
+    write_authority("namesake.pem");
     read_files(sources, PATH, 1, &diagnostics);
     cr_expect(eq(sz, sources_take_counts(sources).changed, 1));
     char **named;
@@ -436,6 +448,33 @@ Test(sources, an_authority_that_changes_is_read)
     cr_expect(eq(sz, count, 1));
     cr_expect(slice_ends_with(slice_of(named[0]), SLICE("ca.pem")));
     memory_free_texts(named, count);
+    end(sources, &diagnostics);
+}
+
+/* As one that is looked at while it is copied. */
+Test(sources, an_authority_that_is_cut_is_not_taken_in_place_of_a_whole_one)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    static const char *const PATH[] = {"tenants.d/c.json"};
+    take_certificates(sources, "authority.pem", &diagnostics);
+    write_file(PATH[0],
+               "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], " UPSTREAM BY_CERTIFICATE "}}}");
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_assert(is_live(sources, "c"), "%s", diagnostics.items[0].message);
+    sources_take_counts(sources);
+    FILE *file = fopen("tenants.d/ca.pem", "a");
+    fputs("-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIU\n", file);
+    fclose(file);
+    read_files(sources, PATH, 1, &diagnostics);
+    cr_assert(eq(sz, diagnostics.errors, 1));
+    cr_expect(slice_contains(slice_of(diagnostics.items[0].message),
+                             SLICE("certificate 2 in it cannot be read")),
+              "%s", diagnostics.items[0].message);
+    cr_expect(zero(sz, sources_take_counts(sources).changed));
+    struct sources_entry entry;
+    cr_assert(sources_find(sources, "c", &entry));
+    cr_expect(eq(int, entry.state, SOURCES_KEPT));
     end(sources, &diagnostics);
 }
 
@@ -492,7 +531,7 @@ Test(sources, the_authority_of_one_that_waits_for_its_address_is_read)
     struct sources *sources = new_sources();
     struct diagnostics diagnostics = {0};
     static const char *const PATH[] = {"tenants.d/c.json"};
-    write_authority(sources, "-----BEGIN CERTIFICATE-----\nA\n", &diagnostics);
+    take_certificates(sources, "authority.pem", &diagnostics);
     write_file(PATH[0], TENANT("c"));
     read_files(sources, PATH, 1, &diagnostics);
     write_file(PATH[0], "{\"tenants\": {\"c\": {\"hosts\": [\"c.test\"], \"upstream\": "
@@ -508,7 +547,7 @@ Test(sources, the_authority_of_one_that_waits_for_its_address_is_read)
     write_file("tenants.d/ca.pem", "no certificate");
     read_files(sources, PATH, 1, &diagnostics);
     cr_expect(eq(sz, diagnostics.errors, 1));
-    write_file("tenants.d/ca.pem", "-----BEGIN CERTIFICATE-----\nB\n");
+    write_authority("namesake.pem");
     read_files(sources, PATH, 1, &diagnostics);
     counts = sources_take_counts(sources);
     cr_expect(eq(sz, counts.changed, 1));
