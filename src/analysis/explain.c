@@ -337,6 +337,23 @@ static bool add_address(struct whole *whole, const struct decision *decision)
     return found != NULL;
 }
 
+/* Whether an address that the daemon has by now could change what is told: who is served, by which
+ * replica, and by what without an agent. */
+static bool wants_address(const struct decision *decision, const struct hap_config *haproxy)
+{
+    const struct tenant *tenant = decision->match.tenant;
+    if (decision->outcome == OUTCOME_DENY_UNRESOLVED)
+        return true;
+    if (tenant == NULL || (decision->outcome != OUTCOME_FORWARD && haproxy->fallback_map == NULL))
+        return false;
+    for (size_t i = 0; i < tenant_upstream_count(tenant); i++) {
+        const struct upstream *upstream = tenant_upstream_peek(tenant, i);
+        if (upstream->address.family == IP_NONE && upstream_has_name(upstream))
+            return true;
+    }
+    return false;
+}
+
 static struct json *with_request(struct json *root, const struct inquiry *inquiry)
 {
     json_put_text(root, "url", slice_of(inquiry->url));
@@ -436,7 +453,7 @@ static int tell(struct inquiry *inquiry, struct whole *whole)
     struct explanation *explanation = explanation_new(&snapshot, &inquiry->request, haproxy);
     struct route_table *resolved = NULL;
 
-    if (explanation_decision(explanation)->outcome == OUTCOME_DENY_UNRESOLVED &&
+    if (wants_address(explanation_decision(explanation), haproxy) &&
         add_address(whole, explanation_decision(explanation))) {
         explanation_free(explanation);
         resolved = snapshot.table = route_registry_build(whole->registry, ++snapshot.generation);

@@ -793,7 +793,15 @@ def test_without_the_setting_there_is_no_map(new_stack, upstreams):
 def test_explain_tells_it(small, upstreams):
     """Before an agent is needed: who will be served without, and why others will not."""
     away = {**tenant(upstreams, "beta", "away.test"), "suspended": {}}
-    stack, _ = small(tenants={"alpha": tenant(upstreams, "alpha", "chat.alpha.test"), "away": away})
+    port = upstreams["alpha"].port
+    named = {"hosts": ["named.test"], "upstream": f"http://localhost:{port}", "https": "redirect"}
+    stack, _ = small(
+        tenants={
+            "alpha": tenant(upstreams, "alpha", "chat.alpha.test"),
+            "away": away,
+            "named": named,
+        }
+    )
     stack.write_config()
 
     def explained(host):
@@ -802,6 +810,8 @@ def test_explain_tells_it(small, upstreams):
 
     assert f"alpha/http/127.0.0.1/{upstreams['alpha'].port}/" in explained("chat.alpha.test")
     assert explained("away.test") == "refused: suspended"
+    # the daemon has the address, also where a redirect comes first
+    assert f": named/http/127.0.0.1/{port}/-/s" in explained("named.test")
 
 
 @pytest.mark.parametrize("version", ["2.6", "3.0", "3.2", "3.4"])

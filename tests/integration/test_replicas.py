@@ -637,6 +637,22 @@ def test_explain_tells_the_replica(started, servers):
     assert json.loads(told.stdout)["replica"]["because"] == "new"
 
 
+def test_explain_tells_the_replica_that_has_a_name_too(new_stack):
+    stack = new_stack()
+    servers = ["http://127.0.0.1:9001", "http://localhost:9002"]
+    replicas = {"servers": servers, "sticky": "client"}
+    stack.write_tenants({"t": {"hosts": [HOST], "replicas": replicas, "https": "off"}})
+    stack.write_config()
+
+    def which(client):
+        done = run_agent_command(
+            "explain", "-c", stack.config_path, f"http://{HOST}/", "--from", client, "--json"
+        )
+        return json.loads(done.stdout)["replica"]["which"]
+
+    assert len({which(f"198.51.100.{number}") for number in range(1, 9)}) == 2
+
+
 def test_who_has_no_cookie_begins_by_address_and_time(started):
     """At one time at one server, at other times at others: an office is not all at one."""
     stack = started(sticky="cookie")
