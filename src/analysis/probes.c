@@ -265,39 +265,35 @@ static int64_t time_for(const struct hours *hours, bool holds)
     return MONDAY_S;
 }
 
-/* Each minute of the week at which they begin or end, and the one before. */
-static void add_hours(struct probes *probes, const struct base *base, const char *path,
-                      const struct hours *hours, struct probe like)
-{
-    for (int64_t at_s = MONDAY_S; at_s < MONDAY_S + WEEK_S; at_s += STEP_S) {
-        if (hours_hold(hours, at_s) == hours_hold(hours, at_s - STEP_S))
-            continue;
-        like.wall_s = at_s - STEP_S;
-        add_at(probes, base, path, &like);
-        like.wall_s = at_s;
-        add_at(probes, base, path, &like);
-    }
-}
-
-/* At the edges of the rule's hours, and out of its share. */
+/* Within the rule's hours and out of them, and out of its share. */
 static void add_conditions(struct probes *probes, const struct base *base, const char *path,
                            const struct policy_rule *rule, const struct probe *match)
 {
-    if (rule->hours != NULL)
-        add_hours(probes, base, path, rule->hours, *match);
-    if (rule->not_hours != NULL)
-        add_hours(probes, base, path, rule->not_hours, *match);
+    struct probe probe = *match;
+    for (size_t i = 0; i < 2; i++) {
+        const struct hours *hours = i == 0 ? rule->hours : rule->not_hours;
+        if (hours == NULL)
+            continue;
+        probe.wall_s = time_for(hours, true);
+        add_at(probes, base, path, &probe);
+        probe.wall_s = time_for(hours, false);
+        add_at(probes, base, path, &probe);
+    }
     if (rule->share == 0)
         return;
-    struct probe probe = *match;
+    probe = *match;
     share_cookie(rule->share, probe.share_cookie);
     add_at(probes, base, path, &probe);
 }
 
-/* One that matches, and, for each thing that the rule looks at, each of what it names. */
-static void add_rule(struct probes *probes, const struct base *base, const struct policy_rule *rule)
+static const char *path_of(const struct policy_rule *rule)
 {
-    const char *path = rule->path != NULL ? rule->path : "/";
+    return rule->path != NULL ? rule->path : "/";
+}
+
+/* One that the rule matches. */
+static struct probe match_of(const struct policy_rule *rule)
+{
     struct probe match = {
         .method = method_of(lowest_bit(rule->methods)),
         .credential = (enum credential)lowest_bit(rule->credentials),
@@ -310,6 +306,14 @@ static void add_rule(struct probes *probes, const struct base *base, const struc
         match.wall_s = time_for(rule->hours, true);
     else if (rule->not_hours != NULL)
         match.wall_s = time_for(rule->not_hours, false);
+    return match;
+}
+
+/* One that matches, and, for each thing that the rule looks at, each of what it names. */
+static void add_rule(struct probes *probes, const struct base *base, const struct policy_rule *rule)
+{
+    const char *path = path_of(rule);
+    struct probe match = match_of(rule);
     add_at(probes, base, path, &match);
     add_conditions(probes, base, path, rule, &match);
     for (unsigned left = rule->methods; left != 0; left &= left - 1) {
@@ -355,6 +359,37 @@ static void add_policy(struct probes *probes, const struct base *base, const str
     add_origins(probes, base, policy);
     for (size_t i = 0; i < policy->rule_count; i++)
         add_rule(probes, base, &policy->rules[i]);
+}
+
+/* -- Edges of hours ---------------------------------------------------------------------------- */
+
+/* Each minute of the week at which they begin or end, and the one before. */
+static void add_hours(struct probes *probes, const struct base *base, const char *path,
+                      const struct hours *hours, struct probe like)
+{
+    bool held = hours_hold(hours, MONDAY_S - STEP_S);
+    for (int64_t at_s = MONDAY_S; at_s < MONDAY_S + WEEK_S; at_s += STEP_S) {
+        bool holds = hours_hold(hours, at_s);
+        if (holds != held) {
+            like.wall_s = at_s - STEP_S;
+            add_at(probes, base, path, &like);
+            like.wall_s = at_s;
+            add_at(probes, base, path, &like);
+        }
+        held = holds;
+    }
+}
+
+static void add_edges(struct probes *probes, const struct base *base, const struct policy *policy)
+{
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        const struct policy_rule *rule = &policy->rules[i];
+        const struct probe match = match_of(rule);
+        if (rule->hours != NULL)
+            add_hours(probes, base, path_of(rule), rule->hours, match);
+        if (rule->not_hours != NULL)
+            add_hours(probes, base, path_of(rule), rule->not_hours, match);
+    }
 }
 
 /* -- The rest ---------------------------------------------------------------------------------- */
@@ -427,6 +462,9 @@ void probes_add_tenant(struct probes *probes, const struct tenant *tenant)
         add_everything(probes, &base, tenant);
         each = probes->count - begin;
     }
+    /* On one alone: with two a day for each route, there would be no room for the others. */
+    if (tenant->policy != NULL && base_at(tenant, 0, &base))
+        add_edges(probes, &base, tenant->policy);
 }
 
 void probes_add_label(struct probes *probes, const struct tenant *tenant, const char *label)

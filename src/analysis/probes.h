@@ -3,9 +3,10 @@
  * Each host with a page, the API and the socket. Then whatever a tenant's definition tells apart
  * has a request of its own, on each of its hosts (a wildcard with a label of verdict_label()) and
  * behind each of its paths: each path, each route's path with each of its methods, kinds of
- * credential and networks, each network that is let in or kept out, each origin, each edge of
- * a route's hours, each end of a window of maintenance, each replica. Both versions' tenants are to
- * be added: what only one of them names is then asked of the other too.
+ * credential and networks, within its hours and out of them, each network that is let in or kept
+ * out, each origin, each end of a window of maintenance, each replica; on the first of them alone,
+ * each edge of a route's hours. Both versions' tenants are to be added: what only one of them names
+ * is then asked of the other too.
  */
 #pragma once
 

@@ -1765,6 +1765,34 @@ def test_diff_asks_no_more_than_it_can(tmp_path):
     assert f"{told['left_out']} hosts or paths" in run_agent_command(*command).stdout
 
 
+def test_diff_leaves_no_host_out_for_the_edges_of_hours(tmp_path):
+    """Each day of a route's hours has two; they are asked for on the first host alone."""
+    office = {"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "to": "18:00"}
+    files = []
+    for number in range(2):
+        match = {"match": {"path": "/p0", "hours": {**office, "to": f"18:0{number}"}}}
+        two = {
+            "hosts": ["a.test", "b.test", "c.test"],
+            "paths": [{"host": "x.test", "prefix": "/llm/v1", "mode": "strip"}],
+            "upstream": "http://10.0.0.2:3000",
+            "routes": [{**match, "action": "deny"}]
+            + [
+                {"match": {"path": f"/p{route}", "hours": office}, "action": "deny"}
+                for route in range(1, 40)
+            ]
+            + [{"match": {"path": "/more"}, "action": "deny", "status": 403 + number}],
+        }
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"tenants": {"two": two}}))
+    done = run_agent_command("diff", "--to-config", files[1], "-c", files[0], "--json")
+    told = json.loads(done.stdout)
+    asked = {one["url"] for one in told["differences"]}
+    places = ["a.test", "b.test", "c.test", "x.test/llm/v1"]
+    assert {f"https://{place}/more" for place in places} <= asked
+    assert "https://a.test/p0" in asked, "an edge"
+    assert told["left_out"] == 0
+
+
 def test_diff_tells_what_no_decision_shows(tmp_path):
     files = []
     for number, more in enumerate(({}, {"check": {"every": "9s"}})):
