@@ -22,7 +22,8 @@ enum {
     DOWN_AT_ONCE = HEALTH_CHECKS_AT_ONCE / 2,
     TIMEOUT_MS = 5000,
     CONNECT_MS = 3000,
-    BODY_MAX_BYTES = 64 * 1024,
+    /* An old Open WebUI answers with its page, in which pictures may stand. */
+    BODY_MAX_BYTES = 1024 * 1024,
     FIRST_WITHIN_MS = 200, /* the first checks of new servers are spread over this time */
     JITTER_PERCENT = 10,
     /* A server that did not know the path is asked again after so many checks: it may have been

@@ -329,7 +329,7 @@ def test_one_that_is_not_ready_gets_nobody(started, servers):
     assert by_source(stack) == before
 
 
-@pytest.mark.parametrize("answer", ["404", "page"])
+@pytest.mark.parametrize("answer", ["404", "page", "big page"])
 def test_an_older_one_is_asked_for_its_health(started, servers, answer):
     for server in servers.values():
         server.ready_file.write_text(answer)

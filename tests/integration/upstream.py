@@ -142,7 +142,7 @@ async def health():
 @app.get("/ready")
 async def ready():
     """As it is, unless the file of WEBUI_READY_FILE says else: a status, or "page" for what a
-    version without this route answers."""
+    version without this route answers, "big page" where pictures stand in it."""
     checks["/ready"] += 1
     told = ""
     if READY_FILE and os.path.exists(READY_FILE):
@@ -150,6 +150,8 @@ async def ready():
             told = file.read().strip()
     if told == "page":
         return HTMLResponse(SHELL)
+    if told == "big page":
+        return HTMLResponse(SHELL + " " * 100_000)
     if told:
         return JSONResponse({"status": False}, status_code=int(told))
     return {"status": True}
