@@ -109,12 +109,13 @@ static EVP_PKEY *rsa_key(const struct json *jwk, struct error_text *why)
         goto out;
     error_set(why, ERROR_UNSUPPORTED, "not an RSA key of %d to %d bits", RSA_MIN_BITS,
               RSA_MAX_BITS);
-    if (modulus.size > RSA_MAX_BITS / 8 || exponent.size > EXPONENT_MAX_BYTES)
+    /* Some libraries put a zero octet in front (RFC 7518 6.3.1.1). */
+    if (modulus.size > RSA_MAX_BITS / 8 + 1 || exponent.size > EXPONENT_MAX_BYTES)
         goto out;
     n = number_of(&modulus);
     e = number_of(&exponent);
-    if (n == NULL || e == NULL || BN_num_bits(n) < RSA_MIN_BITS || !BN_is_odd(n) || !BN_is_odd(e) ||
-        BN_is_one(e) || builder == NULL ||
+    if (n == NULL || e == NULL || BN_num_bits(n) < RSA_MIN_BITS || BN_num_bits(n) > RSA_MAX_BITS ||
+        !BN_is_odd(n) || !BN_is_odd(e) || BN_is_one(e) || builder == NULL ||
         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
         OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) != 1)
         goto out;

@@ -631,6 +631,27 @@ Test(jwk_set, that_are_refused)
     }
 }
 
+/* As some libraries write a number whose first bit is set (RFC 7518 6.3.1.1). */
+Test(jwk_set, a_zero_octet_in_front_of_the_largest_modulus)
+{
+    static const struct {
+        const char *begin; /* the first three octets of 513 */
+        bool is_usable;
+    } ROWS[] = {{"AP__", true}, {"Af__", false}};
+    char rest[681];
+    memset(rest, '_', 680);
+    rest[680] = '\0';
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char *text = memory_format("{\"keys\":[{\"kty\":\"RSA\",\"n\":\"%s%s\",\"e\":\"AQAB\"}]}",
+                                   ROWS[i].begin, rest);
+        struct error_text why = {""};
+        struct jwk_set *set = jwk_set_parse(slice_of(text), &why);
+        cr_expect(eq(int, set != NULL, ROWS[i].is_usable), "%s: %s", ROWS[i].begin, why.text);
+        jwk_set_unref(set);
+        free(text);
+    }
+}
+
 Test(jwk_set, keys_for_other_uses)
 {
     static const struct {
