@@ -14,7 +14,7 @@
 enum {
     CLASS_INTERNET = 1,
     TYPE_CAA = 257,
-    RECORDS_MAX = 64, /* of one answer; those behind are passed over */
+    CAA_RECORDS_MAX = 64, /* of one answer; those behind are passed over */
 };
 
 static const char SYSTEM_FILE[] = "/etc/resolv.conf";
@@ -226,15 +226,25 @@ static int shortest_cname_s(const struct ares_addrinfo *answers)
     return ttl_s;
 }
 
+static size_t count_addresses(const struct ares_addrinfo *answers)
+{
+    size_t count = 0;
+    const struct ares_addrinfo_node *node = answers != NULL ? answers->nodes : NULL;
+    for (; node != NULL; node = node->ai_next)
+        count++;
+    return count;
+}
+
+/* All are told: among those of an answer in turns, whoever asks looks for the one that it has. */
 static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *answers)
 {
     struct address_question *question = context;
-    struct dns_address items[RECORDS_MAX];
+    struct dns_address *items = memory_resize(NULL, count_addresses(answers) + 1, sizeof(*items));
     size_t count = 0;
     int cname_s = shortest_cname_s(answers);
     (void)timeouts;
     const struct ares_addrinfo_node *node = answers != NULL ? answers->nodes : NULL;
-    for (; node != NULL && count < COUNT_OF(items); node = node->ai_next) {
+    for (; node != NULL; node = node->ai_next) {
         items[count].ttl_s = node->ai_ttl < cname_s ? node->ai_ttl : cname_s;
         count += ip_from_socket(node->ai_addr, &items[count].ip, NULL);
     }
@@ -246,6 +256,7 @@ static void on_addresses(void *context, int status, int timeouts, struct ares_ad
                                        .count = count};
     question->on_answer(question->context, &told);
     question->client->questions--;
+    free(items);
     ares_freeaddrinfo(answers);
     free(question);
 }
@@ -275,7 +286,7 @@ static void on_caas(void *context, int status, int timeouts, unsigned char *answ
 {
     struct caa_question *question = context;
     struct ares_caa_reply *first = NULL;
-    struct dns_caa items[RECORDS_MAX];
+    struct dns_caa items[CAA_RECORDS_MAX];
     size_t count = 0;
     (void)timeouts;
     if (status == ARES_SUCCESS)

@@ -190,6 +190,22 @@ def test_the_address_in_use_stays_while_it_is_among_the_answers(named_stack, nam
     assert {ask(stack) for _ in range(20)} == {THERE}
 
 
+def test_the_address_in_use_stays_wherever_it_is_among_many(named_stack, places):
+    names = NameServer(address=("127.0.7.2", 0))  # where nobody else has the port over TCP
+    names.records["a.internal"] = [THERE]
+    with names.serving_streams():
+        resolver = {"nameservers": [names.address], "interval": "1m"}
+        stack = named_stack({"a": tenant(places, "a.internal")}, resolver=resolver)
+        assert ask(stack) == THERE
+        others = [f"127.0.1.{number}" for number in range(100, 200)]
+        names.records["a.internal"] = [HERE, *others, THERE]
+        asked = names.asked("a.internal")
+        reload(stack)
+        wait_until(lambda: names.asked("a.internal") >= asked + 4, "asked again")
+        assert {ask(stack) for _ in range(20)} == {THERE}
+    names.stop()
+
+
 @pytest.mark.parametrize("how", ["failing", "silent", "gone"])
 def test_when_asking_fails_the_last_address_stays(named_stack, names, places, how):
     names.records["a.internal"] = [HERE]
@@ -243,7 +259,7 @@ def test_no_name_leads_to_what_is_the_admins(named_stack, names, places):
         told = run_agent_command("explain", "-c", stack.config_path, f"http://{host}/").stdout
         assert "upstream-unresolved" in told
     told = run_agent_command("doctor", "--json", "-c", stack.config_path, "a").stdout
-    assert f"its name leads to \\\"127.0.0.1:{port}\\\"" in told, told
+    assert f'its name leads to \\"127.0.0.1:{port}\\"' in told, told
     assert request(port, "/metrics", "127.0.0.1").status == 200
     assert request(stack.http_port, "/", "2.fleet.test").status == 503
 

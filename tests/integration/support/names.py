@@ -5,6 +5,7 @@ import contextlib
 import http.server
 import ipaddress
 import socket
+import socketserver
 import struct
 import threading
 
@@ -39,6 +40,26 @@ class NameServer:
             self.socket.shutdown(socket.SHUT_RDWR)
         self.thread.join(10)
         self.socket.close()
+
+    @contextlib.contextmanager
+    def serving_streams(self):
+        """Over TCP as well, which is where more than 512 bytes are asked for."""
+        server = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                while len(size := self.rfile.read(2)) == 2:
+                    answer = server._answer(self.rfile.read(int.from_bytes(size, "big")))
+                    self.wfile.write(len(answer).to_bytes(2, "big") + answer)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = allow_reuse_address = True
+
+        streams = Server(self.socket.getsockname(), Handler)
+        threading.Thread(target=streams.serve_forever, daemon=True).start()
+        yield
+        streams.shutdown()
+        streams.server_close()
 
     def asked(self, name):
         return sum(asked == name for asked, _ in self.questions)
