@@ -83,6 +83,8 @@ static bool read_host_name(const struct node *node, struct slice url, struct aut
     bool colon = slice_has(authority->host, ':');
     if (address && colon != authority->brackets)
         return syntax_error(node, url, BRACKETS, NULL);
+    if (slice_ends_with(authority->host, SLICE(".")))
+        return syntax_error(node, url, "the host ends in a dot, which has to be left out", NULL);
     if (!address && (authority->brackets || !server_name_valid(authority->host)))
         return syntax_error(node, url, "the host is neither a name nor an address", NULL);
     upstream->host = address ? memory_format("%s", ip_print(&upstream->address, text))

@@ -189,6 +189,8 @@ static const struct row {
      "port"},
     {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://127.1:80\"",
      "neither a name nor an address"},
+    {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://h.internal.:80\"",
+     "ends in a dot"},
     {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://0x7f000001\"",
      "neither a name nor an address"},
     {CODE_UPSTREAM_SYNTAX, NULL, "\"hosts\": [\"a.test\"], \"upstream\": \"http://\"", "missing"},
