@@ -119,7 +119,9 @@ struct hours *hours_read(const struct node *node)
     struct hours *hours = memory_new(sizeof(*hours));
     *hours = (struct hours){.days = ALL_DAYS, .to_minute = DAY_MINUTES};
     options_read(node, OPTIONS, COUNT_OF(OPTIONS), hours);
-    if (diagnostics->errors == errors && hours->from_minute == hours->to_minute)
+    /* From the end of a day to the begin of the next there is no minute either. */
+    bool is_never = hours->from_minute == DAY_MINUTES && hours->to_minute == 0;
+    if (diagnostics->errors == errors && (hours->from_minute == hours->to_minute || is_never))
         node_report(node, JSON_PART_VALUE, CODE_OUT_OF_RANGE,
                     memory_format("without \"from\" and \"to\", whole days are meant"),
                     "\"from\" and \"to\" are the same");
