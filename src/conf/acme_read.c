@@ -246,7 +246,13 @@ static void read_second_external_account(const struct node *node, void *target)
 
 static void read_second_directory(const struct node *node, void *target)
 {
-    read_url(node, &acme_of(target)->second_directory);
+    struct slice text;
+    if (json_read_text(node->value, &text) && slice_equal(text, SLICE("none")))
+        node_report(node, JSON_PART_VALUE, CODE_BAD_URL,
+                    memory_format("leave \"second\" out where no other CA is to be asked"),
+                    "the second CA cannot be \"none\"");
+    else
+        read_url(node, &acme_of(target)->second_directory);
 }
 
 static void read_second_after(const struct node *node, void *target)

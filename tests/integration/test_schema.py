@@ -467,6 +467,7 @@ BAD = [
     with_haproxy(runtime=[], decision_map="/var/lib/owui-spoa/decisions.map"),
     with_global(acme={"second": "letsencrypt"}),
     with_global(acme={"second": {}}),
+    with_global(acme={"second": {"directory": "none"}}),
     with_global(acme={"second": {"directory": "letsencrypt", "after": 0}}),
     with_global(acme={"second": {"directory": "letsencrypt", "external_account": {"kid": "k"}}}),
     with_global(acme={"external_account": {"kid": "", "secret_file": "secret"}}),

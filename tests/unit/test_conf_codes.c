@@ -156,6 +156,8 @@ static const struct row {
     {CODE_BAD_URL, "\"unknown_host\": {\"action\": \"redirect\", \"to\": \"https://a.test/x\"}",
      GOOD, "scheme and host"},
     {CODE_BAD_URL, "\"acme\": {\"directory\": \"http://ca.test/dir\"}", GOOD, "letsencrypt"},
+    {CODE_BAD_URL, "\"acme\": {\"second\": {\"directory\": \"none\"}}", GOOD,
+     "the second CA cannot be \"none\""},
     {CODE_MISSING_KEY, "\"acme\": {\"external_account\": {\"kid\": \"k\"}}", GOOD,
      "needs \"kid\" and \"secret_file\""},
     {CODE_BAD_URL, "\"acme\": {\"contact\": [\"me@a.test\"]}", GOOD,
