@@ -189,6 +189,11 @@ static void print_undrained(const struct json *undrained)
                 SLICE_PRINT(tenant), SLICE_PRINT(server));
 }
 
+static size_t count_unlisted(const struct comparison *comparison)
+{
+    return comparison->differ - json_count(comparison->differences);
+}
+
 static void print_text(const struct comparison *comparison, const struct json *unseen_names)
 {
     print_names("added   ", comparison->added);
@@ -205,6 +210,8 @@ static void print_text(const struct comparison *comparison, const struct json *u
                    SLICE_PRINT(options));
         verdict_print_difference(json_get(one, "difference"));
     }
+    if (count_unlisted(comparison) > 0)
+        printf("\n%zu more are not listed\n", count_unlisted(comparison));
     printf("%s%zu of %zu decisions differ\n", comparison->differ > 0 ? "\n" : "",
            comparison->differ, comparison->probes.count);
     if (comparison->probes.left_out > 0)
@@ -223,6 +230,7 @@ static struct json *to_json(const struct comparison *comparison, const struct js
     json_put_integer(root, "differ", (int64_t)comparison->differ);
     json_put_integer(root, "left_out", (int64_t)comparison->probes.left_out);
     json_put_integer(root, "labels_left_out", (int64_t)comparison->labels_left_out);
+    json_put_integer(root, "differences_left_out", (int64_t)count_unlisted(comparison));
     json_put(root, "added", json_clone(comparison->added));
     json_put(root, "removed", json_clone(comparison->removed));
     json_put(root, "changed", json_clone(comparison->changed));

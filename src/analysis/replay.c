@@ -25,7 +25,8 @@ struct replay {
     struct whole whole;
     size_t compared;
     size_t differ;
-    size_t skipped; /* depended on what is not recorded */
+    size_t left_out; /* that differ, and are of no kind that is told */
+    size_t skipped;  /* depended on what is not recorded */
     struct kind *kinds;
     size_t kind_count;
 };
@@ -133,6 +134,7 @@ static void add_kind(struct replay *replay, const struct trace_entry *entry,
         return;
     }
     if (replay->kind_count == KINDS_MAX) {
+        replay->left_out++;
         free(key);
         json_free(difference);
         return;
@@ -187,6 +189,9 @@ static void print_text(const struct replay *replay)
         verdict_print_difference(json_get(replay->kinds[i].told, "difference"));
         putchar('\n');
     }
+    if (replay->left_out > 0)
+        printf("%zu more are not listed: there are more than %d kinds\n\n", replay->left_out,
+               KINDS_MAX);
     printf("%zu of %zu decisions differ", replay->differ, replay->compared);
     if (replay->skipped > 0)
         printf("; %zu cannot be decided again from what is recorded", replay->skipped);
@@ -200,6 +205,7 @@ static struct json *to_json(const struct replay *replay)
     json_put_integer(root, "decided", (int64_t)replay->compared);
     json_put_integer(root, "differ", (int64_t)replay->differ);
     json_put_integer(root, "skipped", (int64_t)replay->skipped);
+    json_put_integer(root, "differences_left_out", (int64_t)replay->left_out);
     for (size_t i = 0; i < replay->kind_count; i++) {
         struct json *kind = json_clone(replay->kinds[i].told);
         json_put_integer(kind, "count", (int64_t)replay->kinds[i].count);

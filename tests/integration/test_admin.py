@@ -1793,6 +1793,23 @@ def test_diff_leaves_no_host_out_for_the_edges_of_hours(tmp_path):
     assert told["left_out"] == 0
 
 
+def test_diff_tells_how_many_it_does_not_list(tmp_path):
+    files = []
+    for number in (2, 3):
+        two = {
+            "hosts": [f"h{host}.test" for host in range(200)],
+            "upstream": f"http://10.0.0.{number}:3000",
+            "https": "off",
+        }
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"tenants": {"two": two}}))
+    command = ["diff", "--to-config", files[1], "-c", files[0]]
+    told = json.loads(run_agent_command(*command, "--json").stdout)
+    assert (told["differ"], len(told["differences"])) == (1200, 1000)
+    assert told["differences_left_out"] == 200
+    assert "\n200 more are not listed\n" in run_agent_command(*command).stdout
+
+
 def test_diff_tells_what_no_decision_shows(tmp_path):
     files = []
     for number, more in enumerate(({}, {"check": {"every": "9s"}})):

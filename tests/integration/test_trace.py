@@ -20,10 +20,10 @@ SECRETS = ["s3cret-query", "s3cret-cookie", "s3cret-token", "s3cret-body"]
 def recording(new_stack, upstreams):
     """A stack that records; stack.trace is the file."""
 
-    def make(more=None, **changes):
+    def make(more=None, trace=None, **changes):
         stack = new_stack(changes=changes)
         stack.trace = stack.directory / "trace"
-        stack.config["trace"] = {"entries": 50, "file": str(stack.trace)}
+        stack.config["trace"] = {"entries": 50, "file": str(stack.trace), **(trace or {})}
         alpha = upstreams["alpha"].url
         stack.write_tenants(
             {
@@ -79,6 +79,19 @@ def test_recorded_decisions_are_decided_again(recording, tmp_path):
     assert two["decision"] == {"before": "forward", "after": "deny-unknown-host"}
     text = run_agent_command("replay", stack.trace, "-c", other).stdout
     assert text.endswith("3 of 4 decisions differ\n")
+
+
+def test_how_many_are_not_listed_is_told(recording, upstreams):
+    stack = recording(trace={"entries": 1200})
+    for number in range(1010):
+        get(stack, f"h{number}.nobody.test")
+    fleet = {"hosts": ["*.nobody.test"], "upstream": upstreams["alpha"].url, "https": "off"}
+    stack.write_tenants({"fleet": fleet})
+    code, told = replay(stack)
+    assert (code, told["decided"], told["differ"]) == (1, 1010, 1010)
+    assert (len(told["differences"]), told["differences_left_out"]) == (1000, 10)
+    text = run_agent_command("replay", stack.trace, "-c", stack.config_path).stdout
+    assert "\n10 more are not listed" in text
 
 
 def test_any_replica_is_as_good_as_another(recording, upstreams):
