@@ -64,28 +64,6 @@ class Worker(threading.Thread):
         raise NotImplementedError
 
 
-class Stalls(threading.Thread):
-    """When the machine had no time for us: a sleep that took much longer is nobody's fault here."""
-
-    LOOK_S = 0.05
-    COUNTS_S = 0.2
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.seen = []  # when, and for how long
-
-    def run(self):
-        while True:
-            began = time.monotonic()
-            time.sleep(self.LOOK_S)
-            late = time.monotonic() - began - self.LOOK_S
-            if late > self.COUNTS_S:
-                self.seen.append((began, late))
-
-    def since(self, when):
-        return sum(late for began, late in self.seen if began + late >= when)
-
-
 class Requests(Worker):
     """HTTP and HTTPS, each on a connection of its own, with whatever a client may not say."""
 

@@ -16,8 +16,9 @@ from support.clock import TESTS
 from support.identity import AUDIENCE, ISSUER, Key
 from support.processes import Process, accepts, sanitizer_report, wait_until
 from support.stack import BINARY, REPOSITORY, SANITIZERS, USUAL_TIMEOUTS, Upstream
+from support.stalls import Stalls
 
-from load import Kept, KeptHttp1, KeptHttp2, Requests, Socket, Stalls
+from load import Kept, KeptHttp1, KeptHttp2, Requests, Socket
 from model import Model, Tenant
 
 UPSTREAMS = ("alpha", "beta", "gamma")
