@@ -66,9 +66,14 @@ class AgentFault(Fault):
 
 
 def kill_agent(world, agent):
-    """What it has kept until now would not be seen at the end."""
+    """What it has kept until now would not be seen at the end, nor how it ended, if it did."""
+    if not agent.is_running():
+        world.model.violate("end", agent=agent.name, status=agent.child.returncode)
+        return
     world.check_leak(agent.name)
-    agent.stop(signal.SIGKILL)
+    status = agent.stop(signal.SIGKILL)
+    if status != -signal.SIGKILL:
+        world.model.violate("end", agent=agent.name, status=status)
 
 
 class AgentKilled(AgentFault):

@@ -12,6 +12,7 @@ import types
 import pytest
 
 from support.acme import CHALLTESTSRV, PEBBLE
+from support.processes import Process, wait_until
 from support.stack import BINARY, HAPROXY, REPOSITORY
 
 SECONDS = "18"
@@ -165,7 +166,20 @@ def test_a_leak_is_seen_in_an_agent_that_is_killed(model, monkeypatch):
         child.stdin.write(b"\n")
         child.stdin.flush()
         child.stdout.readline()
-        agent = types.SimpleNamespace(name="agent1", stop=child.send_signal)
+
+        def stop(number):
+            child.send_signal(number)
+            return child.wait()
+
+        agent = types.SimpleNamespace(name="agent1", is_running=lambda: True, stop=stop)
         faults.kill_agent(looked_at, agent)
     assert len(model.violations) == 1 and "leak" in str(model.violations[0])
     assert child.returncode == -signal.SIGKILL
+
+
+def test_an_agent_that_has_ended_by_itself_is_told_of(model, tmp_path):
+    agent = Process("agent1", ["sh", "-c", "kill -ABRT $$"], tmp_path).start()
+    wait_until(lambda: not agent.is_running(), "it ended")
+    faults.kill_agent(types.SimpleNamespace(model=model), agent)
+    (told,) = model.violations
+    assert told.endswith(" end: agent agent1, status -6")
