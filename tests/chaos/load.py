@@ -313,9 +313,9 @@ class Socket(Worker):
                 elif told.startswith(b"43"):
                     break
             self.heard = time.monotonic()
-            outcome, name = "ok", json.loads(told[told.index(b"[") :])[0]["name"]
-            if name not in self.tenant.upstreams:
-                self.world.model.violate("wrong tenant", socket=self.tenant.name, answered=name)
+            outcome, said = "ok", json.loads(told[told.index(b"[") :])[0]
+            allowed = self.tenant.upstreams
+            self.world.model.check_arrival(self.tenant, allowed, said["name"], said["headers"])
             time.sleep(SOCKET_LOOK_S)
         except (TimeoutError, socket.timeout):
             outcome = "silence"

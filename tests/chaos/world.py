@@ -1,6 +1,7 @@
 """The installation that the faults are for: a CA, HAProxy, one agent or two, upstreams, tenants, and
 the load; and what is true of all of it at any time."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -22,11 +23,14 @@ from load import Kept, KeptHttp1, KeptHttp2, Requests, Socket
 from model import Model, Tenant
 
 UPSTREAMS = ("alpha", "beta", "gamma")
+MOVES_FROM = "alpha"
 DISK_BYTES = 4 << 20
 _BESIDE = TESTS / "clock_shift.so"  # of the same build, if the program is of one
 SHIM = _BESIDE if _BESIDE.exists() else REPOSITORY / "build/asan/tests/clock_shift.so"
-# Sanitizers keep what is freed, so that memory says nothing; descriptors do.
-FD_SLACK = 40
+# Sanitizers keep what is freed, so that memory says nothing; descriptors do. Connections come and
+# go, of which there are some at any time; of everything else there is as much as ever.
+FD_SLACK = {"socket": 40, "other": 4}
+SETTLES_S = 20  # until agents go by what is there
 LEAK_WAIT_S = 60  # for descriptors that are about to be closed
 RSS_SLACK_KB = 16 << 10
 
@@ -114,7 +118,20 @@ class Figures:
     def look(self):
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         rss = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
-        return len(os.listdir(f"/proc/{self.pid}/fd")), int(rss)
+        return self.descriptors(), int(rss)
+
+    def descriptors(self):
+        """How many of each kind that there is slack for."""
+        counts = dict.fromkeys(FD_SLACK, 0)
+        for path in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                counts["socket" if os.readlink(path).startswith("socket:") else "other"] += 1
+        return counts
+
+    def has_closed(self):
+        """Whether it has no more than it had."""
+        now = self.descriptors()
+        return all(now[kind] <= self.fds[kind] + slack for kind, slack in FD_SLACK.items())
 
 
 class World:
@@ -146,7 +163,8 @@ class World:
         self.workers = []
         self.stalls = Stalls()
         self.figures = {}
-        self.files = {}  # of the tenants, as they have to be
+        self.files = {}  # of the configuration, as they have to be
+        self.first = []  # by agent: what it went by at first
 
     # --- tenants -----------------------------------------------------------------------------
 
@@ -165,7 +183,7 @@ class World:
             Tenant("second", "b.chaos.test", "beta", hosts=["b.chaos.test", "b2.chaos.test"]),
             Tenant("plain", "g.chaos.test", "gamma", **off),
             Tenant("fleet", "one.fleet.test", "beta", hosts=["*.fleet.test"], **off),
-            Tenant("mover", "m.chaos.test", "alpha", **off),
+            Tenant("mover", "m.chaos.test", MOVES_FROM, **off),
             Tenant(
                 "known", "k.chaos.test", "alpha", identity=jwt, headers={"X-Team": "red"}, **off
             ),
@@ -187,8 +205,8 @@ class World:
         self.note_file(tenant)
 
     def note_file(self, tenant):
-        name = f"{tenant.name}.json"
-        self.files[name] = (self.stack.tenants_dir / name).read_bytes()
+        path = self.stack.tenants_dir / f"{tenant.name}.json"
+        self.files[path] = path.read_bytes()
 
     # --- life --------------------------------------------------------------------------------
 
@@ -202,10 +220,12 @@ class World:
             upstream.wait()
         self.make_tenants()
         self.stack.start()
+        self.files[self.stack.config_path] = self.stack.config_path.read_bytes()
         self.stack.wait_for_agents(len(self.stack.agents))
         for name in self.certified:
             wait_until(lambda name=name: self.serial(name), f"{name}'s certificate", 120)
         wait_until(self.is_well, "service", 60)
+        self.first = [self.in_force(index) for index in range(len(self.stack.agents))]
         self.token = self.sign_in()
         self.workers = [Requests(self, i) for i in range(3)]
         self.workers += [Socket(self, self.model.tenants[name]) for name in ("plain", "fleet")]
@@ -321,30 +341,50 @@ class World:
         if before is None or not os.path.exists(f"/proc/{before.pid}/fd"):
             return None
         try:
-            wait_until(
-                lambda: before.look()[0] <= before.fds + FD_SLACK, "descriptors", LEAK_WAIT_S
-            )
+            wait_until(before.has_closed, "descriptors", LEAK_WAIT_S)
         except TimeoutError:
             self.model.violate("leak", process=name, fds=before.look()[0], before=before.fds)
         fds, rss_kb = before.look()
         limit_kb = before.rss_kb * 1.3 + RSS_SLACK_KB
         if not is_sanitized() and rss_kb > limit_kb:
             self.model.violate("leak", process=name, rss_kb=rss_kb, before=before.rss_kb)
-        return name, before.fds, fds, before.rss_kb, rss_kb
+        return name, sum(before.fds.values()), sum(fds.values()), before.rss_kb, rss_kb
 
     def check_leaks(self):
         return [row for name in self.figures if (row := self.check_leak(name)) is not None]
 
-    def check_configuration(self):
-        """Nothing was lost on disk, in the daemon, or in HAProxy."""
-        for name, content in self.files.items():
-            path = self.stack.tenants_dir / name
+    def check_files(self):
+        for path, content in self.files.items():
             if not path.exists() or path.read_bytes() != content:
-                self.model.violate("configuration", file=name)
-        status, text = self.stack.admin("GET", "/v1/tenants")
-        names = {one["name"] for one in json.loads(text)["tenants"]} if status == 200 else set()
-        if names != set(self.model.tenants):
-            self.model.violate("configuration", tenants=sorted(names))
+                self.model.violate("configuration", file=path.name)
+        for path in set(self.stack.tenants_dir.iterdir()) - set(self.files):
+            self.model.violate("configuration", left=path.name)
+
+    def in_force(self, index):
+        """What an agent goes by: the names of its tenants, and a hash of all."""
+        tenants = json.loads(self.stack.admin("GET", "/v1/tenants", index)[1])["tenants"]
+        status = json.loads(self.stack.admin("GET", "/v1/status", index)[1])
+        return [sorted(one["name"] for one in tenants), status["hash"]]
+
+    def check_agents(self):
+        """With the tenant that moves where it was at first, each goes by what it went by at first."""
+        self.write_tenant(self.model.tenants["mover"], MOVES_FROM)
+        for index, agent in enumerate(self.stack.agents):
+            told = []
+
+            def is_as_ever(index=index, told=told):
+                told[:] = self.in_force(index)
+                return told == self.first[index]
+
+            try:
+                wait_until(is_as_ever, "the configuration", SETTLES_S)
+            except (OSError, ValueError, KeyError) as error:
+                self.model.violate("configuration", agent=agent.name, told=told, error=repr(error))
+
+    def check_configuration(self):
+        """Nothing was lost on disk, in the agents, or in HAProxy."""
+        self.check_files()
+        self.check_agents()
         for path in self.stack.crt_dir.glob("*.pem"):
             try:
                 read_pem(path)

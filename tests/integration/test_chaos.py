@@ -2,8 +2,11 @@
 
 import importlib.machinery
 import importlib.util
+import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -19,6 +22,7 @@ SECONDS = "18"
 sys.path.insert(0, str(REPOSITORY / "tests/chaos"))
 
 import faults  # noqa: E402
+import load  # noqa: E402
 import seeds  # noqa: E402
 import world  # noqa: E402
 from faults import Fault  # noqa: E402
@@ -153,11 +157,13 @@ def test_a_seed_that_hangs_is_told_of_beside_the_others(tmp_path, monkeypatch):
     assert found["seed"] == 7 and found["failed"] == "begun\n\nnot at its end after 2 s"
 
 
-def test_a_leak_is_seen_in_an_agent_that_is_killed(model, monkeypatch):
-    """It opens files, and is another process afterwards."""
-    monkeypatch.setattr(world, "FD_SLACK", 4)
+@pytest.mark.parametrize("kind, leaks", [("open('/dev/null')", True), ("socket.socket()", False)])
+def test_a_leak_is_seen_in_an_agent_that_is_killed(model, monkeypatch, kind, leaks):
+    """It opens files, and is another process afterwards; of connections there are some at any time."""
     monkeypatch.setattr(world, "LEAK_WAIT_S", 0.1)
-    script = "input(); kept = [open('/dev/null') for _ in range(9)]; print(flush=True); input()"
+    script = (
+        f"import socket; input(); kept = [{kind} for _ in range(5)]; print(flush=True); input()"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
@@ -173,7 +179,7 @@ def test_a_leak_is_seen_in_an_agent_that_is_killed(model, monkeypatch):
 
         agent = types.SimpleNamespace(name="agent1", is_running=lambda: True, stop=stop)
         faults.kill_agent(looked_at, agent)
-    assert len(model.violations) == 1 and "leak" in str(model.violations[0])
+    assert [" leak: " in str(one) for one in model.violations] == [True] * leaks
     assert child.returncode == -signal.SIGKILL
 
 
@@ -183,3 +189,54 @@ def test_an_agent_that_has_ended_by_itself_is_told_of(model, tmp_path):
     faults.kill_agent(types.SimpleNamespace(model=model), agent)
     (told,) = model.violations
     assert told.endswith(" end: agent agent1, status -6")
+
+
+@pytest.mark.parametrize("headers, violations", [(TOLD, 0), ([*TOLD, ("x-team", SPOOFED)], 1)])
+def test_what_an_open_socket_came_with_is_looked_at(model, headers, violations):
+    near, far = socket.socketpair()
+    worker = load.Socket(types.SimpleNamespace(model=model, seed=1), model.tenants["chat"])
+    worker.sock = near
+    told = "430" + json.dumps([{"name": "alpha", "headers": headers}])
+    with near, far:
+        far.sendall(struct.pack(">BBH", 0x81, 126, len(told)) + told.encode())
+        worker.keep()
+    assert len(model.violations) == violations, model.violations
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda folder: None, []),
+        (lambda folder: (folder / "chat.json").write_text("{}"), ["file chat.json"]),
+        (lambda folder: (folder / "chat.json").unlink(), ["file chat.json"]),
+        (lambda folder: (folder / ".chat.json.new").touch(), ["left .chat.json.new"]),
+    ],
+)
+def test_files_that_changed_are_seen(model, tmp_path, change, told):
+    path = tmp_path / "chat.json"
+    path.write_text('{"tenants": {}}')
+    looked_at = types.SimpleNamespace(
+        model=model,
+        files={path: path.read_bytes()},
+        stack=types.SimpleNamespace(tenants_dir=tmp_path),
+    )
+    change(tmp_path)
+    world.World.check_files(looked_at)
+    assert [one.split(" configuration: ")[1] for one in model.violations] == told
+
+
+@pytest.mark.parametrize(
+    "second, violations", [([["chat"], "2"], 0), ([["chat"], "3"], 1), ([[], "2"], 1)]
+)
+def test_an_agent_that_goes_by_something_else_is_seen(model, monkeypatch, second, violations):
+    monkeypatch.setattr(world, "SETTLES_S", 0.1)
+    model.add(Tenant("mover", "m.test", world.MOVES_FROM))
+    looked_at = types.SimpleNamespace(
+        model=model,
+        stack=types.SimpleNamespace(agents=[types.SimpleNamespace(name=n) for n in "ab"]),
+        first=[[["chat"], "1"], [["chat"], "2"]],
+        in_force=[[["chat"], "1"], second].__getitem__,
+        write_tenant=lambda tenant, upstream: None,
+    )
+    world.World.check_agents(looked_at)
+    assert len(model.violations) == violations

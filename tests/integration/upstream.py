@@ -350,4 +350,5 @@ async def disconnect(session_id):
 
 @sio.on("whoami")
 async def whoami(session_id):
-    return {"name": NAME, "user": users.get(session_id)}
+    headers = handshakes.get(session_id, [])
+    return {"name": NAME, "user": users.get(session_id), "headers": headers}

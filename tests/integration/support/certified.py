@@ -65,11 +65,11 @@ class CertifiedStack(Stack):
 
     # --- what the daemon says -------------------------------------------------------------------
 
-    def admin(self, method, path):
-        """Status and text of a request over the admin socket."""
+    def admin(self, method, path, index=0):
+        """Status and text of a request over an agent's admin socket."""
         connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT_S)
         connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(self.config["admin_socket"])
+        connection.sock.connect(self.admin_socket(index))
         connection.request(method, path)
         answer = connection.getresponse()
         text = answer.read().decode()

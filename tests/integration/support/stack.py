@@ -265,6 +265,11 @@ class Stack:
 
     # --- processes ---------------------------------------------------------------------------
 
+    def admin_socket(self, index):
+        return (
+            str(self.directory / f"admin{index + 1}.sock") if index else self.config["admin_socket"]
+        )
+
     def agent_config_path(self, index):
         """The agents share one configuration but for the socket they listen on."""
         if index == 0:
@@ -273,7 +278,7 @@ class Stack:
         config = {
             **self.config,
             "listen": [f"unix:{self.sockets[index]}"],
-            "admin_socket": str(self.directory / f"admin{index + 1}.sock"),
+            "admin_socket": self.admin_socket(index),
         }
         path.write_text(json.dumps(config, indent=2))
         return path
