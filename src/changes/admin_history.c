@@ -2,6 +2,8 @@
 #include "changes/change_operations.h"
 
 #include "core/decimal.h"
+#include "core/file_path.h"
+#include "core/hash.h"
 #include "core/memory.h"
 #include "history_shared.h"
 #include "rollback_check.h"
@@ -59,25 +61,35 @@ static size_t files_of(const struct json *record, char ***names)
     return count;
 }
 
-/* How a file was after the record: before the next one that changed it, or as it is. */
-static struct json *after(const struct history *history, uint64_t number, const char *name)
+/* For each file of a record, by their sorted names, the next record that changed it, too; 0: none.
+ * For free(). */
+static uint64_t *find_next(const struct history *history, uint64_t number, char **names,
+                           size_t count)
 {
-    struct bytes content = {0};
-    bool found = false;
-    for (uint64_t next = number + 1; !found && next <= history->last; next++) {
+    uint64_t *found = memory_new((count + 1) * sizeof(*found));
+    for (uint64_t next = number + 1; next <= history->last; next++) {
         struct json *record = history_record(history, next);
-        char **names;
-        size_t count = files_of(record, &names);
-        for (size_t i = 0; i < count; i++)
-            found = found || strcmp(names[i], name) == 0;
-        if (found && !history_before(history, next, name, &content))
-            bytes_free(&content); /* it was not there */
-        memory_free_texts(names, count);
+        char **others;
+        size_t other_count = files_of(record, &others);
+        for (size_t i = 0; i < other_count; i++) {
+            char **same = bsearch(&others[i], names, count, sizeof(*names), memory_compare_texts);
+            if (same != NULL && found[same - names] == 0)
+                found[same - names] = next;
+        }
+        memory_free_texts(others, other_count);
         json_free(record);
     }
-    if (!found && !history_read_shadow(history, name, &content))
-        bytes_free(&content);
-    struct json *root = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
+    return found;
+}
+
+/* How a file was before the next record that changed it, or is. */
+static struct json *before_next(const struct history *history, uint64_t next, const char *name)
+{
+    struct bytes content;
+    struct json *root = NULL;
+    if (next > 0 ? history_before(history, next, name, &content)
+                 : history_read_shadow(history, name, &content))
+        root = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
     bytes_free(&content);
     return root;
 }
@@ -131,17 +143,21 @@ static void show_record(void *context, const struct admin_request *request,
     char **names;
     struct json *differences = json_new_array();
     size_t count = files_of(record, &names);
+    if (count > 0)
+        qsort(names, count, sizeof(*names), memory_compare_texts);
+    uint64_t *next = find_next(history, number, names, count);
     for (size_t i = 0; i < count && json_count(differences) < DIFFERENCES_MAX; i++) {
         struct bytes content;
         struct json *before = NULL;
         if (history_before(history, number, names[i], &content))
             before = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
-        struct json *now = after(history, number, names[i]);
+        struct json *now = before_next(history, next[i], names[i]);
         compare_tenants(before, now, differences);
         json_free(before);
         json_free(now);
         bytes_free(&content);
     }
+    free(next);
     memory_free_texts(names, count);
     json_put(record, "differences", differences);
     answer->body = record;
@@ -162,6 +178,8 @@ struct way_back {
     const struct history *history;
     struct target *items;
     size_t count;
+    uint32_t *slots;   /* while records are looked through: by the hash of a name, its index + 1 */
+    size_t slot_count; /* a power of two, more than twice the count; or 0 */
     size_t unread_count; /* behind them: files that are as they were then, which nobody has read */
 };
 
@@ -178,18 +196,39 @@ static void way_back_fini(struct way_back *way)
     for (size_t i = 0; i < way->count + way->unread_count; i++)
         target_fini(&way->items[i]);
     free(way->items);
+    free(way->slots);
+}
+
+/* The name's slot: its own, or the empty one that it is to have. */
+static uint32_t *slot_for(const struct way_back *way, const char *name)
+{
+    size_t at = hash_bytes(slice_of(name)) & (way->slot_count - 1);
+    while (way->slots[at] != 0 && strcmp(way->items[way->slots[at] - 1].name, name) != 0)
+        at = (at + 1) & (way->slot_count - 1);
+    return &way->slots[at];
+}
+
+static void grow_slots(struct way_back *way)
+{
+    way->slot_count = way->slot_count * 2 + (way->slot_count == 0 ? 64 : 0);
+    free(way->slots);
+    way->slots = memory_new(way->slot_count * sizeof(*way->slots));
+    for (size_t i = 0; i < way->count; i++)
+        *slot_for(way, way->items[i].name) = (uint32_t)i + 1;
 }
 
 static struct target *target_for(struct way_back *way, const char *name)
 {
-    for (size_t i = 0; i < way->count; i++)
-        if (strcmp(way->items[i].name, name) == 0)
-            return &way->items[i];
+    if (way->slot_count <= 2 * way->count)
+        grow_slots(way);
+    uint32_t *slot = slot_for(way, name);
+    if (*slot != 0)
+        return &way->items[*slot - 1];
     way->items = memory_resize(way->items, way->count + 1, sizeof(*way->items));
-    struct target *target = &way->items[way->count++];
-    *target = (struct target){.name = memory_copy_text(slice_of(name)),
-                              .path = history_path(way->history, name)};
-    return target;
+    way->items[way->count] = (struct target){.name = memory_copy_text(slice_of(name)),
+                                             .path = history_path(way->history, name)};
+    *slot = (uint32_t)++way->count;
+    return &way->items[way->count - 1];
 }
 
 /* False when the record does not have the file as it was, though there was one. */

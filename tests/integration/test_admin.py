@@ -1143,6 +1143,25 @@ def test_no_way_back_leads_into_another_folder(by_hand):
     assert place(stack, "z.test") == 4
 
 
+def test_what_changed_is_told_up_to_the_next_change(by_hand):
+    """Of a file that a later change has in common with it, and of one that none has."""
+    stack = by_hand()
+    names = [f"t{number}" for number in range(40)]
+    for name in names:
+        assert stack.admin.http("POST", f"/v1/tenants/{name}", tenant(3, f"{name}.test"))[0] == 201
+    base = history(stack)[0]["id"] - len(names)
+    assert stack.admin.run("rollback", base)[0] == 0
+    taken = history(stack)[0]["id"]
+    assert stack.admin.http("POST", "/v1/tenants/t1", tenant(4, "t1.test"))[0] == 201
+    told = stack.admin.json("history", taken)[1]["differences"]
+    assert sorted(one["tenant"] for one in told) == sorted(names)
+    assert all("after" not in one for one in told)
+    told = stack.admin.json("history", base + 2)[1]["differences"]
+    assert [(one["tenant"], one["after"]["upstream"]) for one in told] == [
+        ("t1", "http://10.0.0.3:3000")
+    ]
+
+
 def test_a_rollback_tells_what_it_has_written_and_no_more(by_hand):
     stack = by_hand()
     base = history(stack)[0]["id"]
