@@ -278,6 +278,25 @@ static struct json *global_before(const struct history *history, uint64_t number
     return root;
 }
 
+/* The folder of tenants that a global file names; for free(). */
+static char *folder_of(const struct history *history, const struct json *global)
+{
+    struct slice name = SLICE("tenants.d");
+    (void)!json_read_text(json_get(global, "tenants_dir"), &name);
+    return file_path_beside(publisher_configuration(history->live->publisher)->path, name);
+}
+
+static bool has_same_folder(const struct history *history, const struct json *one,
+                            const struct json *other)
+{
+    char *folder = folder_of(history, one);
+    char *other_folder = folder_of(history, other);
+    bool same = strcmp(folder, other_folder) == 0;
+    free(other_folder);
+    free(folder);
+    return same;
+}
+
 /* Records have files' names alone: those of another folder would be written into this one, and
  * this one's own removed. */
 static bool is_same_folder(const struct history *history, uint64_t to, struct admin_answer *answer)
@@ -286,8 +305,7 @@ static bool is_same_folder(const struct history *history, uint64_t to, struct ad
     bool same = true;
     for (uint64_t number = history->last; present != NULL && same && number > to; number--) {
         struct json *before = global_before(history, number);
-        same = before == NULL ||
-               json_same(json_get(before, "tenants_dir"), json_get(present, "tenants_dir"));
+        same = before == NULL || has_same_folder(history, before, present);
         json_free(before);
         if (!same)
             admin_refuse(answer, 409,

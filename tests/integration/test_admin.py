@@ -1143,6 +1143,23 @@ def test_no_way_back_leads_into_another_folder(by_hand):
     assert place(stack, "z.test") == 4
 
 
+def test_a_folder_may_be_named_in_another_way(by_hand):
+    """The default, which is beside the global file, as a name and as a path."""
+    stack = by_hand()
+    for number, folder in enumerate([None, "tenants.d", str(stack.tenants_dir)]):
+        before = history(stack)[0]["id"]
+        stack.config["tenants_dir"] = folder
+        if folder is None:
+            del stack.config["tenants_dir"]
+        stack.write_config()
+        wait_until(lambda: history(stack)[0]["id"] > before, "recorded")
+        stack.admin.run("tenants", "set", "two", f"upstream=http://10.0.0.{number + 4}:3000")
+        wait_until(lambda: place(stack, "two.test") == number + 4, "changed")
+        code, _, error = stack.admin.run("rollback", before)
+        assert code == 0, error
+        assert place(stack, "two.test") == 2
+
+
 def test_what_changed_is_told_up_to_the_next_change(by_hand):
     """Of a file that a later change has in common with it, and of one that none has."""
     stack = by_hand()
