@@ -88,7 +88,7 @@ static struct json *before_next(const struct history *history, uint64_t next, co
     struct bytes content;
     struct json *root = NULL;
     if (next > 0 ? history_before(history, next, name, &content)
-                 : history_read_shadow(history, name, &content))
+                 : history_read_shadow(history, name, &content, NULL) == ERROR_OK)
         root = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
     bytes_free(&content);
     return root;
@@ -271,7 +271,7 @@ static struct json *global_before(const struct history *history, uint64_t number
     struct json *root = NULL;
     bool is_there = number <= history->last
                         ? history_before(history, number, HISTORY_GLOBAL, &content)
-                        : history_read_shadow(history, HISTORY_GLOBAL, &content);
+                        : history_read_shadow(history, HISTORY_GLOBAL, &content, NULL) == ERROR_OK;
     if (is_there)
         root = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
     bytes_free(&content);
@@ -359,7 +359,7 @@ static void leave_out_same(struct way_back *way)
 static bool is_as_known(const struct history *history, const struct target *target)
 {
     struct bytes known;
-    bool was_there = history_read_shadow(history, target->name, &known);
+    bool was_there = history_read_shadow(history, target->name, &known, NULL) == ERROR_OK;
     bool equal = target->is_there == was_there &&
                  slice_equal(bytes_slice(&target->present), bytes_slice(&known));
     bytes_free(&known);

@@ -44,10 +44,11 @@ static const char *name_of(const struct history *history, const char *path)
     return tenant_file_name(name) ? name : NULL;
 }
 
-bool history_read_shadow(const struct history *history, const char *name, struct bytes *content)
+enum error history_read_shadow(const struct history *history, const char *name,
+                               struct bytes *content, struct error_text *why)
 {
     *content = (struct bytes){0};
-    return file_read(&history->shadow, name, JSON_MAX_TEXT_BYTES, content, NULL) == ERROR_OK;
+    return file_read(&history->shadow, name, JSON_MAX_TEXT_BYTES, content, why);
 }
 
 bool history_read_present(const char *path, struct bytes *content)
@@ -68,14 +69,22 @@ static bool parse_number(const char *name, uint64_t *number)
            decimal_parse(slice_of(name), HISTORY_NUMBER_DIGITS, number);
 }
 
-/* The folder of one record; false when it is not there. */
-static bool open_record(const struct history *history, uint64_t number, bool make,
-                        struct folder *record)
+/* The folder of one record, made if it is not there. */
+static bool make_record(const struct history *history, uint64_t number, struct folder *record,
+                        struct error_text *why)
+{
+    char *path = memory_format("%s/%08" PRIu64, history->folder.path, number);
+    bool good = folder_open(record, path, 0700, why) == ERROR_OK;
+    free(path);
+    return good;
+}
+
+/* False when it is not there. */
+static bool open_record(const struct history *history, uint64_t number, struct folder *record)
 {
     char *path = memory_format("%s/%08" PRIu64, history->folder.path, number);
     *record = (struct folder){.fd = -1};
-    bool good =
-        (make || access(path, F_OK) == 0) && folder_open(record, path, 0700, NULL) == ERROR_OK;
+    bool good = access(path, F_OK) == 0 && folder_open(record, path, 0700, NULL) == ERROR_OK;
     free(path);
     return good;
 }
@@ -85,7 +94,7 @@ struct json *history_record(const struct history *history, uint64_t number)
     struct folder folder;
     struct bytes content = {0};
     struct json *record = NULL;
-    if (!open_record(history, number, false, &folder))
+    if (!open_record(history, number, &folder))
         return NULL;
     if (file_read(&folder, RECORD, JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
         record = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
@@ -105,7 +114,7 @@ bool history_before(const struct history *history, uint64_t number, const char *
 {
     struct folder folder;
     *content = (struct bytes){0};
-    if (!open_record(history, number, false, &folder))
+    if (!open_record(history, number, &folder))
         return false;
     bool good =
         file_read(&folder, name_in_record(name), JSON_MAX_TEXT_BYTES, content, NULL) == ERROR_OK;
@@ -210,19 +219,33 @@ static bool take_unread(struct history *history, const char *name)
     return false;
 }
 
+static void fail(struct history *history, const struct error_text *why)
+{
+    history->is_behind = true;
+    log_event(LOG_ERROR, "history_failed", LOG_TEXT("reason", why->text),
+              LOG_TEXT("so", "until it can be recorded, this change cannot be rolled back"));
+}
+
 static void compare(struct history *history, const char *name, struct differences *differences)
 {
     struct difference one = {.name = NULL};
+    struct error_text why;
     char *path = history_path(history, name);
     one.is_there = history_read_present(path, &one.now);
-    one.was_there = history_read_shadow(history, name, &one.before);
+    enum error error = history_read_shadow(history, name, &one.before, &why);
+    one.was_there = error == ERROR_OK;
     struct slice now = bytes_slice(&one.now);
     /* What is newer than what was read is the next reading's, which tells whose tenants it changed.
      */
     bool is_read = sources_have_read(publisher_sources(history->live->publisher), path,
                                      one.is_there ? &now : NULL);
     free(path);
-    if (!is_read || (one.is_there == one.was_there && slice_equal(bytes_slice(&one.before), now))) {
+    /* A rollback would take away what "was not there". */
+    bool is_known = error == ERROR_OK || error == ERROR_NOT_FOUND;
+    if (is_read && !is_known)
+        fail(history, &why);
+    if (!is_read || !is_known ||
+        (one.is_there == one.was_there && slice_equal(bytes_slice(&one.before), now))) {
         bytes_free(&one.before);
         bytes_free(&one.now);
         return;
@@ -330,10 +353,8 @@ static bool write_record(struct history *history, const struct reading *reading,
                          const struct differences *differences, struct error_text *why)
 {
     struct folder folder;
-    if (!open_record(history, history->last + 1, true, &folder)) {
-        error_set_errno(why, "cannot make a folder in %s", history->folder.path);
+    if (!make_record(history, history->last + 1, &folder, why))
         return false;
-    }
     bool good = true;
     for (size_t i = 0; good && i < differences->count; i++)
         if (differences->items[i].was_there)
@@ -356,7 +377,7 @@ static void remove_record(const struct history *history, uint64_t number)
 {
     struct folder folder;
     char **names;
-    if (!open_record(history, number, false, &folder))
+    if (!open_record(history, number, &folder))
         return;
     (void)!file_remove(&folder, RECORD, NULL);
     size_t count = folder_list(&folder, &names);
@@ -386,12 +407,10 @@ static void record(struct history *history, const struct reading *reading,
         remove_record(history, history->last--);
         good = false;
     }
-    history->is_behind = !good;
     if (good)
         trim(history);
     else
-        log_event(LOG_ERROR, "history_failed", LOG_TEXT("reason", why.text),
-                  LOG_TEXT("so", "until it can be recorded, this change cannot be rolled back"));
+        fail(history, &why);
 }
 
 static void settle(struct history *history, const struct reading *reading,

@@ -25,9 +25,9 @@ MUST_CHECK bool history_catch_up(struct history *history);
 char *history_path(const struct history *history, const char *name);
 /* A file as it is now; false when it is not there. Other failures count as not there. */
 MUST_CHECK bool history_read_present(const char *path, struct bytes *content);
-/* A file as it was when it was read last; false when it had not been there. */
-MUST_CHECK bool history_read_shadow(const struct history *history, const char *name,
-                                    struct bytes *content);
+/* A file as it was when it was read last; ERROR_NOT_FOUND when it had not been there. */
+MUST_CHECK enum error history_read_shadow(const struct history *history, const char *name,
+                                          struct bytes *content, struct error_text *why);
 /* The numbers of the records that are there, ascending; for free(). */
 size_t history_numbers(const struct history *history, uint64_t **numbers);
 /* record.json of one, for json_free(); NULL when it is not there. */

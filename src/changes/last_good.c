@@ -41,7 +41,7 @@ static void revive(const struct revival *revival, const char *path)
     const char *name = file_path_name(path);
     struct bytes content;
     /* Of a file that cannot be read, that is the last one. */
-    if (history_read_shadow(revival->history, name, &content))
+    if (history_read_shadow(revival->history, name, &content, NULL) == ERROR_OK)
         take(revival, path, &content, revival->history->last + 1);
     for (uint64_t number = revival->history->last; number > 0; number--) {
         if (number + HISTORY_KEPT <= revival->history->last || !sources_is_wrong(sources, path))

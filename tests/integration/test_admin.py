@@ -1273,6 +1273,35 @@ def test_a_change_that_cannot_be_recorded_is_recorded_later(by_hand):
     roll_back(base + 4, 9)
 
 
+def test_what_cannot_be_read_is_not_taken_for_what_was_not_there(by_hand):
+    """To go back behind such a change would take the file away."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    shadow = stack.directory / "state/history/shadow/sales.json"
+    kept = shadow.read_bytes()
+    shadow.unlink()
+    shadow.symlink_to(shadow.name)  # a loop
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.7:3000")
+    assert f"cannot open {shadow}" in stack.agents[0].log()
+    assert history(stack)[0]["id"] == base
+    code, _, error = stack.admin.run("rollback", base)
+    assert code == 1 and "could not be recorded" in error
+    assert place(stack, "two.test") == 7 and stack.file.exists()
+    shadow.unlink()
+    shadow.write_bytes(kept)
+    assert stack.admin.run("rollback", base)[0] == 0 and stack.file.read_text() == BY_HAND
+
+
+def test_what_is_in_the_way_of_a_record_is_named(by_hand):
+    """As the folder of one that was made by another user is."""
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    way = stack.directory / f"state/history/{base + 1:08}"
+    way.write_text("")
+    stack.admin.run("tenants", "set", "two", "upstream=http://10.0.0.7:3000")
+    assert f"cannot open the folder {way}" in stack.agents[0].log()
+
+
 def test_a_change_of_two_files_is_recorded_as_a_whole_or_not(by_hand):
     """Or with the next change, though that is one of another file."""
     stack = by_hand()
