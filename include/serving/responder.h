@@ -40,6 +40,13 @@ bool responder_records(const struct responder *responder);
  * are copied again when the loop takes over the next published snapshot. */
 struct trace_recent *responder_take_recent(struct responder *responder);
 const struct decision_counts *responder_counts(const struct responder *responder);
-/* Requests that were held, and those of them that were answered with 503. */
-uint64_t responder_held(const struct responder *responder);
-uint64_t responder_held_in_vain(const struct responder *responder);
+
+/* What responders have counted, added up. */
+struct responder_sums {
+    uint64_t outcomes[OUTCOME__MAX];
+    uint64_t refusals[REFUSAL__MAX];
+    struct decision_times times;
+    uint64_t held;         /* requests */
+    uint64_t held_in_vain; /* those of them that were answered with 503 */
+};
+struct responder_sums responder_sums(struct responder *const *responders, unsigned count);

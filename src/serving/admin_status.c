@@ -71,31 +71,16 @@ static void put_decisions(struct json *object, const struct live *live)
 {
     struct json *outcomes = json_new_object();
     struct json *refusals = json_new_object();
-    uint64_t held = 0;
-    uint64_t held_in_vain = 0;
-    for (unsigned loop = 0; loop < loops_count(live->loops); loop++) {
-        held += responder_held(live->responders[loop]);
-        held_in_vain += responder_held_in_vain(live->responders[loop]);
-    }
-    for (unsigned i = 0; i < OUTCOME__MAX; i++) {
-        uint64_t count = 0;
-        for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
-            count +=
-                decision_counts_outcome(responder_counts(live->responders[loop]), (enum outcome)i);
-        json_put_integer(outcomes, outcome_name((enum outcome)i), (int64_t)count);
-    }
-    for (unsigned i = REFUSAL_NONE + 1; i < REFUSAL__MAX; i++) {
-        uint64_t count = 0;
-        for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
-            count +=
-                decision_counts_refusal(responder_counts(live->responders[loop]), (enum refusal)i);
-        if (count > 0)
-            json_put_integer(refusals, refusal_name((enum refusal)i), (int64_t)count);
-    }
+    const struct responder_sums sums = responder_sums(live->responders, loops_count(live->loops));
+    for (unsigned i = 0; i < OUTCOME__MAX; i++)
+        json_put_integer(outcomes, outcome_name((enum outcome)i), (int64_t)sums.outcomes[i]);
+    for (unsigned i = REFUSAL_NONE + 1; i < REFUSAL__MAX; i++)
+        if (sums.refusals[i] > 0)
+            json_put_integer(refusals, refusal_name((enum refusal)i), (int64_t)sums.refusals[i]);
     json_put(object, "decisions", outcomes);
     json_put(object, "refusals", refusals);
-    json_put_integer(object, "held", (int64_t)held);
-    json_put_integer(object, "held_in_vain", (int64_t)held_in_vain);
+    json_put_integer(object, "held", (int64_t)sums.held);
+    json_put_integer(object, "held_in_vain", (int64_t)sums.held_in_vain);
 }
 
 void live_put_generation(struct json *object, const struct live *live)

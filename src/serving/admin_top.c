@@ -57,16 +57,11 @@ static void put_place(void *context, const char *name, unsigned place)
 
 static void put_all(struct json *body, const struct live *live)
 {
-    struct decision_tally all = {0};
-    for (unsigned loop = 0; loop < loops_count(live->loops); loop++) {
-        const struct decision_counts *counts = responder_counts(live->responders[loop]);
-        struct decision_times times = {0};
-        for (unsigned i = 0; i < OUTCOME__MAX; i++)
-            all.outcomes[i] += decision_counts_outcome(counts, (enum outcome)i);
-        decision_counts_tell_times(counts, &times);
-        for (unsigned i = 0; i < DECISION_TIME_BUCKETS; i++)
-            all.times[i] += (uint32_t)times.buckets[i];
-    }
+    const struct responder_sums sums = responder_sums(live->responders, loops_count(live->loops));
+    struct decision_tally all;
+    memcpy(all.outcomes, sums.outcomes, sizeof(all.outcomes));
+    for (unsigned i = 0; i < DECISION_TIME_BUCKETS; i++)
+        all.times[i] = (uint32_t)sums.times.buckets[i];
     put_tally(body, &all);
 }
 

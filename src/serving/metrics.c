@@ -234,64 +234,42 @@ static void tell_frames(struct metrics_text *text, const struct live *live)
 
 /* -- Decisions --------------------------------------------------------------------------------- */
 
-static const struct decision_counts *counts_of(const struct live *live, unsigned loop)
-{
-    return responder_counts(live->responders[loop]);
-}
-
-static void tell_outcomes(struct metrics_text *text, const struct live *live)
+static void tell_outcomes(struct metrics_text *text, const struct responder_sums *sums)
 {
     metrics_family(text, METRICS_COUNTER, "owui_spoa_decisions", "Decisions by result.");
-    for (unsigned i = 0; i < OUTCOME__MAX; i++) {
-        uint64_t count = 0;
-        for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
-            count += decision_counts_outcome(counts_of(live, loop), (enum outcome)i);
-        metrics_count(text, count,
+    for (unsigned i = 0; i < OUTCOME__MAX; i++)
+        metrics_count(text, sums->outcomes[i],
                       METRICS_LABELS({"result", slice_of(outcome_name((enum outcome)i))}));
-    }
     metrics_family(text, METRICS_COUNTER, "owui_spoa_bad_requests",
                    "Decisions with the result bad-request, by what was wrong.");
-    for (unsigned i = REFUSAL_NONE + 1; i < REFUSAL__MAX; i++) {
-        uint64_t count = 0;
-        for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
-            count += decision_counts_refusal(counts_of(live, loop), (enum refusal)i);
-        metrics_count(text, count,
+    for (unsigned i = REFUSAL_NONE + 1; i < REFUSAL__MAX; i++)
+        metrics_count(text, sums->refusals[i],
                       METRICS_LABELS({"reason", slice_of(refusal_name((enum refusal)i))}));
-    }
 }
 
-static void tell_times(struct metrics_text *text, const struct live *live)
+static void tell_times(struct metrics_text *text, const struct decision_times *times)
 {
-    struct decision_times times = {0};
     double bounds_s[DECISION_TIME_BOUNDS];
-    for (unsigned loop = 0; loop < loops_count(live->loops); loop++)
-        decision_counts_tell_times(counts_of(live, loop), &times);
     for (unsigned i = 0; i < DECISION_TIME_BOUNDS; i++)
         bounds_s[i] = (double)decision_time_bound_ns(i) / 1e9;
     metrics_family(text, METRICS_HISTOGRAM, "owui_spoa_decision_duration_seconds",
                    "How long decisions took, message to answer; one in a millisecond is timed.");
     metrics_histogram(text, &(struct metrics_histogram){
                                 .bounds_s = bounds_s,
-                                .buckets = times.buckets,
+                                .buckets = times->buckets,
                                 .bound_count = DECISION_TIME_BOUNDS,
-                                .sum_s = (double)times.sum_ns / 1e9,
+                                .sum_s = (double)times->sum_ns / 1e9,
                             });
 }
 
-static void tell_held(struct metrics_text *text, const struct live *live)
+static void tell_held(struct metrics_text *text, const struct responder_sums *sums)
 {
-    uint64_t held = 0;
-    uint64_t in_vain = 0;
-    for (unsigned loop = 0; loop < loops_count(live->loops); loop++) {
-        held += responder_held(live->responders[loop]);
-        in_vain += responder_held_in_vain(live->responders[loop]);
-    }
     metrics_family(text, METRICS_COUNTER, "owui_spoa_held_requests",
                    "Requests that waited for the address of a label's upstream.");
-    metrics_count(text, held, NULL);
+    metrics_count(text, sums->held, NULL);
     metrics_family(text, METRICS_COUNTER, "owui_spoa_held_requests_in_vain",
                    "Of these: those that were answered with 503.");
-    metrics_count(text, in_vain, NULL);
+    metrics_count(text, sums->held_in_vain, NULL);
 }
 
 /* -- By tenant --------------------------------------------------------------------------------- */
@@ -361,6 +339,7 @@ static void show_metrics(void *context, const struct admin_request *request,
                          struct admin_answer *answer)
 {
     const struct live *live = context;
+    const struct responder_sums sums = responder_sums(live->responders, loops_count(live->loops));
     struct metrics_text text;
     metrics_begin(&text, request, answer);
     tell_daemon(&text, live);
@@ -368,9 +347,9 @@ static void show_metrics(void *context, const struct admin_request *request,
     tell_configuration(&text, live);
     tell_connections(&text, live);
     tell_frames(&text, live);
-    tell_outcomes(&text, live);
-    tell_times(&text, live);
-    tell_held(&text, live);
+    tell_outcomes(&text, &sums);
+    tell_times(&text, &sums.times);
+    tell_held(&text, &sums);
     tell_by_tenant(&text, live);
     metrics_end(&text, answer);
 }

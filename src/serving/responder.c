@@ -317,12 +317,18 @@ const struct decision_counts *responder_counts(const struct responder *responder
     return responder->counts;
 }
 
-uint64_t responder_held(const struct responder *responder)
+struct responder_sums responder_sums(struct responder *const *responders, unsigned count)
 {
-    return atomic_load_explicit(&responder->held_total, memory_order_relaxed);
-}
-
-uint64_t responder_held_in_vain(const struct responder *responder)
-{
-    return atomic_load_explicit(&responder->held_in_vain, memory_order_relaxed);
+    struct responder_sums sums = {0};
+    for (unsigned loop = 0; loop < count; loop++) {
+        const struct responder *responder = responders[loop];
+        for (unsigned i = 0; i < OUTCOME__MAX; i++)
+            sums.outcomes[i] += decision_counts_outcome(responder->counts, (enum outcome)i);
+        for (unsigned i = 0; i < REFUSAL__MAX; i++)
+            sums.refusals[i] += decision_counts_refusal(responder->counts, (enum refusal)i);
+        decision_counts_tell_times(responder->counts, &sums.times);
+        sums.held += atomic_load_explicit(&responder->held_total, memory_order_relaxed);
+        sums.held_in_vain += atomic_load_explicit(&responder->held_in_vain, memory_order_relaxed);
+    }
+    return sums;
 }

@@ -20,10 +20,7 @@ static const enum refusal BAD_REFUSALS[] = {REFUSAL_MESSAGE, REFUSAL_ANSWER_TOO_
 
 struct numbers {
     uint64_t counters[LOOP_COUNTER__MAX];
-    uint64_t outcomes[OUTCOME__MAX];
-    uint64_t refusals[REFUSAL__MAX];
-    uint64_t held;
-    uint64_t held_in_vain;
+    struct responder_sums sums;
 };
 
 struct troubles {
@@ -41,19 +38,11 @@ struct fields {
 
 static struct numbers count_all(const struct troubles *troubles)
 {
-    struct numbers numbers = {0};
+    struct numbers numbers = {
+        .sums = responder_sums(troubles->responders, loops_count(troubles->loops)),
+    };
     for (unsigned i = 0; i < LOOP_COUNTER__MAX; i++)
         numbers.counters[i] = loops_counter(troubles->loops, (enum loop_counter)i);
-    for (unsigned loop = 0; loop < loops_count(troubles->loops); loop++) {
-        const struct responder *responder = troubles->responders[loop];
-        const struct decision_counts *counts = responder_counts(responder);
-        for (unsigned i = 0; i < OUTCOME__MAX; i++)
-            numbers.outcomes[i] += decision_counts_outcome(counts, (enum outcome)i);
-        for (unsigned i = 0; i < REFUSAL__MAX; i++)
-            numbers.refusals[i] += decision_counts_refusal(counts, (enum refusal)i);
-        numbers.held += responder_held(responder);
-        numbers.held_in_vain += responder_held_in_vain(responder);
-    }
     return numbers;
 }
 
@@ -76,9 +65,9 @@ static void on_timer(void *context)
             now.counters[BAD_COUNTERS[i]] - told->counters[BAD_COUNTERS[i]]);
     for (size_t i = 0; i < COUNT_OF(BAD_REFUSALS); i++)
         add(&fields, refusal_name(BAD_REFUSALS[i]),
-            now.refusals[BAD_REFUSALS[i]] - told->refusals[BAD_REFUSALS[i]]);
+            now.sums.refusals[BAD_REFUSALS[i]] - told->sums.refusals[BAD_REFUSALS[i]]);
     add(&fields, outcome_name(OUTCOME_DENY_UNRESOLVED),
-        now.outcomes[OUTCOME_DENY_UNRESOLVED] - told->outcomes[OUTCOME_DENY_UNRESOLVED]);
+        now.sums.outcomes[OUTCOME_DENY_UNRESOLVED] - told->sums.outcomes[OUTCOME_DENY_UNRESOLVED]);
     if (fields.count > 0) {
         fields.items[fields.count] = (struct log_field){0};
         log_event_fields(LOG_WARNING, "trouble", fields.items);
@@ -93,11 +82,11 @@ void troubles_tell_all(const struct troubles *troubles)
     for (unsigned i = 0; i < LOOP_COUNTER__MAX; i++)
         add(&fields, loop_counter_name((enum loop_counter)i), now.counters[i]);
     for (unsigned i = 0; i < OUTCOME__MAX; i++)
-        add(&fields, outcome_name((enum outcome)i), now.outcomes[i]);
+        add(&fields, outcome_name((enum outcome)i), now.sums.outcomes[i]);
     for (unsigned i = REFUSAL_NONE + 1; i < REFUSAL__MAX; i++)
-        add(&fields, refusal_name((enum refusal)i), now.refusals[i]);
-    add(&fields, "requests_held", now.held);
-    add(&fields, "requests_held_in_vain", now.held_in_vain);
+        add(&fields, refusal_name((enum refusal)i), now.sums.refusals[i]);
+    add(&fields, "requests_held", now.sums.held);
+    add(&fields, "requests_held_in_vain", now.sums.held_in_vain);
     fields.items[fields.count] = (struct log_field){0};
     log_event_fields(LOG_INFO, "counters", fields.items);
 }
