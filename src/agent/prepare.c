@@ -130,10 +130,17 @@ static size_t write_hsts(const struct tenant *tenant, uint8_t buffer[static HSTS
     return writer_used(&actions);
 }
 
-/* An address that is not known yet will take room too. */
+/* An address that is not known yet will take room, and a name that has one may get a longer one: so
+ * much is left that no change of an address can make the tenant another that does not fit. */
 static size_t unwritten_address(const struct upstream *upstream)
 {
-    return upstream->address.family == IP_NONE ? 3 + 4 + 1 + 16 : 0;
+    enum { NAMED_BYTES = 3 + 4 + 1, LONGER_BYTES = 16 - 4 };
+    switch (upstream->address.family) {
+    case IP_NONE: return NAMED_BYTES + 16;
+    case IP_V4: return upstream_has_name(upstream) ? LONGER_BYTES : 0;
+    case IP_V6: break;
+    }
+    return 0;
 }
 
 /* What an answer will say of the upstream beyond what is in the tenant's part. */

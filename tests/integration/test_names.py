@@ -1,6 +1,7 @@
 """Upstreams given by name: found, followed, kept when asking fails, and never where they may not
 point; and upstreams that depend on a wildcard's label."""
 
+import bisect
 import itertools
 import re
 import signal
@@ -300,6 +301,32 @@ def test_a_name_with_another_address_in_a_narrowed_list_is_asked_for_at_once(
     stack.config["upstream_allow"] = [f"{THERE}/32"]
     stack.write_config()
     await_place(stack, THERE)
+
+
+def test_a_longer_address_finds_the_room_that_was_checked(named_stack, names, places):
+    names.records["a.internal"] = [HERE]
+    known = {"a": tenant(places, "a.internal")}
+    stack = named_stack(known, upstream_allow=["127.0.1.0/24", "::1"])
+    assert ask(stack) == HERE
+
+    def crowded(name, size):
+        headers = {"X-Fill": "f" * 200, "X-More": "m" * size}
+        return {name: tenant(places, "a.internal", f"{name}.test", headers=headers)}
+
+    def is_refused(size):
+        stack.write_tenants({**known, **crowded("b", size)})
+        return "E219" in run_agent_command("check", "-c", stack.config_path).stdout
+
+    size = bisect.bisect(range(200), False, key=is_refused) - 1
+    assert 0 < size < 199
+    # What check refuses, the daemon does: also where it has a short address at hand.
+    stack.write_tenants({**known, **crowded("b", size), **crowded("c", size + 1)})
+    await_place(stack, HERE, "b.test")
+    wait_until(lambda: 'message="tenant \\"c\\"' in stack.agents[0].log(), "c is read")
+    assert ask(stack, "c.test") == "unknown-host"
+    names.records["a.internal"] = ["::1"]
+    await_place(stack, None, "b.test")  # where nobody listens
+    assert stack.agents[0].is_running()
 
 
 # --- labels ---------------------------------------------------------------------------------------

@@ -946,6 +946,32 @@ Test(answer, headers_that_cannot_fit_are_an_error_when_they_are_read)
     tenant_free(tenant);
 }
 
+/* What a name leads to changes by itself, and must not make another tenant of it. */
+Test(answer, a_name_is_judged_alike_whatever_its_address_is)
+{
+    static const char *const ADDRESSES[] = {"", "10.1.0.20", "2001:db8::20"};
+    unsigned taken = 0, refused = 0;
+    char value[181];
+    for (size_t size = 1; size < sizeof(value); size++) {
+        unsigned good = 0;
+        memset(value, 'v', size);
+        value[size] = '\0';
+        for (size_t i = 0; i < COUNT_OF(ADDRESSES); i++) {
+            struct tenant *tenant = tenant_at("named", "named.test", "up.internal");
+            cr_assert(i == 0 || ip_parse(slice_of(ADDRESSES[i]), &tenant->upstream.address));
+            add_header(tenant, "X-Long", value);
+            add_header(tenant, "X-Step", size % 2 != 0 ? "odd" : "even");
+            add_header(tenant, "X-Same", value);
+            good += answer_prepare(tenant, NULL) == ERROR_OK;
+            tenant_free(tenant);
+        }
+        cr_expect(good == 0 || good == COUNT_OF(ADDRESSES), "%zu: %u", size, good);
+        taken += good > 0;
+        refused += good == 0;
+    }
+    cr_expect(taken > 0 && refused > 0);
+}
+
 /* Whatever is asked, the answer fits, parses, says ok, and takes no memory. */
 Test(answer, random_requests_are_answered_within_bounds_and_without_allocation)
 {
