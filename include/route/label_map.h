@@ -32,7 +32,8 @@ struct label_map {
     size_t texts_size;
     size_t texts_capacity;
     bool has_https;
-    uint64_t content_hash; /* of the file */
+    uint8_t https_name_size; /* of the longest name that is told to a server with TLS; 0: none */
+    uint64_t content_hash;   /* of the file */
     /* A label that is not there: a status, or where its pages are sent. */
     uint16_t unknown_status;
     struct template unknown_to; /* no parts: none */

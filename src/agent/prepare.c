@@ -3,6 +3,7 @@
 #include "limits.h"
 
 #include "core/memory.h"
+#include "route/label_map.h"
 #include "route/replica.h"
 
 #include <stdlib.h>
@@ -143,12 +144,51 @@ static size_t unwritten_address(const struct upstream *upstream)
     return 0;
 }
 
+/* The longest name that an instance of the tenant tells an upstream with TLS; of one that is too
+ * long for a host there is no instance. */
+static size_t longest_server_name(const struct tenant *tenant)
+{
+    static const char FILL[LABEL_MAX_BYTES] = {0};
+    const struct template_values longest = {
+        .value = {[HEADER_LABEL] = slice_from(FILL, sizeof(FILL)),
+                  [HEADER_TENANT] = slice_of(tenant->name)}};
+    if (tenant->upstream.server_name != NULL)
+        return strlen(tenant->upstream.server_name);
+    if (tenant->labels != NULL)
+        return tenant->labels->https_name_size;
+    return template_size(&tenant->upstream.host_template, &longest);
+}
+
+static size_t upstream_size(const struct upstream *upstream)
+{
+    uint8_t buffer[SPOP_ACTIONS_MAX_BYTES];
+    struct writer actions = writer_of(buffer, sizeof(buffer));
+    write_upstream(upstream, &actions);
+    assert(!actions.failed);
+    return writer_used(&actions);
+}
+
+/* What an instance says of its upstream beyond what the tenant itself does, at most. */
+static size_t unwritten_instance(const struct tenant *tenant)
+{
+    char name[HOST_MAX_BYTES + 1] = {0};
+    struct upstream largest = {.address = {.family = IP_V6}, .port = UINT16_MAX};
+    largest.scheme = tenant->upstream.scheme;
+    if (tenant->labels != NULL && tenant->labels->has_https)
+        largest.scheme = UPSTREAM_HTTPS_NO_VERIFY; /* whose port has the longest name */
+    memset(name, 'n', size_min(longest_server_name(tenant), HOST_MAX_BYTES));
+    largest.server_name = name;
+    return upstream_size(&largest) - upstream_size(&tenant->upstream);
+}
+
 /* What an answer will say of the upstream beyond what is in the tenant's part. */
 static size_t unwritten_upstream(const struct tenant *tenant)
 {
     size_t largest = 0;
     if (tenant->backend != NULL)
         return 0;
+    if (tenant->upstream.per_label)
+        return unwritten_instance(tenant);
     if (tenant->replicas == NULL)
         return unwritten_address(&tenant->upstream);
     for (size_t i = 0; i < tenant->replicas->count; i++) {

@@ -110,6 +110,16 @@ static uint32_t *find_slot(const struct label_map *map, struct slice label, uint
 
 /* -- Rows -------------------------------------------------------------------------------------- */
 
+static void note_https(struct label_map *map, const struct label_row *row)
+{
+    if (row->port == 0 || row->scheme == 0)
+        return;
+    map->has_https = true;
+    size_t size = strlen(map->texts + row->host);
+    if (row->address.family == IP_NONE && size > map->https_name_size)
+        map->https_name_size = (uint8_t)size_min(size, HOST_MAX_BYTES);
+}
+
 const struct label_row *label_map_add(struct label_map *map, struct slice label, struct slice host,
                                       const struct label_row *row)
 {
@@ -123,7 +133,7 @@ const struct label_row *label_map_add(struct label_map *map, struct slice label,
     added->label = add_text(map, label);
     added->host = add_text(map, host);
     map->wrong_count += row->port == 0;
-    map->has_https |= row->port != 0 && row->scheme != 0;
+    note_https(map, added);
     *slot = slot_tag(map, hash) | (uint32_t)map->count;
     return NULL;
 }
@@ -150,7 +160,7 @@ size_t label_map_keep(struct label_map *map, const struct label_map *earlier)
         row->label = label;
         row->line = line;
         row->host = add_text(map, slice_of(label_map_text(earlier, before->host)));
-        map->has_https |= row->scheme != 0;
+        note_https(map, row);
         map->wrong_count--;
         kept++;
     }

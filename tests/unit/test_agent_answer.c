@@ -972,6 +972,59 @@ Test(answer, a_name_is_judged_alike_whatever_its_address_is)
     cr_expect(taken > 0 && refused > 0);
 }
 
+static struct tenant *fleet_with_tls(bool is_listed, struct slice label, const char *host)
+{
+    struct tenant *fleet = tenant_at("fleet", "*.fleet.test", "");
+    fleet->upstream.per_label = true;
+    if (is_listed) {
+        const struct label_row row = {.port = 65535, .scheme = UPSTREAM_HTTPS};
+        fleet->upstream.port = 0;
+        fleet->labels = label_map_new("fleet.csv", 1, 400);
+        cr_assert_null(label_map_add(fleet->labels, label, slice_of(host), &row));
+        return fleet;
+    }
+    fleet->upstream.scheme = UPSTREAM_HTTPS;
+    cr_assert(eq(int,
+                 template_parse(SLICE("{1}.tenants.internal.example.net"),
+                                &fleet->upstream.host_template, NULL),
+                 ERROR_OK));
+    return fleet;
+}
+
+/* The name that TLS needs is known with the label only, when nobody looks. */
+Test(answer, where_a_tenant_fits_its_instances_do_with_tls)
+{
+    char label[LABEL_MAX_BYTES], value[HEADER_VALUE_MAX_BYTES + 1];
+    const struct slice key = slice_from(label, sizeof(label));
+    struct ip address;
+    memset(label, 'l', sizeof(label));
+    cr_assert(ip_parse(SLICE("2001:db8::9"), &address));
+    char *host = memory_format("%.*s.tenants.internal.example.net", SLICE_PRINT(key));
+    for (unsigned is_listed = 0; is_listed < 2; is_listed++) {
+        size_t taken = 0;
+        bool fits = true;
+        for (size_t size = 1; fits && size < sizeof(value); size++) {
+            struct tenant *fleet = fleet_with_tls(is_listed, key, host);
+            memset(value, 'v', size);
+            value[size] = '\0';
+            add_header(fleet, "X-Fixed", "some more");
+            add_header(fleet, "X-Long", value);
+            fits = answer_prepare(fleet, NULL) == ERROR_OK;
+            if (fits) {
+                struct error_text why = {""};
+                struct tenant *instance = instance_new(fleet, key, host, &address, &why);
+                cr_expect_not_null(instance, "%zu: %s", size, why.text);
+                tenant_free(instance);
+                taken = size;
+            }
+            tenant_free(fleet);
+        }
+        cr_expect_not(fits);
+        cr_expect(lt(sz, 20, taken), "there is room for %zu bytes", taken);
+    }
+    free(host);
+}
+
 /* Whatever is asked, the answer fits, parses, says ok, and takes no memory. */
 Test(answer, random_requests_are_answered_within_bounds_and_without_allocation)
 {
