@@ -191,6 +191,21 @@ static void write_if_it_fits(struct slice name, struct slice value, struct write
         *actions = with;
 }
 
+/* Of the host's own tenant, for which the one that was led to has kept no room. Without its number
+ * a client's share goes by its address, and browsers hear of HSTS by other answers of the host. */
+SELDOM static void write_what_fits_of_host(const struct decision *decision, struct writer *actions)
+{
+    struct writer with = *actions;
+    if (decision->sets_share)
+        write_share(decision, &with);
+    if (!with.failed)
+        *actions = with;
+    with = *actions;
+    write_hsts(decision, &with);
+    if (!with.failed)
+        *actions = with;
+}
+
 /* Two HAProxys that tell the same decide the same. */
 static void write_generation(const struct decision *decision, struct writer *actions)
 {
@@ -210,7 +225,7 @@ HOT static void write_forward(const struct request *request, const struct decisi
                             request->headers_in_one ? target->plain_size : target->slots_size));
     if (decision->replica.replica != NULL)
         write_replica(&decision->replica, actions);
-    if (decision->sets_share)
+    if (decision->sets_share && decision->led_from == NULL)
         write_share(decision, actions);
     if (is_tight)
         action_set_ip(actions, SLICE("ip"), &decision->client.ip);
@@ -222,9 +237,12 @@ HOT static void write_forward(const struct request *request, const struct decisi
     if (decision->path_changed || decision->strip_segments > 0)
         write_changed_path(decision, actions);
     limits_write(decision, actions);
-    write_hsts(decision, actions);
+    if (decision->led_from == NULL)
+        write_hsts(decision, actions);
     write_spent(decision, actions);
     write_headers(request, decision, actions);
+    if (decision->led_from != NULL)
+        write_what_fits_of_host(decision, actions);
 
     /* Last, because an answer is complete without these: HAProxy then makes an id of its own, tells
      * the client alone, and asks again. */

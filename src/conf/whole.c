@@ -184,6 +184,58 @@ static void check_shared_origin(void *context, const struct tenant *tenant)
     }
 }
 
+static void lend_hosts(const struct tenant *lender, struct tenant *tenant)
+{
+    tenant->hosts = lender->hosts;
+    tenant->host_count = lender->host_count;
+    tenant->paths = lender->paths;
+    tenant->path_count = lender->path_count;
+    tenant->hsts = lender->hsts;
+}
+
+/* What is led to a tenant has the headers of that one, and a host of `first`. The HSTS of that host
+ * is not reckoned: it is left out where there is no room for it. */
+static void check_led(struct loading *loading, const struct tenant *first,
+                      const struct tenant *target, const struct place *place)
+{
+    struct error_text why;
+    if (loading->prepare == NULL)
+        return;
+    struct tenant *led = tenant_clone(target);
+    const struct tenant own = *led;
+    lend_hosts(first, led);
+    led->hsts = NULL;
+    if (loading->prepare(led, &why) != ERROR_OK)
+        diagnostics_add_code(loading->diagnostics, CODE_ANSWER_TOO_BIG, place, NULL,
+                             "tenant \"%s\": on its hosts, what is led to tenant \"%s\" does not "
+                             "fit: %s",
+                             first->name, target->name, why.text);
+    lend_hosts(&own, led);
+    tenant_free(led);
+}
+
+static bool is_led_by_earlier(const struct identity_rule *rule, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(rule->domains[i].tenant, rule->domains[index].tenant) == 0)
+            return true;
+    return false;
+}
+
+/* All that `asked`, whose identities they are, leads to by the address of the user, on the hosts of
+ * `first`, which may be another that has led to it. */
+static void check_led_users(struct loading *loading, const struct tenant *first,
+                            const struct tenant *asked, const struct place *place)
+{
+    const struct identity_rule *rule = asked->identity;
+    for (size_t i = 0; rule != NULL && i < rule->domain_count; i++) {
+        const struct tenant *target =
+            route_registry_find(loading->whole->registry, slice_of(rule->domains[i].tenant));
+        if (target != NULL && target != first && !is_led_by_earlier(rule, i))
+            check_led(loading, first, target, place);
+    }
+}
+
 /* Users by the domain of their address go to tenants that expect them. */
 static void check_domains(void *context, const struct tenant *tenant)
 {
@@ -212,6 +264,7 @@ static void check_domains(void *context, const struct tenant *tenant)
                 "not share its identities",
                 tenant->name, rule->domains[i].domain, name);
     }
+    check_led_users(loading, tenant, tenant, &tenant->place);
 }
 
 /* Where routes lead. What one tenant's label is says nothing to another. */
@@ -245,6 +298,10 @@ static void check_routes(void *context, const struct tenant *tenant)
                                  "tenant \"%s\": %u%% of its clients go to tenant \"%s\", which "
                                  "must not share a database with it",
                                  tenant->name, rule->share, rule->tenant);
+        if (target == NULL || target == tenant || target->upstream.per_label)
+            continue;
+        check_led(loading, tenant, target, &rule->place);
+        check_led_users(loading, tenant, target, &rule->place);
     }
 }
 

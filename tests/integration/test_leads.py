@@ -1,6 +1,7 @@
 """Routes that lead somewhere else than to the tenant's usual servers: to a pool of its replicas, to
 another tenant; for a share of the clients, at some hours. Through real HAProxy."""
 
+import bisect
 import datetime
 import json
 import re
@@ -437,6 +438,49 @@ def test_check_says_where_routes_cannot_lead(leads, upstreams, tmp_path):
     servers["pools"] = {"jobs": ["10.0.0.1:80"], "more": ["10.0.0.2:80"]}
     code, text = check(a={"hosts": ["a.test"], "replicas": servers})
     assert code == 1 and "every server is in a pool" in text
+
+
+# A user with an address whose domain leads on, and without.
+ASKS = {"from": "client_cert", "required": True, "email_domains": {"example.com": "b"}}
+SHARED = {"from": "shared", "set": {"X-User-Email": "{email}"}}
+
+
+@pytest.mark.parametrize("way", ["route", "address", "both"])
+def test_who_is_led_finds_the_room_that_was_checked(tmp_path, way):
+    """The host is another's, and longer than any of its own."""
+    path, authority = tmp_path / "owui-spoa.json", tmp_path / "ca.pem"
+    authority.touch()
+    host = "a-host-name-of-an-ordinary-length.department.example.com"
+    hsts = {"max_age": "730d", "subdomains": True, "preload": True}
+    share = [{"match": {"share": 50}, "tenant": "m" if way == "both" else "b"}]
+    a = {"hosts": [host], "upstream": "http://10.0.0.1:80", "hsts": hsts}
+    a.update({"identity": ASKS} if way == "address" else {"routes": share})
+    m = {"hosts": ["m.test"], "upstream": "http://10.0.0.3:80", "identity": ASKS}
+    b = {"hosts": ["b.test"], "upstream": "http://10.0.0.2:80"}
+    if way != "route":
+        b["identity"] = SHARED
+
+    def check(size):
+        where = "{host} {host} {host}" if way == "route" else "{host}"
+        headers = {"X-Where": where, "X-Fill": "f" * size}
+        tenants = {"a": a, "b": {**b, "headers": headers}, **({"m": m} if way == "both" else {})}
+        config = {"haproxy": {"client_ca_file": str(authority)}, "tenants": tenants}
+        path.write_text(json.dumps(config))
+        told = run_agent_command("check", "-c", path).stdout
+        assert set(re.findall(r"error\[(\w+)\]", told)) <= {"E219"}, told
+        return "E219" in told, told
+
+    size = bisect.bisect(range(201), False, key=lambda size: check(size)[0]) - 1
+    assert 0 < size < 200
+    told = check(size + 1)[1]
+    assert 'what is led to tenant "b" does not fit' in told
+    check(size)
+    for url in f"https://{host}/api/x", f"https://{host.upper()}//api/x":
+        if way != "route":
+            break  # nobody has a certificate here
+        command = ["explain", "-c", path, url, "--json", "--header", "Cookie: owui_share=03"]
+        told = json.loads(run_agent_command(*command).stdout)
+        assert told["decision"] == "forward" and told["tenant"]["name"] == "b", told
 
 
 # --- Hours ----------------------------------------------------------------------------------------
