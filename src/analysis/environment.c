@@ -7,16 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* "https://chat.example.com", in the form that browsers send in Origin; NULL for what is not one
- * name. For free(). */
-static char *origin_of(const struct json *host, bool https)
+static bool read_name(const struct json *host, char name[static HOST_MAX_BYTES + 1])
 {
-    char name[HOST_MAX_BYTES + 1];
     struct slice text;
     bool wildcard;
-    if (!json_read_text(host, &text) || !host_pattern_parse(text, name, &wildcard) || wildcard)
+    return json_read_text(host, &text) && host_pattern_parse(text, name, &wildcard) && !wildcard;
+}
+
+/* "https://chat.example.com", in the form that browsers send in Origin; NULL for what is not one
+ * name. For free(). */
+static char *origin_of(const struct json *host, const struct environment_reach *reach)
+{
+    char name[HOST_MAX_BYTES + 1];
+    if (!read_name(host, name))
         return NULL;
-    return memory_format("%s://%s", https ? "https" : "http", name);
+    if (!reach->https)
+        return memory_format("http://%s", name);
+    return reach->https_port == 0 ? memory_format("https://%s", name)
+                                  : memory_format("https://%s:%u", name, reach->https_port);
 }
 
 /* As CORS_ALLOW_ORIGIN has several. */
@@ -47,27 +55,29 @@ static void put_trusted(const struct json *identity, struct json *environment)
                 json_put_text(environment, TRUSTED[i].variable, member.key);
 }
 
-struct json *environment_of(const struct json *hosts, const struct json *identity, bool https,
-                            bool canonical_host)
+struct json *environment_of(const struct json *hosts, const struct json *identity,
+                            const struct environment_reach *reach)
 {
     char *main = NULL;
     char *origins = NULL;
     for (size_t i = 0; i < json_count(hosts); i++) {
-        char *origin = origin_of(json_at(hosts, i), https);
+        char *origin = origin_of(json_at(hosts, i), reach);
         if (origin != NULL && main == NULL) {
             main = memory_copy_text(slice_of(origin));
             origins = memory_copy_text(slice_of(origin));
-        } else if (origin != NULL && !canonical_host) { /* else no page comes from there */
+        } else if (origin != NULL && !reach->canonical_host) { /* else no page comes from there */
             add_origin(&origins, origin);
         }
         free(origin);
     }
     if (main == NULL)
         return NULL;
+    for (size_t i = 0; reach->policy != NULL && i < reach->policy->origin_count; i++)
+        add_origin(&origins, reach->policy->origins[i]);
     struct json *environment = json_new_object();
     json_put_text(environment, "WEBUI_URL", slice_of(main));
     json_put_text(environment, "CORS_ALLOW_ORIGIN", slice_of(origins));
-    if (https) {
+    if (reach->https) {
         json_put_text(environment, "WEBUI_AUTH_COOKIE_SECURE", SLICE("true"));
         json_put_text(environment, "WEBUI_SESSION_COOKIE_SECURE", SLICE("true"));
     }
@@ -90,10 +100,9 @@ static void print_names(const struct json *hosts)
 {
     puts("\nnames that have to lead to HAProxy:");
     for (size_t i = 0; i < json_count(hosts); i++) {
-        char *origin = origin_of(json_at(hosts, i), true);
-        if (origin != NULL)
-            printf("  %s\n", origin + strlen("https://"));
-        free(origin);
+        char name[HOST_MAX_BYTES + 1];
+        if (read_name(json_at(hosts, i), name))
+            printf("  %s\n", name);
     }
 }
 
@@ -101,13 +110,12 @@ static void print_names(const struct json *hosts)
 static struct json *environment_of_tenant(const struct json *tenant)
 {
     struct slice https = {0};
-    bool canonical = false;
-    if (!json_read_bool(json_get(tenant, "canonical_host"), &canonical))
-        canonical = false;
-    if (!json_read_text(json_get(tenant, "https"), &https))
-        https = SLICE("redirect");
-    return environment_of(json_get(tenant, "hosts"), json_get(tenant, "identity"),
-                          !slice_equal(https, SLICE("off")), canonical);
+    struct environment_reach reach = {.https = true};
+    if (!json_read_bool(json_get(tenant, "canonical_host"), &reach.canonical_host))
+        reach.canonical_host = false;
+    if (json_read_text(json_get(tenant, "https"), &https))
+        reach.https = !slice_equal(https, SLICE("off"));
+    return environment_of(json_get(tenant, "hosts"), json_get(tenant, "identity"), &reach);
 }
 
 void environment_print_tenant(const struct json *tenant, const struct json *told)

@@ -388,13 +388,19 @@ static void put_definition(const struct sources_entry *entry, struct json *objec
     json_put_text(object, "etag", slice_of(answer->etag));
 }
 
-static void put_environment(const struct sources_entry *entry, struct json *object)
+static void put_environment(const struct live *live, const struct sources_entry *entry,
+                            struct json *object)
 {
     if (entry->tenant == NULL)
         return;
+    const struct environment_reach reach = {
+        .https = entry->tenant->https_redirect,
+        .https_port = publisher_configuration(live->publisher)->settings->https_port,
+        .canonical_host = entry->tenant->canonical_host,
+        .policy = entry->tenant->policy,
+    };
     struct json *environment = environment_of(
-        json_get(object, "hosts"), json_get(json_get(object, "definition"), "identity"),
-        entry->tenant->https_redirect, entry->tenant->canonical_host);
+        json_get(object, "hosts"), json_get(json_get(object, "definition"), "identity"), &reach);
     if (environment != NULL)
         json_put(object, "environment", environment);
 }
@@ -437,7 +443,7 @@ static void show_tenant(void *context, const struct admin_request *request,
         put_servers(&entry, answer->body);
         sources_complain(publisher_sources(live->publisher), entry.file, &diagnostics);
         put_problems(live, &entry, &diagnostics, answer->body);
-        put_environment(&entry, answer->body);
+        put_environment(live, &entry, answer->body);
     } else {
         admin_refuse(answer, 404, "there is no tenant \"%s\"; `owui-spoa tenants` lists them",
                      name);

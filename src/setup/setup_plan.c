@@ -255,12 +255,17 @@ static void note_tenant(struct setup_plan *plan, const struct tenant *tenant)
 {
     struct json *hosts = list_hosts(tenant);
     struct slice first;
+    const struct environment_reach reach = {
+        .https = tenant->https_redirect,
+        .https_port = plan->whole.configuration->settings->https_port,
+        .canonical_host = tenant->canonical_host,
+        .policy = tenant->policy,
+    };
     plan->tenants = memory_resize(plan->tenants, plan->tenant_count + 1, sizeof(*plan->tenants));
     struct setup_tenant *noted = &plan->tenants[plan->tenant_count++];
-    *noted = (struct setup_tenant){
-        .name = memory_copy_text(slice_of(tenant->name)),
-        .https = tenant->https_redirect,
-        .environment = environment_of(hosts, NULL, tenant->https_redirect, tenant->canonical_host)};
+    *noted = (struct setup_tenant){.name = memory_copy_text(slice_of(tenant->name)),
+                                   .https = tenant->https_redirect,
+                                   .environment = environment_of(hosts, NULL, &reach)};
     if (json_read_text(json_at(hosts, 0), &first))
         noted->host = memory_copy_text(first);
     noted->upstream = memory_format(

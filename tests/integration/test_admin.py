@@ -394,18 +394,19 @@ def test_a_tenant_whose_name_has_no_address_is_unresolved(agent):
 
 
 def test_a_tenant_comes_with_what_its_open_webui_has_to_be_told(agent):
-    main, alias = {"hosts": ["chat.test", "*.chat.test", "ai.test"]}, "https://ai.test"
+    main = {"hosts": ["chat.test", "*.chat.test", "ai.test"]}
     stack = agent({"a": {**tenant(1), **main, "https": "redirect"}, "b": tenant(2, "b.test")})
+    port = stack.https_port  # other than 443: a page's Origin has it too
     told = stack.admin.json("tenants", "a")[1]["environment"]
     assert told == {
-        "WEBUI_URL": "https://chat.test",
-        "CORS_ALLOW_ORIGIN": f"https://chat.test;{alias}",
+        "WEBUI_URL": f"https://chat.test:{port}",
+        "CORS_ALLOW_ORIGIN": f"https://chat.test:{port};https://ai.test:{port}",
         "WEBUI_AUTH_COOKIE_SECURE": "true",
         "WEBUI_SESSION_COOKIE_SECURE": "true",
         "FORWARDED_ALLOW_IPS": "*",
     }
     text = stack.admin.run("tenants", "a")[1]
-    assert "for Open WebUI's environment\n  WEBUI_URL=https://chat.test\n" in text
+    assert f"for Open WebUI's environment\n  WEBUI_URL=https://chat.test:{port}\n" in text
     told = stack.admin.json("tenants", "b")[1]["environment"]
     assert told["WEBUI_URL"] == "http://b.test" and "WEBUI_AUTH_COOKIE_SECURE" not in told
     keys = stack.directory / "keys.json"
@@ -421,6 +422,18 @@ def test_a_tenant_comes_with_what_its_open_webui_has_to_be_told(agent):
         "WEBUI_AUTH_TRUSTED_EMAIL_HEADER": "X-User-Email",
         "WEBUI_AUTH_TRUSTED_GROUPS_HEADER": "X-User-Groups",
     }
+
+
+def test_open_webui_is_told_of_other_pages_that_may_use_its_sockets(agent):
+    more = {"hosts": ["chat.test", "ai.test"], "origins": ["https://portal.test"]}
+    stack = agent(
+        {"a": {**tenant(1), **more}, "b": tenant(2, "b.test")},
+        defaults={"origins": ["https://all.test"]},
+    )
+    told = stack.admin.json("tenants", "a")[1]["environment"]["CORS_ALLOW_ORIGIN"]
+    assert told == "http://chat.test;http://ai.test;https://portal.test"
+    told = stack.admin.json("tenants", "b")[1]["environment"]["CORS_ALLOW_ORIGIN"]
+    assert told == "http://b.test;https://all.test"
 
 
 def test_many_tenants_come_page_by_page(agent):
@@ -545,8 +558,9 @@ def test_who_adds_a_tenant_is_told_what_open_webui_needs(by_hand):
     assert code == 0 and out.startswith("b: added in ")
     name = "xn--bcher-kva.test"
     assert f"\n\nnames that have to lead to HAProxy:\n  {name}\n  alias.test\n" in out
-    assert f"  WEBUI_URL=https://{name}\n" in out
-    assert f"  CORS_ALLOW_ORIGIN=https://{name};https://alias.test\n" in out
+    port = stack.https_port
+    assert f"  WEBUI_URL=https://{name}:{port}\n" in out
+    assert f"  CORS_ALLOW_ORIGIN=https://{name}:{port};https://alias.test:{port}\n" in out
     assert "  WEBUI_AUTH_COOKIE_SECURE=true\n" in out and "REDIS" not in out
     pairs = ['hosts=["c.test", "d.test"]', "canonical_host=true", "https=off"]
     pairs.append('replicas={"servers": ["10.0.0.4:80", "10.0.0.5:80"]}')

@@ -920,7 +920,11 @@ def test_open_webui_is_told_all_the_hosts_that_pages_come_from(place):
         "  use_backend b if chat\nbackend b\n  server s 127.0.0.1:3000\n"
     )
     told = told_environment(place, "--tutorial", source)
-    assert told["WEBUI_URL"] == f"https://{HOST}"
+    assert told["WEBUI_URL"] == f"https://{HOST}:8443"
+    assert told["CORS_ALLOW_ORIGIN"] == f"https://{HOST}:8443;https://ai.example.test:8443"
+    place.settings["haproxy"]["https_port"] = 443  # what something in front of it listens at
+    place.config.write_text(json.dumps(place.settings))
+    told = told_environment(place, "--tutorial", source)
     assert told["CORS_ALLOW_ORIGIN"] == f"https://{HOST};https://ai.example.test"
     place.settings["defaults"] = {"https": "off", "canonical_host": True}
     place.config.write_text(json.dumps(place.settings))
