@@ -13,7 +13,7 @@
 
 struct history;
 
-enum { HISTORY_KEPT = 50 };
+enum { HISTORY_KEPT = 50 }; /* at least */
 
 /* In the folder "history" of `state_dir`, which are made. NULL with the reason when it cannot be
  * written, another daemon has it, or it is that of another configuration. `live` outlives it. */

@@ -21,6 +21,14 @@
 
 #define RECORD "record.json"
 
+/* How many records there may be, and how old and large those beyond HISTORY_KEPT. */
+enum {
+    LONGER_RECORDS = 500,
+    LONGER_S = 24 * 3600,
+    LONGER_BYTES = 64 * 1024 * 1024,
+    FILE_BYTES = 4096, /* what a file takes besides its own */
+};
+
 /* What is lost with the power is the way back, not the truth. */
 static const struct file_mode KEPT = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
 
@@ -388,11 +396,41 @@ static void remove_record(const struct history *history, uint64_t number)
     folder_close(&folder);
 }
 
+/* Whether a record is of the last day, and as small as is left of `bytes`. */
+static bool is_kept_longer(const struct history *history, uint64_t number, uint64_t *bytes)
+{
+    struct folder folder;
+    struct stat about;
+    char **names;
+    if (!open_record(history, number, &folder))
+        return false;
+    bool good = fstatat(folder.fd, RECORD, &about, 0) == 0 &&
+                clock_wall_s() - about.st_mtim.tv_sec < LONGER_S;
+    size_t count = folder_list(&folder, &names);
+    for (size_t i = 0; good && i < count; i++) {
+        uint64_t size = FILE_BYTES;
+        if (fstatat(folder.fd, names[i], &about, 0) == 0)
+            size += (uint64_t)about.st_size;
+        good = size <= *bytes;
+        *bytes -= good ? size : 0;
+    }
+    memory_free_texts(names, count);
+    folder_close(&folder);
+    return good;
+}
+
+/* Some are kept in any case. A tool may make many more of them in one go, and what was before that
+ * is what one wants back: up to a day and a size. */
 static void trim(const struct history *history)
 {
     uint64_t *numbers;
+    uint64_t bytes = LONGER_BYTES;
     size_t count = history_numbers(history, &numbers);
-    for (size_t i = 0; i + HISTORY_KEPT < count; i++)
+    size_t first = count > HISTORY_KEPT ? count - HISTORY_KEPT : 0;
+    while (first > 0 && count - first < LONGER_RECORDS &&
+           is_kept_longer(history, numbers[first - 1], &bytes))
+        first--;
+    for (size_t i = 0; i < first; i++)
         remove_record(history, numbers[i]);
     free(numbers);
 }

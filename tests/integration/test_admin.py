@@ -1604,17 +1604,41 @@ def test_what_is_gone_or_forbidden_is_not_revived(by_hand):
     assert place(stack, "one.test") == place(stack, "two.test") == "unknown-host"
 
 
+def age_history(stack):
+    """What was changed was so two days ago."""
+    then = time.time() - 2 * 24 * 3600
+    for record in (stack.directory / "state/history").glob("*/record.json"):
+        os.utime(record, (then, then))
+
+
 def test_the_history_is_of_a_limited_length(by_hand):
     stack = by_hand()
     for number in range(60):
         status = stack.admin.http("PATCH", "/v1/tenants/two", {"_n": number})[0]
         assert status == 200
+    assert len(history(stack)) == 61
+    age_history(stack)
+    assert stack.admin.http("PATCH", "/v1/tenants/two", {"_n": 60})[0] == 200
     told = history(stack)
-    assert len(told) == 50 and told[0]["id"] == 61
+    assert len(told) == 50 and told[0]["id"] == 62
     assert len(os.listdir(stack.directory / "state/history")) == 52  # and two of its own
     assert stack.admin.run("rollback", told[-1]["id"] - 1)[0] == 0
-    assert json.loads(stack.file.read_text())["tenants"]["two"]["_n"] == 9
+    assert json.loads(stack.file.read_text())["tenants"]["two"]["_n"] == 10
     assert stack.admin.run("rollback", 5)[0] == 1
+
+
+def test_what_a_tool_changes_in_one_go_leaves_the_way_back(by_hand):
+    stack = by_hand()
+    base = history(stack)[0]["id"]
+    for number in range(60):
+        assert stack.admin.http("PATCH", "/v1/tenants/two", {"_n": number})[0] == 200
+    assert stack.admin.run("rollback", base)[0] == 0
+    assert stack.file.read_text() == BY_HAND
+    (latest, *_) = history(stack)
+    large = stack.directory / f"state/history/{latest['id'] - 55:08}/sales.json"
+    os.truncate(large, 65 << 20)
+    assert stack.admin.http("PATCH", "/v1/tenants/two", {"_n": 60})[0] == 200
+    assert [one["id"] for one in history(stack)][-1] == latest["id"] - 54
 
 
 def test_two_daemons_do_not_share_a_history(by_hand, new_stack):
