@@ -6,6 +6,7 @@
  *     a file closed after writing, or moved in      at once
  *     one that went, or came without being written  a moment later, because an editor may be about
  *                                                   to write it anew
+ *     one whose name in the folder was another one  with that, when it went
  *     one that was made, and nobody has closed      once it was left alone for some seconds, for it
  *                                                   may be a link whose other name is gone
  *     anything else that came or went               the whole folder is looked through

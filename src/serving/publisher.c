@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     /* New addresses and labels are collected this long; longer while many are on the way. */
@@ -556,8 +557,13 @@ void publisher_files_written(struct publisher *publisher, char *const *paths, si
     struct turn turn = turn_begin(origin);
     turn.reading.paths = paths;
     turn.reading.path_count = count;
+    /* What went is first: another file may have its tenants now. */
     for (size_t i = 0; i < count; i++)
-        sources_read_file(publisher->sources, paths[i], &turn.diagnostics);
+        if (access(paths[i], F_OK) != 0)
+            sources_read_file(publisher->sources, paths[i], &turn.diagnostics);
+    for (size_t i = 0; i < count; i++)
+        if (access(paths[i], F_OK) == 0)
+            sources_read_file(publisher->sources, paths[i], &turn.diagnostics);
     turn_end(publisher, &turn);
 }
 

@@ -100,7 +100,8 @@ struct watch {
     struct changes changed_globals; /* the global file and its parts */
     struct changes changed_files;   /* in the folder of tenants */
     struct changes changed_named;
-    bool is_folder_due; /* the folder of tenants, soon */
+    bool is_folder_due;    /* the folder of tenants, soon */
+    uint32_t moved_cookie; /* of the tenants' file that was last moved from its name; 0: of none */
 };
 
 /* -- Batches ---------------------------------------------------------------------------------- */
@@ -414,14 +415,6 @@ static void put_event(struct watch *watch, struct changes *changes, const char *
     put(watch, changes, path, wait_for(changes_find(changes, path), path, event->mask));
 }
 
-static void put_event_in(struct watch *watch, struct changes *changes, const struct folder *folder,
-                         const struct inotify_event *event)
-{
-    char *path = memory_format("%s/%s", folder->path, event->name);
-    put_event(watch, changes, path, event);
-    free(path);
-}
-
 /* Whether it is a symbolic link that other names may lead through, such as Kubernetes' "..data". */
 static bool notice_link(struct watch *watch, const struct folder *folder, const char *name)
 {
@@ -508,10 +501,25 @@ static bool is_of_tenants(const struct watch *watch, const struct inotify_event 
     return event->wd == watch->tenants.descriptor && tenant_file_name(event->name);
 }
 
+/* A file that gets another name waits for its old one to be gone, lest its tenants be taken for
+ * those of two files. One that was not told of by its old name was written aside. */
+static void on_tenants_file(struct watch *watch, const struct inotify_event *event)
+{
+    char *path = memory_format("%s/%s", watch->tenants.path, event->name);
+    const struct change *before = changes_find(&watch->changed_files, path);
+    if ((event->mask & IN_MOVED_FROM) != 0)
+        watch->moved_cookie = before == NULL ? event->cookie : 0;
+    if ((event->mask & IN_MOVED_TO) != 0 && event->cookie == watch->moved_cookie)
+        put(watch, &watch->changed_files, path, WAIT_LATER);
+    else
+        put_event(watch, &watch->changed_files, path, event);
+    free(path);
+}
+
 static void on_tenants_event(struct watch *watch, const struct inotify_event *event)
 {
     if (is_of_tenants(watch, event))
-        put_event_in(watch, &watch->changed_files, &watch->tenants, event);
+        on_tenants_file(watch, event);
     else if (notice_link(watch, &watch->tenants, event->name))
         put_folder_soon(watch);
 }
@@ -519,7 +527,9 @@ static void on_tenants_event(struct watch *watch, const struct inotify_event *ev
 static void on_global_event(struct watch *watch, const struct inotify_event *event)
 {
     if (is_of_global(watch, event->name)) {
-        put_event_in(watch, &watch->changed_globals, &watch->global, event);
+        char *path = memory_format("%s/%s", watch->global.path, event->name);
+        put_event(watch, &watch->changed_globals, path, event);
+        free(path);
     } else if (notice_link(watch, &watch->global, event->name) || (event->mask & IN_ISDIR) != 0) {
         /* The folder of tenants may have come, without which the global file was no good. */
         put_global_soon(watch);

@@ -101,6 +101,21 @@ def test_a_file_is_renamed_over_another(agent):
             await_place(stack, number)
 
 
+@pytest.mark.parametrize("name", ["a.json", "z.json"])
+def test_a_file_gets_another_name(agent, name):
+    """Its tenants are not taken for those of two files, and nobody misses them."""
+    stack = agent({"a": tenant(1)})
+    stack.write_tenants({"a": tenant(2)})
+    await_place(stack, 2)
+    before = log(stack).count(" reload ")
+    with never(stack, "unknown-host"):
+        (stack.tenants_dir / "tenants.json").rename(stack.tenants_dir / name)
+        wait_until(lambda: log(stack).count(" reload ") > before, "the new name is read")
+    (stack.tenants_dir / name).unlink()
+    await_place(stack, "unknown-host")
+    assert "E202" not in log(stack)
+
+
 def test_a_file_is_written_in_place_and_slowly(agent):
     """What is there before the writer has closed the file is no reason to forget a tenant."""
     stack = agent({"a": tenant(1)})

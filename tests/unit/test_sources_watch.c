@@ -555,6 +555,27 @@ Test(watch, what_went_is_given_time_to_come_back)
     end(&test);
 }
 
+/* Its old name is told of not later than its new one, which would be that of a second file. */
+Test(watch, a_file_that_gets_another_name)
+{
+    struct test test;
+    begin(&test);
+    write_file("tenants.d/a.json", "{}");
+    await(&test, has_file);
+    expect_silence(&test);
+    cr_assert(zero(int, rename("tenants.d/a.json", "tenants.d/b.json")));
+    await(&test, has_both_that_went);
+    cr_expect(zero(int, strcmp(test.first, "tenants.d/a.json tenants.d/b.json ")), "%s",
+              test.first);
+    expect_silence(&test);
+    /* What was written aside under such a name is told at once. */
+    write_file("tenants.d/c.json", "{}");
+    cr_assert(zero(int, rename("tenants.d/c.json", "tenants.d/b.json")));
+    await(&test, has_file);
+    cr_expect(zero(int, strcmp(test.first, "tenants.d/b.json ")), "%s", test.first);
+    end(&test);
+}
+
 Test(watch, other_names_are_nobodys)
 {
     struct test test;
