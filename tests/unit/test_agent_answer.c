@@ -931,6 +931,44 @@ Test(answer, a_decision_that_does_not_fit_is_a_refusal)
     cr_expect(eq(int, decision.outcome, OUTCOME_FORWARD));
 }
 
+/* It keeps no room for what the host's own tenant has to say beside. */
+Test(answer, who_is_led_fits_where_the_tenants_own_requests_do)
+{
+    struct tenant *crowded = tenant_at("crowded", "own.test", "10.1.0.16");
+    char value[181];
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    add_header(crowded, "X-Long", value);
+    put(crowded);
+    struct tenant *leads = with_rule("leads", "led.test", "crowded");
+    leads->policy->rules[0].share = 100;
+    policy_complete(leads->policy);
+    leads->hsts = memory_copy_text(SLICE("max-age=63072000; includeSubDomains"));
+    put(leads);
+    build_snapshot();
+
+    char path[240];
+    enum outcome own = OUTCOME_FORWARD;
+    unsigned with_both = 0, with_none = 0;
+    memset(path, 'p', sizeof(path));
+    path[0] = path[1] = '/';
+    for (size_t size = 3; size < sizeof(path) && own == OUTCOME_FORWARD; size++) {
+        path[size] = '\0';
+        struct question question = {V4, .tls = true, .host = "own.test", .path = path};
+        answer(&question);
+        own = decision.outcome;
+        question.host = "led.test";
+        const char *told = answer(&question);
+        cr_expect(eq(int, decision.outcome, own), "%zu: %s", size, told);
+        bool has_share = strstr(told, " shr=") != NULL, has_hsts = strstr(told, " hsts=") != NULL;
+        with_both += has_share && has_hsts;
+        with_none += own == OUTCOME_FORWARD && !has_share && !has_hsts;
+        path[size] = 'p';
+    }
+    cr_expect(eq(int, own, OUTCOME_BAD_REQUEST));
+    cr_expect(with_both > 0 && with_none > 0, "%u, %u", with_both, with_none);
+}
+
 Test(answer, headers_that_cannot_fit_are_an_error_when_they_are_read)
 {
     struct error_text why;
