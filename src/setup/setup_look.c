@@ -292,7 +292,9 @@ static bool look_at_binds(struct trial *trial, const char *what, look_fn *look, 
     bool good = true;
     for (size_t i = 0; addresses[i] != NULL && good; i++)
         good = look(trial, host, addresses[i], detail);
-    return row(what, good, detail);
+    return !good && is_kept_out(slice_of(trial->refused))
+               ? row_of_kept_out(what, "this machine", slice_of(trial->refused))
+               : row(what, good, detail);
 }
 
 /* Where browsers come in. */

@@ -2,6 +2,7 @@
 a certificate of a CA on this machine; and from the tutorial's files to the same."""
 
 import asyncio
+import json
 import os
 import pathlib
 import shutil
@@ -167,6 +168,37 @@ def test_what_does_not_work_is_told(installed, pebble):
     assert done.returncode == 1
     assert "TLS        ok" in done.stdout and "https      BAD" in done.stdout
     assert "is Open WebUI running at http://127.0.0.1:9?" in done.stdout
+
+
+def test_what_all_tenants_have_is_no_fault(installed, pebble, tmp_path):
+    """Without HTTPS there is no certificate to wait for; who is let in is not this machine."""
+    machine = installed
+    path = machine.path("/etc/owui-spoa/owui-spoa.json")
+    upstream = Upstream("plain", tmp_path, env={"CORS_ALLOW_ORIGIN": f"http://{HOST}"}).start()
+    upstream.wait()
+
+    def setup(**defaults):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "defaults": defaults}))
+        machine.run("systemctl stop owui-spoa")
+        return set_up(
+            machine,
+            pebble,
+            HOST,
+            "--upstream",
+            upstream.address,
+        )
+
+    try:
+        told = setup(https="off").stdout
+        assert "    http       ok   /health of " in told and "    TLS " not in told
+        assert "    WebSocket  ok " in told and f"CORS_ALLOW_ORIGIN=http://{HOST}\n" in told
+        told = setup(allow_ips=["10.0.0.0/8"]).stdout
+        assert all(
+            f"    {row:10} -    not looked at" in told for row in ("http", "https", "WebSocket")
+        )
+        assert "    headers    -    not looked at" in told and "BAD" not in told
+    finally:
+        upstream.stop()
 
 
 def test_a_port_that_is_taken_changes_nothing(installed, pebble):
