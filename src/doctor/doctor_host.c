@@ -33,6 +33,7 @@ struct host_look {
     const char *address; /* HAProxy's first */
     char *const *http;   /* where a challenge is tried, of the doctor's */
     char *const *https;  /* where a handshake is made, of the doctor's */
+    char *authority;     /* the host and, unless it is the usual one, the port of https */
     char *origin;        /* of its pages */
     char *provider;      /* an OAuth provider's name */
     struct http_probe challenge, handshake, health, socket, direct_socket, config, login, session;
@@ -205,6 +206,8 @@ static void begin_at(struct host_look *look, struct http_probe *probe, const cha
 {
     const struct hap_config *haproxy = &look->doctor->whole.configuration->haproxy;
     probe->host = look->sample != NULL ? look->sample : look->host;
+    if (tls && path != NULL) /* as a browser asks for it */
+        probe->host = look->authority;
     probe->connect_to = address;
     probe->path = path;
     probe->tls = tls;
@@ -487,7 +490,7 @@ static bool ask_directly(struct host_look *look)
         upstream->address.family == IP_NONE)
         return false;
     look->direct_socket = (struct http_probe){
-        .host = look->host,
+        .host = look->authority,
         .connect_to = doctor_format(look->doctor, "%s",
                                     ip_print_with_port(&upstream->address, upstream->port, text)),
         .path = SOCKET_PATH,
@@ -785,7 +788,10 @@ void doctor_host(struct doctor *doctor, const struct tenant *tenant, const char 
     };
     free(place);
     look->address = look->tls ? doctor->https[0] : doctor->http[0];
-    look->origin = doctor_format(doctor, "%s://%s", look->tls ? "https" : "http", host);
+    unsigned port = look->tls ? doctor->whole.configuration->settings->https_port : 0;
+    look->authority =
+        port == 0 ? doctor_format(doctor, "%s", host) : doctor_format(doctor, "%s:%u", host, port);
+    look->origin = doctor_format(doctor, "%s://%s", look->tls ? "https" : "http", look->authority);
     doctor_begin(doctor);
     dns_client_addresses(doctor->dns, host, DNS_ANY_FAMILY, on_addresses, look);
     ask_haproxy(look);

@@ -53,6 +53,7 @@ def served(folder):
 def healthy(new_certified, served):
     """With a certificate, an Open WebUI that is set as `setup` says, and a HAProxy that is up."""
     stack = new_certified()
+    stack.config["haproxy"]["https_port"] = 443  # where browsers come: ORIGIN has none
     stack.upstream = served()
     write_tenant(stack, stack.upstream)
     stack.start()
@@ -504,6 +505,16 @@ def test_an_origin_that_open_webui_refuses(healthy, served):
     found = the(healthy, "websocket", "error")
     assert found["fix"] == f"CORS_ALLOW_ORIGIN={ORIGIN} in Open WebUI's environment"
     assert "Open WebUI says 40" in found["message"]
+
+
+def test_an_origin_has_the_port_that_browsers_come_by(healthy, served):
+    origin = f"{ORIGIN}:{healthy.https_port}"
+    del healthy.config["haproxy"]["https_port"]
+    healthy.write_config()
+    found = the(healthy, "websocket", "error")
+    assert found["fix"] == f"CORS_ALLOW_ORIGIN={origin} in Open WebUI's environment"
+    write_tenant(healthy, served({"CORS_ALLOW_ORIGIN": origin}))
+    until_well(healthy)
 
 
 def test_a_socket_that_haproxy_does_not_let_through(healthy):
