@@ -193,7 +193,7 @@ static bool is_of_path(enum condition condition)
 /* Takes off a converter that leaves a host the same host; false for any other, and at the end. */
 static bool take_converter(struct slice *rest)
 {
-    static const char *const KEEPING[] = {",lower", ",field(1,:)"};
+    static const char *const KEEPING[] = {",lower", ",host_only", ",field(1,:)", ",word(1,:)"};
     for (size_t i = 0; i < COUNT_OF(KEEPING); i++) {
         struct slice converter = slice_of(KEEPING[i]);
         if (!slice_starts_with(*rest, converter))

@@ -83,6 +83,8 @@ Test(tutorial, what_leads_where)
          "a: a.test b.test -> 10.0.0.1:3000\n"},
         {"use_backend a if { req.hdr(host),lower,field(1,:) a.test }",
          "a: a.test -> 10.0.0.1:3000\n"},
+        {"use_backend a if { hdr(host),host_only a.test } || { hdr(host),word(1,:) b.test }",
+         "a: a.test b.test -> 10.0.0.1:3000\n"},
         {"use_backend a if { hdr(host),field(1,:) -m end .a.test }",
          "a: *.a.test -> 10.0.0.1:3000\n"},
         /* without a dot, the name itself ends so too */
