@@ -2,6 +2,7 @@
 the load; and what is true of all of it at any time."""
 
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -373,12 +374,15 @@ class World:
             told = []
 
             def is_as_ever(index=index, told=told):
-                told[:] = self.in_force(index)
+                try:
+                    told[:] = self.in_force(index)
+                except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
+                    told[:] = [repr(error)]  # one answer that is none is not the end
                 return told == self.first[index]
 
             try:
                 wait_until(is_as_ever, "the configuration", SETTLES_S)
-            except (OSError, ValueError, KeyError) as error:
+            except TimeoutError as error:
                 self.model.violate("configuration", agent=agent.name, told=told, error=repr(error))
 
     def check_configuration(self):
