@@ -137,6 +137,32 @@ Test(setup_ports, a_program_at_one_address_is_in_the_way_of_all, .init = cr_redi
     end(other);
 }
 
+/* HAProxy has its own already, which it shares with itself. */
+Test(setup_ports, another_address_of_the_same_port_is_no_concern, .init = cr_redirect_stderr)
+{
+    char one[32], all[32];
+    uint16_t port = 0;
+    skip_without_ipv6();
+    pid_t haproxy = hold("haproxy", listen_at("127.0.0.5", &port, true), -1);
+    pid_t other = hold("squatter", listen_at("127.0.0.6", &port, true), -1);
+    pid_t six = hold("squatter", listen_at("::1", &port, true), -1);
+    snprintf(one, sizeof(one), "127.0.0.5:%u", port);
+    snprintf(all, sizeof(all), "0.0.0.0:%u", port);
+    char *binds[] = {one, all};
+    struct configuration configuration = {.haproxy = {.challenge_listen = one},
+                                          .acme = {.webroot = one}};
+    const struct setup_plan plan = {.whole = {.configuration = &configuration}};
+    cr_expect(are_free(binds, 1));
+    cr_expect_not(setup_challenge_port_is_free(&plan), "HAProxy has that");
+    cr_expect_not(are_free(binds, 2), "who has all has each");
+    end(six);
+    end(other);
+    other = hold("squatter", listen_at("0.0.0.0", &port, true), -1);
+    cr_expect_not(are_free(binds, 1), "part of it is for who has all");
+    end(other);
+    end(haproxy);
+}
+
 Test(setup_ports, of_https_are_looked_at, .init = cr_redirect_stderr)
 {
     char bind[32];
