@@ -206,11 +206,14 @@ static const char *way_out(const struct setup_plan *plan)
     return plan->takes_name ? ", or take another --name" : "";
 }
 
-/* How the tenant stands to those that are there; what is in the way is told. */
-static enum standing stand(const struct setup_plan *plan, const struct tenant *tenant)
+/* How the tenant stands to those that are there; what is in the way is told. `*only` is who has all
+ * of its hosts that somebody has; NULL: nobody, or several together. */
+static enum standing stand(const struct setup_plan *plan, const struct tenant *tenant,
+                           const struct tenant **only)
 {
     const struct whole *whole = &plan->whole;
     size_t there = 0;
+    *only = NULL;
     for (size_t i = 0; i < tenant->host_count; i++) {
         const struct tenant *owner = owner_of(whole, &tenant->hosts[i]);
         if (owner == NULL)
@@ -222,6 +225,7 @@ static enum standing stand(const struct setup_plan *plan, const struct tenant *t
                               owner->place.line);
             return IN_THE_WAY;
         }
+        *only = there == 0 || owner == *only ? owner : NULL;
         there++;
     }
     if (tenant->host_count > 0 && there == tenant->host_count)
@@ -251,10 +255,20 @@ static struct json *list_hosts(const struct tenant *tenant)
     return hosts;
 }
 
-static void note_tenant(struct setup_plan *plan, const struct tenant *tenant)
+/* Where browsers come to what was asked for, of which `tenant` is what there is, or will be. */
+static char *entrance_host(const struct tenant *asked, const struct tenant *tenant)
+{
+    struct json *hosts = list_hosts(tenant->canonical_host ? tenant : asked);
+    struct slice first;
+    char *host = json_read_text(json_at(hosts, 0), &first) ? memory_copy_text(first) : NULL;
+    json_free(hosts);
+    return host;
+}
+
+static void note_tenant(struct setup_plan *plan, const struct tenant *asked,
+                        const struct tenant *tenant)
 {
     struct json *hosts = list_hosts(tenant);
-    struct slice first;
     const struct environment_reach reach = {
         .https = tenant->https_redirect,
         .https_port = plan->whole.configuration->settings->https_port,
@@ -264,10 +278,9 @@ static void note_tenant(struct setup_plan *plan, const struct tenant *tenant)
     plan->tenants = memory_resize(plan->tenants, plan->tenant_count + 1, sizeof(*plan->tenants));
     struct setup_tenant *noted = &plan->tenants[plan->tenant_count++];
     *noted = (struct setup_tenant){.name = memory_copy_text(slice_of(tenant->name)),
+                                   .host = entrance_host(asked, tenant),
                                    .https = tenant->https_redirect,
                                    .environment = environment_of(hosts, NULL, &reach)};
-    if (json_read_text(json_at(hosts, 0), &first))
-        noted->host = memory_copy_text(first);
     noted->upstream = memory_format(
         "%s://%s:%u", tenant->upstream.scheme == UPSTREAM_HTTP ? "http" : "https",
         tenant->upstream.host != NULL ? tenant->upstream.host : "?", tenant->upstream.port);
@@ -320,11 +333,12 @@ static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
     struct diagnostics diagnostics = {0};
     char *path = memory_format("%s/%s.json", plan->whole.configuration->tenants_dir, name);
     struct tenant *tenant = read_tenant(&plan->whole, path, text);
-    enum standing standing = tenant != NULL ? stand(plan, tenant) : IN_THE_WAY;
+    const struct tenant *there = NULL;
+    enum standing standing = tenant != NULL ? stand(plan, tenant, &there) : IN_THE_WAY;
     bool good = standing != IN_THE_WAY;
 
-    if (good)
-        note_tenant(plan, tenant);
+    if (good) /* what is there may have more hosts, and its own mind about HTTPS */
+        note_tenant(plan, tenant, there != NULL ? there : tenant);
     if (standing == NEW_TENANT) {
         route_registry_put(plan->whole.registry, tenant, on_conflict, &diagnostics);
         tenant = NULL;
@@ -453,7 +467,7 @@ static bool has_place_for(const struct setup_plan *plan, const struct setup_wish
 static void note_there(void *context, const struct tenant *tenant)
 {
     if (tenant->instance_of == NULL)
-        note_tenant(context, tenant);
+        note_tenant(context, tenant, tenant);
 }
 
 /* What it has found, for people: before anything that is in the way, which it may explain. */

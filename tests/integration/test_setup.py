@@ -933,6 +933,24 @@ def test_open_webui_is_told_all_the_hosts_that_pages_come_from(place):
     assert "WEBUI_AUTH_COOKIE_SECURE" not in told
 
 
+def test_what_is_told_of_a_tenant_that_is_there_is_how_it_is(place):
+    """Its name, hosts and HTTPS need not be those of a new one."""
+    hosts = [HOST, "ai.example.test"]
+    tenant = {"hosts": hosts, "upstream": "http://127.0.0.1:3000"}
+    place.tenants.mkdir()
+    file = place.tenants / "sales.json"
+    file.write_text(json.dumps({"tenants": {"sales": tenant}}))
+    for host in hosts:
+        told = told_environment(place, host, *UPSTREAM)
+        assert told["WEBUI_URL"] == f"https://{HOST}:8443"
+        assert told["CORS_ALLOW_ORIGIN"] == f"https://{HOST}:8443;https://ai.example.test:8443"
+    tenant["https"] = "off"
+    file.write_text(json.dumps({"tenants": {"sales": tenant}}))
+    told = told_environment(place, HOST, *UPSTREAM)
+    assert told["CORS_ALLOW_ORIGIN"] == f"http://{HOST};http://ai.example.test"
+    assert "WEBUI_AUTH_COOKIE_SECURE" not in told
+
+
 @pytest.mark.parametrize(
     "unit, fails", [("haproxy", "reload-or-restart haproxy"), ("owui-spoa", "restart owui-spoa")]
 )
