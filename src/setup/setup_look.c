@@ -301,23 +301,29 @@ static bool look_at_binds(struct trial *trial, const char *what, look_fn *look, 
 struct entrance {
     const char *address; /* NULL: it is not known */
     const char *scheme;
+    char *authority; /* the host and, unless it is the usual one, the port that they write */
     bool tls;
 };
 
-/* That of http is for what is no redirect there. */
+/* That of http is for what is no redirect there. For free(): `authority`. */
 static struct entrance entrance_of(const struct setup_tenant *tenant, const char *http,
-                                   const char *https)
+                                   const char *https, unsigned https_port)
 {
     bool tls = tenant->https && https != NULL;
     return (struct entrance){
-        .address = tenant->https ? https : http, .scheme = tls ? "https" : "http", .tls = tls};
+        .address = tenant->https ? https : http,
+        .scheme = tls ? "https" : "http",
+        .authority = tls && https_port != 0 ? memory_format("%s:%u", tenant->host, https_port)
+                                            : memory_copy_text(slice_of(tenant->host)),
+        .tls = tls,
+    };
 }
 
 static bool look_at_health(struct trial *trial, const struct setup_tenant *tenant,
                            const struct entrance *entrance)
 {
     char detail[DETAIL_SIZE];
-    const struct http_probe probe = {.host = tenant->host,
+    const struct http_probe probe = {.host = entrance->authority,
                                      .connect_to = entrance->address,
                                      .path = "/health",
                                      .tls = entrance->tls};
@@ -339,8 +345,8 @@ static bool look_at_websocket(struct trial *trial, const struct setup_tenant *te
                               const struct entrance *entrance)
 {
     char detail[DETAIL_SIZE];
-    char *origin = memory_format("%s://%s", entrance->scheme, tenant->host);
-    const struct http_probe probe = {.host = tenant->host,
+    char *origin = memory_format("%s://%s", entrance->scheme, entrance->authority);
+    const struct http_probe probe = {.host = entrance->authority,
                                      .connect_to = entrance->address,
                                      .path = "/ws/socket.io/?EIO=4&transport=websocket",
                                      .tls = entrance->tls,
@@ -415,7 +421,8 @@ static bool look_at_headers(const struct setup_plan *plan, const char *host, con
 static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
                            const struct setup_tenant *tenant, char *const *http, char *const *https)
 {
-    const struct entrance entrance = entrance_of(tenant, http[0], https[0]);
+    const unsigned https_port = plan->whole.configuration->settings->https_port;
+    const struct entrance entrance = entrance_of(tenant, http[0], https[0], https_port);
     bool good = true;
     printf("\n  %s\n", tenant->host);
     if (entrance.tls && http[0] != NULL)
@@ -427,6 +434,7 @@ static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
         good &= look_at_websocket(trial, tenant, &entrance);
     }
     good &= look_at_headers(plan, tenant->host, entrance.scheme);
+    free(entrance.authority);
     return good;
 }
 

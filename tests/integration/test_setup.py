@@ -17,6 +17,7 @@ from support.stack import (
     HAPROXY,
     REPOSITORY,
     SANITIZERS,
+    Upstream,
     host_settings,
     run_agent_command,
 )
@@ -949,6 +950,31 @@ def test_what_is_told_of_a_tenant_that_is_there_is_how_it_is(place):
     told = told_environment(place, HOST, *UPSTREAM)
     assert told["CORS_ALLOW_ORIGIN"] == f"http://{HOST};http://ai.example.test"
     assert "WEBUI_AUTH_COOKIE_SECURE" not in told
+
+
+def looked(config, upstream):
+    """What `setup` tells of an agent that runs."""
+    command = [BINARY, "setup", HOST, "--upstream", upstream, "-c", config, "--yes", "--wait", "9"]
+    return on_a_machine(command, *NO_SYSTEMD)
+
+
+def test_chats_are_tried_from_pages_as_browsers_have_them(new_certified, tmp_path):
+    """With the port that Open WebUI's CORS_ALLOW_ORIGIN is told to have."""
+    stack = new_certified()
+    origin = f"https://{HOST}:{stack.https_port}"
+    upstream = Upstream("origin", tmp_path, env={"CORS_ALLOW_ORIGIN": origin}).start().wait()
+    try:
+        tenant = {"hosts": [HOST], "upstream": upstream.url}
+        stack.write_tenants({HOST: tenant}, f"{HOST}.json")
+        stack.start()
+        stack.wait_served(HOST)
+        done = looked(stack.config_path, upstream.address)
+    finally:
+        upstream.stop()
+    said = " ".join(done.stdout.split())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"WebSocket ok opens, from pages of {origin}" in said
+    assert f"CORS_ALLOW_ORIGIN={origin}" in said
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ static char *new_dead_bind(void)
 static bool look_for(bool https, const struct hap_config *haproxy,
                      bool (*run)(const struct setup_plan *plan), char **told)
 {
-    struct configuration configuration = {.haproxy = *haproxy};
+    struct settings settings = {0};
+    struct configuration configuration = {.haproxy = *haproxy, .settings = &settings};
     struct setup_tenant tenant = {
         .name = "chat", .host = "chat.example.test", .upstream = "http://ai", .https = https};
     const struct setup_plan plan = {
