@@ -312,7 +312,7 @@ static struct entrance entrance_of(const struct setup_tenant *tenant, const char
     bool tls = tenant->https && https != NULL;
     return (struct entrance){
         .address = tenant->https ? https : http,
-        .scheme = tls ? "https" : "http",
+        .scheme = tenant->https ? "https" : "http", /* TLS may end in front of HAProxy */
         .authority = tls && https_port != 0 ? memory_format("%s:%u", tenant->host, https_port)
                                             : memory_copy_text(slice_of(tenant->host)),
         .tls = tls,

@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from support.processes import Process, accepts
 from support.stack import (
     BINARY,
     HAPROXY,
@@ -975,6 +976,24 @@ def test_chats_are_tried_from_pages_as_browsers_have_them(new_certified, tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"WebSocket ok opens, from pages of {origin}" in said
     assert f"CORS_ALLOW_ORIGIN={origin}" in said
+
+
+def test_where_tls_ends_elsewhere_headers_are_looked_at_behind_it(place):
+    """Plain HTTP is sent to https:// there, too."""
+    place.settings["haproxy"]["https"] = []
+    place.settings["acme"]["directory"] = "none"
+    place.config.write_text(json.dumps(place.settings))
+    tenant = {"hosts": [HOST], "upstream": "http://127.0.0.1:3000"}
+    place.tenants.mkdir()
+    (place.tenants / f"{HOST}.json").write_text(json.dumps({"tenants": {HOST: tenant}}))
+    agent = Process("agent", [BINARY, "run", "-c", place.config], place.folder, SANITIZERS).start()
+    try:
+        agent.wait_for(lambda: accepts(place.folder / "admin.sock"), "answering")
+        done = looked(place.config, "127.0.0.1:3000")
+    finally:
+        agent.stop()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "    headers    ok   X-Forwarded-Proto https" in done.stdout
 
 
 @pytest.mark.parametrize(
