@@ -103,6 +103,25 @@ static bool may_write_beside(struct slice unit, const char *key, const char *fil
     return may;
 }
 
+/* Where HAProxy finds the agent. What the socket unit has opened need not be made. */
+static bool may_listen(struct slice unit, const struct configuration *configuration)
+{
+    const char *const command[] = {"systemctl", "show", "-p", "Listen", "owui-spoa.socket", NULL};
+    char *output = NULL;
+    bool may = true, is_told = setup_run(command, &output) == 0 && output != NULL;
+    for (size_t i = 0; i < configuration->listen_count; i++) {
+        const char *address = configuration->listen[i];
+        if (!slice_starts_with(slice_of(address), SLICE("unix:/")))
+            continue;
+        char *opened = memory_format("Listen=%s (", address + 5);
+        if (!is_told || strstr(output, opened) == NULL)
+            may &= may_write_beside(unit, "listen", address + 5);
+        free(opened);
+    }
+    free(output);
+    return may;
+}
+
 bool setup_service_may_write(const struct setup_plan *plan)
 {
     const struct configuration *configuration = plan->whole.configuration;
@@ -137,6 +156,9 @@ bool setup_service_may_write(const struct setup_plan *plan)
         may &= may_write_beside(unit, "haproxy.decision_map", haproxy->decision_map);
         may &= may_write_beside(unit, "trace.file", configuration->trace_file);
         may &= may_write_beside(unit, "admin_socket", configuration->admin_socket);
+        may &= may_listen(unit, configuration);
+        if (haproxy->takeover) /* else there is no such key */
+            may &= may_write_beside(unit, "cookie_key_file", configuration->cookie_key_file);
     }
     free(output);
     return may;

@@ -4,6 +4,7 @@ systemd is shown by tests/package; here nothing is started."""
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import socketserver
@@ -818,16 +819,44 @@ def test_what_the_service_cannot_write_is_told_before_anything_changes(
 ):
     """It would not start, and HAProxy would ask nobody."""
     (place.folder / "link").symlink_to("haproxy")
+    assert read_only(place, systemctl, unit) == told
+
+
+def read_only(place, systemctl, unit, **changes):
+    """What is told to be, of a service of which systemd says so."""
     place.settings["admin_socket"] = "/run/owui-spoa/admin.sock"
-    place.config.write_text(json.dumps(place.settings))
+    place.settings["listen"] = ["unix:/run/owui-spoa/agent.sock"]
+    text = json.dumps({**place.settings, **changes}).replace("FOLDER", str(place.folder))
+    place.config.write_text(text)
     unit = unit.replace("FOLDER", str(place.folder)) + "\nRuntimeDirectory=owui-spoa"
     programs = systemctl(f"#!/bin/sh\ncat <<END\n{unit}\nEND\n")
     command = place.command(HOST, *UPSTREAM, mode="--dry-run")
     command.remove("--no-start")
     done = on_a_machine(command, *SYSTEMD, programs=programs)
+    told = tuple(re.findall(r'(\w+)"\) read-only', done.stderr))
     assert done.returncode == (2 if told else 0), done.stdout + done.stderr
-    for key in ("crt_dir", "state_dir", "admin_socket"):
-        assert (f'{key}") read-only' in done.stderr) == (key in told), done.stderr
+    return told
+
+
+MOSTLY_WRITABLE = "ProtectSystem=strict\nReadWritePaths=FOLDER/haproxy FOLDER/state"
+
+
+@pytest.mark.parametrize("opened, told", [("other", ("listen",)), ("agent", ())])
+def test_a_socket_that_the_service_cannot_make_is_told(place, systemctl, opened, told):
+    """Unless systemd makes it."""
+    listen = ["unix:FOLDER/agent.sock", "unix:@agent", "tcp:127.0.0.1:1"]
+    unit = f"{MOSTLY_WRITABLE}\nListen=FOLDER/{opened}.sock (Stream)"
+    assert read_only(place, systemctl, unit, listen=listen) == told
+
+
+@pytest.mark.parametrize("mode, told", [("takeover", ("cookie_key_file",)), ("strip", ())])
+def test_a_cookies_key_that_the_service_cannot_make_is_told(place, systemctl, mode, told):
+    path = {"host": "www.example.test", "prefix": "/chat", "mode": mode}
+    tenant = {"hosts": ["a.example.test"], "paths": [path], "upstream": "http://127.0.0.1:1"}
+    place.tenants.mkdir()
+    (place.tenants / "a.json").write_text(json.dumps({"tenants": {"a": tenant}}))
+    file = "FOLDER/cookie.key"
+    assert read_only(place, systemctl, MOSTLY_WRITABLE, cookie_key_file=file) == told
 
 
 @pytest.mark.parametrize(
