@@ -31,7 +31,7 @@ static bool is_beneath(const char *path, struct slice folder)
 {
     char *given = memory_copy_text(folder);
     char *real = resolved(given);
-    size_t size = strlen(real);
+    size_t size = strcmp(real, "/") == 0 ? 0 : strlen(real);
     bool is_beneath = strncmp(path, real, size) == 0 && (path[size] == '/' || path[size] == '\0');
     free(real);
     free(given);
@@ -103,6 +103,18 @@ static bool may_write_beside(struct slice unit, const char *key, const char *fil
     return may;
 }
 
+/* The service has folders of its own in their places, which nobody else sees: they will do for what
+ * nobody else reads. */
+static bool is_private(struct slice unit, const char *path)
+{
+    char *real = resolved(path);
+    bool is_private = slice_contains(unit, SLICE("PrivateTmp=")) &&
+                      !slice_contains(unit, SLICE("PrivateTmp=no")) &&
+                      (is_beneath(real, SLICE("/tmp")) || is_beneath(real, SLICE("/var/tmp")));
+    free(real);
+    return is_private;
+}
+
 /* Where HAProxy finds the agent. What the socket unit has opened need not be made. */
 static bool may_listen(struct slice unit, const struct configuration *configuration)
 {
@@ -131,6 +143,8 @@ bool setup_service_may_write(const struct setup_plan *plan)
                                    "-p",
                                    "ProtectSystem",
                                    "-p",
+                                   "PrivateTmp",
+                                   "-p",
                                    "ReadWritePaths",
                                    "-p",
                                    "BindPaths",
@@ -154,7 +168,8 @@ bool setup_service_may_write(const struct setup_plan *plan)
         may &= may_write(unit, "acme.state_dir", configuration->acme.state_dir);
         may &= may_write_beside(unit, "haproxy.fallback_map", haproxy->fallback_map);
         may &= may_write_beside(unit, "haproxy.decision_map", haproxy->decision_map);
-        may &= may_write_beside(unit, "trace.file", configuration->trace_file);
+        if (configuration->trace_file != NULL && !is_private(unit, configuration->trace_file))
+            may &= may_write_beside(unit, "trace.file", configuration->trace_file);
         may &= may_write_beside(unit, "admin_socket", configuration->admin_socket);
         may &= may_listen(unit, configuration);
         if (haproxy->takeover) /* else there is no such key */

@@ -811,6 +811,7 @@ def test_a_service_of_another_file_is_not_set_up(place, systemctl):
         ("ProtectSystem=strict\nReadWritePaths=-FOLDER/haproxy -/srv FOLDER/state", ()),
         ("ProtectSystem=strict\nReadWritePaths=-FOLDER/hap\nBindPaths=FOLDER/state", ("crt_dir",)),
         ("ProtectSystem=strict\nReadWritePaths=-FOLDER/link\nStateDirectory=state", ("state_dir",)),
+        ("ProtectSystem=strict\nReadWritePaths=/", ()),
         ("ProtectSystem=no\nReadWritePaths=", ()),
     ],
 )
@@ -847,6 +848,22 @@ def test_a_socket_that_the_service_cannot_make_is_told(place, systemctl, opened,
     listen = ["unix:FOLDER/agent.sock", "unix:@agent", "tcp:127.0.0.1:1"]
     unit = f"{MOSTLY_WRITABLE}\nListen=FOLDER/{opened}.sock (Stream)"
     assert read_only(place, systemctl, unit, listen=listen) == told
+
+
+@pytest.mark.parametrize(
+    "private, folder, told",
+    [
+        ("yes", "/tmp", ()),
+        ("yes", "/var/tmp", ()),
+        ("no", "/tmp", ("file",)),
+        ("yes", "/srv", ("file",)),
+    ],
+)
+def test_a_trace_may_be_where_the_service_has_a_folder_of_its_own(
+    place, systemctl, private, folder, told
+):
+    unit = f"{MOSTLY_WRITABLE}\nPrivateTmp={private}"
+    assert read_only(place, systemctl, unit, trace={"file": f"{folder}/trace"}) == told
 
 
 @pytest.mark.parametrize("mode, told", [("takeover", ("cookie_key_file",)), ("strip", ())])
