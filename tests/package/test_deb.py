@@ -49,6 +49,14 @@ def test_whose_folder_of_certificates_it_takes_is_told(machine):
     assert machine.mode("/etc/haproxy/certs") == "2750 owui-spoa:haproxy"
 
 
+def test_a_folder_of_certificates_that_was_left_to_its_owner_is_not_told(machine):
+    machine.run("useradd -r acme; install -d -o acme /etc/haproxy/certs")
+    own = "d /etc/owui-spoa/tenants.d 2770 root owui-spoa -\n"
+    machine.path("/etc/tmpfiles.d/owui-spoa.conf").write_text(own)
+    assert "was acme's" not in machine.install()
+    assert machine.mode("/etc/haproxy/certs") == "0755 acme:root"
+
+
 def test_the_service_in_its_sandbox(machine):
     machine.install()
     machine.run("systemctl start owui-spoa")

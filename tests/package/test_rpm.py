@@ -114,6 +114,16 @@ def test_whose_folder_of_certificates_it_takes_is_told(root):
     assert "/etc/haproxy/certs was daemon's" in told
 
 
+def test_a_folder_of_certificates_that_was_left_to_its_owner_is_not_told(root):
+    certs, own = root.path("/etc/haproxy/certs"), root.path("/etc/tmpfiles.d/owui-spoa.conf")
+    certs.mkdir(parents=True, exist_ok=True)
+    shutil.chown(certs, "daemon")
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("d /etc/owui-spoa/tenants.d 2770 root owui-spoa -\n")
+    assert "was daemon's" not in root.rpm("-i", "--nodeps", package())
+    assert root.mode("/etc/haproxy/certs").split()[1].startswith("daemon:")
+
+
 def test_who_asks_for_what_is_erased_is_told_the_way_back(root):
     root.rpm("-i", "--nodeps", package())
     haproxy = root.path("/etc/haproxy")
