@@ -102,6 +102,7 @@ struct watch {
     struct changes changed_named;
     bool is_folder_due;    /* the folder of tenants, soon */
     uint32_t moved_cookie; /* of the tenants' file that was last moved from its name; 0: of none */
+    bool has_renamed;      /* one waits, under its new name, for its old one to be gone */
 };
 
 /* -- Batches ---------------------------------------------------------------------------------- */
@@ -193,6 +194,7 @@ static void forget_changes(struct watch *watch)
     changes_fini(&watch->changed_globals);
     changes_fini(&watch->changed_files);
     changes_fini(&watch->changed_named);
+    watch->has_renamed = false;
 }
 
 /* Whether somebody did a moment ago. By the time of the last change of any kind: that of writing
@@ -248,6 +250,8 @@ static void run_batch(struct watch *watch, enum wait wait)
     bool is_folder_due = wait == WAIT_SOON && watch->is_folder_due;
     if (wait == WAIT_SOON)
         watch->is_folder_due = false;
+    if (wait == WAIT_LATER)
+        watch->has_renamed = false;
     if (file_count > 0 && !is_folder_due)
         events->on_files(events->context, files, file_count);
     if (named_count > 0)
@@ -502,14 +506,17 @@ static bool is_of_tenants(const struct watch *watch, const struct inotify_event 
 }
 
 /* A file that gets another name waits for its old one to be gone, lest its tenants be taken for
- * those of two files. One that was not told of by its old name was written aside. */
+ * those of two files; and whatever is moved while it waits is told with it, as two may swap names
+ * by way of a third. One that was not told of by its old name was written aside. */
 static void on_tenants_file(struct watch *watch, const struct inotify_event *event)
 {
     char *path = memory_format("%s/%s", watch->tenants.path, event->name);
     const struct change *before = changes_find(&watch->changed_files, path);
     if ((event->mask & IN_MOVED_FROM) != 0)
-        watch->moved_cookie = before == NULL ? event->cookie : 0;
-    if ((event->mask & IN_MOVED_TO) != 0 && event->cookie == watch->moved_cookie)
+        watch->moved_cookie = before == NULL || before->wait == WAIT_LATER ? event->cookie : 0;
+    if ((event->mask & IN_MOVED_TO) != 0)
+        watch->has_renamed |= event->cookie == watch->moved_cookie;
+    if ((event->mask & IN_MOVED_TO) != 0 && watch->has_renamed)
         put(watch, &watch->changed_files, path, WAIT_LATER);
     else
         put_event(watch, &watch->changed_files, path, event);

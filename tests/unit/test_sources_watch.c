@@ -576,6 +576,45 @@ Test(watch, a_file_that_gets_another_name)
     end(&test);
 }
 
+static void swap_by_a_third(void)
+{
+    cr_assert(zero(int, rename("tenants.d/a.json", "tenants.d/x.tmp")));
+    cr_assert(zero(int, rename("tenants.d/b.json", "tenants.d/a.json")));
+    cr_assert(zero(int, rename("tenants.d/x.tmp", "tenants.d/b.json")));
+}
+
+static void exchange(void)
+{
+    cr_assert(zero(int, renameat2(AT_FDCWD, "tenants.d/a.json", AT_FDCWD, "tenants.d/b.json",
+                                  RENAME_EXCHANGE)));
+}
+
+static void change_mode_first(void)
+{
+    cr_assert(zero(int, chmod("tenants.d/a.json", 0640)));
+    cr_assert(zero(int, rename("tenants.d/a.json", "tenants.d/b.json")));
+}
+
+/* Told one after the other, one of them has the tenants of both for a moment. */
+Test(watch, files_that_swap_names_are_told_together)
+{
+    static void (*const WAYS[])(void) = {swap_by_a_third, exchange, change_mode_first};
+    for (size_t i = 0; i < COUNT_OF(WAYS); i++) {
+        struct test test;
+        begin(&test);
+        write_file("tenants.d/a.json", "{}");
+        write_file("tenants.d/b.json", "{}");
+        await(&test, has_both_that_went);
+        expect_silence(&test);
+        forget(&test);
+        WAYS[i]();
+        await(&test, has_both_that_went);
+        cr_expect(zero(int, strcmp(test.first, "tenants.d/a.json tenants.d/b.json ")),
+                  "way %zu: %s", i, test.first);
+        end(&test);
+    }
+}
+
 Test(watch, other_names_are_nobodys)
 {
     struct test test;
