@@ -34,25 +34,6 @@ static_assert((int)SPOP_ACTIONS_MAX_BYTES <= (int)PREPARED_MAX_BYTES,
 static const size_t USUAL_BYTES[IDENTITY_VALUE__MAX] = {
     [IDENTITY_EMAIL] = 56, [IDENTITY_NAME] = 32, [IDENTITY_GROUPS] = 40, [IDENTITY_ROLE] = 8};
 
-/* The longest name that a request of the tenant can have, from its hosts and paths. */
-static size_t longest_host(const struct tenant *tenant)
-{
-    size_t longest = 0;
-    for (size_t i = 0; i < tenant->host_count; i++) {
-        size_t size = strlen(tenant->hosts[i].name);
-        if (tenant->hosts[i].wildcard)
-            size += LABEL_MAX_BYTES + 1;
-        longest = size > longest ? size : longest;
-    }
-    for (size_t i = 0; i < tenant->path_count; i++) {
-        size_t size = strlen(tenant->paths[i].host);
-        if (tenant->paths[i].wildcard)
-            size += LABEL_MAX_BYTES + 1;
-        longest = size > longest ? size : longest;
-    }
-    return size_min(longest, HOST_MAX_BYTES);
-}
-
 static void write_upstream(const struct upstream *upstream, struct writer *actions)
 {
     action_set_ip(actions, SLICE("dst"), &upstream->address);
@@ -109,7 +90,7 @@ static size_t largest_headers(const struct tenant *tenant,
     struct template_values largest = {.value = {
                                           [HEADER_CLIENT_IP] = {FILL, IP_TEXT_SIZE - 1},
                                           [HEADER_PROTO] = {FILL, sizeof("https") - 1},
-                                          [HEADER_HOST] = {FILL, longest_host(tenant)},
+                                          [HEADER_HOST] = {FILL, tenant_longest_host_bytes(tenant)},
                                           [HEADER_TENANT] = public_name(tenant),
                                           [HEADER_LABEL] = {FILL, LABEL_MAX_BYTES},
                                       }};
@@ -232,8 +213,8 @@ static enum error check_size(const struct tenant *tenant, size_t plain_size,
         used += SPENT_RESERVED_BYTES;
     if (tenant->policy != NULL && tenant->policy->has_shares)
         used += SHARE_RESERVED_BYTES;
-    size_t changed =
-        STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES + HOST_AROUND_BYTES + longest_host(tenant);
+    size_t changed = STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES + HOST_AROUND_BYTES +
+                     tenant_longest_host_bytes(tenant);
     enum error error = check_room(tenant, used + changed, USUAL_BYTES, text);
     return error != ERROR_OK ? error : check_room(tenant, used, largest, text);
 }

@@ -12,6 +12,7 @@
 #include "taken_roots.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -23,6 +24,14 @@ struct loading {
     struct owners *owners; /* as the daemon remembers them */
     unsigned believes_all; /* tenants that take client certificates of any authority */
     struct whole_changes changes;
+    void *leads; /* struct lead by target */
+};
+
+/* What is led to a tenant, from many others perhaps. */
+struct lead {
+    const struct tenant *target;
+    size_t fitting_bytes;       /* on a host of as many it has room */
+    const struct tenant *first; /* on whose hosts it has none, which was told */
 };
 
 static void on_conflict(void *context, const struct route_conflict *conflict)
@@ -193,33 +202,52 @@ static void lend_hosts(const struct tenant *lender, struct tenant *tenant)
     tenant->hsts = lender->hsts;
 }
 
-/* What is led to a tenant has the headers of that one, and a host of `first`. The HSTS of that host
- * is not reckoned: it is left out where there is no room for it. */
+static int compare_leads(const void *a, const void *b)
+{
+    uintptr_t left = (uintptr_t)((const struct lead *)a)->target;
+    uintptr_t right = (uintptr_t)((const struct lead *)b)->target;
+    return left < right ? -1 : left > right;
+}
+
+static struct lead *lead_to(struct loading *loading, const struct tenant *target)
+{
+    const struct lead key = {.target = target};
+    void *const *found = tfind(&key, &loading->leads, compare_leads);
+    if (found != NULL)
+        return *found;
+    struct lead *lead = memory_new(sizeof(*lead));
+    *lead = (struct lead){.target = target, .fitting_bytes = tenant_longest_host_bytes(target)};
+    if (tsearch(lead, &loading->leads, compare_leads) == NULL)
+        memory_give_up(sizeof(*lead));
+    return lead;
+}
+
+/* What is led to a tenant has the headers of that one, and a host of `first`, of which the length
+ * alone counts. The HSTS of that host is not reckoned: it is left out where there is no room for
+ * it. */
 static void check_led(struct loading *loading, const struct tenant *first,
                       const struct tenant *target, const struct place *place)
 {
     struct error_text why;
-    if (loading->prepare == NULL)
+    struct lead *lead = lead_to(loading, target);
+    size_t bytes = tenant_longest_host_bytes(first);
+    if (loading->prepare == NULL || bytes <= lead->fitting_bytes || lead->first == first)
         return;
     struct tenant *led = tenant_clone(target);
     const struct tenant own = *led;
     lend_hosts(first, led);
     led->hsts = NULL;
-    if (loading->prepare(led, &why) != ERROR_OK)
+    if (loading->prepare(led, &why) == ERROR_OK) {
+        lead->fitting_bytes = bytes;
+    } else {
+        lead->first = first;
         diagnostics_add_code(loading->diagnostics, CODE_ANSWER_TOO_BIG, place, NULL,
                              "tenant \"%s\": on its hosts, what is led to tenant \"%s\" does not "
                              "fit: %s",
                              first->name, target->name, why.text);
+    }
     lend_hosts(&own, led);
     tenant_free(led);
-}
-
-static bool is_led_by_earlier(const struct identity_rule *rule, size_t index)
-{
-    for (size_t i = 0; i < index; i++)
-        if (strcmp(rule->domains[i].tenant, rule->domains[index].tenant) == 0)
-            return true;
-    return false;
 }
 
 /* All that `asked`, whose identities they are, leads to by the address of the user, on the hosts of
@@ -231,7 +259,7 @@ static void check_led_users(struct loading *loading, const struct tenant *first,
     for (size_t i = 0; rule != NULL && i < rule->domain_count; i++) {
         const struct tenant *target =
             route_registry_find(loading->whole->registry, slice_of(rule->domains[i].tenant));
-        if (target != NULL && target != first && !is_led_by_earlier(rule, i))
+        if (target != NULL && target != first)
             check_led(loading, first, target, place);
     }
 }
@@ -405,6 +433,8 @@ static void check_tenants(struct loading *loading)
     route_table_each_tenant(loading->whole->table, check_authority, loading);
     route_table_each_tenant(loading->whole->table, check_certified, loading);
     route_table_each_tenant(loading->whole->table, check_routes, loading);
+    tdestroy(loading->leads, free);
+    loading->leads = NULL;
     if (diagnostics->count > first)
         qsort(diagnostics->items + first, diagnostics->count - first, sizeof(*diagnostics->items),
               compare_places);

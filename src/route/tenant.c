@@ -268,3 +268,21 @@ void tenant_free(struct tenant *tenant)
     packed_free(tenant->brief, sizeof(*tenant->brief));
     packed_free(tenant, sizeof(*tenant));
 }
+
+size_t tenant_longest_host_bytes(const struct tenant *tenant)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < tenant->host_count; i++) {
+        size_t size = strlen(tenant->hosts[i].name);
+        if (tenant->hosts[i].wildcard)
+            size += LABEL_MAX_BYTES + 1;
+        longest = size > longest ? size : longest;
+    }
+    for (size_t i = 0; i < tenant->path_count; i++) {
+        size_t size = strlen(tenant->paths[i].host);
+        if (tenant->paths[i].wildcard)
+            size += LABEL_MAX_BYTES + 1;
+        longest = size > longest ? size : longest;
+    }
+    return size_min(longest, HOST_MAX_BYTES);
+}
