@@ -558,12 +558,16 @@ void publisher_files_written(struct publisher *publisher, char *const *paths, si
     turn.reading.paths = paths;
     turn.reading.path_count = count;
     /* What went is first: another file may have its tenants now. */
-    for (size_t i = 0; i < count; i++)
-        if (access(paths[i], F_OK) != 0)
+    bool *is_there = memory_new((count + 1) * sizeof(*is_there));
+    for (size_t i = 0; i < count; i++) {
+        is_there[i] = access(paths[i], F_OK) == 0;
+        if (!is_there[i])
             sources_read_file(publisher->sources, paths[i], &turn.diagnostics);
+    }
     for (size_t i = 0; i < count; i++)
-        if (access(paths[i], F_OK) == 0)
+        if (is_there[i])
             sources_read_file(publisher->sources, paths[i], &turn.diagnostics);
+    free(is_there);
     turn_end(publisher, &turn);
 }
 
