@@ -421,7 +421,7 @@ static bool is_kept_longer(const struct history *history, uint64_t number, uint6
 }
 
 /* Some are kept in any case. A tool may make many more of them in one go, and what was before that
- * is what one wants back: up to a day and a size. */
+ * is what one wants back: up to a day and a size, and what came since they were looked at. */
 static void trim(const struct history *history)
 {
     uint64_t *numbers;

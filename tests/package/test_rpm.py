@@ -129,10 +129,13 @@ def test_who_asks_for_what_is_erased_is_told_the_way_back(root):
     haproxy = root.path("/etc/haproxy")
     (haproxy / "haproxy.cfg").write_text("# made by `owui-spoa haproxy-config`\n")
     kept = ("# the admin's\n", "# theirs, months later\n", "# made by `owui-spoa haproxy-config`\n")
+    before = 0
     for month, text in enumerate(kept, 1):
         path = haproxy / f"haproxy.cfg.before-20260{month}01-000000"
         path.write_text(text)
-        os.utime(path, (month, month))
+        while path.stat().st_ctime_ns <= before:  # of one tick of the kernel's
+            os.utime(path, (12 - month, 12 - month))  # how old the content is does not matter
+        before = path.stat().st_ctime_ns
     assert "503" not in root.rpm("-U", "--nodeps", package(2))
     told = root.rpm("-e", "owui-spoa")
     back = "cp -p /etc/haproxy/haproxy.cfg.before-20260201-000000 /etc/haproxy/haproxy.cfg"
