@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
+#include "doctor/refused.h"
 #include "serving/haproxy_files.h"
 #include "sidecar/loopback.h"
 
@@ -420,21 +421,6 @@ static void on_handshake(void *context, const struct http_probe_answer *answer)
 
 /* -- Through HAProxy --------------------------------------------------------------------------- */
 
-static bool does_not_serve(const struct http_probe_answer *answer)
-{
-    return slice_equal(answer->refused, SLICE("maintenance")) ||
-           slice_equal(answer->refused, SLICE("suspended"));
-}
-
-/* Who asks from here is signed in nowhere, and may be none of the clients whom the tenant serves.
- */
-static bool is_not_let_in(const struct http_probe_answer *answer)
-{
-    return slice_equal(answer->refused, SLICE("identity-required")) ||
-           slice_equal(answer->refused, SLICE("address")) ||
-           slice_equal(answer->refused, SLICE("route"));
-}
-
 static void on_health(void *context, const struct http_probe_answer *answer)
 {
     struct host_look *look = context;
@@ -444,11 +430,11 @@ static void on_health(void *context, const struct http_probe_answer *answer)
         (answer->status == 502 || answer->status == 503 || answer->status == 504))
         find(look, DOCTOR_ERROR, DOCTOR_HTTPS, memory_format("\"upstream\" in %s", look->place),
              "HAProxy cannot reach the server: /health is answered with %d", answer->status);
-    else if (is_not_let_in(answer))
+    else if (refused_as_not_let_in(answer->refused))
         find(look, DOCTOR_NOTE, DOCTOR_HTTPS, explain(look, "/health"),
              "not let in from here (%.*s): what is behind it is not looked at",
              SLICE_PRINT(answer->refused));
-    else if (does_not_serve(answer))
+    else if (refused_as_unserved(answer->refused))
         find(look, DOCTOR_NOTE, DOCTOR_HTTPS,
              memory_format("\"%.*s\" in %s", SLICE_PRINT(answer->refused), look->place),
              "the tenant does not serve: %.*s", SLICE_PRINT(answer->refused));
@@ -506,9 +492,9 @@ static void on_socket(void *context, const struct http_probe_answer *answer)
     struct host_look *look = context;
     bool is_agents = answer->refused.size > 0;
     doctor_made(look->doctor, DOCTOR_WEBSOCKET);
-    if (answer->status == STATUS_SWITCHING || does_not_serve(answer))
+    if (answer->status == STATUS_SWITCHING || refused_as_unserved(answer->refused))
         return;
-    if (is_not_let_in(answer)) {
+    if (refused_as_not_let_in(answer->refused)) {
         find(look, DOCTOR_NOTE, DOCTOR_WEBSOCKET, explain(look, "/ws/socket.io/"),
              "not let in from here (%.*s): whether pages can open it is not known",
              SLICE_PRINT(answer->refused));
@@ -578,7 +564,7 @@ static void on_login(void *context, const struct http_probe_answer *answer)
 static void on_session(void *context, const struct http_probe_answer *answer)
 {
     const struct host_look *look = context;
-    if (answer->result != HTTP_PROBE_ANSWERED || is_not_let_in(answer))
+    if (answer->result != HTTP_PROBE_ANSWERED || refused_as_not_let_in(answer->refused))
         return; /* that is told by other checks */
     doctor_made(look->doctor, DOCTOR_SIGN_IN);
     if (answer->status != 200) {

@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
+#include "doctor/refused.h"
 #include "http/http_client.h"
 #include "setup.h"
 #include "sidecar/loopback.h"
@@ -209,16 +210,9 @@ static bool row(const char *what, bool good, const char *detail)
     return good;
 }
 
-/* Who asks from here is signed in nowhere and may be none of the clients whom the tenant serves,
- * which is no fault: what is behind that is not seen. */
 static bool is_kept_out(struct slice refused)
 {
-    static const char *const REASONS[] = {"address", "route", "identity-required", "maintenance",
-                                          "suspended"};
-    for (size_t i = 0; i < COUNT_OF(REASONS); i++)
-        if (slice_equal(refused, slice_of(REASONS[i])))
-            return true;
-    return false;
+    return refused_as_unserved(refused) || refused_as_not_let_in(refused);
 }
 
 static bool row_of_kept_out(const char *what, const char *from, struct slice refused)
