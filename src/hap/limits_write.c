@@ -10,7 +10,11 @@ void limits_put_counting(const struct page *page)
     put_text(
         page,
         "\n"
-        "    # limits: the agent tells them, HAProxy counts what it lets through\n"
+        "    # limits: the agent tells them, HAProxy counts what it lets through. What is waited "
+        "for\n"
+        "    # comes first: between a look and its count, others would be let through as well\n"
+        "    http-request wait-for-body time 5s at-least 1 if { var(txn.owui.lb) -m found } "
+        "!{ req.hdr(content-length) -m found } !websocket\n"
         "    http-request track-sc0 var(txn.owui.lk),concat(/,txn.owui.lo) table owui_requests if "
         "{ var(txn.owui.lr) -m found }\n"
         "    http-request set-var(txn.owui.over) str(requests) if "
@@ -39,8 +43,6 @@ void limits_put_counting(const struct page *page)
         "    # a body's length has to be told, since none can be cut off on its way\n"
         "    http-request set-var(txn.owui.over) str(body) if "
         "{ req.hdr(content-length),sub(txn.owui.lb) gt 0 }\n"
-        "    http-request wait-for-body time 5s at-least 1 if { var(txn.owui.lb) -m found } "
-        "!{ req.hdr(content-length) -m found } !websocket\n"
         "    http-request set-var(txn.owui.over) str(length) if { var(txn.owui.lb) -m found } "
         "!{ req.hdr(content-length) -m found } !websocket { req.body_len gt 0 }\n"
         "    http-request set-var(txn.owui.over) str(length) if { var(txn.owui.lb) -m found } "

@@ -188,6 +188,23 @@ def test_http2_counts_too(limits):
         assert [client.request("/api/echo").status for _ in range(6)] == [200] * 5 + [429]
 
 
+def test_requests_that_are_held_back_are_counted(limits):
+    """A body that does not end is waited for before the limit is looked at: all of many that came
+    at once would be found below it, and let through when they end."""
+    with Http2(limits.https_port, "one.test") as client:
+        held = [client.send("/api/echo", end=False) for _ in range(12)]
+        streams = lambda: limits.runtime("show sess").count("fe=owui ")
+        wait_until(lambda: streams() >= len(held), "all of them are with HAProxy")
+        answers = []
+        for stream in held:
+            client.send_data(stream, b"", end=True)
+            answers.append(client.read(stream).status)
+    if HAPROXY_VERSION >= (3, 2):
+        assert answers == [200] * 5 + [429] * 7
+    else:
+        assert answers == [411] * 12  # see test_trailers.py
+
+
 # --- signing in ---------------------------------------------------------------------------------
 
 

@@ -263,8 +263,8 @@ class Http2:
                 break
         return stream, 0
 
-    def send_data(self, stream, data):
-        self.connection.send_data(stream, data)
+    def send_data(self, stream, data, end=False):
+        self.connection.send_data(stream, data, end_stream=end)
         self._send()
 
     def send_trailers(self, stream, headers):
