@@ -90,8 +90,8 @@ static void put_outages(const struct page *page)
     put_text(page, "    http-after-response set-header X-Refused %[var(txn.owui.reason)] if page\n"
                    "    http-after-response set-header Retry-After %[var(txn.owui.retry)] if page "
                    "{ var(txn.owui.status) -m int eq 503 }\n"
-                   "    http-after-response set-header Cache-Control no-store unless "
-                   "{ var(txn.owui.answer) -m str redirect }\n");
+                   "    # a browser would keep a redirect for ever, whatever changes here\n"
+                   "    http-after-response set-header Cache-Control no-store\n");
     put_page_of_last_resort(page);
 }
 

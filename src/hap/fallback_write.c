@@ -34,6 +34,7 @@ static void put_stripped(const struct page *page)
     put(page, "%s -m str . }\n", config->identity_header_count > 0 ? ",,g)" : "");
 }
 
+/* A `return`, as a `redirect` takes no header: the one by which browsers do not keep it. */
 static void put_redirect(const struct page *page)
 {
     const struct hap_config *config = page->config;
@@ -43,10 +44,11 @@ static void put_redirect(const struct page *page)
                        "!{ ssl_fc }\n");
         return;
     }
-    put_text(page, "    http-request redirect prefix https://%[req.fhdr(host),lower,field(1,:)]");
+    put_text(page, "    http-request return status 308 hdr Cache-Control no-store hdr Location "
+                   "https://%[req.fhdr(host),lower,field(1,:)]");
     if (config->https_port != 0 && config->https_port != 443)
         put(page, ":%u", config->https_port);
-    put_text(page, " code 308 if { " MAP_PLAIN_HTTP " -m str s } !{ ssl_fc } "
+    put_text(page, "%[pathq] if { " MAP_PLAIN_HTTP " -m str s } !{ ssl_fc } "
                    "!{ path /health /health/db /ready }\n");
 }
 

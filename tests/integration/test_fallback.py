@@ -267,6 +267,7 @@ def test_plain_http_is_sent_to_https(without_agent):
     answer = request(stack.http_port, "/c/1?x=2", f"chat.beta.test:{stack.http_port}")
     assert answer.status == 308
     assert answer.header("Location") == f"https://chat.beta.test:{stack.https_port}/c/1?x=2"
+    assert answer.header("Cache-Control") == "no-store"
     assert request(stack.http_port, "/health", "chat.beta.test").status == 200
     told = echo(stack.https_port, "chat.beta.test", tls_name="chat.beta.test")
     assert (told.name, told.header("X-Forwarded-Proto")) == ("beta", "https")

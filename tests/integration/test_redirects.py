@@ -60,7 +60,9 @@ def own(folder, authority, upstreams):
 
 
 def location(answer):
+    """No browser is to keep it: it would go by it when hosts, or `https`, have changed."""
     assert answer.status == 308, answer
+    assert answer.header("Cache-Control") == "no-store", answer
     return answer.header("Location")
 
 

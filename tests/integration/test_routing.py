@@ -81,6 +81,8 @@ def test_unknown_hosts_are_sent_away_or_served(new_stack, upstreams):
 
     answer = ask()
     assert (answer.status, answer.header("Location")) == (308, "https://site.test/c/1?x=y")
+    # or who asked before a tenant was there would never get to it
+    assert answer.header("Cache-Control") == "no-store"
     for change, expected in (
         ({"action": "tenant", "tenant": "one"}, 200),
         ({"action": "deny", "status": 421}, 421),
@@ -167,6 +169,7 @@ def test_what_a_path_tenant_does_not_serve(http, path):
 def test_redirect_sends_a_path_to_the_tenants_host(http, path, target):
     answer = request(http, path, "apps.test")
     assert (answer.status, answer.header("Location")) == (308, f"http://owui.apps.test{target}")
+    assert answer.header("Cache-Control") == "no-store"
 
 
 def test_keep_leaves_the_path_alone(http):
