@@ -28,6 +28,7 @@ struct seal_keys {
 MUST_CHECK bool seal_write(const struct seal_keys *keys, struct slice host, struct slice tenant,
                            int64_t end_s, struct writer *value);
 /* The tenant's name in a value that is whole, good for this host and not at its end; empty in one
- * that is not. */
+ * that is not. With SEAL_ALWAYS for the time, it may have ended. */
+enum { SEAL_ALWAYS = 0 };
 struct slice seal_read(const struct seal_keys *keys, struct slice host, struct slice value,
                        int64_t now_s);

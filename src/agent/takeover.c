@@ -56,10 +56,29 @@ static void write_location(struct decision *decision)
     decision->location = writer_written(&location);
 }
 
-/* What one tenant's pages have left in the browser would be sent to the next one's server. */
-static bool must_forget(const struct decision *decision, bool leaving)
+/* Whether the host's own tenant, which is another, has had the root until now. */
+static bool root_was_anothers(const struct snapshot *snapshot, const struct decision *decision)
 {
-    return decision->sealed != NULL && (leaving || decision->sealed != decision->match.tenant);
+    struct route_match root;
+    if (decision->sealed != NULL)
+        return false;
+    route_table_find(snapshot->table, host_name(&decision->host), SLICE("/"), &root);
+    return root.tenant != NULL && root.tenant != decision->match.tenant;
+}
+
+/* What one tenant's pages have left in the browser would be sent to the next one's server. It is
+ * still there when the cookie's seal has ended, so that the cookie outlives it, to tell whose it is.
+ */
+static bool must_forget(const struct snapshot *snapshot, const struct request *request,
+                        const struct decision *decision, bool leaving)
+{
+    struct slice last =
+        seal_read(&snapshot->seal, host_name(&decision->host), request->cookie, SEAL_ALWAYS);
+    bool was_entered = request->cookie.size > 0;
+    if (leaving)
+        return was_entered;
+    return (was_entered && !slice_equal(last, slice_of(decision->match.tenant->name))) ||
+           root_was_anothers(snapshot, decision);
 }
 
 bool takeover_leaves(const struct decision *decision)
@@ -84,9 +103,9 @@ void takeover_enter(const struct snapshot *snapshot, const struct request *reque
         decision->status = 503;
         return;
     } else {
-        writer_bytes(&cookie, SLICE("; Max-Age=2592000"));
+        writer_bytes(&cookie, SLICE("; Max-Age=31536000"));
     }
-    static_assert(SEAL_LIFE_S == 2592000, "the cookie says otherwise");
+    static_assert(SEAL_LIFE_S < 31536000, "who was there is forgotten before the seal ends");
     if (decision->client.https)
         writer_bytes(&cookie, SLICE("; Secure"));
     assert(!cookie.failed);
@@ -94,7 +113,7 @@ void takeover_enter(const struct snapshot *snapshot, const struct request *reque
     decision->outcome = leaving ? OUTCOME_TAKEOVER_LEAVE : OUTCOME_TAKEOVER;
     decision->status = 307;
     decision->cookie = writer_written(&cookie);
-    decision->forget = must_forget(decision, leaving);
+    decision->forget = must_forget(snapshot, request, decision, leaving);
     if (leaving) {
         decision->path = SLICE("/");
         decision->path_changed = true;

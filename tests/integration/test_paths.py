@@ -91,7 +91,7 @@ def enter(stack, host, path, cookie=None):
     assert answer.header("Cache-Control") == "no-store"
     first = answer.all("Set-Cookie")[0]
     value = re.fullmatch(
-        r"owui_tenant=([^;]+); Max-Age=(2592000|0); Path=/; HttpOnly; SameSite=Lax", first
+        r"owui_tenant=([^;]+); Max-Age=(31536000|0); Path=/; HttpOnly; SameSite=Lax", first
     )
     assert value, first
     return answer, value[1]
@@ -136,6 +136,18 @@ def test_the_last_tenant_entered_has_the_root(own):
     assert "token=; Path=/; Max-Age=0" in answer.all("Set-Cookie")
     again, _ = enter(own, "shared.test", "/two", second)
     assert again.header("Clear-Site-Data") is None and len(again.all("Set-Cookie")) == 1
+
+
+def test_who_comes_from_the_hosts_own_tenant_brings_nothing_along(own):
+    """Its token would go to the next one's server."""
+    answer, cookie = enter(own, "shared.test", "/owui/")
+    assert answer.header("Clear-Site-Data") == '"storage"'
+    assert "token=; Path=/; Max-Age=0" in answer.all("Set-Cookie")
+    again, _ = enter(own, "shared.test", "/owui/", cookie)
+    assert again.header("Clear-Site-Data") is None and len(again.all("Set-Cookie")) == 1
+    # where the root is nobody's, there is only what somebody else's website has left
+    answer, _ = enter(own, "alone.test", "/owui")
+    assert answer.header("Clear-Site-Data") is None and len(answer.all("Set-Cookie")) == 1
 
 
 def test_leave_is_the_way_out(own):
@@ -218,7 +230,7 @@ def test_over_https_the_cookie_is_secure(own):
         answer = browser.request("/owui/x")
         assert (answer.status, answer.header("location")) == (307, "https://secure.test/x")
         cookie = answer.header("set-cookie")
-        assert cookie.endswith("; Max-Age=2592000; Secure; Path=/; HttpOnly; SameSite=Lax")
+        assert cookie.endswith("; Max-Age=31536000; Secure; Path=/; HttpOnly; SameSite=Lax")
         value = cookie.partition(";")[0]
         answer = browser.request("/api/echo", headers=[("cookie", "a=b"), ("cookie", value)])
         assert answer.json()["name"] == "beta"

@@ -581,7 +581,8 @@ Test(answer, a_cookie_gives_the_root_of_a_host_away)
     char cookie[SEAL_MAX_BYTES + 1] = "";
     cr_assert(eq(int, sscanf(strstr(entered, "cookie="), "cookie=%104[^;]", cookie), 1));
     char *expected = memory_format("answer=takeover to=http://plain.test cookie=%s; "
-                                   "Max-Age=2592000 more=true strip=1 tenant=taker ip=192.0.2.1",
+                                   "Max-Age=31536000 forget=true more=true strip=1 tenant=taker "
+                                   "ip=192.0.2.1",
                                    cookie);
     cr_expect_str_eq(entered, expected);
     free(expected);
@@ -618,6 +619,62 @@ Test(answer, a_cookie_gives_the_root_of_a_host_away)
     cr_expect_str_eq(answer(&question), "answer=deny status=503 reason=no-cookie-key "
                                         "tenant=taker ip=192.0.2.1");
     cr_expect_str_eq(answer(&taken), KEPT);
+}
+
+static void put_taker(const char *name, const char *key)
+{
+    char *host = memory_format("%s.test", name);
+    struct tenant *tenant = tenant_at(name, host, "10.1.0.24");
+    tenant->takes_over = true;
+    add_key(tenant, key, PATH_TAKEOVER);
+    put(tenant);
+    free(host);
+}
+
+/* Nor of the root's own tenant, or of who was there when the cookie was still good. What there is
+ * where the root is no tenant's is a website's. */
+Test(answer, who_enters_brings_nothing_of_others_along)
+{
+    put_taker("next", "plain.test/next");
+    put_taker("first", "free.test/first");
+    put_taker("second", "free.test/second");
+    build_snapshot();
+    memset(snapshot.seal.keys, 7, sizeof(snapshot.seal.keys));
+    snapshot.seal.count = 1;
+    static const struct {
+        const char *host, *path, *sealed;
+        int ends_in_s;
+        bool forgets;
+    } ROWS[] = {
+        {"plain.test", "/owui", NULL, 0, true},
+        {"plain.test", "/owui", "taker", 60, false},
+        {"plain.test", "/owui", "taker", -60, true},
+        {"plain.test", "/owui", "next", 60, true},
+        {"plain.test", "/owui/leave", NULL, 0, false},
+        {"plain.test", "/owui/leave", "next", -60, true},
+        {"free.test", "/first", NULL, 0, false},
+        {"free.test", "/first", "first", 60, false},
+        {"free.test", "/first", "first", -60, false},
+        {"free.test", "/first", "second", 60, true},
+        {"free.test", "/first", "second", -60, true},
+        {"free.test", "/first", "gone", 60, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char cookie[SEAL_MAX_BYTES + 1] = "";
+        struct writer writer = writer_of(cookie, SEAL_MAX_BYTES);
+        if (ROWS[i].sealed != NULL)
+            cr_assert(seal_write(&snapshot.seal, slice_of(ROWS[i].host), slice_of(ROWS[i].sealed),
+                                 clock_wall_s() + ROWS[i].ends_in_s, &writer));
+        const struct question question = {V4, .host = ROWS[i].host, .path = ROWS[i].path,
+                                          .ck = cookie};
+        answer(&question);
+        cr_expect(eq(int, decision.status, 307), "row %zu", i);
+        cr_expect(eq(int, decision.forget, ROWS[i].forgets), "row %zu", i);
+    }
+    const struct question spoilt = {V4, .host = "free.test", .path = "/first", .ck = "gone"};
+    answer(&spoilt);
+    cr_expect(decision.forget);
+    snapshot.seal.count = 0;
 }
 
 /* What a wildcard stands for is one label, and one that the tenant's pattern takes; a host that is
