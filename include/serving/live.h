@@ -16,6 +16,7 @@ struct key_keeper;
 struct listener;
 struct responder;
 struct restart_keys;
+struct watch;
 
 struct live {
     struct publisher *publisher;
@@ -25,6 +26,7 @@ struct live {
     struct responder *const *responders; /* one for each loop */
     struct history *history;             /* NULL: none is kept */
     const struct key_keeper *keys;       /* NULL: not yet */
+    const struct watch *watch;           /* NULL: not yet */
     const struct restart_keys *restart;
     struct haproxy_files *haproxy_files;
     int64_t start_wall_s;

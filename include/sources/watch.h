@@ -11,12 +11,12 @@
  *                                                   may be a link whose other name is gone
  *     anything else that came or went               the whole folder is looked through
  *     more events than the kernel keeps             everything is looked through
+ *     a folder that the kernel does not watch       looked at every few seconds
  *
  * Main thread only.
  */
 #pragma once
 
-#include "core/error.h"
 #include "net/main_loop.h"
 
 struct watch;
@@ -29,14 +29,16 @@ struct watch_events {
     void *context;
 };
 
-/* NULL with the reason when the kernel refuses. */
-MUST_CHECK struct watch *watch_new(struct main_loop *main_loop, const char *global_path,
-                                   const char *tenants_dir, const struct watch_events *events,
-                                   struct error_text *text);
+struct watch *watch_new(struct main_loop *main_loop, const char *global_path,
+                        const char *tenants_dir, const struct watch_events *events)
+    __attribute__((returns_nonnull));
 /* The files that the global one names: those beside it count as parts of it. */
 void watch_set_parts(struct watch *watch, char *const *paths, size_t count);
 /* The files that tenants name, in whatever folder; takes the list, in any order, with repeats. */
 void watch_set_named(struct watch *watch, char **paths, size_t count);
 /* From now on another folder of tenants; no-op when it is the same. */
 void watch_set_tenants_dir(struct watch *watch, const char *tenants_dir);
+/* What the kernel does not watch at present, for free(): "/etc/owui-spoa cannot be watched". NULL:
+ * all is watched. */
+char *watch_trouble(const struct watch *watch);
 void watch_free(struct watch *watch);

@@ -413,20 +413,14 @@ static bool make_loops(struct daemon *daemon)
     return true;
 }
 
-/* A daemon that does not see changes by itself still obeys SIGHUP. */
 static void start_watching(struct daemon *daemon, const char *path)
 {
     const struct watch_events events = {on_global, on_files, on_folder, on_named, daemon};
     const struct configuration *configuration = publisher_configuration(daemon->publisher);
-    struct error_text why;
-    daemon->watch = watch_new(daemon->main_loop, path, configuration->tenants_dir, &events, &why);
+    daemon->watch = watch_new(daemon->main_loop, path, configuration->tenants_dir, &events);
+    daemon->live.watch = daemon->watch;
     watch_named(daemon);
-    if (daemon->watch != NULL)
-        watch_set_parts(daemon->watch, configuration->network_files,
-                        configuration->network_file_count);
-    else
-        log_event(LOG_ERROR, "cannot_watch", LOG_TEXT("reason", why.text),
-                  LOG_TEXT("hint", "reload with SIGHUP after a change"));
+    watch_set_parts(daemon->watch, configuration->network_files, configuration->network_file_count);
 }
 
 static void set_challenges(void *context, const struct challenge_table *table)

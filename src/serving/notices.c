@@ -8,6 +8,7 @@
 #include "serving/key_keeper.h"
 #include "serving/report.h"
 #include "serving/restart_keys.h"
+#include "sources/watch.h"
 
 #include <stdlib.h>
 
@@ -58,6 +59,19 @@ static void add_pauses(struct json *list, const struct live *live)
                                "owui-spoa)")));
 }
 
+static void add_watch(struct json *list, const struct live *live)
+{
+    char *trouble = live->watch != NULL ? watch_trouble(live->watch) : NULL;
+    if (trouble == NULL)
+        return;
+    add(list, NOTICE_CANNOT_WATCH,
+        memory_format("%s: what changes there is in force some seconds later", trouble),
+        memory_copy_text(SLICE("journalctl -u owui-spoa -g cannot_watch has the reason; where "
+                               "others have used them up, raise fs.inotify.max_user_instances or "
+                               "fs.inotify.max_user_watches (sysctl)")));
+    free(trouble);
+}
+
 static void add_keys(struct json *list, const struct live *live)
 {
     struct key_source source;
@@ -99,6 +113,7 @@ struct json *notices_list(const struct live *live)
 {
     struct json *list = json_new_array();
     add_pauses(list, live);
+    add_watch(list, live);
     add_restart(list, live);
     add_keys(list, live);
     add_haproxy(list, live);

@@ -1,8 +1,13 @@
-/* Watches the configuration's folders: see watch.h. */
+/* Watches the configuration's folders: see watch.h.
+ *
+ * The kernel has so many inotify instances for each user, and so many watches; others may have used
+ * them up. Each look tries again for what could not be had.
+ */
 #include "sources/watch.h"
 
 #include "conf/configuration.h"
 #include "core/clock.h"
+#include "core/file_stamp.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/sorted.h"
@@ -20,7 +25,7 @@ enum {
     LATER_LIMIT_MS = 80,
     MADE_MS = 1000,  /* what was made and not closed is looked at this often */
     STILL_MS = 4000, /* whoever writes for longer than that without a pause is waited for */
-    LOOK_MS = 5000,  /* folders that were replaced without a word are noticed this often */
+    LOOK_MS = 5000,  /* what changed without a word is noticed this often */
     EVENT_BYTES = 64 * 1024,
     MAX_READS = 16, /* of events, before others have their turn */
 };
@@ -63,6 +68,12 @@ struct folder {
     bool is_told; /* that it cannot be watched */
 };
 
+/* A file that is looked at while nobody tells of its changes. */
+struct looked_file {
+    char *name; /* its last part */
+    struct file_stamp stamp;
+};
+
 /* A named folder that is, or was, told of by this descriptor. */
 struct told_folder {
     int descriptor;
@@ -72,24 +83,27 @@ struct told_folder {
 /* A file that tenants name. */
 struct named_file {
     const char *path; /* in watch->named_paths */
-    char *name;       /* its last part */
     size_t folder;    /* in watch->named_folders */
+    struct looked_file file;
 };
 
 struct watch {
     struct watch_events events;
-    int fd;
+    struct main_loop *main_loop;
+    int fd;       /* -1: there is no inotify instance to be had */
+    bool is_told; /* that there is none */
     struct main_watch *readable;
     struct main_timer *timer;
     struct main_timer *look_timer;
     struct folder global; /* where the global file is */
     struct folder tenants;
     struct folder parent; /* of the folder of tenants: sees that replaced */
-    char *global_name;
-    char **part_names; /* of files beside the global one that it names */
+    struct looked_file global_file;
+    struct looked_file *parts; /* files beside the global one that it names */
     size_t part_count;
-    char **named_paths;       /* sorted */
-    struct named_file *named; /* of the paths, sorted by folder and name */
+    struct file_stamp tenants_stamp; /* of which folder it is */
+    char **named_paths;              /* sorted */
+    struct named_file *named;        /* of the paths, sorted by folder and name */
     size_t named_count;
     struct folder *named_folders; /* sorted by path */
     size_t named_folder_count;
@@ -275,6 +289,11 @@ static void tell_unwatched(const struct folder *folder)
               LOG_TEXT("so", "changes are looked for every 5 s"));
 }
 
+static void tell_watched(const struct folder *folder)
+{
+    log_event(LOG_NOTICE, "watching", LOG_TEXT("folder", folder->path));
+}
+
 /* The descriptor is of no folder any more, unless another one has it too. */
 static void leave(const struct watch *watch, int descriptor)
 {
@@ -294,6 +313,8 @@ static bool folder_follow(struct watch *watch, struct folder *folder)
 {
     struct stat status;
     int before = folder->descriptor;
+    if (watch->fd < 0)
+        return false;
     if (stat(folder->path, &status) != 0) {
         folder->descriptor = -1;
         leave(watch, before);
@@ -305,6 +326,8 @@ static bool folder_follow(struct watch *watch, struct folder *folder)
     folder->descriptor = inotify_add_watch(watch->fd, folder->path, EVENT_MASK);
     if (folder->descriptor < 0 && !folder->is_told)
         tell_unwatched(folder);
+    if (folder->descriptor >= 0 && folder->is_told)
+        tell_watched(folder);
     folder->is_told = folder->descriptor < 0;
     folder->device = status.st_dev;
     folder->inode = status.st_ino;
@@ -314,7 +337,7 @@ static bool folder_follow(struct watch *watch, struct folder *folder)
 
 static void put_global_soon(struct watch *watch)
 {
-    char *path = memory_format("%s/%s", watch->global.path, watch->global_name);
+    char *path = memory_format("%s/%s", watch->global.path, watch->global_file.name);
     put_soon(watch, &watch->changed_globals, path);
     free(path);
 }
@@ -331,7 +354,7 @@ static int compare_named(const void *a, const void *b)
     const struct named_file *other = b;
     if (one->folder != other->folder)
         return one->folder < other->folder ? -1 : 1;
-    return strcmp(one->name, other->name);
+    return strcmp(one->file.name, other->file.name);
 }
 
 /* The index of the first that does not sort before this name in this folder. */
@@ -342,7 +365,8 @@ static size_t named_place(const struct watch *watch, size_t folder, const char *
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct named_file *named = &watch->named[middle];
-        if (named->folder < folder || (named->folder == folder && strcmp(named->name, name) < 0))
+        if (named->folder < folder ||
+            (named->folder == folder && strcmp(named->file.name, name) < 0))
             low = middle + 1;
         else
             high = middle;
@@ -364,7 +388,7 @@ static void follow_named(struct watch *watch)
     for (size_t i = 0; i < watch->named_folder_count; i++) {
         bool is_other = folder_follow(watch, &watch->named_folders[i]);
         watch->are_told_folders_old |= is_other;
-        if (is_other || watch->named_folders[i].is_told)
+        if (is_other)
             put_named_soon(watch, i);
     }
 }
@@ -378,17 +402,6 @@ static void follow_all(struct watch *watch)
     if (folder_follow(watch, &watch->tenants))
         put_folder_soon(watch);
     follow_named(watch);
-}
-
-static void on_look(void *context)
-{
-    struct watch *watch = context;
-    follow_all(watch);
-    if (watch->tenants.is_told)
-        put_folder_soon(watch);
-    if (watch->global.is_told)
-        put_global_soon(watch);
-    arm_timer(watch);
 }
 
 /* -- Events ----------------------------------------------------------------------------------- */
@@ -481,9 +494,9 @@ static bool next_told(const struct watch *watch, size_t *place, int descriptor, 
 static bool is_of_global(const struct watch *watch, const char *name)
 {
     for (size_t i = 0; i < watch->part_count; i++)
-        if (strcmp(watch->part_names[i], name) == 0)
+        if (strcmp(watch->parts[i].name, name) == 0)
             return true;
-    return strcmp(watch->global_name, name) == 0;
+    return strcmp(watch->global_file.name, name) == 0;
 }
 
 /* Whether the file is one that is named in the folder of this place: "a" and "./a" are one. */
@@ -493,7 +506,7 @@ static bool touch_named(struct watch *watch, size_t folder, const struct inotify
     size_t i = first;
     for (; i < watch->named_count; i++) {
         const struct named_file *named = &watch->named[i];
-        if (named->folder != folder || strcmp(named->name, event->name) != 0)
+        if (named->folder != folder || strcmp(named->file.name, event->name) != 0)
             break;
         put_event(watch, &watch->changed_named, named->path, event);
     }
@@ -647,6 +660,103 @@ static void on_timer(void *context)
     arm_timer(watch);
 }
 
+/* -- Looks ------------------------------------------------------------------------------------ */
+
+static void begin_watching(struct watch *watch)
+{
+    struct error_text why;
+    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (watch->fd >= 0) {
+        watch->readable =
+            main_watch_new(watch->main_loop, watch->fd, MAIN_READ, on_readable, watch);
+        if (watch->is_told)
+            log_event(LOG_NOTICE, "watching", LOG_TEXT("so", "changes are in force at once again"));
+    } else if (!watch->is_told) {
+        error_set_errno(&why, "cannot watch the configuration's folders");
+        log_event(LOG_ERROR, "cannot_watch", LOG_TEXT("reason", why.text),
+                  LOG_TEXT("so", "changes are looked for every 5 s"),
+                  LOG_TEXT("hint", "raise fs.inotify.max_user_instances (sysctl)"));
+    }
+    watch->is_told = watch->fd < 0;
+}
+
+static bool is_unwatched(const struct watch *watch, const struct folder *folder)
+{
+    return watch->fd < 0 || folder->is_told;
+}
+
+static bool stamp_differs(struct file_stamp *stamp, const struct file_stamp *now)
+{
+    bool differs = !file_stamp_equal(stamp, now);
+    *stamp = *now;
+    return differs;
+}
+
+/* Whether it is another file than at the last look. */
+static bool file_differs(const struct folder *folder, struct looked_file *file)
+{
+    char *path = memory_format("%s/%s", folder->path, file->name);
+    struct file_stamp now = file_stamp_read(path);
+    free(path);
+    return stamp_differs(&file->stamp, &now);
+}
+
+/* A wrong file would be told of with each reading, so that it is read when it is another one, or
+ * when the folder of tenants has come, without which it may have been no good. */
+static void look_at_global(struct watch *watch)
+{
+    struct file_stamp tenants = file_stamp_read(watch->tenants.path);
+    struct file_stamp now = {.device = tenants.device, .inode = tenants.inode};
+    bool differs = file_differs(&watch->global, &watch->global_file);
+    differs |= stamp_differs(&watch->tenants_stamp, &now);
+    for (size_t i = 0; i < watch->part_count; i++)
+        differs |= file_differs(&watch->global, &watch->parts[i]);
+    if (differs)
+        put_global_soon(watch);
+}
+
+static void look_at_named(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->named_count; i++) {
+        struct named_file *named = &watch->named[i];
+        const struct folder *folder = &watch->named_folders[named->folder];
+        if (is_unwatched(watch, folder) && file_differs(folder, &named->file))
+            put_soon(watch, &watch->changed_named, named->path);
+    }
+}
+
+static void look(struct watch *watch)
+{
+    if (watch->fd < 0)
+        begin_watching(watch);
+    follow_all(watch);
+    if (is_unwatched(watch, &watch->tenants))
+        put_folder_soon(watch); /* where files have stamps of their own */
+    if (is_unwatched(watch, &watch->global))
+        look_at_global(watch);
+    look_at_named(watch);
+    arm_timer(watch);
+}
+
+static void on_look(void *context)
+{
+    look(context);
+}
+
+char *watch_trouble(const struct watch *watch)
+{
+    const struct folder *const folders[] = {&watch->global, &watch->tenants, &watch->parent};
+    if (watch->fd < 0)
+        return memory_format("no folder of the configuration can be watched");
+    for (size_t i = 0; i < COUNT_OF(folders); i++)
+        if (folders[i]->is_told)
+            return memory_format("%s cannot be watched", folders[i]->path);
+    for (size_t i = 0; i < watch->named_folder_count; i++)
+        if (watch->named_folders[i].is_told)
+            return memory_format("%s cannot be watched", watch->named_folders[i].path);
+    return NULL;
+}
+
 /* -- Life ------------------------------------------------------------------------------------- */
 
 /* Splits "/a/b" into "/a" and "b", "b" into "." and "b". */
@@ -677,25 +787,38 @@ static void set_tenants_dir(struct watch *watch, const char *tenants_dir)
 
 static void free_parts(struct watch *watch)
 {
-    memory_free_texts(watch->part_names, watch->part_count);
+    for (size_t i = 0; i < watch->part_count; i++)
+        free(watch->parts[i].name);
+    free(watch->parts);
+}
+
+/* All zero for one that was none before. */
+static struct file_stamp part_stamp(const struct watch *watch, const char *name)
+{
+    for (size_t i = 0; i < watch->part_count; i++)
+        if (strcmp(watch->parts[i].name, name) == 0)
+            return watch->parts[i].stamp;
+    return (struct file_stamp){0};
 }
 
 void watch_set_parts(struct watch *watch, char *const *paths, size_t count)
 {
-    free_parts(watch);
-    watch->part_names = memory_new(count * sizeof(*watch->part_names));
-    watch->part_count = count;
+    struct looked_file *parts = memory_new((count + 1) * sizeof(*parts));
     for (size_t i = 0; i < count; i++) {
         char *folder;
-        split_path(paths[i], &folder, &watch->part_names[i]);
+        split_path(paths[i], &folder, &parts[i].name);
+        parts[i].stamp = part_stamp(watch, parts[i].name);
         free(folder);
     }
+    free_parts(watch);
+    watch->parts = parts;
+    watch->part_count = count;
 }
 
 static void free_named(struct watch *watch)
 {
     for (size_t i = 0; i < watch->named_count; i++)
-        free(watch->named[i].name);
+        free(watch->named[i].file.name);
     memory_free_texts(watch->named_paths, watch->named_count);
     for (size_t i = 0; i < watch->named_folder_count; i++)
         free(watch->named_folders[i].path);
@@ -741,7 +864,7 @@ static void add_named(struct watch *watch, const char *path)
     char *folder;
     struct named_file *named = &watch->named[watch->named_count++];
     named->path = path;
-    split_path(path, &folder, &named->name);
+    split_path(path, &folder, &named->file.name);
     named->folder = (size_t)(find_folder(watch, folder) - watch->named_folders);
     free(folder);
 }
@@ -783,32 +906,24 @@ void watch_set_tenants_dir(struct watch *watch, const char *tenants_dir)
         return;
     set_tenants_dir(watch, tenants_dir);
     changes_fini(&watch->changed_files); /* they are no tenants' any more */
-    follow_all(watch);
-    arm_timer(watch);
+    look(watch);
 }
 
 struct watch *watch_new(struct main_loop *main_loop, const char *global_path,
-                        const char *tenants_dir, const struct watch_events *events,
-                        struct error_text *text)
+                        const char *tenants_dir, const struct watch_events *events)
 {
     struct watch *watch = memory_new(sizeof(*watch));
     watch->events = *events;
+    watch->main_loop = main_loop;
+    watch->fd = -1;
     forget_descriptors(watch);
-    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (watch->fd < 0) {
-        error_set_errno(text, "cannot watch the configuration's folders");
-        free(watch);
-        return NULL;
-    }
-    split_path(global_path, &watch->global.path, &watch->global_name);
+    split_path(global_path, &watch->global.path, &watch->global_file.name);
     set_tenants_dir(watch, tenants_dir);
     watch->timer = main_timer_new(main_loop, on_timer, watch);
     watch->look_timer = main_timer_new(main_loop, on_look, watch);
-    watch->readable = main_watch_new(main_loop, watch->fd, MAIN_READ, on_readable, watch);
     main_timer_every(watch->look_timer, LOOK_MS);
     /* Whatever changed since the files were read is found by looking once more. */
-    follow_all(watch);
-    arm_timer(watch);
+    look(watch);
     return watch;
 }
 
@@ -821,11 +936,12 @@ void watch_free(struct watch *watch)
     main_timer_free(watch->look_timer);
     forget_changes(watch);
     free(watch->global.path);
-    free(watch->global_name);
+    free(watch->global_file.name);
     free(watch->tenants.path);
     free(watch->parent.path);
     free_parts(watch);
     free_named(watch);
-    close(watch->fd);
+    if (watch->fd >= 0)
+        close(watch->fd);
     free(watch);
 }

@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.processes import Process, accepts, wait_until
+from support.processes import Process, wait_until
 from support.spop import Asker
 from support.stack import BINARY, SANITIZERS, Inheriting, run_agent_command
+from test_admin import Admin
 
 HOST = "chat.test"
 MANY = 10000
@@ -253,18 +254,17 @@ def test_more_events_than_the_kernel_keeps(agent):
     assert place(stack) == 1
 
 
-def test_folders_that_cannot_be_watched_are_looked_at(new_stack):
-    """The kernel's watches may be used up by others: a user namespace has a limit of its own."""
-    limit = "echo 0 >/proc/sys/user/max_inotify_watches"
-    if subprocess.run(["unshare", "-Ur", "sh", "-c", limit], capture_output=True).returncode != 0:
+@pytest.mark.parametrize("limited", ["watches", "instances"])
+def test_folders_that_cannot_be_watched_are_looked_at(new_stack, limited):
+    """What the kernel has may be used up by others: a user namespace has a limit of its own."""
+    limit = f"echo %d >/proc/sys/user/max_inotify_{limited}"
+    if subprocess.run(["unshare", "-Ur", "sh", "-c", limit % 0], capture_output=True).returncode:
         pytest.skip("no user namespaces here")
     stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"]})
     stack.write_tenants({"a": tenant(1)})
     stack.write_config()
-    command = ["unshare", "-Ur", "sh", "-c", f'{limit}; exec "$@"', "sh"]
-    command += [BINARY, "run", "-c", stack.config_path]
-    stack.agents.append(Process("agent1", command, stack.directory, SANITIZERS).start())
-    stack.agents[0].wait_for(lambda: accepts(stack.sockets[0]), "listening")
+    stack.agent_wrapper = ["unshare", "-Ur", "sh", "-c", f'{limit % 0}; exec "$@"', "sh"]
+    stack.start_agent()
     stack.asker = Asker(stack.sockets[0])
     assert place(stack) == 1
     assert "cannot_watch" in log(stack)
@@ -273,6 +273,21 @@ def test_folders_that_cannot_be_watched_are_looked_at(new_stack):
     stack.config["unknown_host"] = {"action": "deny", "status": 421}
     stack.write_config()
     wait_until(lambda: stack.asker.ask("nobody.test")["status"] == 421, "the new status")
+
+    def notices():
+        return [one["kind"] for one in Admin(stack).json("status")[1]["notices"]]
+
+    assert notices() == ["cannot_watch"]
+    told = log(stack).count("cannot_watch")
+    (stack.tenants_dir / "wrong.json").write_text("{")
+    await_log(stack, "E102")
+    namespace = ["nsenter", "--preserve-credentials", "-U", "-t", str(stack.agents[0].pid)]
+    subprocess.run([*namespace, "sh", "-c", limit % 128], check=True)
+    wait_until(lambda: notices() == [], "they are watched", 20)
+    assert "watching" in log(stack) and log(stack).count("cannot_watch") == told
+    assert log(stack).count("E102") == 1
+    stack.write_tenants({"a": tenant(3)})
+    await_place(stack, 3, timeout_s=2)
 
 
 def test_one_tenant_of_ten_thousand_in_one_file(agent, record_property):

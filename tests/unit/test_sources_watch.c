@@ -7,12 +7,14 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -161,8 +163,8 @@ static void write_file(const char *path, const char *text)
     fclose(file);
 }
 
-/* Watches "global.json" and "tenants.d" of a folder of its own, where everything has been told. */
-static void begin(struct test *test)
+/* Watches "global.json" and "tenants.d" of a folder of its own. */
+static void begin_after(struct test *test, void (*before_watch)(void))
 {
     static const struct watch_events EVENTS = {on_global, on_files, on_folder, on_named, NULL};
     struct watch_events events = EVENTS;
@@ -176,10 +178,17 @@ static void begin(struct test *test)
     test->loop = main_loop_new(&why);
     test->timer = main_timer_new(test->loop, on_turn, test);
     events.context = test;
-    test->watch = watch_new(test->loop, "global.json", "tenants.d", &events, &why);
-    cr_assert(ne(ptr, test->watch, NULL), "%s", why.text);
+    if (before_watch != NULL)
+        before_watch();
+    test->watch = watch_new(test->loop, "global.json", "tenants.d", &events);
     await(test, has_both);
     forget(test);
+}
+
+/* Everything has been told. */
+static void begin(struct test *test)
+{
+    begin_after(test, NULL);
 }
 
 static void end(struct test *test)
@@ -994,5 +1003,85 @@ Test(watch, a_folder_that_was_moved_away_is_left)
     await(&test, has_file);
     find_inotify(&after);
     cr_expect(eq(sz, after, before));
+    end(&test);
+}
+
+/* -- What cannot be had from the kernel -------------------------------------------------------- */
+
+static bool has_no_instance;
+
+/* Instead of the C library's: a limit would be one of the whole user. */
+int inotify_init1(int flags)
+{
+    if (!has_no_instance)
+        return (int)syscall(SYS_inotify_init1, flags);
+    errno = EMFILE;
+    return -1;
+}
+
+static void use_up_instances(void)
+{
+    has_no_instance = true;
+}
+
+/* As where others have all of the user's instances. */
+Test(watch, without_an_instance_everything_is_looked_at)
+{
+    struct test test;
+    begin_after(&test, use_up_instances);
+    char *trouble = watch_trouble(test.watch);
+    cr_expect(ne(str, trouble != NULL ? trouble : "", ""));
+    free(trouble);
+    char *path = memory_format("%s/labels.txt", test.home);
+    char **named = memory_new(sizeof(*named));
+    named[0] = memory_copy_text(slice_of(path));
+    write_file("labels.txt", "one");
+    watch_set_named(test.watch, named, 1);
+    await(&test, has_named);
+    forget(&test);
+    await(&test, has_folder); /* which is another look, by which nothing has changed */
+    cr_expect(not(has_named(&test)), "%s", test.named);
+    cr_expect(not(has_global(&test)));
+    write_file("labels.txt", "one two");
+    write_file("global.json", "{}");
+    await(&test, has_global);
+    await(&test, has_named);
+    free(path);
+    end(&test);
+}
+
+Test(watch, an_instance_that_can_be_had_again_is_used)
+{
+    struct test test;
+    begin_after(&test, use_up_instances);
+    has_no_instance = false;
+    await(&test, has_both);
+    forget(&test);
+    char *trouble = watch_trouble(test.watch);
+    cr_expect(eq(ptr, trouble, NULL), "%s", trouble);
+    write_file("tenants.d/a.json", "{}");
+    await(&test, has_file);
+    expect_files(&test, "tenants.d/a.json ");
+    end(&test);
+}
+
+Test(watch, without_an_instance_a_part_and_the_folder_of_tenants_are_looked_at)
+{
+    struct test test;
+    char *parts[] = {"networks.txt"};
+    begin_after(&test, use_up_instances);
+    watch_set_parts(test.watch, parts, 1);
+    write_file("networks.txt", "10.0.0.0/8");
+    await(&test, has_global);
+    forget(&test);
+    watch_set_parts(test.watch, parts, 1); /* the same */
+    await(&test, has_folder);
+    cr_expect(not(has_global(&test)));
+    forget(&test);
+    cr_assert(zero(int, rename("tenants.d", "tenants.old")));
+    await(&test, has_global);
+    forget(&test);
+    cr_assert(zero(int, mkdir("tenants.d", 0755)));
+    await(&test, has_global);
     end(&test);
 }
