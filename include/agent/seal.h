@@ -12,13 +12,14 @@
 #include "crypto/crypto.h"
 
 enum {
-    SEAL_KEYS = 2, /* the present key, and the one before it */
+    SEAL_KEYS = 2, /* the present key, and the one before it or behind it */
     SEAL_LIFE_S = 30 * 86400,
     SEAL_END_BYTES = 8,
     SEAL_MAC_BYTES = CRYPTO_SEAL_BYTES * 2, /* hexadecimal */
     SEAL_MAX_BYTES = SEAL_END_BYTES + 1 + SEAL_MAC_BYTES + 1 + 63,
 };
 
+/* The first seals, all are believed. */
 struct seal_keys {
     uint8_t keys[SEAL_KEYS][CRYPTO_SEAL_KEY_BYTES];
     unsigned count; /* 0: nothing can be sealed, and no seal is good */

@@ -2,17 +2,21 @@
  *
  * A text of one line per key, the newest first: when it was made, and 64 hexadecimal digits. After
  * thirty days, which is how long a cookie is good, a new one is made and the one before is kept for
- * as long again. Several agents may share the file.
+ * as long again. Several agents may share the file: a new key is believed at once, and sealed with
+ * when all have read it. One of the future, as a clock that was wrong leaves it, is dated anew.
  */
 #pragma once
 
 #include "agent/seal.h"
 
-/* Reads them. An error when the file is not there, anybody else can read it, or it holds something
- * else. */
+enum { SEAL_FILE_LOOK_S = 60 }; /* who seals or believes by the file looks at it this often */
+
+/* Reads them, the newest first. An error when the file is not there, anybody else can read it, or
+ * it holds something else. */
 MUST_CHECK enum error seal_file_read(const char *path, struct seal_keys *keys,
                                      struct error_text *why);
-/* The same, and whether a new key is due: also when the file is not there. */
+/* The same in the order of struct seal_keys, and whether the file is to be renewed: also when it is
+ * not there. */
 MUST_CHECK enum error seal_file_look(const char *path, int64_t now_s, struct seal_keys *keys,
                                      bool *due, struct error_text *why);
 /* The same, but makes the file or a new key where that is due, which takes as long as the disk

@@ -17,6 +17,8 @@
 
 enum {
     KEY_LIFE_S = SEAL_LIFE_S,
+    YOUNG_S = 2 * SEAL_FILE_LOOK_S, /* until all who share the file have read it */
+    CLOCKS_DIFFER_S = 300,          /* of several machines, and no fault of any */
     TIME_MAX_DIGITS = 12,
     KEY_HEX_BYTES = CRYPTO_SEAL_KEY_BYTES * 2,
     LINE_MAX_BYTES = 20 + 1 + KEY_HEX_BYTES + 1,
@@ -113,9 +115,36 @@ static void add_key(struct key_ring *ring, int64_t now_s)
         ring->keys.count++;
 }
 
+/* Made while a clock was ahead: it would be young, and then in use, until that time has come. */
+static bool is_of_future(const struct key_ring *ring, int64_t now_s)
+{
+    return ring->keys.count > 0 && ring->made_s[0] - now_s > CLOCKS_DIFFER_S;
+}
+
 static bool is_due(const struct key_ring *ring, int64_t now_s)
 {
-    return ring->keys.count == 0 || now_s - ring->made_s[0] >= KEY_LIFE_S;
+    return ring->keys.count == 0 || is_of_future(ring, now_s) ||
+           now_s - ring->made_s[0] >= KEY_LIFE_S;
+}
+
+/* To make another instead would drop the one before, by whose cookies people are known. */
+static void renew_key(struct key_ring *ring, int64_t now_s)
+{
+    if (is_of_future(ring, now_s))
+        ring->made_s[0] = now_s;
+    else
+        add_key(ring, now_s);
+}
+
+/* A key that other agents may not have read yet comes second. */
+static struct seal_keys keys_at(const struct key_ring *ring, int64_t now_s)
+{
+    struct seal_keys keys = ring->keys;
+    if (keys.count > 1 && now_s - ring->made_s[0] < YOUNG_S) {
+        memcpy(keys.keys[0], ring->keys.keys[1], CRYPTO_SEAL_KEY_BYTES);
+        memcpy(keys.keys[1], ring->keys.keys[0], CRYPTO_SEAL_KEY_BYTES);
+    }
+    return keys;
 }
 
 /* Reading takes no lock, since the file is always a whole one. */
@@ -130,7 +159,7 @@ static enum error renew(const char *path, int64_t now_s, bool is_locked, struct 
     if (!is_locked)
         return error_set(why, ERROR_BUSY, "another process has the lock %s.lock", path);
     struct key_ring renewed = *ring;
-    add_key(&renewed, now_s);
+    renew_key(&renewed, now_s);
     error = write_ring(path, &renewed, why);
     if (error == ERROR_OK)
         *ring = renewed;
@@ -138,27 +167,24 @@ static enum error renew(const char *path, int64_t now_s, bool is_locked, struct 
     return error;
 }
 
-static enum error look(const char *path, int64_t now_s, struct seal_keys *keys, bool *due,
-                       struct error_text *why)
+enum error seal_file_read(const char *path, struct seal_keys *keys, struct error_text *why)
 {
     struct key_ring ring;
     enum error error = read_ring(path, &ring, why);
     *keys = ring.keys;
-    *due = (error == ERROR_OK || error == ERROR_NOT_FOUND) && is_due(&ring, now_s);
     memory_wipe(&ring, sizeof(ring));
     return error;
-}
-
-enum error seal_file_read(const char *path, struct seal_keys *keys, struct error_text *why)
-{
-    bool due;
-    return look(path, 0, keys, &due, why);
 }
 
 enum error seal_file_look(const char *path, int64_t now_s, struct seal_keys *keys, bool *due,
                           struct error_text *why)
 {
-    return look(path, now_s, keys, due, why);
+    struct key_ring ring;
+    enum error error = read_ring(path, &ring, why);
+    *keys = keys_at(&ring, now_s);
+    *due = (error == ERROR_OK || error == ERROR_NOT_FOUND) && is_due(&ring, now_s);
+    memory_wipe(&ring, sizeof(ring));
+    return error;
 }
 
 /* The lock is a file of its own, because a renamed one takes its lock away. Who has it may be
@@ -174,11 +200,11 @@ enum error seal_file_renew(const char *path, int64_t now_s, struct seal_keys *ke
     enum error error = ERROR_OK;
     if (!is_locked && (lock < 0 || errno != EWOULDBLOCK)) {
         error = error_set_errno(why, "cannot lock %s", lock_path);
-        enum error present = look(path, now_s, keys, &due, NULL);
+        enum error present = seal_file_look(path, now_s, keys, &due, NULL);
         (void)present; /* none, if they cannot be read either */
     } else {
         error = renew(path, now_s, is_locked, &ring, why);
-        *keys = ring.keys;
+        *keys = keys_at(&ring, now_s);
         memory_wipe(&ring, sizeof(ring));
     }
     if (lock >= 0)

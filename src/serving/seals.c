@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 enum {
-    LOOK_EVERY_MS = 60 * 1000, /* another agent may have made a new key meanwhile */
-    LOCKED_EVERY_MS = 1000,    /* or is about to */
+    LOOK_EVERY_MS = SEAL_FILE_LOOK_S * 1000, /* another agent may have made a new key meanwhile */
+    LOCKED_EVERY_MS = 1000,                  /* or is about to */
 };
 
 /* A new key on its way to the disk, in a thread of its own: the disk may take its time. */

@@ -284,6 +284,7 @@ def lines_of(path, count):
 
 def test_keys_are_renewed_and_the_one_before_stays_good(new_stack, upstreams):
     stack = new_stack()
+    clock = Clock(stack)
     key_file = stack.directory / "cookie.key"
     stack.config["cookie_key_file"] = str(key_file)
     old = "00" * 31 + "ab"
@@ -293,6 +294,7 @@ def test_keys_are_renewed_and_the_one_before_stays_good(new_stack, upstreams):
     stack.start()
     lines = wait_until(lambda: lines_of(key_file, 2), "another key", 30)
     stack.agents[0].stop()
+    clock.go_on(0, wall_s=150)
     stack.start_agent()  # which has the new one from the start
     stack.wait_for_agents(1)
     assert lines[1].endswith(old) and not lines[0].endswith(old)
@@ -311,6 +313,36 @@ def test_keys_are_renewed_and_the_one_before_stays_good(new_stack, upstreams):
         answer = ask(stack, "shared.test", "/api/config", cookie)
         assert answer.header("X-Upstream") == upstream
         stack.agents[0].stop()
+
+
+def test_a_new_key_is_used_when_other_agents_have_read_it(new_stack, upstreams):
+    stack = new_stack()
+    clock = Clock(stack)
+    key_file = stack.directory / "cookie.key"
+    stack.config["cookie_key_file"] = str(key_file)
+    old = "66" * 32
+    key_file.write_text(f"{int(time.time()) - 31 * 86400} {old}\n")
+    key_file.chmod(0o600)
+    stack.write_tenants(tenants(upstreams))
+    stack.start()
+    new = wait_until(lambda: lines_of(key_file, 2), "another key", 30)[0].split()[1]
+    _, early = enter(stack, "shared.test", "/owui/")
+    clock.go_on(150, wall_s=150)
+
+    def is_of_new_key():
+        late = enter(stack, "shared.test", "/owui/")[1]
+        end = late.split(".")[0]
+        sealed = f"owui_tenant\0shared.test\0{end}first".encode()
+        command = ["openssl", "mac", "-cipher", "AES-256-CBC", "-macopt", f"hexkey:{new}", "CMAC"]
+        told = subprocess.run(command, input=sealed, capture_output=True, check=True)
+        return told.stdout.decode().strip().lower() == late.split(".")[1]
+
+    wait_until(is_of_new_key, "the new key is in use", 30)
+    stack.agents[0].stop()
+    key_file.write_text(f"{int(time.time())} {old}\n")  # as another agent had it for a moment
+    stack.start_agent()
+    stack.wait_for_agents(1)
+    assert ask(stack, "shared.test", "/api/config", early).header("X-Upstream") == "beta"
 
 
 def test_a_key_that_others_can_read_is_not_used(new_stack, upstreams):

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DAY_S = 86400, LIFE_S = 30 * DAY_S };
+enum { DAY_S = 86400, LIFE_S = 30 * DAY_S, BELIEVED_S = 120 };
 
 static const int64_t NOW_S = 1800000000;
 
@@ -56,6 +56,15 @@ static bool is_due(int64_t now_s)
     return due;
 }
 
+static struct seal_keys look(int64_t now_s)
+{
+    struct seal_keys keys;
+    bool due;
+    struct error_text why = {0};
+    cr_assert(eq(int, seal_file_look(path, now_s, &keys, &due, &why), ERROR_OK), "%s", why.text);
+    return keys;
+}
+
 static void write_text(const char *text, mode_t mode)
 {
     FILE *file = fopen(path, "w");
@@ -90,14 +99,58 @@ Test(seal_file, a_key_is_followed_by_another_and_kept_as_long_again)
     struct seal_keys same = renew(NOW_S + LIFE_S - 1, ERROR_OK);
     cr_expect(same.count == 1 && same_key(&first, 0, &same, 0));
     cr_expect(is_due(NOW_S + LIFE_S));
-    struct seal_keys second = renew(NOW_S + LIFE_S, ERROR_OK);
+    renew(NOW_S + LIFE_S, ERROR_OK);
+    struct seal_keys second = renew(NOW_S + LIFE_S + BELIEVED_S, ERROR_OK);
     cr_expect(eq(uint, second.count, 2));
     cr_expect(same_key(&first, 0, &second, 1));
     cr_expect_not(same_key(&first, 0, &second, 0));
     cr_expect_not(is_due(NOW_S + 2 * LIFE_S - 1));
-    struct seal_keys third = renew(NOW_S + 2 * LIFE_S, ERROR_OK);
+    renew(NOW_S + 2 * LIFE_S, ERROR_OK);
+    struct seal_keys third = look(NOW_S + 2 * LIFE_S + BELIEVED_S);
     cr_expect(eq(uint, third.count, SEAL_KEYS));
     cr_expect(same_key(&second, 0, &third, 1));
+}
+
+/* What is sealed with the first of the keys is believed by an agent that has read the file since.
+ */
+Test(seal_file, a_new_key_is_believed_before_it_seals)
+{
+    struct seal_keys first = renew(NOW_S, ERROR_OK);
+    struct seal_keys made = renew(NOW_S + LIFE_S, ERROR_OK);
+    cr_expect(eq(uint, made.count, 2));
+    cr_expect(same_key(&made, 0, &first, 0));
+    struct seal_keys young = look(NOW_S + LIFE_S + BELIEVED_S - 1);
+    cr_expect(same_key(&young, 0, &first, 0) && same_key(&young, 1, &made, 1));
+    struct seal_keys grown = look(NOW_S + LIFE_S + BELIEVED_S);
+    cr_expect(same_key(&grown, 0, &made, 1) && same_key(&grown, 1, &first, 0));
+    /* A clock that is set back a little makes it young again. */
+    young = look(NOW_S + LIFE_S - 60);
+    cr_expect(same_key(&young, 0, &first, 0) && same_key(&young, 1, &made, 1));
+    cr_expect_not(is_due(NOW_S + LIFE_S - 60));
+}
+
+/* It would be renewed when the time has come that the clock told. */
+Test(seal_file, a_key_of_the_future_is_dated_anew)
+{
+    enum { YEAR_S = 365 * DAY_S };
+    struct seal_keys first = renew(NOW_S, ERROR_OK);
+    struct seal_keys made = renew(NOW_S + YEAR_S, ERROR_OK);
+    const int64_t back_s = NOW_S + DAY_S;
+    cr_expect(is_due(back_s));
+    struct seal_keys dated = renew(back_s, ERROR_OK);
+    cr_expect(same_key(&dated, 0, &first, 0) && same_key(&dated, 1, &made, 1));
+    cr_expect_not(is_due(back_s));
+    struct seal_keys grown = look(back_s + BELIEVED_S);
+    cr_expect(same_key(&grown, 0, &made, 1) && same_key(&grown, 1, &first, 0));
+    cr_expect_not(is_due(back_s + LIFE_S - 1));
+    cr_expect(is_due(back_s + LIFE_S));
+}
+
+Test(seal_file, clocks_of_two_machines_may_differ_a_little)
+{
+    renew(NOW_S, ERROR_OK);
+    cr_expect_not(is_due(NOW_S - 5 * 60));
+    cr_expect(is_due(NOW_S - 5 * 60 - 1));
 }
 
 Test(seal_file, what_others_could_read_is_not_used)
