@@ -13,12 +13,12 @@
 
 struct history;
 
-enum { HISTORY_KEPT = 50 }; /* at least */
+enum { HISTORY_KEPT = 50 }; /* at least, where they are not large and the disk is not full */
 
 /* In the folder "history" of `state_dir`, which are made. NULL with the reason when it cannot be
  * written, another daemon has it, or it is that of another configuration. `live` outlives it. */
-MUST_CHECK struct history *history_open(const char *state_dir, const struct live *live,
-                                        struct error_text *why);
+MUST_CHECK struct history *history_open(struct main_loop *main_loop, const char *state_dir,
+                                        const struct live *live, struct error_text *why);
 void history_close(struct history *history); /* NULL is fine */
 
 /* Looks at the files that were read, and records what is another than before. NULL is fine. */

@@ -557,7 +557,7 @@ static void start_history(struct daemon *daemon)
 {
     struct error_text why;
     const char *folder = publisher_configuration(daemon->publisher)->acme.state_dir;
-    daemon->live.history = history_open(folder, &daemon->live, &why);
+    daemon->live.history = history_open(daemon->main_loop, folder, &daemon->live, &why);
     if (daemon->live.history == NULL)
         log_event(LOG_NOTICE, "history_off", LOG_TEXT("reason", why.text));
     last_good_revive(daemon->live.history, daemon->publisher);

@@ -19,17 +19,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define RECORD "record.json"
-
-/* How many records there may be, and how old and large those beyond HISTORY_KEPT. */
-enum {
-    LONGER_RECORDS = 500,
-    LONGER_S = 24 * 3600,
-    LONGER_BYTES = 64 * 1024 * 1024,
-    FILE_BYTES = 4096, /* what a file takes besides its own */
-    TRIM_EVERY = 16,   /* records, for all of them are looked at then, in some 20 ms */
-};
-
 /* What is lost with the power is the way back, not the truth. */
 static const struct file_mode KEPT = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
 
@@ -88,8 +77,7 @@ static bool make_record(const struct history *history, uint64_t number, struct f
     return good;
 }
 
-/* False when it is not there. */
-static bool open_record(const struct history *history, uint64_t number, struct folder *record)
+bool history_open_record(const struct history *history, uint64_t number, struct folder *record)
 {
     char *path = memory_format("%s/%08" PRIu64, history->folder.path, number);
     *record = (struct folder){.fd = -1};
@@ -103,9 +91,9 @@ struct json *history_record(const struct history *history, uint64_t number)
     struct folder folder;
     struct bytes content = {0};
     struct json *record = NULL;
-    if (!open_record(history, number, &folder))
+    if (!history_open_record(history, number, &folder))
         return NULL;
-    if (file_read(&folder, RECORD, JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
+    if (file_read(&folder, HISTORY_RECORD, JSON_MAX_TEXT_BYTES, &content, NULL) == ERROR_OK)
         record = json_parse(bytes_slice(&content), JSON_MAX_TEXT_BYTES, NULL, NULL);
     bytes_free(&content);
     folder_close(&folder);
@@ -115,7 +103,7 @@ struct json *history_record(const struct history *history, uint64_t number)
 /* What a file is called in the folder of a record, where one name is the record's own. */
 static const char *name_in_record(const char *name)
 {
-    return strcmp(name, RECORD) == 0 ? "@record" : name;
+    return strcmp(name, HISTORY_RECORD) == 0 ? "@record" : name;
 }
 
 bool history_before(const struct history *history, uint64_t number, const char *name,
@@ -123,7 +111,7 @@ bool history_before(const struct history *history, uint64_t number, const char *
 {
     struct folder folder;
     *content = (struct bytes){0};
-    if (!open_record(history, number, &folder))
+    if (!history_open_record(history, number, &folder))
         return false;
     bool good =
         file_read(&folder, name_in_record(name), JSON_MAX_TEXT_BYTES, content, NULL) == ERROR_OK;
@@ -138,7 +126,7 @@ size_t history_numbers(const struct history *history, uint64_t **numbers)
     size_t all = folder_list(&history->folder, &names);
     *numbers = memory_new((all + 1) * sizeof(**numbers));
     for (size_t i = 0; i < all; i++) {
-        char *path = memory_format("%s/%s/" RECORD, history->folder.path, names[i]);
+        char *path = memory_format("%s/%s/" HISTORY_RECORD, history->folder.path, names[i]);
         if (parse_number(names[i], &(*numbers)[count]) && access(path, F_OK) == 0)
             count++;
         free(path);
@@ -372,84 +360,45 @@ static bool write_record(struct history *history, const struct reading *reading,
     if (good) {
         struct json *record = record_json(history, reading, differences);
         char *text = json_print(record, JSON_STYLE_INDENTED);
-        good = file_replace(&folder, &folder, RECORD, slice_of(text), &KEPT, why) == ERROR_OK;
+        good =
+            file_replace(&folder, &folder, HISTORY_RECORD, slice_of(text), &KEPT, why) == ERROR_OK;
         free(text);
         json_free(record);
     }
     folder_close(&folder);
+    if (!good)
+        history_remove_record(history, history->last + 1);
     history->last += good;
     return good;
 }
 
-/* record.json first: what is left without it is no record. */
-static void remove_record(const struct history *history, uint64_t number)
+/* What a record of them takes, and the shadows that are written anew beside it. */
+static uint64_t record_bytes(const struct differences *differences, uint64_t *beside)
 {
-    struct folder folder;
-    char **names;
-    if (!open_record(history, number, &folder))
-        return;
-    (void)!file_remove(&folder, RECORD, NULL);
-    size_t count = folder_list(&folder, &names);
-    for (size_t i = 0; i < count; i++)
-        (void)!file_remove(&folder, names[i], NULL);
-    memory_free_texts(names, count);
-    (void)!rmdir(folder.path);
-    folder_close(&folder);
-}
-
-/* Whether a record is of the last day, and as small as is left of `bytes`. */
-static bool is_kept_longer(const struct history *history, uint64_t number, uint64_t *bytes)
-{
-    struct folder folder;
-    struct stat about;
-    char **names;
-    if (!open_record(history, number, &folder))
-        return false;
-    bool good = fstatat(folder.fd, RECORD, &about, 0) == 0 &&
-                clock_wall_s() - about.st_mtim.tv_sec < LONGER_S;
-    size_t count = folder_list(&folder, &names);
-    for (size_t i = 0; good && i < count; i++) {
-        uint64_t size = FILE_BYTES;
-        if (fstatat(folder.fd, names[i], &about, 0) == 0)
-            size += (uint64_t)about.st_size;
-        good = size <= *bytes;
-        *bytes -= good ? size : 0;
+    uint64_t bytes = HISTORY_FILE_BYTES;
+    *beside = 0;
+    for (size_t i = 0; i < differences->count; i++) {
+        bytes += HISTORY_FILE_BYTES + bytes_slice(&differences->items[i].before).size;
+        *beside += HISTORY_FILE_BYTES + bytes_slice(&differences->items[i].now).size;
     }
-    memory_free_texts(names, count);
-    folder_close(&folder);
-    return good;
-}
-
-/* Some are kept in any case. A tool may make many more of them in one go, and what was before that
- * is what one wants back: up to a day and a size, and what came since they were looked at. */
-static void trim(const struct history *history)
-{
-    uint64_t *numbers;
-    uint64_t bytes = LONGER_BYTES;
-    if (history->last % TRIM_EVERY != 0)
-        return;
-    size_t count = history_numbers(history, &numbers);
-    size_t first = count > HISTORY_KEPT ? count - HISTORY_KEPT : 0;
-    while (first > 0 && count - first < LONGER_RECORDS &&
-           is_kept_longer(history, numbers[first - 1], &bytes))
-        first--;
-    for (size_t i = 0; i < first; i++)
-        remove_record(history, numbers[i]);
-    free(numbers);
+    return bytes;
 }
 
 static void record(struct history *history, const struct reading *reading,
                    const struct differences *differences)
 {
     struct error_text why;
-    bool good = write_record(history, reading, differences, &why);
+    uint64_t beside;
+    uint64_t bytes = record_bytes(differences, &beside);
+    bool good = history_make_room(history, bytes, beside, &why) &&
+                write_record(history, reading, differences, &why);
     if (good && !follow_all(history, differences, &why)) {
         /* The next record of these files begins where the shadows are: before this one. */
-        remove_record(history, history->last--);
+        history_remove_record(history, history->last--);
         good = false;
     }
     if (good)
-        trim(history);
+        history->bytes += bytes;
     else
         fail(history, &why);
 }
@@ -615,7 +564,8 @@ static bool open_folders(struct history *history, const char *state_dir, struct 
     return good;
 }
 
-struct history *history_open(const char *state_dir, const struct live *live, struct error_text *why)
+struct history *history_open(struct main_loop *main_loop, const char *state_dir,
+                             const struct live *live, struct error_text *why)
 {
     struct history *history = memory_new(sizeof(*history));
     uint64_t *numbers;
@@ -628,6 +578,7 @@ struct history *history_open(const char *state_dir, const struct live *live, str
     size_t count = history_numbers(history, &numbers);
     history->last = count > 0 ? numbers[count - 1] : 0;
     free(numbers);
+    history_watch_room(history, main_loop);
     begin(history);
     return history;
 }
@@ -636,6 +587,7 @@ void history_close(struct history *history)
 {
     if (history == NULL)
         return;
+    main_timer_free(history->room_timer);
     memory_free_texts(history->unread, history->unread_count);
     folder_close(&history->shadow);
     folder_close(&history->folder);

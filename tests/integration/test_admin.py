@@ -1643,6 +1643,30 @@ def test_what_a_tool_changes_in_one_go_leaves_the_way_back(by_hand):
     assert [one["id"] for one in history(stack)][-1] == latest["id"] - 54
 
 
+def test_the_history_is_of_a_limited_size(by_hand):
+    stack = by_hand()
+    for number in range(8):
+        assert stack.admin.http("PATCH", "/v1/tenants/two", {"_n": number})[0] == 200
+    latest = history(stack)[0]["id"]
+
+    def enlarge(count, megabytes):
+        for number in range(latest, latest - count, -1):
+            path = stack.directory / f"state/history/{number:08}/sales.json"
+            os.truncate(path, megabytes << 20)
+
+    def kept():
+        return [one["id"] for one in history(stack)]
+
+    restart(stack, lambda: enlarge(7, 100))
+    assert kept() == list(range(latest, latest - 5, -1))  # 512 MB
+    restart(stack, lambda: enlarge(5, 200))
+    assert kept() == list(range(latest, latest - 5, -1))  # which are spared
+    assert stack.admin.http("PATCH", "/v1/tenants/two", {"_n": 8})[0] == 200
+    assert kept() == list(range(latest + 1, latest - 4, -1))
+    assert stack.admin.run("rollback", latest - 1)[0] == 1
+    assert stack.admin.run("rollback", latest)[0] == 0
+
+
 def test_two_daemons_do_not_share_a_history(by_hand, new_stack):
     stack = by_hand()
     acme = {**stack.config["acme"]}

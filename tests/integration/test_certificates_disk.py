@@ -1,5 +1,6 @@
 """A disk that is full or read-only costs nothing that was there, and the message names the place."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -8,7 +9,8 @@ import subprocess
 import pytest
 
 from support.certified import read_pem
-from support.processes import Process, accepts
+from support.clock import Clock
+from support.processes import Process, accepts, wait_until
 from support.stack import BINARY, SANITIZERS, assert_ended_well
 
 HOST = "chat.example.test"
@@ -42,7 +44,7 @@ class SmallDisk:
     def start_agent(self):
         stack = self.stack
         command = self.inside(BINARY, "run", "-c", stack.config_path)
-        agent = Process("agent1", command, stack.directory, SANITIZERS)
+        agent = Process("agent1", command, stack.directory, {**SANITIZERS, **stack.agent_env})
         for before in stack.agents:
             assert_ended_well(before)
         stack.agents[:] = [agent.start()]
@@ -78,6 +80,7 @@ def disk(new_certified, request):
     else:
         folder = stack.state_dir
     disk = SmallDisk(stack, folder)
+    disk.clock = Clock(stack) if request.param == "state, later" else None
     stack.write_config()
     stack.write_haproxy_config()
     stack.crt_dir.mkdir(exist_ok=True)  # beneath the mount, for HAProxy's start
@@ -150,3 +153,34 @@ def test_a_start_on_a_read_only_disk(disk):
     disk.start_agent()
     stack.wait_told(NAME, lambda told: told["haproxys"][0]["served"], "served")
     assert_old_keeps_serving(disk, serial, file, "Read-only file system")
+
+
+@pytest.mark.parametrize("disk", ["state, later"], indirect=True)
+def test_the_history_gives_way_where_the_disk_is_nearly_full(disk):
+    stack, history = disk.stack, disk.seen(disk.folder / "history")
+    serial = stack.serial(HOST)
+    text = json.loads((stack.tenants_dir / "chat.json").read_text())
+
+    def change(number):
+        before = latest()
+        text["tenants"]["chat"].update(_number=number, _large="x" * 30000)
+        stack.write_tenants(text["tenants"], "chat.json")
+        wait_until(lambda: latest() > before or has_failed(), "recorded, or not")
+
+    def latest():
+        return max((one.parent.name for one in history.glob("*/record.json")), default="")
+
+    def has_failed():
+        return "history_failed" in stack.agent_log()
+
+    for number in range(8):
+        change(number)
+    disk.fill()
+    disk.clock.go_on(61)
+    wait_until(lambda: "history_shortened" in stack.agent_log(), "room is made")
+    assert_mended(disk, serial)
+    while not has_failed():
+        disk.fill()
+        change(number := number + 1)
+    assert "kept free for certificates" in stack.agent_log() and number < 20
+    assert disk.seen(stack.crt_dir / NAME).exists()
