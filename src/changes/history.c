@@ -203,17 +203,13 @@ static bool follow_all(const struct history *history, const struct differences *
     return false;
 }
 
-/* Whether the file is one of those that nobody knows to have been read ever; it is not any more. */
-static bool take_unread(struct history *history, const char *name)
+/* NULL: it is none of those that nobody knows to have been read ever. */
+static char **find_unread(const struct history *history, const char *name)
 {
-    for (size_t i = 0; i < history->unread_count; i++) {
-        if (strcmp(history->unread[i], name) != 0)
-            continue;
-        free(history->unread[i]);
-        history->unread[i] = history->unread[--history->unread_count];
-        return true;
-    }
-    return false;
+    for (size_t i = 0; i < history->unread_count; i++)
+        if (strcmp(history->unread[i], name) == 0)
+            return &history->unread[i];
+    return NULL;
 }
 
 static void fail(struct history *history, const struct error_text *why)
@@ -221,6 +217,18 @@ static void fail(struct history *history, const struct error_text *why)
     history->is_behind = true;
     log_event(LOG_ERROR, "history_failed", LOG_TEXT("reason", why->text),
               LOG_TEXT("so", "until it can be recorded, this change cannot be rolled back"));
+}
+
+/* It was there before: to take it away would not be the way back. It is known from here on. */
+static void take_unread(struct history *history, char **unread, const struct difference *one)
+{
+    struct error_text why;
+    if (!follow(history, one, &why)) {
+        fail(history, &why);
+        return;
+    }
+    free(*unread);
+    *unread = history->unread[--history->unread_count];
 }
 
 static void compare(struct history *history, const char *name, struct differences *differences)
@@ -248,9 +256,9 @@ static void compare(struct history *history, const char *name, struct difference
         return;
     }
     one.name = memory_copy_text(slice_of(name));
-    if (!one.was_there && take_unread(history, name)) {
-        /* It was there before: to take it away would not be the way back. */
-        (void)!follow(history, &one, NULL);
+    char **unread = one.was_there ? NULL : find_unread(history, name);
+    if (unread != NULL) {
+        take_unread(history, unread, &one);
         difference_fini(&one);
         return;
     }

@@ -1588,6 +1588,28 @@ def test_a_file_that_could_not_be_read_at_first_is_not_taken_away(by_hand):
     assert place(stack, "one.test") == 1 and other.read_text() == text
 
 
+def test_one_whose_first_reading_cannot_be_kept_is_not_taken_away_either(by_hand):
+    stack = by_hand()
+    other = stack.tenants_dir / "other.json"
+    way = stack.directory / "state/history/shadow/.other.json.new"
+
+    def forget():
+        shutil.rmtree(stack.directory / "state/history")
+        other.symlink_to(other.name)
+
+    restart(stack, forget)
+    way.mkdir()
+    other.unlink()
+    other.write_text(json.dumps({"tenants": {"other": tenant(8, "other.test")}}))
+    wait_until(lambda: tenants(stack).get("other") == "live", "readable", 30)
+    way.rmdir()
+    assert stack.admin.run("tenants", "set", "other", "upstream=http://10.0.0.9:3000")[0] == 0
+    assert stack.admin.run("tenants", "set", "one", "upstream=http://10.0.0.6:3000")[0] == 0
+    first = history(stack)[-1]["id"]
+    assert stack.admin.run("rollback", first - 1)[0] == 0
+    assert place(stack, "one.test") == 1 and other.exists()
+
+
 def test_what_is_gone_or_forbidden_is_not_revived(by_hand):
     stack = by_hand()
     document = json.loads(BY_HAND)
