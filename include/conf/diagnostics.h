@@ -59,6 +59,9 @@ void diagnostics_add_name_taken(struct diagnostics *diagnostics, const struct te
 MUST_CHECK bool diagnostics_tell_of_permission(const struct diagnostics *diagnostics);
 /* Drops those behind the first `count`. */
 void diagnostics_cut(struct diagnostics *diagnostics, size_t count);
+/* Drops those of the first `count` that are such ones. */
+void diagnostics_drop(struct diagnostics *diagnostics, size_t count,
+                      bool (*is_such)(void *context, const struct diagnostic *one), void *context);
 void diagnostics_fini(struct diagnostics *diagnostics);
 
 /* The text form of one, ending with a newline; the caller frees it. */

@@ -128,16 +128,33 @@ void diagnostics_add_name_taken(struct diagnostics *diagnostics, const struct te
     free(hint);
 }
 
+static void drop(struct diagnostics *diagnostics, const struct diagnostic *one)
+{
+    diagnostics->errors -= one->severity == SEVERITY_ERROR;
+    diagnostics->warnings -= one->severity == SEVERITY_WARNING;
+    free(one->message);
+    free(one->hint);
+    free(one->source);
+}
+
 void diagnostics_cut(struct diagnostics *diagnostics, size_t count)
 {
-    while (diagnostics->count > count) {
-        const struct diagnostic *last = &diagnostics->items[--diagnostics->count];
-        diagnostics->errors -= last->severity == SEVERITY_ERROR;
-        diagnostics->warnings -= last->severity == SEVERITY_WARNING;
-        free(last->message);
-        free(last->hint);
-        free(last->source);
+    while (diagnostics->count > count)
+        drop(diagnostics, &diagnostics->items[--diagnostics->count]);
+}
+
+void diagnostics_drop(struct diagnostics *diagnostics, size_t count,
+                      bool (*is_such)(void *context, const struct diagnostic *one), void *context)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct diagnostic *one = &diagnostics->items[i];
+        if (i < count && is_such(context, one))
+            drop(diagnostics, one);
+        else
+            diagnostics->items[left++] = *one;
     }
+    diagnostics->count = left;
 }
 
 void diagnostics_fini(struct diagnostics *diagnostics)

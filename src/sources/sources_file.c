@@ -231,9 +231,21 @@ static bool is_owed(const struct sources *sources, const struct source *source)
     return false;
 }
 
+/* Of a file that was read again since, by which it is told again where it is still so: two may have
+ * swapped their names. */
+static bool is_outdated(void *context, const struct diagnostic *one)
+{
+    const struct sources *sources = context;
+    if (one->code != CODE_TENANT_TWICE)
+        return false;
+    const struct source *source = sources_find_file(sources, one->place.file);
+    return source != NULL && source->given_in == sources->turns;
+}
+
 /* Each file is read once at most: one that still does not bring the name leaves it to the next. */
 void sources_give_freed(struct sources *sources, struct diagnostics *diagnostics)
 {
+    size_t told = diagnostics->count;
     sources->turns++;
     while (sources->is_freed && sources->shadowed_count > 0) {
         sources->is_freed = false;
@@ -246,5 +258,6 @@ void sources_give_freed(struct sources *sources, struct diagnostics *diagnostics
         }
         sources->wants_global |= is_owed(sources, sources->inline_source);
     }
+    diagnostics_drop(diagnostics, told, is_outdated, sources);
     sources->is_freed = false;
 }

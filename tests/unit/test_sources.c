@@ -376,6 +376,25 @@ Test(sources, a_file_that_is_renamed_is_read_once_for_all_its_tenants)
 }
 
 /* The one that was there first is wrong by now, and stays out of what is allowed. */
+/* By the time the second is read, the first has been read with a name that was the second's. */
+Test(sources, files_that_swap_names_are_not_told_of)
+{
+    struct diagnostics diagnostics = {0};
+    struct sources *sources = new_sources();
+    write_file("tenants.d/a.json", TENANT("a"));
+    write_file("tenants.d/b.json", TENANT("b"));
+    sources_read_all(sources, &diagnostics);
+    cr_assert(zero(int, rename("tenants.d/a.json", "aside")));
+    cr_assert(zero(int, rename("tenants.d/b.json", "tenants.d/a.json")));
+    cr_assert(zero(int, rename("aside", "tenants.d/b.json")));
+    sources_read_file(sources, "tenants.d/a.json", &diagnostics);
+    sources_read_file(sources, "tenants.d/b.json", &diagnostics);
+    sources_give_freed(sources, &diagnostics);
+    cr_expect(is_live(sources, "a") && is_live(sources, "b"));
+    cr_expect(zero(sz, diagnostics.count), "%s", diagnostics.items[0].message);
+    end(sources, &diagnostics);
+}
+
 Test(sources, a_name_that_the_list_of_addresses_frees_goes_to_the_next_file_that_has_it)
 {
     static const char *const FILES[] = {"tenants.d/a.json", "tenants.d/b.json"};
