@@ -58,3 +58,14 @@ def test_compare(tmp_path):
     for way in ("none", "map", "acls", "unix", "tcp", "cached"):
         assert sum(line.split()[:1] == [way] for line in told.splitlines()) == 2, told
     assert figures
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")
+def test_instructions():
+    """No rule and no variable too many: unlike time, what HAProxy runs is the same on each machine."""
+    command = [REPOSITORY / "tests/bench/instructions", "--agent", BINARY, "--haproxy", HAPROXY]
+    command += ["--requests", "200", "--exit-on-miss"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ways = [line.split()[0] for line in done.stdout.splitlines() if "speed" in line]
+    assert ways == ["none", "map", "unix", "cached"], done.stdout
