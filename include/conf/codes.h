@@ -65,6 +65,9 @@
     X(UNCERTIFIED_HOSTS, 509, WARNING, "a tenant has more hosts than its certificate")          \
     X(TAKEOVER_SHARED, 510, WARNING, "a cookie cannot take over a root that is shared")         \
     X(ENDLESS_REDIRECT, 511, WARNING, "a redirect to https leads back to itself")               \
+    X(NO_CERTIFICATE, 512, WARNING, "a host of a tenant gets no certificate")                   \
+    X(CERTIFICATE_TAKEN, 513, WARNING,                                                          \
+      "a certificate of the admin's has the name of one that is ordered")                       \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
     X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \
     X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")

@@ -2,8 +2,8 @@
  *
  * Each host belongs to whom it leads to, so that no two tenants order one name. Where only paths of
  * a host are served, it belongs to whoever has the root of a path there first. A wildcard is
- * nobody's: HTTP-01 (RFC 8555 8.3) cannot prove it, so that its certificate is the admin's to
- * provide.
+ * nobody's: HTTP-01 (RFC 8555 8.3) cannot prove it, so that its certificate is somebody else's to
+ * get: the one that the tenant's `certificate_file` names, which then is for all of its hosts.
  */
 #pragma once
 
@@ -12,12 +12,18 @@
 /* CAs put no more names into a certificate, and a tenant has one. */
 enum { CERTIFIED_HOSTS_MAX = 100 };
 
+struct certified_host {
+    const char *name; /* without "*." */
+    bool wildcard;
+};
+
 struct certified {
-    size_t room;                            /* how many hosts the CA puts into one */
-    const char *hosts[CERTIFIED_HOSTS_MAX]; /* each once; the tenant's, as is all below */
-    size_t count;                           /* 0: the tenant has no certificate */
-    const char *left_out;                   /* the first that there is no room for; NULL: none */
+    size_t room;                                      /* how many hosts there may be in one */
+    struct certified_host hosts[CERTIFIED_HOSTS_MAX]; /* each once; the tenant's, as is all below */
+    size_t count;                                     /* 0: the tenant has no certificate */
+    const char *left_out; /* the first that there is no room for; NULL: none */
     const struct place *left_out_place;
+    const struct place *wildcard; /* the first that nothing is certified for; NULL: none */
 };
 
 /* `tenant` is one of `table`, `room` at most the number above. Tenants without HTTPS have none, nor

@@ -154,6 +154,7 @@ struct tenant {
     struct tenant_host *hosts;
     struct path_rule *paths;
 
+    char *certificate_file; /* in HAProxy's folder, and somebody else's to renew; NULL: its own */
     char *active_version; /* blue or green, whose upstream `upstream` is; NULL: there is but one */
 
     struct check_rule *check;      /* NULL: nobody looks */

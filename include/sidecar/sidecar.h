@@ -67,11 +67,14 @@ MUST_CHECK struct sidecar *sidecar_start(const struct sidecar_settings *settings
 /* Ends the thread; orders on their way are resumed by the next start. NULL is fine. */
 void sidecar_stop(struct sidecar *sidecar);
 
-/* One tenant's certificate: the hosts that it must cover. */
+/* One tenant's certificate: the hosts that it must cover, "*.example.com" among them where it is
+ * somebody else's. That one is nothing but looked after: it is brought to HAProxys when it changes,
+ * and its end is told. Several tenants may name the same file. */
 struct sidecar_wish {
     const char *tenant;
     const char *const *hosts;
     size_t host_count;
+    const char *file; /* somebody else's, in the folder of certificates; NULL: the tenant's own */
 };
 
 /* All that is wanted from now on; copied, the latest list wins. Any thread, one at a time. */

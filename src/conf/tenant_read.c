@@ -171,6 +171,23 @@ static void read_canonical_host(const struct node *node, void *target)
         ((struct draft *)target)->tenant->canonical_host = canonical;
 }
 
+/* Of a file in a folder that is HAProxy's, and by a name that its Runtime API takes. */
+static void read_certificate_file(const struct node *node, void *target)
+{
+    struct slice name;
+    if (!node_text(node, &name))
+        return;
+    if (!plain_name_is(name) || name.data[0] == '.' || !slice_ends_with(name, SLICE(".pem"))) {
+        node_report(node, JSON_PART_VALUE, CODE_BAD_FILE_NAME,
+                    memory_format("the name alone of a file in haproxy.crt_dir: \"wildcard.pem\""),
+                    "\"%.*s\" is not a name for a certificate: up to 63 letters, digits, \"_\", "
+                    "\"-\" and \".\", with \".pem\" at the end and no \".\" first",
+                    SLICE_PRINT(name));
+        return;
+    }
+    (void)!node_copy_text(node, &((struct draft *)target)->tenant->certificate_file);
+}
+
 static void read_secure_cookies(const struct node *node, void *target)
 {
     bool secures;
@@ -234,6 +251,7 @@ static const struct option OPTIONS[] = {
     {"backend", read_backend},
     {"label", read_label},
     {"https", read_https},
+    {"certificate_file", read_certificate_file},
     {"canonical_host", read_canonical_host},
     {"hsts", read_hsts},
     {"secure_cookies", read_secure_cookies},

@@ -349,16 +349,42 @@ static void check_authority(void *context, const struct tenant *tenant)
                              tenant->name);
 }
 
-/* What comes behind the last that a certificate has room for would never have one. */
+/* One that is ordered would take the place of the admin's, or the other way round. */
+static void check_certificate_file(const struct loading *loading, const struct tenant *tenant)
+{
+    struct slice file = slice_of(tenant->certificate_file);
+    struct slice name = slice_from(file.data, file.size - SLICE(".pem").size);
+    const struct tenant *other = route_registry_find(loading->whole->registry, name);
+    if (other != NULL && other->certificate_file == NULL)
+        diagnostics_add_code(loading->diagnostics, CODE_CERTIFICATE_TAKEN, &tenant->place,
+                             "give the file another name",
+                             "tenant \"%s\": \"%s\" is where the certificate of tenant \"%s\" "
+                             "belongs, so that it is not looked after for this one",
+                             tenant->name, tenant->certificate_file, other->name);
+}
+
+/* What no certificate is obtained for: what comes behind the last that one has room for, and
+ * wildcards. */
 static void check_certified(void *context, const struct tenant *tenant)
 {
     struct loading *loading = context;
     const struct acme_settings *acme = &loading->whole->configuration->acme;
     struct certified certified;
-    if (acme->directory == NULL || acme->directory[0] == '\0')
+    if (tenant->certificate_file != NULL) {
+        check_certificate_file(loading, tenant);
+        return;
+    }
+    if (acme->directory == NULL)
         return;
     certified_hosts(loading->whole->table, tenant, acme_settings_hosts_max(acme), &certified);
-    if (certified.left_out != NULL)
+    if (certified.wildcard != NULL)
+        diagnostics_add_code(loading->diagnostics, CODE_NO_CERTIFICATE, certified.wildcard,
+                             "get one by DNS-01 with another client, and name its file in "
+                             "haproxy.crt_dir: \"certificate_file\": \"wildcard.pem\"",
+                             "tenant \"%s\": no certificate is obtained or looked after for a "
+                             "wildcard",
+                             tenant->name);
+    if (certified.left_out != NULL && acme->directory[0] != '\0')
         diagnostics_add_code(loading->diagnostics, CODE_UNCERTIFIED_HOSTS, certified.left_out_place,
                              "give the rest to a second tenant with the same upstream",
                              "tenant \"%s\": a certificate has room for %zu hosts, and \"%s\" and "

@@ -691,6 +691,23 @@ static void on_wildcard(void *context, const struct dns_addresses *addresses)
     doctor_end(look->doctor);
 }
 
+/* What is somebody's to bring, and where; for free(). */
+static char *wildcard_fix(const struct host_look *look, bool is_there)
+{
+    const struct configuration *configuration = look->doctor->whole.configuration;
+    const char *folder = configuration->haproxy.crt_dir;
+    const char *file = look->tenant->certificate_file;
+    const char *besides = "";
+    if (configuration->acme.directory == NULL)
+        besides = ", and a reload of HAProxy";
+    else if (file == NULL)
+        besides = ", and \"certificate_file\": \"wildcard.pem\" with the tenant";
+    return memory_format("a %scertificate for %s, chain and key in one file, as %s/%s%s",
+                         is_there ? "new " : "", look->host,
+                         folder != NULL ? folder : "/etc/haproxy/certs",
+                         file != NULL ? file : "wildcard.pem", besides);
+}
+
 /* No CA is asked for a wildcard's certificate, since that takes dns-01: it is somebody's to bring.
  */
 static void on_wildcard_handshake(void *context, const struct http_probe_answer *answer)
@@ -713,15 +730,11 @@ static void on_wildcard_handshake(void *context, const struct http_probe_answer 
         crypto_certificate_free(&shown);
     }
     int64_t left_s = not_after_s - clock_wall_s();
-    const char *folder = look->doctor->whole.configuration->haproxy.crt_dir;
     if (covers && left_s >= WILDCARD_SOON_S) {
         shake_hands(look, on_wildcard_handshake);
         return;
     }
-    char *fix = memory_format("a %scertificate for %s, with its key, as a .pem in %s, and a reload "
-                              "of HAProxy",
-                              covers ? "new " : "", look->host,
-                              folder != NULL ? folder : "/etc/haproxy/certs");
+    char *fix = wildcard_fix(look, covers);
     if (!covers)
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, fix,
              "HAProxy has no certificate for names below it, such as %s%s", look->sample, place);

@@ -11,24 +11,35 @@ static bool leads_to(const struct route_table *table, const char *host, const ch
     return match.tenant == tenant;
 }
 
-static bool has_host(const struct certified *certified, const char *host)
+static bool has_host(const struct certified *certified, const struct certified_host *host)
 {
     for (size_t i = 0; i < certified->count; i++)
-        if (strcmp(certified->hosts[i], host) == 0)
+        if (certified->hosts[i].wildcard == host->wildcard &&
+            strcmp(certified->hosts[i].name, host->name) == 0)
             return true;
     return false;
 }
 
-static void add_host(struct certified *certified, const char *host, const struct place *place)
+static void add_host(struct certified *certified, const struct certified_host *host,
+                     const struct place *place)
 {
     if (has_host(certified, host))
         return;
     if (certified->count < certified->room) {
-        certified->hosts[certified->count++] = host;
+        certified->hosts[certified->count++] = *host;
     } else {
-        certified->left_out = host;
+        certified->left_out = host->name;
         certified->left_out_place = place;
     }
+}
+
+static void add_wildcard(struct certified *certified, const struct tenant *tenant, const char *name,
+                         const struct place *place)
+{
+    if (tenant->certificate_file != NULL)
+        add_host(certified, &(struct certified_host){.name = name, .wildcard = true}, place);
+    else if (certified->wildcard == NULL)
+        certified->wildcard = place;
 }
 
 void certified_hosts(const struct route_table *table, const struct tenant *tenant, size_t room,
@@ -40,13 +51,17 @@ void certified_hosts(const struct route_table *table, const struct tenant *tenan
         return;
     for (size_t i = 0; i < tenant->host_count && certified->left_out == NULL; i++) {
         const struct tenant_host *host = &tenant->hosts[i];
-        if (!host->wildcard && leads_to(table, host->name, "/", tenant))
-            add_host(certified, host->name, &host->place);
+        if (host->wildcard)
+            add_wildcard(certified, tenant, host->name, &host->place);
+        else if (leads_to(table, host->name, "/", tenant))
+            add_host(certified, &(struct certified_host){.name = host->name}, &host->place);
     }
     for (size_t i = 0; i < tenant->path_count && certified->left_out == NULL; i++) {
         const struct path_rule *path = &tenant->paths[i];
-        if (!path->wildcard && leads_to(table, path->host, "/", NULL) &&
-            leads_to(table, path->host, path->prefix, tenant))
-            add_host(certified, path->host, &path->place);
+        if (path->wildcard)
+            add_wildcard(certified, tenant, path->host, &path->place);
+        else if (leads_to(table, path->host, "/", NULL) &&
+                 leads_to(table, path->host, path->prefix, tenant))
+            add_host(certified, &(struct certified_host){.name = path->host}, &path->place);
     }
 }

@@ -206,6 +206,7 @@ struct tenant *tenant_clone(const struct tenant *tenant)
     copy->labels = label_map_ref(tenant->labels);
     copy->policy = policy_ref(tenant->policy);
     copy->backend = memory_copy_optional(tenant->backend);
+    copy->certificate_file = memory_copy_optional(tenant->certificate_file);
     copy->active_version = memory_copy_optional(tenant->active_version);
     copy->check = copy_check(tenant->check);
     copy->health = replica_health_ref(tenant->health);
@@ -246,6 +247,7 @@ void tenant_free(struct tenant *tenant)
         free_path(&tenant->paths[i]);
     for (size_t i = 0; i < tenant->header_count; i++)
         header_fini(&tenant->headers[i]);
+    free(tenant->certificate_file);
     free(tenant->active_version);
     free(tenant->hosts);
     free(tenant->paths);

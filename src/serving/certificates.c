@@ -49,20 +49,36 @@ struct wishes {
     size_t hosts_max; /* of each */
     struct sidecar_wish *items;
     size_t count;
+    char **wildcards; /* names that are made for them */
+    size_t wildcard_count;
 };
+
+static const char *wildcard_of(struct wishes *wishes, const char *below)
+{
+    char *name = memory_format("*.%s", below);
+    wishes->wildcards =
+        memory_resize(wishes->wildcards, wishes->wildcard_count + 1, sizeof(wishes->wildcards[0]));
+    wishes->wildcards[wishes->wildcard_count++] = name;
+    return name;
+}
 
 static void add_wish(void *context, const struct tenant *tenant)
 {
     struct wishes *wishes = context;
     struct certified certified;
-    certified_hosts(wishes->table, tenant, wishes->hosts_max, &certified);
+    size_t room = tenant->certificate_file != NULL ? CERTIFIED_HOSTS_MAX : wishes->hosts_max;
+    certified_hosts(wishes->table, tenant, room, &certified);
     if (certified.count == 0)
         return;
     const char **hosts = memory_new(certified.count * sizeof(*hosts));
-    memcpy(hosts, certified.hosts, certified.count * sizeof(*hosts));
+    for (size_t i = 0; i < certified.count; i++)
+        hosts[i] = certified.hosts[i].wildcard ? wildcard_of(wishes, certified.hosts[i].name)
+                                               : certified.hosts[i].name;
     wishes->items = memory_resize(wishes->items, wishes->count + 1, sizeof(wishes->items[0]));
-    wishes->items[wishes->count++] = (struct sidecar_wish){
-        .tenant = tenant->name, .hosts = hosts, .host_count = certified.count};
+    wishes->items[wishes->count++] = (struct sidecar_wish){.tenant = tenant->name,
+                                                           .file = tenant->certificate_file,
+                                                           .hosts = hosts,
+                                                           .host_count = certified.count};
 }
 
 static void tell_sidecar(struct certificates *certificates, const struct snapshot *snapshot)
@@ -73,6 +89,7 @@ static void tell_sidecar(struct certificates *certificates, const struct snapsho
     for (size_t i = 0; i < wishes.count; i++)
         free((void *)(uintptr_t)wishes.items[i].hosts);
     free(wishes.items);
+    memory_free_texts(wishes.wildcards, wishes.wildcard_count);
 }
 
 static void on_look(void *context)

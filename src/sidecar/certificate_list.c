@@ -27,7 +27,9 @@ static struct certificate *certificate_new(const struct sidecar_wish *wish, cons
                                            enum crypto_key_type key_type, size_t deployment_count)
 {
     struct certificate *certificate = memory_new(sizeof(*certificate));
-    certificate->name = memory_format("%s.pem%s", wish->tenant, ending);
+    certificate->is_given = wish->file != NULL;
+    certificate->name = certificate->is_given ? memory_copy_text(slice_of(wish->file))
+                                              : memory_format("%s.pem%s", wish->tenant, ending);
     certificate->tenant = memory_copy_text(slice_of(wish->tenant));
     certificate->hosts = memory_new(wish->host_count * sizeof(certificate->hosts[0]));
     certificate->host_count = wish->host_count;
@@ -39,11 +41,41 @@ static struct certificate *certificate_new(const struct sidecar_wish *wish, cons
     return certificate;
 }
 
+/* Of one name, what is ordered comes first. */
 static int by_name(const void *a, const void *b)
 {
-    const struct certificate *const *first = a;
-    const struct certificate *const *second = b;
-    return strcmp((*first)->name, (*second)->name);
+    const struct certificate *first = *(const struct certificate *const *)a;
+    const struct certificate *second = *(const struct certificate *const *)b;
+    int order = strcmp(first->name, second->name);
+    if (order == 0)
+        order = first->is_given - second->is_given;
+    return order != 0 ? order : strcmp(first->tenant, second->tenant);
+}
+
+static void add_hosts(struct certificate *to, struct certificate *from)
+{
+    to->hosts = memory_resize(to->hosts, to->host_count + from->host_count, sizeof(to->hosts[0]));
+    memcpy(to->hosts + to->host_count, from->hosts, from->host_count * sizeof(to->hosts[0]));
+    to->host_count += from->host_count;
+    from->host_count = 0;
+}
+
+/* The list is sorted: those of one name become one. */
+static void join(struct certificate_list *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct certificate *last = kept > 0 ? list->items[kept - 1] : NULL;
+        struct certificate *next = list->items[i];
+        if (last == NULL || strcmp(last->name, next->name) != 0) {
+            list->items[kept++] = next;
+            continue;
+        }
+        if (last->is_given)
+            add_hosts(last, next);
+        certificate_free(next, list->deployment_count);
+    }
+    list->count = kept;
 }
 
 static void add(struct certificate_list *list, struct certificate *certificate)
@@ -59,6 +91,10 @@ struct certificate_list *certificate_list_new(const struct sidecar_wish *wishes,
     list->items = memory_new(2 * count * sizeof(struct certificate *));
     list->deployment_count = deployment_count;
     for (size_t i = 0; i < count; i++) {
+        if (wishes[i].file != NULL) {
+            add(list, certificate_new(&wishes[i], "", CRYPTO_EC_P256, deployment_count));
+            continue;
+        }
         if (!rsa || ecdsa)
             add(list, certificate_new(&wishes[i], both ? ".ecdsa" : "", CRYPTO_EC_P256,
                                       deployment_count));
@@ -67,6 +103,7 @@ struct certificate_list *certificate_list_new(const struct sidecar_wish *wishes,
                 certificate_new(&wishes[i], both ? ".rsa" : "", CRYPTO_RSA_2048, deployment_count));
     }
     qsort(list->items, list->count, sizeof(struct certificate *), by_name);
+    join(list);
     return list;
 }
 
@@ -116,9 +153,9 @@ struct certificate *certificate_list_due(const struct certificate_list *list, co
     return NULL;
 }
 
-static bool same_hosts(const struct certificate *a, const struct certificate *b)
+static bool is_same_wish(const struct certificate *a, const struct certificate *b)
 {
-    if (a->host_count != b->host_count)
+    if (a->host_count != b->host_count || a->is_given != b->is_given)
         return false;
     for (size_t i = 0; i < a->host_count; i++)
         if (strcmp(a->hosts[i], b->hosts[i]) != 0)
@@ -130,7 +167,7 @@ static bool same_hosts(const struct certificate *a, const struct certificate *b)
 static void keep_state(struct certificate *from, struct certificate *to)
 {
     struct deployment *deployments = from->deployments;
-    bool is_same = same_hosts(from, to);
+    bool is_same = is_same_wish(from, to);
     from->deployments = to->deployments;
     to->deployments = deployments;
     to->service = from->service;
@@ -141,6 +178,7 @@ static void keep_state(struct certificate *from, struct certificate *to)
         to->service.swapped |= to->service.alarm != NULL; /* of a host that has gone, perhaps */
     to->is_due = from->is_due || !is_same;
     to->wanted_at = from->wanted_at;
+    to->looked_at = from->looked_at;
     to->is_unread = from->is_unread;
     to->unreadable = from->unreadable;
     from->service = (struct service){0};
@@ -159,7 +197,7 @@ void certificate_list_become(struct certificate_list *list, struct certificate_l
         if (before < list->count && order == 0) {
             struct certificate *known = list->items[before++];
             keep_state(known, wish);
-            if (same_hosts(known, wish))
+            if (is_same_wish(known, wish))
                 continue;
         }
         changes->wanted(changes->context, wish);

@@ -28,13 +28,15 @@ struct expiry {
 };
 
 struct certificate {
-    char *name; /* of the file: "acme.pem", "acme.pem.rsa" */
-    char *tenant;
+    char *name;    /* of the file: "acme.pem", "acme.pem.rsa" */
+    char *tenant;  /* of several, the first */
+    bool is_given; /* somebody else's: never ordered, imported, rolled back */
     char **hosts;
     size_t host_count;
     enum crypto_key_type key_type;
     struct deployment *deployments; /* one for each HAProxy */
     struct service service;
+    struct file_stamp looked_at;          /* the file, when it was last read for HAProxys */
     struct certificate_validity validity; /* see certificate_validity_look() */
     struct expiry expiry;
     unsigned wanted_at; /* the worker is told with this one of the sidecar's `import_passes` */
@@ -64,7 +66,8 @@ struct certificate_changes {
     void *context;
 };
 
-/* A copy of all wishes, one certificate for each key type. */
+/* A copy of all wishes, one certificate for each key type, and one for all wishes that name the
+ * same file. A file that is named is left to the tenant, if any, whose own certificate it is. */
 struct certificate_list *certificate_list_new(const struct sidecar_wish *wishes, size_t count,
                                               bool rsa, bool ecdsa, size_t deployment_count);
 /* Takes over `wished`, which is freed. */

@@ -167,12 +167,23 @@ static bool has_worker(const struct sidecar *sidecar, struct admin_answer *answe
     return sidecar->worker != NULL;
 }
 
+/* Whether it is one that the worker gets from a CA. */
+static bool is_ordered(const struct sidecar *sidecar, const struct certificate *certificate,
+                       struct admin_answer *answer)
+{
+    if (certificate->is_given)
+        admin_refuse(answer, 409,
+                     "%s is a tenant's \"certificate_file\", which another client gets and renews",
+                     certificate->name);
+    return !certificate->is_given && has_worker(sidecar, answer);
+}
+
 static void renew_certificate(void *context, const struct admin_request *request,
                               struct admin_answer *answer)
 {
     struct sidecar *sidecar = context;
     const struct certificate *certificate = find_asked(sidecar, request, answer);
-    if (certificate == NULL || !has_worker(sidecar, answer))
+    if (certificate == NULL || !is_ordered(sidecar, certificate, answer))
         return;
     if (acme_worker_renew(sidecar->worker, certificate->name) != ERROR_OK)
         admin_refuse(answer, 409, "%s cannot be renewed now", certificate->name);
@@ -192,7 +203,7 @@ static void revoke_certificate(void *context, const struct admin_request *reques
     struct sidecar *sidecar = context;
     struct error_text why;
     const struct certificate *certificate = find_asked(sidecar, request, answer);
-    if (certificate == NULL || !has_worker(sidecar, answer))
+    if (certificate == NULL || !is_ordered(sidecar, certificate, answer))
         return;
     if (acme_worker_revoke(sidecar->worker, certificate->name, on_revoked, sidecar, &why) !=
         ERROR_OK)

@@ -2,6 +2,9 @@
 #include "certificate_view.h"
 
 #include "core/clock.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
 
 /* What is told of one certificate, and where. */
 struct description {
@@ -131,18 +134,34 @@ static struct json *deployments(const struct sidecar *sidecar,
     return array;
 }
 
+/* What happens next to one that the worker knows nothing of. */
+static char *next_of(const struct sidecar *sidecar, const struct certificate *certificate,
+                     bool is_there)
+{
+    if (sidecar->worker != NULL && !certificate->is_given)
+        return memory_copy_text(
+            sidecar->holding ? SLICE("waits for HAProxy, through which challenges are answered")
+                             : SLICE("is looked for in \"certbot_live\" first"));
+    char *path = store_path(sidecar->store, certificate->name);
+    char *text = memory_format(is_there ? "yours to replace before its end: %s"
+                                        : "put chain and key in place, as one file: %s",
+                               path);
+    free(path);
+    return text;
+}
+
 /* Without a CA the file is all there is to tell. */
 static void put_unmanaged(const struct sidecar *sidecar, const struct description *description)
 {
+    const struct certificate *certificate = description->certificate;
     struct json *object = description->object;
     struct crypto_certificate about;
-    json_put_text(object, "next",
-                  sidecar->worker == NULL ? SLICE("no CA is configured: put a certificate in place")
-                  : sidecar->holding
-                      ? SLICE("waits for HAProxy, through which challenges are answered")
-                      : SLICE("is looked for in \"certbot_live\" first"));
+    bool is_there = store_certificate(sidecar->store, certificate->name, &about, NULL) == ERROR_OK;
+    char *next = next_of(sidecar, certificate, is_there);
+    json_put_text(object, "next", slice_of(next));
+    free(next);
     json_put_text(object, "alarm", SLICE("fine"));
-    if (store_certificate(sidecar->store, description->certificate->name, &about, NULL) != ERROR_OK)
+    if (!is_there)
         return;
     put_file(description, &about);
     const struct certificate_validity validity = {.not_before_s = about.not_before_s,

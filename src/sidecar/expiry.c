@@ -18,15 +18,17 @@ static void tell(const struct certificate *certificate, enum schedule_alarm alar
 {
     char until[TIME_TEXT_SIZE];
     int64_t not_after_s = certificate->validity.not_after_s;
+    const char *hint = certificate->is_given
+                           ? "another client has to renew it: put the new one in its place"
+                           : "`owui-spoa certs` tells why it was not renewed";
     if (alarm == SCHEDULE_EXPIRED)
         log_event(LOG_ERROR, "certificate_expired", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("not_after", time_text_print(not_after_s, until)),
-                  LOG_TEXT("hint", "`owui-spoa certs` tells why it was not renewed"));
+                  LOG_TEXT("hint", hint));
     else
         log_event(LOG_WARNING, "certificate_expiring", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("not_after", time_text_print(not_after_s, until)),
-                  LOG_NUMBER("left_s", not_after_s - now_s),
-                  LOG_TEXT("hint", "`owui-spoa certs` tells why it was not renewed"));
+                  LOG_NUMBER("left_s", not_after_s - now_s), LOG_TEXT("hint", hint));
 }
 
 static void look_at(struct sidecar *sidecar, struct certificate *certificate)

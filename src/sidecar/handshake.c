@@ -26,6 +26,7 @@ struct handshake {
     size_t host_count;
     size_t host;
     size_t bind;
+    bool is_given;              /* somebody else's, with whatever key */
     bool any_key;               /* this bind shakes no hands for its own kind of key alone */
     bool is_served;             /* for some host, on some bind */
     bool is_bearable;           /* what is served where `problem` is */
@@ -132,7 +133,7 @@ static void conclude_wrong(const struct handshake *handshake, struct certificate
     log_event(LOG_ERROR, "served_wrong", LOG_TEXT("certificate", certificate->name),
               LOG_TEXT("reason", handshake->problem));
     set_alarm(certificate, handshake->problem);
-    if (!handshake->is_bearable && !handshake->is_served)
+    if (!handshake->is_bearable && !handshake->is_served && !certificate->is_given)
         roll_back(handshake->handshakes->sidecar, certificate);
 }
 
@@ -190,7 +191,7 @@ static void look_on(struct handshake *handshake, struct certificate *certificate
 static bool has_two_keys(const struct handshake *handshake)
 {
     const struct sidecar *sidecar = handshake->handshakes->sidecar;
-    return sidecar->rsa && sidecar->ecdsa;
+    return sidecar->rsa && sidecar->ecdsa && !handshake->is_given;
 }
 
 /* The one of the tenant's two certificates that was not asked for. */
@@ -279,6 +280,13 @@ static void on_retry(void *context)
     look(context);
 }
 
+/* Of a wildcard, some name below it. */
+static char *asked_name(const char *host)
+{
+    return host[0] == '*' ? memory_format("owui-spoa%s", host + 1)
+                          : memory_copy_text(slice_of(host));
+}
+
 /* Those hosts that the certificate on disk is for: a dead one may have been left out. */
 static size_t copy_hosts(const struct sidecar *sidecar, const struct certificate *certificate,
                          char ***hosts)
@@ -290,7 +298,7 @@ static size_t copy_hosts(const struct sidecar *sidecar, const struct certificate
     *hosts = memory_new(certificate->host_count * sizeof(**hosts));
     for (size_t i = 0; i < certificate->host_count; i++)
         if (crypto_certificate_covers(&about, certificate->hosts[i]))
-            (*hosts)[count++] = memory_copy_text(slice_of(certificate->hosts[i]));
+            (*hosts)[count++] = asked_name(certificate->hosts[i]);
     crypto_certificate_free(&about);
     return count;
 }
@@ -308,6 +316,7 @@ void handshakes_check(struct handshakes *handshakes, const struct certificate *c
     struct handshake *handshake = memory_new(sizeof(*handshake));
     handshake->handshakes = handshakes;
     handshake->name = memory_copy_text(slice_of(certificate->name));
+    handshake->is_given = certificate->is_given;
     handshake->hosts = hosts;
     handshake->host_count = host_count;
     handshake->timer = main_timer_new(handshakes->sidecar->loop, on_retry, handshake);

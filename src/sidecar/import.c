@@ -97,10 +97,12 @@ static bool has_host(const struct certificate *certificate, const char *name)
     return false;
 }
 
-/* A tenant with two keys has a file for each. */
-static bool fits_key(const struct sidecar *sidecar, const struct certificate *certificate,
+/* A tenant with two keys has a file for each. What is somebody else's is not ours to write. */
+static bool may_take(const struct sidecar *sidecar, const struct certificate *certificate,
                      const struct crypto_certificate *leaf)
 {
+    if (certificate->is_given)
+        return false;
     if (!sidecar->rsa || !sidecar->ecdsa)
         return true;
     return crypto_key_type_is_ec(certificate->key_type) == crypto_key_type_is_ec(leaf->key_type);
@@ -109,7 +111,7 @@ static bool fits_key(const struct sidecar *sidecar, const struct certificate *ce
 static bool may_own(const struct sidecar *sidecar, const struct certificate *certificate,
                     const struct crypto_certificate *leaf)
 {
-    return certificate_covered_hosts(certificate, leaf) > 0 && fits_key(sidecar, certificate, leaf);
+    return certificate_covered_hosts(certificate, leaf) > 0 && may_take(sidecar, certificate, leaf);
 }
 
 static struct certificate *owner_of(const struct sidecar *sidecar,
@@ -118,7 +120,7 @@ static struct certificate *owner_of(const struct sidecar *sidecar,
     const struct certificate_list *list = sidecar->list;
     for (size_t i = 0; i < leaf->name_count; i++)
         for (size_t j = 0; j < list->count; j++)
-            if (has_host(list->items[j], leaf->names[i]) && fits_key(sidecar, list->items[j], leaf))
+            if (has_host(list->items[j], leaf->names[i]) && may_take(sidecar, list->items[j], leaf))
                 return list->items[j];
     for (size_t j = 0; j < list->count; j++)
         if (may_own(sidecar, list->items[j], leaf))

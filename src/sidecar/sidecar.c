@@ -1,4 +1,5 @@
 /* The sidecar's thread: see sidecar/sidecar.h. */
+#include "arrivals.h"
 #include "expiry.h"
 #include "import.h"
 #include "sidecar_state.h"
@@ -183,7 +184,10 @@ static enum error look_at_file(struct sidecar *sidecar, struct certificate *cert
 {
     struct error_text why;
     struct crypto_certificate about;
+    certificate->looked_at = store_stamp(sidecar->store, certificate->name);
     enum error error = store_certificate(sidecar->store, certificate->name, &about, &why);
+    if (error == ERROR_BUSY)
+        certificate->looked_at = (struct file_stamp){0}; /* whoever writes it may end unseen */
     if (error == ERROR_OK) {
         print_fingerprint(&about, fingerprint);
         if (sidecar->worker != NULL)
@@ -269,7 +273,7 @@ static void sweep_next(struct sidecar *sidecar)
     free(seen);
 }
 
-static void sweep(struct sidecar *sidecar)
+void sidecar_sweep(struct sidecar *sidecar)
 {
     if (!sidecar->sweeping)
         sweep_next(sidecar);
@@ -283,7 +287,7 @@ static void sweep_all(struct sidecar *sidecar)
         /* What was in its way may have gone with the process before. */
         certificate->service.swapped |= certificate->service.alarm != NULL;
     }
-    sweep(sidecar);
+    sidecar_sweep(sidecar);
 }
 
 /* -- HAProxys that come, go, and start again -------------------------------------------------- */
@@ -444,6 +448,7 @@ static void on_turn_timer(void *context)
     struct sidecar *sidecar = context;
     unsigned passes = sidecar->import_passes;
     bool is_behind = leaving_drop(sidecar);
+    is_behind |= arrivals_go_on(sidecar);
     is_behind |= import_watch(sidecar);
     if (sidecar->import_passes != passes)
         let_go_of_imports(sidecar);
@@ -454,6 +459,7 @@ static void on_turn_timer(void *context)
 static void on_look_timer(void *context)
 {
     struct sidecar *sidecar = context;
+    (void)arrivals_look(sidecar);
     on_turn_timer(sidecar);
     withdrawals_look(sidecar);
     if (sidecar->hold_until_ms <= clock_mono_ms())
@@ -482,7 +488,8 @@ static void on_ready(void *context, const char *name, const struct crypto_certif
 /* Nothing holds it back any more. */
 static bool is_the_workers(const struct sidecar *sidecar, const struct certificate *certificate)
 {
-    return !sidecar->holding && certificate->wanted_at <= sidecar->import_passes;
+    return !certificate->is_given && !sidecar->holding &&
+           certificate->wanted_at <= sidecar->import_passes;
 }
 
 static void on_wanted(void *context, const struct certificate *certificate)
@@ -495,6 +502,8 @@ static void on_wanted(void *context, const struct certificate *certificate)
         .host_count = certificate->host_count,
         .key_type = certificate->key_type,
     };
+    if (sidecar->worker != NULL && certificate->is_given)
+        acme_worker_unwant(sidecar->worker, certificate->name); /* it may have been its own */
     if (sidecar->worker != NULL && is_the_workers(sidecar, certificate) &&
         acme_worker_want(sidecar->worker, &wanted, &why) != ERROR_OK)
         log_event(LOG_ERROR, "certificate_not_wanted", LOG_TEXT("certificate", certificate->name),
@@ -579,7 +588,7 @@ static void on_wake(void *context)
     const struct certificate_changes changes = {on_wished, on_unwanted, sidecar};
     certificate_list_become(sidecar->list, wished, &changes);
     leaving_find(sidecar);
-    sweep(sidecar);
+    sidecar_sweep(sidecar);
 }
 
 void sidecar_want(struct sidecar *sidecar, const struct sidecar_wish *wishes, size_t count)

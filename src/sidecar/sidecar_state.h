@@ -91,8 +91,10 @@ struct sidecar {
     bool holding;
     int64_t hold_until_ms; /* monotonic */
     char *expiry_seen;     /* the name whose end was looked at last; NULL: begin with the first */
-    int64_t audit_due_ms;  /* monotonic: not before, in HAProxys that are there */
-    char *audited;         /* the name that was last looked after; NULL: begin with the first */
+    struct file_stamp arrivals_seen; /* the folder, when all of its files were looked at */
+    size_t arrivals_at;              /* which a look at all of them has come to, more or less */
+    int64_t audit_due_ms;            /* monotonic: not before, in HAProxys that are there */
+    char *audited; /* the name that was last looked after; NULL: begin with the first */
     /* A sweep brings certificates that are due to every HAProxy, one after the other. */
     bool sweeping;
     char *swept; /* the name in hand, or the last one; NULL: there was none */
@@ -105,6 +107,8 @@ bool sidecar_turn_is_over(int64_t began_ms);
 bool sidecar_deploy(struct sidecar *sidecar, struct certificate *certificate);
 /* Even to those that have it: the same certificate may have another chain in its file now. */
 bool sidecar_deploy_anew(struct sidecar *sidecar, struct certificate *certificate);
+/* Brings what is due to every HAProxy, if that is not under way. */
+void sidecar_sweep(struct sidecar *sidecar);
 /* Whether it is on its way to some HAProxy. */
 bool sidecar_is_pending(const struct sidecar *sidecar, const struct certificate *certificate);
 /* Somebody else has put another certificate in service: the worker looks at it anew, and it goes to

@@ -352,7 +352,8 @@ static const enum code ELSEWHERE[] = {
     CODE_TENANT_NAME,       CODE_TENANT_TWICE,   CODE_HOST_TAKEN,      CODE_ANSWER_TOO_BIG,
     CODE_NO_TENANTS,        CODE_SHARED_ORIGIN,  CODE_ANY_AUTHORITY,   CODE_SHARED_DATABASE,
     CODE_LABEL_LINE,        CODE_NO_ROOM, /* test_conf_room.c */
-    CODE_UNCERTIFIED_HOSTS, CODE_TOO_MANY_NAMES, CODE_TAKEOVER_SHARED,
+    CODE_UNCERTIFIED_HOSTS, CODE_TOO_MANY_NAMES, CODE_TAKEOVER_SHARED, CODE_NO_CERTIFICATE,
+    CODE_CERTIFICATE_TAKEN,
 };
 
 Test(conf_codes, each_mistake_is_told)
@@ -523,6 +524,54 @@ Test(conf_codes, a_certificate_has_no_room_for_all_hosts)
         cr_expect(eq(int, is_said, CASES[i].is_said), "row %zu", i);
         fixture_free(fixture);
     }
+}
+
+/* HTTP-01 cannot prove a wildcard. */
+Test(conf_codes, a_wildcard_without_a_certificate)
+{
+    static const struct {
+        const char *global, *keys;
+        bool is_said;
+    } CASES[] = {
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", "", true},
+        {"\"acme\": {\"directory\": \"none\"}, ", "", true},
+        {"", "", false},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", ", \"https\": \"off\"", false},
+        {"\"acme\": {\"directory\": \"letsencrypt\"}, ", ", \"certificate_file\": \"wildcard.pem\"",
+         false},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        char *text = memory_format("{%s\"tenants\": {\"a\": {\"hosts\": [\"*.a.test\"], "
+                                   "\"upstream\": \"http://10.0.0.1\"%s}}}",
+                                   CASES[i].global, CASES[i].keys);
+        struct fixture *fixture = fixture_of(text);
+        cr_expect(eq(int, fixture_said(fixture, CODE_NO_CERTIFICATE), CASES[i].is_said), "row %zu",
+                  i);
+        fixture_free(fixture);
+        free(text);
+    }
+}
+
+Test(conf_codes, a_certificate_that_is_another_tenants)
+{
+#define NAMES(FILE)                                                                              \
+    "{\"hosts\": [\"b.test\"], \"upstream\": \"http://10.0.0.1\", \"certificate_file\": \"" FILE \
+    "\"}"
+    static const char TEXT[] = "{\"tenants\": {\"a\": {\"hosts\": [\"a.test\"], \"upstream\": "
+                               "\"http://10.0.0.1\"}, \"b\": %s}}";
+    static const struct {
+        const char *tenant;
+        bool is_said;
+    } CASES[] = {{NAMES("a.pem"), true}, {NAMES("b.pem"), false}, {NAMES("c.pem"), false}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        char *text = memory_format(TEXT, CASES[i].tenant);
+        struct fixture *fixture = fixture_of(text);
+        cr_expect(eq(int, fixture_said(fixture, CODE_CERTIFICATE_TAKEN), CASES[i].is_said),
+                  "row %zu", i);
+        fixture_free(fixture);
+        free(text);
+    }
+#undef NAMES
 }
 
 /* One tenant that believes every authority is what most have; two are one to each authority. */

@@ -209,7 +209,7 @@ static void want(const struct test *test, const char *const *names, size_t count
     char **hosts = memory_new((count + 1) * sizeof(*hosts));
     for (size_t i = 0; i < count; i++) {
         hosts[i] = memory_format("%s.test", names[i]);
-        wishes[i] = (struct sidecar_wish){names[i], (const char *const *)&hosts[i], 1};
+        wishes[i] = (struct sidecar_wish){names[i], (const char *const *)&hosts[i], 1, NULL};
     }
     sidecar_want(test->sidecar, wishes, count);
     for (size_t i = 0; i < count; i++)
@@ -523,9 +523,9 @@ Test(sidecar, a_change_brings_what_has_changed)
     await(haproxy, "b", b);
     put(&test, "c", c);
     const struct sidecar_wish wishes[] = {
-        {"a", (const char *const[]){"a.test"}, 1},
-        {"b", (const char *const[]){"b.test"}, 1},
-        {"c", HOSTS, 2},
+        {"a", (const char *const[]){"a.test"}, 1, NULL},
+        {"b", (const char *const[]){"b.test"}, 1, NULL},
+        {"c", HOSTS, 2, NULL},
     };
     sidecar_want(test.sidecar, wishes, COUNT_OF(wishes));
     await(haproxy, "c", c);

@@ -65,7 +65,7 @@ static void begin(struct test *test)
     struct sidecar_wish wishes[COUNT];
     for (size_t i = 0; i < COUNT; i++) {
         hosts[i][0] = NAMES[i];
-        wishes[i] = (struct sidecar_wish){NAMES[i], hosts[i], 1};
+        wishes[i] = (struct sidecar_wish){NAMES[i], hosts[i], 1, NULL};
     }
     sidecar->list = certificate_list_new(wishes, COUNT, false, true, 0);
 }

@@ -55,7 +55,7 @@ static const char *answer(struct fake_runtime *fake, const char *command, bool *
 static void want(struct test *test, const char *first, const char *second)
 {
     const char *const hosts[] = {"a.test"};
-    const struct sidecar_wish wishes[] = {{first, hosts, 1}, {second, hosts, 1}};
+    const struct sidecar_wish wishes[] = {{first, hosts, 1, NULL}, {second, hosts, 1, NULL}};
     size_t count = second != NULL ? 2 : first != NULL ? 1 : 0;
     certificate_list_free(test->sidecar.list);
     test->sidecar.list = certificate_list_new(wishes, count, test->sidecar.rsa, test->sidecar.ecdsa,
