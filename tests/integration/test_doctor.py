@@ -290,7 +290,7 @@ def test_a_wildcard_whose_names_have_no_address(healthy):
         assert "owui-spoa-doctor.ai.example.test" in found["message"]
         assert "record for *.ai.example.test" in found["fix"]
         (found,) = found_by(healthy, "certificate")
-        assert found["about"] == "*.ai.example.test" and ".pem in " in found["fix"]
+        assert found["about"] == "*.ai.example.test" and '"certificate_file"' in found["fix"]
     finally:
         healthy.pebble.set_dns("set-default-ipv4", ip="127.0.0.1")
         healthy.pebble.set_dns("clear-a", host=HOST + ".")
