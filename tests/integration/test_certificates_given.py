@@ -104,6 +104,18 @@ def test_one_file_for_several_tenants(new_certified, authority, trust):
     assert stack.certs_code("--check") == 1
 
 
+def test_a_file_that_is_another_tenants_own(orders, new_certified):
+    """Which is ordered for that one all the same: `check` tells of the other (W513)."""
+    stack = new_certified()
+    stack.write_tenants(
+        {"wildcard": tenant(HOST), "fleet": tenant(f"*.{BELOW}", certificate_file=FILE)}
+    )
+    stack.start()
+    stack.wait_served(HOST)
+    told = stack.wait_told(FILE, lambda told: told["state"] == "fine", "fine")
+    assert told["hosts"] == [HOST] and told["source"] == "acme" and orders() == 1
+
+
 def test_the_end_of_anothers_certificate_is_told(given, authority):
     put(authority, given, [f"*.{BELOW}"], days=0.2)
     given.wait_told(FILE, lambda told: told["state"] == "expiring", "expiring")
