@@ -19,6 +19,7 @@
     X(CLOSED_FRAME_TIMEOUT, "closed_frame_timeout", "closed for lack of a frame's rest in time") \
     X(CLOSED_WRITE_TIMEOUT, "closed_write_timeout", "closed because answers were not read")      \
     X(CLOSED_OVERFLOW, "closed_overflow", "closed because too many answers were not read")       \
+    X(CLOSED_GAVE_WAY, "closed_gave_way", "closed while idle, to make room for a new one")       \
     X(CLOSED_NO_MEMORY, "closed_no_memory", "closed for lack of memory")                         \
     X(CLOSED_IO_ERROR, "closed_io_error", "closed by an unexpected socket error")                \
     X(CLOSED_DRAINED, "closed_drained", "closed by a drain, all answered")                       \

@@ -8,8 +8,9 @@
  *     systemd:NAME                      sockets passed by a socket unit (FileDescriptorName=NAME)
  *
  * Connections are accepted in the main thread and dealt out evenly, because HAProxy has few and
- * keeps them long. When the process has no descriptor left, accepting pauses and the kernel's queue
- * holds those who wait; nobody is refused. It pauses likewise when accepting fails in another way.
+ * keeps them long. When the process has no descriptor left, or the loops as many connections as
+ * they may have and none that is idle, accepting pauses and the kernel's queue holds those who
+ * wait; nobody is refused. It pauses likewise when accepting fails in another way.
  */
 #pragma once
 

@@ -9,9 +9,11 @@
  * of a connection, into and out of buffers that all connections of the loop share. A connection
  * keeps bytes of its own only while a frame is incomplete or its peer does not read.
  *
- * Connections that wait are never closed, however long: HAProxy would lose the request that is on
+ * Connections that wait are not closed, however long: HAProxy would lose the request that is on
  * its way. A HELLO and a frame that has begun must be complete in time, and answers must be read in
- * time; a peer that fails there loses its connection, and a counter tells.
+ * time; a peer that fails there loses its connection, and a counter tells. Only where there are as
+ * many connections as there may be, one that has long asked nothing gives way to a new one: else
+ * whoever opens many would keep everybody else out.
  *
  * Nothing here knows libev's types; functions say which thread may call them.
  */
@@ -49,6 +51,7 @@ struct loops_settings {
     unsigned frame_timeout_ms; /* 10000: from a frame's first byte to its last */
     unsigned write_timeout_ms; /* 30000: for a peer that does not read its answers */
     unsigned linger_ms;        /* 1000: for a peer to close after our last frame */
+    unsigned connections_max;  /* of all loops, in equal shares; 0: no bound */
     /* Called once, in the thread of the loop that ended last. May be NULL. */
     void (*on_stopped)(void *stopped_context);
     void *stopped_context;
@@ -75,6 +78,13 @@ void loop_publish(struct loop *loop, void *value);
 /* Hands a connected, non-blocking stream socket to the loop with the fewest connections. */
 void loops_add(struct loops *loops, int fd);
 
+/* Whether there are as many connections as there may be. Loops make room before that, but in their
+ * own time: who would add one more wakes them, and looks again. */
+bool loops_are_full(const struct loops *loops);
+
+/* Has every loop make room if it should. */
+void loops_wake(struct loops *loops);
+
 /* Every connection answers what has arrived and what is held, takes its leave with a DISCONNECT and
  * is closed; what is left after `deadline_ms` is closed as it is. The loops then end. */
 void loops_drain(struct loops *loops, unsigned deadline_ms);
@@ -89,6 +99,8 @@ void loops_free(struct loops *loops);
 
 uint64_t loop_counter(const struct loop *loop, enum loop_counter counter);
 uint64_t loops_counter(const struct loops *loops, enum loop_counter counter); /* over all loops */
+/* When a connection last gave way to a new one, 0: never. */
+int64_t loops_gave_way_mono_ms(const struct loops *loops);
 
 /* The loop's own thread ---------------------------------------------------------------------- */
 

@@ -54,6 +54,9 @@ enum {
     FIRST_NAMES_MS = 500,
     FIRST_NAMES_LOOK_MS = 5,
     DRAIN_MS = 5000,
+    /* What is not for HAProxy's connections; a quarter at most. */
+    SPARE_DESCRIPTORS = 256,
+    LOOP_DESCRIPTORS = 4, /* of each loop: its event loop, its wakes, its figures */
 };
 
 enum daemon_state { STATE_STARTING, STATE_SERVING, STATE_DRAINING };
@@ -384,10 +387,25 @@ static bool open_trace(struct daemon *daemon, unsigned loops)
     return daemon->trace != NULL;
 }
 
+/* Files, certificates and whoever asks the daemon are left with some descriptors, however many
+ * connections somebody opens. */
+static unsigned connections_max(unsigned loop_count)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return 0;
+    rlim_t spared = limit.rlim_cur / 4 < SPARE_DESCRIPTORS ? limit.rlim_cur / 4 : SPARE_DESCRIPTORS;
+    rlim_t taken = spared + (rlim_t)loop_count * LOOP_DESCRIPTORS;
+    rlim_t left = limit.rlim_cur > taken ? limit.rlim_cur - taken : 1;
+    return left < UINT32_MAX ? (unsigned)left : UINT32_MAX;
+}
+
 static bool make_loops(struct daemon *daemon)
 {
     const struct configuration *configuration = publisher_configuration(daemon->publisher);
     const struct loops_settings settings = {.loop_count = configuration->loops,
+                                            .connections_max =
+                                                connections_max(configuration->loops),
                                             .on_stopped = on_loops_stopped,
                                             .stopped_context = daemon};
     struct error_text why;

@@ -10,6 +10,7 @@
  */
 #include "conn.h"
 
+#include "core/clock.h"
 #include "core/ip.h"
 #include "core/log.h"
 
@@ -20,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PEER_TEXT_SIZE = IP_PORT_TEXT_SIZE };
+enum { PEER_TEXT_SIZE = IP_PORT_TEXT_SIZE, FULL_TOLD_EVERY_MS = 60 * 1000 };
 
 static void conn_move(struct conn *conn, enum conn_state state)
 {
@@ -394,6 +395,7 @@ static void on_io(struct ev_loop *events, struct ev_io *io, int revents)
 
 void conn_open(struct conn_set *set, int fd)
 {
+    conn_set_make_room(set, 1);
     struct conn *conn = calloc(1, sizeof(*conn));
     conn_set_count(set, LOOP_CONNECTIONS_TAKEN, 1);
     if (conn == NULL || !conn_set_insert(set, conn)) {
@@ -448,6 +450,51 @@ void conn_leave(struct conn *conn)
 {
     if (conn->state == CONN_READING)
         conn_receive(conn);
+}
+
+bool conn_has_rested(struct conn *conn)
+{
+    uint32_t notifies = conn->session.notifies;
+    bool has_asked = notifies != conn->notifies_before;
+    conn->notifies_before = notifies;
+    if (has_asked || conn->session.held > 0 || conn->has_unsent)
+        return false;
+    return !conn_set_is_young(conn->set, conn) &&
+           (conn->state != CONN_READING || !has_more_input(conn));
+}
+
+/* One line a minute: whoever opens connections all the time is not to fill the disk, too. */
+static void log_full(struct conn *conn)
+{
+    struct conn_set *set = conn->set;
+    char peer[PEER_TEXT_SIZE];
+    int64_t now_ms = clock_mono_ms();
+    atomic_store_explicit(&set->gave_way_mono_ms, now_ms, memory_order_relaxed);
+    if (set->full_told_mono_ms != 0 && now_ms - set->full_told_mono_ms < FULL_TOLD_EVERY_MS)
+        return;
+    set->full_told_mono_ms = now_ms;
+    log_event(LOG_WARNING, "connections_full", LOG_NUMBER("connections", set->connections_max),
+              LOG_TEXT("gave_way", peer_text(conn->io.fd, peer)),
+              LOG_TEXT("reason", "descriptors are kept for everything else"),
+              LOG_TEXT("hint", "see who has so many; if it is HAProxy, raise LimitNOFILE= of the "
+                               "service"));
+}
+
+/* HAProxy is told, and comes back when it needs one. Nobody is waited for: the descriptor is what
+ * is wanted. */
+void conn_give_way(struct conn *conn)
+{
+    struct writer out = writer_of(conn->set->send_buffer, SEND_BYTES);
+    size_t sent;
+    if (conn->state == CONN_LAST_WORDS || conn->state == CONN_LINGERING) {
+        conn_end(conn, conn->end);
+        return;
+    }
+    log_full(conn);
+    if (conn->state == CONN_READING)
+        spop_session_drain(&conn->session, &out);
+    if (writer_used(&out) == 0 || conn_push(conn, writer_written(&out), &sent))
+        conn_end(conn, LOOP_CLOSED_GAVE_WAY);
 }
 
 void conn_expire(struct conn *conn)

@@ -45,9 +45,10 @@ struct conn {
     enum loop_counter end;    /* while leaving: what its end will count as */
     int64_t deadline_mono_ms; /* 0: none; written by conn_set_deadline() only */
     struct spop_session session;
-    struct backlog input;  /* an unfinished frame; what is unread while WRITING */
-    struct backlog output; /* unsent; whole frames unless WRITING or LAST_WORDS */
-    bool has_unsent;       /* on conn_set.unsent */
+    struct backlog input;     /* an unfinished frame; what is unread while WRITING */
+    struct backlog output;    /* unsent; whole frames unless WRITING or LAST_WORDS */
+    bool has_unsent;          /* on conn_set.unsent */
+    uint32_t notifies_before; /* the session's when the hand of conn_set came by last */
     struct conn *next_unsent;
     struct conn *next_gone;
 };
@@ -64,8 +65,12 @@ struct conn_set {
     uint32_t capacity;
     uint64_t next_sequence; /* of connection ids */
     uint64_t sequence_step;
-    uint32_t timed_count; /* connections with a deadline */
-    uint64_t current_id;  /* whose NOTIFY is being answered */
+    uint32_t timed_count;             /* connections with a deadline */
+    uint32_t connections_max;         /* 0: no bound */
+    uint32_t hand;                    /* the place of whom conn_set_make_room() looks at next */
+    int64_t full_told_mono_ms;        /* when the log was last told that one gave way; 0: never */
+    _Atomic int64_t gave_way_mono_ms; /* when one did so last, for any thread; 0: never */
+    uint64_t current_id;              /* whose NOTIFY is being answered */
     bool is_leaving;
     uint8_t *receive_buffer;                 /* room for RECEIVE_BYTES behind what is gathered */
     struct conn *gathered[GATHER_MAX];       /* who has received something in this turn, */
@@ -98,6 +103,10 @@ void conn_set_fini(struct conn_set *set);
 void conn_set_leave(struct conn_set *set);
 /* Closes every connection as it is. */
 void conn_set_close_all(struct conn_set *set);
+/* Before so many are opened: has connections give way, until they have places, if that may be. */
+void conn_set_make_room(struct conn_set *set, uint32_t newcomers);
+/* Whether fewer than a quarter of all have been opened since. */
+bool conn_set_is_young(const struct conn_set *set, const struct conn *conn);
 struct conn *conn_set_find(const struct conn_set *set, uint64_t id);
 
 /* For conn.c: a place and an id, or false without memory. */
@@ -115,4 +124,7 @@ bool conn_answer(struct conn *conn, uint64_t stream_id, uint64_t frame_id, struc
 /* Sends what conn_answer() has gathered. */
 void conn_flush(struct conn *conn);
 void conn_leave(struct conn *conn);
+/* Whether it has asked nothing since this was asked last, and nothing is on its way either. */
+bool conn_has_rested(struct conn *conn);
+void conn_give_way(struct conn *conn);
 void conn_expire(struct conn *conn);

@@ -137,6 +137,37 @@ void conn_set_close_all(struct conn_set *set)
             conn_end(set->conns[i], LOOP_CLOSED_STOPPED);
 }
 
+bool conn_set_is_young(const struct conn_set *set, const struct conn *conn)
+{
+    uint64_t since = (set->next_sequence - (conn->id >> PLACE_BITS)) / set->sequence_step;
+    return since <= set->connections_max / 4;
+}
+
+MUST_CHECK static bool has_room(const struct conn_set *set, uint32_t newcomers)
+{
+    return set->connections_max == 0 ||
+           set->capacity - set->free_count + newcomers <= set->connections_max;
+}
+
+/* A hand goes round the places, as that of a clock does, and takes whom it has met before and who
+ * has asked nothing since: among many that is nearly the one that has been idle for longest. What
+ * it goes by is counted anyway, where a list in the order of use would have to be kept for each
+ * request; and who is passed over has asked something for it, so that a step or two do for most.
+ * Who has yet to ask for the first time is not spared: those who only open connections lose theirs
+ * first. */
+void conn_set_make_room(struct conn_set *set, uint32_t newcomers)
+{
+    if (has_room(set, newcomers) || set->is_leaving)
+        return;
+    conn_serve_gathered(set);
+    for (uint32_t steps = 0; steps < set->capacity && !has_room(set, newcomers); steps++) {
+        struct conn *conn = set->conns[set->hand];
+        set->hand = (set->hand + 1) % set->capacity;
+        if (conn != NULL && conn_has_rested(conn))
+            conn_give_way(conn);
+    }
+}
+
 struct conn *conn_set_find(const struct conn_set *set, uint64_t id)
 {
     uint64_t place = id & ((UINT64_C(1) << PLACE_BITS) - 1);

@@ -16,6 +16,7 @@
 enum {
     ACCEPTS_PER_WAKE = 256, /* then signals and timers get their turn */
     PAUSE_MS = 100,
+    ROOM_MS = 10, /* in which loops that run have made room */
 };
 
 struct accepting {
@@ -30,6 +31,7 @@ struct listener {
     struct loops *loops;
     struct main_timer *pause;
     int64_t paused_mono_ms;
+    bool waits_for_room;
 };
 
 struct listener *listener_open(const struct listen_address *address,
@@ -53,13 +55,30 @@ static void on_pause_over(void *context)
     set_watches(context, MAIN_READ);
 }
 
+static void pause_for(struct listener *listener, int64_t pause_ms)
+{
+    set_watches(listener, 0);
+    main_timer_once(listener->pause, pause_ms);
+}
+
 /* Refusing would be worse than waiting: HAProxy answers a refusal with more connections. */
 static void pause_accepting(struct listener *listener, int fd, int error)
 {
     listener->paused_mono_ms = clock_mono_ms();
-    set_watches(listener, 0);
-    main_timer_once(listener->pause, PAUSE_MS);
+    pause_for(listener, PAUSE_MS);
     listen_stuck_log(fd, error);
+}
+
+/* Connections leave some descriptors to everything else. Loops have those give way that are idle,
+ * and where none is, there are no descriptors left. */
+static void wait_for_room(struct listener *listener, int fd)
+{
+    loops_wake(listener->loops);
+    if (listener->waits_for_room)
+        pause_accepting(listener, fd, EMFILE);
+    else
+        pause_for(listener, ROOM_MS);
+    listener->waits_for_room = true;
 }
 
 static void on_connect(void *context)
@@ -68,6 +87,11 @@ static void on_connect(void *context)
     struct listener *listener = accepting->listener;
 
     for (int i = 0; i < ACCEPTS_PER_WAKE; i++) {
+        if (loops_are_full(listener->loops)) {
+            wait_for_room(listener, accepting->fd);
+            return;
+        }
+        listener->waits_for_room = false;
         int fd = accept4(accepting->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             loops_add(listener->loops, fd);

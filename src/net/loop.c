@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { AHEAD_MAX = 32 }; /* connections that are accepted while loops make room for them */
+
 enum command { COMMAND_RUN, COMMAND_DRAIN, COMMAND_STOP };
 
 /* Descriptors on their way to a loop. */
@@ -97,6 +99,7 @@ static void on_wake(struct ev_loop *events, struct ev_async *wake, int revents)
     (void)revents;
     take_inbox(loop);
     take_value(loop);
+    conn_set_make_room(&loop->conns, 0);
     for (size_t i = 0; i < loop->taken.count; i++)
         conn_open(&loop->conns, loop->taken.fds[i]);
     loop->taken.count = 0;
@@ -136,7 +139,8 @@ static void *loop_main(void *argument)
     return NULL;
 }
 
-MUST_CHECK static bool loop_init(struct loop *loop, struct loops *loops, unsigned index)
+MUST_CHECK static bool loop_init(struct loop *loop, struct loops *loops, unsigned index,
+                                 unsigned share)
 {
     loop->loops = loops;
     loop->index = index;
@@ -145,6 +149,7 @@ MUST_CHECK static bool loop_init(struct loop *loop, struct loops *loops, unsigne
         return false;
     pthread_mutex_init(&loop->inbox_lock, NULL);
     conn_set_init(&loop->conns, loop->events, index, &loops->handler, &loops->settings);
+    loop->conns.connections_max = share;
     ev_init(&loop->drain_deadline, on_drain_deadline);
     ev_init(&loop->application_timer, on_application_timer);
     ev_async_init(&loop->wake, on_wake);
@@ -179,6 +184,15 @@ static unsigned or_default(unsigned value, unsigned otherwise)
     return value != 0 ? value : otherwise;
 }
 
+/* A loop makes room before all loops together are full: else nobody would be accepted for whom it
+ * could. */
+static unsigned share_of(unsigned connections_max, unsigned loop_count)
+{
+    unsigned eighth = connections_max / 8;
+    unsigned ahead = eighth < 1 ? 1 : eighth < AHEAD_MAX ? eighth : AHEAD_MAX;
+    return connections_max > 0 ? (connections_max - ahead) / loop_count : 0;
+}
+
 struct loops *loops_new(const struct loops_settings *settings, const struct loop_handler *handler,
                         struct error_text *text)
 {
@@ -193,8 +207,11 @@ struct loops *loops_new(const struct loops_settings *settings, const struct loop
     loops->settings.frame_timeout_ms = or_default(settings->frame_timeout_ms, 10000);
     loops->settings.write_timeout_ms = or_default(settings->write_timeout_ms, 30000);
     loops->settings.linger_ms = or_default(settings->linger_ms, 1000);
+    if (settings->connections_max > 0 && settings->connections_max <= count)
+        loops->settings.connections_max = count + 1;
+    unsigned share = share_of(loops->settings.connections_max, count);
     for (; loops->count < count; loops->count++) {
-        if (!loop_init(&loops->loops[loops->count], loops, loops->count)) {
+        if (!loop_init(&loops->loops[loops->count], loops, loops->count, share)) {
             error_set_errno(text, "cannot make event loop %u of %u (descriptor limit too low?)",
                             loops->count + 1, count);
             loops_free(loops);
@@ -313,6 +330,18 @@ void loops_add(struct loops *loops, int fd)
     ev_async_send(loop->events, &loop->wake);
 }
 
+bool loops_are_full(const struct loops *loops)
+{
+    unsigned max = loops->settings.connections_max;
+    return max > 0 && loops_counter(loops, LOOP_CONNECTIONS_OPEN) >= max;
+}
+
+void loops_wake(struct loops *loops)
+{
+    for (unsigned i = 0; i < loops->count; i++)
+        ev_async_send(loops->loops[i].events, &loops->loops[i].wake);
+}
+
 static void command_all(struct loops *loops, enum command command)
 {
     for (unsigned i = 0; i < loops->count; i++) {
@@ -353,6 +382,17 @@ uint64_t loops_counter(const struct loops *loops, enum loop_counter counter)
     for (unsigned i = 0; i < loops->count; i++)
         sum += loop_counter(&loops->loops[i], counter);
     return sum;
+}
+
+int64_t loops_gave_way_mono_ms(const struct loops *loops)
+{
+    int64_t latest_mono_ms = 0;
+    for (unsigned i = 0; i < loops->count; i++) {
+        const struct conn_set *conns = &loops->loops[i].conns;
+        int64_t when = atomic_load_explicit(&conns->gave_way_mono_ms, memory_order_relaxed);
+        latest_mono_ms = when > latest_mono_ms ? when : latest_mono_ms;
+    }
+    return latest_mono_ms;
 }
 
 uint64_t loop_current_connection(const struct loop *loop)

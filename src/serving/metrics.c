@@ -106,7 +106,8 @@ static void count_state(void *context, const struct sources_entry *entry)
 
 static void tell_notices(struct metrics_text *text, const struct live *live)
 {
-    static const char *const KINDS[] = {NOTICE_ACCEPT_PAUSED, NOTICE_CANNOT_WATCH,
+    static const char *const KINDS[] = {NOTICE_ACCEPT_PAUSED, NOTICE_CONNECTIONS_FULL,
+                                        NOTICE_CANNOT_WATCH,
                                         NOTICE_RESTART_NEEDED, NOTICE_JWKS_FAILED,
                                         NOTICE_HAPROXY_CONFIG_DIFFERS};
     struct json *list = notices_list(live);
@@ -200,6 +201,7 @@ static void tell_connections(struct metrics_text *text, const struct live *live)
         {LOOP_CLOSED_FRAME_TIMEOUT, "frame_timeout"},
         {LOOP_CLOSED_WRITE_TIMEOUT, "write_timeout"},
         {LOOP_CLOSED_OVERFLOW, "overflow"},
+        {LOOP_CLOSED_GAVE_WAY, "gave_way"},
         {LOOP_CLOSED_NO_MEMORY, "no_memory"},
         {LOOP_CLOSED_IO_ERROR, "io_error"},
         {LOOP_CLOSED_DRAINED, "drained"},

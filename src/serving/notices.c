@@ -14,7 +14,7 @@
 
 enum {
     NOTICES_OF_A_KIND_MAX = 20,
-    PAUSES_TOLD_MS = 10 * 60 * 1000, /* there may be no descriptor for who asks, either */
+    PASSING_TOLD_MS = 10 * 60 * 1000, /* there may be no descriptor for who asks, either */
 };
 
 /* Takes `message` and `hint`. */
@@ -48,7 +48,7 @@ static void add_pauses(struct json *list, const struct live *live)
         last_mono_ms = paused_mono_ms > last_mono_ms ? paused_mono_ms : last_mono_ms;
     }
     int64_t ago_ms = clock_mono_ms() - last_mono_ms;
-    if (last_mono_ms == 0 || ago_ms > PAUSES_TOLD_MS)
+    if (last_mono_ms == 0 || ago_ms > PASSING_TOLD_MS)
         return;
     add(list, NOTICE_ACCEPT_PAUSED,
         memory_format("HAProxy's connections had to wait because they could not be accepted, %lld "
@@ -57,6 +57,23 @@ static void add_pauses(struct json *list, const struct live *live)
         memory_copy_text(SLICE("journalctl -u owui-spoa -g accept_paused has the reason; where it "
                                "is descriptors, raise LimitNOFILE= of the service (systemctl edit "
                                "owui-spoa)")));
+}
+
+static void add_full(struct json *list, const struct live *live)
+{
+    int64_t last_mono_ms = loops_gave_way_mono_ms(live->loops);
+    int64_t ago_ms = clock_mono_ms() - last_mono_ms;
+    if (last_mono_ms == 0 || ago_ms > PASSING_TOLD_MS)
+        return;
+    add(list, NOTICE_CONNECTIONS_FULL,
+        memory_format("there were as many connections to the agent's socket as descriptors allow: "
+                      "%llu that asked nothing were closed to make room for new ones, %lld s ago "
+                      "for the last time",
+                      (unsigned long long)loops_counter(live->loops, LOOP_CLOSED_GAVE_WAY),
+                      (long long)ago_ms / 1000),
+        memory_copy_text(SLICE("journalctl -u owui-spoa -g connections_full names one of the "
+                               "processes or addresses that had them; where it is HAProxy, raise "
+                               "LimitNOFILE= of the service (systemctl edit owui-spoa)")));
 }
 
 static void add_watch(struct json *list, const struct live *live)
@@ -113,6 +130,7 @@ struct json *notices_list(const struct live *live)
 {
     struct json *list = json_new_array();
     add_pauses(list, live);
+    add_full(list, live);
     add_watch(list, live);
     add_restart(list, live);
     add_keys(list, live);

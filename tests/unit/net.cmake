@@ -1,11 +1,12 @@
 unit_test(net_loop LAYER net SOURCES support/net_peer.c)
 unit_test(net_hostile LAYER net SOURCES support/net_peer.c)
+unit_test(net_crowded LAYER net SOURCES support/net_peer.c)
 unit_test(net_memory LAYER net SOURCES support/net_peer.c)
 unit_test(net_listener LAYER net SOURCES support/net_peer.c)
 unit_test(net_main_loop LAYER net)
 unit_test(net_patience LAYER net INSIDE)
 if(UNIT_TESTS)
-    foreach(name IN ITEMS net_loop net_hostile net_memory net_listener)
+    foreach(name IN ITEMS net_loop net_hostile net_crowded net_memory net_listener)
         target_link_libraries(test_${name} PRIVATE test_support)
     endforeach()
     target_link_options(test_net_memory PRIVATE

@@ -549,6 +549,34 @@ Test(accept, without_descriptors_it_waits)
     door_close(&door);
 }
 
+/* Where nobody is idle, nobody gives way, and the kernel's queue holds who comes. */
+Test(accept, without_a_place_it_waits)
+{
+    enum { PEERS = 40, PLACES = 16 };
+    struct error_text reason = {""};
+    const struct loops_settings settings = {.loop_count = 1, .connections_max = PLACES};
+    struct door door = {.net = test_net_start(&settings), .main_loop = main_loop_new(&reason)};
+    struct net_peer *peers[PEERS];
+    uint8_t bytes[256];
+    struct writer burst = writer_of(bytes, sizeof(bytes));
+    struct slice held = net_write_burst(&burst, SLICE("hold"), 1, 1);
+    door.listener = open_at(address_text, NULL, &reason);
+    for (size_t i = 0; i < PEERS; i++) {
+        peers[i] = net_peer_new(connect_to(address_text));
+        net_peer_send(peers[i], held);
+    }
+    listener_start(door.listener, door.main_loop, door.net->loops);
+    door_run(&door, PEERS, 350);
+    cr_assert(le(u64, taken_by(&door), PLACES));
+    cr_assert(lt(i64, 0, listener_paused_mono_ms(door.listener)));
+    cr_assert(zero(u64, loops_counter(door.net->loops, LOOP_CLOSED_GAVE_WAY)));
+    for (size_t i = 0; i < PEERS; i++)
+        net_peer_free(peers[i]);
+    door_run(&door, PEERS, 20000);
+    cr_assert(eq(u64, taken_by(&door), PEERS));
+    door_close(&door);
+}
+
 static struct door door_open_tcp(char text[64])
 {
     struct error_text reason = {""};
