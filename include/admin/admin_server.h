@@ -136,6 +136,9 @@ enum { ADMIN_WAITING_MAX = 4 };
 struct admin_desk *admin_desk_new_threaded(struct admin_server *server);
 void admin_desk_add(struct admin_desk *desk, enum admin_access access,
                     const struct admin_operation *operations, void *context);
+/* Whether its thread is stuck, in the server's thread: what it would add to others' answers is left
+ * out then, and what it alone knows is refused with 503. */
+void admin_desk_pass_over(struct admin_desk *desk, bool is_stuck);
 /* In the server's thread, after the other one has ended, or with the call in hand: it is waited
  * for, so whoever frees the desk sees to it that this is soon. What was asked and not answered is
  * refused with 503. NULL is fine. */

@@ -31,7 +31,8 @@
     X(SHORT_SENDS, "short_sends", "send() calls that could not send everything")                 \
     X(BYTES_IN, "bytes_in", "bytes received")                                                    \
     X(BYTES_OUT, "bytes_out", "bytes sent")                                                      \
-    X(VALUES, "values", "published values taken over")
+    X(VALUES, "values", "published values taken over")                                           \
+    X(TURNS, "turns", "times that the loop came round, as it does when it is woken")
 
 enum loop_counter {
 #define X(NAME, METRIC, HELP) LOOP_##NAME,

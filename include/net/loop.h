@@ -82,7 +82,7 @@ void loops_add(struct loops *loops, int fd);
  * own time: who would add one more wakes them, and looks again. */
 bool loops_are_full(const struct loops *loops);
 
-/* Has every loop make room if it should. */
+/* Has every loop make room if it should, and come round: LOOP_TURNS of one that is stuck stays. */
 void loops_wake(struct loops *loops);
 
 /* Every connection answers what has arrived and what is held, takes its leave with a DISCONNECT and

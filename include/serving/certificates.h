@@ -29,5 +29,9 @@ struct certificates *certificates_start(struct main_loop *main_loop,
                                         const struct certificates_host *host, bool *failed,
                                         struct error_text *text);
 void certificates_stop(struct certificates *certificates); /* NULL is fine */
+/* How often the sidecar's thread has come round. */
+uint64_t certificates_turns(const struct certificates *certificates);
+/* Whether who asks is answered without what the sidecar knows. NULL is fine. */
+void certificates_pass_over(struct certificates *certificates, bool is_stuck);
 /* The tenants have changed; the sidecar is told soon, once for many changes. NULL is fine. */
 void certificates_look(struct certificates *certificates);

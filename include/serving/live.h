@@ -16,6 +16,7 @@ struct key_keeper;
 struct listener;
 struct responder;
 struct restart_keys;
+struct standstill;
 struct watch;
 
 struct live {
@@ -28,6 +29,7 @@ struct live {
     const struct key_keeper *keys;       /* NULL: not yet */
     const struct watch *watch;           /* NULL: not yet */
     const struct restart_keys *restart;
+    const struct standstill *standstill; /* NULL: not yet */
     struct haproxy_files *haproxy_files;
     int64_t start_wall_s;
     int64_t start_mono_ms;

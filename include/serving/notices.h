@@ -7,6 +7,7 @@
 
 /* The kinds there are, as the log's events are named. */
 #define NOTICE_ACCEPT_PAUSED          "accept_paused"
+#define NOTICE_THREAD_STANDS_STILL    "thread_stands_still"
 #define NOTICE_CONNECTIONS_FULL       "connections_full"
 #define NOTICE_CANNOT_WATCH           "cannot_watch"
 #define NOTICE_RESTART_NEEDED         "restart_needed"

@@ -80,5 +80,12 @@ struct sidecar_wish {
 /* All that is wanted from now on; copied, the latest list wins. Any thread, one at a time. */
 void sidecar_want(struct sidecar *sidecar, const struct sidecar_wish *wishes, size_t count);
 
+/* How often its thread has come round: every few seconds at least, while it is not stuck. Any
+ * thread. */
+uint64_t sidecar_turns(const struct sidecar *sidecar);
+/* What is asked of the admin interface does not wait for a sidecar that is stuck. In the thread of
+ * that interface. */
+void sidecar_pass_over(struct sidecar *sidecar, bool is_stuck);
+
 /* Challenges are answered as told by on_challenges() with this number. Any thread. */
 void sidecar_challenges_out(struct sidecar *sidecar, uint64_t number);

@@ -58,6 +58,8 @@ struct admin_call *admin_box_take(struct admin_box *box);
 void admin_desk_put(struct admin_desk *desk, struct admin_call *call);
 /* Whether so many wait that nobody else should. */
 bool admin_desk_is_full(const struct admin_desk *desk);
+/* Whether its thread is stuck, so that no call should go there. */
+bool admin_desk_is_stuck(const struct admin_desk *desk);
 /* To be told of each call that comes back: its desk may have a thread for the next one. */
 void admin_desk_take_back(struct admin_call *call);
 /* Where desks hand calls back, with a wake. */

@@ -15,6 +15,7 @@ struct admin_desk {
     struct admin_server *server;
     struct main_waker *waker; /* of the desk's thread; NULL: each call has a thread of its own */
     struct admin_box inbox;
+    bool is_stuck; /* the server's thread's */
     /* Without a waker: */
     struct admin_call *waiting; /* the next one first */
     size_t waiting_count;
@@ -131,6 +132,17 @@ void admin_desk_take_back(struct admin_call *call)
 bool admin_desk_is_full(const struct admin_desk *desk)
 {
     return desk->waiting_count >= ADMIN_WAITING_MAX;
+}
+
+void admin_desk_pass_over(struct admin_desk *desk, bool is_stuck)
+{
+    if (desk != NULL)
+        desk->is_stuck = is_stuck;
+}
+
+bool admin_desk_is_stuck(const struct admin_desk *desk)
+{
+    return desk->is_stuck;
 }
 
 void admin_desk_put(struct admin_desk *desk, struct admin_call *call)

@@ -238,11 +238,18 @@ static bool advance(struct admin_call *call)
 {
     admin_call_go_on(call, NULL);
     const struct admin_desk *desk = admin_call_desk(call);
-    if (desk != NULL && admin_desk_is_full(desk)) {
-        admin_refuse(&call->answer, 429, "too many of these are being done already");
+    if (desk == NULL)
         return true;
-    }
-    return desk == NULL;
+    bool is_stuck = admin_desk_is_stuck(desk);
+    if (is_stuck && call->done == 0)
+        admin_refuse(&call->answer, 503,
+                     "the thread that knows stands still: \"owui-spoa status\" tells what to do");
+    if (is_stuck)
+        return true;
+    if (!admin_desk_is_full(desk))
+        return false;
+    admin_refuse(&call->answer, 429, "too many of these are being done already");
+    return true;
 }
 
 /* What is done before any part is: false when the answer is there already. */

@@ -35,6 +35,7 @@
 #include "serving/restart_keys.h"
 #include "serving/seals.h"
 #include "serving/service.h"
+#include "serving/standstill.h"
 #include "serving/trace.h"
 #include "serving/troubles.h"
 #include "sources/owner_keeper.h"
@@ -54,6 +55,11 @@ enum {
     FIRST_NAMES_MS = 500,
     FIRST_NAMES_LOOK_MS = 5,
     DRAIN_MS = 5000,
+    /* How long loops have to end then, or after a second signal. */
+    STOP_MS = 1000,
+    STOP_SIGNALS = 2, /* SIGTERM and SIGINT */
+    /* How soon the service manager hears that loops go on. */
+    ALIVE_AGAIN_MS = 1000,
     /* What is not for HAProxy's connections; a quarter at most. */
     SPARE_DESCRIPTORS = 256,
     LOOP_DESCRIPTORS = 4, /* of each loop: its event loop, its wakes, its figures */
@@ -86,9 +92,12 @@ struct daemon {
     struct map_keeper *decisions;
     struct seals *seals;
     struct owner_keeper *owners;
-    struct main_signal *signals[4];
+    struct main_signal *signals[STOP_SIGNALS + 2];
     struct main_timer *start_timer;
     struct main_timer *alive_timer;
+    struct main_timer *give_up_timer;
+    struct standstill *standstill; /* NULL: the loops do not run yet */
+    int64_t alive_ms;              /* 0: nobody watches */
     struct main_waker *stopped_waker;
     int64_t start_limit_ms;
     int exit_code;
@@ -135,6 +144,16 @@ static void close_listeners(struct daemon *daemon)
     daemon->listener_count = daemon->live.listener_count = 0;
 }
 
+/* A loop that stands still obeys nobody, and cannot be waited for. What it would have cleaned up is
+ * the kernel's now, or found by the next daemon. */
+static void on_give_up(void *context)
+{
+    (void)context;
+    log_event(LOG_ERROR, "stop_forced",
+              LOG_TEXT("reason", "a thread that answers HAProxy does not end"));
+    _exit(EXIT_BAD);
+}
+
 /* The first time: no more connections, every request that has arrived is answered. The second time:
  * at once. */
 static void on_stop_signal(void *context)
@@ -147,10 +166,15 @@ static void on_stop_signal(void *context)
                   LOG_NUMBER("connections", loops_counter(daemon->loops, LOOP_CONNECTIONS_OPEN)));
         service_stopping();
         close_listeners(daemon);
+        standstill_stop(daemon->standstill);
         loops_drain(daemon->loops, DRAIN_MS);
+        main_timer_once(daemon->give_up_timer, DRAIN_MS + STOP_MS);
         admin_files_give_up(daemon->files);
         break;
-    case STATE_DRAINING: loops_stop(daemon->loops); break;
+    case STATE_DRAINING:
+        loops_stop(daemon->loops);
+        main_timer_once(daemon->give_up_timer, STOP_MS);
+        break;
     }
     daemon->state = STATE_DRAINING;
     daemon->live.serving = false;
@@ -169,10 +193,14 @@ static void on_stopped(void *context)
     main_loop_stop(daemon->main_loop);
 }
 
+/* Where loops stand still, the service manager hears nothing, and starts the daemon anew. */
 static void on_alive_timer(void *context)
 {
-    (void)context;
-    service_alive();
+    const struct daemon *daemon = context;
+    bool is_alive = !standstill_of_loop(daemon->standstill);
+    if (is_alive)
+        service_alive();
+    main_timer_once(daemon->alive_timer, is_alive ? daemon->alive_ms : ALIVE_AGAIN_MS);
 }
 
 static void on_global(void *context)
@@ -586,11 +614,12 @@ static void start_history(struct daemon *daemon)
 
 static void start_timers(struct daemon *daemon)
 {
-    int64_t alive_ms = service_watchdog_ms();
-    if (alive_ms <= 0)
+    daemon->give_up_timer = main_timer_new(daemon->main_loop, on_give_up, NULL);
+    daemon->alive_ms = service_watchdog_ms();
+    if (daemon->alive_ms <= 0)
         return;
-    daemon->alive_timer = main_timer_new(daemon->main_loop, on_alive_timer, NULL);
-    main_timer_every(daemon->alive_timer, alive_ms);
+    daemon->alive_timer = main_timer_new(daemon->main_loop, on_alive_timer, daemon);
+    main_timer_once(daemon->alive_timer, daemon->alive_ms);
 }
 
 /* Not before the first addresses are there: the map of the agent before has them. */
@@ -617,6 +646,8 @@ static void serve(struct daemon *daemon)
         fail(daemon);
         return;
     }
+    daemon->standstill = standstill_new(daemon->main_loop, daemon->loops, daemon->certificates);
+    daemon->live.standstill = daemon->standstill;
     daemon->state = STATE_SERVING;
     daemon->live.serving = true;
     for (size_t i = 0; i < daemon->listener_count; i++)
@@ -684,14 +715,26 @@ static bool start(struct daemon *daemon, const char *path)
     return true;
 }
 
+/* Nobody looks at signals any more. One more ends the process as it is, should a thread that is
+ * waited for not end: what it writes is whole, or not there. */
+static void let_signals_end(struct daemon *daemon)
+{
+    for (size_t i = 0; i < STOP_SIGNALS; i++) {
+        main_signal_free(daemon->signals[i]);
+        daemon->signals[i] = NULL;
+    }
+}
+
 /* Everything in reverse; parts that were never made are NULL. */
 static void stop(struct daemon *daemon)
 {
     unsigned count = daemon->loops != NULL ? loops_count(daemon->loops) : 0;
 
+    let_signals_end(daemon);
     close_listeners(daemon);
     free(daemon->listeners);
     watch_free(daemon->watch);
+    standstill_free(daemon->standstill);
     certificates_stop(daemon->certificates);
     key_keeper_free(daemon->keys);
     haproxy_needs_free(daemon->needs);
@@ -708,6 +751,7 @@ static void stop(struct daemon *daemon)
     seals_free(daemon->seals);
     main_timer_free(daemon->start_timer);
     main_timer_free(daemon->alive_timer);
+    main_timer_free(daemon->give_up_timer);
     troubles_free(daemon->troubles);
     if (daemon->publisher != NULL)
         publisher_detach(daemon->publisher);

@@ -160,7 +160,8 @@ int status_command(struct command_line *line)
             {"all is well",
              "a file or a tenant is wrong, a tenant has no address, a HAProxy is away or has not "
              "got its file as it should be, an issuer's keys cannot be had, a change waits for a "
-             "restart, connections are too many, or a certificate is not fine",
+             "restart, a thread stands still, connections are too many, or a certificate is not "
+             "fine",
              "wrong usage, or nobody answers"},
         .examples = {"owui-spoa status", "owui-spoa status --json | jq .decisions"},
     };

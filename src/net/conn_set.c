@@ -79,6 +79,7 @@ static void on_end_of_turn(struct ev_loop *events, struct ev_prepare *prepare, i
 {
     struct conn_set *set = CONTAINER_OF(prepare, struct conn_set, end_of_turn);
     (void)revents;
+    conn_set_count(set, LOOP_TURNS, 1);
     conn_serve_gathered(set);
     flush_unsent(set);
     free_gone(set);

@@ -353,6 +353,17 @@ static void keep_memory_private(void)
         log_event(LOG_WARNING, "memory_not_private", LOG_TEXT("reason", strerror(errno)));
 }
 
+uint64_t certificates_turns(const struct certificates *certificates)
+{
+    return sidecar_turns(certificates->sidecar);
+}
+
+void certificates_pass_over(struct certificates *certificates, bool is_stuck)
+{
+    if (certificates != NULL)
+        sidecar_pass_over(certificates->sidecar, is_stuck);
+}
+
 /* The sidecar first, because it may still have something to tell. */
 void certificates_stop(struct certificates *certificates)
 {

@@ -106,9 +106,9 @@ static void count_state(void *context, const struct sources_entry *entry)
 
 static void tell_notices(struct metrics_text *text, const struct live *live)
 {
-    static const char *const KINDS[] = {NOTICE_ACCEPT_PAUSED, NOTICE_CONNECTIONS_FULL,
-                                        NOTICE_CANNOT_WATCH,
-                                        NOTICE_RESTART_NEEDED, NOTICE_JWKS_FAILED,
+    static const char *const KINDS[] = {NOTICE_THREAD_STANDS_STILL,   NOTICE_ACCEPT_PAUSED,
+                                        NOTICE_CONNECTIONS_FULL,      NOTICE_CANNOT_WATCH,
+                                        NOTICE_RESTART_NEEDED,        NOTICE_JWKS_FAILED,
                                         NOTICE_HAPROXY_CONFIG_DIFFERS};
     struct json *list = notices_list(live);
     metrics_family(text, METRICS_GAUGE, "owui_spoa_notices",

@@ -8,9 +8,11 @@
 #include "serving/key_keeper.h"
 #include "serving/report.h"
 #include "serving/restart_keys.h"
+#include "serving/standstill.h"
 #include "sources/watch.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     NOTICES_OF_A_KIND_MAX = 20,
@@ -38,6 +40,21 @@ static void add_restart(struct json *list, const struct live *live)
                           "and what it said then is in force",
                           key),
             memory_copy_text(SLICE("systemctl restart owui-spoa")));
+}
+
+static void add_standstills(struct json *list, const struct live *live)
+{
+    struct standing_thread thread;
+    for (size_t i = 0; standstill_at(live->standstill, i, &thread); i++)
+        add(list, NOTICE_THREAD_STANDS_STILL,
+            memory_format("the thread %s has stood still for %lld s: %s", thread.name, thread.for_s,
+                          thread.is_loop ? "requests on its connections are not answered"
+                                         : "no certificate is obtained, renewed or given to "
+                                           "HAProxy, and nobody is told about them"),
+            memory_format("systemctl restart owui-spoa; before that, head "
+                          "/proc/%ld/task/*/{comm,wchan} tells what it waits for: a disk that does "
+                          "not answer, or else a bug",
+                          (long)getpid()));
 }
 
 static void add_pauses(struct json *list, const struct live *live)
@@ -129,6 +146,7 @@ static void add_haproxy(struct json *list, const struct live *live)
 struct json *notices_list(const struct live *live)
 {
     struct json *list = json_new_array();
+    add_standstills(list, live);
     add_pauses(list, live);
     add_full(list, live);
     add_watch(list, live);

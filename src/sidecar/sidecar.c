@@ -459,6 +459,7 @@ static void on_turn_timer(void *context)
 static void on_look_timer(void *context)
 {
     struct sidecar *sidecar = context;
+    atomic_fetch_add_explicit(&sidecar->turns, 1, memory_order_relaxed);
     (void)arrivals_look(sidecar);
     on_turn_timer(sidecar);
     withdrawals_look(sidecar);
@@ -577,6 +578,7 @@ static void on_unwanted(void *context, const struct certificate *certificate)
 static void on_wake(void *context)
 {
     struct sidecar *sidecar = context;
+    atomic_fetch_add_explicit(&sidecar->turns, 1, memory_order_relaxed);
     if (atomic_load(&sidecar->stopping)) {
         main_loop_stop(sidecar->loop);
         return;
@@ -597,6 +599,16 @@ void sidecar_want(struct sidecar *sidecar, const struct sidecar_wish *wishes, si
         certificate_list_new(wishes, count, sidecar->rsa, sidecar->ecdsa, sidecar->haproxy_count);
     certificate_list_free(atomic_exchange(&sidecar->mailbox, list));
     main_waker_wake(sidecar->waker);
+}
+
+uint64_t sidecar_turns(const struct sidecar *sidecar)
+{
+    return atomic_load_explicit(&sidecar->turns, memory_order_relaxed);
+}
+
+void sidecar_pass_over(struct sidecar *sidecar, bool is_stuck)
+{
+    admin_desk_pass_over(sidecar->desk, is_stuck);
 }
 
 void sidecar_challenges_out(struct sidecar *sidecar, uint64_t number)

@@ -1,4 +1,5 @@
-/* What the sidecar's files share. All of it belongs to the sidecar's thread, but for the mailbox.
+/* What the sidecar's files share. All of it belongs to the sidecar's thread, but for what is
+ * atomic.
  */
 #pragma once
 
@@ -52,6 +53,7 @@ struct sidecar {
     _Atomic(struct certificate_list *) mailbox;
     _Atomic uint64_t challenges_out; /* the number of what is in force */
     atomic_bool stopping;
+    _Atomic uint64_t turns; /* looks, and wakes */
 
     struct store *store;
     struct acme_ca_settings cas[3];

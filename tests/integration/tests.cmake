@@ -6,9 +6,11 @@ add_executable(failing_crypto integration/failing_crypto.c)
 target_link_libraries(failing_crypto PRIVATE crypto json core project_flags)
 
 # Preloaded into agents, as clock_shift is.
-add_library(slow_sync MODULE integration/slow_sync.c)
-set_target_properties(slow_sync PROPERTIES PREFIX "" COMPILE_OPTIONS "-fno-sanitize=all"
-                      LINK_OPTIONS "-fno-sanitize=all")
+foreach(name IN ITEMS slow_sync stuck_loop)
+    add_library(${name} MODULE integration/${name}.c)
+    set_target_properties(${name} PROPERTIES PREFIX "" COMPILE_OPTIONS "-fno-sanitize=all"
+                          LINK_OPTIONS "-fno-sanitize=all")
+endforeach()
 
 add_library(failing_memory MODULE integration/failing_memory.c)
 set_target_properties(failing_memory PROPERTIES PREFIX ""

@@ -322,6 +322,28 @@ Test(admin, what_no_desk_will_answer_is_refused)
     main_loop_free(other.loop);
 }
 
+/* What the others know is worth having without it. */
+Test(admin, a_desk_that_is_stuck_is_passed_over)
+{
+    struct fixture fixture;
+    struct other other = {.loop = main_loop_new(NULL)};
+    setup(&fixture);
+    admin_server_add(fixture.server, HERE, (void *)"here");
+    /* Nobody runs its loop. */
+    struct admin_desk *desk = admin_desk_new(fixture.server, other.loop, THERE, (void *)"there");
+    admin_desk_pass_over(desk, true);
+    ask(&fixture, "GET", "/v1/sum", NULL);
+    cr_expect(fixture.status == 200 && json_count(fixture.answer) == 1);
+    cr_expect(json_get(fixture.answer, "here") != NULL);
+    json_free(fixture.answer);
+    ask(&fixture, "POST", "/v1/there", NULL);
+    cr_expect(fixture.status == 503, "%u", fixture.status);
+    json_free(fixture.answer);
+    admin_desk_free(desk);
+    teardown(&fixture);
+    main_loop_free(other.loop);
+}
+
 Test(admin, values_of_a_query)
 {
     struct slice query = SLICE("a=1&state=live&ab=&b");

@@ -1,5 +1,7 @@
-"""What is preloaded into a stack's agents, so that time passes at once and disks are slow."""
+"""What is preloaded into a stack's agents, so that time passes at once, disks are slow and loops stand
+still."""
 
+import socket
 import struct
 
 import pytest
@@ -45,3 +47,28 @@ class SlowDisk:
 
     def done(self):
         self.path.unlink(missing_ok=True)
+
+
+class StuckLoops:
+    """Loops that receive something stand still until they are freed."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.path = stack.directory / "stuck"
+        self.sent = []
+        preload(stack, "stuck_loop.so", STUCK_LOOP=str(self.path))
+
+    def stop(self, loops):
+        """All of so many: each gets one of the next connections."""
+        self.path.touch()
+        for _ in range(loops):
+            one = socket.socket(socket.AF_UNIX)
+            one.connect(str(self.stack.sockets[0]))
+            one.sendall(b"\0")
+            self.sent.append(one)
+
+    def free(self):
+        self.path.unlink(missing_ok=True)
+        for one in self.sent:
+            one.close()
+        self.sent.clear()
