@@ -22,6 +22,8 @@
     X(BAD_MODE, 117, ERROR, "not a file mode such as \"0660\"")                                 \
     X(BAD_SIZE, 118, ERROR, "not a size such as \"100MB\"")                                     \
     X(NO_ROOM, 119, ERROR, "a file needs more memory than there is")                            \
+    X(ACCOUNT_UNKNOWN, 120, ERROR, "a user or group is not on this machine")                    \
+    X(FILE_NEEDED, 121, ERROR, "a file or folder is not there that a start needs")              \
     X(TENANT_NAME, 201, ERROR, "not a name for a tenant")                                       \
     X(TENANT_TWICE, 202, ERROR, "two files hold a tenant of one name")                          \
     X(HOST_SYNTAX, 203, ERROR, "not a host name or wildcard")                                   \
@@ -69,6 +71,7 @@
     X(CERTIFICATE_TAKEN, 513, WARNING,                                                          \
       "a certificate of the admin's has the name of one that is ordered")                       \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
+    X(FILE_MISSED, 521, WARNING, "a file or folder will be missed later, or is hidden")         \
     X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \
     X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")
 

@@ -5,6 +5,7 @@
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/view.h"
+#include "conf/surroundings.h"
 #include "conf/whole.h"
 #include "core/memory.h"
 #include "http/http_client.h"
@@ -12,6 +13,21 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+
+/* What was found, and whether a daemon would start with it. */
+struct finding {
+    struct whole whole;
+    struct diagnostics diagnostics;
+    struct json *stripped;
+    bool starts;
+};
+
+static void finding_fini(struct finding *finding)
+{
+    json_free(finding->stripped);
+    whole_fini(&finding->whole);
+    diagnostics_fini(&finding->diagnostics);
+}
 
 /* The headers that tell tenants who a user is. */
 static void print_stripped(const struct json *stripped)
@@ -24,9 +40,10 @@ static void print_stripped(const struct json *stripped)
         putchar('\n');
 }
 
-static void print_text(const struct whole *whole, const struct diagnostics *diagnostics,
-                       const struct json *stripped)
+static void print_text(const struct finding *finding)
 {
+    const struct whole *whole = &finding->whole;
+    const struct diagnostics *diagnostics = &finding->diagnostics;
     for (size_t i = 0; i < diagnostics->count; i++) {
         char *text = diagnostic_print(&diagnostics->items[i]);
         fputs(text, stdout);
@@ -37,7 +54,7 @@ static void print_text(const struct whole *whole, const struct diagnostics *diag
                plural_s(diagnostics->errors));
         return;
     }
-    print_stripped(stripped);
+    print_stripped(finding->stripped);
     if (whole->has_broken)
         puts("a daemon may serve these as they last were: " VIEW_KEPT_COMMAND);
     size_t files = whole->file_count + 1;
@@ -47,9 +64,10 @@ static void print_text(const struct whole *whole, const struct diagnostics *diag
            diagnostics->warnings, plural_s(diagnostics->warnings));
 }
 
-static struct json *to_json(const struct whole *whole, const struct diagnostics *diagnostics,
-                            const struct json *stripped)
+static struct json *to_json(const struct finding *finding)
 {
+    const struct whole *whole = &finding->whole;
+    const struct diagnostics *diagnostics = &finding->diagnostics;
     struct json *root = json_new_object();
     struct json *list = json_new_array();
     json_put_bool(root, "usable", whole->configuration != NULL);
@@ -59,8 +77,8 @@ static struct json *to_json(const struct whole *whole, const struct diagnostics 
     json_put_integer(root, "errors", (int64_t)diagnostics->errors);
     json_put_integer(root, "warnings", (int64_t)diagnostics->warnings);
     json_put(root, "diagnostics", list);
-    if (stripped != NULL)
-        json_put(root, "stripped", json_clone(stripped));
+    if (finding->stripped != NULL)
+        json_put(root, "stripped", json_clone(finding->stripped));
     for (size_t i = 0; i < diagnostics->count; i++)
         json_append(list, diagnostic_json(&diagnostics->items[i]));
     return root;
@@ -79,88 +97,94 @@ static void find_question(void *context, const struct tenant *tenant)
 }
 
 /* A library that is loaded when it is needed is missed now, not when a certificate has expired. */
-static bool can_ask(const char *path, const struct whole *whole, struct diagnostics *diagnostics)
+static void check_library(const char *path, const struct whole *whole,
+                          struct diagnostics *diagnostics)
 {
     struct error_text why;
     const char *question = NULL;
-    if (whole->configuration == NULL)
-        return true; /* there are worse errors */
     route_table_each_tenant(whole->table, find_question, &question);
     if (whole->configuration->acme.directory != NULL)
         question = "\"acme\"";
     if (question == NULL || http_client_possible(&why) == ERROR_OK)
-        return true;
+        return;
     char *message = memory_format("%s cannot work: %s", question, why.text);
     const struct diagnostic diagnostic = {
         .severity = SEVERITY_ERROR, .place = {path, 1, 1}, .message = message};
     diagnostics_add(diagnostics, &diagnostic);
     free(message);
-    return false;
 }
 
-static bool look(const char *path, const atomic_bool *give_up, struct whole *whole,
-                 struct diagnostics *diagnostics, struct json **stripped)
+/* With what there is on this machine, where `is_here`. */
+static struct finding look(const char *path, const atomic_bool *give_up, bool is_here)
 {
     const struct whole_changes none = {.give_up = give_up};
-    bool is_good = whole_load_changed(path, &none, answer_prepare, whole, diagnostics);
-    *stripped = stripped_check(whole, diagnostics);
-    return can_ask(path, whole, diagnostics) && is_good;
+    struct finding finding = {0};
+    struct diagnostics *diagnostics = &finding.diagnostics;
+    (void)whole_load_changed(path, &none, answer_prepare, &finding.whole, diagnostics);
+    const struct configuration *configuration = finding.whole.configuration;
+    finding.stripped = stripped_check(&finding.whole, diagnostics);
+    finding.starts = configuration != NULL;
+    if (configuration != NULL && is_here) {
+        finding.starts = surroundings_check(configuration, diagnostics);
+        check_library(path, &finding.whole, diagnostics);
+    }
+    return finding;
 }
 
 struct json *check_json(const char *path, const atomic_bool *give_up)
 {
-    struct whole whole;
-    struct diagnostics diagnostics = {0};
-    struct json *stripped;
-    (void)look(path, give_up, &whole, &diagnostics, &stripped);
-    struct json *root = to_json(&whole, &diagnostics, stripped);
-    json_free(stripped);
-    whole_fini(&whole);
-    diagnostics_fini(&diagnostics);
+    struct finding finding = look(path, give_up, true);
+    struct json *root = to_json(&finding);
+    finding_fini(&finding);
     return root;
 }
 
-static void print_json(const struct whole *whole, const struct diagnostics *diagnostics,
-                       const struct json *stripped)
+static void print_json(const struct finding *finding)
 {
-    struct json *root = to_json(whole, diagnostics, stripped);
+    struct json *root = to_json(finding);
     ask_print_json(root);
     json_free(root);
 }
 
-static int check(const char *path, bool as_json)
+static int check(const char *path, bool as_json, bool is_here)
 {
-    struct whole whole;
-    struct diagnostics diagnostics = {0};
-    struct json *stripped;
-    bool is_good = look(path, NULL, &whole, &diagnostics, &stripped);
-
+    struct finding finding = look(path, NULL, is_here);
     if (as_json)
-        print_json(&whole, &diagnostics, stripped);
+        print_json(&finding);
     else
-        print_text(&whole, &diagnostics, stripped);
-    json_free(stripped);
-    int code = is_good ? EXIT_GOOD : whole.configuration != NULL ? EXIT_BAD : EXIT_WRONG;
-    whole_fini(&whole);
-    diagnostics_fini(&diagnostics);
+        print_text(&finding);
+    int code = !finding.starts ? EXIT_WRONG : finding.diagnostics.errors > 0 ? EXIT_BAD : EXIT_GOOD;
+    finding_fini(&finding);
     return code;
 }
 
 static const struct command_usage USAGE = {
     .about = "Reads the global file and all tenants' files, and prints everything that is wrong at "
-             "once.",
-    .exit_codes = {"nothing is wrong (there may be warnings)",
-                   "tenants are wrong, or files of theirs; the others would be served",
-                   "the global file is wrong, and nothing would be served"},
+             "once. What they name besides (groups, files, folders) is looked for on this machine, "
+             "as the user who asks.",
+    .exit_codes =
+        {"nothing is wrong (there may be warnings)",
+         "tenants are wrong, or files of theirs, or HAProxy would refuse its file; the "
+         "daemon would serve the others",
+         "the global file is wrong, or lacks what a start needs: nothing would be served"},
     .examples = {"owui-spoa check && systemctl reload owui-spoa",
-                 "owui-spoa check -c owui-spoa.json --json | jq '.diagnostics[] | .message'"},
+                 "owui-spoa check -c owui-spoa.json --json | jq '.diagnostics[] | .message'",
+                 "owui-spoa check --elsewhere -c build/owui-spoa.json"},
 };
 
 int check_command(struct command_line *line)
 {
     const char *path = DEFAULT_CONFIGURATION;
     bool as_json = false;
+    bool elsewhere = false;
     const struct command_option options[] = {
-        command_option_config(&path), command_option_json(&as_json), {0}};
-    return command_line_read(line, &USAGE, options) ? check(path, as_json) : line->code;
+        {"elsewhere", 0, NULL,
+         "it is for another machine: users, groups, libraries and files of the global file are not "
+         "looked for on this one",
+         .flag = &elsewhere},
+        command_option_config(&path),
+        command_option_json(&as_json),
+        {0},
+    };
+    return command_line_read(line, &USAGE, options) ? check(path, as_json, !elsewhere) : line->code;
 }

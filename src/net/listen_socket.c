@@ -1,13 +1,13 @@
 /* Listening sockets: see net/listen_socket.h. */
 #include "net/listen_socket.h"
 
+#include "core/account.h"
 #include "core/ip.h"
 #include "core/log.h"
 #include "core/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -103,16 +103,6 @@ static enum error remove_stale(const struct listen_address *address, struct erro
     return ERROR_OK;
 }
 
-/* The C library makes room for all members, who may be many; no other thread runs yet. */
-static enum error find_group(const char *name, gid_t *gid, struct error_text *text)
-{
-    const struct group *found = getgrnam(name);
-    if (found == NULL)
-        return error_set(text, ERROR_NOT_FOUND, "there is no group %s", name);
-    *gid = found->gr_gid;
-    return ERROR_OK;
-}
-
 /* Nobody can connect before listen(), so that there is no moment with the wrong mode. */
 static enum error own_file(const struct listen_address *address,
                            const struct listen_options *options, struct listen_sockets *sockets,
@@ -126,7 +116,7 @@ static enum error own_file(const struct listen_address *address,
     sockets->inode = status.st_ino;
     if (options->group != NULL) {
         gid_t gid = 0;
-        enum error error = find_group(options->group, &gid, text);
+        enum error error = account_find_group(options->group, &gid, text);
         if (error != ERROR_OK)
             return error;
         if (chown(address->name, (uid_t)-1, gid) != 0)

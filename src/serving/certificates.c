@@ -2,17 +2,15 @@
 #include "serving/certificates.h"
 
 #include "acme/placeholder.h"
+#include "conf/secret_file.h"
+#include "core/account.h"
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
-#include "core/whole_file.h"
-#include "crypto/base64url.h"
 #include "route/certified.h"
 #include "sidecar/sidecar.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-enum { LOOK_AFTER_MS = 100, SECRET_MAX_BYTES = 4096 };
+enum { LOOK_AFTER_MS = 100 };
 static_assert((int)CERTIFIED_HOSTS_MAX <= (int)ACME_HOSTS_MAX, "a wish can be refused");
 
 struct certificates {
@@ -151,19 +149,19 @@ static void on_challenge_news(void *context)
 static bool find_mode(const struct acme_settings *acme, struct file_mode *mode,
                       struct error_text *text)
 {
-    const struct passwd *owner = acme->owner != NULL ? getpwnam(acme->owner) : NULL;
-    const struct group *group = acme->group != NULL ? getgrnam(acme->group) : NULL;
-    if (acme->owner != NULL && owner == NULL) {
-        error_set(text, ERROR_NOT_FOUND, "acme.owner: there is no user \"%s\"", acme->owner);
+    struct error_text why;
+    uid_t owner = (uid_t)-1;
+    gid_t group = (gid_t)-1;
+    if (acme->owner != NULL && account_find_user(acme->owner, &owner, &why) != ERROR_OK) {
+        error_set(text, ERROR_NOT_FOUND, "acme.owner: %s", why.text);
         return false;
     }
-    if (acme->group != NULL && group == NULL) {
-        error_set(text, ERROR_NOT_FOUND, "acme.group: there is no group \"%s\"", acme->group);
+    if (acme->group != NULL && account_find_group(acme->group, &group, &why) != ERROR_OK) {
+        error_set(text, ERROR_NOT_FOUND, "acme.group: %s", why.text);
         return false;
     }
-    *mode = (struct file_mode){.mode = group != NULL ? 0640 : 0600,
-                               .owner = owner != NULL ? (int)owner->pw_uid : -1,
-                               .group = group != NULL ? (int)group->gr_gid : -1};
+    *mode = (struct file_mode){
+        .mode = acme->group != NULL ? 0640 : 0600, .owner = (int)owner, .group = (int)group};
     return true;
 }
 
@@ -192,50 +190,17 @@ struct secrets {
     char *second;
 };
 
-static void secret_drop(char *secret)
-{
-    if (secret != NULL)
-        memory_wipe(secret, strlen(secret));
-    free(secret);
-}
-
 static void secrets_drop(struct secrets *secrets)
 {
-    secret_drop(secrets->first);
-    secret_drop(secrets->second);
+    secret_file_drop(secrets->first);
+    secret_file_drop(secrets->second);
     *secrets = (struct secrets){0};
 }
 
-/* RFC 8555 7.3.4. The first order would be late to find out. */
-static bool check_secret(const char *path, struct slice secret, struct error_text *text)
-{
-    struct bytes raw = {0};
-    bool is_good = base64url_decode(secret, &raw) && raw.size > 0;
-    bytes_free(&raw);
-    if (secret.size == 0)
-        error_set(text, ERROR_INVALID, "the external account's secret: %s is empty", path);
-    else if (!is_good)
-        error_set(text, ERROR_INVALID,
-                  "the external account's secret: what is in %s is not base64url: expected the "
-                  "whole HMAC key, of A-Z, a-z, 0-9, \"-\" and \"_\", without \"=\" at its end",
-                  path);
-    return is_good;
-}
-
-/* Without the newline that an editor leaves. No file: no secret. */
+/* No file: no secret. */
 static bool read_secret(const char *path, char **secret, struct error_text *text)
 {
-    size_t size;
-    struct error_text why;
-    if (path == NULL)
-        return true;
-    if (whole_file_read(path, SECRET_MAX_BYTES, secret, &size, &why) != ERROR_OK) {
-        error_set(text, ERROR_INVALID, "the external account's secret: %s", why.text);
-        return false;
-    }
-    while (size > 0 && byte_is_one_of((*secret)[size - 1], "\r\n"))
-        (*secret)[--size] = '\0';
-    return check_secret(path, slice_from(*secret, size), text);
+    return path == NULL || secret_file_read(path, secret, text) == ERROR_OK;
 }
 
 /* What has been read is for secrets_drop() in any case. */

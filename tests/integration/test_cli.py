@@ -173,6 +173,96 @@ def test_check_for_programs(configuration):
     assert first["file"].endswith("tenants.d/all.json")
 
 
+ACME = {"directory": "https://acme.test/"}
+
+# What is not there, and who does not start for it.
+SURROUNDINGS = [
+    ({"listen_group": "no-such"}, "E120", "listen_group", 2),
+    ({"acme": {**ACME, "group": "no-such"}}, "E120", "acme.group", 2),
+    ({"acme": {**ACME, "owner": "no-such"}}, "E120", "acme.owner", 2),
+    ({"acme": {**ACME, "webroot": "gone"}}, "E121", "acme.webroot", 2),
+    (
+        {"acme": {**ACME, "external_account": {"kid": "k", "secret_file": "gone"}}},
+        "E121",
+        "acme.external_account.secret_file",
+        2,
+    ),
+    ({"haproxy": {"upstream_ca_file": "gone.pem"}}, "E121", "haproxy.upstream_ca_file", 1),
+    ({"haproxy": {"client_ca_file": "all.pem"}}, "E121", "haproxy.client_ca_file", 1),
+    ({"acme": {**ACME, "ca_file": "all.pem"}}, "W521", "acme.ca_file", 0),
+    ({"acme": {**ACME, "certbot_live": "gone"}}, "W521", "acme.certbot_live", 0),
+    ({"jwks": {"ca_file": "gone.pem"}}, "W521", "jwks.ca_file", 0),
+]
+
+
+@pytest.mark.parametrize(
+    "settings, code, key, returned", SURROUNDINGS, ids=[row[2] for row in SURROUNDINGS]
+)
+def test_what_is_not_there_is_missed_before_the_start(
+    configuration, tmp_path, settings, code, key, returned
+):
+    """`check` and `run` agree, and where HAProxy reads it, HAProxy."""
+    changes = json.loads(json.dumps(settings))
+    haproxy = {
+        "http": ["127.0.0.1:8080"],
+        "https": ["127.0.0.1:8443"],
+        "runtime": [],
+        "crt_dir": str(tmp_path / "certs"),
+        "chroot": None,
+        "user": None,
+        "group": None,
+    }
+    changes["haproxy"] = {**haproxy, **changes.get("haproxy", {})}
+    if "acme" in changes:
+        changes["acme"]["state_dir"] = str(tmp_path / "state")
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "all.pem").write_text("no PEM\n")
+    path = configuration({"chat": GOOD}, admin_socket=str(tmp_path / "admin.sock"), **changes)
+    done = run("check", "-c", path)
+    kind = "warning" if code.startswith("W") else "error"
+    assert f" {kind}[{code}]: {key}: " in done.stdout, done.stdout
+    assert re.search(rf"^{re.escape(str(path))}:\d+:\d+: {kind}\[{code}\]", done.stdout, re.M)
+    assert done.returncode == returned, done.stdout
+    assert run("check", "--elsewhere", "-c", path).returncode == 0
+    if returned == 2:
+        started = subprocess.run(
+            [BINARY, "run", "-c", path], capture_output=True, text=True, timeout=60
+        )
+        assert started.returncode == 2, started.stderr
+    if returned == 1:
+        written = run("haproxy-config", "-c", path, "--thumbprint", "none", "--out", tmp_path)
+        assert written.returncode == 0, written.stderr
+        judged = subprocess.run(
+            [HAPROXY, "-c", "-f", tmp_path / "haproxy.cfg"], capture_output=True, text=True
+        )
+        assert judged.returncode != 0, judged.stderr
+        assert changes["haproxy"][key.partition(".")[2]] in judged.stderr
+
+
+def test_what_somebody_may_not_look_at_is_no_mistake(configuration, tmp_path):
+    """The service may: `check` by another user is not to fail for it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    folder = tmp_path / "secrets"
+    folder.mkdir(mode=0o700)
+    (folder / "eab").write_text("c2VjcmV0\n")
+    account = {"kid": "k", "secret_file": str(folder / "eab")}
+    path = configuration({"chat": GOOD}, acme={**ACME, "external_account": account})
+    assert run("check", "-c", path).returncode == 0
+    for parent in [tmp_path, *tmp_path.parents]:
+        if parent.owner() == "root" and str(parent).startswith(tempfile.gettempdir() + "/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        + [BINARY, "check", "-c", str(path)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning[W521]: acme.external_account.secret_file: " in done.stdout
+    assert "Permission denied" in done.stdout and "runuser -u owui-spoa" in done.stdout
+
+
 # What the daemon has to ask over HTTP for, and the word that is told for it.
 ASKING = [
     ({"acme": {"directory": "https://acme.test/"}}, {}, '"acme"'),

@@ -30,7 +30,7 @@ def check(folder, document):
     path = folder / "owui-spoa.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
     (folder / "fleet.csv").write_text("acme,http://10.0.0.1:3000\n")
-    return run_agent_command("check", "-c", path)
+    return run_agent_command("check", "--elsewhere", "-c", path)
 
 
 def refused(done):

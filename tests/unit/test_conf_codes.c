@@ -1,5 +1,6 @@
 /* conf: each code that can be told is told for something, and every message stands in a table of
  * what is wrong and what is said about it. */
+#include "conf/surroundings.h"
 #include "conf_fixture.h"
 
 #include "core/memory.h"
@@ -17,6 +18,8 @@
 #define JWT                                                                              \
     "\"from\": \"jwt\", \"issuer\": \"i\", \"audience\": \"a\", \"jwks\": \"/k.json\", " \
     "\"required\": true"
+
+#define ACME "\"acme\": {\"directory\": \"https://ca.test/\", "
 
 /* `tenant` holds the members of tenant "t"; `global` those of the global file. */
 static const struct row {
@@ -343,6 +346,27 @@ static const struct row {
     {CODE_UPSTREAM_FROM_CLIENT, NULL, "\"hosts\": [\"*.test\"], \"upstream\": \"http://{1}.i:80\"",
      "whatever a client asks for"},
     {CODE_ENDLESS_REDIRECT, "\"haproxy\": {\"https\": []}", GOOD, "sent to https (tenants: 1)"},
+    {CODE_ACCOUNT_UNKNOWN,
+     "\"listen\": [\"unix:/run/a.sock\"], \"haproxy\": {\"chroot\": null}, "
+     "\"listen_group\": \"no-such\"",
+     GOOD, "listen_group: there is no group \"no-such\": the daemon does not start"},
+    {CODE_ACCOUNT_UNKNOWN, ACME "\"group\": \"no-such\"}", GOOD, "acme.group: there is no group"},
+    {CODE_ACCOUNT_UNKNOWN, ACME "\"owner\": \"no-such\"}", GOOD, "acme.owner: there is no user"},
+    {CODE_FILE_NEEDED, ACME "\"external_account\": {\"kid\": \"k\", \"secret_file\": \"gone\"}}",
+     GOOD, "gone: No such file or directory: the daemon does not start"},
+    {CODE_FILE_NEEDED,
+     ACME "\"second\": {\"directory\": \"letsencrypt\", \"external_account\": {\"kid\": \"k\", "
+          "\"secret_file\": \"owui-spoa.json\"}}}",
+     GOOD, "is not base64url"},
+    {CODE_FILE_NEEDED, ACME "\"webroot\": \"tenants.d\"}", GOOD,
+     "mkdir -p tenants.d/.well-known/acme-challenge"},
+    {CODE_FILE_NEEDED, "\"haproxy\": {\"upstream_ca_file\": \"gone.pem\"}", GOOD,
+     "No such file or directory: HAProxy refuses its file"},
+    {CODE_FILE_NEEDED, "\"haproxy\": {\"client_ca_file\": \"owui-spoa.json\"}", GOOD,
+     "it holds no certificates in PEM: HAProxy refuses its file"},
+    {CODE_FILE_MISSED, ACME "\"ca_file\": \"gone.pem\"}", GOOD, "acme.ca_file: cannot open"},
+    {CODE_FILE_MISSED, ACME "\"certbot_live\": \"gone\"}", GOOD, "acme.certbot_live: cannot open"},
+    {CODE_FILE_MISSED, "\"jwks\": {\"ca_file\": \"tenants.d\"}", GOOD, "is not a regular file"},
     {CODE_TRUSTS_EVERYBODY, "\"trusted_proxies\": [{\"cidrs\": [\"0.0.0.0/0\"]}]", GOOD,
      "any address as its own"},
 };
@@ -356,6 +380,12 @@ static const enum code ELSEWHERE[] = {
     CODE_CERTIFICATE_TAKEN,
 };
 
+static void look_around(struct fixture *fixture)
+{
+    if (fixture->whole.configuration != NULL)
+        surroundings_check(fixture->whole.configuration, &fixture->diagnostics);
+}
+
 Test(conf_codes, each_mistake_is_told)
 {
     for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
@@ -366,11 +396,13 @@ Test(conf_codes, each_mistake_is_told)
                                                          comma, row->tenant)
                                          : memory_format("{%s}", global);
         struct fixture *fixture = fixture_of(text);
+        look_around(fixture);
         char *said = fixture_text(fixture);
         cr_expect(fixture_said(fixture, row->code), "%s: E%d not told:\n%s", text, row->code, said);
         cr_expect(strstr(said, row->said) != NULL, "%s: \"%s\" not in:\n%s", text, row->said, said);
         cr_expect(eq(sz, fixture->diagnostics.count, 1), "%s: more than one:\n%s", text, said);
-        cr_expect(eq(int, fixture->good, row->code >= 500), "%s:\n%s", text, said);
+        cr_expect(eq(int, fixture->diagnostics.errors == 0, row->code >= 500), "%s:\n%s", text,
+                  said);
         free(said);
         free(text);
         fixture_free(fixture);
