@@ -118,21 +118,22 @@ static void put_timeouts(const struct page *page)
 
 static void put_defaults(const struct page *page)
 {
-    put_text(page, "\n"
-                   "defaults\n"
-                   "    mode http\n"
-                   "    log global\n"
-                   "    log-format \"%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc "
-                   "%ac/%fc/%bc/%sc/%rc %{+Q}r tenant=%[var(txn.owui.tenant)] "
-                   "client=%[var(txn.owui.ip)] id=%[var(txn.owui.rid)]\"\n"
-                   "    option dontlognull\n"
-                   "    unique-id-format %[uuid()]\n"
-                   "    # a header name with \"_\" is a twin of one with \"-\" to some upstreams\n"
-                   "    option http-restrict-req-hdr-names delete\n"
-                   "    # tokens leave at once\n"
-                   "    option http-no-delay\n"
-                   "    # a model stops when its client goes\n"
-                   "    option abortonclose\n");
+    put_text(page,
+             "\n"
+             "defaults\n"
+             "    mode http\n"
+             "    log global\n"
+             "    log-format \"%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc "
+             "%ac/%fc/%bc/%sc/%rc %{+Q}r host=%[var(txn.owui_host),url_enc] "
+             "tenant=%[var(txn.owui.tenant)] client=%[var(txn.owui.ip)] id=%[var(txn.owui.rid)]\"\n"
+             "    option dontlognull\n"
+             "    unique-id-format %[uuid()]\n"
+             "    # a header name with \"_\" is a twin of one with \"-\" to some upstreams\n"
+             "    option http-restrict-req-hdr-names delete\n"
+             "    # tokens leave at once\n"
+             "    option http-no-delay\n"
+             "    # a model stops when its client goes\n"
+             "    option abortonclose\n");
     headers_put_trailers_option(page);
     put_timeouts(page);
     put_own_lines(page, "    ", "defaults");

@@ -8,7 +8,10 @@
 
 #include <stdlib.h>
 
-enum { HOPS_MAX = 4 }; /* installations behind one another; more is a loop */
+enum {
+    HOPS_MAX = 4,            /* installations behind one another; more is a loop */
+    LOGGED_HOST_BYTES = 100, /* each may become three, of a line that has 1,024 */
+};
 
 #define ACME_PREFIX "/.well-known/acme-challenge/"
 
@@ -138,8 +141,22 @@ static void put_overflow_refusal(const struct page *page)
               "    http-request deny deny_status 400 if { req.fhdr(content-length) -m len 19: }\n");
 }
 
+/* Before any rule that ends a request. A capture would be 900 instructions less of 92,000, but an
+ * admin's own are known by their numbers, which it would change. What a client says here cannot
+ * look like another part of the log's line, as it is encoded there, nor leave no room for the
+ * others. */
+static void put_host_for_log(const struct page *page)
+{
+    put(page,
+        "\n"
+        "    # for the log, to which HTTP/1 tells a path alone\n"
+        "    http-request set-var(txn.owui_host) req.fhdr(host),bytes(0,%d)\n",
+        LOGGED_HOST_BYTES);
+}
+
 void question_put(const struct page *page)
 {
+    put_host_for_log(page);
     put_overflow_refusal(page);
     put(page,
         "\n"

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import uuid
 
 import pytest
 
@@ -16,6 +17,7 @@ from support.stack import HAPROXY, HAPROXY_VERSION, REPOSITORY, Stack, run_agent
 
 REFERENCE = REPOSITORY / "haproxy"
 CONFIG = REFERENCE / "owui-spoa.json"
+HOST = "chat.alpha.test"
 
 
 def check_config(path):
@@ -112,6 +114,54 @@ def test_a_balancers_question_is_answered(new_stack):
     assert request(stack.http_port, "/other", "192.0.2.7").status == 404
     stack.agents[0].stop()
     wait_until(lambda: request(stack.http_port, "/alive", "192.0.2.7").status == 503, "told")
+
+
+def logged(stack, path):
+    """The end of the log's line for the request, once it is there."""
+
+    def lines():
+        return [line for line in stack.haproxy.log().splitlines() if f"{path} " in line]
+
+    wait_until(lambda: len(lines()) == 1, f"a line for {path}", 10)
+    return re.search(r'" (host=\S+) (tenant=\S+) (client=\S+) (id=\S+)$', lines()[0]).groups()
+
+
+# What newer versions take for no request at all, so that its path is not logged either.
+NO_HOSTS = pytest.mark.skipif(HAPROXY_VERSION >= (3, 0), reason="refused before any rule")
+
+
+@pytest.mark.parametrize(
+    "host, told",
+    [
+        (f"{HOST}:8443", f"{HOST}%3A8443"),
+        ("nobody.test", "nobody.test"),
+        (None, "-"),
+        ("", "-"),
+        ("a" * 300, "a" * 100),
+        ("a'~!=%41", "a%27~%21%3D%2541"),
+        pytest.param(
+            'x" tenant=alpha client=192.0.2.7',
+            "x%22%20tenant%3Dalpha%20client%3D192.0.2.7",
+            marks=NO_HOSTS,
+        ),
+        pytest.param("\x1b[31m%41", "%1B%5B31m%2541", marks=NO_HOSTS),
+        pytest.param("\x1b" * 300, "%1B" * 100, marks=NO_HOSTS),
+    ],
+    ids=["port", "unknown", "none", "empty", "long", "signs", "forged", "escapes", "longest"],
+)
+def test_the_log_tells_the_host(stack, host, told):
+    """Whatever the answer is; and nothing that a client says is taken for another part."""
+    path = f"/log-{uuid.uuid4().hex}"
+    request(stack.http_port, path, host)
+    assert logged(stack, path)[0] == f"host={told}"
+
+
+def test_the_log_tells_the_host_as_the_client_did(stack):
+    request(stack.https_port, "/log-1", HOST.upper(), tls_name=HOST)
+    assert logged(stack, "/log-1")[:2] == (f"host={HOST.upper()}", "tenant=alpha")
+    with Http2(stack.https_port, HOST) as client:
+        client.request("/log-2")
+    assert logged(stack, "/log-2")[:2] == (f"host={HOST}", "tenant=alpha")
 
 
 def test_somebody_elses_file_is_kept_aside(stack, tmp_path):
