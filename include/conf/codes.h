@@ -70,6 +70,7 @@
     X(NO_CERTIFICATE, 512, WARNING, "a host of a tenant gets no certificate")                   \
     X(CERTIFICATE_TAKEN, 513, WARNING,                                                          \
       "a certificate of the admin's has the name of one that is ordered")                       \
+    X(UNCERTIFIABLE_HOST, 514, WARNING, "no certificate can be had, or shown, for a host")      \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
     X(FILE_MISSED, 521, WARNING, "a file or folder will be missed later, or is hidden")         \
     X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \

@@ -3,7 +3,9 @@
  * Each host belongs to whom it leads to, so that no two tenants order one name. Where only paths of
  * a host are served, it belongs to whoever has the root of a path there first. A wildcard is
  * nobody's: HTTP-01 (RFC 8555 8.3) cannot prove it, so that its certificate is somebody else's to
- * get: the one that the tenant's `certificate_file` names, which then is for all of its hosts.
+ * get: the one that the tenant's `certificate_file` names, which then is for all of its hosts. Nor
+ * has an address one: who connects to it names no host in the handshake (RFC 6066 3), by which
+ * HAProxy would choose it.
  */
 #pragma once
 
@@ -30,3 +32,10 @@ struct certified {
  * have instances of another. */
 void certified_hosts(const struct route_table *table, const struct tenant *tenant, size_t room,
                      struct certified *certified);
+
+/* Whether the host is an address. */
+MUST_CHECK bool certified_is_address(const char *host);
+/* Whether it is a name of a machine or a LAN alone, for which no CA for the public issues a
+ * certificate: of one label, or below a name that is set aside for them (RFC 6761, 6762, 8375) or
+ * used as if it were. */
+MUST_CHECK bool certified_is_private(const char *host);

@@ -104,6 +104,24 @@ size_t acme_settings_hosts_max(const struct acme_settings *acme)
     return CERTIFIED_HOSTS_MAX;
 }
 
+/* Those that are held to the rules of browsers; whoever else it is may be the admin's own. */
+bool acme_settings_is_public(const struct acme_settings *acme)
+{
+    static const char *const DOMAINS[] = {".letsencrypt.org", ".zerossl.com", ".pki.goog",
+                                          ".ssl.com",         ".sectigo.com", ".digicert.com",
+                                          ".buypass.com",     ".actalis.com", ".globalsign.com"};
+    struct slice url = slice_of(acme->directory);
+    if (!slice_starts_with(url, SLICE("https://")))
+        return false;
+    url = slice_skip(url, 8);
+    struct slice host = slice_cut(&url, '/');
+    host = slice_cut(&host, ':');
+    for (size_t i = 0; i < COUNT_OF(DOMAINS); i++)
+        if (slice_ends_with(host, slice_of(DOMAINS[i])))
+            return true;
+    return false;
+}
+
 void configuration_free(struct configuration *configuration)
 {
     if (configuration == NULL)

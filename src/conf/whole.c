@@ -392,6 +392,42 @@ static void check_certified(void *context, const struct tenant *tenant)
                              tenant->name, certified.room, certified.left_out);
 }
 
+static void warn_of_host(struct loading *loading, const struct tenant *tenant, const char *host,
+                         const struct place *place)
+{
+    const struct configuration *configuration = loading->whole->configuration;
+    if (certified_is_address(host)) {
+        if (configuration->haproxy.https_count > 0)
+            diagnostics_add_code(loading->diagnostics, CODE_UNCERTIFIABLE_HOST, place,
+                                 "give it a name, if only one of the LAN; or \"https\": \"off\", "
+                                 "for plain HTTP",
+                                 "tenant \"%s\": no certificate can be shown for the address %s, "
+                                 "since browsers name no host when they connect to one: none is "
+                                 "ordered",
+                                 tenant->name, host);
+    } else if (certified_is_private(host) && tenant->certificate_file == NULL &&
+               acme_settings_is_public(&configuration->acme)) {
+        diagnostics_add_code(loading->diagnostics, CODE_UNCERTIFIABLE_HOST, place,
+                             "name a CA of your own as \"directory\" of \"acme\", or take a name "
+                             "below a domain of yours",
+                             "tenant \"%s\": %s is no name of the public DNS, and a CA for the "
+                             "public issues no certificate for it",
+                             tenant->name, host);
+    }
+}
+
+/* Hosts with which nobody comes in by HTTPS, ever. */
+static void check_uncertifiable(void *context, const struct tenant *tenant)
+{
+    struct loading *loading = context;
+    for (size_t i = 0; tenant->https_redirect && i < tenant->host_count; i++)
+        if (!tenant->hosts[i].wildcard)
+            warn_of_host(loading, tenant, tenant->hosts[i].name, &tenant->hosts[i].place);
+    for (size_t i = 0; tenant->https_redirect && i < tenant->path_count; i++)
+        if (!tenant->paths[i].wildcard && !is_same_key(tenant, i))
+            warn_of_host(loading, tenant, tenant->paths[i].host, &tenant->paths[i].place);
+}
+
 static void check_unknown_host(struct loading *loading)
 {
     const struct configuration *configuration = loading->whole->configuration;
@@ -458,6 +494,7 @@ static void check_tenants(struct loading *loading)
     route_table_each_tenant(loading->whole->table, check_domains, loading);
     route_table_each_tenant(loading->whole->table, check_authority, loading);
     route_table_each_tenant(loading->whole->table, check_certified, loading);
+    route_table_each_tenant(loading->whole->table, check_uncertifiable, loading);
     route_table_each_tenant(loading->whole->table, check_routes, loading);
     tdestroy(loading->leads, free);
     loading->leads = NULL;

@@ -9,6 +9,7 @@
 #include "core/memory.h"
 #include "crypto/crypto.h"
 #include "doctor/refused.h"
+#include "route/certified.h"
 #include "serving/haproxy_files.h"
 #include "sidecar/loopback.h"
 
@@ -296,8 +297,23 @@ static char *serving_fix(const struct host_look *look, struct slice why)
                         : memory_format("owui-spoa certs deploy %s", look->tenant->name);
 }
 
+/* Not even one that is there would be shown: no name tells HAProxy which. */
+static void find_address(const struct host_look *look)
+{
+    char *place = doctor_place(look->tenant);
+    find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+         memory_format("a name instead of the address in %s; man owui-spoa.json, In a LAN", place),
+         "no certificate can be shown for an address: browsers name no host when they connect to "
+         "one");
+    free(place);
+}
+
 static void find_none(const struct host_look *look, const char *what, const char *place)
 {
+    if (certified_is_address(look->host)) {
+        find_address(look);
+        return;
+    }
     const struct json *stored = find_certificate(look);
     bool is_stored = json_get(stored, "serial") != NULL;
     struct slice not_served = why_not_served(stored);

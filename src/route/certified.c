@@ -1,7 +1,33 @@
 /* Which names a certificate is for: see route/certified.h. */
 #include "route/certified.h"
 
+#include "core/ip.h"
+
 #include <string.h>
+
+bool certified_is_address(const char *host)
+{
+    struct ip ip;
+    return ip_parse(slice_of(host), &ip);
+}
+
+/* The last label decides, but for home.arpa. ".lan" and those behind it are reserved by nobody, and
+ * delegated to nobody. What is set aside for documents and tests is left to these. */
+bool certified_is_private(const char *host)
+{
+    static const char *const LAST[] = {"localhost", "local", "internal", "lan",    "localdomain",
+                                       "home",      "corp",  "intranet", "private"};
+    struct slice name = slice_of(host);
+    const char *dot = strrchr(host, '.');
+    if (certified_is_address(host))
+        return false;
+    if (dot == NULL || slice_ends_with(name, SLICE(".home.arpa")))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(LAST); i++)
+        if (strcmp(dot + 1, LAST[i]) == 0)
+            return true;
+    return false;
+}
 
 static bool leads_to(const struct route_table *table, const char *host, const char *path,
                      const struct tenant *tenant)
@@ -23,7 +49,7 @@ static bool has_host(const struct certified *certified, const struct certified_h
 static void add_host(struct certified *certified, const struct certified_host *host,
                      const struct place *place)
 {
-    if (has_host(certified, host))
+    if (certified_is_address(host->name) || has_host(certified, host))
         return;
     if (certified->count < certified->room) {
         certified->hosts[certified->count++] = *host;

@@ -11,6 +11,7 @@
 #include "conf/text_file.h"
 #include "core/file_path.h"
 #include "core/memory.h"
+#include "route/certified.h"
 #include "serving/haproxy_files.h"
 #include "setup.h"
 #include "json/json.h"
@@ -364,8 +365,33 @@ static char *lower_case(const char *text)
     return lower;
 }
 
+/* Who begins with an address or a name of the LAN is told now, not after minutes of waiting. */
+static bool can_be_certified(const struct setup_plan *plan, const struct setup_wish *wish)
+{
+    const struct configuration *configuration = plan->whole.configuration;
+    if (!configuration->default_https_redirect || configuration->haproxy.https_count == 0)
+        return true;
+    if (certified_is_address(wish->host)) {
+        terminal_complain("%s is an address: browsers name no host when they connect to one, so "
+                          "that HAProxy cannot choose a certificate for it. Take a name, if only "
+                          "one of your LAN, with a CA of your own: setup chat.lan --upstream %s "
+                          "--directory URL --ca-file FILE (man owui-spoa.json, In a LAN)",
+                          wish->host, wish->upstream);
+        return false;
+    }
+    if (!certified_is_private(wish->host) || !acme_settings_is_public(&configuration->acme))
+        return true;
+    terminal_complain("%s is no name of the public DNS, and %s issues no certificate for it. Take "
+                      "a name below a domain of yours, or a CA of your own: --directory URL "
+                      "--ca-file FILE (man owui-spoa.json, In a LAN)",
+                      wish->host, configuration->acme.directory);
+    return false;
+}
+
 static bool add_wished_tenant(struct setup_plan *plan, const struct setup_wish *wish)
 {
+    if (!can_be_certified(plan, wish))
+        return false;
     char *name = lower_case(wish->name != NULL ? wish->name : wish->host);
     struct json *tenant = json_new_object(), *hosts = json_new_array();
     char *url = url_of_upstream(wish->upstream, false);

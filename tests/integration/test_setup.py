@@ -115,6 +115,25 @@ def test_where_the_cas_file_is_does_not_depend_on_where_one_is(place):
     assert place.global_file()["acme"]["ca_file"] == str(authority)
 
 
+@pytest.mark.parametrize(
+    "host, said",
+    [
+        ("192.0.2.1", "is an address: browsers name no host"),
+        ("[2001:db8::1]", "is an address: browsers name no host"),
+        ("localhost", "is no name of the public DNS"),
+        ("chat.local", "is no name of the public DNS"),
+    ],
+)
+def test_a_host_without_a_certificate_is_refused_with_a_way_out(place, host, said):
+    before = place.written()
+    done = place.run(host, *UPSTREAM, "--name", "chat")
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+    assert "--directory URL" in done.stderr and place.written() == before
+    if said.startswith("is no name"):
+        done = place.run(host, *UPSTREAM, "--name", "chat", "--directory", "https://ca.lan/acme")
+        assert done.returncode == 0, done.stderr
+
+
 def test_what_may_not_be_read_takes_root(place):
     """As the packages have it: nobody but the service's group may look into its folder."""
     place.folder.chmod(0o750)

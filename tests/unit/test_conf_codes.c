@@ -21,6 +21,8 @@
 
 #define ACME "\"acme\": {\"directory\": \"https://ca.test/\", "
 
+#define LETSENCRYPT "\"acme\": {\"directory\": \"letsencrypt\"}"
+
 /* `tenant` holds the members of tenant "t"; `global` those of the global file. */
 static const struct row {
     enum code code;
@@ -367,6 +369,17 @@ static const struct row {
     {CODE_FILE_MISSED, ACME "\"ca_file\": \"gone.pem\"}", GOOD, "acme.ca_file: cannot open"},
     {CODE_FILE_MISSED, ACME "\"certbot_live\": \"gone\"}", GOOD, "acme.certbot_live: cannot open"},
     {CODE_FILE_MISSED, "\"jwks\": {\"ca_file\": \"tenants.d\"}", GOOD, "is not a regular file"},
+    {CODE_UNCERTIFIABLE_HOST, NULL, "\"hosts\": [\"192.0.2.1\"], \"upstream\": \"http://10.0.0.1\"",
+     "for the address 192.0.2.1, since browsers"},
+    {CODE_UNCERTIFIABLE_HOST, LETSENCRYPT,
+     "\"hosts\": [\"chat\"], \"upstream\": \"http://10.0.0.1\"",
+     "chat is no name of the public DNS"},
+    {CODE_UNCERTIFIABLE_HOST, LETSENCRYPT,
+     "\"hosts\": [\"chat.local\"], \"upstream\": \"http://10.0.0.1\"", "a CA of your own"},
+    {CODE_UNCERTIFIABLE_HOST, LETSENCRYPT,
+     "\"hosts\": [\"a.example.org\"], \"upstream\": \"http://10.0.0.1\", \"paths\": [{\"host\": "
+     "\"chat.home.arpa\", \"prefix\": \"/a\", \"mode\": \"redirect\"}]",
+     "chat.home.arpa is no name"},
     {CODE_TRUSTS_EVERYBODY, "\"trusted_proxies\": [{\"cidrs\": [\"0.0.0.0/0\"]}]", GOOD,
      "any address as its own"},
 };
