@@ -73,6 +73,7 @@
     X(UNCERTIFIABLE_HOST, 514, WARNING, "no certificate can be had, or shown, for a host")      \
     X(PAGE_UNREADABLE, 520, WARNING, "a tenant's own page cannot be served")                    \
     X(FILE_MISSED, 521, WARNING, "a file or folder will be missed later, or is hidden")         \
+    X(FILE_PASSED_OVER, 522, WARNING, "a file beside those of tenants is not read")             \
     X(SHARED_DATABASE, 530, WARNING, "a share of the clients must have a database of its own")  \
     X(ANY_AUTHORITY, 540, WARNING, "any authority's certificates count for several tenants")
 

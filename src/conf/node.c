@@ -92,11 +92,21 @@ static void report(struct document *document, const struct json_position *positi
 
 /* -- Reading -- */
 
+/* What editors of Windows call Unicode: a mark, or ASCII with a NUL for each letter. */
+static bool is_utf16(struct slice text)
+{
+    return text.size >= 2 && (slice_starts_with(text, SLICE("\xff\xfe")) ||
+                              slice_starts_with(text, SLICE("\xfe\xff")) || text.data[0] == '\0' ||
+                              text.data[1] == '\0');
+}
+
 /* What people write that JSON has not. */
 static char *syntax_hint(struct slice text, size_t offset)
 {
     size_t before = size_min(offset, text.size);
     struct slice here = slice_skip(text, before);
+    if (is_utf16(text))
+        return memory_format("save the file as UTF-8: it is in UTF-16");
     if (slice_starts_with(text, SLICE("\xef\xbb\xbf")))
         return memory_format("save the file without a byte order mark");
     if (slice_starts_with(here, SLICE("/")) || slice_starts_with(here, SLICE("#")))

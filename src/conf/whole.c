@@ -11,9 +11,11 @@
 #include "route/certified.h"
 #include "taken_roots.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <unistd.h>
 
 /* What is at hand while files are read. */
@@ -122,6 +124,39 @@ static bool gives_up(const struct loading *loading)
     return loading->changes.give_up != NULL && atomic_load(loading->changes.give_up);
 }
 
+/* What may have been meant for one. Neither what is hidden, nor lists of labels, nor what has been
+ * put out of force by a longer name. */
+static int may_be_meant(const struct dirent *entry)
+{
+    static const char *const ENDS[] = {".json", ".json.txt", ".jsonc", ".json5",
+                                       ".conf", ".cfg",      ".yaml",  ".yml"};
+    if (entry->d_name[0] == '.' || tenant_file_name(entry->d_name))
+        return 0;
+    size_t size = strlen(entry->d_name);
+    for (size_t i = 0; i < COUNT_OF(ENDS); i++)
+        if (size > strlen(ENDS[i]) &&
+            strcasecmp(entry->d_name + size - strlen(ENDS[i]), ENDS[i]) == 0)
+            return 1;
+    return 0;
+}
+
+static void tell_passed_over(struct loading *loading, const char *folder)
+{
+    struct dirent **entries;
+    int count = scandir(folder, &entries, may_be_meant, alphasort);
+    for (int i = 0; i < count; i++) {
+        char *path = memory_format("%s/%s", folder, entries[i]->d_name);
+        const struct place place = {file_name_keep(path), 0, 0};
+        diagnostics_add_code(loading->diagnostics, CODE_FILE_PASSED_OVER, &place,
+                             "give it a name that ends in \".json\", or one such as chat.off",
+                             "it is not read: names of tenants' files end in \".json\"");
+        free(path);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+}
+
 static void read_tenant_files(struct loading *loading)
 {
     struct whole *whole = loading->whole;
@@ -141,6 +176,7 @@ static void read_tenant_files(struct loading *loading)
         diagnostics_add_unreadable(loading->diagnostics, &place, error, &why);
         return;
     }
+    tell_passed_over(loading, folder);
     if (changes->file != NULL) {
         char *path = changes->text.data != NULL ? memory_format("%s/%s", folder, changes->file)
                                                 : memory_copy_text(slice_of(changes->file));

@@ -386,11 +386,11 @@ static const struct row {
 
 /* Codes that need more than one tenant or file; each has a test below. */
 static const enum code ELSEWHERE[] = {
-    CODE_TENANT_NAME,       CODE_TENANT_TWICE,   CODE_HOST_TAKEN,      CODE_ANSWER_TOO_BIG,
-    CODE_NO_TENANTS,        CODE_SHARED_ORIGIN,  CODE_ANY_AUTHORITY,   CODE_SHARED_DATABASE,
+    CODE_TENANT_NAME,       CODE_TENANT_TWICE,     CODE_HOST_TAKEN,      CODE_ANSWER_TOO_BIG,
+    CODE_NO_TENANTS,        CODE_SHARED_ORIGIN,    CODE_ANY_AUTHORITY,   CODE_SHARED_DATABASE,
     CODE_LABEL_LINE,        CODE_NO_ROOM, /* test_conf_room.c */
-    CODE_UNCERTIFIED_HOSTS, CODE_TOO_MANY_NAMES, CODE_TAKEOVER_SHARED, CODE_NO_CERTIFICATE,
-    CODE_CERTIFICATE_TAKEN,
+    CODE_UNCERTIFIED_HOSTS, CODE_TOO_MANY_NAMES,   CODE_TAKEOVER_SHARED, CODE_NO_CERTIFICATE,
+    CODE_CERTIFICATE_TAKEN, CODE_FILE_PASSED_OVER,
 };
 
 static void look_around(struct fixture *fixture)
@@ -454,6 +454,47 @@ Test(conf_codes, a_share_of_another_tenants_database)
     cr_expect(eq(sz, fixture->diagnostics.count, 1), "%s", said);
     cr_expect(fixture->good);
     free(said);
+    fixture_free(fixture);
+}
+
+Test(conf_codes, what_may_be_meant_for_a_tenants_file)
+{
+    static const char *const MEANT[] = {"a.conf", "b.JSON", "c.json.txt", "d.yml"};
+    static const char *const OTHERS[] = {".e.json", "f.json.off", "g.json~", "fleet.csv", "README"};
+    struct fixture *fixture = fixture_new();
+    fixture_write(fixture, "owui-spoa.json", "{\"tenants\": {\"t\": {" GOOD "}}}");
+    for (size_t i = 0; i < COUNT_OF(MEANT) + COUNT_OF(OTHERS); i++) {
+        const char *name = i < COUNT_OF(MEANT) ? MEANT[i] : OTHERS[i - COUNT_OF(MEANT)];
+        char *path = memory_format("tenants.d/%s", name);
+        fixture_write(fixture, path, "{}");
+        free(path);
+    }
+    fixture_load(fixture);
+    char *said = fixture_text(fixture);
+    cr_assert(fixture->good, "%s", said);
+    cr_assert(eq(sz, fixture->diagnostics.count, COUNT_OF(MEANT)), "%s", said);
+    for (size_t i = 0; i < COUNT_OF(MEANT); i++) {
+        const struct diagnostic *one = &fixture->diagnostics.items[i];
+        cr_expect(eq(int, one->code, CODE_FILE_PASSED_OVER));
+        cr_expect(strstr(one->place.file, MEANT[i]) != NULL, "%s", said);
+    }
+    free(said);
+    fixture_free(fixture);
+}
+
+Test(conf_codes, a_file_in_utf16)
+{
+    struct fixture *fixture = fixture_new();
+    static const char *const MARKS[] = {"\xff\xfe{", "\xfe\xff{"};
+    for (size_t i = 0; i < COUNT_OF(MARKS); i++) {
+        fixture_write(fixture, "owui-spoa.json", MARKS[i]);
+        fixture_load(fixture);
+        char *said = fixture_text(fixture);
+        cr_expect(strstr(said, "save the file as UTF-8") != NULL, "%s", said);
+        free(said);
+        whole_fini(&fixture->whole);
+        diagnostics_fini(&fixture->diagnostics);
+    }
     fixture_free(fixture);
 }
 
