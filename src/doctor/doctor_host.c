@@ -437,9 +437,17 @@ static void on_handshake(void *context, const struct http_probe_answer *answer)
 
 /* -- Through HAProxy --------------------------------------------------------------------------- */
 
+/* That is told of the certificate, and what is behind it is not known. */
+static bool has_no_handshake(const struct host_look *look, const struct http_probe_answer *answer)
+{
+    return look->tls && answer->result == HTTP_PROBE_NO_TLS;
+}
+
 static void on_health(void *context, const struct http_probe_answer *answer)
 {
     struct host_look *look = context;
+    if (has_no_handshake(look, answer))
+        return;
     char *what = told(answer);
     doctor_made(look->doctor, DOCTOR_HTTPS);
     if (answer->result == HTTP_PROBE_ANSWERED && answer->refused.size == 0 &&
@@ -507,6 +515,8 @@ static void on_socket(void *context, const struct http_probe_answer *answer)
 {
     struct host_look *look = context;
     bool is_agents = answer->refused.size > 0;
+    if (has_no_handshake(look, answer))
+        return;
     doctor_made(look->doctor, DOCTOR_WEBSOCKET);
     if (answer->status == STATUS_SWITCHING || refused_as_unserved(answer->refused))
         return;

@@ -493,6 +493,7 @@ def test_no_certificate_yet(new_certified, served):
     stack.wait_told("chat.pem", lambda told: "problem" in told, "a failure", 30)
     told = found_by(stack, "certificate")
     assert len(told) == 1 and "no certificate for it" in told[0]["message"]
+    assert not {"https", "websocket"} & checks_of(examine(stack)[0])  # which follows from it
     # There is nothing that HAProxy could have been told.
     assert "problem" not in stack.told("chat.pem")["haproxys"][0]
 
