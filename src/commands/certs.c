@@ -283,7 +283,7 @@ static const struct command_usage USAGE = {
                    "refused",
                    "wrong usage, or nobody answers"},
     .examples = {"owui-spoa certs", "owui-spoa certs renew chat",
-                 "owui-spoa certs --check || mail -s certificates root"},
+                 "owui-spoa certs --check || owui-spoa certs | mail -s certificates root"},
     .max_words = 2,
 };
 

@@ -211,14 +211,23 @@ static void print_line(const char *label, struct slice text)
         printf("%-11s%.*s\n", label, SLICE_PRINT(text));
 }
 
+/* One that cannot be parsed has no line for the tenant. */
+static void print_file(const struct json *tenant)
+{
+    int64_t line = ask_number(tenant, "line");
+    printf("%-11s%.*s", "file", SLICE_PRINT(json_get_text(tenant, "file")));
+    if (line > 0)
+        printf(":%lld", (long long)line);
+    putchar('\n');
+}
+
 static void print_tenant(const struct json *tenant)
 {
     const struct json *definition = json_get(tenant, "definition");
     print_line("tenant", json_get_text(tenant, "name"));
     print_line("state", json_get_text(tenant, "state"));
     print_line("outage", slice_of(outage_of(tenant)));
-    printf("%-11s%.*s:%lld\n", "file", SLICE_PRINT(json_get_text(tenant, "file")),
-           (long long)ask_number(tenant, "line"));
+    print_file(tenant);
     print_list("hosts", json_get(tenant, "hosts"));
     print_list("paths", json_get(tenant, "paths"));
     print_line("version", json_get_text(tenant, "version"));

@@ -381,6 +381,8 @@ def test_a_tenant_that_went_wrong_is_kept(agent):
     wait_until(
         lambda: stack.admin.json("tenants", "a")[1]["problems"][0]["code"] == "E102", "unreadable"
     )
+    shown = stack.admin.run("tenants", "a")[1]  # there is no line to tell
+    assert "/tenants.json\n" in shown and "tenants.json:0" not in shown, shown
     assert tenants(stack) == {"a": "kept"}
 
 
