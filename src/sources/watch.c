@@ -109,6 +109,9 @@ struct watch {
     size_t named_folder_count;
     struct told_folder *told_folders; /* as many, sorted by descriptor */
     bool are_told_folders_old;
+    int *left; /* descriptors that a folder has no longer, but perhaps another one */
+    size_t left_count;
+    size_t left_capacity;
     bool must_follow; /* a folder may be another one than before */
     struct batch batches[WAIT_COUNT];
     struct changes changed_globals; /* the global file and its parts */
@@ -294,18 +297,80 @@ static void tell_watched(const struct folder *folder)
     log_event(LOG_NOTICE, "watching", LOG_TEXT("folder", folder->path));
 }
 
-/* The descriptor is of no folder any more, unless another one has it too. */
-static void leave(const struct watch *watch, int descriptor)
+static int compare_told(const void *a, const void *b)
+{
+    const struct told_folder *one = a;
+    const struct told_folder *other = b;
+    return (one->descriptor > other->descriptor) - (one->descriptor < other->descriptor);
+}
+
+static void sort_told_folders(struct watch *watch)
+{
+    size_t count = watch->named_folder_count;
+    watch->told_folders = memory_resize(watch->told_folders, count, sizeof(*watch->told_folders));
+    for (size_t i = 0; i < count; i++)
+        watch->told_folders[i] = (struct told_folder){watch->named_folders[i].descriptor, i};
+    if (count > 0)
+        qsort(watch->told_folders, count, sizeof(*watch->told_folders), compare_told);
+    watch->are_told_folders_old = false;
+}
+
+/* The index of the first named folder in watch->told_folders that is told of by this descriptor. */
+static size_t told_place(struct watch *watch, int descriptor)
+{
+    if (watch->are_told_folders_old)
+        sort_told_folders(watch);
+    size_t low = 0;
+    size_t high = watch->named_folder_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (watch->told_folders[middle].descriptor < descriptor)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The next named folder from there on that has this descriptor. False: there is none. */
+static bool next_told(const struct watch *watch, size_t *place, int descriptor, size_t *folder)
+{
+    while (*place < watch->named_folder_count &&
+           watch->told_folders[*place].descriptor == descriptor) {
+        *folder = watch->told_folders[(*place)++].folder;
+        if (watch->named_folders[*folder].descriptor == descriptor) /* it was not lost since */
+            return true;
+    }
+    return false;
+}
+
+/* The descriptor is not the folder's any more. */
+static void leave(struct watch *watch, int descriptor)
 {
     if (descriptor < 0)
         return;
-    bool is_shared = descriptor == watch->global.descriptor ||
-                     descriptor == watch->tenants.descriptor ||
-                     descriptor == watch->parent.descriptor;
-    for (size_t i = 0; i < watch->named_folder_count; i++)
-        is_shared |= descriptor == watch->named_folders[i].descriptor;
-    if (!is_shared)
-        inotify_rm_watch(watch->fd, descriptor);
+    if (watch->left_count == watch->left_capacity) {
+        watch->left_capacity = watch->left_capacity > 0 ? watch->left_capacity * 2 : 16;
+        watch->left = memory_resize(watch->left, watch->left_capacity, sizeof(*watch->left));
+    }
+    watch->left[watch->left_count++] = descriptor;
+}
+
+static bool is_in_use(struct watch *watch, int descriptor)
+{
+    size_t folder;
+    size_t place = told_place(watch, descriptor);
+    return descriptor == watch->global.descriptor || descriptor == watch->tenants.descriptor ||
+           descriptor == watch->parent.descriptor || next_told(watch, &place, descriptor, &folder);
+}
+
+/* All at once, when it is known who has which: thousands may have gone together. */
+static void remove_left(struct watch *watch)
+{
+    for (size_t i = 0; i < watch->left_count; i++)
+        if (!is_in_use(watch, watch->left[i]))
+            inotify_rm_watch(watch->fd, watch->left[i]);
+    watch->left_count = 0;
 }
 
 /* Watches what is at the path now. True when that is another folder than before. */
@@ -402,6 +467,7 @@ static void follow_all(struct watch *watch)
     if (folder_follow(watch, &watch->tenants))
         put_folder_soon(watch);
     follow_named(watch);
+    remove_left(watch);
 }
 
 /* -- Events ----------------------------------------------------------------------------------- */
@@ -441,53 +507,6 @@ static bool notice_link(struct watch *watch, const struct folder *folder, const 
     watch->must_follow |= is;
     free(path);
     return is;
-}
-
-static int compare_told(const void *a, const void *b)
-{
-    const struct told_folder *one = a;
-    const struct told_folder *other = b;
-    return (one->descriptor > other->descriptor) - (one->descriptor < other->descriptor);
-}
-
-static void sort_told_folders(struct watch *watch)
-{
-    size_t count = watch->named_folder_count;
-    watch->told_folders = memory_resize(watch->told_folders, count, sizeof(*watch->told_folders));
-    for (size_t i = 0; i < count; i++)
-        watch->told_folders[i] = (struct told_folder){watch->named_folders[i].descriptor, i};
-    if (count > 0)
-        qsort(watch->told_folders, count, sizeof(*watch->told_folders), compare_told);
-    watch->are_told_folders_old = false;
-}
-
-/* The index of the first named folder in watch->told_folders that is told of by this descriptor. */
-static size_t told_place(struct watch *watch, int descriptor)
-{
-    if (watch->are_told_folders_old)
-        sort_told_folders(watch);
-    size_t low = 0;
-    size_t high = watch->named_folder_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (watch->told_folders[middle].descriptor < descriptor)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* The next named folder from there on that has this descriptor. False: there is none. */
-static bool next_told(const struct watch *watch, size_t *place, int descriptor, size_t *folder)
-{
-    while (*place < watch->named_folder_count &&
-           watch->told_folders[*place].descriptor == descriptor) {
-        *folder = watch->told_folders[(*place)++].folder;
-        if (watch->named_folders[*folder].descriptor == descriptor) /* it was not lost since */
-            return true;
-    }
-    return false;
 }
 
 /* Parts are known by their names alone: reading the global file once too often does no harm. */
@@ -897,6 +916,7 @@ void watch_set_named(struct watch *watch, char **paths, size_t count)
             leave(watch, before.named_folders[i].descriptor);
     free_named(&before);
     follow_named(watch);
+    remove_left(watch);
     arm_timer(watch);
 }
 
@@ -941,6 +961,7 @@ void watch_free(struct watch *watch)
     free(watch->parent.path);
     free_parts(watch);
     free_named(watch);
+    free(watch->left);
     if (watch->fd >= 0)
         close(watch->fd);
     free(watch);

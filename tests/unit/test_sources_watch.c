@@ -817,6 +817,38 @@ Test(watch, many_named_folders_do_not_make_a_change_dear)
     cr_expect(lt(long, with_many, 5 * with_few), "%ld %ld", with_few, with_many);
 }
 
+static void name_one(struct test *test, const char *path)
+{
+    char **paths = memory_new(sizeof(*paths));
+    paths[0] = memory_copy_text(slice_of(path));
+    watch_set_named(test->watch, paths, 1);
+}
+
+/* Among them is one that another path leads to, which is named still. */
+Test(watch, folders_are_left_with_their_last_name)
+{
+    enum { FOLDERS = 100 };
+    struct test test;
+    size_t before, after;
+    begin(&test);
+    find_inotify(&before);
+    set_named_folders(&test, FOLDERS);
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before + FOLDERS));
+    name_one(&test, "./tenants.d/7/a");
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before + 1));
+    run(&test, SILENCE_MS);
+    forget(&test);
+    write_file("tenants.d/7/a", "");
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "./tenants.d/7/a ")), "%s", test.named);
+    name_one(&test, "tenants.d/a"); /* a folder that is watched anyway */
+    find_inotify(&after);
+    cr_expect(eq(sz, after, before));
+    end(&test);
+}
+
 /* A file that is named in two ways has changed by both. */
 Test(watch, files_that_are_named_in_two_ways)
 {
