@@ -185,6 +185,8 @@ MUST_CHECK enum error tenant_files_list(const char *folder, char ***paths, size_
  * cookie of "takeover". */
 void configuration_add_header_names(struct configuration *configuration,
                                     const struct tenant *tenant);
+/* Whether some tenant's header of the name was added; case does not count. */
+bool configuration_has_header_name(const struct configuration *configuration, const char *name);
 
 /* And what the agent must be told about requests to decide for it. */
 unsigned configuration_arguments_for(const struct tenant *tenant); /* as hap_config.arguments */

@@ -218,6 +218,8 @@ struct hap_header_visitor {
 };
 void hap_config_visit_headers(const struct hap_config *config,
                               const struct hap_header_visitor *visitor);
+/* Whether clients may send the header though some tenant sets it. */
+bool hap_config_leaves_to_clients(struct slice name);
 
 /* Where HAProxy finds an agent, as it stands on a `server` line: "unix@/agent.sock" for
  * "unix:/var/lib/haproxy/agent.sock" in the chroot /var/lib/haproxy. The caller frees it. */

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include "agent/answer.h"
+#include "analysis/stripped.h"
 #include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/view.h"
@@ -9,7 +10,6 @@
 #include "conf/whole.h"
 #include "core/memory.h"
 #include "http/http_client.h"
-#include "stripped.h"
 
 #include <stdio.h>
 #include <stdlib.h>

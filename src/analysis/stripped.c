@@ -1,61 +1,77 @@
-/* Headers that HAProxy deletes: see stripped.h. */
-#include "stripped.h"
+/* Headers that HAProxy deletes: see analysis/stripped.h. */
+#include "analysis/stripped.h"
 
 #include "core/memory.h"
+#include "core/whole_file.h"
 #include "serving/haproxy_files.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-/* Members: the names that tenants believe. */
-static void add_names(void *context, const struct tenant *tenant)
-{
-    struct json *believed = context;
-    for (size_t i = 0; i < tenant->header_count; i++)
-        if (tenant->headers[i].value.has_identity)
-            json_put_bool(believed, tenant->headers[i].name, true);
-}
+/* haproxy.cfg, as far as this is about it. */
+struct stripping {
+    char *path;
+    bool is_ours;
+    /* Members: what is deleted, in lower case, as it stands behind del-header. NULL: it cannot be
+     * read. */
+    struct json *deleted;
+};
 
 /* "http-request del-header NAME", on no condition. */
-static struct slice deleted_name(const char *line)
+static struct slice deleted_name(struct slice line)
 {
-    static const char RULE[] = "http-request del-header ";
-    line += strspn(line, " \t");
-    if (strncmp(line, RULE, sizeof(RULE) - 1) != 0)
-        return (struct slice){0};
-    struct slice rest = slice_trim(slice_of(line + sizeof(RULE) - 1));
-    rest.size -= rest.size > 0 && rest.data[rest.size - 1] == '\n';
-    return slice_trim(rest);
+    static const struct slice RULE = {"http-request del-header ", 24};
+    line = slice_trim(line);
+    return slice_starts_with(line, RULE) ? slice_trim(slice_skip(line, RULE.size))
+                                         : (struct slice){0};
 }
 
-/* Members: what the file deletes, in lower case; NULL when it cannot be read. */
-static struct json *read_deleted(const char *path)
+static struct json *read_deleted(struct slice text)
 {
-    FILE *file = fopen(path, "re");
-    struct json *deleted = file != NULL ? json_new_object() : NULL;
-    char *line = NULL;
-    size_t size = 0;
-    while (file != NULL && getline(&line, &size, file) >= 0) {
-        struct slice name = deleted_name(line);
-        char *lower = memory_copy_text(name);
+    struct json *deleted = json_new_object();
+    while (text.size > 0) {
+        char *lower = memory_copy_text(deleted_name(slice_cut(&text, '\n')));
         ascii_lower_text(lower);
-        if (name.size > 0)
+        if (lower[0] != '\0')
             json_put_bool(deleted, lower, true);
         free(lower);
     }
-    free(line);
-    if (file != NULL)
-        fclose(file);
     return deleted;
 }
 
-static void warn(struct diagnostics *diagnostics, const char *path, const char *name)
+static void stripping_read(const struct hap_config *haproxy, struct stripping *stripping)
+{
+    char *text;
+    *stripping = (struct stripping){.path = haproxy_files_path(haproxy)};
+    if (whole_file_read(stripping->path, HAPROXY_FILE_MAX_BYTES, &text, NULL, NULL) != ERROR_OK)
+        return;
+    stripping->is_ours = hap_config_is_ours(slice_of(text));
+    stripping->deleted = read_deleted(slice_of(text));
+    free(text);
+}
+
+static void stripping_fini(struct stripping *stripping)
+{
+    json_free(stripping->deleted);
+    free(stripping->path);
+}
+
+/* By its name, or by how it begins. */
+static bool is_deleted(const struct stripping *stripping, const char *name)
+{
+    static const struct slice BEGINS = {" -m beg", 7};
+    char *lower = memory_copy_text(slice_of(name));
+    ascii_lower_text(lower);
+    bool is = json_get(stripping->deleted, lower) != NULL;
+    for (struct json_member m = {0}; !is && json_next(stripping->deleted, &m);)
+        is = slice_ends_with(m.key, BEGINS) &&
+             slice_starts_with(slice_of(lower), slice_head(m.key, m.key.size - BEGINS.size));
+    free(lower);
+    return is;
+}
+
+static void warn(struct diagnostics *diagnostics, char *message)
 {
     static char hint[] = "write it anew with `owui-spoa haproxy-config`, and reload HAProxy";
-    char *message =
-        memory_format("a tenant believes the header \"%s\", and %s lets clients send it: "
-                      "requests to that tenant are refused with 503",
-                      name, path);
     const struct diagnostic diagnostic = {
         .severity = SEVERITY_WARNING,
         .message = message,
@@ -65,30 +81,63 @@ static void warn(struct diagnostics *diagnostics, const char *path, const char *
     free(message);
 }
 
+/* Somebody else's file may keep a header out in ways of its own; one that is believed is refused
+ * all the same, and is told of. */
+static bool check_header(const struct stripping *stripping, const char *name, bool is_believed,
+                         struct diagnostics *diagnostics)
+{
+    if (is_deleted(stripping, name))
+        return true;
+    if (is_believed)
+        warn(diagnostics,
+             memory_format("a tenant believes the header \"%s\", and %s lets clients send it: "
+                           "requests to that tenant are refused with 503",
+                           name, stripping->path));
+    else if (stripping->is_ours && !hap_config_leaves_to_clients(slice_of(name)))
+        warn(diagnostics,
+             memory_format("a tenant sets the header \"%s\", and %s lets clients send it: HAProxy "
+                           "before 3.4 passes on what they say, and not what the tenant says",
+                           name, stripping->path));
+    return false;
+}
+
+static bool is_believed(const struct hap_config *haproxy, const struct hap_header *header)
+{
+    for (size_t i = 0; i < haproxy->identity_header_count; i++)
+        if (strcmp(haproxy->identity_headers[i], header->variable + 2) == 0)
+            return true;
+    return false;
+}
+
 struct json *stripped_check(const struct whole *whole, struct diagnostics *diagnostics)
 {
     if (whole->configuration == NULL)
         return NULL;
-    char *path = haproxy_files_path(&whole->configuration->haproxy);
-    struct json *believed = json_new_object();
+    const struct hap_config *haproxy = &whole->configuration->haproxy;
+    struct stripping stripping;
     struct json *names = NULL;
-    route_table_each_tenant(whole->table, add_names, believed);
-    struct json *deleted = json_count(believed) > 0 ? read_deleted(path) : NULL;
-    if (deleted != NULL)
+    stripping_read(haproxy, &stripping);
+    if (stripping.deleted != NULL && haproxy->identity_header_count > 0)
         names = json_new_array();
-    for (struct json_member m = {0}; deleted != NULL && json_next(believed, &m);) {
-        char *name = memory_copy_text(m.key);
-        char *lower = memory_copy_text(m.key);
-        ascii_lower_text(lower);
-        if (json_get(deleted, lower) != NULL)
-            json_append_text(names, m.key);
-        else
-            warn(diagnostics, path, name);
-        free(lower);
-        free(name);
+    for (size_t i = 0; stripping.deleted != NULL && i < haproxy->header_count; i++) {
+        const struct hap_header *header = &haproxy->headers[i];
+        bool believed = is_believed(haproxy, header);
+        if (check_header(&stripping, header->name, believed, diagnostics) && believed)
+            json_append_text(names, slice_of(header->name));
     }
-    json_free(deleted);
-    json_free(believed);
-    free(path);
+    stripping_fini(&stripping);
     return names;
+}
+
+void stripped_check_tenant(const struct hap_config *haproxy, const struct tenant *tenant,
+                           struct diagnostics *diagnostics)
+{
+    struct stripping stripping;
+    if (tenant->header_count == 0)
+        return;
+    stripping_read(haproxy, &stripping);
+    for (size_t i = 0; stripping.deleted != NULL && i < tenant->header_count; i++)
+        (void)check_header(&stripping, tenant->headers[i].name,
+                           tenant->headers[i].value.has_identity, diagnostics);
+    stripping_fini(&stripping);
 }

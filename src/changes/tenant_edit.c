@@ -2,6 +2,7 @@
 #include "tenant_edit.h"
 
 #include "agent/answer.h"
+#include "analysis/stripped.h"
 #include "claims.h"
 #include "conf/text_file.h"
 #include "core/hash.h"
@@ -378,6 +379,20 @@ static void publish(const struct editing *editing, const struct admin_peer *peer
     free(who);
 }
 
+/* What is in force, and not yet all that HAProxy has to know of it. */
+static void put_warnings(const struct editing *editing, const struct tenant *tenant,
+                         struct json *body)
+{
+    struct diagnostics diagnostics = {0};
+    stripped_check_tenant(&editing->configuration->haproxy, tenant, &diagnostics);
+    struct json *warnings = diagnostics.count > 0 ? json_new_array() : NULL;
+    for (size_t i = 0; i < diagnostics.count; i++)
+        json_append(warnings, diagnostic_json(&diagnostics.items[i]));
+    if (warnings != NULL)
+        json_put(body, "warnings", warnings);
+    diagnostics_fini(&diagnostics);
+}
+
 static void tell(const struct editing *editing, bool changed)
 {
     struct json *body = admin_answer_body(editing->answer);
@@ -389,8 +404,11 @@ static void tell(const struct editing *editing, bool changed)
     live_put_generation(body, editing->live);
     if (editing->edit->kind == TENANT_REMOVE)
         return;
-    if (sources_find(editing->sources, editing->edit->name, &entry))
+    if (sources_find(editing->sources, editing->edit->name, &entry)) {
         json_put_text(body, "state", slice_of(sources_state_name(entry.state)));
+        if (entry.tenant != NULL)
+            put_warnings(editing, entry.tenant, body);
+    }
     if (find_object(editing, slice_of(editing->changed), &object)) {
         tenant_etag(object, editing->answer->etag);
         json_put_text(body, "etag", slice_of(editing->answer->etag));

@@ -101,6 +101,15 @@ static void print_result(const struct json *answer, const char *done)
     free(text);
 }
 
+static void print_warnings(const struct json *warnings)
+{
+    for (size_t i = 0; i < json_count(warnings); i++) {
+        const struct json *warning = json_at(warnings, i);
+        terminal_complain("warning: %.*s", SLICE_PRINT(json_get_text(warning, "message")));
+        terminal_complain_more("    ", "%.*s", SLICE_PRINT(json_get_text(warning, "hint")));
+    }
+}
+
 static void print_environment(const char *socket, struct slice name, const struct json *body)
 {
     struct error_text why;
@@ -126,6 +135,8 @@ static int tell(const struct tenants_change *change, const char *method, const c
         print_result(answer, done);
     if (answer != NULL && !change->json && adds && code == EXIT_GOOD)
         print_environment(socket, json_get_text(answer, "tenant"), body);
+    if (!change->json)
+        print_warnings(json_get(answer, "warnings"));
     json_free(answer);
     free(socket);
     return code;

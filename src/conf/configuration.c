@@ -200,8 +200,9 @@ static int compare_headers(const void *a, const void *b)
     return strcasecmp(((const struct hap_header *)a)->name, ((const struct hap_header *)b)->name);
 }
 
-static bool header_is_known(const struct hap_config *haproxy, const char *name)
+bool configuration_has_header_name(const struct configuration *configuration, const char *name)
 {
+    const struct hap_config *haproxy = &configuration->haproxy;
     for (size_t i = 0; i < haproxy->header_count; i++)
         if (strcasecmp(haproxy->headers[i].name, name) == 0)
             return true;
@@ -219,7 +220,7 @@ void configuration_add_header_names(struct configuration *configuration,
     haproxy->nosniffs |= tenant->nosniffs;
     for (size_t i = 0; i < tenant->header_count; i++) {
         const struct header *header = &tenant->headers[i];
-        if (header_is_known(haproxy, header->name))
+        if (configuration_has_header_name(configuration, header->name))
             continue;
         haproxy->headers =
             memory_resize(haproxy->headers, haproxy->header_count + 1, sizeof(*haproxy->headers));

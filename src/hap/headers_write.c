@@ -60,7 +60,7 @@ static bool is_stripped_already(const struct hap_config *config, size_t header_l
 }
 
 /* What a tenant sets for an upstream behind HTTP Basic is what clients sign in with elsewhere. */
-static bool is_left_to_others(struct slice name)
+bool hap_config_leaves_to_clients(struct slice name)
 {
     return slice_equal_nocase(name, SLICE("Authorization"));
 }
@@ -77,7 +77,7 @@ static void visit_deleted(const struct hap_config *config, const struct hap_head
             visitor->on_deleted(visitor->context, config->strip_headers[i], false);
     for (size_t i = 0; i < config->header_count; i++) {
         struct slice name = slice_of(config->headers[i].name);
-        if (!is_left_to_others(name) && !is_stripped_already(config, SIZE_MAX, name))
+        if (!hap_config_leaves_to_clients(name) && !is_stripped_already(config, SIZE_MAX, name))
             visitor->on_deleted(visitor->context, config->headers[i].name, false);
     }
 }

@@ -18,10 +18,28 @@ struct haproxy_needs {
     struct configuration *told; /* its `haproxy` has the names; NULL before the first look */
 };
 
+struct looking {
+    struct configuration *told;
+    char *new_headers; /* "X-Team, X-Key"; NULL: none */
+};
+
+static void add_new_header(struct looking *looking, const char *name)
+{
+    char *before = looking->new_headers;
+    looking->new_headers =
+        before != NULL ? memory_format("%s, %s", before, name) : memory_copy_text(slice_of(name));
+    free(before);
+}
+
 static void add_names(void *context, const struct tenant *tenant)
 {
-    if (tenant->instance_of == NULL)
-        configuration_add_header_names(context, tenant);
+    struct looking *looking = context;
+    if (tenant->instance_of != NULL)
+        return;
+    for (size_t i = 0; i < tenant->header_count; i++)
+        if (!configuration_has_header_name(looking->told, tenant->headers[i].name))
+            add_new_header(looking, tenant->headers[i].name);
+    configuration_add_header_names(looking->told, tenant);
 }
 
 /* Names are only ever added to what was told: what HAProxy has too much does no harm. */
@@ -38,10 +56,12 @@ static void look(struct haproxy_needs *needs, const struct snapshot *snapshot)
     bool is_first = needs->told == NULL;
     if (is_first)
         needs->told = memory_new(sizeof(*needs->told));
+    struct looking looking = {.told = needs->told};
     size_t before = count_names(needs->told);
-    route_table_each_tenant(snapshot->table, add_names, needs->told);
+    route_table_each_tenant(snapshot->table, add_names, &looking);
     if (!is_first && count_names(needs->told) > before)
-        report_haproxy_differs();
+        report_haproxy_differs(looking.new_headers);
+    free(looking.new_headers);
 }
 
 static void on_look(void *context)

@@ -520,7 +520,7 @@ static void turn_end(struct publisher *publisher, struct turn *turn)
         memory_trim();
     report_diagnostics(diagnostics, "tenant_broken");
     if (counts.wants_arguments)
-        report_haproxy_differs();
+        report_haproxy_differs(NULL);
     if (has_news || diagnostics->count > 0 || !is_watch)
         log_reload(publisher, turn, &counts);
     diagnostics_fini(diagnostics);

@@ -41,16 +41,20 @@ static struct {
     uint64_t written; /* what there was before the global file's first change */
 } differs_since;
 
-static void log_differs(void)
+static void log_differs(const char *headers)
 {
-    log_event(LOG_WARNING, "haproxy_config_differs",
-              LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
+    static const char HINT[] = "write it with `owui-spoa haproxy-config`, reload HAProxy";
+    if (headers != NULL)
+        log_event(LOG_WARNING, "haproxy_config_differs", LOG_TEXT("headers", headers),
+                  LOG_TEXT("until_then", "clients can send these headers"), LOG_TEXT("hint", HINT));
+    else
+        log_event(LOG_WARNING, "haproxy_config_differs", LOG_TEXT("hint", HINT));
 }
 
-void report_haproxy_differs(void)
+void report_haproxy_differs(const char *headers)
 {
     differs_since.tenants_wall_ms = clock_wall_ms();
-    log_differs();
+    log_differs(headers);
 }
 
 void report_haproxy_changes(uint64_t before, uint64_t now, int64_t written_wall_ms)
@@ -62,7 +66,7 @@ void report_haproxy_changes(uint64_t before, uint64_t now, int64_t written_wall_
         differs_since.global_wall_ms = 0;
     } else if (now != before) {
         differs_since.global_wall_ms = clock_wall_ms();
-        log_differs();
+        log_differs(NULL);
     }
 }
 

@@ -577,6 +577,36 @@ def test_who_adds_a_tenant_is_told_what_open_webui_needs(by_hand):
     assert "WEBUI_URL" not in out
 
 
+def test_who_sets_a_header_is_told_that_clients_can_send_it_yet(by_hand):
+    stack = by_hand()
+    stack.write_haproxy_config()
+    pairs = ['hosts=["b.test"]', "upstream=http://10.0.0.3:80", "https=off"]
+    kept_out = '"X-OpenWebUI-Key": "k"'  # by how it begins
+    pairs.append(f'headers={{"X-Gate-Key": "k", "Authorization": "Basic YTpi", {kept_out}}}')
+    check = lambda: run_agent_command("check", "-c", stack.config_path).stdout
+
+    code, out, error = stack.admin.run("tenants", "add", "b", *pairs)
+    assert code == 0 and out.startswith("b: added in ")
+    assert error.count("owui-spoa: warning: ") == 1 and "owui-spoa haproxy-config" in error
+    assert 'a tenant sets the header "X-Gate-Key", and ' in error and "lets clients send" in error
+    wait_until(lambda: "headers=X-Gate-Key" in stack.agents[0].log().replace('"', ""), "the log")
+    assert 'sets the header "X-Gate-Key"' in check() and '"Authorization"' not in check()
+    told = stack.admin.json("tenants", "set", "b", "https=off")[1]
+    assert [one["severity"] for one in told["warnings"]] == ["warning"]
+
+    stack.write_haproxy_config()
+    assert "lets clients send" not in check()
+    assert stack.admin.run("tenants", "set", "b", "upstream=http://10.0.0.4:80")[2] == ""
+
+
+def test_somebody_elses_haproxy_cfg_may_keep_a_header_out_in_its_own_way(by_hand):
+    stack = by_hand()
+    config = stack.write_haproxy_config()
+    config.write_text("frontend f\n    http-request del-header X-Gate-\n")
+    stack.admin.run("tenants", "set", "two", 'headers={"X-Gate-Key": "s3cret"}')
+    assert "lets clients" not in run_agent_command("check", "-c", stack.config_path).stdout
+
+
 def test_defaults_count_for_what_open_webui_needs(by_hand):
     stack = by_hand(defaults={"https": "off", "canonical_host": True})
     pairs = ['hosts=["b.test", "alias.test"]', "upstream=http://10.0.0.3:80"]

@@ -707,8 +707,8 @@ def test_waiting_for_an_agent_that_is_gone_costs_nothing(relayed, checked):
 
 
 def test_a_header_that_haproxy_has_not_heard_of(new_stack, upstreams):
-    """Since 3.4 the agent's answer names the headers; before, the configuration has to. The agent
-    says that it is out of date."""
+    """Since 3.4 the agent's answer names the headers; before, the configuration has to, and what a
+    client says is passed on until it does. The agent says that it is out of date."""
     stack = new_stack()
     tenant = {"hosts": [HOST], "upstream": upstreams["alpha"].url, "https": "off"}
     stack.write_tenants({"alpha": tenant})
@@ -716,8 +716,11 @@ def test_a_header_that_haproxy_has_not_heard_of(new_stack, upstreams):
     stack.write_tenants({"alpha": {**tenant, "headers": {"X-New": "{tenant} {host}"}}})
 
     wait_until(lambda: "haproxy_config_differs" in stack.agents[0].log(), "the agent says so")
+    assert 'headers=X-New until_then="clients can send these headers"' in stack.agents[0].log()
+    forged = [("X-New", "forged")]
     if HAPROXY_VERSION < (3, 4):
         assert echo(stack.http_port, HOST).header("X-New") is None
+        assert echo(stack.http_port, HOST, headers=forged).header("X-New") == "forged"
         stack.write_haproxy_config()
         stack.haproxy.send_signal(signal.SIGUSR2)
 
