@@ -67,9 +67,7 @@ static bool root_was_anothers(const struct snapshot *snapshot, const struct deci
 }
 
 /* What one tenant's pages have left in the browser would be sent to the next one's server. It is
- * still there when the cookie's seal has ended, so that the cookie outlives it, to tell whose it
- * is.
- */
+ * there when the cookie's seal has ended, too: the cookie outlives it, to tell whose it is. */
 static bool must_forget(const struct snapshot *snapshot, const struct request *request,
                         const struct decision *decision, bool leaving)
 {
