@@ -8,6 +8,10 @@
  * stderr) the time is left out and a <n> priority is put in front. Any thread may log: a line is
  * formatted on the caller's stack. A line that comes too often is counted instead and told once
  * per interval with `repeated=`. The hot path does not log.
+ *
+ * After log_setup() nobody waits for who reads stderr, be it a pipe, a socket or a stopped
+ * terminal: a line that finds no room is lost, and `log_lost lines=` comes before the next one that
+ * does.
  */
 #pragma once
 
@@ -29,7 +33,8 @@ enum log_level {
 
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* To be called once before threads start, and again by the main thread to change the level. */
+/* The daemon's: to be called once before threads start, and again by the main thread to change the
+ * level. Who never calls it, as a command, waits for its reader and loses nothing. */
 void log_setup(enum log_level level, enum log_format format);
 
 /* Whether stderr is a stream to the journal, by its device and inode (systemd.exec(5)): whoever
@@ -63,6 +68,14 @@ struct log_field {
 /* `fields` ends with one whose key is NULL. `event` must be a literal: lines are rate-limited by
  * (level, event), 20 lines per 10 s each. */
 void log_event_fields(enum log_level level, const char *event, const struct log_field *fields);
+
+/* A line that somebody has asked for, about what was at `wall_ms`: neither the level nor the rate
+ * keeps it back, and core/log_memory.h does not keep it. */
+void log_event_at(int64_t wall_ms, enum log_level level, const char *event,
+                  const struct log_field *fields);
+
+/* How many lines could not be written since the start. Any thread. */
+uint64_t log_lost_lines(void);
 
 /* Formats a line without writing it; for tests and the admin interface. Returns the length that
  * was written to `line`, which always ends with a newline. */

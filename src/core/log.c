@@ -1,14 +1,15 @@
 /* The log: see core/log.h.
  *
- * The only shared state is the level, the format and a small table of counters, all atomic: a line
- * never waits for another thread's line. Two events that fall into one slot of the table share a
- * budget, which is harmless.
+ * The only shared state is the level, the format, a small table of counters and how many lines were
+ * lost, all atomic. Two events that fall into one slot of the table share a budget, which is
+ * harmless.
  */
 #include "core/log.h"
 
 #include "core/clock.h"
 #include "core/cursor.h"
 #include "core/log_memory.h"
+#include "log_output.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,7 +19,6 @@
 #include <unistd.h>
 
 enum {
-    LINE_SIZE = 2048,
     RATE_SLOTS = 256,
     RATE_LINES = 20,
     RATE_INTERVAL_MS = 10000,
@@ -37,6 +37,9 @@ static const int LEVEL_PRIORITIES[LOG__MAX] = {3, 4, 5, 6, 7};
 static _Atomic int log_level = LOG_INFO;
 static _Atomic int log_format = LOG_FORMAT_TEXT;
 static atomic_bool log_to_journal;
+
+static _Atomic uint64_t lost_lines;
+static _Atomic uint64_t untold_lines; /* of those: what log_lost is still to tell of */
 
 static struct rate_slot {
     _Atomic int64_t window_start_ms;
@@ -59,6 +62,7 @@ void log_setup(enum log_level level, enum log_format format)
     atomic_store(&log_level, (int)level);
     atomic_store(&log_format, (int)format);
     atomic_store(&log_to_journal, log_is_journal());
+    log_output_never_wait();
 }
 
 /* Whether a line may be written now; `repeated` gets how many were held back in the last window. */
@@ -189,9 +193,49 @@ size_t log_format_line(char *line, size_t size, enum log_format format, bool jou
     return used;
 }
 
+static bool write_line(int64_t wall_ms, enum log_level level, const char *event,
+                       const struct log_field *fields)
+{
+    char line[LOG_LINE_MAX_BYTES];
+    size_t length = log_format_line(line, sizeof(line), (enum log_format)atomic_load(&log_format),
+                                    atomic_load(&log_to_journal), wall_ms, level, event, fields);
+    return log_output_write(line, length);
+}
+
+/* What is missing is told where it is missing, before the next line. False while that cannot be
+ * written either. */
+static bool tell_lost(void)
+{
+    uint64_t lines = atomic_load_explicit(&untold_lines, memory_order_relaxed);
+    if (lines == 0)
+        return true;
+    lines = atomic_exchange(&untold_lines, 0);
+    const struct log_field told[] = {
+        LOG_NUMBER("lines", lines),
+        LOG_TEXT("reason", "nobody read them in time, or there was no room for them"),
+        {0},
+    };
+    int64_t wall_ms = clock_wall_ms();
+    if (lines > 0 && !write_line(wall_ms, LOG_WARNING, "log_lost", told)) {
+        atomic_fetch_add(&untold_lines, lines);
+        return false;
+    }
+    if (lines > 0)
+        log_memory_add(wall_ms, LOG_WARNING, "log_lost", told);
+    return true;
+}
+
+void log_event_at(int64_t wall_ms, enum log_level level, const char *event,
+                  const struct log_field *fields)
+{
+    if (tell_lost() && write_line(wall_ms, level, event, fields))
+        return;
+    atomic_fetch_add(&lost_lines, 1);
+    atomic_fetch_add(&untold_lines, 1);
+}
+
 void log_event_fields(enum log_level level, const char *event, const struct log_field *fields)
 {
-    char line[LINE_SIZE];
     uint32_t repeated;
 
     if ((int)level > atomic_load_explicit(&log_level, memory_order_relaxed))
@@ -205,10 +249,10 @@ void log_event_fields(enum log_level level, const char *event, const struct log_
             LOG_TEXT("of", event), LOG_NUMBER("repeated", repeated), {0}};
         log_event_fields(LOG_NOTICE, "log_suppressed", told);
     }
-    size_t length =
-        log_format_line(line, sizeof(line), (enum log_format)atomic_load(&log_format),
-                        atomic_load(&log_to_journal), clock_wall_ms(), level, event, fields);
-    /* There is nobody to tell when stderr is gone. */
-    if (write(STDERR_FILENO, line, length) < 0)
-        return;
+    log_event_at(clock_wall_ms(), level, event, fields);
+}
+
+uint64_t log_lost_lines(void)
+{
+    return atomic_load(&lost_lines);
 }

@@ -4,6 +4,7 @@
 
 #include "admin/metrics_text.h"
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/version.h"
 #include "route/replica.h"
 #include "serving/count_places.h"
@@ -94,6 +95,9 @@ static void tell_daemon(struct metrics_text *text, const struct live *live)
     metrics_value(text, live->serving, NULL);
     metrics_family(text, METRICS_GAUGE, "owui_spoa_loops", "Threads that answer HAProxy.");
     metrics_value(text, loops_count(live->loops), NULL);
+    metrics_family(text, METRICS_COUNTER, "owui_spoa_log_lines_lost",
+                   "Lines of the log that could not be written.");
+    metrics_count(text, log_lost_lines(), NULL);
 }
 
 /* -- Configuration ----------------------------------------------------------------------------- */
