@@ -27,13 +27,15 @@ extern const struct loop_handler RESPONDER_HANDLER;
 
 /* `desk` is shared by all responders and outlives them. `count_places`: see
  * agent/decision_counts.h. `trace` NULL: no trace. */
-struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
-                                unsigned count_places, struct trace_ring *trace);
+struct responder *responder_new(struct loop *loop, struct label_desk *desk, unsigned count_places,
+                                struct trace_ring *trace);
 /* After the loop has ended, or before it starts. */
 void responder_free(struct responder *responder);
 
-/* Any thread: the trace is dumped when the loop takes over the next published snapshot. */
+/* Any thread: the last decisions are copied once the loop takes over another snapshot. */
 void responder_want_dump(struct responder *responder);
+/* Any thread: that copy, for free(); NULL while there is none. */
+struct trace_recent *responder_take_dump(struct responder *responder);
 /* Whether it remembers decisions. */
 bool responder_records(const struct responder *responder);
 /* Any thread: the last decisions as they were copied since the last call, for free(), or NULL; they

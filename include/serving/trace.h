@@ -24,5 +24,3 @@ void trace_add(struct trace_ring *ring, uint64_t generation, uint64_t connection
 enum { TRACE_RECENT_MAX = 100 };
 struct trace_recent;
 struct trace_recent *trace_recent(const struct trace_ring *ring) __attribute__((returns_nonnull));
-/* In the loop's thread: writes every entry to the log's stream, oldest first, one line each. */
-void trace_dump(const struct trace_ring *ring, unsigned loop);

@@ -37,6 +37,7 @@
 #include "serving/service.h"
 #include "serving/standstill.h"
 #include "serving/trace.h"
+#include "serving/trace_dump.h"
 #include "serving/troubles.h"
 #include "sources/owner_keeper.h"
 #include "sources/sources.h"
@@ -78,7 +79,8 @@ struct daemon {
     struct loops *loops;
     struct responder **responders;
     struct troubles *troubles;
-    struct trace *trace;        /* NULL: nothing is recorded */
+    struct trace *trace; /* NULL: nothing is recorded */
+    struct trace_dump *dump;
     struct admin_server *admin; /* NULL: its socket cannot be opened */
     struct admin_files *files;
     struct live live;
@@ -132,8 +134,7 @@ static void on_dump_signal(void *context)
     if (daemon->state != STATE_SERVING)
         return;
     troubles_tell_all(daemon->troubles);
-    for (unsigned i = 0; i < loops_count(daemon->loops); i++)
-        responder_want_dump(daemon->responders[i]);
+    trace_dump_begin(daemon->dump);
     publisher_repeat(daemon->publisher);
 }
 
@@ -450,12 +451,13 @@ static bool make_loops(struct daemon *daemon)
     daemon->responders = memory_new(count * sizeof(*daemon->responders));
     for (unsigned i = 0; i < count; i++) {
         struct loop *loop = loops_at(daemon->loops, i);
-        daemon->responders[i] = responder_new(loop, i, daemon->desk, count_places_max(places),
+        daemon->responders[i] = responder_new(loop, daemon->desk, count_places_max(places),
                                               trace_ring(daemon->trace, i));
         count_places_watch(places, responder_counts(daemon->responders[i]));
         loop_set_context(loop, daemon->responders[i]);
     }
     daemon->troubles = troubles_new(daemon->main_loop, daemon->loops, daemon->responders);
+    daemon->dump = trace_dump_new(daemon->main_loop, daemon->responders, count);
     return true;
 }
 
@@ -753,6 +755,7 @@ static void stop(struct daemon *daemon)
     main_timer_free(daemon->alive_timer);
     main_timer_free(daemon->give_up_timer);
     troubles_free(daemon->troubles);
+    trace_dump_free(daemon->dump);
     if (daemon->publisher != NULL)
         publisher_detach(daemon->publisher);
     if (daemon->loops != NULL)

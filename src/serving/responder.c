@@ -39,18 +39,22 @@ struct unknown_label {
     int64_t until_ms;
 };
 
+/* The last entries of the trace, for another thread. */
+struct trace_copy {
+    atomic_bool is_wanted;
+    _Atomic(struct trace_recent *) made; /* NULL: not yet, or taken */
+};
+
 struct responder {
     struct loop *loop;
-    unsigned index;
     struct snapshot *snapshot; /* one reference; there before the first connection is */
     struct ahead ahead;        /* into it */
     struct label_desk *desk;
     struct verifier *verifier;
     struct identity_log identity_log;
     struct trace_ring *trace; /* NULL: off */
-    atomic_bool dump_wanted;
-    atomic_bool recent_wanted;
-    _Atomic(struct trace_recent *) recent; /* for whoever takes it; NULL: not made yet */
+    struct trace_copy dump;   /* for SIGUSR1 */
+    struct trace_copy recent; /* for whoever asks the admin interface */
 
     struct decision_counts *counts;
     bool times_next; /* the next decision is timed */
@@ -238,6 +242,12 @@ static void on_timer(void *context)
     settle_all(context);
 }
 
+static void copy_trace(const struct responder *responder, struct trace_copy *copy)
+{
+    if (atomic_exchange(&copy->is_wanted, false) && responder->trace != NULL)
+        free(atomic_exchange(&copy->made, trace_recent(responder->trace)));
+}
+
 static void on_value(void *context, void *value)
 {
     struct responder *responder = context;
@@ -249,10 +259,8 @@ static void on_value(void *context, void *value)
         settle_all(responder);
     if (previous != NULL)
         snapshot_unref(previous);
-    if (atomic_exchange(&responder->dump_wanted, false) && responder->trace != NULL)
-        trace_dump(responder->trace, responder->index);
-    if (atomic_exchange(&responder->recent_wanted, false) && responder->trace != NULL)
-        free(atomic_exchange(&responder->recent, trace_recent(responder->trace)));
+    copy_trace(responder, &responder->dump);
+    copy_trace(responder, &responder->recent);
 }
 
 static void drop_value(void *value)
@@ -268,12 +276,11 @@ const struct loop_handler RESPONDER_HANDLER = {
     .on_timer = on_timer,
 };
 
-struct responder *responder_new(struct loop *loop, unsigned index, struct label_desk *desk,
-                                unsigned count_places, struct trace_ring *trace)
+struct responder *responder_new(struct loop *loop, struct label_desk *desk, unsigned count_places,
+                                struct trace_ring *trace)
 {
     struct responder *responder = memory_new(sizeof(*responder));
     responder->loop = loop;
-    responder->index = index;
     responder->desk = desk;
     responder->verifier = verifier_new(clock_wall_s);
     responder->trace = trace;
@@ -290,14 +297,21 @@ void responder_free(struct responder *responder)
     if (responder->snapshot != NULL)
         snapshot_unref(responder->snapshot);
     verifier_free(responder->verifier);
-    free(atomic_load(&responder->recent));
+    free(atomic_load(&responder->dump.made));
+    free(atomic_load(&responder->recent.made));
     decision_counts_free(responder->counts);
     free(responder);
 }
 
 void responder_want_dump(struct responder *responder)
 {
-    atomic_store(&responder->dump_wanted, true);
+    free(atomic_exchange(&responder->dump.made, NULL));
+    atomic_store(&responder->dump.is_wanted, true);
+}
+
+struct trace_recent *responder_take_dump(struct responder *responder)
+{
+    return atomic_exchange(&responder->dump.made, NULL);
 }
 
 bool responder_records(const struct responder *responder)
@@ -307,8 +321,8 @@ bool responder_records(const struct responder *responder)
 
 struct trace_recent *responder_take_recent(struct responder *responder)
 {
-    struct trace_recent *recent = atomic_exchange(&responder->recent, NULL);
-    atomic_store(&responder->recent_wanted, true);
+    struct trace_recent *recent = atomic_exchange(&responder->recent.made, NULL);
+    atomic_store(&responder->recent.is_wanted, true);
     return recent;
 }
 

@@ -2,7 +2,6 @@
 #include "serving/trace.h"
 
 #include "core/clock.h"
-#include "core/log.h"
 #include "core/memory.h"
 #include "serving/trace_entry.h"
 
@@ -13,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { TRACE_LINE_BYTES = 2048, TRACE_FILE_MODE = 0640 };
+enum { TRACE_FILE_MODE = 0640 };
 
 struct trace_ring {
     struct trace_entry *entries;
@@ -154,46 +153,6 @@ void trace_add(struct trace_ring *ring, uint64_t generation, uint64_t connection
 }
 
 /* -- Telling ----------------------------------------------------------------------------------- */
-
-/* Not through log_event(), which would count most of the lines instead of writing them. */
-static void dump_entry(const struct trace_entry *entry, unsigned loop)
-{
-    char line[TRACE_LINE_BYTES];
-    char ip_text[IP_TEXT_SIZE];
-    const struct log_field fields[] = {
-        LOG_NUMBER("loop", loop),
-        LOG_NUMBER("generation", entry->generation),
-        LOG_NUMBER("connection", entry->connection),
-        LOG_NUMBER("stream", entry->stream),
-        LOG_SLICE("outcome", trace_text(entry, TRACE_DECISION)),
-        LOG_NUMBER("status", entry->status),
-        LOG_TEXT("reason", NULL),
-        LOG_SLICE("tenant", trace_text(entry, TRACE_TENANT)),
-        LOG_SLICE("host", trace_text(entry, TRACE_HOST)),
-        LOG_SLICE("path", trace_text(entry, TRACE_PATH)),
-        LOG_TEXT("client", ip_print(&entry->client, ip_text)),
-        LOG_TEXT("proto", (entry->flags & TRACE_HTTPS) != 0 ? "https" : "http"),
-        {0},
-    };
-    struct log_field told[COUNT_OF(fields)];
-    memcpy(told, fields, sizeof(told));
-    if (entry->size[TRACE_REASON] > 0)
-        told[6] = LOG_SLICE("reason", trace_text(entry, TRACE_REASON));
-    bool journal = log_is_journal();
-    size_t size = log_format_line(line, sizeof(line), LOG_FORMAT_TEXT, journal, entry->wall_ms,
-                                  LOG_INFO, "trace", told);
-    if (write(STDERR_FILENO, line, size) < 0)
-        return; /* nobody is there to read it */
-}
-
-void trace_dump(const struct trace_ring *ring, unsigned loop)
-{
-    if (ring->wrapped)
-        for (unsigned i = ring->next; i < ring->size; i++)
-            dump_entry(&ring->entries[i], loop);
-    for (unsigned i = 0; i < ring->next; i++)
-        dump_entry(&ring->entries[i], loop);
-}
 
 struct trace_recent *trace_recent(const struct trace_ring *ring)
 {

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -205,6 +206,23 @@ def test_a_log_whose_reader_has_gone_stops_nothing(telling):
     stack.sink.theirs = os.open("/dev/null", os.O_WRONLY)
     break_protocol(stack)
     assert is_answered(stack)
+    assert stack.agents[0].stop() == 0
+
+
+def test_recent_decisions_keep_nobody_waiting(telling):
+    stack = telling("pipe", trace=1000)
+    asker = Asker(stack.sockets[0])
+    for number in range(300):
+        asker.ask(HOST, f"/{number}")
+    stack.sink.read()
+    stack.sink.fill()
+    stack.agents[0].send_signal(signal.SIGUSR1)
+    for number in range(300):
+        asker.ask(HOST, f"/{number}")
+    wait_until(
+        lambda: Metrics(stack)("owui_spoa_log_lines_lost_total") >= 100, "all of them are lost"
+    )
+    asker.close()
     assert stack.agents[0].stop() == 0
 
 

@@ -3,6 +3,7 @@ explained by the id that the client got."""
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -251,6 +252,30 @@ def test_the_file_is_a_ring_and_survives_a_kill(recording):
     wait_until(lambda: stack.trace.with_name("trace.old").exists(), "the old one is kept")
     assert stack.trace.with_name("trace.old").read_bytes() == data
     assert replay(stack)[1]["decided"] == 0
+
+
+def test_the_last_hundred_of_each_loop_are_shown(recording):
+    stack = recording(loops=1, trace={"entries": 1000})
+    for number in range(130):
+        get(stack, "one.test", f"/api/{number}")
+    agent = stack.agents[0]
+    for asked in (1, 2):
+        agent.send_signal(signal.SIGUSR1)
+        wait_until(lambda: agent.log().count(" path=/api/129 ") == asked, "the last decision")
+    lines = [line for line in agent.log().splitlines() if " trace " in line]
+    shown = [re.search(r" path=/api/(\d+) ", line)[1] for line in lines]
+    assert shown == [str(number) for number in range(30, 130)] * 2
+
+
+def test_decisions_are_shown_in_the_logs_format(recording):
+    stack = recording(log={"format": "json", "level": "error"})
+    get(stack, "one.test", "/api/shown")
+    agent = stack.agents[0]
+    agent.send_signal(signal.SIGUSR1)
+    wait_until(lambda: "/api/shown" in agent.log(), "the decision")
+    lines = [line for line in agent.log().splitlines() if "/api/shown" in line]
+    told = json.loads(lines[0])
+    assert (told["event"], told["host"], told["outcome"]) == ("trace", "one.test", "forward")
 
 
 def test_a_broken_file_is_told_and_a_broken_entry_left_out(recording, tmp_path):
