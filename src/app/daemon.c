@@ -404,12 +404,12 @@ static bool open_trace(struct daemon *daemon, unsigned loops)
     struct error_text why;
     if (entries == 0)
         return true;
-    daemon->trace = trace_new(entries, loops, configuration->trace_file, &why);
+    daemon->trace = trace_new(entries, loops, configuration->trace_file, daemon->main_loop, &why);
     if (daemon->trace == NULL && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
         log_event(LOG_ERROR, "trace_not_written", LOG_TEXT("reason", why.text),
                   LOG_TEXT("so", "decisions are recorded in memory alone"),
                   LOG_TEXT("hint", "make room, then restart the service"));
-        daemon->trace = trace_new(entries, loops, NULL, &why);
+        daemon->trace = trace_new(entries, loops, NULL, daemon->main_loop, &why);
     }
     if (daemon->trace == NULL)
         log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));

@@ -2,17 +2,13 @@
 #include "serving/trace.h"
 
 #include "core/clock.h"
+#include "core/log.h"
 #include "core/memory.h"
 #include "serving/trace_entry.h"
+#include "trace_map.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-enum { TRACE_FILE_MODE = 0640 };
 
 struct trace_ring {
     struct trace_entry *entries;
@@ -23,9 +19,10 @@ struct trace_ring {
 };
 
 struct trace {
+    char *path;  /* NULL: it is in memory alone */
     void *block; /* the file's mapping, or memory */
     size_t size;
-    bool on_disk;
+    struct main_waker *lost_waker;
     struct trace_ring rings[];
 };
 
@@ -166,54 +163,27 @@ struct trace_recent *trace_recent(const struct trace_ring *ring)
 
 /* -- Life -------------------------------------------------------------------------------------- */
 
-/* Allocated on the disk, so that a full one is told here and not by SIGBUS. */
-static void *map_file(const char *path, size_t size, struct error_text *why)
+static void on_file_lost(void *context)
 {
-    void *block = MAP_FAILED;
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, TRACE_FILE_MODE);
-    int failure = fd >= 0 ? posix_fallocate(fd, 0, (off_t)size) : 0;
-    if (fd >= 0 && failure == 0)
-        block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    else if (failure != 0)
-        errno = failure;
-    if (block == MAP_FAILED) {
-        error_set_errno(why, "the trace's file %s cannot be made, of %zu bytes", path, size);
-        if (fd >= 0)
-            unlink(path);
-    }
-    if (fd >= 0)
-        close(fd);
-    return block != MAP_FAILED ? block : NULL;
+    const struct trace *trace = context;
+    log_event(LOG_ERROR, "trace_not_written", LOG_TEXT("file", trace->path),
+              LOG_TEXT("reason", "somebody has cut it short, or its disk has no room for it"),
+              LOG_TEXT("so", "decisions are recorded in memory alone"),
+              LOG_TEXT("hint", "leave the file to the service (it never grows, and needs no "
+                               "logrotate), make room, then restart the service"));
 }
 
-/* The new file is whole before it takes the name. */
-static void *open_file(const char *path, size_t size, const struct trace_header *header,
-                       struct error_text *why)
+static void *make_block(struct trace *trace, const struct trace_header *header,
+                        struct main_loop *main_loop, struct error_text *why)
 {
-    char *fresh = memory_format("%s.new", path);
-    char *old = memory_format("%s.old", path);
-    void *block = map_file(fresh, size, why);
-    if (block != NULL) {
-        memset(block, 0, size); /* every page is there from now on */
-        memcpy(block, header, sizeof(*header));
-        if (rename(path, old) != 0 && errno != ENOENT) {
-            error_set_errno(why, "cannot rename %s to %s", path, old);
-        } else if (rename(fresh, path) == 0) {
-            free(fresh);
-            free(old);
-            return block;
-        } else {
-            error_set_errno(why, "cannot rename %s to %s", fresh, path);
-        }
-        munmap(block, size);
-        unlink(fresh);
-    }
-    free(fresh);
-    free(old);
-    return NULL;
+    if (trace->path == NULL)
+        return memory_new(trace->size);
+    trace->lost_waker = main_waker_new(main_loop, on_file_lost, trace);
+    return trace_map_open(trace->path, trace->size, header, trace->lost_waker, why);
 }
 
-struct trace *trace_new(unsigned entries, unsigned loops, const char *path, struct error_text *why)
+struct trace *trace_new(unsigned entries, unsigned loops, const char *path,
+                        struct main_loop *main_loop, struct error_text *why)
 {
     const struct trace_header header = {
         .magic = TRACE_MAGIC,
@@ -223,11 +193,12 @@ struct trace *trace_new(unsigned entries, unsigned loops, const char *path, stru
     };
     struct trace *trace = memory_new(sizeof(*trace) + loops * sizeof(trace->rings[0]));
     trace->size = TRACE_HEADER_BYTES + (size_t)loops * entries * sizeof(struct trace_entry);
-    trace->on_disk = path != NULL;
-    trace->block =
-        path != NULL ? open_file(path, trace->size, &header, why) : memory_new(trace->size);
+    trace->path = path != NULL ? memory_copy_text(slice_of(path)) : NULL;
+    trace->block = make_block(trace, &header, main_loop, why);
     if (trace->block == NULL) {
-        free(trace);
+        int cause = errno;
+        trace_free(trace);
+        errno = cause;
         return NULL;
     }
     struct trace_entry *first = (void *)((char *)trace->block + TRACE_HEADER_BYTES);
@@ -241,10 +212,12 @@ void trace_free(struct trace *trace)
 {
     if (trace == NULL)
         return;
-    if (trace->on_disk)
-        munmap(trace->block, trace->size);
-    else
+    if (trace->path == NULL)
         free(trace->block);
+    else if (trace->block != NULL)
+        trace_map_close(trace->block, trace->size);
+    main_waker_free(trace->lost_waker);
+    free(trace->path);
     free(trace);
 }
 

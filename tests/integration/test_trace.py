@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from support.clients import request
+from support.load import Load
 from support.processes import wait_until
 from support.stack import BINARY, SANITIZERS, run_agent_command
 
@@ -252,6 +253,29 @@ def test_the_file_is_a_ring_and_survives_a_kill(recording):
     wait_until(lambda: stack.trace.with_name("trace.old").exists(), "the old one is kept")
     assert stack.trace.with_name("trace.old").read_bytes() == data
     assert replay(stack)[1]["decided"] == 0
+
+
+@pytest.mark.parametrize("size", [0, 4096 + 512 * 20, 100])
+def test_who_cuts_the_file_short_does_not_end_it(recording, size):
+    """As `: >trace` does, or logrotate's copytruncate: decisions are recorded in memory from then on."""
+    stack = recording(loops=2, trace={"entries": 50})
+    with Load(stack.http_port, "one.test") as load:
+        load.wait_for_more(100)
+        os.truncate(stack.trace, size)
+        load.wait_for_more(300)
+    assert set(load.statuses) == {200}
+    agent = stack.agents[0]
+    wait_until(lambda: "trace_not_written" in agent.log(), "it is told")
+    told = [line for line in agent.log().splitlines() if "trace_not_written" in line]
+    assert len(told) == 1 and str(stack.trace) in told[0] and " error " in told[0]
+    assert stack.trace.stat().st_size == size
+    get(stack, "two.test", "/after")
+    agent.send_signal(signal.SIGUSR1)
+    wait_until(lambda: " path=/after " in agent.log(), "the last decision")
+    assert agent.stop() == 0
+    stack.start_agent()
+    wait_until(lambda: get(stack, "two.test", "/anew").status == 200, "it is asked again")
+    assert replay(stack)[1]["decided"] >= 1
 
 
 def test_the_last_hundred_of_each_loop_are_shown(recording):
