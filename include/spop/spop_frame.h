@@ -144,7 +144,8 @@ void spop_write_unset(struct writer *writer, enum spop_scope scope, struct slice
 /* An ACK stays at or under this many bytes (length word included): HAProxy 3.1+ wedges a connection
  * whose 16 kB demultiplexing buffer fills, and it has up to 20 requests in flight. */
 enum { SPOP_ACK_MAX_BYTES = 512 };
-/* The most that an ACK's frame header takes: length, type, flags and two 10-byte ids. What is left
- * is for actions. */
+/* What an ACK's frame header takes: length, type, flags and two ids, which have up to 10 bytes;
+ * HAProxy's are numbers of 32 bits, and have up to 5. What is left beside those is for actions, and
+ * less is left beside longer ones. */
 enum { SPOP_ACK_HEADER_MAX_BYTES = 4 + 1 + 4 + 10 + 10 };
-enum { SPOP_ACTIONS_MAX_BYTES = SPOP_ACK_MAX_BYTES - SPOP_ACK_HEADER_MAX_BYTES };
+enum { SPOP_ACTIONS_MAX_BYTES = SPOP_ACK_MAX_BYTES - (4 + 1 + 4 + 5 + 5) };

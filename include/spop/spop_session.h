@@ -53,8 +53,9 @@ enum spop_answer {
 };
 
 /* Called for each NOTIFY. `actions` has room for SPOP_ACTIONS_MAX_BYTES, or for less where the peer
- * takes no frames that large; if it is left failed (too small), an ACK without actions is sent,
- * which the HAProxy side treats as a refusal. Views into `notify` end with the call. */
+ * takes no frames that large or has ids that HAProxy has not; if it is left failed (too small), an
+ * ACK without actions is sent, which the HAProxy side treats as a refusal. Views into `notify` end
+ * with the call. */
 typedef enum spop_answer spop_notify_fn(void *context, const struct spop_notify *notify,
                                         struct writer *actions);
 

@@ -153,11 +153,12 @@ static void on_disconnect(struct turn *turn, const struct spop_frame *frame)
     turn->session->close_status = disconnect_status(frame->payload);
 }
 
-/* How many bytes of actions make an ACK that both sides take. */
-static size_t actions_room(const struct spop_session *session)
+/* How many bytes of actions make an ACK that both sides take, behind a header of so many. */
+static size_t actions_room(const struct spop_session *session, size_t header_bytes)
 {
     size_t frame_bytes = SPOP_LENGTH_BYTES + session->max_frame_bytes;
-    return size_min(SPOP_ACK_MAX_BYTES, frame_bytes) - SPOP_ACK_HEADER_MAX_BYTES;
+    size_t room = size_min(SPOP_ACK_MAX_BYTES, frame_bytes) - header_bytes;
+    return size_min(room, SPOP_ACTIONS_MAX_BYTES);
 }
 
 /* The handler's actions are written where they belong, behind a header whose ids are known; only
@@ -167,7 +168,8 @@ static void on_notify(struct turn *turn, const struct spop_frame *frame)
     const struct spop_notify notify = {frame->stream_id, frame->frame_id, frame->payload};
     struct writer ack = *turn->output;
     spop_frame_begin(&ack, SPOP_FRAME_ACK, frame->stream_id, frame->frame_id);
-    struct writer actions = writer_of(ack.position, actions_room(turn->session));
+    size_t header_bytes = writer_left(turn->output) - writer_left(&ack);
+    struct writer actions = writer_of(ack.position, actions_room(turn->session, header_bytes));
 
     turn->session->notifies++;
     if (turn->on_notify(turn->context, &notify, &actions) == SPOP_HELD) {
@@ -265,7 +267,7 @@ void spop_session_ack(struct spop_session *session, uint64_t stream_id, uint64_t
     assert(writer_left(output) >= SPOP_ACK_MAX_BYTES);
     uint8_t *start = output->position;
     spop_frame_begin(output, SPOP_FRAME_ACK, stream_id, frame_id);
-    if (actions.size <= actions_room(session))
+    if (actions.size <= actions_room(session, (size_t)(output->position - start)))
         writer_bytes(output, actions);
     spop_frame_end(output, start);
     session->held--;

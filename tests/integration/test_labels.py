@@ -306,7 +306,7 @@ def test_what_is_too_long_for_small_frames_is_refused(fleet):
     """`max-frame-size` of HAProxy's spoe-agent: it ends a connection that brings a larger frame. The
     first answer waits for the label's upstream."""
     fleet.write(fleet.line("one", HERE))
-    fleet.start(headers={"X-Long": "x" * 172})
+    fleet.start(headers={"X-Long": "x" * 190})
     asker = Asker(fleet.stack.sockets[0], 256)
     for _ in range(2):
         assert asker.ask("one.fleet.test")["reason"] == "answer-too-big"

@@ -251,6 +251,9 @@ Test(spop_frame, no_header_is_larger_than_announced)
     struct writer writer = writer_of(buffer, sizeof(buffer));
     spop_frame_begin(&writer, SPOP_FRAME_ACK, UINT64_MAX, UINT64_MAX);
     cr_expect(eq(sz, writer_used(&writer), SPOP_ACK_HEADER_MAX_BYTES));
+    writer = writer_of(buffer, sizeof(buffer));
+    spop_frame_begin(&writer, SPOP_FRAME_ACK, UINT32_MAX, UINT32_MAX);
+    cr_expect(eq(sz, writer_used(&writer), SPOP_ACK_MAX_BYTES - SPOP_ACTIONS_MAX_BYTES));
 }
 
 static const char TWO_MESSAGES[] = "\x05route\x02"

@@ -436,6 +436,9 @@ Test(spop_session, the_last_held_ack_of_a_draining_session_is_followed_by_a_disc
                                 "normal")));
 }
 
+/* What is around the actions of an ACK whose ids are the longest of HAProxy's. */
+enum { HAPROXYS_HEADER_BYTES = SPOP_ACK_MAX_BYTES - SPOP_ACTIONS_MAX_BYTES };
+
 Test(spop_session, a_held_ack_with_too_many_actions_is_sent_without_any)
 {
     uint8_t *buffer = guard_new(SPOP_ACK_MAX_BYTES);
@@ -445,9 +448,9 @@ Test(spop_session, a_held_ack_with_too_many_actions_is_sent_without_any)
         struct writer out = writer_of(buffer, SPOP_ACK_MAX_BYTES);
         bring_to(&session, SPOP_RUNNING);
         cr_assert(lt(sz, 0, feed_event(&session, EVENT_NOTIFY_HELD, &out)));
-        spop_session_ack(&session, UINT64_MAX, UINT64_MAX,
+        spop_session_ack(&session, UINT32_MAX, UINT32_MAX,
                          slice_from(actions, SPOP_ACTIONS_MAX_BYTES + excess), &out);
-        size_t expected = excess == 0 ? SPOP_ACK_MAX_BYTES : SPOP_ACK_HEADER_MAX_BYTES;
+        size_t expected = excess == 0 ? SPOP_ACK_MAX_BYTES : HAPROXYS_HEADER_BYTES;
         cr_expect(eq(sz, writer_used(&out), expected));
         cr_expect(not(out.failed));
     }
@@ -465,18 +468,21 @@ static enum spop_answer write_too_much(void *context, const struct spop_notify *
     return SPOP_ANSWERED;
 }
 
-/* The handler has `room` for actions, and what it writes beyond that is no answer. */
-static void expect_too_much_refused(struct spop_session *session, struct writer *out, size_t room)
+/* The handler has `room` for actions to a question with this id, and what it writes beyond that is
+ * no answer. */
+static void expect_too_much_refused(struct spop_session *session, struct writer *out, uint64_t id,
+                                    size_t room)
 {
     uint8_t bytes[64];
     struct writer input = writer_of(bytes, sizeof(bytes));
     size_t given = 0;
-    peer_write_frame(&input, SPOP_FRAME_NOTIFY, 1, UINT64_MAX, UINT64_MAX, SLICE(""));
+    peer_write_frame(&input, SPOP_FRAME_NOTIFY, 1, id, id, SLICE(""));
     cr_assert(
         lt(sz, 0,
            spop_session_feed(session, writer_written(&input), out, write_too_much, &given, NULL)));
     cr_expect(eq(sz, given, room));
-    cr_expect(eq(sz, writer_used(out), SPOP_ACK_HEADER_MAX_BYTES));
+    cr_expect(eq(sz, writer_used(out),
+                 id > UINT32_MAX ? SPOP_ACK_HEADER_MAX_BYTES : HAPROXYS_HEADER_BYTES));
 }
 
 Test(spop_session, actions_beyond_the_limit_leave_an_empty_ack)
@@ -485,7 +491,17 @@ Test(spop_session, actions_beyond_the_limit_leave_an_empty_ack)
     struct writer out = writer_of(buffer, SPOP_ACK_MAX_BYTES);
     struct spop_session session;
     bring_to(&session, SPOP_RUNNING);
-    expect_too_much_refused(&session, &out, SPOP_ACTIONS_MAX_BYTES);
+    expect_too_much_refused(&session, &out, UINT32_MAX, SPOP_ACTIONS_MAX_BYTES);
+}
+
+Test(spop_session, longer_ids_than_haproxys_leave_less_room)
+{
+    uint8_t *buffer = guard_new(SPOP_ACK_MAX_BYTES);
+    struct writer out = writer_of(buffer, SPOP_ACK_MAX_BYTES);
+    struct spop_session session;
+    bring_to(&session, SPOP_RUNNING);
+    expect_too_much_refused(&session, &out, UINT64_MAX,
+                            SPOP_ACK_MAX_BYTES - SPOP_ACK_HEADER_MAX_BYTES);
 }
 
 static void bring_to_small_frames(struct spop_session *session)
@@ -510,7 +526,7 @@ Test(spop_session, no_ack_is_larger_than_the_frames_that_the_peer_takes)
     char actions[ROOM + 1] = {0};
     struct writer out = writer_of(buffer, sizeof(buffer));
     bring_to_small_frames(&session);
-    expect_too_much_refused(&session, &out, ROOM);
+    expect_too_much_refused(&session, &out, UINT64_MAX, ROOM);
     for (size_t excess = 0; excess <= 1; excess++) {
         out = writer_of(buffer, sizeof(buffer));
         cr_assert(lt(sz, 0, feed_event(&session, EVENT_NOTIFY_HELD, &out)));
