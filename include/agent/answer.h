@@ -69,29 +69,25 @@
  *     cookie   string   with "takeover", what follows "owui_tenant=": value, Max-Age, Secure
  *     forget   boolean  with "takeover", true when another tenant had the host's root: what it has
  *                       left in the browser is to go
- *     hsts     string   the value of Strict-Transport-Security, only on https
+ *     hsts     string   the value of Strict-Transport-Security, on https, where there is room
  *     tenant   string   its name
  *     ip       string   the client's address; as an address where there is no room for its text
- *     public_https  integer  the port that the client sees, where it came over https
- *     public_http   integer  the same, where it did not; absent: 80
+ *     by_https integer  the port that the client sees, where it came over https
+ *     by_http  integer  the same, where it did not; absent: 80
  *     host     string   the canonical Host, only when it differs from what the client sent
  *     path     string   the normal form, only when it differs
- *     more     boolean  true: HAProxy has to cut the path or to count; else absent
+ *     more     string   what HAProxy has to count and to wait for (see src/agent/limits.h);
+ *                       true, a boolean: it has a path to cut and no more; else absent
  *     strip    integer  how many leading segments to cut (1..8), only when some
  *     rid      string   a trusted proxy's request id, only when well-formed
  *     chain    string   the client and the trusted proxies behind it, where "forwarding" wants it
  *     gen      string   what is in force, for clients that are to be told
  *     backend  string   a named backend; else `dst` (address), and `sni` for TLS
- *     port_http port_https port_noverify
+ *     to_http to_https to_noverify
  *              integer  one of them with `dst`: the upstream's port, by how it is spoken to; the
  *                       last is TLS, too, with whatever certificate it has
  *     spent    boolean  Authorization told the identity, and is not for the upstream
- *     lk       string   what is counted under: the tenant's key; with `lo`, a route's number, that
- *                       route's requests apart
- *     lr lw    integer  requests in 10 s, open WebSockets
- *     lb       integer  bytes of a body
- *     si sn    integer  sign-ins in a minute from an address, from its subnet; on such paths only
- *     ts tt    integer  timeouts in ms: of the server, of a tunnel
+ *     ts tt    integer  timeouts in ms, of the server, of a tunnel, where `more` is no string
  *     shr      string   what the cookie owui_share is to be set to, only when there is none
  *     rs       integer  what is done to the answer: 1 cookies are made Secure, 2 nosniff; 3 both
  *     stick    string   what the cookie owui_replica is to be set to, only when it is another

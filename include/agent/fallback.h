@@ -1,7 +1,7 @@
 /* What HAProxy can do while no agent answers: a map from hosts to upstreams, made from a snapshot's
  * table, for the rules that hap_config_write() makes of `fallback_map`.
  *
- *     chat.example.com    chat/http/10.1.0.11/3000/-/s/./400/10/50/2000/104857600/chat
+ *     chat.example.com    chat/http/10.1.0.11/3000/-/s/./:400:2000:104857600:::10:50
  *     example.com/(*)     (of "*.example.com", without the brackets) the same
  *     www.example.com     -
  *     chat/h_x_team       blue
@@ -9,9 +9,9 @@
  * A value is the tenant, `via`, the address (or, via "backend", the backend's name), the port, the
  * name for TLS, "s" where plain HTTP is sent to https ("p": served), and the headers that HAProxy
  * must strip from clients' requests before the tenant may have them, as variables' names with dots
- * around. Behind that, where there are limits: requests, sign-ins per address and subnet,
- * WebSockets, bytes of a body (0: unlimited), and what is counted under, which may have a slash
- * itself. "-" is refused: a wildcard would lead to another tenant there.
+ * around. Behind that, where there are limits or timeouts: these, as agent/answer.h has them in
+ * `more`, which may have a slash itself. "-" is refused: a wildcard would lead to another tenant
+ * there.
  *
  * A tenant that has more to say than that is left out, and so is a host where a path is somebody's:
  * what cannot be decided without the agent is refused.

@@ -16,7 +16,7 @@ enum upstream_scheme { UPSTREAM_HTTP, UPSTREAM_HTTPS, UPSTREAM_HTTPS_NO_VERIFY }
 /* What the fallback's map says: "http", "https", "https-noverify". */
 const char *upstream_scheme_name(enum upstream_scheme scheme);
 
-/* The variable of an answer that has the port: "port_http", "port_https", "port_noverify". */
+/* The variable of an answer that has the port: "to_http", "to_https", "to_noverify". */
 const char *upstream_scheme_port(enum upstream_scheme scheme);
 
 struct upstream {

@@ -162,9 +162,9 @@ static void write_public_port(const struct decision *decision, struct writer *ac
 {
     uint16_t port = decision_public_port(decision);
     if (decision->client.https)
-        action_set_number(actions, SLICE("public_https"), port);
+        action_set_number(actions, SLICE("by_https"), port);
     else if (port != PUBLIC_PORT_NOT_TOLD)
-        action_set_number(actions, SLICE("public_http"), port);
+        action_set_number(actions, SLICE("by_http"), port);
 }
 
 static void write_replica(const struct replica_choice *choice, struct writer *actions)

@@ -312,34 +312,28 @@ static void put_some(struct json *object, const char *key, uint64_t value)
         json_put_integer(object, key, (int64_t)value);
 }
 
-/* By which key HAProxy counts; `variable` has the route that is counted by itself. */
-static void put_key(struct json *object, const char *name, const struct explanation *explanation,
-                    const char *variable)
+static void put_key(struct json *object, const char *name, const struct decision *decision,
+                    bool is_of_websockets)
 {
-    struct spop_value key, route;
-    if (!find_variable(explanation, "lk", &key))
-        return;
-    char *text = find_variable(explanation, variable, &route)
-                     ? memory_format("%.*s/%lld", SLICE_PRINT(key.bytes), (long long)route.integer)
-                     : memory_format("%.*s/", SLICE_PRINT(key.bytes));
-    put_string(object, name, text);
-    free(text);
+    char *key = limits_counted_as(decision, is_of_websockets);
+    if (key != NULL)
+        put_string(object, name, key);
+    free(key);
 }
 
 /* What HAProxy is told to count and wait for; an empty object for nothing. */
-static struct json *limits_json(const struct explanation *explanation)
+static struct json *limits_json(const struct decision *decision)
 {
-    const struct decision *decision = &explanation->decision;
     const struct limits *limits = limits_of(decision);
     struct json *object = json_new_object();
-    put_key(object, "counted_as", explanation, "lo");
+    put_key(object, "counted_as", decision, false);
     put_some(object, "requests_per_10s", limits->requests_per_10s);
     if (decision->is_sign_in) {
         put_some(object, "signin_per_minute_per_ip", limits->signin_per_minute_per_ip);
         put_some(object, "signin_per_minute_per_subnet", limits->signin_per_minute_per_subnet);
     }
     if (limits->websockets != 0)
-        put_key(object, "websockets_counted_as", explanation, "ls");
+        put_key(object, "websockets_counted_as", decision, true);
     put_some(object, "websockets", limits->websockets);
     put_some(object, "max_body_bytes", limits->max_body_bytes);
     put_some(object, "server_timeout_ms", limits->server_timeout_ms);
@@ -578,7 +572,7 @@ struct json *explanation_json(const struct explanation *explanation)
         free(upstream);
         if (decision->target->tenant->replicas != NULL)
             json_put(root, "replica", replica_json(decision));
-        json_put(root, "limits", limits_json(explanation));
+        json_put(root, "limits", limits_json(decision));
     }
     put_fallback(root, explanation);
     json_put(root, "request", request_json(explanation));

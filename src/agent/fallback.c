@@ -176,14 +176,9 @@ static void put_stripped(const struct tenant *tenant, FILE *out)
 /* As with an agent, each label counts by itself. */
 static void put_limits(const struct tenant *tenant, const struct tenant *shown, FILE *out)
 {
-    char buffer[LIMITS_KEY_MAX_BYTES + 1];
-    if (shown->policy == NULL || !policy_has_limits(shown->policy))
-        return;
-    const struct limits *limits = &shown->policy->limits;
-    fprintf(out, "/%u/%u/%u/%u/%llu/%.*s", limits->requests_per_10s,
-            limits->signin_per_minute_per_ip, limits->signin_per_minute_per_subnet,
-            limits->websockets, (unsigned long long)limits->max_body_bytes,
-            SLICE_PRINT(limits_key(tenant, buffer)));
+    char buffer[LIMITS_TEXT_MAX_BYTES];
+    if (shown->policy != NULL && policy_has_limits(shown->policy))
+        fprintf(out, "/%.*s", SLICE_PRINT(limits_text(tenant, shown->policy, NULL, true, buffer)));
 }
 
 /* `shown` is whose requests they are: an instance's are its parent's. */

@@ -11,7 +11,7 @@
 enum {
     /* Set by every answer that forwards: the client's address (as bytes, where its text finds no
      * room) and the port that it sees. */
-    CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 13 + 1 + 3),
+    CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 9 + 1 + 3),
     /* That there is more, a cut prefix, and a path whose normal form is this long. A longer one
      * that is not in normal form may find no room, and its request is then refused. */
     STRIP_RESERVED_BYTES = (3 + 5 + 1) + (3 + 6 + 1 + 1),

@@ -81,8 +81,8 @@ static void set_public_port(const struct decision *decision, struct writer *acti
 {
     uint16_t port = decision_public_port(decision);
     bool https = decision->client.https;
-    set_number(actions, SLICE("public_https"), https ? port : 0);
-    set_number(actions, SLICE("public_http"), https || port == PUBLIC_PORT_NOT_TOLD ? 0 : port);
+    set_number(actions, SLICE("by_https"), https ? port : 0);
+    set_number(actions, SLICE("by_http"), https || port == PUBLIC_PORT_NOT_TOLD ? 0 : port);
 }
 
 SELDOM void reuse_write(const struct request *request, const struct decision *decision,

@@ -7,7 +7,7 @@
  *     since    integer  seconds since 1970; nothing holds for long, should the map not be in reach
  *
  * and what the next requests get: tenant, backend or dst, sni and one of the ports; ip;
- * public_https or public_http; hsts; rs. What does not apply is unset, since an earlier decision of
+ * by_https or by_http; hsts; rs. What does not apply is unset, since an earlier decision of
  * the connection may have set it.
  *
  * HAProxy takes them for a request with the same Host, without Upgrade or the cookie owui_tenant,

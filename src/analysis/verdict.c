@@ -130,17 +130,10 @@ static void put(struct json *verdict, const char *prefix, struct slice key,
 /* Variables that are told in other words, or are another one in each request. */
 static bool is_told_otherwise(struct slice name)
 {
-    static const char *const NAMES[] = {"answer",    "status",       "reason",
-                                        "to",        "tenant",       "dst",
-                                        "port_http", "port_https",   "port_noverify",
-                                        "sni",       "public_https", "public_http",
-                                        "rid",       "chain",        "gen",
-                                        "backend",   "host",         "path",
-                                        "strip",     "headers",      "more",
-                                        "lo",        "ls",           "lk",
-                                        "lr",        "lw",           "lb",
-                                        "si",        "sn",           "ts",
-                                        "tt"};
+    static const char *const NAMES[] = {
+        "answer",      "status", "reason",   "to",      "tenant", "dst",   "to_http", "to_https",
+        "to_noverify", "sni",    "by_https", "by_http", "rid",    "chain", "gen",     "backend",
+        "host",        "path",   "strip",    "headers", "more",   "ts",    "tt"};
     for (size_t i = 0; i < COUNT_OF(NAMES); i++)
         if (slice_equal(name, slice_of(NAMES[i])))
             return true;

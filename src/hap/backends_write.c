@@ -48,11 +48,11 @@ void backends_put_choice(const struct page *page)
              "    # without an address HAProxy would connect to itself\n"
              "    acl address_known var(txn.owui.dst) -m found\n"
              "    acl name_known var(txn.owui.sni) -m len gt 0\n"
-             "    use_backend owui_http if address_known { var(txn.owui.port_http) -m int gt 0 }\n"
-             "    use_backend owui_https if address_known { var(txn.owui.port_https) -m int gt 0 } "
+             "    use_backend owui_http if address_known { var(txn.owui.to_http) -m int gt 0 }\n"
+             "    use_backend owui_https if address_known { var(txn.owui.to_https) -m int gt 0 } "
              "name_known\n"
              "    use_backend owui_https_noverify if address_known "
-             "{ var(txn.owui.port_noverify) -m int gt 0 }\n"
+             "{ var(txn.owui.to_noverify) -m int gt 0 }\n"
              "    default_backend owui_refuse\n");
 }
 
@@ -122,9 +122,9 @@ static void put_upstreams(const struct page *page)
              "# but what may not be sent twice has one that nothing was on before; sessions of "
              "TLS are\n"
              "# not kept: HAProxy would offer them to the next address");
-    put_upstream(page, "http", "port_http", "");
-    put_upstream(page, "https", "port_https", verified);
-    put_upstream(page, "https_noverify", "port_noverify", believed);
+    put_upstream(page, "http", "to_http", "");
+    put_upstream(page, "https", "to_https", verified);
+    put_upstream(page, "https_noverify", "to_noverify", believed);
     free(verified);
     free(believed);
 }

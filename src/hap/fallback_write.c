@@ -21,7 +21,7 @@
 #define MAP_PLAIN_HTTP    MAP_FIELD(6)
 #define MAP_STRIPPED      MAP_FIELD(7)
 /* The last one, which may have slashes itself. */
-#define MAP_COUNTED_UNDER "var(txn.owui.fb),field(13,/,0)"
+#define MAP_LIMITS "var(txn.owui.fb),field(8,/,0)"
 
 /* The headers that this file strips are taken out of those that the tenant needs stripped: only a
  * dot may be left. */
@@ -83,32 +83,31 @@ static void put_lookup(const struct page *page)
  * PROXY lines of senders with sockets for both tell (and of 6to4, which is left as it is). */
 static void put_variables(const struct page *page)
 {
-    put_text(
-        page,
-        "    acl fallback var(txn.owui.fb) -m found\n"
-        "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
-        "    http-request set-var(txn.owui.ip) src if fallback\n"
-        "    http-request set-var(txn.owui.ip) src,ipmask(32) if fallback "
-        "{ src -m beg ::ffff: }\n"
-        "    http-request set-var(txn.owui.public_https) int(443) if fallback { ssl_fc }\n"
-        "    http-request set-var(txn.owui.public_https) req.fhdr(host),field(2,:) if fallback "
-        "{ ssl_fc } { req.fhdr(host) -m sub : }\n"
-        "    http-request set-var(txn.owui.public_http) req.fhdr(host),field(2,:) if fallback "
-        "!{ ssl_fc } { req.fhdr(host) -m sub : }\n"
-        "    http-request set-var(txn.owui.tenant) " MAP_TENANT " if fallback\n"
-        "    acl to_backend " MAP_VIA " -m str backend\n"
-        "    http-request set-var(txn.owui.backend) " MAP_ADDRESS " if fallback "
-        "to_backend\n"
-        "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback "
-        "!to_backend\n"
-        "    http-request set-var(txn.owui.port_http) " MAP_PORT " if fallback "
-        "{ " MAP_VIA " -m str http }\n"
-        "    http-request set-var(txn.owui.port_https) " MAP_PORT " if fallback "
-        "{ " MAP_VIA " -m str https }\n"
-        "    http-request set-var(txn.owui.port_noverify) " MAP_PORT " if fallback "
-        "{ " MAP_VIA " -m str https-noverify }\n"
-        "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback "
-        "!{ " MAP_TLS_NAME " -m str -- - }\n");
+    put_text(page,
+             "    acl fallback var(txn.owui.fb) -m found\n"
+             "    http-request set-var(txn.owui.host) req.fhdr(host),lower if fallback\n"
+             "    http-request set-var(txn.owui.ip) src if fallback\n"
+             "    http-request set-var(txn.owui.ip) src,ipmask(32) if fallback "
+             "{ src -m beg ::ffff: }\n"
+             "    http-request set-var(txn.owui.by_https) int(443) if fallback { ssl_fc }\n"
+             "    http-request set-var(txn.owui.by_https) req.fhdr(host),field(2,:) if fallback "
+             "{ ssl_fc } { req.fhdr(host) -m sub : }\n"
+             "    http-request set-var(txn.owui.by_http) req.fhdr(host),field(2,:) if fallback "
+             "!{ ssl_fc } { req.fhdr(host) -m sub : }\n"
+             "    http-request set-var(txn.owui.tenant) " MAP_TENANT " if fallback\n"
+             "    acl to_backend " MAP_VIA " -m str backend\n"
+             "    http-request set-var(txn.owui.backend) " MAP_ADDRESS " if fallback "
+             "to_backend\n"
+             "    http-request set-var(txn.owui.dst) " MAP_ADDRESS " if fallback "
+             "!to_backend\n"
+             "    http-request set-var(txn.owui.to_http) " MAP_PORT " if fallback "
+             "{ " MAP_VIA " -m str http }\n"
+             "    http-request set-var(txn.owui.to_https) " MAP_PORT " if fallback "
+             "{ " MAP_VIA " -m str https }\n"
+             "    http-request set-var(txn.owui.to_noverify) " MAP_PORT " if fallback "
+             "{ " MAP_VIA " -m str https-noverify }\n"
+             "    http-request set-var(txn.owui.sni) " MAP_TLS_NAME " if fallback "
+             "!{ " MAP_TLS_NAME " -m str -- - }\n");
 }
 
 /* A page whose script opens a WebSocket has to be the host's own. */
@@ -128,24 +127,12 @@ static void put_origin(const struct page *page)
 /* The path is as the client wrote it, so whatever could be one of a sign-in counts as such. */
 static void put_limits(const struct page *page)
 {
-    static const struct {
-        const char *variable;
-        const char *field;
-        const char *condition;
-    } LIMITS[] = {{"lr", MAP_FIELD(8), ""},
-                  {"si", MAP_FIELD(9), "sign_in "},
-                  {"sn", MAP_FIELD(10), "sign_in "},
-                  {"lw", MAP_FIELD(11), ""},
-                  {"lb", MAP_FIELD(12), ""}};
     put_text(page,
-             "    acl limited " MAP_COUNTED_UNDER " -m found\n"
+             "    acl limited " MAP_LIMITS " -m found\n"
              "    acl sign_in path,url_dec -i -m sub signin signup ldap mfa password exchange\n"
-             "    http-request set-var(txn.owui.more) bool(true) if limited\n"
-             "    http-request set-var(txn.owui.lk) " MAP_COUNTED_UNDER " if limited\n");
-    for (size_t i = 0; i < COUNT_OF(LIMITS); i++)
-        put(page,
-            "    http-request set-var(txn.owui.%s) %s,add(0) if limited %s{ %s -m int gt 0 }\n",
-            LIMITS[i].variable, LIMITS[i].field, LIMITS[i].condition, LIMITS[i].field);
+             "    http-request set-var(txn.owui.more) " MAP_LIMITS " if limited sign_in\n"
+             "    http-request set-var(txn.owui.more) " MAP_LIMITS ",field(1,:,6) if limited "
+             "!sign_in\n");
 }
 
 void fallback_put_answer(const struct page *page)

@@ -39,10 +39,10 @@ void forwarded_put_headers(const struct page *page)
         put_text(page, "    acl client_ipv6 var(txn.owui.ip) -m sub :\n"
                        "    http-request set-header Forwarded "
                        "\"for=%[var(txn.owui.ip)];host=\\\"%[req.fhdr(host)]\\\";"
-                       "proto=%[var(txn.owui.public_https,0),bool,iif(https,http)];by=_owui\" "
+                       "proto=%[var(txn.owui.by_https,0),bool,iif(https,http)];by=_owui\" "
                        "unless client_ipv6\n"
                        "    http-request set-header Forwarded "
                        "\"for=\\\"[%[var(txn.owui.ip)]]\\\";host=\\\"%[req.fhdr(host)]\\\";"
-                       "proto=%[var(txn.owui.public_https,0),bool,iif(https,http)];by=_owui\" if "
+                       "proto=%[var(txn.owui.by_https,0),bool,iif(https,http)];by=_owui\" if "
                        "client_ipv6\n");
 }

@@ -32,8 +32,8 @@ static const struct told {
     {"X-Forwarded-Proto", "proto", "https", " if over_https"},
     {"X-Forwarded-Proto", NULL, "http", " unless over_https"},
     {"X-Forwarded-Host", "host", "%[req.fhdr(host)]", ""},
-    {"X-Forwarded-Port", "port", "%[var(txn.owui.public_https)]", " if over_https"},
-    {"X-Forwarded-Port", NULL, "%[var(txn.owui.public_http,80)]", " unless over_https"},
+    {"X-Forwarded-Port", "port", "%[var(txn.owui.by_https)]", " if over_https"},
+    {"X-Forwarded-Port", NULL, "%[var(txn.owui.by_http,80)]", " unless over_https"},
     {"X-Request-ID", "rid", "%[var(txn.owui.rid)]", ""},
 };
 
@@ -198,7 +198,7 @@ static void put_told(const struct page *page)
 
     put_text(page, "\n"
                    "    # what the upstream is told, one line each\n"
-                   "    acl over_https var(txn.owui.public_https) -m found\n");
+                   "    acl over_https var(txn.owui.by_https) -m found\n");
     for (size_t i = 0; i < COUNT_OF(TOLD_HEADERS); i++)
         put(page, "    http-request set-header %s %s%s\n", TOLD_HEADERS[i].header,
             TOLD_HEADERS[i].value, TOLD_HEADERS[i].condition);

@@ -8,9 +8,9 @@
 enum { REUSE_MAX_S = 10 };
 
 /* What the next rules and sections need of a decision that forwards. */
-static const char *const VARIABLES[] = {"tenant",       "backend",       "dst",  "port_http",
-                                        "port_https",   "port_noverify", "sni",  "ip",
-                                        "public_https", "public_http",   "hsts", "rs"};
+static const char *const VARIABLES[] = {"tenant",   "backend",     "dst",  "to_http",
+                                        "to_https", "to_noverify", "sni",  "ip",
+                                        "by_https", "by_http",     "hsts", "rs"};
 
 /* Paths of Open WebUI's own, of which no rule makes a difference, in a spelling that every parser
  * reads alike: no dot begins a segment, nothing is encoded, no segment is empty. */

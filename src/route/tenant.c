@@ -21,9 +21,9 @@ static const char *const SCHEME_NAMES[] = {
 };
 
 static const char *const SCHEME_PORTS[] = {
-    [UPSTREAM_HTTP] = "port_http",
-    [UPSTREAM_HTTPS] = "port_https",
-    [UPSTREAM_HTTPS_NO_VERIFY] = "port_noverify",
+    [UPSTREAM_HTTP] = "to_http",
+    [UPSTREAM_HTTPS] = "to_https",
+    [UPSTREAM_HTTPS_NO_VERIFY] = "to_noverify",
 };
 
 const char *upstream_scheme_name(enum upstream_scheme scheme)

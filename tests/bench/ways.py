@@ -72,7 +72,7 @@ def map_config(folder, text, tenants, upstream):
         f"set-var(txn.row) req.fhdr(host),lower,map_str({folder}/hosts.map)",
         "set-var(txn.owui.tenant) var(txn.row),field(1,/)",
         "set-var(txn.owui.dst) var(txn.row),field(2,/)",
-        "set-var(txn.owui.port_http) var(txn.row),field(3,/),add(0)",
+        "set-var(txn.owui.to_http) var(txn.row),field(3,/),add(0)",
         "set-var(txn.owui.ip) src",
     ]
     replaced = "".join(f"    http-request {rule}\n" for rule in rules)

@@ -401,7 +401,7 @@ class TenantMoved(Fault):
         if world.decisions and world.decisions_in_force() in (None, self.held):
             return False
         asked = [asked_directly(path, tenant.host) for path in world.stack.sockets]
-        if any(told.get("port_http") != int(port) for told in asked):
+        if any(told.get("to_http") != int(port) for told in asked):
             return False
         tenant_then, tenant.upstreams = tenant.upstreams, {self.target}
         is_right = world.is_right(tenant)

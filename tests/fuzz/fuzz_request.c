@@ -332,10 +332,10 @@ static void check_answer(const struct question *question, const struct answer *a
     FUZZ_REQUIRE(forwards || (!tells(answer, "backend") && !tells(answer, "dst")));
     FUZZ_REQUIRE(!forwards || (tells(answer, "tenant") && tells(answer, "ip")));
     FUZZ_REQUIRE(!forwards || tells(answer, "backend") != tells(answer, "dst"));
-    FUZZ_REQUIRE(tells(answer, "port_http") + tells(answer, "port_https") +
-                     tells(answer, "port_noverify") ==
+    FUZZ_REQUIRE(tells(answer, "to_http") + tells(answer, "to_https") +
+                     tells(answer, "to_noverify") ==
                  tells(answer, "dst"));
-    FUZZ_REQUIRE(!tells(answer, "public_https") || !tells(answer, "public_http"));
+    FUZZ_REQUIRE(!tells(answer, "by_https") || !tells(answer, "by_http"));
     /* Nobody's token is good but what the issuer signed. */
     FUZZ_REQUIRE(!tells(answer, "h_x_user_email") || has_token(question));
 }

@@ -151,13 +151,27 @@ def refusal(answer):
 
 
 @pytest.fixture(scope="module")
-def without_agent(new_module_stack, upstreams):
+def silent():
+    """The URL of a server that takes requests and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def without_agent(new_module_stack, upstreams, silent):
     servers = [upstreams["alpha"].address]
     stack = new_module_stack(
         changes={"strip_headers": [name for name in IDENTITY if name != "X-Tenant-ID"]},
         haproxy_changes={"backends": {"replicas": {"servers": servers, "check": "/health"}}},
     )
-    stack.write_tenants(the_tenants(upstreams))
+    tenants = the_tenants(upstreams)
+    tenants["slow"] = {
+        "hosts": ["slow.test"],
+        "upstream": silent,
+        "timeouts": {"server": "200ms"},
+        **PLAIN,
+    }
+    stack.write_tenants(tenants)
     stack.issue("chat.beta.test", "chat.alpha.test", "teams.test")
     fallback = Fallback(stack)
     stack.start()
@@ -317,6 +331,10 @@ def test_limits_hold(without_agent):
     answers = [request(port, path, "guess.test", "POST", kind, body) for path in paths]
     assert [answer.status for answer in answers][2:] == [429] * 4
     assert request(port, "/health", "guess.test").status == 200
+
+
+def test_timeouts_hold(without_agent):
+    assert request(without_agent.http_port, "/health", "slow.test").status == 504
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def count_asked(stack, client, times=3, **request):
 def test_explain_tells_what_is_for_the_request_itself(reuse):
     """What the agent says for the connection's next ones, unset or not, is no part of it."""
     told = Admin(reuse).http("POST", "/v1/explain", {"url": "http://plain.test/"})[1]
-    assert sorted(told["variables"]) == ["dst", "ip", "port_http", "tenant"]
+    assert sorted(told["variables"]) == ["dst", "ip", "tenant", "to_http"]
     assert "answers" not in told and "hsts" not in told
     assert told["headers"]["set"]["X-Forwarded-Proto"] == "http"
     assert told["headers"]["set"]["X-Forwarded-Port"] == 80

@@ -351,47 +351,47 @@ Test(answer, what_is_forwarded)
     const struct row rows[] = {
         {{V4, .tls = true, .host = "chat.acme.com", .path = "/"},
          OUTCOME_FORWARD,
-         "tenant=acme dst=10.1.0.11 port_http=3000 ip=192.0.2.1 public_https=443"},
+         "tenant=acme dst=10.1.0.11 to_http=3000 ip=192.0.2.1 by_https=443"},
         {{V4, .tls = true, .host = "Chat.ACME.com.:8443", .path = "//api/./x"},
          OUTCOME_FORWARD,
-         "tenant=acme dst=10.1.0.11 port_http=3000 ip=192.0.2.1 public_https=8443 "
+         "tenant=acme dst=10.1.0.11 to_http=3000 ip=192.0.2.1 by_https=8443 "
          "host=chat.acme.com:8443 path=/api/x"},
         {{V4, .tls = true, .host = "acme.com", .path = "/llm/v1/models"},
          OUTCOME_FORWARD,
-         "tenant=acme dst=10.1.0.11 port_http=3000 ip=192.0.2.1 public_https=443 "
+         "tenant=acme dst=10.1.0.11 to_http=3000 ip=192.0.2.1 by_https=443 "
          "more=true strip=2"},
         {{V4, .tls = true, .host = "acme.com", .path = "/kept/x"},
          OUTCOME_FORWARD,
-         "tenant=acme dst=10.1.0.11 port_http=3000 ip=192.0.2.1 public_https=443"},
+         "tenant=acme dst=10.1.0.11 to_http=3000 ip=192.0.2.1 by_https=443"},
         {{.src = "2001:db8::99", .host = "plain.test", .path = "/"},
          OUTCOME_FORWARD,
-         "tenant=plain dst=2001:db8::7 port_http=3000 h_x_team=blue h_x_tenant=<plain> "
+         "tenant=plain dst=2001:db8::7 to_http=3000 h_x_team=blue h_x_tenant=<plain> "
          "ip=2001:db8::99"},
         {{V4, .host = "plain.test", .path = "/", .hb = true},
          OUTCOME_FORWARD,
-         "tenant=plain dst=2001:db8::7 port_http=3000 ip=192.0.2.1 "
+         "tenant=plain dst=2001:db8::7 to_http=3000 ip=192.0.2.1 "
          "headers=[X-Team: blue][X-Tenant: <plain>]"},
         {{V4, .host = "fancy.test:81", .path = "/"},
          OUTCOME_FORWARD,
-         "tenant=fancy dst=10.1.0.12 port_http=3000 h_x_team=red ip=192.0.2.1 "
-         "public_http=81 h_x_from=192.0.2.1 by http to fancy.test"},
+         "tenant=fancy dst=10.1.0.12 to_http=3000 h_x_team=red ip=192.0.2.1 "
+         "by_http=81 h_x_from=192.0.2.1 by http to fancy.test"},
         {{V4, .host = "fancy.test", .path = "/", .hb = true},
          OUTCOME_FORWARD,
-         "tenant=fancy dst=10.1.0.12 port_http=3000 ip=192.0.2.1 "
+         "tenant=fancy dst=10.1.0.12 to_http=3000 ip=192.0.2.1 "
          "headers=[X-Team: red][X-From: 192.0.2.1 by http to fancy.test]"},
         {{V4, .host = "ai.bigcorp.com", .path = "/"},
          OUTCOME_FORWARD,
          "tenant=bigcorp backend=bigcorp ip=192.0.2.1"},
         {{V4, .host = "secure.test", .path = "/"},
          OUTCOME_FORWARD,
-         "tenant=secure dst=10.1.0.14 port_https=3000 sni=owui.internal ip=192.0.2.1"},
+         "tenant=secure dst=10.1.0.14 to_https=3000 sni=owui.internal ip=192.0.2.1"},
         {{V4, .host = "bob.ai.example.com", .path = "/"},
          OUTCOME_FORWARD,
-         "tenant=wild dst=10.1.0.15 port_http=3000 ip=192.0.2.1 "
+         "tenant=wild dst=10.1.0.15 to_http=3000 ip=192.0.2.1 "
          "h_x_label=bob"},
         {{V4, .host = "known.fleet.example.com", .path = "/"},
          OUTCOME_FORWARD,
-         "tenant=fleet dst=10.9.0.1 port_http=3000 ip=192.0.2.1 "
+         "tenant=fleet dst=10.9.0.1 to_http=3000 ip=192.0.2.1 "
          "h_x_label=known@fleet"},
     };
     check_rows(rows, COUNT_OF(rows));
@@ -403,7 +403,7 @@ Test(answer, who_the_client_is)
         {{V4, .host = "secure.test", .path = "/", .xff = {"6.6.6.6"}, .xfp = "https",
           .rid = "spoofed-id-1"},
          OUTCOME_FORWARD,
-         "tenant=secure dst=10.1.0.14 port_https=3000 sni=owui.internal ip=192.0.2.1"},
+         "tenant=secure dst=10.1.0.14 to_https=3000 sni=owui.internal ip=192.0.2.1"},
         {{.src = "10.0.0.9",
           .host = "secure.test",
           .path = "/",
@@ -411,14 +411,14 @@ Test(answer, who_the_client_is)
           .xfp = "https",
           .rid = "id-12345678"},
          OUTCOME_FORWARD,
-         "tenant=secure dst=10.1.0.14 port_https=3000 sni=owui.internal ip=203.0.113.9 "
-         "public_https=443 rid=id-12345678"},
+         "tenant=secure dst=10.1.0.14 to_https=3000 sni=owui.internal ip=203.0.113.9 "
+         "by_https=443 rid=id-12345678"},
         {{.src = "10.0.0.9",
           .host = "secure.test",
           .path = "/",
           .xff = {"6.6.6.6", "203.0.113.9", "10.0.0.2"}},
          OUTCOME_FORWARD,
-         "tenant=secure dst=10.1.0.14 port_https=3000 sni=owui.internal ip=203.0.113.9"},
+         "tenant=secure dst=10.1.0.14 to_https=3000 sni=owui.internal ip=203.0.113.9"},
     };
     check_rows(rows, COUNT_OF(rows));
 }
@@ -479,7 +479,7 @@ Test(answer, what_is_sent_to_the_canonical_host)
          "answer=redirect to=https://ai.strict.test tenant=strict ip=192.0.2.1"},
         {{V4, .tls = true, .host = "ai.strict.test", .path = "/ws/x", .up = "WebSocket"},
          OUTCOME_FORWARD,
-         "tenant=strict dst=10.1.0.18 port_http=3000 ip=192.0.2.1 public_https=443 "
+         "tenant=strict dst=10.1.0.18 to_http=3000 ip=192.0.2.1 by_https=443 "
          "hsts=max-age=60"},
         {{V4, .tls = true, .host = "ai.strict.test", .path = "/ws/x", .up = "h2c"},
          OUTCOME_REDIRECT_CANONICAL,
@@ -490,21 +490,21 @@ Test(answer, what_is_sent_to_the_canonical_host)
          "answer=redirect to=https://chat.strict.test tenant=strict ip=192.0.2.1"},
         {{V4, .host = "ai.strict.test", .path = "//health"},
          OUTCOME_FORWARD,
-         "tenant=strict dst=10.1.0.18 port_http=3000 ip=192.0.2.1 "
+         "tenant=strict dst=10.1.0.18 to_http=3000 ip=192.0.2.1 "
          "path=/health"},
         {{V4, .host = "ai.strict.test", .path = "/healthy"},
          OUTCOME_REDIRECT_HTTPS,
          "answer=redirect to=https://ai.strict.test tenant=strict ip=192.0.2.1"},
         {{V4, .tls = true, .host = "acme.com", .path = "/strict/x"},
          OUTCOME_FORWARD,
-         "tenant=strict dst=10.1.0.18 port_http=3000 ip=192.0.2.1 public_https=443 more=true "
+         "tenant=strict dst=10.1.0.18 to_http=3000 ip=192.0.2.1 by_https=443 more=true "
          "strip=1"},
         {{V4, .host = "a.old.test:81", .path = "/x"},
          OUTCOME_REDIRECT_CANONICAL,
          "answer=redirect to=http://a.new.test:81 tenant=moved ip=192.0.2.1"},
         {{V4, .host = "a.new.test", .path = "/x"},
          OUTCOME_FORWARD,
-         "tenant=moved dst=10.1.0.19 port_http=3000 ip=192.0.2.1"},
+         "tenant=moved dst=10.1.0.19 to_http=3000 ip=192.0.2.1"},
     };
     check_rows(rows, COUNT_OF(rows));
 }
@@ -526,7 +526,7 @@ Test(answer, no_redirect_leads_to_another_tenant)
     const struct row rows[] = {
         {{V4, .host = "late.test", .path = "/x"},
          OUTCOME_FORWARD,
-         "tenant=late dst=10.1.0.24 port_http=3000 ip=192.0.2.1"},
+         "tenant=late dst=10.1.0.24 to_http=3000 ip=192.0.2.1"},
         {{V4, .host = "also.late.test", .path = "/x"},
          OUTCOME_REDIRECT_CANONICAL,
          "answer=redirect to=http://late.test tenant=late ip=192.0.2.1"},
@@ -538,7 +538,7 @@ Test(answer, no_redirect_leads_to_another_tenant)
          "answer=deny status=404 reason=path-not-served tenant=nowhere ip=192.0.2.1"},
         {{V4, .host = "vip.old.test", .path = "/x"},
          OUTCOME_FORWARD,
-         "tenant=moved dst=10.1.0.19 port_http=3000 ip=192.0.2.1"},
+         "tenant=moved dst=10.1.0.19 to_http=3000 ip=192.0.2.1"},
     };
     check_rows(rows, COUNT_OF(rows));
 }
@@ -560,7 +560,7 @@ Test(answer, who_does_not_serve)
          "answer=deny status=503 retry=60 reason=maintenance tenant=down ip=192.0.2.1"},
         {{.src = "10.0.0.9", .host = "down.test", .path = "/c/1", .xff = {"203.0.113.9"}},
          OUTCOME_FORWARD,
-         "tenant=down dst=10.1.0.20 port_http=3000 ip=203.0.113.9"},
+         "tenant=down dst=10.1.0.20 to_http=3000 ip=203.0.113.9"},
         {{V4, .host = "down.test", .path = "/c/1", .xff = {"203.0.113.9"}},
          OUTCOME_MAINTENANCE,
          "answer=page status=503 retry=60 reason=maintenance tenant=down ip=192.0.2.1"},
@@ -587,9 +587,9 @@ Test(answer, a_cookie_gives_the_root_of_a_host_away)
     cr_expect_str_eq(entered, expected);
     free(expected);
 
-    static const char TAKEN[] = "tenant=taker dst=10.1.0.21 port_http=3000 "
+    static const char TAKEN[] = "tenant=taker dst=10.1.0.21 to_http=3000 "
                                 "ip=192.0.2.1";
-    static const char KEPT[] = "tenant=plain dst=2001:db8::7 port_http=3000 "
+    static const char KEPT[] = "tenant=plain dst=2001:db8::7 to_http=3000 "
                                "ip=192.0.2.1 "
                                "headers=[X-Team: blue][X-Tenant: <plain>]";
     const struct row rows[] = {
@@ -749,23 +749,22 @@ Test(answer, what_holds_for_the_next_requests_too)
     struct question question = {V4, .host = "tls.test:8080", .path = "/api/x", .tls = true};
     cr_expect_str_eq(
         answer_without_time(&question),
-        "tenant=tls dst=10.1.0.30 port_http=3000 ip=192.0.2.1 public_https=8080 "
+        "tenant=tls dst=10.1.0.30 to_http=3000 ip=192.0.2.1 by_https=8080 "
         "hsts=max-age=60 sess.host=tls.test:8080 sess.now=id.7 sess.since=T sess.tenant=tls "
-        "-sess.backend sess.dst=10.1.0.30 sess.port_http=3000 -sess.port_https -sess.port_noverify "
-        "-sess.sni sess.ip=192.0.2.1 sess.public_https=8080 -sess.public_http sess.hsts=max-age=60 "
+        "-sess.backend sess.dst=10.1.0.30 sess.to_http=3000 -sess.to_https -sess.to_noverify "
+        "-sess.sni sess.ip=192.0.2.1 sess.by_https=8080 -sess.by_http sess.hsts=max-age=60 "
         "-sess.rs");
 
     question.tls = false;
-    cr_expect_not_null(
-        strstr(answer(&question), "-sess.public_https sess.public_http=8080 -sess.hsts"));
+    cr_expect_not_null(strstr(answer(&question), "-sess.by_https sess.by_http=8080 -sess.hsts"));
 
     question = (struct question){V4, .host = "ai.bigcorp.com", .path = "/"};
     cr_expect_str_eq(
         answer_without_time(&question),
         "tenant=bigcorp backend=bigcorp ip=192.0.2.1 "
         "sess.host=ai.bigcorp.com sess.now=id.7 sess.since=T sess.tenant=bigcorp "
-        "sess.backend=bigcorp -sess.dst -sess.port_http -sess.port_https -sess.port_noverify "
-        "-sess.sni sess.ip=192.0.2.1 -sess.public_https -sess.public_http -sess.hsts -sess.rs");
+        "sess.backend=bigcorp -sess.dst -sess.to_http -sess.to_https -sess.to_noverify "
+        "-sess.sni sess.ip=192.0.2.1 -sess.by_https -sess.by_http -sess.hsts -sess.rs");
 
     struct tenant *hardened = tenant_at("hardened", "hardened.test", "10.1.0.32");
     hardened->nosniffs = true;
@@ -775,7 +774,7 @@ Test(answer, what_holds_for_the_next_requests_too)
     cr_expect_not_null(strstr(answer(&question), " sess.rs=2"));
 
     question = (struct question){V4, .host = "secure.test", .path = "/"};
-    cr_expect_not_null(strstr(answer(&question), "-sess.port_http sess.port_https=3000"));
+    cr_expect_not_null(strstr(answer(&question), "-sess.to_http sess.to_https=3000"));
     cr_expect_not_null(strstr(answer(&question), "sess.sni=owui.internal"));
 }
 
@@ -936,8 +935,8 @@ Test(answer, unknown_hosts_go_where_the_settings_say)
     settings.unknown_host_tenant = name;
     put_stamp("id.7"); /* it holds for one request: the host may become somebody's */
     cr_expect_str_eq(answer(&question),
-                     "tenant=secure dst=10.1.0.14 port_https=3000 sni=owui.internal "
-                     "ip=192.0.2.1 public_https=443");
+                     "tenant=secure dst=10.1.0.14 to_https=3000 sni=owui.internal "
+                     "ip=192.0.2.1 by_https=443");
     char gone[] = "gone";
     settings.unknown_host_tenant = gone;
     cr_expect_str_eq(answer(&question), "answer=deny status=421 reason=unknown-host ip=192.0.2.1");

@@ -127,8 +127,7 @@ Test(fallback, an_instance_counts_by_itself)
     load("\"f\": {\"hosts\": [\"*.a.test\"], \"https\": \"off\","
          " \"upstream\": \"http://{1}.internal:80\", \"limits\": {\"requests_per_10s\": 400}}");
     add_ann();
-    cr_expect_str_eq(value_of("ann.a.test"),
-                     "f/http/10.0.0.9/80/ann.internal/p/./400/0/0/0/0/f/ann");
+    cr_expect_str_eq(value_of("ann.a.test"), "f/http/10.0.0.9/80/ann.internal/p/./f/ann:400");
 }
 
 /* The agent leads there by what is in the table, not by what the parent asks for. */
@@ -239,8 +238,8 @@ Test(fallback, headers_that_must_be_stripped_are_told)
 Test(fallback, limits_are_told)
 {
     load(ALONE("\"limits\": {\"requests_per_10s\": 400, \"signin_per_minute_per_ip\": 10,"
-               " \"max_body\": \"1KB\", \"websockets\": 7}"));
-    cr_expect_str_eq(value_of("t.test"), "t/http/10.1.0.1/3000/-/p/./400/10/0/7/1024/t");
+               " \"max_body\": \"1KB\", \"websockets\": 7}, \"timeouts\": {\"tunnel\": \"1h\"}"));
+    cr_expect_str_eq(value_of("t.test"), "t/http/10.1.0.1/3000/-/p/./:400:7:1024::3600000:10");
 }
 
 Test(fallback, one_replica_takes_all_that_is_up_and_does_not_drain)

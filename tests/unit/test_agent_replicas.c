@@ -110,7 +110,7 @@ Test(replicas, an_answer_tells_one_of_them)
     char port[8], address[16];
     snprintf(port, sizeof(port), "%zu", 8080 + index);
     snprintf(address, sizeof(address), "10.0.0.%zu", index + 1);
-    cr_expect_str_eq(variable("port_http"), port);
+    cr_expect_str_eq(variable("to_http"), port);
     cr_expect_str_eq(variable("dst"), address);
     cr_expect_str_eq(variable("stick"), "");
 }
