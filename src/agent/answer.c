@@ -191,17 +191,21 @@ static void write_if_it_fits(struct slice name, struct slice value, struct write
         *actions = with;
 }
 
-/* Of the host's own tenant, for which the one that was led to has kept no room. Without its number
- * a client's share goes by its address, and browsers hear of HSTS by other answers of the host. */
-SELDOM static void write_what_fits_of_host(const struct decision *decision, struct writer *actions)
+/* Browsers hear of HSTS by other answers of the host, too. */
+SELDOM static void write_hsts_if_it_fits(const struct decision *decision, struct writer *actions)
 {
     struct writer with = *actions;
-    if (decision->sets_share)
-        write_share(decision, &with);
+    write_hsts(decision, &with);
     if (!with.failed)
         *actions = with;
-    with = *actions;
-    write_hsts(decision, &with);
+}
+
+/* Of the host's own tenant, for which the one that was led to has kept no room. Without its number
+ * a client's share goes by its address. */
+SELDOM static void write_share_if_it_fits(const struct decision *decision, struct writer *actions)
+{
+    struct writer with = *actions;
+    write_share(decision, &with);
     if (!with.failed)
         *actions = with;
 }
@@ -237,12 +241,15 @@ HOT static void write_forward(const struct request *request, const struct decisi
     if (decision->path_changed || decision->strip_segments > 0)
         write_changed_path(decision, actions);
     limits_write(decision, actions);
-    if (decision->led_from == NULL)
+    bool hsts_may_lack = is_tight || decision->led_from != NULL;
+    if (!hsts_may_lack)
         write_hsts(decision, actions);
     write_spent(decision, actions);
     write_headers(request, decision, actions);
-    if (decision->led_from != NULL)
-        write_what_fits_of_host(decision, actions);
+    if (decision->sets_share && decision->led_from != NULL)
+        write_share_if_it_fits(decision, actions);
+    if (hsts_may_lack)
+        write_hsts_if_it_fits(decision, actions);
 
     /* Last, because an answer is complete without these: HAProxy then makes an id of its own, tells
      * the client alone, and asks again. */

@@ -3,6 +3,7 @@
 #include "limits.h"
 
 #include "core/memory.h"
+#include "core/text_stream.h"
 #include "route/label_map.h"
 #include "route/replica.h"
 
@@ -12,9 +13,10 @@ enum {
     /* Set by every answer that forwards: the client's address (as bytes, where its text finds no
      * room) and the port that it sees. */
     CLIENT_RESERVED_BYTES = (3 + 3 + 1 + 16) + (3 + 9 + 1 + 3),
-    /* That there is more, a cut prefix, and a path whose normal form is this long. A longer one
-     * that is not in normal form may find no room, and its request is then refused. */
+    /* That there is more, and a cut prefix. */
     STRIP_RESERVED_BYTES = (3 + 5 + 1) + (3 + 6 + 1 + 1),
+    /* A path whose normal form is this long, or as much of it as a changed Host leaves. A longer
+     * one that is not in normal form may find no room, and its request is then refused. */
     PATH_RESERVED_BYTES = (3 + 5 + 2) + 64,
     /* The cookie that names a replica. */
     STICK_RESERVED_BYTES = (3 + 6 + 2) + REPLICA_COOKIE_BYTES,
@@ -22,6 +24,7 @@ enum {
     HOST_AROUND_BYTES = (3 + 5 + 3) + 8,
     SPENT_RESERVED_BYTES = 3 + 6 + 1,
     SHARE_RESERVED_BYTES = (3 + 4 + 2) + 2,
+    RESPONSE_SET_BYTES = 3 + 3 + 1 + 1,
     PREPARED_MAX_BYTES = (1 << 9) - 1, /* of the brief's bit-fields */
     HSTS_MAX_BYTES = (1 << 6) - 1,
 };
@@ -30,7 +33,7 @@ static_assert((int)SPOP_ACTIONS_MAX_BYTES <= (int)PREPARED_MAX_BYTES,
 
 /* How long what is told of a user is reckoned to be beside a changed host and path. Longer values,
  * up to what an identity may hold, fit where host and path are as the client sent them, which is
- * the rule. */
+ * the rule. Of a changed host and path the longer one is reckoned: browsers change neither. */
 static const size_t USUAL_BYTES[IDENTITY_VALUE__MAX] = {
     [IDENTITY_EMAIL] = 56, [IDENTITY_NAME] = 32, [IDENTITY_GROUPS] = 40, [IDENTITY_ROLE] = 8};
 
@@ -180,43 +183,127 @@ static size_t unwritten_upstream(const struct tenant *tenant)
     return largest + (replica_set_uses_cookie(tenant->replicas) ? STICK_RESERVED_BYTES : 0);
 }
 
-static enum error check_room(const struct tenant *tenant, size_t used,
+/* What an answer is made of besides headers, for people: which of a tenant's keys takes how much.
+ */
+struct part {
+    const char *what;
+    size_t bytes;
+    bool is_optional; /* a tenant can do without */
+};
+
+struct parts {
+    struct part items[8];
+    size_t count;
+    size_t bytes;
+};
+
+static void add_part(struct parts *parts, const char *what, size_t bytes, bool is_optional)
+{
+    if (bytes == 0)
+        return;
+    assert(parts->count < COUNT_OF(parts->items));
+    parts->items[parts->count++] = (struct part){what, bytes, is_optional};
+    parts->bytes += bytes;
+}
+
+static const char *upstream_key(const struct tenant *tenant)
+{
+    if (tenant->backend != NULL)
+        return "\"backend\"";
+    return tenant->replicas != NULL ? "\"replicas\"" : "\"upstream\"";
+}
+
+/* HSTS is not reckoned: it is left out where there is no room for it. */
+static struct parts parts_of(const struct tenant *tenant, size_t plain_size)
+{
+    struct parts parts = {.count = 0};
+    const struct policy *policy = tenant->policy;
+    size_t name = 3 + spop_string_size(6) + 1 + spop_string_size(public_name(tenant).size);
+    size_t response = tenant_response_set(tenant) != 0 ? RESPONSE_SET_BYTES : 0;
+    add_part(&parts, "the tenant's name", name, false);
+    add_part(&parts, upstream_key(tenant),
+             plain_size - name - response + unwritten_upstream(tenant), false);
+    add_part(&parts, "\"secure_cookies\" and \"nosniff\"", response, true);
+    add_part(&parts, "\"limits\" and \"timeouts\"", limits_largest(tenant), true);
+    add_part(&parts, "a share of the clients in \"routes\"",
+             policy != NULL && policy->has_shares ? SHARE_RESERVED_BYTES : 0, true);
+    add_part(&parts, "\"identity\"", tenant->identity != NULL ? SPENT_RESERVED_BYTES : 0, false);
+    add_part(&parts, "the client's address and port", CLIENT_RESERVED_BYTES, false);
+    return parts;
+}
+
+static bool strips(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->path_count; i++)
+        if (tenant->paths[i].mode == PATH_STRIP)
+            return true;
+    return false;
+}
+
+/* Of a request whose host or path is spelled in another way than the upstream is told. */
+static size_t changed_size(const struct tenant *tenant)
+{
+    size_t host = HOST_AROUND_BYTES + tenant_longest_host_bytes(tenant);
+    size_t longer = host > PATH_RESERVED_BYTES ? host : PATH_RESERVED_BYTES;
+    return longer + (strips(tenant) ? STRIP_RESERVED_BYTES : 0);
+}
+
+/* "the tenant's name 16, "upstream" 51": what takes up the room. */
+static char *told_parts(const struct parts *parts)
+{
+    struct text_stream text;
+    text_stream_open(&text);
+    for (size_t i = 0; i < parts->count; i++)
+        fprintf(text.out, "%s%s %zu", i > 0 ? ", " : "", parts->items[i].what,
+                parts->items[i].bytes);
+    return text_stream_close(&text);
+}
+
+/* How `missing` bytes may be found. */
+static char *told_ways(const struct parts *parts, size_t missing)
+{
+    struct text_stream text;
+    text_stream_open(&text);
+    fprintf(text.out, "have fewer headers, or shorter names and values");
+    for (size_t i = 0; i < parts->count; i++)
+        if (parts->items[i].is_optional && parts->items[i].bytes >= missing)
+            fprintf(text.out, ", or do without %s", parts->items[i].what);
+    return text_stream_close(&text);
+}
+
+static enum error check_room(const struct tenant *tenant, const struct parts *parts,
                              const size_t identity_bytes[static IDENTITY_VALUE__MAX],
                              struct error_text *text)
 {
-    size_t left = used < SPOP_ACTIONS_MAX_BYTES ? SPOP_ACTIONS_MAX_BYTES - used : 0;
     bool too_big;
     size_t headers = largest_headers(tenant, identity_bytes, &too_big);
-    if (too_big)
-        return error_set(text, ERROR_TOO_BIG,
-                         "the tenant's headers can take more than %d bytes of an answer, and there "
-                         "is room for %zu; have fewer headers, or shorter names and values",
-                         SPOP_ACTIONS_MAX_BYTES, left);
-    if (headers > left || used > SPOP_ACTIONS_MAX_BYTES)
-        return error_set(text, ERROR_TOO_BIG,
-                         "the tenant's headers can take %zu bytes of an answer, and there is room "
-                         "for %zu; have fewer headers, or shorter names and values",
-                         headers, left);
-    return ERROR_OK;
+    size_t left = parts->bytes < SPOP_ACTIONS_MAX_BYTES ? SPOP_ACTIONS_MAX_BYTES - parts->bytes : 0;
+    if (!too_big && headers + parts->bytes <= SPOP_ACTIONS_MAX_BYTES)
+        return ERROR_OK;
+    char *told = told_parts(parts);
+    char *ways =
+        told_ways(parts, too_big ? SIZE_MAX : headers + parts->bytes - SPOP_ACTIONS_MAX_BYTES);
+    enum error error = error_set(
+        text, ERROR_TOO_BIG,
+        "the tenant's headers can take %s%zu bytes of an answer, and there is room for "
+        "%zu beside what else it has (%s); %s",
+        too_big ? "more than " : "", too_big ? SPOP_ACTIONS_MAX_BYTES : headers, left, told, ways);
+    free(told);
+    free(ways);
+    return error;
 }
 
 static enum error check_size(const struct tenant *tenant, size_t plain_size,
                              struct error_text *text)
 {
     size_t largest[IDENTITY_VALUE__MAX];
-    uint8_t hsts[HSTS_MAX_BYTES];
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
         largest[i] = identity_value_max_bytes((enum identity_value)i);
-    size_t used = plain_size + unwritten_upstream(tenant) + CLIENT_RESERVED_BYTES +
-                  write_hsts(tenant, hsts) + limits_largest(tenant);
-    if (tenant->identity != NULL)
-        used += SPENT_RESERVED_BYTES;
-    if (tenant->policy != NULL && tenant->policy->has_shares)
-        used += SHARE_RESERVED_BYTES;
-    size_t changed = STRIP_RESERVED_BYTES + PATH_RESERVED_BYTES + HOST_AROUND_BYTES +
-                     tenant_longest_host_bytes(tenant);
-    enum error error = check_room(tenant, used + changed, USUAL_BYTES, text);
-    return error != ERROR_OK ? error : check_room(tenant, used, largest, text);
+    const struct parts parts = parts_of(tenant, plain_size);
+    struct parts changed = parts;
+    add_part(&changed, "a host or path that is spelled otherwise", changed_size(tenant), false);
+    enum error error = check_room(tenant, &changed, USUAL_BYTES, text);
+    return error != ERROR_OK ? error : check_room(tenant, &parts, largest, text);
 }
 
 static void keep_replica(struct slice written, struct replica *replica)

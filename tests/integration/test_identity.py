@@ -38,6 +38,7 @@ SET = {
 OPEN, CLOSED, PAGES = "open.id.test", "closed.id.test", "pages.id.test"
 CERTS, SHARED, COOKIE = "certs.id.test", "shared.id.test", "cookie.id.test"
 CASE = "case.id.test"
+LIMITED = "limited.id.test"
 REALM, CLIENT = "realm.id.test", "client.id.test"
 LOGIN = "https://id.test/start?client=owui"
 
@@ -103,6 +104,17 @@ class Identities:
                 "guests": {
                     "upstream": gamma,
                     "identity": {"from": "shared", "set": {"X-Guest": "{email}"}},
+                },
+                "limited": {
+                    **self.tenant(LIMITED, alpha, jwt(self.jwks)),
+                    "limits": {
+                        "requests_per_10s": 4,
+                        "signin_per_minute_per_ip": 2,
+                        "signin_per_minute_per_subnet": 50,
+                        "max_body": "100MB",
+                        "websockets": 2000,
+                    },
+                    "timeouts": {"server": "30m", "tunnel": "1h"},
                 },
                 "plain": {"hosts": ["plain.id.test"], "upstream": alpha, "https": "off"},
             }
@@ -178,6 +190,22 @@ def test_open_webui_signs_the_user_in(identities):
     answer = request(identities.http, "/api/v1/auths/signin", OPEN, "POST", headers, b"{}")
     assert answer.json()["email"] == "ann@example.com"
     assert request(identities.http, "/api/v1/auths/signin", OPEN, "POST", [], b"{}").status == 400
+
+
+def test_a_user_is_told_beside_limits(identities):
+    """As much of each as there may be, in one answer with all limits and timeouts."""
+    email, groups = "e" * 68 + "@example.com", "g" * 80
+    told = claims(email=email, name="n" * 48, groups=[groups], role="r" * 12)
+    headers = bearer(identities.key.token(told))
+    seen = echo(identities.http, LIMITED, headers=headers)
+    assert seen.header("X-User-Email") == email and seen.header("X-User-Groups") == groups
+    assert seen.header("X-User-Name") == "n" * 48 and seen.header("X-User-Role") == "r" * 12
+    sign_in = ("/api/v1/auths/signin", LIMITED, "POST", headers, b"{}")
+    answers = [request(identities.http, *sign_in) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[0].json()["email"] == email and answers[2].header("X-Refused") == "signin"
+    others = [request(identities.http, "/health", LIMITED, headers=headers) for _ in range(2)]
+    assert [answer.header("X-Refused") for answer in others] == [None, "requests"]
 
 
 def test_what_a_token_does_not_say_is_not_told(identities):

@@ -338,6 +338,96 @@ Test(identity, shared_hosts, .init = setup, .fini = teardown)
 }
 
 /* RFC 6797 is about hosts: however often a request is led on, whose host it is speaks for it. */
+/* What docs/CONFIGURATION.md shows of "identity" and "limits", with a role, timeouts and HSTS, in
+ * front of an https upstream that has a name. */
+static struct tenant *crowded_tenant(const char *upstream)
+{
+    struct tenant *tenant = tenant_of("crowded", "chat.example.com", rule_from(IDENTITY_FROM_JWT));
+    add_header(tenant, "X-User-Email", "{email}");
+    add_header(tenant, "X-User-Name", "{name}");
+    add_header(tenant, "X-User-Groups", "{groups}");
+    add_header(tenant, "X-User-Role", "{role}");
+    free(tenant->upstream.host);
+    tenant->upstream.host = copy(upstream);
+    tenant->upstream.server_name = copy(upstream);
+    tenant->upstream.scheme = UPSTREAM_HTTPS;
+    tenant->upstream.port = 8443;
+    cr_assert(ip_parse(SLICE("2001:db8::1:2:3:4"), &tenant->upstream.address));
+    tenant->hsts = copy("max-age=31536000; includeSubDomains");
+    tenant->policy = policy_new();
+    tenant->policy->limits = (struct limits){.requests_per_10s = 400,
+                                             .signin_per_minute_per_ip = 10,
+                                             .signin_per_minute_per_subnet = 50,
+                                             .websockets = 2000,
+                                             .max_body_bytes = 100 << 20,
+                                             .server_timeout_ms = 1800000,
+                                             .tunnel_timeout_ms = 3600000};
+    return tenant;
+}
+
+/* Each value has so many bytes. */
+static char *token_with(size_t email, size_t name, size_t groups, size_t role)
+{
+    char fill[IDENTITY_TEXT_MAX_BYTES];
+    memset(fill, 'x', sizeof(fill));
+    char *payload =
+        memory_format("{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1800000100,"
+                      "\"email\":\"%.*s@x\",\"name\":\"%.*s\","
+                      "\"groups\":[\"%.*s\"],\"role\":\"%.*s\"}",
+                      (int)email - 2, fill, (int)name, fill, (int)groups, fill, (int)role, fill);
+    char *token = maker_token(key, "ES256", NULL, "{\"alg\":\"ES256\",\"kid\":\"k1\"}", payload);
+    free(payload);
+    return token;
+}
+
+Test(identity, users_are_told_beside_limits_timeouts_and_a_name_for_tls, .init = setup,
+     .fini = teardown)
+{
+    static const char SIGN_IN[] = "/api/v1/auths/signin";
+    char *longest = token_with(80, 48, 80, 12);
+    char *usual = token_with(56, 32, 40, 8);
+    put(crowded_tenant("owui-crowded.internal"));
+    route_table_free(snapshot.table);
+    snapshot.table = route_registry_build(registry, 2);
+    request.identity.stripped =
+        SLICE("/x_staff/x_user_email/x_user_name/x_user_groups/x_user_role/");
+    request.client.peer_tls = true;
+    cr_assert(ip_parse(SLICE("2001:db8:1111:2222:3333:4444:5555:6666"), &request.client.peer));
+
+    cr_expect_str_eq(ask("chat.example.com:65535", SIGN_IN, longest), "forward");
+    cr_expect(eq(sz, strlen(variable("h_x_user_groups")), 80));
+    cr_expect_str_eq(variable("h_x_user_role"), "xxxxxxxxxxxx");
+    cr_expect_str_eq(variable("more"), ":400:2000:104857600:1800000:3600000:10:50");
+    cr_expect_str_eq(variable("hsts"), "", "browsers hear of it where there is room");
+    cr_expect_str_eq(ask("Chat.example.com:65535", SIGN_IN, usual), "forward");
+    cr_expect_str_eq(variable("host"), "chat.example.com:65535");
+    cr_expect_str_eq(ask("chat.example.com:65535", "//api/v1/auths/signin", usual), "forward");
+    cr_expect_str_eq(variable("path"), SIGN_IN);
+    cr_expect_str_eq(ask("chat.example.com:65535", SIGN_IN, usual), "forward");
+    cr_expect_str_eq(variable("hsts"), "max-age=31536000; includeSubDomains");
+    free(longest);
+    free(usual);
+}
+
+Test(identity, an_answer_without_room_tells_what_takes_it)
+{
+    struct error_text why;
+    struct tenant *tenant =
+        crowded_tenant("a-name-that-is-far-too-long.for-an-upstream.in.customers.example.com");
+    cr_expect(eq(int, answer_prepare(tenant, &why), ERROR_TOO_BIG));
+    cr_expect_str_eq(
+        why.text,
+        "the tenant's headers can take 215 bytes of an answer, and there is room for 183 beside "
+        "what else it has (the tenant's name 19, \"upstream\" 117, \"limits\" and \"timeouts\" "
+        "51, \"identity\" 10, the client's address and port 39, a host or path that is spelled "
+        "otherwise 74); have fewer headers, or shorter names and values, or do without "
+        "\"limits\" and \"timeouts\"");
+    policy_unref(tenant->policy);
+    tenant->policy = NULL;
+    cr_expect(eq(int, answer_prepare(tenant, &why), ERROR_OK), "%s", why.text);
+    tenant_free(tenant);
+}
+
 Test(identity, a_hosts_hsts_is_its_own_tenants, .init = setup, .fini = teardown)
 {
     static const struct {
