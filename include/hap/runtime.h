@@ -4,8 +4,8 @@
  * HAProxy answers in prose and has no status code: a step has succeeded only when the exact words
  * are there. It keeps one certificate transaction per process, which outlives the connection that
  * opened it; HAProxy 2.6 lets a second `set ssl cert` overwrite the first one's content in silence.
- * So there is one writer, each command goes over its own connection, leftovers are aborted first,
- * and the name in every answer is compared with the name that was asked for.
+ * So there is one writer, each command goes over its own connection, leftovers are aborted before a
+ * change, and the name in every answer is compared with the name that was asked for.
  */
 #pragma once
 
@@ -52,9 +52,9 @@ enum runtime_step {
 };
 
 enum runtime_swap_state {
+    SWAP_KNOWN,  /* show ssl cert F: is the name there, is there anything to change? */
     SWAP_LIST,   /* show ssl cert: is a transaction open? */
     SWAP_CLEAR,  /* abort ssl cert X, a leftover */
-    SWAP_KNOWN,  /* show ssl cert F: is the name there? */
     SWAP_NEW,    /* new ssl cert F */
     SWAP_SET,    /* set ssl cert F << */
     SWAP_COMMIT, /* commit ssl cert F */

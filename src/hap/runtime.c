@@ -300,6 +300,18 @@ static enum runtime_step ask_for_list(struct runtime_swap *swap, struct writer *
     return send_command(swap, command, SWAP_LIST, "show ssl cert", NOTHING, NOTHING);
 }
 
+/* Nothing is open that the change could get into. */
+static enum runtime_step begin_change(struct runtime_swap *swap, struct writer *command)
+{
+    if (swap->removing && swap->list.size > 0)
+        return send_command(swap, command, SWAP_UNLIST, "del ssl crt-list", swap->list, swap->file);
+    if (swap->removing)
+        return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
+    if (!swap->existed)
+        return send_command(swap, command, SWAP_NEW, "new ssl cert", swap->file, NOTHING);
+    return send_command(swap, command, SWAP_SET, "set ssl cert", swap->file, NOTHING);
+}
+
 static enum runtime_step after_list(struct runtime_swap *swap, struct slice answer,
                                     struct writer *command)
 {
@@ -311,7 +323,7 @@ static enum runtime_step after_list(struct runtime_swap *swap, struct slice answ
         return fail(swap, "abort of a leftover transaction before the change", answer);
     if (leftover.size > 0)
         return send_command(swap, command, SWAP_CLEAR, "abort ssl cert", leftover, NOTHING);
-    return send_command(swap, command, SWAP_KNOWN, "show ssl cert", swap->file, NOTHING);
+    return begin_change(swap, command);
 }
 
 /* What has become of it shows in the list, unless it could not be touched. */
@@ -324,29 +336,25 @@ static enum runtime_step after_clear(struct runtime_swap *swap, struct slice ans
     return ask_for_list(swap, command);
 }
 
+static bool is_served(const struct runtime_swap *swap, struct slice answer)
+{
+    return slice_equal(status_of(answer), SLICE("Used")) &&
+           slice_equal_nocase(fingerprint_of(answer), swap->fingerprint);
+}
+
+/* Where nothing is to change, whoever has a transaction open keeps it: an admin may be about to
+ * commit it, and what is in service is looked at every few seconds. */
 static enum runtime_step after_known(struct runtime_swap *swap, struct slice answer,
                                      struct writer *command)
 {
     swap->existed = status_of(answer).size > 0;
     if (!swap->existed && !slice_contains(answer, SLICE("Not found")))
         return fail(swap, "show ssl cert", answer);
-    if (swap->removing && !swap->existed) {
-        swap->state = SWAP_END;
-        return RUNTIME_DONE;
-    }
-    if (swap->removing && swap->list.size > 0)
-        return send_command(swap, command, SWAP_UNLIST, "del ssl crt-list", swap->list, swap->file);
-    if (swap->removing)
-        return send_command(swap, command, SWAP_DELETE, "del ssl cert", swap->file, NOTHING);
-    if (swap->existed && !swap->anew && slice_equal(status_of(answer), SLICE("Used")) &&
-        slice_equal_nocase(fingerprint_of(answer), swap->fingerprint)) {
-        swap->unchanged = true;
-        swap->state = SWAP_END;
-        return RUNTIME_DONE;
-    }
-    if (!swap->existed)
-        return send_command(swap, command, SWAP_NEW, "new ssl cert", swap->file, NOTHING);
-    return send_command(swap, command, SWAP_SET, "set ssl cert", swap->file, NOTHING);
+    swap->unchanged = !swap->removing && !swap->anew && is_served(swap, answer);
+    if (!swap->unchanged && (swap->existed || !swap->removing))
+        return ask_for_list(swap, command);
+    swap->state = SWAP_END;
+    return RUNTIME_DONE;
 }
 
 static enum runtime_step after_new(struct runtime_swap *swap, struct slice answer,
@@ -456,7 +464,7 @@ static enum runtime_step start(struct runtime_swap *swap, bool removing, struct 
     if (swap->error == ERROR_OK && !removing)
         swap->error = runtime_payload_check(swap->pem, &swap->reason);
     if (swap->error == ERROR_OK)
-        return ask_for_list(swap, command);
+        return send_command(swap, command, SWAP_KNOWN, "show ssl cert", swap->file, NOTHING);
     swap->state = SWAP_END;
     return RUNTIME_FAILED;
 }
@@ -475,9 +483,9 @@ enum runtime_step runtime_swap_answer(struct runtime_swap *swap, struct slice an
                                       struct writer *command)
 {
     switch (swap->state) {
+    case SWAP_KNOWN: return after_known(swap, answer, command);
     case SWAP_LIST: return after_list(swap, answer, command);
     case SWAP_CLEAR: return after_clear(swap, answer, command);
-    case SWAP_KNOWN: return after_known(swap, answer, command);
     case SWAP_NEW: return after_new(swap, answer, command);
     case SWAP_SET: return after_set(swap, answer, command);
     case SWAP_COMMIT: return after_commit(swap, answer, command);

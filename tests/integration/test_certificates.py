@@ -713,6 +713,23 @@ def test_a_leftover_transaction_is_cleared(chat, authority, tmp_path):
     wait_until(lambda: "leftover_transaction" in chat.agent_log(), "what was cleared is told")
 
 
+def test_a_transaction_of_somebody_else_stays_where_nothing_is_to_change(chat, authority):
+    """Every certificate is looked at every few seconds, and who sets one by hand, or a hook, commits
+    it as long after that as it takes."""
+    own = authority.issue(["own.example.test"], chat.crt_dir / "own.pem")
+    looks = r'owui_spoa_swaps_total\{result="unchanged"\} (\d+)'
+
+    def looked():
+        return int(re.search(looks, chat.admin("GET", "/metrics")[1])[1])
+
+    chat.runtime(f"new ssl cert {own}")
+    assert "created" in chat.runtime(f"set ssl cert {own} <<\n{own.read_text()}\n")
+    before = looked()
+    wait_until(lambda: looked() > before, "it was looked at")
+    assert "Success!" in chat.runtime(f"commit ssl cert {own}")
+    assert "leftover_transaction" not in chat.agent_log()
+
+
 def test_many_certificates_are_gone_through_soon(new_certified, authority):
     """HAProxy locks its certificates while it lists them: we must not wait for ourselves."""
     stack = new_certified(acme={"directory": "none"})

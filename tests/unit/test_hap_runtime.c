@@ -72,8 +72,8 @@ Test(swap, a_renewal_is_set_committed_and_read_back)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
         {"show ssl cert " FILE_NAME, OLD},
+        {"show ssl cert", "# filename\n" FILE_NAME "\n\n"},
         {"set ssl cert " FILE_NAME " <<\n" PEM,
          "Transaction created for certificate " FILE_NAME "!\n\n"},
         {"commit ssl cert " FILE_NAME, "Committing " FILE_NAME "..\nSuccess!\n\n"},
@@ -88,8 +88,8 @@ Test(swap, a_new_name_is_made_first_and_listed_last)
 {
     struct runtime_swap swap = {.prefix = SLICE("@1 ")};
     const struct turn turns[] = {
-        {"@1 show ssl cert", "# filename\n/etc/haproxy/certs/other.pem\n\n"},
         {"@1 show ssl cert " FILE_NAME, UNKNOWN},
+        {"@1 show ssl cert", "# filename\n/etc/haproxy/certs/other.pem\n\n"},
         {"@1 new ssl cert " FILE_NAME, "New empty certificate store '" FILE_NAME "'!\n\n"},
         {"@1 set ssl cert " FILE_NAME " <<\n" PEM,
          "Transaction created for certificate " FILE_NAME "!\n\n"},
@@ -108,8 +108,8 @@ Test(swap, a_folder_that_haproxy_does_not_read_is_told)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n/etc/haproxy/certs/other.pem\n\n"},
         told(UNKNOWN),
+        {"show ssl cert", "# filename\n/etc/haproxy/certs/other.pem\n\n"},
         MADE,
         TAKEN,
         COMMITTED,
@@ -126,11 +126,11 @@ Test(swap, a_leftover_transaction_is_aborted_first)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
+        told(OLD),
         {"show ssl cert",
          "# transaction\n*/x/dead.pem\n# filename\n/x/dead.pem\n" FILE_NAME "\n\n"},
         {"abort ssl cert /x/dead.pem", "Transaction aborted for certificate '/x/dead.pem'!\n\n"},
         {"show ssl cert", "# filename\n/x/dead.pem\n" FILE_NAME "\n\n"},
-        told(OLD),
         TAKEN,
         COMMITTED,
         told(SHOWN),
@@ -145,33 +145,29 @@ Test(swap, a_file_that_is_called_as_a_wildcard_is_no_transaction)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n*.example.com.pem\n" FILE_NAME "\n\n"},
-        told(SHOWN),
-        {0},
+        told(OLD),   {"show ssl cert", "# filename\n*.example.com.pem\n" FILE_NAME "\n\n"},
+        TAKEN,       COMMITTED,
+        told(SHOWN), {0},
     };
     cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
     cr_expect_not(swap.cleared_leftover);
 }
 
+/* Nothing is looked for that would be in the way: somebody may be about to commit it. */
 Test(swap, what_is_served_already_is_left_alone)
 {
     struct runtime_swap swap = {0};
-    const struct turn turns[] = {
-        LISTED,
-        told(SHOWN),
-        {0},
-    };
+    const struct turn turns[] = {told(SHOWN), {0}};
     cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
     cr_assert(swap.unchanged);
 }
 
-/* HAProxy 2.6.12 writes our PEM into another file's open transaction and says so only in a name. */
 Test(swap, the_wrong_name_in_an_answer_is_never_committed)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(OLD),
+        LISTED,
         {"set ssl cert " FILE_NAME " <<\n" PEM,
          "Transaction updated for certificate /x/other.pem!\n\n"},
         {"abort ssl cert " FILE_NAME, "The ongoing transaction is about '/x/other.pem'\n\n"},
@@ -186,8 +182,8 @@ Test(swap, a_refused_commit_is_aborted_and_told)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(OLD),
+        LISTED,
         TAKEN,
         {"commit ssl cert " FILE_NAME,
          "Committing " FILE_NAME
@@ -203,8 +199,8 @@ Test(swap, a_lock_means_later)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(OLD),
+        LISTED,
         {"set ssl cert " FILE_NAME " <<\n" PEM,
          "Can't update the certificate!\nOperations on certificates are currently locked!\n\n"},
         {"abort ssl cert " FILE_NAME, "No ongoing transaction!\n\n"},
@@ -218,6 +214,7 @@ Test(swap, a_lock_at_a_leftover_means_later_too)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
+        told(OLD),
         {"show ssl cert", "# transaction\n*/x/dead.pem\n# filename\n/x/dead.pem\n\n"},
         {"abort ssl cert /x/dead.pem",
          "Can't abort!\nOperations on certificates are currently locked!\n\n"},
@@ -231,7 +228,7 @@ Test(swap, a_lock_at_a_leftover_means_later_too)
 Test(swap, an_empty_answer_is_a_closed_connection)
 {
     struct runtime_swap swap = {0};
-    const struct turn turns[] = {{"show ssl cert", ""}, {0}};
+    const struct turn turns[] = {told(""), {0}};
     cr_assert(play(&swap, false, turns) == RUNTIME_FAILED);
     cr_assert(swap.error == ERROR_CLOSED);
 }
@@ -240,8 +237,8 @@ Test(swap, another_fingerprint_afterwards_is_a_failure)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(OLD),
+        LISTED,
         TAKEN,
         COMMITTED,
         {"show ssl cert " FILE_NAME,
@@ -258,6 +255,7 @@ Test(swap, a_second_leftover_transaction_is_left_to_whoever_began_it)
     struct runtime_swap swap = {0};
     static const char OPEN[] = "# transaction\n*/x/dead.pem\n# filename\n/x/dead.pem\n\n";
     const struct turn turns[] = {
+        told(OLD),
         {"show ssl cert", OPEN},
         {"abort ssl cert /x/dead.pem", "Transaction aborted for certificate '/x/dead.pem'!\n\n"},
         {"show ssl cert", OPEN},
@@ -276,7 +274,7 @@ Test(swap, a_leftover_whose_name_could_be_a_command_is_not_told_back)
         struct runtime_swap swap = {0};
         char answer[128];
         snprintf(answer, sizeof(answer), "# transaction\n*%s\n# filename\n\n", NAMES[i]);
-        const struct turn turns[] = {{"show ssl cert", answer}, {0}};
+        const struct turn turns[] = {told(OLD), {"show ssl cert", answer}, {0}};
         cr_expect(play(&swap, false, turns) == RUNTIME_FAILED, "%s", NAMES[i]);
     }
 }
@@ -286,7 +284,6 @@ Test(swap, what_haproxy_does_not_tell_is_not_taken_for_a_new_name)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n\n"},
         {"show ssl cert " FILE_NAME, "Permission denied\n\n"},
         {0},
     };
@@ -299,8 +296,8 @@ Test(swap, what_is_there_and_not_in_use_is_put_into_the_list)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(SHOWN_AS("Unused")),
+        LISTED,
         TAKEN,
         COMMITTED,
         told(SHOWN_AS("Unused")),
@@ -314,7 +311,7 @@ Test(swap, what_is_there_and_not_in_use_is_put_into_the_list)
     cr_expect_not(swap.unchanged);
     /* Nothing of one swap is left in the next. */
     cr_assert(play(&swap, false, turns) == RUNTIME_DONE);
-    const struct turn served[] = {turns[0], {turns[1].command, SHOWN}, {0}};
+    const struct turn served[] = {told(SHOWN), {0}};
     cr_assert(play(&swap, false, served) == RUNTIME_DONE);
     cr_expect_not(swap.added);
     cr_expect(swap.unchanged);
@@ -325,13 +322,8 @@ Test(swap, what_is_there_and_not_in_use_is_put_into_the_list)
 Test(swap, answers_that_are_no_success_end_it)
 {
     const struct turn turns[] = {
-        {"show ssl cert", "# filename\n\n"},
-        told(UNKNOWN),
-        MADE,
-        TAKEN,
-        COMMITTED,
-        told(SHOWN_AS("Unused")),
-        ADDED,
+        told(UNKNOWN), {"show ssl cert", "\n"},  MADE,  TAKEN,
+        COMMITTED,     told(SHOWN_AS("Unused")), ADDED,
     };
     static const size_t AT[] = {2, 5, 6};
     for (size_t i = 0; i < COUNT_OF(AT); i++) {
@@ -383,8 +375,8 @@ Test(remove, a_certificate_that_stays_is_told)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(SHOWN),
+        LISTED,
         UNLISTED,
         {"del ssl cert " FILE_NAME,
          "Can't remove the certificate: certificate '" FILE_NAME "' in use, can't be deleted!\n\n"},
@@ -398,8 +390,8 @@ Test(remove, unlists_before_it_deletes)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,   told(SHOWN),
-        UNLISTED, {"del ssl cert " FILE_NAME, "Certificate '" FILE_NAME "' deleted!\n\n"},
+        told(SHOWN), LISTED,
+        UNLISTED,    {"del ssl cert " FILE_NAME, "Certificate '" FILE_NAME "' deleted!\n\n"},
         {0},
     };
     cr_assert(play(&swap, true, turns) == RUNTIME_DONE);
@@ -409,8 +401,8 @@ Test(remove, goes_on_where_an_earlier_try_has_stopped)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(SHOWN),
+        LISTED,
         {"del ssl crt-list " LIST_NAME " " FILE_NAME,
          "Can't delete the entry: certificate '" FILE_NAME
          "' can't be found in crt-list '" LIST_NAME "'!\n\n"},
@@ -424,8 +416,8 @@ Test(remove, nothing_is_deleted_that_may_still_be_listed)
 {
     struct runtime_swap swap = {0};
     const struct turn turns[] = {
-        LISTED,
         told(SHOWN),
+        LISTED,
         {"del ssl crt-list " LIST_NAME " " FILE_NAME,
          "Can't delete the entry: crt-list '" LIST_NAME "' does not exist!\n\n"},
         {0},
@@ -437,7 +429,7 @@ Test(remove, nothing_is_deleted_that_may_still_be_listed)
 Test(remove, what_is_not_there_is_removed)
 {
     struct runtime_swap swap = {0};
-    const struct turn turns[] = {{"show ssl cert", "\n"}, told(UNKNOWN), {0}};
+    const struct turn turns[] = {told(UNKNOWN), {0}};
     cr_assert(play(&swap, true, turns) == RUNTIME_DONE);
 }
 

@@ -28,7 +28,7 @@ struct haproxy {
     bool is_away;             /* answers nothing */
     bool is_locked;           /* somebody else has its certificates */
     unsigned uptime_s;
-    unsigned looks, lists; /* questions for what it is, and for its certificates */
+    unsigned looks, lists; /* questions for what it is, and for a transaction before a change */
     char set[64 * 1024];   /* the PEM of the open transaction */
     struct {
         char name[32];
@@ -112,10 +112,12 @@ static const char *answer(struct fake_runtime *fake, const char *command, bool *
                  haproxy->uptime_s);
     } else if (strncmp(command, "show pools", 10) == 0) {
         strcpy(haproxy->said, "Total: 0 pools\n");
+    } else if (haproxy->is_locked && strcmp(words, "show") == 0) {
+        haproxy->lists++;
+        strcpy(haproxy->said, "The certificates are currently locked\n");
     } else if (strcmp(command, "show ssl cert\n") == 0) {
         haproxy->lists++;
-        strcpy(haproxy->said,
-               haproxy->is_locked ? "The certificates are currently locked\n" : "# filename\n");
+        strcpy(haproxy->said, "# filename\n");
     } else if (strcmp(words, "show") == 0) {
         show(haproxy, name_in(command));
     } else if (strcmp(words, "new") == 0) {

@@ -481,7 +481,7 @@ Test(deploy, a_refusal_behind_a_broken_answer_is_one)
 static const char *be_locked(struct fake_runtime *fake, const char *command, bool *is_cut)
 {
     unsigned left = fake->state;
-    if (left > 0 && is_command(command, "show ssl cert\n")) {
+    if (left > 0 && is_command(command, "show ssl cert")) {
         fake->state--;
         return "The certificates are currently locked\n";
     }
