@@ -39,6 +39,7 @@ struct acme_settings {
     char *external_secret_file;
     /* Another CA, asked when the first has failed so often in a row. */
     char *second_directory; /* NULL: none */
+    char *second_ca_file;   /* what that is verified with; NULL: the system's */
     char *second_external_kid;
     char *second_external_secret_file;
     unsigned second_after;   /* 0: the default */

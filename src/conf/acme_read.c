@@ -255,6 +255,11 @@ static void read_second_directory(const struct node *node, void *target)
         read_url(node, &acme_of(target)->second_directory);
 }
 
+static void read_second_ca_file(const struct node *node, void *target)
+{
+    node_file_name(node, &acme_of(target)->second_ca_file);
+}
+
 static void read_second_after(const struct node *node, void *target)
 {
     node_unsigned(node, 1, 100, &acme_of(target)->second_after);
@@ -264,6 +269,7 @@ static void read_second(const struct node *node, void *target)
 {
     static const struct option OPTIONS[] = {
         {"directory", read_second_directory},
+        {"ca_file", read_second_ca_file},
         {"after", read_second_after},
         {"external_account", read_second_external_account},
     };

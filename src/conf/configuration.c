@@ -88,6 +88,7 @@ static void acme_settings_fini(struct acme_settings *acme)
     free(acme->external_kid);
     free(acme->external_secret_file);
     free(acme->second_directory);
+    free(acme->second_ca_file);
     free(acme->second_external_kid);
     free(acme->second_external_secret_file);
 }

@@ -240,12 +240,14 @@ static struct acme_ca_settings staging_ca(const struct acme_settings *acme,
     return ca;
 }
 
-/* Profiles and chains are the first CA's words. */
+/* Profiles and chains are the first CA's words. Its roots may be those of a house, by which no
+ * public CA is verified. */
 static struct acme_ca_settings second_ca(const struct acme_settings *acme,
                                          const struct secrets *secrets)
 {
     struct acme_ca_settings ca = first_ca(acme, secrets);
     ca.directory_url = text_or_null(acme->second_directory);
+    ca.ca_file = acme->second_ca_file;
     ca.external_kid = acme->second_external_kid;
     ca.external_secret = secrets->second;
     ca.profile = ca.preferred_chain = NULL;

@@ -97,6 +97,7 @@ static void put_cas(FILE *out, const struct acme_settings *acme)
     put(out, acme->external_kid);
     put(out, acme->external_secret_file);
     put(out, acme->second_directory);
+    put(out, acme->second_ca_file);
     put(out, acme->second_external_kid);
     put(out, acme->second_external_secret_file);
     put_number(out, acme->second_after);

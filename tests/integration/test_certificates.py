@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from support.acme import FaultyProxy
+from support.certificates import Authority
 from support.certified import names_of, read_pem
 from support.clients import request
 from support.processes import Process, accepts, free_port, wait_until
@@ -250,7 +251,7 @@ def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
     second = new_ca(challenge_port=first.challenge_port)
     second.allow_all()
     host = "blocked.example.test"  # at the first
-    stack = new_certified(first, acme={"second": {"directory": second.directory, "after": 1}})
+    stack = new_certified(first, acme={"second": second.as_second(after=1)})
     stack.want(("chat", host))
     stack.start()
     told = stack.wait_told(NAME, lambda told: told["failures"] == 1, "refused")
@@ -262,6 +263,21 @@ def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
     for label, text in (("serial", told["serial"]), ("CA", second.directory)):
         assert [label, text] in lines
     assert ["issuer", told["issuer"]] in lines
+
+
+def test_the_second_ca_has_roots_of_its_own(new_certified, new_ca, tmp_path):
+    """Those of a house, by which its own CA is verified, verify no other."""
+    first = new_ca()
+    second = new_ca(challenge_port=first.challenge_port)
+    house = Authority(tmp_path)
+    acme = {"ca_file": str(house.path), "second": second.as_second(after=1)}
+    stack = new_certified(first, acme=acme)
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_told(NAME, lambda told: told["failures"] == 1, "not verified", 60)
+    stack.certs("renew", "chat")
+    told = stack.wait_told(NAME, lambda told: "serial" in told, "issued")
+    assert told["ca"] == second.directory
 
 
 def test_the_second_ca_is_asked_when_the_first_is_closed_for_days(new_certified, new_ca, tmp_path):
@@ -278,7 +294,7 @@ def test_the_second_ca_is_asked_when_the_first_is_closed_for_days(new_certified,
     )
     limited.start()
     try:
-        acme = {"directory": limited.directory, "second": {"directory": second.directory}}
+        acme = {"directory": limited.directory, "second": second.as_second()}
         stack = new_certified(first, acme=acme)
         stack.want(("chat", HOST))
         stack.start()

@@ -147,6 +147,7 @@ GOOD = [
         acme={
             "second": {
                 "directory": "https://ca.test/dir",
+                "ca_file": "ca.pem",
                 "after": 2,
                 "external_account": {"kid": "k", "secret_file": "secret"},
             }
@@ -473,6 +474,7 @@ BAD = [
     with_global(acme={"second": {}}),
     with_global(acme={"second": {"directory": "none"}}),
     with_global(acme={"second": {"directory": "letsencrypt", "after": 0}}),
+    with_global(acme={"second": {"directory": "letsencrypt", "ca_file": ""}}),
     with_global(acme={"second": {"directory": "letsencrypt", "external_account": {"kid": "k"}}}),
     with_global(acme={"external_account": {"kid": "", "secret_file": "secret"}}),
     with_global(acme={"external_account": {"kid": "k\x01k", "secret_file": "secret"}}),

@@ -60,6 +60,7 @@ Test(restart_keys, what_changed_waits_and_what_changed_back_does_not)
     EXPECT_KEY("acme", acme.external_kid, one[0]);
     EXPECT_KEY("acme", acme.external_secret_file, one[0]);
     EXPECT_KEY("acme", acme.second_directory, one[0]);
+    EXPECT_KEY("acme", acme.second_ca_file, one[0]);
     EXPECT_KEY("acme", acme.second_after, 9);
     EXPECT_KEY("acme", acme.webroot, one[0]);
     EXPECT_KEY("acme", acme.certbot_live, one[0]);

@@ -115,6 +115,10 @@ class Pebble:
         self.kill()
         self.dns.stop()
 
+    def as_second(self, **more):
+        """What an agent is told of it that has another one first."""
+        return {"directory": self.directory, "ca_file": str(self.ca_file), **more}
+
     def set_dns(self, command, **members):
         """A command of pebble-challtestsrv's: "add-a", "add-caa", "set-servfail"..."""
         url = f"http://127.0.0.1:{self.dns_management_port}/{command}"
