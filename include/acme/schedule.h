@@ -43,7 +43,7 @@ struct schedule_certificate {
     enum acme_class last_class;
     int64_t retry_mono_ms;        /* no order before then; 0: any time */
     bool staging_passed;          /* since the last failure: now for real */
-    enum schedule_ca closed;      /* has said, as the last of those, not to come back for long */
+    enum schedule_ca closed;      /* is, as the last of those, not to be asked for long */
     int64_t closed_until_mono_ms; /* 0: none has */
     bool wanted_now;              /* somebody asked for a renewal, or names have changed */
 };
@@ -87,6 +87,11 @@ void schedule_failed(struct schedule_certificate *certificate, const struct acme
  */
 void schedule_failed_at(struct schedule_certificate *certificate, enum schedule_ca ca,
                         const struct acme_problem *problem, const struct schedule_now *now);
+/* Our own side keeps an order from that CA for so long: how long it waits then. Not at all where
+ * that is long and the other one can be asked, who is the one to ask until then. */
+MUST_CHECK int64_t schedule_keep_back_ms(struct schedule_certificate *certificate,
+                                         enum schedule_ca ca, int64_t wait_ms,
+                                         const struct schedule_now *now);
 /* The CA, which was not to be had, is back: who has failed for that does not wait for long now. */
 void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now);
 /* The same of our own side, where what a challenge goes through is another than before. */

@@ -277,6 +277,19 @@ void schedule_failed_at(struct schedule_certificate *certificate, enum schedule_
          now);
 }
 
+int64_t schedule_keep_back_ms(struct schedule_certificate *certificate, enum schedule_ca ca,
+                              int64_t wait_ms, const struct schedule_now *now)
+{
+    int64_t other_ms = certificate->closed_until_mono_ms - now->mono_ms;
+    if (wait_ms < (int64_t)SCHEDULE_CLOSED_MIN_S * 1000)
+        return wait_ms;
+    if (certificate->closed != ca && other_ms > 0)
+        return other_ms < wait_ms ? other_ms : wait_ms;
+    certificate->closed = ca;
+    certificate->closed_until_mono_ms = now->mono_ms + wait_ms;
+    return 0;
+}
+
 /* Not all at once, though: an outage of weeks has left nobody out. */
 static void retry_soon(struct schedule_certificate *certificate, int64_t least_wait_s,
                        const struct schedule_now *now)

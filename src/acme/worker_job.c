@@ -462,19 +462,24 @@ static struct budget *budget_of(const struct job *job)
     return is_free ? NULL : ca_of(certificate)->budget;
 }
 
+/* A renewal can wait for the limits of one CA; what serves nobody is another's as soon as may be.
+ */
 static void wait_for_budget(const struct job *job, int64_t wait_ms)
 {
     struct certificate *certificate = job->certificate;
     struct budget *budget = budget_of(job);
-    int64_t now_mono_ms = clock_mono_ms();
-    wait_ms = budget_turn_ms(budget, wait_ms, now_mono_ms);
-    certificate->schedule.retry_mono_ms = now_mono_ms + wait_ms;
+    const struct schedule_now now = worker_now();
+    wait_ms = budget_turn_ms(budget, wait_ms, now.mono_ms);
+    if (certificate->worker->has_ca[SCHEDULE_CA_SECOND] && !is_well_without(certificate))
+        wait_ms = schedule_keep_back_ms(&certificate->schedule, certificate->ca, wait_ms, &now);
+    certificate->schedule.retry_mono_ms = now.mono_ms + wait_ms;
     certificate->limit = budget_reason(budget);
     /* Once: of thousands each comes once an hour. */
-    if (certificate->limit != job->waited_for)
+    if (certificate->limit != job->waited_for || wait_ms == 0)
         log_event(LOG_INFO, "certificate_limited", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
-                  LOG_TEXT("reason", certificate->limit), LOG_NUMBER("retry_in_s", wait_ms / 1000));
+                  LOG_TEXT("reason", certificate->limit), LOG_NUMBER("retry_in_s", wait_ms / 1000),
+                  LOG_TEXT("consequence", wait_ms == 0 ? "the other CA is asked" : NULL));
     worker_drop_job(certificate);
     worker_plan(certificate);
 }

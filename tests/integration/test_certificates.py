@@ -308,6 +308,27 @@ def test_the_second_ca_is_asked_when_the_first_is_closed_for_days(new_certified,
         limited.stop()
 
 
+def test_the_second_ca_is_asked_when_our_own_limits_keep_back_for_long(new_certified, new_ca):
+    """A renewal waits for them. What nobody would believe for as long does not."""
+    first = new_ca()
+    second = new_ca(challenge_port=first.challenge_port)
+    stack = new_certified(first, acme={"limits": "on", "second": second.as_second()})
+    stack.want(("chat", HOST))
+    stack.start()
+    serial = None
+    for _ in range(4):
+        serial = stack.wait_served(HOST, but_not=serial, timeout_s=30).serial_number
+        stack.act("chat", "renew")
+    limit = "the CA's limit of certificates for exactly these names is used up"
+    stack.wait_told(NAME, lambda told: told["next"] == limit, "the limit", 30)
+    assert second.orders() == 0
+    stack.act("chat", "revoke")
+    told = stack.wait_told(NAME, lambda told: told["ca"] == second.directory, "the second's", 30)
+    assert told["failures"] == 0 and first.orders() == 4
+    line = f'reason="{limit}" retry_in_s=0 consequence="the other CA is asked"'
+    assert line in stack.agent_log()
+
+
 def test_a_tenant_that_lets_nobody_in_gets_its_certificate(new_certified):
     """A challenge is answered before redirects, bans, limits, sign-in and maintenance."""
     stack = new_certified()

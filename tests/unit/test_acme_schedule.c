@@ -449,6 +449,28 @@ Test(schedule, a_ca_that_is_closed_for_long_leaves_it_to_the_other)
     cr_expect(eq(int, schedule_ca_of(&restored, &two, &soon), SCHEDULE_CA_FIRST));
 }
 
+/* What we keep from one CA for long the other one is asked for, unless it is closed as well. */
+Test(schedule, what_is_kept_back_from_a_ca_is_left_to_the_other)
+{
+    enum { LONG_MS = 3 * 3600 * 1000, SHORT_MS = SCHEDULE_CLOSED_MIN_S * 1000 - 1 };
+    const struct schedule_settings two = {.has_second = true};
+    const enum schedule_ca first = SCHEDULE_CA_FIRST, second = SCHEDULE_CA_SECOND;
+    struct schedule_certificate certificate = {.seed = 7};
+    cr_expect(eq(i64, schedule_keep_back_ms(&certificate, first, SHORT_MS, &START), SHORT_MS));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &START), SCHEDULE_CA_FIRST));
+    cr_expect(zero(i64, schedule_keep_back_ms(&certificate, first, LONG_MS, &START)));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &START), SCHEDULE_CA_SECOND));
+    /* The first one is to be had again before that. */
+    cr_expect(eq(i64, schedule_keep_back_ms(&certificate, second, 2 * LONG_MS, &START), LONG_MS));
+    cr_expect(
+        eq(i64, schedule_keep_back_ms(&certificate, second, LONG_MS / 2, &START), LONG_MS / 2));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &START), SCHEDULE_CA_SECOND));
+    const struct schedule_now then = later(LONG_MS / 1000);
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &then), SCHEDULE_CA_FIRST));
+    cr_expect(zero(i64, schedule_keep_back_ms(&certificate, second, LONG_MS, &then)));
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &then), SCHEDULE_CA_FIRST));
+}
+
 /* Our own look at DNS has found no address, as often as it takes until there is one. No CA has been
  * asked: whoever is asked first has failed at nothing, and nobody waits for what was before. */
 Test(schedule, what_our_own_side_has_refused_does_not_count_as_the_cas)
