@@ -589,21 +589,56 @@ static void go_to_ca(struct job *job)
         start_with_key(job);
 }
 
-void worker_examined(struct job *job, const struct acme_failure *refused, size_t count)
+static const struct acme_failure *find_forbidden(const struct acme_failure *refused, size_t count)
 {
-    struct certificate *certificate = job->certificate;
-    if (!job->examining)
-        return;
-    job->examining = false;
-    if (count == 0) {
-        go_to_ca(job);
-    } else if (split_off(certificate, refused, count, EXAMINE_AGAIN_MS)) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(refused[i].problem.type, "caa") == 0)
+            return &refused[i];
+    return NULL;
+}
+
+/* CAA forbids this CA what it may let the other one do, however often this one is tried. */
+static bool leave_to_other_ca(struct certificate *certificate, const struct acme_failure *refused,
+                              size_t count)
+{
+    const struct acme_failure *forbidden = find_forbidden(refused, count);
+    const struct schedule_now now = worker_now();
+    if (forbidden == NULL || !certificate->worker->has_ca[SCHEDULE_CA_SECOND] ||
+        certificate->ca == SCHEDULE_CA_STAGING ||
+        schedule_keep_back_ms(&certificate->schedule, certificate->ca,
+                              (int64_t)SCHEDULE_CLOSED_MIN_S * 1000, &now) > 0)
+        return false;
+    log_event(LOG_INFO, "certificate_ca_forbidden", LOG_TEXT("certificate", certificate->name),
+              LOG_TEXT("host", forbidden->name),
+              LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
+              LOG_TEXT("reason", forbidden->problem.detail),
+              LOG_TEXT("consequence", "the other CA is asked"));
+    worker_drop_job(certificate);
+    worker_plan(certificate);
+    return true;
+}
+
+static void examination_failed(struct certificate *certificate, const struct acme_failure *refused,
+                               size_t count)
+{
+    if (split_off(certificate, refused, count, EXAMINE_AGAIN_MS)) {
         worker_drop_job(certificate);
         worker_save(certificate);
         worker_plan(certificate);
     } else {
         fail(certificate, &refused[0].problem, EXAMINE_AGAIN_MS);
     }
+}
+
+void worker_examined(struct job *job, const struct acme_failure *refused, size_t count)
+{
+    if (!job->examining)
+        return;
+    job->examining = false;
+    if (count == 0)
+        go_to_ca(job);
+    else if (!leave_to_other_ca(job->certificate, refused, count))
+        examination_failed(job->certificate, refused, count);
 }
 
 static void examine(struct job *job)

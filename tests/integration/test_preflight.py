@@ -188,6 +188,21 @@ def test_caa_that_names_others_keeps_the_name_out(new_certified, named_ca):
     assert named_ca.orders() == 1
 
 
+def test_caa_that_names_the_second_ca_alone(new_certified, named_ca, new_ca):
+    """No try at the first one could be of any use. It has the other tenant's."""
+    second = new_ca(challenge_port=named_ca.challenge_port)
+    policies = [{"tag": "issue", "value": "letsencrypt.org"}]
+    named_ca.set_dns("add-caa", host=HOST + ".", policies=policies)
+    stack = new_certified(named_ca, acme={"second": second.as_second()})
+    stack.want(("chat", HOST, "www.example.test"), ("other", "other.example.test"))
+    stack.start()
+    told = stack.wait_told(NAME, lambda told: "serial" in told, "issued")
+    assert told["ca"] == second.directory and told["failures"] == 0 and len(told["names"]) == 2
+    assert f"certificate_ca_forbidden certificate={NAME} host={HOST}" in stack.agent_log()
+    stack.wait_served("other.example.test")
+    assert (named_ca.orders(), second.orders()) == (1, 1)
+
+
 @pytest.mark.parametrize(
     "policies",
     [
