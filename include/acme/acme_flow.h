@@ -108,6 +108,7 @@ struct acme_account_wish {
     size_t contact_count;
     const char *external_kid; /* NULL without external account binding */
     const char *external_secret;
+    bool was_refused; /* the account that this key had: so a refusal is about the key */
 };
 
 struct acme_order_wish {

@@ -277,11 +277,13 @@ static void account_new_hear(struct acme_flow *flow, const struct http_response 
     json_free(account);
 }
 
-/* For a deactivated account every CA says `unauthorized` here, and the key is of no more use. */
+/* For a deactivated account every CA says `unauthorized` here, and the key is of no more use. So do
+ * some of an external account that they do not take, where no other key would help. */
 static void account_new_refused(struct acme_flow *flow, const struct acme_problem *problem)
 {
     struct acme_problem told = *problem;
-    if (strcmp(told.type, "unauthorized") == 0 && flow->account.external_kid == NULL)
+    if (strcmp(told.type, "unauthorized") == 0 &&
+        (flow->account.external_kid == NULL || flow->account.was_refused))
         told.class = ACME_CLASS_KEY_REFUSED;
     acme_flow_fail(flow, &told);
 }

@@ -76,18 +76,44 @@ static bool same_contacts(const struct ca *ca, const struct json *account)
     return true;
 }
 
+/* Whether it was bound to another external account than is wished. What was written down by an
+ * older version does not tell: it is taken for the same. Who wishes none keeps what there is, since
+ * many a CA gives out an external account for one registration alone. */
+static bool is_bound_otherwise(const struct ca *ca, const struct json *account)
+{
+    struct slice kid;
+    return ca->settings->external_kid != NULL &&
+           json_read_text(json_get(account, "external_kid"), &kid) &&
+           !slice_equal(kid, slice_of(ca->settings->external_kid));
+}
+
 /* The account's URL if the account is the one that is wished; otherwise it is looked up, and its
- * contacts are changed on the way. */
-static void load_account(struct ca *ca)
+ * contacts are changed on the way. False: its key leads to none that could be. */
+static bool load_account(struct ca *ca)
 {
     struct json *account = store_account_load(ca->store, ca->settings->directory_url);
     struct slice thumbprint;
-    if (!same_contacts(ca, account) ||
+    bool can_be = !is_bound_otherwise(ca, account);
+    if (!can_be || !same_contacts(ca, account) ||
         !json_read_text(json_get(account, "thumbprint"), &thumbprint) ||
         !slice_equal(thumbprint, slice_of(ca->thumbprint)) ||
         !acme_url_copy(json_get(account, "url"), ca->account_url))
         ca->account_url[0] = '\0';
     json_free(account);
+    return can_be;
+}
+
+/* What the account is bound to stays, be it wished for no more. */
+static void put_binding(const struct ca *ca, struct json *account)
+{
+    struct json *before = store_account_load(ca->store, ca->settings->directory_url);
+    struct slice kid = SLICE("");
+    if (ca->settings->external_kid != NULL)
+        kid = slice_of(ca->settings->external_kid);
+    else
+        (void)!json_read_text(json_get(before, "external_kid"), &kid);
+    json_put_text(account, "external_kid", kid);
+    json_free(before);
 }
 
 static void save_account(struct ca *ca)
@@ -101,6 +127,7 @@ static void save_account(struct ca *ca)
     for (size_t i = 0; i < ca->settings->contact_count; i++)
         json_append_text(contacts, slice_of(ca->settings->contacts[i]));
     json_put(account, "contacts", contacts);
+    put_binding(ca, account);
     if (store_account_save(ca->store, ca->settings->directory_url, account, &why) != ERROR_OK)
         log_event(LOG_WARNING, "acme_account_not_saved", LOG_TEXT("reason", why.text));
     json_free(account);
@@ -145,6 +172,7 @@ void ca_forget_account(struct ca *ca)
     log_event(LOG_NOTICE, "acme_account_gone", LOG_TEXT("ca", ca->settings->directory_url),
               LOG_TEXT("account", ca->account_url));
     ca->account_url[0] = '\0';
+    ca->account_refused = true;
 }
 
 struct acme_identity ca_identity(const struct ca *ca)
@@ -208,7 +236,8 @@ static void ask_for_account(struct ca *ca)
                                            .contacts = ca->settings->contacts,
                                            .contact_count = ca->settings->contact_count,
                                            .external_kid = ca->settings->external_kid,
-                                           .external_secret = ca->settings->external_secret};
+                                           .external_secret = ca->settings->external_secret,
+                                           .was_refused = ca->account_refused};
     struct acme_problem problem;
     int64_t wait_ms = ca->budget != NULL ? budget_take_account_ms(ca->budget, clock_mono_ms()) : 0;
     if (wait_ms > 0) {
@@ -237,6 +266,10 @@ static void key_or_account_or_ready(struct ca *ca)
 }
 
 /* -- A new key for the account -- */
+
+static const char THUMBPRINT_HINT[] =
+    "haproxy.cfg may hold the thumbprint of the key before: write it "
+    "with `owui-spoa haproxy-config`, reload HAProxy";
 
 /* One file for each CA, among those of orders on their way. */
 static void pending_name(const struct ca *ca, char name[static STORE_NAME_SIZE])
@@ -283,8 +316,7 @@ static void take_new_key(struct ca *ca)
         save_account(ca);
     log_event(LOG_NOTICE, "acme_account_key_changed",
               LOG_TEXT("account", is_known ? ca->account_url : NULL),
-              LOG_TEXT("hint", "haproxy.cfg may hold the thumbprint of the key before: write it "
-                               "with `owui-spoa haproxy-config`, reload HAProxy"));
+              LOG_TEXT("hint", THUMBPRINT_HINT));
     end_key_change(ca, NULL);
     key_or_account_or_ready(ca);
 }
@@ -356,6 +388,26 @@ static void resume_key_change(struct ca *ca)
     ca->may_have_new_key = ca->new_key != NULL;
 }
 
+/* -- Another key, for another account -- */
+
+static enum error burn_key(struct ca *ca, struct error_text *why)
+{
+    ca->account_refused = false;
+    enum error error = store_account_burn(ca->store, ca->settings->directory_url, why);
+    return error == ERROR_OK ? load_key(ca, why) : error;
+}
+
+/* An account stays bound to what it was made with, and by its key a CA finds no other (RFC 8555
+ * 7.3.1). */
+static enum error bind_anew(struct ca *ca, struct error_text *why)
+{
+    log_event(LOG_NOTICE, "acme_account_bound_anew", LOG_TEXT("ca", ca->settings->directory_url),
+              LOG_TEXT("external_account", ca->settings->external_kid),
+              LOG_TEXT("hint", THUMBPRINT_HINT));
+    drop_new_key(ca); /* which was for the account before */
+    return burn_key(ca, why);
+}
+
 /* -- Getting ready, from step to step -- */
 
 /* The CA will not have this key any more (its account was deactivated): once, another is made. */
@@ -366,8 +418,7 @@ static bool replace_burnt_key(struct ca *ca)
         return false;
     ca->key_burnt = true;
     log_event(LOG_WARNING, "acme_account_key_refused", LOG_TEXT("ca", ca->settings->directory_url));
-    if (store_account_burn(ca->store, ca->settings->directory_url, &why) != ERROR_OK ||
-        load_key(ca, &why) != ERROR_OK) {
+    if (burn_key(ca, &why) != ERROR_OK) {
         log_event(LOG_ERROR, "acme_account_key_not_made", LOG_TEXT("reason", why.text));
         return false;
     }
@@ -396,6 +447,7 @@ static void on_setup_end(void *context, bool done)
         compare_terms(ca);
     } else {
         memcpy(ca->account_url, flow->account_url, sizeof(ca->account_url));
+        ca->account_refused = false;
         log_event(LOG_INFO, "acme_account", LOG_TEXT("ca", ca->settings->directory_url),
                   LOG_TEXT("account", ca->account_url),
                   LOG_TEXT("state", flow->account_existed ? "found" : "new"));
@@ -505,9 +557,10 @@ enum error ca_init(struct ca *ca, struct main_loop *loop, struct store *store,
     if (ca->client == NULL)
         return ERROR_NO_MEMORY;
     enum error error = load_key(ca, why);
+    if (error == ERROR_OK && !load_account(ca))
+        error = bind_anew(ca, why);
     if (error != ERROR_OK)
         return error;
-    load_account(ca);
     resume_key_change(ca);
     load_budget(ca);
     ca->budget_timer = main_timer_new(loop, write_budget, ca);

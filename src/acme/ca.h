@@ -34,6 +34,7 @@ struct ca {
     struct crypto_key *key;
     char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1];
     char account_url[ACME_URL_SIZE]; /* "" until it is known */
+    bool account_refused;            /* by the CA: it was this key's, and may be no more */
     /* Once is enough, until an order goes well: a CA that refuses every key is not to be flooded.
      */
     bool key_burnt;

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 NAME = "chat.example.test.pem"
+SECRET = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"  # in base64url
 HOST = "chat.example.test"
 
 
@@ -219,11 +220,13 @@ def test_revocation_orders_another(pebble, new_host):
     assert host.wait("ready", name=NAME)["serial"] != serial
 
 
+def bound_to(kid):
+    return {"external_kid": kid, "external_secret": SECRET}
+
+
 def test_external_account_binding(new_pebble, new_host):
-    secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
-    pebble = new_pebble(eab={"kid-1": secret})
-    bound = {"external_kid": "kid-1", "external_secret": secret}
-    host = new_host(pebble, one_host(), ca=bound).start()
+    pebble = new_pebble(eab={"kid-1": SECRET})
+    host = new_host(pebble, one_host(), ca=bound_to("kid-1")).start()
     host.wait("ready", name=NAME)
     host.stop()
     shutil.rmtree(host.state)
@@ -232,6 +235,22 @@ def test_external_account_binding(new_pebble, new_host):
     told = host.wait_status(NAME, lambda told: told["failures"] > 0, "a failure")
     assert told["problem"]["class"] == "needs-a-person"
     assert told["next_in_ms"] > 80000000  # a day
+
+
+def test_another_external_account(new_pebble, new_host):
+    """An account stays bound to the first one: for the second there is another, with another key.
+    A restart keeps it, as does who wishes none any more."""
+    pebble = new_pebble(eab={"kid-1": SECRET, "kid-2": SECRET})
+    steps = [(bound_to("kid-1"), 1), (bound_to("kid-2"), 2), (bound_to("kid-2"), 2), ({}, 2)]
+    for bound, accounts in steps:
+        host = new_host(pebble, one_host(), ca=bound).start()
+        serial = host.wait_status(NAME, lambda told: "serial" in told, "known")["serial"]
+        host.say("renew", NAME)
+        assert host.wait("ready", name=NAME)["serial"] != serial
+        host.stop()
+        assert host.log().count("acme_account ") == host.log().count("state=new") == accounts
+    assert host.log().count("acme_account_bound_anew") == 1
+    assert len(list((host.state / "trash").iterdir())) == 1
 
 
 def test_the_cas_window_is_followed(new_pebble, new_host, tmp_path):
@@ -271,13 +290,15 @@ def test_a_ca_that_has_forgotten_everything(new_pebble, new_host):
     assert "acme_account_gone" in host.log()
 
 
+@pytest.mark.parametrize("kid", [None, "kid-1"], ids=["for-itself", "bound"])
 def test_an_account_that_was_deactivated_is_replaced_with_a_new_key(
-    new_pebble, new_host, monkeypatch
+    new_pebble, new_host, monkeypatch, kid
 ):
     """The CA refuses the key for good, so another is made; the old one is set aside. certbot's
     library, which deactivates it here, asks no more than twice when nonces are refused."""
-    pebble = new_pebble(env={"PEBBLE_WFE_NONCEREJECT": "0"})
-    host = new_host(pebble, one_host()).start()
+    eab = {kid: SECRET} if kid else None
+    pebble = new_pebble(eab=eab, env={"PEBBLE_WFE_NONCEREJECT": "0"})
+    host = new_host(pebble, one_host(), ca=bound_to(kid) if kid else None).start()
     first = host.wait("ready", name=NAME)["serial"]
     host.stop()
     (account,) = (json.loads(path.read_text()) for path in host.state.glob("accounts/*.json"))

@@ -280,6 +280,16 @@ static void save_account(struct test *test, const char *const *contacts, size_t 
     json_free(account);
 }
 
+static void put_kid(struct test *test, const char *kid)
+{
+    struct error_text why = {0};
+    struct json *account = store_account_load(test->store, DIRECTORY);
+    if (kid != NULL)
+        json_put_text(account, "external_kid", slice_of(kid));
+    cr_assert(eq(int, store_account_save(test->store, DIRECTORY, account, &why), ERROR_OK));
+    json_free(account);
+}
+
 /* Otherwise it is looked up at the CA, which is told what has changed. */
 Test(acme_ca, the_account_on_disk_is_taken_if_it_is_the_one_that_is_wished)
 {
@@ -312,6 +322,37 @@ Test(acme_ca, the_account_on_disk_is_taken_if_it_is_the_one_that_is_wished)
                      CASES[i].thumbprint != NULL ? CASES[i].thumbprint : thumbprint, CASES[i].url);
         open_ca(&test, &settings);
         cr_expect(eq(int, test.ca.account_url[0] != '\0', CASES[i].taken), "%zu", i);
+        ca_fini(&test.ca);
+        end(&test);
+    }
+}
+
+/* An account is bound once, and its key finds it again: another one takes another key. */
+Test(acme_ca, another_external_account_takes_another_key)
+{
+    static const struct {
+        const char *kept; /* with the account; NULL: by an older version, which does not tell */
+        const char *wished;
+        bool stays;
+    } CASES[] = {{"kid-1", "kid-1", true},
+                 {"kid-1", "kid-2", false},
+                 {"", "kid-1", false},
+                 {"kid-1", NULL, true},
+                 {NULL, "kid-1", true}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct test test;
+        char thumbprint[CRYPTO_THUMBPRINT_LENGTH + 1];
+        const struct acme_ca_settings settings = {.directory_url = DIRECTORY,
+                                                  .external_kid = CASES[i].wished};
+        begin(&test);
+        open_ca(&test, &settings); /* makes the key */
+        memcpy(thumbprint, test.ca.thumbprint, sizeof(thumbprint));
+        ca_fini(&test.ca);
+        save_account(&test, NULL, 0, thumbprint, "https://ca.example/account/1");
+        put_kid(&test, CASES[i].kept);
+        open_ca(&test, &settings);
+        cr_expect(eq(int, test.ca.account_url[0] != '\0', CASES[i].stays), "%zu", i);
+        cr_expect(eq(int, strcmp(test.ca.thumbprint, thumbprint) == 0, CASES[i].stays), "%zu", i);
         ca_fini(&test.ca);
         end(&test);
     }

@@ -1695,6 +1695,11 @@ Test(flow, an_external_account_is_bound)
     RUN(play, {"https://ca/acct", 403, PROBLEM("unauthorized")});
     expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
     acme_flow_fini(&play->flow);
+    wish.was_refused = true; /* deactivated */
+    acme_flow_account(&play->flow, &play->directory, &wish);
+    RUN(play, {"https://ca/acct", 403, PROBLEM("unauthorized")});
+    expect_failure(play, ACME_CLASS_KEY_REFUSED, "the CA's words");
+    acme_flow_fini(&play->flow);
     wish.external_secret = "not base64url!";
     acme_flow_account(&play->flow, &play->directory, &wish);
     expect_failure(play, ACME_CLASS_LOCAL, "HMAC key");
