@@ -152,6 +152,7 @@ struct acme_flow {
     struct acme_identity identity; /* of a revocation or a key change */
     const struct crypto_key *new_key;
     struct slice certificate_der;
+    const struct crypto_key *certificate_key; /* NULL once it has signed */
     struct bytes payload;
     unsigned attempts;   /* of this request */
     unsigned bad_nonces; /* in a row */
@@ -179,9 +180,11 @@ void acme_flow_account(struct acme_flow *flow, const struct acme_directory *dire
                        const struct acme_account_wish *wish);
 void acme_flow_order(struct acme_flow *flow, const struct acme_directory *directory,
                      const struct acme_order_wish *wish);
-/* `der` is the certificate. Revoking twice is a success. */
+/* `der` is the certificate, and `key` its own, which signs where the account may not, because
+ * another one has ordered it (RFC 8555 7.6). Revoking twice is a success. */
 void acme_flow_revoke(struct acme_flow *flow, const struct acme_directory *directory,
-                      const struct acme_identity *account, struct slice der);
+                      const struct acme_identity *account, struct slice der,
+                      const struct crypto_key *key);
 /* An account whose URL is "" is only asked for by the new key, which a change that was interrupted
  * may have given it. */
 void acme_flow_key_change(struct acme_flow *flow, const struct acme_directory *directory,

@@ -370,10 +370,15 @@ static void revoke_ask(struct acme_flow *flow, struct acme_request *request)
 
 static void revoke_refused(struct acme_flow *flow, const struct acme_problem *problem)
 {
-    if (strcmp(problem->type, "alreadyRevoked") == 0)
+    if (strcmp(problem->type, "alreadyRevoked") == 0) {
         acme_flow_move(flow, ACME_STATE_DONE);
-    else
+    } else if (strcmp(problem->type, "unauthorized") == 0 && flow->certificate_key != NULL) {
+        flow->identity = (struct acme_identity){.key = flow->certificate_key};
+        flow->certificate_key = NULL;
+        acme_flow_move(flow, ACME_STATE_REVOKE);
+    } else {
         acme_flow_fail(flow, problem);
+    }
 }
 
 /* -- Renewal information -- */
@@ -448,12 +453,14 @@ void acme_flow_order(struct acme_flow *flow, const struct acme_directory *direct
 }
 
 void acme_flow_revoke(struct acme_flow *flow, const struct acme_directory *directory,
-                      const struct acme_identity *account, struct slice der)
+                      const struct acme_identity *account, struct slice der,
+                      const struct crypto_key *key)
 {
     begin(flow, ACME_STATE_REVOKE);
     flow->directory = directory;
     flow->identity = *account;
     flow->certificate_der = der;
+    flow->certificate_key = key;
 }
 
 void acme_flow_key_change(struct acme_flow *flow, const struct acme_directory *directory,

@@ -410,13 +410,15 @@ enum error acme_worker_renew(struct acme_worker *worker, const char *name)
     return ERROR_OK;
 }
 
-static enum error read_der(const struct certificate *certificate, struct bytes *der,
-                           struct error_text *why)
+static enum error read_pair(const struct certificate *certificate, struct bytes *der,
+                            struct crypto_key **key, struct error_text *why)
 {
     struct bytes pem = {0};
     enum error error = store_read(certificate->worker->store, certificate->name, &pem, why);
     if (error == ERROR_OK)
         error = crypto_certificate_der(bytes_slice(&pem), der, why);
+    if (error == ERROR_OK)
+        error = crypto_key_from_pem(bytes_slice(&pem), key, why);
     bytes_free(&pem);
     return error;
 }
@@ -450,16 +452,21 @@ enum error acme_worker_revoke(struct acme_worker *worker, const char *name, acme
     if (certificate->revocation != NULL || certificate->work != WORK_NONE)
         return error_set(why, ERROR_BUSY, "%s is being worked on", name);
     struct bytes der = {0};
-    enum error error = read_der(certificate, &der, why);
-    if (error == ERROR_OK && is_another(certificate, &der)) {
+    struct crypto_key *key = NULL;
+    enum error error = read_pair(certificate, &der, &key, why);
+    if (error == ERROR_OK && is_another(certificate, &der))
+        error = tell_another(certificate, why);
+    if (error != ERROR_OK) {
         bytes_free(&der);
-        return tell_another(certificate, why);
-    }
-    if (error != ERROR_OK)
+        crypto_key_free(key);
         return error;
+    }
     certificate->revocation = memory_new(sizeof(*certificate->revocation));
-    *certificate->revocation = (struct revocation){
-        .der = der, .ca = worker_issuer(certificate), .on_done = on_done, .context = context};
+    *certificate->revocation = (struct revocation){.der = der,
+                                                   .key = key,
+                                                   .ca = worker_issuer(certificate),
+                                                   .on_done = on_done,
+                                                   .context = context};
     memcpy(certificate->revocation->serial, certificate->in_service.serial, CRYPTO_SERIAL_SIZE);
     worker_plan(certificate);
     return ERROR_OK;

@@ -56,6 +56,7 @@ struct job {
 /* Asked for while this one was in service. Another may be, by the time the CA is ready. */
 struct revocation {
     struct bytes der;
+    struct crypto_key *key; /* its own */
     char serial[CRYPTO_SERIAL_SIZE];
     enum schedule_ca ca; /* that has issued it */
     acme_done_fn *on_done;

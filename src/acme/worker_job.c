@@ -763,7 +763,8 @@ void worker_poll(struct certificate *certificate)
 static void log_revocation(const struct certificate *certificate,
                            const struct revocation *revocation, const char *reason)
 {
-    log_event(LOG_NOTICE, reason == NULL ? "certificate_revoked" : "certificate_not_revoked",
+    log_event(reason == NULL ? LOG_NOTICE : LOG_ERROR,
+              reason == NULL ? "certificate_revoked" : "certificate_not_revoked",
               LOG_TEXT("certificate", certificate->name), LOG_TEXT("serial", revocation->serial),
               LOG_TEXT("reason", reason));
 }
@@ -781,6 +782,7 @@ static void free_revocation(struct revocation *revocation)
     if (revocation == NULL)
         return;
     bytes_free(&revocation->der);
+    crypto_key_free(revocation->key);
     free(revocation);
 }
 
@@ -833,7 +835,7 @@ void worker_revoke(struct certificate *certificate)
     struct acme_identity identity = identity_of(job);
     job->runner = runner_new(ca, &HOOKS, job);
     acme_flow_revoke(runner_flow(job->runner), &ca->directory, &identity,
-                     bytes_slice(&certificate->revocation->der));
+                     bytes_slice(&certificate->revocation->der), certificate->revocation->key);
     runner_start(job->runner);
 }
 

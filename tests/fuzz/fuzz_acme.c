@@ -127,7 +127,8 @@ static void begin_directory(struct acme_flow *flow, bool wants_more)
 static void begin_revoke(struct acme_flow *flow, bool wants_more)
 {
     const struct acme_identity own = account();
-    acme_flow_revoke(flow, &directory, &own, wants_more ? SLICE("DER") : SLICE(""));
+    acme_flow_revoke(flow, &directory, &own, wants_more ? SLICE("DER") : SLICE(""),
+                     certificate_key);
 }
 
 static void begin_key_change(struct acme_flow *flow, bool wants_more)

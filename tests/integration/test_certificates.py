@@ -450,6 +450,18 @@ def test_revocation_brings_another(chat, ca):
     )
 
 
+def test_what_another_account_has_ordered_is_revoked(chat, ca):
+    """As certbot's, or ours before its state was lost: who has the certificate's key may, too."""
+    before = chat.serial(HOST)
+    chat.agents[0].stop()
+    shutil.rmtree(chat.state_dir)
+    chat.start_agent()
+    chat.wait_told(NAME, lambda told: told["haproxys"][0]["served"], "served")
+    chat.certs("revoke", "chat")
+    chat.wait_served(HOST, but_not=before)
+    assert '"Revoked"' in ca.manage(f"/cert-status-by-serial/{before:x}")
+
+
 def test_a_reload_of_the_configuration_leaves_the_ca_known(chat):
     """What the CA is told, secrets and all, outlives the configuration that it was read from."""
     before = chat.serial(HOST)

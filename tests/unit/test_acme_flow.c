@@ -1723,24 +1723,46 @@ Test(flow, a_directory_is_read_and_asked_for_again)
     end_play(play);
 }
 
+static void begin_revocation(struct play *play)
+{
+    acme_flow_fini(&play->flow);
+    acme_flow_revoke(&play->flow, &play->directory, &play->wish.account, SLICE("DER"), play->key);
+}
+
 Test(flow, revocation)
 {
     struct play *play = new_play();
-    acme_flow_revoke(&play->flow, &play->directory, &play->wish.account, SLICE("DER"));
+    begin_revocation(play);
     RUN(play, {"https://ca/revoke", 200, "", .sent = "{\"certificate\":\"REVS\"}"});
     expect_end(play, ACME_DONE);
-    acme_flow_fini(&play->flow);
-    acme_flow_revoke(&play->flow, &play->directory, &play->wish.account, SLICE("DER"));
+    begin_revocation(play);
     RUN(play, {"https://ca/revoke", 400, PROBLEM("alreadyRevoked")});
     expect_end(play, ACME_DONE);
-    acme_flow_fini(&play->flow);
-    acme_flow_revoke(&play->flow, &play->directory, &play->wish.account, SLICE("DER"));
-    RUN(play, {"https://ca/revoke", 403, PROBLEM("unauthorized")});
+    begin_revocation(play);
+    RUN(play, {"https://ca/revoke", 400, PROBLEM("badRevocationReason")});
     expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
-    acme_flow_fini(&play->flow);
     play->directory.revoke_cert[0] = '\0';
-    acme_flow_revoke(&play->flow, &play->directory, &play->wish.account, SLICE("DER"));
+    begin_revocation(play);
     expect_failure(play, ACME_CLASS_REFUSED, "offers no revocation");
+    end_play(play);
+}
+
+/* RFC 8555 7.6: who has the key may, whichever account has ordered it. */
+Test(flow, what_another_account_has_ordered_is_revoked_by_its_own_key)
+{
+    struct play *play = new_play();
+    struct acme_request request;
+    begin_revocation(play);
+    RUN(play, {"https://ca/revoke", 403, PROBLEM("unauthorized")});
+    cr_expect(eq(int, acme_flow_next(&play->flow, &request), ACME_SEND));
+    cr_expect(eq(ptr, (void *)(uintptr_t)request.key, (void *)play->key));
+    cr_expect(eq(ptr, (void *)(uintptr_t)request.kid, NULL));
+    RUN(play, {"https://ca/revoke", 200, "", .sent = "{\"certificate\":\"REVS\"}"});
+    expect_end(play, ACME_DONE);
+    begin_revocation(play);
+    RUN(play, {"https://ca/revoke", 403, PROBLEM("unauthorized")},
+        {"https://ca/revoke", 403, PROBLEM("unauthorized")});
+    expect_failure(play, ACME_CLASS_REFUSED, "the CA's words");
     end_play(play);
 }
 
