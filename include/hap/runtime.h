@@ -106,12 +106,17 @@ struct runtime_process {
     int64_t pid;      /* 0: none */
     int64_t uptime_s; /* -1: it does not tell */
     uint64_t start_s; /* of the wall's clock then, which stays when that is set; 0: not told */
+    uint64_t node;    /* a hash of its name: two containers have the same numbers */
 };
 /* False when the answer names none. */
 MUST_CHECK bool runtime_process_read(struct slice answer, struct runtime_process *process);
 /* Whether `now` is another one than `before`: in a container the next one has the same number. */
 MUST_CHECK bool runtime_process_differs(const struct runtime_process *now,
                                         const struct runtime_process *before);
+
+/* Whether both are the same one, told over two sockets. */
+MUST_CHECK bool runtime_process_is(const struct runtime_process *one,
+                                   const struct runtime_process *other);
 
 /* Takes one line off an answer; false when none is left. */
 MUST_CHECK bool runtime_next_line(struct slice *answer, struct slice *line);

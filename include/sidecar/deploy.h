@@ -1,8 +1,9 @@
 /* Certificates into running HAProxys: the one writer of their Runtime APIs.
  *
- * Jobs run one after the other in each HAProxy (it has one certificate transaction), and side by
- * side in several. A job that HAProxy could not take for now (its lock is held, its socket is gone,
- * no answer in time) is tried again a few times; what it refuses is not.
+ * Jobs run one after the other in each HAProxy (it has one certificate transaction), be it by two
+ * of its sockets, and side by side in several. A job that HAProxy could not take for now (its lock
+ * is held, its socket is gone, no answer in time) is tried again a few times; what it refuses is
+ * not.
  */
 #pragma once
 
@@ -44,5 +45,8 @@ struct deploy_job {
 struct deployer *deployer_new(struct main_loop *loop, struct runtime_target *targets, size_t count);
 /* Jobs that have not ended are dropped without a call. NULL is fine. */
 void deployer_free(struct deployer *deployer);
+/* `target` leads to the same HAProxy as `first`, the first that does: itself, where no other does.
+ */
+void deployer_same(struct deployer *deployer, size_t target, size_t first);
 /* At least one HAProxy must be there for it. */
 void deployer_run(struct deployer *deployer, const struct deploy_job *job);

@@ -1,6 +1,8 @@
 /* The Runtime API's certificate commands: see hap/runtime.h. */
 #include "hap/runtime.h"
 
+#include "core/hash.h"
+
 #include <stdio.h>
 
 enum { SAID_MAX_BYTES = 200 }; /* of HAProxy's words, in a reason */
@@ -155,6 +157,7 @@ bool runtime_process_read(struct slice answer, struct runtime_process *process)
     if (!read_count(runtime_value(answer, "Uptime_sec"), &process->uptime_s))
         process->uptime_s = -1;
     process->start_s = runtime_number(runtime_value(answer, "Start_time_sec"));
+    process->node = hash_content(runtime_value(answer, "node"), 0);
     if (read_count(runtime_value(answer, "Pid"), &process->pid) && process->pid > 0)
         return true;
     process->pid = 0;
@@ -167,6 +170,12 @@ bool runtime_process_differs(const struct runtime_process *now,
     /* One that began soon after the last look may be older now than the former was then. */
     return now->pid != before->pid || now->start_s != before->start_s ||
            now->uptime_s < before->uptime_s;
+}
+
+bool runtime_process_is(const struct runtime_process *one, const struct runtime_process *other)
+{
+    return one->pid != 0 && one->start_s != 0 && one->pid == other->pid &&
+           one->start_s == other->start_s && one->node == other->node;
 }
 
 /* --- writing commands ------------------------------------------------------------------------ */

@@ -40,6 +40,9 @@ struct entry {
 struct lane {
     struct deployer *deployer;
     struct runtime_target target;
+    size_t process;  /* several ways to one HAProxy have the same number, and take turns */
+    bool is_at_work; /* a try has begun */
+    bool waits_turn;
     struct entry *first;
     struct entry *last;
     struct runtime_swap swap;
@@ -94,10 +97,34 @@ static void on_start(void *context)
     begin(context);
 }
 
+/* Whether somebody else is in the middle of a change in the same HAProxy. */
+static bool is_taken(const struct lane *lane)
+{
+    const struct deployer *deployer = lane->deployer;
+    for (size_t i = 0; i < deployer->count; i++)
+        if (&deployer->lanes[i] != lane && deployer->lanes[i].process == lane->process &&
+            deployer->lanes[i].is_at_work)
+            return true;
+    return false;
+}
+
+static void let_others_go_on(struct deployer *deployer)
+{
+    for (size_t i = 0; i < deployer->count; i++) {
+        struct lane *lane = &deployer->lanes[i];
+        if (!lane->waits_turn)
+            continue;
+        lane->waits_turn = false;
+        main_timer_once(lane->start, 0);
+    }
+}
+
 /* Tells the result of the lane's job, or tries again later. */
 static void conclude(struct lane *lane, enum error error, const char *reason)
 {
     struct shared_job *job = lane->first->job;
+    lane->is_at_work = false;
+    let_others_go_on(lane->deployer);
     if (worth_another_try(error) && lane->tries < TRIES) {
         main_timer_once(lane->start, (int64_t)RETRY_FIRST_MS << (lane->tries - 1));
         return;
@@ -181,6 +208,10 @@ static void begin(struct lane *lane)
 {
     const struct shared_job *job = lane->first->job;
     struct writer command = writer_of(lane->command, sizeof(lane->command));
+    lane->waits_turn = is_taken(lane);
+    if (lane->waits_turn)
+        return;
+    lane->is_at_work = true;
     lane->tries++;
     lane->broken = ERROR_OK;
     lane->started_us = clock_mono_us();
@@ -207,6 +238,7 @@ struct deployer *deployer_new(struct main_loop *loop, struct runtime_target *tar
         struct lane *lane = &deployer->lanes[i];
         lane->deployer = deployer;
         lane->target = targets[i];
+        lane->process = i;
         lane->start = main_timer_new(loop, on_start, lane);
         lane->pause = main_timer_new(loop, send_command, lane);
     }
@@ -229,6 +261,14 @@ void deployer_free(struct deployer *deployer)
     }
     free(deployer->lanes);
     free(deployer);
+}
+
+void deployer_same(struct deployer *deployer, size_t target, size_t first)
+{
+    if (deployer->lanes[target].process == first)
+        return;
+    deployer->lanes[target].process = first;
+    let_others_go_on(deployer);
 }
 
 static void push(struct lane *lane, struct shared_job *job)

@@ -317,6 +317,34 @@ static int64_t start_of(const struct runtime_process *process)
     return process->uptime_s >= 0 ? clock_wall_s() - process->uptime_s : 0;
 }
 
+/* The first whose socket leads to the same process. */
+static size_t first_same(const struct sidecar *sidecar, size_t haproxy)
+{
+    size_t first = 0;
+    while (first < haproxy && !runtime_process_is(&sidecar->haproxys[first].process,
+                                                  &sidecar->haproxys[haproxy].process))
+        first++;
+    return first;
+}
+
+/* Two sockets of one HAProxy are of no use, and each would abort the other's transactions. */
+static void find_same(struct sidecar *sidecar)
+{
+    for (size_t i = 0; i < sidecar->haproxy_count; i++) {
+        struct haproxy_seen *haproxy = &sidecar->haproxys[i];
+        size_t first = first_same(sidecar, i);
+        deployer_same(sidecar->deployer, i, first);
+        if (first == i || haproxy->is_told_twice)
+            continue;
+        haproxy->is_told_twice = true;
+        log_event(LOG_WARNING, "haproxy_twice", LOG_TEXT("haproxy", haproxy->target.path),
+                  LOG_TEXT("same_as", sidecar->haproxys[first].target.path),
+                  LOG_NUMBER("haproxy_pid", haproxy->process.pid),
+                  LOG_TEXT("hint", "take this socket out of haproxy.runtime: the other one leads "
+                                   "to the same process"));
+    }
+}
+
 /* A new process has what is on disk, or what was there when it began to read: whatever differs is
  * set right. */
 static void on_seen(void *context, enum error error, const char *reason, struct slice answer)
@@ -334,6 +362,7 @@ static void on_seen(void *context, enum error error, const char *reason, struct 
     haproxy->process = process;
     haproxy->started_s = start_of(&process);
     haproxy->told_s = clock_wall_s();
+    find_same(haproxy->sidecar);
     if (!runtime_process_differs(&process, &before))
         return;
     log_event(LOG_INFO, "haproxy_seen", LOG_TEXT("haproxy", haproxy->target.path),

@@ -29,6 +29,7 @@ struct haproxy_seen {
     int64_t started_s;              /* when that process began, as it tells; 0: it does not */
     int64_t told_s;                 /* when it told that */
     unsigned silences;              /* looks in a row that had no answer in time */
+    bool is_told_twice;             /* that another socket leads to it, too */
     char problem[256];
 };
 

@@ -752,6 +752,42 @@ def test_by_the_masters_socket(new_certified):
     stack.wait_served(HOST, but_not=before)
 
 
+@pytest.mark.parametrize("way", ["another", "master"])
+def test_two_sockets_of_one_haproxy(new_certified, way):
+    """It has one transaction: over one of them nothing is aborted that was begun over the other."""
+    stack = new_certified()
+    hosts = {f"t{number}": f"t{number}.example.test" for number in range(8)}
+    stack.want(*hosts.items())
+    one, two = stack.haproxy_dir / "admin.sock", stack.haproxy_dir / "two.sock"
+    stack.config["haproxy"]["runtime"] = [
+        str(one),
+        f"master:{two}" if way == "master" else str(two),
+    ]
+    stack.write_config()
+    path = stack.write_haproxy_config()
+    if way == "another":
+        line = f"    stats socket {one} "
+        text = path.read_text()
+        path.write_text(
+            text.replace(line, line.replace(str(one), str(two)) + "level admin\n" + line)
+        )
+    stack.start_haproxy(*(["-S", str(two)] if way == "master" else []))
+    stack.start_agent()
+    before = {
+        name: stack.wait_served(host, timeout_s=60).serial_number for name, host in hosts.items()
+    }
+    for name in hosts:
+        stack.act(f"{name}.pem", "renew")
+    for name, host in hosts.items():
+        after = stack.wait_served(host, but_not=before[name], timeout_s=60)
+        assert after.serial_number == stack.serial_on_disk(f"{name}.pem")
+    wait_until(lambda: stack.certs_code("--check") == 0, "all is well", 30)
+    log = stack.agent_log()
+    assert f"haproxy_twice haproxy={two} same_as={one}" in log and log.count("haproxy_twice") == 1
+    for word in ("deploy_failed", "leftover_transaction", "served_wrong"):
+        assert word not in log
+
+
 def test_a_leftover_transaction_is_cleared(chat, authority, tmp_path):
     before = chat.serial(HOST)
     other = authority.issue([HOST], tmp_path / "other.pem").read_text()

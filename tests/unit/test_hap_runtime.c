@@ -529,6 +529,28 @@ Test(process, another_one_may_have_the_same_number)
     }
 }
 
+/* Two sockets tell of one process. That of another container may have its number, and its start. */
+Test(process, is_the_one_that_another_socket_tells_of)
+{
+    static const struct {
+        const char *one, *other;
+        bool is;
+    } CASES[] = {
+        {"Pid: 8\nUptime_sec: 3\nnode: a\nStart_time_sec: 99\n",
+         "Pid: 8\nUptime_sec: 4\nnode: a\nStart_time_sec: 99\n", true},
+        {"Pid: 8\nnode: a\nStart_time_sec: 99\n", "Pid: 9\nnode: a\nStart_time_sec: 99\n", false},
+        {"Pid: 8\nnode: a\nStart_time_sec: 99\n", "Pid: 8\nnode: b\nStart_time_sec: 99\n", false},
+        {"Pid: 8\nnode: a\nStart_time_sec: 99\n", "Pid: 8\nnode: a\nStart_time_sec: 98\n", false},
+        {"Pid: 8\nnode: a\n", "Pid: 8\nnode: a\n", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct runtime_process one, other;
+        cr_assert(runtime_process_read(slice_of(CASES[i].one), &one));
+        cr_assert(runtime_process_read(slice_of(CASES[i].other), &other));
+        cr_expect(eq(int, runtime_process_is(&one, &other), CASES[i].is), "%zu", i);
+    }
+}
+
 Test(process, is_told_by_a_number)
 {
     static const char *const NONE[] = {

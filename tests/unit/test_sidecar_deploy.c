@@ -527,3 +527,53 @@ Test(deploy, what_haproxy_has_no_room_for_is_not_sent)
     free(asked);
     end_pair(&pair);
 }
+
+/* -- Two sockets of one HAProxy -----------------------------------------------------------------
+ */
+
+/* What is open, in whichever of the two; under the first one's lock. */
+static struct {
+    pthread_mutex_t lock;
+    bool is_open, is_done;
+    size_t clashes;
+} one_process = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static const char *be_one_process(struct fake_runtime *fake, const char *command, bool *is_cut)
+{
+    (void)fake, (void)is_cut;
+    const char *said = "what is that?\n";
+    pthread_mutex_lock(&one_process.lock);
+    if (is_command(command, "show ssl cert\n")) {
+        one_process.clashes += one_process.is_open;
+        said = "# filename\n" NAME "\n\n";
+    } else if (is_command(command, "show ssl cert " NAME)) {
+        said = one_process.is_done ? SHOWN(OURS) : SHOWN("FF");
+    } else if (is_command(command, "set ssl cert " NAME " <<")) {
+        one_process.is_open = true;
+        said = "Transaction created for certificate " NAME "!\n\n";
+    } else if (is_command(command, "commit ssl cert " NAME)) {
+        one_process.is_open = false;
+        one_process.is_done = true;
+        said = "Committing " NAME "\nSuccess!\n\n";
+    }
+    pthread_mutex_unlock(&one_process.lock);
+    usleep(2000); /* long enough that the other one could come between */
+    return said;
+}
+
+/* Neither looks at, nor aborts, what the other one has open; the second finds it done. */
+Test(deploy, two_ways_to_one_haproxy_take_turns)
+{
+    struct pair pair;
+    begin_pair(&pair, be_one_process);
+    deployer_same(pair.deployer, 1, 0);
+    run_for(&pair, true, true);
+    cr_expect(eq(sz, pair.told, 2));
+    cr_expect(eq(int, pair.result.error, ERROR_OK), "%s", pair.reason);
+    cr_expect(pair.result.unchanged);
+    cr_expect(zero(sz, one_process.clashes));
+    deployer_same(pair.deployer, 1, 1); /* it has become another one */
+    run_for(&pair, true, true);
+    cr_expect(eq(sz, pair.told, 4));
+    end_pair(&pair);
+}
