@@ -6,6 +6,7 @@
  *     STATE/schedule/NAME.json             back-off and windows
  *     STATE/facts/NAME.json                what was read from CERTS/NAME, and of which file
  *     STATE/ours/NAME.json                 which certificates were put into CERTS/NAME from here
+ *     STATE/left/NAME.json                 the same of what was taken out of CERTS/NAME from here
  *     STATE/history/NAME/DATE-SERIAL.pem   what was in service before
  *     STATE/trash/                         what could not be read, for people: the last hundred
  *     CERTS/NAME                           key and chain, as HAProxy loads them
@@ -125,14 +126,20 @@ MUST_CHECK enum error store_certificate(struct store *store, const char *name,
 bool store_set_aside(struct store *store, const char *name, struct error_text *why);
 /* What tells the file in service from another, without reading it; none when it is not there. */
 struct file_stamp store_stamp(const struct store *store, const char *name);
-/* Takes it out of service, whosever it is; the pair goes to the history. It is remembered that it
- * was there, until store_forget_removed(). */
+/* Takes it out of service, whosever it is; the pair goes to the history, from where
+ * store_rollback() puts it back. It is remembered that it was there, until store_forget_removed().
+ */
 MUST_CHECK enum error store_remove(struct store *store, const char *name, struct error_text *why);
 /* Reads what store_rollback() would put back; `certificate` is filled on success and must then be
  * freed. */
 MUST_CHECK enum error store_before(struct store *store, const char *name,
                                    struct crypto_certificate *certificate, struct error_text *why);
-/* Puts the pair back that was the last to leave, and what was in service into the history. */
+/* The same of what store_remove() took out, and store_install() had put there: ERROR_NOT_FOUND when
+ * there is none, or something has been there since. */
+MUST_CHECK enum error store_left(struct store *store, const char *name,
+                                 struct crypto_certificate *certificate, struct error_text *why);
+/* Puts the pair back that was the last to leave, and what was in service into the history. What was
+ * from here is so again. */
 MUST_CHECK enum error store_rollback(struct store *store, const char *name, struct error_text *why);
 /* Whether what is in service was put there by store_install(), by this process or one before it.
  * What cannot be proved so is somebody's own. */

@@ -10,7 +10,10 @@
 
 #include <stdlib.h>
 
-enum { ORDERS_AT_ONCE = 20 };
+enum {
+    ORDERS_AT_ONCE = 20,
+    TURN_MS = 100, /* then challenges and questions are answered */
+};
 
 struct schedule_now worker_now(void)
 {
@@ -133,7 +136,7 @@ void worker_plan(struct certificate *certificate)
     arm(certificate->worker);
 }
 
-/* Somebody was writing the file, or it could not be read. */
+/* Somebody was writing the file, or it could not be read, or it is there again. */
 static void look_again(struct certificate *certificate)
 {
     const struct acme_worker_settings *settings = &certificate->worker->settings;
@@ -157,6 +160,8 @@ static void act(struct certificate *certificate)
         worker_plan(certificate);
     else if (decision.action == SCHEDULE_POLL)
         worker_poll(certificate);
+    else if (worker_bring_back(certificate))
+        look_again(certificate);
     else
         worker_order(certificate);
 }
@@ -166,7 +171,7 @@ static void on_due(void *context)
     struct acme_worker *worker = context;
     int64_t now_mono_ms = clock_mono_ms();
     struct queue_entry *first;
-    while (worker->running < most_at_once(worker) &&
+    while (worker->running < most_at_once(worker) && clock_mono_ms() - now_mono_ms < TURN_MS &&
            (first = queue_first(&worker->queue)) != NULL && first->due_ms <= now_mono_ms) {
         queue_remove(&worker->queue, first);
         act(certificate_of(first));
@@ -338,7 +343,7 @@ void acme_worker_unwant(struct acme_worker *worker, const char *name)
     if (certificate == NULL)
         return;
     worker_take_out(worker, certificate);
-    store_forget(worker->store, certificate->name);
+    worker_forget(certificate);
     free_certificate(certificate);
 }
 

@@ -34,7 +34,8 @@ static const struct file_mode PRIVATE_MODE = {.mode = 0600, .owner = -1, .group 
 static const struct file_mode MEMORY_MODE = {.mode = 0600, .owner = -1, .group = -1, .lazy = true};
 
 struct store {
-    struct folder state, accounts, pending, schedule, facts, ours, history, trash, certs, staging;
+    struct folder state, accounts, pending, schedule, facts, ours, left, history, trash, certs,
+        staging;
     struct file_mode certs_mode;
     unsigned history_count;
     int64_t rest_ms;
@@ -72,8 +73,8 @@ static enum error open_state(struct store *store, const char *path, struct error
         const char *name;
     } below[] = {{&store->accounts, "accounts"}, {&store->pending, "pending"},
                  {&store->schedule, "schedule"}, {&store->facts, "facts"},
-                 {&store->ours, "ours"},         {&store->history, "history"},
-                 {&store->trash, "trash"}};
+                 {&store->ours, "ours"},         {&store->left, "left"},
+                 {&store->history, "history"},   {&store->trash, "trash"}};
     for (size_t i = 0; error == ERROR_OK && i < COUNT_OF(below); i++)
         error = open_below(below[i].folder, path, below[i].name, why);
     return error;
@@ -123,7 +124,8 @@ static enum error open_certs(struct store *store, const struct store_settings *s
 static void tidy_up(struct store *store)
 {
     const struct folder *all[] = {&store->accounts, &store->pending, &store->schedule,
-                                  &store->facts,    &store->ours,    &store->staging};
+                                  &store->facts,    &store->ours,    &store->left,
+                                  &store->staging};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         folder_sweep(all[i]);
     folder_trim(&store->trash, TRASH_MAX);
@@ -152,9 +154,9 @@ void store_close(struct store *store)
 {
     if (store == NULL)
         return;
-    struct folder *all[] = {&store->staging,  &store->certs, &store->trash,   &store->history,
-                            &store->ours,     &store->facts, &store->pending, &store->schedule,
-                            &store->accounts, &store->state};
+    struct folder *all[] = {&store->staging,  &store->certs,    &store->trash, &store->history,
+                            &store->left,     &store->ours,     &store->facts, &store->pending,
+                            &store->schedule, &store->accounts, &store->state};
     for (size_t i = 0; i < COUNT_OF(all); i++)
         folder_close(all[i]);
     if (store->lock_fd >= 0)
@@ -612,6 +614,42 @@ static enum error disown(struct store *store, const char *name, struct error_tex
     return error;
 }
 
+/* As what was ours leaves. If it cannot be saved, it costs an order when the name is back. */
+static void keep_as_left(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    struct json *saved = load_json(store, &store->ours, file);
+    if (saved != NULL)
+        (void)!save_json(&store->left, file, saved, &MEMORY_MODE, NULL);
+    json_free(saved);
+}
+
+/* Before it is put in service again, as with what is new. */
+static enum error own_again(struct store *store, const char *name, struct slice pem,
+                            struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    struct crypto_certificate certificate;
+    enum error error = ERROR_OK;
+    name_with(file, name, ".json");
+    struct json *left = load_json(store, &store->left, file);
+    if (left != NULL && crypto_certificate_read(pem, &certificate, NULL) == ERROR_OK) {
+        if (store_ours_has(left, &certificate))
+            error = save_json(&store->ours, file, left, &PRIVATE_MODE, why);
+        crypto_certificate_free(&certificate);
+    }
+    json_free(left);
+    return error;
+}
+
+static void forget_left(struct store *store, const char *name)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    (void)!file_remove(&store->left, file, NULL); /* what stays is not the last in the history */
+}
+
 void store_each_removed(struct store *store, store_name_fn *found, void *context)
 {
     char **names;
@@ -701,8 +739,10 @@ enum error store_install(struct store *store, const char *name, const struct cry
     crypto_certificate_free(&certificate);
     bytes_free(&pem);
     bytes_free(&tidy);
-    if (error == ERROR_OK)
+    if (error == ERROR_OK) {
         store_pending_forget(store, name);
+        forget_left(store, name);
+    }
     return error;
 }
 
@@ -786,8 +826,10 @@ bool store_set_aside(struct store *store, const char *name, struct error_text *w
 enum error store_remove(struct store *store, const char *name, struct error_text *why)
 {
     enum error error = keep_in_history(store, name, store->history_count, why);
-    if (error == ERROR_OK)
+    if (error == ERROR_OK) {
+        keep_as_left(store, name);
         error = file_remove(&store->certs, name, why);
+    }
     /* Last. Who puts the same certificate there again is not us. */
     if (error == ERROR_OK)
         error = disown(store, name, why);
@@ -837,6 +879,24 @@ enum error store_before(struct store *store, const char *name,
     return error;
 }
 
+enum error store_left(struct store *store, const char *name, struct crypto_certificate *certificate,
+                      struct error_text *why)
+{
+    char file[NAME_MAX + 1];
+    name_with(file, name, ".json");
+    struct json *left = load_json(store, &store->left, file);
+    enum error error = left != NULL
+                           ? store_before(store, name, certificate, why)
+                           : error_set(why, ERROR_NOT_FOUND, "nothing of %s has left", name);
+    if (error == ERROR_OK && !store_ours_has(left, certificate)) {
+        crypto_certificate_free(certificate);
+        error =
+            error_set(why, ERROR_NOT_FOUND, "the last in the history of %s is not from here", name);
+    }
+    json_free(left);
+    return error;
+}
+
 enum error store_rollback(struct store *store, const char *name, struct error_text *why)
 {
     struct folder folder;
@@ -848,10 +908,14 @@ enum error store_rollback(struct store *store, const char *name, struct error_te
     /* One more, since what is put back is still among them. */
     error = keep_in_history(store, name, store->history_count + 1, why);
     if (error == ERROR_OK)
+        error = own_again(store, name, bytes_slice(&pem), why);
+    if (error == ERROR_OK)
         error = put_in_service(store, name, bytes_slice(&pem), why);
     /* What is in service again is no history; a second rollback undoes the first. */
     if (error == ERROR_OK)
         error = file_remove(&folder, file, why);
+    if (error == ERROR_OK)
+        forget_left(store, name);
     folder_close(&folder);
     bytes_free(&pem);
     return error;

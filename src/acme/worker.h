@@ -166,6 +166,11 @@ void worker_save_later(struct certificate *certificate);
 void worker_save_some(void *worker);
 /* Reads what is in service and what is remembered. */
 void worker_load(struct certificate *certificate);
+/* Where nothing is in service: puts back what had left when nobody wanted it, if it is good for a
+ * host. */
+MUST_CHECK bool worker_bring_back(const struct certificate *certificate);
+/* Forgets what is remembered, as nobody wants it any more. */
+void worker_forget(const struct certificate *certificate);
 /* Takes what is in service from the store. */
 void worker_look(struct certificate *certificate);
 /* What is remembered from now on is of the one in service. */

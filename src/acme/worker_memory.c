@@ -245,6 +245,20 @@ static void load_held(struct certificate *certificate, const struct json *all,
     }
 }
 
+/* But for what was revoked, which must not come back with the name. */
+void worker_forget(const struct certificate *certificate)
+{
+    struct store *store = certificate->worker->store;
+    store_forget(store, certificate->name);
+    if (certificate->revoked[0] == '\0')
+        return;
+    struct json *saved = json_new_object();
+    json_put_text(saved, "serial", SLICE(""));
+    json_put_text(saved, "revoked", slice_of(certificate->revoked));
+    (void)!store_schedule_save(store, certificate->name, saved, NULL);
+    json_free(saved);
+}
+
 void worker_load(struct certificate *certificate)
 {
     const struct schedule_now now = worker_now();
@@ -280,6 +294,40 @@ void worker_load(struct certificate *certificate)
     copy_text(json_get(saved, "revoked"), certificate->revoked, sizeof(certificate->revoked));
     worker_compare(certificate);
     json_free(saved);
+}
+
+/* -- What comes back -- */
+
+static bool is_for_a_host(const struct certificate *certificate,
+                          const struct crypto_certificate *facts)
+{
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (crypto_certificate_covers(facts, certificate->hosts[i].name))
+            return true;
+    return false;
+}
+
+/* Who removed a tenant by mistake has it served at once, whatever the CA's limits are. What an
+ * admin has taken away stays away. */
+bool worker_bring_back(const struct certificate *certificate)
+{
+    struct store *store = certificate->worker->store;
+    struct crypto_certificate left;
+    struct error_text why = {0};
+    if (certificate->in_service.names != NULL ||
+        store_left(store, certificate->name, &left, &why) != ERROR_OK)
+        return false;
+    bool is_good = left.not_after_s > clock_wall_s() && is_for_a_host(certificate, &left) &&
+                   strcmp(left.serial, certificate->revoked) != 0;
+    bool is_back = is_good && store_rollback(store, certificate->name, &why) == ERROR_OK;
+    if (is_back)
+        log_event(LOG_INFO, "certificate_back", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("serial", left.serial));
+    else if (is_good)
+        log_event(LOG_WARNING, "certificate_not_back", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", why.text));
+    crypto_certificate_free(&left);
+    return is_back;
 }
 
 /* -- The order on its way -- */

@@ -295,7 +295,8 @@ def test_who_returns_is_not_taken_out_of_haproxy(unwilling):
     wait_until(lambda: failed_swaps(stack) >= 1, "not taken out", 30)
     relay.willing = True
     stack.want(("old", HOST))
-    stack.wait_served(HOST, but_not=before)
+    assert stack.wait_served(HOST).serial_number == before
+    stack.wait_told("old.pem", lambda told: told["haproxys"][0]["served"], "served")
     clock.go_on(KEPT_S + 60)
     wait_looked(stack)
     clock.go_on(KEPT_S + 3600)
@@ -303,3 +304,25 @@ def test_who_returns_is_not_taken_out_of_haproxy(unwilling):
     # HAProxy answers nobody while it is asked by the agent
     wait_until(lambda: "/old.pem\n" in stack.runtime("show ssl cert"), "it is still there", 30)
     assert stack.serial(HOST) == stack.serial_on_disk("old.pem")
+
+
+def test_who_is_back_after_it_has_left_needs_no_order(new_certified, new_ca):
+    ca = new_ca()
+    stack = new_certified(ca)
+    clock = Clock(stack)
+    stack.want(("chat", HOST), ("other", OTHER))
+    stack.start()
+    before = stack.wait_served(HOST).serial_number
+    stack.wait_served(OTHER)
+    trust, orders = stack.trust(), ca.orders()
+    for times in (1, 2):  # what is back is the daemon's own, and leaves again
+        (stack.tenants_dir / "chat.json").unlink()
+        wait_wanted(stack, "other.pem")
+        clock.go_on(times * (KEPT_S + 1))
+        wait_until(lambda: "chat.pem" not in stack.files(), "left", 40)
+        wait_until(lambda: stack.served(HOST, context=trust) is None, "not served")
+        stack.want(("chat", HOST))
+        assert stack.wait_served(HOST, context=trust).serial_number == before
+        told = stack.wait_told("chat.pem", lambda told: told["state"] == "fine", "fine")
+        assert (told["source"], told["ca"]) == ("acme", ca.directory)
+    assert ca.orders() == orders

@@ -823,6 +823,69 @@ Test(store, what_has_left_is_remembered_until_it_is_forgotten)
     end_root(root);
 }
 
+static bool has_left(struct store *store, int64_t from_s)
+{
+    struct crypto_certificate left;
+    struct error_text why = {0};
+    enum error error = store_left(store, NAME, &left, &why);
+    if (error == ERROR_NOT_FOUND)
+        return false;
+    cr_assert(eq(int, error, ERROR_OK), "%s", why.text);
+    cr_expect(eq(i64, left.not_before_s, from_s));
+    crypto_certificate_free(&left);
+    return true;
+}
+
+/* As often as it leaves, and with what is known of it. */
+Test(store, what_has_left_comes_back_as_ours)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, issue(store, NOW_S + 1, &why), ERROR_OK), "%s", why.text);
+    cr_expect_not(has_left(store, 0), "it is in service");
+    for (int times = 0; times < 2; times++) {
+        cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
+        store_forget_removed(store, NAME);
+        store_close(store);
+        store = must_open(root);
+        cr_expect(has_left(store, NOW_S + 1));
+        cr_assert(eq(int, store_rollback(store, NAME, &why), ERROR_OK), "%s", why.text);
+        cr_expect(eq(i64, served_from(store), NOW_S + 1));
+        cr_expect(store_is_ours(store, NAME));
+        cr_expect_not(has_left(store, 0));
+    }
+    struct crypto_certificate facts;
+    cr_assert(eq(int, store_certificate(store, NAME, &facts, &why), ERROR_OK), "%s", why.text);
+    char *issuer = store_issuer(store, NAME, &facts),
+         *own = memory_format("https://ca.test/%lld", (long long)NOW_S + 1);
+    cr_assert(ne(ptr, issuer, NULL));
+    cr_expect(eq(str, issuer, own));
+    crypto_certificate_free(&facts);
+    free(issuer);
+    free(own);
+    store_close(store);
+    end_root(root);
+}
+
+/* Who takes a certificate away by hand does not want it back, nor those before it. */
+Test(store, what_an_admin_has_taken_away_has_not_left)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct error_text why = {0};
+    char *path = memory_format("%s/haproxy/certs/%s", root, NAME);
+    cr_assert(eq(int, issue(store, NOW_S, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, store_remove(store, NAME, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, issue(store, NOW_S + 1, &why), ERROR_OK), "%s", why.text);
+    cr_assert(eq(int, unlink(path), 0));
+    cr_expect_not(has_left(store, 0));
+    free(path);
+    store_close(store);
+    end_root(root);
+}
+
 static int steps_left;
 
 static void die_at_step(const char *step)

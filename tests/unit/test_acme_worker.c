@@ -575,6 +575,56 @@ Test(acme_worker, who_has_issued_what_is_in_service_is_known_when_it_is_wanted_a
     end(&test);
 }
 
+/* Nobody wants it any more, and it leaves; who returns wants it for `host`. */
+static struct certificate *leave_and_return(struct test *test, const char *host)
+{
+    struct error_text why = {0};
+    acme_worker_unwant(test->worker, "a.pem");
+    cr_assert(eq(int, store_remove(test->store, "a.pem", &why), ERROR_OK), "%s", why.text);
+    want_host(test, host, CRYPTO_EC_P256);
+    return worker_find(test->worker, "a.pem");
+}
+
+/* Without an order. */
+Test(acme_worker, what_has_left_is_brought_back)
+{
+    struct test test;
+    begin(&test);
+    install(&test, 30);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    cr_expect_not(worker_bring_back(worker_find(test.worker, "a.pem")), "it is in service");
+    cr_expect(worker_bring_back(leave_and_return(&test, "a.example.test")));
+    cr_expect(store_is_ours(test.store, "a.pem"));
+    find(&test);
+    struct acme_status status = status_of(&test);
+    cr_expect(eq(i64, days_left(&status), 60));
+    cr_expect(lt(i64, 0, status.next_in_ms));
+    end(&test);
+}
+
+Test(acme_worker, what_is_of_no_use_any_more_is_not_brought_back)
+{
+    static const struct {
+        const char *host;
+        int64_t days_ago;
+        bool is_revoked;
+    } CASES[] = {{"b.example.test", 0, false}, /* it is for "a" */
+                 {"a.example.test", 91, false},
+                 {"a.example.test", 0, true}};
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct test test;
+        begin(&test);
+        install(&test, CASES[i].days_ago);
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        struct certificate *certificate = worker_find(test.worker, "a.pem");
+        if (CASES[i].is_revoked)
+            memcpy(certificate->revoked, certificate->in_service.serial, CRYPTO_SERIAL_SIZE);
+        certificate = leave_and_return(&test, CASES[i].host);
+        cr_expect_not(worker_bring_back(certificate), "%zu", i);
+        end(&test);
+    }
+}
+
 static bool is_kept(struct test *test, const char *path)
 {
     char *whole = memory_format("%s/state/%s", test->root, path);
