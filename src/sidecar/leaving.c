@@ -9,7 +9,10 @@
 
 #include <stdlib.h>
 
-enum { LEAVING_MS = 10 * 60 * 1000 };
+enum {
+    LEAVING_MS = 10 * 60 * 1000,
+    AWAITED_LOOKS = 12, /* until what stands in for another is looked at again */
+};
 
 static bool is_wanted(const struct sidecar *sidecar, const char *name)
 {
@@ -28,39 +31,47 @@ static bool is_ours(const struct sidecar *sidecar, const char *name)
     return may_be_ours(sidecar) && store_is_ours(sidecar->store, name);
 }
 
-enum { ANY_KEY, EC_KEY, RSA_KEY, KINDS };
-static const char *const ENDINGS[KINDS] = {".pem", ".pem.ecdsa", ".pem.rsa"};
-
-/* What has the other kind of key serves nobody that it served, and may never be there: a CA need
- * not take both kinds. */
-static bool may_take_over(const struct sidecar *sidecar, const char *name, int kind)
+/* Of a tenant's two certificates the one with the other kind of key serves nobody that it served,
+ * and may never be there: a CA need not take both kinds. */
+static bool may_take_over(const struct sidecar *sidecar, const struct certificate *wanted,
+                          const struct crypto_certificate *leaving)
 {
-    struct crypto_certificate about;
-    if (kind == ANY_KEY || store_certificate(sidecar->store, name, &about, NULL) != ERROR_OK)
-        return true;
-    bool is_ec = crypto_key_type_is_ec(about.key_type);
-    crypto_certificate_free(&about);
-    return is_ec == (kind == EC_KEY);
+    bool has_two_keys = sidecar->rsa && sidecar->ecdsa && !wanted->is_given;
+    return !has_two_keys ||
+           crypto_key_type_is_ec(wanted->key_type) == crypto_key_type_is_ec(leaving->key_type);
 }
 
-/* With another kind of key a tenant's certificates have other names, "x.pem.rsa" after "x.pem":
- * until there is one that takes over, those before them serve. */
+/* Whether the wanted one has a host that would be served with nothing, were it not for this one. */
+static bool is_lacking(const struct sidecar *sidecar, const struct certificate *wanted,
+                       const struct crypto_certificate *leaving)
+{
+    struct crypto_certificate present = {0};
+    bool is_lacking = false;
+    if (!may_take_over(sidecar, wanted, leaving) || certificate_covered_hosts(wanted, leaving) == 0)
+        return false;
+    bool is_good = store_certificate(sidecar->store, wanted->name, &present, NULL) == ERROR_OK &&
+                   present.not_after_s > clock_wall_s();
+    for (size_t i = 0; i < wanted->host_count && !is_lacking; i++)
+        is_lacking = crypto_certificate_covers(leaving, wanted->hosts[i]) &&
+                     !(is_good && crypto_certificate_covers(&present, wanted->hosts[i]));
+    crypto_certificate_free(&present);
+    return is_lacking;
+}
+
+/* A host may be another tenant's by now, or the same one's under another name ("x.pem.rsa" after
+ * "x.pem" has the other kind of key): until there is one that takes over, the one before serves,
+ * as long as a browser takes it. */
 static bool stands_in(const struct sidecar *sidecar, const char *name)
 {
-    struct slice tenant = slice_of(name);
-    for (int kind = 0; kind < KINDS; kind++)
-        if (slice_ends_with(slice_of(name), slice_of(ENDINGS[kind])))
-            tenant.size = strlen(name) - strlen(ENDINGS[kind]);
-    for (int kind = 0; kind < KINDS; kind++) {
-        char *other = memory_format("%.*s%s", SLICE_PRINT(tenant), ENDINGS[kind]);
-        struct file_stamp file = store_stamp(sidecar->store, other);
-        bool is_awaited = is_wanted(sidecar, other) && file_stamp_is_none(&file) &&
-                          may_take_over(sidecar, name, kind);
-        free(other);
-        if (is_awaited)
-            return true;
-    }
-    return false;
+    struct crypto_certificate about;
+    if (store_certificate(sidecar->store, name, &about, NULL) != ERROR_OK)
+        return false;
+    bool is_needed = false;
+    if (about.not_after_s > clock_wall_s())
+        for (size_t i = 0; i < sidecar->list->count && !is_needed; i++)
+            is_needed = is_lacking(sidecar, sidecar->list->items[i], &about);
+    crypto_certificate_free(&about);
+    return is_needed;
 }
 
 void leaving_add(struct sidecar *sidecar, const char *name)
@@ -118,7 +129,7 @@ static bool is_over(struct sidecar *sidecar, struct leaving *leaving, int64_t no
     if (leaving->until_ms > now_ms)
         return false;
     bool is_needed = stands_in(sidecar, leaving->name);
-    leaving->until_ms = now_ms + (is_needed ? sidecar->look_every_ms : LEAVING_MS);
+    leaving->until_ms = now_ms + (is_needed ? AWAITED_LOOKS * sidecar->look_every_ms : LEAVING_MS);
     if (is_needed)
         return false;
     return !is_ours(sidecar, leaving->name) || drop(sidecar, leaving->name);

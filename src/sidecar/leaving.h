@@ -1,7 +1,10 @@
 /* Certificates that nobody wants any more.
  *
- * Each is kept for a while, because who removes a tenant may put it back, and a new order would
- * count against the CA's limits; then it is taken out of service, from HAProxys and from the disk.
+ * Each is kept for a while, because who removes a tenant may put it back; then it is taken out of
+ * service, from HAProxys and from the disk. One for a host that is another tenant's now, as after a
+ * rename, stays until that one's own is there: a CA may be away, or its limits used up, and TLS
+ * goes on meanwhile.
+ *
  * The wait is in memory only. What was left behind when a process ended, or lost its tenant while
  * there was none, is found with the first wishes, and waits anew; what had left the disk by then,
  * and not every HAProxy, is withdrawn again.

@@ -306,6 +306,41 @@ def test_who_returns_is_not_taken_out_of_haproxy(unwilling):
     assert stack.serial(HOST) == stack.serial_on_disk("old.pem")
 
 
+@pytest.mark.parametrize("tenants", [[("renamed", HOST)], [("other", OTHER, HOST)]])
+def test_no_change_of_tenants_ends_tls_while_the_ca_is_away(new_certified, new_ca, tenants):
+    """A tenant is renamed, or becomes another one's part; the certificate before leaves when there is
+    one in its place."""
+    ca = new_ca()
+    stack = new_certified(ca)
+    clock = Clock(stack)
+    stack.want(("old", HOST), ("other", OTHER), ("tail", "tail.example.test"))
+    stack.start()
+    for host in (HOST, OTHER, "tail.example.test"):
+        stack.wait_served(host)
+    trust = stack.trust()
+    directory = stack.config["acme"]["directory"]
+    stack.config["acme"]["directory"] = "https://127.0.0.1:1/directory"
+    stack.write_config()
+    stack.restart_agent()
+    remove(stack, "old", "tail")
+    stack.want(*tenants)
+    name = f"{tenants[0][0]}.pem"
+    wanted = lambda told: told["hosts"] == list(tenants[0][1:]) and told["failures"] > 0
+    stack.wait_told(name, wanted, "fails")
+    clock.go_on(KEPT_S + 1)
+    wait_until(lambda: "tail.pem" not in stack.files(), "the last that is nobody's has left", 40)
+    assert "old.pem" in stack.files() and stack.served(HOST, context=trust) is not None
+    stack.config["acme"]["directory"] = directory
+    stack.write_config()
+    stack.restart_agent()
+    stack.wait_told(name, lambda told: HOST in told["hosts"], "wanted")
+    stack.act(name, "renew")
+    stack.wait_told(name, lambda told: HOST in told.get("names", ()), "ordered", 60)
+    clock.go_on(10 * (KEPT_S + 1))
+    wait_until(lambda: "old.pem" not in stack.files(), "left", 40)
+    wait_until(lambda: stack.serial(HOST) == stack.serial_on_disk(name), "served", 20)
+
+
 def test_who_is_back_after_it_has_left_needs_no_order(new_certified, new_ca):
     ca = new_ca()
     stack = new_certified(ca)

@@ -51,11 +51,13 @@ static const char *answer(struct fake_runtime *fake, const char *command, bool *
     return said;
 }
 
-/* "NAMES..." are wanted from now on. */
+/* These two are wanted from now on, "other" for a host that no certificate is for. */
 static void want(struct test *test, const char *first, const char *second)
 {
-    const char *const hosts[] = {"a.test"};
-    const struct sidecar_wish wishes[] = {{first, hosts, 1, NULL}, {second, hosts, 1, NULL}};
+    const char *const hosts[] = {"a.test"}, *const others[] = {"other.test"};
+    const struct sidecar_wish wishes[] = {
+        {first, first != NULL && strcmp(first, "other") == 0 ? others : hosts, 1, NULL},
+        {second, hosts, 1, NULL}};
     size_t count = second != NULL ? 2 : first != NULL ? 1 : 0;
     certificate_list_free(test->sidecar.list);
     test->sidecar.list = certificate_list_new(wishes, count, test->sidecar.rsa, test->sidecar.ecdsa,
@@ -112,13 +114,14 @@ static void end(struct test *test)
 /* -- What is there ----------------------------------------------------------------------------- */
 
 /* Put in service as an order does it. */
-static void install_with(struct test *test, const char *name, enum crypto_key_type key_type)
+static void install_for(struct test *test, const char *name, enum crypto_key_type key_type,
+                        const char *host, int64_t days_left)
 {
     struct bytes chain = {0};
     struct error_text why = {0};
-    int64_t now_s = clock_wall_s();
+    int64_t until_s = clock_wall_s() + days_left * DAY_S;
     struct crypto_key *key = crypto_key_new(key_type, &why);
-    cr_assert(crypto_self_signed(key, "a.test", now_s - DAY_S, now_s + 90 * DAY_S, &chain, &why) ==
+    cr_assert(crypto_self_signed(key, host, until_s - 90 * DAY_S, until_s, &chain, &why) ==
               ERROR_OK);
     cr_assert(eq(int,
                  store_install(test->sidecar.store, name, key, bytes_slice(&chain), NULL, &why),
@@ -126,6 +129,11 @@ static void install_with(struct test *test, const char *name, enum crypto_key_ty
               "%s", why.text);
     bytes_free(&chain);
     crypto_key_free(key);
+}
+
+static void install_with(struct test *test, const char *name, enum crypto_key_type key_type)
+{
+    install_for(test, name, key_type, "a.test", 89);
 }
 
 static void install(struct test *test, const char *name)
@@ -272,6 +280,39 @@ Test(leaving, what_stands_in_for_another_kind_of_key_stays_until_that_is_there)
         cr_expect(not(is_there(&test, CASES[i].before)), "%zu", i);
         end(&test);
     }
+}
+
+/* The CA may be away, or its limits be used up. */
+Test(leaving, what_a_host_of_another_tenants_is_served_with_stays_until_that_one_has_its_own)
+{
+    struct test test;
+    begin(&test);
+    install(&test, "old.pem");
+    want(&test, "renamed", NULL);
+    leave(&test, "old.pem");
+    cr_expect(is_there(&test, "old.pem"));
+    install_for(&test, "renamed.pem", CRYPTO_EC_P256, "b.test", 89); /* it had no such host yet */
+    drop(&test);
+    cr_expect(is_there(&test, "old.pem"));
+    install_for(&test, "renamed.pem", CRYPTO_EC_P256, "a.test", -1);
+    drop(&test);
+    cr_expect(is_there(&test, "old.pem"));
+    install(&test, "renamed.pem");
+    drop(&test);
+    cr_expect(not(is_there(&test, "old.pem")));
+    cr_expect(zero(sz, test.sidecar.leaving_count));
+    end(&test);
+}
+
+Test(leaving, what_no_browser_takes_stands_in_for_nothing)
+{
+    struct test test;
+    begin(&test);
+    install_for(&test, "old.pem", CRYPTO_EC_P256, "a.test", -1);
+    want(&test, "renamed", NULL);
+    leave(&test, "old.pem");
+    cr_expect(not(is_there(&test, "old.pem")));
+    end(&test);
 }
 
 /* Challenges and questions are answered meanwhile. */
