@@ -14,6 +14,7 @@ static void certificate_free(struct certificate *certificate, size_t deployment_
         free(certificate->deployments[i].problem);
     free(certificate->deployments);
     free(certificate->service.alarm);
+    free(certificate->service.behind);
     free(certificate->unreadable);
     free(certificate->hosts);
     free(certificate->name);
@@ -180,6 +181,7 @@ static void keep_state(struct certificate *from, struct certificate *to)
     to->wanted_at = from->wanted_at;
     to->looked_at = from->looked_at;
     to->is_unread = from->is_unread;
+    memcpy(to->sha256, from->sha256, sizeof(to->sha256));
     to->unreadable = from->unreadable;
     from->service = (struct service){0};
     from->unreadable = NULL;

@@ -19,6 +19,8 @@ struct service {
     bool swapped;     /* into some HAProxy, or else to be looked at, and not done so since */
     bool rolled_back; /* since it was last seen to be served */
     char *alarm;      /* what is served instead; NULL: none is known of */
+    char *behind;     /* another file of ours, which is shown in its place: see overlap.h */
+    bool put_first;   /* that one was put behind it since it was first seen to be shown */
 };
 
 /* What the log has been told of its end: see expiry.h. */
@@ -41,7 +43,8 @@ struct certificate {
     struct expiry expiry;
     unsigned wanted_at; /* the worker is told with this one of the sidecar's `import_passes` */
     bool is_due;        /* it is to be brought to HAProxys */
-    bool is_unread;     /* at the last look, for a reason that may pass */
+    uint8_t sha256[CRYPTO_SHA256_BYTES]; /* of what its file was at the last look */
+    bool is_unread;                      /* at that look, for a reason that may pass */
     char *unreadable; /* the log was told why its file is of no use; NULL: it is, or is not there */
 };
 

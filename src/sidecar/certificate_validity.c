@@ -12,6 +12,14 @@ size_t certificate_covered_hosts(const struct certificate *certificate,
     return count;
 }
 
+bool certificate_has_host(const struct certificate *certificate, const char *host)
+{
+    for (size_t i = 0; i < certificate->host_count; i++)
+        if (strcmp(certificate->hosts[i], host) == 0)
+            return true;
+    return false;
+}
+
 bool certificate_has_all_hosts(const struct certificate *certificate,
                                const struct crypto_certificate *about)
 {

@@ -21,6 +21,8 @@ struct certificate_validity {
 /* How many of the hosts that `certificate` is wanted for `by`, a certificate, is for. */
 MUST_CHECK size_t certificate_covered_hosts(const struct certificate *certificate,
                                             const struct crypto_certificate *by);
+/* Whether it is wanted for this host. */
+MUST_CHECK bool certificate_has_host(const struct certificate *certificate, const char *host);
 /* Whether `about`, a certificate, is for all that `certificate` is wanted for. */
 MUST_CHECK bool certificate_has_all_hosts(const struct certificate *certificate,
                                           const struct crypto_certificate *about);

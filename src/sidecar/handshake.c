@@ -31,6 +31,7 @@ struct handshake {
     bool is_served;             /* for some host, on some bind */
     bool is_bearable;           /* what is served where `problem` is */
     char problem[PROBLEM_SIZE]; /* the first one; "": none so far */
+    struct overlap overlap;     /* the last one */
     unsigned tries;
     struct http_exchange *exchange;
     struct main_timer *timer;
@@ -50,6 +51,7 @@ static void handshake_free(struct handshake *handshake)
     http_exchange_cancel(handshake->exchange);
     main_timer_free(handshake->timer);
     free(handshake->name);
+    free(handshake->overlap.name);
     memory_free_texts(handshake->hosts, handshake->host_count);
     free(handshake);
 }
@@ -141,10 +143,11 @@ static void conclude(const struct handshake *handshake, struct certificate *cert
 {
     if (handshake->problem[0] != '\0') {
         conclude_wrong(handshake, certificate);
-    } else if (handshake->is_served) {
+    } else if (handshake->is_served || handshake->overlap.name != NULL) {
         set_alarm(certificate, NULL);
         certificate->service.rolled_back = false;
     }
+    overlap_note(handshake->handshakes->sidecar, certificate, &handshake->overlap);
 }
 
 static void note_unknown(struct handshake *handshake, const char *reason)
@@ -208,6 +211,32 @@ static bool shows_the_other_key(const struct handshake *handshake,
     return is_other;
 }
 
+/* Another one of ours is good enough, whosever the host is now. The one before this one would stand
+ * behind it no less, so that nothing is put back for one that is of no use any more. */
+static bool shows_another_of_ours(struct handshake *handshake,
+                                  const struct certificate *certificate, struct slice pem)
+{
+    struct overlap overlap;
+    struct crypto_certificate shown;
+    if (crypto_certificate_read(pem, &shown, NULL) != ERROR_OK)
+        return false;
+    bool is_ours = crypto_certificate_covers(&shown, host_of(handshake)) &&
+                   overlap_find(handshake->handshakes->sidecar, certificate, &shown, &overlap);
+    crypto_certificate_free(&shown);
+    if (!is_ours)
+        return false;
+    free(handshake->overlap.name);
+    handshake->overlap = overlap;
+    if (overlap.has_expired && handshake->problem[0] == '\0') {
+        handshake->is_bearable = true;
+        snprintf(handshake->problem, PROBLEM_SIZE,
+                 "%s serves %s for %s, which is for that host, too, and has expired: `owui-spoa "
+                 "certs` tells why it was not renewed",
+                 bind_of(handshake), overlap.name, host_of(handshake));
+    }
+    return true;
+}
+
 /* What was seen last is believed. Which of two keys is shown, a client can choose up to TLS 1.2
  * alone: where HAProxy speaks TLS 1.3 and no other, or has no ciphers for one kind, that there was
  * no handshake for it proves nothing, and there is another one for any key. */
@@ -223,6 +252,8 @@ static void judge(struct handshake *handshake, struct certificate *certificate,
     } else if (shaken && shows_the_other_key(handshake, certificate, answer->certificate)) {
         note_unknown(handshake, "the certificate with the tenant's other kind of key is shown");
         look_on(handshake, certificate, false);
+    } else if (shaken && shows_another_of_ours(handshake, certificate, answer->certificate)) {
+        look_on(handshake, certificate, true);
     } else if (shaken || refused) {
         if (handshake->problem[0] == '\0')
             handshake->is_bearable = describe_other(handshake, answer);

@@ -6,7 +6,7 @@
  * what is served would be refused by a browser (no certificate, one for other names, one that has
  * expired), the certificate before is put back, once. Another certificate that is good for the name
  * is somebody's own file: an older one of ours would not be served either, so it is told, and no
- * more.
+ * more. One that is ours, of a tenant that has or had the host too, is as good: see overlap.h.
  */
 #pragma once
 

@@ -89,14 +89,6 @@ static enum error lineage_read(struct lineage *lineage, const struct folder *liv
 
 /* -- Whose it is ------------------------------------------------------------------------------- */
 
-static bool has_host(const struct certificate *certificate, const char *name)
-{
-    for (size_t i = 0; i < certificate->host_count; i++)
-        if (strcmp(certificate->hosts[i], name) == 0)
-            return true;
-    return false;
-}
-
 /* A tenant with two keys has a file for each. What is somebody else's is not ours to write. */
 static bool may_take(const struct sidecar *sidecar, const struct certificate *certificate,
                      const struct crypto_certificate *leaf)
@@ -120,7 +112,8 @@ static struct certificate *owner_of(const struct sidecar *sidecar,
     const struct certificate_list *list = sidecar->list;
     for (size_t i = 0; i < leaf->name_count; i++)
         for (size_t j = 0; j < list->count; j++)
-            if (has_host(list->items[j], leaf->names[i]) && may_take(sidecar, list->items[j], leaf))
+            if (certificate_has_host(list->items[j], leaf->names[i]) &&
+                may_take(sidecar, list->items[j], leaf))
                 return list->items[j];
     for (size_t j = 0; j < list->count; j++)
         if (may_own(sidecar, list->items[j], leaf))

@@ -74,21 +74,28 @@ static bool stands_in(const struct sidecar *sidecar, const char *name)
     return is_needed;
 }
 
-void leaving_add(struct sidecar *sidecar, const char *name)
+void leaving_add(struct sidecar *sidecar, const char *name,
+                 const uint8_t sha256[static CRYPTO_SHA256_BYTES])
 {
     sidecar->leaving =
         memory_resize(sidecar->leaving, sidecar->leaving_count + 1, sizeof(sidecar->leaving[0]));
-    sidecar->leaving[sidecar->leaving_count++] = (struct leaving){
+    struct leaving *leaving = &sidecar->leaving[sidecar->leaving_count++];
+    *leaving = (struct leaving){
         .name = memory_copy_text(slice_of(name)),
         .until_ms = clock_mono_ms() + LEAVING_MS,
     };
+    memcpy(leaving->sha256, sha256, sizeof(leaving->sha256));
 }
 
 static void add_left_behind(void *context, const char *name)
 {
     struct sidecar *sidecar = context;
-    if (!is_wanted(sidecar, name) && is_ours(sidecar, name))
-        leaving_add(sidecar, name);
+    struct crypto_certificate about;
+    if (is_wanted(sidecar, name) || !is_ours(sidecar, name) ||
+        store_certificate(sidecar->store, name, &about, NULL) != ERROR_OK)
+        return;
+    leaving_add(sidecar, name, about.sha256);
+    crypto_certificate_free(&about);
 }
 
 static void withdraw_unwanted(void *context, const char *name)

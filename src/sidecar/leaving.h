@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "core/base.h"
+#include "crypto/crypto.h"
 
 #include <stdint.h>
 
@@ -22,10 +22,12 @@ struct sidecar;
 
 struct leaving {
     char *name;
-    int64_t until_ms; /* monotonic */
+    uint8_t sha256[CRYPTO_SHA256_BYTES]; /* of the certificate */
+    int64_t until_ms;                    /* monotonic */
 };
 
-void leaving_add(struct sidecar *sidecar, const char *name);
+void leaving_add(struct sidecar *sidecar, const char *name,
+                 const uint8_t sha256[static CRYPTO_SHA256_BYTES]);
 /* After wishes have become the list: the first ones that are any, since of a start without tenants
  * it is not known whether their folder was there. Does nothing later. */
 void leaving_find(struct sidecar *sidecar);

@@ -86,6 +86,7 @@ static void note_deployment(struct sidecar *sidecar, struct certificate *certifi
         return;
     certificate->service.swapped = false;
     handshakes_check(sidecar->handshakes, certificate);
+    overlap_changed(sidecar, certificate->name);
 }
 
 static void on_deployed(void *context, const struct deploy_result *result, size_t left)
@@ -190,6 +191,8 @@ static enum error look_at_file(struct sidecar *sidecar, struct certificate *cert
         certificate->looked_at = (struct file_stamp){0}; /* whoever writes it may end unseen */
     if (error == ERROR_OK) {
         print_fingerprint(&about, fingerprint);
+        memcpy(certificate->sha256, about.sha256, sizeof(certificate->sha256));
+        overlap_look(sidecar, certificate, &about);
         if (sidecar->worker != NULL)
             acme_worker_found(sidecar->worker, certificate->name, &about);
         crypto_certificate_free(&about);
@@ -601,7 +604,7 @@ static void on_unwanted(void *context, const struct certificate *certificate)
     struct sidecar *sidecar = context;
     if (sidecar->worker != NULL)
         acme_worker_unwant(sidecar->worker, certificate->name);
-    leaving_add(sidecar, certificate->name);
+    leaving_add(sidecar, certificate->name, certificate->sha256);
 }
 
 static void on_wake(void *context)

@@ -11,6 +11,7 @@
 #include "http/http_client.h"
 #include "leaving.h"
 #include "net/listen_socket.h"
+#include "overlap.h"
 #include "publication.h"
 #include "sidecar/challenges.h"
 #include "sidecar/deploy.h"

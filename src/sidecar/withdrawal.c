@@ -67,8 +67,10 @@ bool withdrawal_took(struct sidecar *sidecar, const char *name, const struct dep
     withdrawal->has_failed |= result->error != ERROR_OK;
     if (left > 0)
         return is_new;
-    if (!withdrawal->has_failed)
+    if (!withdrawal->has_failed) {
         store_forget_removed(sidecar->store, name);
+        overlap_changed(sidecar, name);
+    }
     if (withdrawal->has_failed && withdrawal->tries < TRIES)
         withdrawal->again_ms =
             clock_mono_ms() + ((int64_t)PAUSE_FIRST_MS << (withdrawal->tries - 1));

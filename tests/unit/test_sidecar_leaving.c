@@ -14,6 +14,8 @@
 
 enum { HAPROXYS = 2, DAY_S = 86400, TRIES = 11, PATIENCE_MS = 20 * 1000 };
 
+static const uint8_t ANY[CRYPTO_SHA256_BYTES];
+
 /* A disk that may have much to do. */
 static int slow_ms;
 
@@ -196,7 +198,7 @@ static void drop(struct test *test)
 
 static void leave(struct test *test, const char *name)
 {
-    leaving_add(&test->sidecar, name);
+    leaving_add(&test->sidecar, name, ANY);
     test->sidecar.leaving[test->sidecar.leaving_count - 1].until_ms = 0;
     drop(test);
 }
@@ -234,7 +236,7 @@ Test(leaving, what_is_waited_for_wanted_or_an_admins_stays)
     begin(&test);
     install(&test, "other.pem");
     install(&test, "old.pem");
-    leaving_add(&test.sidecar, "old.pem");
+    leaving_add(&test.sidecar, "old.pem", ANY);
     drop(&test);
     cr_expect(is_there(&test, "old.pem"));
     cr_expect(eq(sz, test.sidecar.leaving_count, 1));
@@ -324,7 +326,7 @@ Test(leaving, what_takes_long_is_done_in_turns)
     begin(&test);
     for (size_t i = 0; i < COUNT_OF(NAMES); i++) {
         install(&test, NAMES[i]);
-        leaving_add(&test.sidecar, NAMES[i]);
+        leaving_add(&test.sidecar, NAMES[i], ANY);
         test.sidecar.leaving[i].until_ms = 0;
     }
     slow_ms = 60;
