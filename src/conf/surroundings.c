@@ -201,8 +201,10 @@ static void look_at_acme(struct looking *looking)
         look_at_folder(looking, "acme.certbot_live", NEED_LATER, acme->certbot_live,
                        memory_format("certbot's is /etc/letsencrypt/live; where there is none, "
                                      "leave it out"));
-    if (acme->directory[0] != '\0')
-        look_at_authorities(looking, "acme.ca_file", NEED_LATER, acme->ca_file);
+    if (acme->directory[0] == '\0')
+        return;
+    look_at_authorities(looking, "acme.ca_file", NEED_LATER, acme->ca_file);
+    look_at_authorities(looking, "acme.second.ca_file", NEED_LATER, acme->second_ca_file);
 }
 
 bool surroundings_check(const struct configuration *configuration, struct diagnostics *diagnostics)
