@@ -9,6 +9,7 @@ import pathlib
 import ssl
 import struct
 import subprocess
+import time
 
 from support.acme import FaultyProxy, Pebble
 from support.certificates import Authority
@@ -31,6 +32,7 @@ SHIM = _BESIDE if _BESIDE.exists() else REPOSITORY / "build/asan/tests/clock_shi
 # Sanitizers keep what is freed, so that memory says nothing; descriptors do. Connections come and
 # go, of which there are some at any time; of everything else there is as much as ever.
 FD_SLACK = {"socket": 40, "other": 4}
+OPENS_S, OPENS_WAIT_S = 0.5, 10  # one that has just begun has not opened everything yet
 SETTLES_S = 20  # until agents go by what is there
 LEAK_WAIT_S = 60  # for descriptors that are about to be closed
 RSS_SLACK_KB = 16 << 10
@@ -115,6 +117,13 @@ class Figures:
     def __init__(self, pid):
         self.pid = pid
         self.fds, self.rss_kb = self.look()
+        wait_until(self.opens_no_more, "a process that opens no more", OPENS_WAIT_S)
+
+    def opens_no_more(self):
+        before = self.fds["other"]
+        time.sleep(OPENS_S)
+        self.fds, self.rss_kb = self.look()
+        return self.fds["other"] == before
 
     def look(self):
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
