@@ -47,8 +47,9 @@ static void put_global(const struct page *page)
     const struct hap_config *config = page->config;
     const char *runtime = hap_worker_socket(config);
 
+    /* A line ends in what is looked for in it, behind a URL that may be long. */
     put_text(page, "global\n"
-                   "    log stdout format raw local0\n");
+                   "    log stdout len 4096 format raw local0\n");
     if (config->chroot != NULL)
         put(page, "    chroot %s\n", config->chroot);
     if (config->user != NULL)

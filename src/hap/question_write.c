@@ -143,8 +143,7 @@ static void put_overflow_refusal(const struct page *page)
 
 /* Before any rule that ends a request. A capture would be 900 instructions less of 92,000, but an
  * admin's own are known by their numbers, which it would change. What a client says here cannot
- * look like another part of the log's line, as it is encoded there, nor leave no room for the
- * others. */
+ * look like another part of the log's line, as it is encoded there. */
 static void put_host_for_log(const struct page *page)
 {
     put(page,

@@ -89,7 +89,7 @@ def generate(agent, config, folder):
     path = folder / "haproxy.cfg"
     text = path.read_text()
     text = text.replace(
-        "log stdout format raw local0", f"nbthread 1\n    log {folder}/log.sock local0"
+        "log stdout len 4096 format raw local0", f"nbthread 1\n    log {folder}/log.sock local0"
     )
     path.write_text(text)
     return text

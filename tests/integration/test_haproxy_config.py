@@ -156,6 +156,18 @@ def test_the_log_tells_the_host(stack, host, told):
     assert logged(stack, path)[0] == f"host={told}"
 
 
+def test_a_long_url_hides_nothing_from_the_log(stack):
+    """HAProxy cuts a line at 1,024 bytes unless it is told more, and what it shows of a URL as well."""
+    path = f"/log-{uuid.uuid4().hex}"
+    request(stack.http_port, f"{path}?state=" + "x" * 3000, HOST)
+
+    def line():
+        return next((one for one in stack.haproxy.log().splitlines() if f"{path}?" in one), None)
+
+    told = wait_until(line, "a line", 10)
+    assert f" host={HOST} tenant=alpha client=127.0.0.1 id=" in told
+
+
 def test_the_log_tells_the_host_as_the_client_did(stack):
     request(stack.https_port, "/log-1", HOST.upper(), tls_name=HOST)
     assert logged(stack, "/log-1")[:2] == (f"host={HOST.upper()}", "tenant=alpha")
