@@ -1,8 +1,9 @@
 /* What SIGUSR1 shows of the trace: the last decisions of each loop, in the log, oldest first.
  *
  * The loops copy theirs when they take over the next published snapshot. The main thread writes
- * them, a few at a time, so that it does not hold up a request, nor outruns who reads the log. All
- * that is recorded is in the file.
+ * them, a few at a time, so that it does not hold up a request, nor outruns who reads the log. A
+ * loop that has not copied its own after a second is told of, and passed over. All that is recorded
+ * is in the file.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* Recorded decisions in the log: see trace_dump.h. */
 #include "serving/trace_dump.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "serving/responder.h"
@@ -8,7 +9,13 @@
 
 #include <stdlib.h>
 
-enum { SLICE_LINES = 20, SLICE_MS = 10 };
+enum {
+    SLICE_LINES = 20,
+    SLICE_MS = 10,
+    /* A loop takes over a snapshot within milliseconds. Slices are counted, not time: a main thread
+     * that was busy itself has not waited for anybody. */
+    WAITS_MAX = 100,
+};
 
 struct trace_dump {
     struct responder *const *responders;
@@ -17,6 +24,7 @@ struct trace_dump {
     unsigned loop;               /* whose are being shown; `count`: all were */
     struct trace_recent *recent; /* NULL: it has not copied them yet */
     size_t left;                 /* of them, the first being the latest */
+    unsigned waits;              /* slices without a copy, of any loop: all were asked at once */
 };
 
 static void tell_entry(const struct trace_entry *entry, unsigned loop)
@@ -42,6 +50,19 @@ static void tell_entry(const struct trace_entry *entry, unsigned loop)
     log_event_at(entry->wall_ms, LOG_INFO, "trace", fields);
 }
 
+/* Whoever asks is told at any level. */
+static void tell_not_shown(unsigned loop)
+{
+    const struct log_field fields[] = {
+        LOG_NUMBER("loop", loop),
+        LOG_TEXT("reason", "it does not answer"),
+        LOG_TEXT("hint", "owui-spoa status tells whether it stands still; what it has decided is "
+                         "in the trace's file, if there is one"),
+        {0},
+    };
+    log_event_at(clock_wall_ms(), LOG_WARNING, "trace_not_shown", fields);
+}
+
 /* False while the loop has not copied its own. */
 static bool take_next(struct trace_dump *dump)
 {
@@ -61,8 +82,13 @@ static void on_timer(void *context)
     struct trace_dump *dump = context;
     unsigned lines = 0;
     while (dump->loop < dump->count && lines < SLICE_LINES) {
-        if (dump->recent == NULL && !take_next(dump))
-            return;
+        if (dump->recent == NULL && !take_next(dump)) {
+            if (dump->waits++ < WAITS_MAX)
+                return;
+            tell_not_shown(dump->loop++);
+            lines++;
+            continue;
+        }
         for (; dump->left > 0 && lines < SLICE_LINES; lines++)
             tell_entry(&dump->recent->entries[--dump->left], dump->loop);
         if (dump->left == 0) {
@@ -96,7 +122,7 @@ void trace_dump_free(struct trace_dump *dump)
 void trace_dump_begin(struct trace_dump *dump)
 {
     drop_recent(dump);
-    dump->loop = 0;
+    dump->loop = dump->waits = 0;
     for (unsigned i = 0; i < dump->count; i++) {
         if (!responder_records(dump->responders[i]))
             return;

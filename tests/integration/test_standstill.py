@@ -1,6 +1,7 @@
 """Threads of the agent that stop coming round: who tells of it, and how the agent is ended."""
 
 import contextlib
+import re
 import signal
 import socket
 import threading
@@ -101,6 +102,30 @@ def test_one_loop_is_enough(still, manager):
     still.loops.stop(1)
     wait_until(lambda: is_told(still), "status tells", NOTICED_S)
     assert manager.is_quiet()
+
+
+@pytest.mark.parametrize("connections", [LOOPS, LOOPS + 1])  # the next one is another loop's
+def test_decisions_of_the_other_loops_are_shown(still, connections):
+    """Who asks for them asks why something stands still."""
+    still.config["trace"] = {"entries": 100}
+    still.write_config()
+    agent = start(still)
+    askers = [Asker(still.sockets[0]) for _ in range(connections)]
+    for number, asker in enumerate(askers):
+        asker.ask("chat.test", f"/{number}")
+    still.loops.stop(1)
+    wait_until(lambda: still.admin.json("status")[1]["connections"] > connections, "it is taken")
+    agent.send_signal(signal.SIGUSR1)
+    wait_until(lambda: " trace_not_shown " in agent.log(), "it is told", NOTICED_S)
+    stuck = int(re.search(r" trace_not_shown loop=(\d) ", agent.log())[1])
+    wait_until(lambda: f" trace loop={1 - stuck} " in agent.log(), "the other's are shown")
+    assert f" trace loop={stuck} " not in agent.log()
+    still.loops.free()
+    agent.send_signal(signal.SIGUSR1)
+    wait_until(lambda: f" trace loop={stuck} " in agent.log(), "it is asked again")
+    assert agent.log().count(" trace_not_shown ") == 1
+    for asker in askers:
+        asker.close()
 
 
 def test_a_process_that_was_stopped_is_no_alarm(still, manager):
