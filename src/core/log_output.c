@@ -2,10 +2,15 @@
  *
  * O_NONBLOCK belongs to the open file, which we share with whoever has started us: set there, their
  * writes would fail, or ours would wait again when they take it back. So a socket is told with each
- * call, and a pipe or a terminal is opened a second time. That is refused where the pipe is another
- * user's (a container's runtime, `runuser ... | tee`), and where there is no /proc. Then poll(2) is
- * asked first: a pipe that has any room takes a line at once, as long as nobody else writes
- * in between; a lock holds for our own threads.
+ * call, and a pipe or a terminal is opened a second time. That is refused where it is another
+ * user's (a container's runtime, `runuser ... | tee`), and where there is no /proc. The terminal of
+ * our session is then still open to us as /dev/tty. Else poll(2) is asked first: a pipe that has
+ * any room takes a line at once, as long as nobody else writes in between; a lock holds for our own
+ * threads.
+ *
+ * A terminal that has room for a byte has us wait with the rest of a line, and does not tell how
+ * much room it has (TIOCOUTQ is always 0 on a pseudoterminal). So where it is neither ours nor our
+ * session's (`su -c`, setsid) there is no way not to wait for it.
  */
 #include "log_output.h"
 
@@ -16,6 +21,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 static_assert(LOG_LINE_MAX_BYTES <= PIPE_BUF, "a line may go into a pipe in parts");
@@ -28,6 +34,16 @@ static bool is_set_up;
 static pthread_mutex_t poll_lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_bool is_cut; /* the line before has no end */
 
+/* -1 when that is refused. */
+static int open_anew(void)
+{
+    enum { FLAGS = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC };
+    int own = open("/proc/self/fd/2", FLAGS);
+    if (own < 0 && tcgetsid(STDERR_FILENO) == getsid(0))
+        own = open("/dev/tty", FLAGS);
+    return own;
+}
+
 void log_output_never_wait(void)
 {
     struct stat about;
@@ -37,7 +53,7 @@ void log_output_never_wait(void)
     if (S_ISSOCK(about.st_mode)) {
         way = BY_SEND;
     } else if (S_ISFIFO(about.st_mode) || isatty(STDERR_FILENO)) {
-        int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        int own = open_anew();
         if (own >= 0)
             fd = own;
         else

@@ -2,6 +2,7 @@
 told when the log can be written again."""
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
@@ -37,7 +38,8 @@ class Sink:
             self.ours, self.theirs = ours.detach(), theirs.detach()
         elif "terminal" in kind:
             self.ours, self.theirs = pty.openpty()
-            tty.setraw(self.theirs)
+            if kind != "session's terminal":
+                tty.setraw(self.theirs)
         else:
             self.ours, self.theirs = os.pipe()
         os.set_blocking(self.ours, False)
@@ -104,12 +106,19 @@ class Telling(Process):
             stdout=subprocess.DEVNULL,
             stderr=self.sink.theirs,
             env={**os.environ, **SANITIZERS},
-            preexec_fn=die_with_parent,
+            preexec_fn=self._prepare,
             user=self.user,
             group=self.user,
             extra_groups=None if self.user is None else [],
         )
         return self
+
+    def _prepare(self):
+        """What a shell has done for the commands that it runs."""
+        die_with_parent()
+        if self.sink.kind == "session's terminal":
+            os.setsid()
+            fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 
     def log(self):
         return self.sink.read()
@@ -189,6 +198,27 @@ def test_a_log_that_cannot_be_opened_anew_stops_nothing_either(telling):
     break_protocol(stack)
     wait_until(lambda: "log_lost" in stack.sink.read(), "it is told that lines are missing")
     stack.sink.fill()
+    assert stack.agents[0].stop() == 0
+
+
+def test_a_terminal_that_cannot_be_opened_anew_stops_nothing_either(telling):
+    """It is of the user that has logged in. It takes a part of a line, and has us wait with the rest."""
+    if os.geteuid() != 0:
+        pytest.skip("root alone can start it as another user")
+    stack = telling("session's terminal", user=NOBODY, trace=1000)
+    asker = Asker(stack.sockets[0])
+    for number in range(200):
+        asker.ask(HOST, f"/{number}/" + "x" * 600)
+    asker.close()
+    stack.agents[0].send_signal(signal.SIGUSR1)
+    wait_until(
+        lambda: Metrics(stack)("owui_spoa_log_lines_lost_total") >= 20, "the last ones are lost"
+    )
+    assert is_answered(stack)
+    stack.sink.read()
+    break_protocol(stack)
+    wait_until(lambda: "log_lost" in stack.sink.read(), "it is told that lines are missing")
+    assert os.get_blocking(stack.sink.theirs)
     assert stack.agents[0].stop() == 0
 
 
