@@ -3,7 +3,8 @@
  * A text of one line per key, the newest first: when it was made, and 64 hexadecimal digits. After
  * thirty days, which is how long a cookie is good, a new one is made and the one before is kept for
  * as long again. Several agents may share the file: a new key is believed at once, and sealed with
- * when all have read it. One of the future, as a clock that was wrong leaves it, is dated anew.
+ * when all have read it. One of the future is as good as any, and followed thirty days after the
+ * time that it tells: no clock that is behind drops a key.
  */
 #pragma once
 

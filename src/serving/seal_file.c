@@ -115,32 +115,25 @@ static void add_key(struct key_ring *ring, int64_t now_s)
         ring->keys.count++;
 }
 
-/* Made while a clock was ahead: it would be young, and then in use, until that time has come. */
-static bool is_of_future(const struct key_ring *ring, int64_t now_s)
-{
-    return ring->keys.count > 0 && ring->made_s[0] - now_s > CLOCKS_DIFFER_S;
-}
-
+/* By a clock that is behind, or of one that was ahead, a key is of the future: it is left alone.
+ * The wrong clock may be this one, and who renews a key too late does less harm than who drops the
+ * one before, by whose cookies people are known. */
 static bool is_due(const struct key_ring *ring, int64_t now_s)
 {
-    return ring->keys.count == 0 || is_of_future(ring, now_s) ||
-           now_s - ring->made_s[0] >= KEY_LIFE_S;
+    return ring->keys.count == 0 || now_s - ring->made_s[0] >= KEY_LIFE_S;
 }
 
-/* To make another instead would drop the one before, by whose cookies people are known. */
-static void renew_key(struct key_ring *ring, int64_t now_s)
+/* Not one of the future, which would be young for as long as it takes that to come. */
+static bool is_young(int64_t made_s, int64_t now_s)
 {
-    if (is_of_future(ring, now_s))
-        ring->made_s[0] = now_s;
-    else
-        add_key(ring, now_s);
+    return now_s - made_s < YOUNG_S && made_s - now_s <= CLOCKS_DIFFER_S;
 }
 
 /* A key that other agents may not have read yet comes second. */
 static struct seal_keys keys_at(const struct key_ring *ring, int64_t now_s)
 {
     struct seal_keys keys = ring->keys;
-    if (keys.count > 1 && now_s - ring->made_s[0] < YOUNG_S) {
+    if (keys.count > 1 && is_young(ring->made_s[0], now_s)) {
         memcpy(keys.keys[0], ring->keys.keys[1], CRYPTO_SEAL_KEY_BYTES);
         memcpy(keys.keys[1], ring->keys.keys[0], CRYPTO_SEAL_KEY_BYTES);
     }
@@ -159,7 +152,7 @@ static enum error renew(const char *path, int64_t now_s, bool is_locked, struct 
     if (!is_locked)
         return error_set(why, ERROR_BUSY, "another process has the lock %s.lock", path);
     struct key_ring renewed = *ring;
-    renew_key(&renewed, now_s);
+    add_key(&renewed, now_s);
     error = write_ring(path, &renewed, why);
     if (error == ERROR_OK)
         *ring = renewed;

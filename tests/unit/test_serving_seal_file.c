@@ -129,28 +129,50 @@ Test(seal_file, a_new_key_is_believed_before_it_seals)
     cr_expect_not(is_due(NOW_S + LIFE_S - 60));
 }
 
-/* It would be renewed when the time has come that the clock told. */
-Test(seal_file, a_key_of_the_future_is_dated_anew)
+/* As at a boot without a clock of the machine's own, before the network tells the time. */
+Test(seal_file, a_clock_that_is_behind_changes_nothing)
+{
+    struct seal_keys first = renew(NOW_S, ERROR_OK);
+    struct seal_keys made = renew(NOW_S + LIFE_S, ERROR_OK);
+    const int64_t BEHIND_S[] = {0, NOW_S - DAY_S, NOW_S + DAY_S, NOW_S + LIFE_S - DAY_S};
+    for (size_t i = 0; i < COUNT_OF(BEHIND_S); i++) {
+        cr_expect_not(is_due(BEHIND_S[i]), "%zu", i);
+        struct seal_keys keys = renew(BEHIND_S[i], ERROR_OK);
+        cr_expect(eq(uint, keys.count, 2));
+        cr_expect(same_key(&keys, 0, &made, 1) && same_key(&keys, 1, &first, 0), "%zu", i);
+    }
+    /* Neither does the clock that is right again. */
+    const int64_t right_s = NOW_S + 2 * LIFE_S - 1;
+    cr_expect_not(is_due(right_s));
+    struct seal_keys keys = renew(right_s, ERROR_OK);
+    cr_expect(same_key(&keys, 0, &made, 1) && same_key(&keys, 1, &first, 0));
+    cr_expect(is_due(right_s + 1));
+}
+
+/* It is in use at once, and renewed when the time has come that the clock told. */
+Test(seal_file, a_key_of_a_clock_that_was_ahead_is_as_good_as_any)
 {
     enum { YEAR_S = 365 * DAY_S };
     struct seal_keys first = renew(NOW_S, ERROR_OK);
     struct seal_keys made = renew(NOW_S + YEAR_S, ERROR_OK);
-    const int64_t back_s = NOW_S + DAY_S;
-    cr_expect(is_due(back_s));
-    struct seal_keys dated = renew(back_s, ERROR_OK);
-    cr_expect(same_key(&dated, 0, &first, 0) && same_key(&dated, 1, &made, 1));
-    cr_expect_not(is_due(back_s));
-    struct seal_keys grown = look(back_s + BELIEVED_S);
-    cr_expect(same_key(&grown, 0, &made, 1) && same_key(&grown, 1, &first, 0));
-    cr_expect_not(is_due(back_s + LIFE_S - 1));
-    cr_expect(is_due(back_s + LIFE_S));
+    const int64_t right_s = NOW_S + DAY_S;
+    cr_expect_not(is_due(right_s));
+    struct seal_keys keys = renew(right_s, ERROR_OK);
+    cr_expect(same_key(&keys, 0, &made, 1) && same_key(&keys, 1, &first, 0));
+    cr_expect_not(is_due(NOW_S + YEAR_S + LIFE_S - 1));
+    cr_expect(is_due(NOW_S + YEAR_S + LIFE_S));
 }
 
+/* What one has just made is young for the other, too. */
 Test(seal_file, clocks_of_two_machines_may_differ_a_little)
 {
-    renew(NOW_S, ERROR_OK);
-    cr_expect_not(is_due(NOW_S - 5 * 60));
-    cr_expect(is_due(NOW_S - 5 * 60 - 1));
+    const int64_t made_s = NOW_S + LIFE_S;
+    struct seal_keys first = renew(NOW_S, ERROR_OK);
+    struct seal_keys made = renew(made_s, ERROR_OK);
+    struct seal_keys young = look(made_s - 5 * 60);
+    cr_expect(same_key(&young, 0, &first, 0) && same_key(&young, 1, &made, 1));
+    struct seal_keys grown = look(made_s - 5 * 60 - 1);
+    cr_expect(same_key(&grown, 0, &made, 1) && same_key(&grown, 1, &first, 0));
 }
 
 Test(seal_file, what_others_could_read_is_not_used)
