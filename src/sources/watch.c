@@ -878,13 +878,29 @@ static void add_folders(struct watch *watch, const struct watch *before, char *c
     free(folders);
 }
 
-static void add_named(struct watch *watch, const char *path)
+/* All zero for one that was not named before. */
+static struct file_stamp named_stamp(const struct watch *before, const char *folder_path,
+                                     const char *name)
+{
+    const struct folder *folder = find_folder(before, folder_path);
+    if (folder == NULL)
+        return (struct file_stamp){0};
+    size_t index = (size_t)(folder - before->named_folders);
+    size_t place = named_place(before, index, name);
+    const struct named_file *named = &before->named[place];
+    bool is_there = place < before->named_count && named->folder == index &&
+                    strcmp(named->file.name, name) == 0;
+    return is_there ? named->file.stamp : (struct file_stamp){0};
+}
+
+static void add_named(struct watch *watch, const struct watch *before, const char *path)
 {
     char *folder;
     struct named_file *named = &watch->named[watch->named_count++];
     named->path = path;
     split_path(path, &folder, &named->file.name);
     named->folder = (size_t)(find_folder(watch, folder) - watch->named_folders);
+    named->file.stamp = named_stamp(before, folder, named->file.name);
     free(folder);
 }
 
@@ -909,7 +925,7 @@ void watch_set_named(struct watch *watch, char **paths, size_t count)
     watch->named_count = 0;
     add_folders(watch, &before, paths, count);
     for (size_t i = 0; i < count; i++)
-        add_named(watch, paths[i]);
+        add_named(watch, &before, paths[i]);
     qsort(watch->named, count, sizeof(*watch->named), compare_named);
     for (size_t i = 0; i < before.named_folder_count; i++)
         if (find_folder(watch, before.named_folders[i].path) == NULL)

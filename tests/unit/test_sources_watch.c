@@ -1082,6 +1082,33 @@ Test(watch, without_an_instance_everything_is_looked_at)
     end(&test);
 }
 
+/* Those that were named before are no other files for that. */
+Test(watch, without_an_instance_a_file_more_is_the_only_one_told)
+{
+    struct test test;
+    begin_after(&test, use_up_instances);
+    cr_assert(zero(int, mkdir("lists", 0755)));
+    write_file("lists/b", "one");
+    write_file("lists/a", "two");
+    set_named(&test, "lists/b", NULL);
+    await(&test, has_named);
+    forget(&test);
+    set_named(&test, "lists/a", "lists/b");
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "lists/a ")), "%s", test.named);
+    forget(&test);
+    set_named(&test, "./networks", "lists/b"); /* whose folder is another one in the order */
+    write_file("networks", "three");
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "./networks ")), "%s", test.named);
+    forget(&test);
+    write_file("lists/b", "other");
+    set_named(&test, "lists/b", NULL);
+    await(&test, has_named);
+    cr_expect(zero(int, strcmp(test.named, "lists/b ")), "%s", test.named);
+    end(&test);
+}
+
 Test(watch, an_instance_that_can_be_had_again_is_used)
 {
     struct test test;
