@@ -473,7 +473,8 @@ static void log_full(struct conn *conn)
     if (set->full_told_mono_ms != 0 && now_ms - set->full_told_mono_ms < FULL_TOLD_EVERY_MS)
         return;
     set->full_told_mono_ms = now_ms;
-    log_event(LOG_WARNING, "connections_full", LOG_NUMBER("connections", set->connections_max),
+    log_event(LOG_WARNING, "connections_full",
+              LOG_NUMBER("connections", set->settings->connections_max),
               LOG_TEXT("gave_way", peer_text(conn->io.fd, peer)),
               LOG_TEXT("reason", "descriptors are kept for everything else"),
               LOG_TEXT("hint", "see who has so many; if it is HAProxy, raise LimitNOFILE= of the "

@@ -66,7 +66,7 @@ struct conn_set {
     uint64_t next_sequence; /* of connection ids */
     uint64_t sequence_step;
     uint32_t timed_count;             /* connections with a deadline */
-    uint32_t connections_max;         /* 0: no bound */
+    uint32_t connections_max;         /* the share of this loop; 0: no bound */
     uint32_t hand;                    /* the place of whom conn_set_make_room() looks at next */
     int64_t full_told_mono_ms;        /* when the log was last told that one gave way; 0: never */
     _Atomic int64_t gave_way_mono_ms; /* when one did so last, for any thread; 0: never */
