@@ -12,8 +12,8 @@
  * Connections that wait are not closed, however long: HAProxy would lose the request that is on
  * its way. A HELLO and a frame that has begun must be complete in time, and answers must be read in
  * time; a peer that fails there loses its connection, and a counter tells. Only where there are as
- * many connections as there may be, one that has long asked nothing gives way to a new one: else
- * whoever opens many would keep everybody else out.
+ * many connections as there may be, one that has long asked nothing, and is in the middle of
+ * nothing, gives way to a new one: else whoever opens many would keep everybody else out.
  *
  * Nothing here knows libev's types; functions say which thread may call them.
  */

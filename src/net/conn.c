@@ -452,12 +452,21 @@ void conn_leave(struct conn *conn)
         conn_receive(conn);
 }
 
+/* Part of a question has come, or of an answer gone: to end the connection now would lose the
+ * request. The timeouts of frames and writes see to it that this does not last. Who has not greeted
+ * yet has asked nothing that could be lost. */
+static bool is_amid_request(const struct conn *conn)
+{
+    return conn->session.state == SPOP_RUNNING &&
+           (backlog_size(&conn->input) > 0 || backlog_size(&conn->output) > 0);
+}
+
 bool conn_has_rested(struct conn *conn)
 {
     uint32_t notifies = conn->session.notifies;
     bool has_asked = notifies != conn->notifies_before;
     conn->notifies_before = notifies;
-    if (has_asked || conn->session.held > 0 || conn->has_unsent)
+    if (has_asked || conn->session.held > 0 || conn->has_unsent || is_amid_request(conn))
         return false;
     return !conn_set_is_young(conn->set, conn) &&
            (conn->state != CONN_READING || !has_more_input(conn));

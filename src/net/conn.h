@@ -124,7 +124,8 @@ bool conn_answer(struct conn *conn, uint64_t stream_id, uint64_t frame_id, struc
 /* Sends what conn_answer() has gathered. */
 void conn_flush(struct conn *conn);
 void conn_leave(struct conn *conn);
-/* Whether it has asked nothing since this was asked last, and nothing is on its way either. */
+/* Whether it has asked nothing since this was asked last, and nothing is on its way either, in
+ * either direction. */
 bool conn_has_rested(struct conn *conn);
 void conn_give_way(struct conn *conn);
 void conn_expire(struct conn *conn);
