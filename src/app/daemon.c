@@ -188,9 +188,12 @@ static void on_loops_stopped(void *context)
     main_waker_wake(daemon->stopped_waker);
 }
 
+/* The timer may be due in this very turn, where the main thread has had much to do meanwhile: it
+ * would still be called. */
 static void on_stopped(void *context)
 {
     const struct daemon *daemon = context;
+    main_timer_stop(daemon->give_up_timer);
     main_loop_stop(daemon->main_loop);
 }
 

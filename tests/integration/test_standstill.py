@@ -1,6 +1,7 @@
 """Threads of the agent that stop coming round: who tells of it, and how the agent is ended."""
 
 import contextlib
+import pathlib
 import re
 import signal
 import socket
@@ -15,6 +16,7 @@ from support.spop import Asker
 from test_admin import Admin, notices, tenant
 
 LOOPS = 2
+GIVEN_UP_S = 6.5  # after a signal to end, and some
 NOTICED_S = 40  # 11 looks, on a machine that may be busy
 QUIET_S = 2  # ten times as long as the service manager has to wait for a word
 
@@ -155,6 +157,37 @@ def test_loops_that_stand_still_do_not_keep_the_agent_from_ending(still, signals
     still.loops.free()
     start(still)
     assert still.admin.json("status")[0] == 0
+
+
+def loops_run(pid):
+    """Whether a loop's thread is there."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # it ends at this moment
+            if (task / "comm").read_text().startswith("loop-"):
+                return True
+    return False
+
+
+def test_loops_that_have_ended_in_time_are_not_given_up(new_stack):
+    """Although the main thread hears of it late, as when it has had much to do."""
+    stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"], "loops": LOOPS})
+    stack.write_tenants({"a": tenant(1)})
+    stack.write_config()
+    main = StuckLoops(stack, "owui-spoa")
+    agent = start(stack)
+    asker = Asker(stack.sockets[0])
+    asker.socket.sendall(b"\0\0")  # it is waited for, as long as loops may take
+    agent.send_signal(signal.SIGTERM)
+    wait_until(lambda: " drain " in agent.log(), "it is told")
+    told = time.monotonic()
+    main.stop_main()
+    assert loops_run(agent.pid)
+    wait_until(lambda: not loops_run(agent.pid), "the loops have ended")
+    time.sleep(max(0, told + GIVEN_UP_S - time.monotonic()))  # what is awaited is that time passes
+    main.free()
+    assert agent.child.wait(30) == 0
+    assert " stop_forced " not in agent.log() and " info stop" in agent.log()
+    asker.close()
 
 
 @pytest.fixture

@@ -50,22 +50,30 @@ class SlowDisk:
 
 
 class StuckLoops:
-    """Loops that receive something stand still until they are freed."""
+    """Loops, or other threads, that receive something stand still until they are freed."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, thread="loop-"):
         self.stack = stack
         self.path = stack.directory / "stuck"
         self.sent = []
-        preload(stack, "stuck_loop.so", STUCK_LOOP=str(self.path))
+        preload(stack, "stuck_loop.so", STUCK_LOOP=str(self.path), STUCK_THREAD=thread)
 
     def stop(self, loops):
         """All of so many: each gets one of the next connections."""
         self.path.touch()
         for _ in range(loops):
-            one = socket.socket(socket.AF_UNIX)
-            one.connect(str(self.stack.sockets[0]))
-            one.sendall(b"\0")
-            self.sent.append(one)
+            self._send(self.stack.sockets[0])
+
+    def stop_main(self):
+        """The main thread, where that is the one that is meant: it receives what the admin socket gets."""
+        self.path.touch()
+        self._send(self.stack.config["admin_socket"])
+
+    def _send(self, path):
+        one = socket.socket(socket.AF_UNIX)
+        one.connect(str(path))
+        one.sendall(b"\0")
+        self.sent.append(one)
 
     def free(self):
         self.path.unlink(missing_ok=True)
