@@ -138,6 +138,15 @@ static void on_dump_signal(void *context)
     publisher_repeat(daemon->publisher);
 }
 
+/* What changes while the daemon ends is for the next one: to read many tenants can take longer than
+ * the loops are given. */
+static void stop_watching(struct daemon *daemon)
+{
+    watch_free(daemon->watch);
+    daemon->watch = NULL;
+    daemon->live.watch = NULL;
+}
+
 static void close_listeners(struct daemon *daemon)
 {
     for (size_t i = 0; i < daemon->listener_count; i++)
@@ -160,6 +169,7 @@ static void on_give_up(void *context)
 static void on_stop_signal(void *context)
 {
     struct daemon *daemon = context;
+    stop_watching(daemon);
     switch (daemon->state) {
     case STATE_STARTING: main_loop_stop(daemon->main_loop); break;
     case STATE_SERVING:
@@ -738,7 +748,7 @@ static void stop(struct daemon *daemon)
     let_signals_end(daemon);
     close_listeners(daemon);
     free(daemon->listeners);
-    watch_free(daemon->watch);
+    stop_watching(daemon);
     standstill_free(daemon->standstill);
     certificates_stop(daemon->certificates);
     key_keeper_free(daemon->keys);

@@ -499,6 +499,18 @@ def test_asking_goes_on_until_the_agent_has_answered_all(agent):
     assert not stack.sockets[0].exists()
 
 
+def test_what_changes_while_the_agent_ends_is_for_the_next(agent):
+    """A deployment that writes the file and restarts the service: to read it may take long."""
+    stack = agent({"a": tenant(1)})
+    daemon = stack.agents[0]
+    daemon.send_signal(signal.SIGSTOP)
+    pathlib.Path(stack.agent_config_path(0)).write_text("{")
+    daemon.send_signal(signal.SIGTERM)
+    daemon.send_signal(signal.SIGCONT)
+    assert daemon.child.wait(30) == 0
+    assert " drain " in daemon.log() and "configuration_broken" not in daemon.log()
+
+
 def catches(process, number):
     """Whether the process has a handler for the signal."""
     for line in pathlib.Path(f"/proc/{process.child.pid}/status").read_text().splitlines():
