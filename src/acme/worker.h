@@ -175,7 +175,8 @@ void worker_forget(const struct certificate *certificate);
 void worker_look(struct certificate *certificate);
 /* What is remembered from now on is of the one in service. */
 void worker_is_about(struct certificate *certificate);
-/* Forgets what is remembered of another certificate than the one that was found in service. */
+/* Forgets what is remembered of another certificate than the one that was found in service. One
+ * that was revoked is replaced at once. */
 void worker_compare(struct certificate *certificate);
 /* Finds the order on its way at the CA with this directory, if it is for the same names: its URL,
  * or only that it was about to be made. */

@@ -228,6 +228,8 @@ void worker_compare(struct certificate *certificate)
         certificate->issuer_directory =
             store_issuer(certificate->worker->store, certificate->name, &certificate->in_service);
         certificate->limit = NULL;
+        if (slice_equal(serial, slice_of(certificate->revoked)))
+            worker_want_now(certificate);
     }
     worker_is_about(certificate);
 }

@@ -703,6 +703,24 @@ Test(acme_worker, what_was_revoked_is_remembered)
     end(&test);
 }
 
+/* Nor is it as good as any when its tenant is back before it has left, or an admin puts it there.
+ */
+Test(acme_worker, what_was_revoked_is_replaced_whenever_it_is_found)
+{
+    struct test test;
+    begin(&test);
+    install(&test, 0);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    struct certificate *certificate = worker_find(test.worker, "a.pem");
+    memcpy(certificate->revoked, certificate->in_service.serial, CRYPTO_SERIAL_SIZE);
+    acme_worker_unwant(test.worker, "a.pem");
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    struct acme_status status = status_of(&test);
+    cr_expect(eq(str, (char *)(uintptr_t)status.why, (char[]){"a renewal was asked for"}));
+    cr_expect(le(i64, status.next_in_ms, 0));
+    end(&test);
+}
+
 Test(acme_worker, what_somebody_has_put_there_is_what_the_worker_goes_by)
 {
     struct test test;
