@@ -20,7 +20,8 @@ struct service {
     bool rolled_back; /* since it was last seen to be served */
     char *alarm;      /* what is served instead; NULL: none is known of */
     char *behind;     /* another file of ours, which is shown in its place: see overlap.h */
-    bool put_first;   /* that one was put behind it since it was first seen to be shown */
+    bool put_first; /* that one was put behind it since it was first seen to be worse, or a HAProxy
+                     * has started */
 };
 
 /* What the log has been told of its end: see expiry.h. */

@@ -56,6 +56,12 @@ bool overlap_find(const struct sidecar *sidecar, const struct certificate *certi
     return true;
 }
 
+static bool is_behind(const struct certificate *certificate, const char *name)
+{
+    const char *behind = certificate->service.behind;
+    return behind != NULL && strcmp(behind, name) == 0;
+}
+
 static void put_first(struct sidecar *sidecar, struct certificate *certificate, const char *before)
 {
     struct certificate *other = certificate_list_find(sidecar->list, before);
@@ -71,11 +77,10 @@ void overlap_note(struct sidecar *sidecar, struct certificate *certificate,
                   const struct overlap *overlap)
 {
     struct service *service = &certificate->service;
-    bool is_new = overlap->name != NULL &&
-                  (service->behind == NULL || strcmp(service->behind, overlap->name) != 0);
+    bool is_new = overlap->name != NULL && !is_behind(certificate, overlap->name);
     free(service->behind);
     service->behind = memory_copy_optional(overlap->name);
-    if (overlap->name == NULL || is_new)
+    if (!overlap->is_worse || is_new)
         service->put_first = false;
     /* Once, or HAProxy would be told in vain for ever. */
     if (overlap->is_worse && !service->put_first)
@@ -91,10 +96,16 @@ void overlap_changed(struct sidecar *sidecar, const char *name)
 {
     for (size_t i = 0; i < sidecar->list->count; i++) {
         const struct certificate *certificate = sidecar->list->items[i];
-        const char *behind = certificate->service.behind;
-        if (behind != NULL && strcmp(behind, name) == 0)
+        if (is_behind(certificate, name))
             handshakes_check(sidecar->handshakes, certificate);
     }
+}
+
+void overlap_not_changed(struct sidecar *sidecar, const char *name)
+{
+    for (size_t i = 0; i < sidecar->list->count; i++)
+        if (is_behind(sidecar->list->items[i], name))
+            sidecar->list->items[i]->service.put_first = false;
 }
 
 static void look_at_others(struct sidecar *sidecar, const char *host)

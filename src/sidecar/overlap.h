@@ -33,6 +33,8 @@ void overlap_note(struct sidecar *sidecar, struct certificate *certificate,
                   const struct overlap *overlap);
 /* HAProxys have another file `name` than before, or none: who was behind it is looked at. */
 void overlap_changed(struct sidecar *sidecar, const char *name);
+/* A HAProxy did not take the file `name`: it is put behind others anew, where it is still worse. */
+void overlap_not_changed(struct sidecar *sidecar, const char *name);
 /* `certificate` is `about` on disk: when that comes to its end, hosts of others that it is for are
  * looked at. */
 void overlap_look(struct sidecar *sidecar, const struct certificate *certificate,

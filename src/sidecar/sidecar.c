@@ -80,7 +80,9 @@ static void note_deployment(struct sidecar *sidecar, struct certificate *certifi
                             const struct deploy_result *result, size_t left)
 {
     note_result(&certificate->deployments[result->target], result);
-    if (result->error == ERROR_OK && !result->unchanged)
+    if (result->error != ERROR_OK)
+        overlap_not_changed(sidecar, certificate->name);
+    else if (!result->unchanged)
         certificate->service.swapped = true;
     if (left > 0 || !certificate->service.swapped)
         return;
@@ -287,8 +289,10 @@ static void sweep_all(struct sidecar *sidecar)
     for (size_t i = 0; i < sidecar->list->count; i++) {
         struct certificate *certificate = sidecar->list->items[i];
         certificate->is_due = true;
-        /* What was in its way may have gone with the process before. */
+        /* What was in its way may have gone with the process before, and what that had put behind
+         * it is in front again. */
         certificate->service.swapped |= certificate->service.alarm != NULL;
+        certificate->service.put_first = false;
     }
     sidecar_sweep(sidecar);
 }

@@ -1,14 +1,18 @@
 """Hosts that become another tenant's: TLS goes on with any valid certificate of ours, no certificate
 is wrong for it, and none is ordered that need not be."""
 
+import contextlib
 import re
+import socket
 import ssl
+import threading
 
 import pytest
 from cryptography import x509
 
 from support.clock import Clock
 from support.processes import wait_until
+from support.relay import RuntimeRelay
 
 HOST = "chat.example.test"
 MOVED = "moved.example.test"
@@ -28,6 +32,12 @@ def assert_no_alarm(stack):
     log = stack.agent_log()
     assert "served_wrong" not in log and "rolled_back" not in log
     assert stack.certs_code("--check") == 0
+
+
+def anyone_is_trusted():
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def test_a_host_that_has_moved_is_served_with_either(new_certified, ca):
@@ -55,8 +65,7 @@ def test_what_is_not_renewed_hides_no_other(new_certified, authority, days):
     own = serial_of(authority.issue([MOVED], stack.crt_dir / "b.pem"))
     stack.want(("a", HOST), ("b", MOVED))
     stack.start()
-    anyone = ssl.create_default_context()
-    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    anyone = anyone_is_trusted()
     for _ in range(2):
         looked = lambda: stack.serial(MOVED, context=anyone) == own
         wait_until(looked, "the one that lasts is served", 60)
@@ -66,6 +75,61 @@ def test_what_is_not_renewed_hides_no_other(new_certified, authority, days):
         stack.start_haproxy()
         assert stack.serial(MOVED, context=anyone) in (own, worse)
     assert "rolled_back" not in stack.agent_log()
+
+
+class Hindered(RuntimeRelay):
+    """A Runtime API that does not take the first certificate, or takes it and keeps that to itself
+    until it is told to go on."""
+
+    def __init__(self, stack, is_refused):
+        self.is_refused = is_refused
+        self.is_taken = False
+        self.is_hindered = False
+        self.go_on = threading.Event()
+        super().__init__(stack.directory / "hindered.sock", stack.runtime_socket, self.wait)
+
+    def serve(self, near):
+        asked = near.recv(65536, socket.MSG_PEEK)
+        if self.is_refused and not self.is_hindered and asked.startswith(b"set ssl cert "):
+            self.is_hindered = True
+            with near:
+                near.recv(65536)
+                near.sendall(b"no\n")
+            return
+        with contextlib.suppress(OSError):  # HAProxy may be away
+            super().serve(near)
+
+    def wait(self, command):
+        if self.is_taken and not self.is_hindered and command.startswith("show ssl cert "):
+            self.is_hindered = True
+            self.go_on.wait(30)
+        self.is_taken |= command.startswith("commit ssl cert ") and not self.is_refused
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_what_is_in_front_again_is_put_behind_again(new_certified, authority, is_refused):
+    """Whether HAProxy did not take it, or has started since, before anybody has looked."""
+    stack = new_certified(acme={"directory": "none"})
+    authority.issue([HOST, MOVED], stack.crt_dir / "a.pem", days=0.2)
+    own = serial_of(authority.issue([MOVED], stack.crt_dir / "b.pem"))
+    stack.want(("a", HOST), ("b", MOVED))
+    stack.write_config()
+    stack.write_haproxy_config()
+    stack.start_haproxy()
+    relay = Hindered(stack, is_refused)
+    try:
+        stack.config["haproxy"]["runtime"] = [str(relay.path)]
+        stack.write_config()
+        stack.start_agent()
+        wait_until(lambda: relay.is_hindered, "put behind in vain", 30)
+        if not is_refused:
+            stack.haproxy.stop()
+            stack.start_haproxy()
+        relay.go_on.set()
+        anyone = anyone_is_trusted()
+        wait_until(lambda: stack.serial(MOVED, context=anyone) == own, "it is behind", 60)
+    finally:
+        relay.stop()
 
 
 def test_a_bundle_of_another_client_is_for_several_tenants(new_certified, authority, tmp_path):
