@@ -31,7 +31,7 @@ struct handshake {
     bool is_served;             /* for some host, on some bind */
     bool is_bearable;           /* what is served where `problem` is */
     char problem[PROBLEM_SIZE]; /* the first one; "": none so far */
-    struct overlap overlap;     /* the last one */
+    struct overlap overlap;     /* the last one, or the last worse one */
     unsigned tries;
     struct http_exchange *exchange;
     struct main_timer *timer;
@@ -211,6 +211,17 @@ static bool shows_the_other_key(const struct handshake *handshake,
     return is_other;
 }
 
+/* What is worse is put behind this one, whatever is shown for other hosts. */
+static void keep_overlap(struct handshake *handshake, const struct overlap *seen)
+{
+    if (handshake->overlap.is_worse && !seen->is_worse) {
+        free(seen->name);
+        return;
+    }
+    free(handshake->overlap.name);
+    handshake->overlap = *seen;
+}
+
 /* Another one of ours is good enough, whosever the host is now. The one before this one would stand
  * behind it no less, so that nothing is put back for one that is of no use any more. */
 static bool shows_another_of_ours(struct handshake *handshake,
@@ -225,8 +236,6 @@ static bool shows_another_of_ours(struct handshake *handshake,
     crypto_certificate_free(&shown);
     if (!is_ours)
         return false;
-    free(handshake->overlap.name);
-    handshake->overlap = overlap;
     if (overlap.has_expired && handshake->problem[0] == '\0') {
         handshake->is_bearable = true;
         snprintf(handshake->problem, PROBLEM_SIZE,
@@ -234,6 +243,7 @@ static bool shows_another_of_ours(struct handshake *handshake,
                  "certs` tells why it was not renewed",
                  bind_of(handshake), overlap.name, host_of(handshake));
     }
+    keep_overlap(handshake, &overlap);
     return true;
 }
 

@@ -132,6 +132,20 @@ def test_what_is_in_front_again_is_put_behind_again(new_certified, authority, is
         relay.stop()
 
 
+def test_a_good_one_does_not_keep_a_worse_one_in_front(new_certified, authority):
+    """Of two that are shown for hosts of a third."""
+    stack = new_certified(acme={"directory": "none"})
+    authority.issue([HOST, MOVED], stack.crt_dir / "a.pem", days=0.2)
+    authority.issue(["good.example.test", OTHER], stack.crt_dir / "aa.pem")
+    own = serial_of(authority.issue([MOVED, OTHER], stack.crt_dir / "b.pem"))
+    stack.want(("a", HOST), ("aa", "good.example.test"), ("b", MOVED, OTHER))
+    stack.start()
+    anyone = anyone_is_trusted()
+    wait_until(
+        lambda: stack.serial(MOVED, context=anyone) == own, "the one that lasts is served", 60
+    )
+
+
 def test_a_bundle_of_another_client_is_for_several_tenants(new_certified, authority, tmp_path):
     """Which stays as it is: the client renews it."""
     live = tmp_path / "le" / "live" / "bundle"
