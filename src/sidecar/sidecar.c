@@ -347,8 +347,9 @@ static void find_same(struct sidecar *sidecar)
         log_event(LOG_WARNING, "haproxy_twice", LOG_TEXT("haproxy", haproxy->target.path),
                   LOG_TEXT("same_as", sidecar->haproxys[first].target.path),
                   LOG_NUMBER("haproxy_pid", haproxy->process.pid),
-                  LOG_TEXT("hint", "take this socket out of haproxy.runtime: the other one leads "
-                                   "to the same process"));
+                  LOG_TEXT("hint",
+                           "take this socket out of haproxy.runtime if the other one leads to "
+                           "the same process, as it seems to"));
     }
 }
 
