@@ -92,6 +92,9 @@ void schedule_failed_at(struct schedule_certificate *certificate, enum schedule_
 MUST_CHECK int64_t schedule_keep_back_ms(struct schedule_certificate *certificate,
                                          enum schedule_ca ca, int64_t wait_ms,
                                          const struct schedule_now *now);
+/* The CA that is closed is the one to ask all the same, and the other one is not for so long. */
+void schedule_turn_back(struct schedule_certificate *certificate, int64_t wait_ms,
+                        const struct schedule_now *now);
 /* The CA, which was not to be had, is back: who has failed for that does not wait for long now. */
 void schedule_ca_is_back(struct schedule_certificate *certificate, const struct schedule_now *now);
 /* The same of our own side, where what a challenge goes through is another than before. */

@@ -262,6 +262,7 @@ static void set_hosts(struct certificate *certificate, const struct acme_wanted 
         for (size_t k = 0; k < certificate->host_count; k++)
             if (strcmp(certificate->hosts[k].name, wanted->hosts[i]) == 0) {
                 hosts[i].hold = certificate->hosts[k].hold;
+                hosts[i].is_forbidden = certificate->hosts[k].is_forbidden;
                 worker_set_problem(&hosts[i].problem, certificate->hosts[k].problem);
             }
         hosts[i].name = memory_copy_text(slice_of(wanted->hosts[i]));

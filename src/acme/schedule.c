@@ -290,6 +290,13 @@ int64_t schedule_keep_back_ms(struct schedule_certificate *certificate, enum sch
     return 0;
 }
 
+void schedule_turn_back(struct schedule_certificate *certificate, int64_t wait_ms,
+                        const struct schedule_now *now)
+{
+    certificate->closed = other_ca(certificate->closed);
+    certificate->closed_until_mono_ms = now->mono_ms + wait_ms;
+}
+
 /* Not all at once, though: an outage of weeks has left nobody out. */
 static void retry_soon(struct schedule_certificate *certificate, int64_t least_wait_s,
                        const struct schedule_now *now)

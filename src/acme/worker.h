@@ -18,6 +18,7 @@ struct host {
     char *name;
     struct schedule_certificate hold; /* its failures; out until `retry_mono_ms` */
     struct acme_problem *problem;     /* NULL: none */
+    bool is_forbidden;                /* by CAA records, to the CA that is closed for that */
 };
 
 enum work {
@@ -76,11 +77,14 @@ struct certificate {
     struct schedule_certificate schedule;
     struct crypto_certificate in_service; /* `names` is NULL when there is none */
     char *issuer_directory;               /* NULL when it is not known */
-    struct acme_problem *problem;         /* NULL: none since the last success */
-    char about[CRYPTO_SERIAL_SIZE];       /* what all this is of; "": none */
-    int64_t look_mono_ms; /* its file may be good later: looked at again then; 0: not */
-    bool is_unreadable;   /* that file: whether it is good cannot be seen */
-    const char *limit;    /* it waits for one of the CA's, not for a failure to pass; NULL: none */
+    /* The schedule has a CA closed until then because of CAA records; while it has another time,
+     * for something else. */
+    int64_t forbidden_until_mono_ms;
+    struct acme_problem *problem;   /* NULL: none since the last success */
+    char about[CRYPTO_SERIAL_SIZE]; /* what all this is of; "": none */
+    int64_t look_mono_ms;           /* its file may be good later: looked at again then; 0: not */
+    bool is_unreadable;             /* that file: whether it is good cannot be seen */
+    const char *limit; /* it waits for one of the CA's, not for a failure to pass; NULL: none */
 
     enum work work;
     enum work waits_to;     /* do, in WORK_WAITS */

@@ -148,10 +148,60 @@ static void note_failure(const struct certificate *certificate, const char *host
               LOG_NUMBER("retry_in_s", (retry_mono_ms - clock_mono_ms()) / 1000));
 }
 
+/* What CAA records forbid a CA of what is to be ordered. */
+struct forbidden {
+    size_t count;
+    size_t served; /* of those: in the certificate that is in service */
+    bool is_all;
+};
+
+/* At the CA that was left for that. */
+static struct forbidden forbidden_there(const struct certificate *certificate,
+                                        const struct schedule_now *now)
+{
+    struct forbidden forbidden = {.is_all = true};
+    for (size_t i = 0; i < certificate->host_count; i++) {
+        const struct host *host = &certificate->hosts[i];
+        if (worker_host_is_out(host, now))
+            continue;
+        forbidden.is_all = forbidden.is_all && host->is_forbidden;
+        forbidden.count += host->is_forbidden;
+        forbidden.served +=
+            host->is_forbidden && crypto_certificate_covers(&certificate->in_service, host->name);
+    }
+    return forbidden;
+}
+
+static bool is_led_by_caa(const struct certificate *certificate, const struct schedule_now *now)
+{
+    const struct schedule_certificate *schedule = &certificate->schedule;
+    return schedule->closed != certificate->ca && certificate->ca != SCHEDULE_CA_STAGING &&
+           schedule->closed_until_mono_ms > now->mono_ms &&
+           schedule->closed_until_mono_ms == certificate->forbidden_until_mono_ms;
+}
+
+static void turn_back(struct certificate *certificate, const struct schedule_now *now)
+{
+    schedule_turn_back(&certificate->schedule, (int64_t)SCHEDULE_CLOSED_MIN_S * 1000, now);
+    certificate->forbidden_until_mono_ms = 0;
+}
+
+/* The CA that CAA has led to does not issue, and that for long: the names that the one before may
+ * certify are not to wait for those that it may not. */
+static bool turn_back_from_failure(struct certificate *certificate, const struct schedule_now *now)
+{
+    const struct forbidden there = forbidden_there(certificate, now);
+    if (!is_led_by_caa(certificate, now) || there.served > 0 || there.is_all)
+        return false;
+    turn_back(certificate, now);
+    return true;
+}
+
 static void remember_failure(struct certificate *certificate, const struct acme_problem *problem,
                              int64_t longest_wait_ms)
 {
     const struct schedule_now now = worker_now();
+    bool turns_back = turn_back_from_failure(certificate, &now);
     worker_set_problem(&certificate->problem, problem);
     certificate->registrations = 0;
     if (certificate->worker->has_ca[SCHEDULE_CA_SECOND])
@@ -160,6 +210,8 @@ static void remember_failure(struct certificate *certificate, const struct acme_
         schedule_failed(&certificate->schedule, certificate->problem, &now);
     if (certificate->schedule.retry_mono_ms - now.mono_ms > longest_wait_ms)
         certificate->schedule.retry_mono_ms = now.mono_ms + longest_wait_ms;
+    if (turns_back)
+        certificate->schedule.retry_mono_ms = now.mono_ms;
 }
 
 static void fail(struct certificate *certificate, const struct acme_problem *problem,
@@ -194,20 +246,57 @@ static void note_failures_in_budget(const struct certificate *certificate,
     ca_budget_changed(ca);
 }
 
-/* All that was ordered has a certificate with its life left, which nobody revokes: without the
- * names that failed, the next one would only take theirs away from them. */
+/* It has its life left, and nobody revokes it. */
+static bool is_well(const struct certificate *certificate)
+{
+    return certificate->in_service.names != NULL &&
+           strcmp(certificate->in_service.serial, certificate->revoked) != 0 &&
+           !schedule_is_urged(&certificate->schedule, clock_wall_s()) &&
+           schedule_alarm_of(&certificate->schedule, clock_wall_s()) == SCHEDULE_FINE;
+}
+
+/* How many of the names are covered by what is in service. */
+static size_t count_covered(const struct job *job)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < job->order_count; i++)
+        count += crypto_certificate_covers(&job->certificate->in_service, job->order_names[i]);
+    return count;
+}
+
+/* All that was ordered has a certificate that is well: without the names that failed, the next one
+ * would only take theirs away from them. */
 static bool is_well_without(const struct certificate *certificate)
 {
-    const struct job *job = certificate->job;
-    if (certificate->in_service.names == NULL ||
-        strcmp(certificate->in_service.serial, certificate->revoked) == 0 ||
-        schedule_is_urged(&certificate->schedule, clock_wall_s()) ||
-        schedule_alarm_of(&certificate->schedule, clock_wall_s()) != SCHEDULE_FINE)
+    return is_well(certificate) && count_covered(certificate->job) == certificate->job->order_count;
+}
+
+/* At the CA of the work. */
+static struct forbidden forbidden_here(const struct certificate *certificate,
+                                       const struct acme_failure *failures, size_t count)
+{
+    struct forbidden forbidden = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(failures[i].problem.type, "caa") != 0)
+            continue;
+        forbidden.count++;
+        forbidden.served += crypto_certificate_covers(&certificate->in_service, failures[i].name);
+    }
+    forbidden.is_all = forbidden.count >= certificate->job->order_count;
+    return forbidden;
+}
+
+/* Whom CAA records tie to another CA is served from there: the certificate without them would serve
+ * new names in their stead. */
+static bool would_take_away(const struct certificate *certificate,
+                            const struct acme_failure *failures, size_t count)
+{
+    size_t served = forbidden_here(certificate, failures, count).served;
+    bool is_over = strcmp(certificate->in_service.serial, certificate->revoked) == 0 ||
+                   schedule_alarm_of(&certificate->schedule, clock_wall_s()) == SCHEDULE_EXPIRED;
+    if (served == 0 || is_over)
         return false;
-    for (size_t i = 0; i < job->order_count; i++)
-        if (!crypto_certificate_covers(&certificate->in_service, job->order_names[i]))
-            return false;
-    return true;
+    return is_well(certificate) || served == count_covered(certificate->job);
 }
 
 /* Leaves out the names that failed, if that leaves any and serves any: those are ordered at once.
@@ -219,7 +308,8 @@ static bool split_off(struct certificate *certificate, const struct acme_failure
     size_t known = 0;
     for (size_t i = 0; i < count; i++)
         known += find_host(certificate, failures[i].name) != NULL;
-    if (known == 0 || known >= certificate->job->order_count || is_well_without(certificate))
+    if (known == 0 || known >= certificate->job->order_count || is_well_without(certificate) ||
+        would_take_away(certificate, failures, count))
         return false;
     for (size_t i = 0; i < count; i++) {
         struct host *host = find_host(certificate, failures[i].name);
@@ -410,15 +500,6 @@ static void choose_names(struct job *job)
             job->order_names[job->order_count++] = certificate->hosts[i].name;
 }
 
-/* How many of the names are covered by what is in service. */
-static size_t count_covered(const struct job *job)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < job->order_count; i++)
-        count += crypto_certificate_covers(&job->certificate->in_service, job->order_names[i]);
-    return count;
-}
-
 static bool has_issued(const struct ca *ca, const struct certificate *certificate)
 {
     return certificate->issuer_directory != NULL &&
@@ -470,6 +551,8 @@ static void wait_for_budget(const struct job *job, int64_t wait_ms)
     struct budget *budget = budget_of(job);
     const struct schedule_now now = worker_now();
     wait_ms = budget_turn_ms(budget, wait_ms, now.mono_ms);
+    if (wait_ms >= (int64_t)SCHEDULE_CLOSED_MIN_S * 1000)
+        (void)turn_back_from_failure(certificate, &now);
     if (certificate->worker->has_ca[SCHEDULE_CA_SECOND] && !is_well_without(certificate))
         wait_ms = schedule_keep_back_ms(&certificate->schedule, certificate->ca, wait_ms, &now);
     certificate->schedule.retry_mono_ms = now.mono_ms + wait_ms;
@@ -597,21 +680,61 @@ static const struct acme_failure *find_forbidden(const struct acme_failure *refu
     return NULL;
 }
 
+/* Where CAA has led here, and forbids something here as well, names are left out at the CA that
+ * loses fewer of those that are served, and fewer at all. */
+static bool is_better_here(const struct forbidden *here, const struct forbidden *there)
+{
+    if (here->is_all)
+        return false;
+    return here->served != there->served ? here->served < there->served
+                                         : here->count < there->count;
+}
+
+static void note_forbidden(struct certificate *certificate, const struct acme_failure *refused,
+                           size_t count)
+{
+    for (size_t i = 0; i < certificate->host_count; i++)
+        certificate->hosts[i].is_forbidden = false;
+    for (size_t i = 0; i < count; i++) {
+        struct host *host = find_host(certificate, refused[i].name);
+        if (host != NULL)
+            host->is_forbidden = strcmp(refused[i].problem.type, "caa") == 0;
+    }
+    certificate->forbidden_until_mono_ms = certificate->schedule.closed_until_mono_ms;
+}
+
+/* Whether the other CA is the one to ask; it is from then on. */
+static bool is_the_others(struct certificate *certificate, const struct acme_failure *refused,
+                          size_t count)
+{
+    const struct schedule_now now = worker_now();
+    if (is_led_by_caa(certificate, &now)) {
+        const struct forbidden here = forbidden_here(certificate, refused, count);
+        const struct forbidden there = forbidden_there(certificate, &now);
+        if (is_better_here(&here, &there))
+            return false;
+        turn_back(certificate, &now);
+        return true;
+    }
+    if (schedule_keep_back_ms(&certificate->schedule, certificate->ca,
+                              (int64_t)SCHEDULE_CLOSED_MIN_S * 1000, &now) > 0)
+        return false;
+    note_forbidden(certificate, refused, count);
+    return true;
+}
+
 /* CAA forbids this CA what it may let the other one do, however often this one is tried. */
 static bool leave_to_other_ca(struct certificate *certificate, const struct acme_failure *refused,
                               size_t count)
 {
-    const struct acme_failure *forbidden = find_forbidden(refused, count);
-    const struct schedule_now now = worker_now();
-    if (forbidden == NULL || !certificate->worker->has_ca[SCHEDULE_CA_SECOND] ||
-        certificate->ca == SCHEDULE_CA_STAGING ||
-        schedule_keep_back_ms(&certificate->schedule, certificate->ca,
-                              (int64_t)SCHEDULE_CLOSED_MIN_S * 1000, &now) > 0)
+    const struct acme_failure *first = find_forbidden(refused, count);
+    if (first == NULL || !certificate->worker->has_ca[SCHEDULE_CA_SECOND] ||
+        certificate->ca == SCHEDULE_CA_STAGING || !is_the_others(certificate, refused, count))
         return false;
     log_event(LOG_INFO, "certificate_ca_forbidden", LOG_TEXT("certificate", certificate->name),
-              LOG_TEXT("host", forbidden->name),
+              LOG_TEXT("host", first->name),
               LOG_TEXT("ca", ca_of(certificate)->settings->directory_url),
-              LOG_TEXT("reason", forbidden->problem.detail),
+              LOG_TEXT("reason", first->problem.detail),
               LOG_TEXT("consequence", "the other CA is asked"));
     worker_drop_job(certificate);
     worker_plan(certificate);

@@ -24,21 +24,41 @@ def lonely_ca(new_ca):
 
 
 @pytest.fixture
-def named_ca(new_ca, folder, tmp_path):
-    """A CA that says what CAA records call it: pebble's own directory does not."""
-    ca = new_ca()
-    proxy = FaultyProxy(ca, tmp_path, [])
-    base = f"https://localhost:{proxy.port}"
-    places = {"newNonce": "nonce-plz", "newAccount": "sign-me-up", "newOrder": "order-plz"}
-    directory = {name: f"{base}/{place}" for name, place in places.items()}
-    directory["meta"] = {"caaIdentities": ["pebble.example", "ca.example"]}
-    text = json.dumps(directory).replace('"', '\\"')
-    proxy.set_rules(
-        [f'http-request return content-type application/json string "{text}" if {{ path /dir }}']
-    )
-    ca.directory = proxy.start().directory
-    yield ca
-    proxy.stop()
+def name_ca(folder, tmp_path):
+    """Has a CA say what CAA records call it: pebble's own directory does not."""
+    proxies = []
+
+    def name(ca, *identities):
+        (place := tmp_path / identities[0]).mkdir()
+        proxies.append(proxy := FaultyProxy(ca, place, []))
+        base = f"https://localhost:{proxy.port}"
+        places = {"newNonce": "nonce-plz", "newAccount": "sign-me-up", "newOrder": "order-plz"}
+        directory = {name: f"{base}/{place}" for name, place in places.items()}
+        directory["meta"] = {"caaIdentities": identities}
+        text = json.dumps(directory).replace('"', '\\"')
+        rule = f'return content-type application/json string "{text}" if {{ path /dir }}'
+        proxy.set_rules([f"http-request {rule}"])
+        ca.directory = proxy.start().directory
+        return ca
+
+    yield name
+    for proxy in proxies:
+        proxy.stop()
+
+
+@pytest.fixture
+def named_ca(new_ca, name_ca):
+    return name_ca(new_ca(), "pebble.example", "ca.example")
+
+
+@pytest.fixture
+def second_ca(new_ca, name_ca, named_ca):
+    """Another, which CAA records call otherwise."""
+    return name_ca(new_ca(challenge_port=named_ca.challenge_port), "second.example")
+
+
+def let_issue(ca, host, identity):
+    ca.set_dns("add-caa", host=host + ".", policies=[{"tag": "issue", "value": identity}])
 
 
 def left_out(stack, host):
@@ -201,6 +221,48 @@ def test_caa_that_names_the_second_ca_alone(new_certified, named_ca, new_ca):
     assert f"certificate_ca_forbidden certificate={NAME} host={HOST}" in stack.agent_log()
     stack.wait_served("other.example.test")
     assert (named_ca.orders(), second.orders()) == (1, 1)
+
+
+@pytest.mark.parametrize("theirs", ["pebble.example", "second.example"])
+def test_a_served_host_stays_where_caa_splits_the_cas(new_certified, named_ca, second_ca, theirs):
+    """What is new may be had from the other CA alone: it has no part in the certificate."""
+    new = {"pebble.example": "second.example", "second.example": "pebble.example"}[theirs]
+    let_issue(named_ca, HOST, theirs)
+    let_issue(named_ca, "new.example.test", new)
+    stack = new_certified(named_ca, acme={"second": second_ca.as_second()})
+    stack.want(("chat", HOST))
+    stack.start()
+    serial = stack.wait_told(NAME, lambda told: "serial" in told, "issued")["serial"]
+    stack.want(("chat", HOST, "new.example.test"))
+    assert left_out(stack, "new.example.test")["type"] == "caa"
+    told = stack.told(NAME)
+    assert (told["serial"], told["names"]) == (serial, [HOST])
+    assert named_ca.orders() + second_ca.orders() == 1
+
+
+def test_caa_that_forbids_both_cas_keeps_one_host_out(new_certified, named_ca, second_ca):
+    """The others are the first one's alone, and are asked for there at once."""
+    hosts = {f"h{i}.example.test" for i in range(9)}
+    let_issue(named_ca, "example.test", "pebble.example")
+    let_issue(named_ca, HOST, "letsencrypt.org")
+    stack = new_certified(named_ca, acme={"second": second_ca.as_second()})
+    stack.want(("chat", HOST, *sorted(hosts)))
+    stack.start()
+    told = stack.wait_told(NAME, lambda told: "serial" in told, "issued")
+    assert set(told["names"]) == hosts and told["ca"] == named_ca.directory
+    assert left_out(stack, HOST)["type"] == "caa"
+    assert (named_ca.orders(), second_ca.orders()) == (1, 0)
+
+
+def test_a_second_ca_that_is_away_keeps_no_host_back(new_certified, named_ca):
+    """CAA leaves one host to it. The other is the first one's."""
+    away = f"https://localhost:{free_port()}/dir"
+    let_issue(named_ca, HOST, "second.example")
+    stack = new_certified(named_ca, acme={"second": {"directory": away}})
+    stack.want(("chat", HOST, "www.example.test"))
+    stack.start()
+    told = stack.wait_told(NAME, lambda told: "serial" in told, "issued")
+    assert told["names"] == ["www.example.test"] and told["ca"] == named_ca.directory
 
 
 @pytest.mark.parametrize(

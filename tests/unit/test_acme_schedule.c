@@ -469,6 +469,10 @@ Test(schedule, what_is_kept_back_from_a_ca_is_left_to_the_other)
     cr_expect(eq(int, schedule_ca_of(&certificate, &two, &then), SCHEDULE_CA_FIRST));
     cr_expect(zero(i64, schedule_keep_back_ms(&certificate, second, LONG_MS, &then)));
     cr_expect(eq(int, schedule_ca_of(&certificate, &two, &then), SCHEDULE_CA_FIRST));
+    /* It is of less use than the one that was closed. */
+    schedule_turn_back(&certificate, LONG_MS, &then);
+    cr_expect(eq(int, schedule_ca_of(&certificate, &two, &then), SCHEDULE_CA_SECOND));
+    cr_expect(eq(i64, schedule_keep_back_ms(&certificate, second, LONG_MS, &then), LONG_MS));
 }
 
 /* Our own look at DNS has found no address, as often as it takes until there is one. No CA has been
