@@ -64,7 +64,8 @@ struct admin_http_settings {
 
 /* How many hosts a certificate of the profile that is asked for has room for. */
 size_t acme_settings_hosts_max(const struct acme_settings *acme);
-/* Whether the CA is known to issue for names of the public DNS alone. */
+/* Whether the CA, and the second, if there is one, is known to issue for names of the public DNS
+ * alone. */
 MUST_CHECK bool acme_settings_is_public(const struct acme_settings *acme);
 
 /* The "metrics" section. */

@@ -106,12 +106,12 @@ size_t acme_settings_hosts_max(const struct acme_settings *acme)
 }
 
 /* Those that are held to the rules of browsers; whoever else it is may be the admin's own. */
-bool acme_settings_is_public(const struct acme_settings *acme)
+static bool is_public(const char *directory)
 {
     static const char *const DOMAINS[] = {".letsencrypt.org", ".zerossl.com", ".pki.goog",
                                           ".ssl.com",         ".sectigo.com", ".digicert.com",
                                           ".buypass.com",     ".actalis.com", ".globalsign.com"};
-    struct slice url = slice_of(acme->directory);
+    struct slice url = slice_of(directory);
     if (!slice_starts_with(url, SLICE("https://")))
         return false;
     url = slice_skip(url, 8);
@@ -121,6 +121,12 @@ bool acme_settings_is_public(const struct acme_settings *acme)
         if (slice_ends_with(host, slice_of(DOMAINS[i])))
             return true;
     return false;
+}
+
+bool acme_settings_is_public(const struct acme_settings *acme)
+{
+    return is_public(acme->directory) &&
+           (acme->second_directory == NULL || is_public(acme->second_directory));
 }
 
 void configuration_free(struct configuration *configuration)

@@ -328,6 +328,30 @@ static bool add_tenant_file(struct setup_plan *plan, char *path, char *text)
     return good;
 }
 
+/* Who begins with an address or a name of the LAN is told now, not after minutes of waiting. */
+static bool can_be_certified(const struct setup_plan *plan, const struct tenant *tenant)
+{
+    const struct configuration *configuration = plan->whole.configuration;
+    const char *host = tenant->hosts[0].name;
+    if (!tenant->https_redirect || configuration->haproxy.https_count == 0)
+        return true;
+    if (certified_is_address(host)) {
+        terminal_complain("%s is an address: browsers name no host when they connect to one, so "
+                          "that HAProxy cannot choose a certificate for it. Take a name, if only "
+                          "one of your LAN, with a CA of your own: setup chat.lan --upstream ... "
+                          "--directory URL --ca-file FILE (man owui-spoa.json, In a LAN)",
+                          host);
+        return false;
+    }
+    if (!certified_is_private(host) || !acme_settings_is_public(&configuration->acme))
+        return true;
+    terminal_complain("%s is no name of the public DNS, and %s issues no certificate for it. Take "
+                      "a name below a domain of yours, or a CA of your own: --directory URL "
+                      "--ca-file FILE (man owui-spoa.json, In a LAN)",
+                      host, configuration->acme.directory);
+    return false;
+}
+
 /* Takes `text`: the file of one new tenant. */
 static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
 {
@@ -338,9 +362,12 @@ static bool add_tenant(struct setup_plan *plan, const char *name, char *text)
     enum standing standing = tenant != NULL ? stand(plan, tenant, &there) : IN_THE_WAY;
     bool good = standing != IN_THE_WAY;
 
+    /* What is carried over has hosts that were there before, and `check` warns of them. */
+    if (standing == NEW_TENANT && plan->takes_name)
+        good = can_be_certified(plan, tenant);
     if (good) /* what is there may have more hosts, and its own mind about HTTPS */
         note_tenant(plan, tenant, there != NULL ? there : tenant);
-    if (standing == NEW_TENANT) {
+    if (good && standing == NEW_TENANT) {
         route_registry_put(plan->whole.registry, tenant, on_conflict, &diagnostics);
         tenant = NULL;
         print_diagnostics(&diagnostics, 0);
@@ -365,39 +392,18 @@ static char *lower_case(const char *text)
     return lower;
 }
 
-/* Who begins with an address or a name of the LAN is told now, not after minutes of waiting. */
-static bool can_be_certified(const struct setup_plan *plan, const struct setup_wish *wish)
-{
-    const struct configuration *configuration = plan->whole.configuration;
-    if (!configuration->default_https_redirect || configuration->haproxy.https_count == 0)
-        return true;
-    if (certified_is_address(wish->host)) {
-        terminal_complain("%s is an address: browsers name no host when they connect to one, so "
-                          "that HAProxy cannot choose a certificate for it. Take a name, if only "
-                          "one of your LAN, with a CA of your own: setup chat.lan --upstream %s "
-                          "--directory URL --ca-file FILE (man owui-spoa.json, In a LAN)",
-                          wish->host, wish->upstream);
-        return false;
-    }
-    if (!certified_is_private(wish->host) || !acme_settings_is_public(&configuration->acme))
-        return true;
-    terminal_complain("%s is no name of the public DNS, and %s issues no certificate for it. Take "
-                      "a name below a domain of yours, or a CA of your own: --directory URL "
-                      "--ca-file FILE (man owui-spoa.json, In a LAN)",
-                      wish->host, configuration->acme.directory);
-    return false;
-}
-
 static bool add_wished_tenant(struct setup_plan *plan, const struct setup_wish *wish)
 {
-    if (!can_be_certified(plan, wish))
-        return false;
     char *name = lower_case(wish->name != NULL ? wish->name : wish->host);
     struct json *tenant = json_new_object(), *hosts = json_new_array();
     char *url = url_of_upstream(wish->upstream, false);
-    json_append_text(hosts, slice_of(wish->host));
+    /* An address of IPv6 is written as in a URL. */
+    bool has_colon = strchr(wish->host, ':') != NULL;
+    char *host = memory_format("%s%s%s", has_colon ? "[" : "", wish->host, has_colon ? "]" : "");
+    json_append_text(hosts, slice_of(host));
     json_put(tenant, "hosts", hosts);
     json_put_text(tenant, "upstream", slice_of(url));
+    free(host);
     free(url);
     plan->takes_name = true;
     bool good = add_tenant(plan, name, wrap_tenant(name, tenant));

@@ -134,6 +134,33 @@ def test_a_host_without_a_certificate_is_refused_with_a_way_out(place, host, sai
         assert done.returncode == 0, done.stderr
 
 
+def test_what_is_there_and_works_is_not_refused(place):
+    """It has its own mind about HTTPS and its certificate."""
+    upstream = "http://127.0.0.1:3000"
+    tenants = {
+        "corp": {"hosts": ["chat.corp"], "upstream": upstream, "certificate_file": "corp.pem"},
+        "plain": {"hosts": ["192.0.2.7", "[2001:db8::7]"], "upstream": upstream, "https": "off"},
+    }
+    place.settings["acme"]["directory"] = "letsencrypt"
+    place.config.write_text(json.dumps(place.settings))
+    place.tenants.mkdir(exist_ok=True)
+    (place.tenants / "lan.json").write_text(json.dumps({"tenants": tenants}))
+    told = run_agent_command("check", "--elsewhere", "-c", place.config).stdout
+    assert "W514" not in told, told
+    for host in "chat.corp", "192.0.2.7", "[2001:db8::7]":
+        done = place.run(host, *UPSTREAM, "--name", "lan", mode="--dry-run")
+        assert done.returncode == 0, done.stderr
+    done = place.run("192.0.2.7", "--upstream", "127.0.0.1:3001", mode="--dry-run")
+    assert done.returncode == 2 and 'belongs to tenant "plain"' in done.stderr, done.stderr
+
+
+def test_a_second_ca_of_ones_own_issues_for_a_lan(place):
+    place.settings["acme"]["second"] = {"directory": "https://ca.lan/acme"}
+    place.config.write_text(json.dumps(place.settings))
+    done = place.run("chat.local", *UPSTREAM, mode="--dry-run")
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_may_not_be_read_takes_root(place):
     """As the packages have it: nobody but the service's group may look into its folder."""
     place.folder.chmod(0o750)

@@ -460,6 +460,25 @@ Test(conf_codes, a_share_of_another_tenants_database)
     fixture_free(fixture);
 }
 
+/* Of two CAs that are asked in turn, the other may be the admin's own. */
+Test(conf_codes, a_second_ca_may_issue_for_a_lan)
+{
+    static const char *const SECONDS[] = {"https://ca.lan/acme", "letsencrypt-staging"};
+    for (size_t i = 0; i < COUNT_OF(SECONDS); i++) {
+        char *text = memory_format("{\"acme\": {\"directory\": \"letsencrypt\", \"second\": "
+                                   "{\"directory\": \"%s\"}}, \"tenants\": {\"t\": {\"hosts\": "
+                                   "[\"chat.local\"], \"upstream\": \"http://10.0.0.1\"}}}",
+                                   SECONDS[i]);
+        struct fixture *fixture = fixture_of(text);
+        char *said = fixture_text(fixture);
+        cr_assert(fixture->good, "%s", said);
+        cr_expect(eq(int, fixture_said(fixture, CODE_UNCERTIFIABLE_HOST), i == 1), "%s", said);
+        free(said);
+        free(text);
+        fixture_free(fixture);
+    }
+}
+
 Test(conf_codes, what_may_be_meant_for_a_tenants_file)
 {
     static const char *const MEANT[] = {"a.conf", "b.JSON", "c.json.txt", "d.yml"};
