@@ -6,6 +6,7 @@
 #include "conf/configuration.h"
 
 /* An error is what the daemon or HAProxy would not start with, a warning what either would miss
- * later, or what may not be looked at by who asks. Places are in the global file, which is read
+ * later, what may not be looked at by who asks, or what HAProxy has elsewhere, as far as can be
+ * seen: where neither of its files is. Places are in the global file, which is read
  * again. False when the daemon would not start. From any thread. */
 bool surroundings_check(const struct configuration *configuration, struct diagnostics *diagnostics);

@@ -7,6 +7,7 @@
 
 #include "conf/secret_file.h"
 #include "core/account.h"
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
 #include "crypto/client_certificate.h"
@@ -151,6 +152,20 @@ static enum error check_authorities(const char *path, struct error_text *why)
     return error == ERROR_OK ? error : error_set(why, error, "%s: %s", path, reason.text);
 }
 
+static bool is_missing(const char *path)
+{
+    return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
+/* In a container of its own, say, of whose folder this one has the certificates alone. */
+static bool haproxy_is_elsewhere(const struct hap_config *haproxy)
+{
+    char *config_path = file_path_beside(hap_spoe_path(haproxy), SLICE("haproxy.cfg"));
+    bool is_elsewhere = is_missing(hap_spoe_path(haproxy)) && is_missing(config_path);
+    free(config_path);
+    return is_elsewhere;
+}
+
 /* HAProxy takes a folder of them as well. */
 static void look_at_authorities(struct looking *looking, const char *keys, enum need need,
                                 const char *path)
@@ -158,8 +173,16 @@ static void look_at_authorities(struct looking *looking, const char *keys, enum 
     struct error_text why;
     if (path == NULL || (need == NEED_OF_HAPROXY && is_folder(path)))
         return;
+    const struct hap_config *haproxy = &looking->configuration->haproxy;
+    bool may_be_elsewhere = need == NEED_OF_HAPROXY && haproxy_is_elsewhere(haproxy);
     enum error error = check_authorities(path, &why);
-    if (error != ERROR_OK)
+    if (error == ERROR_NOT_FOUND && may_be_elsewhere)
+        tell_need(looking, keys, NEED_LATER, CODE_FILE_MISSED,
+                  memory_format("it is to be where HAProxy runs, which seems to be elsewhere: "
+                                "neither %s is here nor haproxy.cfg beside it",
+                                hap_spoe_path(haproxy)),
+                  why.text);
+    else if (error != ERROR_OK)
         tell_unusable(looking, keys, need,
                       memory_format("a file of certificates in PEM, such as "
                                     "/etc/ssl/certs/ca-certificates.crt"),

@@ -211,7 +211,9 @@ def test_what_is_not_there_is_missed_before_the_start(
         "chroot": None,
         "user": None,
         "group": None,
+        "spoe_file": str(tmp_path / "owui.spoe.cfg"),
     }
+    (tmp_path / "owui.spoe.cfg").touch()
     changes["haproxy"] = {**haproxy, **changes.get("haproxy", {})}
     if "acme" in changes:
         changes["acme"]["state_dir"] = str(tmp_path / "state")
@@ -237,6 +239,32 @@ def test_what_is_not_there_is_missed_before_the_start(
         )
         assert judged.returncode != 0, judged.stderr
         assert changes["haproxy"][key.partition(".")[2]] in judged.stderr
+
+
+@pytest.mark.parametrize("key", ["upstream_ca_file", "client_ca_file"])
+def test_what_haproxy_has_in_its_own_container_is_not_missed_in_the_agents(
+    configuration, tmp_path, key
+):
+    """Of HAProxy's folder the agent has the certificates alone, as packaging/oci has it."""
+    (tmp_path / "haproxy" / "certs").mkdir(parents=True)
+    haproxy = {
+        "https": ["127.0.0.1:8443"],
+        "chroot": None,
+        "spoe_file": str(tmp_path / "haproxy" / "owui.spoe.cfg"),
+        "crt_dir": str(tmp_path / "haproxy" / "certs"),
+        key: str(tmp_path / "haproxy" / "ca.pem"),
+    }
+    path = configuration({"chat": GOOD}, haproxy=haproxy)
+    done = run("check", "-c", path)
+    assert done.returncode == 0 and f"warning[W521]: haproxy.{key}: " in done.stdout, done.stdout
+    for name in "owui.spoe.cfg", "haproxy.cfg":
+        file = tmp_path / "haproxy" / name
+        file.touch()
+        done = run("check", "-c", path)
+        assert done.returncode == 1 and f"error[E121]: haproxy.{key}: " in done.stdout, done.stdout
+        file.unlink()
+    (tmp_path / "haproxy" / "ca.pem").write_text("no PEM\n")
+    assert run("check", "-c", path).returncode == 1
 
 
 def test_what_somebody_may_not_look_at_is_no_mistake(configuration, tmp_path):

@@ -255,6 +255,17 @@ def test_check_tells_what_the_subcommand_tells(api):
     assert told["refused"] == 1 and told["diagnostics"][0]["code"] == "E107"
 
 
+def test_check_misses_nothing_that_is_where_haproxy_is(agent, tmp_path):  # noqa: F811
+    """HAProxy's files are in its container, and the CAs' beside them."""
+    away = tmp_path / "away"
+    files = {"spoe_file": str(away / "owui.spoe.cfg"), "upstream_ca_file": str(away / "ca.pem")}
+    haproxy = {"runtime": [], "chroot": None, **files}
+    api = AdminHttp(agent({"a": tenant(1)}, haproxy=haproxy, **settings()))
+    told = api.ask("POST", "/v1/check", token=api.token("reader"))[1]
+    assert told["errors"] == 0, told
+    assert [one["code"] for one in told["diagnostics"]] == ["W521"]
+
+
 def test_tenants_are_searched_page_by_page(agent):  # noqa: F811
     many = {f"t{n:04}": tenant(1, f"h{n}.example.test") for n in range(1200)}
     stack = agent(

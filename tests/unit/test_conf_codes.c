@@ -21,6 +21,10 @@
 
 #define ACME "\"acme\": {\"directory\": \"https://ca.test/\", "
 
+/* In the folder of HAProxy's files there is one of them, or none. */
+#define HAPROXY_HERE "\"haproxy\": {\"spoe_file\": \"owui-spoa.json\", "
+#define HAPROXY_ELSEWHERE "\"haproxy\": {\"spoe_file\": \"tenants.d/owui.spoe.cfg\", "
+
 #define LETSENCRYPT "\"acme\": {\"directory\": \"letsencrypt\"}"
 
 /* `tenant` holds the members of tenant "t"; `global` those of the global file. */
@@ -362,8 +366,12 @@ static const struct row {
      GOOD, "is not base64url"},
     {CODE_FILE_NEEDED, ACME "\"webroot\": \"tenants.d\"}", GOOD,
      "mkdir -p tenants.d/.well-known/acme-challenge"},
-    {CODE_FILE_NEEDED, "\"haproxy\": {\"upstream_ca_file\": \"gone.pem\"}", GOOD,
+    {CODE_FILE_NEEDED, HAPROXY_HERE "\"upstream_ca_file\": \"gone.pem\"}", GOOD,
      "No such file or directory: HAProxy refuses its file"},
+    {CODE_FILE_MISSED, HAPROXY_ELSEWHERE "\"upstream_ca_file\": \"gone.pem\"}", GOOD,
+     "haproxy.upstream_ca_file: cannot open"},
+    {CODE_FILE_MISSED, HAPROXY_ELSEWHERE "\"client_ca_file\": \"gone.pem\"}", GOOD,
+     "it is to be where HAProxy runs"},
     {CODE_FILE_NEEDED, "\"haproxy\": {\"client_ca_file\": \"owui-spoa.json\"}", GOOD,
      "it holds no certificates in PEM: HAProxy refuses its file"},
     {CODE_FILE_MISSED, ACME "\"ca_file\": \"gone.pem\"}", GOOD, "acme.ca_file: cannot open"},
