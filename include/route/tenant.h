@@ -177,6 +177,8 @@ enum tenant_response { RESPONSE_SECURE_COOKIES = 1, RESPONSE_NOSNIFF = 2 };
 unsigned tenant_response_set(const struct tenant *tenant);
 /* Of the longest name that a request of the tenant can have, from its hosts and paths. */
 size_t tenant_longest_host_bytes(const struct tenant *tenant);
+/* Whether a path of the tenant's has its prefix cut. */
+bool tenant_strips(const struct tenant *tenant);
 /* "http://10.0.0.1:3000", for people and for free(). */
 char *upstream_url(const struct upstream *upstream) __attribute__((returns_nonnull));
 /* What to ask an upstream with a host for: `path` of it, by the name that its certificate has to

@@ -232,20 +232,12 @@ static struct parts parts_of(const struct tenant *tenant, size_t plain_size)
     return parts;
 }
 
-static bool strips(const struct tenant *tenant)
-{
-    for (size_t i = 0; i < tenant->path_count; i++)
-        if (tenant->paths[i].mode == PATH_STRIP)
-            return true;
-    return false;
-}
-
 /* Of a request whose host or path is spelled in another way than the upstream is told. */
 static size_t changed_size(const struct tenant *tenant)
 {
     size_t host = HOST_AROUND_BYTES + tenant_longest_host_bytes(tenant);
     size_t longer = host > PATH_RESERVED_BYTES ? host : PATH_RESERVED_BYTES;
-    return longer + (strips(tenant) ? STRIP_RESERVED_BYTES : 0);
+    return longer + (tenant_strips(tenant) ? STRIP_RESERVED_BYTES : 0);
 }
 
 /* "the tenant's name 16, "upstream" 51": what takes up the room. */

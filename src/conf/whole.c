@@ -32,7 +32,7 @@ struct loading {
 /* What is led to a tenant, from many others perhaps. */
 struct lead {
     const struct tenant *target;
-    size_t fitting_bytes;       /* on a host of as many it has room */
+    size_t fitting_bytes[2];    /* on a host of as many it has room; and for a cut prefix */
     const struct tenant *first; /* on whose hosts it has none, which was told */
 };
 
@@ -252,29 +252,32 @@ static struct lead *lead_to(struct loading *loading, const struct tenant *target
     if (found != NULL)
         return *found;
     struct lead *lead = memory_new(sizeof(*lead));
-    *lead = (struct lead){.target = target, .fitting_bytes = tenant_longest_host_bytes(target)};
+    size_t own_bytes = tenant_longest_host_bytes(target);
+    *lead = (struct lead){.target = target,
+                          .fitting_bytes = {own_bytes, tenant_strips(target) ? own_bytes : 0}};
     if (tsearch(lead, &loading->leads, compare_leads) == NULL)
         memory_give_up(sizeof(*lead));
     return lead;
 }
 
 /* What is led to a tenant has the headers of that one, and a host of `first`, of which the length
- * alone counts. The HSTS of that host is not reckoned: it is left out where there is no room for
- * it. */
+ * counts and whether a prefix is cut. The HSTS of that host is not reckoned: it is left out where
+ * there is no room for it. */
 static void check_led(struct loading *loading, const struct tenant *first,
                       const struct tenant *target, const struct place *place)
 {
     struct error_text why;
     struct lead *lead = lead_to(loading, target);
     size_t bytes = tenant_longest_host_bytes(first);
-    if (loading->prepare == NULL || bytes <= lead->fitting_bytes || lead->first == first)
+    size_t *fitting_bytes = &lead->fitting_bytes[tenant_strips(first)];
+    if (loading->prepare == NULL || bytes <= *fitting_bytes || lead->first == first)
         return;
     struct tenant *led = tenant_clone(target);
     const struct tenant own = *led;
     lend_hosts(first, led);
     led->hsts = NULL;
     if (loading->prepare(led, &why) == ERROR_OK) {
-        lead->fitting_bytes = bytes;
+        *fitting_bytes = bytes;
     } else {
         lead->first = first;
         diagnostics_add_code(loading->diagnostics, CODE_ANSWER_TOO_BIG, place, NULL,

@@ -288,3 +288,11 @@ size_t tenant_longest_host_bytes(const struct tenant *tenant)
     }
     return size_min(longest, HOST_MAX_BYTES);
 }
+
+bool tenant_strips(const struct tenant *tenant)
+{
+    for (size_t i = 0; i < tenant->path_count; i++)
+        if (tenant->paths[i].mode == PATH_STRIP)
+            return true;
+    return false;
+}

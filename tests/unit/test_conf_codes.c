@@ -22,7 +22,7 @@
 #define ACME "\"acme\": {\"directory\": \"https://ca.test/\", "
 
 /* In the folder of HAProxy's files there is one of them, or none. */
-#define HAPROXY_HERE "\"haproxy\": {\"spoe_file\": \"owui-spoa.json\", "
+#define HAPROXY_HERE      "\"haproxy\": {\"spoe_file\": \"owui-spoa.json\", "
 #define HAPROXY_ELSEWHERE "\"haproxy\": {\"spoe_file\": \"tenants.d/owui.spoe.cfg\", "
 
 #define LETSENCRYPT "\"acme\": {\"directory\": \"letsencrypt\"}"
@@ -726,6 +726,43 @@ Test(conf_codes, a_tenant_that_cannot_be_prepared)
     cr_assert(fixture_said(fixture, CODE_ANSWER_TOO_BIG));
     cr_assert(eq(sz, fixture->whole.tenant_count, 0));
     free(path);
+    fixture_free(fixture);
+}
+
+/* As where an answer of tenant "b" has no room for a prefix to be cut. */
+static enum error refuse_strip(struct tenant *tenant, struct error_text *text)
+{
+    for (size_t i = 0; strcmp(tenant->name, "b") == 0 && i < tenant->path_count; i++)
+        if (tenant->paths[i].mode == PATH_STRIP)
+            return error_set(text, ERROR_TOO_BIG, "no room");
+    return ERROR_OK;
+}
+
+/* However short its own host is, and whatever longer one fits without. */
+Test(conf_codes, a_prefix_that_is_cut_of_what_is_led_on)
+{
+    struct fixture *fixture = fixture_new();
+    const char *leads = "\"upstream\": \"http://10.0.0.1\", \"routes\": [{\"match\": "
+                        "{\"share\": 50}, \"tenant\": \"b\"}]";
+    char *text =
+        memory_format("{\"tenants\": {\"b\": {\"hosts\": [\"longer.b.test\"], \"upstream\": "
+                      "\"http://10.0.0.2\"}, \"keeps\": {\"hosts\": [\"longest.keeps.test\"], "
+                      "%s}, \"cuts\": {\"hosts\": [\"c.test\"], \"paths\": [{\"host\": "
+                      "\"d.test\", \"prefix\": \"/api\", \"mode\": \"strip\"}], %s}}}",
+                      leads, leads);
+    fixture_write(fixture, "owui-spoa.json", text);
+    char *path = memory_format("%s/owui-spoa.json", fixture->folder);
+    (void)whole_load(path, refuse_strip, &fixture->whole, &fixture->diagnostics);
+    char *said = fixture_text(fixture);
+    cr_expect(strstr(said,
+                     "tenant \"cuts\": on its hosts, what is led to tenant \"b\" does not fit: "
+                     "no room") != NULL,
+              "%s", said);
+    cr_expect_null(strstr(said, "tenant \"keeps\": on its hosts"), "%s", said);
+    cr_assert(eq(sz, fixture->diagnostics.errors, 1), "%s", said);
+    free(said);
+    free(path);
+    free(text);
     fixture_free(fixture);
 }
 
