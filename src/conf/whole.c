@@ -16,6 +16,7 @@
 #include <search.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What is at hand while files are read. */
@@ -140,21 +141,40 @@ static int may_be_meant(const struct dirent *entry)
     return 0;
 }
 
+static void tell_one_passed_over(struct loading *loading, const char *path)
+{
+    const struct place place = {file_name_keep(path), 0, 0};
+    diagnostics_add_code(loading->diagnostics, CODE_FILE_PASSED_OVER, &place,
+                         "give it a name that ends in \".json\", or one such as chat.off",
+                         "it is not read: names of tenants' files end in \".json\"");
+}
+
+/* Some are listed; a folder that is full of them has something else in it. */
 static void tell_passed_over(struct loading *loading, const char *folder)
 {
+    enum { LISTED_MAX = 10 };
     struct dirent **entries;
+    struct stat about;
+    unsigned passed_over = 0;
     int count = scandir(folder, &entries, may_be_meant, alphasort);
     for (int i = 0; i < count; i++) {
         char *path = memory_format("%s/%s", folder, entries[i]->d_name);
-        const struct place place = {file_name_keep(path), 0, 0};
-        diagnostics_add_code(loading->diagnostics, CODE_FILE_PASSED_OVER, &place,
-                             "give it a name that ends in \".json\", or one such as chat.off",
-                             "it is not read: names of tenants' files end in \".json\"");
+        bool is_folder = stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+        if (!is_folder && passed_over++ < LISTED_MAX)
+            tell_one_passed_over(loading, path);
         free(path);
         free(entries[i]);
     }
     if (count >= 0)
         free(entries);
+    if (passed_over > LISTED_MAX) {
+        unsigned rest = passed_over - LISTED_MAX;
+        const struct place place = {file_name_keep(folder), 0, 0};
+        diagnostics_add_code(loading->diagnostics, CODE_FILE_PASSED_OVER, &place,
+                             "keep other files elsewhere, or name a folder of its own as "
+                             "\"tenants_dir\"",
+                             "%u more file%s not read", rest, rest == 1 ? " is" : "s are");
+    }
 }
 
 static void read_tenant_files(struct loading *loading)

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define GOOD "\"hosts\": [\"a.test\"], \"upstream\": \"http://10.0.0.1:3000\""
 
@@ -509,6 +510,31 @@ Test(conf_codes, what_may_be_meant_for_a_tenants_file)
         cr_expect(strstr(one->place.file, MEANT[i]) != NULL, "%s", said);
     }
     free(said);
+    fixture_free(fixture);
+}
+
+/* A folder of something else's files, say, is told of and does not bury the rest. */
+Test(conf_codes, many_that_may_be_meant_are_counted)
+{
+    struct fixture *fixture = fixture_new();
+    fixture_write(fixture, "owui-spoa.json", "{\"tenants\": {\"t\": {" GOOD "}}}");
+    for (unsigned i = 0; i < 23; i++) {
+        char *name = memory_format("tenants.d/%02u.yaml", i);
+        fixture_write(fixture, name, "{}");
+        free(name);
+    }
+    char *folder = memory_format("%s/tenants.d/00.conf", fixture->folder);
+    cr_assert(zero(int, mkdir(folder, 0700)));
+    fixture_load(fixture);
+    rmdir(folder);
+    char *said = fixture_text(fixture);
+    cr_assert(eq(sz, fixture->diagnostics.count, 11), "%s", said);
+    cr_expect(strstr(said, "00.conf") == NULL, "%s", said);
+    cr_expect(strstr(said, "tenants.d/09.yaml: ") != NULL, "%s", said);
+    cr_expect(strstr(said, "tenants.d: warning[W522]: 13 more files are not read") != NULL, "%s",
+              said);
+    free(said);
+    free(folder);
     fixture_free(fixture);
 }
 
