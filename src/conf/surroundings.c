@@ -80,6 +80,8 @@ static void tell_unusable(struct looking *looking, const char *keys, enum need n
                                 looking->configuration->path),
                   why->text);
     } else {
+        if (error == ERROR_NO_MEMORY) /* which says nothing of the file */
+            need = NEED_LATER;
         tell_need(looking, keys, need, need == NEED_LATER ? CODE_FILE_MISSED : CODE_FILE_NEEDED,
                   hint, why->text);
     }
