@@ -17,7 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_MS = 500, TRY_MS = 10 * 1000, STATUS_SWITCHING = 101, DETAIL_SIZE = 512 };
+enum {
+    POLL_MS = 500,
+    TRY_MS = 10 * 1000,
+    AGENT_WAIT_MS = 200,
+    AGENT_WAITS = 15,
+    STATUS_SWITCHING = 101,
+    DETAIL_SIZE = 512,
+};
 
 static void sleep_ms(long ms)
 {
@@ -153,6 +160,7 @@ struct trial {
     int status;
     char failure[160];
     char location[300];
+    unsigned waits;   /* for HAProxy to see the agent, of all tries */
     char refused[48]; /* the agent's word for it; empty: it did not refuse */
     struct crypto_certificate certificate;
     bool certified;
@@ -180,8 +188,7 @@ static void forget(struct trial *trial)
     trial->certified = false;
 }
 
-/* The answer is in the trial afterwards. */
-static void try(struct trial *trial, const struct http_probe *probe)
+static void try_once(struct trial *trial, const struct http_probe *probe)
 {
     const struct hap_config *haproxy = trial->haproxy;
     struct http_probe whole = *probe;
@@ -195,6 +202,18 @@ static void try(struct trial *trial, const struct http_probe *probe)
     snprintf(trial->failure, sizeof(trial->failure), "there is no memory for it");
     if (http_client_probe(trial->client, &whole, on_probed, trial) != NULL)
         main_loop_run(trial->loop);
+}
+
+/* The answer is in the trial afterwards. Of an agent that has just begun HAProxy knows half a
+ * second later. */
+static void try(struct trial *trial, const struct http_probe *probe)
+{
+    try_once(trial, probe);
+    while (strcmp(trial->refused, "no-agent") == 0 && trial->waits < AGENT_WAITS) {
+        trial->waits++;
+        sleep_ms(AGENT_WAIT_MS);
+        try_once(trial, probe);
+    }
 }
 
 static void print_row(const char *what, const char *verdict, const char *detail)
