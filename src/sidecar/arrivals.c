@@ -6,7 +6,6 @@
 #include "arrivals.h"
 
 #include "core/clock.h"
-#include "core/memory.h"
 #include "sidecar_state.h"
 
 #include <stdlib.h>
@@ -14,11 +13,13 @@
 /* A folder that has changed so lately may change again within the same tick of its clock. */
 enum { SETTLED_S = 2 };
 
-static void look_at(struct sidecar *sidecar, struct certificate *certificate)
+/* True when it is another file. */
+static bool look_at(struct sidecar *sidecar, struct certificate *certificate)
 {
     struct file_stamp file = store_stamp(sidecar->store, certificate->name);
-    if (!file_stamp_is_none(&file) && !file_stamp_equal(&file, &certificate->looked_at))
-        certificate->is_due = true;
+    bool changed = !file_stamp_is_none(&file) && !file_stamp_equal(&file, &certificate->looked_at);
+    certificate->is_due |= changed;
+    return changed;
 }
 
 static bool has_changed(struct sidecar *sidecar)
@@ -33,21 +34,25 @@ static bool has_changed(struct sidecar *sidecar)
 bool arrivals_go_on(struct sidecar *sidecar)
 {
     const int64_t began_ms = clock_mono_ms();
+    bool changed = false;
     while (sidecar->arrivals_at < sidecar->list->count) {
-        look_at(sidecar, sidecar->list->items[sidecar->arrivals_at++]);
+        changed |= look_at(sidecar, sidecar->list->items[sidecar->arrivals_at++]);
         if (sidecar_turn_is_over(began_ms))
             break;
     }
-    sidecar_sweep(sidecar);
+    if (changed)
+        sidecar_sweep(sidecar);
     return sidecar->arrivals_at < sidecar->list->count;
 }
 
-bool arrivals_look(struct sidecar *sidecar)
+void arrivals_look(struct sidecar *sidecar)
 {
+    bool changed = false;
     for (size_t i = 0; i < sidecar->list->count; i++)
         if (sidecar->list->items[i]->is_given)
-            look_at(sidecar, sidecar->list->items[i]);
+            changed |= look_at(sidecar, sidecar->list->items[i]);
+    if (changed)
+        sidecar_sweep(sidecar);
     if (has_changed(sidecar))
         sidecar->arrivals_at = 0;
-    return arrivals_go_on(sidecar);
 }

@@ -4,7 +4,7 @@
 
 #include "sidecar/sidecar.h"
 
-/* At each look; true while there is more to do, whose turn is over. */
-bool arrivals_look(struct sidecar *sidecar);
-/* The rest of what was too much for one turn. */
-bool arrivals_go_on(struct sidecar *sidecar);
+/* Whether others have changed something, at each look. */
+void arrivals_look(struct sidecar *sidecar);
+/* Goes through what they may have changed. True when the turn is over before all were looked at. */
+MUST_CHECK bool arrivals_go_on(struct sidecar *sidecar);

@@ -497,7 +497,7 @@ static void on_look_timer(void *context)
 {
     struct sidecar *sidecar = context;
     atomic_fetch_add_explicit(&sidecar->turns, 1, memory_order_relaxed);
-    (void)arrivals_look(sidecar);
+    arrivals_look(sidecar);
     on_turn_timer(sidecar);
     withdrawals_look(sidecar);
     if (sidecar->hold_until_ms <= clock_mono_ms())
