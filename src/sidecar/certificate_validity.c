@@ -20,6 +20,14 @@ bool certificate_has_host(const struct certificate *certificate, const char *hos
     return false;
 }
 
+bool certificate_fits_key(const struct sidecar *sidecar, const struct certificate *certificate,
+                          const struct crypto_certificate *about)
+{
+    bool has_two_keys = sidecar->rsa && sidecar->ecdsa && !certificate->is_given;
+    return !has_two_keys ||
+           crypto_key_type_is_ec(certificate->key_type) == crypto_key_type_is_ec(about->key_type);
+}
+
 bool certificate_has_all_hosts(const struct certificate *certificate,
                                const struct crypto_certificate *about)
 {
@@ -56,4 +64,11 @@ enum schedule_alarm certificate_validity_alarm(const struct certificate_validity
     const struct schedule_certificate valid = {.not_before_s = validity->not_before_s,
                                                .not_after_s = validity->not_after_s};
     return schedule_alarm_of(&valid, now_s);
+}
+
+enum schedule_alarm certificate_alarm(const struct crypto_certificate *about, int64_t now_s)
+{
+    const struct certificate_validity validity = {.not_before_s = about->not_before_s,
+                                                  .not_after_s = about->not_after_s};
+    return certificate_validity_alarm(&validity, now_s);
 }

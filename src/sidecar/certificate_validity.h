@@ -23,6 +23,11 @@ MUST_CHECK size_t certificate_covered_hosts(const struct certificate *certificat
                                             const struct crypto_certificate *by);
 /* Whether it is wanted for this host. */
 MUST_CHECK bool certificate_has_host(const struct certificate *certificate, const char *host);
+/* Whether `about`, a certificate, has the kind of key that `certificate` is wanted with, where a
+ * tenant has one of each kind. */
+MUST_CHECK bool certificate_fits_key(const struct sidecar *sidecar,
+                                     const struct certificate *certificate,
+                                     const struct crypto_certificate *about);
 /* Whether `about`, a certificate, is for all that `certificate` is wanted for. */
 MUST_CHECK bool certificate_has_all_hosts(const struct certificate *certificate,
                                           const struct crypto_certificate *about);
@@ -34,3 +39,6 @@ const struct certificate_validity *certificate_validity_look(const struct sideca
 /* How near its end it is; `validity` is that of one that is there. */
 enum schedule_alarm certificate_validity_alarm(const struct certificate_validity *validity,
                                                int64_t now_s);
+/* The same of a certificate that has just been read. */
+MUST_CHECK enum schedule_alarm certificate_alarm(const struct crypto_certificate *about,
+                                                 int64_t now_s);

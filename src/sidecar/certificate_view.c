@@ -164,10 +164,7 @@ static void put_unmanaged(const struct sidecar *sidecar, const struct descriptio
     if (!is_there)
         return;
     put_file(description, &about);
-    const struct certificate_validity validity = {.not_before_s = about.not_before_s,
-                                                  .not_after_s = about.not_after_s};
-    json_put_text(object, "alarm",
-                  slice_of(alarm_name(certificate_validity_alarm(&validity, clock_wall_s()))));
+    json_put_text(object, "alarm", slice_of(alarm_name(certificate_alarm(&about, clock_wall_s()))));
     crypto_certificate_free(&about);
 }
 

@@ -89,15 +89,11 @@ static enum error lineage_read(struct lineage *lineage, const struct folder *liv
 
 /* -- Whose it is ------------------------------------------------------------------------------- */
 
-/* A tenant with two keys has a file for each. What is somebody else's is not ours to write. */
+/* What is somebody else's is not ours to write. */
 static bool may_take(const struct sidecar *sidecar, const struct certificate *certificate,
                      const struct crypto_certificate *leaf)
 {
-    if (certificate->is_given)
-        return false;
-    if (!sidecar->rsa || !sidecar->ecdsa)
-        return true;
-    return crypto_key_type_is_ec(certificate->key_type) == crypto_key_type_is_ec(leaf->key_type);
+    return !certificate->is_given && certificate_fits_key(sidecar, certificate, leaf);
 }
 
 static bool may_own(const struct sidecar *sidecar, const struct certificate *certificate,

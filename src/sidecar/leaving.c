@@ -31,23 +31,16 @@ static bool is_ours(const struct sidecar *sidecar, const char *name)
     return may_be_ours(sidecar) && store_is_ours(sidecar->store, name);
 }
 
-/* Of a tenant's two certificates the one with the other kind of key serves nobody that it served,
- * and may never be there: a CA need not take both kinds. */
-static bool may_take_over(const struct sidecar *sidecar, const struct certificate *wanted,
-                          const struct crypto_certificate *leaving)
-{
-    bool has_two_keys = sidecar->rsa && sidecar->ecdsa && !wanted->is_given;
-    return !has_two_keys ||
-           crypto_key_type_is_ec(wanted->key_type) == crypto_key_type_is_ec(leaving->key_type);
-}
-
-/* Whether the wanted one has a host that would be served with nothing, were it not for this one. */
+/* Whether the wanted one has a host that would be served with nothing, were it not for this one. Of
+ * a tenant's two certificates the one with the other kind of key serves nobody that this one
+ * served, and may never be there: a CA need not take both kinds. */
 static bool is_lacking(const struct sidecar *sidecar, const struct certificate *wanted,
                        const struct crypto_certificate *leaving)
 {
     struct crypto_certificate present = {0};
     bool is_lacking = false;
-    if (!may_take_over(sidecar, wanted, leaving) || certificate_covered_hosts(wanted, leaving) == 0)
+    if (!certificate_fits_key(sidecar, wanted, leaving) ||
+        certificate_covered_hosts(wanted, leaving) == 0)
         return false;
     bool is_good = store_certificate(sidecar->store, wanted->name, &present, NULL) == ERROR_OK &&
                    present.not_after_s > clock_wall_s();

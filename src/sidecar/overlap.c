@@ -24,9 +24,7 @@ static const char *find_file(const struct sidecar *sidecar, const struct crypto_
 static bool is_ending(const struct sidecar *sidecar, const char *name,
                       const struct crypto_certificate *about)
 {
-    const struct certificate_validity validity = {.not_before_s = about->not_before_s,
-                                                  .not_after_s = about->not_after_s};
-    return certificate_validity_alarm(&validity, clock_wall_s()) != SCHEDULE_FINE ||
+    return certificate_alarm(about, clock_wall_s()) != SCHEDULE_FINE ||
            (sidecar->worker != NULL &&
             acme_worker_has_revoked(sidecar->worker, name, about->serial));
 }
