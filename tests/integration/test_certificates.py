@@ -227,22 +227,29 @@ def test_a_haproxy_that_is_slow_once_is_still_there(chat):
     relay.stop()
 
 
-def test_limits_are_kept_to_where_they_are_wished_for(new_certified):
-    """pebble has none, so that nobody would wait there by default."""
-    stack = new_certified(acme={"limits": "on"})
+LIMIT = "the CA's limit of certificates for exactly these names is used up"
+
+
+def use_limit_up(stack):
+    """By renewals; what is told of the certificate then."""
     stack.want(("chat", HOST))
     stack.start()
     serial = None
     for _ in range(4):
         serial = stack.wait_served(HOST, but_not=serial, timeout_s=30).serial_number
         stack.act("chat", "renew")
-    reason = "the CA's limit of certificates for exactly these names is used up"
-    told = stack.wait_told(NAME, lambda told: told["next"] == reason, "the limit", 30)
+    return stack.wait_told(NAME, lambda told: told["next"] == LIMIT, "the limit", 30)
+
+
+def test_limits_are_kept_to_where_they_are_wished_for(new_certified):
+    """pebble has none, so that nobody would wait there by default."""
+    stack = new_certified(acme={"limits": "on"})
+    told = use_limit_up(stack)
     assert told["next_in_s"] > 24 * 3600 and "problem" not in told
-    assert f'reason="{reason}"' in stack.agent_log()
-    assert re.search(rf"(?m)^next +{re.escape(reason)}; due in \d+[hd]$", stack.certs("chat"))
+    assert f'reason="{LIMIT}"' in stack.agent_log()
+    assert re.search(rf"(?m)^next +{re.escape(LIMIT)}; due in \d+[hd]$", stack.certs("chat"))
     about = " ".join(stack.certs().split())  # lines are folded
-    assert re.search(rf"{re.escape(reason)}; due in \d+[hd]", about), about
+    assert re.search(rf"{re.escape(LIMIT)}; due in \d+[hd]", about), about
 
 
 def test_the_second_ca_is_asked_when_the_first_fails(new_certified, new_ca):
@@ -313,19 +320,12 @@ def test_the_second_ca_is_asked_when_our_own_limits_keep_back_for_long(new_certi
     first = new_ca()
     second = new_ca(challenge_port=first.challenge_port)
     stack = new_certified(first, acme={"limits": "on", "second": second.as_second()})
-    stack.want(("chat", HOST))
-    stack.start()
-    serial = None
-    for _ in range(4):
-        serial = stack.wait_served(HOST, but_not=serial, timeout_s=30).serial_number
-        stack.act("chat", "renew")
-    limit = "the CA's limit of certificates for exactly these names is used up"
-    stack.wait_told(NAME, lambda told: told["next"] == limit, "the limit", 30)
+    use_limit_up(stack)
     assert second.orders() == 0
     stack.act("chat", "revoke")
     told = stack.wait_told(NAME, lambda told: told["ca"] == second.directory, "the second's", 30)
     assert told["failures"] == 0 and first.orders() == 4
-    line = f'reason="{limit}" retry_in_s=0 consequence="the other CA is asked"'
+    line = f'reason="{LIMIT}" retry_in_s=0 consequence="the other CA is asked"'
     assert line in stack.agent_log()
 
 
