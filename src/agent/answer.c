@@ -191,21 +191,16 @@ static void write_if_it_fits(struct slice name, struct slice value, struct write
         *actions = with;
 }
 
-/* Browsers hear of HSTS by other answers of the host, too. */
-SELDOM static void write_hsts_if_it_fits(const struct decision *decision, struct writer *actions)
-{
-    struct writer with = *actions;
-    write_hsts(decision, &with);
-    if (!with.failed)
-        *actions = with;
-}
+typedef void write_part_fn(const struct decision *decision, struct writer *actions);
 
-/* Of the host's own tenant, for which the one that was led to has kept no room. Without its number
- * a client's share goes by its address. */
-SELDOM static void write_share_if_it_fits(const struct decision *decision, struct writer *actions)
+/* What the host's own tenant has, for which the one that was led to has kept no room, or what an
+ * answer can do without. Without its number a client's share goes by its address, and browsers hear
+ * of HSTS by other answers of the host, too. */
+SELDOM static void write_part_if_it_fits(write_part_fn *write_part, const struct decision *decision,
+                                         struct writer *actions)
 {
     struct writer with = *actions;
-    write_share(decision, &with);
+    write_part(decision, &with);
     if (!with.failed)
         *actions = with;
 }
@@ -247,9 +242,9 @@ HOT static void write_forward(const struct request *request, const struct decisi
     write_spent(decision, actions);
     write_headers(request, decision, actions);
     if (decision->sets_share && decision->led_from != NULL)
-        write_share_if_it_fits(decision, actions);
+        write_part_if_it_fits(write_share, decision, actions);
     if (hsts_may_lack)
-        write_hsts_if_it_fits(decision, actions);
+        write_part_if_it_fits(write_hsts, decision, actions);
 
     /* Last, because an answer is complete without these: HAProxy then makes an id of its own, tells
      * the client alone, and asks again. */
