@@ -155,6 +155,11 @@ struct forbidden {
     bool is_all;
 };
 
+static bool is_by_caa(const struct acme_failure *failure)
+{
+    return strcmp(failure->problem.type, "caa") == 0;
+}
+
 /* At the CA that was left for that. */
 static struct forbidden forbidden_there(const struct certificate *certificate,
                                         const struct schedule_now *now)
@@ -246,11 +251,15 @@ static void note_failures_in_budget(const struct certificate *certificate,
     ca_budget_changed(ca);
 }
 
+static bool is_revoked(const struct certificate *certificate)
+{
+    return strcmp(certificate->in_service.serial, certificate->revoked) == 0;
+}
+
 /* It has its life left, and nobody revokes it. */
 static bool is_well(const struct certificate *certificate)
 {
-    return certificate->in_service.names != NULL &&
-           strcmp(certificate->in_service.serial, certificate->revoked) != 0 &&
+    return certificate->in_service.names != NULL && !is_revoked(certificate) &&
            !schedule_is_urged(&certificate->schedule, clock_wall_s()) &&
            schedule_alarm_of(&certificate->schedule, clock_wall_s()) == SCHEDULE_FINE;
 }
@@ -277,7 +286,7 @@ static struct forbidden forbidden_here(const struct certificate *certificate,
 {
     struct forbidden forbidden = {0};
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(failures[i].problem.type, "caa") != 0)
+        if (!is_by_caa(&failures[i]))
             continue;
         forbidden.count++;
         forbidden.served += crypto_certificate_covers(&certificate->in_service, failures[i].name);
@@ -292,7 +301,7 @@ static bool would_take_away(const struct certificate *certificate,
                             const struct acme_failure *failures, size_t count)
 {
     size_t served = forbidden_here(certificate, failures, count).served;
-    bool is_over = strcmp(certificate->in_service.serial, certificate->revoked) == 0 ||
+    bool is_over = is_revoked(certificate) ||
                    schedule_alarm_of(&certificate->schedule, clock_wall_s()) == SCHEDULE_EXPIRED;
     if (served == 0 || is_over)
         return false;
@@ -675,7 +684,7 @@ static void go_to_ca(struct job *job)
 static const struct acme_failure *find_forbidden(const struct acme_failure *refused, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(refused[i].problem.type, "caa") == 0)
+        if (is_by_caa(&refused[i]))
             return &refused[i];
     return NULL;
 }
@@ -698,7 +707,7 @@ static void note_forbidden(struct certificate *certificate, const struct acme_fa
     for (size_t i = 0; i < count; i++) {
         struct host *host = find_host(certificate, refused[i].name);
         if (host != NULL)
-            host->is_forbidden = strcmp(refused[i].problem.type, "caa") == 0;
+            host->is_forbidden = is_by_caa(&refused[i]);
     }
     certificate->forbidden_until_mono_ms = certificate->schedule.closed_until_mono_ms;
 }
