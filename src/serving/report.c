@@ -43,12 +43,9 @@ static struct {
 
 static void log_differs(const char *headers)
 {
-    static const char HINT[] = "write it with `owui-spoa haproxy-config`, reload HAProxy";
-    if (headers != NULL)
-        log_event(LOG_WARNING, "haproxy_config_differs", LOG_TEXT("headers", headers),
-                  LOG_TEXT("until_then", "clients can send these headers"), LOG_TEXT("hint", HINT));
-    else
-        log_event(LOG_WARNING, "haproxy_config_differs", LOG_TEXT("hint", HINT));
+    log_event(LOG_WARNING, "haproxy_config_differs", LOG_TEXT("headers", headers),
+              LOG_TEXT("until_then", headers != NULL ? "clients can send these headers" : NULL),
+              LOG_TEXT("hint", "write it with `owui-spoa haproxy-config`, reload HAProxy"));
 }
 
 void report_haproxy_differs(const char *headers)
