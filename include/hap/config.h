@@ -173,6 +173,8 @@ void hap_config_fini(struct hap_config *config);
 const char *hap_worker_socket(const struct hap_config *config);
 /* Where HAProxy finds the SPOE file. */
 const char *hap_spoe_path(const struct hap_config *config) __attribute__((returns_nonnull));
+/* haproxy.cfg, which is beside the SPOE file; for free(). */
+char *hap_config_path(const struct hap_config *config) __attribute__((returns_nonnull));
 /* The file of the certificate for names that have none. It lies in a folder below `crt_dir`, which
  * its owner may write to, and which HAProxy does not go into by itself. The caller frees it. */
 char *hap_placeholder_path(const struct hap_config *config);

@@ -8,8 +8,6 @@
 /* A file that is bigger is nothing that hap_config_write() or hap_spoe_write() made. */
 enum { HAPROXY_FILE_MAX_BYTES = 4 * 1024 * 1024 };
 
-/* haproxy.cfg, which is beside the SPOE file; for free(). */
-char *haproxy_files_path(const struct hap_config *config) __attribute__((returns_nonnull));
 /* The command that writes both anew and has HAProxy read them; for free(). */
 char *haproxy_files_fix(const struct hap_config *config) __attribute__((returns_nonnull));
 

@@ -41,7 +41,7 @@ static struct json *read_deleted(struct slice text)
 static void stripping_read(const struct hap_config *haproxy, struct stripping *stripping)
 {
     char *text;
-    *stripping = (struct stripping){.path = haproxy_files_path(haproxy)};
+    *stripping = (struct stripping){.path = hap_config_path(haproxy)};
     if (whole_file_read(stripping->path, HAPROXY_FILE_MAX_BYTES, &text, NULL, NULL) != ERROR_OK)
         return;
     stripping->is_ours = hap_config_is_ours(slice_of(text));

@@ -7,7 +7,6 @@
 
 #include "conf/secret_file.h"
 #include "core/account.h"
-#include "core/file_path.h"
 #include "core/memory.h"
 #include "core/whole_file.h"
 #include "crypto/client_certificate.h"
@@ -162,7 +161,7 @@ static bool is_missing(const char *path)
 /* In a container of its own, say, of whose folder this one has the certificates alone. */
 static bool haproxy_is_elsewhere(const struct hap_config *haproxy)
 {
-    char *config_path = file_path_beside(hap_spoe_path(haproxy), SLICE("haproxy.cfg"));
+    char *config_path = hap_config_path(haproxy);
     bool is_elsewhere = is_missing(hap_spoe_path(haproxy)) && is_missing(config_path);
     free(config_path);
     return is_elsewhere;

@@ -106,7 +106,7 @@ static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
 /* A file that is newer than the process that should have read it. */
 static void look_at_age(const struct haproxy_look *look, struct slice uptime)
 {
-    char *path = haproxy_files_path(&look->doctor->whole.configuration->haproxy);
+    char *path = hap_config_path(&look->doctor->whole.configuration->haproxy);
     struct stat status;
     char digits[24];
     snprintf(digits, sizeof(digits), "%.*s", SLICE_PRINT(uptime));
@@ -254,7 +254,7 @@ static void look_at_buffer(const struct haproxy_look *look, size_t room)
 {
     if (room == RUNTIME_COMMAND_MAX_BYTES)
         return;
-    char *path = haproxy_files_path(&look->doctor->whole.configuration->haproxy);
+    char *path = hap_config_path(&look->doctor->whole.configuration->haproxy);
     doctor_find(look->doctor, DOCTOR_WARNING, DOCTOR_HAPROXY, NULL, path,
                 memory_format("take tune.bufsize out of it, or set it to %d; systemctl reload "
                               "haproxy",
@@ -303,7 +303,7 @@ static void ask_haproxy(struct doctor *doctor, const char *target)
 void doctor_haproxy(struct doctor *doctor)
 {
     const struct configuration *configuration = doctor->whole.configuration;
-    char *haproxy_cfg = haproxy_files_path(&configuration->haproxy);
+    char *haproxy_cfg = hap_config_path(&configuration->haproxy);
     for (size_t i = 0; i < configuration->haproxy.runtime_count; i++)
         ask_haproxy(doctor, configuration->haproxy.runtime[i]);
     for (size_t i = 0; i < configuration->listen_count; i++)

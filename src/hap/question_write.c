@@ -10,7 +10,7 @@
 
 enum {
     HOPS_MAX = 4,            /* installations behind one another; more is a loop */
-    LOGGED_HOST_BYTES = 100, /* each may become three, of a line that has 1,024 */
+    LOGGED_HOST_BYTES = 100, /* each may become three */
 };
 
 #define ACME_PREFIX "/.well-known/acme-challenge/"

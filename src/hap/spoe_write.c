@@ -2,6 +2,8 @@
 #include "agents_write.h"
 #include "page.h"
 
+#include "core/file_path.h"
+
 #include <strings.h>
 
 static const struct source {
@@ -24,6 +26,11 @@ static const char *const ARGUMENTS[] = {
 const char *hap_spoe_path(const struct hap_config *config)
 {
     return or_else(config->spoe_path, "/etc/haproxy/owui.spoe.cfg");
+}
+
+char *hap_config_path(const struct hap_config *config)
+{
+    return file_path_beside(hap_spoe_path(config), SLICE("haproxy.cfg"));
 }
 
 /* What tells who the user is, and that nobody but the agent says so. */

@@ -17,11 +17,6 @@ struct haproxy_files {
     char *missing;
 };
 
-char *haproxy_files_path(const struct hap_config *config)
-{
-    return file_path_beside(hap_spoe_path(config), SLICE("haproxy.cfg"));
-}
-
 char *haproxy_files_fix(const struct hap_config *config)
 {
     struct slice folder = file_path_folder(hap_spoe_path(config));
@@ -74,7 +69,7 @@ const char *haproxy_files_missing(struct haproxy_files *files,
                                   const struct snapshot *snapshot)
 {
     const char *spoe_path = hap_spoe_path(&configuration->haproxy);
-    char *path = haproxy_files_path(&configuration->haproxy);
+    char *path = hap_config_path(&configuration->haproxy);
     struct file_stamp config = file_stamp_read(path);
     struct file_stamp spoe = file_stamp_read(spoe_path);
     if (!file_stamp_equal(&config, &files->config) || !file_stamp_equal(&spoe, &files->spoe) ||
@@ -97,7 +92,7 @@ static int64_t modified_ms(const char *path)
 
 int64_t haproxy_files_written_ms(const struct hap_config *config)
 {
-    char *path = haproxy_files_path(config);
+    char *path = hap_config_path(config);
     int64_t config_ms = modified_ms(path);
     int64_t spoe_ms = modified_ms(hap_spoe_path(config));
     free(path);

@@ -57,6 +57,13 @@ static void add_standstills(struct json *list, const struct live *live)
                           (long)getpid()));
 }
 
+/* How long ago it was, when that is not long; -1: it was never, or long ago. */
+static int64_t lately_s(int64_t when_mono_ms)
+{
+    int64_t ago_ms = clock_mono_ms() - when_mono_ms;
+    return when_mono_ms == 0 || ago_ms > PASSING_TOLD_MS ? -1 : ago_ms / 1000;
+}
+
 static void add_pauses(struct json *list, const struct live *live)
 {
     int64_t last_mono_ms = 0;
@@ -64,13 +71,13 @@ static void add_pauses(struct json *list, const struct live *live)
         int64_t paused_mono_ms = listener_paused_mono_ms(live->listeners[i]);
         last_mono_ms = paused_mono_ms > last_mono_ms ? paused_mono_ms : last_mono_ms;
     }
-    int64_t ago_ms = clock_mono_ms() - last_mono_ms;
-    if (last_mono_ms == 0 || ago_ms > PASSING_TOLD_MS)
+    int64_t ago_s = lately_s(last_mono_ms);
+    if (ago_s < 0)
         return;
     add(list, NOTICE_ACCEPT_PAUSED,
         memory_format("HAProxy's connections had to wait because they could not be accepted, %lld "
                       "s ago for the last time",
-                      (long long)ago_ms / 1000),
+                      (long long)ago_s),
         memory_copy_text(SLICE("journalctl -u owui-spoa -g accept_paused has the reason; where it "
                                "is descriptors, raise LimitNOFILE= of the service (systemctl edit "
                                "owui-spoa)")));
@@ -78,16 +85,15 @@ static void add_pauses(struct json *list, const struct live *live)
 
 static void add_full(struct json *list, const struct live *live)
 {
-    int64_t last_mono_ms = loops_gave_way_mono_ms(live->loops);
-    int64_t ago_ms = clock_mono_ms() - last_mono_ms;
-    if (last_mono_ms == 0 || ago_ms > PASSING_TOLD_MS)
+    int64_t ago_s = lately_s(loops_gave_way_mono_ms(live->loops));
+    if (ago_s < 0)
         return;
     add(list, NOTICE_CONNECTIONS_FULL,
         memory_format("there were as many connections to the agent's socket as descriptors allow: "
                       "%llu that asked nothing were closed to make room for new ones, %lld s ago "
                       "for the last time",
                       (unsigned long long)loops_counter(live->loops, LOOP_CLOSED_GAVE_WAY),
-                      (long long)ago_ms / 1000),
+                      (long long)ago_s),
         memory_copy_text(SLICE("journalctl -u owui-spoa -g connections_full names one of the "
                                "processes or addresses that had them; where it is HAProxy, raise "
                                "LimitNOFILE= of the service (systemctl edit owui-spoa)")));
@@ -131,7 +137,7 @@ static void add_haproxy(struct json *list, const struct live *live)
     bool differs = report_haproxy_still_differs(haproxy_files_written_ms(&configuration->haproxy));
     if (missing == NULL && !differs)
         return;
-    char *path = haproxy_files_path(&configuration->haproxy);
+    char *path = hap_config_path(&configuration->haproxy);
     char *message =
         missing != NULL
             ? memory_format("%s, or the SPOE file beside it, lacks what the configuration asks "

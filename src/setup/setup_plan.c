@@ -656,7 +656,7 @@ static enum error add_haproxy(struct setup_plan *plan, struct error_text *why)
     if (error != ERROR_OK)
         return error;
     plan->haproxy_file = plan->files.count;
-    error = setup_files_add(&plan->files, haproxy_files_path(config), memory_copy_text(SLICE("")),
+    error = setup_files_add(&plan->files, hap_config_path(config), memory_copy_text(SLICE("")),
                             PUBLIC_MODE, NULL, why);
     return error != ERROR_OK ? error : setup_plan_haproxy(plan, why);
 }

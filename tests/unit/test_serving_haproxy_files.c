@@ -8,7 +8,7 @@
 static void expect_files(char *spoe_path, const char *path, const char *fix)
 {
     const struct hap_config config = {.spoe_path = spoe_path};
-    char *found = haproxy_files_path(&config);
+    char *found = hap_config_path(&config);
     char *told = haproxy_files_fix(&config);
     cr_expect(zero(int, strcmp(found, path)), "%s", found);
     cr_expect(zero(int, strcmp(told, fix)), "%s", told);
