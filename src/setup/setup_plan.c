@@ -392,9 +392,18 @@ static char *lower_case(const char *text)
     return lower;
 }
 
+/* An address of IPv6 that is refused is so for what it is, not for its colons in a name. */
+static char *name_of_host(const char *host)
+{
+    char *name = lower_case(host + strspn(host, ":"));
+    for (char *colon = strchr(name, ':'); colon != NULL; colon = strchr(colon, ':'))
+        *colon = '-';
+    return name;
+}
+
 static bool add_wished_tenant(struct setup_plan *plan, const struct setup_wish *wish)
 {
-    char *name = lower_case(wish->name != NULL ? wish->name : wish->host);
+    char *name = wish->name != NULL ? lower_case(wish->name) : name_of_host(wish->host);
     struct json *tenant = json_new_object(), *hosts = json_new_array();
     char *url = url_of_upstream(wish->upstream, false);
     /* An address of IPv6 is written as in a URL. */

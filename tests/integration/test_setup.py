@@ -134,6 +134,12 @@ def test_a_host_without_a_certificate_is_refused_with_a_way_out(place, host, sai
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]", "[::1]"])
+def test_an_address_is_refused_for_what_it_is_without_a_name_as_well(place, host):
+    done = place.run(host, *UPSTREAM)
+    assert done.returncode == 2 and "browsers name no host" in done.stderr, done.stderr
+
+
 def test_what_is_there_and_works_is_not_refused(place):
     """It has its own mind about HTTPS and its certificate."""
     upstream = "http://127.0.0.1:3000"
