@@ -25,18 +25,14 @@ static const struct outage {
     {503, "This service is under maintenance"},
 };
 
-/* HAProxy's own errors alone become this page: what the agent's server says is left as it is. */
 static void put_page_of_last_resort(const struct page *page)
 {
-    static const int ERRORS[] = {502, 503, 504};
-    for (size_t i = 0; i < COUNT_OF(ERRORS); i++)
-        put(page,
-            "    http-error status %d content-type text/html lf-string "
-            "\"<!doctype html><meta name=viewport content='width=device-width'>"
-            "<meta name=color-scheme content='light dark'>"
-            "<meta http-equiv=refresh content=30><title>%%[var(txn.owui.reason)]</title>"
-            "<h1>%%[var(txn.owui.reason)]</h1><p>Please try again later.\\n\"\n",
-            ERRORS[i]);
+    struct error_page error = {.headers = "",
+                               .again_s = 30,
+                               .title = "%[var(txn.owui.reason)]",
+                               .advice = "Please try again later."};
+    for (error.status = 502; error.status <= 504; error.status++)
+        put_error_page(page, &error);
 }
 
 /* The root of a host goes to a tenant by cookie; what the tenant before has left goes with it. */

@@ -117,6 +117,22 @@ static void put_timeouts(const struct page *page)
     put_timeout(page, "tunnel", timeouts->tunnel_ms, 3600000);
 }
 
+/* Open WebUI takes its time to start, while people look. What took too long (504) is not asked for
+ * again by itself. */
+static void put_error_pages(const struct page *page)
+{
+    struct error_page error = {.headers = " hdr Retry-After 5 hdr Cache-Control no-store",
+                               .again_s = 5,
+                               .title = "This service does not answer",
+                               .advice =
+                                   "It may be starting: this page looks again every 5 seconds."};
+    put_text(
+        page,
+        "    # nobody answers where a request leads; `errorfile` below is a page of your own\n");
+    for (error.status = 502; error.status <= 503; error.status++)
+        put_error_page(page, &error);
+}
+
 static void put_defaults(const struct page *page)
 {
     put_text(page,
@@ -137,6 +153,7 @@ static void put_defaults(const struct page *page)
              "    option abortonclose\n");
     headers_put_trailers_option(page);
     put_timeouts(page);
+    put_error_pages(page);
     put_own_lines(page, "    ", "defaults");
 }
 

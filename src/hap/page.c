@@ -95,6 +95,16 @@ void put_own_lines(const struct page *page, const char *indent, const char *plac
     put(page, "%.*s%s" OWN_LINES_END "\n", SLICE_PRINT(kept), indent);
 }
 
+void put_error_page(const struct page *page, const struct error_page *error)
+{
+    put(page,
+        "    http-error status %d content-type text/html%s lf-string "
+        "\"<!doctype html><html lang=en><meta name=viewport content='width=device-width'>"
+        "<meta name=color-scheme content='light dark'>"
+        "<meta http-equiv=refresh content=%u><title>%s</title><h1>%s</h1><p>%s\\n\"\n",
+        error->status, error->headers, error->again_s, error->title, error->title, error->advice);
+}
+
 void put_last_own_lines(const struct page *page, const char *place)
 {
     struct slice rest = behind_mark(page->previous, place);

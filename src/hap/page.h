@@ -28,6 +28,15 @@ void put_since(const struct page *page, enum hap_version least, const char *leas
                const char *newer, const char *older);
 /* A place where an admin's own lines survive the next writing of the file. */
 void put_own_lines(const struct page *page, const char *indent, const char *place);
+/* HAProxy's own error becomes a page, which looks again after some time: what a server says is left
+ * as it is. */
+struct error_page {
+    int status;
+    const char *headers; /* " hdr NAME VALUE" and so on, or "" */
+    unsigned again_s;
+    const char *title, *advice; /* log formats of HAProxy's */
+};
+void put_error_page(const struct page *page, const struct error_page *error);
 /* The last one, which has all that is behind it, too: somebody may have appended lines to the file,
  * or deleted the mark. */
 void put_last_own_lines(const struct page *page, const char *place);

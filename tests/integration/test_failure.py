@@ -81,8 +81,22 @@ def test_acme_challenges_do_not_need_the_agent(small_stack):
 
 def test_an_upstream_that_is_gone_is_a_503_of_its_own_tenant(small_stack):
     stack = small_stack()
-    assert request(stack.http_port, "/", "dead.test").status == 503
+    answer = request(stack.http_port, "/", "dead.test")
+    assert answer.status == 503 and b"this page looks again every 5 seconds" in answer.body
+    assert (answer.header("Retry-After"), answer.header("Cache-Control")) == ("5", "no-store")
+    assert answer.header("Content-Type") == "text/html"
     assert request(stack.http_port, "/api/echo", TENANT).status == 200
+
+
+def test_an_upstream_that_is_gone_may_have_a_page_of_the_admins_own(new_stack):
+    stack = new_stack()
+    upstream = f"http://127.0.0.1:{free_port()}"
+    stack.write_tenants({"dead": {"hosts": ["dead.test"], "upstream": upstream, "https": "off"}})
+    own = stack.directory / "503.http"
+    own.write_text("HTTP/1.1 503 Gone\r\nContent-Type: text/plain\r\n\r\nback at noon\n")
+    stack.add_own_line("defaults", f"errorfile 503 {own}")
+    stack.start()
+    assert request(stack.http_port, "/", "dead.test").body == b"back at noon\n"
 
 
 def test_a_label_that_leads_to_haproxy_itself_leads_nowhere(new_stack):

@@ -410,7 +410,7 @@ def test_what_is_too_big_to_be_asked_is_not_let_in(small, upstreams, short_heads
     cookie = {**JWT, "cookie": "token", "set": {"X-User-Email": "{email}"}}
     jwt = {**tenant(upstreams, "beta", "jwt.test"), "identity": cookie}
     stack.write_tenants({"jwt": jwt}, "jwt.json")
-    path = stack.add_global_line("tune.bufsize 40000")
+    path = stack.add_own_line("global", "tune.bufsize 40000")
     text = path.read_text()
     remedy = " { req.hdrs -m len 0:4000 } { path -m len 0:4000 } { method -m len 0:32 }"
     assert remedy in text
@@ -464,7 +464,7 @@ def test_a_buffer_that_an_admin_has_made_smaller(small, upstreams):
     hosts = {f"t{i}": tenant(upstreams, "alpha", f"t{i}.a-longer-name.test") for i in range(300)}
     stack, fallback = small(tenants=hosts)
     stack.config["haproxy"]["https"] = []
-    stack.add_global_line("tune.bufsize 4096")
+    stack.add_own_line("global", "tune.bufsize 4096")
     stack.start()
     fallback.wait_for(lambda held: len(held) >= len(hosts))
     row = re.compile("^owui_agents,agent1,.*,L7OK,", re.MULTILINE)

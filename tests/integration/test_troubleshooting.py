@@ -148,7 +148,7 @@ def no_agent(stack):
 TRIED = {
     "503, `X-Refused: no-agent`": no_agent,
     "503, `X-Refused: upstream-unresolved`": unresolved,
-    "503 without `X-Refused`": dead,
+    "503 without `X-Refused`, as a page that looks again by itself": dead,
     "504 without `X-Refused`": slow,
     "404, `X-Refused: unknown-host`": unknown_host,
     "404, `X-Refused: scanner`": scanner,
@@ -187,7 +187,7 @@ def test_headers_that_are_too_long(new_stack, upstreams):
     cookies = [("Cookie", f"oauth_id_token={'x' * 20000}; token=eyJ")]
     assert seen(stack, "good.test", headers=cookies) in ((400, None), (431, None))
     assert seen(stack, "good.test") == (200, None)
-    stack.add_global_line("tune.bufsize 32768")
+    stack.add_own_line("global", "tune.bufsize 32768")
     stack.haproxy.stop(signal.SIGTERM)
     stack.start_haproxy()
     assert seen(stack, "good.test", headers=cookies) == (200, None)

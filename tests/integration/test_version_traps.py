@@ -788,7 +788,7 @@ def certified(new_stack, upstreams, authority, tmp_path):
         for name in names:
             authority.issue([f"{name}.test"], stack.crt_dir / f"{name}.pem")
         if buffer_bytes is not None:
-            stack.add_global_line(f"tune.bufsize {buffer_bytes}")
+            stack.add_own_line("global", f"tune.bufsize {buffer_bytes}")
         stack.start()
         wait_until(lambda: all(told(stack, name) for name in names), "certificates are known")
         return stack

@@ -253,11 +253,11 @@ class Stack:
         assert done.returncode == 0, done.stderr + done.stdout
         return self.haproxy_dir / "haproxy.cfg"
 
-    def add_global_line(self, line):
+    def add_own_line(self, place, line):
         """What an admin adds to haproxy.cfg, where it is kept; before start()."""
         self.write_config()
         path = self.write_haproxy_config()
-        mark = "# own lines, global (kept when this file is written again)\n"
+        mark = f"# own lines, {place} (kept when this file is written again)\n"
         text = path.read_text()
         assert mark in text
         path.write_text(text.replace(mark, f"{mark}    {line}\n"))
