@@ -67,6 +67,11 @@ MUST_CHECK enum error store_account_set_key(struct store *store, const char *dir
 /* Sets a key that the CA refuses aside, so that the next call above makes a new one. */
 MUST_CHECK enum error store_account_burn(struct store *store, const char *directory_url,
                                          struct error_text *why);
+/* An account stays bound to the external account that it was made with, "" for none: puts the one
+ * that is bound to `from` aside, and the one to `to` in its place when there has been one. */
+MUST_CHECK enum error store_account_change(struct store *store, const char *directory_url,
+                                           struct slice from, struct slice to,
+                                           struct error_text *why);
 /* The thumbprint of that key, without opening the store in `state`, which another process may have
  * open. ERROR_NOT_FOUND when there is no key yet. */
 MUST_CHECK enum error store_account_thumbprint(const char *state, const char *directory_url,

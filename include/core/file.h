@@ -47,7 +47,8 @@ MUST_CHECK enum error file_is_still(const struct folder *folder, const char *nam
  * empty on failure. ERROR_NOT_FOUND: there is no such file. */
 MUST_CHECK enum error file_read(const struct folder *folder, const char *name, size_t limit,
                                 struct bytes *content, struct error_text *why);
-/* Moves within a file system, over what is there, and syncs both folders. */
+/* Moves within a file system, over what is there, and syncs both folders. ERROR_NOT_FOUND: there is
+ * no such file. */
 MUST_CHECK enum error file_move(const struct folder *from, const char *name,
                                 const struct folder *to, const char *new_name,
                                 struct error_text *why);

@@ -398,14 +398,25 @@ static enum error burn_key(struct ca *ca, struct error_text *why)
 }
 
 /* An account stays bound to what it was made with, and by its key a CA finds no other (RFC 8555
- * 7.3.1). */
+ * 7.3.1). The one before is found again by who goes back to it: many a CA lets an external account
+ * be used for one registration alone, and a name may be mistyped. */
 static enum error bind_anew(struct ca *ca, struct error_text *why)
 {
+    struct json *account = store_account_load(ca->store, ca->settings->directory_url);
+    struct slice from = SLICE("");
+    (void)!json_read_text(json_get(account, "external_kid"), &from);
     log_event(LOG_NOTICE, "acme_account_bound_anew", LOG_TEXT("ca", ca->settings->directory_url),
               LOG_TEXT("external_account", ca->settings->external_kid),
               LOG_TEXT("hint", THUMBPRINT_HINT));
     drop_new_key(ca); /* which was for the account before */
-    return burn_key(ca, why);
+    enum error error = store_account_change(ca->store, ca->settings->directory_url, from,
+                                            slice_of(ca->settings->external_kid), why);
+    json_free(account);
+    if (error == ERROR_OK)
+        error = load_key(ca, why);
+    if (error == ERROR_OK)
+        (void)load_account(ca); /* one to which this is nothing new, if any */
+    return error;
 }
 
 /* -- Getting ready, from step to step -- */

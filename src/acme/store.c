@@ -352,6 +352,38 @@ enum error store_account_burn(struct store *store, const char *directory_url,
     return error;
 }
 
+/* What there is of it goes first: with its key alone, an account is found again by its CA. */
+static const char *const ACCOUNT_PARTS[] = {".json", ".key"};
+
+static void bound_account_file(const char *url, struct slice external_kid, const char *part,
+                               char file[static NAME_MAX + 1])
+{
+    char suffix[32];
+    snprintf(suffix, sizeof(suffix), "-%016llx%s",
+             (unsigned long long)hash_content(external_kid, 0), part);
+    account_file(url, suffix, file);
+}
+
+enum error store_account_change(struct store *store, const char *directory_url, struct slice from,
+                                struct slice to, struct error_text *why)
+{
+    char current[NAME_MAX + 1], aside[NAME_MAX + 1];
+    enum error error = ERROR_OK;
+    for (size_t i = 0; i < COUNT_OF(ACCOUNT_PARTS) && error == ERROR_OK; i++) {
+        account_file(directory_url, ACCOUNT_PARTS[i], current);
+        bound_account_file(directory_url, from, ACCOUNT_PARTS[i], aside);
+        error = file_move(&store->accounts, current, &store->accounts, aside, why);
+        error = error == ERROR_NOT_FOUND ? ERROR_OK : error;
+    }
+    for (size_t i = COUNT_OF(ACCOUNT_PARTS); i-- > 0 && error == ERROR_OK;) {
+        account_file(directory_url, ACCOUNT_PARTS[i], current);
+        bound_account_file(directory_url, to, ACCOUNT_PARTS[i], aside);
+        error = file_move(&store->accounts, aside, &store->accounts, current, why);
+        error = error == ERROR_NOT_FOUND ? ERROR_OK : error;
+    }
+    return error;
+}
+
 struct json *store_budget_load(struct store *store, const char *directory_url)
 {
     char file[NAME_MAX + 1];

@@ -204,9 +204,12 @@ enum error file_move(const struct folder *from, const char *name, const struct f
                      const char *new_name, struct error_text *why)
 {
     step("move");
-    if (renameat(from->fd, name, to->fd, new_name) < 0)
-        return error_set_errno(why, "cannot move %s/%s to %s/%s", from->path, name, to->path,
-                               new_name);
+    if (renameat(from->fd, name, to->fd, new_name) < 0) {
+        bool is_missing = errno == ENOENT;
+        enum error error = error_set_errno(why, "cannot move %s/%s to %s/%s", from->path, name,
+                                           to->path, new_name);
+        return is_missing ? ERROR_NOT_FOUND : error;
+    }
     enum error error = folder_sync(to, why);
     return error == ERROR_OK && from->fd != to->fd ? folder_sync(from, why) : error;
 }

@@ -294,6 +294,47 @@ Test(store, staging_must_be_a_folder_of_its_own)
     end_root(root);
 }
 
+static void change_account(struct store *store, const char *from, const char *to)
+{
+    struct error_text why;
+    cr_assert(eq(int, store_account_change(store, DIRECTORY, slice_of(from), slice_of(to), &why),
+                 ERROR_OK),
+              "%s", why.text);
+}
+
+Test(store, an_account_that_is_left_for_another_is_found_again)
+{
+    char *root = new_root();
+    struct store *store = must_open(root);
+    struct crypto_key *first = store_account_key(store, DIRECTORY, NULL);
+    struct json *account = json_new_object();
+    cr_assert(eq(int, store_account_save(store, DIRECTORY, account, NULL), ERROR_OK));
+    json_free(account);
+
+    change_account(store, "", "../kid 2");
+    cr_expect(eq(ptr, store_account_load(store, DIRECTORY), NULL));
+    struct crypto_key *second = store_account_key(store, DIRECTORY, NULL);
+    cr_expect_not(crypto_key_equal(first, second));
+
+    change_account(store, "../kid 2", "");
+    account = store_account_load(store, DIRECTORY);
+    cr_expect_not_null(account);
+    json_free(account);
+    struct crypto_key *now = store_account_key(store, DIRECTORY, NULL);
+    cr_expect(crypto_key_equal(first, now));
+    crypto_key_free(now);
+
+    change_account(store, "", "../kid 2");
+    now = store_account_key(store, DIRECTORY, NULL);
+    cr_expect(crypto_key_equal(second, now));
+    cr_expect(eq(sz, count_files(root, "state/trash"), 0));
+    crypto_key_free(now);
+    crypto_key_free(second);
+    crypto_key_free(first);
+    store_close(store);
+    end_root(root);
+}
+
 Test(store, keys_are_there_before_they_are_used_and_stay)
 {
     char *root = new_root();
