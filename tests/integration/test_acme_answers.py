@@ -537,8 +537,8 @@ def test_what_is_revoked_is_what_was_in_service_then(new_mock, busy):
     mock.busy = set()
     assert host.wait("revoked")["class"] == ""
     assert mock.revoked == [revoked]
-    told = host.status(file_of("chat"))
-    assert told["serial"] == before and told["next_in_ms"] > 3000 * 1000
+    name, is_left = file_of("chat"), lambda told: told["next_in_ms"] > 3000 * 1000
+    assert host.wait_status(name, is_left, "left alone")["serial"] == before
 
 
 def test_an_account_that_the_ca_has_forgotten(new_mock):
