@@ -364,6 +364,13 @@ static void bound_account_file(const char *url, struct slice external_kid, const
     account_file(url, suffix, file);
 }
 
+static enum error move_if_there(struct store *store, const char *from, const char *to,
+                                struct error_text *why)
+{
+    enum error error = file_move(&store->accounts, from, &store->accounts, to, why);
+    return error == ERROR_NOT_FOUND ? ERROR_OK : error;
+}
+
 enum error store_account_change(struct store *store, const char *directory_url, struct slice from,
                                 struct slice to, struct error_text *why)
 {
@@ -372,14 +379,12 @@ enum error store_account_change(struct store *store, const char *directory_url, 
     for (size_t i = 0; i < COUNT_OF(ACCOUNT_PARTS) && error == ERROR_OK; i++) {
         account_file(directory_url, ACCOUNT_PARTS[i], current);
         bound_account_file(directory_url, from, ACCOUNT_PARTS[i], aside);
-        error = file_move(&store->accounts, current, &store->accounts, aside, why);
-        error = error == ERROR_NOT_FOUND ? ERROR_OK : error;
+        error = move_if_there(store, current, aside, why);
     }
     for (size_t i = COUNT_OF(ACCOUNT_PARTS); i-- > 0 && error == ERROR_OK;) {
         account_file(directory_url, ACCOUNT_PARTS[i], current);
         bound_account_file(directory_url, to, ACCOUNT_PARTS[i], aside);
-        error = file_move(&store->accounts, aside, &store->accounts, current, why);
-        error = error == ERROR_NOT_FOUND ? ERROR_OK : error;
+        error = move_if_there(store, aside, current, why);
     }
     return error;
 }
