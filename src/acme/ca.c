@@ -397,6 +397,21 @@ static enum error burn_key(struct ca *ca, struct error_text *why)
     return error == ERROR_OK ? load_key(ca, why) : error;
 }
 
+/* Before there is an account: the CA may refuse to make it, and who then goes back has to be seen
+ * to wish another one. */
+static enum error note_binding(const struct ca *ca, struct error_text *why)
+{
+    struct json *account = store_account_load(ca->store, ca->settings->directory_url);
+    enum error error = ERROR_OK;
+    if (account == NULL) {
+        account = json_new_object();
+        json_put_text(account, "external_kid", slice_of(ca->settings->external_kid));
+        error = store_account_save(ca->store, ca->settings->directory_url, account, why);
+    }
+    json_free(account);
+    return error;
+}
+
 /* An account stays bound to what it was made with, and by its key a CA finds no other (RFC 8555
  * 7.3.1). The one before is found again by who goes back to it: many a CA lets an external account
  * be used for one registration alone, and a name may be mistyped. */
@@ -416,7 +431,7 @@ static enum error bind_anew(struct ca *ca, struct error_text *why)
         error = load_key(ca, why);
     if (error == ERROR_OK)
         (void)load_account(ca); /* one to which this is nothing new, if any */
-    return error;
+    return error == ERROR_OK ? note_binding(ca, why) : error;
 }
 
 /* -- Getting ready, from step to step -- */

@@ -354,6 +354,15 @@ Test(acme_ca, another_external_account_takes_another_key)
         cr_expect(eq(int, test.ca.account_url[0] != '\0', CASES[i].stays), "%zu", i);
         cr_expect(eq(int, strcmp(test.ca.thumbprint, thumbprint) == 0, CASES[i].stays), "%zu", i);
         ca_fini(&test.ca);
+        if (CASES[i].kept != NULL && CASES[i].kept[0] != '\0') {
+            /* Who goes back finds it, though the other one was never made. */
+            const struct acme_ca_settings before = {.directory_url = DIRECTORY,
+                                                    .external_kid = CASES[i].kept};
+            open_ca(&test, &before);
+            cr_expect_neq(test.ca.account_url[0], '\0', "%zu", i);
+            cr_expect_str_eq(test.ca.thumbprint, thumbprint, "%zu", i);
+            ca_fini(&test.ca);
+        }
         end(&test);
     }
 }
