@@ -96,7 +96,7 @@
  *                       strings, closed by two empty ones
  *
  * and, when the decision holds for the connection's next requests too, some of the session: host,
- * now, until and what these requests get (see src/agent/reuse.h). To the message `acme`, of which
+ * stamp, since and what these requests get (see src/agent/reuse.h). To the message `acme`, of which
  * nothing else is told:
  *
  *     acme     string   the key authorization (RFC 8555 8.1), only when the token is known

@@ -4,6 +4,8 @@
 #include "core/clock.h"
 #include "route/owui_path.h"
 
+#include <stdio.h>
+
 /* Only what is the same for every request of a connection: rules and limits look at paths and
  * credentials, replicas and identities at cookies and tokens, windows of maintenance at the clock.
  */
@@ -12,6 +14,12 @@ static bool is_alike_for_all(const struct tenant *tenant)
     const struct policy *policy = tenant->policy;
     return tenant->identity == NULL && !tenant->brief->may_be_out && tenant->replicas == NULL &&
            tenant->prepared_limit_count == 0 && (policy == NULL || policy->rule_count == 0);
+}
+
+/* Few come over plain HTTP to another port than its own, and all would pay for what these need. */
+static bool has_usual_port(const struct decision *decision)
+{
+    return decision->client.https || decision_public_port(decision) == PUBLIC_PORT_NOT_TOLD;
 }
 
 /* Behind a proxy, connections are shared by clients. A path of somebody's at this host is looked
@@ -23,7 +31,8 @@ static bool is_alike_here(const struct request *request, const struct decision *
            !decision->client.trusted_peer && !decision->client.is_untold &&
            decision->generation_hash == 0 && !decision->host.changed &&
            decision->match.host != NULL && !decision->match.host_has_paths &&
-           decision->led_from == NULL && !owui_path_is_health(decision->path);
+           decision->led_from == NULL && has_usual_port(decision) &&
+           !owui_path_is_health(decision->path);
 }
 
 struct slice reuse_stamp(const struct snapshot *snapshot, const struct request *request,
@@ -61,46 +70,67 @@ static void set_ip(struct writer *actions, struct slice name, const struct ip *i
         spop_write_unset(actions, SPOP_SCOPE_SESSION, name);
 }
 
-/* A backend's name, or an address with the one port of three that tells how it is spoken to. */
-static void set_upstream(const struct tenant *target, struct writer *actions)
+/* None where a backend of the admin's has the requests. */
+static const struct upstream *upstream_of(const struct tenant *target)
 {
-    static const struct upstream NONE = {.address = {.family = IP_NONE}};
-    bool is_named = target->backend != NULL;
-    const struct upstream *upstream = is_named ? &NONE : &target->upstream;
-    bool has_tls = upstream->scheme != UPSTREAM_HTTP;
-    set_text(actions, SLICE("backend"), is_named ? slice_of(target->backend) : (struct slice){0});
-    set_ip(actions, SLICE("dst"), &upstream->address);
-    for (enum upstream_scheme i = UPSTREAM_HTTP; i <= UPSTREAM_HTTPS_NO_VERIFY; i++)
-        set_number(actions, slice_of(upstream_scheme_port(i)),
-                   i == upstream->scheme ? upstream->port : 0);
-    set_text(actions, SLICE("sni"), has_tls ? slice_of(upstream->server_name) : (struct slice){0});
+    static const struct upstream NONE = {.scheme = UPSTREAM_HTTP, .address = {.family = IP_NONE}};
+    return target->backend != NULL ? &NONE : &target->upstream;
 }
 
-/* A connection may serve several hosts: what is of one must not be taken for another's. */
-static void set_public_port(const struct decision *decision, struct writer *actions)
+static unsigned port_if(const struct upstream *upstream, enum upstream_scheme scheme)
 {
-    uint16_t port = decision_public_port(decision);
-    bool https = decision->client.https;
-    set_number(actions, SLICE("by_https"), https ? port : 0);
-    set_number(actions, SLICE("by_http"), https || port == PUBLIC_PORT_NOT_TOLD ? 0 : port);
+    return upstream->scheme == scheme ? upstream->port : 0;
+}
+
+enum { NUMBER_SIZE = sizeof("65535") };
+
+/* Nothing for 0. */
+static const char *number_text(unsigned number, char text[static NUMBER_SIZE])
+{
+    text[0] = '\0';
+    if (number != 0)
+        snprintf(text, NUMBER_SIZE, "%u", number & UINT16_MAX);
+    return text;
+}
+
+/* No part of it can have a "/". One that does not fit here has no room in an answer either. */
+static void set_more(const struct tenant *tenant, const struct tenant *target,
+                     struct writer *actions)
+{
+    const struct upstream *upstream = upstream_of(target);
+    bool has_tls = upstream->scheme != UPSTREAM_HTTP;
+    unsigned response_set = tenant_response_set(tenant);
+    char text[SPOP_ACTIONS_MAX_BYTES] = "";
+    char https[NUMBER_SIZE], no_verify[NUMBER_SIZE], response[NUMBER_SIZE];
+
+    if (target->backend != NULL || has_tls || response_set != 0)
+        snprintf(text, sizeof(text), "%s/%s/%s/%s/%s",
+                 target->backend != NULL ? target->backend : "",
+                 number_text(port_if(upstream, UPSTREAM_HTTPS), https),
+                 number_text(port_if(upstream, UPSTREAM_HTTPS_NO_VERIFY), no_verify),
+                 has_tls ? upstream->server_name : "", number_text(response_set, response));
+    set_text(actions, SLICE("more"), slice_of(text));
 }
 
 SELDOM void reuse_write(const struct request *request, const struct decision *decision,
                         struct writer *actions)
 {
     const struct tenant *tenant = decision->match.tenant;
+    const struct upstream *upstream = upstream_of(decision->target->tenant);
     struct writer more = *actions;
     char ip_text[IP_TEXT_SIZE];
     set_text(&more, SLICE("host"), request->host);
-    set_text(&more, SLICE("now"), decision->reuse_stamp);
+    set_text(&more, SLICE("stamp"), decision->reuse_stamp);
     set_number(&more, SLICE("since"), clock_wall_s());
     set_text(&more, SLICE("tenant"), slice_of(tenant->name));
-    set_upstream(decision->target->tenant, &more);
+    set_ip(&more, SLICE("dst"), &upstream->address);
+    set_number(&more, SLICE("to_http"), port_if(upstream, UPSTREAM_HTTP));
     set_text(&more, SLICE("ip"), slice_of(ip_print(&decision->client.ip, ip_text)));
-    set_public_port(decision, &more);
+    set_number(&more, SLICE("by_https"),
+               decision->client.https ? decision_public_port(decision) : 0);
     set_text(&more, SLICE("hsts"),
              decision->client.https ? slice_of(tenant->hsts) : (struct slice){0});
-    set_number(&more, SLICE("rs"), tenant_response_set(tenant));
+    set_more(tenant, decision->target->tenant, &more);
     if (!more.failed)
         *actions = more;
 }

@@ -3,12 +3,16 @@
  * With `decision_map` the answer of such a decision also sets variables of the session:
  *
  *     host     string   the Host header as it was asked about, byte by byte
- *     now      string   snapshot.stamp: holds as long as HAProxy's map says the same (hap/config.h)
+ *     stamp    string   snapshot.stamp: holds as long as HAProxy's map says the same (hap/config.h)
  *     since    integer  seconds since 1970; nothing holds for long, should the map not be in reach
  *
- * and what the next requests get: tenant, backend or dst, sni and one of the ports; ip;
- * by_https or by_http; hsts; rs. What does not apply is unset, since an earlier decision of
- * the connection may have set it.
+ * and what the next requests get: tenant, dst, to_http, ip, by_https, hsts; and, since
+ * each costs HAProxy something for every request, in one what few tenants have:
+ *
+ *     more     string   backend, to_https, to_noverify, sni and rs, in this order, with "/" between
+ *                       them: "/443//chat.internal"
+ *
+ * What does not apply is unset, since an earlier decision of the connection may have set it.
  *
  * HAProxy takes them for a request with the same Host, without Upgrade or the cookie owui_tenant,
  * and with a path that is plain and Open WebUI's own. A decision is good for all of these when

@@ -52,10 +52,13 @@ static void put_tries_of_one(const struct page *page)
              "    # ask the agent, again when it did not answer (one that ends may take two tries "
              "along);\n"
              "    # without an answer nothing is forwarded\n");
-    put_since(page, HAP_3_0, "3.0", "", "    http-request set-var(txn.owui_asked) date(0,ms)\n");
-    put(page, "    http-request send-spoe-group owui route%s%s\n",
-        not_reused[0] != '\0' ? " if" : "", not_reused);
+    const char *if_asked = not_reused[0] != '\0' ? " if" : "";
+    char *noted = memory_format("    http-request set-var(txn.owui_asked) date(0,ms)%s%s\n",
+                                if_asked, not_reused);
+    put_since(page, HAP_3_0, "3.0", "", noted);
+    put(page, "    http-request send-spoe-group owui route%s%s\n", if_asked, not_reused);
     put_since(page, HAP_3_0, "3.0", NEWER, older);
+    free(noted);
     free(older);
 }
 
@@ -185,6 +188,7 @@ void question_put(const struct page *page)
                    "    acl answered var(txn.owui.dst) -m found\n"
                    "    acl answered var(txn.owui.answer) -m found\n"
                    "    acl answered var(txn.owui.backend) -m found\n");
+    reuse_put_answered(page);
     if (agents_are_several(page->config))
         put_tries_of_several(page);
     else

@@ -16,6 +16,7 @@
 #include "support/spop_peer.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -396,10 +397,31 @@ static void check_client(const struct question *question, const struct answer *a
 
 /* ---- Decisions that hold for more ---- */
 
-static bool is_of_the_cache(struct slice name)
+/* What few have, in one variable: see agent/reuse.h. */
+static const char *const PARTS_OF_MORE[] = {"backend", "to_https", "to_noverify", "sni", "rs"};
+
+static const struct peer_action *find_kept(const struct answer *kept, const char *name)
 {
-    return slice_equal(name, SLICE("host")) || slice_equal(name, SLICE("now")) ||
-           slice_equal(name, SLICE("since"));
+    const struct peer_action *found = find_variable(kept, SPOP_SCOPE_SESSION, slice_of(name));
+    return found != NULL && !found->is_unset ? found : NULL;
+}
+
+/* Nothing where the session has none. */
+static struct slice part_of_more(const struct answer *kept, size_t index)
+{
+    const struct peer_action *more = find_kept(kept, "more");
+    struct slice rest = more != NULL ? more->value.bytes : (struct slice){0};
+    for (size_t i = 0; i < index; i++)
+        slice_cut(&rest, '/');
+    return slice_cut(&rest, '/');
+}
+
+static struct slice as_text(const struct spop_value *value, char buffer[static 24])
+{
+    if (value->type == SPOP_STRING)
+        return value->bytes;
+    FUZZ_REQUIRE(snprintf(buffer, 24, "%lld", (long long)value->integer) < 24);
+    return slice_of(buffer);
 }
 
 static bool same_value(const struct spop_value *a, const struct spop_value *b)
@@ -408,33 +430,43 @@ static bool same_value(const struct spop_value *a, const struct spop_value *b)
            slice_equal(a->bytes, b->bytes);
 }
 
-static bool is_the_stamp(struct slice name)
+/* Whether HAProxy would take from the session what is `told`. */
+static bool is_kept(const struct answer *kept, const struct peer_action *told)
 {
-    return slice_equal(name, SLICE("host")) || slice_equal(name, SLICE("now")) ||
-           slice_equal(name, SLICE("since"));
+    char buffer[24];
+    for (size_t i = 0; i < COUNT_OF(PARTS_OF_MORE); i++)
+        if (slice_equal(told->name, slice_of(PARTS_OF_MORE[i])))
+            return slice_equal(part_of_more(kept, i), as_text(&told->value, buffer));
+    const struct peer_action *own = find_variable(kept, SPOP_SCOPE_SESSION, told->name);
+    return own != NULL && !own->is_unset && same_value(&own->value, &told->value);
 }
 
-/* What HAProxy would take from the session is what it would have been told. */
+static bool is_for_the_session_alone(struct slice name)
+{
+    return slice_equal(name, SLICE("host")) || slice_equal(name, SLICE("stamp")) ||
+           slice_equal(name, SLICE("since")) || slice_equal(name, SLICE("more"));
+}
+
+static bool is_told(const struct answer *asked, struct slice name)
+{
+    return find_variable(asked, SPOP_SCOPE_TRANSACTION, name) != NULL;
+}
+
+/* What HAProxy would take from the session is what it would have been told, neither more nor less.
+ */
 static void compare_answers(const struct answer *kept, const struct answer *asked)
 {
     FUZZ_REQUIRE(asked->decision.outcome == OUTCOME_FORWARD);
+    for (size_t i = 0; i < asked->count; i++)
+        FUZZ_REQUIRE(asked->variables[i].scope != SPOP_SCOPE_TRANSACTION ||
+                     is_kept(kept, &asked->variables[i]));
     for (size_t i = 0; i < kept->count; i++) {
         const struct peer_action *own = &kept->variables[i];
-        FUZZ_REQUIRE(own->scope != SPOP_SCOPE_SESSION || own->is_unset || is_the_stamp(own->name) ||
-                     find_variable(asked, SPOP_SCOPE_TRANSACTION, own->name) != NULL);
+        FUZZ_REQUIRE(own->scope != SPOP_SCOPE_SESSION || own->is_unset ||
+                     is_for_the_session_alone(own->name) || is_told(asked, own->name));
     }
-    for (size_t i = 0; i < asked->count; i++) {
-        const struct peer_action *told = &asked->variables[i];
-        if (told->scope != SPOP_SCOPE_TRANSACTION)
-            continue;
-        const struct peer_action *own = find_variable(kept, SPOP_SCOPE_SESSION, told->name);
-        FUZZ_REQUIRE(own != NULL && !own->is_unset && same_value(&own->value, &told->value));
-    }
-    for (size_t i = 0; i < kept->count; i++) {
-        const struct peer_action *own = &kept->variables[i];
-        if (own->scope == SPOP_SCOPE_SESSION && !own->is_unset && !is_of_the_cache(own->name))
-            FUZZ_REQUIRE(find_variable(asked, SPOP_SCOPE_TRANSACTION, own->name) != NULL);
-    }
+    for (size_t i = 0; i < COUNT_OF(PARTS_OF_MORE); i++)
+        FUZZ_REQUIRE(part_of_more(kept, i).size == 0 || is_told(asked, slice_of(PARTS_OF_MORE[i])));
 }
 
 /* The next request of the connection: HAProxy's conditions hold, and all else is any. */
@@ -476,7 +508,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_answer(&question, &answer);
     check_host(&question, &answer.decision);
     check_client(&question, &answer);
-    if (find_variable(&answer, SPOP_SCOPE_SESSION, SLICE("now")) != NULL)
+    if (find_kept(&answer, "stamp") != NULL)
         check_next(&question, &answer);
     return 0;
 }

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from test_admin import Admin
+from test_kept_connections import Connections
 
 from support.clients import HANDSHAKE, SOCKET, Echo, Http2, Pipeline, connect, read_answer
 from support.clients import request, request_bytes
@@ -22,15 +23,32 @@ ECHO = "/api/echo"
 HOLDS_S = 10
 
 
-def tenants(upstreams):
+@pytest.fixture(scope="module")
+def secure(folder, authority):
+    """An upstream that speaks TLS."""
+    recorder = Connections(authority.issue(["secure.internal"], folder / "secure.pem"))
+    yield recorder
+    recorder.stop()
+
+
+def tenants(upstreams, secure):
     alpha, beta = upstreams["alpha"].url, upstreams["beta"].url
     open_to_all = {"https": "off"}
+    secure = {"upstream": secure.url.replace("http:", "https:"), **open_to_all}
     return {
         "plain": {"hosts": ["plain.test", "other.test"], "upstream": alpha, **open_to_all},
         "beta": {"hosts": ["beta.test", "*.fleet.test"], "upstream": beta, **open_to_all},
         "safe": {"hosts": ["safe.test"], "upstream": alpha, "hsts": {"max_age": "1d"}},
-        "calm": {"hosts": ["calm.test"], "upstream": beta},
+        "calm": {"hosts": ["calm.test"], "upstream": beta, "nosniff": True},
         "named": {"hosts": ["named.test"], "backend": "shelf", **open_to_all},
+        "nosniff": {"hosts": ["nosniff.test"], "upstream": beta, "nosniff": True, **open_to_all},
+        "verified": {
+            "hosts": ["verified.test"],
+            "upstream_tls": {"server_name": "secure.internal"},
+            "nosniff": True,
+            **secure,
+        },
+        "believed": {"hosts": ["believed.test"], "upstream_tls": {"verify": False}, **secure},
         # what a request may decide
         "headers": {"hosts": ["headers.test"], "upstream": alpha, "headers": {"X-Team": "a"}}
         | open_to_all,
@@ -62,7 +80,7 @@ def tenants(upstreams):
 
 
 @pytest.fixture(scope="module")
-def reuse(folder, authority, upstreams):
+def reuse(folder, authority, upstreams, secure):
     path = folder / "decisions.map"
     shelf = {"shelf": {"servers": [upstreams["beta"].address]}}
     stack = Stack(
@@ -75,7 +93,7 @@ def reuse(folder, authority, upstreams):
         },
         haproxy_changes={"decision_map": str(path), "backends": shelf},
     )
-    stack.write_tenants(tenants(upstreams))
+    stack.write_tenants(tenants(upstreams, secure))
     stack.issue("safe.test", "calm.test")
     try:
         stack.start()
@@ -153,6 +171,39 @@ def test_a_connection_asks_once(reuse, host):
         assert asked(reuse) - before <= needed(client)
 
 
+@pytest.mark.parametrize("host", ["verified.test", "believed.test"])
+def test_an_upstream_with_tls(reuse, secure, host):
+    """What few tenants have comes with it."""
+    with Client(reuse.http_port, host) as client:
+        client.get("/")
+        before = asked(reuse)
+        for path in (f"/api/1/{host}", f"/api/2/{host}"):
+            answer = client.get(path)
+            assert answer.status == 200
+            assert (answer.header("X-Content-Type-Options") == "nosniff") == (host[0] == "v")
+            assert len(secure.came[path]) == 1
+        assert asked(reuse) - before <= needed(client)
+
+
+def test_what_few_tenants_have_is_nobody_elses(reuse, secure):
+    """One connection, whose decisions take turns."""
+    turns = {
+        "plain.test": ("alpha", None),
+        "named.test": ("beta", None),
+        "nosniff.test": ("beta", "nosniff"),
+        "beta.test": ("beta", None),
+        "verified.test": (None, "nosniff"),
+        "believed.test": (None, None),
+    }
+    with Client(reuse.http_port, "plain.test") as client:
+        for host in random.Random(7).choices(list(turns), k=60):
+            name, sniff = turns[host]
+            for _ in range(2):
+                answer = client.get(host=host)
+                assert answer.status == 200 and answer.header("X-Content-Type-Options") == sniff
+                assert name is None or Echo(answer).name == name
+
+
 def test_over_tls(reuse, authority):
     with Client(reuse.https_port, "safe.test", tls_name="safe.test") as client:
         first = client.get()
@@ -210,14 +261,16 @@ def test_hosts_that_share_an_http2_connection(reuse):
         assert asked(reuse) - before <= 2
 
 
-def test_rules_of_an_admin_do_not_mix_hosts_that_share_a_connection(folder, authority, upstreams):
+def test_rules_of_an_admin_do_not_mix_hosts_that_share_a_connection(
+    folder, authority, upstreams, secure
+):
     """HAProxy 3.2 and later let others run when a request has had fifty rules, which could be in the
     middle of what it takes over from its connection: the rest was another host's."""
     path = folder / "mixed.map"
     stack = Stack(
         folder / "mixed", upstreams, authority, haproxy_changes={"decision_map": str(path)}
     )
-    every = tenants(upstreams)
+    every = tenants(upstreams, secure)
     stack.write_tenants({name: every[name] for name in ("safe", "calm")})
     stack.issue("safe.test", "calm.test")
     begin = (
@@ -239,11 +292,47 @@ def test_rules_of_an_admin_do_not_mix_hosts_that_share_a_connection(folder, auth
                 waiting.append((host, client.send(ECHO, authority=host)))
                 if len(waiting) == 30:
                     host, stream = waiting.pop(0)
-                    told = Echo(client.read(stream))
-                    seen.add((host, told.header("X-Tenant-ID"), told.name))
+                    answer = client.read(stream)
+                    told = Echo(answer)
+                    sniff = answer.header("X-Content-Type-Options")
+                    seen.add((host, told.header("X-Tenant-ID"), told.name, sniff))
     finally:
         stack.stop()
-    assert seen == {("safe.test", "safe", "alpha"), ("calm.test", "calm", "beta")}
+    assert seen == {
+        ("safe.test", "safe", "alpha", None),
+        ("calm.test", "calm", "beta", "nosniff"),
+    }
+
+
+def test_a_rule_of_an_admin_that_waits_does_not_mix_hosts(folder, authority, upstreams, secure):
+    """What was told for another host meanwhile is that one's."""
+    path = folder / "waits.map"
+    stack = Stack(
+        folder / "waits", upstreams, authority, haproxy_changes={"decision_map": str(path)}
+    )
+    every = tenants(upstreams, secure)
+    stack.write_tenants({name: every[name] for name in ("safe", "calm")})
+    stack.issue("safe.test", "calm.test")
+    try:
+        stack.add_own_line(
+            "frontend after the agent answered",
+            "http-request wait-for-body time 20s at-least 5 if METH_POST",
+        )
+        stack.start()
+        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
+        with Http2(stack.https_port, "calm.test") as client:
+            client.request(ECHO)
+            before = asked(stack)
+            length = [("content-length", "5")]
+            stream = client.send(ECHO, method="POST", headers=length, end=False)
+            other = client.request(ECHO, authority="safe.test")
+            client.send_body(stream, b"12345")
+            answer = client.read(stream)
+        assert asked(stack) - before == 1
+    finally:
+        stack.stop()
+    told = [(Echo(a).name, a.header("X-Content-Type-Options")) for a in (other, answer)]
+    assert told == [("alpha", None), ("beta", "nosniff")]
 
 
 ODD_PATHS = [
@@ -324,8 +413,8 @@ def test_nothing_that_a_client_asserts_arrives(reuse):
         assert asked(reuse) - before <= needed(client)
 
 
-def test_a_change_is_seen_by_open_connections(reuse, upstreams):
-    changed = tenants(upstreams)
+def test_a_change_is_seen_by_open_connections(reuse, upstreams, secure):
+    changed = tenants(upstreams, secure)
     with Client(reuse.http_port, "plain.test") as client, Client(reuse.http_port, "beta.test") as b:
         assert Echo(client.get()).name == "alpha" and Echo(b.get()).name == "beta"
         for name in ("beta", "alpha", "beta"):
@@ -336,7 +425,7 @@ def test_a_change_is_seen_by_open_connections(reuse, upstreams):
         del changed["plain"]
         reuse.write_tenants(changed)
         wait_until(lambda: client.get().status == 404, "plain is gone", 5)
-        reuse.write_tenants(tenants(upstreams))
+        reuse.write_tenants(tenants(upstreams, secure))
         wait_until(lambda: client.get().status == 200, "plain is back", 5)
         wait_until(lambda: count_asked(reuse, client) == 0, "it is asked about once again", 5)
 

@@ -218,6 +218,10 @@ class Http2:
         rest = [pair for pair in headers if not pair[0].startswith(":")]
         self.connection.send_headers(stream, pseudo + extra + rest, end_stream=end and not body)
         self._send()
+        self.send_body(stream, body)
+        return stream
+
+    def send_body(self, stream, body):
         while body:
             room = self.connection.local_flow_control_window(stream)
             if room <= 0:
@@ -227,7 +231,6 @@ class Http2:
             chunk, body = body[:size], body[size:]
             self.connection.send_data(stream, chunk, end_stream=not body)
             self._send()
-        return stream
 
     def read(self, stream):
         """The whole response of a stream; None if it was reset."""
