@@ -470,8 +470,8 @@ def test_a_buffer_that_an_admin_has_made_smaller(small, upstreams):
     row = re.compile("^owui_agents,agent1,.*,L7OK,", re.MULTILINE)
     wait_until(lambda: row.search(stack.runtime("show stat")), "a check that went well", 15)
     assert stack.agents_up() == 1
-    answer = request(stack.http_port, "/health", "t7.a-longer-name.test")
-    assert answer.status == 200 and "tenant=t7" in stack.haproxy.log()
+    assert request(stack.http_port, "/health", "t7.a-longer-name.test").status == 200
+    wait_until(lambda: "tenant=t7" in stack.haproxy.log(), "its line in the log")
 
 
 def test_no_request_fails_when_the_only_agent_is_killed(small, record_property):
