@@ -94,7 +94,7 @@ static const char *number_text(unsigned number, char text[static NUMBER_SIZE])
 }
 
 /* No part of it can have a "/". One that does not fit here has no room in an answer either. */
-static void set_more(const struct tenant *tenant, const struct tenant *target,
+static void set_rest(const struct tenant *tenant, const struct tenant *target,
                      struct writer *actions)
 {
     const struct upstream *upstream = upstream_of(target);
@@ -108,8 +108,9 @@ static void set_more(const struct tenant *tenant, const struct tenant *target,
                  target->backend != NULL ? target->backend : "",
                  number_text(port_if(upstream, UPSTREAM_HTTPS), https),
                  number_text(port_if(upstream, UPSTREAM_HTTPS_NO_VERIFY), no_verify),
-                 has_tls ? upstream->server_name : "", number_text(response_set, response));
-    set_text(actions, SLICE("more"), slice_of(text));
+                 has_tls && upstream->server_name != NULL ? upstream->server_name : "",
+                 number_text(response_set, response));
+    set_text(actions, SLICE("rest"), slice_of(text));
 }
 
 SELDOM void reuse_write(const struct request *request, const struct decision *decision,
@@ -130,7 +131,7 @@ SELDOM void reuse_write(const struct request *request, const struct decision *de
                decision->client.https ? decision_public_port(decision) : 0);
     set_text(&more, SLICE("hsts"),
              decision->client.https ? slice_of(tenant->hsts) : (struct slice){0});
-    set_more(tenant, decision->target->tenant, &more);
+    set_rest(tenant, decision->target->tenant, &more);
     if (!more.failed)
         *actions = more;
 }

@@ -9,7 +9,7 @@
  * and what the next requests get: tenant, dst, to_http, ip, by_https, hsts; and, since
  * each costs HAProxy something for every request, in one what few tenants have:
  *
- *     more     string   backend, to_https, to_noverify, sni and rs, in this order, with "/" between
+ *     rest     string   backend, to_https, to_noverify, sni and rs, in this order, with "/" between
  *                       them: "/443//chat.internal"
  *
  * What does not apply is unset, since an earlier decision of the connection may have set it.

@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "limits_write.h"
+#include "reuse_write.h"
 
 #include <stdlib.h>
 
@@ -42,17 +43,18 @@ void backends_put_choice(const struct page *page)
                    "    use_backend owui_answer if { var(txn.owui.answer) -m found }\n");
     if (page->config->backend_count > 0)
         put_choice_of_named(page);
+    put_text(page, "    use_backend owui_%[var(txn.owui.backend)] if "
+                   "{ var(txn.owui.backend) -m found }\n"
+                   "    # without an address HAProxy would connect to itself\n"
+                   "    acl address_known var(txn.owui.dst) -m found\n"
+                   "    acl name_known var(txn.owui.sni) -m len gt 0\n"
+                   "    acl to_https var(txn.owui.to_https) -m int gt 0\n"
+                   "    acl to_noverify var(txn.owui.to_noverify) -m int gt 0\n");
+    reuse_put_tls_choice(page);
     put_text(page,
-             "    use_backend owui_%[var(txn.owui.backend)] if "
-             "{ var(txn.owui.backend) -m found }\n"
-             "    # without an address HAProxy would connect to itself\n"
-             "    acl address_known var(txn.owui.dst) -m found\n"
-             "    acl name_known var(txn.owui.sni) -m len gt 0\n"
              "    use_backend owui_http if address_known { var(txn.owui.to_http) -m int gt 0 }\n"
-             "    use_backend owui_https if address_known { var(txn.owui.to_https) -m int gt 0 } "
-             "name_known\n"
-             "    use_backend owui_https_noverify if address_known "
-             "{ var(txn.owui.to_noverify) -m int gt 0 }\n"
+             "    use_backend owui_https if address_known to_https name_known\n"
+             "    use_backend owui_https_noverify if address_known to_noverify\n"
              "    default_backend owui_refuse\n");
 }
 
@@ -94,16 +96,17 @@ static void put_challenges(const struct page *page)
 static void put_upstream(const struct page *page, const char *name, const char *port,
                          const char *tls)
 {
+    put(page, "\nbackend owui_%s\n", name);
+    if (tls[0] != '\0')
+        reuse_put_tls(page, port);
     put(page,
-        "\n"
-        "backend owui_%s\n"
         "    http-request set-dst var(txn.owui.dst)\n"
         "    http-request set-dst-port var(txn.owui.%s)\n" LIMITS_TIMEOUT_RULES
         "    acl websocket req.fhdr(upgrade,-1) -i websocket\n" ACL_REPEATABLE
         "    use-server fresh if websocket || !repeatable\n"
         "    server any 0.0.0.0:0 " KEPT "%s\n"
         "    server fresh 0.0.0.0:0 weight 0 " NONE_KEPT "%s\n",
-        name, port, tls, tls);
+        port, tls, tls);
 }
 
 static void put_upstreams(const struct page *page)

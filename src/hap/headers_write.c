@@ -3,7 +3,6 @@
 
 #include "fallback_write.h"
 #include "forwarded_write.h"
-#include "reuse_write.h"
 
 #include <stdlib.h>
 
@@ -223,7 +222,6 @@ static void put_prefix_cut(const struct page *page)
              "    # a path tenant's prefix to cut and to tell, or limits; for everybody else the "
              "rules end here\n"
              "    http-request allow unless { var(txn.owui.more) -m found }\n");
-    reuse_put_rest(page);
     for (int segments = 1; segments <= STRIP_MAX_SEGMENTS; segments++)
         put(page,
             "    http-request set-header X-Forwarded-Prefix %%[path,field(1,/,%d)] if "

@@ -188,7 +188,6 @@ void question_put(const struct page *page)
                    "    acl answered var(txn.owui.dst) -m found\n"
                    "    acl answered var(txn.owui.answer) -m found\n"
                    "    acl answered var(txn.owui.backend) -m found\n");
-    reuse_put_answered(page);
     if (agents_are_several(page->config))
         put_tries_of_several(page);
     else

@@ -7,18 +7,20 @@
 /* Less than no time is a clock that was set back. */
 enum { REUSE_MAX_S = 10 };
 
-/* What the next rules and sections need of nearly every decision that forwards. */
+/* What the next rules and sections need of a decision that forwards. */
 static const char *const VARIABLES[] = {"tenant",   "dst",  "to_http", "ip",
-                                        "by_https", "hsts", "more"};
+                                        "by_https", "hsts", "rest"};
 
-/* What few have, in the order of `more`: see agent/reuse.h. */
-static const struct rest_field {
-    const char *variable;
-    const char *made_number;
-} REST[] = {
-    {"backend", ""}, {"to_https", ",add(0)"}, {"to_noverify", ",add(0)"},
-    {"sni", ""},     {"rs", ",add(0)"},
+/* What few have is in one variable, in fields of this order: see agent/reuse.h. */
+enum rest_field {
+    REST_BACKEND = 1,
+    REST_TO_HTTPS,
+    REST_TO_NO_VERIFY,
+    REST_TLS_NAME,
+    REST_RESPONSE
 };
+
+#define FIELD "var(txn.owui.rest),field(%d,/)"
 
 /* Paths of Open WebUI's own, of which no rule makes a difference, in a spelling that every parser
  * reads alike: no dot begins a segment, nothing is encoded, no segment is empty. */
@@ -29,6 +31,16 @@ static const struct rest_field {
 const char *reuse_condition(const struct hap_config *config)
 {
     return config->decision_map != NULL ? " !{ var(txn.owui.reused) -m found }" : "";
+}
+
+/* An empty field is found, and empty: that there is any comes first, as it seldom is. */
+static void put_field(const struct page *page, const char *variable, enum rest_field field,
+                      const char *made_number)
+{
+    put(page,
+        "    http-request set-var(txn.owui.%s) " FIELD "%s if { var(txn.owui.rest) -m found } "
+        "{ " FIELD " -m len gt 0 }\n",
+        variable, field, made_number, field);
 }
 
 void reuse_put(const struct page *page)
@@ -54,25 +66,25 @@ void reuse_put(const struct page *page)
             "    http-request set-var(txn.owui.%s) var(sess.owui.%s) if "
             "{ var(txn.owui.reused) -m found }\n",
             VARIABLES[i], VARIABLES[i]);
+    put_field(page, "backend", REST_BACKEND, "");
+    put_field(page, "rs", REST_RESPONSE, ",add(0)");
 }
 
-/* A backend of an admin's has no address. */
-void reuse_put_answered(const struct page *page)
-{
-    if (page->config->decision_map != NULL)
-        put_text(page, "    acl answered var(txn.owui.reused) -m found\n");
-}
-
-/* From the request's own, for the session may have another host's by now: rules of an admin wait.
- */
-void reuse_put_rest(const struct page *page)
+/* Behind the choice of http, so that they cost nobody else anything. */
+void reuse_put_tls_choice(const struct page *page)
 {
     if (page->config->decision_map == NULL)
         return;
-    for (size_t i = 0; i < COUNT_OF(REST); i++)
-        put(page,
-            "    http-request set-var(txn.owui.%s) var(txn.owui.more),field(%zu,/)%s if "
-            "{ var(txn.owui.reused) -m found } { var(txn.owui.more),field(%zu,/) -m len gt 0 }\n",
-            REST[i].variable, i + 1, REST[i].made_number, i + 1);
-    put_text(page, "    http-request allow if { var(txn.owui.reused) -m found }\n");
+    put(page, "    acl name_known " FIELD " -m len gt 0\n", REST_TLS_NAME);
+    put(page, "    acl to_https " FIELD " -m int gt 0\n", REST_TO_HTTPS);
+    put(page, "    acl to_noverify " FIELD " -m int gt 0\n", REST_TO_NO_VERIFY);
+}
+
+void reuse_put_tls(const struct page *page, const char *port)
+{
+    bool is_verified = strcmp(port, "to_https") == 0;
+    if (page->config->decision_map == NULL)
+        return;
+    put_field(page, port, is_verified ? REST_TO_HTTPS : REST_TO_NO_VERIFY, ",add(0)");
+    put_field(page, "sni", REST_TLS_NAME, "");
 }

@@ -7,8 +7,8 @@
 const char *reuse_condition(const struct hap_config *config);
 /* Comes before the question: whether the connection has a decision that holds, and takes it. */
 void reuse_put(const struct page *page);
-/* Such a decision is an answer: more of the acl `answered`. */
-void reuse_put_answered(const struct page *page);
-/* Comes where requests without `more` do not: takes what few decisions have, and ends the rules,
- * for none of these has what the next ones are for. */
-void reuse_put_rest(const struct page *page);
+/* More of the acls `to_https`, `to_noverify` and `name_known`, which choose a backend. */
+void reuse_put_tls_choice(const struct page *page);
+/* In a backend whose upstreams speak TLS, first: the port ("to_https" or "to_noverify") and the
+ * name, where they were kept. */
+void reuse_put_tls(const struct page *page, const char *port);

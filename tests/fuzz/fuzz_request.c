@@ -85,7 +85,9 @@ static const char CONFIGURATION[] =
     "\"share_a\": {\"upstream\": \"http://10.0.0.15:80\", \"https\": \"off\","
     " \"identity\": {\"from\": \"shared\", \"required\": true}},"
     "\"share_b\": {\"upstream\": \"http://10.0.0.16:80\", \"https\": \"off\","
-    " \"identity\": {\"from\": \"shared\", \"required\": true}}}}";
+    " \"identity\": {\"from\": \"shared\", \"required\": true}},"
+    "\"nameless\": {\"hosts\": [\"nameless.test\"], \"https\": \"off\", \"nosniff\": true,"
+    " \"upstream\": \"https://10.0.0.17:443\", \"upstream_tls\": {\"verify\": false}}}}";
 
 static struct snapshot snapshot;
 static struct verifier *verifier;
@@ -398,7 +400,7 @@ static void check_client(const struct question *question, const struct answer *a
 /* ---- Decisions that hold for more ---- */
 
 /* What few have, in one variable: see agent/reuse.h. */
-static const char *const PARTS_OF_MORE[] = {"backend", "to_https", "to_noverify", "sni", "rs"};
+static const char *const PARTS_OF_REST[] = {"backend", "to_https", "to_noverify", "sni", "rs"};
 
 static const struct peer_action *find_kept(const struct answer *kept, const char *name)
 {
@@ -407,9 +409,9 @@ static const struct peer_action *find_kept(const struct answer *kept, const char
 }
 
 /* Nothing where the session has none. */
-static struct slice part_of_more(const struct answer *kept, size_t index)
+static struct slice part_of_rest(const struct answer *kept, size_t index)
 {
-    const struct peer_action *more = find_kept(kept, "more");
+    const struct peer_action *more = find_kept(kept, "rest");
     struct slice rest = more != NULL ? more->value.bytes : (struct slice){0};
     for (size_t i = 0; i < index; i++)
         slice_cut(&rest, '/');
@@ -434,9 +436,9 @@ static bool same_value(const struct spop_value *a, const struct spop_value *b)
 static bool is_kept(const struct answer *kept, const struct peer_action *told)
 {
     char buffer[24];
-    for (size_t i = 0; i < COUNT_OF(PARTS_OF_MORE); i++)
-        if (slice_equal(told->name, slice_of(PARTS_OF_MORE[i])))
-            return slice_equal(part_of_more(kept, i), as_text(&told->value, buffer));
+    for (size_t i = 0; i < COUNT_OF(PARTS_OF_REST); i++)
+        if (slice_equal(told->name, slice_of(PARTS_OF_REST[i])))
+            return slice_equal(part_of_rest(kept, i), as_text(&told->value, buffer));
     const struct peer_action *own = find_variable(kept, SPOP_SCOPE_SESSION, told->name);
     return own != NULL && !own->is_unset && same_value(&own->value, &told->value);
 }
@@ -444,7 +446,7 @@ static bool is_kept(const struct answer *kept, const struct peer_action *told)
 static bool is_for_the_session_alone(struct slice name)
 {
     return slice_equal(name, SLICE("host")) || slice_equal(name, SLICE("stamp")) ||
-           slice_equal(name, SLICE("since")) || slice_equal(name, SLICE("more"));
+           slice_equal(name, SLICE("since")) || slice_equal(name, SLICE("rest"));
 }
 
 static bool is_told(const struct answer *asked, struct slice name)
@@ -465,8 +467,8 @@ static void compare_answers(const struct answer *kept, const struct answer *aske
         FUZZ_REQUIRE(own->scope != SPOP_SCOPE_SESSION || own->is_unset ||
                      is_for_the_session_alone(own->name) || is_told(asked, own->name));
     }
-    for (size_t i = 0; i < COUNT_OF(PARTS_OF_MORE); i++)
-        FUZZ_REQUIRE(part_of_more(kept, i).size == 0 || is_told(asked, slice_of(PARTS_OF_MORE[i])));
+    for (size_t i = 0; i < COUNT_OF(PARTS_OF_REST); i++)
+        FUZZ_REQUIRE(part_of_rest(kept, i).size == 0 || is_told(asked, slice_of(PARTS_OF_REST[i])));
 }
 
 /* The next request of the connection: HAProxy's conditions hold, and all else is any. */

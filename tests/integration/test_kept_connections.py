@@ -42,13 +42,16 @@ def upgrade(head):
 
 class Connections(Recorder):
     """Keeps which request came on which of its connections, by path. It goes on with one on which
-    it refused a WebSocket, and ends one where CLOSED or RESET comes."""
+    it refused a WebSocket, and ends one where CLOSED or RESET comes. `names` are those that clients
+    of TLS asked for, or None."""
 
     def __init__(self, certificate=None):
         self.context = None
+        self.names = []
         if certificate:
             self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self.context.load_cert_chain(certificate)
+            self.context.sni_callback = lambda sock, name, context: self.names.append(name)
         self.numbers = itertools.count()
         self.came = {}
         super().__init__()

@@ -752,7 +752,7 @@ Test(answer, what_holds_for_the_next_requests_too)
         "tenant=tls dst=10.1.0.30 to_http=3000 ip=192.0.2.1 by_https=8080 "
         "hsts=max-age=60 sess.host=tls.test:8080 sess.stamp=id.7 sess.since=T sess.tenant=tls "
         "sess.dst=10.1.0.30 sess.to_http=3000 sess.ip=192.0.2.1 sess.by_https=8080 "
-        "sess.hsts=max-age=60 -sess.more");
+        "sess.hsts=max-age=60 -sess.rest");
 
     question.tls = false;
     cr_expect_not_null(strstr(answer(&question), "by_http=8080"));
@@ -765,18 +765,25 @@ Test(answer, what_holds_for_the_next_requests_too)
                      "tenant=bigcorp backend=bigcorp ip=192.0.2.1 "
                      "sess.host=ai.bigcorp.com sess.stamp=id.7 sess.since=T sess.tenant=bigcorp "
                      "-sess.dst -sess.to_http sess.ip=192.0.2.1 -sess.by_https -sess.hsts "
-                     "sess.more=bigcorp////");
+                     "sess.rest=bigcorp////");
 
     struct tenant *hardened = tenant_at("hardened", "hardened.test", "10.1.0.32");
     hardened->nosniffs = true;
     put(hardened);
     build_snapshot();
     question = (struct question){V4, .host = "hardened.test", .path = "/"};
-    cr_expect_not_null(strstr(answer(&question), " sess.more=////2"));
+    cr_expect_not_null(strstr(answer(&question), " sess.rest=////2"));
 
     question = (struct question){V4, .host = "secure.test", .path = "/"};
     cr_expect_not_null(strstr(answer(&question), "sess.dst=10.1.0.14 -sess.to_http "));
-    cr_expect_not_null(strstr(answer(&question), " sess.more=/3000//owui.internal/"));
+    cr_expect_not_null(strstr(answer(&question), " sess.rest=/3000//owui.internal/"));
+
+    struct tenant *nameless = tenant_at("nameless", "nameless.test", "10.1.0.33");
+    nameless->upstream.scheme = UPSTREAM_HTTPS_NO_VERIFY;
+    put(nameless);
+    build_snapshot();
+    question = (struct question){V4, .host = "nameless.test", .path = "/"};
+    cr_expect_not_null(strstr(answer(&question), " sess.rest=//3000//"));
 }
 
 static struct tenant *ordinary(const char *name, const char *host)
