@@ -445,9 +445,10 @@ def test_who_closes_its_side_is_not_let_in(small):
     stack.start()
     fallback.wait_for(lambda held: "chat.alpha.test" in held)
     seen = set()
-    for _ in range(40):
+    for number in range(40):
         with connect(stack.http_port) as sock:
             sock.sendall(request_bytes("GET", "/wp-login.php", "chat.alpha.test"))
+            time.sleep(number / 4000)  # before, while and after the agent answers
             sock.shutdown(socket.SHUT_WR)
             answer = read_answer(sock)
             seen.add(answer and refusal(answer))
