@@ -3,8 +3,10 @@ enough, and asks wherever it is not."""
 
 import contextlib
 import json
+import pathlib
 import random
 import signal
+import tempfile
 import time
 
 import pytest
@@ -100,6 +102,31 @@ def reuse(folder, authority, upstreams, secure):
         wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
         yield stack
     finally:
+        stack.stop()
+
+
+@pytest.fixture
+def reuse_with_line(folder, authority, upstreams, secure):
+    """Starts one with some of the tenants and lines of an admin's own."""
+    stacks = []
+
+    def start(names, place, line):
+        own = pathlib.Path(tempfile.mkdtemp(prefix="own.", dir=folder))
+        path = own / "decisions.map"
+        shelf = {"shelf": {"servers": [upstreams["beta"].address]}}
+        changes = {"decision_map": str(path), "backends": shelf}
+        stack = Stack(own / "stack", upstreams, authority, haproxy_changes=changes)
+        stacks.append(stack)
+        every = tenants(upstreams, secure)
+        stack.write_tenants({name: every[name] for name in names})
+        stack.issue(*(f"{name}.test" for name in names))
+        stack.add_own_line(place, line)
+        stack.start()
+        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
+        return stack
+
+    yield start
+    for stack in stacks:
         stack.stop()
 
 
@@ -263,109 +290,65 @@ def test_hosts_that_share_an_http2_connection(reuse):
         assert asked(reuse) - before <= 2
 
 
-def test_rules_of_an_admin_do_not_mix_hosts_that_share_a_connection(
-    folder, authority, upstreams, secure
-):
+def test_rules_of_an_admin_do_not_mix_hosts_that_share_a_connection(reuse_with_line):
     """HAProxy 3.2 and later let others run when a request has had fifty rules, which could be in the
     middle of what it takes over from its connection: the rest was another host's."""
-    path = folder / "mixed.map"
-    stack = Stack(
-        folder / "mixed", upstreams, authority, haproxy_changes={"decision_map": str(path)}
+    own = "http-request set-var(txn.mine) int(1)"
+    stack = reuse_with_line(
+        ("safe", "calm"), "frontend before the agent is asked", "\n    ".join([own] * 40)
     )
-    every = tenants(upstreams, secure)
-    stack.write_tenants({name: every[name] for name in ("safe", "calm")})
-    stack.issue("safe.test", "calm.test")
-    begin = (
-        "# own lines, frontend before the agent is asked (kept when this file is written again)\n"
-    )
-    own = "    http-request set-var(txn.mine) int(1)\n"
     waiting, seen = [], set()
-    try:
-        stack.write_config()
-        config = stack.write_haproxy_config()
-        config.write_text(config.read_text().replace(begin, begin + own * 40))
-        stack.start_agent()
-        stack.start_haproxy()
-        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
-        choose = random.Random(1)
-        with Http2(stack.https_port, "safe.test") as client:
-            for _ in range(2000):
-                host = choose.choice(["safe.test"] * 6 + ["calm.test"])
-                waiting.append((host, client.send(ECHO, authority=host)))
-                if len(waiting) == 30:
-                    host, stream = waiting.pop(0)
-                    answer = client.read(stream)
-                    told = Echo(answer)
-                    sniff = answer.header("X-Content-Type-Options")
-                    seen.add((host, told.header("X-Tenant-ID"), told.name, sniff))
-    finally:
-        stack.stop()
+    choose = random.Random(1)
+    with Http2(stack.https_port, "safe.test") as client:
+        for _ in range(2000):
+            host = choose.choice(["safe.test"] * 6 + ["calm.test"])
+            waiting.append((host, client.send(ECHO, authority=host)))
+            if len(waiting) == 30:
+                host, stream = waiting.pop(0)
+                answer = client.read(stream)
+                told = Echo(answer)
+                sniff = answer.header("X-Content-Type-Options")
+                seen.add((host, told.header("X-Tenant-ID"), told.name, sniff))
     assert seen == {
         ("safe.test", "safe", "alpha", None),
         ("calm.test", "calm", "beta", "nosniff"),
     }
 
 
-def test_a_rule_of_an_admin_that_waits_does_not_mix_hosts(folder, authority, upstreams, secure):
+def test_a_rule_of_an_admin_that_waits_does_not_mix_hosts(reuse_with_line):
     """What was told for another host meanwhile is that one's."""
-    path = folder / "waits.map"
-    stack = Stack(
-        folder / "waits", upstreams, authority, haproxy_changes={"decision_map": str(path)}
+    stack = reuse_with_line(
+        ("safe", "calm"),
+        "frontend after the agent answered",
+        "http-request wait-for-body time 20s at-least 5 if METH_POST",
     )
-    every = tenants(upstreams, secure)
-    stack.write_tenants({name: every[name] for name in ("safe", "calm")})
-    stack.issue("safe.test", "calm.test")
-    try:
-        stack.add_own_line(
-            "frontend after the agent answered",
-            "http-request wait-for-body time 20s at-least 5 if METH_POST",
-        )
-        stack.start()
-        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
-        with Http2(stack.https_port, "calm.test") as client:
-            begin = time.monotonic()
-            client.request(ECHO)
-            before = asked(stack)
-            length = [("content-length", "5")]
-            stream = client.send(ECHO, method="POST", headers=length, end=False)
-            other = client.request(ECHO, authority="safe.test")
-            client.send_body(stream, b"12345")
-            answer = client.read(stream)
-        assert asked(stack) - before == 1 or time.monotonic() - begin > HOLDS_S - 1
-    finally:
-        stack.stop()
+    with Http2(stack.https_port, "calm.test") as client:
+        begin = time.monotonic()
+        client.request(ECHO)
+        before = asked(stack)
+        length = [("content-length", "5")]
+        stream = client.send(ECHO, method="POST", headers=length, end=False)
+        other = client.request(ECHO, authority="safe.test")
+        client.send_body(stream, b"12345")
+        answer = client.read(stream)
+    assert asked(stack) - before == 1 or time.monotonic() - begin > HOLDS_S - 1
     told = [(Echo(a).name, a.header("X-Content-Type-Options")) for a in (other, answer)]
     assert told == [("alpha", None), ("beta", "nosniff")]
 
 
-def test_a_rule_of_an_admin_that_ends_the_rules_changes_nothing_else(
-    folder, authority, upstreams, secure
-):
-    path = folder / "ends.map"
-    shelf = {"shelf": {"servers": [upstreams["beta"].address]}}
-    stack = Stack(
-        folder / "ends",
-        upstreams,
-        authority,
-        haproxy_changes={"decision_map": str(path), "backends": shelf},
+def test_a_rule_of_an_admin_that_ends_the_rules_changes_nothing_else(reuse_with_line):
+    sniffs = {"plain": None, "named": None, "nosniff": "nosniff", "verified": "nosniff"}
+    sniffs["believed"] = None
+    stack = reuse_with_line(
+        tuple(sniffs),
+        "frontend after the agent answered",
+        "http-request allow if { path_beg /api }",
     )
-    every = tenants(upstreams, secure)
-    some = ("plain", "named", "nosniff", "verified", "believed")
-    stack.write_tenants({name: every[name] for name in some})
-    try:
-        stack.add_own_line(
-            "frontend after the agent answered", "http-request allow if { path_beg /api }"
-        )
-        stack.start()
-        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
-        for name in some:
-            with Client(stack.http_port, f"{name}.test") as client:
-                told = [client.get() for _ in range(3)]
-            assert [answer.status for answer in told] == [200] * 3, name
-            sniff = "nosniff" if every[name].get("nosniff") else None
-            assert [a.header("X-Content-Type-Options") for a in told] == [sniff] * 3, name
-    finally:
-        stack.stop()
+    for name, sniff in sniffs.items():
+        with Client(stack.http_port, f"{name}.test") as client:
+            told = [client.get() for _ in range(3)]
+        assert [answer.status for answer in told] == [200] * 3, name
+        assert [a.header("X-Content-Type-Options") for a in told] == [sniff] * 3, name
 
 
 ODD_PATHS = [
