@@ -101,6 +101,18 @@ def test_the_pages_are_well_formed(docs, page):
 
 
 @pytest.mark.parametrize("page", ["owui-spoa.8", "owui-spoa.json.5"])
+def test_the_pages_fit_a_terminal(docs, page):
+    """Examples are not broken into lines."""
+    if not shutil.which("mandoc"):
+        pytest.skip("needs mandoc")
+    done = subprocess.run(
+        ["mandoc", "-T", "utf8", "-O", "width=80", docs / page], capture_output=True, text=True
+    )
+    lines = re.sub("(?s).\b", "", done.stdout).splitlines()
+    assert len(lines) > 100 and [line for line in lines if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("page", ["owui-spoa.8", "owui-spoa.json.5"])
 def test_words_with_hyphens_stay_whole(docs, page):
     """A line of the source that ends with one would be told with a blank behind it."""
     lines = (docs / page).read_text().splitlines()
