@@ -402,16 +402,16 @@ static void check_client(const struct question *question, const struct answer *a
 /* What few have, in one variable: see agent/reuse.h. */
 static const char *const PARTS_OF_REST[] = {"backend", "to_https", "to_noverify", "sni", "rs"};
 
-static const struct peer_action *find_kept(const struct answer *kept, const char *name)
+static const struct peer_action *find_kept(const struct answer *kept, struct slice name)
 {
-    const struct peer_action *found = find_variable(kept, SPOP_SCOPE_SESSION, slice_of(name));
+    const struct peer_action *found = find_variable(kept, SPOP_SCOPE_SESSION, name);
     return found != NULL && !found->is_unset ? found : NULL;
 }
 
 /* Nothing where the session has none. */
 static struct slice part_of_rest(const struct answer *kept, size_t index)
 {
-    const struct peer_action *more = find_kept(kept, "rest");
+    const struct peer_action *more = find_kept(kept, SLICE("rest"));
     struct slice rest = more != NULL ? more->value.bytes : (struct slice){0};
     for (size_t i = 0; i < index; i++)
         slice_cut(&rest, '/');
@@ -439,8 +439,8 @@ static bool is_kept(const struct answer *kept, const struct peer_action *told)
     for (size_t i = 0; i < COUNT_OF(PARTS_OF_REST); i++)
         if (slice_equal(told->name, slice_of(PARTS_OF_REST[i])))
             return slice_equal(part_of_rest(kept, i), as_text(&told->value, buffer));
-    const struct peer_action *own = find_variable(kept, SPOP_SCOPE_SESSION, told->name);
-    return own != NULL && !own->is_unset && same_value(&own->value, &told->value);
+    const struct peer_action *own = find_kept(kept, told->name);
+    return own != NULL && same_value(&own->value, &told->value);
 }
 
 static bool is_for_the_session_alone(struct slice name)
@@ -510,7 +510,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_answer(&question, &answer);
     check_host(&question, &answer.decision);
     check_client(&question, &answer);
-    if (find_kept(&answer, "stamp") != NULL)
+    if (find_kept(&answer, SLICE("stamp")) != NULL)
         check_next(&question, &answer);
     return 0;
 }

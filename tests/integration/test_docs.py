@@ -88,27 +88,25 @@ def test_the_page_of_the_configuration_has_every_key(docs):
     assert "any value" not in page.lower()
 
 
-@pytest.mark.parametrize("page", ["owui-spoa.8", "owui-spoa.json.5"])
-def test_the_pages_are_well_formed(docs, page):
+def run_mandoc(*arguments):
     if not shutil.which("mandoc"):
         pytest.skip("needs mandoc")
-    done = subprocess.run(
-        ["mandoc", "-T", "lint", "-W", "warning", docs / page], capture_output=True, text=True
-    )
+    return subprocess.run(["mandoc", *arguments], capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("page", ["owui-spoa.8", "owui-spoa.json.5"])
+def test_the_pages_are_well_formed(docs, page):
+    told = run_mandoc("-T", "lint", "-W", "warning", docs / page)
     # Where a sentence ends is a guess, of ours and of mandoc's.
-    said = [line for line in done.stdout.splitlines() if "new sentence" not in line]
+    said = [line for line in told.splitlines() if "new sentence" not in line]
     assert said == []
 
 
 @pytest.mark.parametrize("page", ["owui-spoa.8", "owui-spoa.json.5"])
 def test_the_pages_fit_a_terminal(docs, page):
     """Examples are not broken into lines."""
-    if not shutil.which("mandoc"):
-        pytest.skip("needs mandoc")
-    done = subprocess.run(
-        ["mandoc", "-T", "utf8", "-O", "width=80", docs / page], capture_output=True, text=True
-    )
-    lines = re.sub("(?s).\b", "", done.stdout).splitlines()
+    told = run_mandoc("-T", "utf8", "-O", "width=80", docs / page)
+    lines = re.sub("(?s).\b", "", told).splitlines()
     assert len(lines) > 100 and [line for line in lines if len(line) > 80] == []
 
 
