@@ -81,25 +81,29 @@ def tenants(upstreams, secure):
     }
 
 
+def new_reuse(folder, upstreams, authority, changes=None):
+    shelf = {"shelf": {"servers": [upstreams["beta"].address]}}
+    haproxy = {"decision_map": str(folder / "decisions.map"), "backends": shelf}
+    return Stack(folder / "reuse", upstreams, authority, changes=changes, haproxy_changes=haproxy)
+
+
+def start(stack):
+    path = stack.config["haproxy"]["decision_map"]
+    stack.start()
+    wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
+
+
 @pytest.fixture(scope="module")
 def reuse(folder, authority, upstreams, secure):
-    path = folder / "decisions.map"
-    shelf = {"shelf": {"servers": [upstreams["beta"].address]}}
-    stack = Stack(
-        folder / "reuse",
-        upstreams,
-        authority,
-        changes={
-            "trusted_proxies": [{"name": "lb", "cidrs": [TRUSTED_PROXY + "/32"]}],
-            "strip_headers": sorted(set(IDENTITY) - {"X-Tenant-ID"}),
-        },
-        haproxy_changes={"decision_map": str(path), "backends": shelf},
-    )
+    changes = {
+        "trusted_proxies": [{"name": "lb", "cidrs": [TRUSTED_PROXY + "/32"]}],
+        "strip_headers": sorted(set(IDENTITY) - {"X-Tenant-ID"}),
+    }
+    stack = new_reuse(folder, upstreams, authority, changes)
     stack.write_tenants(tenants(upstreams, secure))
     stack.issue("safe.test", "calm.test")
     try:
-        stack.start()
-        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
+        start(stack)
         yield stack
     finally:
         stack.stop()
@@ -110,22 +114,18 @@ def reuse_with_line(folder, authority, upstreams, secure):
     """Starts one with some of the tenants and lines of an admin's own."""
     stacks = []
 
-    def start(names, place, line):
+    def start_with_line(names, place, line):
         own = pathlib.Path(tempfile.mkdtemp(prefix="own.", dir=folder))
-        path = own / "decisions.map"
-        shelf = {"shelf": {"servers": [upstreams["beta"].address]}}
-        changes = {"decision_map": str(path), "backends": shelf}
-        stack = Stack(own / "stack", upstreams, authority, haproxy_changes=changes)
+        stack = new_reuse(own, upstreams, authority)
         stacks.append(stack)
         every = tenants(upstreams, secure)
         stack.write_tenants({name: every[name] for name in names})
         stack.issue(*(f"{name}.test" for name in names))
         stack.add_own_line(place, line)
-        stack.start()
-        wait_until(lambda: "now" in stack.runtime(f"show map {path}"), "the map is filled")
+        start(stack)
         return stack
 
-    yield start
+    yield start_with_line
     for stack in stacks:
         stack.stop()
 
