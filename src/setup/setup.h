@@ -76,8 +76,10 @@ MUST_CHECK bool setup_service_may_read(const char *path);
 /* Whether it can write where the configuration has it write; what it cannot is told on stderr. */
 MUST_CHECK bool setup_service_may_write(const struct setup_plan *plan);
 MUST_CHECK bool setup_agent_answers(const struct setup_plan *plan);
-/* Whether one that runs has not read what is on the disk by now. */
-MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan);
+/* Whether one that runs has to be started anew to do what the global file says; it reads all files
+ * again before it tells, if it may. */
+MUST_CHECK bool setup_agent_is_behind(const struct setup_plan *plan, bool may_look);
+/* Whether one that runs has other files than those on the disk. */
 MUST_CHECK bool setup_haproxy_is_behind(const struct setup_plan *plan);
 /* Tells what the HAProxy that systemd runs reads beside the plan's file, or instead of it. */
 void setup_tell_other_files(const struct setup_plan *plan);

@@ -22,25 +22,27 @@
 enum { ANSWER_MS = 3000, NEVER = -1, COMMAND_SIZE = 4096 };
 
 /* NULL when it does not answer. */
-static struct json *ask_agent(const struct setup_plan *plan)
+static struct json *ask_agent(const struct setup_plan *plan, const char *method, const char *path)
 {
     struct error_text why;
     unsigned status = 0;
-    return admin_request(plan->whole.configuration->admin_socket, "GET", "/v1/status", NULL,
-                         &status, &why);
+    return admin_request(plan->whole.configuration->admin_socket, method, path, NULL, &status,
+                         &why);
 }
 
 /* One that was killed has left its socket. */
 bool setup_agent_answers(const struct setup_plan *plan)
 {
-    struct json *answer = ask_agent(plan);
+    struct json *answer = ask_agent(plan, "GET", "/v1/status");
     json_free(answer);
     return answer != NULL;
 }
 
-bool setup_agent_is_behind(const struct setup_plan *plan)
+/* What was written a moment ago is something that it may not have looked at by itself. */
+bool setup_agent_is_behind(const struct setup_plan *plan, bool may_look)
 {
-    struct json *answer = ask_agent(plan);
+    struct json *answer =
+        may_look ? ask_agent(plan, "POST", "/v1/reload") : ask_agent(plan, "GET", "/v1/status");
     bool is_behind = notices_count(json_get(answer, "notices"), NOTICE_RESTART_NEEDED) > 0;
     json_free(answer);
     return is_behind;

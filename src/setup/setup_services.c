@@ -362,7 +362,8 @@ bool setup_services(const struct setup_plan *plan, const struct setup_wish *wish
     /* A global file that gets an "acme" section takes a start; other changes are seen by
      * themselves. */
     bool agent_changes = setup_file_changes(&files[plan->global_file]);
-    const char *agent = agent_changes || setup_agent_is_behind(plan) ? "restart" : "start";
+    bool agent_is_behind = agent_changes || setup_agent_is_behind(plan, !wish->dry_run);
+    const char *agent = agent_is_behind ? "restart" : "start";
     const char *haproxy = haproxy_changes && !plan->haproxy_was_ours         ? "restart"
                           : haproxy_changes || setup_haproxy_is_behind(plan) ? "reload-or-restart"
                                                                              : "start";

@@ -1116,6 +1116,36 @@ def test_the_way_back_has_all_files(place, systemctl, unit, fails):
         assert "8081" not in (text := (place.haproxy / name).read_text()) and "123ms" not in text
 
 
+def test_what_the_daemon_has_not_seen_yet_takes_a_restart(place, systemctl, tmp_path):
+    """Written a moment ago, or where nobody is told of it."""
+    place.run(HOST, *UPSTREAM, "--staging")
+    written = place.config.read_text()
+    settings = json.loads(written)
+    settings["acme"]["directory"] = "none"
+    place.config.write_text(json.dumps(settings))
+    other_name = tmp_path / "elsewhere" / "config"  # who watches the first is not told of writes
+    other_name.parent.mkdir()
+    os.link(place.config, other_name)
+    agent = Process("agent", [BINARY, "run", "-c", place.config], place.folder, SANITIZERS).start()
+    command = place.command(HOST, *UPSTREAM, "--staging")
+    command.remove("--no-start")
+    failing = systemctl(
+        f'#!/bin/sh\necho "$*" >>{tmp_path}/orders\ntest "${{2-}}" != owui-spoa.service\n'
+    )
+    try:
+        agent.wait_for(lambda: " ready " in agent.log(), "serving")
+        other = {"hosts": ["other.test"], "upstream": "http://127.0.0.1:3001"}
+        (place.tenants / "other.json").write_text(json.dumps({"tenants": {"other": other}}))
+        agent.wait_for(lambda: "generation=2" in agent.log(), "watching")
+        other_name.write_text(written)
+        done = on_a_machine(command, *SYSTEMD, programs=failing)
+    finally:
+        agent.stop()
+    assert done.returncode == 2 and "nothing has to be written" in done.stdout, done.stdout
+    orders = (tmp_path / "orders").read_text().splitlines()
+    assert orders[-1] == "restart owui-spoa.service", orders
+
+
 SYSTEMCTL = """#!/bin/sh
 case "$*" in
 "restart owui-spoa.service")
