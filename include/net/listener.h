@@ -7,10 +7,10 @@
  *     tcp:12345                         the same on 127.0.0.1
  *     systemd:NAME                      sockets passed by a socket unit (FileDescriptorName=NAME)
  *
- * Connections are accepted in the main thread and dealt out evenly, because HAProxy has few and
- * keeps them long. When the process has no descriptor left, or the loops as many connections as
- * they may have and none that is idle, accepting pauses and the kernel's queue holds those who
- * wait; nobody is refused. It pauses likewise when accepting fails in another way.
+ * Connections are accepted in one thread (net/acceptor.h) and dealt out evenly, because HAProxy has
+ * few and keeps them long. When the process has no descriptor left, or the loops as many
+ * connections as they may have and none that is idle, accepting pauses and the kernel's queue holds
+ * those who wait; nobody is refused. It pauses likewise when accepting fails in another way.
  */
 #pragma once
 
@@ -48,8 +48,10 @@ MUST_CHECK struct listener *listener_open(const struct listen_address *address,
                                           struct error_text *text);
 /* Begins to accept, in the thread of `main_loop`. */
 void listener_start(struct listener *listener, struct main_loop *main_loop, struct loops *loops);
+/* The opposite, in that thread or when it has ended; the sockets stay open. */
+void listener_stop(struct listener *listener);
 /* Closes the sockets; removes the socket file if it is still the one that was bound. */
 void listener_close(struct listener *listener);
 
-/* When it last began to pause, 0: never. In the thread of its main loop. */
+/* When it last began to pause, 0: never. Any thread. */
 int64_t listener_paused_mono_ms(const struct listener *listener);

@@ -1,6 +1,6 @@
 /* The agent's loops: n threads, each an event loop that owns its connections and shares nothing.
  *
- *     main thread                              loop thread
+ *     main thread, acceptor                    loop thread
  *     loops_add(fd)        -- locked inbox -->  a connection: SPOP session, on_notify()
  *     loop_publish(value)  -- mailbox of one ->  on_value()
  *     loops_drain / stop   -- atomic + wake -->  drains its connections, leaves
@@ -75,7 +75,8 @@ MUST_CHECK enum error loops_start(struct loops *loops, struct error_text *text);
  * loops_add() is delivered before that connection's first NOTIFY. One publisher at a time. */
 void loop_publish(struct loop *loop, void *value);
 
-/* Hands a connected, non-blocking stream socket to the loop with the fewest connections. */
+/* Hands a connected, non-blocking stream socket to the loop with the fewest connections. One thread
+ * at a time, which need not be the main one. */
 void loops_add(struct loops *loops, int fd);
 
 /* Whether there are as many connections as there may be. Loops make room before that, but in their

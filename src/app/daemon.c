@@ -20,6 +20,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/version.h"
+#include "net/acceptor.h"
 #include "net/listener.h"
 #include "serving/certificates.h"
 #include "serving/count_places.h"
@@ -76,6 +77,7 @@ struct daemon {
     struct label_desk *desk;
     struct listener **listeners;
     size_t listener_count;
+    struct acceptor *acceptor; /* NULL: not yet, or no more */
     struct loops *loops;
     struct responder **responders;
     struct troubles *troubles;
@@ -149,6 +151,8 @@ static void stop_watching(struct daemon *daemon)
 
 static void close_listeners(struct daemon *daemon)
 {
+    acceptor_stop(daemon->acceptor);
+    daemon->acceptor = NULL;
     for (size_t i = 0; i < daemon->listener_count; i++)
         listener_close(daemon->listeners[i]);
     daemon->listener_count = daemon->live.listener_count = 0;
@@ -652,11 +656,22 @@ static void fail(struct daemon *daemon)
     main_loop_stop(daemon->main_loop);
 }
 
+static bool start_threads(struct daemon *daemon, struct error_text *why)
+{
+    if (loops_start(daemon->loops, why) != ERROR_OK)
+        return false;
+    daemon->acceptor =
+        acceptor_start(daemon->listeners, daemon->listener_count, daemon->loops, why);
+    if (daemon->acceptor == NULL)
+        loops_stop(daemon->loops);
+    return daemon->acceptor != NULL;
+}
+
 static void serve(struct daemon *daemon)
 {
     struct error_text why;
     publisher_attach(daemon->publisher, daemon->loops);
-    if (loops_start(daemon->loops, &why) != ERROR_OK) {
+    if (!start_threads(daemon, &why)) {
         log_event(LOG_ERROR, "cannot_start", LOG_TEXT("reason", why.text));
         fail(daemon);
         return;
@@ -665,8 +680,6 @@ static void serve(struct daemon *daemon)
     daemon->live.standstill = daemon->standstill;
     daemon->state = STATE_SERVING;
     daemon->live.serving = true;
-    for (size_t i = 0; i < daemon->listener_count; i++)
-        listener_start(daemon->listeners[i], daemon->main_loop, daemon->loops);
     const struct snapshot *snapshot = publisher_snapshot(daemon->publisher);
     log_event(LOG_INFO, "ready", LOG_NUMBER("generation", snapshot->generation),
               LOG_NUMBER("tenants", route_table_tenant_count(snapshot->table)),

@@ -30,7 +30,7 @@ struct listener {
     struct accepting accepting[LISTEN_SOCKETS_MAX];
     struct loops *loops;
     struct main_timer *pause;
-    int64_t paused_mono_ms;
+    _Atomic int64_t paused_mono_ms;
     bool waits_for_room;
 };
 
@@ -64,7 +64,7 @@ static void pause_for(struct listener *listener, int64_t pause_ms)
 /* Refusing would be worse than waiting: HAProxy answers a refusal with more connections. */
 static void pause_accepting(struct listener *listener, int fd, int error)
 {
-    listener->paused_mono_ms = clock_mono_ms();
+    atomic_store_explicit(&listener->paused_mono_ms, clock_mono_ms(), memory_order_relaxed);
     pause_for(listener, PAUSE_MS);
     listen_stuck_log(fd, error);
 }
@@ -119,18 +119,26 @@ void listener_start(struct listener *listener, struct main_loop *main_loop, stru
     }
 }
 
+void listener_stop(struct listener *listener)
+{
+    for (size_t i = 0; i < listener->sockets.count; i++) {
+        main_watch_free(listener->accepting[i].watch);
+        listener->accepting[i].watch = NULL;
+    }
+    main_timer_free(listener->pause);
+    listener->pause = NULL;
+}
+
 void listener_close(struct listener *listener)
 {
     if (listener == NULL)
         return;
-    for (size_t i = 0; i < listener->sockets.count; i++)
-        main_watch_free(listener->accepting[i].watch);
-    main_timer_free(listener->pause);
+    listener_stop(listener);
     listen_sockets_close(&listener->sockets);
     free(listener);
 }
 
 int64_t listener_paused_mono_ms(const struct listener *listener)
 {
-    return listener->paused_mono_ms;
+    return atomic_load_explicit(&listener->paused_mono_ms, memory_order_relaxed);
 }

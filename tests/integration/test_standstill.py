@@ -190,6 +190,25 @@ def test_loops_that_have_ended_in_time_are_not_given_up(new_stack):
     asker.close()
 
 
+def test_who_connects_is_served_while_the_main_thread_is_busy(new_stack):
+    """With a large configuration, which it reads or keeps: a new HAProxy, or a health check, does not
+    wait for a second."""
+    stack = new_stack(changes={"upstream_allow": ["10.0.0.0/8"], "loops": LOOPS})
+    stack.write_tenants({"a": tenant(1)})
+    stack.write_config()
+    main = StuckLoops(stack, "owui-spoa")
+    agent = start(stack)
+    main.stop_main()
+    try:
+        for _ in range(2 * LOOPS):
+            asker = Asker(stack.sockets[0])
+            assert "dst" in asker.ask("chat.test")
+            asker.close()
+    finally:
+        main.free()
+    assert agent.is_running()
+
+
 @pytest.fixture
 def stuck_sidecar(new_certified):
     """One that stands still for as long as its disk is slow."""
