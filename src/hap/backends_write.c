@@ -79,6 +79,24 @@ static void put_stateless_answer(const struct page *page)
             ERRORS[i]);
 }
 
+/* Anybody on this machine can have the port while nobody else has it, and would be every tenant's
+ * origin. RFC 8555 8.3: what is asked for is one token's, and what is told may end in whitespace.
+ */
+#define CHALLENGES_ALONE                                                                          \
+    "    # whoever has the port is believed in challenges alone: no secrets of users go there, "  \
+    "and "                                                                                        \
+    "of\n"                                                                                        \
+    "    # an answer nothing but its text goes on, which no browser takes for a page\n"           \
+    "    http-request del-header Cookie\n"                                                        \
+    "    http-request del-header Authorization\n"                                                 \
+    "    http-response wait-for-body time 1s\n"                                                   \
+    "    http-response set-var(txn.owui.challenge) 'res.body,rtrim(\"\\r\\n\\t \")' if { status " \
+    "200 } "                                                                                      \
+    "{ res.body -m reg ^[A-Za-z0-9_.-]{1,512}[[:space:]]*$ }\n"                                   \
+    "    http-response return status 200 content-type application/octet-stream lf-string "        \
+    "%[var(txn.owui.challenge)] if { var(txn.owui.challenge) -m found }\n"                        \
+    "    http-response return status 404 content-type text/plain string \"no challenge\\n\"\n"
+
 static void put_challenges(const struct page *page)
 {
     put_text(page, "\n"
@@ -89,6 +107,7 @@ static void put_challenges(const struct page *page)
                    "    timeout server 5s\n");
     if (page->config->thumbprint != NULL)
         put_stateless_answer(page);
+    put_text(page, CHALLENGES_ALONE);
     put(page, "    server acme %s " NONE_KEPT "\n",
         or_else(page->config->challenge_listen, "127.0.0.1:8688"));
 }

@@ -3,6 +3,8 @@ HAProxy by itself; each alone is enough for a certificate."""
 
 import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from cryptography import x509
@@ -116,37 +118,82 @@ def test_without_an_agent_haproxy_answers_with_the_thumbprint(new_stack):
         assert (answer.status, answer.body) == (503, b""), wrong
 
 
-def test_who_listens_at_the_challenge_backend_is_believed(new_stack):
-    """certbot --standalone, say: its answers pass, its errors too."""
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-    import threading
+@pytest.fixture
+def other_client(new_stack):
+    """Starts another ACME client at the challenge backend: certbot --standalone, say. The stack, and
+    the headers of each request that came in."""
+    servers = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            known = self.path == PATH + TOKEN
-            self.send_response(200 if known else 503)
-            self.end_headers()
-            self.wfile.write(b"certbot's" if known else b"busy")
+    def start(answer):
+        """By path: status, headers, body."""
 
-        def log_message(self, *arguments):
-            pass
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append(self.headers)
+                status, headers, body = answer(self.path)
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
 
-    stack = new_stack()
-    stack.write_config()
-    stack.write_haproxy_config("--thumbprint", THUMBPRINT)
-    stack.write_tenants({})
-    stack.start_agent()
-    stack.start_haproxy()
-    server = HTTPServer(("127.0.0.1", stack.challenge_port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        answer = request(stack.http_port, PATH + TOKEN, HOST)
-        assert (answer.status, answer.body) == (200, b"certbot's")
-        answer = request(stack.http_port, PATH + "y" * 43, HOST)
-        assert (answer.status, answer.body) == (503, b"busy")
-    finally:
+            def log_message(self, *arguments):
+                pass
+
+        seen = []
+        stack = new_stack()
+        stack.issue(HOST)
+        stack.write_config()
+        stack.write_haproxy_config("--thumbprint", THUMBPRINT)
+        stack.write_tenants({})
+        stack.start_agent()
+        stack.start_haproxy()
+        servers.append(HTTPServer(("127.0.0.1", stack.challenge_port), Handler))
+        threading.Thread(target=servers[0].serve_forever, daemon=True).start()
+        return stack, seen
+
+    yield start
+    for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def test_who_listens_at_the_challenge_backend_is_believed(other_client):
+    """Its answers pass, its errors are its own."""
+    theirs = f"{TOKEN}.{THUMBPRINT[::-1]}".encode()
+    known = {PATH + TOKEN: (200, theirs), PATH + "test": (200, b"ok\r\n")}
+    stack, _ = other_client(lambda path: (s := known.get(path, (503, b"busy")))[:1] + ({}, s[1]))
+    for path, (_, body) in known.items():
+        answer = request(stack.http_port, path, HOST)
+        assert (answer.status, answer.body) == (200, body.rstrip())
+    assert request(stack.http_port, PATH + "y" * 43, HOST).status == 404
+
+
+PAGE = b"<script>alert(document.domain)</script>"
+
+
+@pytest.mark.parametrize(
+    "status, headers, body",
+    [
+        (200, {"Content-Type": "text/html", "Set-Cookie": "token=evil"}, PAGE),
+        (200, {"Content-Type": "text/html", "Refresh": "0; url=//evil.test"}, b"a.b"),
+        (302, {"Location": "https://evil.test/", "Set-Cookie": "token=evil"}, b""),
+        (200, {"Clear-Site-Data": "*", "Alt-Svc": 'h2=":1"'}, b"a.b\n" + PAGE),
+        (401, {"WWW-Authenticate": "Basic"}, b"a.b"),
+    ],
+)
+def test_who_listens_at_the_challenge_backend_is_believed_in_nothing_else(
+    other_client, status, headers, body
+):
+    """Anybody on the machine can have the port while nobody else has it."""
+    stack, seen = other_client(lambda path: (status, headers, body))
+    secrets = [("Cookie", "token=SECRET"), ("Authorization", "Bearer SECRET")]
+    for port, tls in ((stack.http_port, None), (stack.https_port, HOST)):
+        answer = request(port, PATH + TOKEN, HOST, headers=secrets, tls_name=tls)
+        assert answer.status in (200, 404) and PAGE not in answer.body
+        assert not set(headers) - {"Content-Type"} & {name for name, _ in answer.headers}
+        assert "html" not in answer.header("Content-Type")
+    assert seen and all("SECRET" not in str(told) for told in seen)
 
 
 def test_the_thumbprint_comes_from_the_accounts_key(new_stack, tmp_path):
