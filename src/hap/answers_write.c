@@ -83,11 +83,18 @@ static void put_outages(const struct page *page)
         put(page,
             "    http-after-response set-status %d if page { var(txn.owui.status) -m int eq %d }\n",
             OUTAGES[i].status, OUTAGES[i].status);
-    put_text(page, "    http-after-response set-header X-Refused %[var(txn.owui.reason)] if page\n"
-                   "    http-after-response set-header Retry-After %[var(txn.owui.retry)] if page "
-                   "{ var(txn.owui.status) -m int eq 503 }\n"
-                   "    # a browser would keep a redirect for ever, whatever changes here\n"
-                   "    http-after-response set-header Cache-Control no-store\n");
+    put_text(page,
+             "    http-after-response set-header X-Refused %[var(txn.owui.reason)] if page\n"
+             "    http-after-response set-header Retry-After %[var(txn.owui.retry)] if page "
+             "{ var(txn.owui.status) -m int eq 503 }\n"
+             "    # whoever has the port is not the tenant: its scripts see nothing of the host's\n"
+             "    http-response del-header Set-Cookie if page\n"
+             "    http-response del-header Clear-Site-Data if page\n"
+             "    http-response del-header Alt-Svc if page\n"
+             "    http-response add-header Content-Security-Policy \"sandbox allow-scripts "
+             "allow-popups allow-popups-to-escape-sandbox\" if page\n"
+             "    # a browser would keep a redirect for ever, whatever changes here\n"
+             "    http-after-response set-header Cache-Control no-store\n");
     put_page_of_last_resort(page);
 }
 

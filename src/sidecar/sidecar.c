@@ -1,5 +1,6 @@
 /* The sidecar's thread: see sidecar/sidecar.h. */
 #include "arrivals.h"
+#include "challenge_door.h"
 #include "expiry.h"
 #include "import.h"
 #include "sidecar_state.h"
@@ -696,20 +697,9 @@ static bool open_challenges(struct sidecar *sidecar, const struct sidecar_settin
     sidecar->challenges = challenges_new();
     if (settings->cas[0].directory_url == NULL && settings->webroot == NULL)
         return true;
-    const struct listen_options options = {.backlog = 512};
-    struct listen_address address;
-    char *listen = memory_format("tcp:%s", settings->challenge_listen);
-    enum error error = listen_address_parse(slice_of(listen), &address, text);
-    free(listen);
-    if (error == ERROR_OK)
-        error = listen_sockets_open(&address, &options, &sidecar->challenge_sockets, text);
-    if (error != ERROR_OK)
-        return false;
-    sidecar->challenge_server =
-        challenge_server_new(sidecar->loop, sidecar->challenge_sockets.fds[0], sidecar->challenges,
-                             settings->webroot, text);
-    sidecar->challenge_sockets.fds[0] = -1; /* the server's now */
-    return sidecar->challenge_server != NULL;
+    sidecar->challenge_door =
+        challenge_door_new(sidecar->loop, settings, sidecar->challenges, text);
+    return sidecar->challenge_door != NULL;
 }
 
 static bool open_worker(struct sidecar *sidecar, const struct sidecar_settings *settings,
@@ -774,8 +764,7 @@ static void close_all(struct sidecar *sidecar)
     examinations_free(sidecar->examinations);
     for (size_t i = 0; i < COUNT_OF(sidecar->cas); i++)
         ca_settings_fini(&sidecar->cas[i]);
-    challenge_server_free(sidecar->challenge_server);
-    listen_sockets_close(&sidecar->challenge_sockets);
+    challenge_door_free(sidecar->challenge_door);
     publications_free(sidecar->publications);
     handshakes_free(sidecar->handshakes);
     http_client_free(sidecar->probes);

@@ -67,10 +67,9 @@ struct sidecar {
     struct publications *publications;
     struct examinations *examinations; /* NULL: the CA looks by itself */
     struct handshakes *handshakes;
-    struct http_client *probes; /* to our own HAProxys */
-    struct listen_sockets challenge_sockets;
-    struct challenge_server *challenge_server;
-    struct admin_desk *desk; /* NULL: nobody can ask */
+    struct http_client *probes;            /* to our own HAProxys */
+    struct challenge_door *challenge_door; /* NULL: others answer there, if anybody */
+    struct admin_desk *desk;               /* NULL: nobody can ask */
     struct haproxy_seen *haproxys;
     size_t haproxy_count;
     char *crt_list; /* what HAProxy calls the folder of the certificates */

@@ -3,6 +3,7 @@ HAProxy by itself; each alone is enough for a certificate."""
 
 import json
 import re
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -194,6 +195,28 @@ def test_who_listens_at_the_challenge_backend_is_believed_in_nothing_else(
         assert not set(headers) - {"Content-Type"} & {name for name, _ in answer.headers}
         assert "html" not in answer.header("Content-Type")
     assert seen and all("SECRET" not in str(told) for told in seen)
+
+
+def test_a_port_that_somebody_has_is_waited_for(new_stack, upstreams, tmp_path):
+    """Requests go on meanwhile, and challenges are answered when it is free."""
+    stack = new_stack()
+    folder = tmp_path / "webroot" / PATH.strip("/")
+    folder.mkdir(parents=True)
+    (folder / TOKEN).write_text(f"{TOKEN}.theirs")
+    stack.config["acme"].update(directory="none", webroot=str(tmp_path / "webroot"))
+    tenant = {"hosts": [HOST], "upstream": upstreams["alpha"].url, "https": "off"}
+    stack.write_tenants({"chat": tenant})
+    with socket.socket() as somebodys:
+        somebodys.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        somebodys.bind(("127.0.0.1", stack.challenge_port))
+        somebodys.listen()
+        stack.start()
+        assert request(stack.http_port, "/api/echo", HOST).status == 200
+        assert " challenges_wait " in stack.agents[0].log()
+    wait_until(lambda: " serving_challenges " in stack.agents[0].log(), "it has the port", 10)
+    answer = request(stack.http_port, PATH + TOKEN, HOST)
+    assert (answer.status, answer.body) == (200, f"{TOKEN}.theirs".encode())
+    assert stack.agents[0].log().count(" challenges_wait ") == 1
 
 
 def test_the_thumbprint_comes_from_the_accounts_key(new_stack, tmp_path):

@@ -3,7 +3,9 @@
 import asyncio
 import datetime
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -98,7 +100,7 @@ def test_people_get_a_page(own, path):
     assert answer.header("Retry-After") == "420"
     assert b"Under maintenance" in answer.body
     assert b'http-equiv="refresh" content="60"' in answer.body
-    policy = answer.header("Content-Security-Policy")
+    policy = answer.all("Content-Security-Policy")[0]
     assert policy.startswith("default-src 'none'")
     assert b"http://" not in answer.body and b"https://" not in answer.body
     assert b"prefers-color-scheme: dark" in answer.body
@@ -308,6 +310,31 @@ def test_without_the_agents_pages_haproxy_has_one(new_stack, upstreams, folder):
     answer = refused(request(stack.http_port, "/", "t.test"), 503, "maintenance")
     assert b"<h1>maintenance</h1>" in answer.body
     assert answer.header("Retry-After") == "120"
+
+
+def test_whoever_has_the_pages_port_is_not_the_tenant(new_stack, upstreams):
+    """Anybody on the machine can have it while nobody else has."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            for name, value in evil.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    evil = {"Set-Cookie": "token=evil", "Clear-Site-Data": "*", "Alt-Svc": "h3"}
+    stack = new_stack()
+    put(stack, upstreams, suspended={})
+    with HTTPServer(("127.0.0.1", stack.pages_port), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.start()
+        answer = request(stack.http_port, "/", "t.test")
+        server.shutdown()
+    assert answer.status == 402 and not set(evil) & {name for name, _ in answer.headers}
+    assert answer.header("Content-Security-Policy").startswith("sandbox ")
 
 
 def test_two_agents_serve_the_pages_in_turn(new_stack, upstreams):
