@@ -384,11 +384,8 @@ struct runtime_map *fallback_map(const struct route_table *table, int64_t now_s,
 }
 
 /* Why it is not in the map, though its tenant could be. */
-static const char *host_obstacle(struct slice host)
+static const char *host_obstacle(bool is_plain)
 {
-    char *name = memory_copy_text(host);
-    bool is_plain = is_plain_host(name);
-    free(name);
     return is_plain ? "paths of the host are others', or it has more than one claimant"
                     : "the host's name has other bytes than letters, digits, '-' and '.'";
 }
@@ -402,13 +399,15 @@ char *fallback_text(const struct route_table *table, const struct tenant *tenant
     struct builder builder = {.table = table, .now_s = now_s, .host = host};
     struct runtime_map *map = build(&builder);
     struct slice below = slice_skip(host, slice_before(host, '.').size);
-    const char *value = find_value(map, memory_copy_text(host));
-    if (value == NULL && below.size > 0)
+    char *name = memory_copy_text(host);
+    bool is_plain = is_plain_host(name);
+    const char *value = find_value(map, name);
+    if (value == NULL && is_plain && below.size > 0)
         value = find_value(map, memory_format("%.*s/*", SLICE_PRINT(slice_skip(below, 1))));
     bool is_served = value != NULL && strcmp(value, REFUSED) != 0;
     char *text = is_served     ? memory_format("forwarded by the fallback map: %s", value)
                  : why != NULL ? memory_format("refused: %s", why)
-                               : memory_format("refused: %s", host_obstacle(host));
+                               : memory_format("refused: %s", host_obstacle(is_plain));
     runtime_map_free(map);
     return text;
 }

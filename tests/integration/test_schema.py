@@ -102,6 +102,7 @@ GOOD = [
     {},
     {"tenants": {}},
     {"tenants": {"chat": TENANT}},
+    with_tenant(hosts=["192.0.2.7", "[::1]"], https="off"),
     with_global(schema=1, **{"$schema": "https://example.com/x", "// note": 1, "_x": {"y": 2}}),
     with_global(listen=["unix:@a", "unix:/var/lib/haproxy/a.sock", "tcp:12345", "tcp:[::1]:1"]),
     with_global(listen=["tcp:127.0.0.1:1", "systemd:spop"]),

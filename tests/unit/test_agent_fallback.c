@@ -64,6 +64,18 @@ Test(fallback, a_tenant_is_told_with_its_upstream)
     free(text);
 }
 
+/* HAProxy does not look for one in the map: it could be written in more ways than one. */
+Test(fallback, a_host_with_other_bytes_is_not_the_wildcards)
+{
+    load("\"t\": {\"hosts\": [\"s_t.a.test\"], " UP "}, \"u\": {\"hosts\": [\"*.a.test\"], " UP
+         "}");
+    char *text = fallback_text(fixture->whole.table, fixture_tenant(fixture, "t"),
+                               SLICE("s_t.a.test"), NOW_S);
+    cr_expect_str_eq(text, "refused: the host's name has other bytes than letters, digits, '-' and "
+                           "'.'");
+    free(text);
+}
+
 /* That one host is explained makes no map of everybody's. */
 Test(fallback, of_other_hosts_nothing_is_made)
 {
