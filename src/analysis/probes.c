@@ -160,9 +160,13 @@ static void add_path(struct probes *probes, const struct tenant *tenant,
 struct base {
     const char *label;
     const char *host;
-    const char *prefix;
+    const char *prefix;  /* what comes before a path as the tenant's upstream sees it */
+    const char *root[2]; /* one after the other, a path that is the tenant's */
     struct ip client;
 };
+
+/* A path that makes no difference to what is asked about. */
+#define ROOT NULL
 
 /* An address of the network, which the network's own often is not in practice. */
 static struct ip address_in(const struct ip_network *network)
@@ -193,8 +197,8 @@ static bool base_at(const struct tenant *tenant, size_t number, struct base *bas
 {
     if (number < tenant->host_count) {
         const struct tenant_host *host = &tenant->hosts[number];
-        *base = (struct base){label_of(tenant, host->wildcard), host->name, "",
-                              client_of(tenant->policy)};
+        *base = (struct base){
+            label_of(tenant, host->wildcard), host->name, "", {"", "/"}, client_of(tenant->policy)};
         return true;
     }
     number -= tenant->host_count;
@@ -202,7 +206,10 @@ static bool base_at(const struct tenant *tenant, size_t number, struct base *bas
         return false;
     const struct path_rule *rule = &tenant->paths[number];
     bool is_cut = rule->mode == PATH_STRIP;
-    *base = (struct base){label_of(tenant, rule->wildcard), rule->host, is_cut ? rule->prefix : "",
+    *base = (struct base){label_of(tenant, rule->wildcard),
+                          rule->host,
+                          is_cut ? rule->prefix : "",
+                          {rule->prefix, rule->only_count > 0 ? rule->only[0] : "/"},
                           client_of(tenant->policy)};
     return true;
 }
@@ -228,7 +235,8 @@ static void add_at(struct probes *probes, const struct base *base, const char *p
         probe.from = base->client;
     add(probes, &probe,
         memory_format("https://%s%s%s%s%s", base->label, *base->label != '\0' ? "." : "",
-                      base->host, base->prefix, path));
+                      base->host, path != ROOT ? base->prefix : base->root[0],
+                      path != ROOT ? path : base->root[1]));
 }
 
 /* -- Policies ---------------------------------------------------------------------------------- */
@@ -288,7 +296,7 @@ static void add_conditions(struct probes *probes, const struct base *base, const
 
 static const char *path_of(const struct policy_rule *rule)
 {
-    return rule->path != NULL ? rule->path : "/";
+    return rule->path != NULL ? rule->path : ROOT;
 }
 
 /* One that the rule matches. */
@@ -353,9 +361,9 @@ static void add_policy(struct probes *probes, const struct base *base, const str
         add_at(probes, base, PATHS[i], &plain);
     add_at(probes, base, "/.env", &plain);
     add_at(probes, base, "/api/v1/auths/signin", &sign_in);
-    add_at(probes, base, "/", &astray);
-    add_networks(probes, base, "/", &policy->allow_ips, plain);
-    add_networks(probes, base, "/", &policy->deny_ips, plain);
+    add_at(probes, base, ROOT, &astray);
+    add_networks(probes, base, ROOT, &policy->allow_ips, plain);
+    add_networks(probes, base, ROOT, &policy->deny_ips, plain);
     add_origins(probes, base, policy);
     for (size_t i = 0; i < policy->rule_count; i++)
         add_rule(probes, base, &policy->rules[i]);
@@ -401,13 +409,13 @@ static void add_maintenance(struct probes *probes, const struct base *base,
         struct probe probe = {.from = address_in(&maintenance->allow[i])};
         if (maintenance->has_window)
             probe.wall_s = maintenance->from_s;
-        add_at(probes, base, "/", &probe);
+        add_at(probes, base, ROOT, &probe);
     }
     if (!maintenance->has_window)
         return;
-    add_at(probes, base, "/", &(struct probe){.wall_s = maintenance->from_s});
-    add_at(probes, base, "/", &(struct probe){.wall_s = maintenance->to_s - 1});
-    add_at(probes, base, "/", &(struct probe){.wall_s = maintenance->to_s});
+    add_at(probes, base, ROOT, &(struct probe){.wall_s = maintenance->from_s});
+    add_at(probes, base, ROOT, &(struct probe){.wall_s = maintenance->to_s - 1});
+    add_at(probes, base, ROOT, &(struct probe){.wall_s = maintenance->to_s});
 }
 
 /* Some clients, and one with each cookie. */
@@ -417,14 +425,14 @@ static void add_replicas(struct probes *probes, const struct base *base,
     struct probe probe = {.from = SOMEBODY};
     for (size_t i = 0; i < CLIENTS; i++) {
         probe.from.bytes[3]++;
-        add_at(probes, base, "/", &probe);
+        add_at(probes, base, ROOT, &probe);
     }
     if (!replica_set_uses_cookie(set))
         return;
     probe.from = SOMEBODY;
     for (size_t i = 0; i < set->count; i++) {
         replica_cookie(&set->items[i], probe.replica_cookie);
-        add_at(probes, base, "/", &probe);
+        add_at(probes, base, ROOT, &probe);
     }
 }
 
@@ -487,7 +495,7 @@ void probes_add_proxies(struct probes *probes, const struct trusted_proxies *tru
         probe.forwarded = group->source == CLIENT_FORWARDED ? element : address;
         for (size_t j = 0; j < group->network_count; j++) {
             probe.from = address_in(&group->networks[j]);
-            add_at(probes, &base, "/", &probe);
+            add_at(probes, &base, ROOT, &probe);
         }
     }
 }

@@ -1930,6 +1930,29 @@ def test_diff_asks_on_every_host_and_path(tmp_path):
     assert told["left_out"] == 0
 
 
+@pytest.mark.parametrize("path", [{"mode": "keep"}, {"mode": "strip", "only": ["/api/"]}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"deny_ips": ["192.0.2.0/24"]},
+        {"routes": [{"match": {"method": ["DELETE"]}, "action": "deny"}]},
+        {"maintenance": {"on": True}},
+    ],
+)
+def test_diff_asks_where_a_path_leads(path, change, tmp_path):
+    """The host's root is not the tenant's there."""
+    files = []
+    for number, more in enumerate(({}, change)):
+        paths = [{"host": "x.test", "prefix": "/o", **path}]
+        two = {"paths": paths, "upstream": "http://10.0.0.2:3000", "https": "off", **more}
+        files.append(tmp_path / f"owui-spoa.{number}.json")
+        files[-1].write_text(json.dumps({"tenants": {"two": two}}))
+    done = run_agent_command("diff", "--to-config", files[1], "-c", files[0], "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["unseen"]) == (1, [])
+    assert told["differ"] > 0
+
+
 def test_diff_asks_no_more_than_it_can(tmp_path):
     """A tenant with many hosts and many networks: some hosts are asked for the most alone."""
     networks = [f"10.{number // 250}.{number % 250}.0/24" for number in range(250)]
