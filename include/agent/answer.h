@@ -63,7 +63,7 @@
  *     reason   string   a word of REFUSAL_TABLE, or unknown-host, unknown-label, path-not-served,
  *                       upstream-unresolved, origin, sni, scanner, address, route, suspended,
  *                       maintenance, identity-required, email-domain, header-not-stripped,
- *                       no-cookie-key
+ *                       identity-unverified, no-cookie-key
  *     retry    integer  Retry-After in seconds, only when the agent knows better than HAProxy
  *     to       string   "https://chat.example.com" without a trailing slash
  *     cookie   string   with "takeover", what follows "owui_tenant=": value, Max-Age, Secure
@@ -134,6 +134,7 @@
     X(DENY_IDENTITY, "deny-identity")              \
     X(DENY_EMAIL_DOMAIN, "deny-email-domain")      \
     X(DENY_UNSTRIPPED, "deny-header-not-stripped") \
+    X(DENY_UNVERIFIED, "deny-identity-unverified") \
     X(DENY_SCANNER, "deny-scanner")                \
     X(DENY_ADDRESS, "deny-address")                \
     X(DENY_ROUTE, "deny-route")                    \

@@ -9,6 +9,7 @@
     X(NONE, "none")                                                                   \
     X(ABSENT, "absent")                  /* neither token nor certificate */          \
     X(UNSTRIPPED, "header-not-stripped") /* HAProxy lets clients send the headers */  \
+    X(UNVERIFIED, "identity-unverified") /* the tenant gets too many bad ones */      \
     X(REPEATED, "token-repeated")        /* two headers or cookies */                 \
     X(TOO_BIG, "token-too-big")                                                       \
     X(NOT_A_TOKEN, "not-a-token")         /* not three parts in base64url */          \

@@ -8,6 +8,10 @@
  * room of its own, where it drives out nobody who is known.
  *
  * Nothing in it outlives the keys: what was found out with others is found out anew.
+ *
+ * What turns out to be no good may take a tenth of the loop's time for each tenant, and 100 ms at
+ * once. Beyond that, what is not known is refused as UNVERIFIED: it was not looked at, and will be
+ * when it comes again later. Who is known goes on being known, and other tenants notice nothing.
  */
 #pragma once
 
@@ -31,8 +35,9 @@ struct identity_question {
 
 struct verifier;
 
-/* `clock` tells the wall time in seconds. */
-struct verifier *verifier_new(int64_t (*clock)(void)) __attribute__((returns_nonnull));
+/* Its clocks: the wall time, and a monotonic one. */
+struct verifier *verifier_new(int64_t (*wall_s)(void), int64_t (*mono_ns)(void))
+    __attribute__((returns_nonnull));
 void verifier_free(struct verifier *verifier); /* NULL is fine */
 
 /* `tenant` tells rules apart that are not the same object: a hash of the tenant's content. `keys`

@@ -290,6 +290,7 @@ bool answer_write(const struct request *request, const struct decision *decision
     case OUTCOME_DENY_IDENTITY:
     case OUTCOME_DENY_EMAIL_DOMAIN:
     case OUTCOME_DENY_UNSTRIPPED:
+    case OUTCOME_DENY_UNVERIFIED:
     case OUTCOME_DENY_SCANNER:
     case OUTCOME_DENY_ADDRESS:
     case OUTCOME_DENY_ROUTE:

@@ -53,6 +53,7 @@ const char *decision_reason(const struct decision *decision)
     case OUTCOME_DENY_IDENTITY: return "identity-required";
     case OUTCOME_DENY_EMAIL_DOMAIN: return "email-domain";
     case OUTCOME_DENY_UNSTRIPPED: return "header-not-stripped";
+    case OUTCOME_DENY_UNVERIFIED: return "identity-unverified";
     case OUTCOME_DENY_SCANNER: return "scanner";
     case OUTCOME_DENY_ADDRESS: return "address";
     case OUTCOME_DENY_ROUTE: return "route";

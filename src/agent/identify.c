@@ -60,8 +60,11 @@ static bool refuse_unstripped(struct decision *decision)
     return finish(decision, OUTCOME_DENY_UNSTRIPPED, 503);
 }
 
+/* To sign in again would not help whose token nobody looks at. */
 static bool refuse_unknown_user(const struct identity_rule *rule, struct decision *decision)
 {
+    if (decision->identity_refusal == IDENTITY_REFUSAL_UNVERIFIED)
+        return finish(decision, OUTCOME_DENY_UNVERIFIED, 503);
     if (rule->login == NULL || !kind_is_page(decision))
         return finish(decision, OUTCOME_DENY_IDENTITY, 401);
     decision->location = slice_of(rule->login);

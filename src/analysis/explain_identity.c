@@ -106,7 +106,7 @@ void explain_identity_ask(struct explain_identity *known, const struct hap_confi
 {
     struct identity_question *question = &request->identity;
     *known = (struct explain_identity){
-        .verifier = verifier_new(clock_wall_s),
+        .verifier = verifier_new(clock_wall_s, clock_mono_ns),
         .stripped = stripped_names(haproxy),
     };
     request->verifier = known->verifier;

@@ -4,6 +4,7 @@
 #include "core/hash.h"
 #include "core/memory.h"
 #include "crypto/client_certificate.h"
+#include "debts.h"
 #include "memos.h"
 
 #include <stdlib.h>
@@ -22,16 +23,19 @@ enum {
 };
 
 struct verifier {
-    int64_t (*clock)(void);
+    int64_t (*wall_s)(void);
+    int64_t (*mono_ns)(void);
     uint64_t *notes;               /* these and the memos are made when the first is needed: */
     struct memos *known, *refused; /* most loops never do */
     uint64_t misses;
+    struct debts debts;
 };
 
-struct verifier *verifier_new(int64_t (*clock)(void))
+struct verifier *verifier_new(int64_t (*wall_s)(void), int64_t (*mono_ns)(void))
 {
     struct verifier *verifier = memory_new(sizeof(*verifier));
-    verifier->clock = clock;
+    verifier->wall_s = wall_s;
+    verifier->mono_ns = mono_ns;
     return verifier;
 }
 
@@ -171,7 +175,7 @@ static bool holds(const struct verifier *verifier, const struct memo *memo,
 {
     if (memo == NULL || memo->generation != generation_of(keys))
         return false;
-    int64_t left_s = memo->good_until_s - verifier->clock();
+    int64_t left_s = memo->good_until_s - verifier->wall_s();
     /* What a clock that was ahead has refused must not be refused until that time is there. */
     return left_s > 0 && (memo->refusal == IDENTITY_REFUSAL_NONE || left_s <= REFUSED_FOR_S);
 }
@@ -192,7 +196,7 @@ static const struct memo *find_out(struct verifier *verifier, uint64_t hash, str
                                    struct jwk_table *keys)
 {
     struct identity identity = {0};
-    int64_t now_s = verifier->clock();
+    int64_t now_s = verifier->wall_s();
     enum identity_refusal refusal = verify(bytes, rule, keys, now_s, &identity);
     struct memos *memos = refusal == IDENTITY_REFUSAL_NONE ? verifier->known : verifier->refused;
     struct memo *memo = memos_add(memos, hash, tenant, bytes);
@@ -203,6 +207,7 @@ static const struct memo *find_out(struct verifier *verifier, uint64_t hash, str
     return memo;
 }
 
+/* NULL: it is not known, and for now it will not be. */
 static const struct memo *look_up(struct verifier *verifier, struct slice bytes,
                                   const struct identity_rule *rule, uint64_t tenant,
                                   struct jwk_table *keys)
@@ -218,8 +223,16 @@ static const struct memo *look_up(struct verifier *verifier, struct slice bytes,
         memo = memos_find(verifier->refused, hash, tenant, bytes);
     if (holds(verifier, memo, keys))
         return memo;
+    int64_t start_ns = verifier->mono_ns();
+    if (!debts_allow(&verifier->debts, tenant, start_ns))
+        return NULL;
     verifier->misses++;
-    return find_out(verifier, hash, bytes, rule, tenant, keys);
+    memo = find_out(verifier, hash, bytes, rule, tenant, keys);
+    if (memo->refusal != IDENTITY_REFUSAL_NONE) {
+        int64_t now_ns = verifier->mono_ns();
+        debts_add(&verifier->debts, tenant, now_ns - start_ns, now_ns);
+    }
+    return memo;
 }
 
 /* -- The question -- */
@@ -261,6 +274,8 @@ enum identity_refusal verifier_ask(struct verifier *verifier, const struct ident
     if (refusal != IDENTITY_REFUSAL_NONE)
         return refusal;
     const struct memo *memo = look_up(verifier, bytes, rule, tenant, keys);
+    if (memo == NULL)
+        return IDENTITY_REFUSAL_UNVERIFIED;
     if (memo->refusal == IDENTITY_REFUSAL_NONE)
         *identity = &memo->identity;
     return memo->refusal;

@@ -282,7 +282,7 @@ struct responder *responder_new(struct loop *loop, struct label_desk *desk, unsi
     struct responder *responder = memory_new(sizeof(*responder));
     responder->loop = loop;
     responder->desk = desk;
-    responder->verifier = verifier_new(clock_wall_s);
+    responder->verifier = verifier_new(clock_wall_s, clock_mono_ns);
     responder->trace = trace;
     responder->counts = decision_counts_new(count_places);
     for (unsigned i = 0; i < HELD_MAX; i++)

@@ -159,7 +159,7 @@ static void load(struct bench *bench, const struct maker_key *key)
     close(fd);
     bench->snapshot.settings = bench->configuration->settings;
     bench->snapshot.table = route_registry_build(bench->registry, 1);
-    bench->verifier = verifier_new(clock_s);
+    bench->verifier = verifier_new(clock_s, clock_mono_ns);
 }
 
 /* -- The questions ---------------------------------------------------------------------------- */

@@ -144,7 +144,7 @@ static void measure_decisions(void)
     snapshot.table = route_registry_build(registry, 1);
     struct request request = {.host = SLICE("plain.example.test"),
                               .path = SLICE("/api/v1/chats/"),
-                              .verifier = verifier_new(clock_s)};
+                              .verifier = verifier_new(clock_s, clock_mono_ns)};
     require(ip_parse(SLICE("203.0.113.7"), &request.client.peer));
     request.identity.stripped = SLICE("/x_user_email/x_user_groups/x_user_name/x_user_role/");
     request.identity.tokens[request.identity.token_count++] =

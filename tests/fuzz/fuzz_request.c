@@ -130,7 +130,7 @@ static void prepare_identities(void)
     FUZZ_REQUIRE(set != NULL);
     snapshot.keys = jwk_table_new(&source, 1, 1);
     jwk_set_unref(set);
-    verifier = verifier_new(clock_s);
+    verifier = verifier_new(clock_s, clock_s);
     sign_tokens(key);
     free(text);
     maker_key_free(key);

@@ -2,6 +2,7 @@
 not becomes nothing."""
 
 import json
+import os
 import socket
 import ssl
 import time
@@ -11,6 +12,8 @@ import pytest
 from support.clients import (
     Echo,
     Http2,
+    Pipeline,
+    connect,
     echo,
     read_answer,
     request,
@@ -22,6 +25,7 @@ from support.identity import (
     ISSUER,
     Key,
     Provider,
+    base64url,
     claims,
     key_set,
     unsigned_token,
@@ -478,6 +482,47 @@ def test_explain_tells_why_a_token_is_refused(identities, name):
 def test_two_tokens_are_none(identities):
     headers = bearer(identities.key.token()) * 2
     assert request(identities.http, "/api/echo", CLOSED, headers=headers).status == 401
+
+
+def test_bad_tokens_take_no_time_from_other_tenants(new_stack, upstreams, authority):
+    """Each has a signature that nobody made, which is tried with four keys of the slowest kind."""
+    stack, keys = new_stack(), [Key("ES384", f"k-{i}") for i in range(4)]
+    jwks = stack.directory / "slow.json"
+    jwks.write_text(key_set(*keys))
+    about = jwt(jwks, required=True)
+    stack.config["log"] = {"format": "json"}
+    stack.write_tenants(
+        {
+            "flooded": Identities.tenant(CLOSED, upstreams["alpha"].url, about),
+            "other": Identities.tenant(OPEN, upstreams["beta"].url, about),
+        }
+    )
+    stack.start()
+
+    def status(host, token):
+        return request(stack.http_port, "/api/echo", host, headers=bearer(token)).status
+
+    signed_by_nobody = keys[0].token(header={"alg": "ES384"}).rpartition(".")[0]
+    known = keys[0].token(claims("known@example.com"))
+    assert status(CLOSED, known) == 200
+    refusals = []
+    with connect(stack.http_port) as sock:
+        answers = Pipeline(sock)
+        while refusals[-1:] != [(503, "identity-unverified")]:
+            token = f"{signed_by_nobody}.{base64url(os.urandom(96))}"
+            sock.sendall(request_bytes("GET", "/api/echo", CLOSED, bearer(token)))
+            answer = read_answer(answers)
+            refusals.append((answer.status, answer.header("X-Refused")))
+            assert len(refusals) < 3000
+    assert set(refusals[:-1]) == {(401, "identity-required")}
+    assert answer.header("Retry-After") == "5"
+    assert status(CLOSED, known) == 200
+    assert status(OPEN, keys[1].token(claims("new@example.com"))) == 200
+    fresh = keys[2].token(claims("fresh@example.com"))
+    wait_until(lambda: status(CLOSED, fresh) == 200, "the end of it", 10)
+    events = stack.agents[0].log().splitlines()
+    told = [json.loads(line) for line in events if '"identity-unverified"' in line]
+    assert [(one["event"], one["tenant"]) for one in told] == [("identity_refused", "flooded")]
 
 
 # --- client certificates ------------------------------------------------------------------------

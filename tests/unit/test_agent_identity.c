@@ -20,6 +20,13 @@ static int64_t clock_s(void)
     return 1800000000;
 }
 
+static int64_t now_ns, step_ns;
+
+static int64_t clock_ns(void)
+{
+    return now_ns += step_ns;
+}
+
 static struct identity_rule *rule_from(enum identity_from from)
 {
     struct identity_rule *rule = identity_rule_new();
@@ -146,7 +153,7 @@ static void setup(void)
     put_tenants();
     snapshot.settings = &settings;
     snapshot.table = route_registry_build(registry, 1);
-    request.verifier = verifier_new(clock_s);
+    request.verifier = verifier_new(clock_s, clock_ns);
     request.identity.stripped = SLICE("/x_staff/x_user_email/x_user_name/");
     request.identity.token_count = 1;
     request.identity.tokens[0].argument = SLICE("jh_authorization");
@@ -287,6 +294,36 @@ Test(identity, required, .init = setup, .fini = teardown)
     cr_expect_str_eq(ask("path.test", "/llm/api/config", ""), "deny-identity");
     cr_expect_str_eq(ask("path.test", "/llm/c/1", ""), "redirect-login");
     cr_expect_str_eq(ask("closed.test", "/c/1", token), "forward");
+    free(token);
+}
+
+static void send_bad_tokens(const char *host, const char *outcome)
+{
+    static const char *const TOKENS[] = {"x", "y"};
+    step_ns = 100000000; /* all that is spent on a tenant at once */
+    for (size_t i = 0; i < COUNT_OF(TOKENS); i++)
+        cr_expect_str_eq(ask(host, "/", TOKENS[i]), outcome, "%s", host);
+    step_ns = 0;
+}
+
+/* Whoever has a good one is not sent to sign in again, which would not help. */
+Test(identity, tokens_that_nobody_looks_at, .init = setup, .fini = teardown)
+{
+    char *token = token_of("ann@example.com");
+    send_bad_tokens("closed.test", "redirect-login");
+    cr_expect_str_eq(ask("closed.test", "/", token), "deny-identity-unverified");
+    cr_expect(eq(int, decision.status, 503));
+    cr_expect_str_eq(variable("reason"), "identity-unverified");
+    cr_expect_str_eq(ask("closed.test", "/", "x"), "redirect-login", "it was looked at before");
+    cr_expect_str_eq(ask("closed.test", "/", ""), "redirect-login");
+    send_bad_tokens("open.test", "forward");
+    cr_expect_str_eq(ask("open.test", "/", token), "forward");
+    cr_expect_str_eq(variable("h_x_user_email"), "");
+    cr_expect_str_eq(ask("keyless.test", "/", token), "forward");
+    cr_expect_not_null(decision.identity, "another tenant's are looked at");
+    now_ns += 2000000000;
+    cr_expect_str_eq(ask("open.test", "/", token), "forward");
+    cr_expect_str_eq(variable("h_x_user_email"), "ann@example.com");
     free(token);
 }
 

@@ -19,6 +19,14 @@ static int64_t clock_s(void)
     return now_s;
 }
 
+/* What passes between two looks at the clock: a verification takes so long, whatever it takes. */
+static int64_t now_ns, step_ns;
+
+static int64_t clock_ns(void)
+{
+    return now_ns += step_ns;
+}
+
 struct fixture {
     struct maker_key *key;
     struct identity_rule *rule;
@@ -57,7 +65,7 @@ static struct fixture fixture_new(void)
     for (unsigned i = 0; i < IDENTITY_VALUE__MAX; i++)
         f.rule->field[i] = copy(identity_value_name(i));
     f.table = table_of(f.key, "k1", 1);
-    f.verifier = verifier_new(clock_s);
+    f.verifier = verifier_new(clock_s, clock_ns);
     f.token = maker_token(
         f.key, "ES256", NULL, "{\"alg\":\"ES256\",\"kid\":\"k1\"}",
         "{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1800000100,\"email\":\"ann@example.com\"}");
@@ -65,6 +73,7 @@ static struct fixture fixture_new(void)
     f.question.tokens[0].argument = SLICE("jh_authorization");
     f.question.tokens[0].text = slice_of(f.token);
     now_s = 1800000000;
+    now_ns = step_ns = 0;
     return f;
 }
 
@@ -151,6 +160,64 @@ Test(verifier, thousands_are_remembered_whatever_strangers_send)
     fixture_free(&f);
 }
 
+/* -- What strangers may cost --------------------------------------------------------------------
+ */
+
+/* Tokens that differ, and of which none is good, until they are not looked at; how many were. */
+static unsigned send_bad_ones(struct fixture *f, uint64_t tenant)
+{
+    enum { MANY = 1000 };
+    unsigned looked_at = 0;
+    for (const char *refusal = ""; strcmp(refusal, "identity-unverified") != 0; looked_at++) {
+        char *token = memory_format("%s%u", "eyJ.eyJ.", looked_at);
+        f->question.tokens[0].text = slice_of(token);
+        refusal = ask(f, tenant);
+        free(token);
+        cr_assert(lt(u32, looked_at, MANY), "%s", refusal);
+    }
+    f->question.tokens[0].text = slice_of(f->token);
+    return looked_at - 1;
+}
+
+Test(verifier, too_many_bad_tokens_are_not_looked_at)
+{
+    enum { MS = 1000000 };
+    struct fixture f = fixture_new();
+    cr_assert_str_eq(ask(&f, 7), "none");
+    step_ns = 2 * MS; /* a debt of 20 ms for each, while 4 ms pass */
+    cr_expect(eq(u32, send_bad_ones(&f, 8), 63));
+    step_ns = 0;
+    uint64_t misses = verifier_misses(f.verifier);
+    cr_expect_str_eq(ask(&f, 8), "identity-unverified", "nobody knows that it is good");
+    cr_expect(eq(u64, verifier_misses(f.verifier), misses), "it was looked at");
+    cr_expect_str_eq(ask(&f, 7), "none", "who is known is known");
+    cr_expect_str_eq(ask(&f, 9), "none", "another tenant's is looked at");
+    now_ns += 100 * MS;
+    cr_expect_str_eq(ask(&f, 8), "none", "what was not looked at is not remembered");
+    fixture_free(&f);
+}
+
+/* However many they are: thousands come back when a server was away. */
+Test(verifier, good_tokens_cost_a_tenant_nothing)
+{
+    struct fixture f = fixture_new();
+    step_ns = 1000000000;
+    for (int i = 0; i < 20; i++) {
+        const struct identity *identity;
+        char *payload = memory_format("{\"iss\":\"i\",\"aud\":\"a\",\"exp\":1800000100,"
+                                      "\"email\":\"u%d@example.com\"}",
+                                      i);
+        char *token =
+            maker_token(f.key, "ES256", NULL, "{\"alg\":\"ES256\",\"kid\":\"k1\"}", payload);
+        f.question.tokens[0].text = slice_of(token);
+        cr_expect(eq(int, verifier_ask(f.verifier, f.rule, 7, f.table, &f.question, &identity),
+                     IDENTITY_REFUSAL_NONE));
+        free(token);
+        free(payload);
+    }
+    fixture_free(&f);
+}
+
 /* The end alone, by which it is looked up, makes nobody known. */
 Test(verifier, two_tokens_with_one_end)
 {
@@ -171,7 +238,7 @@ Test(verifier, two_tokens_with_one_end)
 
 Test(verifier, notes_are_of_a_tenant_and_of_what_is_stripped)
 {
-    struct verifier *verifier = verifier_new(clock_s);
+    struct verifier *verifier = verifier_new(clock_s, clock_ns);
     cr_expect_not(verifier_has_seen(verifier, 7, SLICE("/x_a/")));
     verifier_note_seen(verifier, 7, SLICE("/x_a/"));
     cr_expect(verifier_has_seen(verifier, 7, SLICE("/x_a/")));

@@ -16,6 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 ISSUER = "https://id.test"
 AUDIENCE = "open-webui"
 
+# Algorithm: the curve, its name in a JWK, bytes of a number, and the hash.
+CURVES = {
+    "ES256": (ec.SECP256R1, "P-256", 32, hashes.SHA256),
+    "ES384": (ec.SECP384R1, "P-384", 48, hashes.SHA384),
+}
+
 
 def base64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -40,8 +46,8 @@ class Key:
         self.kid = kid
         if algorithm[:2] in ("RS", "PS"):
             self.private = rsa.generate_private_key(65537, 2048)
-        elif algorithm == "ES256":
-            self.private = ec.generate_private_key(ec.SECP256R1())
+        elif algorithm in CURVES:
+            self.private = ec.generate_private_key(CURVES[algorithm][0]())
         else:
             self.private = ed25519.Ed25519PrivateKey.generate()
 
@@ -50,10 +56,11 @@ class Key:
         if self.algorithm[:2] in ("RS", "PS"):
             numbers = public.public_numbers()
             about = {"kty": "RSA", "n": number(numbers.n), "e": number(numbers.e)}
-        elif self.algorithm == "ES256":
+        elif self.algorithm in CURVES:
+            _, curve, size, _ = CURVES[self.algorithm]
             numbers = public.public_numbers()
-            about = {"kty": "EC", "crv": "P-256"}
-            about |= {"x": number(numbers.x, 32), "y": number(numbers.y, 32)}
+            about = {"kty": "EC", "crv": curve}
+            about |= {"x": number(numbers.x, size), "y": number(numbers.y, size)}
         else:
             raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
             about = {"kty": "OKP", "crv": "Ed25519", "x": base64url(raw)}
@@ -70,9 +77,10 @@ class Key:
         if self.algorithm == "PS256":
             pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
             return self.private.sign(data, pss, hashes.SHA256())
-        if self.algorithm == "ES256":
-            r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(hashes.SHA256())))
-            return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        if self.algorithm in CURVES:
+            _, _, size, digest = CURVES[self.algorithm]
+            r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(digest())))
+            return r.to_bytes(size, "big") + s.to_bytes(size, "big")
         return self.private.sign(data)
 
     def token(self, payload=None, header=None):
