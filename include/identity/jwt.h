@@ -12,9 +12,13 @@
 
 enum { JWT_MAX_BYTES = 8192 };
 
-/* "Bearer " in front, in any case, is no part of a token. `keys` may be NULL. Pure; allocates, in
- * OpenSSL and for the JSON, and takes some 50 to 200 us; with P-384 800 for each key that is tried,
- * which four are at most. */
+/* What a header or cookie with this value holds: blanks around it and "Bearer " in front, in any
+ * case, are no part of a token. A view of `value`. */
+struct slice jwt_of_header(struct slice value);
+
+/* `text` is nothing but the token. `keys` may be NULL. Pure; allocates, in OpenSSL and for the
+ * JSON, and takes some 50 to 200 us; with P-384 800 for each key that is tried, which four are at
+ * most. */
 MUST_CHECK enum identity_refusal jwt_verify(struct slice text, const struct identity_rule *rule,
                                             const struct jwk_set *keys, int64_t now_s,
                                             struct identity *identity);

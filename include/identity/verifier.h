@@ -1,11 +1,12 @@
 /* Who a request is from, remembered: the verification of tokens and certificates behind a cache.
  *
  * Memory of fixed size, one per loop, holds what was found out about the last tokens, each with all
- * of its bytes: what is looked up is compared with these, so that no hash has to be trusted. A hit
- * costs one comparison and the hash of a token's end, where its signature is, and allocates
- * nothing. On a miss the token is verified where it is asked for; OpenSSL and the JSON parser then
- * allocate. There is room for some 15,000 users: 16 MB, taken as it is used. What was refused has
- * room of its own, where it drives out nobody who is known.
+ * of its bytes: what is looked up is compared with these, so that no hash has to be trusted. What
+ * may stand around a token makes no other of it. A hit costs one comparison and the hash of a
+ * token's end, where its signature is, and allocates nothing. On a miss the token is verified where
+ * it is asked for; OpenSSL and the JSON parser then allocate. There is room for some 15,000 users:
+ * 16 MB, taken as it is used. What was refused has room of its own, where it drives out nobody who
+ * is known.
  *
  * Nothing in it outlives the keys: what was found out with others is found out anew.
  *

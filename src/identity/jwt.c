@@ -19,15 +19,6 @@ struct parts {
     struct slice signed_text; /* header, dot, payload */
 };
 
-static struct slice without_scheme(struct slice text)
-{
-    static const size_t BEARER = sizeof("Bearer ") - 1;
-    text = slice_trim(text);
-    if (text.size > BEARER && slice_equal_nocase(slice_head(text, BEARER), SLICE("Bearer ")))
-        text = slice_trim(slice_skip(text, BEARER));
-    return text;
-}
-
 static bool split(struct slice text, struct parts *parts)
 {
     struct slice rest = text;
@@ -283,6 +274,15 @@ static enum identity_refusal read_claims(const struct json *claims,
     return refusal != IDENTITY_REFUSAL_NONE ? refusal : read_values(claims, rule, identity);
 }
 
+struct slice jwt_of_header(struct slice value)
+{
+    static const size_t BEARER = sizeof("Bearer ") - 1;
+    struct slice text = slice_trim(value);
+    if (text.size > BEARER && slice_equal_nocase(slice_head(text, BEARER), SLICE("Bearer ")))
+        text = slice_trim(slice_skip(text, BEARER));
+    return text;
+}
+
 enum identity_refusal jwt_verify(struct slice text, const struct identity_rule *rule,
                                  const struct jwk_set *keys, int64_t now_s,
                                  struct identity *identity)
@@ -293,7 +293,6 @@ enum identity_refusal jwt_verify(struct slice text, const struct identity_rule *
     struct json *header = NULL, *claims = NULL;
 
     *identity = (struct identity){.good_until_s = INT64_MAX};
-    text = without_scheme(text);
     if (text.size > JWT_MAX_BYTES)
         return IDENTITY_REFUSAL_TOO_BIG;
     if (!split(text, &parts))

@@ -245,7 +245,7 @@ static enum identity_refusal find_token(const struct identity_rule *rule,
         const struct identity_token *token = &question->tokens[i];
         if (!slice_equal(token->argument, slice_of(rule->token_argument)))
             continue;
-        *text = slice_trim(token->text);
+        *text = jwt_of_header(token->text);
         if (text->size == 0)
             return IDENTITY_REFUSAL_ABSENT;
         if (token->is_repeated)

@@ -126,8 +126,7 @@ Test(jwt, what_it_says_of_the_user)
         key, "ES256", NULL, "{\"alg\":\"ES256\"}",
         CLAIMS(",\"name\":\" J\\u00f6rg, 100% \",\"groups\":[\"B\\u00fcro\",\"r\\u00a0d\","
                "\"\\u0142\\u00f3\"],\"role\":\"admin\",\"email_verified\":true"));
-    char *bearer = memory_format("  bEARER   %s ", token);
-    cr_assert_str_eq(verify(bearer, &rule, set, &identity), "none");
+    cr_assert_str_eq(verify(token, &rule, set, &identity), "none");
     static const char *const EXPECTED[] = {"ann@example.com", "J%C3%B6rg%2C 100%25",
                                            "B\xfcro,r\xa0"
                                            "d,\xc5\x82\xc3\xb3",
@@ -136,7 +135,6 @@ Test(jwt, what_it_says_of_the_user)
         cr_expect(slice_equal(identity_text(&identity, i), slice_of(EXPECTED[i])), "%s: %.*s",
                   EXPECTED[i], SLICE_PRINT(identity_text(&identity, i)));
     cr_expect(eq(i64, identity.good_until_s, 1800000630));
-    free(bearer);
     free(token);
     jwk_set_unref(set);
     maker_key_free(key);

@@ -218,6 +218,28 @@ Test(verifier, good_tokens_cost_a_tenant_nothing)
     fixture_free(&f);
 }
 
+/* Or a user could have one verified for ever, and drive out all others. */
+Test(verifier, a_token_is_known_whatever_stands_before_it)
+{
+    static const char *const FORMS[] = {"%s",           "Bearer %s", "bEARER %s",
+                                        " Bearer   %s", "\t%s ",     "Bearer \t %s\t"};
+    struct fixture f = fixture_new();
+    for (size_t i = 0; i < COUNT_OF(FORMS); i++) {
+        const char *token = strchr(FORMS[i], '%');
+        char *text = memory_format("%.*s%s%s", (int)(token - FORMS[i]), FORMS[i], f.token,
+                                   token + strlen("%s"));
+        f.question.tokens[0].text = slice_of(text);
+        cr_expect_str_eq(ask(&f, 7), "none", "%s", text);
+        free(text);
+    }
+    cr_expect(eq(u64, verifier_misses(f.verifier), 1));
+    char *twice = memory_format("Bearer Bearer %s", f.token);
+    f.question.tokens[0].text = slice_of(twice);
+    cr_expect_str_eq(ask(&f, 7), "token-header-invalid");
+    free(twice);
+    fixture_free(&f);
+}
+
 /* The end alone, by which it is looked up, makes nobody known. */
 Test(verifier, two_tokens_with_one_end)
 {
