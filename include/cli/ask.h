@@ -11,6 +11,9 @@ struct configuration *ask_configuration(const char *path);
 /* The admin socket: `socket` if told, else that of the configuration. NULL, told on stderr, when
  * there is no telling; for free(). */
 char *ask_socket(const char *socket, const char *configuration);
+/* The same; `*others` is where HAProxy finds other agents than the one that is asked, which know
+ * nothing of what is changed here (own_address_others()), as far as a configuration tells. */
+char *ask_socket_of_several(const char *socket, const char *configuration, char **others);
 /* The daemon's answer; NULL when there is none or it is a refusal, which is then told on stderr,
  * with the exit code in `*code`. */
 struct json *ask(const char *socket, const char *method, const char *path, const struct json *body,

@@ -11,3 +11,7 @@ const char *own_address_find(const struct configuration *configuration, const st
  * settings, and none of our own. */
 bool own_address_allowed(const struct configuration *configuration, const struct ip *ip,
                          uint16_t port);
+/* Where HAProxy finds agents that are not this one, as "tcp:10.0.0.8:12345, tcp:10.0.0.9:12345":
+ * those of "haproxy"."agents" that are not in "listen". What a "systemd:NAME" there stands for is
+ * not known; one of them is taken to be it. For free(); NULL: there are none. */
+char *own_address_others(const struct configuration *configuration);

@@ -4,6 +4,7 @@
 #include "admin/admin_client.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
+#include "conf/own_address.h"
 #include "core/memory.h"
 
 #include <errno.h>
@@ -33,15 +34,26 @@ struct configuration *ask_configuration(const char *path)
     return configuration;
 }
 
-char *ask_socket(const char *socket, const char *configuration_path)
+char *ask_socket_of_several(const char *socket, const char *configuration_path, char **others)
 {
     char *path = NULL;
+    *others = NULL;
     if (socket != NULL)
         return memory_copy_text(slice_of(socket));
     struct configuration *configuration = ask_configuration(configuration_path);
-    if (configuration != NULL)
+    if (configuration != NULL) {
         path = memory_copy_text(slice_of(configuration->admin_socket));
+        *others = own_address_others(configuration);
+    }
     configuration_free(configuration);
+    return path;
+}
+
+char *ask_socket(const char *socket, const char *configuration_path)
+{
+    char *others;
+    char *path = ask_socket_of_several(socket, configuration_path, &others);
+    free(others);
     return path;
 }
 

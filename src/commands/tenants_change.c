@@ -110,6 +110,17 @@ static void print_warnings(const struct json *warnings)
     }
 }
 
+/* A change is of this agent's files alone, unless another has the same ones. */
+static void print_others(const struct json *answer, const char *others)
+{
+    bool changed = false;
+    if (others == NULL || !json_read_bool(json_get(answer, "changed"), &changed) || !changed)
+        return;
+    terminal_complain("HAProxy asks %s as well, which is to be told, too, unless it has the same "
+                      "\"tenants_dir\"",
+                      others);
+}
+
 static void print_environment(const char *socket, struct slice name, const struct json *body)
 {
     struct error_text why;
@@ -126,7 +137,8 @@ static int tell(const struct tenants_change *change, const char *method, const c
 {
     bool adds = strcmp(done, "added") == 0;
     int code = EXIT_WRONG;
-    char *socket = ask_socket(change->socket, change->configuration);
+    char *others;
+    char *socket = ask_socket_of_several(change->socket, change->configuration, &others);
     struct json *answer =
         socket != NULL ? ask_if(socket, method, path, change->if_match, body, &code) : NULL;
     if (answer != NULL && change->json)
@@ -135,10 +147,13 @@ static int tell(const struct tenants_change *change, const char *method, const c
         print_result(answer, done);
     if (answer != NULL && !change->json && adds && code == EXIT_GOOD)
         print_environment(socket, json_get_text(answer, "tenant"), body);
-    if (!change->json)
+    if (!change->json) {
         print_warnings(json_get(answer, "warnings"));
+        print_others(answer, others);
+    }
     json_free(answer);
     free(socket);
+    free(others);
     return code;
 }
 

@@ -11,8 +11,10 @@
 #include "cli/program.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "conf/own_address.h"
 #include "core/clock.h"
 #include "core/memory.h"
+#include "entrance.h"
 #include "readiness.h"
 #include "route/replica.h"
 #include "streams.h"
@@ -36,6 +38,9 @@ enum {
     TELL_EVERY_MS = 15 * 1000,
     CHILD_MS = 100,
     SERVER_MS = 5000,
+    /* Whoever is not told that a file has changed looks every five seconds. */
+    AGENTS_MS = 10000,
+    AGENT_POLL_MS = 100,
     /* On a socket on which nothing but pings has come for so long, no answer is being written. */
     QUIET_POLLS = 5,
     SIGNALS = 3,
@@ -74,12 +79,14 @@ struct upgrade {
     struct streams *streams;
     struct json *tenant; /* as the daemon last told of it */
     struct readiness *servers;
+    struct entrance *entrance;
     enum stage stage;
     bool was_in_maintenance;
     bool is_interrupted;
     bool is_unanswered;          /* nobody told of the tenant */
     bool is_unknown;             /* nobody told whether maintenance has begun, or ended */
     bool stays_in_maintenance;   /* when it is done, by its "window" */
+    struct entrance_told met;    /* by whoever asked HAProxy, before the operator's turn */
     bool was_away;               /* a server has been, since the operator's turn began */
     struct json *before, *after; /* what the servers told, by URL */
     struct streams_told left;
@@ -137,6 +144,12 @@ static void say_ways(const struct wish *wish, const char *daemon)
         daemon);
 }
 
+/* There is an agent that knows nothing of the maintenance. */
+static bool lets_in(const struct entrance_told *told)
+{
+    return told->shut > 0 && told->let_in + told->others > 0;
+}
+
 /* Where it stands, and both ways from there. */
 static void say_state(const struct upgrade *upgrade)
 {
@@ -148,11 +161,12 @@ static void say_state(const struct upgrade *upgrade)
     } else if (upgrade->stage == STAGE_BEFORE) {
         terminal_complain("nothing was changed");
     } else if (upgrade->stage != STAGE_DONE) {
-        terminal_complain("%s is in maintenance, its users get 503%s", wish->name,
-                          upgrade->stage == STAGE_READY ? "; its servers are ready"
-                          : upgrade->stage == STAGE_STOPPED
-                              ? "; nothing of it is waited for any more"
-                              : "");
+        terminal_complain(
+            "%s is in maintenance, %s%s", wish->name,
+            lets_in(&upgrade->met) ? "but not for all of HAProxy's agents" : "its users get 503",
+            upgrade->stage == STAGE_READY     ? "; its servers are ready"
+            : upgrade->stage == STAGE_STOPPED ? "; nothing of it is waited for any more"
+                                              : "");
         say_ways(wish, daemon);
         if (wish->to != NULL)
             terminal_complain_more("  ", "its version in force: %.*s",
@@ -235,6 +249,12 @@ static bool is_in_maintenance(const struct upgrade *upgrade)
 {
     bool is = false;
     return json_read_bool(json_get(upgrade->tenant, "maintenance"), &is) && is;
+}
+
+static bool is_suspended(const struct upgrade *upgrade)
+{
+    bool is = false;
+    return json_read_bool(json_get(upgrade->tenant, "suspended"), &is) && is;
 }
 
 static bool has_window(const struct upgrade *upgrade)
@@ -338,6 +358,75 @@ static bool is_another(struct upgrade *upgrade)
             return true;
     }
     return upgrade->was_away;
+}
+
+/* -- Other agents ------------------------------------------------------------------------------ */
+
+/* For free(). */
+static char *other_agents(const struct upgrade *upgrade)
+{
+    char *others = own_address_others(upgrade->configuration);
+    return others != NULL ? others : memory_copy_text(SLICE("one that \"agents\" does not name"));
+}
+
+static void say_let_in(const struct upgrade *upgrade)
+{
+    const struct entrance_told *met = &upgrade->met;
+    size_t in = met->let_in + met->others;
+    char *others = other_agents(upgrade);
+    terminal_complain("%zu of %zu requests were let in, and answered with %s: HAProxy asks another "
+                      "agent as well (%s), whose files know of no maintenance",
+                      in, in + met->shut, met->what, others);
+    terminal_complain_more("  ",
+                           "give the agents one \"tenants_dir\" that they share, or begin the "
+                           "maintenance with each: owui-spoa maintenance %s",
+                           upgrade->wish->name);
+    free(others);
+}
+
+/* As an administrator of "allow_ips" sees it, who passes, or behind lines of the admin's own. */
+static void say_unseen(const struct upgrade *upgrade)
+{
+    const struct entrance_told *met = &upgrade->met;
+    char *others = own_address_others(upgrade->configuration);
+    if (met->let_in > 0 || others != NULL)
+        terminal_complain(
+            "whether HAProxy turns everybody away is not known: from this machine %s%s",
+            met->what[0] != '\0' ? "it is answered with " : "nobody is answered", met->what);
+    free(others);
+}
+
+/* Whoever is let in while the database changes is what all of this is there to prevent. */
+static bool is_shut(struct upgrade *upgrade)
+{
+    int64_t end_ms = clock_mono_ms() + AGENTS_MS;
+    while (entrance_ask(upgrade->entrance, &upgrade->met)) {
+        if (!lets_in(&upgrade->met))
+            return true;
+        if (clock_mono_ms() >= end_ms) {
+            say_let_in(upgrade);
+            return false;
+        }
+        if (!let_pass(upgrade, AGENT_POLL_MS))
+            return false;
+    }
+    return false;
+}
+
+/* It is done; what another agent is to be told is more than can be done from here. */
+static void look_whether_all_are_open(struct upgrade *upgrade)
+{
+    struct entrance_told told;
+    int64_t end_ms = clock_mono_ms() + AGENTS_MS;
+    do {
+        if (!entrance_ask(upgrade->entrance, &told) || told.shut == 0)
+            return;
+    } while (clock_mono_ms() < end_ms && let_pass(upgrade, AGENT_POLL_MS));
+    char *others = other_agents(upgrade);
+    terminal_complain("%zu of %zu requests are turned away still, by another agent (%s)", told.shut,
+                      told.shut + told.let_in + told.others, others);
+    terminal_complain_more("  ", "there: owui-spoa maintenance %s --off", upgrade->wish->name);
+    free(others);
 }
 
 /* -- What is under way ------------------------------------------------------------------------- */
@@ -449,7 +538,7 @@ static bool drain(struct upgrade *upgrade)
     if (!upgrade->wish->keeps_sockets && upgrade->left.sockets > 0)
         close_sockets(upgrade);
     upgrade->stage = STAGE_STOPPED;
-    return !upgrade->is_interrupted;
+    return !upgrade->is_interrupted && is_shut(upgrade); /* an agent may have come back meanwhile */
 }
 
 /* -- The operator's turn ----------------------------------------------------------------------- */
@@ -613,11 +702,17 @@ static bool begin(struct upgrade *upgrade)
     if (!set_maintenance(upgrade, true))
         return false;
     upgrade->stage = STAGE_WAITING;
+    upgrade->entrance =
+        entrance_new(upgrade->loop, upgrade->client, upgrade->configuration, upgrade->tenant);
+    if (upgrade->is_interrupted || !is_shut(upgrade))
+        return false;
     say(upgrade,
         upgrade->was_in_maintenance ? "%s was in maintenance already"
                                     : "%s is in maintenance: its users get 503",
         upgrade->wish->name);
-    return !upgrade->is_interrupted;
+    if (upgrade->met.shut == 0)
+        say_unseen(upgrade);
+    return true;
 }
 
 static bool finish(struct upgrade *upgrade)
@@ -639,6 +734,9 @@ static bool finish(struct upgrade *upgrade)
         say(upgrade, "%s is in maintenance still, by its \"window\"", upgrade->wish->name);
     else
         say(upgrade, "%s serves again", upgrade->wish->name);
+    if (upgrade->met.shut > 0 && is_told && !upgrade->stays_in_maintenance &&
+        !is_suspended(upgrade))
+        look_whether_all_are_open(upgrade);
     return true;
 }
 
@@ -693,6 +791,7 @@ static void close_upgrade(struct upgrade *upgrade)
         close(upgrade->lock);
     streams_free(upgrade->streams);
     readiness_free(upgrade->servers);
+    entrance_free(upgrade->entrance);
     http_client_free(upgrade->client);
     for (size_t i = 0; i < SIGNALS; i++)
         main_signal_free(upgrade->signals[i]);

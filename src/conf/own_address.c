@@ -2,6 +2,9 @@
 #include "conf/own_address.h"
 
 #include "address.h"
+#include "core/memory.h"
+
+#include <stdlib.h>
 
 /* The digits that an address ends in; another port than the upstream's needs no further look, of
  * which lists of labels are grateful. */
@@ -66,4 +69,63 @@ bool own_address_allowed(const struct configuration *configuration, const struct
     const char *key;
     return settings_upstream_allowed(configuration->settings, ip) &&
            own_address_find(configuration, ip, port, &key) == NULL;
+}
+
+/* -- Other agents ------------------------------------------------------------------------------ */
+
+static bool tcp_parse(struct slice text, struct socket_address *address)
+{
+    if (slice_starts_with(text, SLICE("tcp:")))
+        text = slice_skip(text, 4);
+    if (!ip_port_parse(text, &address->port))
+        return socket_address_parse(text, address);
+    return ip_parse(SLICE("127.0.0.1"), &address->ip);
+}
+
+/* Who listens everywhere is found on loopback; whose any other address is, is not known. */
+static bool is_same_place(const char *listen, const char *agent)
+{
+    struct socket_address listening = {0}, asked = {0};
+    if (strcmp(listen, agent) == 0)
+        return true;
+    if (!tcp_parse(slice_of(listen), &listening) || !tcp_parse(slice_of(agent), &asked) ||
+        listening.port != asked.port)
+        return false;
+    return listening.any ? ip_is_loopback(&asked.ip) : ip_equal(&listening.ip, &asked.ip);
+}
+
+static bool is_own(const struct configuration *configuration, const char *agent)
+{
+    bool is = false;
+    for (size_t i = 0; i < configuration->listen_count && !is; i++)
+        is = is_same_place(configuration->listen[i], agent);
+    return is;
+}
+
+static size_t count_unknown(const struct configuration *configuration)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < configuration->listen_count; i++)
+        count += slice_starts_with(slice_of(configuration->listen[i]), SLICE("systemd:"));
+    return count;
+}
+
+char *own_address_others(const struct configuration *configuration)
+{
+    const struct hap_config *haproxy = &configuration->haproxy;
+    char *others = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < haproxy->agent_count; i++) {
+        if (is_own(configuration, haproxy->agents[i]))
+            continue;
+        char *before = others;
+        others = memory_format("%s%s%s", count > 0 ? before : "", count > 0 ? ", " : "",
+                               haproxy->agents[i]);
+        free(before);
+        count++;
+    }
+    if (count > count_unknown(configuration))
+        return others;
+    free(others);
+    return NULL;
 }

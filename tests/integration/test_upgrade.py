@@ -26,13 +26,15 @@ HOST = "chat.upgrade.test"
 class Installation:
     """A stack with one tenant, whose Open WebUI can become another version."""
 
-    def __init__(self, stack, folder, name="127.0.0.1", start=True):
+    def __init__(self, stack, folder, name="127.0.0.1", start=True, copied=False):
         self.stack = stack
         self.folder = folder
         self.server = Upstream("upgraded", folder, env={"WEBUI_VERSION": "0.10.0"}).start().wait()
         self.next = Upstream("next", folder, port=self.server.port, env={"WEBUI_VERSION": "0.11.0"})
         url = f"http://{name}:{self.server.port}"
         stack.write_tenants({"chat": {"hosts": [HOST], "upstream": url, "https": "off"}})
+        if copied:
+            stack.copy_tenants(1)
         if start:
             stack.start()
         self.migrated = folder / "migrated"
@@ -82,6 +84,17 @@ class Installation:
 
     def await_printed(self, text):
         wait_until(lambda: text in self.printed(), text, 30)
+
+    def maintenance(self, index, *more):
+        """By an agent's own command; what it says of it."""
+        config = self.stack.agent_config_path(index)
+        done = run_agent_command("maintenance", "chat", "-c", config, *more)
+        assert done.returncode == 0, done.stderr
+        return " ".join(done.stderr.split())
+
+    def statuses(self):
+        """Of requests that HAProxy spreads over its agents."""
+        return {self.answer().status for _ in range(30)}
 
     def answer(self, path="/api/version"):
         return request(self.stack.http_port, path, HOST)
@@ -570,3 +583,77 @@ def test_what_cannot_be_upgraded_so(installed):
     assert "nothing was changed" in done.stderr
     done = installed.run("--wait", "0", "--", "true")
     assert done.returncode == 0 and done.stderr == "", done.stderr
+
+
+# --- several agents -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(new_stack, tmp_path):
+    """Two agents behind one HAProxy, of which each has files of its own."""
+    one = Installation(new_stack(agents=2), tmp_path, copied=True)
+    yield one
+    one.stop()
+
+
+def test_nothing_is_migrated_while_another_agent_lets_people_in(copied):
+    """It knows nothing of a maintenance that is in the first one's files."""
+    done = copied.run("--wait", "0", "--", "touch", copied.migrated)
+    assert done.returncode == 1 and not copied.migrated.exists(), done.stdout
+    said = " ".join(done.stderr.split())
+    assert "requests were let in" in said and f"unix:{copied.stack.sockets[1]}" in said, said
+    assert "chat is in maintenance, but not for all of HAProxy's agents" in said
+    assert "its users get 503" not in said + done.stdout
+    assert copied.statuses() == {200, 503}
+
+
+def test_both_agents_of_which_each_has_its_files_are_told(copied):
+    copied.maintenance(1)
+    done = copied.run("--wait", "0", "--", "touch", copied.migrated)
+    assert done.returncode == 0 and copied.migrated.exists(), done.stderr
+    said = " ".join(done.stderr.split())
+    assert "requests are turned away still" in said, said
+    assert f"unix:{copied.stack.sockets[1]}" in said and "owui-spoa maintenance chat --off" in said
+    assert copied.statuses() == {200, 503}
+    copied.maintenance(1, "--off")
+    assert copied.statuses() == {200}
+
+
+def test_a_change_by_command_is_one_agents_own(copied):
+    """Which is said where HAProxy has another, that has the same files perhaps."""
+    hint = f"HAProxy asks unix:{copied.stack.sockets[1]} as well"
+    assert hint in copied.maintenance(0)
+    config = copied.stack.agent_config_path(0)
+    for command in (("suspend", "chat"), ("tenants", "set", "chat", "nosniff=true")):
+        done = run_agent_command(*command, "-c", config)
+        assert done.returncode == 0 and hint in " ".join(done.stderr.split()), done.stderr
+    done = run_agent_command("suspend", "chat", "--off", "--json", "-c", config)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def test_agents_that_share_their_files_upgrade_as_one(new_stack, tmp_path):
+    one = Installation(new_stack(agents=2), tmp_path)
+    try:
+        script = f"until test -e {one.migrated}; do sleep 0.05; done"
+        with one.running("--wait", "0", "--", "sh", "-c", script) as process:
+            one.await_printed("running sh")
+            assert one.statuses() == {503}
+            one.migrate()
+            one.migrated.touch()
+            assert process.wait(60) == 0, one.printed()
+        assert "turned away" not in one.printed() and "let in" not in one.printed()
+        assert one.statuses() == {200}
+    finally:
+        one.stop()
+
+
+def test_what_cannot_be_seen_from_here_is_said(new_stack, tmp_path):
+    """Whoever is on this machine passes: so nobody can look as a user does."""
+    one = Installation(new_stack(agents=2), tmp_path)
+    try:
+        one.maintenance(0, 'allow_ips=["127.0.0.1"]')
+        done = one.run("--wait", "0", "--", "touch", one.migrated)
+        assert done.returncode == 0 and one.migrated.exists(), done.stderr
+        assert "answered with 200" in done.stderr, done.stderr
+    finally:
+        one.stop()

@@ -1,6 +1,7 @@
 /* conf: the global file. */
 #include "conf_fixture.h"
 
+#include "conf/own_address.h"
 #include "core/memory.h"
 
 #include <stdlib.h>
@@ -45,6 +46,39 @@ Test(conf_global, everything_has_a_default)
     cr_assert(address != NULL);
     free(address);
     fixture_free(fixture);
+}
+
+Test(conf_global, agents_that_are_not_this_one)
+{
+    static const struct {
+        const char *listen, *agents;
+        char *others;
+    } ROWS[] = {
+        {"\"unix:/a.sock\"", "\"unix:/a.sock\"", NULL},
+        {"\"unix:/a.sock\"", "\"unix:/a.sock\", \"tcp:10.0.0.8:5\", \"unix:@b\"",
+         "tcp:10.0.0.8:5, unix:@b"},
+        {"\"tcp:10.0.0.8:5\"", "\"unix:/a.sock\", \"tcp:10.0.0.8:5\"", "unix:/a.sock"},
+        {"\"tcp:10.0.0.8:5\"", "\"tcp:10.0.0.8:6\"", "tcp:10.0.0.8:6"},
+        {"\"tcp:0.0.0.0:5\"", "\"tcp:127.0.0.1:5\", \"tcp:[::1]:5\", \"tcp:5\"", NULL},
+        {"\"tcp:0.0.0.0:5\"", "\"tcp:10.0.0.8:5\"", "tcp:10.0.0.8:5"},
+        {"\"systemd:spop\"", "\"tcp:127.0.0.1:5\"", NULL},
+        {"\"systemd:spop\"", "\"tcp:127.0.0.1:5\", \"tcp:10.0.0.8:5\"",
+         "tcp:127.0.0.1:5, tcp:10.0.0.8:5"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        char *global = memory_format("{\"listen\": [%s], \"haproxy\": {\"agents\": [%s], "
+                                     "\"chroot\": null}}",
+                                     ROWS[i].listen, ROWS[i].agents);
+        struct fixture *fixture = fixture_of(global);
+        char *others = own_address_others(load_good(fixture));
+        if (ROWS[i].others == NULL)
+            cr_assert(others == NULL, "%s: %s", global, others);
+        else
+            cr_assert(eq(str, others, ROWS[i].others));
+        free(others);
+        free(global);
+        fixture_free(fixture);
+    }
 }
 
 /* HAProxy cannot connect to "every address", however that is spelled. */

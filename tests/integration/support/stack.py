@@ -226,6 +226,7 @@ class Stack:
         }
         self.config_path = self.directory / "owui-spoa.json"
         self.agents = []
+        self.agent_changes = {}  # by index: over the configuration that they share
         self.agent_env = {}
         self.agent_wrapper = []  # what starts an agent
         self.haproxy = None
@@ -241,6 +242,14 @@ class Stack:
         beside = self.tenants_dir / f".{file}.new"
         beside.write_text(json.dumps({"tenants": tenants}, indent=2))
         beside.rename(path)
+
+    def copy_tenants(self, index):
+        """Gives an agent a copy of the tenants' files instead of the files; before start()."""
+        folder = self.directory / f"tenants{index + 1}.d"
+        shutil.copytree(self.tenants_dir, folder)
+        state = self.directory / f"state{index + 1}"
+        acme = {**self.config["acme"], "state_dir": str(state)}
+        self.agent_changes[index] = {"tenants_dir": str(folder), "acme": acme}
 
     def issue(self, *names):
         """A certificate for HAProxy; to be called before it starts."""
@@ -271,7 +280,8 @@ class Stack:
         )
 
     def agent_config_path(self, index):
-        """The agents share one configuration but for the socket they listen on."""
+        """The agents share one configuration but for the sockets they listen on, and for what
+        `agent_changes` says."""
         if index == 0:
             return self.config_path
         path = self.directory / f"owui-spoa.{index + 1}.json"
@@ -279,6 +289,7 @@ class Stack:
             **self.config,
             "listen": [f"unix:{self.sockets[index]}"],
             "admin_socket": self.admin_socket(index),
+            **self.agent_changes.get(index, {}),
         }
         path.write_text(json.dumps(config, indent=2))
         return path
