@@ -156,8 +156,11 @@ static void put_shadow(const struct live *live, const struct sources_entry *entr
         return;
     struct json *problem = json_new_object();
     char *text = memory_format("%s has a tenant of this name, which counts", other.file);
+    char *hint = memory_format("remove it from %s, or give it another name there", entry->file);
     json_put_text(problem, "message", slice_of(text));
+    json_put_text(problem, "hint", slice_of(hint));
     json_append(problems, problem);
+    free(hint);
     free(text);
 }
 

@@ -150,6 +150,19 @@ static bool lets_in(const struct entrance_told *told)
     return told->shut > 0 && told->let_in + told->others > 0;
 }
 
+static bool is_suspended(const struct upgrade *upgrade)
+{
+    bool is = false;
+    return json_read_bool(json_get(upgrade->tenant, "suspended"), &is) && is;
+}
+
+static const char *what_users_get(const struct upgrade *upgrade)
+{
+    return lets_in(&upgrade->met)  ? "but not for all of HAProxy's agents"
+           : is_suspended(upgrade) ? "and suspended, which is what its users are told"
+                                   : "its users get 503";
+}
+
 /* Where it stands, and both ways from there. */
 static void say_state(const struct upgrade *upgrade)
 {
@@ -161,12 +174,11 @@ static void say_state(const struct upgrade *upgrade)
     } else if (upgrade->stage == STAGE_BEFORE) {
         terminal_complain("nothing was changed");
     } else if (upgrade->stage != STAGE_DONE) {
-        terminal_complain(
-            "%s is in maintenance, %s%s", wish->name,
-            lets_in(&upgrade->met) ? "but not for all of HAProxy's agents" : "its users get 503",
-            upgrade->stage == STAGE_READY     ? "; its servers are ready"
-            : upgrade->stage == STAGE_STOPPED ? "; nothing of it is waited for any more"
-                                              : "");
+        terminal_complain("%s is in maintenance, %s%s", wish->name, what_users_get(upgrade),
+                          upgrade->stage == STAGE_READY ? "; its servers are ready"
+                          : upgrade->stage == STAGE_STOPPED
+                              ? "; nothing of it is waited for any more"
+                              : "");
         say_ways(wish, daemon);
         if (wish->to != NULL)
             terminal_complain_more("  ", "its version in force: %.*s",
@@ -249,12 +261,6 @@ static bool is_in_maintenance(const struct upgrade *upgrade)
 {
     bool is = false;
     return json_read_bool(json_get(upgrade->tenant, "maintenance"), &is) && is;
-}
-
-static bool is_suspended(const struct upgrade *upgrade)
-{
-    bool is = false;
-    return json_read_bool(json_get(upgrade->tenant, "suspended"), &is) && is;
 }
 
 static bool has_window(const struct upgrade *upgrade)
@@ -706,13 +712,29 @@ static bool begin(struct upgrade *upgrade)
         entrance_new(upgrade->loop, upgrade->client, upgrade->configuration, upgrade->tenant);
     if (upgrade->is_interrupted || !is_shut(upgrade))
         return false;
-    say(upgrade,
-        upgrade->was_in_maintenance ? "%s was in maintenance already"
-                                    : "%s is in maintenance: its users get 503",
-        upgrade->wish->name);
+    if (upgrade->was_in_maintenance)
+        say(upgrade, "%s was in maintenance already", upgrade->wish->name);
+    else
+        say(upgrade, "%s is in maintenance, %s", upgrade->wish->name, what_users_get(upgrade));
     if (upgrade->met.shut == 0)
         say_unseen(upgrade);
     return true;
+}
+
+static void say_end(const struct upgrade *upgrade)
+{
+    const char *name = upgrade->wish->name;
+    char *daemon = same_daemon(upgrade->wish);
+    if (upgrade->is_unknown)
+        say(upgrade, "nobody tells whether %s is in maintenance still, by its \"window\"", name);
+    else if (upgrade->stays_in_maintenance)
+        say(upgrade, "%s is in maintenance still, by its \"window\"", name);
+    else if (is_suspended(upgrade))
+        say(upgrade, "%s is in maintenance no more, but suspended: owui-spoa suspend %s --off%s",
+            name, name, daemon);
+    else
+        say(upgrade, "%s serves again", name);
+    free(daemon);
 }
 
 static bool finish(struct upgrade *upgrade)
@@ -727,13 +749,7 @@ static bool finish(struct upgrade *upgrade)
     bool is_told = look_again(upgrade);
     upgrade->is_unknown = !is_told && has_window(upgrade);
     upgrade->stays_in_maintenance = is_told && is_in_maintenance(upgrade);
-    if (upgrade->is_unknown)
-        say(upgrade, "nobody tells whether %s is in maintenance still, by its \"window\"",
-            upgrade->wish->name);
-    else if (upgrade->stays_in_maintenance)
-        say(upgrade, "%s is in maintenance still, by its \"window\"", upgrade->wish->name);
-    else
-        say(upgrade, "%s serves again", upgrade->wish->name);
+    say_end(upgrade);
     if (upgrade->met.shut > 0 && is_told && !upgrade->stays_in_maintenance &&
         !is_suspended(upgrade))
         look_whether_all_are_open(upgrade);

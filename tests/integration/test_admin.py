@@ -346,6 +346,8 @@ def test_tenants_are_listed_with_their_state(agent):
     assert [p["code"] for p in bad["problems"]] == ["E107"]
     shadowed = by_place["good", "zz.json"]
     assert shadowed["state"] == "shadowed" and "tenants.json" in shadowed["problems"][0]["message"]
+    # The one to change is not the one that counts.
+    assert f"from {stack.tenants_dir}/zz.json" in shadowed["problems"][0]["hint"]
     code, text, _ = stack.admin.run("tenants", "--state", "broken")
     assert "good" not in text and 'unknown key "typo"' in text
 

@@ -585,6 +585,18 @@ def test_what_cannot_be_upgraded_so(installed):
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
+def test_who_is_suspended_is_not_said_to_serve(installed):
+    config = installed.stack.agent_config_path(0)
+    assert run_agent_command("suspend", "chat", "-c", config).returncode == 0
+    done = installed.run("--wait", "0", "--", "true")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    said = " ".join(done.stdout.split())
+    assert "503" not in said and "serves again" not in said, said
+    assert "chat is in maintenance, and suspended, which is what its users are told" in said
+    assert "no more, but suspended: owui-spoa suspend chat --off" in said
+    assert installed.answer().status == 402
+
+
 # --- several agents -----------------------------------------------------------------------------
 
 
