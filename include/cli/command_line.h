@@ -16,9 +16,8 @@
  * `owui-spoa help --json` to what writes the man page and the shells' completions. */
 #pragma once
 
+#include "conf/configuration.h"
 #include "json/json.h"
-
-#define DEFAULT_CONFIGURATION "/etc/owui-spoa/owui-spoa.json"
 
 /* An option that may be given again and again. */
 struct command_list {

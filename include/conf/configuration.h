@@ -13,6 +13,9 @@
 #include "hap/config.h"
 #include "route/settings.h"
 
+/* The global file, unless another one is told. */
+#define DEFAULT_CONFIGURATION "/etc/owui-spoa/owui-spoa.json"
+
 enum acme_limits { ACME_LIMITS_AUTO, ACME_LIMITS_KEPT, ACME_LIMITS_NOT_KEPT };
 enum acme_keys { ACME_KEYS_ECDSA, ACME_KEYS_RSA, ACME_KEYS_BOTH };
 

@@ -9,7 +9,7 @@
 enum { HAPROXY_FILE_MAX_BYTES = 4 * 1024 * 1024 };
 
 /* The command that writes both anew and has HAProxy read them; for free(). */
-char *haproxy_files_fix(const struct hap_config *config) __attribute__((returns_nonnull));
+char *haproxy_files_fix(const struct configuration *configuration) __attribute__((returns_nonnull));
 
 /* Makes what HAProxy does not start without: its maps, empty, and the placeholder of certificates.
  * What is there stays. All that can be made is made; the error is of the last one that cannot,

@@ -86,7 +86,7 @@ static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
     if (error != ERROR_OK)
         doctor_find(doctor, is_forbidden ? DOCTOR_NOTE : DOCTOR_ERROR, DOCTOR_FILES, NULL, path,
                     is_forbidden ? memory_format("sudo owui-spoa doctor")
-                                 : haproxy_files_fix(&configuration->haproxy),
+                                 : haproxy_files_fix(configuration),
                     "it cannot be read: %s", reason);
     else if (!is_spoe && !hap_config_is_ours(slice_of(text)))
         doctor_find(doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
@@ -96,8 +96,7 @@ static void look_at_file(struct doctor *doctor, const char *path, bool is_spoe)
     else if (!doctor->sees_part && (is_spoe ? !is_spoe_file(&configuration->haproxy, text)
                                             : !is_haproxy_cfg(configuration, text)))
         doctor_find(
-            doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path,
-            haproxy_files_fix(&configuration->haproxy),
+            doctor, DOCTOR_WARNING, DOCTOR_FILES, NULL, path, haproxy_files_fix(configuration),
             "it is not what this configuration needs: changed by hand outside of the marks, "
             "or written before something changed");
     free(text);
@@ -233,7 +232,7 @@ static void on_stat(void *context, enum error error, const char *reason, struct 
     doctor_made(doctor, DOCTOR_SPOE);
     if (agents == 0)
         doctor_find(doctor, DOCTOR_ERROR, DOCTOR_SPOE, NULL, look->target.path,
-                    haproxy_files_fix(&doctor->whole.configuration->haproxy),
+                    haproxy_files_fix(doctor->whole.configuration),
                     "this HAProxy has another configuration: there is no agent in it");
     doctor_end(doctor);
 }

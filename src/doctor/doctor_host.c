@@ -238,7 +238,7 @@ static void on_challenge(void *context, const struct http_probe_answer *answer)
              "HAProxy does not answer on %s, where the CA will ask: %s", *look->http, what);
     else if (answer->status >= 300 && answer->status < 400)
         find(look, DOCTOR_ERROR, DOCTOR_CHALLENGE,
-             haproxy_files_fix(&look->doctor->whole.configuration->haproxy),
+             haproxy_files_fix(look->doctor->whole.configuration),
              "a challenge%s is redirected to %.*s instead of answered", place,
              SLICE_PRINT(answer->location));
     else if (answer->status != 404)
@@ -293,7 +293,7 @@ static struct slice why_not_served(const struct json *stored)
 /* When the daemon has tried in vain, HAProxy's own files are what has to be changed. For free(). */
 static char *serving_fix(const struct host_look *look, struct slice why)
 {
-    return why.size > 0 ? haproxy_files_fix(&look->doctor->whole.configuration->haproxy)
+    return why.size > 0 ? haproxy_files_fix(look->doctor->whole.configuration)
                         : memory_format("owui-spoa certs deploy %s", look->tenant->name);
 }
 

@@ -17,11 +17,13 @@ struct haproxy_files {
     char *missing;
 };
 
-char *haproxy_files_fix(const struct hap_config *config)
+char *haproxy_files_fix(const struct configuration *configuration)
 {
-    struct slice folder = file_path_folder(hap_spoe_path(config));
-    return memory_format("owui-spoa haproxy-config --out %.*s && systemctl reload haproxy",
-                         SLICE_PRINT(folder));
+    struct slice folder = file_path_folder(hap_spoe_path(&configuration->haproxy));
+    bool is_usual = strcmp(configuration->path, DEFAULT_CONFIGURATION) == 0;
+    return memory_format("owui-spoa haproxy-config --out %.*s%s%s && systemctl reload haproxy",
+                         SLICE_PRINT(folder), is_usual ? "" : " -c ",
+                         is_usual ? "" : configuration->path);
 }
 
 enum error haproxy_files_ensure(const struct configuration *configuration, struct error_text *why)

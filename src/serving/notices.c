@@ -145,7 +145,7 @@ static void add_haproxy(struct json *list, const struct live *live)
                             path, missing)
             : memory_format("%s is not what the configuration asks for since its last change",
                             path);
-    add(list, NOTICE_HAPROXY_CONFIG_DIFFERS, message, haproxy_files_fix(&configuration->haproxy));
+    add(list, NOTICE_HAPROXY_CONFIG_DIFFERS, message, haproxy_files_fix(configuration));
     free(path);
 }
 

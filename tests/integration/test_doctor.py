@@ -182,7 +182,8 @@ def test_files_of_another_configuration(healthy):
     write_tenant(healthy, healthy.upstream, headers={"X-Team": "red"})
     found = wait_until(lambda: only(healthy, "haproxy-files", "warning"), "told", 30)
     assert {one["about"].rsplit("/", 1)[1] for one in found} == {"haproxy.cfg"}
-    assert f"haproxy-config --out {healthy.haproxy_dir}" in found[0]["fix"]
+    command = f"haproxy-config --out {healthy.haproxy_dir} -c {healthy.config_path} &&"
+    assert command in found[0]["fix"]
     spoe = healthy.haproxy_dir / "owui.spoe.cfg"
     spoe.write_text(spoe.read_text() + "# mine\n")
     found = wait_until(

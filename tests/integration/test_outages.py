@@ -355,6 +355,17 @@ def test_two_agents_serve_the_pages_in_turn(new_stack, upstreams):
     wait_until(built_in, "a page of the other agent")
 
 
+def test_two_agents_of_one_machine_miss_nothing_in_haproxy_cfg(new_stack, upstreams):
+    """Set up as PRODUCTION.md tells: of its own the second has what it says, and no more."""
+    stack = new_stack(agents=2)
+    put(stack, upstreams)
+    stack.copy_tenants(1)
+    stack.start()
+    for index in range(2):
+        done = run_agent_command("status", "-c", stack.agent_config_path(index))
+        assert done.returncode == 0 and "haproxy-config" not in done.stdout, done.stdout
+
+
 # --- explain ------------------------------------------------------------------------------------
 
 

@@ -7,9 +7,10 @@
 
 static void expect_files(char *spoe_path, const char *path, const char *fix)
 {
-    const struct hap_config config = {.spoe_path = spoe_path};
-    char *found = hap_config_path(&config);
-    char *told = haproxy_files_fix(&config);
+    char usual[] = DEFAULT_CONFIGURATION;
+    const struct configuration configuration = {.path = usual, .haproxy.spoe_path = spoe_path};
+    char *found = hap_config_path(&configuration.haproxy);
+    char *told = haproxy_files_fix(&configuration);
     cr_expect(zero(int, strcmp(found, path)), "%s", found);
     cr_expect(zero(int, strcmp(told, fix)), "%s", told);
     free(found);
@@ -30,4 +31,15 @@ Test(haproxy_files, are_the_distributions_unless_told)
 {
     expect_files(NULL, "/etc/haproxy/haproxy.cfg",
                  "owui-spoa haproxy-config --out /etc/haproxy && systemctl reload haproxy");
+}
+
+Test(haproxy_files, are_written_from_the_configuration_that_asks_for_them)
+{
+    char path[] = "/srv/second.json", spoe_path[] = "/srv/hap/x.spoe";
+    const struct configuration configuration = {.path = path, .haproxy.spoe_path = spoe_path};
+    char *told = haproxy_files_fix(&configuration);
+    cr_expect(eq(str, told,
+                 (char *)"owui-spoa haproxy-config --out /srv/hap -c /srv/second.json && systemctl "
+                         "reload haproxy"));
+    free(told);
 }
