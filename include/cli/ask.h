@@ -8,8 +8,9 @@
 /* The global file; NULL, with what is wrong with it told on stderr, when it cannot be read. For
  * configuration_free(). */
 struct configuration *ask_configuration(const char *path);
-/* The admin socket: `socket` if told, else that of the configuration. NULL, told on stderr, when
- * there is no telling; for free(). */
+/* The admin socket: `socket` if told, else that of the configuration, which is told on stderr when
+ * it is wrong, and is then that of the daemon that goes by what it said before. NULL, told on
+ * stderr, when there is no telling; for free(). */
 char *ask_socket(const char *socket, const char *configuration);
 /* The same; `*others` is where HAProxy finds other agents than the one that is asked, which know
  * nothing of what is changed here (own_address_others()), as far as a configuration tells. */

@@ -158,6 +158,9 @@ struct tenant_file {
 struct configuration *configuration_load(const char *path, struct tenant_file *inline_tenants,
                                          struct diagnostics *diagnostics);
 void configuration_free(struct configuration *configuration);
+/* The admin socket that a global file tells, wrong as it may be; the usual one where it does not,
+ * or is not JSON. For free(). */
+char *configuration_admin_socket(const char *path) __attribute__((returns_nonnull));
 
 /* Reads one file of tenants.d against `configuration`. */
 void tenant_file_load(const char *path, const struct configuration *configuration,

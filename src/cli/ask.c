@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "conf/own_address.h"
+#include "core/file.h"
 #include "core/memory.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct configuration *ask_configuration(const char *path)
+/* NULL, with what is wrong with it told, when it cannot be read. */
+static struct configuration *load(const char *path)
 {
     struct diagnostics diagnostics = {0};
     struct tenant_file tenants = {0};
@@ -23,28 +25,71 @@ struct configuration *ask_configuration(const char *path)
             fputs(text, stderr);
         free(text);
     }
-    if (configuration == NULL && access(path, R_OK) != 0 && errno == EACCES)
-        terminal_complain("%s may not be read by everybody: run this as root, for example with "
-                          "sudo",
-                          path);
-    else if (configuration == NULL)
-        terminal_complain("%s cannot be read; -c FILE names another one", path);
     tenant_file_fini(&tenants);
     diagnostics_fini(&diagnostics);
     return configuration;
 }
 
+static void complain_of(const char *path, const char *or_else)
+{
+    if (access(path, R_OK) != 0 && errno == EACCES)
+        terminal_complain("%s may not be read by everybody: run this as root, for example with "
+                          "sudo",
+                          path);
+    else
+        terminal_complain("%s cannot be read; -c FILE names another one%s", path, or_else);
+}
+
+struct configuration *ask_configuration(const char *path)
+{
+    struct configuration *configuration = load(path);
+    if (configuration == NULL)
+        complain_of(path, "");
+    return configuration;
+}
+
+/* A daemon goes on by what its file said before that was made wrong, and is asked then about that.
+ * Whoever else listens where the file seems to say, or where one without a word of it would, is
+ * another's. NULL when there is none. */
+static char *find_its_daemon(const char *path)
+{
+    struct error_text why;
+    unsigned status = 0;
+    char *socket = configuration_admin_socket(path);
+    struct json *told = admin_request(socket, "GET", "/v1/status", NULL, &status, &why);
+    char *its_path = memory_copy_text(json_get_text(told, "configuration"));
+    if (its_path[0] == '\0' || !file_is_same(path, its_path)) {
+        free(socket);
+        socket = NULL;
+    }
+    json_free(told);
+    free(its_path);
+    return socket;
+}
+
+static char *socket_of_wrong(const char *path)
+{
+    bool is_there = access(path, R_OK) == 0;
+    char *socket = is_there ? find_its_daemon(path) : NULL;
+    if (socket != NULL)
+        terminal_complain("%s is wrong: asked is the daemon that has it, at %s, which goes by what "
+                          "it said before",
+                          path, socket);
+    else
+        complain_of(path, is_there ? ", --socket PATH the daemon to ask without it" : "");
+    return socket;
+}
+
 char *ask_socket_of_several(const char *socket, const char *configuration_path, char **others)
 {
-    char *path = NULL;
     *others = NULL;
     if (socket != NULL)
         return memory_copy_text(slice_of(socket));
-    struct configuration *configuration = ask_configuration(configuration_path);
-    if (configuration != NULL) {
-        path = memory_copy_text(slice_of(configuration->admin_socket));
-        *others = own_address_others(configuration);
-    }
+    struct configuration *configuration = load(configuration_path);
+    if (configuration == NULL)
+        return socket_of_wrong(configuration_path);
+    char *path = memory_copy_text(slice_of(configuration->admin_socket));
+    *others = own_address_others(configuration);
     configuration_free(configuration);
     return path;
 }

@@ -66,6 +66,24 @@ struct configuration *configuration_load(const char *path, struct tenant_file *i
     return NULL;
 }
 
+char *configuration_admin_socket(const char *path)
+{
+    bool usable;
+    struct tenant_file tenants;
+    struct diagnostics diagnostics = {0};
+    struct configuration *configuration = configuration_read(path, &tenants, &diagnostics, &usable);
+    if (configuration == NULL) {
+        configuration = memory_new(sizeof(*configuration));
+        configuration_set_defaults(configuration, path);
+    }
+    char *socket = configuration->admin_socket;
+    configuration->admin_socket = NULL;
+    configuration_free(configuration);
+    tenant_file_fini(&tenants);
+    diagnostics_fini(&diagnostics);
+    return socket;
+}
+
 static void free_headers(struct header *items, size_t count)
 {
     struct header_section section = {.set = {items, count}};

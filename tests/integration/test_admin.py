@@ -329,6 +329,40 @@ def test_a_daemon_serves_without_its_admin_socket(new_stack):
     wait_until(lambda: "cannot_be_asked" in stack.agents[0].log(), "told")
 
 
+def test_a_global_file_that_is_wrong_keeps_nobody_from_asking(agent):
+    """The daemon serves by what it said before, and it is `status` that people are sent to."""
+    stack = agent({"a": tenant(1)})
+    stack.config["loops"] = "many"
+    stack.write_config()
+    told = f"{stack.config_path} is wrong: asked is the daemon that has it, at "
+    code, out, error = stack.admin.run("status")
+    assert code == 1 and f"{stack.config_path} does not count" in out, error
+    assert '"loops"' in error and told + stack.config["admin_socket"] in " ".join(error.split())
+    code, out, error = stack.admin.run("tenants", "--json")
+    assert code == 0 and told in " ".join(error.split())
+    assert json.loads(out)["tenants"][0]["name"] == "a"
+    code, out, error = stack.admin.run("maintenance", "a")
+    assert code == 0 and "maintenance begun" in out and told in " ".join(error.split())
+
+
+def test_of_a_file_that_is_wrong_no_other_daemon_is_asked(agent):
+    """Where one listens is what it says, and that may be wrong as well."""
+    stack = agent({"a": tenant(1)})
+    other = stack.directory / "other.json"
+    for text in (json.dumps({**stack.config, "loops": "many"}), '{"loops": 1'):
+        other.write_text(text)
+        done = run_agent_command("maintenance", "a", "-c", other)
+        said = " ".join(done.stderr.split())
+        assert done.returncode == 2 and "begun" not in done.stdout, done.stdout
+        assert f"{other} cannot be read; -c FILE names another one, --socket PATH" in said
+    done = run_agent_command(
+        "maintenance", "a", "-c", other, "--socket", stack.config["admin_socket"]
+    )
+    assert done.returncode == 0, done.stderr
+    done = run_agent_command("status", "-c", stack.directory / "nowhere.json")
+    assert done.returncode == 2 and "--socket" not in done.stderr, done.stderr
+
+
 # --- tenants --------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,29 @@ Test(conf_global, everything_has_a_default)
     fixture_free(fixture);
 }
 
+Test(conf_global, the_admin_socket_of_a_file_that_is_wrong)
+{
+    static const struct {
+        const char *text;
+        char *socket;
+    } ROWS[] = {
+        {"{\"admin_socket\": \"/a.sock\"}", "/a.sock"},
+        {"{\"loops\": \"many\", \"admin_socket\": \"/a.sock\", \"tenants\": 1}", "/a.sock"},
+        {"{\"admin_socket\": 1}", "/run/owui-spoa/admin.sock"},
+        {"{\"admin_socket\": \"/a.sock\"", "/run/owui-spoa/admin.sock"},
+    };
+    for (size_t i = 0; i < COUNT_OF(ROWS); i++) {
+        struct fixture *fixture = fixture_new();
+        fixture_write(fixture, "owui-spoa.json", ROWS[i].text);
+        char *path = memory_format("%s/owui-spoa.json", fixture->folder);
+        char *socket = configuration_admin_socket(path);
+        cr_assert(eq(str, socket, ROWS[i].socket));
+        free(socket);
+        free(path);
+        fixture_free(fixture);
+    }
+}
+
 Test(conf_global, agents_that_are_not_this_one)
 {
     static const struct {
