@@ -134,6 +134,7 @@ struct tenant_text {
     char *name;
     uint64_t hash; /* 0: the tenant is wrong, or tenant_file_load_news() was not asked */
     bool is_broken;
+    bool is_new; /* it is wrong, and was not in the file before it was: for sources_revive() */
 };
 
 /* The tenants of one file. */

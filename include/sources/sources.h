@@ -90,7 +90,8 @@ bool sources_is_wrong(const struct sources *sources, const char *path);
  * or one of tenants.d, when it was last read. */
 bool sources_have_read(const struct sources *sources, const char *path, const struct slice *text);
 /* Puts those of them in force that are right in `text`, which the file was once: they are then kept
- * as if they had been right since. How many. `taken` gets whose names they have taken back. */
+ * as if they had been right since. How many. `taken` gets whose names they have taken back. The
+ * latest text comes first: what is not in one is not looked for in those before it. */
 size_t sources_revive(struct sources *sources, const char *path, struct slice text,
                       struct diagnostics *taken);
 

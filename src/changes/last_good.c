@@ -9,19 +9,77 @@
 
 #include <stdlib.h>
 
+/* A file with tenants that are not in force. */
+struct wrong_file {
+    char *path;
+    uint64_t since; /* the last record of which it was not there before, or after; 0: none */
+};
+
 struct revival {
     const struct history *history;
     struct publisher *publisher;
-    char **paths; /* of files with tenants that are not in force */
+    struct wrong_file *files; /* sorted */
     size_t count;
+    uint64_t oldest; /* of the records that are looked at */
 };
 
 static void note_file(void *context, const char *path)
 {
     struct revival *revival = context;
-    revival->paths = memory_resize(revival->paths, revival->count + 1, sizeof(*revival->paths));
-    revival->paths[revival->count++] = memory_copy_text(slice_of(path));
+    revival->files = memory_resize(revival->files, revival->count + 1, sizeof(*revival->files));
+    revival->files[revival->count++] =
+        (struct wrong_file){.path = memory_copy_text(slice_of(path))};
 }
+
+/* -- Where each file ends ---------------------------------------------------------------------- */
+
+static int compare_names(const void *name, const void *file)
+{
+    return strcmp(name, file_path_name(((const struct wrong_file *)file)->path));
+}
+
+/* NULL: it is none of them. */
+static struct wrong_file *find_file(const struct revival *revival, struct slice name)
+{
+    char *key = memory_copy_text(name);
+    struct wrong_file *file =
+        bsearch(key, revival->files, revival->count, sizeof(*file), compare_names);
+    free(key);
+    return file;
+}
+
+static void note_gone(const struct revival *revival, uint64_t number, const struct json *record)
+{
+    const struct json *files = json_get(record, "files");
+    for (size_t i = 0; i < json_count(files); i++) {
+        const struct json *one = json_at(files, i);
+        struct slice name, hash;
+        if (json_read_text(json_get(one, "before"), &hash) &&
+            json_read_text(json_get(one, "after"), &hash))
+            continue;
+        struct wrong_file *file =
+            json_read_text(json_get(one, "name"), &name) ? find_file(revival, name) : NULL;
+        if (file != NULL && file->since < number)
+            file->since = number;
+    }
+}
+
+/* Each record once, however many files are wrong. */
+static void look_through_records(struct revival *revival)
+{
+    uint64_t last = revival->history->last;
+    revival->oldest = last + 1;
+    while (revival->oldest > 1 && revival->oldest + HISTORY_KEPT > last + 1) {
+        struct json *record = history_record(revival->history, revival->oldest - 1);
+        if (record == NULL)
+            return; /* nobody knows what went with it */
+        revival->oldest--;
+        note_gone(revival, revival->oldest, record);
+        json_free(record);
+    }
+}
+
+/* -- What they were ---------------------------------------------------------------------------- */
 
 /* Frees the content. */
 static void take(const struct revival *revival, const char *path, struct bytes *content,
@@ -35,21 +93,20 @@ static void take(const struct revival *revival, const char *path, struct bytes *
                   LOG_TEXT("so", "they are in force as they last were right; mend the file"));
 }
 
-static void revive(const struct revival *revival, const char *path)
+static void revive(const struct revival *revival, const struct wrong_file *file)
 {
     const struct sources *sources = publisher_sources(revival->publisher);
-    const char *name = file_path_name(path);
+    const char *name = file_path_name(file->path);
+    uint64_t number = revival->history->last;
     struct bytes content;
-    /* Of a file that cannot be read, that is the last one. */
-    if (history_read_shadow(revival->history, name, &content, NULL) == ERROR_OK)
-        take(revival, path, &content, revival->history->last + 1);
-    for (uint64_t number = revival->history->last; number > 0; number--) {
-        if (number + HISTORY_KEPT <= revival->history->last || !sources_is_wrong(sources, path))
-            return;
-        if (!history_before(revival->history, number, name, &content))
-            continue;
-        take(revival, path, &content, number);
-    }
+    /* Of a file that cannot be read, that is the last one. Without it, the file is a new one. */
+    if (history_read_shadow(revival->history, name, &content, NULL) != ERROR_OK)
+        return;
+    take(revival, file->path, &content, number + 1);
+    for (; number >= revival->oldest && number > file->since; number--)
+        if (sources_is_wrong(sources, file->path) &&
+            history_before(revival->history, number, name, &content))
+            take(revival, file->path, &content, number);
 }
 
 void last_good_revive(const struct history *history, struct publisher *publisher)
@@ -58,9 +115,11 @@ void last_good_revive(const struct history *history, struct publisher *publisher
     if (history == NULL)
         return;
     sources_each_wrong_file(publisher_sources(publisher), note_file, &revival);
+    if (revival.count > 0)
+        look_through_records(&revival);
     for (size_t i = 0; i < revival.count; i++) {
-        revive(&revival, revival.paths[i]);
-        free(revival.paths[i]);
+        revive(&revival, &revival.files[i]);
+        free(revival.files[i].path);
     }
-    free(revival.paths);
+    free(revival.files);
 }

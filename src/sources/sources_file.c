@@ -160,6 +160,7 @@ void source_apply(struct sources *sources, struct source *source, struct tenant_
     }
     struct tenant_names before = source->names;
     source->names = tenant_names_of(file);
+    source->knows_names = true;
     take_named(source, file);
     source->kept = 0;
     source->refused = 0;

@@ -7,14 +7,14 @@ static bool is_missed(const struct sources *sources, const struct source *source
                       const struct tenant_text *text)
 {
     const struct tenant *existing = route_registry_find(sources->registry, slice_of(text->name));
-    return text->is_broken &&
+    return text->is_broken && !text->is_new &&
            (existing == NULL || (!source_has(source, existing) &&
                                  owners_has_tenant(sources->owners, source->path, text->name)));
 }
 
 static bool is_wrong(const struct sources *sources, const struct source *source)
 {
-    if (source->unreadable && source->names.count == 0)
+    if (source->unreadable && !source->knows_names)
         return true;
     for (size_t i = 0; i < source->names.count; i++)
         if (is_missed(sources, source, &source->names.items[i]))
@@ -44,14 +44,25 @@ void sources_each_unreadable(const struct sources *sources,
             visit(context, sources->files[i]->path);
 }
 
-/* Of a file that is no JSON now, the tenants are those that it had when it was. */
+/* Of a file that is no JSON now, the tenants are those that it last had when it was. */
 static void adopt_names(struct source *source, struct tenant_file *file)
 {
     source->names = tenant_names_of(file);
+    source->knows_names = true;
     for (size_t i = 0; i < source->names.count; i++) {
         source->names.items[i].is_broken = true;
         source->names.items[i].hash = 0;
     }
+}
+
+/* One that the file did not have had ended by then: what it was before that is not missed. */
+static void end_left_out(struct source *source, struct tenant_file *file)
+{
+    struct tenant_names listed = tenant_names_of(file);
+    for (size_t i = 0; i < source->names.count; i++)
+        source->names.items[i].is_new |=
+            tenant_names_find(&listed, source->names.items[i].name) == NULL;
+    tenant_names_fini(&listed);
 }
 
 /* False where it was not right even then. */
@@ -74,8 +85,10 @@ size_t sources_revive(struct sources *sources, const char *path, struct slice te
     struct tenant_file file;
     size_t revived = 0;
     tenant_text_load_news(path, text, sources->configuration, NULL, &file, &diagnostics);
-    if (source->unreadable && source->names.count == 0 && file.tenant_count > 0)
+    if (!file.unreadable && !source->knows_names)
         adopt_names(source, &file);
+    else if (!file.unreadable)
+        end_left_out(source, &file);
     for (size_t i = 0; i < file.tenant_count; i++) {
         const struct tenant_text *known = tenant_names_find(&source->names, file.tenants[i]->name);
         if (known == NULL || !is_missed(sources, source, known))

@@ -24,6 +24,7 @@ struct source {
     size_t kept;
     size_t refused;
     bool unreadable;          /* as a whole, when it was last read */
+    bool knows_names;         /* `names` are of some text of it, be there none in it */
     int trouble;              /* errno of what kept it from being read and may pass; 0: nothing */
     bool seen;                /* by the scan that is under way */
     int64_t missing_since_ms; /* 0: it was there when it was last looked for */

@@ -1694,6 +1694,42 @@ def test_what_is_gone_or_forbidden_is_not_revived(by_hand):
     assert place(stack, "one.test") == place(stack, "two.test") == "unknown-host"
 
 
+@pytest.mark.parametrize("gone", ["one tenant", "all tenants", "the file"])
+@pytest.mark.parametrize("kind", ["a wrong tenant", "no JSON"])
+def test_what_was_removed_before_is_not_revived(by_hand, gone, kind):
+    """The daemon ended it while it ran: what is wrong after that has no last good version."""
+    stack = by_hand()
+    if gone == "the file":
+        stack.file.unlink()
+    else:
+        assert stack.admin.run("tenants", "remove", "one")[0] == 0
+    if gone == "all tenants":
+        assert stack.admin.run("tenants", "remove", "two")[0] == 0
+    wait_until(lambda: place(stack, "one.test") == "unknown-host", "ended", 30)
+    changes = len(history(stack))
+    stack.file.write_text(WRONG[kind])
+    wait_until(lambda: len(history(stack)) > changes, "recorded, too", 30)
+    live = place(stack, "one.test"), place(stack, "two.test")
+    for _ in range(2):
+        restart(stack)
+        assert (place(stack, "one.test"), place(stack, "two.test")) == live
+    assert live[0] == "unknown-host"
+
+
+def test_a_file_that_was_gone_before_it_could_not_be_read_is_not_revived(by_hand):
+    stack = by_hand()
+    stack.file.unlink()
+    wait_until(lambda: place(stack, "one.test") == "unknown-host", "ended", 30)
+    restart(stack, lambda: stack.file.symlink_to(stack.file.name))
+    assert place(stack, "one.test") == "unknown-host"
+    stack.file.unlink()
+    stack.file.write_text(WRONG["no JSON"])
+    shadow = stack.directory / "state/history/shadow/sales.json"
+    wait_until(lambda: shadow.exists(), "read", 30)
+    restart(stack)
+    assert place(stack, "one.test") == "unknown-host"
+
+
 def age_history(stack):
     """What was changed was so two days ago."""
     then = time.time() - 2 * 24 * 3600

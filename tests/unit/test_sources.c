@@ -349,6 +349,55 @@ Test(sources, a_name_that_is_given_up_goes_to_the_next_file_that_has_it)
     end(sources, &diagnostics);
 }
 
+#define WRONG_TENANT "{\"tenants\": {\"new\": {\"hosts\": [\"new.test\"], \"upstrem\": 1}}}"
+
+/* How many are in force by what the file was once. */
+static size_t revive(struct sources *sources, const char *text)
+{
+    struct diagnostics taken = {0};
+    size_t revived = sources_revive(sources, "tenants.d/new.json", slice_of(text), &taken);
+    cr_expect(zero(sz, taken.count));
+    diagnostics_fini(&taken);
+    return revived;
+}
+
+/* Whether a tenant is that is wrong now, by what its file was before, the latest first. */
+static bool comes_in_force(const char *now, const char *const *before, size_t count)
+{
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    size_t revived = 0;
+    write_file("tenants.d/new.json", now);
+    sources_read_file(sources, "tenants.d/new.json", &diagnostics);
+    cr_expect(sources_is_wrong(sources, "tenants.d/new.json"));
+    for (size_t i = 0; i < count; i++)
+        revived += revive(sources, before[i]);
+    /* Either way, nothing is left to be looked for. */
+    cr_expect_not(sources_is_wrong(sources, "tenants.d/new.json"));
+    cr_expect_eq(is_in_force(sources, "new"), revived == 1);
+    cr_expect(is_in_force(sources, "old"));
+    end(sources, &diagnostics);
+    return revived == 1;
+}
+
+#define COMES_IN_FORCE(NOW, ...)                            \
+    comes_in_force(NOW, (const char *const[]){__VA_ARGS__}, \
+                   COUNT_OF(((const char *const[]){__VA_ARGS__})))
+
+Test(sources, what_is_wrong_at_the_start_is_in_force_as_it_last_was_right)
+{
+    cr_expect(COMES_IN_FORCE(WRONG_TENANT, WRONG_TENANT, "{", "", TENANT("new")));
+    cr_expect(COMES_IN_FORCE("{", "{", WRONG_TENANT, "[", TENANT("new")));
+}
+
+Test(sources, what_was_not_there_before_it_was_wrong_is_not_revived)
+{
+    cr_expect_not(COMES_IN_FORCE(WRONG_TENANT, TENANT("other"), TENANT("new")));
+    cr_expect_not(COMES_IN_FORCE(WRONG_TENANT, "{\"tenants\": {}}", TENANT("new")));
+    cr_expect_not(COMES_IN_FORCE("{", "{\"tenants\": {}}", TENANT("new")));
+    cr_expect_not(COMES_IN_FORCE("{", WRONG_TENANT, "{", "{}", TENANT("new")));
+}
+
 Test(sources, a_file_that_is_renamed_is_read_once_for_all_its_tenants)
 {
     enum { COUNT = 3000 };
