@@ -32,5 +32,6 @@ bool owners_prefer(void *owners, const struct route_conflict *conflict);
 /* The same of two tenants with one name. */
 bool owners_prefer_tenant(const struct owners *owners, const struct tenant *first,
                           const struct tenant *later);
-/* Whether the file had this name, of those that several claim. */
+/* Whether the file had this name, of those that several claim; and whether another one had it. */
 bool owners_has_tenant(const struct owners *owners, const char *path, const char *name);
+bool owners_another_has_tenant(const struct owners *owners, const char *path, const char *name);

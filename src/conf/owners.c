@@ -52,16 +52,23 @@ const char *owners_file_of(const struct tenant *tenant)
     return file_path_name(tenant->place.file);
 }
 
+/* Which file had it; false when nobody knows. */
+static bool find(const struct owners *owners, const char *kind, struct slice name,
+                 struct slice *file)
+{
+    if (owners == NULL)
+        return false;
+    char *key = memory_copy_text(name);
+    bool is_known = json_read_text(json_get(json_get(owners->root, kind), key), file);
+    free(key);
+    return is_known;
+}
+
 static bool has(const struct owners *owners, const char *kind, struct slice name,
                 const char *file_name)
 {
     struct slice file;
-    if (owners == NULL)
-        return false;
-    char *key = memory_copy_text(name);
-    bool is_known = json_read_text(json_get(json_get(owners->root, kind), key), &file);
-    free(key);
-    return is_known && slice_equal(file, slice_of(file_name));
+    return find(owners, kind, name, &file) && slice_equal(file, slice_of(file_name));
 }
 
 static bool prefers(const struct owners *owners, const char *kind, struct slice name,
@@ -85,4 +92,11 @@ bool owners_prefer_tenant(const struct owners *owners, const struct tenant *firs
 bool owners_has_tenant(const struct owners *owners, const char *path, const char *name)
 {
     return has(owners, "tenants", slice_of(name), file_path_name(path));
+}
+
+bool owners_another_has_tenant(const struct owners *owners, const char *path, const char *name)
+{
+    struct slice file;
+    return find(owners, "tenants", slice_of(name), &file) &&
+           !slice_equal(file, slice_of(file_path_name(path)));
 }

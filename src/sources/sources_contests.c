@@ -1,7 +1,8 @@
 /* What several files claim, and which of them has it: see conf/owners.h.
  *
  * A conflict is noted when it is told, and forgotten when somebody asks and it is none any more: so
- * nothing is looked through while there is none, and nothing but conflicts when there are some.
+ * nothing is looked through while there is none, and nothing but conflicts when there are some. A
+ * name is claimed by a tenant that is wrong, too: so files that have some are looked through.
  */
 #include "sources_shared.h"
 
@@ -53,15 +54,24 @@ static void tell_claims(struct sources *sources, struct json *claims)
     sources->contest_count = kept;
 }
 
+static void tell_name(const struct sources *sources, const struct source *source, const char *name,
+                      struct json *names)
+{
+    const struct tenant *holder = route_registry_find(sources->registry, slice_of(name));
+    if (holder != NULL && !source_has(source, holder) && json_count(names) < CONTESTS_MAX)
+        json_put_text(names, name, slice_of(owners_file_of(holder)));
+}
+
 static void tell_names(const struct sources *sources, const struct source *source,
                        struct json *names)
 {
-    for (size_t i = 0; source != NULL && i < source->shadowed.count; i++) {
-        const char *name = source->shadowed.items[i].name;
-        const struct tenant *holder = route_registry_find(sources->registry, slice_of(name));
-        if (holder != NULL && json_count(names) < CONTESTS_MAX)
-            json_put_text(names, name, slice_of(owners_file_of(holder)));
-    }
+    if (source == NULL)
+        return;
+    for (size_t i = 0; i < source->shadowed.count; i++)
+        tell_name(sources, source, source->shadowed.items[i].name, names);
+    for (size_t i = 0; source->refused > 0 && i < source->names.count; i++)
+        if (source->names.items[i].is_broken)
+            tell_name(sources, source, source->names.items[i].name, names);
 }
 
 struct json *sources_contests(struct sources *sources)

@@ -1,15 +1,18 @@
 /* What was in force before the start, of files that are wrong now. */
 #include "sources_shared.h"
 
-/* Whether it could come into force: the name is nobody's, or was this file's before another took it
- * at the start. */
+/* Whether it could come into force: the name is nobody's and was no other file's, or was this one's
+ * before another took it at the start. */
 static bool is_missed(const struct sources *sources, const struct source *source,
                       const struct tenant_text *text)
 {
     const struct tenant *existing = route_registry_find(sources->registry, slice_of(text->name));
-    return text->is_broken && !text->is_new &&
-           (existing == NULL || (!source_has(source, existing) &&
-                                 owners_has_tenant(sources->owners, source->path, text->name)));
+    if (!text->is_broken || text->is_new)
+        return false;
+    if (existing == NULL)
+        return !owners_another_has_tenant(sources->owners, source->path, text->name);
+    return !source_has(source, existing) &&
+           owners_has_tenant(sources->owners, source->path, text->name);
 }
 
 static bool is_wrong(const struct sources *sources, const struct source *source)
@@ -49,6 +52,7 @@ static void adopt_names(struct source *source, struct tenant_file *file)
 {
     source->names = tenant_names_of(file);
     source->knows_names = true;
+    source->refused = source->names.count;
     for (size_t i = 0; i < source->names.count; i++) {
         source->names.items[i].is_broken = true;
         source->names.items[i].hash = 0;

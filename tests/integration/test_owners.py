@@ -151,6 +151,28 @@ def test_a_tenants_name_stays_with_its_file_while_that_is_broken(agent, broken):
     wait_until(lambda: place(stack, "other.test") == 2, "the next has it", 30)
 
 
+@pytest.mark.parametrize("later", ["10.0.0.2:x", "{"], ids=["a wrong tenant", "no JSON"])
+def test_a_tenants_name_stays_with_its_file_while_both_are_broken(agent, later):
+    """What never was in force is nothing that was right before."""
+    stack = agent({"chat": tenant(1, "chat.test")})
+    stack.write_tenants({"chat": tenant(2, "chat.test", "other.test")}, "a.json")
+    await_log(stack, "E202")
+    kept = {"claims": {}, "tenants": {"chat": "z.json"}}
+    for name, number, broken in (("a.json", 2, later), ("z.json", 1, "10.0.0.1:x")):
+        file = stack.tenants_dir / name
+        right = file.read_text()
+        seen = stack.agents[0].log().count("tenant_broken")
+        file.write_text(right.replace(f"10.0.0.{number}:3000", broken) if broken != "{" else broken)
+        wait_until(lambda: stack.agents[0].log().count("tenant_broken") > seen, "read", 30)
+        assert owners(stack) == kept
+    for _ in range(2):
+        live = place(stack, "chat.test"), place(stack, "other.test")
+        assert live == (1, "unknown-host")
+        restart(stack)
+        assert owners(stack) == kept
+    assert "E202" not in stack.agents[0].log().rsplit(" start ", 1)[1]
+
+
 def test_a_list_that_could_not_be_written_is_written_later(agent):
     """Though no file is read meanwhile."""
     stack = agent({"old": tenant(1, "chat.test")})

@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "core/slice.h"
 #include "support/vector.h"
+#include "json/json.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
@@ -17,7 +18,9 @@
 
 #define TENANT(NAME) "{\"tenants\": {\"" NAME "\": {\"hosts\": [\"" NAME ".test\"], " UPSTREAM "}}}"
 #define UPSTREAM     "\"upstream\": \"http://10.0.0.1:3000\", \"https\": \"off\""
-#define GLOBAL       "\"listen\": [\"unix:@a\"], \"tenants_dir\": \"tenants.d\""
+#define GLOBAL                                                    \
+    "\"listen\": [\"unix:@a\"], \"tenants_dir\": \"tenants.d\", " \
+    "\"acme\": {\"state_dir\": \"state\"}"
 
 static void write_file(const char *path, const char *text)
 {
@@ -46,8 +49,8 @@ static void on_configuration(void *context, const struct configuration *configur
     (void)context, (void)configuration;
 }
 
-/* Of a folder of its own, whose configuration has been read. */
-static struct sources *new_sources(void)
+/* Of a folder of its own, whose configuration has been read, with what owners.json had. */
+static struct sources *new_sources_of(const char *owners)
 {
     static const struct sources_needs NEEDS = {resolve, on_tenant, on_configuration, NULL};
     char folder[] = "/tmp/owui-sources-XXXXXX";
@@ -57,12 +60,19 @@ static struct sources *new_sources(void)
     cr_assert(zero(int, chdir(folder)));
     cr_assert(zero(int, mkdir("tenants.d", 0755)));
     write_file("global.json", "{" GLOBAL "}");
+    cr_assert(zero(int, mkdir("state", 0755)));
+    write_file("state/owners.json", owners);
     write_file("tenants.d/old.json", TENANT("old"));
     struct sources *sources = sources_new(&NEEDS);
     cr_assert(sources_read_global(sources, "global.json", &replaced, &diagnostics));
     cr_assert(zero(sz, diagnostics.count), "%s", diagnostics.items[0].message);
     cr_assert(not(sources_take_counts(sources).has_trouble));
     return sources;
+}
+
+static struct sources *new_sources(void)
+{
+    return new_sources_of("");
 }
 
 /* Nothing is left to be read again. */
@@ -396,6 +406,65 @@ Test(sources, what_was_not_there_before_it_was_wrong_is_not_revived)
     cr_expect_not(COMES_IN_FORCE(WRONG_TENANT, "{\"tenants\": {}}", TENANT("new")));
     cr_expect_not(COMES_IN_FORCE("{", "{\"tenants\": {}}", TENANT("new")));
     cr_expect_not(COMES_IN_FORCE("{", WRONG_TENANT, "{", "{}", TENANT("new")));
+}
+
+static bool is_told_of(struct sources *sources, const char *name, const char *file)
+{
+    struct slice told;
+    struct json *contests = sources_contests(sources);
+    const struct json *names = json_get(contests, "tenants");
+    bool is_told =
+        json_read_text(json_get(names, name), &told) && slice_equal(told, slice_of(file));
+    cr_expect(eq(sz, json_count(names), is_told));
+    json_free(contests);
+    return is_told;
+}
+
+Test(sources, whose_name_it_is_is_told_while_another_file_has_it_wrong)
+{
+    static const char *const FILES[] = {"tenants.d/new.json"};
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    write_file(FILES[0], WRONG_TENANT);
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect_not(is_told_of(sources, "new", "new.json")); /* nobody has it */
+    write_file("tenants.d/old.json", TENANT("new"));
+    sources_read_file(sources, "tenants.d/old.json", &diagnostics);
+    cr_expect(is_told_of(sources, "new", "old.json"));
+    write_file(FILES[0], "{"); /* what it has is known */
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect(is_told_of(sources, "new", "old.json"));
+    write_file(FILES[0], "{\"tenants\": {}}");
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect_not(is_told_of(sources, "new", "old.json"));
+    end(sources, &diagnostics);
+}
+
+Test(sources, so_it_is_of_a_file_that_was_no_text_at_the_start)
+{
+    static const char *const FILES[] = {"tenants.d/new.json"};
+    struct sources *sources = new_sources();
+    struct diagnostics diagnostics = {0};
+    write_file(FILES[0], "{");
+    write_file("tenants.d/old.json", TENANT("new"));
+    sources_read_file(sources, "tenants.d/old.json", &diagnostics);
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect(zero(sz, revive(sources, TENANT("new"))));
+    cr_expect(is_told_of(sources, "new", "old.json"));
+    end(sources, &diagnostics);
+}
+
+/* Before the start, "new" was another file's, and this one's text was not in force. */
+Test(sources, what_another_file_had_is_not_revived)
+{
+    struct diagnostics diagnostics = {0};
+    struct sources *sources = new_sources_of("{\"tenants\": {\"new\": \"z.json\"}}");
+    write_file("tenants.d/new.json", WRONG_TENANT);
+    sources_read_file(sources, "tenants.d/new.json", &diagnostics);
+    cr_expect_not(sources_is_wrong(sources, "tenants.d/new.json"));
+    cr_expect(zero(sz, revive(sources, TENANT("new"))));
+    cr_expect_not(is_in_force(sources, "new"));
+    end(sources, &diagnostics);
 }
 
 Test(sources, a_file_that_is_renamed_is_read_once_for_all_its_tenants)
