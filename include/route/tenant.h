@@ -150,7 +150,9 @@ struct tenant {
 
     char *name; /* [a-z0-9] and inner [a-z0-9._-]; is the file's key */
     struct place place;
-    uint64_t content_hash; /* of its JSON in canonical form, and its upstream's address */
+    uint64_t content_hash;   /* of its JSON in canonical form, and its upstream's address */
+    uint64_t own_hash;       /* of that JSON alone */
+    uint64_t inherited_hash; /* of what it inherits: by an earlier global file where it is kept */
     struct tenant_host *hosts;
     struct path_rule *paths;
 

@@ -64,8 +64,10 @@ void publisher_attach(struct publisher *publisher, struct loops *loops);
 /* No more snapshots are handed out. */
 void publisher_detach(struct publisher *publisher);
 
-/* Tenants of a file that are wrong, as they were right in `text`: see sources_revive(). */
+/* Tenants of a file that are wrong, as they were right in `text`: see sources_revive(). What was
+ * revived is published afterwards, all at once. */
 size_t publisher_revive(struct publisher *publisher, const char *path, struct slice text);
+void publisher_publish_revived(struct publisher *publisher);
 
 /* See sources.h. */
 void publisher_started(struct publisher *publisher);

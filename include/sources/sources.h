@@ -79,19 +79,21 @@ void sources_give_freed(struct sources *sources, struct diagnostics *diagnostics
 /* Puts parked tenants whose addresses have become known. */
 void sources_settle_parked(struct sources *sources, struct diagnostics *diagnostics);
 
-/* Files of tenants.d with tenants that are wrong and not in force, or that are no JSON. */
+/* Files of tenants.d with tenants that are wrong and not in force, or that are no JSON. Once all is
+ * started, those with tenants that are kept as they were under an earlier global file. */
 void sources_each_wrong_file(const struct sources *sources,
                              void (*visit)(void *context, const char *path), void *context);
 /* Files of tenants.d that are no JSON, or cannot be read at all. */
 void sources_each_unreadable(const struct sources *sources,
                              void (*visit)(void *context, const char *path), void *context);
-bool sources_is_wrong(const struct sources *sources, const char *path);
+bool sources_is_wrong(const struct sources *sources, const char *path); /* whether it is one */
 /* Whether `text` (NULL: that there is no such file) is what was found at `path`, the global file's
  * or one of tenants.d, when it was last read. */
 bool sources_have_read(const struct sources *sources, const char *path, const struct slice *text);
 /* Puts those of them in force that are right in `text`, which the file was once: they are then kept
  * as if they had been right since. How many. `taken` gets whose names they have taken back. The
- * latest text comes first: what is not in one is not looked for in those before it. */
+ * latest text comes first: what is not in one is not looked for in those before it. What is kept is
+ * put anew where `text` has the same version of it. */
 size_t sources_revive(struct sources *sources, const char *path, struct slice text,
                       struct diagnostics *taken);
 

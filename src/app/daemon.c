@@ -96,6 +96,7 @@ struct daemon {
     struct map_keeper *decisions;
     struct seals *seals;
     struct owner_keeper *owners;
+    bool is_reconfigured; /* since the last reading */
     struct main_signal *signals[STOP_SIGNALS + 2];
     struct main_timer *start_timer;
     struct main_timer *alive_timer;
@@ -281,6 +282,7 @@ static void on_configuration(void *context, const struct configuration *before,
                              const struct configuration *now)
 {
     struct daemon *daemon = context;
+    daemon->is_reconfigured = true;
     log_setup(now->log_level, now->log_format);
     restart_keys_look(daemon->restart, now);
     tell_haproxy_differs(before, now);
@@ -315,8 +317,11 @@ static void watch_named(const struct daemon *daemon)
 
 static void on_reading(void *context, const struct reading *reading)
 {
-    const struct daemon *daemon = context;
+    struct daemon *daemon = context;
     history_look(daemon->live.history, reading);
+    if (daemon->is_reconfigured)
+        last_good_renew(daemon->live.history, daemon->publisher);
+    daemon->is_reconfigured = false;
     owner_keeper_look(daemon->owners, publisher_contests(daemon->publisher));
     watch_named(daemon);
 }

@@ -1,4 +1,4 @@
-/* What was right before the start: see last_good.h. */
+/* What was right before: see last_good.h. */
 #include "changes/last_good.h"
 
 #include "core/file_path.h"
@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-/* A file with tenants that are not in force. */
+/* A file with tenants that are looked for. */
 struct wrong_file {
     char *path;
     uint64_t since; /* the last record of which it was not there before, or after; 0: none */
@@ -20,7 +20,11 @@ struct revival {
     struct publisher *publisher;
     struct wrong_file *files; /* sorted */
     size_t count;
-    uint64_t oldest; /* of the records that are looked at */
+    uint64_t oldest;      /* of the records that are looked at */
+    enum log_level level; /* of the event, with what it means */
+    const char *event;
+    const char *so;
+    size_t revived;
 };
 
 static void note_file(void *context, const char *path)
@@ -82,18 +86,19 @@ static void look_through_records(struct revival *revival)
 /* -- What they were ---------------------------------------------------------------------------- */
 
 /* Frees the content. */
-static void take(const struct revival *revival, const char *path, struct bytes *content,
+static void take(struct revival *revival, const char *path, struct bytes *content,
                  uint64_t before_change)
 {
     size_t revived = publisher_revive(revival->publisher, path, bytes_slice(content));
     bytes_free(content);
+    revival->revived += revived;
     if (revived > 0)
-        log_event(LOG_WARNING, "last_good_revived", LOG_TEXT("file", path),
+        log_event(revival->level, revival->event, LOG_TEXT("file", path),
                   LOG_NUMBER("tenants", revived), LOG_NUMBER("before_change", before_change),
-                  LOG_TEXT("so", "they are in force as they last were right; mend the file"));
+                  LOG_TEXT("so", revival->so));
 }
 
-static void revive(const struct revival *revival, const struct wrong_file *file)
+static void revive(struct revival *revival, const struct wrong_file *file)
 {
     const struct sources *sources = publisher_sources(revival->publisher);
     const char *name = file_path_name(file->path);
@@ -109,17 +114,51 @@ static void revive(const struct revival *revival, const struct wrong_file *file)
             take(revival, file->path, &content, number);
 }
 
+/* Of all files that are wrong. */
+static void revive_all(struct revival *revival)
+{
+    sources_each_wrong_file(publisher_sources(revival->publisher), note_file, revival);
+    if (revival->count == 0 || revival->history == NULL)
+        return;
+    look_through_records(revival);
+    for (size_t i = 0; i < revival->count; i++)
+        revive(revival, &revival->files[i]);
+    if (revival->revived > 0)
+        publisher_publish_revived(revival->publisher);
+}
+
+static void free_files(struct revival *revival)
+{
+    for (size_t i = 0; i < revival->count; i++)
+        free(revival->files[i].path);
+    free(revival->files);
+}
+
 void last_good_revive(const struct history *history, struct publisher *publisher)
 {
-    struct revival revival = {.history = history, .publisher = publisher};
-    if (history == NULL)
-        return;
-    sources_each_wrong_file(publisher_sources(publisher), note_file, &revival);
-    if (revival.count > 0)
-        look_through_records(&revival);
-    for (size_t i = 0; i < revival.count; i++) {
-        revive(&revival, &revival.files[i]);
-        free(revival.files[i].path);
-    }
-    free(revival.files);
+    struct revival revival = {.history = history,
+                              .publisher = publisher,
+                              .level = LOG_WARNING,
+                              .event = "last_good_revived",
+                              .so = "they are in force as they last were right; mend the file"};
+    revive_all(&revival);
+    free_files(&revival);
+}
+
+void last_good_renew(const struct history *history, struct publisher *publisher)
+{
+    const struct sources *sources = publisher_sources(publisher);
+    struct revival revival = {
+        .history = history,
+        .publisher = publisher,
+        .level = LOG_INFO,
+        .event = "last_good_renewed",
+        .so = "they are kept as they last were right, with what the global file says now"};
+    revive_all(&revival);
+    for (size_t i = 0; i < revival.count; i++)
+        if (sources_is_wrong(sources, revival.files[i].path))
+            log_event(LOG_WARNING, "last_good_outdated", LOG_TEXT("file", revival.files[i].path),
+                      LOG_TEXT("so", "tenants of it are kept as they last were right, and what the "
+                                     "global file says by now does not reach them: mend the file"));
+    free_files(&revival);
 }

@@ -601,8 +601,9 @@ static struct tenant *read_tenant(const struct node *node,
     if (tenant->policy != NULL)
         policy_complete(tenant->policy);
     join_headers(&draft);
-    tenant->content_hash =
-        hash_content(node->key, node_content_hash(node->value) ^ configuration->inherited_hash);
+    tenant->own_hash = node_content_hash(node->value);
+    tenant->inherited_hash = configuration->inherited_hash;
+    tenant->content_hash = hash_content(node->key, tenant->own_hash ^ tenant->inherited_hash);
     if (tenant->identity != NULL) /* what comes from another file is no text of this one */
         tenant->content_hash =
             hash_content(slice_of(tenant->identity->issuer_pem), tenant->content_hash);

@@ -597,9 +597,13 @@ size_t publisher_revive(struct publisher *publisher, const char *path, struct sl
     count_diagnostics(publisher, &taken);
     report_diagnostics(&taken, "tenant_broken");
     diagnostics_fini(&taken);
-    if (revived > 0)
-        publish(publisher);
     return revived;
+}
+
+void publisher_publish_revived(struct publisher *publisher)
+{
+    instances_settle(publisher->instances);
+    publish(publisher);
 }
 
 void publisher_started(struct publisher *publisher)

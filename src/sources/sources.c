@@ -36,6 +36,7 @@ void sources_started(struct sources *sources)
     route_registry_prefer(sources->registry, NULL, NULL);
     owners_free(sources->owners);
     sources->owners = NULL;
+    sources->is_started = true;
 }
 
 const struct configuration *sources_configuration(const struct sources *sources)

@@ -2,7 +2,6 @@
 #include "sources_shared.h"
 
 #include "core/memory.h"
-#include "route/label_map.h"
 
 #include <stdlib.h>
 
@@ -107,8 +106,6 @@ static void take_tenant(struct sources *sources, struct source *source, struct t
         tenant_free(tenant);
         return;
     }
-    if (existing != NULL && existing->labels != NULL && tenant->labels != NULL)
-        label_map_keep(tenant->labels, existing->labels);
     struct tenant_text *text = tenant_names_find(&source->names, tenant->name);
     if (sources_put(sources, tenant, diagnostics)) {
         sources_note_change(sources, text->name);

@@ -54,7 +54,8 @@ struct sources {
     struct sources_counts counts;
     char **changed; /* names of tenants, for whoever tells what changed */
     size_t changed_count;
-    unsigned arguments;    /* of messages, that are known to be wanted */
+    unsigned arguments; /* of messages, that are known to be wanted */
+    bool is_started;
     struct owners *owners; /* from before the start; NULL later */
     char **contests;       /* hosts and paths that several claim, or did; sorted */
     size_t contest_count;

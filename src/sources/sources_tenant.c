@@ -5,6 +5,7 @@
 #include "conf/own_address.h"
 #include "core/hash.h"
 #include "core/memory.h"
+#include "route/label_map.h"
 
 #include <stdlib.h>
 
@@ -67,6 +68,8 @@ bool sources_put(struct sources *sources, struct tenant *tenant, struct diagnost
     struct putting putting = {sources, diagnostics};
     struct error_text why;
     const struct tenant *existing = route_registry_find(sources->registry, slice_of(tenant->name));
+    if (existing != NULL && existing->labels != NULL && tenant->labels != NULL)
+        label_map_keep(tenant->labels, existing->labels);
     bool is_resolved = resolve(sources, tenant);
     if (answer_prepare(tenant, &why) != ERROR_OK) {
         diagnostics_add_code(diagnostics, CODE_ANSWER_TOO_BIG, &tenant->place, NULL,

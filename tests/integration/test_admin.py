@@ -1730,6 +1730,47 @@ def test_a_file_that_was_gone_before_it_could_not_be_read_is_not_revived(by_hand
     assert place(stack, "one.test") == "unknown-host"
 
 
+def reason(stack, host, peer):
+    return stack.asker.ask(host, peer=peer).get("reason")
+
+
+def deny_networks(stack):
+    """For all tenants, as somebody does who is attacked."""
+    stack.config["defaults"] = {"deny_ips": ["203.0.113.0/24"]}
+    stack.write_config()
+
+
+@pytest.mark.parametrize("kind", ["a wrong tenant", "no JSON"])
+def test_what_is_kept_gets_what_changes_for_all(by_hand, kind):
+    stack = by_hand()
+    stack.file.write_text(BY_HAND.replace("10.0.0.1:", "10.0.0.5:"))
+    wait_until(lambda: place(stack, "one.test") == 5, "live", 30)
+    stack.file.write_text(WRONG[kind])
+    wait_until(lambda: tenants(stack)["one"] == "kept", "kept", 30)
+    deny_networks(stack)
+    for host in ("one.test", "two.test"):
+        wait_until(lambda: reason(stack, host, "203.0.113.9") == "address", "refused", 10)
+        assert reason(stack, host, "198.51.100.1") is None
+    assert (place(stack, "one.test"), place(stack, "two.test")) == (5, 2)
+    assert tenants(stack)["one"] == "kept" and "last_good_renewed" in stack.agents[0].log()
+    restart(stack)
+    assert place(stack, "one.test") == 5
+    assert reason(stack, "one.test", "203.0.113.9") == "address"
+
+
+def test_what_is_kept_and_cannot_be_read_again_is_told(by_hand):
+    stack = by_hand()
+    stack.file.write_text(WRONG["a wrong tenant"])
+    wait_until(lambda: tenants(stack)["one"] == "kept", "kept", 30)
+    shutil.rmtree(next((stack.directory / "state/history").glob("*2")))
+    deny_networks(stack)
+    wait_until(lambda: "last_good_outdated" in stack.agents[0].log(), "told", 30)
+    assert reason(stack, "one.test", "203.0.113.9") is None
+    assert reason(stack, "two.test", "203.0.113.9") == "address"
+    stack.file.write_text(BY_HAND)
+    wait_until(lambda: reason(stack, "one.test", "203.0.113.9") == "address", "mended", 30)
+
+
 def age_history(stack):
     """What was changed was so two days ago."""
     then = time.time() - 2 * 24 * 3600

@@ -467,6 +467,76 @@ Test(sources, what_another_file_had_is_not_revived)
     end(sources, &diagnostics);
 }
 
+static bool has_policy(struct sources *sources, const char *name)
+{
+    return route_registry_find(sources_registry(sources), slice_of(name))->policy != NULL;
+}
+
+static void note_wrong(void *count, const char *path)
+{
+    (void)path;
+    (*(size_t *)count)++;
+}
+
+static size_t count_wrong(const struct sources *sources)
+{
+    size_t count = 0;
+    sources_each_wrong_file(sources, note_wrong, &count);
+    return count;
+}
+
+/* A tenant is kept while the global file changes; `wrong` is its file meanwhile. */
+static void change_global_beside(const char *wrong)
+{
+    static const char *const FILES[] = {"tenants.d/new.json"};
+    struct diagnostics diagnostics = {0};
+    struct configuration *replaced;
+    struct sources *sources = new_sources();
+    sources_started(sources);
+    write_file(FILES[0], TENANT("new"));
+    read_files(sources, FILES, 1, &diagnostics);
+    write_file(FILES[0], wrong);
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect(zero(sz, count_wrong(sources)));
+    write_file("global.json", "{" GLOBAL ", \"defaults\": {\"deny_ips\": [\"192.0.2.0/24\"]}}");
+    cr_assert(sources_read_global(sources, "global.json", &replaced, &diagnostics));
+    cr_expect(has_policy(sources, "old") && !has_policy(sources, "new"));
+    cr_expect(sources_is_wrong(sources, FILES[0]) && count_wrong(sources) == 1);
+    /* What was never in force is none of its versions. */
+    cr_expect(zero(
+        sz, revive(sources, "{\"tenants\": {\"new\": {\"hosts\": [\"x.test\"], " UPSTREAM "}}}")));
+    cr_expect(eq(sz, revive(sources, TENANT("new")), 1));
+    cr_expect(has_policy(sources, "new"));
+    cr_expect(zero(sz, count_wrong(sources)));
+    struct sources_counts counts = sources_take_counts(sources);
+    cr_expect(eq(sz, counts.kept, 1));
+    cr_expect(zero(sz, counts.refused));
+    configuration_free(replaced);
+    end(sources, &diagnostics);
+}
+
+Test(sources, what_is_kept_is_read_again_when_the_global_file_has_changed)
+{
+    change_global_beside(WRONG_TENANT);
+    change_global_beside("{");
+}
+
+Test(sources, what_never_was_right_is_not_looked_for_any_more)
+{
+    static const char *const FILES[] = {"tenants.d/new.json"};
+    struct diagnostics diagnostics = {0};
+    struct sources *sources = new_sources();
+    sources_started(sources);
+    write_file(FILES[0], WRONG_TENANT);
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect_not(sources_is_wrong(sources, FILES[0]));
+    cr_expect(zero(sz, revive(sources, TENANT("new"))));
+    write_file(FILES[0], "{");
+    read_files(sources, FILES, 1, &diagnostics);
+    cr_expect_not(sources_is_wrong(sources, FILES[0]));
+    end(sources, &diagnostics);
+}
+
 Test(sources, a_file_that_is_renamed_is_read_once_for_all_its_tenants)
 {
     enum { COUNT = 3000 };
