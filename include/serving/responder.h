@@ -5,7 +5,8 @@
  * the main thread through the label desk, keeps a copy of the request, and decides again whenever a
  * new snapshot arrives. After HELD_WAIT_MS the answer is 503, and the label is not asked for again
  * for a while. One that is too long to be kept, or comes when as many are, is answered so at once,
- * but the label is asked for.
+ * but the label is asked for. Whoever makes up labels of one tenant takes nothing from the others:
+ * each has a share of the places, and of what is asked.
  *
  * One responder per loop; everything but the reading of counters belongs to the loop's thread.
  */

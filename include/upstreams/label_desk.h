@@ -19,5 +19,6 @@ struct label_desk *label_desk_new(struct main_loop *main_loop, label_request_fn 
                                   void *context);
 void label_desk_free(struct label_desk *desk); /* when no loop runs any more; NULL is fine */
 
-/* Any thread. False when too many wait already; the loop then answers without. */
+/* Any thread. False when too many wait already, of this tenant (core/fair.h) or at all; the loop
+ * then answers without. */
 MUST_CHECK bool label_desk_ask(struct label_desk *desk, struct slice tenant, struct slice label);

@@ -4,6 +4,7 @@
 #include "agent/ahead.h"
 #include "agent/instance.h"
 #include "core/clock.h"
+#include "core/fair.h"
 #include "core/hash.h"
 #include "core/memory.h"
 #include "identity_log.h"
@@ -14,11 +15,12 @@
 #include <stdlib.h>
 
 enum {
-    HELD_MAX = 128,            /* per loop; who comes when all are taken is answered at once */
+    HELD_MAX = 256,            /* per loop; one tenant gets half at most (core/fair.h) */
     HELD_MESSAGE_BYTES = 4096, /* the messages of a NOTIFY that can be held */
     UNKNOWN_LABEL_SLOTS =
-        1024,          /* labels that led nowhere; two that share a slot evict each other */
-    ASK_PAUSE_MS = 10, /* between labels that are asked for while nobody is held for them */
+        1024,             /* labels that led nowhere; two that share a slot evict each other */
+    ASK_PAUSE_MS = 10,    /* between a tenant's labels that are asked for while nobody is held */
+    ASK_TENANTS_MAX = 16, /* that may ask so in the same time */
 };
 
 static const double TIMED_EVERY_S = 0.001;
@@ -28,6 +30,7 @@ struct held {
     uint64_t connection;
     uint64_t stream;
     uint64_t frame;
+    uint64_t tenant; /* the hash of its name: tenants change between two snapshots */
     int64_t deadline_ms;
     uint16_t size;
     uint16_t room; /* for actions, on its connection */
@@ -37,6 +40,13 @@ struct held {
 struct unknown_label {
     uint64_t hash;
     int64_t until_ms;
+};
+
+/* Who has asked for a label that nobody is held for, since then. */
+struct late_askers {
+    int64_t since_ms;
+    unsigned count;
+    uint64_t tenants[ASK_TENANTS_MAX];
 };
 
 /* The last entries of the trace, for another thread. */
@@ -64,7 +74,7 @@ struct responder {
     _Atomic uint64_t held_total;
     _Atomic uint64_t held_in_vain;
 
-    int64_t ask_again_ms; /* for a label that nobody is held for: not before */
+    struct late_askers late_askers;
     unsigned held_count;
     uint8_t held_order[HELD_MAX]; /* indices into `held`: those in use, oldest first, then free */
     struct unknown_label unknown_labels[UNKNOWN_LABEL_SLOTS];
@@ -113,15 +123,27 @@ static bool ask_for(struct responder *responder, const struct decision *decision
                           decision->match.label);
 }
 
-/* Who cannot wait asks for those who come later: all requests of a label may be too long to be
- * held. Since nobody is kept waiting, nothing else holds up who makes labels up. */
-static void ask_for_later(struct responder *responder, const struct decision *decision,
-                          int64_t now_ms)
+static bool may_ask_late(struct late_askers *askers, uint64_t tenant, int64_t now_ms)
 {
-    if (now_ms < responder->ask_again_ms)
-        return;
-    responder->ask_again_ms = now_ms + ASK_PAUSE_MS;
-    (void)!ask_for(responder, decision);
+    if (now_ms - askers->since_ms >= ASK_PAUSE_MS) {
+        askers->since_ms = now_ms;
+        askers->count = 0;
+    }
+    for (unsigned i = 0; i < askers->count; i++)
+        if (askers->tenants[i] == tenant)
+            return false;
+    if (askers->count == ASK_TENANTS_MAX)
+        return false;
+    askers->tenants[askers->count++] = tenant;
+    return true;
+}
+
+static bool has_place(const struct responder *responder, uint64_t tenant)
+{
+    unsigned own = 0;
+    for (unsigned i = 0; i < responder->held_count; i++)
+        own += responder->held[responder->held_order[i]].tenant == tenant;
+    return fair_has_room(own, responder->held_count, HELD_MAX);
 }
 
 /* True when the ACK will come later. */
@@ -133,17 +155,20 @@ static bool hold(struct responder *responder, const struct spop_notify *notify,
     const struct unknown_label *unknown = unknown_slot(responder, hash);
     if (unknown->hash == hash && now_ms < unknown->until_ms)
         return false;
-    if (responder->held_count == HELD_MAX || notify->messages.size > HELD_MESSAGE_BYTES) {
-        ask_for_later(responder, decision, now_ms);
+    uint64_t tenant = hash_bytes(slice_of(decision->match.tenant->name));
+    bool is_kept = notify->messages.size <= HELD_MESSAGE_BYTES && has_place(responder, tenant);
+    /* Who cannot wait asks for those who come later: all requests of a label may be too long to be
+     * held. Since nobody is kept waiting, nothing else holds up who makes labels up. */
+    if (!is_kept && !may_ask_late(&responder->late_askers, tenant, now_ms))
         return false;
-    }
-    if (!ask_for(responder, decision))
+    if (!ask_for(responder, decision) || !is_kept)
         return false;
 
     struct held *held = &responder->held[responder->held_order[responder->held_count++]];
     held->connection = loop_current_connection(responder->loop);
     held->stream = notify->stream_id;
     held->frame = notify->frame_id;
+    held->tenant = tenant;
     held->deadline_ms = now_ms + HELD_WAIT_MS;
     held->size = (uint16_t)notify->messages.size;
     held->room = (uint16_t)room;

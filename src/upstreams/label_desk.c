@@ -1,6 +1,7 @@
 /* A small locked queue from the loops to the main thread: see label_desk.h. */
 #include "upstreams/label_desk.h"
 
+#include "core/fair.h"
 #include "core/memory.h"
 
 #include <pthread.h>
@@ -65,6 +66,24 @@ static bool copy_text(char *room, size_t size, struct slice text)
     return true;
 }
 
+/* Under the lock. False when too many wait. */
+static bool put(struct label_desk *desk, const struct label_request *request)
+{
+    unsigned own = 0;
+    for (unsigned i = 0; i < desk->count; i++) {
+        const struct label_request *other = &desk->waiting[i];
+        if (strcmp(other->tenant, request->tenant) != 0)
+            continue;
+        if (strcmp(other->label, request->label) == 0)
+            return true;
+        own++;
+    }
+    if (!fair_has_room(own, desk->count, DESK_SIZE))
+        return false;
+    desk->waiting[desk->count++] = *request;
+    return true;
+}
+
 bool label_desk_ask(struct label_desk *desk, struct slice tenant, struct slice label)
 {
     struct label_request request;
@@ -72,11 +91,9 @@ bool label_desk_ask(struct label_desk *desk, struct slice tenant, struct slice l
         !copy_text(request.label, sizeof(request.label), label))
         return false;
     pthread_mutex_lock(&desk->lock);
-    bool has_room = desk->count < DESK_SIZE;
-    if (has_room)
-        desk->waiting[desk->count++] = request;
+    bool is_there = put(desk, &request);
     pthread_mutex_unlock(&desk->lock);
-    if (has_room)
+    if (is_there)
         main_waker_wake(desk->waker);
-    return has_room;
+    return is_there;
 }

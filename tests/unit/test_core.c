@@ -1,6 +1,7 @@
-/* core: cursors, characters, numbers, addresses, log lines, sorted lists, UTF-8. */
+/* core: cursors, characters, numbers, addresses, log lines, sorted lists, UTF-8, shares. */
 #include "core/cursor.h"
 #include "core/decimal.h"
+#include "core/fair.h"
 #include "core/hex.h"
 #include "core/ip.h"
 #include "core/log.h"
@@ -369,4 +370,26 @@ Test(hex, what_is_printed_is_read_and_nothing_else)
     cr_expect_eq(hex_digit('9'), 9);
     cr_expect_eq(hex_digit('g'), -1);
     cr_expect_eq(hex_digit(':'), -1);
+}
+
+Test(fair, who_wants_all_gets_as_much_as_is_left_to_the_next_one)
+{
+    enum { PLACES = 60, COUNT_MAX = 5, ROUNDS = 100 };
+    for (size_t count = 1; count <= COUNT_MAX; count++) {
+        size_t own[COUNT_MAX] = {0};
+        size_t taken = 0;
+        for (size_t i = 0; i < ROUNDS * count;
+             i++) { /* by turns: gives one back, takes all it can */
+            size_t *mine = &own[i % count];
+            if (*mine > 0) {
+                --*mine;
+                taken--;
+            }
+            for (; fair_has_room(*mine, taken, PLACES); taken++)
+                ++*mine;
+        }
+        for (size_t i = 0; i < count; i++)
+            cr_expect(eq(sz, own[i], PLACES / (count + 1)));
+        cr_expect(eq(sz, PLACES - taken, PLACES / (count + 1)));
+    }
 }
