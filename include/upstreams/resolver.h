@@ -56,6 +56,10 @@ enum resolver_answer {
     RESOLVER_FAILED,  /* no address; asked again after RESOLVE_NEGATIVE_S */
 };
 enum resolver_answer resolver_find(struct resolver *resolver, const char *name, struct ip *address);
+/* The same for the name that a label of `tenant` leads to. Clients make such names up: the first
+ * question for one waits for those of this tenant, and not for those of another. */
+enum resolver_answer resolver_find_label(struct resolver *resolver, const char *tenant,
+                                         const char *name, struct ip *address);
 /* How many names wait for their first answer. */
 size_t resolver_pending(const struct resolver *resolver);
 

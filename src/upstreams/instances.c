@@ -77,12 +77,12 @@ static int compare_entries(const void *a, const void *b)
 /* What should become of an entry. */
 enum fate { FATE_KEEP, FATE_WAIT, FATE_DROP };
 
-static enum fate find_address(const struct instances *instances, const char *host, uint16_t port,
-                              struct ip *address)
+static enum fate find_address(const struct instances *instances, const char *tenant,
+                              const char *host, uint16_t port, struct ip *address)
 {
     enum resolver_answer answer = RESOLVER_KNOWN;
     if (!ip_parse(slice_of(host), address))
-        answer = resolver_find(instances->resolver, host, address);
+        answer = resolver_find_label(instances->resolver, tenant, host, address);
     if (answer == RESOLVER_PENDING)
         return FATE_WAIT;
     return answer == RESOLVER_KNOWN && instances->allow(instances->context, address, port)
@@ -122,7 +122,8 @@ static enum fate settle(struct instances *instances, struct label_entry *entry, 
     char *host = instance_host(parent, slice_of(entry->label));
     uint16_t port = instance_port(parent, slice_of(entry->label));
     struct ip address;
-    enum fate fate = host != NULL ? find_address(instances, host, port, &address) : FATE_DROP;
+    enum fate fate =
+        host != NULL ? find_address(instances, entry->parent, host, port, &address) : FATE_DROP;
     const struct tenant *before =
         entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
     if (fate == FATE_KEEP && is_up_to_date(before, parent, slice_of(entry->label), &address)) {

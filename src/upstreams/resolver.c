@@ -4,6 +4,8 @@
 #include "upstreams/resolver.h"
 
 #include "core/clock.h"
+#include "core/fair.h"
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/memory.h"
 #include "dns/dns_client.h"
@@ -18,6 +20,7 @@ enum {
     QUESTION_TRY_MS = 1000,
     QUESTION_TRIES = 3,
     SWEEP_MS = 1000, /* how often names whose time is up are looked for */
+    LANES = 256,     /* for labels, see below */
 };
 
 /* The first question for a name is waited for, and that comes first; servers that have not answered
@@ -25,8 +28,21 @@ enum {
  */
 enum urgency { FIRST, USUAL, SLOW, URGENCY__MAX };
 
+struct name_queue {
+    struct name *head, *tail;
+};
+
+/* First questions for labels of one tenant, or of few whose names' hashes are alike. Lanes take
+ * turns, and none gets more than a share: whoever makes up labels of one tenant, which no server
+ * may answer for, holds up no label of another one. */
+struct lane {
+    struct name_queue queue;
+    size_t in_flight;
+};
+
 struct name {
     struct resolver *resolver;
+    struct lane *lane; /* NULL: nobody can make it up */
     char *text;
     struct ip address; /* IP_NONE: none so far */
     int64_t due_ms;
@@ -42,10 +58,6 @@ struct name {
     struct name *next_queued;
 };
 
-struct name_queue {
-    struct name *head, *tail;
-};
-
 struct resolver {
     struct main_loop *main_loop;
     struct resolver_events events;
@@ -56,8 +68,10 @@ struct resolver {
     struct main_timer *sweep_timer;
     void *tree; /* names by text */
     struct name *names;
-    struct name_queue queues[URGENCY__MAX];
+    struct name_queue queues[URGENCY__MAX]; /* without what is in lanes */
     size_t in_flight[URGENCY__MAX];
+    struct lane lanes[LANES];
+    unsigned next_lane; /* whose turn it is */
     size_t pending;
     bool is_starting; /* questions, one after the other */
 };
@@ -112,6 +126,17 @@ static bool choose(const struct name *name, const struct dns_addresses *answers,
 
 static void start_queued(struct resolver *resolver);
 
+static enum urgency urgency_of(const struct name *name)
+{
+    return !name->answered ? FIRST : name->failing ? SLOW : USUAL;
+}
+
+/* In which a question of this urgency is; NULL: in none. */
+static struct lane *lane_of(const struct name *name, enum urgency urgency)
+{
+    return urgency == FIRST ? name->lane : NULL;
+}
+
 static void take_failure(struct name *name, const char *reason, bool is_first)
 {
     const struct resolver_events *events = &name->resolver->events;
@@ -156,8 +181,11 @@ static void on_answer(void *context, const struct dns_addresses *answers)
     struct ip address = {0};
     int ttl_s;
 
+    struct lane *lane = lane_of(name, name->urgency);
     name->in_flight = false;
     resolver->in_flight[name->urgency]--;
+    if (lane != NULL)
+        lane->in_flight--;
     if (name->forgotten) {
         if (!name->answered)
             resolver->pending--;
@@ -181,22 +209,22 @@ static void on_answer(void *context, const struct dns_addresses *answers)
     start_queued(resolver);
 }
 
-static enum urgency urgency_of(const struct name *name)
-{
-    return !name->answered ? FIRST : name->failing ? SLOW : USUAL;
-}
-
 static void ask(struct name *name)
 {
     name->in_flight = true;
     name->urgency = urgency_of(name);
     name->resolver->in_flight[name->urgency]++;
+    struct lane *lane = lane_of(name, name->urgency);
+    if (lane != NULL)
+        lane->in_flight++;
     dns_client_addresses(name->resolver->client, name->text, DNS_ANY_FAMILY, on_answer, name);
 }
 
 static void enqueue(struct name *name)
 {
-    struct name_queue *queue = &name->resolver->queues[urgency_of(name)];
+    enum urgency urgency = urgency_of(name);
+    struct lane *lane = lane_of(name, urgency);
+    struct name_queue *queue = lane != NULL ? &lane->queue : &name->resolver->queues[urgency];
     if (name->queued || name->in_flight)
         return;
     name->queued = true;
@@ -229,6 +257,27 @@ static bool has_room(const struct resolver *resolver, enum urgency urgency)
     }
 }
 
+static struct name *next_in_lanes(struct resolver *resolver)
+{
+    for (unsigned i = 0; i < LANES; i++) {
+        unsigned index = (resolver->next_lane + i) % LANES;
+        struct lane *lane = &resolver->lanes[index];
+        if (lane->queue.head == NULL ||
+            !fair_has_room(lane->in_flight, resolver->in_flight[FIRST], MAX_FIRST_IN_FLIGHT))
+            continue;
+        resolver->next_lane = (index + 1) % LANES;
+        return take_first(&lane->queue);
+    }
+    return NULL;
+}
+
+static struct name *next_of(struct resolver *resolver, enum urgency urgency)
+{
+    if (resolver->queues[urgency].head != NULL && has_room(resolver, urgency))
+        return take_first(&resolver->queues[urgency]);
+    return urgency == FIRST ? next_in_lanes(resolver) : NULL;
+}
+
 /* The one to ask now; NULL: there is none, or enough are being asked for. */
 static struct name *next_queued(struct resolver *resolver)
 {
@@ -236,10 +285,10 @@ static struct name *next_queued(struct resolver *resolver)
     if (resolver->client == NULL ||
         in_flight[FIRST] + in_flight[USUAL] + in_flight[SLOW] >= MAX_IN_FLIGHT)
         return NULL;
-    for (enum urgency urgency = FIRST; urgency < URGENCY__MAX; urgency++)
-        if (resolver->queues[urgency].head != NULL && has_room(resolver, urgency))
-            return take_first(&resolver->queues[urgency]);
-    return NULL;
+    struct name *name = NULL;
+    for (enum urgency urgency = FIRST; urgency < URGENCY__MAX && name == NULL; urgency++)
+        name = next_of(resolver, urgency);
+    return name;
 }
 
 /* Answers that come at once, as where there is no network, call this again: those questions are
@@ -268,10 +317,11 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
 }
 
-static struct name *name_new(struct resolver *resolver, const char *text)
+static struct name *name_new(struct resolver *resolver, const char *text, struct lane *lane)
 {
     struct name *name = memory_new(sizeof(*name));
     name->resolver = resolver;
+    name->lane = lane;
     name->text = memory_copy_text(slice_of(text));
     name->next = resolver->names;
     resolver->names = name;
@@ -281,13 +331,14 @@ static struct name *name_new(struct resolver *resolver, const char *text)
     return name;
 }
 
-enum resolver_answer resolver_find(struct resolver *resolver, const char *text, struct ip *address)
+static enum resolver_answer find(struct resolver *resolver, const char *text, struct lane *lane,
+                                 struct ip *address)
 {
     struct name key = {.text = memory_copy_text(slice_of(text))};
     void *const *found = tfind(&key, &resolver->tree, compare_names);
     free(key.text);
 
-    struct name *name = found != NULL ? *found : name_new(resolver, text);
+    struct name *name = found != NULL ? *found : name_new(resolver, text, lane);
     name->used = true;
     if (found == NULL) {
         enqueue(name);
@@ -306,6 +357,17 @@ enum resolver_answer resolver_find(struct resolver *resolver, const char *text, 
     }
     *address = name->address;
     return RESOLVER_KNOWN;
+}
+
+enum resolver_answer resolver_find(struct resolver *resolver, const char *name, struct ip *address)
+{
+    return find(resolver, name, NULL, address);
+}
+
+enum resolver_answer resolver_find_label(struct resolver *resolver, const char *tenant,
+                                         const char *name, struct ip *address)
+{
+    return find(resolver, name, &resolver->lanes[hash_bytes(slice_of(tenant)) % LANES], address);
 }
 
 size_t resolver_pending(const struct resolver *resolver)
@@ -433,6 +495,15 @@ static void leave_in_place(void *name)
     (void)name;
 }
 
+static void free_queued(struct name_queue *queue)
+{
+    while (queue->head != NULL) {
+        struct name *name = take_first(queue);
+        if (name->forgotten)
+            name_free(name);
+    }
+}
+
 void resolver_free(struct resolver *resolver)
 {
     if (resolver == NULL)
@@ -440,11 +511,9 @@ void resolver_free(struct resolver *resolver)
     close_client(resolver);
     tdestroy(resolver->tree, leave_in_place);
     for (size_t i = 0; i < URGENCY__MAX; i++)
-        while (resolver->queues[i].head != NULL) {
-            struct name *name = take_first(&resolver->queues[i]);
-            if (name->forgotten)
-                name_free(name);
-        }
+        free_queued(&resolver->queues[i]);
+    for (size_t i = 0; i < LANES; i++)
+        free_queued(&resolver->lanes[i].queue);
     while (resolver->names != NULL) {
         struct name *name = resolver->names;
         resolver->names = name->next;

@@ -317,6 +317,45 @@ def test_what_is_too_long_for_small_frames_is_refused(fleet):
     asker.close()
 
 
+def flood(asker, domain):
+    """Requests for labels that nobody has; those that are answered at once have been."""
+    for part in range(20):
+        for number in range(50):
+            asker.send(f"x{part}-{number}.{domain}")
+        asker.send("nobody.test")
+        while asker.receive()[0] != asker.stream:
+            pass
+
+
+def test_made_up_labels_of_one_tenant_hold_up_no_other(fleet, names):
+    """Neither those of a list nor those that a name server has to be asked for."""
+    stack = fleet.stack
+    fleet.write(*(fleet.line(f"l{number}", HERE) for number in range(20)))
+    names.records.update({f"l{number}.internal": [THERE] for number in range(20)})
+    names.silent_for = "dead"
+    made_up = [f"made-up-{number}.test" for number in range(3)]
+    upstreams = {domain: {"upstream": "http://dead-{1}.internal"} for domain in made_up}
+    upstreams["listed.test"] = {"upstream_map": "fleet.csv"}
+    upstreams["named.test"] = {"upstream": "http://{1}.internal"}
+    stack.write_tenants(
+        {
+            domain.removesuffix(".test"): {"hosts": [f"*.{domain}"], "https": "off", **upstream}
+            for domain, upstream in upstreams.items()
+        }
+    )
+    stack.start()
+    attacker, asker = Asker(stack.sockets[0]), Asker(stack.sockets[0])
+    answers = []
+    for number in range(20):
+        if number % 7 == 0:
+            flood(attacker, made_up[number // 7])
+        answers += [asker.ask(f"l{number}.{of}.test").get("dst") for of in ("listed", "named")]
+    # One may have to wait for the machine.
+    assert sum(answer in (HERE, THERE) for answer in answers) >= 38, answers
+    attacker.close()
+    asker.close()
+
+
 def test_who_is_too_long_to_wait_for_an_upstream_asks_for_those_behind(fleet):
     """All of a tenant's requests bring such a token, when one does."""
     fleet.write(fleet.line("one", HERE))

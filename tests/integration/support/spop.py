@@ -95,6 +95,13 @@ class Asker:
 
     def ask(self, host, path="/", peer="192.0.2.1", tls=False, more=()):
         """`more`: further arguments, of argument()."""
+        self.send(host, path, peer, tls, more)
+        stream, variables = self.receive()
+        assert stream == self.stream
+        return variables
+
+    def send(self, host, path="/", peer="192.0.2.1", tls=False, more=()):
+        """Asks, and does not wait for the answer."""
         self.stream += 2
         address = ipaddress.ip_address(peer)
         arguments = text("src") + bytes([IPV4 if address.version == 4 else IPV6]) + address.packed
@@ -103,8 +110,11 @@ class Asker:
         arguments += text("path") + bytes([STRING]) + text(path)
         arguments += b"".join(more)
         self._send(NOTIFY, self.stream, 1, text("route") + bytes([4 + len(more)]) + arguments)
+
+    def receive(self):
+        """The next answer: its question's stream, and the variables."""
         kind, stream, frame, actions = self._receive()
-        assert (kind, stream, frame) == (ACK, self.stream, 1)
+        assert (kind, frame) == (ACK, 1)
         variables = {}
         while actions.at < len(actions.data):
             action, _, scope = actions.take(3)
@@ -112,7 +122,7 @@ class Asker:
             value = actions.value() if action == SET_VAR else None
             if scope == TRANSACTION:
                 variables[name] = value
-        return variables
+        return stream, variables
 
     def _send(self, kind, stream, frame, payload):
         body = bytes([kind]) + struct.pack(">I", 1) + varint(stream) + varint(frame) + payload
