@@ -28,6 +28,11 @@ uint16_t instance_port(const struct tenant *parent, struct slice label);
 struct tenant *instance_new(const struct tenant *parent, struct slice label, const char *host,
                             const struct ip *address, struct error_text *text);
 
+/* Any thread: it has had a request. */
+void instance_use(const struct tenant *instance);
+/* Whether it has had one since the last call. */
+bool instance_take_use(const struct tenant *instance);
+
 /* Whether `instance` is what instance_new() would make of `parent` for this label, at the address
  * that it has: its own parent may be an earlier one, with another list. */
 bool instance_is_of(const struct tenant *instance, const struct tenant *parent, struct slice label);

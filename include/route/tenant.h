@@ -1,6 +1,6 @@
 /* A tenant: one Open WebUI instance, the hosts and paths that lead to it, and what its requests
- * carry. Built from configuration, immutable once it is in a table, freed by the registry when no
- * snapshot can see it any more. */
+ * carry. Built from configuration, immutable once it is in a table (but for `has_use`), freed by
+ * the registry when no snapshot can see it any more. */
 #pragma once
 
 #include "route/header.h"
@@ -138,6 +138,7 @@ struct tenant {
     bool takes_over : 1;      /* some path of it has the mode "takeover" */
     bool secures_cookies : 1; /* what its upstream sets is for https alone */
     bool nosniffs : 1;        /* browsers are to believe Content-Type */
+    _Atomic bool has_use;     /* of an instance: a loop's note for its keeper (agent/instance.h) */
     char *backend;            /* use_backend owui_<backend>; NULL: the address in `upstream` */
     struct upstream upstream;
     struct maintenance *maintenance; /* NULL: none is planned */

@@ -10,8 +10,9 @@ struct instances;
 
 enum {
     INSTANCES_PER_TENANT = 10000, /* but of a list of labels, all */
-    /* An instance is given up after this time; whoever asks for its label gets it anew. */
-    INSTANCE_LIFE_MS = 3600 * 1000,
+    /* After this time, and again and again, an instance that no request was for since is given up;
+     * whoever asks for its label gets it anew. */
+    INSTANCE_LIFE_MS = 1800 * 1000,
 };
 
 /* Whether an instance may be there: what a label makes of a template is a client's choice. */
@@ -23,7 +24,8 @@ struct instances *instances_new(struct route_registry *registry, struct resolver
 void instances_free(struct instances *instances);
 
 /* A loop asks for a label. True when the registry has changed. */
-bool instances_want(struct instances *instances, const struct label_request *request);
+bool instances_want(struct instances *instances, const struct label_request *request,
+                    int64_t now_ms);
 /* After parents or addresses have changed, and now and then. True when the registry has changed. */
-bool instances_settle(struct instances *instances);
+bool instances_settle(struct instances *instances, int64_t now_ms);
 size_t instances_count(const struct instances *instances); /* in the registry */

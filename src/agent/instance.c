@@ -4,6 +4,7 @@
 #include "core/memory.h"
 #include "route/label_map.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 struct slice instance_name(const struct tenant *parent, struct slice label,
@@ -96,6 +97,24 @@ bool instance_is_of(const struct tenant *instance, const struct tenant *parent, 
     return row != NULL && row->port == instance->upstream.port &&
            row->scheme == (uint8_t)instance->upstream.scheme &&
            strcmp(label_map_text(parent->labels, row->host), instance->upstream.host) == 0;
+}
+
+/* It is in loops' tables, which change nothing else of it. */
+static _Atomic bool *use_of(const struct tenant *instance)
+{
+    return &((struct tenant *)(uintptr_t)instance)->has_use;
+}
+
+/* Nearly always it is set already, so that the line stays in all caches. */
+void instance_use(const struct tenant *instance)
+{
+    if (!atomic_load_explicit(&instance->has_use, memory_order_relaxed))
+        atomic_store_explicit(use_of(instance), true, memory_order_relaxed);
+}
+
+bool instance_take_use(const struct tenant *instance)
+{
+    return atomic_exchange_explicit(use_of(instance), false, memory_order_relaxed);
 }
 
 static void take_row(const struct label_row *row, struct upstream *upstream)

@@ -338,7 +338,8 @@ static size_t apply_addresses(struct publisher *publisher)
 static void publish_addresses(struct publisher *publisher)
 {
     size_t changed = apply_addresses(publisher);
-    bool labels_changed = instances_settle(publisher->instances) || publisher->labels_changed;
+    bool labels_changed =
+        instances_settle(publisher->instances, clock_mono_ms()) || publisher->labels_changed;
     if (changed == 0 && !labels_changed)
         return;
     publish(publisher);
@@ -371,7 +372,7 @@ static void on_housekeeping(void *context)
 void publisher_want_label(void *context, const struct label_request *request)
 {
     struct publisher *publisher = context;
-    if (!instances_want(publisher->instances, request))
+    if (!instances_want(publisher->instances, request, clock_mono_ms()))
         return;
     publisher->labels_changed = true;
     collect(publisher);
@@ -513,7 +514,7 @@ static void turn_end(struct publisher *publisher, struct turn *turn)
     turn->reading.published = has_news;
     count_reading(&publisher->record, turn);
     if (has_news) {
-        instances_settle(publisher->instances);
+        instances_settle(publisher->instances, clock_mono_ms());
         publish(publisher);
     }
     if (counts.changed >= TRIM_FROM)

@@ -94,6 +94,8 @@ static void note(struct responder *responder, uint64_t connection, const struct 
 {
     decision_counts_add(responder->counts, decision);
     identity_log_add(&responder->identity_log, decision);
+    if (decision->target != NULL && decision->target != decision->match.brief)
+        instance_use(decision->target->tenant);
     if (responder->trace != NULL)
         trace_add(responder->trace, responder->snapshot->generation, connection, notify, decision);
 }

@@ -2,7 +2,6 @@
 #include "upstreams/instances.h"
 
 #include "agent/instance.h"
-#include "core/clock.h"
 #include "core/memory.h"
 
 #include <search.h>
@@ -104,6 +103,12 @@ static void move_to(const struct tenant *instance, const struct tenant *parent)
     ((struct tenant *)(uintptr_t)instance)->instance_of = parent;
 }
 
+static const struct tenant *instance_of(const struct instances *instances,
+                                        const struct label_entry *entry)
+{
+    return entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
+}
+
 static void take_out(struct instances *instances, struct label_entry *entry)
 {
     if (!entry->in_force)
@@ -111,6 +116,22 @@ static void take_out(struct instances *instances, struct label_entry *entry)
     route_registry_remove(instances->registry, slice_of(entry->key));
     entry->in_force = false;
     instances->in_force_count--;
+}
+
+/* In the place of the one that is there. False when it cannot be answered with. */
+static bool put(struct instances *instances, struct label_entry *entry, const struct tenant *parent,
+                const char *host, const struct ip *address)
+{
+    const struct tenant *before = instance_of(instances, entry);
+    struct tenant *fresh = instance_new(parent, slice_of(entry->label), host, address, NULL);
+    if (fresh == NULL)
+        return false;
+    if (before != NULL && instance_take_use(before))
+        instance_use(fresh);
+    route_registry_put(instances->registry, fresh, NULL, NULL);
+    instances->in_force_count += !entry->in_force;
+    entry->in_force = true;
+    return true;
 }
 
 /* `*changed` is set when the registry was. */
@@ -124,20 +145,13 @@ static enum fate settle(struct instances *instances, struct label_entry *entry, 
     struct ip address;
     enum fate fate =
         host != NULL ? find_address(instances, entry->parent, host, port, &address) : FATE_DROP;
-    const struct tenant *before =
-        entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
+    const struct tenant *before = instance_of(instances, entry);
     if (fate == FATE_KEEP && is_up_to_date(before, parent, slice_of(entry->label), &address)) {
         move_to(before, parent);
     } else if (fate == FATE_KEEP) {
-        struct tenant *fresh = instance_new(parent, slice_of(entry->label), host, &address, NULL);
-        if (fresh != NULL) {
-            route_registry_put(instances->registry, fresh, NULL, NULL);
-            instances->in_force_count += !entry->in_force;
-            entry->in_force = true;
-            *changed = true;
-        } else {
-            fate = FATE_DROP;
-        }
+        bool is_put = put(instances, entry, parent, host, &address);
+        *changed |= is_put;
+        fate = is_put ? FATE_KEEP : FATE_DROP;
     }
     if (fate == FATE_WAIT && entry->in_force) {
         take_out(instances, entry);
@@ -147,14 +161,25 @@ static enum fate settle(struct instances *instances, struct label_entry *entry, 
     return fate;
 }
 
-bool instances_settle(struct instances *instances)
+/* What is in use stays, so that nobody who uses it has to wait for it anew. */
+static bool is_over(const struct instances *instances, struct label_entry *entry, int64_t now_ms)
+{
+    if (now_ms < entry->expires_ms)
+        return false;
+    const struct tenant *instance = instance_of(instances, entry);
+    if (instance == NULL || !instance_take_use(instance))
+        return true;
+    entry->expires_ms = now_ms + INSTANCE_LIFE_MS;
+    return false;
+}
+
+bool instances_settle(struct instances *instances, int64_t now_ms)
 {
     bool changed = false;
-    int64_t now_ms = clock_mono_ms();
     struct label_entry **link = &instances->entries;
     while (*link != NULL) {
         struct label_entry *entry = *link;
-        if (now_ms < entry->expires_ms && settle(instances, entry, &changed) != FATE_DROP) {
+        if (!is_over(instances, entry, now_ms) && settle(instances, entry, &changed) != FATE_DROP) {
             link = &entry->next;
             continue;
         }
@@ -182,7 +207,8 @@ static bool has_list(const struct instances *instances, const char *parent)
     return tenant != NULL && tenant->labels != NULL;
 }
 
-bool instances_want(struct instances *instances, const struct label_request *request)
+bool instances_want(struct instances *instances, const struct label_request *request,
+                    int64_t now_ms)
 {
     bool changed = false;
     struct label_entry *entry = memory_new(sizeof(*entry));
@@ -193,7 +219,7 @@ bool instances_want(struct instances *instances, const struct label_request *req
     }
     entry->parent = memory_copy_text(slice_of(request->tenant));
     entry->label = memory_copy_text(slice_of(request->label));
-    entry->expires_ms = clock_mono_ms() + INSTANCE_LIFE_MS;
+    entry->expires_ms = now_ms + INSTANCE_LIFE_MS;
     if (!has_list(instances, request->tenant) &&
         count_of(instances, request->tenant) >= INSTANCES_PER_TENANT) {
         entry_free(entry);
