@@ -7,9 +7,15 @@
 #include <search.h>
 #include <stdlib.h>
 
+/* As long as it has entries. */
+struct parent {
+    char *name; /* of the tenant */
+    size_t entry_count;
+};
+
 struct label_entry {
     char *key; /* "TENANT/LABEL", the instance's name */
-    char *parent;
+    struct parent *parent;
     char *label;
     int64_t expires_ms;
     bool in_force; /* the registry has it */
@@ -21,7 +27,8 @@ struct instances {
     struct resolver *resolver;
     instances_allow_fn *allow;
     void *context;
-    void *tree; /* entries by key */
+    void *tree;    /* entries by key */
+    void *parents; /* by name */
     struct label_entry *entries;
     size_t in_force_count;
 };
@@ -37,10 +44,56 @@ struct instances *instances_new(struct route_registry *registry, struct resolver
     return instances;
 }
 
-static void entry_free(struct label_entry *entry)
+static int compare_entries(const void *a, const void *b)
 {
+    return strcmp(((const struct label_entry *)a)->key, ((const struct label_entry *)b)->key);
+}
+
+static int compare_parents(const void *a, const void *b)
+{
+    return strcmp(((const struct parent *)a)->name, ((const struct parent *)b)->name);
+}
+
+/* Found or made, for one entry more. */
+static struct parent *parent_ref(struct instances *instances, const char *name)
+{
+    struct parent *parent = memory_new(sizeof(*parent));
+    parent->name = memory_copy_text(slice_of(name));
+    struct parent **place = tsearch(parent, &instances->parents, compare_parents);
+    if (place == NULL)
+        memory_give_up(sizeof(*parent));
+    if (*place != parent) {
+        free(parent->name);
+        free(parent);
+    }
+    (*place)->entry_count++;
+    return *place;
+}
+
+static void parent_unref(struct instances *instances, struct parent *parent)
+{
+    if (--parent->entry_count > 0)
+        return;
+    tdelete(parent, &instances->parents, compare_parents);
+    free(parent->name);
+    free(parent);
+}
+
+static struct label_entry *entry_new(struct instances *instances,
+                                     const struct label_request *request, int64_t now_ms)
+{
+    struct label_entry *entry = memory_new(sizeof(*entry));
+    entry->key = memory_format("%s/%s", request->tenant, request->label);
+    entry->parent = parent_ref(instances, request->tenant);
+    entry->label = memory_copy_text(slice_of(request->label));
+    entry->expires_ms = now_ms + INSTANCE_LIFE_MS;
+    return entry;
+}
+
+static void entry_free(struct instances *instances, struct label_entry *entry)
+{
+    parent_unref(instances, entry->parent);
     free(entry->key);
-    free(entry->parent);
     free(entry->label);
     free(entry);
 }
@@ -58,7 +111,7 @@ void instances_free(struct instances *instances)
     while (instances->entries != NULL) {
         struct label_entry *entry = instances->entries;
         instances->entries = entry->next;
-        entry_free(entry);
+        entry_free(instances, entry);
     }
     free(instances);
 }
@@ -66,11 +119,6 @@ void instances_free(struct instances *instances)
 size_t instances_count(const struct instances *instances)
 {
     return instances->in_force_count;
-}
-
-static int compare_entries(const void *a, const void *b)
-{
-    return strcmp(((const struct label_entry *)a)->key, ((const struct label_entry *)b)->key);
 }
 
 /* What should become of an entry. */
@@ -137,14 +185,16 @@ static bool put(struct instances *instances, struct label_entry *entry, const st
 /* `*changed` is set when the registry was. */
 static enum fate settle(struct instances *instances, struct label_entry *entry, bool *changed)
 {
-    const struct tenant *parent = route_registry_find(instances->registry, slice_of(entry->parent));
+    const struct tenant *parent =
+        route_registry_find(instances->registry, slice_of(entry->parent->name));
     if (parent == NULL || parent->backend != NULL || !parent->upstream.per_label)
         return FATE_DROP;
     char *host = instance_host(parent, slice_of(entry->label));
     uint16_t port = instance_port(parent, slice_of(entry->label));
     struct ip address;
-    enum fate fate =
-        host != NULL ? find_address(instances, entry->parent, host, port, &address) : FATE_DROP;
+    enum fate fate = host != NULL
+                         ? find_address(instances, entry->parent->name, host, port, &address)
+                         : FATE_DROP;
     const struct tenant *before = instance_of(instances, entry);
     if (fate == FATE_KEEP && is_up_to_date(before, parent, slice_of(entry->label), &address)) {
         move_to(before, parent);
@@ -187,46 +237,28 @@ bool instances_settle(struct instances *instances, int64_t now_ms)
         take_out(instances, entry);
         *link = entry->next;
         tdelete(entry, &instances->tree, compare_entries);
-        entry_free(entry);
+        entry_free(instances, entry);
     }
     return changed;
 }
 
-static size_t count_of(const struct instances *instances, const char *parent)
-{
-    size_t count = 0;
-    for (const struct label_entry *entry = instances->entries; entry != NULL; entry = entry->next)
-        count += slice_equal(slice_of(entry->parent), slice_of(parent));
-    return count;
-}
-
 /* The labels of a list are as many as its owner wants, and not as many as clients make up. */
-static bool has_list(const struct instances *instances, const char *parent)
+static bool is_one_too_many(const struct instances *instances, const struct parent *parent)
 {
-    const struct tenant *tenant = route_registry_find(instances->registry, slice_of(parent));
-    return tenant != NULL && tenant->labels != NULL;
+    const struct tenant *tenant = route_registry_find(instances->registry, slice_of(parent->name));
+    bool has_list = tenant != NULL && tenant->labels != NULL;
+    return !has_list && parent->entry_count > INSTANCES_PER_TENANT;
 }
 
 bool instances_want(struct instances *instances, const struct label_request *request,
                     int64_t now_ms)
 {
     bool changed = false;
-    struct label_entry *entry = memory_new(sizeof(*entry));
-    entry->key = memory_format("%s/%s", request->tenant, request->label);
-    if (tfind(entry, &instances->tree, compare_entries) != NULL) {
-        entry_free(entry);
-        return false;
-    }
-    entry->parent = memory_copy_text(slice_of(request->tenant));
-    entry->label = memory_copy_text(slice_of(request->label));
-    entry->expires_ms = now_ms + INSTANCE_LIFE_MS;
-    if (!has_list(instances, request->tenant) &&
-        count_of(instances, request->tenant) >= INSTANCES_PER_TENANT) {
-        entry_free(entry);
-        return false;
-    }
-    if (settle(instances, entry, &changed) == FATE_DROP) {
-        entry_free(entry);
+    struct label_entry *entry = entry_new(instances, request, now_ms);
+    if (tfind(entry, &instances->tree, compare_entries) != NULL ||
+        is_one_too_many(instances, entry->parent) ||
+        settle(instances, entry, &changed) == FATE_DROP) {
+        entry_free(instances, entry);
         return changed;
     }
     if (tsearch(entry, &instances->tree, compare_entries) == NULL)

@@ -1,9 +1,10 @@
-/* upstreams: how long a label keeps its instance. */
+/* upstreams: which labels have an instance, and how long. */
 #include "upstreams/instances.h"
 
 #include "agent/instance.h"
 #include "conf_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct bench {
@@ -31,7 +32,8 @@ static struct bench bench_new(void)
     struct bench bench = {.fixture = fixture_new(), .loop = main_loop_new(&why)};
     fixture_write(bench.fixture, "owui-spoa.json",
                   "{\"tenants\": {\"fleet\": {\"hosts\": [\"*.ai.test\"], "
-                  "\"upstream_map\": \"fleet.csv\"}}}");
+                  "\"upstream_map\": \"fleet.csv\"}, \"named\": {\"hosts\": [\"*.named.test\"], "
+                  "\"upstream\": \"http://{1}.internal\"}}}");
     fixture_write(bench.fixture, "fleet.csv", "acme,http://10.0.0.1:1\nother,http://10.0.0.2:2\n");
     fixture_load(bench.fixture);
     cr_assert(bench.fixture->good);
@@ -89,5 +91,23 @@ Test(instances, another_one_of_the_same_label_is_in_use_as_it_was)
     cr_expect(instance(&bench, "fleet/acme") != before);
     cr_expect_not(instances_settle(bench.instances, INSTANCE_LIFE_MS));
     cr_expect(instances_settle(bench.instances, 2 * INSTANCE_LIFE_MS));
+    bench_free(&bench);
+}
+
+Test(instances, a_tenant_has_so_many_labels_and_no_more)
+{
+    struct bench bench = bench_new();
+    struct label_request request = {.tenant = "named"};
+    for (size_t i = 0; i < INSTANCES_PER_TENANT + 10; i++) {
+        snprintf(request.label, sizeof(request.label), "l%zu", i);
+        cr_assert_not(instances_want(bench.instances, &request, 0));
+        cr_assert_not(instances_want(bench.instances, &request, 0));
+    }
+    cr_expect(eq(sz, resolver_pending(bench.resolver), INSTANCES_PER_TENANT));
+    cr_expect(instances_want(bench.instances, &(struct label_request){"fleet", "acme"}, 0));
+    cr_expect_not(instances_settle(bench.instances, INSTANCE_LIFE_MS - 1));
+    instances_settle(bench.instances, INSTANCE_LIFE_MS);
+    cr_assert_not(instances_want(bench.instances, &request, INSTANCE_LIFE_MS));
+    cr_expect(eq(sz, resolver_pending(bench.resolver), INSTANCES_PER_TENANT + 1));
     bench_free(&bench);
 }
