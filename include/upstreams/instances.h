@@ -10,6 +10,9 @@ struct instances;
 
 enum {
     INSTANCES_PER_TENANT = 10000, /* but of a list of labels, all */
+    /* So many labels may wait for an answer of a name server, of one tenant half (core/fair.h):
+     * each costs time whenever something changes. */
+    INSTANCES_WAITING_MAX = 2048,
     /* After this time, and again and again, an instance that no request was for since is given up;
      * whoever asks for its label gets it anew. */
     INSTANCE_LIFE_MS = 1800 * 1000,

@@ -2,6 +2,7 @@
 #include "upstreams/instances.h"
 
 #include "agent/instance.h"
+#include "core/fair.h"
 #include "core/memory.h"
 
 #include <search.h>
@@ -11,6 +12,7 @@
 struct parent {
     char *name; /* of the tenant */
     size_t entry_count;
+    size_t waiting_count; /* of these */
 };
 
 struct label_entry {
@@ -18,7 +20,8 @@ struct label_entry {
     struct parent *parent;
     char *label;
     int64_t expires_ms;
-    bool in_force; /* the registry has it */
+    bool in_force;   /* the registry has it */
+    bool is_waiting; /* for an answer */
     struct label_entry *next;
 };
 
@@ -31,6 +34,7 @@ struct instances {
     void *parents; /* by name */
     struct label_entry *entries;
     size_t in_force_count;
+    size_t waiting_count;
 };
 
 struct instances *instances_new(struct route_registry *registry, struct resolver *resolver,
@@ -90,8 +94,18 @@ static struct label_entry *entry_new(struct instances *instances,
     return entry;
 }
 
+static void set_waiting(struct instances *instances, struct label_entry *entry, bool is_waiting)
+{
+    instances->waiting_count += is_waiting;
+    instances->waiting_count -= entry->is_waiting;
+    entry->parent->waiting_count += is_waiting;
+    entry->parent->waiting_count -= entry->is_waiting;
+    entry->is_waiting = is_waiting;
+}
+
 static void entry_free(struct instances *instances, struct label_entry *entry)
 {
+    set_waiting(instances, entry, false);
     parent_unref(instances, entry->parent);
     free(entry->key);
     free(entry->label);
@@ -124,12 +138,22 @@ size_t instances_count(const struct instances *instances)
 /* What should become of an entry. */
 enum fate { FATE_KEEP, FATE_WAIT, FATE_DROP };
 
-static enum fate find_address(const struct instances *instances, const char *tenant,
+static bool may_ask(const struct instances *instances, const struct label_entry *entry)
+{
+    return entry->in_force || entry->is_waiting ||
+           fair_has_room(entry->parent->waiting_count, instances->waiting_count,
+                         INSTANCES_WAITING_MAX);
+}
+
+static enum fate find_address(const struct instances *instances, const struct label_entry *entry,
                               const char *host, uint16_t port, struct ip *address)
 {
     enum resolver_answer answer = RESOLVER_KNOWN;
-    if (!ip_parse(slice_of(host), address))
-        answer = resolver_find_label(instances->resolver, tenant, host, address);
+    if (!ip_parse(slice_of(host), address)) {
+        if (!may_ask(instances, entry))
+            return FATE_DROP;
+        answer = resolver_find_label(instances->resolver, entry->parent->name, host, address);
+    }
     if (answer == RESOLVER_PENDING)
         return FATE_WAIT;
     return answer == RESOLVER_KNOWN && instances->allow(instances->context, address, port)
@@ -192,9 +216,8 @@ static enum fate settle(struct instances *instances, struct label_entry *entry, 
     char *host = instance_host(parent, slice_of(entry->label));
     uint16_t port = instance_port(parent, slice_of(entry->label));
     struct ip address;
-    enum fate fate = host != NULL
-                         ? find_address(instances, entry->parent->name, host, port, &address)
-                         : FATE_DROP;
+    enum fate fate =
+        host != NULL ? find_address(instances, entry, host, port, &address) : FATE_DROP;
     const struct tenant *before = instance_of(instances, entry);
     if (fate == FATE_KEEP && is_up_to_date(before, parent, slice_of(entry->label), &address)) {
         move_to(before, parent);
@@ -207,6 +230,7 @@ static enum fate settle(struct instances *instances, struct label_entry *entry, 
         take_out(instances, entry);
         *changed = true;
     }
+    set_waiting(instances, entry, fate == FATE_WAIT);
     free(host);
     return fate;
 }
