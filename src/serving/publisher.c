@@ -603,7 +603,7 @@ size_t publisher_revive(struct publisher *publisher, const char *path, struct sl
 
 void publisher_publish_revived(struct publisher *publisher)
 {
-    instances_settle(publisher->instances);
+    instances_settle(publisher->instances, clock_mono_ms());
     publish(publisher);
 }
 
