@@ -173,10 +173,12 @@ static void keep_state(struct certificate *from, struct certificate *to)
     to->deployments = deployments;
     to->service = from->service;
     to->expiry = from->expiry;
-    if (is_same)
+    if (is_same) {
         to->validity = from->validity;
-    else
-        to->service.swapped |= to->service.alarm != NULL; /* of a host that has gone, perhaps */
+    } else {
+        to->service.doubted |= to->service.alarm != NULL; /* of a host that has gone, perhaps */
+        to->service.looked_ms = 0;
+    }
     to->is_due = from->is_due || !is_same;
     to->wanted_at = from->wanted_at;
     to->looked_at = from->looked_at;

@@ -16,10 +16,12 @@ struct deployment {
 
 /* What browsers see of it: see handshake.h. */
 struct service {
-    bool swapped;     /* into some HAProxy, or else to be looked at, and not done so since */
-    bool rolled_back; /* since it was last seen to be served */
-    char *alarm;      /* what is served instead; NULL: none is known of */
-    char *behind;     /* another file of ours, which is shown in its place: see overlap.h */
+    bool swapped;          /* into some HAProxy, and not looked at since */
+    bool doubted;          /* to be looked at for another reason, and not done so since */
+    int64_t looked_ms;     /* monotonic: the last look; 0: none since some HAProxy started */
+    int64_t shown_until_s; /* wall clock: when what was shown then comes to its end; 0: it has */
+    char *alarm;           /* what is served instead; NULL: none is known of */
+    char *behind;          /* another file of ours, which is shown in its place: see overlap.h */
     bool put_first; /* that one was put behind it since it was first seen to be worse, or a HAProxy
                      * has started */
 };

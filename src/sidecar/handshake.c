@@ -13,7 +13,10 @@
 enum {
     TRIES = 4, /* before what is seen is believed: a reload may be under way */
     RETRY_MS = 500,
-    PROBLEM_SIZE = 400,
+    PROBLEM_SIZE = 500,
+    AT_ONCE = 32, /* but for those after a swap */
+    HOUR_MS = 3600 * 1000,
+    DAY_MS = 24 * HOUR_MS,
 };
 
 /* One certificate, looked at for one host after the other, on one bind after the other: another
@@ -27,10 +30,12 @@ struct handshake {
     size_t host;
     size_t bind;
     bool is_given;              /* somebody else's, with whatever key */
+    bool follows_swap;          /* which may be to blame */
     bool any_key;               /* this bind shakes no hands for its own kind of key alone */
     bool is_served;             /* for some host, on some bind */
-    bool is_bearable;           /* what is served where `problem` is */
+    bool is_another;            /* one for the host is served where `problem` is: no swap's fault */
     char problem[PROBLEM_SIZE]; /* the first one; "": none so far */
+    int64_t shown_until_s;      /* the first end of what was seen; 0: nothing was */
     struct overlap overlap;     /* the last one, or the last worse one */
     unsigned tries;
     struct http_exchange *exchange;
@@ -42,6 +47,7 @@ struct handshakes {
     struct loopback_door *binds;
     size_t bind_count;
     struct handshake *first;
+    size_t room; /* for those that no swap is the reason of */
 };
 
 static void look(struct handshake *handshake);
@@ -86,9 +92,6 @@ static void set_alarm(struct certificate *certificate, const char *alarm)
 static void roll_back(struct sidecar *sidecar, struct certificate *certificate)
 {
     struct error_text why;
-    if (certificate->service.rolled_back)
-        return;
-    certificate->service.rolled_back = true;
     if (sidecar_roll_back(sidecar, certificate, &why) != ERROR_OK)
         log_event(LOG_ERROR, "not_rolled_back", LOG_TEXT("certificate", certificate->name),
                   LOG_TEXT("reason", why.text));
@@ -96,7 +99,7 @@ static void roll_back(struct sidecar *sidecar, struct certificate *certificate)
         log_event(LOG_WARNING, "rolled_back", LOG_TEXT("certificate", certificate->name));
 }
 
-/* Fills `problem` with what is served instead; true when a browser would take it. */
+/* Fills `problem` with what is served instead; true when it is for the host. */
 static bool describe_other(struct handshake *handshake, const struct http_probe_answer *answer)
 {
     char *problem = handshake->problem;
@@ -117,25 +120,33 @@ static bool describe_other(struct handshake *handshake, const struct http_probe_
     bool expired = other.not_after_s <= clock_wall_s();
     /* On this bind it would have been served for the host before. */
     bool is_other_program = handshake->is_served && handshake->host == 0;
+    char *question = is_other_program
+                         ? memory_format("does HAProxy listen there, or another program?")
+                         : memory_format("is there another file for it in %s?%s",
+                                         handshake->handshakes->sidecar->crt_list,
+                                         covers ? " `owui-spoa doctor` names it" : "");
     snprintf(problem, PROBLEM_SIZE,
-             "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; %s%s?", bind,
-             host, other.serial, other.issuer, covers ? "" : ", which is for other names",
-             expired ? ", which has expired" : "",
-             is_other_program ? "does HAProxy listen there, or another program"
-                              : "is there another file for it in ",
-             is_other_program ? "" : handshake->handshakes->sidecar->crt_list);
+             "%s serves another certificate for %s: serial %s, issuer \"%s\"%s%s; %s", bind, host,
+             other.serial, other.issuer, covers ? "" : ", which is for other names",
+             expired ? ", which has expired" : "", question);
+    free(question);
     crypto_certificate_free(&other);
-    return covers && !expired;
+    return covers;
 }
 
 /* HAProxy's binds have the same certificates: one that is served on one of them, or for one of its
- * hosts, is not what is wrong elsewhere, and the one before would not be served there either. */
+ * hosts, is not what is wrong elsewhere, and the one before would not be served there either. Nor
+ * would it where something was wrong already. */
 static void conclude_wrong(const struct handshake *handshake, struct certificate *certificate)
 {
-    log_event(LOG_ERROR, "served_wrong", LOG_TEXT("certificate", certificate->name),
-              LOG_TEXT("reason", handshake->problem));
+    const char *before = certificate->service.alarm;
+    bool is_new = before == NULL;
+    if (handshake->follows_swap || is_new || strcmp(before, handshake->problem) != 0)
+        log_event(LOG_ERROR, "served_wrong", LOG_TEXT("certificate", certificate->name),
+                  LOG_TEXT("reason", handshake->problem));
     set_alarm(certificate, handshake->problem);
-    if (!handshake->is_bearable && !handshake->is_served && !certificate->is_given)
+    if (handshake->follows_swap && is_new && !handshake->is_another && !handshake->is_served &&
+        !certificate->is_given)
         roll_back(handshake->handshakes->sidecar, certificate);
 }
 
@@ -145,25 +156,36 @@ static void conclude(const struct handshake *handshake, struct certificate *cert
         conclude_wrong(handshake, certificate);
     } else if (handshake->is_served || handshake->overlap.name != NULL) {
         set_alarm(certificate, NULL);
-        certificate->service.rolled_back = false;
     }
+    if (handshake->shown_until_s > clock_wall_s())
+        certificate->service.shown_until_s = handshake->shown_until_s;
     overlap_note(handshake->handshakes->sidecar, certificate, &handshake->overlap);
 }
 
-static void note_unknown(struct handshake *handshake, const char *reason)
+/* Told after a swap alone, or it would be of each certificate at each start of HAProxy. */
+static void note_unknown(const struct handshake *handshake, const char *reason)
 {
+    if (!handshake->follows_swap)
+        return;
     log_event(LOG_WARNING, "handshake_impossible", LOG_TEXT("certificate", handshake->name),
               LOG_TEXT("address", bind_of(handshake)), LOG_TEXT("reason", reason));
 }
 
 /* -- Shaking hands ----------------------------------------------------------------------------- */
 
-static bool is_on_disk(const struct handshake *handshake, struct slice pem)
+static void note_end(struct handshake *handshake, int64_t not_after_s)
+{
+    if (handshake->shown_until_s == 0 || not_after_s < handshake->shown_until_s)
+        handshake->shown_until_s = not_after_s;
+}
+
+static bool is_on_disk(struct handshake *handshake, struct slice pem)
 {
     struct crypto_certificate served, wanted;
     const struct sidecar *sidecar = handshake->handshakes->sidecar;
     if (crypto_certificate_read(pem, &served, NULL) != ERROR_OK)
         return false;
+    note_end(handshake, served.not_after_s);
     bool same = false;
     if (store_certificate(sidecar->store, handshake->name, &wanted, NULL) == ERROR_OK) {
         same = memcmp(served.sha256, wanted.sha256, sizeof(served.sha256)) == 0;
@@ -237,7 +259,7 @@ static bool shows_another_of_ours(struct handshake *handshake,
     if (!is_ours)
         return false;
     if (overlap.has_expired && handshake->problem[0] == '\0') {
-        handshake->is_bearable = true;
+        handshake->is_another = true;
         snprintf(handshake->problem, PROBLEM_SIZE,
                  "%s serves %s for %s, which is for that host, too, and has expired: `owui-spoa "
                  "certs` tells why it was not renewed",
@@ -266,12 +288,29 @@ static void judge(struct handshake *handshake, struct certificate *certificate,
         look_on(handshake, certificate, true);
     } else if (shaken || refused) {
         if (handshake->problem[0] == '\0')
-            handshake->is_bearable = describe_other(handshake, answer);
+            handshake->is_another = describe_other(handshake, answer);
         look_on(handshake, certificate, true);
     } else {
         note_unknown(handshake, answer->failure);
         look_on(handshake, certificate, false);
     }
+}
+
+/* To when HAProxys are asked about it next. */
+static void put_off(struct handshake *handshake, struct certificate *certificate)
+{
+    certificate->service.swapped |= handshake->follows_swap;
+    certificate->service.doubted = true;
+    end(handshake);
+}
+
+/* One that is on its way anew, or will be, is looked at when it has arrived, were it for nothing.
+ */
+static bool is_on_its_way(const struct sidecar *sidecar, const struct certificate *certificate)
+{
+    struct file_stamp file = store_stamp(sidecar->store, certificate->name);
+    return sidecar_is_pending(sidecar, certificate) ||
+           !file_stamp_equal(&file, &certificate->looked_at);
 }
 
 static void on_shaken(void *context, const struct http_probe_answer *answer)
@@ -285,10 +324,8 @@ static void on_shaken(void *context, const struct http_probe_answer *answer)
         end(handshake);
         return;
     }
-    /* One that is on its way anew is looked at when it has arrived, were it for nothing. */
-    if (sidecar_is_pending(sidecar, certificate)) {
-        certificate->service.swapped = true;
-        end(handshake);
+    if (is_on_its_way(sidecar, certificate)) {
+        put_off(handshake, certificate);
         return;
     }
     if (answer->result == HTTP_PROBE_ANSWERED && is_on_disk(handshake, answer->certificate)) {
@@ -344,10 +381,28 @@ static size_t copy_hosts(const struct sidecar *sidecar, const struct certificate
     return count;
 }
 
-void handshakes_check(struct handshakes *handshakes, const struct certificate *certificate)
+/* What it has seen so far may be over. Whether it was to follow a swap. */
+static bool end_older(struct handshakes *handshakes, const char *name)
 {
+    struct handshake *older = handshakes->first;
+    while (older != NULL && strcmp(older->name, name) != 0)
+        older = older->next;
+    if (older == NULL)
+        return false;
+    bool follows_swap = older->follows_swap;
+    end(older);
+    return follows_swap;
+}
+
+void handshakes_check(struct handshakes *handshakes, struct certificate *certificate)
+{
+    struct service *service = &certificate->service;
     char **hosts = NULL;
     size_t host_count = 0;
+    bool follows_swap = end_older(handshakes, certificate->name) || service->swapped;
+    service->swapped = service->doubted = false;
+    service->looked_ms = clock_mono_ms();
+    service->shown_until_s = 0;
     if (handshakes->bind_count > 0)
         host_count = copy_hosts(handshakes->sidecar, certificate, &hosts);
     if (host_count == 0) {
@@ -358,6 +413,7 @@ void handshakes_check(struct handshakes *handshakes, const struct certificate *c
     handshake->handshakes = handshakes;
     handshake->name = memory_copy_text(slice_of(certificate->name));
     handshake->is_given = certificate->is_given;
+    handshake->follows_swap = follows_swap;
     handshake->hosts = hosts;
     handshake->host_count = host_count;
     handshake->timer = main_timer_new(handshakes->sidecar->loop, on_retry, handshake);
@@ -366,10 +422,48 @@ void handshakes_check(struct handshakes *handshakes, const struct certificate *c
     look(handshake);
 }
 
+/* HAProxy may have another file for the name without a word, and what is wrong may be mended. */
+static bool is_time(const struct service *service)
+{
+    int64_t again_ms = service->alarm != NULL ? HOUR_MS : DAY_MS;
+    return service->looked_ms == 0 || clock_mono_ms() - service->looked_ms >= again_ms ||
+           (service->shown_until_s != 0 && service->shown_until_s <= clock_wall_s());
+}
+
+/* One that did not take it shows the one before, which is known already. */
+static bool all_have_it(const struct sidecar *sidecar, const struct certificate *certificate)
+{
+    for (size_t i = 0; i < sidecar->haproxy_count; i++)
+        if (sidecar->haproxys[i].process.pid != 0 && !certificate->deployments[i].deployed)
+            return false;
+    return true;
+}
+
+void handshakes_check_due(struct handshakes *handshakes, struct certificate *certificate)
+{
+    const struct service *service = &certificate->service;
+    if (!service->swapped && !service->doubted) {
+        if (handshakes->room == 0 || !is_time(service) ||
+            !all_have_it(handshakes->sidecar, certificate))
+            return;
+        handshakes->room--;
+    }
+    handshakes_check(handshakes, certificate);
+}
+
+void handshakes_make_room(struct handshakes *handshakes)
+{
+    handshakes->room = AT_ONCE;
+    for (const struct handshake *one = handshakes->first; one != NULL; one = one->next)
+        if (handshakes->room > 0)
+            handshakes->room--;
+}
+
 struct handshakes *handshakes_new(struct sidecar *sidecar, const struct sidecar_settings *settings)
 {
     struct handshakes *handshakes = memory_new(sizeof(*handshakes));
     handshakes->sidecar = sidecar;
+    handshakes->room = AT_ONCE;
     handshakes->bind_count = loopback_doors_of_binds(
         settings->https, settings->https_count, settings->proxy_protocol_from,
         settings->proxy_protocol_from_count, &handshakes->binds);

@@ -179,7 +179,6 @@ static enum verdict take_over(struct sidecar *sidecar, const struct lineage *lin
     outcome->may_pass = may_pass(error);
     if (error != ERROR_OK)
         return SKIPPED;
-    certificate->service.rolled_back = false;
     sidecar_certificate_changed(sidecar, certificate);
     return IMPORTED;
 }

@@ -93,7 +93,7 @@ void overlap_note(struct sidecar *sidecar, struct certificate *certificate,
 void overlap_changed(struct sidecar *sidecar, const char *name)
 {
     for (size_t i = 0; i < sidecar->list->count; i++) {
-        const struct certificate *certificate = sidecar->list->items[i];
+        struct certificate *certificate = sidecar->list->items[i];
         if (is_behind(certificate, name))
             handshakes_check(sidecar->handshakes, certificate);
     }
@@ -110,7 +110,7 @@ static void look_at_others(struct sidecar *sidecar, const char *host)
 {
     for (size_t i = 0; i < sidecar->list->count; i++)
         if (certificate_has_host(sidecar->list->items[i], host))
-            sidecar->list->items[i]->service.swapped = true;
+            sidecar->list->items[i]->service.doubted = true;
 }
 
 void overlap_look(struct sidecar *sidecar, const struct certificate *certificate,

@@ -85,11 +85,12 @@ static void note_deployment(struct sidecar *sidecar, struct certificate *certifi
         overlap_not_changed(sidecar, certificate->name);
     else if (!result->unchanged)
         certificate->service.swapped = true;
-    if (left > 0 || !certificate->service.swapped)
+    if (left > 0)
         return;
-    certificate->service.swapped = false;
-    handshakes_check(sidecar->handshakes, certificate);
-    overlap_changed(sidecar, certificate->name);
+    bool is_another = certificate->service.swapped;
+    handshakes_check_due(sidecar->handshakes, certificate);
+    if (is_another)
+        overlap_changed(sidecar, certificate->name);
 }
 
 static void on_deployed(void *context, const struct deploy_result *result, size_t left)
@@ -290,9 +291,10 @@ static void sweep_all(struct sidecar *sidecar)
     for (size_t i = 0; i < sidecar->list->count; i++) {
         struct certificate *certificate = sidecar->list->items[i];
         certificate->is_due = true;
-        /* What was in its way may have gone with the process before, and what that had put behind
-         * it is in front again. */
-        certificate->service.swapped |= certificate->service.alarm != NULL;
+        /* A new process may show other files than the one before: what was in its way may have
+         * gone, or have come, and what that had put behind it is in front again. */
+        certificate->service.doubted |= certificate->service.alarm != NULL;
+        certificate->service.looked_ms = 0;
         certificate->service.put_first = false;
     }
     sidecar_sweep(sidecar);
@@ -447,6 +449,7 @@ static void audit(struct sidecar *sidecar)
     bool *seen = find_seen(sidecar);
     if (seen == NULL || all_seen(sidecar) || now_ms >= sidecar->audit_due_ms) {
         sidecar->audit_due_ms = now_ms + sidecar->look_every_ms;
+        handshakes_make_room(sidecar->handshakes);
         audit_unread(sidecar, seen);
         audit_some(sidecar, seen);
     }

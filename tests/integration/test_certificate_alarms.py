@@ -6,6 +6,7 @@ import re
 import pytest
 
 from support.acme import FaultyProxy
+from support.clock import Clock
 from support.processes import accepts, wait_until
 
 HOST = "chat.example.test"
@@ -90,6 +91,78 @@ def test_an_end_that_is_near_is_told(new_certified, authority, days, event):
         stack.agent_log().count(event) == 1 and f"{event} certificate={NAME}" in stack.agent_log()
     )
     assert stack.certs_code("--check") == 1
+
+
+@pytest.mark.parametrize("days", [20, -0.5])
+def test_another_file_for_the_host_is_told_after_each_start(new_certified, authority, days):
+    """Of two files for a name HAProxy shows the one that it reads first, and nothing was swapped."""
+    stack = new_certified()
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    assert stack.certs_code("--check") == 0
+    another = authority.issue([HOST], stack.crt_dir / "another.pem", days=days)
+    for start_anew in (lambda: start_haproxy_anew(stack), stack.restart_agent):
+        start_anew()
+        told = stack.wait_told(NAME, lambda told: "served_wrong" in told, "an alarm")
+        assert f"serves another certificate for {HOST}" in told["served_wrong"]
+        assert told["state"] == "served_wrong" and stack.certs_code("--check") == 1
+
+    serial = stack.serial_on_disk(NAME)  # what is not shown is no worse than the one before
+    stack.act("chat", "renew")
+    wait_until(lambda: stack.serial_on_disk(NAME) != serial, "a renewal", 30)
+    wait_until(lambda: stack.agent_log().count("served_wrong") == 2, "the look after it", 30)
+    assert "rolled_back" not in stack.agent_log() and stack.serial_on_disk(NAME) != serial
+
+    another.unlink()
+    start_haproxy_anew(stack)
+    stack.wait_told(NAME, lambda told: told["state"] == "fine", "fine")
+    assert stack.certs_code("--check") == 0
+
+
+def test_another_file_for_the_host_is_told_in_the_course_of_time(new_certified, authority):
+    """HAProxy was given it behind the agent's back, and nothing has started since."""
+    stack = new_certified()
+    clock = Clock(stack)
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    own, path = f"{stack.crt_dir}/{NAME}", f"{stack.crt_dir}/another.pem"
+    pem = authority.issue([HOST], stack.directory / "another.pem").read_text().strip()
+    for command, said in (
+        (f"del ssl crt-list {stack.crt_dir} {own}", "deleted"),
+        (f"new ssl cert {path}", "New empty"),
+        (f"set ssl cert {path} <<\n{pem}\n", "Transaction created"),
+        (f"commit ssl cert {path}", "Success"),
+        (f"add ssl crt-list {stack.crt_dir} {path}", "Success"),
+        (f"add ssl crt-list {stack.crt_dir} {own}", "Success"),
+    ):
+        assert said in stack.runtime(command), command
+    assert stack.certs_code("--check") == 0
+    clock.go_on(25 * 3600)
+    stack.wait_told(NAME, lambda told: "served_wrong" in told, "an alarm", 40)
+
+
+def test_the_end_of_a_file_of_former_days_is_told(new_certified, authority):
+    """HAProxy shows a tenant's former file for as long as it has it, which is fine until its end."""
+    stack = new_certified()
+    clock = Clock(stack)
+    authority.issue([HOST], stack.crt_dir / "a.pem", days=20)
+    tenant = {"hosts": [HOST], "upstream": stack.upstreams["alpha"].url}
+    stack.write_tenants({"chat": {**tenant, "certificate_file": "a.pem"}}, "chat.json")
+    stack.start()
+    stack.wait_told("a.pem", lambda told: told["haproxys"][0]["served"], "given to HAProxy")
+    stack.want(("chat", HOST))
+    wait_until(lambda: f"served_another certificate={NAME}" in stack.agent_log(), "looked at", 25)
+    stack.wait_told(NAME, lambda told: told["state"] == "fine", "fine")
+    clock.go_on(0, wall_s=21 * 86400)
+    told = stack.wait_told(NAME, lambda told: "served_wrong" in told, "an alarm", 40)
+    assert "serves a.pem" in told["served_wrong"] and "has expired" in told["served_wrong"]
+
+
+def start_haproxy_anew(stack):
+    stack.haproxy.stop()
+    stack.start_haproxy()
 
 
 def test_metrics_follow_files_that_others_put_there(new_certified, authority):

@@ -1,9 +1,11 @@
 """The three ways of an ACME challenge through HAProxy: the agent's variable, the challenge server, and
 HAProxy by itself; each alone is enough for a certificate."""
 
+import contextlib
 import json
 import re
 import socket
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -383,6 +385,16 @@ def status_of(stack):
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
+def accepts_tls(stack):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", stack.https_port), 10) as plain:
+        with contextlib.suppress(ssl.SSLError):
+            context.wrap_socket(plain, server_hostname=HOST).close()
+            return True
+    return False
+
+
 def edited_https(stack, bind):
     path = stack.haproxy_dir / "haproxy.cfg"
     pattern = rf"(?m)^    bind 127.0.0.1:{stack.https_port} ssl.*$"
@@ -408,33 +420,47 @@ def test_a_swap_that_is_served_is_fine(issuing):
     assert "served_wrong" not in agent.log() and "rolled_back" not in agent.log()
 
 
+def behind_a_door(stack, other):
+    """Who connects is let through to HAProxy's bind, or from now(other) on to one that shows another
+    certificate, whatever is swapped; HAProxy does not start anew for it."""
+    own, beside = free_port(), free_port()
+    edited_https(
+        stack,
+        lambda line: line.replace(str(stack.https_port), str(own), 1)
+        + f"\n    bind 127.0.0.1:{beside} ssl crt {other}",
+    )
+    path = stack.haproxy_dir / "haproxy.cfg"
+    path.write_text(
+        f"{path.read_text()}\nlisten door\n    mode tcp\n    log-format %ci\n    bind 127.0.0.1:{stack.https_port}\n"
+        f"    server own 127.0.0.1:{own}\n    server other 127.0.0.1:{beside} backup\n"
+    )
+    return lambda: stack.runtime("disable server door/own")
+
+
+def renewed_behind_the_door(stack, authority, names, days):
+    """What is shown before the renewal is right, and after it another certificate. The first serial."""
+    other = authority.issue(names, stack.directory / "other.pem", days=days)
+    shut = behind_a_door(stack, other)
+    stack.start_haproxy()
+    wait_for_certificate(stack)
+    log = stack.agents[0].log
+    wait_until(lambda: "deployed certificate=chat.pem" in log(), "the swap", 10)
+    first = wait_until(lambda: status_of(stack).get("serial"), "a serial", 10)
+    wait_until(lambda: accepts_tls(stack), "its first handshake", 10)
+    assert "served_wrong" not in log()
+    shut()
+    done = run_agent_command("certs", "renew", "chat", "-c", stack.config_path)
+    assert done.returncode == 0, done.stderr
+    return int(first, 16)
+
+
 def test_what_browsers_would_refuse_is_rolled_back(issuing, authority):
     """HAProxy's Runtime API says yes, but who connects sees a certificate for another name."""
     stack = issuing(start=False)
-    other = stack.directory / "other.pem"
-    authority.issue(["other.example.test"], other)
-    edited_https(stack, lambda line: f"{line}\n    bind 127.0.0.1:{free_port()} ssl crt {other}")
-    stack.start_haproxy()
-    wait_for_certificate(stack)
     agent = stack.agents[0]
-    wait_until(lambda: "deployed certificate=chat.pem" in agent.log(), "the swap", 10)
-    first = wait_until(lambda: status_of(stack).get("serial"), "a serial", 10)
-    stack.haproxy.stop()
-    # From now on the bind that the agent looks at shows the other certificate, whatever is swapped.
-    edited_https(stack, lambda line: line.replace(str(stack.https_port), str(free_port()), 1))
-    path = stack.haproxy_dir / "haproxy.cfg"
-    path.write_text(
-        re.sub(
-            rf"bind 127.0.0.1:\d+ ssl crt {other}",
-            f"bind 127.0.0.1:{stack.https_port} ssl crt {other}",
-            path.read_text(),
-        )
-    )
-    stack.start_haproxy()
-    done = run_agent_command("certs", "renew", "chat", "-c", stack.config_path)
-    assert done.returncode == 0, done.stderr
+    first = renewed_behind_the_door(stack, authority, ["other.example.test"], 30)
     wait_until(lambda: "rolled_back certificate=chat.pem" in agent.log(), "the roll-back", 30)
-    wait_until(lambda: stack_serial(stack) == int(first, 16), "the first one on disk", 10)
+    wait_until(lambda: stack_serial(stack) == first, "the first one on disk", 10)
     told = wait_until(lambda: status_of(stack).get("served_wrong"), "an alarm", 10)
     assert "which is for other names" in told and HOST in told
     done = run_agent_command("certs", "--check", "-c", stack.config_path)
@@ -446,8 +472,20 @@ def test_what_browsers_would_refuse_is_rolled_back(issuing, authority):
     done = run_agent_command("certs", "renew", "chat", "-c", stack.config_path)
     assert done.returncode == 0, done.stderr
     wait_until(lambda: agent.log().count("served_wrong") == 3, "the third look", 30)
-    wait_until(lambda: stack_serial(stack) != int(first, 16), "the next one on disk", 10)
+    wait_until(lambda: stack_serial(stack) != first, "the next one on disk", 10)
     assert agent.log().count("rolled_back") == 1
+
+
+@pytest.mark.parametrize("days", [20, -0.5])
+def test_another_file_for_the_name_undoes_no_renewal(issuing, authority, days):
+    """Not even one that has expired: the one before would not be shown either."""
+    stack = issuing(start=False)
+    first = renewed_behind_the_door(stack, authority, [HOST], days)
+    told = wait_until(lambda: status_of(stack).get("served_wrong"), "an alarm", 30)
+    assert f"serves another certificate for {HOST}: " in told
+    assert ("has expired" in told) == (days < 0)
+    assert f"is there another file for it in {stack.crt_dir}" in told
+    assert "rolled_back" not in stack.agents[0].log() and stack_serial(stack) != first
 
 
 def test_what_browsers_would_refuse_stays_alarming_where_nothing_was_before(issuing, authority):
