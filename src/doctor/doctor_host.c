@@ -11,6 +11,7 @@
 #include "doctor/refused.h"
 #include "route/certified.h"
 #include "serving/haproxy_files.h"
+#include "shown_file.h"
 #include "sidecar/loopback.h"
 
 #include <ifaddrs.h>
@@ -370,19 +371,113 @@ static void find_not_fine(const struct host_look *look)
     }
 }
 
+static bool is_over(const struct crypto_certificate *shown)
+{
+    return shown->not_after_s <= clock_wall_s();
+}
+
+/* Whosever it is; NULL: no tenant's. */
+static const struct json *find_owner(const struct host_look *look, const char *serial)
+{
+    const struct json *list = json_get(look->doctor->certificates, "certificates");
+    for (size_t i = 0; i < json_count(list); i++)
+        if (slice_equal(json_get_text(json_at(list, i), "serial"), slice_of(serial)))
+            return json_at(list, i);
+    return NULL;
+}
+
+static bool is_in_haproxys(const struct json *stored)
+{
+    const struct json *haproxys = json_get(stored, "haproxys");
+    bool all = json_count(haproxys) > 0, served;
+    for (size_t i = 0; i < json_count(haproxys) && all; i++)
+        all = json_read_bool(json_get(json_at(haproxys, i), "served"), &served) && served;
+    return all;
+}
+
+/* Whether it is for names that the daemon has no certificate for: a website's beside Open WebUI. */
+static bool is_for_others(const struct host_look *look, const struct crypto_certificate *shown)
+{
+    for (size_t i = 0; i < shown->name_count; i++)
+        if (told_certificate(look->doctor->certificates, shown->names[i]) == NULL)
+            return true;
+    return false;
+}
+
+static const char *crt_dir_of(const struct host_look *look)
+{
+    const char *folder = look->doctor->whole.configuration->haproxy.crt_dir;
+    return folder != NULL ? folder : "/etc/haproxy/certs";
+}
+
+/* Both are in HAProxy, which neither a renewal nor a swap changes. */
+static void find_file(const struct host_look *look, const struct crypto_certificate *shown,
+                      const struct json *stored, const char *place)
+{
+    const char *over = is_over(shown) ? ", which is over" : "";
+    struct slice serial = json_get_text(stored, "serial");
+    char *file = shown_file_find(crt_dir_of(look), shown);
+    if (file == NULL)
+        find(
+            look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+            memory_format("whatever else is for %s in %s, or on a \"crt\" line of haproxy.cfg, has "
+                          "to go; systemctl reload haproxy",
+                          look->host, crt_dir_of(look)),
+            "HAProxy shows serial %s%s%s, of no file in %s that may be read: it has had that for "
+            "longer than %.*s, which is on disk",
+            shown->serial, place, over, crt_dir_of(look), SLICE_PRINT(serial));
+    else
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
+             memory_format(is_for_others(look, shown)
+                               ? "%s is to be for its other names alone; systemctl reload haproxy"
+                               : "rm %s, and whatever makes it; systemctl reload haproxy",
+                           file),
+             "HAProxy shows what is in %s%s%s: it has had that for longer than serial %.*s, which "
+             "is "
+             "on disk",
+             file, place, over, SLICE_PRINT(serial));
+    free(file);
+}
+
+static void find_another(const struct host_look *look, const struct crypto_certificate *shown,
+                         const struct json *stored, const char *place)
+{
+    const struct json *owner = find_owner(look, shown->serial);
+    struct slice serial = json_get_text(stored, "serial"), why = why_not_served(stored);
+    bool lasts = ask_number(stored, "not_after") > clock_wall_s();
+    if (owner != NULL)
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
+             "HAProxy shows %.*s%s, which is for this name, too, and is over",
+             SLICE_PRINT(json_get_text(owner, "name")), place);
+    else if (lasts && is_in_haproxys(stored))
+        find_file(look, shown, stored, place);
+    else
+        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, serving_fix(look, why),
+             "HAProxy shows serial %s%s, and on disk is %.*s%s%.*s", shown->serial, place,
+             SLICE_PRINT(serial), why.size > 0 ? ": " : "", SLICE_PRINT(why));
+}
+
+/* Another tenant's is as good for the host until its end: see sidecar/overlap.h. */
+static bool is_another(const struct host_look *look, const struct crypto_certificate *shown,
+                       const struct json *stored)
+{
+    if (json_get(stored, "serial") == NULL || is_stored(look, slice_of(shown->serial)))
+        return false;
+    if (is_over(shown))
+        return ask_number(stored, "not_after") > clock_wall_s();
+    return find_owner(look, shown->serial) == NULL;
+}
+
 static void compare_certificates(const struct host_look *look,
                                  const struct crypto_certificate *shown, const char *place)
 {
     const struct json *stored = find_certificate(look);
-    struct slice serial = json_get_text(stored, "serial"), why = why_not_served(stored);
-    if (shown->not_after_s <= clock_wall_s())
+    if (is_another(look, shown, stored))
+        find_another(look, shown, stored, place);
+    else if (is_over(shown))
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
              memory_format("owui-spoa certs renew %s", look->tenant->name),
              "the certificate that is shown%s is over", place);
-    else if (serial.size > 0 && !is_stored(look, slice_of(shown->serial)))
-        find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE, serving_fix(look, why),
-             "HAProxy shows serial %s%s, and on disk is %.*s%s%.*s", shown->serial, place,
-             SLICE_PRINT(serial), why.size > 0 ? ": " : "", SLICE_PRINT(why));
     else if (slice_equal(json_get_text(stored, "alarm"), SLICE("expiring")))
         find(look, DOCTOR_WARNING, DOCTOR_CERTIFICATE, memory_format("owui-spoa certs"),
              "it nears its end and is not renewed: %.*s",
@@ -721,7 +816,6 @@ static void on_wildcard(void *context, const struct dns_addresses *addresses)
 static char *wildcard_fix(const struct host_look *look, bool is_there)
 {
     const struct configuration *configuration = look->doctor->whole.configuration;
-    const char *folder = configuration->haproxy.crt_dir;
     const char *file = look->tenant->certificate_file;
     const char *besides = "";
     if (configuration->acme.directory == NULL)
@@ -729,8 +823,7 @@ static char *wildcard_fix(const struct host_look *look, bool is_there)
     else if (file == NULL)
         besides = ", and \"certificate_file\": \"wildcard.pem\" with the tenant";
     return memory_format("a %scertificate for %s, chain and key in one file, as %s/%s%s",
-                         is_there ? "new " : "", look->host,
-                         folder != NULL ? folder : "/etc/haproxy/certs",
+                         is_there ? "new " : "", look->host, crt_dir_of(look),
                          file != NULL ? file : "wildcard.pem", besides);
 }
 

@@ -465,6 +465,45 @@ def test_another_certificate_than_the_one_on_disk(healthy):
     assert told[0]["fix"].startswith("owui-spoa haproxy-config --out ")
 
 
+@pytest.mark.parametrize("days", [20, -0.5])
+def test_another_file_for_the_name_is_named(healthy, days):
+    """Of two files for a name HAProxy shows the one that it reads first; no renewal changes that."""
+    another = healthy.crt_dir / "another.pem"
+    healthy.authority.issue([HOST], another, days=days)
+    restart_haproxy(healthy)
+    wait_until(lambda: healthy.told("chat.pem")["haproxys"][0]["served"], "told", 30)
+    (found,) = found_by(healthy, "certificate")
+    assert found["severity"] == "error" and f"shows what is in {another}" in found["message"]
+    assert ("is over" in found["message"]) == (days < 0)
+    assert found["fix"].startswith(f"rm {another}") and "systemctl reload haproxy" in found["fix"]
+    another.unlink()  # as it says
+    restart_haproxy(healthy)
+    until_well(healthy)
+
+
+def test_another_certificate_for_the_name_of_no_file_in_the_folder(healthy):
+    """A line of somebody's own: HAProxy has ours, too."""
+    other = healthy.authority.issue([HOST], healthy.haproxy_dir / "other.pem", days=-0.5)
+    path = healthy.haproxy_dir / "haproxy.cfg"
+    path.write_text(path.read_text().replace(" ssl crt ", f" ssl crt {other} crt ", 1))
+    restart_haproxy(healthy)
+    wait_until(lambda: healthy.told("chat.pem")["haproxys"][0]["served"], "told", 30)
+    (found,) = found_by(healthy, "certificate")
+    assert "longer than" in found["message"] and "is over" in found["message"]
+    assert str(healthy.crt_dir) in found["fix"] and "systemctl reload haproxy" in found["fix"]
+
+
+def test_the_certificate_of_another_tenant_is_not_to_be_removed(healthy):
+    """It was made when the host was that tenant's, and is good for it."""
+    healthy.authority.issue([HOST, "b.example.test"], healthy.crt_dir / "b.pem")
+    upstream = healthy.upstream.url
+    given = {"hosts": ["b.example.test"], "upstream": upstream, "certificate_file": "b.pem"}
+    healthy.write_tenants({"b": given}, "b.json")
+    restart_haproxy(healthy)
+    healthy.wait_told("b.pem", lambda told: told["state"] == "fine", "fine", 30)
+    until_well(healthy, "chat")
+
+
 def test_what_certs_check_fails_for_is_told(healthy):
     """The certificate is shown, and the daemon cannot ask HAProxy about it: as after its start."""
 
