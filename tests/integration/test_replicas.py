@@ -284,7 +284,8 @@ def test_haproxy_tells_only_what_some_tenant_needs(new_stack, servers, upstreams
     stack.write_config()
     text = stack.write_haproxy_config().read_text()
     text += (stack.haproxy_dir / "owui.spoe.cfg").read_text()
-    assert "cook(" not in text and "authorization" not in text and "Set-Cookie" not in text
+    assert "cook(" not in text and "authorization" not in text
+    assert "add-header Set-Cookie" not in text and "replace-header Set-Cookie" not in text
 
 
 def test_a_first_tenant_that_needs_more_of_haproxy_is_told(new_stack, servers):
