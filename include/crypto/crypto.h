@@ -130,6 +130,12 @@ MUST_CHECK bool crypto_certificate_covers(const struct crypto_certificate *certi
 MUST_CHECK enum error crypto_chain_tidy(struct slice pem, const struct crypto_key *key,
                                         struct bytes *chain, struct crypto_certificate *leaf,
                                         struct error_text *why);
+/* Whether the chain of a PEM text, the server's own certificate first, leads to a root of the
+ * system's, or one in `ca_files` (each may be NULL, and what is none is left out), as browsers go
+ * by it; dates and names are the caller's to look at. ERROR_INVALID, with OpenSSL's word for it,
+ * when it does not, or is no chain; ERROR_NO_MEMORY says nothing about it. */
+MUST_CHECK enum error crypto_chain_verify(struct slice pem, const char *const *ca_files,
+                                          size_t ca_file_count, struct error_text *why);
 /* The first certificate of a PEM text in DER. */
 MUST_CHECK enum error crypto_certificate_der(struct slice pem, struct bytes *der,
                                              struct error_text *why);

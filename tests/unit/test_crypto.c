@@ -12,6 +12,7 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct bytes load(const char *name)
 {
@@ -308,6 +309,64 @@ Test(crypto_chain, windows_line_ends_and_a_missing_intermediate_are_taken)
     bytes_free(&plain);
     bytes_free(&dos);
     bytes_free(&tidy);
+    crypto_key_free(key);
+}
+
+static char *vector_path(const char *name)
+{
+    char *path = NULL;
+    cr_assert(lt(int, 0, asprintf(&path, "%s/vectors/acme/%s", TEST_DATA_DIR, name)));
+    return path;
+}
+
+Test(crypto_chain, leads_to_a_root_or_is_not_trusted)
+{
+    static const struct {
+        const char *chain[2], *root, *reason;
+    } CASES[] = {
+        {{"leaf.pem", "intermediate.pem"}, "root.pem", NULL},
+        {{"leaf.pem", "intermediate.pem"}, NULL, "local issuer"},
+        {{"leaf.pem", "intermediate.pem"}, "stranger.pem", "local issuer"},
+        {{"leaf.pem", "intermediate.pem"}, "intermediate.pem", "issuer certificate"},
+        {{"leaf.pem", "intermediate.pem"}, "there-is-none.pem", "local issuer"},
+        {{"leaf.pem", NULL}, "root.pem", "local issuer"},
+        {{"intermediate.pem", "leaf.pem"}, "stranger.pem", "issuer"},
+        {{NULL, NULL}, "root.pem", "there is no certificate"},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct bytes chain = {0};
+        struct error_text why = {0};
+        char *root = CASES[i].root != NULL ? vector_path(CASES[i].root) : NULL;
+        const char *const files[] = {NULL, root};
+        for (size_t k = 0; k < 2 && CASES[i].chain[k] != NULL; k++)
+            append_file(&chain, CASES[i].chain[k]);
+        enum error error = crypto_chain_verify(bytes_slice(&chain), files, 2, &why);
+        cr_expect(eq(int, error, CASES[i].reason == NULL ? ERROR_OK : ERROR_INVALID), "%zu", i);
+        cr_expect(strstr(why.text, CASES[i].reason != NULL ? CASES[i].reason : "") != NULL,
+                  "%zu: %s", i, why.text);
+        cr_expect(eq(ulong, ERR_peek_error(), 0), "%zu", i);
+        bytes_free(&chain);
+        free(root);
+    }
+}
+
+/* What is over is the caller's to see. */
+Test(crypto_chain, dates_have_no_part_in_trust)
+{
+    struct bytes pem = {0};
+    struct error_text why = {0};
+    char path[] = "/tmp/crypto-root-XXXXXX";
+    const char *const files[] = {path};
+    struct crypto_key *key = must_make(CRYPTO_EC_P256);
+    cr_assert(eq(int, crypto_self_signed(key, "a.example.test", 1000, 2000, &pem, &why), ERROR_OK));
+    int fd = mkstemp(path);
+    cr_assert(eq(long, (long)write(fd, pem.data, pem.size), (long)pem.size));
+    close(fd);
+    cr_expect(eq(int, crypto_chain_verify(bytes_slice(&pem), files, 1, &why), ERROR_OK), "%s",
+              why.text);
+    cr_expect(eq(int, crypto_chain_verify(bytes_slice(&pem), NULL, 0, &why), ERROR_INVALID));
+    unlink(path);
+    bytes_free(&pem);
     crypto_key_free(key);
 }
 
