@@ -137,6 +137,7 @@ struct acme_status {
     const struct acme_problem *problem; /* the last one since the last success, or NULL */
     unsigned failures;
     enum schedule_alarm alarm;
+    bool is_untrusted; /* by this machine, and from a CA that is configured no longer */
     const char *doing; /* what is being done now; NULL: waiting */
     const char *why;   /* the next action, in words */
     int64_t next_in_ms;

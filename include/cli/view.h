@@ -30,6 +30,8 @@ void view_tenant_problems(const struct json *tenant);
 
 /* Whether a certificate is there, not near its end, and served everywhere. */
 MUST_CHECK bool view_certificate_is_fine(const struct json *certificate);
+/* Whether it is from a CA that was left for another, and no browser trusts it. */
+MUST_CHECK bool view_certificate_is_untrusted(const struct json *certificate);
 /* "58d", "20h", "EXPIRED" */
 enum { VIEW_EXPIRY_SIZE = 24 };
 void view_expiry(const struct json *certificate, int64_t now_s, char text[static VIEW_EXPIRY_SIZE]);

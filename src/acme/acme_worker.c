@@ -72,13 +72,15 @@ struct schedule_decision worker_decide(const struct certificate *certificate,
     bool all_out;
     struct schedule_certificate schedule = certificate->schedule;
     int64_t back_mono_ms = next_host_back(certificate, now, &all_out);
-    if (lacks_host(certificate, now))
+    bool lacks = lacks_host(certificate, now);
+    if (lacks || certificate->is_untrusted)
         schedule.wanted_now = true;
     struct schedule_decision decision = schedule_decide(&schedule, now);
     if (schedule.wanted_now && !certificate->schedule.wanted_now &&
         certificate->in_service.names != NULL && certificate->schedule.failures == 0 &&
         decision.action == SCHEDULE_ORDER)
-        decision.why = "a host is not covered yet";
+        decision.why = lacks ? "a host is not covered yet"
+                             : "its CA is configured no longer, and not trusted here";
     if (certificate->limit != NULL && decision.action == SCHEDULE_ORDER &&
         decision.due_mono_ms > now->mono_ms)
         decision.why = certificate->limit;
@@ -583,6 +585,7 @@ static void tell(const struct certificate *certificate, acme_status_fn *found, v
         .problem = certificate->problem,
         .failures = certificate->schedule.failures,
         .alarm = schedule_alarm_of(&certificate->schedule, now.wall_s),
+        .is_untrusted = certificate->is_untrusted,
         .doing = doing(certificate),
         .why = decision.why,
         .next_in_ms = decision.due_mono_ms - now.mono_ms,
@@ -678,6 +681,7 @@ void acme_worker_free(struct acme_worker *worker)
         if (worker->has_ca[i])
             ca_fini(&worker->cas[i]);
     queue_fini(&worker->queue);
+    worker_free_left_cas(worker);
     main_timer_free(worker->timer);
     main_timer_free(worker->save_timer);
     free(worker->jobs);

@@ -84,6 +84,7 @@ struct certificate {
     char about[CRYPTO_SERIAL_SIZE]; /* what all this is of; "": none */
     int64_t look_mono_ms;           /* its file may be good later: looked at again then; 0: not */
     bool is_unreadable;             /* that file: whether it is good cannot be seen */
+    bool is_untrusted; /* by this machine, and from a CA that is configured no longer */
     const char *limit; /* it waits for one of the CA's, not for a failure to pass; NULL: none */
 
     enum work work;
@@ -114,6 +115,7 @@ struct acme_worker {
     uint64_t last_ticket;
     struct job **jobs; /* room for as many as may run at once */
     size_t running;
+    struct left_ca *left_cas; /* that certificates in service are from */
     uint64_t failures[ACME_CLASS__MAX];
     uint64_t issued;
 };
@@ -146,6 +148,11 @@ void worker_take_out(struct acme_worker *worker, struct certificate *certificate
  * finalized it may become the other's. */
 struct certificate *worker_twin(const struct certificate *certificate);
 
+/* worker_left.c: CAs that are configured no longer */
+/* Looks whether the certificate in service is from one of them, and whether that was a trial's. */
+void worker_look_at_issuer(struct certificate *certificate);
+void worker_free_left_cas(struct acme_worker *worker);
+
 /* worker_job.c */
 void worker_order(struct certificate *certificate);
 /* The names have been looked at; none need be refused. */
@@ -159,6 +166,8 @@ void worker_drop_job(struct certificate *certificate);
 void worker_failed(struct certificate *certificate, const struct acme_problem *problem);
 /* The CA for which the certificate waited is not to be had; telling that is the caller's. */
 void worker_ca_failed(struct certificate *certificate, const struct acme_problem *problem);
+/* Whether the certificate in service is from that one. */
+bool worker_has_issued(const struct ca *ca, const struct certificate *certificate);
 /* The CA that a certificate in service belongs to. */
 enum schedule_ca worker_issuer(const struct certificate *certificate);
 
@@ -180,7 +189,7 @@ void worker_look(struct certificate *certificate);
 /* What is remembered from now on is of the one in service. */
 void worker_is_about(struct certificate *certificate);
 /* Forgets what is remembered of another certificate than the one that was found in service. One
- * that was revoked is replaced at once. */
+ * that was revoked is replaced at once, and so is a trial's, whose CA is configured no longer. */
 void worker_compare(struct certificate *certificate);
 /* Finds the order on its way at the CA with this directory, if it is for the same names: its URL,
  * or only that it was about to be made. */

@@ -256,10 +256,11 @@ static bool is_revoked(const struct certificate *certificate)
     return strcmp(certificate->in_service.serial, certificate->revoked) == 0;
 }
 
-/* It has its life left, and nobody revokes it. */
+/* It has its life left, is trusted as far as is known, and nobody revokes it. */
 static bool is_well(const struct certificate *certificate)
 {
     return certificate->in_service.names != NULL && !is_revoked(certificate) &&
+           !certificate->is_untrusted &&
            !schedule_is_urged(&certificate->schedule, clock_wall_s()) &&
            schedule_alarm_of(&certificate->schedule, clock_wall_s()) == SCHEDULE_FINE;
 }
@@ -405,6 +406,7 @@ static void take_success(struct certificate *certificate, struct acme_flow *flow
     certificate->registrations = 0;
     free(certificate->issuer_directory);
     certificate->issuer_directory = memory_copy_text(slice_of(ca->settings->directory_url));
+    certificate->is_untrusted = false;
 }
 
 static void order_done(struct certificate *certificate)
@@ -509,7 +511,7 @@ static void choose_names(struct job *job)
             job->order_names[job->order_count++] = certificate->hosts[i].name;
 }
 
-static bool has_issued(const struct ca *ca, const struct certificate *certificate)
+bool worker_has_issued(const struct ca *ca, const struct certificate *certificate)
 {
     return certificate->issuer_directory != NULL &&
            strcmp(certificate->issuer_directory, ca->settings->directory_url) == 0;
@@ -521,7 +523,7 @@ static const char *replaced(const struct job *job)
     const struct certificate *certificate = job->certificate;
     const struct ca *ca = ca_of(certificate);
     bool can_replace = certificate->in_service.ari_id[0] != '\0' &&
-                       ca->directory.renewal_info[0] != '\0' && has_issued(ca, certificate);
+                       ca->directory.renewal_info[0] != '\0' && worker_has_issued(ca, certificate);
     return can_replace && count_covered(job) > 0 ? certificate->in_service.ari_id : NULL;
 }
 
@@ -531,7 +533,7 @@ static bool renews(const struct job *job)
 {
     const struct certificate *certificate = job->certificate;
     bool is_theirs =
-        certificate->issuer_directory == NULL || has_issued(ca_of(certificate), certificate);
+        certificate->issuer_directory == NULL || worker_has_issued(ca_of(certificate), certificate);
     return is_theirs && count_covered(job) == job->order_count &&
            certificate->in_service.name_count == job->order_count;
 }
@@ -827,8 +829,7 @@ enum schedule_ca worker_issuer(const struct certificate *certificate)
 {
     const struct acme_worker *worker = certificate->worker;
     for (size_t i = 0; i < CA_COUNT; i++)
-        if (worker->has_ca[i] && certificate->issuer_directory != NULL &&
-            strcmp(worker->cas[i].settings->directory_url, certificate->issuer_directory) == 0)
+        if (worker->has_ca[i] && worker_has_issued(&worker->cas[i], certificate))
             return (enum schedule_ca)i;
     return SCHEDULE_CA_FIRST; /* as good a guess as any for a certificate from elsewhere */
 }

@@ -218,6 +218,7 @@ static void forget_failed_hosts(struct certificate *certificate)
 void worker_compare(struct certificate *certificate)
 {
     struct slice serial = serial_in_service(certificate);
+    certificate->is_untrusted = false;
     if (certificate->look_mono_ms != 0)
         return; /* nobody knows yet which one it is */
     if (serial.size > 0 && !slice_equal(serial, slice_of(certificate->about))) {
@@ -232,6 +233,7 @@ void worker_compare(struct certificate *certificate)
             worker_want_now(certificate);
     }
     worker_is_about(certificate);
+    worker_look_at_issuer(certificate);
 }
 
 static void load_held(struct certificate *certificate, const struct json *all,

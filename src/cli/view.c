@@ -77,6 +77,11 @@ bool view_certificate_is_fine(const struct json *certificate)
     return slice_equal(json_get_text(certificate, "state"), SLICE("fine"));
 }
 
+bool view_certificate_is_untrusted(const struct json *certificate)
+{
+    return slice_equal(json_get_text(certificate, "state"), SLICE("untrusted"));
+}
+
 /* "45s", "58m", "20h", "58d" */
 static void print_span(int64_t seconds, char text[static VIEW_EXPIRY_SIZE])
 {
@@ -167,6 +172,9 @@ void view_certificate_problems(const struct json *certificate, int64_t now_s)
         free(about);
     }
     print_lacking(certificate);
+    if (view_certificate_is_untrusted(certificate))
+        view_line("not trusted", SLICE("its CA is configured no longer: another is ordered, and "
+                                       "it is served until then"));
     view_line("served", json_get_text(certificate, "served_wrong"));
     for (size_t i = 0; i < json_count(haproxys); i++)
         view_line("HAProxy", json_get_text(json_at(haproxys, i), "problem"));

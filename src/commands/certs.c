@@ -278,8 +278,8 @@ static const struct command_usage USAGE = {
                     "tenant that has its names; the daemon has to be able to read the folder"},
          {"rollover", "give the account at the CA a new key"}},
     .exit_codes = {"fine",
-                   "with --check: a certificate is missing, near its end, not served or not "
-                   "for all of its hosts; else: "
+                   "with --check: a certificate is missing, near its end, not served, not "
+                   "trusted after its CA was left, or not for all of its hosts; else: "
                    "refused",
                    "wrong usage, or nobody answers"},
     .examples = {"owui-spoa certs", "owui-spoa certs renew chat",

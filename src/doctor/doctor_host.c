@@ -344,6 +344,8 @@ static bool is_stored(const struct host_look *look, struct slice serial)
 static char *why_not_fine(const struct json *one)
 {
     struct slice why = json_get_text(one, "served_wrong"), host;
+    if (view_certificate_is_untrusted(one))
+        return memory_format("browsers do not trust it, and its CA is configured no longer");
     if (why.size == 0)
         why = why_not_served(one);
     if (why.size == 0)

@@ -211,6 +211,7 @@ static void take_status(void *context, const struct acme_status *status)
     const struct look *look = context;
     struct certificate_facts *facts = look->facts;
     facts->alarm = status->alarm;
+    facts->is_untrusted = status->is_untrusted;
     facts->is_there = status->certificate != NULL;
     if (!facts->is_there)
         return;
@@ -236,6 +237,8 @@ static enum certificate_health health_of(const struct sidecar *sidecar,
 {
     if (!facts->is_there)
         return CERTIFICATE_MISSING;
+    if (facts->is_untrusted)
+        return CERTIFICATE_UNTRUSTED;
     if (facts->alarm != SCHEDULE_FINE)
         return facts->alarm == SCHEDULE_EXPIRED ? CERTIFICATE_EXPIRED : CERTIFICATE_EXPIRING;
     if (certificate->service.alarm != NULL)

@@ -522,6 +522,96 @@ def test_a_ca_that_has_forgotten_everything(new_certified, new_ca):
     assert "acme_account_gone" in stack.agent_log()
 
 
+# --- a CA that is left for another ------------------------------------------------------------
+
+
+def change_ca(stack, directory):
+    stack.config["acme"]["directory"] = directory
+    stack.write_config()
+    stack.restart_agent()
+
+
+@pytest.fixture
+def left(new_certified, new_ca):
+    """Served by the first of two CAs: a trial's, which nobody trusts."""
+    first = new_ca()
+    stack = new_certified(first)
+    stack.other_ca = new_ca(challenge_port=first.challenge_port)
+    stack.want(("chat", HOST))
+    stack.start()
+    stack.wait_served(HOST)
+    return stack
+
+
+def test_what_a_trial_ca_has_issued_is_replaced_at_once(left):
+    change_ca(left, left.other_ca.directory)
+    told = left.wait_told(NAME, lambda told: told["state"] == "fine", "well", 30)
+    assert told["ca"] == left.other_ca.directory and told["next"].startswith("renewal is planned")
+    assert left.serial(HOST, context=left.trust(pebble=left.other_ca)) == int(told["serial"], 16)
+    assert (left.pebble.orders(), left.other_ca.orders()) == (1, 1)
+    assert f"acme_ca_left ca={left.pebble.directory} " in left.agent_log()
+
+
+def test_what_a_trial_ca_has_issued_is_served_until_there_is_another(left):
+    change_ca(left, f"https://127.0.0.1:{free_port()}/dir")
+    told = left.wait_told(NAME, lambda told: told["failures"] == 1, "tried", 30)
+    assert told["state"] == "untrusted" and told["ca"] == left.pebble.directory
+    assert told["haproxys"][0]["served"] and left.serial(HOST) == int(told["serial"], 16)
+    assert left.certs_code("--check") == 1
+    assert "not trusted: its CA is configured no longer" in left.certs()
+    change_ca(left, left.pebble.directory)
+    told = left.wait_told(NAME, lambda told: told["state"] == "fine", "well again")
+    assert left.pebble.orders() == 1 and left.certs_code("--check") == 0
+
+
+def test_what_is_trusted_is_replaced_when_its_time_comes(left, tmp_path):
+    """Thousands of certificates do not become orders because a line has changed, nor do any that
+    are good give way to a trial's."""
+    roots = tmp_path / "roots.pem"
+    roots.write_text(left.pebble.root())
+    left.agent_env["SSL_CERT_FILE"] = str(roots)  # the machine's
+    change_ca(left, left.other_ca.directory)
+    told = left.wait_told(NAME, lambda told: "doing" not in told, "at rest")
+    assert told["state"] == "fine" and told["next"].startswith("renewal is planned")
+    left.certs("renew", "chat")
+    left.wait_told(NAME, lambda told: told["ca"] == left.other_ca.directory, "the other's", 30)
+    assert (left.pebble.orders(), left.other_ca.orders()) == (1, 1)
+
+
+def test_what_the_configured_roots_are_above_is_trusted(left, tmp_path):
+    """Those of a house, whose CA has moved."""
+    roots = tmp_path / "roots.pem"
+    roots.write_text(left.pebble.ca_file.read_text() + left.pebble.root())
+    left.config["acme"]["ca_file"] = str(roots)
+    change_ca(left, left.other_ca.directory)
+    told = left.wait_told(NAME, lambda told: told["state"] == "fine", "well")
+    assert told["ca"] == left.pebble.directory and left.other_ca.orders() == 0
+
+
+def test_what_others_have_brought_stays(left, authority):
+    """Nobody knows its CA, and no root of this machine's is above it."""
+    own = authority.issue([HOST], left.directory / "own.pem").read_bytes()
+    (left.crt_dir / NAME).write_bytes(own)
+    left.wait_told(NAME, lambda told: told["source"] == "file", "the admin's own")
+    change_ca(left, left.other_ca.directory)
+    left.wait_told(NAME, lambda told: told["state"] == "fine", "well")
+    assert left.other_ca.orders() == 0
+
+
+def test_the_second_ca_is_no_ca_that_was_left(left):
+    left.config["acme"]["second"] = left.pebble.as_second()
+    change_ca(left, left.other_ca.directory)
+    left.wait_told(NAME, lambda told: told["state"] == "fine", "well")
+    assert left.other_ca.orders() == 0
+
+
+def test_where_failed_orders_are_tried_again_counts_as_a_ca_that_was_left(left):
+    """It is a trial's by its name, and nothing that it issues is put in service."""
+    left.config["acme"]["staging"] = left.pebble.directory
+    change_ca(left, left.other_ca.directory)
+    left.wait_told(NAME, lambda told: told["ca"] == left.other_ca.directory, "the other's", 30)
+
+
 # --- HAProxy and what happens behind our back -------------------------------------------------
 
 

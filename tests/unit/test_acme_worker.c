@@ -262,6 +262,11 @@ static struct acme_status status_of(struct test *test)
     return status;
 }
 
+static const char *why_of(struct test *test)
+{
+    return status_of(test).why;
+}
+
 static void expect_waiting(struct test *test)
 {
     struct acme_status status = status_of(test);
@@ -572,6 +577,46 @@ Test(acme_worker, who_has_issued_what_is_in_service_is_known_when_it_is_wanted_a
         cr_expect(eq(int, worker_issuer(worker_find(test.worker, "a.pem")), SCHEDULE_CA_SECOND));
         acme_worker_unwant(test.worker, "a.pem");
     }
+    end(&test);
+}
+
+/* As after a trial. Of what others have put in service nobody knows the CA. */
+Test(acme_worker, what_is_not_trusted_and_from_a_ca_that_was_left_is_due)
+{
+    struct test test;
+    begin(&test);
+    install_from(&test, 0, SECOND_CA);
+    for (size_t i = 0; i < 2; i++) {
+        acme_worker_unwant(test.worker, "a.pem");
+        want_host(&test, "a.example.test", CRYPTO_EC_P256);
+        expect_due(&test);
+        cr_expect(status_of(&test).is_untrusted);
+        cr_expect(ne(ptr, strstr(why_of(&test), "configured no longer"), NULL));
+        cr_expect(eq(sz, counted_events("acme_ca_left"), 1), "one is looked at, once");
+    }
+    install(&test, 0);
+    find(&test);
+    cr_expect_not(status_of(&test).is_untrusted);
+    cr_expect(lt(i64, 0, status_of(&test).next_in_ms));
+    end(&test);
+}
+
+/* The CA that is asked now has failed: that is waited for, as it is by any other. */
+Test(acme_worker, what_is_not_trusted_is_tried_again_as_others_are)
+{
+    struct test test;
+    begin(&test);
+    install_from(&test, 0, SECOND_CA);
+    want_host(&test, "a.example.test", CRYPTO_EC_P256);
+    struct certificate *certificate = worker_find(test.worker, "a.pem");
+    struct acme_problem problem;
+    acme_problem_set(&problem, ACME_CLASS_TRANSIENT, "the CA is away");
+    worker_failed(certificate, &problem);
+    start_again(&test);
+    struct acme_status status = status_of(&test);
+    cr_expect(status.is_untrusted);
+    cr_expect(eq(uint, status.failures, 1));
+    cr_expect(lt(i64, 30 * 1000, status.next_in_ms));
     end(&test);
 }
 
@@ -966,11 +1011,6 @@ static void limit(struct test *test, int64_t wait_s)
     certificate->limit = "the CA's limit";
     certificate->schedule.retry_mono_ms = clock_mono_ms() + wait_s * 1000;
     worker_plan(certificate);
-}
-
-static const char *why_of(struct test *test)
-{
-    return status_of(test).why;
 }
 
 Test(acme_worker, a_limit_is_told_while_it_is_waited_for)

@@ -149,6 +149,10 @@ class Pebble:
         with urllib.request.urlopen(url, timeout=10, context=context) as answer:
             return answer.read().decode()
 
+    def root(self):
+        """What verifies the certificates that it issues, in PEM."""
+        return self.manage("/roots/0")
+
     def orders(self):
         """How many orders it has taken since it started."""
         return self.process.log().count("Added order ")

@@ -110,9 +110,9 @@ class CertifiedStack(Stack):
 
     # --- what HAProxy serves --------------------------------------------------------------------
 
-    def trust(self, ciphers=None):
-        """What a client would verify certificates of this pebble with."""
-        context = ssl.create_default_context(cadata=self.pebble.manage("/roots/0"))
+    def trust(self, ciphers=None, pebble=None):
+        """What a client would verify certificates of this pebble with, or of another."""
+        context = ssl.create_default_context(cadata=(pebble or self.pebble).root())
         if ciphers is not None:
             context.maximum_version = ssl.TLSVersion.TLSv1_2
             context.set_ciphers(ciphers)
