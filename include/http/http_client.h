@@ -88,7 +88,8 @@ struct http_probe_answer {
     struct slice cookies;      /* all Set-Cookie, one a line */
     struct slice allow_origin; /* Access-Control-Allow-Origin */
     struct slice refused;      /* X-Refused */
-    struct slice certificate;  /* PEM of the first one */
+    struct slice certificate;  /* PEM of the first one, */
+    struct slice chain;        /* and of all that came, that one among them */
 };
 
 /* What a server at an address answers a GET with, over HTTP or HTTPS: a health check. */

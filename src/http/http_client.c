@@ -22,6 +22,7 @@ enum {
     CONNECT_MS = 15 * 1000,
     ANSWER_MAX_BYTES = 256 * 1024,
     HEADERS_MAX_BYTES = 64 * 1024,
+    CHAIN_MAX_BYTES = 128 * 1024,
     AT_ONCE = 8,
     SMALL_HEADER_SIZE = 128,
     COOKIES_SIZE = 2048,
@@ -69,6 +70,7 @@ struct http_exchange {
     bool upgraded; /* the answer to a probe is 101: what follows is not HTTP */
     struct bytes request_body;
     struct bytes body;
+    struct bytes chain; /* of a probe: what the server has shown */
     size_t header_bytes;
     char failure[CURL_ERROR_SIZE];
     char location[HTTP_URL_SIZE];
@@ -289,6 +291,7 @@ static void free_exchange(struct http_exchange *exchange)
     curl->slist_free_all(exchange->probe_headers);
     bytes_free(&exchange->request_body);
     bytes_free(&exchange->body);
+    bytes_free(&exchange->chain);
     free(exchange);
 }
 
@@ -341,18 +344,29 @@ static void tell(struct http_exchange *exchange, CURLcode result)
 }
 
 /* libcurl tells a certificate as "Name:value" lines, the last of which is its PEM text. */
-static struct slice first_certificate(const struct http_exchange *exchange)
+static struct slice pem_of(const struct curl_slist *lines)
 {
-    struct curl_certinfo *chain = NULL;
-    if (curl->easy_getinfo(exchange->easy, CURLINFO_CERTINFO, &chain) != CURLE_OK ||
-        chain == NULL || chain->num_of_certs < 1)
-        return (struct slice){0};
-    for (const struct curl_slist *line = chain->certinfo[0]; line != NULL; line = line->next) {
+    for (const struct curl_slist *line = lines; line != NULL; line = line->next) {
         struct slice text = slice_of(line->data);
         if (slice_starts_with(text, SLICE("Cert:")))
             return slice_skip(text, 5);
     }
     return (struct slice){0};
+}
+
+/* More than anybody would read is left out. */
+static void tell_chain(struct http_exchange *exchange, struct http_probe_answer *answer)
+{
+    struct curl_certinfo *chain = NULL;
+    if (curl->easy_getinfo(exchange->easy, CURLINFO_CERTINFO, &chain) != CURLE_OK ||
+        chain == NULL || chain->num_of_certs < 1)
+        return;
+    answer->certificate = pem_of(chain->certinfo[0]);
+    for (int i = 0; i < chain->num_of_certs; i++)
+        if (!bytes_append(&exchange->chain, pem_of(chain->certinfo[i]), CHAIN_MAX_BYTES) ||
+            !bytes_append(&exchange->chain, SLICE("\n"), CHAIN_MAX_BYTES))
+            break;
+    answer->chain = bytes_slice(&exchange->chain);
 }
 
 static void tell_probe(struct http_exchange *exchange, CURLcode result)
@@ -375,7 +389,7 @@ static void tell_probe(struct http_exchange *exchange, CURLcode result)
     answer.cookies = slice_of(exchange->cookies);
     answer.allow_origin = slice_of(exchange->allow_origin);
     answer.refused = slice_of(exchange->refused);
-    answer.certificate = first_certificate(exchange);
+    tell_chain(exchange, &answer);
     exchange->on_probed(exchange->context, &answer);
 }
 

@@ -4,6 +4,7 @@
 #include "cli/ask.h"
 #include "cli/terminal.h"
 #include "cli/told_certificate.h"
+#include "cli/view.h"
 #include "core/clock.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
@@ -23,7 +24,8 @@ enum {
     AGENT_WAIT_MS = 200,
     AGENT_WAITS = 15,
     STATUS_SWITCHING = 101,
-    DETAIL_SIZE = 512,
+    DETAIL_SIZE = 2048,
+    ABOUT_SIZE = 256,
 };
 
 static void sleep_ms(long ms)
@@ -77,12 +79,14 @@ static void tell_state(const char *about, char *state, char **before, int64_t st
     *before = state;
 }
 
-/* Whether it is served; prints what is new since the state before. */
+/* Whether it is served, and is not about to be replaced; prints what is new since the state before.
+ */
 static bool look_at(const struct json *answer, const struct setup_tenant *tenant, char **before,
                     int64_t started_ms)
 {
     const struct json *certificate = told_certificate(answer, tenant->host);
-    bool served = certificate != NULL && is_served(certificate);
+    bool served = certificate != NULL && is_served(certificate) &&
+                  !view_certificate_is_untrusted(certificate);
     tell_state(tenant->host, state_of(certificate, served), before, started_ms);
     return served;
 }
@@ -154,7 +158,8 @@ bool setup_wait(const struct setup_plan *plan, unsigned wait_s)
 struct trial {
     struct main_loop *loop;
     struct http_client *client;
-    const struct hap_config *haproxy;
+    const struct configuration *configuration;
+    struct json *certificates; /* what the daemon tells of them; NULL: nothing */
     enum { NO_ANSWER = -1 } none;
     int result;
     int status;
@@ -163,6 +168,7 @@ struct trial {
     unsigned waits;   /* for HAProxy to see the agent, of all tries */
     char refused[48]; /* the agent's word for it; empty: it did not refuse */
     struct crypto_certificate certificate;
+    struct bytes chain; /* that it is the first of */
     bool certified;
 };
 
@@ -177,6 +183,7 @@ static void on_probed(void *context, const struct http_probe_answer *answer)
     snprintf(trial->refused, sizeof(trial->refused), "%.*s", SLICE_PRINT(answer->refused));
     if (answer->certificate.size > 0)
         trial->certified =
+            bytes_set(&trial->chain, answer->chain) &&
             crypto_certificate_read(answer->certificate, &trial->certificate, NULL) == ERROR_OK;
     main_loop_stop(trial->loop);
 }
@@ -185,12 +192,13 @@ static void forget(struct trial *trial)
 {
     if (trial->certified)
         crypto_certificate_free(&trial->certificate);
+    bytes_free(&trial->chain);
     trial->certified = false;
 }
 
 static void try_once(struct trial *trial, const struct http_probe *probe)
 {
-    const struct hap_config *haproxy = trial->haproxy;
+    const struct hap_config *haproxy = &trial->configuration->haproxy;
     struct http_probe whole = *probe;
     whole.proxy_line = loopback_needs_proxy_line(probe->connect_to,
                                                  (const char *const *)haproxy->proxy_protocol_from,
@@ -223,10 +231,18 @@ static void print_row(const char *what, const char *verdict, const char *detail)
     free(first);
 }
 
+enum verdict { VERDICT_BAD, VERDICT_OK, VERDICT_DEPENDS /* on who comes: told, and no fault */ };
+
+static bool row_of(const char *what, enum verdict verdict, const char *detail)
+{
+    static const char *const WORDS[] = {"BAD", "ok", "-"};
+    print_row(what, WORDS[verdict], detail);
+    return verdict != VERDICT_BAD;
+}
+
 static bool row(const char *what, bool good, const char *detail)
 {
-    print_row(what, good ? "ok" : "BAD", detail);
-    return good;
+    return row_of(what, good ? VERDICT_OK : VERDICT_BAD, detail);
 }
 
 static bool is_kept_out(struct slice refused)
@@ -253,11 +269,11 @@ static const char *failure_of(const struct trial *trial)
 }
 
 /* Returns whether the bind is well, with what there is to tell of it, or of what is wrong. */
-typedef bool look_fn(struct trial *trial, const char *host, const char *address,
-                     char detail[DETAIL_SIZE]);
+typedef enum verdict look_fn(struct trial *trial, const char *host, const char *address,
+                             char detail[DETAIL_SIZE]);
 
-static bool http_is_well(struct trial *trial, const char *host, const char *address,
-                         char detail[DETAIL_SIZE])
+static enum verdict http_is_well(struct trial *trial, const char *host, const char *address,
+                                 char detail[DETAIL_SIZE])
 {
     const struct http_probe probe = {.host = host, .connect_to = address, .path = "/"};
     try(trial, &probe);
@@ -270,31 +286,79 @@ static bool http_is_well(struct trial *trial, const char *host, const char *addr
     else
         snprintf(detail, DETAIL_SIZE, "%s: %d, and not a redirect to https", address,
                  trial->status);
-    return good;
+    return good ? VERDICT_OK : VERDICT_BAD;
 }
 
-static bool certificate_is_well(struct trial *trial, const char *host, const char *address,
-                                char detail[DETAIL_SIZE])
+/* What the daemon tells of the certificate that is shown; NULL: it is none of its own. */
+static const struct json *find_shown(const struct trial *trial)
 {
-    char day[32];
+    const struct json *list = json_get(trial->certificates, "certificates");
+    for (size_t i = 0; i < json_count(list); i++)
+        if (slice_equal(json_get_text(json_at(list, i), "serial"),
+                        slice_of(trial->certificate.serial)))
+            return json_at(list, i);
+    return NULL;
+}
+
+/* By the roots of this machine, which are a browser's mostly, and those that the configured CAs are
+ * verified with. Where neither is above what a configured CA has issued, it is a trial's, or a
+ * house's own, whose root the users' machines may have: nobody here can tell. */
+static enum verdict browsers_trust(const struct trial *trial, const char *about,
+                                   char detail[DETAIL_SIZE])
+{
+    const struct acme_settings *acme = &trial->configuration->acme;
+    const char *const ca_files[] = {acme->ca_file, acme->second_ca_file};
+    const struct json *told = find_shown(trial);
+    struct error_text why;
+    enum error error =
+        crypto_chain_verify(bytes_slice(&trial->chain), ca_files, COUNT_OF(ca_files), &why);
+    if (error == ERROR_OK) {
+        snprintf(detail, DETAIL_SIZE, "%s", about);
+        return VERDICT_OK;
+    }
+    if (told == NULL) {
+        snprintf(detail, DETAIL_SIZE,
+                 "%s, which browsers do not trust (%s), and which the daemon does not have: "
+                 "owui-spoa certs",
+                 about, why.text);
+        return VERDICT_BAD;
+    }
+    if (view_certificate_is_untrusted(told)) {
+        snprintf(detail, DETAIL_SIZE,
+                 "%s, which browsers do not trust (%s): %.*s, where it is from, is configured no "
+                 "longer, and the daemon orders another: owui-spoa certs",
+                 about, why.text, SLICE_PRINT(json_get_text(told, "ca")));
+        return VERDICT_BAD;
+    }
+    snprintf(detail, DETAIL_SIZE,
+             "%s, which browsers do not trust unless they have its CA's root (%s): after a trial, "
+             "the same without --staging has it replaced",
+             about, why.text);
+    return VERDICT_DEPENDS;
+}
+
+static enum verdict certificate_is_well(struct trial *trial, const char *host, const char *address,
+                                        char detail[DETAIL_SIZE])
+{
+    char day[32], about[ABOUT_SIZE];
     struct tm end;
     const struct http_probe probe = {.host = host, .connect_to = address};
     try(trial, &probe);
     if (!trial->certified) {
         snprintf(detail, DETAIL_SIZE, "%s: none is shown: %s", address, failure_of(trial));
-        return false;
+        return VERDICT_BAD;
     }
     time_t not_after = (time_t)trial->certificate.not_after_s;
     strftime(day, sizeof(day), "%Y-%m-%d", gmtime_r(&not_after, &end));
     bool covers = crypto_certificate_covers(&trial->certificate, host);
     bool valid = trial->certificate.not_after_s > clock_wall_s();
-    bool good = covers && valid;
-    snprintf(detail, DETAIL_SIZE, "%s%scertificate by \"%s\", until %s%s", good ? "" : address,
-             good ? "" : ": ", trial->certificate.issuer, day,
-             !covers  ? ", for another name"
-             : !valid ? ", which is over"
-                      : "");
-    return good;
+    snprintf(about, sizeof(about), "certificate by \"%s\", until %s", trial->certificate.issuer,
+             day);
+    if (covers && valid)
+        return browsers_trust(trial, about, detail);
+    snprintf(detail, DETAIL_SIZE, "%s: %s%s", address, about,
+             covers ? ", which is over" : ", for another name");
+    return VERDICT_BAD;
 }
 
 /* One bind after the other, until one is not well. */
@@ -302,12 +366,12 @@ static bool look_at_binds(struct trial *trial, const char *what, look_fn *look, 
                           char *const *addresses)
 {
     char detail[DETAIL_SIZE] = "";
-    bool good = true;
-    for (size_t i = 0; addresses[i] != NULL && good; i++)
-        good = look(trial, host, addresses[i], detail);
-    return !good && is_kept_out(slice_of(trial->refused))
+    enum verdict verdict = VERDICT_OK;
+    for (size_t i = 0; addresses[i] != NULL && verdict != VERDICT_BAD; i++)
+        verdict = look(trial, host, addresses[i], detail);
+    return verdict == VERDICT_BAD && is_kept_out(slice_of(trial->refused))
                ? row_of_kept_out(what, "this machine", slice_of(trial->refused))
-               : row(what, good, detail);
+               : row_of(what, verdict, detail);
 }
 
 /* Where browsers come in. */
@@ -453,16 +517,18 @@ static bool look_at_tenant(const struct setup_plan *plan, struct trial *trial,
 
 bool setup_look(const struct setup_plan *plan)
 {
-    const struct hap_config *haproxy = &plan->whole.configuration->haproxy;
+    const struct configuration *configuration = plan->whole.configuration;
+    const struct hap_config *haproxy = &configuration->haproxy;
     const struct http_client_settings settings = {.timeout_ms = TRY_MS, .connect_ms = TRY_MS};
     struct error_text why = {"there is no memory for it"};
-    struct trial trial = {.loop = main_loop_new(&why), .haproxy = haproxy};
+    struct trial trial = {.loop = main_loop_new(&why), .configuration = configuration};
     bool good = trial.loop != NULL;
     if (good)
         trial.client = http_client_new(trial.loop, &settings, &why);
     good = good && trial.client != NULL;
     if (!good)
         terminal_complain("%s", why.text);
+    trial.certificates = ask_certificates(configuration->admin_socket, &why);
     char **http = loopbacks_of_binds(haproxy->http, haproxy->http_count);
     char **https = loopbacks_of_binds(haproxy->https, haproxy->https_count);
     if (good)
@@ -471,6 +537,7 @@ bool setup_look(const struct setup_plan *plan)
         if (plan->tenants[i].host != NULL)
             good &= look_at_tenant(plan, &trial, &plan->tenants[i], http, https);
     forget(&trial);
+    json_free(trial.certificates);
     loopbacks_free(http);
     loopbacks_free(https);
     http_client_free(trial.client);

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from support.processes import Process, accepts
+from support.processes import Process, accepts, free_port
 from support.stack import (
     BINARY,
     HAPROXY,
@@ -1074,6 +1074,66 @@ def test_chats_are_tried_from_pages_as_browsers_have_them(new_certified, tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"WebSocket ok opens, from pages of {origin}" in said
     assert f"CORS_ALLOW_ORIGIN={origin}" in said
+
+
+@pytest.fixture
+def tried(new_certified, new_ca, tmp_path):
+    """A host whose certificate is from a trial CA; `tried.real_ca` is another one."""
+    first = new_ca()
+    stack = new_certified(first)
+    stack.real_ca = new_ca(challenge_port=first.challenge_port)
+    origin = f"https://{HOST}:{stack.https_port}"
+    stack.own = Upstream("own", tmp_path, env={"CORS_ALLOW_ORIGIN": origin}).start().wait()
+    try:
+        stack.write_tenants({HOST: {"hosts": [HOST], "upstream": stack.own.url}}, f"{HOST}.json")
+        stack.start()
+        stack.wait_served(HOST)
+        yield stack
+    finally:
+        stack.own.stop()
+
+
+def looked_at(stack):
+    """Its exit status, and what it says on stdout, as one line."""
+    done = looked(stack.config_path, stack.own.address)
+    return done.returncode, " ".join(done.stdout.split())
+
+
+def test_what_no_root_of_this_machine_is_above_is_not_called_well(tried):
+    """Nor a fault, where it is what the CA that is configured issues: a trial's, or a house's own."""
+    code, said = looked_at(tried)
+    assert code == 0 and "TLS - certificate by" in said, said
+    assert "which browsers do not trust unless they have its CA's root (" in said
+    roots = tried.directory / "roots.pem"
+    roots.write_text(tried.pebble.ca_file.read_text() + tried.pebble.root())
+    tried.config["acme"]["ca_file"] = str(roots)
+    tried.write_config()
+    code, said = looked_at(tried)
+    assert code == 0 and "TLS ok certificate by" in said, said
+
+
+def change_ca(stack, directory):
+    stack.config["acme"]["directory"] = directory
+    stack.write_config()
+    stack.restart_agent()
+
+
+def test_after_a_trial_the_real_ca_is_waited_for(tried):
+    change_ca(tried, tried.real_ca.directory)
+    tried.wait_for_agents(1)
+    code, said = looked_at(tried)
+    assert code == 0 and tried.real_ca.orders() == 1, said
+    issuer = tried.told(f"{HOST}.pem")["issuer"]
+    assert f'TLS - certificate by "{issuer}"' in said
+
+
+def test_a_trials_certificate_is_bad_while_the_real_ca_is_away(tried):
+    change_ca(tried, f"https://127.0.0.1:{free_port()}/dir")
+    tried.wait_told(f"{HOST}.pem", lambda told: told["failures"] == 1, "tried", 30)
+    code, said = looked_at(tried)
+    assert code == 1 and "TLS BAD certificate by" in said, said
+    assert f"{tried.pebble.directory}, where it is from, is configured no longer" in said
+    assert "the daemon orders another: owui-spoa certs" in said
 
 
 def test_where_tls_ends_elsewhere_headers_are_looked_at_behind_it(place):
