@@ -138,9 +138,21 @@ size_t instances_count(const struct instances *instances)
 /* What should become of an entry. */
 enum fate { FATE_KEEP, FATE_WAIT, FATE_DROP };
 
-static bool may_ask(const struct instances *instances, const struct label_entry *entry)
+static const struct tenant *instance_of(const struct instances *instances,
+                                        const struct label_entry *entry)
 {
-    return entry->in_force || entry->is_waiting ||
+    return entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
+}
+
+/* Whose name is asked for anyhow needs no room; all of a tenant's have another one when its
+ * upstream changes. */
+static bool may_ask(const struct instances *instances, const struct label_entry *entry,
+                    const char *host)
+{
+    const struct tenant *instance = instance_of(instances, entry);
+    bool is_asked = instance != NULL && instance->upstream.host != NULL &&
+                    strcmp(instance->upstream.host, host) == 0;
+    return is_asked || entry->is_waiting ||
            fair_has_room(entry->parent->waiting_count, instances->waiting_count,
                          INSTANCES_WAITING_MAX);
 }
@@ -150,7 +162,7 @@ static enum fate find_address(const struct instances *instances, const struct la
 {
     enum resolver_answer answer = RESOLVER_KNOWN;
     if (!ip_parse(slice_of(host), address)) {
-        if (!may_ask(instances, entry))
+        if (!may_ask(instances, entry, host))
             return FATE_DROP;
         answer = resolver_find_label(instances->resolver, entry->parent->name, host, address);
     }
@@ -173,12 +185,6 @@ static bool is_up_to_date(const struct tenant *instance, const struct tenant *pa
 static void move_to(const struct tenant *instance, const struct tenant *parent)
 {
     ((struct tenant *)(uintptr_t)instance)->instance_of = parent;
-}
-
-static const struct tenant *instance_of(const struct instances *instances,
-                                        const struct label_entry *entry)
-{
-    return entry->in_force ? route_registry_find(instances->registry, slice_of(entry->key)) : NULL;
 }
 
 static void take_out(struct instances *instances, struct label_entry *entry)

@@ -3,6 +3,7 @@
 
 #include "agent/instance.h"
 #include "conf_fixture.h"
+#include "core/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ static void on_nothing(void *context, const char *name)
     (void)context, (void)name;
 }
 
-static struct bench bench_new(void)
+/* `list` has the labels of "fleet", and where they lead. */
+static struct bench bench_new_with(const char *list)
 {
     static const struct resolver_events EVENTS = {.on_change = on_nothing};
     struct error_text why;
@@ -36,12 +38,17 @@ static struct bench bench_new(void)
         "\"upstream_map\": \"fleet.csv\"}, \"named\": {\"hosts\": [\"*.named.test\"], "
         "\"upstream\": \"http://{1}.internal\"}, \"more\": {\"hosts\": [\"*.more.test\"], "
         "\"upstream\": \"http://{1}.more.internal\"}}}");
-    fixture_write(bench.fixture, "fleet.csv", "acme,http://10.0.0.1:1\nother,http://10.0.0.2:2\n");
+    fixture_write(bench.fixture, "fleet.csv", list);
     fixture_load(bench.fixture);
     cr_assert(bench.fixture->good);
     bench.resolver = resolver_new(bench.loop, &EVENTS);
     bench.instances = instances_new(bench.fixture->whole.registry, bench.resolver, allow, NULL);
     return bench;
+}
+
+static struct bench bench_new(void)
+{
+    return bench_new_with("acme,http://10.0.0.1:1\nother,http://10.0.0.2:2\n");
 }
 
 static void bench_free(struct bench *bench)
@@ -121,4 +128,42 @@ Test(instances, labels_of_one_tenant_that_wait_leave_room_to_those_of_others)
     make_up_labels(&bench, "more");
     cr_expect(eq(sz, resolver_pending(bench.resolver), INSTANCES_WAITING_MAX));
     bench_free(&bench);
+}
+
+/* With so many labels that are in use. */
+static struct bench bench_new_used(size_t count)
+{
+    struct label_request request = {"fleet", {0}};
+    char *list = memory_format("l0,http://10.0.0.1:1\n");
+    for (size_t i = 1; i < count; i++) {
+        char *longer = memory_format("%sl%zu,http://10.0.0.1:1\n", list, i);
+        free(list);
+        list = longer;
+    }
+    struct bench bench = bench_new_with(list);
+    free(list);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(request.label, sizeof(request.label), "l%zu", i);
+        cr_assert(instances_want(bench.instances, &request, 0));
+    }
+    return bench;
+}
+
+Test(instances, that_get_names_to_be_asked_for_all_at_once_leave_room_to_those_of_others)
+{
+    enum { MANY = INSTANCES_WAITING_MAX + 100 };
+    struct bench bench = bench_new_used(MANY);
+    struct fixture *later = fixture_new();
+    fixture_write(later, "owui-spoa.json",
+                  "{\"tenants\": {\"fleet\": {\"hosts\": [\"*.ai.test\"], "
+                  "\"upstream\": \"http://{1}.internal\"}}}");
+    fixture_load(later);
+    route_registry_put(bench.fixture->whole.registry, tenant_clone(fixture_tenant(later, "fleet")),
+                       NULL, NULL);
+    cr_expect(instances_settle(bench.instances, 1));
+    cr_expect(eq(sz, resolver_pending(bench.resolver), INSTANCES_WAITING_MAX / 2));
+    make_up_labels(&bench, "more");
+    cr_expect(eq(sz, resolver_pending(bench.resolver), INSTANCES_WAITING_MAX * 3 / 4));
+    bench_free(&bench);
+    fixture_free(later);
 }
