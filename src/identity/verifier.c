@@ -219,12 +219,15 @@ static const struct memo *look_up(struct verifier *verifier, struct slice bytes,
         verifier->refused = memos_new(REFUSED_BYTES, REFUSED_PLACES);
     }
     const struct memo *memo = memos_find(verifier->known, hash, tenant, bytes);
+    /* Keys that were fetched since are no reason to refuse who was signed in before. */
+    bool was_good = memo != NULL && memo->refusal == IDENTITY_REFUSAL_NONE &&
+                    memo->good_until_s > verifier->wall_s();
     if (!holds(verifier, memo, keys))
         memo = memos_find(verifier->refused, hash, tenant, bytes);
     if (holds(verifier, memo, keys))
         return memo;
     int64_t start_ns = verifier->mono_ns();
-    if (!debts_allow(&verifier->debts, tenant, start_ns))
+    if (!was_good && !debts_allow(&verifier->debts, tenant, start_ns))
         return NULL;
     verifier->misses++;
     memo = find_out(verifier, hash, bytes, rule, tenant, keys);

@@ -197,6 +197,21 @@ Test(verifier, too_many_bad_tokens_are_not_looked_at)
     fixture_free(&f);
 }
 
+/* Keys are fetched anew meanwhile, of whichever issuer. */
+Test(verifier, who_was_known_is_looked_at_whatever_bad_tokens_there_are)
+{
+    enum { MS = 1000000 };
+    struct fixture f = fixture_new();
+    cr_assert_str_eq(ask(&f, 7), "none");
+    step_ns = 2 * MS;
+    send_bad_ones(&f, 7);
+    step_ns = 0;
+    jwk_table_free(f.table);
+    f.table = table_of(f.key, "k1", 2);
+    cr_expect_str_eq(ask(&f, 7), "none");
+    fixture_free(&f);
+}
+
 /* However many they are: thousands come back when a server was away. */
 Test(verifier, good_tokens_cost_a_tenant_nothing)
 {
