@@ -6,6 +6,7 @@
 #include "net/listen_socket.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { BACKLOG = 512, RETRY_MS = 1000 };
 
@@ -33,6 +34,19 @@ static bool serve(struct challenge_door *door, struct error_text *why)
                                         door->webroot, why);
     door->sockets.fds[0] = -1; /* the server's now */
     return door->server != NULL;
+}
+
+/* A wrong one is told at the start, whoever has the port. */
+static bool webroot_is_there(const char *webroot, struct error_text *why)
+{
+    if (webroot == NULL)
+        return true;
+    char *folder = memory_format("%s/.well-known/acme-challenge", webroot);
+    bool is_there = access(folder, R_OK | X_OK) == 0;
+    if (!is_there)
+        error_set_errno(why, "cannot open %s", folder);
+    free(folder);
+    return is_there;
 }
 
 static void wait_for_port(struct challenge_door *door, const struct error_text *why)
@@ -71,7 +85,8 @@ struct challenge_door *challenge_door_new(struct main_loop *loop,
         .webroot = settings->webroot != NULL ? memory_copy_text(slice_of(settings->webroot)) : NULL,
         .retry = main_timer_new(loop, on_retry, door),
     };
-    bool is_good = listen_address_parse(slice_of(door->listen), &door->address, text) == ERROR_OK;
+    bool is_good = webroot_is_there(door->webroot, text) &&
+                   listen_address_parse(slice_of(door->listen), &door->address, text) == ERROR_OK;
     if (is_good && open_sockets(door, text) != ERROR_OK)
         wait_for_port(door, text);
     else if (is_good)
