@@ -82,7 +82,7 @@ static bool tcp_parse(struct slice text, struct socket_address *address)
     return ip_parse(SLICE("127.0.0.1"), &address->ip);
 }
 
-/* Who listens everywhere is found on loopback; whose any other address is, is not known. */
+/* Who listens everywhere is found on loopback; which other address is its own is not known. */
 static bool is_same_place(const char *listen, const char *agent)
 {
     struct socket_address listening = {0}, asked = {0};
@@ -102,11 +102,29 @@ static bool is_own(const struct configuration *configuration, const char *agent)
     return is;
 }
 
+static bool is_anywhere(const char *listen)
+{
+    struct socket_address address = {0};
+    return tcp_parse(slice_of(listen), &address) && address.any;
+}
+
+static bool is_named(const struct hap_config *haproxy, const char *listen)
+{
+    bool is = false;
+    for (size_t i = 0; i < haproxy->agent_count && !is; i++)
+        is = is_same_place(listen, haproxy->agents[i]);
+    return is;
+}
+
+/* Addresses of this service that HAProxy may have under another name. */
 static size_t count_unknown(const struct configuration *configuration)
 {
     size_t count = 0;
-    for (size_t i = 0; i < configuration->listen_count; i++)
-        count += slice_starts_with(slice_of(configuration->listen[i]), SLICE("systemd:"));
+    for (size_t i = 0; i < configuration->listen_count; i++) {
+        const char *listen = configuration->listen[i];
+        count += slice_starts_with(slice_of(listen), SLICE("systemd:")) ||
+                 (is_anywhere(listen) && !is_named(&configuration->haproxy, listen));
+    }
     return count;
 }
 

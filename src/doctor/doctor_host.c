@@ -413,6 +413,18 @@ static const char *crt_dir_of(const struct host_look *look)
 }
 
 /* Both are in HAProxy, which neither a renewal nor a swap changes. */
+/* One that the daemon has put there since it was asked. */
+static bool is_the_daemons(const struct host_look *look, const char *file)
+{
+    const struct json *list = json_get(look->doctor->certificates, "certificates");
+    const char *slash = strrchr(file, '/');
+    struct slice name = slice_of(slash != NULL ? slash + 1 : file);
+    bool is = false;
+    for (size_t i = 0; i < json_count(list) && !is; i++)
+        is = slice_equal(json_get_text(json_at(list, i), "name"), name);
+    return is;
+}
+
 static void find_file(const struct host_look *look, const struct crypto_certificate *shown,
                       const struct json *stored, const char *place)
 {
@@ -428,7 +440,7 @@ static void find_file(const struct host_look *look, const struct crypto_certific
             "HAProxy shows serial %s%s%s, of no file in %s that may be read: it has had that for "
             "longer than %.*s, which is on disk",
             shown->serial, place, over, crt_dir_of(look), SLICE_PRINT(serial));
-    else
+    else if (!is_the_daemons(look, file))
         find(look, DOCTOR_ERROR, DOCTOR_CERTIFICATE,
              memory_format(is_for_others(look, shown)
                                ? "%s is to be for its other names alone; systemctl reload haproxy"
