@@ -13,7 +13,7 @@ from support.stack import BINARY, SANITIZERS, run_agent_command
 
 TENANTS = 20000
 LABELS = 200000
-LIMIT = ":max_allocation_size_mb=1:allocator_may_return_null=1"
+LIMIT = ":max_allocation_size_mb=2:allocator_may_return_null=1"
 
 # A namespace of its own shows it a file instead of what the kernel tells of the machine.
 MACHINE = ["unshare", "-Urm", "sh", "-c", 'mount --bind "$0" /proc/meminfo && exec "$@"']
@@ -100,7 +100,7 @@ def test_tenants_that_do_not_fit(new_stack, upstreams):
 
     show = f"show map {stack.directory}/fallback.map"
     wait_until(lambda: "alpha.test" in stack.runtime(show), "HAProxy has the map")
-    many = {f"t{i}": {"hosts": [f"t{i}.test"], **tenant} for i in range(TENANTS)}
+    many = {f"t{i}": {"hosts": [f"t{i}.test"], **tenant} for i in range(2 * TENANTS)}
     stack.write_tenants(many, "many.json")
     wait_until(lambda: not stack.agents[0].is_running(), "the daemon has ended", 60)
     assert stack.agents[0].child.returncode == -signal.SIGABRT
