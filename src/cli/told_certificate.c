@@ -20,3 +20,13 @@ const struct json *told_certificate(const struct json *answer, const char *host)
             return json_at(list, i);
     return NULL;
 }
+
+const struct json *told_certificate_with(const struct json *answer, const char *key,
+                                         const char *value)
+{
+    const struct json *list = json_get(answer, "certificates");
+    for (size_t i = 0; i < json_count(list); i++)
+        if (slice_equal(json_get_text(json_at(list, i), key), slice_of(value)))
+            return json_at(list, i);
+    return NULL;
+}

@@ -15,8 +15,7 @@ enum {
     STATUS_TOO_MANY = 429,
 };
 
-struct
-try {
+struct attempt {
     struct entrance *entrance;
     struct http_exchange *exchange;
 };
@@ -27,7 +26,7 @@ struct entrance {
     char *host; /* NULL: the tenant has none */
     char *door; /* where HAProxy is asked; NULL: nowhere */
     struct http_probe probe;
-    struct try *tries;
+    struct attempt *attempts;
     size_t count;
     size_t under_way;
     struct entrance_told *told;
@@ -87,7 +86,7 @@ struct entrance *entrance_new(struct main_loop *loop, struct http_client *client
     set_probe(entrance, haproxy);
     if (entrance->door != NULL && entrance->host != NULL)
         entrance->count = size_min(agents * TRIES_OF_AGENT, TRIES_MAX);
-    entrance->tries = memory_new((entrance->count + 1) * sizeof(*entrance->tries));
+    entrance->attempts = memory_new((entrance->count + 1) * sizeof(*entrance->attempts));
     return entrance;
 }
 
@@ -96,8 +95,8 @@ void entrance_free(struct entrance *entrance)
     if (entrance == NULL)
         return;
     for (size_t i = 0; i < entrance->count; i++)
-        http_exchange_cancel(entrance->tries[i].exchange);
-    free(entrance->tries);
+        http_exchange_cancel(entrance->attempts[i].exchange);
+    free(entrance->attempts);
     free(entrance->door);
     free(entrance->host);
     free(entrance);
@@ -138,10 +137,10 @@ static void end(struct entrance *entrance)
 
 static void on_answer(void *context, const struct http_probe_answer *answer)
 {
-    struct try *try = context;
-    try->exchange = NULL;
-    count_answer(try->entrance->told, answer);
-    end(try->entrance);
+    struct attempt *attempt = context;
+    attempt->exchange = NULL;
+    count_answer(attempt->entrance->told, answer);
+    end(attempt->entrance);
 }
 
 bool entrance_ask(struct entrance *entrance, struct entrance_told *told)
@@ -150,17 +149,18 @@ bool entrance_ask(struct entrance *entrance, struct entrance_told *told)
     entrance->told = told;
     entrance->under_way = entrance->count + 1; /* so that nothing ends before all has begun */
     for (size_t i = 0; i < entrance->count; i++) {
-        struct try *try = &entrance->tries[i];
-        try->entrance = entrance;
-        try->exchange = http_client_probe(entrance->client, &entrance->probe, on_answer, try);
-        entrance->under_way -= try->exchange == NULL;
+        struct attempt *attempt = &entrance->attempts[i];
+        attempt->entrance = entrance;
+        attempt->exchange =
+            http_client_probe(entrance->client, &entrance->probe, on_answer, attempt);
+        entrance->under_way -= attempt->exchange == NULL;
     }
     if (--entrance->under_way > 0)
         main_loop_run(entrance->loop);
     bool all = entrance->under_way == 0;
     for (size_t i = 0; i < entrance->count; i++) {
-        http_exchange_cancel(entrance->tries[i].exchange);
-        entrance->tries[i].exchange = NULL;
+        http_exchange_cancel(entrance->attempts[i].exchange);
+        entrance->attempts[i].exchange = NULL;
     }
     return all;
 }

@@ -14,10 +14,8 @@ struct entrance;
 struct entrance_told {
     size_t shut;   /* turned away by maintenance, or suspension */
     size_t let_in; /* answered by the tenant's server, or for it */
-    size_t
-        others; /* turned away by an agent for another reason, of which nobody else need have it */
-    char
-        what[64]; /* one that was not shut, in words: "200", "403 (forbidden)"; "": there is none */
+    size_t others; /* turned away by an agent for another reason, which not every agent has */
+    char what[64]; /* one that was not shut: "200", "403 (forbidden)"; "": there is none */
 };
 
 /* `configuration` is borrowed; `tenant` is read, as the admin interface has it (GET

@@ -6,6 +6,7 @@
 #include "cli/told_certificate.h"
 #include "cli/view.h"
 #include "core/clock.h"
+#include "core/file_path.h"
 #include "core/memory.h"
 #include "crypto/crypto.h"
 #include "doctor/refused.h"
@@ -381,11 +382,7 @@ static bool is_over(const struct crypto_certificate *shown)
 /* Whosever it is; NULL: no tenant's. */
 static const struct json *find_owner(const struct host_look *look, const char *serial)
 {
-    const struct json *list = json_get(look->doctor->certificates, "certificates");
-    for (size_t i = 0; i < json_count(list); i++)
-        if (slice_equal(json_get_text(json_at(list, i), "serial"), slice_of(serial)))
-            return json_at(list, i);
-    return NULL;
+    return told_certificate_with(look->doctor->certificates, "serial", serial);
 }
 
 static bool is_in_haproxys(const struct json *stored)
@@ -412,19 +409,13 @@ static const char *crt_dir_of(const struct host_look *look)
     return folder != NULL ? folder : "/etc/haproxy/certs";
 }
 
-/* Both are in HAProxy, which neither a renewal nor a swap changes. */
 /* One that the daemon has put there since it was asked. */
 static bool is_the_daemons(const struct host_look *look, const char *file)
 {
-    const struct json *list = json_get(look->doctor->certificates, "certificates");
-    const char *slash = strrchr(file, '/');
-    struct slice name = slice_of(slash != NULL ? slash + 1 : file);
-    bool is = false;
-    for (size_t i = 0; i < json_count(list) && !is; i++)
-        is = slice_equal(json_get_text(json_at(list, i), "name"), name);
-    return is;
+    return told_certificate_with(look->doctor->certificates, "name", file_path_name(file)) != NULL;
 }
 
+/* Both are in HAProxy, which neither a renewal nor a swap changes. */
 static void find_file(const struct host_look *look, const struct crypto_certificate *shown,
                       const struct json *stored, const char *place)
 {
@@ -447,8 +438,7 @@ static void find_file(const struct host_look *look, const struct crypto_certific
                                : "rm %s, and whatever makes it; systemctl reload haproxy",
                            file),
              "HAProxy shows what is in %s%s%s: it has had that for longer than serial %.*s, which "
-             "is "
-             "on disk",
+             "is on disk",
              file, place, over, SLICE_PRINT(serial));
     free(file);
 }

@@ -292,12 +292,7 @@ static enum verdict http_is_well(struct trial *trial, const char *host, const ch
 /* What the daemon tells of the certificate that is shown; NULL: it is none of its own. */
 static const struct json *find_shown(const struct trial *trial)
 {
-    const struct json *list = json_get(trial->certificates, "certificates");
-    for (size_t i = 0; i < json_count(list); i++)
-        if (slice_equal(json_get_text(json_at(list, i), "serial"),
-                        slice_of(trial->certificate.serial)))
-            return json_at(list, i);
-    return NULL;
+    return told_certificate_with(trial->certificates, "serial", trial->certificate.serial);
 }
 
 /* By the roots of this machine, which are a browser's mostly, and those that the configured CAs are
