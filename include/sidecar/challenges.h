@@ -30,10 +30,12 @@ void challenges_at(const struct challenges *challenges, size_t index, const char
 
 struct challenge_server;
 
-/* Serves `challenges` (not owned) on `listen_fd`, and the files of `webroot` (the folder that holds
- * ".well-known"; NULL for none) for tokens that are not ours. */
-MUST_CHECK struct challenge_server *challenge_server_new(struct main_loop *loop, int listen_fd,
-                                                         const struct challenges *challenges,
+/* Has `challenges` (not owned), and the files of `webroot` (the folder that holds ".well-known";
+ * NULL for none) for tokens that are not ours. */
+MUST_CHECK struct challenge_server *challenge_server_new(const struct challenges *challenges,
                                                          const char *webroot,
                                                          struct error_text *text);
+/* Serves them on `listen_fd`, which is the server's from now on. Once. */
+void challenge_server_listen(struct challenge_server *server, struct main_loop *loop,
+                             int listen_fd);
 void challenge_server_free(struct challenge_server *server); /* NULL is fine */

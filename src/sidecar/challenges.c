@@ -175,21 +175,24 @@ static int open_webroot(const char *webroot)
     return fd;
 }
 
-struct challenge_server *challenge_server_new(struct main_loop *loop, int listen_fd,
-                                              const struct challenges *challenges,
+struct challenge_server *challenge_server_new(const struct challenges *challenges,
                                               const char *webroot, struct error_text *text)
 {
     struct challenge_server *server = memory_new(sizeof(*server));
     server->challenges = challenges;
     server->webroot_fd = -1;
-    const struct http_server_options options = {.on_request = on_request, .context = server};
-    server->http = http_server_new(loop, listen_fd, &options);
     if (webroot != NULL && (server->webroot_fd = open_webroot(webroot)) < 0) {
         error_set_errno(text, "cannot open %s/.well-known/acme-challenge", webroot);
         challenge_server_free(server);
         return NULL;
     }
     return server;
+}
+
+void challenge_server_listen(struct challenge_server *server, struct main_loop *loop, int listen_fd)
+{
+    const struct http_server_options options = {.on_request = on_request, .context = server};
+    server->http = http_server_new(loop, listen_fd, &options);
 }
 
 void challenge_server_free(struct challenge_server *server)

@@ -344,10 +344,10 @@ int main(int argc, char **argv)
     open_store(settings);
     state.challenges = challenges_new();
     int fd = listen_on(number_of(settings, "challenge_port"));
-    struct challenge_server *server =
-        challenge_server_new(state.loop, fd, state.challenges, NULL, &why);
+    struct challenge_server *server = challenge_server_new(state.challenges, NULL, &why);
     if (server == NULL)
         fail("challenge server", why.text);
+    challenge_server_listen(server, state.loop, fd);
     struct acme_worker_settings worker = worker_settings(settings);
     state.worker = acme_worker_new(state.loop, state.store, &worker, &why);
     if (state.worker == NULL)

@@ -31,9 +31,9 @@ static void setup(struct fixture *fixture, const char *webroot)
     *fixture = (struct fixture){0};
     fixture->loop = main_loop_new(&why);
     fixture->challenges = challenges_new();
-    fixture->server = challenge_server_new(fixture->loop, listen_on_loopback(&fixture->port),
-                                           fixture->challenges, webroot, &why);
+    fixture->server = challenge_server_new(fixture->challenges, webroot, &why);
     cr_assert(fixture->server != NULL, "%s", why.text);
+    challenge_server_listen(fixture->server, fixture->loop, listen_on_loopback(&fixture->port));
 }
 
 static void teardown(struct fixture *fixture)
